@@ -1,0 +1,1 @@
+"""Desired state, pure: frozen inputs in, objects and conditions out. No I/O, no clock, no cache."""

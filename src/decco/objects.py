@@ -1,0 +1,120 @@
+"""Kubernetes objects as plain dicts: addresses, keys, and the fields that every object has.
+
+decco keeps Kubernetes' own objects as the JSON they arrive as. Only its two own kinds have models (``decco.api``);
+everything else is a dict, and this file holds the few words that all rooms need to talk about one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Obj = dict[str, Any]
+"""One Kubernetes object (or a part of one) as decoded JSON."""
+
+GROUP = "decco.platform9.com"
+VERSION = "v1beta2"
+FIELD_MANAGER = "decco"
+
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_SPACE = f"{GROUP}/space"
+LABEL_APP = f"{GROUP}/app"
+LABEL_PROJECT = f"{GROUP}/project"
+LABEL_MONITORING = f"{GROUP}/monitoring"
+LABEL_SHARE = f"{GROUP}/share"
+ANNOTATION_SHARE_WITH = f"{GROUP}/share-with"
+ANNOTATION_FQDN = f"{GROUP}/fqdn"
+ANNOTATION_HASH = f"{GROUP}/hash"
+"""Digest of the desired object as decco last wrote it (see kube/apply.py)."""
+ANNOTATION_INITIAL_REPLICAS = f"{GROUP}/initial-replicas"
+ANNOTATION_RUN = f"{GROUP}/run"
+"""On a Job: digest of the App's own ``pod``; another value means another run."""
+ANNOTATION_PAUSED = f"{GROUP}/paused"
+MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={FIELD_MANAGER}"
+
+
+class Key(NamedTuple):
+    """Names one object of a kind; ``namespace`` is "" for cluster-scoped kinds."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Where the API server keeps a kind: enough to make every URL of it, and to fill apiVersion and kind."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """URL path of the collection (no name), of one object, or of its subresource.
+
+        A namespaced kind with an empty namespace gives the collection over all namespaces.
+        """
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        parts = [root]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+SPACES = Resource(GROUP, VERSION, "spaces", "Space", namespaced=False)
+APPS = Resource(GROUP, VERSION, "apps", "App")
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+SECRETS = Resource("", "v1", "secrets", "Secret")
+CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
+SERVICES = Resource("", "v1", "services", "Service")
+RESOURCE_QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
+LIMIT_RANGES = Resource("", "v1", "limitranges", "LimitRange")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+JOBS = Resource("batch", "v1", "jobs", "Job")
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", "Ingress")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
+GATEWAY_GROUP = "gateway.networking.k8s.io"
+
+
+def key_of(obj: Obj) -> Key:
+    meta = obj["metadata"]
+    return Key(meta.get("namespace", ""), meta["name"])
+
+
+def uid_of(obj: Obj) -> str:
+    """The object's UID, "" for one that no server has seen yet."""
+    return str(obj["metadata"].get("uid", ""))
+
+
+def labels_of(obj: Obj) -> dict[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def annotations_of(obj: Obj) -> dict[str, str]:
+    return obj["metadata"].get("annotations") or {}
+
+
+def controller_of(obj: Obj) -> Obj | None:
+    """The owner reference that says ``controller: true``, or None."""
+    for ref in obj["metadata"].get("ownerReferences") or ():
+        if ref.get("controller"):
+            return dict(ref)
+    return None
