@@ -1,0 +1,279 @@
+"""The cache of one kind: many readers, moved forward by its informer and by decco's own writes.
+
+An object is kept as compact JSON without ``managedFields`` and decoded anew for each reader, so no reader can change
+what another sees, and 10,000 Deployments cost tens of megabytes instead of hundreds. What a reconcile looks at each
+time (owner, generation, digests) is worked out once, on the way in.
+
+Three rules keep the cache right although two sources feed it:
+
+* an entry only moves to a higher resourceVersion (the API server's are integers that grow, KEP-5504);
+* an object that was seen to leave comes back only at a higher resourceVersion (the answer to our own write may
+  arrive after the event of the object's deletion; an object that lost the label decco watches by leaves too, and may
+  come back);
+* a relist replaces everything but what was written after the list was taken.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from decco.kube.ownership import Path, foreign_paths
+from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, key_of
+
+_REMEMBERED_DELETIONS = 4096
+_NO_KEYS: dict[Key, None] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a kind is read on the way into its store, and how it may be written (see ``apply.py``).
+
+    ``yields``: paths that belong to others once the object exists, such as a Deployment's replicas: left out of the
+    content digest and carried over from the live object at a write. ``until`` names, for some of them, the
+    annotation whose change takes the path back. A yielded map keeps the others' keys and gets ours.
+    """
+
+    yields: tuple[Path, ...] = ()
+    until: tuple[tuple[Path, str], ...] = ()
+    mutable: tuple[Path, ...] | None = None
+    """If set, a write changes only these paths of the content; the rest of the live object stays (Job)."""
+    replace_if: tuple[Path, ...] = ()
+    """A difference here cannot be written in place: the object is deleted and made anew."""
+    facts: Callable[[Obj], Any] | None = None
+    """Works out what others ask of this object often; an exception it raises becomes the facts."""
+    digests: bool = True
+    """Whether the kind is one that decco writes, so that alterations must be noticed."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One object in a store. ``raw`` is its JSON without managedFields; the digests are of its decoded parts."""
+
+    key: Key
+    uid: str
+    version: int
+    generation: int
+    owner_uid: str
+    raw: bytes
+    written: str
+    """The hash annotation: digest of the desired object that decco wrote last, "" if none."""
+    content: bytes
+    """Digest of all but metadata, status and what the kind yields."""
+    meta: bytes
+    """Digest of labels, annotations, owner references and finalizers."""
+    foreign: tuple[Path, ...]
+    """Content paths that other field managers own."""
+    deleting: bool
+    facts: Any
+
+    def obj(self) -> Obj:
+        """The object, decoded for this caller alone."""
+        decoded: Obj = orjson.loads(self.raw)
+        return decoded
+
+
+def digest(value: object) -> bytes:
+    """A digest that is equal for equal JSON values, whatever the order of their keys."""
+    return blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=12).digest()
+
+
+def without(content: Obj, paths: tuple[Path, ...]) -> Obj:
+    """``content`` less the given paths; copies only the maps on the way."""
+    for path in paths:
+        content = _cut(content, path)
+    return content
+
+
+def _cut(node: Obj, path: Path) -> Obj:
+    head, rest = path[0], path[1:]
+    if not isinstance(node, dict) or head not in node:
+        return node
+    copy = dict(node)
+    if rest:
+        copy[head] = _cut(copy[head], rest)
+    else:
+        del copy[head]
+    return copy
+
+
+_NOT_CONTENT = frozenset({"apiVersion", "kind", "metadata", "status"})
+
+
+def content_of(obj: Obj) -> Obj:
+    """What a person would call the body of the object: spec, data, rules, but no metadata and no status."""
+    return {name: value for name, value in obj.items() if name not in _NOT_CONTENT}
+
+
+def read_entry(obj: Obj, shape: Shape) -> Entry:
+    """Takes over ``obj`` (its managedFields are dropped from it) and works out its entry."""
+    meta = obj["metadata"]
+    managed = meta.pop("managedFields", None)
+    annotations = meta.get("annotations") or {}
+    owners = meta.get("ownerReferences") or ()
+    owner_uid = next((owner["uid"] for owner in owners if owner.get("controller")), "")
+    content = meta_digest = b""
+    foreign: tuple[Path, ...] = ()
+    if shape.digests:
+        content = digest(without(content_of(obj), shape.yields))
+        meta_digest = digest([meta.get("labels"), annotations, owners, meta.get("finalizers")])
+        if managed:
+            foreign = foreign_paths(managed)
+    facts = None
+    if shape.facts is not None:
+        try:
+            facts = shape.facts(obj)
+        except Exception as error:  # noqa: BLE001 - one undecodable object stops no other; its reconciler reports it
+            facts = error
+    return Entry(
+        key=key_of(obj),
+        uid=meta["uid"],
+        version=int(meta["resourceVersion"]),
+        generation=meta.get("generation", 0),
+        owner_uid=owner_uid,
+        raw=orjson.dumps(obj),
+        written=annotations.get(ANNOTATION_HASH, ""),
+        content=content,
+        meta=meta_digest,
+        foreign=foreign,
+        deleting="deletionTimestamp" in meta,
+        facts=facts,
+    )
+
+
+@dataclass(slots=True)
+class Change:
+    """One step of a store: ``old`` is None for a new object, ``new`` for one that is gone."""
+
+    old: Entry | None
+    new: Entry | None
+    own: bool
+    """Whether decco's own write brought it, rather than the watch."""
+    initial: bool = False
+    """Whether it is part of a list rather than something that happened just now."""
+
+    @property
+    def entry(self) -> Entry:
+        entry = self.new or self.old
+        assert entry is not None
+        return entry
+
+
+Subscriber = Callable[[Change], None]
+
+
+@dataclass(slots=True)
+class Store:
+    """All objects of one kind that decco watches."""
+
+    resource: Resource
+    shape: Shape = field(default_factory=Shape)
+    settled: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    """UID -> (content, meta) digests that are known to be what the server made of decco's last write."""
+    _entries: dict[Key, Entry] = field(default_factory=dict)
+    _by_owner: dict[str, dict[Key, None]] = field(default_factory=dict)
+    _by_namespace: dict[str, dict[Key, None]] = field(default_factory=dict)
+    _gone: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    _subscribers: list[Subscriber] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(list(self._entries.values()))
+
+    def get(self, key: Key) -> Entry | None:
+        return self._entries.get(key)
+
+    def owned_by(self, uid: str) -> list[Entry]:
+        """Entries whose controller owner has this UID."""
+        return [self._entries[key] for key in self._by_owner.get(uid, _NO_KEYS)]
+
+    def in_namespace(self, namespace: str) -> list[Entry]:
+        return [self._entries[key] for key in self._by_namespace.get(namespace, _NO_KEYS)]
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Calls ``subscriber`` after each step, in order; it must not block."""
+        self._subscribers.append(subscriber)
+
+    def read(self, obj: Obj) -> Entry:
+        """The entry that ``obj`` would be; the one in the store if that is the same version. Takes ``obj`` over."""
+        meta = obj["metadata"]
+        old = self._entries.get(key_of(obj))
+        if old is not None and old.uid == meta["uid"] and old.version == int(meta["resourceVersion"]):
+            return old
+        return read_entry(obj, self.shape)
+
+    def put(self, obj: Obj, *, own: bool) -> None:
+        """Moves the object's entry forward, unless the store already knows as much or more. Takes ``obj`` over."""
+        meta = obj["metadata"]
+        version = int(meta["resourceVersion"])
+        old = self._entries.get(key_of(obj))
+        if self._gone.get(meta["uid"], 0) >= version or (old is not None and old.version >= version):
+            return
+        self._advance(old, read_entry(obj, self.shape), own=own, initial=False)
+
+    def remove(self, key: Key, uid: str, version: int) -> None:
+        """The object with this UID has left, at this resourceVersion."""
+        self._bury(uid, version)
+        old = self._entries.get(key)
+        if old is None or old.uid != uid or old.version > version:
+            return
+        del self._entries[key]
+        self._unindex(old)
+        self._tell(Change(old, None, own=False))
+
+    def mark_deleting(self, key: Key, uid: str) -> None:
+        """decco has asked for the deletion; its event is still to come."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.uid == uid:
+            entry.deleting = True
+
+    def swap(self, entries: dict[Key, Entry], list_version: int) -> None:
+        """Makes the store what a list says, but for what decco wrote after it."""
+        for key, entry in list(self._entries.items()):
+            if key not in entries and entry.version <= list_version:
+                self.remove(key, entry.uid, list_version)
+        for key, entry in entries.items():
+            old = self._entries.get(key)
+            if self._gone.get(entry.uid, 0) < entry.version and (old is None or old.version < entry.version):
+                self._advance(old, entry, own=False, initial=True)
+
+    def _advance(self, old: Entry | None, new: Entry, *, own: bool, initial: bool) -> None:
+        if old is not None:
+            if old.uid != new.uid:
+                self._bury(old.uid, new.version)
+            elif own and old.deleting:
+                new.deleting = True
+            self._unindex(old)
+        self._entries[new.key] = new
+        self._index(new)
+        self._tell(Change(old, new, own, initial))
+
+    def _index(self, entry: Entry) -> None:
+        if entry.owner_uid:
+            self._by_owner.setdefault(entry.owner_uid, {})[entry.key] = None
+        self._by_namespace.setdefault(entry.key.namespace, {})[entry.key] = None
+
+    def _unindex(self, entry: Entry) -> None:
+        for index, name in ((self._by_owner, entry.owner_uid), (self._by_namespace, entry.key.namespace)):
+            keys = index.get(name)
+            if keys is not None:
+                keys.pop(entry.key, None)
+                if not keys:
+                    del index[name]
+
+    def _bury(self, uid: str, version: int) -> None:
+        self.settled.pop(uid, None)
+        self._gone[uid] = version
+        if len(self._gone) > _REMEMBERED_DELETIONS:
+            self._gone.popitem(last=False)
+
+    def _tell(self, change: Change) -> None:
+        for subscriber in self._subscribers:
+            subscriber(change)

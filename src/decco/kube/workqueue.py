@@ -1,0 +1,210 @@
+"""The queue of keys between informers and workers.
+
+client-go's workqueue in asyncio (https://github.com/kubernetes/client-go, util/workqueue): a key is queued once
+however often it is added; a key that is being worked on and is added again is queued again when it is done, never
+worked on twice at once. Two things are added. Keys have a priority, so that a person's edit overtakes the 2,000
+objects of the initial list. And within a priority the groups (one per Space) take turns, so that a Space with many
+Apps delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Generic, Protocol, TypeVar
+
+K = TypeVar("K")
+
+
+class Priority(IntEnum):
+    """Lower is served first."""
+
+    EDIT = 0  # the object itself was changed
+    CHANGE = 1  # something that it depends on was changed
+    LIST = 2  # it was listed, at start or after a gap
+
+
+class Observer(Protocol):
+    """What a queue tells about itself; times in seconds."""
+
+    def queue_added(self, name: str, depth: int) -> None: ...
+    def queue_taken(self, name: str, depth: int, waited: float) -> None: ...
+    def queue_done(self, name: str, worked: float) -> None: ...
+    def queue_retried(self, name: str) -> None: ...
+
+
+class Closed(Exception):
+    """The queue gives out no more work."""
+
+
+class WorkQueue(Generic[K]):
+    """Keys to reconcile. Not thread-safe: one event loop."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        group: Callable[[K], str],
+        retry_base: float = 0.25,
+        retry_max: float = 300.0,
+        observer: Observer | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._group = group
+        self._retry_base = retry_base
+        self._retry_max = retry_max
+        self._observer = observer
+        self._jitter = jitter
+        self._levels: list[OrderedDict[str, deque[K]]] = [OrderedDict() for _ in Priority]
+        self._queued: dict[K, tuple[Priority, float]] = {}
+        self._processing: dict[K, float] = {}
+        self._again: dict[K, Priority] = {}
+        self._later: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._getters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._queued)
+
+    @property
+    def processing(self) -> int:
+        return len(self._processing)
+
+    @property
+    def waiting(self) -> int:
+        """Keys with a timer: retries and rechecks to come."""
+        return len(self._later)
+
+    def oldest(self) -> float:
+        """Seconds for which the longest-queued key has been waiting, 0 if none is."""
+        now = asyncio.get_running_loop().time()
+        return max((now - since for _, since in self._queued.values()), default=0.0)
+
+    def longest_running(self) -> float:
+        """Seconds for which the oldest turn of work has been going on, 0 if none is."""
+        now = asyncio.get_running_loop().time()
+        return max((now - since for since in self._processing.values()), default=0.0)
+
+    def add(self, key: K, priority: Priority = Priority.CHANGE) -> None:
+        """Queues the key, or lets it overtake if it is queued with less urgency."""
+        if self._closed:
+            return
+        if key in self._processing:
+            self._again[key] = min(priority, self._again.get(key, priority))
+            return
+        queued = self._queued.get(key)
+        if queued is not None and queued[0] <= priority:
+            return
+        # An overtaken key's old place stays behind and is skipped when its turn comes.
+        now = asyncio.get_running_loop().time()
+        self._queued[key] = (priority, queued[1] if queued else now)
+        self._levels[priority].setdefault(self._group(key), deque()).append(key)
+        if self._observer is not None:
+            self._observer.queue_added(self.name, len(self._queued))
+        self._wake()
+
+    def add_after(self, key: K, seconds: float, priority: Priority = Priority.CHANGE) -> None:
+        """Queues the key in a while; of several such requests the earliest counts."""
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        pending = self._later.get(key)
+        if pending is not None:
+            if pending.when() <= due:
+                return
+            pending.cancel()
+        self._later[key] = loop.call_at(due, self._due, key, priority)
+
+    def retry(self, key: K) -> float:
+        """Queues a key that failed, later each time (doubling, with jitter); returns the pause in seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        pause = min(self._retry_base * 2.0 ** min(failures, 32), self._retry_max)
+        pause *= 0.75 + 0.5 * self._jitter()
+        if self._observer is not None:
+            self._observer.queue_retried(self.name)
+        self.add_after(key, pause)
+        return pause
+
+    def forget(self, key: K) -> None:
+        """The key's failures are over."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> K:
+        """The next key, now being worked on by the caller, who owes a ``done``. Raises Closed after ``close``."""
+        while True:
+            if self._closed:
+                raise Closed
+            key = self._pop()
+            if key is not None:
+                return key
+            getter = asyncio.get_running_loop().create_future()
+            self._getters.append(getter)
+            try:
+                await getter
+            except asyncio.CancelledError:
+                if getter.done() and not getter.cancelled():
+                    self._wake()  # it was our turn; hand it on
+                else:
+                    self._getters.remove(getter)
+                raise
+
+    def done(self, key: K) -> None:
+        """Ends the caller's turn; a key added meanwhile is queued again."""
+        started = self._processing.pop(key)
+        if self._observer is not None:
+            self._observer.queue_done(self.name, asyncio.get_running_loop().time() - started)
+        again = self._again.pop(key, None)
+        if again is not None:
+            self.add(key, again)
+
+    def close(self) -> None:
+        """Gives out no more work and forgets the timers; those who wait in ``get`` are sent home."""
+        self._closed = True
+        for handle in self._later.values():
+            handle.cancel()
+        self._later.clear()
+        while self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+
+    def _due(self, key: K, priority: Priority) -> None:
+        self._later.pop(key, None)
+        self.add(key, priority)
+
+    def _pop(self) -> K | None:
+        for priority, level in zip(Priority, self._levels, strict=True):
+            while level:
+                group, keys = next(iter(level.items()))
+                key = keys.popleft()
+                if keys:
+                    level.move_to_end(group)
+                else:
+                    del level[group]
+                queued = self._queued.get(key)
+                if queued is None or queued[0] != priority:
+                    continue
+                del self._queued[key]
+                now = asyncio.get_running_loop().time()
+                self._processing[key] = now
+                pending = self._later.pop(key, None)
+                if pending is not None:
+                    pending.cancel()
+                if self._observer is not None:
+                    self._observer.queue_taken(self.name, len(self._queued), now - queued[1])
+                return key
+        return None
+
+    def _wake(self) -> None:
+        while self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+                return

@@ -1,0 +1,101 @@
+"""All caches of the controller in one place: which kinds are watched, by which selector, into which store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from decco.desired.claims import ClaimIndex
+from decco.desired.model import Served, SpaceFacts
+from decco.kube.store import Entry, Shape, Store
+from decco.kube.watch import WatchSpec
+from decco.objects import (
+    APPS,
+    LABEL_SHARE,
+    MANAGED_SELECTOR,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    SECRETS,
+    SERVICES,
+    SPACES,
+    Key,
+    Resource,
+)
+from decco.reconcilers.facts import AppFacts, app_facts, shared_secret, space_facts
+from decco.reconcilers.index import AppIndex
+from decco.reconcilers.shapes import CHILDREN, optional_children
+from decco.settings import RoutingBackend, Settings
+
+
+@dataclass(slots=True)
+class Caches:
+    """Stores and indices. ``children`` grows when the cluster starts to serve a kind that it lacked."""
+
+    settings: Settings
+    served: Served = field(default_factory=Served)
+    spaces: Store = field(default_factory=lambda: Store(SPACES, Shape(facts=space_facts, digests=False)))
+    apps: Store = field(default_factory=lambda: Store(APPS, Shape(facts=app_facts, digests=False)))
+    sources: Store = field(default_factory=lambda: Store(SECRETS, Shape(facts=shared_secret, digests=False)))
+    """Secrets of decco's own namespace whose owners consent to share them."""
+    edges: dict[Resource, Store] = field(default_factory=dict)
+    """The shared Gateway and the edge's Service, where the settings name them."""
+    children: dict[Resource, Store] = field(default_factory=dict)
+    claims: ClaimIndex = field(default_factory=ClaimIndex)
+    index: AppIndex = field(default_factory=AppIndex)
+    space_keys: dict[str, Key] = field(default_factory=dict)
+    """UID -> key of a Space, to find the owner of a child."""
+    app_keys: dict[str, Key] = field(default_factory=dict)
+
+    def space(self, name: str) -> tuple[Entry, SpaceFacts] | None:
+        """The Space of this name, if it exists, can be understood, and is not being deleted."""
+        entry = self.spaces.get(Key("", name))
+        if entry is None or entry.deleting or not isinstance(entry.facts, SpaceFacts):
+            return None
+        return entry, entry.facts
+
+    def namespace_is_ready(self, space: SpaceFacts) -> bool:
+        """Whether the Space's namespace is its own and isolated: nothing may run in it before that."""
+        namespace = self.children[NAMESPACES].get(Key("", space.name))
+        policy = self.children[NETWORK_POLICIES].get(Key(space.name, "decco"))
+        return (
+            namespace is not None
+            and namespace.owner_uid == space.uid
+            and not namespace.deleting
+            and policy is not None
+            and policy.owner_uid == space.uid
+        )
+
+    def app_facts_in(self, namespace: str) -> list[tuple[Entry, AppFacts]]:
+        """The Apps of a namespace that can be understood."""
+        return [(entry, entry.facts) for entry in self.apps.in_namespace(namespace) if isinstance(entry.facts, AppFacts)]
+
+
+def watch_specs(caches: Caches, served: Served) -> Mapping[str, tuple[Store, WatchSpec]]:
+    """Makes a store for every kind that has none yet, and says how each is watched; keys are names for people."""
+    settings = caches.settings
+    specs: dict[str, tuple[Store, WatchSpec]] = {
+        "spaces": (caches.spaces, WatchSpec(SPACES)),
+        "apps": (caches.apps, WatchSpec(APPS)),
+        "secrets(shared)": (
+            caches.sources,
+            WatchSpec(SECRETS, namespace=settings.namespace, labels=f"{LABEL_SHARE}=true"),
+        ),
+    }
+    for resource, shape in {**CHILDREN, **optional_children(served)}.items():
+        store = caches.children.setdefault(resource, Store(resource, shape))
+        specs[str(resource)] = (store, WatchSpec(resource, labels=MANAGED_SELECTOR))
+    for resource, reference in _edges(settings, served):
+        namespace, _, name = reference.partition("/")
+        store = caches.edges.setdefault(resource, Store(resource, Shape(digests=False)))
+        spec = WatchSpec(resource, namespace=namespace, fields=f"metadata.name={name}")
+        specs[f"{resource}(edge)"] = (store, spec)
+    return specs
+
+
+def _edges(settings: Settings, served: Served) -> list[tuple[Resource, str]]:
+    found = []
+    if settings.routing.backend is RoutingBackend.GATEWAY and settings.routing.parent_gateway and served.gateway:
+        found.append((served.gateway, settings.routing.parent_gateway))
+    if settings.edge.service:
+        found.append((SERVICES, settings.edge.service))
+    return found

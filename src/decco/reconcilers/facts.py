@@ -1,0 +1,119 @@
+"""What others ask of a Space, an App or a Secret, worked out once when the object enters its store.
+
+A reconcile decodes its own object whole. But it also asks about its neighbours (who has this endpoint name, where does that
+egress lead), and those answers must not cost a decoding of every neighbour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from decco.api.parse import parse_app, parse_space
+from decco.api.types import AppSpec
+from decco.desired import secrets
+from decco.desired.endpoints import endpoints_of
+from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
+from decco.objects import ANNOTATION_PAUSED, Obj, annotations_of
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFacts:
+    """An endpoint as its neighbours see it. ``hostname`` is None for the default, ``<name>.<FQDN>``."""
+
+    name: str
+    hostname: str | None
+    service_port: int
+    tls: bool
+    """Whether it is TCP behind TLS: can be reached by SNI and by an egress."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppFacts:
+    """An App as its neighbours see it."""
+
+    uid: str
+    generation: int
+    created: str
+    paused: bool
+    endpoints: tuple[EndpointFacts, ...]
+    identities: frozenset[str]
+    """Names that must be unique in the Space: "name:<endpoint>", "path:<httpPath>", "hostname:<explicit hostname>"."""
+    secrets: frozenset[str]
+    targets: frozenset[tuple[str, str]]
+    """(Space, endpoint) of the egresses by endpoint; "" is the App's own Space."""
+
+    @property
+    def seniority(self) -> tuple[str, str]:
+        """Sorts the older first: of two claims to one name, the smaller has it."""
+        return self.created, self.uid
+
+
+def space_facts(obj: Obj) -> SpaceFacts:
+    """Raises ValueError with a sentence if the object is none that this version understands."""
+    meta = obj["metadata"]
+    return SpaceFacts(
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        created=meta["creationTimestamp"],
+        spec=parse_space(obj),
+    )
+
+
+def app_facts(obj: Obj) -> AppFacts:
+    """Raises ValueError with a sentence if the object is none that this version understands."""
+    meta = obj["metadata"]
+    spec = parse_app(obj)
+    endpoints = tuple(
+        EndpointFacts(
+            name=endpoint.name,
+            hostname=endpoint.hostname.lower().rstrip(".") if endpoint.hostname else None,
+            service_port=endpoint.tls_listen_port,
+            tls=endpoint.http_path is None and not endpoint.is_metrics_endpoint,
+        )
+        for endpoint in endpoints_of(meta["name"], spec)
+    )
+    return AppFacts(
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        created=meta["creationTimestamp"],
+        paused=is_paused(obj),
+        endpoints=endpoints,
+        identities=_identities(meta["name"], spec, endpoints),
+        secrets=_secrets(meta["name"], spec),
+        targets=frozenset((egress.space_name or "", egress.endpoint) for egress in spec.tls_egresses if egress.endpoint),
+    )
+
+
+def _identities(name: str, spec: AppSpec, endpoints: tuple[EndpointFacts, ...]) -> frozenset[str]:
+    found = {f"name:{endpoint.name}" for endpoint in endpoints}
+    found |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.hostname}
+    found |= {f"path:{endpoint.http_path}" for endpoint in endpoints_of(name, spec) if endpoint.http_path}
+    return frozenset(found)
+
+
+def _secrets(name: str, spec: AppSpec) -> frozenset[str]:
+    named = {endpoint.cert_and_ca_secret_name for endpoint in endpoints_of(name, spec)}
+    named |= {egress.cert_and_ca_secret_name for egress in spec.tls_egresses}
+    return frozenset(secret for secret in named if secret)
+
+
+def is_paused(obj: Obj) -> bool:
+    """Whether a person asked decco to leave this Space or App alone for now."""
+    return annotations_of(obj).get(ANNOTATION_PAUSED) == "true"
+
+
+def secret_facts(obj: Obj) -> SecretFacts:
+    return secrets.inspect(obj.get("type", ""), obj.get("data") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSecret:
+    """A Secret whose owner lets decco copy it, and whether its content is of use."""
+
+    source: SecretSource
+    facts: SecretFacts
+
+
+def shared_secret(obj: Obj) -> SharedSecret:
+    return SharedSecret(secrets.source_from(obj), secret_facts(obj))

@@ -1,0 +1,100 @@
+"""Who uses which name in a Space, and which Apps have an egress to which endpoint.
+
+Two questions that every App's reconcile asks, answered without looking at every other App.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from decco.objects import Key
+from decco.reconcilers.facts import AppFacts, EndpointFacts
+
+_NO_APPS: dict[Key, None] = {}
+_NO_CLAIMANTS: dict[Key, AppFacts] = {}
+
+
+class AppIndex:
+    """Apps by the identities that they claim and by the targets of their egresses."""
+
+    def __init__(self) -> None:
+        self._claimants: dict[tuple[str, str], dict[Key, AppFacts]] = {}
+        self._egress: dict[tuple[str, str], dict[Key, None]] = {}
+
+    def add(self, key: Key, facts: AppFacts) -> None:
+        for identity in facts.identities:
+            self._claimants.setdefault((key.namespace, identity), {})[key] = facts
+        for target in _targets(key, facts):
+            self._egress.setdefault(target, {})[key] = None
+
+    def remove(self, key: Key, facts: AppFacts) -> None:
+        for identity in facts.identities:
+            _drop(self._claimants, (key.namespace, identity), key)
+        for target in _targets(key, facts):
+            _drop(self._egress, target, key)
+
+    def rivals(self, key: Key, identity: str) -> Iterator[tuple[Key, AppFacts]]:
+        """The other Apps of the same namespace that claim this identity."""
+        for other, facts in self._claimants.get((key.namespace, identity), _NO_CLAIMANTS).items():
+            if other != key:
+                yield other, facts
+
+    def endpoint(self, space: str, name: str) -> EndpointFacts | None:
+        """The endpoint of this name in the Space; of several claimants the oldest App's."""
+        claimants = self._claimants.get((space, f"name:{name}"))
+        if not claimants:
+            return None
+        oldest = min(claimants.values(), key=lambda facts: facts.seniority)
+        return next((endpoint for endpoint in oldest.endpoints if endpoint.name == name), None)
+
+    def callers(self, space: str, endpoint: str) -> list[Key]:
+        """Apps with an egress to this endpoint."""
+        return list(self._egress.get((space, endpoint), _NO_APPS))
+
+    def callers_of_space(self, space: str) -> list[Key]:
+        """Apps with an egress to any endpoint of this Space."""
+        return list({key: None for (target, _), keys in self._egress.items() if target == space for key in keys})
+
+    def taken(self, key: Key, facts: AppFacts, fqdn: str) -> dict[str, str]:
+        """Identity -> name of the older App of the Space that has it, for those that this App may not use.
+
+        Hostnames are compared as they will be: an explicit ``db.<FQDN>`` meets the default of an endpoint ``db``.
+        """
+        found: dict[str, str] = {}
+
+        def ask(reported: str, asked: str, only_default: str = "") -> None:
+            for other, theirs in self.rivals(key, asked):
+                if only_default and not _has_default_hostname(theirs, only_default):
+                    continue
+                if theirs.seniority < facts.seniority:
+                    found.setdefault(reported, other.name)
+
+        for identity in facts.identities:
+            ask(identity, identity)
+        for endpoint in facts.endpoints:
+            if not endpoint.tls:
+                continue
+            if endpoint.hostname is None:
+                default = f"{endpoint.name}.{fqdn}"
+                ask(f"hostname:{default}", f"hostname:{default}")
+            elif endpoint.hostname.endswith(f".{fqdn}"):
+                label = endpoint.hostname.removesuffix(f".{fqdn}")
+                ask(f"hostname:{endpoint.hostname}", f"name:{label}", only_default=label)
+        return found
+
+
+def _has_default_hostname(facts: AppFacts, name: str) -> bool:
+    return any(e.name == name and e.tls and e.hostname is None for e in facts.endpoints)
+
+
+def _targets(key: Key, facts: AppFacts) -> Iterator[tuple[str, str]]:
+    return ((space or key.namespace, endpoint) for space, endpoint in facts.targets)
+
+
+def _drop(index: dict[tuple[str, str], Any], at: tuple[str, str], key: Key) -> None:
+    members = index.get(at)
+    if members is not None:
+        members.pop(key, None)
+        if not members:
+            del index[at]

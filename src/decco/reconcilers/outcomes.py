@@ -1,0 +1,59 @@
+"""From an API server's refusal to a reason and a sentence that a Space's or App's owner can act on.
+
+Three fates: the refusal stands until the object changes (Invalid), it may end by itself without decco being told
+(Forbidden by a quota, Conflict with a foreign object: looked at again later), or it is nobody's opinion but a disturbance
+(unreachable, overloaded): that one is no outcome but an error, and the whole reconcile is tried again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from decco.desired import reasons
+from decco.desired.model import Problem
+from decco.kube.apply import Foreign
+from decco.kube.errors import ApiError, BadRequest, Forbidden, Invalid, MethodNotAllowed, NotFound
+from decco.objects import Key, Resource
+
+RECHECK_SECONDS = 15.0
+"""How often a refusal that may end by itself is looked at again."""
+
+_LONGEST_MESSAGE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one child is not what it should be; ``recheck``: seconds until another look, None to wait for a change."""
+
+    problem: Problem
+    recheck: float | None
+
+
+def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None:
+    """None if the error says nothing about the object itself and the reconcile should simply be tried again."""
+    what = f"{resource.kind} {key}"
+    if isinstance(error, Foreign):
+        sentence = (
+            f"{what} exists already and does not belong to this object. decco leaves it alone; "
+            "rename one of the two, or delete the other."
+        )
+        return Refusal(Problem(reasons.CONFLICT, sentence), RECHECK_SECONDS)
+    if isinstance(error, Invalid | BadRequest):
+        return Refusal(Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}"), None)
+    if isinstance(error, Forbidden):
+        if error.namespace_terminating:
+            sentence = f"Namespace {key.namespace} is being deleted; decco goes on when it is gone."
+            return Refusal(Problem(reasons.NAMESPACE_TERMINATING, sentence), RECHECK_SECONDS)
+        reason = reasons.QUOTA_EXCEEDED if error.quota_exceeded else reasons.FORBIDDEN
+        sentence = f"The API server forbids {what}: {_shorten(error.message)}"
+        return Refusal(Problem(reason, sentence), RECHECK_SECONDS)
+    if isinstance(error, NotFound | MethodNotAllowed):
+        sentence = f"The cluster has no place for {what}: {_shorten(error.message)}"
+        return Refusal(Problem(reasons.INVALID, sentence), RECHECK_SECONDS)
+    if isinstance(error, ApiError) and 400 <= error.status < 500 and error.status not in (401, 408, 409, 410, 429):
+        return Refusal(Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}"), None)
+    return None
+
+
+def _shorten(message: str) -> str:
+    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " …"

@@ -1,0 +1,75 @@
+"""Every kind that decco writes, and which parts of it belong to others once it exists."""
+
+from __future__ import annotations
+
+from decco.desired.model import Served
+from decco.kube.store import Shape
+from decco.objects import (
+    ANNOTATION_INITIAL_REPLICAS,
+    ANNOTATION_RUN,
+    CONFIGMAPS,
+    DEPLOYMENTS,
+    INGRESSES,
+    JOBS,
+    LIMIT_RANGES,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    SERVICES,
+    Resource,
+)
+from decco.reconcilers.facts import secret_facts
+
+_REPLICAS = ("spec", "replicas")
+# `kubectl rollout restart` writes here, and so do backup and mesh tools; decco writes nothing here.
+_POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
+
+CHILDREN: dict[Resource, Shape] = {
+    # spec.finalizers of a namespace is the API server's own book-keeping.
+    NAMESPACES: Shape(yields=(("spec",),)),
+    SECRETS: Shape(facts=secret_facts, replace_if=(("type",),)),
+    CONFIGMAPS: Shape(),
+    # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
+    SERVICES: Shape(
+        yields=(
+            ("spec", "clusterIP"),
+            ("spec", "clusterIPs"),
+            ("spec", "ipFamilies"),
+            ("spec", "ipFamilyPolicy"),
+        )
+    ),
+    RESOURCE_QUOTAS: Shape(),
+    LIMIT_RANGES: Shape(),
+    NETWORK_POLICIES: Shape(),
+    DEPLOYMENTS: Shape(
+        yields=(_REPLICAS, _POD_ANNOTATIONS),
+        until=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
+    ),
+    JOBS: Shape(
+        # A Job's template cannot be changed in place. The rest is repaired; another run of the user's pod is another Job.
+        mutable=(
+            ("spec", "backoffLimit"),
+            ("spec", "parallelism"),
+            ("spec", "suspend"),
+            ("spec", "activeDeadlineSeconds"),
+            ("spec", "ttlSecondsAfterFinished"),
+        ),
+        replace_if=(("metadata", "annotations", ANNOTATION_RUN),),
+    ),
+    INGRESSES: Shape(),
+}
+
+
+def optional_children(served: Served) -> dict[Resource, Shape]:
+    """The kinds of other projects (Gateway API, Traefik) that this cluster serves."""
+    kinds = (
+        served.gateway,
+        served.listener_set,
+        served.http_route,
+        served.tls_route,
+        served.backend_tls_policy,
+        served.ingress_route_tcp,
+        served.middleware,
+    )
+    return {kind: Shape() for kind in kinds if kind is not None}

@@ -1,0 +1,203 @@
+"""From a step of a cache to the keys that must be looked at.
+
+The one place that knows who depends on whom:
+
+    Space            -> itself; its Apps; Apps with an egress into it; Spaces whose host names it claims or frees
+    App              -> itself; its Space (Secrets and host names it needs); rivals for a name; Apps with an egress to it
+    child            -> its owner
+    Space's policy   -> the Apps that waited for the namespace to be ready
+    shared Secret    -> the Spaces that use it
+    copy of a Secret -> its Space; the Apps that use it
+    edge             -> every Space
+
+What decco itself wrote wakes only others, never the object that it was written for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from decco.desired.model import SpaceFacts
+from decco.kube.store import Change, Store
+from decco.kube.workqueue import Priority, WorkQueue
+from decco.objects import NETWORK_POLICIES, SECRETS, Key, Resource
+from decco.reconcilers.caches import Caches
+from decco.reconcilers.facts import AppFacts
+
+
+@dataclass(slots=True)
+class Triggers:
+    """Subscribes the queues to the caches."""
+
+    caches: Caches
+    spaces: WorkQueue[Key]
+    apps: WorkQueue[Key]
+
+    def connect(self) -> None:
+        """Subscribes to the stores that exist from the start."""
+        self.caches.spaces.subscribe(self._space)
+        self.caches.apps.subscribe(self._app)
+        self.caches.sources.subscribe(self._source)
+        for resource, store in self.caches.children.items():
+            self.connect_child(resource, store)
+        for store in self.caches.edges.values():
+            self.connect_edge(store)
+
+    def connect_child(self, resource: Resource, store: Store) -> None:
+        store.subscribe(self._child)
+        if resource == NETWORK_POLICIES:
+            store.subscribe(self._policy)
+        if resource == SECRETS:
+            store.subscribe(self._copy)
+
+    def connect_edge(self, store: Store) -> None:
+        store.subscribe(self._edge)
+
+    def everything(self) -> None:
+        """The rules themselves changed (the cluster serves other kinds): look at all."""
+        for entry in self.caches.spaces:
+            self.spaces.add(entry.key, Priority.LIST)
+        for entry in self.caches.apps:
+            self.apps.add(entry.key, Priority.LIST)
+
+    def _space(self, change: Change) -> None:
+        caches, name = self.caches, change.entry.key.name
+        old, new = _space_facts(change.old), _space_facts(change.new)
+        if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
+            caches.space_keys.pop(change.old.uid, None)
+        if change.new is not None:
+            caches.space_keys[change.new.uid] = change.new.key
+        if not change.own:
+            self.spaces.add(change.entry.key, _urgency(change))
+        # A Space that is being deleted keeps its claims until it is gone: its routes may still be there.
+        deleting = change.old is not None and change.new is not None and change.old.deleting != change.new.deleting
+        if old == new and not deleting:
+            return
+        for other in self._claim(old, new):
+            if other != name:
+                self._wake_space(other)
+        self._wake_apps_of(name)
+        for key in caches.index.callers_of_space(name):
+            self.apps.add(key)
+
+    def _claim(self, old: SpaceFacts | None, new: SpaceFacts | None) -> frozenset[str]:
+        affected: frozenset[str] = frozenset()
+        if old is not None and (new is None or old != new):
+            affected |= self.caches.claims.remove(old.name)
+        if new is not None and old != new:
+            affected |= self.caches.claims.add(new)
+        return affected
+
+    def _wake_space(self, name: str) -> None:
+        self.spaces.add(Key("", name))
+        self._wake_apps_of(name)
+
+    def _wake_apps_of(self, namespace: str) -> None:
+        for entry in self.caches.apps.in_namespace(namespace):
+            self.apps.add(entry.key)
+
+    def _app(self, change: Change) -> None:
+        caches, key = self.caches, change.entry.key
+        old, new = _app_facts(change.old), _app_facts(change.new)
+        if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
+            caches.app_keys.pop(change.old.uid, None)
+        if change.new is not None:
+            caches.app_keys[change.new.uid] = key
+        if not change.own:
+            self.apps.add(key, _urgency(change))
+        if old == new:
+            return
+        if old is not None:
+            caches.index.remove(key, old)
+        if new is not None:
+            caches.index.add(key, new)
+        for facts in (old, new):
+            if facts is None:
+                continue
+            for identity in facts.identities:
+                for rival, _ in caches.index.rivals(key, identity):
+                    self.apps.add(rival)
+            for endpoint in facts.endpoints:
+                for caller in caches.index.callers(key.namespace, endpoint.name):
+                    if caller != key:
+                        self.apps.add(caller)
+        if _needs_of_space(old) != _needs_of_space(new):
+            self.spaces.add(Key("", key.namespace))
+
+    def _child(self, change: Change) -> None:
+        if change.own:
+            return
+        for entry in (change.old, change.new):
+            if entry is None or not entry.owner_uid:
+                continue
+            priority = Priority.LIST if change.initial else Priority.CHANGE
+            if entry.owner_uid in self.caches.app_keys:
+                self.apps.add(self.caches.app_keys[entry.owner_uid], priority)
+            elif entry.owner_uid in self.caches.space_keys:
+                self.spaces.add(self.caches.space_keys[entry.owner_uid], priority)
+
+    def _policy(self, change: Change) -> None:
+        # The Space's own policy is the last thing that its Apps wait for.
+        key = change.entry.key
+        if key.name == "decco" and (change.old is None or change.new is None):
+            self._wake_apps_of(key.namespace)
+
+    def _source(self, change: Change) -> None:
+        name = change.entry.key.name
+        for entry in self.caches.spaces:
+            facts = entry.facts
+            if isinstance(facts, SpaceFacts) and name in {
+                facts.spec.http_cert_secret_name,
+                facts.spec.tcp_cert_and_ca_secret_name,
+            }:
+                self._wake_space(entry.key.name)
+        for entry in self.caches.apps:
+            if isinstance(entry.facts, AppFacts) and name in entry.facts.secrets:
+                self.spaces.add(Key("", entry.key.namespace))
+                self.apps.add(entry.key)
+
+    def _copy(self, change: Change) -> None:
+        key = change.entry.key
+        if change.old is not None and change.new is not None and change.old.facts == change.new.facts:
+            return
+        self.spaces.add(Key("", key.namespace))
+        found = self.caches.space(key.namespace)
+        if found is not None and key.name in {
+            found[1].spec.http_cert_secret_name,
+            found[1].spec.tcp_cert_and_ca_secret_name,
+        }:
+            self._wake_apps_of(key.namespace)
+            return
+        for entry, facts in self.caches.app_facts_in(key.namespace):
+            if key.name in facts.secrets:
+                self.apps.add(entry.key)
+
+    def _edge(self, change: Change) -> None:
+        for entry in self.caches.spaces:
+            self.spaces.add(entry.key, _urgency(change))
+
+
+def _urgency(change: Change) -> Priority:
+    if change.initial:
+        return Priority.LIST
+    old, new = change.old, change.new
+    if old is None or new is None or old.generation != new.generation or old.deleting != new.deleting:
+        return Priority.EDIT
+    return Priority.CHANGE
+
+
+def _space_facts(entry: object) -> SpaceFacts | None:
+    facts = getattr(entry, "facts", None)
+    return facts if isinstance(facts, SpaceFacts) else None
+
+
+def _app_facts(entry: object) -> AppFacts | None:
+    facts = getattr(entry, "facts", None)
+    return facts if isinstance(facts, AppFacts) else None
+
+
+def _needs_of_space(facts: AppFacts | None) -> tuple[frozenset[str], frozenset[str]]:
+    """What of an App its Space acts upon: the Secrets to copy, and the host names to listen for."""
+    if facts is None:
+        return frozenset(), frozenset()
+    return facts.secrets, frozenset(endpoint.hostname for endpoint in facts.endpoints if endpoint.hostname)
