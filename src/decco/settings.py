@@ -1,16 +1,30 @@
 """Every setting of the controller: one model, with unit and reason under each field.
 
-Sources, the later the stronger: defaults, the YAML file of ``--config``, the environment (``DECCO_*``, nested with ``__``),
-flags. Keys are camelCase in the file and snake_case in the environment.
+Sources, the later the stronger: defaults, the YAML file of ``--config``, the environment (``DECCO_*``, nested with
+``__``), flags. Keys are camelCase in the file and snake_case in the environment. ``settings_load.py`` reads the sources
+and names the place of each mistake; ``settings_forms.py`` says what the values must look like.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
+
+from decco.settings_forms import (
+    Address,
+    BindAddress,
+    DnsLabel,
+    DnsName,
+    Image,
+    Network,
+    NonEmpty,
+    ObjectName,
+    Resources,
+    Seconds,
+)
 
 
 class Section(BaseModel):
@@ -36,33 +50,33 @@ class IngressDialect(StrEnum):
 class RoutingSettings(Section):
     backend: RoutingBackend = RoutingBackend.GATEWAY
     """Which kind of objects carry traffic from the edge to the Spaces."""
-    parent_gateway: str | None = None
+    parent_gateway: ObjectName | None = None
     """namespace/name of a shared Gateway; each Space then gets a ListenerSet on it instead of a Gateway of its own."""
-    gateway_class_name: str = "decco"
+    gateway_class_name: DnsName = "decco"
     """GatewayClass of the Gateways that decco makes when there is no parentGateway."""
     ingress_dialect: IngressDialect = IngressDialect.HAPROXY
     """Which controller's annotations and resources the ingress backend writes."""
-    ingress_class_name: str | None = None
+    ingress_class_name: DnsName | None = None
     """IngressClass of the Ingresses that decco makes; without it the cluster's default class."""
 
 
 class EdgeSettings(Section):
-    namespace: str | None = None
+    namespace: DnsLabel | None = None
     """Namespace of the edge's pods: they may reach the routed ports of every Space."""
-    cidrs: tuple[str, ...] = ()
+    cidrs: tuple[Network, ...] = ()
     """Addresses of an edge on the host network, which no namespace selector can name."""
-    service: str | None = None
+    service: ObjectName | None = None
     """namespace/name of the Service whose load balancer address is the edge's."""
-    addresses: tuple[str, ...] = ()
+    addresses: tuple[Address, ...] = ()
     """The edge's external addresses or names, where neither a Gateway nor a Service tells them."""
 
 
 class SidecarSettings(Section):
-    image: str = "ghcr.io/decco-project/stunnel:0.1"
+    image: Image = "ghcr.io/decco-project/stunnel:0.1"
     """Image of the TLS sidecar."""
-    image_pull_policy: str = "IfNotPresent"
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """imagePullPolicy of the sidecar."""
-    resources: dict[str, Any] = Field(
+    resources: Resources = Field(
         default_factory=lambda: {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "128Mi"}}
     )
     """Resources of the sidecar, as in a container."""
@@ -77,12 +91,20 @@ class ControllerSettings(Section):
     """Apps reconciled at once."""
     requests_in_flight: Annotated[int, Field(ge=1, le=512)] = 48
     """Requests to the API server at once; more than 64 only adds waiting there."""
-    watch_idle_seconds: Annotated[float, Field(gt=0)] = 75.0
+    watch_idle_seconds: Seconds = 75.0
     """A watch that is silent for longer is deaf and is opened anew; the API server sends a bookmark each minute."""
-    retry_base_seconds: Annotated[float, Field(gt=0)] = 0.25
+    retry_base_seconds: Seconds = 0.25
     """First pause after a failed reconcile; it doubles up to retryMaxSeconds."""
-    retry_max_seconds: Annotated[float, Field(gt=0)] = 300.0
+    retry_max_seconds: Annotated[Seconds, Field(validate_default=True)] = 300.0
     """Longest pause between two tries of a failing reconcile."""
+
+    @field_validator("retry_max_seconds")
+    @classmethod
+    def _not_below_base(cls, value: float, info: ValidationInfo) -> float:
+        base = info.data.get("retry_base_seconds")
+        if base is not None and value < base:
+            raise ValueError(f"must be at least retryBaseSeconds, which is {base:g}")
+        return value
 
 
 class LogFormat(StrEnum):
@@ -98,18 +120,20 @@ class LogLevel(StrEnum):
 
 
 class Settings(Section):
-    namespace: str = "decco"
+    namespace: DnsLabel = "decco"
     """decco's own namespace: where the Secrets that Spaces name live."""
-    cluster_id: str = "default"
+    cluster_id: DnsLabel = "default"
     """Name of this cluster among those that serve the same FQDNs."""
-    kubeconfig: str | None = None
+    kubeconfig: NonEmpty | None = None
     """File with the connection to the cluster; without it the service account of the pod, or the default file."""
-    context: str | None = None
+    context: NonEmpty | None = None
     """Context of the kubeconfig; without it the current one."""
-    metrics_bind_address: str = ":8080"
+    metrics_bind_address: BindAddress = ":8080"
     """host:port of /metrics, /healthz and /readyz; "0" turns them off."""
     log_format: LogFormat = LogFormat.JSON
+    """How log lines are written: JSON for machines, console for people."""
     log_level: LogLevel = LogLevel.INFO
+    """Least severe log lines that are written; libraries never write below warning."""
     dry_run: bool = False
     """Compute and log every write, send none."""
     routing: RoutingSettings = RoutingSettings()

@@ -1,22 +1,115 @@
 """Space and App, ``decco.platform9.com/v1beta2``: the models behind the CRDs.
 
-The docstring under a field is what ``kubectl explain`` shows (``api/crd.py`` carries it over). Parsing is lenient where the
-API server has already judged (an object in etcd may be older than today's rules): what cannot be understood raises
-pydantic's ValidationError, which the reconcilers turn into a condition.
+The docstring under a field is what ``kubectl explain`` shows (``schema.py`` carries it over). The limits on lengths
+are there for the API server, which refuses a CEL rule whose cost it cannot bound. An object can be older than today's
+rules: read it with ``parse.py``, which says in one sentence what is wrong with it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from decco.api.admission import APP_SPEC_RULES, EGRESS_RULES, ENDPOINT_RULES
+from decco.api.formats import DnsLabel, DnsName, HttpPath, ObjectName, RuntimeClassName, SecretName
+from decco.api.rules import VALIDATIONS, Immutable, Rule
 
 DEFAULT_TLS_PORT = 443
 DEFAULT_TARGET_PORT = 443
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+MAX_ENDPOINTS = 64
+MAX_EGRESSES = 64
+MAX_ALLOWED_CLIENTS = 64
+MAX_HOSTNAMES = 30
+"""A Gateway or ListenerSet holds 64 listeners: three for the FQDN, and at most two for each further host name."""
+
+Port = Annotated[int, Field(ge=1, le=65535, json_schema_extra={"format": "int32"})]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
+
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
+FreeForm = Annotated[dict[str, Any], WithJsonSchema({"type": "object", PRESERVE: True})]
+"""An object of Kubernetes' own, judged by the API server when decco writes it."""
+
+
+def _check_pod(pod: dict[str, Any]) -> dict[str, Any]:
+    containers = pod.get("containers")
+    if not isinstance(containers, list) or not containers:
+        raise ValueError("must have at least one container under containers")
+    for container in containers:
+        if not isinstance(container, dict):
+            raise ValueError("must have an object for each of containers")
+        ports = container.get("ports")
+        if ports is None:
+            continue
+        if not isinstance(ports, list) or not all(_is_container_port(port) for port in ports):
+            raise ValueError("must have containers[].ports[].containerPort, each between 1 and 65535")
+    return pod
+
+
+def _is_container_port(port: Any) -> bool:
+    if not isinstance(port, dict):
+        return False
+    number = port.get("containerPort")
+    return isinstance(number, int) and 1 <= number <= 65535
+
+
+Pod = Annotated[
+    dict[str, Any],
+    AfterValidator(_check_pod),
+    WithJsonSchema(
+        {
+            "type": "object",
+            PRESERVE: True,
+            "required": ["containers"],
+            "properties": {
+                "containers": {
+                    "type": "array",
+                    "minItems": 1,
+                    "description": "The App's containers, as in any pod. The short form takes the first.",
+                    "items": {
+                        "type": "object",
+                        PRESERVE: True,
+                        "properties": {
+                            "ports": {
+                                "type": "array",
+                                "description": "Ports that the container listens on. The short form takes the first.",
+                                "items": {
+                                    "type": "object",
+                                    PRESERVE: True,
+                                    "required": ["containerPort"],
+                                    "properties": {
+                                        "containerPort": {
+                                            "type": "integer",
+                                            "format": "int32",
+                                            "minimum": 1,
+                                            "maximum": 65535,
+                                            "description": "Number of the port.",
+                                        }
+                                    },
+                                },
+                            }
+                        },
+                    },
+                }
+            },
+        }
+    ),
+]
+"""A PodSpec. The CRD knows no more of it than what decco itself reads; all other fields are kept as they are."""
 
 
 class Model(BaseModel):
@@ -25,6 +118,30 @@ class Model(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", use_attribute_docstrings=True
     )
+
+    rules: ClassVar[tuple[Rule[Any], ...]] = ()
+    """What must hold between the fields, here and at the API server."""
+
+    @model_validator(mode="after")
+    def _obey_rules(self) -> Self:
+        broken = tuple((rule.at, rule.message) for rule in self.rules if not rule.holds(self))
+        if broken:
+            text = "; ".join(f"{at.removeprefix('.')} {message}".strip() for at, message in broken)
+            raise PydanticCustomError("rules", "{text}", {"text": text, "broken": broken})
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        json = handler.resolve_ref_schema(handler(schema))
+        if cls.rules:
+            json[VALIDATIONS] = [rule.as_validation() for rule in cls.rules]
+        properties = json.get("properties", {})
+        for name, field in cls.model_fields.items():
+            if isinstance(field.validation_alias, AliasChoices):
+                first, *others = (choice for choice in field.validation_alias.choices if choice != name)
+                for other in others:
+                    properties[other] = {**properties[first], "description": f"Another spelling of {first}."}
+        return json
 
 
 class PodSecurityLevel(StrEnum):
@@ -52,29 +169,40 @@ class ZoneSpread(StrEnum):
 
 class Topology(Model):
     zone_spread: ZoneSpread = ZoneSpread.OFF
-    """Off: no rule. Prefer: spread over zones where possible. Require: leave a pod pending rather than crowd a zone."""
+    """How the pods of each App are spread over availability zones. "Off": no rule (write the quotes: YAML takes a
+    bare Off for false). Prefer: spread where possible. Require: leave a pod pending rather than crowd a zone."""
 
 
 class SpaceSpec(Model):
-    domain_name: str
-    """DNS domain above the Space; its FQDN is <name>.<domainName>. Cannot be changed later."""
-    project: str | None = None
-    """Who may connect: with a project only Spaces of the same project and the edge, without one anybody."""
-    http_cert_secret_name: str | None = None
+    domain_name: Annotated[
+        DnsName,
+        Immutable(
+            "cannot be changed, because host names, certificates and DNS records hang on it: keep the old value, or "
+            "create another Space"
+        ),
+    ]
+    """DNS domain above the Space; its FQDN is <name>.<domainName>. Cannot be changed later. Needs the permission use on
+    domains/<domainName> of group decco.platform9.com."""
+    project: DnsLabel | None = None
+    """Who may connect: with a project only Spaces of the same project and the edge, without one anybody. Needs the
+    permission use on projects/<project> of group decco.platform9.com."""
+    http_cert_secret_name: SecretName | None = None
     """TLS Secret in decco's namespace, shared with this Space, whose certificate serves https://<FQDN>."""
-    tcp_cert_and_ca_secret_name: str | None = None
+    tcp_cert_and_ca_secret_name: SecretName | None = None
     """Secret (tls.crt, tls.key, ca.crt) in decco's namespace: default for TCP endpoints and egresses of Apps here."""
     encrypt_http: bool = False
     """Encrypt HTTP from the edge to the pod too, with the certificate of httpCertSecretName, verified by the edge."""
-    hostnames: tuple[str, ...] = ()
+    hostnames: Annotated[
+        tuple[DnsName, ...], Field(max_length=MAX_HOSTNAMES, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = ()
     """Further exact host names, outside the FQDN, that endpoints of this Space may use."""
     pod_security: PodSecurityLevel = PodSecurityLevel.BASELINE
     """Pod Security level enforced on the Space's namespace."""
-    runtime_class_name: str | None = None
+    runtime_class_name: RuntimeClassName | None = None
     """RuntimeClass of every App here that names none itself (for example a VM-isolated runtime)."""
-    resource_quota: dict[str, Any] | None = None
+    resource_quota: FreeForm | None = None
     """Spec of the ResourceQuota named decco in the Space's namespace."""
-    limit_range: dict[str, Any] | None = None
+    limit_range: FreeForm | None = None
     """Spec of the LimitRange named decco in the Space's namespace."""
     mesh: Mesh = Mesh.NONE
     """Service mesh that carries traffic between the pods of this Space."""
@@ -83,24 +211,28 @@ class SpaceSpec(Model):
 
 
 class Endpoint(Model):
-    name: str
+    rules: ClassVar = ENDPOINT_RULES
+
+    name: ObjectName
     """Name of the endpoint and of its Service; unique in the Space."""
     port: Port
     """Port of the container that serves this endpoint."""
-    http_path: str | None = None
+    http_path: HttpPath | None = None
     """Serve HTTP at https://<FQDN><httpPath> through the shared edge. Without it the endpoint is TCP, reached by TLS
     server name at its hostname."""
-    rewrite_path: str | None = None
+    rewrite_path: HttpPath | None = None
     """Replaces the httpPath prefix before the request reaches the container."""
     verify_tcp_client_cert: bool = False
     """Accept only clients whose certificate is signed by the ca.crt of the endpoint's Secret."""
-    allowed_clients: tuple[str, ...] = ()
+    allowed_clients: Annotated[
+        tuple[DnsName, ...], Field(max_length=MAX_ALLOWED_CLIENTS, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = ()
     """Accept only clients whose certificate carries one of these names as a SAN; implies verifyTcpClientCert."""
-    cert_and_ca_secret_name: str | None = None
+    cert_and_ca_secret_name: SecretName | None = None
     """Secret (tls.crt, tls.key, ca.crt) of this endpoint instead of the Space's tcpCertAndCaSecretName."""
     create_dns_record: bool = False
     """Publish the endpoint's hostname in DNS."""
-    hostname: str | None = None
+    hostname: DnsName | None = None
     """Host name of the endpoint instead of <endpoint>.<FQDN>; under the FQDN or one of the Space's hostnames."""
     disable_tls_termination: bool = False
     """The container speaks TLS itself; decco adds no sidecar for this endpoint."""
@@ -113,42 +245,72 @@ class Endpoint(Model):
 
 
 class Egress(Model):
+    rules: ClassVar = EGRESS_RULES
+
     local_port: Port
     """Port on localhost where the container talks plain text; the sidecar carries it on by mutual TLS."""
-    fqdn: str | None = None
+    fqdn: DnsName | None = None
     """Host name of the target; either this or endpoint."""
-    endpoint: str | None = None
+    endpoint: ObjectName | None = None
     """Name of the endpoint that is the target, in spaceName or in this Space."""
-    space_name: str | None = None
+    space_name: ObjectName | None = None
     """Space of the target endpoint; without it this Space."""
     target_port: Port = DEFAULT_TARGET_PORT
     """Port of the target."""
-    cert_and_ca_secret_name: str | None = None
+    cert_and_ca_secret_name: SecretName | None = None
     """Secret with the client certificate and the CA that must have signed the target's certificate."""
     disable_server_cert_verification: bool = False
     """Do not check the target's certificate. For tests only: anyone in between can read and change the traffic."""
 
 
+def _list_map(key: str) -> dict[str, Any]:
+    """A list whose items are told apart by one field: merged item by item, and duplicates are refused."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
 class AppSpec(Model):
-    pod: dict[str, Any]
+    rules: ClassVar = APP_SPEC_RULES
+
+    pod: Pod
     """PodSpec of the App, handed to Kubernetes as it is; decco only adds its TLS sidecar."""
-    initial_replicas: Annotated[int, Field(ge=0)] = 1
+    initial_replicas: Count = 1
     """Replicas at creation and whenever this field changes; in between the count belongs to whoever scales."""
     run_as_job: bool = False
     """Run the pod to completion as a Job instead of keeping it up as a Deployment."""
-    job_backoff_limit: Annotated[int, Field(ge=0)] | None = None
+    job_backoff_limit: Count | None = None
     """Retries of the Job before it counts as failed."""
-    endpoints: tuple[Endpoint, ...] | None = None
-    """The ports this App offers. Without it, the short form: one endpoint named after the App."""
-    http_url_path: str | None = None
+    endpoints: Annotated[
+        tuple[Endpoint, ...] | None, Field(max_length=MAX_ENDPOINTS, json_schema_extra=_list_map("name"))
+    ] = None
+    """The ports this App offers. Without it, the short form: one endpoint named after the App, on the first port that
+    the first container declares. An empty list means no endpoint at all."""
+    http_url_path: HttpPath | None = None
     """Short form: the httpPath of the one endpoint."""
     verify_tcp_client_cert: bool | None = None
     """Short form: verifyTcpClientCert of the one endpoint."""
     create_dns_record: bool | None = None
     """Short form: createDnsRecord of the one endpoint."""
-    tls_ca_and_cert_secret_name: str | None = None
+    tls_ca_and_cert_secret_name: SecretName | None = None
     """Short form: certAndCaSecretName of the one endpoint."""
     tls_egresses: Annotated[
-        tuple[Egress, ...], Field(validation_alias=AliasChoices("tlsEgresses", "egresses", "tls_egresses"))
+        tuple[Egress, ...],
+        Field(
+            max_length=MAX_EGRESSES,
+            validation_alias=AliasChoices("tlsEgresses", "egresses", "tls_egresses"),
+            json_schema_extra=_list_map("localPort"),
+        ),
     ] = ()
     """TLS connections out of the pod; egresses is another spelling of this field."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_spelling(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("tlsEgresses") is not None and data.get("egresses") is not None:
+            raise ValueError("egresses is another spelling of tlsEgresses, and both are set: keep one of the two")
+        return data
+
+    @property
+    def first_port(self) -> int | None:
+        """containerPort of the first container's first port, which the short form takes; None if there is none."""
+        ports = self.pod["containers"][0].get("ports")
+        return int(ports[0]["containerPort"]) if ports else None

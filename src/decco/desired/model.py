@@ -1,7 +1,7 @@
 """What the pure middle is given and what it gives back.
 
-The reconcilers gather these frozen values from the caches; everything under ``desired/`` is a function of them. Dicts in
-here are shared with nobody and are still never changed: a builder makes new ones.
+The reconcilers gather these frozen values from the caches; everything under ``desired/`` is a function of them. Dicts
+in here are shared with nobody and are still never changed: a builder makes new ones.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ from enum import StrEnum
 from decco.api.types import AppSpec, SpaceSpec
 from decco.objects import Obj, Resource
 from decco.settings import Settings
+
+
+def canonical(hostname: str) -> str:
+    """A host name as it is compared: lower case (RFC 4343), without the root's dot."""
+    return hostname.lower().removesuffix(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class SecretFacts:
     not_after: datetime | None = None
     dns_names: tuple[str, ...] = ()
     """DNS SANs of the first certificate."""
+    ca_pem: str | None = None
+    """Text of ``ca.crt``, which is public: edges want it in a ConfigMap to verify pods by (encryptHttp)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +103,22 @@ class Served:
     backend_tls_policy: Resource | None = None
     ingress_route_tcp: Resource | None = None  # Traefik
     middleware: Resource | None = None  # Traefik
+    servers_transport: Resource | None = None  # Traefik
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What the claims on host names (``desired/claims.py``) decided about one Space.
 
-    ``lost`` maps a claimed name (the FQDN, or one of ``hostnames``) to the older Space that has it.
+    ``lost`` maps a claimed name (the FQDN, or one of ``hostnames``) to the older Space that has it. Names are in their
+    canonical form. Losing the FQDN means losing all that is below it.
     """
 
     lost: Mapping[str, str] = field(default_factory=dict)
 
-    def holds(self, name: str) -> bool:
-        return name not in self.lost
+    def holds(self, claimed: str) -> bool:
+        """Whether the Space has a name that it claims; for a name below the FQDN ask about the FQDN."""
+        return canonical(claimed) not in self.lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +134,7 @@ class SpaceFacts:
 
     @property
     def fqdn(self) -> str:
-        return f"{self.name}.{self.spec.domain_name}".lower()
+        return canonical(f"{self.name}.{self.spec.domain_name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +166,7 @@ class EgressTarget:
 
 @dataclass(frozen=True, slots=True)
 class AppInputs:
-    """All that the children of one App depend on. ``space`` is None while there is no Space with the namespace's name."""
+    """All that the children of one App depend on."""
 
     namespace: str
     name: str

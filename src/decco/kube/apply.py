@@ -19,17 +19,17 @@ Identity is the owner's UID. An object of the wanted name that another owner con
 
 from __future__ import annotations
 
-import copy
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
 from decco.errors import ReconcileError
-from decco.kube.errors import AlreadyExists, NotFound
+from decco.kube.errors import AlreadyExists, KubeError, NotFound
 from decco.kube.ownership import MISSING, Path, lookup
-from decco.kube.store import Entry, Shape, Store, content_of, digest, without
-from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, annotations_of, controller_of, key_of, uid_of
+from decco.kube.store import Entry, Shape, Store, content_of, digest, guarded, read_entry, with_value
+from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, annotations_of, controller_of, key_of
 
 # Fields that the API server keeps although they are false: their removal is an alteration. Any other False, 0, "" or
 # empty list that is missing from the live object was dropped by the server, which does not store zero values.
@@ -47,6 +47,10 @@ _KEPT_WHEN_FALSE = frozenset(
         "shareProcessNamespace",
     }
 )
+
+
+_REMEMBERED_FOREIGN = 4096
+_ABSENT = object()
 
 
 class Foreign(ReconcileError):
@@ -91,7 +95,7 @@ class Applier:
     def __init__(self, client: Writer, stores: Mapping[Resource, Store]) -> None:
         self._client = client
         self._stores = stores
-        self._foreign: dict[tuple[Resource, Key], None] = {}
+        self._foreign: OrderedDict[tuple[Resource, Key], None] = OrderedDict()
 
     async def ensure(self, resource: Resource, desired: Obj) -> Applied:
         """Makes the object exist as desired.
@@ -100,56 +104,66 @@ class Applier:
         be absent. Raises Foreign, or what the client raises.
         """
         store = self._stores[resource]
-        key = key_of(desired)
-        owner = controller_of(desired)
-        assert owner is not None, f"{resource.kind} {key} has no controller"
-        entry = store.get(key)
+        entry = store.get(key_of(desired))
         if entry is None:
-            return await self._create(store, key, owner["uid"], desired)
-        self._foreign.pop((resource, key), None)
-        if entry.owner_uid != owner["uid"]:
-            raise Foreign(resource, key)
+            return await self._create(store, desired)
+        self._foreign.pop((resource, entry.key), None)
+        if not _is_ours(store, entry, desired):
+            raise Foreign(resource, entry.key)
         return await self._update(store, entry, desired)
 
     async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]]) -> int:
-        """Deletes what this owner controls and no longer wants; returns how many were asked to go."""
+        """Deletes what this owner controls and no longer wants; returns how many were asked to go.
+
+        One that cannot be deleted does not keep the others: the first error is raised when all have been asked.
+        """
         asked = 0
-        for resource, store in self._stores.items():
+        errors: list[KubeError] = []
+        for store in list(self._stores.values()):  # a copy: the cluster may begin to serve another kind meanwhile
             for entry in store.owned_by(owner_uid):
-                if (resource, entry.key) not in keep and not entry.deleting:
+                if (store.resource, entry.key) in keep or entry.deleting:
+                    continue
+                try:
                     await self.delete(store, entry)
+                except KubeError as error:
+                    errors.append(error)
+                else:
                     asked += 1
+        if errors:
+            raise errors[0]
         return asked
 
     async def delete(self, store: Store, entry: Entry) -> None:
         await self._client.delete(store.resource, entry.key, uid=entry.uid)
         store.mark_deleting(entry.key, entry.uid)
 
-    async def _create(self, store: Store, key: Key, owner_uid: str, desired: Obj) -> Applied:
-        resource = store.resource
+    async def _create(self, store: Store, desired: Obj) -> Applied:
+        resource, key = store.resource, key_of(desired)
         if (resource, key) not in self._foreign:
             try:
-                made = await self._client.create(resource, _wire(desired), strict=True)
+                made = await self._client.create(resource, to_wire(desired), strict=True)
             except AlreadyExists:
                 # Not in the cache: foreign, or ours without the label that decco watches by. A look tells.
                 pass
             else:
-                return self._settle(store, made, Result.CREATED)
+                return Applied(Result.CREATED, _settle(store, store.read(made)))
         try:
             live = await self._client.get(resource, key)
         except NotFound:
-            # It went between the two requests. The next turn creates it.
-            self._foreign.pop((resource, key), None)
-            return Applied(Result.WAITING, None)
-        controller = controller_of(live)
-        if controller is None or controller["uid"] != owner_uid:
+            if self._foreign.pop((resource, key), _ABSENT) is _ABSENT:
+                return Applied(Result.WAITING, None)  # it came and went between the two requests
+            return await self._create(store, desired)
+        entry = read_entry(live, store.shape)
+        if not _is_ours(store, entry, desired):
             self._foreign[resource, key] = None
+            if len(self._foreign) > _REMEMBERED_FOREIGN:
+                self._foreign.popitem(last=False)
             raise Foreign(resource, key)
         self._foreign.pop((resource, key), None)
-        if "deletionTimestamp" in live["metadata"]:
-            return Applied(Result.WAITING, None)
-        updated = await self._client.replace(resource, rebuild(live, desired, store.shape), strict=True)
-        return self._settle(store, updated, Result.UPDATED)
+        applied = await self._update(store, entry, desired)
+        if applied.result in (Result.WAITING, Result.DELETED):
+            return Applied(Result.WAITING, None)  # the watch does not see it, so nobody will tell when it is gone
+        return applied
 
     async def _update(self, store: Store, entry: Entry, desired: Obj) -> Applied:
         if entry.deleting:
@@ -160,33 +174,58 @@ class Applier:
             return Applied(Result.UNCHANGED, entry)
         live = entry.obj()
         shape = store.shape
-        if any(lookup(live, path) != lookup(desired, path) for path in shape.replace_if):
+        if entry.written != wanted and _must_be_replaced(live, desired, shape):
             await self.delete(store, entry)
             return Applied(Result.DELETED, entry)
         body = rebuild(live, desired, shape)
         if entry.written == wanted and _same_meta(live, body):
             intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
-            if intact or (shape.mutable is not None and content_of(body) == content_of(live)):
-                store.settled[entry.uid] = (entry.content, entry.meta)
-                return Applied(Result.UNCHANGED, entry)
-        updated = await self._client.replace(store.resource, body, strict=True)
-        return self._settle(store, updated, Result.UPDATED)
+            if intact:
+                return Applied(Result.UNCHANGED, _settle(store, entry))
+        try:
+            updated = await self._client.replace(store.resource, body, strict=True)
+        except NotFound:
+            return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next turn
+        return Applied(Result.UPDATED, _settle(store, store.read(updated)))
 
-    def _settle(self, store: Store, answer: Obj, result: Result) -> Applied:
-        uid, key = uid_of(answer), key_of(answer)
-        store.put(answer, own=True)
-        entry = store.get(key)
-        if entry is not None and entry.uid == uid and entry.version == int(answer["metadata"]["resourceVersion"]):
-            store.settled[uid] = (entry.content, entry.meta)
-        return Applied(result, entry)
+
+def _settle(store: Store, made: Entry) -> Entry | None:
+    """Remembers ``made`` as what the server made of our last write; returns what the store has now.
+
+    That may be newer (a controller has already reacted to the write) or nothing (the object is gone again).
+    """
+    store.take(made, own=True)
+    entry = store.get(made.key)
+    if entry is not None and entry.uid == made.uid:
+        store.settled[made.uid] = (made.content, made.meta)
+    return entry
+
+
+def _is_ours(store: Store, entry: Entry, desired: Obj) -> bool:
+    """Whether decco made this object for the owner that ``desired`` names."""
+    owner = controller_of(desired)
+    assert owner is not None, f"{store.resource.kind} {entry.key} has no controller"
+    if entry.owner_uid:
+        return entry.owner_uid == str(owner["uid"])
+    # Somebody took the owner reference off. It is ours if this process wrote it, or if it carries the digest of what
+    # this very owner wants, which holds the owner's UID.
+    return entry.uid in store.settled or entry.written == hash_of(desired)
+
+
+def _must_be_replaced(live: Obj, desired: Obj, shape: Shape) -> bool:
+    """Whether decco wants another value than the live one where none can be written."""
+    wanted = ((path, lookup(desired, path)) for path in shape.replace_if)
+    return any(value is not MISSING and value != lookup(live, path) for path, value in wanted)
 
 
 def hash_of(desired: Obj) -> str:
-    """The digest that decco writes as an annotation, so that a later version knows what this one wanted."""
-    return digest([content_of(desired), desired["metadata"].get("labels"), annotations_of(desired)]).hex()
+    """The digest that decco writes as an annotation: what it wants, and for which owner (by UID)."""
+    meta = desired["metadata"]
+    owners = [owner["uid"] for owner in meta.get("ownerReferences") or ()]
+    return digest([content_of(desired), meta.get("labels"), annotations_of(desired), owners]).hex()
 
 
-def _wire(desired: Obj) -> Obj:
+def to_wire(desired: Obj) -> Obj:
     """The object as it is sent: no None among labels and annotations, the hash added."""
     meta = dict(desired["metadata"])
     meta["labels"] = _present(meta.get("labels"))
@@ -201,7 +240,7 @@ def _present(values: Obj | None) -> Obj:
 def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
     """The whole object to PUT: decco's content, and everything else as it is."""
     meta = live["metadata"]
-    wire = _wire(desired)["metadata"]
+    wire = to_wire(desired)["metadata"]
     new_meta = {
         **{name: meta[name] for name in ("name", "namespace", "uid", "resourceVersion", "finalizers") if name in meta},
         "labels": _overlay(meta.get("labels"), desired["metadata"].get("labels"), wire["labels"]),
@@ -212,21 +251,29 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
     if shape.mutable is not None:
         body = content_of(live)
         for path in shape.mutable:
-            body = _set(body, path, lookup(desired, path))
+            body = with_value(body, path, lookup(desired, path))
         return {**head, **body}
-    body = copy.deepcopy(content_of(desired))
-    taken_back = {
-        path
-        for path, annotation in shape.until
-        if annotations_of(live).get(annotation) != annotations_of(desired).get(annotation)
-    }
+    body = content_of(desired)
+    taken_back = _taken_back(live, desired, shape)
     for path in shape.yields:
         theirs = lookup(live, path)
         if path in taken_back or theirs is MISSING:
             continue
         ours = lookup(desired, path)
-        body = _set(body, path, {**theirs, **ours} if isinstance(theirs, dict) and isinstance(ours, dict) else theirs)
+        both = isinstance(theirs, dict) and isinstance(ours, dict)
+        body = with_value(body, path, {**theirs, **ours} if both else theirs)
     return {**head, **body}
+
+
+def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:
+    """Yielded paths that decco writes this time: it wants another value of their annotation than it wrote before.
+
+    An annotation that is gone, or was changed by others while decco still wants the same, says nothing of that kind.
+    """
+    before, now = annotations_of(live), annotations_of(desired)
+    if before.get(ANNOTATION_HASH) == hash_of(desired):
+        return set()
+    return {path for path, name in shape.until if name in before and before[name] != now.get(name)}
 
 
 def _overlay(live: Obj | None, desired: Obj | None, present: Obj) -> Obj:
@@ -240,21 +287,6 @@ def _owners(live: list[Obj], desired: list[Obj]) -> list[Obj]:
     # Only one owner may say controller: true, and it is ours.
     others = [{**owner, "controller": False} if owner.get("controller") else owner for owner in live]
     return [*(owner for owner in others if owner["uid"] not in ours), *desired]
-
-
-def _set(node: Any, path: Path, value: Any) -> Any:
-    """A copy of ``node`` with ``value`` at ``path``; MISSING takes the field away."""
-    head, rest = path[0], path[1:]
-    changed = dict(node) if isinstance(node, dict) else {}
-    if rest:
-        if value is MISSING and head not in changed:
-            return changed
-        changed[head] = _set(changed.get(head), rest, value)
-    elif value is MISSING:
-        changed.pop(head, None)
-    else:
-        changed[head] = value
-    return changed
 
 
 def _same_meta(live: Obj, body: Obj) -> bool:
@@ -273,7 +305,7 @@ def altered(live: Obj, desired: Obj, foreign: tuple[Path, ...], shape: Shape) ->
     Values are not compared where decco is the only writer: the server normalizes some (``cpu: 0.5`` becomes
     ``500m``).
     """
-    ours, theirs = without(content_of(desired), shape.yields), without(content_of(live), shape.yields)
+    ours, theirs = guarded(desired, shape), guarded(live, shape)
     for path in foreign:
         value = lookup(theirs, path)
         if value is not MISSING and value != lookup(ours, path):

@@ -90,6 +90,14 @@ class Controller(Generic[K]):
             self._bind(self.name, key)
         try:
             action = await self._reconcile(key)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody asked this worker to end: what it waited for was cancelled. It would end in silence otherwise.
+            result = "error"
+            pause = self.queue.retry(key)
+            log.exception("reconcile was cancelled", controller=self.name, key=str(key), retry_seconds=round(pause, 3))
         except TerminalError as error:
             result = "terminal"
             self.queue.forget(key)

@@ -11,6 +11,7 @@ Format: https://github.com/kubernetes-sigs/structured-merge-diff, FieldsV1: a tr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -21,10 +22,21 @@ Path = tuple[Any, ...]
 """Steps from an object's root: str for a field, frozenset of (key, value) pairs for an item of a keyed list."""
 
 _OTHERS = frozenset({"f:metadata", "f:status", "f:apiVersion", "f:kind"})
+_MOST_PATHS = 512
+_LONGEST_PATH = 32
+EVERYTHING: tuple[Path, ...] = ((),)
+"""The path of the whole content: nobody can tell who wrote what."""
 
 
 def foreign_paths(managed_fields: list[Obj]) -> tuple[Path, ...]:
-    """Leaf paths of the content (neither metadata nor status) that a manager other than decco owns."""
+    """Leaf paths of the content (neither metadata nor status) that a manager other than decco owns.
+
+    Whoever may write an object may write its managedFields too, as long as it is a trie, so nothing in them is taken
+    for granted: not their size, not the form of their keys. EVERYTHING is the answer if decco is not among the
+    managers, which happens when somebody cleared the list: the API server then records no writer any more.
+    """
+    if all(entry.get("manager") != FIELD_MANAGER for entry in managed_fields):
+        return EVERYTHING
     paths: list[Path] = []
     for entry in managed_fields:
         if entry.get("manager") == FIELD_MANAGER or entry.get("subresource") == "status":
@@ -32,16 +44,19 @@ def foreign_paths(managed_fields: list[Obj]) -> tuple[Path, ...]:
         fields = entry.get("fieldsV1") or {}
         for name, inner in fields.items():
             if name not in _OTHERS:
-                paths.extend(_leaves(name, inner, ()))
+                paths.extend(islice(_leaves(name, inner, ()), _MOST_PATHS))
+        if len(paths) >= _MOST_PATHS:
+            return EVERYTHING
     return tuple(paths)
 
 
 def _leaves(name: str, inner: Obj, above: Path) -> Iterator[Path]:
     kind, _, text = name.partition(":")
-    if kind == "f":
+    keys = _key_fields(text) if kind == "k" else None
+    if kind == "f" and len(above) < _LONGEST_PATH:
         path = (*above, text)
-    elif kind == "k":
-        path = (*above, frozenset(orjson.loads(text).items()))
+    elif keys is not None:
+        path = (*above, keys)
     else:  # "v:" items and "i:" indices belong to the list above them; "." is the item itself
         yield above
         return
@@ -50,6 +65,14 @@ def _leaves(name: str, inner: Obj, above: Path) -> Iterator[Path]:
         yield path
     for step, below in deeper.items():
         yield from _leaves(step, below, path)
+
+
+def _key_fields(text: str) -> frozenset[tuple[str, Any]] | None:
+    try:
+        fields = orjson.loads(text)
+        return frozenset(fields.items())
+    except (orjson.JSONDecodeError, AttributeError, TypeError):  # no map, or one of lists: made up by a person
+        return None
 
 
 _MISSING: Any = object()

@@ -17,16 +17,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
 import orjson
 
-from decco.kube.ownership import Path, foreign_paths
+from decco.kube.ownership import MISSING, Path, foreign_paths, lookup
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, key_of
 
 _REMEMBERED_DELETIONS = 4096
+_DEEPEST = 200
+"""Levels of an object that are kept. orjson writes 254 at most, no real object has 50, but a custom resource with free
+fields can be made 10,000 deep by whoever may create it."""
 _NO_KEYS: dict[Key, None] = {}
 
 
@@ -42,7 +45,8 @@ class Shape:
     yields: tuple[Path, ...] = ()
     until: tuple[tuple[Path, str], ...] = ()
     mutable: tuple[Path, ...] | None = None
-    """If set, a write changes only these paths of the content; the rest of the live object stays (Job)."""
+    """If set, a write changes only these paths of the content; the rest of the live object stays, whoever changes it
+    (Job)."""
     replace_if: tuple[Path, ...] = ()
     """A difference here cannot be written in place: the object is deleted and made anew."""
     facts: Callable[[Obj], Any] | None = None
@@ -51,7 +55,7 @@ class Shape:
     """Whether the kind is one that decco writes, so that alterations must be noticed."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One object in a store. ``raw`` is its JSON without managedFields; the digests are of its decoded parts."""
 
@@ -64,7 +68,7 @@ class Entry:
     written: str
     """The hash annotation: digest of the desired object that decco wrote last, "" if none."""
     content: bytes
-    """Digest of all but metadata, status and what the kind yields."""
+    """Digest of what decco keeps as it wants it, see ``guarded``."""
     meta: bytes
     """Digest of labels, annotations, owner references and finalizers."""
     foreign: tuple[Path, ...]
@@ -86,20 +90,23 @@ def digest(value: object) -> bytes:
 def without(content: Obj, paths: tuple[Path, ...]) -> Obj:
     """``content`` less the given paths; copies only the maps on the way."""
     for path in paths:
-        content = _cut(content, path)
+        content = with_value(content, path, MISSING)
     return content
 
 
-def _cut(node: Obj, path: Path) -> Obj:
+def with_value(node: Any, path: Path, value: Any) -> Any:
+    """``node`` with ``value`` at ``path``, or without the field if it is MISSING; copies only the maps on the way."""
     head, rest = path[0], path[1:]
-    if not isinstance(node, dict) or head not in node:
+    if value is MISSING and (not isinstance(node, dict) or head not in node):
         return node
-    copy = dict(node)
+    changed = dict(node) if isinstance(node, dict) else {}
     if rest:
-        copy[head] = _cut(copy[head], rest)
+        changed[head] = with_value(changed.get(head), rest, value)
+    elif value is MISSING:
+        del changed[head]
     else:
-        del copy[head]
-    return copy
+        changed[head] = value
+    return changed
 
 
 _NOT_CONTENT = frozenset({"apiVersion", "kind", "metadata", "status"})
@@ -110,20 +117,44 @@ def content_of(obj: Obj) -> Obj:
     return {name: value for name, value in obj.items() if name not in _NOT_CONTENT}
 
 
+def guarded(obj: Obj, shape: Shape) -> Obj:
+    """The part of the content that decco repairs when others change it: not what the kind yields or cannot change."""
+    content = content_of(obj)
+    if shape.mutable is not None:
+        whole, content = content, {}
+        for path in shape.mutable:
+            content = with_value(content, path, lookup(whole, path))
+    return without(content, shape.yields)
+
+
+def _shallow(value: Any, levels: int = _DEEPEST) -> Any:
+    if not levels:
+        return None
+    if isinstance(value, dict):
+        return {name: _shallow(inner, levels - 1) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_shallow(inner, levels - 1) for inner in value]
+    return value
+
+
 def read_entry(obj: Obj, shape: Shape) -> Entry:
     """Takes over ``obj`` (its managedFields are dropped from it) and works out its entry."""
+    managed = obj["metadata"].pop("managedFields", None)
+    try:
+        raw = orjson.dumps(obj)
+    except TypeError:  # too deep to be written, and so too deep for any reader
+        obj = _shallow(obj)
+        raw = orjson.dumps(obj)
     meta = obj["metadata"]
-    managed = meta.pop("managedFields", None)
     annotations = meta.get("annotations") or {}
     owners = meta.get("ownerReferences") or ()
     owner_uid = next((owner["uid"] for owner in owners if owner.get("controller")), "")
     content = meta_digest = b""
     foreign: tuple[Path, ...] = ()
     if shape.digests:
-        content = digest(without(content_of(obj), shape.yields))
+        content = digest(guarded(obj, shape))
         meta_digest = digest([meta.get("labels"), annotations, owners, meta.get("finalizers")])
-        if managed:
-            foreign = foreign_paths(managed)
+        foreign = foreign_paths(managed or [])
     facts = None
     if shape.facts is not None:
         try:
@@ -136,7 +167,7 @@ def read_entry(obj: Obj, shape: Shape) -> Entry:
         version=int(meta["resourceVersion"]),
         generation=meta.get("generation", 0),
         owner_uid=owner_uid,
-        raw=orjson.dumps(obj),
+        raw=raw,
         written=annotations.get(ANNOTATION_HASH, ""),
         content=content,
         meta=meta_digest,
@@ -167,7 +198,7 @@ class Change:
 Subscriber = Callable[[Change], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Store:
     """All objects of one kind that decco watches."""
 
@@ -209,30 +240,34 @@ class Store:
             return old
         return read_entry(obj, self.shape)
 
-    def put(self, obj: Obj, *, own: bool) -> None:
-        """Moves the object's entry forward, unless the store already knows as much or more. Takes ``obj`` over."""
-        meta = obj["metadata"]
-        version = int(meta["resourceVersion"])
-        old = self._entries.get(key_of(obj))
-        if self._gone.get(meta["uid"], 0) >= version or (old is not None and old.version >= version):
-            return
-        self._advance(old, read_entry(obj, self.shape), own=own, initial=False)
+    def put(self, obj: Obj, *, own: bool) -> Entry:
+        """Reads the object and takes its entry, which is returned whether it was news or not. Takes ``obj`` over."""
+        entry = self.read(obj)
+        self.take(entry, own=own)
+        return entry
+
+    def take(self, entry: Entry, *, own: bool) -> None:
+        """Moves the object's entry forward, unless the store already knows as much or more."""
+        old = self._entries.get(entry.key)
+        if self._gone.get(entry.uid, 0) < entry.version and (old is None or old.version < entry.version):
+            self._advance(old, entry, own=own, initial=False)
 
     def remove(self, key: Key, uid: str, version: int) -> None:
         """The object with this UID has left, at this resourceVersion."""
-        self._bury(uid, version)
         old = self._entries.get(key)
-        if old is None or old.uid != uid or old.version > version:
-            return
-        del self._entries[key]
-        self._unindex(old)
-        self._tell(Change(old, None, own=False))
+        if old is not None and old.uid == uid and old.version > version:
+            return  # it lost the label that decco watches by, and our own write has put it back since
+        self._bury(uid, version)
+        if old is not None and old.uid == uid:
+            del self._entries[key]
+            self._unindex(old)
+            self._tell(Change(old, None, own=False))
 
     def mark_deleting(self, key: Key, uid: str) -> None:
         """decco has asked for the deletion; its event is still to come."""
         entry = self._entries.get(key)
         if entry is not None and entry.uid == uid:
-            entry.deleting = True
+            self._entries[key] = replace(entry, deleting=True)
 
     def swap(self, entries: dict[Key, Entry], list_version: int) -> None:
         """Makes the store what a list says, but for what decco wrote after it."""
@@ -248,8 +283,9 @@ class Store:
         if old is not None:
             if old.uid != new.uid:
                 self._bury(old.uid, new.version)
-            elif own and old.deleting:
-                new.deleting = True
+            elif old.deleting and not new.deleting:
+                # Nothing takes a deletion back; this is what others wrote before ours was carried out.
+                new = replace(new, deleting=True)
             self._unindex(old)
         self._entries[new.key] = new
         self._index(new)
@@ -270,7 +306,7 @@ class Store:
 
     def _bury(self, uid: str, version: int) -> None:
         self.settled.pop(uid, None)
-        self._gone[uid] = version
+        self._gone[uid] = max(version, self._gone.pop(uid, 0))
         if len(self._gone) > _REMEMBERED_DELETIONS:
             self._gone.popitem(last=False)
 

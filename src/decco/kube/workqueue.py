@@ -3,8 +3,8 @@
 client-go's workqueue in asyncio (https://github.com/kubernetes/client-go, util/workqueue): a key is queued once
 however often it is added; a key that is being worked on and is added again is queued again when it is done, never
 worked on twice at once. Two things are added. Keys have a priority, so that a person's edit overtakes the 2,000
-objects of the initial list. And within a priority the groups (one per Space) take turns, so that a Space with many
-Apps delays no other.
+objects of the initial list; every eighth turn goes to the least urgent, so that urgency delays but never starves. And
+within a priority the groups (one per Space) take turns, so that a Space with many Apps delays no other.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
 K = TypeVar("K")
+
+_SHARE_OF_LEAST_URGENT = 8
+"""Every eighth key is the least urgent there is: one Space that edits its Apps without pause keeps no other from ever
+being repaired."""
 
 
 class Priority(IntEnum):
@@ -40,6 +44,17 @@ class Closed(Exception):
     """The queue gives out no more work."""
 
 
+class _Place(Generic[K]):
+    """Where a key waits; ``since`` is the loop's time at which it was first added."""
+
+    __slots__ = ("key", "priority", "since")
+
+    def __init__(self, key: K, priority: Priority, since: float) -> None:
+        self.key = key
+        self.priority = priority
+        self.since = since
+
+
 class WorkQueue(Generic[K]):
     """Keys to reconcile. Not thread-safe: one event loop."""
 
@@ -59,14 +74,15 @@ class WorkQueue(Generic[K]):
         self._retry_max = retry_max
         self._observer = observer
         self._jitter = jitter
-        self._levels: list[OrderedDict[str, deque[K]]] = [OrderedDict() for _ in Priority]
-        self._queued: dict[K, tuple[Priority, float]] = {}
+        self._levels: list[OrderedDict[str, deque[_Place[K]]]] = [OrderedDict() for _ in Priority]
+        self._queued: dict[K, _Place[K]] = {}
         self._processing: dict[K, float] = {}
         self._again: dict[K, Priority] = {}
         self._later: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
         self._closed = False
+        self._served = 0
 
     def __len__(self) -> int:
         return len(self._queued)
@@ -83,7 +99,7 @@ class WorkQueue(Generic[K]):
     def oldest(self) -> float:
         """Seconds for which the longest-queued key has been waiting, 0 if none is."""
         now = asyncio.get_running_loop().time()
-        return max((now - since for _, since in self._queued.values()), default=0.0)
+        return max((now - place.since for place in self._queued.values()), default=0.0)
 
     def longest_running(self) -> float:
         """Seconds for which the oldest turn of work has been going on, 0 if none is."""
@@ -98,15 +114,16 @@ class WorkQueue(Generic[K]):
             self._again[key] = min(priority, self._again.get(key, priority))
             return
         queued = self._queued.get(key)
-        if queued is not None and queued[0] <= priority:
+        if queued is not None and queued.priority <= priority:
             return
         # An overtaken key's old place stays behind and is skipped when its turn comes.
-        now = asyncio.get_running_loop().time()
-        self._queued[key] = (priority, queued[1] if queued else now)
-        self._levels[priority].setdefault(self._group(key), deque()).append(key)
-        if self._observer is not None:
-            self._observer.queue_added(self.name, len(self._queued))
-        self._wake()
+        place = _Place(key, priority, queued.since if queued else asyncio.get_running_loop().time())
+        self._queued[key] = place
+        self._levels[priority].setdefault(self._group(key), deque()).append(place)
+        if queued is None:
+            if self._observer is not None:
+                self._observer.queue_added(self.name, len(self._queued))
+            self._wake()
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.CHANGE) -> None:
         """Queues the key in a while; of several such requests the earliest counts."""
@@ -151,7 +168,7 @@ class WorkQueue(Generic[K]):
             except asyncio.CancelledError:
                 if getter.done() and not getter.cancelled():
                     self._wake()  # it was our turn; hand it on
-                else:
+                elif getter in self._getters:  # not if somebody was to be woken between the cancellation and here
                     self._getters.remove(getter)
                 raise
 
@@ -180,27 +197,31 @@ class WorkQueue(Generic[K]):
         self.add(key, priority)
 
     def _pop(self) -> K | None:
-        for priority, level in zip(Priority, self._levels, strict=True):
+        least_urgent = self._served % _SHARE_OF_LEAST_URGENT == _SHARE_OF_LEAST_URGENT - 1
+        for level in reversed(self._levels) if least_urgent else self._levels:
             while level:
-                group, keys = next(iter(level.items()))
-                key = keys.popleft()
-                if keys:
-                    level.move_to_end(group)
-                else:
+                group, places = next(iter(level.items()))
+                place = places.popleft()
+                if not places:
                     del level[group]
-                queued = self._queued.get(key)
-                if queued is None or queued[0] != priority:
-                    continue
-                del self._queued[key]
-                now = asyncio.get_running_loop().time()
-                self._processing[key] = now
-                pending = self._later.pop(key, None)
-                if pending is not None:
-                    pending.cancel()
-                if self._observer is not None:
-                    self._observer.queue_taken(self.name, len(self._queued), now - queued[1])
-                return key
+                if self._queued.get(place.key) is not place:
+                    continue  # left behind, and no turn of the group's
+                if places:
+                    level.move_to_end(group)
+                del self._queued[place.key]
+                self._start(place)
+                return place.key
         return None
+
+    def _start(self, place: _Place[K]) -> None:
+        now = asyncio.get_running_loop().time()
+        self._served += 1
+        self._processing[place.key] = now
+        pending = self._later.pop(place.key, None)
+        if pending is not None:
+            pending.cancel()
+        if self._observer is not None:
+            self._observer.queue_taken(self.name, len(self._queued), now - place.since)
 
     def _wake(self) -> None:
         while self._getters:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -13,7 +13,7 @@ from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.app import app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status
-from decco.desired.model import AppInputs, EgressTarget, Problem, SecretState, SpaceFacts
+from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.kube.apply import Applier
 from decco.kube.controller import Action
 from decco.kube.store import Entry
@@ -78,7 +78,7 @@ class AppReconciler:
         if not written.disturbances:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in desired.children}
             written.writes += await self.applier.prune(entry.uid, keep | desired.keep)
-        live = self._live(entry.uid, space, desired.children)
+        live = self._live(entry.uid, desired.children)
         status = app_status(inputs, desired, written.outcomes, live, obj.get("status") or {}, inputs.now)
         reported = await self.reporter.report(self.caches.apps, entry, obj, status)
         log.debug("app reconciled", writes=written.writes, status_written=reported)
@@ -120,7 +120,7 @@ class AppReconciler:
             )
         return found
 
-    def _live(self, uid: str, space: SpaceFacts, children: list) -> AppLive:  # type: ignore[type-arg]
+    def _live(self, uid: str, children: list[Child]) -> AppLive:
         def live(resource: Resource, key: Key) -> Obj | None:
             store = self.caches.children.get(resource)
             found = store.get(key) if store is not None else None
@@ -151,6 +151,3 @@ def _next_look(recheck: float | None, inputs: AppInputs) -> Action:
             if 0 < left < 86_400:
                 seconds.append(left + 1)
     return Action.after(min(seconds)) if seconds else Action.done()
-
-
-_ = replace

@@ -67,7 +67,9 @@ class Caches:
 
     def app_facts_in(self, namespace: str) -> list[tuple[Entry, AppFacts]]:
         """The Apps of a namespace that can be understood."""
-        return [(entry, entry.facts) for entry in self.apps.in_namespace(namespace) if isinstance(entry.facts, AppFacts)]
+        return [
+            (entry, entry.facts) for entry in self.apps.in_namespace(namespace) if isinstance(entry.facts, AppFacts)
+        ]
 
 
 def watch_specs(caches: Caches, served: Served) -> Mapping[str, tuple[Store, WatchSpec]]:

@@ -23,6 +23,7 @@ async def discover(client: Client) -> Served:
         backend_tls_policy=gateway.get("BackendTLSPolicy"),
         ingress_route_tcp=traefik.get("IngressRouteTCP"),
         middleware=traefik.get("Middleware"),
+        servers_transport=traefik.get("ServersTransport"),
     )
 
 
@@ -37,7 +38,11 @@ def missing(served: Served, routing: RoutingSettings) -> list[str]:
             "BackendTLSPolicy": served.backend_tls_policy,
         }
     elif routing.backend is RoutingBackend.INGRESS and routing.ingress_dialect is IngressDialect.TRAEFIK:
-        needed = {"IngressRouteTCP": served.ingress_route_tcp, "Middleware": served.middleware}
+        needed = {
+            "IngressRouteTCP": served.ingress_route_tcp,
+            "Middleware": served.middleware,
+            "ServersTransport": served.servers_transport,
+        }
     else:
         needed = {}
     return sorted(kind for kind, resource in needed.items() if resource is None)

@@ -1,7 +1,7 @@
 """What others ask of a Space, an App or a Secret, worked out once when the object enters its store.
 
-A reconcile decodes its own object whole. But it also asks about its neighbours (who has this endpoint name, where does that
-egress lead), and those answers must not cost a decoding of every neighbour.
+A reconcile decodes its own object whole. But it also asks about its neighbours (who has this endpoint name, where does
+that egress lead), and those answers must not cost a decoding of every neighbour.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def app_facts(obj: Obj) -> AppFacts:
         endpoints=endpoints,
         identities=_identities(meta["name"], spec, endpoints),
         secrets=_secrets(meta["name"], spec),
-        targets=frozenset((egress.space_name or "", egress.endpoint) for egress in spec.tls_egresses if egress.endpoint),
+        targets=frozenset(
+            (egress.space_name or "", egress.endpoint) for egress in spec.tls_egresses if egress.endpoint
+        ),
     )
 
 

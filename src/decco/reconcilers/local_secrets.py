@@ -1,7 +1,7 @@
 """Secrets that a Space's namespace holds and that decco did not make.
 
-decco watches only Secrets that carry its labels, so these are asked for by name, one at a time, when an App names one, and
-what was seen is remembered for a while. Only facts are kept, never content.
+decco watches only Secrets that carry its labels, so these are asked for by name, one at a time, when an App names one,
+and what was seen is remembered for a while. Only facts are kept, never content.
 """
 
 from __future__ import annotations

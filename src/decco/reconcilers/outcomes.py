@@ -1,8 +1,8 @@
 """From an API server's refusal to a reason and a sentence that a Space's or App's owner can act on.
 
 Three fates: the refusal stands until the object changes (Invalid), it may end by itself without decco being told
-(Forbidden by a quota, Conflict with a foreign object: looked at again later), or it is nobody's opinion but a disturbance
-(unreachable, overloaded): that one is no outcome but an error, and the whole reconcile is tried again.
+(Forbidden by a quota, Conflict with a foreign object: looked at again later), or it is nobody's opinion but a
+disturbance (unreachable, overloaded): that one is no outcome but an error, and the whole reconcile is tried again.
 """
 
 from __future__ import annotations

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
 from decco.desired import reasons
 from decco.kube.client import Client
-from decco.kube.events import Recorder
+from decco.kube.events import EventType, Recorder
 from decco.kube.store import Entry, Store
 from decco.objects import Obj
 
@@ -42,7 +45,9 @@ class Reporter:
         if entry.key.namespace:
             body["metadata"]["namespace"] = entry.key.namespace
         store.put(await self._client.replace_status(resource, body), own=True)
-        self._tell({"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": body["metadata"]}, before, status)
+        self._tell(
+            {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": body["metadata"]}, before, status
+        )
         return True
 
     def _tell(self, subject: Obj, before: Obj, after: Obj) -> None:
@@ -56,6 +61,15 @@ class Reporter:
             # A condition that appears is news only if it is bad, or if it says that all is well.
             if old is None and (waiting or (good and condition["type"] != _READY)):
                 continue
-            kind = "Normal" if good or waiting else "Warning"
+            kind: EventType = "Normal" if good or waiting else "Warning"
             message = condition["message"] or f"{condition['type']} is {condition['status']}"
             self._recorder.event(subject, kind, condition["reason"], f"{condition['type']}: {message}", "Reconcile")
+
+
+def ready_counts(store: Store) -> Mapping[str, int]:
+    """How many objects say of their Ready condition "True", "False" or "Unknown" (not yet judged)."""
+    found: Counter[str] = Counter()
+    for entry in store:
+        conditions = (entry.obj().get("status") or {}).get("conditions") or ()
+        found[next((c["status"] for c in conditions if c["type"] == _READY), "Unknown")] += 1
+    return found

@@ -71,5 +71,6 @@ def optional_children(served: Served) -> dict[Resource, Shape]:
         served.backend_tls_policy,
         served.ingress_route_tcp,
         served.middleware,
+        served.servers_transport,
     )
     return {kind: Shape() for kind in kinds if kind is not None}

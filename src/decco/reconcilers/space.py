@@ -120,4 +120,3 @@ def _next_look(recheck: float | None, views: dict[str, SecretView], now: datetim
     if recheck is not None:
         seconds.append(recheck)
     return Action.after(min(seconds)) if seconds else Action.done()
-

@@ -2,13 +2,10 @@
 
 The one place that knows who depends on whom:
 
-    Space            -> itself; its Apps; Apps with an egress into it; Spaces whose host names it claims or frees
-    App              -> itself; its Space (Secrets and host names it needs); rivals for a name; Apps with an egress to it
-    child            -> its owner
-    Space's policy   -> the Apps that waited for the namespace to be ready
-    shared Secret    -> the Spaces that use it
-    copy of a Secret -> its Space; the Apps that use it
-    edge             -> every Space
+    Space            -> itself; its Apps; Apps with an egress into it; Spaces whose host names it claims or frees App
+    -> itself; its Space (Secrets and host names it needs); rivals for a name; Apps with an egress to it child
+    -> its owner Space's policy   -> the Apps that waited for the namespace to be ready shared Secret    -> the Spaces
+    that use it copy of a Secret -> its Space; the Apps that use it edge             -> every Space
 
 What decco itself wrote wakes only others, never the object that it was written for.
 """
@@ -112,17 +109,20 @@ class Triggers:
         if new is not None:
             caches.index.add(key, new)
         for facts in (old, new):
-            if facts is None:
-                continue
-            for identity in facts.identities:
-                for rival, _ in caches.index.rivals(key, identity):
-                    self.apps.add(rival)
-            for endpoint in facts.endpoints:
-                for caller in caches.index.callers(key.namespace, endpoint.name):
-                    if caller != key:
-                        self.apps.add(caller)
+            if facts is not None:
+                self._wake_neighbours(key, facts)
         if _needs_of_space(old) != _needs_of_space(new):
             self.spaces.add(Key("", key.namespace))
+
+    def _wake_neighbours(self, key: Key, facts: AppFacts) -> None:
+        """Those that want a name of this App, and those that call one of its endpoints."""
+        for identity in facts.identities:
+            for rival, _ in self.caches.index.rivals(key, identity):
+                self.apps.add(rival)
+        for endpoint in facts.endpoints:
+            for caller in self.caches.index.callers(key.namespace, endpoint.name):
+                if caller != key:
+                    self.apps.add(caller)
 
     def _child(self, change: Change) -> None:
         if change.own:

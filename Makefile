@@ -1,0 +1,85 @@
+# Bare `make` explains the targets. `make demo` and `make test` are each enough on a fresh machine.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+REPORTS := build/tests
+export PYTHONPATH := .
+
+# Runs a step, shows how long it took also when it failed, and passes its status on.
+# $(call step,<name>,<command>)
+define step
+@echo "== $(1)"; start=$$(date +%s); status=0; { $(2); } || status=$$?; \
+took="$$(( $$(date +%s) - start )) s"; \
+if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
+endef
+
+.PHONY: help demo test check unit integration venv assets up bench format generate lock clean
+
+help: ## this page
+	@echo "decco: make <target>"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  KUBE_VERSION=1.34      Kubernetes of the testbed (default 1.37)"
+	@echo "  KUBECONFIG=<file>      on the command line of make demo: use that cluster, start none"
+	@echo "  ONCE=1                 make demo ends by itself, with status 0 only if everything held"
+	@echo "  ARGS='-k watch -x'     further arguments for pytest (unit, integration)"
+	@echo "  DECCO_CACHE=<folder>   where programs are kept (default ~/.cache/decco)"
+	@echo "  PYTHON=<program>       Python 3.11 or later for the virtual environment"
+
+demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
+	@env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
+
+test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration
+	@rm -rf $(REPORTS); status=0; \
+	for part in check unit integration; do $(MAKE) $$part || status=1; done; \
+	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
+
+check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
+	$(call step,check: format,$(BIN)/ruff format --check --quiet . || { echo "run: make format"; false; })
+	$(call step,check: lint,$(BIN)/ruff check --quiet .)
+	$(call step,check: types,$(BIN)/mypy)
+	$(call step,check: imports,$(BIN)/lint-imports)
+	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check)
+
+unit: $(VENV)/.complete ## tests without network, in seconds
+	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
+
+integration: $(VENV)/.complete assets ## tests against a real API server
+	$(call step,integration,$(BIN)/python -m pytest tests/integration --junitxml=$(REPORTS)/integration.xml $(ARGS))
+
+venv: $(VENV)/.complete ## .venv with everything locked in requirements/
+
+assets: $(VENV)/.complete ## programs of the control plane: found, downloaded or built, then cached
+	$(call step,assets,$(BIN)/python -m testbed assets >/dev/null)
+
+up: $(VENV)/.complete assets ## a control plane to play with, until Ctrl-C
+	@$(BIN)/python -m testbed up
+
+bench: $(VENV)/.complete assets ## one benchmark: make bench NAME=cold
+	@test -n "$(NAME)" || { echo "which one? make bench NAME=<$$(cd bench && ls [a-z]*.py | sed 's/\.py$$//' | paste -sd'|')>"; exit 2; }
+	@$(BIN)/python -m bench.$(NAME) $(ARGS)
+
+format: $(VENV)/.complete ## format and repair what can be repaired
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix .
+
+generate: $(VENV)/.complete ## write the CRDs and their reference from the models
+	@$(BIN)/python -m decco.api.crd
+
+lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }
+	$(call step,lock,bash requirements/lock.sh)
+
+clean: ## remove everything that is made here; the cache of programs stays
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.complete: requirements/dev.txt requirements/venv.sh pyproject.toml
+	$(call step,virtual environment,bash requirements/venv.sh $(VENV))
+	@touch $@

@@ -1,0 +1,1 @@
+"""One script per question; each prints one line of ratios measured in one run. ``make bench NAME=<script>``."""

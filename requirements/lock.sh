@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Renews the lock files: every version with its hashes, for all platforms and Pythons, and no address of any index.
+#   runtime.txt  what decco needs to run
+#   dev.txt      that, the tools of the checks and tests, and what builds decco itself
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+compile() {
+  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"
+}
+compile pyproject.toml --output-file requirements/runtime.txt
+compile pyproject.toml requirements/build.in --group dev --constraint requirements/runtime.txt \
+  --output-file requirements/dev.txt

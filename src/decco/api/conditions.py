@@ -1,0 +1,92 @@
+"""Conditions as metav1.Condition has them: which there are, and how one is set.
+
+``lastTransitionTime`` says when the status last changed, not when somebody last looked; keeping it is what lets a
+second, equal result be no write at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from decco.api.status import MAX_MESSAGE, MAX_REASON, REASON_PATTERN, ConditionStatus
+from decco.objects import Obj
+
+_REASON = re.compile(REASON_PATTERN.removeprefix("^").removesuffix("$"))
+
+
+class ConditionType(StrEnum):
+    """What Spaces and Apps say about themselves. Ready is True when all others that are present are."""
+
+    READY = "Ready"
+    NAMESPACE_READY = "NamespaceReady"  # Space
+    NETWORK_READY = "NetworkReady"  # Space
+    WORKLOAD_READY = "WorkloadReady"  # App
+    CERTIFICATES_READY = "CertificatesReady"
+    ROUTES_READY = "RoutesReady"
+    DNS_READY = "DNSReady"
+
+
+SPACE_CONDITIONS = (
+    ConditionType.READY,
+    ConditionType.NAMESPACE_READY,
+    ConditionType.NETWORK_READY,
+    ConditionType.CERTIFICATES_READY,
+    ConditionType.ROUTES_READY,
+    ConditionType.DNS_READY,
+)
+APP_CONDITIONS = (
+    ConditionType.READY,
+    ConditionType.WORKLOAD_READY,
+    ConditionType.CERTIFICATES_READY,
+    ConditionType.ROUTES_READY,
+    ConditionType.DNS_READY,
+)
+
+
+def set_condition(
+    existing: Iterable[Obj],
+    type_: str,
+    status: str,
+    reason: str,
+    message: str,
+    generation: int,
+    now: datetime,
+) -> list[Obj]:
+    """``existing`` with the condition of this type set, in its old place or at the end; nothing given is changed.
+
+    ``now`` becomes lastTransitionTime if the status differs from the one before, or if there was none. A message that
+    is longer than the API server takes is cut. Raises ValueError for a reason that is none, which is a mistake of the
+    caller.
+    """
+    if len(reason) > MAX_REASON or _REASON.fullmatch(reason) is None:
+        raise ValueError(f"the reason of a condition is one CamelCase word, not {reason!r}")
+    before = list(existing)
+    place = next((i for i, condition in enumerate(before) if condition.get("type") == type_), len(before))
+    old = before[place] if place < len(before) else {}
+    since = old.get("lastTransitionTime") if old.get("status") == status else None
+    condition = {
+        "type": str(type_),
+        "status": ConditionStatus(status).value,
+        "observedGeneration": generation,
+        "lastTransitionTime": since or timestamp(now),
+        "reason": str(reason),
+        "message": _cut(message),
+    }
+    return [*before[:place], condition, *before[place + 1 :]]
+
+
+def remove_condition(existing: Iterable[Obj], type_: str) -> list[Obj]:
+    """``existing`` without the condition of this type: one that does not apply is absent."""
+    return [condition for condition in existing if condition.get("type") != type_]
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC to the second, as metav1.Time is written."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"

@@ -1,0 +1,67 @@
+"""The forms of text that Spaces and Apps are written in.
+
+Everything here ends elsewhere: as a name of an object, in the configuration of stunnel, in a route of a proxy, in
+DNS. So each form admits what is needed and nothing that could end a line, a quotation or a word in any of those
+places.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from decco.api.rules import Format
+
+MAX_LABEL = 63
+"""Longest DNS label (RFC 1035), and longest value of a Kubernetes label."""
+MAX_DNS_NAME = 253
+"""Longest DNS name in text, without the trailing dot."""
+MAX_PATH = 1024
+"""Longest path in a match of the Gateway API."""
+
+_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+
+DNS_LABEL = Format(
+    pattern=_LABEL,
+    max_length=MAX_LABEL,
+    message='must be a DNS label: lower-case letters, digits and "-", a letter or digit at both ends, such as team-1',
+)
+
+OBJECT_NAME = Format(
+    pattern="[a-z]([-a-z0-9]{0,61}[a-z0-9])?",
+    max_length=MAX_LABEL,
+    message='must be a DNS label that starts with a letter: lower-case letters, digits and "-", such as web-1',
+)
+"""A DNS label that may also name a Service (RFC 1035: the first character is a letter)."""
+
+DNS_NAME = Format(
+    pattern=rf"({_LABEL}\.)*{_LABEL}",
+    never=r"(^|\.)[0-9]+$",
+    max_length=MAX_DNS_NAME,
+    message="must be a DNS name in lower case, such as shop.example.com: no address, port, wildcard or dot at the end",
+)
+"""A host name (RFC 1123). A last label of digits alone would be the end of an IPv4 address."""
+
+SUBDOMAIN = Format(
+    pattern=r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+    max_length=MAX_DNS_NAME,
+    message='must be the name of a Kubernetes object: lower-case letters, digits, "-" and ".", such as acme-tls',
+)
+"""What Kubernetes itself admits as the name of a Secret or RuntimeClass."""
+
+HTTP_PATH = Format(
+    pattern="/([-A-Za-z0-9/._~:@=+,]|%[0-9A-Fa-f]{2})*",
+    never=r"//|/\.{1,2}(/|$)|%2[eEfF]|%[01]|%7[fF]",
+    max_length=MAX_PATH,
+    message='must be a path that starts with "/", such as /shop: of letters, digits, / - . _ ~ : @ = + , and '
+    '%-escapes, without "//", without the segments "." and "..", without query or fragment',
+)
+"""A prefix of URL paths: what HTTPRoute (Gateway API v1) and Ingress accept, less the characters ``! $ & ' ( ) * ;``,
+which mean something in the configuration of one proxy or another, and less escaped slashes, dots and control
+characters, which proxies decode at different moments."""
+
+DnsLabel = Annotated[str, DNS_LABEL]
+ObjectName = Annotated[str, OBJECT_NAME]
+DnsName = Annotated[str, DNS_NAME]
+SecretName = Annotated[str, SUBDOMAIN]
+RuntimeClassName = Annotated[str, SUBDOMAIN]
+HttpPath = Annotated[str, HTTP_PATH]

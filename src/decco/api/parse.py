@@ -1,0 +1,88 @@
+"""From an object of the API server to a spec, or to one sentence about what is wrong with it.
+
+The API server has judged every object at admission, but perhaps by yesterday's rules: the CRD may have been older
+when the object was written, or be older now. Such an object must not stop the others, and nothing of it may reach a
+configuration file unchecked; its owner gets the sentence as a condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from decco.api.admission import APP_RULES, SPACE_RULES, NamedApp, NamedSpace
+from decco.api.rules import Rule
+from decco.api.types import AppSpec, Model, SpaceSpec
+from decco.errors import TerminalError
+from decco.objects import Obj
+
+MAX_PROBLEMS = 5
+"""Problems told at once; an object with more has one cause, and the sentence must stay readable."""
+
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+
+
+class InvalidObjectError(TerminalError, ValueError):
+    """A Space or App that breaks today's rules; trying again is of no use until it changes.
+
+    Attributes:
+        problems: one "field: what is wrong" each, fields from the root of the object, such as "spec.endpoints[0].port".
+    """
+
+    def __init__(self, kind: str, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        told = "; ".join(self.problems[:MAX_PROBLEMS])
+        more = len(self.problems) - MAX_PROBLEMS
+        if more > 0:
+            told += f"; and {more} more"
+        super().__init__(f"{kind} is not valid by today's rules: {told}")
+
+
+def parse_space(obj: Obj) -> SpaceSpec:
+    """The spec of a Space; raises InvalidObjectError."""
+    spec = _parse(SpaceSpec, "Space", obj)
+    _obey("Space", SPACE_RULES, NamedSpace(obj["metadata"]["name"], spec))
+    return spec
+
+
+def parse_app(obj: Obj) -> AppSpec:
+    """The spec of an App; raises InvalidObjectError."""
+    spec = _parse(AppSpec, "App", obj)
+    _obey("App", APP_RULES, NamedApp(obj["metadata"]["name"], spec))
+    return spec
+
+
+def _parse(model: type[M], kind: str, obj: Obj) -> M:
+    try:
+        return model.model_validate(obj.get("spec"))
+    except ValidationError as error:
+        raise InvalidObjectError(kind, _problems(error)) from None
+
+
+def _obey(kind: str, rules: Iterable[Rule[T]], subject: T) -> None:
+    broken = [f"{rule.at.removeprefix('.')}: {rule.message}" for rule in rules if not rule.holds(subject)]
+    if broken:
+        raise InvalidObjectError(kind, broken)
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """One line per mistake; values are left out, since they are somebody's text and may be anything."""
+    problems = []
+    for item in error.errors(include_url=False, include_input=False):
+        path = _path(item["loc"])
+        context: dict[str, Any] = item.get("ctx", {})
+        if item["type"] == "rules":
+            problems += [f"{path}{at}: {message}" for at, message in context["broken"]]
+        elif item["type"] == "value_error":
+            problems.append(f"{path}: {context['error']}")
+        else:
+            problems.append(f"{path}: {item['msg']}")
+    return problems
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """("endpoints", 0, "port") -> "spec.endpoints[0].port"."""
+    return "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)

@@ -1,0 +1,127 @@
+"""How one rule is told twice: to the API server as CEL, to this program as Python.
+
+The API server refuses wrong objects at admission; that is where people meet the rules. But an object in etcd can be
+older than a rule, the CRD in the cluster can be older than this program, and what comes out of an object ends in
+configuration files of proxies. So every rule that matters is checked again when an object is parsed, with the same
+sentence. The admission table of the integration tests runs each wrong object through both, so the two tellings cannot
+drift apart.
+
+Two kinds: ``Format`` is about the text of one field, ``Rule`` about fields that stand together. Both add themselves to
+pydantic's JSON schema as ``x-kubernetes-validations``, from which ``schema.py`` makes the CRD.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+T = TypeVar("T")
+
+VALIDATIONS = "x-kubernetes-validations"
+
+
+class Reason(StrEnum):
+    """The API server's words before a sentence: ``Invalid value``, ``Forbidden``, ``Required value``."""
+
+    INVALID = "FieldValueInvalid"
+    FORBIDDEN = "FieldValueForbidden"
+    REQUIRED = "FieldValueRequired"
+
+
+def cel_string(text: str) -> str:
+    """``text`` as a CEL string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def validation(rule: str, message: str, at: str = "", reason: Reason = Reason.INVALID) -> dict[str, str]:
+    """One entry of x-kubernetes-validations; ``at`` is a fieldPath relative to the schema that carries it, or ""."""
+    entry = {"rule": rule, "message": message}
+    if at:
+        entry["fieldPath"] = at
+    if reason is not Reason.INVALID:
+        entry["reason"] = reason.value
+    return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[T]):
+    """Something that must hold between the fields of one object."""
+
+    cel: str
+    """True for a good object; ``self`` is the object that carries the rule."""
+    holds: Callable[[T], bool]
+    """The same in Python, on the parsed model."""
+    message: str
+    """A sentence that says what to change; it is read after ``path.at:``."""
+    at: str = ""
+    """The field to blame, as a fieldPath such as ".rewritePath"; "" blames the object."""
+    reason: Reason = Reason.INVALID
+
+    def as_validation(self) -> dict[str, str]:
+        return validation(self.cel, self.message, self.at, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """The form of a text: put it into ``Annotated[str, ...]``.
+
+    Both patterns must mean the same in RE2 (CEL) and in Python's ``re``: plain classes, groups and repetition only.
+    """
+
+    pattern: str
+    """What the whole text must match."""
+    max_length: int
+    """In characters; the API server also needs it to bound the cost of the rule."""
+    message: str
+    """A sentence that begins with "must be" and describes the form."""
+    never: str = ""
+    """What must match nowhere in the text; ``^`` and ``$`` are its ends."""
+
+    def matches(self, text: str) -> bool:
+        if len(text) > self.max_length or re.fullmatch(self.pattern, text) is None:
+            return False
+        return not self.never or re.search(self.never, text) is None
+
+    def cel(self, value: str = "self") -> str:
+        """The CEL expression that is true if ``value``, itself an expression, has this form."""
+        expression = f"{value}.matches({cel_string(f'^{self.pattern}$')})"
+        if self.never:
+            expression += f" && !{value}.matches({cel_string(self.never)})"
+        return expression
+
+    def _check(self, text: str) -> str:
+        if len(text) > self.max_length:
+            raise ValueError(f"is too long: at most {self.max_length} characters")
+        if not self.matches(text):
+            raise ValueError(self.message)
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        json = handler(schema)
+        json["maxLength"] = self.max_length
+        json.setdefault(VALIDATIONS, []).append(validation(self.cel(), self.message))
+        return json
+
+
+@dataclass(frozen=True, slots=True)
+class Immutable:
+    """A field that keeps its first value: only the API server, which sees the old object, can tell."""
+
+    message: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        json = handler(schema)
+        json.setdefault(VALIDATIONS, []).append(
+            validation("self == oldSelf", self.message, reason=Reason.FORBIDDEN),
+        )
+        return json

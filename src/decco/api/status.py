@@ -1,0 +1,87 @@
+"""The status of Space and App as the CRDs describe it.
+
+The controller writes these fields as plain dicts (``conditions.py``, ``desired/``); the models exist for the schema,
+so that ``kubectl explain`` can tell what each field means and the API server keeps nothing else.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from decco.api.types import Model, Port
+
+Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+
+_BY_TYPE: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+
+CONDITION_TYPE_PATTERN = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
+)
+REASON_PATTERN = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+MAX_REASON = 1024
+MAX_MESSAGE = 32768
+
+
+class ConditionStatus(StrEnum):
+    """Unknown means that nobody has looked yet, or that the look failed."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Model):
+    """metav1.Condition, with its own limits."""
+
+    type: Annotated[str, Field(max_length=316, pattern=CONDITION_TYPE_PATTERN)]
+    """What this condition is about, in CamelCase."""
+    status: ConditionStatus
+    """True, False or Unknown."""
+    observed_generation: Generation | None = None
+    """metadata.generation that this condition was computed from."""
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    """When the status last changed."""
+    reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON, pattern=REASON_PATTERN)]
+    """One CamelCase word that programs can rely on."""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE)]
+    """A sentence for people."""
+
+
+class Status(Model):
+    observed_generation: Generation | None = None
+    """metadata.generation that this status was computed from."""
+    conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra=_BY_TYPE)] = ()
+    """Ready is True when all others are; each of the others has its own cause. One that does not apply is absent."""
+
+
+class SpaceStatus(Status):
+    namespace: str | None = None
+    """Namespace of the Space, once it exists."""
+    hostname: str | None = None
+    """The Space's FQDN."""
+    addresses: tuple[str, ...] = ()
+    """External addresses of the edge, which the Space's host names lead to."""
+
+
+class EndpointStatus(Model):
+    name: str
+    """Name of the endpoint."""
+    hostname: str | None = None
+    """Host name under which the endpoint is reached."""
+    url: str | None = None
+    """https://<host name><path> of an HTTP endpoint, tls://<host name>:<port> of a TCP endpoint."""
+    port: Port | None = None
+    """Port under which the endpoint is reached."""
+
+
+class AppStatus(Status):
+    url: str | None = None
+    """URL of the first endpoint."""
+    replicas: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})] | None = None
+    """Replicas that the App's Deployment asks for at present, whoever scaled it."""
+    endpoints: Annotated[tuple[EndpointStatus, ...], Field(json_schema_extra=_BY_NAME)] = ()
+    """How the App's endpoints are reached."""

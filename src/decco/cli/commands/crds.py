@@ -1,0 +1,19 @@
+"""``decco crds``: the CRDs that belong to this very version, ready for ``kubectl apply -f -``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from decco.api.crd import crds, to_yaml
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Install them with: decco crds | kubectl apply --server-side -f -"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    del arguments
+    sys.stdout.write(to_yaml(crds()))
+    sys.stdout.flush()
+    return 0

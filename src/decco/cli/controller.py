@@ -1,0 +1,115 @@
+"""``decco-controller``: flags to settings, settings to the daemon, mistakes to one line each and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from decco import __version__, log
+from decco.errors import ConfigError
+from decco.settings_load import WrongSettings, closest, dump, load
+
+PROGRAM = "decco-controller"
+EXIT_WRONG_SETTINGS = 2
+
+_DESCRIPTION = "Turns Spaces and Apps into Kubernetes objects, routes, certificates and DNS records, and keeps them so."
+_EPILOG = """\
+Settings come from, the later the stronger: defaults, the file of --config, variables DECCO_* (nested with two
+underscores, as DECCO_ROUTING__BACKEND), flags. docs/reference/settings.md lists them all.
+
+Exit status: 0 after SIGTERM or SIGINT, 2 if the settings or the credentials cannot work.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse without its usage text in front of each mistake: one line per mistake, as for all settings."""
+
+    def error(self, message: str) -> NoReturn:
+        _complain([f"{message}; {PROGRAM} --help lists the flags"])
+        sys.exit(EXIT_WRONG_SETTINGS)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags; those that are settings carry the name of their field in Settings, and judge nothing themselves."""
+    made = _Parser(
+        prog=PROGRAM,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("--config", metavar="FILE", type=Path, help="YAML file with settings")
+    made.add_argument("--print-config", action="store_true", help="print the settings in force as such a file, and end")
+    made.add_argument(
+        "--version", action="version", version=f"{PROGRAM} {__version__} (Python {platform.python_version()})"
+    )
+    settings = made.add_argument_group("settings")
+
+    def add(flag: str, metavar: str, text: str) -> None:
+        settings.add_argument(flag, metavar=metavar, help=text)
+
+    add(
+        "--kubeconfig", "FILE", "connection to the cluster; default: the pod's service account, else kubectl's own file"
+    )
+    add("--context", "NAME", "context of the kubeconfig; default: its current one")
+    add("--namespace", "NAME", "namespace of decco itself and of the Secrets that Spaces name; default: decco")
+    add("--metrics-bind-address", "ADDR", "host:port of /metrics, /healthz and /readyz; 0 for none; default: :8080")
+    add("--log-format", "FORMAT", "json or console; default: json")
+    add("--log-level", "LEVEL", "debug, info, warning or error; default: info")
+    settings.add_argument(
+        "--dry-run", action="store_true", default=None, help="log what would be written, write nothing"
+    )
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the controller until it is told to end; returns its exit status."""
+    arguments = parser()
+    parsed, unknown = arguments.parse_known_args(argv)
+    flags = vars(parsed)
+    config_file, print_config = flags.pop("config"), flags.pop("print_config")
+    mistakes = [_unknown(word, arguments) for word in unknown]
+    try:
+        settings = load(flags, os.environ, config_file)
+    except WrongSettings as error:
+        mistakes += error.lines
+    if mistakes:
+        _complain(mistakes)
+        return EXIT_WRONG_SETTINGS
+    if print_config:
+        print(dump(settings), end="")
+        return 0
+    log.configure(settings.log_format, settings.log_level)
+    # Only now: --help and a mistake must not wait for an HTTP client and its friends to be imported.
+    from decco.daemon import run
+
+    try:
+        return asyncio.run(run(settings))
+    except ConfigError as error:
+        _complain([str(error)])
+        return EXIT_WRONG_SETTINGS
+
+
+def _unknown(word: str, arguments: argparse.ArgumentParser) -> str:
+    flag = word.partition("=")[0]
+    if not flag.startswith("-"):
+        return f"{log.escape(word)}: unexpected word; {PROGRAM} takes flags only"
+    known = [option for action in arguments._actions for option in action.option_strings]  # noqa: SLF001
+    match = closest(flag, known)
+    hint = f"did you mean {match}?" if match else f"{PROGRAM} --help lists them"
+    return f"{log.escape(flag)}: unknown flag; {hint}"
+
+
+def _complain(mistakes: Sequence[str]) -> None:
+    for line in mistakes:
+        print(f"{PROGRAM}: {log.escape(line)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

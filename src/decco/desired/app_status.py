@@ -1,0 +1,182 @@
+"""What an App says about itself.
+
+Every message is constant while its cause is: no counters, no times, no names of pods. So a settled App is never
+written again, and each Event is news. The one number is ``replicas``, which is what the Deployment asks for and not
+what it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from decco.api.conditions import APP_CONDITIONS, ConditionType, set_condition
+from decco.desired import reasons
+from decco.desired.app import AppDesired
+from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
+from decco.desired.live_routes import route_problem
+from decco.desired.live_workload import workload_state
+from decco.desired.model import AppInputs, Child, Problem
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Obj
+from decco.settings import RoutingBackend
+
+EDGE_PORT = 443
+"""Where the edge takes HTTPS and TLS."""
+
+Outcomes = Mapping[tuple[str, str], Problem | None]
+"""(kind, name) of a child -> why the API server does not have it as it should be, or None. Absent: not tried."""
+
+_WORKLOADS = (DEPLOYMENTS, JOBS)
+_OF_THE_WORKLOAD = (*_WORKLOADS, NETWORK_POLICIES, CONFIGMAPS, SERVICES)
+_KEPT_WHILE_BLOCKED = ("url", "replicas", "endpoints")
+
+_ALL_WELL = {
+    ConditionType.CERTIFICATES_READY: "All certificates are there and valid",
+    ConditionType.ROUTES_READY: "All routes are in effect",
+    ConditionType.DNS_READY: "All DNS records are there",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AppLive:
+    """The children whose own status counts, as they are in the cluster."""
+
+    workload: Obj | None = None
+    routes: Mapping[tuple[str, str], Obj] = field(default_factory=dict)
+    """By kind and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """A condition's content."""
+
+    good: bool
+    reason: str
+    message: str
+
+
+def app_status(
+    inputs: AppInputs,
+    desired: AppDesired,
+    outcomes: Outcomes,
+    live: AppLive,
+    previous: Obj,
+    now: datetime,
+    dns: Sequence[Problem] | None = None,
+) -> Obj:
+    """The whole status. ``dns`` is what is wrong with the App's records; None: it has none."""
+    verdicts: dict[ConditionType, _Verdict] = {}
+    for condition in APP_CONDITIONS[1:]:
+        if condition in desired.conditions:
+            verdicts[condition] = _verdict(condition, desired, outcomes, live)
+    if dns is not None:
+        problem = reasons.combine(dns)
+        verdicts[ConditionType.DNS_READY] = _verdict_of(problem, _ALL_WELL[ConditionType.DNS_READY])
+
+    routed = inputs.settings.routing.backend is not RoutingBackend.NONE
+    endpoints = [_endpoint_status(endpoint, routed=routed) for endpoint in desired.resolved.endpoints]
+    status: Obj = {"observedGeneration": inputs.generation}
+    status["conditions"] = _conditions(verdicts, previous, inputs.generation, now)
+    url = next((endpoint["url"] for endpoint in endpoints if "url" in endpoint), None)
+    if url is not None:
+        status["url"] = url
+    replicas = (live.workload or {}).get("spec", {}).get("replicas")
+    if replicas is not None and not inputs.spec.run_as_job:
+        status["replicas"] = replicas
+    if endpoints:
+        status["endpoints"] = endpoints
+    return status
+
+
+def blocked_app_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
+    """The status of an App of which nothing can be judged: no Space, no namespace, a spec that is none.
+
+    What it had goes on, so its endpoints stay; the conditions about its parts go, for nobody looked.
+    """
+    verdict = _Verdict(False, problem.reason, problem.message)
+    return {
+        "observedGeneration": generation,
+        "conditions": [_condition(ConditionType.READY, verdict, previous, generation, now)],
+        **{key: previous[key] for key in _KEPT_WHILE_BLOCKED if key in previous},
+    }
+
+
+def _verdict(condition: ConditionType, desired: AppDesired, outcomes: Outcomes, live: AppLive) -> _Verdict:
+    problems = [finding.problem for finding in desired.findings if finding.condition is condition]
+    if condition is ConditionType.ROUTES_READY:
+        for child in desired.children:
+            if child.resource not in _OF_THE_WORKLOAD:
+                problems += _route_problems(child, outcomes, live)
+    if condition is not ConditionType.WORKLOAD_READY:
+        return _verdict_of(reasons.combine(problems), _ALL_WELL[condition])
+
+    own = [child for child in desired.children if child.resource in _OF_THE_WORKLOAD]
+    problems += [problem for child in own if (problem := _outcome(child, outcomes)) is not None]
+    pods = next((child for child in own if child.resource in _WORKLOADS), None)
+    if problems or pods is None:
+        # The live object may be of yesterday's spec: what keeps it from being today's comes first.
+        return _verdict_of(reasons.combine(problems), "")
+    state = workload_state(pods, live.workload)
+    return _Verdict(state.ready, state.reason, state.message)
+
+
+def _verdict_of(problem: Problem | None, well: str) -> _Verdict:
+    if problem is None:
+        return _Verdict(True, reasons.RECONCILED, well)
+    return _Verdict(False, problem.reason, problem.message)
+
+
+def _route_problems(child: Child, outcomes: Outcomes, live: AppLive) -> Iterator[Problem]:
+    problem = _outcome(child, outcomes)
+    if problem is None:
+        problem = route_problem(child, live.routes.get(_address(child)))
+    if problem is not None:
+        yield problem
+
+
+def _outcome(child: Child, outcomes: Outcomes) -> Problem | None:
+    kind, name = _address(child)
+    if (kind, name) not in outcomes:
+        return Problem(reasons.NOT_WRITTEN, f"{kind} {name} waits for what comes before it")
+    return outcomes[kind, name]
+
+
+def _address(child: Child) -> tuple[str, str]:
+    return child.resource.kind, child.obj["metadata"]["name"]
+
+
+def _conditions(verdicts: Mapping[ConditionType, _Verdict], previous: Obj, generation: int, now: datetime) -> list[Obj]:
+    """Ready first, then the others in their order; a condition that does not apply is not there."""
+    bad = [(condition, verdict) for condition, verdict in verdicts.items() if not verdict.good]
+    problem = reasons.combine(Problem(v.reason, f"{condition}: {v.message}") for condition, v in bad)
+    if problem is None:
+        ready = _Verdict(True, reasons.READY, "Everything is as the spec asks")
+    else:
+        ready = _Verdict(False, problem.reason, problem.message)
+    told = {ConditionType.READY: ready, **verdicts}
+    return [
+        _condition(condition, told[condition], previous, generation, now)
+        for condition in APP_CONDITIONS
+        if condition in told
+    ]
+
+
+def _condition(condition: ConditionType, verdict: _Verdict, previous: Obj, generation: int, now: datetime) -> Obj:
+    before = [old for old in previous.get("conditions") or () if old.get("type") == condition]
+    status = "True" if verdict.good else "False"
+    return set_condition(before, condition, status, verdict.reason, verdict.message, generation, now)[0]
+
+
+def _endpoint_status(endpoint: ResolvedEndpoint, *, routed: bool) -> Obj:
+    """How an endpoint is reached: ``url`` through the edge, ``port`` at its Service."""
+    status: Obj = {"name": endpoint.name}
+    if endpoint.hostname is not None:
+        status["hostname"] = endpoint.hostname
+    if routed and endpoint.routed:
+        http = endpoint.kind is EndpointKind.HTTP
+        status["url"] = (
+            f"https://{endpoint.hostname}{endpoint.path}" if http else f"tls://{endpoint.hostname}:{EDGE_PORT}"
+        )
+    status["port"] = endpoint.service_port
+    return status

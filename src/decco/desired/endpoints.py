@@ -1,0 +1,342 @@
+"""The endpoints of an App as they will be: defaults filled in, names and ports settled, what cannot be left out.
+
+Everything that is made for an endpoint (Service, listener of the sidecar, route, opened port, DNS record) is made from
+its ``ResolvedEndpoint``, so that all of them agree. Three rules for an endpoint that is not as it should be:
+
+* An endpoint whose name an older App of the Space has gets nothing: its Service would be the other's.
+* One whose path or hostname is not its own keeps its Service and gets no route and no record.
+* A Secret that is missing or bad changes nothing here. Only the Secret's *name* decides whether the sidecar listens, so
+  that what runs goes on as it was; the cause is told by ``certificates.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from decco.api.formats import DNS_NAME, HTTP_PATH, OBJECT_NAME
+from decco.api.types import AppSpec, Endpoint
+from decco.desired import findings, names, reasons
+from decco.desired.findings import Finding
+from decco.desired.model import AppInputs, canonical
+from decco.objects import Obj
+
+HTTP_PORT = 80
+"""Port of an HTTP endpoint's Service while the edge talks plain HTTP to the pod."""
+
+
+class EndpointKind(StrEnum):
+    """How an endpoint is reached: by path through the edge, by TLS server name, or by monitoring only."""
+
+    HTTP = "http"
+    TCP = "tcp"
+    METRICS = "metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsServer:
+    """A listener of the sidecar; it takes TLS and passes plain bytes on to the container's port."""
+
+    port: int
+    """In the pod."""
+    port_name: str
+    secret: str
+    """Name of the Secret with tls.crt and tls.key, and ca.crt if clients are verified."""
+    verify_client: bool
+    allowed_clients: tuple[str, ...]
+    """Names of which the client's certificate must carry one; empty: any certificate that ca.crt has signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedEndpoint:
+    """An endpoint that gets children."""
+
+    name: str
+    kind: EndpointKind
+    container_port: int
+    service_port: int
+    service_port_name: str
+    target_port: int | str
+    """Where the Service leads in the pod: the container's port, or the name of the sidecar's."""
+    clear_text_service: bool
+    tls: TlsServer | None = None
+    backend_tls: bool = False
+    """HTTP only: the pod speaks TLS, so the edge must too, and must see a certificate for the Space's FQDN."""
+    hostname: str | None = None
+    """None if the endpoint may not have the one it wants, and for metrics."""
+    path: str | None = None
+    """httpPath as written."""
+    rewrite: str | None = None
+    """What replaces ``prefix``; without a slash at the end, unless it is nothing else."""
+    routed: bool = False
+    dns: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """httpPath without a slash at the end, which makes no difference: every path at or below it is meant."""
+        return without_slash(self.path or "/")
+
+    @property
+    def pod_port(self) -> int | None:
+        """The number of the pod's port that the outside may reach; None while nothing serves the endpoint."""
+        if isinstance(self.target_port, int):
+            return self.target_port
+        return self.tls.port if self.tls is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedApp:
+    """The endpoints of an App in the order of its spec, and what kept the others, or parts of them, out."""
+
+    endpoints: tuple[ResolvedEndpoint, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def servers(self) -> tuple[ResolvedEndpoint, ...]:
+        """Those that the sidecar listens for."""
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.tls is not None)
+
+
+def endpoints_of(app: str, spec: AppSpec) -> tuple[Endpoint, ...]:
+    """The endpoints as declared, or the one that the short form stands for: named after the App, on its first port."""
+    if spec.endpoints is not None:
+        return spec.endpoints
+    port = spec.first_port
+    if port is None:
+        return ()
+    return (
+        Endpoint(
+            name=app,
+            port=port,
+            http_path=spec.http_url_path,
+            verify_tcp_client_cert=bool(spec.verify_tcp_client_cert),
+            create_dns_record=bool(spec.create_dns_record),
+            cert_and_ca_secret_name=spec.tls_ca_and_cert_secret_name,
+        ),
+    )
+
+
+def container_ports(pod: Obj) -> frozenset[int]:
+    """The ports that the containers of a PodSpec declare."""
+    return frozenset(
+        port["containerPort"]
+        for kind in ("initContainers", "containers")
+        for container in objects(pod.get(kind))
+        for port in objects(container.get("ports"))
+        if isinstance(port.get("containerPort"), int)
+    )
+
+
+def objects(value: object) -> list[Obj]:
+    """The objects in a list of a PodSpec, which nobody has judged yet; anything else is left to the API server."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def without_slash(path: str) -> str:
+    return path.rstrip("/") or "/"
+
+
+def resolve(inputs: AppInputs) -> ResolvedApp:
+    """Settles the endpoints of an App. The order of the spec is kept, and decides which of two equal ones stays."""
+    return _Resolver(inputs).run()
+
+
+class _Resolver:
+    """One pass over the endpoints of one App."""
+
+    def __init__(self, inputs: AppInputs) -> None:
+        self._inputs = inputs
+        self._space = inputs.space
+        self._findings: list[Finding] = []
+        self._services: set[str] = set()
+        self._paths: set[str] = set()
+        self._hostnames: set[str] = set()
+
+    def run(self) -> ResolvedApp:
+        declared = endpoints_of(self._inputs.name, self._inputs.spec)
+        own = [endpoint for endpoint in declared if self._has_name(endpoint)]
+        ports = self._listener_ports(own)
+        resolved = tuple(self._resolve(endpoint, ports.get(endpoint.name)) for endpoint in own)
+        return ResolvedApp(resolved, tuple(self._findings))
+
+    def _has_name(self, endpoint: Endpoint) -> bool:
+        name = endpoint.name
+        if not OBJECT_NAME.matches(name):
+            self._tell(findings.workload(reasons.INVALID, f"the name of endpoint {name!r} {OBJECT_NAME.message}"))
+            return False
+        holder = self._inputs.taken.get(f"name:{name}")
+        if holder is not None:
+            message = (
+                f"endpoint {name} gets no Service and no route: App {holder} has an endpoint of this name and is older"
+            )
+        elif name in self._services:
+            message = (
+                f"endpoint {name} is declared twice, or is the clear text Service of another; only the first is served"
+            )
+        else:
+            self._services.update(names.service_names(endpoint))
+            return True
+        self._tell(findings.workload(reasons.ENDPOINT_CONFLICT, f"{message}; rename one of the two"))
+        return False
+
+    def _listener_ports(self, endpoints: Iterable[Endpoint]) -> dict[str, int]:
+        """Sidecar ports by endpoint. A port hangs on the endpoint's name, whatever the order of the spec."""
+        spec = self._inputs.spec
+        listeners = [endpoint.name for endpoint in endpoints if self._secret_name(endpoint) is not None]
+        reserved = container_ports(spec.pod) | {endpoint.port for endpoint in endpoints}
+        reserved |= {egress.local_port for egress in spec.tls_egresses}
+        return names.pod_ports(sorted(listeners), reserved)
+
+    def _secret_name(self, endpoint: Endpoint) -> str | None:
+        """Name of the Secret that the sidecar shows for this endpoint; None: no listener."""
+        if endpoint.is_metrics_endpoint or endpoint.disable_tls_termination:
+            return None
+        if endpoint.http_path is not None:
+            return self._space.spec.http_cert_secret_name if self._space.spec.encrypt_http else None
+        return endpoint.cert_and_ca_secret_name or self._space.spec.tcp_cert_and_ca_secret_name
+
+    def _resolve(self, endpoint: Endpoint, port: int | None) -> ResolvedEndpoint:
+        if endpoint.is_metrics_endpoint:
+            return ResolvedEndpoint(
+                name=endpoint.name,
+                kind=EndpointKind.METRICS,
+                container_port=endpoint.port,
+                service_port=endpoint.port,
+                service_port_name="metrics",
+                target_port=endpoint.port,
+                clear_text_service=self._clear_text(endpoint),
+            )
+        if endpoint.http_path is not None:
+            return self._http(endpoint, endpoint.http_path, port)
+        hostname = self._hostname(endpoint)
+        return ResolvedEndpoint(
+            name=endpoint.name,
+            kind=EndpointKind.TCP,
+            container_port=endpoint.port,
+            service_port=endpoint.tls_listen_port,
+            service_port_name="tls",
+            # Without a certificate the name is in no pod: connections are refused, and never reach the plain text port.
+            target_port=endpoint.port if endpoint.disable_tls_termination else names.listener_port_name(endpoint.name),
+            clear_text_service=self._clear_text(endpoint),
+            tls=self._server(endpoint, port),
+            hostname=hostname,
+            routed=hostname is not None,
+            dns=hostname is not None and endpoint.create_dns_record,
+        )
+
+    def _http(self, endpoint: Endpoint, path: str, port: int | None) -> ResolvedEndpoint:
+        encrypt = self._space.spec.encrypt_http
+        own_tls = endpoint.disable_tls_termination
+        backend_tls = encrypt or own_tls
+        return ResolvedEndpoint(
+            name=endpoint.name,
+            kind=EndpointKind.HTTP,
+            container_port=endpoint.port,
+            service_port=endpoint.tls_listen_port if backend_tls else HTTP_PORT,
+            service_port_name="https" if backend_tls else "http",
+            target_port=names.listener_port_name(endpoint.name) if encrypt and not own_tls else endpoint.port,
+            clear_text_service=self._clear_text(endpoint),
+            tls=self._server(endpoint, port),
+            backend_tls=backend_tls,
+            hostname=self._space.fqdn,
+            path=path,
+            rewrite=without_slash(endpoint.rewrite_path) if endpoint.rewrite_path is not None else None,
+            routed=self._may_have_path(endpoint, path) and self._edge_speaks_tls(endpoint),
+            dns=False,  # the record of the FQDN is the Space's own
+        )
+
+    def _server(self, endpoint: Endpoint, port: int | None) -> TlsServer | None:
+        secret = self._secret_name(endpoint)
+        if secret is None or port is None:
+            return None
+        return TlsServer(
+            port=port,
+            port_name=names.listener_port_name(endpoint.name),
+            secret=secret,
+            verify_client=endpoint.verify_tcp_client_cert or bool(endpoint.allowed_clients),
+            allowed_clients=endpoint.allowed_clients,
+        )
+
+    def _clear_text(self, endpoint: Endpoint) -> bool:
+        if not endpoint.create_clear_text_service:
+            return False
+        service = names.cleartext_service(endpoint.name)
+        holder = self._inputs.taken.get(f"name:{service}")
+        if holder is None:
+            return True
+        message = (
+            f"endpoint {endpoint.name} gets no clear text Service {service}: App {holder} has an endpoint of this name "
+            "and is older; rename one of the two"
+        )
+        self._tell(findings.workload(reasons.ENDPOINT_CONFLICT, message))
+        return False
+
+    def _may_have_path(self, endpoint: Endpoint, path: str) -> bool:
+        """Whether the endpoint gets its path at the Space's FQDN; tells why not."""
+        for value in (path, endpoint.rewrite_path):
+            if value is not None and not HTTP_PATH.matches(value):
+                self._tell(findings.routes(reasons.INVALID, f"path {value!r} of {endpoint.name} {HTTP_PATH.message}"))
+                return False
+        if endpoint.hostname is not None and canonical(endpoint.hostname) != self._space.fqdn:
+            message = (
+                f"endpoint {endpoint.name} has an httpPath and is served at {self._space.fqdn}; remove its hostname "
+                f"{endpoint.hostname}, which only a TCP endpoint can have"
+            )
+            self._tell(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
+        prefix = without_slash(path)
+        holder = next((h for p in (path, prefix, f"{prefix}/") if (h := self._inputs.taken.get(f"path:{p}"))), None)
+        if holder is not None or prefix in self._paths:
+            who = f"App {holder} serves it and is older" if holder else "another endpoint of this App serves it"
+            message = f"endpoint {endpoint.name} gets no route for the path {path}: {who}; choose another path"
+            self._tell(findings.routes(reasons.PATH_CONFLICT, message))
+            return False
+        self._paths.add(prefix)
+        return self._claims(endpoint, self._space.fqdn, self._space.fqdn)
+
+    def _edge_speaks_tls(self, endpoint: Endpoint) -> bool:
+        """Whether the edge can reach an HTTP endpoint whose container speaks TLS itself; tells if not."""
+        if self._space.spec.encrypt_http or not endpoint.disable_tls_termination:
+            return True
+        message = (
+            f"endpoint {endpoint.name} gets no route: its container speaks TLS itself, and the edge speaks plain HTTP "
+            "to the pods of a Space without encryptHttp; set encryptHttp, or remove disableTlsTermination"
+        )
+        self._tell(findings.routes(reasons.ROUTE_NOT_SUPPORTED, message))
+        return False
+
+    def _hostname(self, endpoint: Endpoint) -> str | None:
+        """The hostname of a TCP endpoint, or None if it may not have it; tells why not."""
+        fqdn = self._space.fqdn
+        hostname = canonical(endpoint.hostname) if endpoint.hostname is not None else f"{endpoint.name}.{fqdn}"
+        listed = {canonical(name) for name in self._space.spec.hostnames}
+        under = hostname.endswith(f".{fqdn}")
+        if not DNS_NAME.matches(hostname) or not (under or hostname in listed):
+            message = (
+                f"hostname {hostname} of endpoint {endpoint.name} is neither a name under {fqdn} nor one of the "
+                f"hostnames of Space {self._space.name}; choose another, or have it added to the Space"
+            )
+            self._tell(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
+            return None
+        if not self._claims(endpoint, hostname, fqdn if under else hostname):
+            return None
+        holder = self._inputs.taken.get(f"hostname:{hostname}")
+        if holder is not None or hostname in self._hostnames:
+            who = f"App {holder} has it and is older" if holder else "another endpoint of this App has it"
+            message = f"endpoint {endpoint.name} gets no route for {hostname}: {who}; choose another hostname"
+            self._tell(findings.routes(reasons.HOSTNAME_CONFLICT, message))
+            return None
+        self._hostnames.add(hostname)
+        return hostname
+
+    def _claims(self, endpoint: Endpoint, hostname: str, claim: str) -> bool:
+        """Whether the Space holds the claim that the hostname rests on; tells if not."""
+        if self._inputs.claims.holds(claim):
+            return True
+        owner = self._inputs.claims.lost[claim]
+        message = f"endpoint {endpoint.name} gets no route for {hostname}: the name belongs to the older Space {owner}"
+        self._tell(findings.routes(reasons.HOSTNAME_CONFLICT, message))
+        return False
+
+    def _tell(self, finding: Finding) -> None:
+        self._findings.append(finding)

@@ -1,0 +1,63 @@
+"""What a gateway says of a route, as the condition RoutesReady.
+
+Every answer counts only for the generation it was given for. Kinds that nobody answers for (Ingress, and Traefik's
+own) are as they should be once they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from decco.desired import reasons
+from decco.desired.model import Child, Problem
+from decco.desired.quoting import quote
+from decco.objects import GATEWAY_GROUP, Obj
+
+BACKEND_TLS_POLICY = "BackendTLSPolicy"
+PENDING = "Pending"
+"""The reason of a gateway that has not looked yet (Gateway API, RouteReasonPending)."""
+_ANSWERED = ("HTTPRoute", "TLSRoute")
+
+
+def route_problem(child: Child, live: Obj | None) -> Problem | None:
+    """Why the route is not in effect, or None; ``live`` is None if it is not in the cache (yet)."""
+    kind, name = child.resource.kind, child.obj["metadata"]["name"]
+    if child.resource.group != GATEWAY_GROUP:
+        return None
+    if kind == BACKEND_TLS_POLICY:
+        return _refusal(kind, name, _policy_answers(live)) if live is not None else None
+    answers = list(_route_answers(child, live)) if live is not None else []
+    if kind in _ANSWERED and not any(answer.get("type") == "Accepted" for answer in answers):
+        return Problem(reasons.WAITING_FOR_EDGE, f"no gateway has answered for {kind} {name} yet")
+    return _refusal(kind, name, iter(answers))
+
+
+def _route_answers(child: Child, live: Obj) -> Iterator[Obj]:
+    """The conditions that gateways gave for the parent that decco asked for."""
+    wanted = child.obj["spec"]["parentRefs"][0]
+    for parent in live.get("status", {}).get("parents") or ():
+        ref = parent.get("parentRef", {})
+        if all(ref.get(key) == wanted[key] for key in ("kind", "name", "sectionName")):
+            yield from _current(parent, live)
+
+
+def _policy_answers(live: Obj) -> Iterator[Obj]:
+    """Gateways that know nothing of the policy say nothing: so silence is no problem here, only a refusal is."""
+    for ancestor in live.get("status", {}).get("ancestors") or ():
+        yield from _current(ancestor, live)
+
+
+def _current(answer: Obj, live: Obj) -> Iterator[Obj]:
+    generation = live["metadata"].get("generation", 0)
+    for condition in answer.get("conditions") or ():
+        if condition.get("observedGeneration", generation) >= generation:
+            yield condition
+
+
+def _refusal(kind: str, name: str, answers: Iterator[Obj]) -> Problem | None:
+    for answer in answers:
+        if answer.get("type") in ("Accepted", "ResolvedRefs", "Programmed") and answer.get("status") == "False":
+            if answer.get("reason") == PENDING:
+                return Problem(reasons.WAITING_FOR_EDGE, f"the gateway is still at {kind} {name}: {quote(answer)}")
+            return Problem(reasons.NOT_ACCEPTED, f"the gateway refuses {kind} {name}: {quote(answer)}")
+    return None

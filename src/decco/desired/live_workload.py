@@ -1,0 +1,82 @@
+"""What a Deployment or Job says of itself, as the condition WorkloadReady: the rules of kstatus, without its counters.
+
+A Deployment counts as ready when its newest revision is rolled out whole and it is available. A pod that restarts later
+makes it no less ready while the Deployment's own promise (maxUnavailable) holds. A Job counts as ready when it is done.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from decco.desired import reasons
+from decco.desired.model import Child
+from decco.desired.quoting import quote
+from decco.objects import JOBS, Obj
+
+NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"
+"""Reason of Progressing once a rollout is complete; it stays until the next one."""
+DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadState:
+    """Content of the condition."""
+
+    ready: bool
+    reason: str
+    message: str
+
+
+def workload_state(child: Child, live: Obj | None) -> WorkloadState:
+    """``live`` is the object that ``child`` asks for, as it is in the cluster; None if it is not there (yet)."""
+    what = f"{child.resource.kind} {child.obj['metadata']['name']}"
+    if live is None:
+        return WorkloadState(False, reasons.PROGRESSING, f"{what} is being created")
+    if child.resource == JOBS:
+        return _job(what, live)
+    return _deployment(what, live)
+
+
+def _deployment(what: str, live: Obj) -> WorkloadState:
+    if live.get("status", {}).get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+        return WorkloadState(False, reasons.PROGRESSING, f"{what} is being rolled out")
+    failure = _condition(live, "ReplicaFailure")
+    if failure.get("status") == "True":
+        cause = _without_pod_names(quote(failure), live["metadata"]["name"])
+        return WorkloadState(False, reasons.REPLICA_FAILURE, f"{what} cannot create pods: {cause}")
+    progressing = _condition(live, "Progressing")
+    if progressing.get("reason") == DEADLINE_EXCEEDED:
+        message = f"{what} made no progress for as long as it may; look at its pods, or undo the last change"
+        return WorkloadState(False, reasons.PROGRESS_DEADLINE_EXCEEDED, message)
+    if progressing.get("reason") != NEW_REPLICA_SET_AVAILABLE:
+        return WorkloadState(False, reasons.PROGRESSING, f"{what} is being rolled out")
+    if _condition(live, "Available").get("status") != "True":
+        return WorkloadState(
+            False, reasons.UNAVAILABLE, f"{what} has fewer ready pods than it promises; look at its pods"
+        )
+    return WorkloadState(True, reasons.RECONCILED, f"{what} is rolled out and available")
+
+
+def _job(what: str, live: Obj) -> WorkloadState:
+    failed = _condition(live, "Failed")
+    if failed.get("status") == "True":
+        # A Job that failed does not change any more, and so neither does its message.
+        return WorkloadState(False, reasons.JOB_FAILED, f"{what} failed: {quote(failed)}")
+    if _condition(live, "Complete").get("status") == "True":
+        return WorkloadState(True, reasons.JOB_COMPLETE, f"{what} is complete")
+    if live.get("spec", {}).get("suspend"):
+        return WorkloadState(False, reasons.JOB_SUSPENDED, f"{what} is suspended")
+    if live.get("status", {}).get("startTime") is None:
+        return WorkloadState(False, reasons.PROGRESSING, f"{what} is being started")
+    return WorkloadState(False, reasons.JOB_RUNNING, f"{what} runs")
+
+
+def _condition(live: Obj, type_: str) -> Obj:
+    conditions = live.get("status", {}).get("conditions") or ()
+    return next((condition for condition in conditions if condition.get("type") == type_), {})
+
+
+def _without_pod_names(message: str, deployment: str) -> str:
+    """Each try to create a pod has another name and would make another message."""
+    return re.sub(rf"\b{re.escape(deployment)}-[a-z0-9]+(-[a-z0-9]*)?", f"{deployment}-…", message)

@@ -1,0 +1,153 @@
+"""Every name that decco gives to an object, in one place, so that one can see why no two of them collide.
+
+Names of Spaces and endpoints are DNS labels: letters, digits and hyphens, at most 63, no dots. An App's name has at
+most 63 characters too, since it is the value of a label, but may have dots. From this:
+
+* What a Space has once per kind in its namespace (NetworkPolicy, ResourceQuota, LimitRange, Gateway or ListenerSet,
+  ConfigMap) is named ``decco``. An App's NetworkPolicy is ``app-<app>`` and its ConfigMap ``<app>-stunnel``, which are
+  never ``decco``, and no two Apps have the same one; the other kinds of that list are not made for Apps or endpoints.
+* Routes are named after their endpoint, which is unique in the Space. The Space's own routes have a dot in their name
+  (``decco.redirect``), which no endpoint has.
+* Deployment and Job are named after the App; two kinds, so they do not meet.
+* Services are named after the endpoint, or ``<endpoint>-cleartext``. Service names allow no dot, so this is the one
+  pair that can meet: the cleartext Service of ``a`` and the Service of an endpoint ``a-cleartext``. ``service_names``
+  says which names an endpoint takes; uniqueness is about those.
+* Copies of Secrets keep the name of their source; a Secret of that name which is not decco's wins over the copy.
+
+Against names that others use, nothing helps but the owner's UID: such an object gives the condition ``Conflict``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from decco.api.types import Endpoint
+from decco.desired.model import Child
+from decco.errors import TerminalError
+from decco.objects import APPS, FIELD_MANAGER, GROUP, LABEL_APP, LABEL_MANAGED_BY, LABEL_SPACE, SPACES, Obj, Resource
+
+SPACE_OBJECT = "decco"
+"""Name of every object that a Space has once per kind in its namespace."""
+REDIRECT_ROUTE = "decco.redirect"
+"""Name of the Space's route from http:// to https://."""
+ANNOTATION_COPIED_FROM = f"{GROUP}/copied-from"
+"""On the copy of a Secret: namespace/name of its source."""
+
+FIRST_POD_PORT = 20000
+POD_PORTS = 10000
+"""The sidecar listens on 20000-29999: below node ports (30000) and Linux' ephemeral ports (32768)."""
+
+
+def app_policy(app: str) -> str:
+    """The NetworkPolicy of an App."""
+    return f"app-{app}"
+
+
+def stunnel_config(app: str) -> str:
+    """The ConfigMap of an App's TLS sidecar."""
+    return f"{app}-stunnel"
+
+
+def cleartext_service(endpoint: str) -> str:
+    """The second Service of an endpoint, straight to the container; at most 63 long if the endpoint is at most 53."""
+    return f"{endpoint}-cleartext"
+
+
+def service_names(endpoint: Endpoint) -> tuple[str, ...]:
+    """The Services that an endpoint makes; no other endpoint of the Space may make one of the same name."""
+    if endpoint.create_clear_text_service:
+        return endpoint.name, cleartext_service(endpoint.name)
+    return (endpoint.name,)
+
+
+def listener_port_name(listener: str) -> str:
+    """Name of a TLS listener's container port: at most 15 characters, as a port name must be.
+
+    Services target this name and not the number, so that they fit the old and the new pods of a rollout alike.
+    """
+    return f"tls-{_hash(listener):016x}"[:15]
+
+
+def pod_ports(listeners: Iterable[str], reserved: Collection[int]) -> dict[str, int]:
+    """Ports for TLS listeners in a pod, by listener name (an endpoint's name), in the order given.
+
+    A port is derived from the name alone, so adding, removing or reordering listeners does not move the others. Only if
+    two names meet (each pair 1 in 10,000), or a name meets a port in ``reserved`` (what the pod's own containers use),
+    the later one takes the next free port. Raises TerminalError if there is none.
+    """
+    ports: dict[str, int] = {}
+    used = set(reserved)
+    free = POD_PORTS - sum(FIRST_POD_PORT <= port < FIRST_POD_PORT + POD_PORTS for port in used)
+    for name in dict.fromkeys(listeners):
+        if len(ports) == free:
+            raise TerminalError(
+                f"the pod's containers leave the TLS sidecar no port from {FIRST_POD_PORT} to "
+                f"{FIRST_POD_PORT + POD_PORTS - 1}; let them declare fewer ports, or split the App"
+            )
+        offset = _hash(name) % POD_PORTS
+        while FIRST_POD_PORT + offset in used:
+            offset = (offset + 1) % POD_PORTS
+        ports[name] = FIRST_POD_PORT + offset
+        used.add(FIRST_POD_PORT + offset)
+    return ports
+
+
+def _hash(text: str) -> int:
+    """64 bits that are the same in every process and version; Python's own hash() is not."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def pod_selector(app: str) -> dict[str, str]:
+    """The labels that select an App's pods; they never change, because a Deployment's selector cannot."""
+    return {LABEL_APP: app}
+
+
+def child_labels(space: str, app: str | None = None) -> dict[str, str]:
+    """The labels of every child of a Space, or of one of its Apps."""
+    labels = {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_SPACE: space}
+    if app is not None:
+        labels[LABEL_APP] = app
+    return labels
+
+
+def child_meta(
+    name: str,
+    *,
+    uid: str,
+    space: str,
+    app: str | None = None,
+    namespaced: bool = True,
+    labels: Mapping[str, str | None] | None = None,
+    annotations: Mapping[str, str | None] | None = None,
+) -> Obj:
+    """metadata of a child: of the App ``app`` of ``space`` if given, else of the Space itself; ``uid`` is that owner's.
+
+    ``labels`` and ``annotations`` are added; None among their values means that the key must be absent (see Child).
+    """
+    meta: Obj = {"name": name}
+    if namespaced:
+        meta["namespace"] = space
+    meta["labels"] = {**(labels or {}), **child_labels(space, app)}
+    if annotations:
+        meta["annotations"] = dict(annotations)
+    meta["ownerReferences"] = [owner_reference(SPACES, space, uid) if app is None else owner_reference(APPS, app, uid)]
+    return meta
+
+
+def owner_reference(resource: Resource, name: str, uid: str) -> Obj:
+    """A controller's reference; blockOwnerDeletion makes a foreground deletion of the owner wait for the child."""
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def child(resource: Resource, meta: Obj, **body: Any) -> Child:
+    """A child with its apiVersion and kind filled in; ``body`` is what follows the metadata."""
+    return Child(resource, {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta, **body})

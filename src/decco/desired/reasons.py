@@ -1,0 +1,145 @@
+"""Why a condition is what it is: every reason that decco ever gives, as programs see it.
+
+The sentence under a reason is its documentation; the reference page is made from this file. A reason that is in
+``WAITING`` is the normal course of things and ends by itself: it makes a condition False, but is no cause for alarm.
+"""
+
+# ruff: noqa: S105 - reasons about Secrets are no secrets
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from decco.desired.model import Problem
+
+# -- True -------------------------------------------------------------------------------------------------------------
+
+READY = "Ready"
+"""All other conditions are True."""
+RECONCILED = "Reconciled"
+"""The objects that this condition is about are what they should be."""
+JOB_COMPLETE = "JobComplete"
+"""The Job ran to its end."""
+
+# -- False, and waiting for the normal course of things ---------------------------------------------------------------
+
+PROGRESSING = "Progressing"
+"""Pods are being started or replaced."""
+JOB_RUNNING = "JobRunning"
+"""The Job runs."""
+JOB_SUSPENDED = "JobSuspended"
+"""The Job is suspended, by its spec or by whoever queues it."""
+NAMESPACE_NOT_READY = "NamespaceNotReady"
+"""The Space's namespace, or the policy that isolates it, is not there yet."""
+NAMESPACE_TERMINATING = "NamespaceTerminating"
+"""The Space's namespace is being deleted and is made anew when it is gone."""
+SECRET_PENDING = "SecretPending"
+"""A Secret is shared with the Space and is not copied into its namespace yet."""
+WAITING_FOR_EDGE = "WaitingForEdge"
+"""The gateway or ingress controller has not said yet what it thinks of the listeners or routes."""
+WAITING_FOR_DNS = "WaitingForDNS"
+"""A change of DNS records is on its way."""
+NOT_WRITTEN = "NotWritten"
+"""Another object has to be there before this one is written, or the API server could not be reached."""
+
+# -- False, until somebody does something -----------------------------------------------------------------------------
+
+SPACE_NOT_FOUND = "SpaceNotFound"
+"""The App's namespace is not that of a Space."""
+CONFLICT = "Conflict"
+"""An object of the wanted name exists and belongs to somebody else; decco does not touch it."""
+HOSTNAME_CONFLICT = "HostnameConflict"
+"""An older Space owns the host name, or one above or below it."""
+HOSTNAME_NOT_ALLOWED = "HostnameNotAllowed"
+"""The endpoint's host name is neither under the Space's FQDN nor in its hostnames."""
+ENDPOINT_CONFLICT = "EndpointConflict"
+"""An older App of the same Space has an endpoint or Service of this name."""
+PATH_CONFLICT = "PathConflict"
+"""An older App of the same Space serves this path."""
+SECRET_MISSING = "SecretMissing"
+"""A Secret that is named does not exist, or is not labelled as shared."""
+SECRET_NOT_SHARED = "SecretNotShared"
+"""The owner of a Secret has not shared it with this Space."""
+SECRET_INVALID = "SecretInvalid"
+"""A Secret's content cannot be used: a part is missing, cannot be read, or does not fit the others."""
+CERTIFICATE_EXPIRED = "CertificateExpired"
+"""A certificate's time is over."""
+CERTIFICATE_MISSING = "CertificateMissing"
+"""An endpoint or egress needs a certificate, and neither it nor the Space names a Secret."""
+EGRESS_TARGET_NOT_FOUND = "EgressTargetNotFound"
+"""The endpoint that an egress leads to does not exist, or takes no TLS connections."""
+EGRESS_PORT_CONFLICT = "EgressPortConflict"
+"""The local port of an egress is used by a container of the pod or by another listener of its sidecar."""
+RESERVED_NAME = "ReservedName"
+"""A container or volume of the pod has a name that decco needs for its sidecar."""
+ROUTE_NOT_SUPPORTED = "RouteNotSupported"
+"""The edge, as the Space and the settings have it, cannot do what the endpoint asks for."""
+INGRESS_KIND_MISSING = "IngressKindMissing"
+"""The cluster does not serve a kind of the ingress controller's that is needed here."""
+INVALID = "Invalid"
+"""The spec cannot be understood, or the API server refuses an object made from it."""
+FORBIDDEN = "Forbidden"
+"""The API server does not allow decco, or a policy does not allow anybody, to write an object."""
+QUOTA_EXCEEDED = "QuotaExceeded"
+"""A ResourceQuota of the namespace leaves no room."""
+UNAVAILABLE = "Unavailable"
+"""Fewer pods are ready than the Deployment promises."""
+PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+"""A rollout has made no progress for the time that its Deployment allows."""
+REPLICA_FAILURE = "ReplicaFailure"
+"""Pods cannot be created: a quota, Pod Security or another admission refuses them."""
+JOB_FAILED = "JobFailed"
+"""The Job failed and has no retries left."""
+GATEWAY_API_MISSING = "GatewayAPIMissing"
+"""The cluster does not serve a kind of the Gateway API that is needed here."""
+GATEWAY_NOT_FOUND = "GatewayNotFound"
+"""The shared Gateway of the setting routing.parentGateway does not exist."""
+NOT_ACCEPTED = "NotAccepted"
+"""The gateway or ingress controller refuses the listeners or a route."""
+NOT_PROGRAMMED = "NotProgrammed"
+"""The gateway controller accepted the listeners but could not put them into effect."""
+PAUSED = "Paused"
+"""The annotation decco.platform9.com/paused asks decco to leave the object alone."""
+DRY_RUN = "DryRun"
+"""decco runs with --dry-run and writes nothing."""
+ZONE_NOT_FOUND = "ZoneNotFound"
+"""No DNS provider has a zone for the host name."""
+RECORD_CONFLICT = "RecordConflict"
+"""The DNS name exists and carries no mark of decco's, or that of another owner."""
+NO_ADDRESS = "NoAddress"
+"""The edge has no external address that a DNS record could point to."""
+DNS_FAILED = "DNSFailed"
+"""The DNS provider refuses a change, or cannot be reached."""
+
+WAITING: frozenset[str] = frozenset(
+    {
+        PROGRESSING,
+        JOB_RUNNING,
+        JOB_SUSPENDED,
+        NAMESPACE_NOT_READY,
+        NAMESPACE_TERMINATING,
+        SECRET_PENDING,
+        WAITING_FOR_EDGE,
+        WAITING_FOR_DNS,
+        NOT_WRITTEN,
+    }
+)
+"""Reasons that end by themselves."""
+
+MESSAGES_TOLD = 5
+
+
+def combine(problems: Iterable[Problem | None]) -> Problem | None:
+    """One problem for a condition that has several causes, or None if there is no cause.
+
+    What somebody must act on goes before what only takes time; otherwise the first one gives the reason. The message
+    has the sentences of all problems of that urgency, in their order and each once, up to MESSAGES_TOLD.
+    """
+    found = [problem for problem in problems if problem is not None]
+    found = [problem for problem in found if problem.reason not in WAITING] or found
+    if not found:
+        return None
+    messages = list(dict.fromkeys(problem.message for problem in found))
+    told = "; ".join(messages[:MESSAGES_TOLD])
+    more = len(messages) - MESSAGES_TOLD
+    return Problem(found[0].reason, f"{told}; and {more} more" if more > 0 else told)

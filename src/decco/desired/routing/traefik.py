@@ -1,0 +1,158 @@
+"""The dialect ``traefik``: Traefik v3 with its Ingress and CRD providers, entry points ``web`` and ``websecure``.
+
+HTTP endpoints are Ingresses. TCP endpoints are IngressRouteTCPs, for Traefik's Ingress knows no passthrough. Rewriting
+and TLS to the pods are objects of their own, Middleware and ServersTransport.
+
+Two things are done for the sake of the neighbours:
+
+* Traefik names what it makes of an object ``<namespace>-<name>``, and the HTTP service behind an Ingress
+  ``<namespace>-<service>-<port>``. Space ``a`` with ``b-c`` and Space ``a-b`` with ``c`` would be one. So Middlewares,
+  ServersTransports and the ports of Services have a digest of Space and endpoint in their names.
+* Traefik's prefix is one of characters: ``/web`` would take ``/webs`` of another App. So a path is written twice,
+  exactly and with a slash behind it, which means segments whatever the controller's setting ``strictPrefixMatching``
+  is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from decco.desired import findings, names, reasons
+from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
+from decco.desired.findings import Finding
+from decco.desired.model import AppInputs, Child
+from decco.desired.routing.common import ServiceTraits, may_have_ca, route_meta
+from decco.desired.routing.dialect import EXACT, Annotations, IngressPath, http_ingress
+from decco.desired.routing.rewriting import rewriting
+from decco.objects import Obj, Resource
+
+_OWN = "traefik.ingress.kubernetes.io"
+ENTRY_POINTS = f"{_OWN}/router.entrypoints"
+MIDDLEWARES = f"{_OWN}/router.middlewares"
+ROUTER_TLS = f"{_OWN}/router.tls"
+SERVERS_SCHEME = f"{_OWN}/service.serversscheme"
+SERVERS_TRANSPORT = f"{_OWN}/service.serverstransport"
+INGRESS_CLASS = "kubernetes.io/ingress.class"
+"""The CRD provider's way to tell Traefiks apart; its objects have no ingressClassName before v3.7."""
+WEB, WEBSECURE = "web", "websecure"
+"""The entry points of Traefik's Helm chart, on port 80 and 443."""
+
+_NEEDED = "of traefik.io; install Traefik's CRDs, v3"
+
+
+class Traefik:
+    """See ``Dialect``."""
+
+    ingress_annotations = (ENTRY_POINTS, MIDDLEWARES, ROUTER_TLS)
+    service_annotations = (SERVERS_SCHEME, SERVERS_TRANSPORT)
+
+    def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding:
+        middleware, transport = inputs.served.middleware, inputs.served.servers_transport
+        if middleware is None:
+            return _missing("Middleware")
+        children: list[Child] = []
+        annotations: Annotations = {ENTRY_POINTS: WEBSECURE, ROUTER_TLS: "true"}
+        if endpoint.backend_tls:
+            if transport is None:
+                return _missing("ServersTransport")
+            children.append(_transport(inputs, transport, endpoint))
+        if endpoint.rewrite is not None:
+            children.append(_rewrite(inputs, middleware, endpoint, endpoint.rewrite))
+            annotations[MIDDLEWARES] = _reference(inputs, _name("rewrite", inputs, endpoint))
+        children += [
+            http_ingress(inputs, endpoint.name, _paths(endpoint), _backend(inputs, endpoint), annotations),
+            *_redirect(inputs, middleware, endpoint),
+        ]
+        return children
+
+    def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding:
+        kind = inputs.served.ingress_route_tcp
+        if kind is None:
+            return _missing("IngressRouteTCP")
+        service = {"name": endpoint.name, "port": endpoint.service_port}
+        spec = {
+            "entryPoints": [WEBSECURE],
+            # A host name has no backtick in it: resolve() has checked its form.
+            "routes": [{"match": f"HostSNI(`{endpoint.hostname}`)", "services": [service]}],
+            "tls": {"passthrough": True},
+        }
+        annotations = {INGRESS_CLASS: inputs.settings.routing.ingress_class_name}
+        return [names.child(kind, route_meta(inputs, endpoint.name, annotations), spec=spec)]
+
+    def service_traits(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:
+        if endpoint.kind is not EndpointKind.HTTP:
+            return ServiceTraits(endpoint.service_port_name)
+        if not endpoint.backend_tls:
+            return ServiceTraits(_port_name(inputs, endpoint))
+        transport = _reference(inputs, _name("transport", inputs, endpoint))
+        annotations: Annotations = {SERVERS_SCHEME: "https", SERVERS_TRANSPORT: transport}
+        return ServiceTraits(_port_name(inputs, endpoint), annotations)
+
+
+def _paths(endpoint: ResolvedEndpoint) -> list[IngressPath]:
+    if endpoint.prefix == "/":
+        return [IngressPath("/")]
+    return [IngressPath(endpoint.prefix, EXACT), IngressPath(f"{endpoint.prefix}/")]
+
+
+def _backend(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
+    return {"service": {"name": endpoint.name, "port": {"name": _port_name(inputs, endpoint)}}}
+
+
+def _rewrite(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint, rewrite: str) -> Child:
+    found = rewriting(endpoint.prefix, rewrite)
+    # The braces end the group's number: without them $1 and a digit behind it would be another group.
+    regex = {"regex": f"^{found.pattern}", "replacement": f"{found.before}${{1}}"}
+    return _object(inputs, kind, _name("rewrite", inputs, endpoint), {"replacePathRegex": regex})
+
+
+def _redirect(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) -> list[Child]:
+    """From http:// to https://; an Ingress needs a Service to name, but none is ever asked."""
+    name = _name("redirect", inputs, endpoint)
+    middleware = _object(inputs, kind, name, {"redirectScheme": {"scheme": "https", "permanent": True}})
+    annotations: Annotations = {ENTRY_POINTS: WEB, MIDDLEWARES: _reference(inputs, name)}
+    ingress = http_ingress(
+        inputs,
+        f"{endpoint.name}.redirect",  # no endpoint has a dot in its name
+        _paths(endpoint),
+        _backend(inputs, endpoint),
+        annotations,
+        tls=False,
+    )
+    return [middleware, ingress]
+
+
+def _transport(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) -> Child:
+    """TLS to the pods, which must show a certificate for the Space's FQDN."""
+    spec: Obj = {"serverName": inputs.space.fqdn}
+    secret = inputs.space.spec.http_cert_secret_name
+    if secret is not None and may_have_ca(inputs):
+        spec["rootCAs"] = [{"secret": secret}]
+    return _object(inputs, kind, _name("transport", inputs, endpoint), spec)
+
+
+def _object(inputs: AppInputs, kind: Resource, name: str, spec: Obj) -> Child:
+    annotations = {INGRESS_CLASS: inputs.settings.routing.ingress_class_name}
+    return names.child(kind, route_meta(inputs, name, annotations), spec=spec)
+
+
+def _name(what: str, inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
+    return f"{what}-{_digest(inputs, endpoint)[:16]}"
+
+
+def _port_name(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
+    """At most 15 characters, as a port's name must be."""
+    return f"{endpoint.service_port_name}-{_digest(inputs, endpoint)[:9]}"
+
+
+def _digest(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
+    return hashlib.sha256(f"{inputs.space.name}/{endpoint.name}".encode()).hexdigest()
+
+
+def _reference(inputs: AppInputs, name: str) -> str:
+    """An object of the CRD provider, as the other providers name it."""
+    return f"{inputs.space.name}-{name}@kubernetescrd"
+
+
+def _missing(kind: str) -> Finding:
+    return findings.routes(reasons.INGRESS_KIND_MISSING, f"the cluster does not serve {kind} {_NEEDED}")

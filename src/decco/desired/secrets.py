@@ -1,0 +1,241 @@
+"""Secrets as their owners leave them: who may have a copy, whether the content is usable, and what to say if it is not.
+
+The content is somebody else's text, so ``inspect`` takes any bytes and raises nothing; and it runs in the event loop,
+so it does nothing whose cost such text can choose. Two traps, measured with cryptography 50 on one core:
+
+* The full check of an RSA key costs 39 ms for 2048 and 250 ms for 4096 bits. It is left out (0.03 ms): all that matters
+  here is whether the key's public half is the certificate's, which is all that a TLS server looks at as well.
+* A DSA or Diffie-Hellman key of our neighbour's choice makes OpenSSL compute for as long as he likes (16 Kbit: 0.7 s).
+  So a key of more than MAX_KEY_BYTES is not looked into, and certificates only if their kind of key is one of TLS.
+
+No sentence in here ever holds a part of the content.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+import sys
+import warnings
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.oid import PublicKeyAlgorithmOID
+
+from decco.api.types import SpaceSpec
+from decco.desired import reasons
+from decco.desired.model import Problem, SecretFacts, SecretSource, SecretState, SecretView
+from decco.objects import ANNOTATION_SHARE_WITH, LABEL_SHARE, Obj, annotations_of, labels_of
+
+TLS_CRT, TLS_KEY, CA_CRT = "tls.crt", "tls.key", "ca.crt"
+
+MAX_KEY_BYTES = 8192
+"""Length of a private key's PEM block; one of 8192 bit RSA has 6.4 KB."""
+
+_KEY_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,20}PRIVATE KEY)-----")
+_KEYS_OF_TLS = frozenset(
+    {
+        PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5,
+        PublicKeyAlgorithmOID.RSASSA_PSS,
+        PublicKeyAlgorithmOID.EC_PUBLIC_KEY,
+        PublicKeyAlgorithmOID.ED25519,
+        PublicKeyAlgorithmOID.ED448,
+    }
+)
+_DNS_NAME = re.compile(r"[A-Za-z0-9*._-]{1,253}")
+
+# All that cryptography raises on strange input: its own errors are no family, and some have no base but Exception.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    InternalError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+class _UnusableError(Exception):
+    """Carries the sentence about what is wrong out of the depth of an inspection."""
+
+
+def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
+    """What decco needs to know of a Secret's ``data`` (values in base64, as the API serves them); raises nothing."""
+    facts = SecretFacts(type=secret_type, digest=_digest(secret_type, data), has_ca=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography warns of odd certificates, such as a negative serial number
+        try:
+            if data.get(CA_CRT):
+                facts = replace(facts, has_ca=True, ca_pem=_as_pem(_certificates(data, CA_CRT)))
+            certificates = _certificates(data, TLS_CRT)
+            _check_key(_public_half(_decode(data, TLS_KEY)), certificates)
+            return replace(facts, not_after=_not_after(certificates[0]), dns_names=_dns_names(certificates[0]))
+        except _UnusableError as unusable:
+            return replace(facts, problem=Problem(reasons.SECRET_INVALID, str(unusable)))
+
+
+def _digest(secret_type: str, data: Mapping[str, str]) -> str:
+    # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+    found = hashlib.sha256()
+    for part in (secret_type, *(part for item in sorted(data.items()) for part in item)):
+        text = str(part).encode(errors="surrogatepass")
+        found.update(len(text).to_bytes(8, "big") + text)
+    return found.hexdigest()
+
+
+def _decode(data: Mapping[str, str], key: str) -> bytes:
+    value = data.get(key)
+    if not value:
+        raise _UnusableError(f"{key} is {'missing' if value is None else 'empty'}; {_EXPECTED[key]}")
+    try:
+        return b64decode(value, validate=True)
+    except (ValueError, TypeError, binascii.Error):
+        raise _UnusableError(f"{key} is not base64; {_EXPECTED[key]}") from None
+
+
+_EXPECTED = {
+    TLS_CRT: "put the server's certificate there in PEM, then those of its issuers",
+    TLS_KEY: "put the private key of the certificate there in PEM, without a passphrase",
+    CA_CRT: "put the certificates of the authorities to trust there in PEM, or remove the key",
+}
+
+
+def _certificates(data: Mapping[str, str], key: str) -> list[x509.Certificate]:
+    pem = _decode(data, key)
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+    except _UNREADABLE:
+        raise _UnusableError(f"{key} holds no readable PEM certificates; {_EXPECTED[key]}") from None
+    if not found:
+        raise _UnusableError(f"{key} holds no PEM certificate; {_EXPECTED[key]}")
+    return found
+
+
+def _as_pem(certificates: list[x509.Certificate]) -> str:
+    """The certificates alone: what else was in the text (a private key, by mistake) is not for everybody's eyes."""
+    text = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates).decode()
+    return sys.intern(text)  # a Secret and all its copies, perhaps a thousand, have one and the same
+
+
+def _public_half(pem: bytes) -> bytes:
+    """The public key that belongs to the private one, as DER of a SubjectPublicKeyInfo."""
+    block = _key_block(pem)
+    if len(block) > MAX_KEY_BYTES:
+        raise _UnusableError(f"{TLS_KEY} is longer than {MAX_KEY_BYTES} bytes; use a key of common size")
+    try:
+        key = load_pem_private_key(block, password=None, unsafe_skip_rsa_key_validation=True)
+        return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except TypeError:
+        raise _UnusableError(f"{TLS_KEY} is locked with a passphrase; {_EXPECTED[TLS_KEY]}") from None
+    except _UNREADABLE:
+        raise _UnusableError(f"{TLS_KEY} holds no readable private key; {_EXPECTED[TLS_KEY]}") from None
+
+
+def _key_block(pem: bytes) -> bytes:
+    """The first private key of a file, whatever stands before it; OpenSSL takes the same one."""
+    begin = _KEY_BEGIN.search(pem)
+    if begin is not None:
+        last_line = b"-----END %s-----" % begin[1]
+        end = pem.find(last_line, begin.end())
+        if end >= 0:
+            return pem[begin.start() : end] + last_line + b"\n"
+    raise _UnusableError(f"{TLS_KEY} holds no PEM private key; {_EXPECTED[TLS_KEY]}")
+
+
+def _check_key(public_half: bytes, certificates: list[x509.Certificate]) -> None:
+    if _public_key(certificates[0]) == public_half:
+        return
+    if any(_public_key(certificate) == public_half for certificate in certificates[1:]):
+        raise _UnusableError(
+            f"{TLS_KEY} belongs to a certificate of {TLS_CRT} that is not the first; put the server's own first"
+        )
+    raise _UnusableError(f"{TLS_KEY} does not belong to the certificate in {TLS_CRT}; put the two that belong together")
+
+
+def _public_key(certificate: x509.Certificate) -> bytes:
+    unusable = f"{TLS_CRT} holds a certificate whose kind of key TLS does not use; use RSA, EC or Ed25519"
+    if certificate.public_key_algorithm_oid not in _KEYS_OF_TLS:
+        raise _UnusableError(unusable)
+    try:
+        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except _UNREADABLE:
+        raise _UnusableError(unusable) from None
+
+
+def _not_after(certificate: x509.Certificate) -> datetime:
+    try:
+        return certificate.not_valid_after_utc
+    except _UNREADABLE:
+        raise _UnusableError(f"{TLS_CRT} holds a certificate whose end of validity cannot be read; renew it") from None
+
+
+def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = names.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, *_UNREADABLE):
+        return ()  # shown to people, decides nothing: a TLS client is the one to judge
+    return tuple(name for name in found if _DNS_NAME.fullmatch(name))
+
+
+def parse_share_with(text: str | None) -> frozenset[str]:
+    """The annotation share-with: names of Spaces, or "*", with commas between."""
+    return frozenset(name for part in (text or "").split(",") if (name := part.strip()))
+
+
+def source_from(obj: Obj) -> SecretSource:
+    """A Secret of decco's own namespace. Without the label share=true it is shared with nobody."""
+    shared = labels_of(obj).get(LABEL_SHARE) == "true"
+    return SecretSource(
+        name=obj["metadata"]["name"],
+        type=obj.get("type") or "Opaque",
+        data=obj.get("data") or {},
+        shared_with=parse_share_with(annotations_of(obj).get(ANNOTATION_SHARE_WITH)) if shared else frozenset(),
+    )
+
+
+def named_by_space(spec: SpaceSpec) -> frozenset[str]:
+    """The Secrets that a Space names itself."""
+    return frozenset(filter(None, (spec.http_cert_secret_name, spec.tcp_cert_and_ca_secret_name)))
+
+
+def problem_of(view: SecretView, *, space: str, home: str, now: datetime, local: bool = False) -> Problem | None:
+    """Why a named Secret is of no use now, or None.
+
+    ``home`` is decco's own namespace. ``local``: whether a Secret of the Space's namespace would do as well, which is
+    so for those that an App names.
+    """
+    name = view.name
+    match view.state:
+        case SecretState.MISSING:
+            here = f", and none in namespace {space}" if local else ""
+            sentence = f"there is no Secret {name} in namespace {home} with the label {LABEL_SHARE}=true{here}"
+            return Problem(reasons.SECRET_MISSING, sentence)
+        case SecretState.NOT_SHARED:
+            sentence = (
+                f"Secret {home}/{name} is not shared with this Space: its owner must add {space} to the annotation "
+                f"{ANNOTATION_SHARE_WITH}"
+            )
+            return Problem(reasons.SECRET_NOT_SHARED, sentence)
+        case SecretState.PENDING:
+            return _pending(name)
+    if view.facts is None:
+        return _pending(name)
+    if view.facts.problem is not None:
+        return Problem(view.facts.problem.reason, f"Secret {name}: {view.facts.problem.message}")
+    if view.facts.not_after is not None and view.facts.not_after <= now:
+        sentence = f"Secret {name}: the certificate expired on {view.facts.not_after:%Y-%m-%d}; renew it"
+        return Problem(reasons.CERTIFICATE_EXPIRED, sentence)
+    return None
+
+
+def _pending(name: str) -> Problem:
+    return Problem(reasons.SECRET_PENDING, f"Secret {name} is being copied into the Space's namespace")

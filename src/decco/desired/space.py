@@ -1,0 +1,66 @@
+"""A Space's own children: its namespace, who may talk into it, its Secrets, its limits, and its listeners.
+
+In the order in which they are to be written: nothing can be in a namespace before it exists, and isolation comes before
+anything that could be reached. A mesh's policies (PeerAuthentication, AuthorizationPolicy) will join the policies here.
+"""
+
+from __future__ import annotations
+
+from decco.api.types import Mesh
+from decco.desired import names
+from decco.desired.model import Child, SecretSource, SpaceFacts, SpaceInputs
+from decco.desired.network import space_policy
+from decco.desired.routing import space_routing
+from decco.objects import ANNOTATION_FQDN, LABEL_PROJECT, LIMIT_RANGES, NAMESPACES, RESOURCE_QUOTAS, SECRETS
+
+LABEL_POD_SECURITY = "pod-security.kubernetes.io/enforce"
+LABEL_POD_SECURITY_VERSION = "pod-security.kubernetes.io/enforce-version"
+LABEL_ISTIO_MODE = "istio.io/dataplane-mode"
+
+
+def space_children(inputs: SpaceInputs) -> list[Child]:
+    """All objects that must exist for a Space, in the order of writing."""
+    space = inputs.space
+    return [
+        _namespace(inputs),
+        space_policy(space),
+        *_limits(space),
+        *(_copy(inputs, source) for _, source in sorted(inputs.copies.items())),
+        *space_routing(inputs),
+    ]
+
+
+def _namespace(inputs: SpaceInputs) -> Child:
+    space = inputs.space
+    labels = {
+        LABEL_PROJECT: space.spec.project,
+        LABEL_POD_SECURITY: space.spec.pod_security.value,
+        # Named, so that nobody in the namespace can choose an old and milder version. The modes warn and audit refuse
+        # nothing; they are left to the cluster's operators.
+        LABEL_POD_SECURITY_VERSION: "latest",
+        LABEL_ISTIO_MODE: "ambient" if space.spec.mesh is Mesh.ISTIO else None,
+    }
+    # Policies against naming other tenants' hosts read this annotation, so it names only what the Space really has.
+    annotations = {ANNOTATION_FQDN: space.fqdn if inputs.claims.holds(space.fqdn) else None}
+    meta = names.child_meta(
+        space.name, uid=space.uid, space=space.name, namespaced=False, labels=labels, annotations=annotations
+    )
+    return names.child(NAMESPACES, meta)
+
+
+def _limits(space: SpaceFacts) -> list[Child]:
+    """Quota and limits as their authors wrote them; the API server judges them."""
+    wanted = ((RESOURCE_QUOTAS, space.spec.resource_quota), (LIMIT_RANGES, space.spec.limit_range))
+    return [
+        names.child(resource, names.child_meta(names.SPACE_OBJECT, uid=space.uid, space=space.name), spec=spec)
+        for resource, spec in wanted
+        if spec is not None
+    ]
+
+
+def _copy(inputs: SpaceInputs, source: SecretSource) -> Child:
+    """The Secret as its owner made it, in the Space's namespace."""
+    space = inputs.space
+    annotations = {names.ANNOTATION_COPIED_FROM: f"{inputs.settings.namespace}/{source.name}"}
+    meta = names.child_meta(source.name, uid=space.uid, space=space.name, annotations=annotations)
+    return names.child(SECRETS, meta, type=source.type, data=dict(source.data))

@@ -1,0 +1,269 @@
+"""What a Space says about itself: one condition per concern, each with its own cause, and Ready for all of them.
+
+A settled Space has a settled status: messages hold neither counts nor times of looking, lists are sorted, and a
+condition keeps its lastTransitionTime, so an equal state gives an equal status and no write.
+
+Ready is True exactly if all other conditions are. There is no Stalled or Reconciling: kstatus takes them as a hint,
+and reads Ready=False with a current observedGeneration as "in progress", which is true of everything here, because
+decco goes on trying. Whether a cause ends by itself is in its reason (``reasons.WAITING``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from decco.api.conditions import SPACE_CONDITIONS, ConditionType, set_condition
+from decco.desired import names, reasons
+from decco.desired.model import Problem, SpaceInputs
+from decco.desired.routing import space_routing_problems
+from decco.desired.secrets import problem_of
+from decco.objects import (
+    LIMIT_RANGES,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    Obj,
+    key_of,
+)
+from decco.settings import RoutingBackend, Settings
+
+Outcomes = Mapping[tuple[str, str], Problem | None]
+"""(kind, name) of a child -> why it is not what it should be, or None. A child that was not tried is not in it."""
+
+LONGEST_QUOTE = 512
+"""Characters of another controller's message that are passed on."""
+
+_OWN_KINDS = frozenset(kind.kind for kind in (NAMESPACES, NETWORK_POLICIES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS))
+# Reasons with which a gateway controller says that it is still at it (Gateway API v1, GatewayConditionReason).
+_AT_IT = frozenset({"Pending", "AddressNotAssigned"})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A concern that was looked into elsewhere; ``problem`` is None if all is well."""
+
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceLive:
+    """What is in the cluster now, and what others say about it in their status."""
+
+    namespace: Obj | None = None
+    """The Space's namespace, if it is the Space's."""
+    listeners: Obj | None = None
+    """The Space's Gateway or ListenerSet, if it is the Space's."""
+    edge: Obj | None = None
+    """The shared Gateway where there is one, else the Service of the setting edge.service."""
+    dns: Checked | None = None
+    """None if there is no DNS provider."""
+
+
+def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previous: Obj, now: datetime) -> Obj:
+    """The whole status; ``previous`` is the one that the Space has, {} if none."""
+    space = inputs.space
+    found: dict[ConditionType, Problem | None] = {
+        ConditionType.NAMESPACE_READY: _namespace(inputs, outcomes, live),
+        ConditionType.NETWORK_READY: _network(outcomes),
+    }
+    # The copies that only Apps need appear here if they fail; if not, an App's Secret is no news of the Space's.
+    if inputs.secrets or any(_failed(outcomes, {SECRETS.kind})):
+        found[ConditionType.CERTIFICATES_READY] = _certificates(inputs, outcomes, now)
+    if inputs.claims.lost or inputs.settings.routing.backend is not RoutingBackend.NONE:
+        found[ConditionType.ROUTES_READY] = _routes(inputs, outcomes, live)
+    if live.dns is not None:
+        found[ConditionType.DNS_READY] = live.dns.problem
+    found[ConditionType.READY] = _first(found.values())
+
+    known = {condition.get("type"): condition for condition in previous.get("conditions") or ()}
+    conditions = [known[type_] for type_ in SPACE_CONDITIONS if type_ in found and type_ in known]
+    for type_ in found:
+        conditions = _set(conditions, type_, found[type_], space.generation, now)
+    order = {type_: place for place, type_ in enumerate(SPACE_CONDITIONS)}
+    status: Obj = {
+        "observedGeneration": space.generation,
+        "conditions": sorted(conditions, key=lambda condition: order[condition["type"]]),
+    }
+    if live.namespace is not None:
+        status["namespace"] = space.name
+    if inputs.claims.holds(space.fqdn):
+        status["hostname"] = space.fqdn
+    if addresses := edge_addresses(inputs.settings, live):
+        status["addresses"] = list(addresses)
+    return status
+
+
+def invalid_space_status(message: str, generation: int, previous: Obj, now: datetime) -> Obj:
+    """The status of a Space that cannot be understood: what was made of it earlier stays, and stays reported."""
+    problem = Problem(reasons.INVALID, message)
+    conditions = _set(previous.get("conditions") or (), ConditionType.READY, problem, generation, now)
+    return {**previous, "observedGeneration": generation, "conditions": conditions}
+
+
+def edge_addresses(settings: Settings, live: SpaceLive) -> tuple[str, ...]:
+    """Where the Space's host names should lead, sorted: addresses and names that the Gateway tells, or else the edge's
+    Service, or else the settings.
+    """
+    gateway = live.edge if settings.routing.parent_gateway is not None else live.listeners
+    for told in (_gateway_addresses(gateway), _load_balancer_addresses(live.edge), settings.edge.addresses):
+        if told:
+            return tuple(sorted(set(told)))
+    return ()
+
+
+def _gateway_addresses(gateway: Obj | None) -> list[str]:
+    return [entry["value"] for entry in _status(gateway).get("addresses") or () if entry.get("value")]
+
+
+def _load_balancer_addresses(service: Obj | None) -> list[str]:
+    entries = (_status(service).get("loadBalancer") or {}).get("ingress") or ()
+    return [told for entry in entries if (told := entry.get("ip") or entry.get("hostname"))]
+
+
+def _set(
+    conditions: Iterable[Obj], type_: ConditionType, problem: Problem | None, generation: int, now: datetime
+) -> list[Obj]:
+    if problem is not None:
+        return set_condition(conditions, type_, "False", problem.reason, problem.message, generation, now)
+    reason = reasons.READY if type_ is ConditionType.READY else reasons.RECONCILED
+    return set_condition(conditions, type_, "True", reason, _WELL[type_], generation, now)
+
+
+_WELL: Mapping[ConditionType, str] = {
+    ConditionType.READY: "the Space is ready",
+    ConditionType.NAMESPACE_READY: "the namespace is there, with its quota and limits",
+    ConditionType.NETWORK_READY: "the namespace is isolated",
+    ConditionType.CERTIFICATES_READY: "the Secrets that the Space names are there and usable",
+    ConditionType.ROUTES_READY: "the Space has its host names and listeners",
+    ConditionType.DNS_READY: "the DNS record of the FQDN is as it should be",
+}
+
+
+def _first(problems: Iterable[Problem | None]) -> Problem | None:
+    """The cause that Ready tells: a lost host name, or else the first to act on, or else the first of all."""
+    found = [problem for problem in problems if problem is not None]
+    for problem in found:
+        if problem.reason == reasons.HOSTNAME_CONFLICT:
+            return problem
+    acute = [problem for problem in found if problem.reason not in reasons.WAITING]
+    return next(iter(acute or found), None)
+
+
+def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem | None:
+    name = inputs.space.name
+    refused = outcomes.get((NAMESPACES.kind, name))
+    if refused is not None:
+        return refused
+    if live.namespace is None:
+        return Problem(reasons.NAMESPACE_NOT_READY, f"namespace {name} is not there yet")
+    if "deletionTimestamp" in live.namespace["metadata"] or _status(live.namespace).get("phase") == "Terminating":
+        sentence = f"namespace {name} is being deleted; it is made anew when it is gone"
+        return Problem(reasons.NAMESPACE_TERMINATING, sentence)
+    return reasons.combine(_failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind}))
+
+
+def _network(outcomes: Outcomes) -> Problem | None:
+    policy = NETWORK_POLICIES.kind, names.SPACE_OBJECT
+    if policy not in outcomes:
+        return Problem(reasons.NAMESPACE_NOT_READY, "the NetworkPolicy is not written yet")
+    return outcomes[policy]
+
+
+def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Problem | None:
+    home = inputs.settings.namespace
+
+    def problems() -> Iterator[Problem | None]:
+        for name, view in sorted(inputs.secrets.items()):
+            # Why a copy could not be written says more than that it is not there.
+            if outcomes.get((SECRETS.kind, name)) is None:
+                yield problem_of(view, space=inputs.space.name, home=home, now=now)
+        yield from _failed(outcomes, {SECRETS.kind})
+
+    return reasons.combine(problems())
+
+
+def _failed(outcomes: Outcomes, kinds: frozenset[str] | set[str]) -> Iterator[Problem]:
+    for (kind, _), problem in sorted(outcomes.items(), key=lambda item: item[0]):
+        if problem is not None and kind in kinds:
+            yield problem
+
+
+def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem | None:
+    lost = [
+        Problem(
+            reasons.HOSTNAME_CONFLICT,
+            f"{name}, or a name above or below it, belongs to the older Space {owner}",
+        )
+        for name, owner in sorted(inputs.claims.lost.items())
+    ]
+    if lost:
+        return reasons.combine(lost)
+    written = reasons.combine(
+        (*space_routing_problems(inputs), *_failed(outcomes, {kind for kind, _ in outcomes} - _OWN_KINDS))
+    )
+    if written is not None or inputs.settings.routing.backend is not RoutingBackend.GATEWAY:
+        return written
+    parent = inputs.settings.routing.parent_gateway
+    if parent is not None and (live.edge is None or live.edge.get("kind") != "Gateway"):
+        sentence = f"there is no Gateway {parent}, which the setting routing.parentGateway names"
+        return Problem(reasons.GATEWAY_NOT_FOUND, sentence)
+    if live.listeners is None:
+        return Problem(reasons.WAITING_FOR_EDGE, "the listeners are not written yet")
+    return reasons.combine(_listener_problems(live.listeners))
+
+
+def _listener_problems(obj: Obj) -> Iterator[Problem | None]:
+    """What the gateway controller says about a Gateway or ListenerSet, and about each of its listeners."""
+    what = f"{obj['kind']} {key_of(obj)}"
+    generation = obj["metadata"].get("generation", 0)
+    status = _status(obj)
+    own = _refusal(what, status.get("conditions"), generation, ("Accepted", "Programmed"))
+    if own is None and not _all_true(status.get("conditions"), generation, ("Accepted", "Programmed")):
+        own = Problem(reasons.WAITING_FOR_EDGE, f"{what} waits for its gateway controller")
+    yield own
+    for listener in sorted(status.get("listeners") or (), key=lambda entry: str(entry.get("name"))):
+        where = f"listener {listener.get('name')} of {what}"
+        yield _refusal(where, listener.get("conditions"), generation, ("Accepted", "ResolvedRefs", "Programmed"))
+
+
+def _refusal(what: str, conditions: Any, generation: int, types: Iterable[str]) -> Problem | None:
+    """The first of these conditions that is False. Later ones are only its consequences."""
+    current = _current(conditions, generation)
+    for type_ in types:
+        condition = current.get(type_, {})
+        if condition.get("status") != "False":
+            continue
+        reason = condition.get("reason") or "no reason given"
+        sentence = f"{what}: {type_} is False, {reason}: {_quote(condition.get('message'))}"
+        if reason in _AT_IT:
+            return Problem(reasons.WAITING_FOR_EDGE, sentence)
+        return Problem(reasons.NOT_PROGRAMMED if type_ == "Programmed" else reasons.NOT_ACCEPTED, sentence)
+    return None
+
+
+def _all_true(conditions: Any, generation: int, types: Iterable[str]) -> bool:
+    current = _current(conditions, generation)
+    return all(current.get(type_, {}).get("status") == "True" for type_ in types)
+
+
+def _current(conditions: Any, generation: int) -> dict[str, Obj]:
+    """Conditions by type, without those that are about an earlier generation of the object."""
+    return {
+        condition["type"]: condition
+        for condition in conditions or ()
+        if condition.get("observedGeneration", generation) >= generation
+    }
+
+
+def _quote(message: Any) -> str:
+    """Another controller's words on one line and not too many."""
+    text = " ".join(str(message or "").split())
+    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
+
+
+def _status(obj: Obj | None) -> Obj:
+    return (obj or {}).get("status") or {}

@@ -1,0 +1,135 @@
+"""The text of stunnel's configuration: one section for each listener, in and out.
+
+Whatever ends here was written by tenants, and a line of this text decides whom a pod trusts. So no value is put into a
+line before it has been matched, whole, against the form that it must have (``decco.api.formats``): none of these forms
+has a blank, a quotation mark, a semicolon, a ``[`` or the end of a line in it. Admission and parsing have checked the
+same forms before; this is the last door, and it does not rely on the others.
+
+The options are stunnel's (stunnel(8), 5.68). What the entry point of the image relies on: an ``accept`` of
+``:::<port>`` means all addresses of the pod, of both families where the node has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from decco.api.formats import DNS_NAME, OBJECT_NAME, SUBDOMAIN
+from decco.api.rules import Format
+from decco.desired import findings, reasons
+from decco.desired.egress import ResolvedEgress
+from decco.desired.endpoints import ResolvedEndpoint, TlsServer
+from decco.desired.findings import Finding
+
+SECRETS_DIR = "/etc/decco/tls"
+"""Each Secret is a directory below, named as the Secret."""
+SYSTEM_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+"""The system's authorities, in the sidecar's image."""
+
+GLOBAL = (
+    "foreground = yes",
+    "syslog = no",
+    "pid =",
+    "debug = notice",
+)
+DEFAULTS = (
+    "sslVersionMin = TLSv1.2",
+    # TLS 1.2 lets a client ask for handshakes without end (CVE-2011-1473).
+    "renegotiation = no",
+)
+NOWHERE = "unresolved.invalid.:443"
+"""A name that never exists (RFC 6761); the dot at the end keeps it out of the pod's search domains, where it could."""
+
+MAX_SHOWN = 80
+"""Characters of a wrong value that a message repeats."""
+
+
+class _UnsafeError(ValueError):
+    """A value does not have the form that its place in the text asks for."""
+
+
+def config(servers: Iterable[ResolvedEndpoint], egresses: Iterable[ResolvedEgress]) -> tuple[str, tuple[Finding, ...]]:
+    """The text of ``stunnel.conf``. A section with a value of the wrong form is left out, and told."""
+    sections = ["\n".join((*GLOBAL, "", *DEFAULTS))]
+    told: list[Finding] = []
+    for endpoint in servers:
+        try:
+            sections.append(_server_section(endpoint))
+        except _UnsafeError as error:
+            told.append(findings.workload(reasons.INVALID, f"endpoint {endpoint.name!r} is not served: {error}"))
+    for egress in egresses:
+        try:
+            sections.append(_egress_section(egress))
+        except _UnsafeError as error:
+            message = f"the egress at local port {egress.local_port} is left out: {error}"
+            told.append(findings.workload(reasons.INVALID, message))
+    return "\n\n".join(sections) + "\n", tuple(told)
+
+
+def _server_section(endpoint: ResolvedEndpoint) -> str:
+    tls = endpoint.tls
+    assert tls is not None, "an endpoint without a listener has no section"
+    port = _port(endpoint.container_port)
+    lines = [
+        f"[{_checked(endpoint.name, OBJECT_NAME)}]",
+        f"accept = :::{_port(tls.port)}",
+        # An application may listen on either loopback address; they are tried in this order.
+        f"connect = 127.0.0.1:{port}",
+        f"connect = ::1:{port}",
+        f"cert = {_file(tls.secret, 'tls.crt')}",
+        f"key = {_file(tls.secret, 'tls.key')}",
+        *_client_checks(tls),
+    ]
+    return "\n".join(lines)
+
+
+def _client_checks(tls: TlsServer) -> list[str]:
+    if not tls.verify_client:
+        return []
+    return [
+        f"CAfile = {_file(tls.secret, 'ca.crt')}",
+        "requireCert = yes",
+        "verifyChain = yes",
+        # Several lines mean any of these names.
+        *(f"checkHost = {_checked(name, DNS_NAME)}" for name in tls.allowed_clients),
+    ]
+
+
+def _egress_section(egress: ResolvedEgress) -> str:
+    # The colon keeps these names apart from those of endpoints.
+    lines = [
+        f"[localhost:{_port(egress.local_port)}]",
+        "client = yes",
+        f"accept = 127.0.0.1:{_port(egress.local_port)}",
+    ]
+    if egress.target is None:
+        lines.append(f"connect = {NOWHERE}")
+    else:
+        host, name = _checked(egress.target.host, DNS_NAME), _checked(egress.target.server_name, DNS_NAME)
+        lines += [f"connect = {host}:{_port(egress.target.port)}", f"sni = {name}"]
+    # Asks for the address at each connection: it may change while the pod lives.
+    lines.append("delay = yes")
+    if egress.secret is not None:
+        lines += [f"cert = {_file(egress.secret, 'tls.crt')}", f"key = {_file(egress.secret, 'tls.key')}"]
+    if egress.verify:
+        system = egress.secret is None or egress.system_ca
+        lines += [f"CAfile = {SYSTEM_CA_FILE if system else _file(egress.secret or '', 'ca.crt')}", "verifyChain = yes"]
+        if egress.target is not None:
+            lines.append(f"checkHost = {_checked(egress.target.server_name, DNS_NAME)}")
+    return "\n".join(lines)
+
+
+def _file(secret: str, key: str) -> str:
+    return f"{SECRETS_DIR}/{_checked(secret, SUBDOMAIN)}/{key}"
+
+
+def _port(port: int) -> int:
+    if not 1 <= port <= 65535:
+        raise _UnsafeError(f"{port} is no port")
+    return port
+
+
+def _checked(value: str, form: Format) -> str:
+    if not form.matches(value):
+        shown = value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "…"
+        raise _UnsafeError(f"{shown!r} {form.message}")
+    return value

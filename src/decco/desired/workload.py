@@ -1,0 +1,146 @@
+"""The Deployment or Job of an App: the user's PodSpec as it is, and what decco adds.
+
+decco adds and never changes. A field that the user set wins over the Space's default, and a container or volume of the
+user's that has a name of ours is a problem to be told, not to be overwritten. What Kubernetes itself would default or
+refuse is left to Kubernetes.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from typing import Any
+
+from decco.api.types import ZoneSpread
+from decco.desired import findings, names, reasons
+from decco.desired.endpoints import objects
+from decco.desired.findings import Finding
+from decco.desired.model import AppInputs, Child
+from decco.desired.sidecar import Sidecar
+from decco.objects import ANNOTATION_INITIAL_REPLICAS, ANNOTATION_RUN, DEPLOYMENTS, JOBS, Obj, Resource
+
+ZONE = "topology.kubernetes.io/zone"
+TEMPLATE_HASH = "pod-template-hash"
+"""Label that the Deployment controller gives to the pods of one revision."""
+
+_UNSATISFIABLE = {ZoneSpread.PREFER: "ScheduleAnyway", ZoneSpread.REQUIRE: "DoNotSchedule"}
+
+
+def workload_kind(inputs: AppInputs) -> Resource:
+    return JOBS if inputs.spec.run_as_job else DEPLOYMENTS
+
+
+def workload(inputs: AppInputs, sidecar: Sidecar | None) -> tuple[Child | None, tuple[Finding, ...]]:
+    """The App's Deployment or Job; None, and why, if the user's pod leaves no place for the sidecar."""
+    clash = _clash(inputs.spec.pod, sidecar) if sidecar is not None else None
+    if clash is not None:
+        return None, (findings.workload(reasons.RESERVED_NAME, clash),)
+    return (_job if inputs.spec.run_as_job else _deployment)(inputs, pod_spec(inputs, sidecar)), ()
+
+
+def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj:
+    """The user's PodSpec with all that decco adds; a copy, down to the last level."""
+    pod: Obj = copy.deepcopy(inputs.spec.pod)
+    runtime = inputs.space.spec.runtime_class_name
+    if runtime is not None and pod.get("runtimeClassName") is None:
+        pod["runtimeClassName"] = runtime
+    constraint = _zone_constraint(inputs)
+    if constraint is not None:
+        pod["topologySpreadConstraints"] = [*_listed(pod, "topologySpreadConstraints"), constraint]
+    if inputs.spec.run_as_job and pod.get("restartPolicy") is None:
+        # Kubernetes' own default, Always, is none for a Job. With Never a failed pod stays to be looked at.
+        pod["restartPolicy"] = "Never"
+    if sidecar is not None:
+        # First of all: the user's own init containers may want to use an egress.
+        pod["initContainers"] = [copy.deepcopy(sidecar.container), *_listed(pod, "initContainers")]
+        pod["volumes"] = [*_listed(pod, "volumes"), *copy.deepcopy(sidecar.volumes)]
+        _add_sysctls(pod, sidecar.sysctls)
+    return pod
+
+
+def run_digest(pod: Obj) -> str:
+    """Tells one run of a Job from another: the same for equal pods, however they were written.
+
+    It is about the user's pod alone. A new sidecar image or a new port of the sidecar's must not run a migration twice.
+    """
+    canonical = json.dumps(pod, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _deployment(inputs: AppInputs, pod: Obj) -> Child:
+    replicas = inputs.spec.initial_replicas
+    spec: Obj = {
+        # Kept by the apply layer at what others have made of it, while the annotation is the same.
+        "replicas": replicas,
+        "selector": {"matchLabels": names.pod_selector(inputs.name)},
+        "template": _template(inputs, pod),
+    }
+    return names.child(DEPLOYMENTS, _meta(inputs, {ANNOTATION_INITIAL_REPLICAS: str(replicas)}), spec=spec)
+
+
+def _job(inputs: AppInputs, pod: Obj) -> Child:
+    spec: Obj = {"template": _template(inputs, pod)}
+    if inputs.spec.job_backoff_limit is not None:
+        spec["backoffLimit"] = inputs.spec.job_backoff_limit
+    return names.child(JOBS, _meta(inputs, {ANNOTATION_RUN: run_digest(inputs.spec.pod)}), spec=spec)
+
+
+def _meta(inputs: AppInputs, annotations: dict[str, str | None]) -> Obj:
+    return names.child_meta(
+        inputs.name, uid=inputs.uid, space=inputs.space.name, app=inputs.name, annotations=annotations
+    )
+
+
+def _template(inputs: AppInputs, pod: Obj) -> Obj:
+    return {"metadata": {"labels": names.child_labels(inputs.space.name, inputs.name)}, "spec": pod}
+
+
+def _zone_constraint(inputs: AppInputs) -> Obj | None:
+    unsatisfiable = _UNSATISFIABLE.get(inputs.space.spec.topology.zone_spread)
+    own = objects(inputs.spec.pod.get("topologySpreadConstraints"))
+    if unsatisfiable is None or any(constraint.get("topologyKey") == ZONE for constraint in own):
+        return None
+    constraint: Obj = {
+        "maxSkew": 1,
+        "topologyKey": ZONE,
+        "whenUnsatisfiable": unsatisfiable,
+        "labelSelector": {"matchLabels": names.pod_selector(inputs.name)},
+    }
+    if not inputs.spec.run_as_job:
+        # Count each revision by itself: else the old pods of a rollout decide where the new ones go, and stay uneven.
+        constraint["matchLabelKeys"] = [TEMPLATE_HASH]
+    return constraint
+
+
+def _clash(pod: Obj, sidecar: Sidecar) -> str | None:
+    containers = {c.get("name") for kind in ("initContainers", "containers") for c in objects(pod.get(kind))}
+    if sidecar.container["name"] in containers:
+        return f"a container of the pod is named {sidecar.container['name']}, as decco's sidecar is; rename it"
+    volumes = {volume.get("name") for volume in objects(pod.get("volumes"))}
+    for volume in sidecar.volumes:
+        if volume["name"] in volumes:
+            return f"a volume of the pod is named {volume['name']}, as one of decco's sidecar is; rename it"
+    return None
+
+
+def _listed(pod: Obj, key: str) -> list[Any]:
+    """The items of a list of the user's. Something else than a list becomes its only item, for the server to refuse."""
+    value = pod.get(key)
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _add_sysctls(pod: Obj, sysctls: list[Obj]) -> None:
+    if not sysctls:
+        return
+    context = pod.setdefault("securityContext", {})
+    if context is None:
+        context = pod["securityContext"] = {}
+    if not isinstance(context, dict):
+        return  # for the server to refuse
+    own = objects(context.get("sysctls"))
+    added = [s for s in sysctls if s["name"] not in {mine.get("name") for mine in own}]
+    if added:
+        context["sysctls"] = [*_listed(context, "sysctls"), *copy.deepcopy(added)]

@@ -1,0 +1,128 @@
+"""From settings to a service: makes each provider and puts the wrappers around it, in one order for all.
+
+    Cache( Guard( Bisect( DryRun?( Pace?( Meter( Deadline( provider )))))))
+
+The cache is outermost, so it learns what really happened; counting and time limits are innermost, so they see each call
+that leaves, the halves of a spoiled batch too.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import dns.exception
+import dns.name
+import dns.tsig
+
+from decco.dns.memory import MemoryProvider
+from decco.dns.none import NoneProvider
+from decco.dns.provider import Provider
+from decco.dns.rfc2136 import Rfc2136Provider
+from decco.dns.service import Dns
+from decco.dns.settings import (
+    DnsSettings,
+    MemorySettings,
+    NoneSettings,
+    ProviderSettings,
+    Rfc2136Settings,
+)
+from decco.dns.wrappers.bisect import Bisect
+from decco.dns.wrappers.cache import Cache
+from decco.dns.wrappers.deadline import Deadline
+from decco.dns.wrappers.dryrun import DryRun
+from decco.dns.wrappers.guard import Guard
+from decco.dns.wrappers.meter import Meter, Observe
+from decco.dns.wrappers.pace import Pace
+from decco.dns.zonequeue import Pacing
+from decco.errors import ConfigError
+
+Secrets = Mapping[str, Mapping[str, bytes]]
+"""Content of Secrets in decco's namespace, decoded, by name and key."""
+
+
+def make_dns(
+    settings: DnsSettings, cluster_id: str, secrets: Secrets, observe: Observe, *, dry_run: bool = False
+) -> Dns:
+    """Make the service of all providers. Raises ConfigError for credentials that are missing or cannot be read."""
+    stacks = [
+        stack(make_provider(one, secrets), one, cluster_id, observe, dry_run=dry_run) for one in settings.providers
+    ]
+    pacing = Pacing(
+        gather=settings.gather_milliseconds / 1000,
+        compare=settings.compare_seconds,
+        retry_base=settings.retry_base_seconds,
+        retry_limit=settings.retry_max_seconds,
+    )
+    return Dns(stacks, cluster_id=cluster_id, ttl=settings.ttl, adopt=settings.adopt, pacing=pacing)
+
+
+def stack(
+    provider: Provider, settings: ProviderSettings, cluster_id: str, observe: Observe, *, dry_run: bool = False
+) -> Provider:
+    """Put all wrappers around one provider."""
+    calls: Provider = Meter(Deadline(provider, settings.timeout_seconds), observe)
+    if settings.requests_per_second is not None:
+        calls = Pace(calls, settings.requests_per_second, burst=max(1, int(settings.requests_per_second)))
+    if dry_run:
+        calls = DryRun(calls)
+    return Cache(Guard(Bisect(calls), cluster_id))
+
+
+def make_provider(settings: ProviderSettings, secrets: Secrets) -> Provider:
+    """Make the bare provider of these settings."""
+    return _MAKERS[type(settings)](settings, secrets)
+
+
+def _secret(settings: ProviderSettings, name: str, secrets: Secrets) -> Mapping[str, bytes]:
+    if settings.secret_name is None:
+        return {}
+    if settings.secret_name not in secrets:
+        raise ConfigError(
+            f"dns.providers: {name} names the Secret {settings.secret_name}, which decco's namespace lacks"
+        )
+    return secrets[settings.secret_name]
+
+
+def _none(settings: ProviderSettings, _secrets: Secrets) -> Provider:
+    return NoneProvider(settings.name or "none", settings.zones)
+
+
+def _memory(settings: ProviderSettings, _secrets: Secrets) -> Provider:
+    return MemoryProvider(settings.name or "memory", settings.zones)
+
+
+def _rfc2136(settings: ProviderSettings, secrets: Secrets) -> Provider:
+    assert isinstance(settings, Rfc2136Settings)
+    name = settings.name or settings.type
+    return Rfc2136Provider(name, settings.zones, settings.host, settings.port, _tsig_key(settings, name, secrets))
+
+
+def _tsig_key(settings: Rfc2136Settings, name: str, secrets: Secrets) -> dns.tsig.Key | None:
+    content = _secret(settings, name, secrets)
+    key_name = settings.tsig_key_name or content.get("keyName", b"").decode("ascii", "replace").strip()
+    if settings.tsig_secret_file is not None:
+        try:
+            secret = Path(settings.tsig_secret_file).read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"dns.providers: the tsigSecretFile of {name} cannot be read: {error.strerror}"
+            ) from error
+    elif settings.secret_name is not None:
+        secret = content.get("secret", b"")
+    else:
+        return None
+    if not secret.strip() or not key_name:
+        raise ConfigError(f"dns.providers: {name} needs the TSIG key's name, and the key in base64 under 'secret'")
+    try:
+        return dns.tsig.Key(dns.name.from_text(key_name), secret.decode("ascii").strip(), settings.tsig_algorithm.value)
+    except (binascii.Error, UnicodeDecodeError, dns.exception.DNSException) as error:
+        raise ConfigError(f"dns.providers: the TSIG key of {name} is not base64, or its name is no DNS name") from error
+
+
+_MAKERS: dict[type[ProviderSettings], Callable[[ProviderSettings, Secrets], Provider]] = {
+    NoneSettings: _none,
+    MemorySettings: _memory,
+    Rfc2136Settings: _rfc2136,
+}

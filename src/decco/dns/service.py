@@ -1,0 +1,229 @@
+"""The door of this room: owners say which names they want, and ask how it went.
+
+A reconciler calls ``ensure`` at each of its turns with all that its object wants, and reads ``state``; when that
+changes later, ``subscribe``'s callback makes it look again. To delete: ``release``, wait until ``gone``, then
+``forget``. To let go of what cannot be reached: ``abandon``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from decco.dns.backoff import Backoff
+from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, DnsError, InvalidRecord, ZoneNotFound
+from decco.dns.names import normalise, zone_of
+from decco.dns.plan import Plan
+from decco.dns.provider import Provider
+from decco.dns.records import WantedRecord
+from decco.dns.zonequeue import Pacing, Wishes, ZoneQueue
+
+log = structlog.get_logger("decco.dns")
+
+
+@dataclass(frozen=True, slots=True)
+class DnsProblem:
+    """Why a name is not published as wanted: ``reason`` is one of ``errors.REASONS``, ``message`` names the record."""
+
+    name: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerState:
+    """How an owner's names are; ``published`` are those that a zone holds for it right now."""
+
+    problems: tuple[DnsProblem, ...] = ()
+    published: frozenset[str] = frozenset()
+
+    @property
+    def ready(self) -> bool:
+        return not self.problems
+
+
+class Dns:
+    """All zones of all providers. One event loop; every method but ``run`` and ``plan`` returns at once."""
+
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        *,
+        cluster_id: str,
+        ttl: int = 180,
+        adopt: bool = False,
+        pacing: Pacing | None = None,
+    ) -> None:
+        self._providers = providers
+        self._by_name: dict[str, dict[str, WantedRecord]] = {}
+        self._wanted: dict[str, dict[str, WantedRecord]] = {}
+        self._former: dict[str, set[str]] = {}
+        self._refused: dict[str, tuple[DnsProblem, ...]] = {}
+        self._shown: dict[str, OwnerState] = {}
+        self._releasing: set[str] = set()
+        self._callbacks: list[Callable[[str], None]] = []
+        pacing = pacing or Pacing()
+        wishes = Wishes(self._by_name, self._wanted.keys(), cluster_id, ttl, adopt)
+        self._queues: dict[str, list[ZoneQueue]] = {}
+        for provider in providers:
+            shared = Backoff(pacing.retry_base, pacing.retry_limit)
+            for zone in provider.zone_names:
+                queue = ZoneQueue(zone, provider, wishes, pacing, shared, self._tell)
+                self._queues.setdefault(zone, []).append(queue)
+
+    async def run(self) -> None:
+        """Serve all zones until cancelled; then close the providers."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for queue in self._all():
+                    group.create_task(queue.run(), name=f"dns {queue.provider.name} {queue.zone_name}")
+        finally:
+            for provider in self._providers:
+                await provider.close()
+
+    def subscribe(self, callback: Callable[[str], None]) -> None:
+        """Have ``callback(uid)`` called whenever that owner's ``state`` or ``gone`` may have another answer."""
+        self._callbacks.append(callback)
+
+    def ensure(self, owner_uid: str, wanted: Iterable[WantedRecord]) -> OwnerState:
+        """Say all that an owner wants: names left out, and wanted before, are withdrawn. Gives the state as of now."""
+        new: dict[str, WantedRecord] = {}
+        refused: list[DnsProblem] = []
+        for wish in wanted:
+            try:
+                name = self._publishable(wish.name)
+            except DnsError as error:
+                refused.append(DnsProblem(wish.name, error.reason, str(error)))
+                continue
+            new[name] = WantedRecord(name, wish.targets, wish.ttl)
+        self._refused[owner_uid] = tuple(refused)
+        if new:
+            self._releasing.discard(owner_uid)
+        first = owner_uid not in self._wanted
+        old = self._wanted.get(owner_uid, {})
+        self._wanted[owner_uid] = new
+        self._former.setdefault(owner_uid, set()).update(new)
+        changed = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
+        for name in changed:
+            wishes = self._by_name.setdefault(name, {})
+            if name in new:
+                wishes[owner_uid] = new[name]
+            else:
+                wishes.pop(owner_uid, None)
+            if not wishes:
+                del self._by_name[name]
+        for name in changed:
+            for queue in self._of(name):
+                queue.forget(name, owner_uid)
+                queue.want([name])
+        if first:
+            for queue in self._all():
+                queue.adopt_owner(owner_uid)
+        state = self.state(owner_uid)
+        self._shown[owner_uid] = state
+        return state
+
+    def state(self, owner_uid: str) -> OwnerState:
+        """How the owner's names are, by what is known now; an owner never heard of has no names and no problem."""
+        problems = list(self._refused.get(owner_uid, ()))
+        for name, wish in self._wanted.get(owner_uid, {}).items():
+            if (problem := self._problem(name, wish, owner_uid)) is not None:
+                problems.append(problem)
+        published = frozenset[str]().union(*(queue.holds(owner_uid) for queue in self._all()))
+        return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published)
+
+    def release(self, owner_uid: str, names: Iterable[str] = ()) -> OwnerState:
+        """Withdraw all names of an owner that is being deleted.
+
+        ``names`` are those it may have published before this process started: only their zones then have to answer
+        before the owner is ``gone``; without any, all zones.
+        """
+        for text in names:
+            try:
+                self._former.setdefault(owner_uid, set()).add(normalise(text))
+            except InvalidRecord:
+                continue  # such a name was never published
+        self._releasing.add(owner_uid)
+        return self.ensure(owner_uid, ())
+
+    def gone(self, owner_uid: str) -> bool:
+        """Whether no zone holds a name of this owner any more, as the zones themselves last said."""
+        former = self._former.get(owner_uid, set())
+        for queue in {q for name in former for q in self._of(name)} or set(self._all()):
+            names = {name for name in former if zone_of(name, self._queues) == queue.zone_name}
+            if not queue.synced or queue.holds(owner_uid) or queue.open(names):
+                return False
+        return not self._wanted.get(owner_uid)
+
+    def obstacles(self, owner_uid: str) -> tuple[DnsProblem, ...]:
+        """Why an owner that was released is not gone yet: the zones that hold, or may hold, a name of it."""
+        found: dict[str, DnsProblem] = {}
+        former = self._former.get(owner_uid, set())
+        for queue in {q for name in former for q in self._of(name)} or set(self._all()):
+            if queue.trouble is not None and (queue.holds(owner_uid) or not queue.synced or queue.open(former)):
+                found[queue.zone_name] = DnsProblem(queue.zone_name, queue.trouble.reason, str(queue.trouble))
+        return tuple(found[zone] for zone in sorted(found))
+
+    def forget(self, owner_uid: str) -> None:
+        """Drop all that is known of an owner, after it is gone."""
+        if self._wanted.get(owner_uid):
+            self.ensure(owner_uid, ())
+        self._releasing.discard(owner_uid)
+        for known in (self._wanted, self._former, self._refused, self._shown):
+            known.pop(owner_uid, None)
+
+    def abandon(self, owner_uid: str) -> None:
+        """Let go of an owner's names as they are: what the zones still hold stays there, marked as it is."""
+        log.warning("dns names abandoned", owner=owner_uid, names=sorted(self._former.get(owner_uid, ())))
+        self.forget(owner_uid)
+
+    async def plan(self) -> list[tuple[str, str, Plan | DnsError]]:
+        """What would change now, by (provider, zone): reads every zone, sends nothing."""
+        found: list[tuple[str, str, Plan | DnsError]] = []
+        for queue in self._all():
+            try:
+                found.append((queue.provider.name, queue.zone_name, await queue.preview()))
+            except DnsError as error:
+                found.append((queue.provider.name, queue.zone_name, error))
+        return found
+
+    def _all(self) -> list[ZoneQueue]:
+        return [queue for queues in self._queues.values() for queue in queues]
+
+    def _of(self, name: str) -> list[ZoneQueue]:
+        zone = zone_of(name, self._queues)
+        return self._queues[zone] if zone is not None else []
+
+    def _publishable(self, text: str) -> str:
+        name = normalise(text)
+        if name.startswith("_"):
+            raise InvalidRecord(f"{name} starts with an underscore: such names are kept for marks and for services")
+        if zone_of(name, self._queues) is None:
+            served = ", ".join(sorted(self._queues)) or "none"
+            raise ZoneNotFound(f"no zone of the setting dns.providers holds {name}; the zones are: {served}")
+        return name
+
+    def _problem(self, name: str, wish: WantedRecord, uid: str) -> DnsProblem | None:
+        queues = self._of(name)
+        for queue in queues:
+            if (error := queue.problem(name, uid)) is not None:
+                return DnsProblem(name, error.reason, str(error))
+        held = all(name in queue.holds(uid) for queue in queues)
+        if not wish.targets:
+            stays = "what is published stays for now" if held else "nothing is published"
+            return DnsProblem(name, REASON_NO_ADDRESS, f"the edge has no address to point {name} to; {stays}")
+        if not held or any(queue.open((name,)) for queue in queues):
+            return DnsProblem(name, REASON_PENDING, f"{name} is being published")
+        return None
+
+    def _tell(self, uids: Iterable[str]) -> None:
+        # Who waits to be gone hears of every turn: a zone that never held its names has nothing to say of it by name.
+        for uid in sorted({*uids, *self._releasing}):
+            state = self.state(uid)
+            if self._shown.get(uid) != state or uid in self._releasing:
+                self._shown[uid] = state
+                for callback in self._callbacks:
+                    callback(uid)

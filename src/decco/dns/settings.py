@@ -1,0 +1,128 @@
+"""Settings ``dns.*``: what to publish with, one model per kind of provider.
+
+A provider's credentials come from a Secret of decco's own namespace (``secretName``; the keys are named in each
+model), or without one from where its platform keeps them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from decco.dns.errors import DnsError
+from decco.dns.names import normalise
+from decco.settings import Section
+
+
+def _zone(text: str) -> str:
+    try:
+        name = normalise(text)
+    except DnsError as error:
+        raise ValueError(str(error)) from error
+    if name.startswith("*"):
+        raise ValueError(f"{name} is no zone: leave the '*.' out")
+    return name
+
+
+ZoneName = Annotated[str, AfterValidator(_zone)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ProviderSettings(Section):
+    """What all kinds have in common."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] | None = None
+    """Name of the provider in metrics, logs and conditions; by default its type."""
+    zones: Annotated[tuple[ZoneName, ...], Field(min_length=1)]
+    """Zones that this provider serves; a host name belongs to the longest zone that holds it."""
+    secret_name: str | None = None
+    """Secret in decco's namespace with the credentials."""
+    timeout_seconds: Seconds = 30.0
+    """Longest time for one call; a whole zone may take ten times as long to read."""
+    requests_per_second: Annotated[float, Field(gt=0)] | None = None
+    """Calls per second at most, averaged; without it as many as there are batches, one after the other per zone."""
+
+
+class TsigAlgorithm(StrEnum):
+    SHA256 = "hmac-sha256"
+    SHA384 = "hmac-sha384"
+    SHA512 = "hmac-sha512"
+    SHA1 = "hmac-sha1"
+    MD5 = "hmac-md5.sig-alg.reg.int"
+
+
+class Rfc2136Settings(ProviderSettings):
+    """BIND, Knot, PowerDNS, Windows. The Secret holds ``secret``, the TSIG key in base64, and may hold ``keyName``."""
+
+    type: Literal["rfc2136"] = "rfc2136"
+    host: Annotated[str, Field(min_length=1)]
+    """Primary server: address or name."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 53
+    """TCP port for updates and transfers."""
+    tsig_key_name: ZoneName | None = None
+    """Name of the TSIG key; without a key nothing is signed, which only a server that trusts our address accepts."""
+    tsig_algorithm: TsigAlgorithm = TsigAlgorithm.SHA256
+    tsig_secret_file: str | None = None
+    """File with the key in base64, in place of ``secretName``."""
+
+    @model_validator(mode="after")
+    def _whole_key(self) -> Self:
+        if self.secret_name and self.tsig_secret_file:
+            raise ValueError("give the TSIG key by secretName or by tsigSecretFile, not by both")
+        if self.tsig_secret_file and not self.tsig_key_name:
+            raise ValueError("tsigSecretFile needs tsigKeyName: the name that the server knows the key by")
+        if self.tsig_key_name and not (self.secret_name or self.tsig_secret_file):
+            raise ValueError("tsigKeyName needs the key itself: secretName or tsigSecretFile")
+        return self
+
+
+class MemorySettings(ProviderSettings):
+    """Records in this process only, lost when it ends: to try decco out."""
+
+    type: Literal["memory"] = "memory"
+
+
+class NoneSettings(ProviderSettings):
+    """No records: the names of these zones are somebody else's work, and count as published."""
+
+    type: Literal["none"] = "none"
+
+
+AnyProvider = Annotated[Rfc2136Settings | MemorySettings | NoneSettings, Field(discriminator="type")]
+
+
+class DnsSettings(Section):
+    providers: tuple[AnyProvider, ...] = ()
+    """Who keeps the records. A zone may be named by two providers, which then both get its records (split horizon)."""
+    ttl: Annotated[int, Field(ge=1, le=86_400)] = 180
+    """Seconds that resolvers may keep a record."""
+    gather_milliseconds: Annotated[int, Field(ge=0, le=200)] = 200
+    """How long a change waits for others to share its call."""
+    compare_seconds: Seconds = 3600.0
+    """Between two comparisons of whole zones with what is wanted."""
+    no_address_grace_seconds: Annotated[float, Field(ge=0)] = 600.0
+    """How long records stay while the edge has no address."""
+    retry_base_seconds: Seconds = 1.0
+    """First pause after a failed call to a provider; it doubles up to retryMaxSeconds."""
+    retry_max_seconds: Seconds = 300.0
+    """Longest pause between two tries of a failing provider."""
+    adopt: bool = False
+    """Give names that carry this clusterId and an owner that no longer exists to the object that now wants them: after
+    a cluster was restored from a backup. Leave it off while two clusters share a clusterId."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        seen: set[str] = set()
+        for provider in self.providers:
+            name = provider.name or provider.type
+            if name in seen:
+                raise ValueError(f"two providers are called {name}: give each a name of its own")
+            seen.add(name)
+        return self
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """Secrets that have to be read before the providers can be made."""
+        return frozenset(p.secret_name for p in self.providers if p.secret_name)

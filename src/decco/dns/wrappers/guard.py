@@ -1,0 +1,43 @@
+"""The last line of defence: no change leaves that touches a name without our own mark on it.
+
+The plan never makes such a change. This wrapper does not trust the plan: it looks only at the change itself, so a
+mistake further up shows as a conflict and not as a customer's lost record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from decco.dns.errors import RecordConflict
+from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.records import ADDRESS_TYPES, TXT, RecordSet
+from decco.dns.registry import parse
+from decco.dns.wrappers.base import Wrapper
+
+
+class Guard(Wrapper):
+    def __init__(self, inner: Provider, cluster: str) -> None:
+        super().__init__(inner)
+        self._cluster = cluster
+
+    async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
+        refusals = {change: self._refusal(change) for change in changes}
+        passing = [change for change in changes if refusals[change] is None]
+        done = dict(zip(passing, await self.inner.apply(zone, passing), strict=True)) if passing else {}
+        return [refusals[change] or done[change] for change in changes]
+
+    def _refusal(self, change: Change) -> RecordConflict | None:
+        for state, sets in (("before", change.before), ("after", change.after)):
+            if sets and not self._marked(change, sets):
+                return RecordConflict(f"{change.name} is not marked as ours {state} the change: nothing was sent")
+        if any(s.name not in (change.name, change.mark) for s in (*change.before, *change.after)):
+            return RecordConflict(f"a change of {change.name} names other records: nothing was sent")
+        return None
+
+    def _marked(self, change: Change, sets: tuple[RecordSet, ...]) -> bool:
+        marks = [s for s in sets if s.name == change.mark]
+        if len(marks) != 1 or marks[0].type != TXT or len(marks[0].values) != 1:
+            return False
+        owner = parse(marks[0].values[0])
+        rest_is_ours = all(s.type in ADDRESS_TYPES for s in sets if s.name != change.mark)
+        return owner is not None and owner.cluster == self._cluster and rest_is_ours

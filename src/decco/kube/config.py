@@ -1,0 +1,503 @@
+"""How to reach the API server, and as whom: finds the cluster and keeps its credentials fresh.
+
+The only file that knows kubernetes_asyncio, and all that decco takes from it: running exec plugins, reading service
+account files, and the other kinds of users in a kubeconfig. It is kept away from three of its habits: writing to the
+user's kubeconfig, leaving private keys in temporary files, and logging credentials.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hashlib
+import logging
+import math
+import os
+import ssl
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import structlog
+
+from decco.errors import ConfigError
+from decco.kube import oidc
+from decco.kube._light_import import bare_kubernetes_asyncio
+from decco.kube.errors import printable
+from decco.kube.kubeconfig import ContextInUse, content_of, read, read_file
+from decco.kube.proxy import proxy_from_environment, proxy_url
+from decco.kube.tls import client_context
+
+with bare_kubernetes_asyncio():
+    from kubernetes_asyncio.client.configuration import Configuration
+    from kubernetes_asyncio.config.config_exception import ConfigException
+    from kubernetes_asyncio.config.exec_provider import ExecProvider
+    from kubernetes_asyncio.config.incluster_config import (
+        SERVICE_CERT_FILENAME,
+        SERVICE_HOST_ENV_NAME,
+        SERVICE_TOKEN_FILENAME,
+        InClusterConfigLoader,
+    )
+    from kubernetes_asyncio.config.kube_config import ConfigNode, KubeConfigLoader
+
+log = structlog.get_logger(__name__)
+# It logs what it raises as well, a plugin's output included; decco says it once, in its own words.
+logging.getLogger("kubernetes_asyncio").setLevel(logging.CRITICAL + 1)
+
+FILE_SECONDS: Final = 60.0
+"""Token files are read anew this often, as in client-go; a kubelet renews a token many minutes before its end."""
+CERTIFICATE_SECONDS: Final = 300.0
+"""Certificate files are read anew this often, as in client-go."""
+EXPIRY_SKEW_SECONDS: Final = 60.0
+"""Credentials that name their end are renewed this long before it, or after half their life if that is later."""
+RETRY_SECONDS: Final = 10.0
+"""After a renewal that failed, the old credentials are used for this long before the next try."""
+MIN_REFRESH_SECONDS: Final = 5.0
+"""Renewals that answers of 401 cause are at least this far apart, so a plugin is not run for every request."""
+PLUGIN_SECONDS: Final = 60.0
+"""Time limit of an exec plugin: it may open a browser or ask a slow cloud."""
+DEFAULT_KUBECONFIG: Final = "~/.kube/config"
+_TEXT: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a source knows of the cluster at one moment; ``lasts`` is in seconds, inf if nothing in it can change."""
+
+    server: str
+    ssl: ssl.SSLContext | None
+    proxy: str | None
+    server_hostname: str | None
+    authorization: str | None
+    lasts: float
+
+
+class Source(Protocol):
+    """Where access to a cluster comes from; ``load`` may be called again at any time and returns what is true then.
+
+    ``rejected`` says that the server has refused the credentials of the last load, so a copy of them is of no use.
+    """
+
+    def describe(self) -> str: ...
+
+    async def load(self, *, rejected: bool = False) -> Access: ...
+
+
+@dataclass
+class Connection:
+    """Everything a client needs to open connections and to say who it is.
+
+    ``server`` is a URL without a trailing slash, with a path if the API server is behind one; ``ssl`` a context, or
+    True for plain http; ``server_hostname`` the name the server's certificate must show where it is not the URL's;
+    ``generation`` grows with each change of the credentials. Without ``source`` nothing is ever renewed.
+    """
+
+    server: str
+    ssl: ssl.SSLContext | bool = True
+    proxy: str | None = None
+    server_hostname: str | None = None
+    source: Source | None = None
+    generation: int = 0
+    _authorization: str | None = field(default=None, repr=False)
+    _due_at: float = math.inf
+    _reloads: int = 0
+    _rejected_at: float = -math.inf
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+    @property
+    def due(self) -> bool:
+        """Whether ``headers`` would read the credentials anew first."""
+        return monotonic() >= self._due_at
+
+    async def headers(self) -> dict[str, str]:
+        """The headers that prove who we are, renewed first if their time has come.
+
+        A renewal that fails is logged and tried again soon: until the server says 401, the old ones may still be good.
+        """
+        if self.due:
+            try:
+                await self._reload(rejected=False)
+            except ConfigError as error:
+                log.warning("credentials cannot be renewed, keeping the old ones", error=str(error))
+        return {} if self._authorization is None else {"Authorization": self._authorization}
+
+    async def refresh(self) -> None:
+        """The server has refused the credentials: read them anew, be it from files or a plugin. Raises ConfigError.
+
+        Safe to call from many tasks at once: those who wait while another reads take its result. Within 5 s of the last
+        such call nothing is read.
+        """
+        await self._reload(rejected=True)
+
+    async def _reload(self, *, rejected: bool) -> None:
+        seen = self._reloads
+        async with self._lock:
+            if self.source is None or self._reloads != seen:
+                return
+            if rejected:
+                if monotonic() < self._rejected_at + MIN_REFRESH_SECONDS:
+                    return
+                self._rejected_at = monotonic()
+            self._due_at = monotonic() + RETRY_SECONDS
+            try:
+                self._take(await self.source.load(rejected=rejected))
+            finally:
+                self._reloads += 1
+
+    def describe(self) -> str:
+        """The connection in words, for a start-up line and for errors."""
+        return f"{self.source.describe()} at {self.server}" if self.source else self.server
+
+    def _take(self, access: Access) -> None:
+        self._due_at = monotonic() + access.lasts
+        context = access.ssl if access.ssl is not None else True
+        if (self._authorization, self.ssl) != (access.authorization, context):
+            self._authorization = access.authorization
+            self.ssl = context
+            self.generation += 1
+
+
+async def connect(kubeconfig: str | None = None, context: str | None = None) -> Connection:
+    """Find the cluster and load the credentials; nothing is sent to it.
+
+    In this order: the file given; the files of $KUBECONFIG; ~/.kube/config; the service account of the pod. Raises
+    ConfigError with one sentence.
+    """
+    source = await asyncio.to_thread(_find, kubeconfig, context)
+    access = await source.load()
+    connection = Connection(
+        server=access.server, proxy=access.proxy, server_hostname=access.server_hostname, source=source
+    )
+    connection._take(access)  # noqa: SLF001 - its own module
+    return connection
+
+
+def _find(kubeconfig: str | None, context: str | None) -> Source:
+    if kubeconfig:
+        return KubeconfigSource([Path(kubeconfig).expanduser().absolute()], context)
+    listed = [Path(p).expanduser().absolute() for p in os.environ.get("KUBECONFIG", "").split(os.pathsep) if p]
+    if listed:
+        present = [p for p in listed if p.exists()]
+        if not present:
+            raise ConfigError(f"KUBECONFIG names no file that exists: {os.pathsep.join(map(str, listed))}")
+        return KubeconfigSource(present, context)
+    default = Path(DEFAULT_KUBECONFIG).expanduser()
+    if default.exists():
+        return KubeconfigSource([default], context)
+    if context:
+        raise ConfigError(f"context {context!r} was asked for, but there is no kubeconfig: {default} does not exist")
+    if not os.environ.get(SERVICE_HOST_ENV_NAME):
+        raise ConfigError(
+            f"no cluster to connect to: no kubeconfig was given, KUBECONFIG is not set, {default} does not exist, and "
+            f"this process does not run in a pod ({SERVICE_HOST_ENV_NAME} is not set); name a file with --kubeconfig"
+        )
+    return InClusterSource()
+
+
+class _Contexts:
+    """Makes TLS contexts, and gives the same one again while its material is the same.
+
+    Connections are pooled by context: a new one for old material would cost a new handshake for each.
+    """
+
+    def __init__(self) -> None:
+        self._digest = b""
+        self._context: ssl.SSLContext | None = None
+
+    def get(
+        self, *, ca: bytes | None, certificate: bytes | None, key: bytes | None, verify: bool, where: str
+    ) -> ssl.SSLContext:
+        digest = hashlib.sha256(repr((ca, certificate, key, verify)).encode()).digest()
+        if self._context is None or digest != self._digest:
+            self._context = client_context(ca=ca, certificate=certificate, key=key, verify=verify, where=where)
+            self._digest = digest
+        return self._context
+
+
+class InClusterSource:
+    """The service account of the pod we run in."""
+
+    def __init__(self) -> None:
+        self._token = SERVICE_TOKEN_FILENAME
+        self._ca = SERVICE_CERT_FILENAME
+        self._contexts = _Contexts()
+
+    def describe(self) -> str:
+        return "service account of this pod"
+
+    async def load(self, *, rejected: bool = False) -> Access:
+        del rejected  # the files are read at each load anyway
+        return await asyncio.to_thread(self._load)
+
+    def _load(self) -> Access:
+        configuration = Configuration()
+        try:
+            InClusterConfigLoader(self._token, self._ca, environ=os.environ).load_and_set(configuration)
+        except (ConfigException, OSError) as error:
+            raise ConfigError(
+                f"the pod's service account cannot be used: {str(error).rstrip('.')} ({self._token})"
+            ) from error
+        where = "the pod's service account"
+        server = str(configuration.host)
+        return Access(
+            server=server,
+            ssl=self._contexts.get(
+                ca=read_file(Path(self._ca), where), certificate=None, key=None, verify=True, where=where
+            ),
+            proxy=proxy_from_environment(server),
+            server_hostname=None,
+            authorization=_header(configuration.api_key["BearerToken"], where),
+            lasts=FILE_SECONDS,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What the files behind a context held when they were read."""
+
+    context: ContextInUse
+    ca: bytes | None
+    certificate: bytes | None
+    key: bytes | None
+    token: str | None
+
+
+class KubeconfigSource:
+    """One context of one or several kubeconfig files, read anew at each load."""
+
+    def __init__(self, paths: list[Path], context: str | None) -> None:
+        self._paths = paths
+        self._context = context
+        self._contexts = _Contexts()
+        self._plugin = _Plugin()
+        self._user: dict[str, Any] = {}
+        self._loader: Any = None
+        self._name = context or ""
+
+    def describe(self) -> str:
+        return f"context {self._name} of kubeconfig {os.pathsep.join(map(str, self._paths))}"
+
+    async def load(self, *, rejected: bool = False) -> Access:
+        files = await asyncio.to_thread(self._read)
+        self._name = files.context.name
+        cluster, user = files.context.cluster, files.context.user
+        where = f"user {files.context.user_name!r} of kubeconfig {files.context.source}"
+        certificate, key, lasts = files.certificate, files.key, _lasts(cluster, user)
+        if user.get("exec"):
+            given = await self._plugin.credentials(user["exec"], where, rejected=rejected)
+            authorization = _header(f"Bearer {given.token}", where) if given.token else None
+            if given.certificate:
+                certificate, key = given.certificate.encode(), given.key.encode()
+            lasts = min(lasts, given.lasts())
+        else:
+            authorization = await self._authorization(user, files.token, where)
+        server = str(cluster["server"]).rstrip("/")
+        context = None
+        if server.startswith("https:"):
+            context = await asyncio.to_thread(
+                self._contexts.get,
+                ca=files.ca,
+                certificate=certificate,
+                key=key,
+                verify=not cluster.get("insecure-skip-tls-verify"),
+                where=self.describe(),
+            )
+        return Access(
+            server=server,
+            ssl=context,
+            proxy=proxy_url(cluster.get("proxy-url"), self.describe()) or proxy_from_environment(server),
+            server_hostname=cluster.get("tls-server-name") or None,
+            authorization=authorization,
+            lasts=lasts,
+        )
+
+    def _read(self) -> _Files:
+        """All that blocks: the kubeconfig, and the files that it names."""
+        context = read(self._paths, self._context)
+        cluster, user = context.cluster, context.user
+        of_cluster = f"the cluster of context {context.name!r} of kubeconfig {context.source}"
+        of_user = f"user {context.user_name!r} of kubeconfig {context.source}"
+        _check_cluster(cluster, of_cluster)
+        _check_user(user, of_user)
+        token = user.get("tokenFile")
+        return _Files(
+            context=context,
+            ca=content_of(cluster, "certificate-authority", of_cluster),
+            certificate=content_of(user, "client-certificate", of_user),
+            key=content_of(user, "client-key", of_user),
+            token=read_file(Path(token), f"tokenFile of {of_user}").decode("utf-8", "replace").strip()
+            if token
+            else None,
+        )
+
+    async def _authorization(self, user: dict[str, Any], token: str | None, where: str) -> str | None:
+        """The Authorization header for a user without an exec plugin, None for one that has only a certificate."""
+        if token is not None:  # a token file wins over a token, as in client-go
+            return _header(f"Bearer {token}", where)
+        if self._loader is None or self._user != user:
+            # Kept while the user's entry is the same: it holds refresh tokens that issuers give out only once.
+            self._loader = _loader(user)
+            self._user = user
+        configuration = Configuration()
+        try:
+            async with asyncio.timeout(PLUGIN_SECONDS):
+                await self._loader.load_and_set(configuration)
+        except TimeoutError as error:
+            raise ConfigError(f"{where}: no credentials within {PLUGIN_SECONDS:g} s") from error
+        except (ConfigException, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise ConfigError(f"{where} cannot be used: {printable(str(error), _TEXT)}") from error
+        given = configuration.api_key.get("BearerToken")
+        return _header(given, where) if given else None
+
+
+def _lasts(cluster: dict[str, Any], user: dict[str, Any]) -> float:
+    """Seconds until something that the context names outside of itself should be read again."""
+    if user.get("tokenFile") or user.get("auth-provider"):
+        return FILE_SECONDS
+    if cluster.get("certificate-authority") or user.get("client-certificate") or user.get("client-key"):
+        return CERTIFICATE_SECONDS
+    return math.inf
+
+
+def _check_cluster(cluster: dict[str, Any], where: str) -> None:
+    server = cluster.get("server")
+    parts = urlsplit(server) if isinstance(server, str) else None
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"{where} has no server of the form https://host:port: {server!r}")
+    if cluster.get("insecure-skip-tls-verify") and (
+        cluster.get("certificate-authority") or cluster.get("certificate-authority-data")
+    ):
+        raise ConfigError(f"{where} has both a certificate-authority and insecure-skip-tls-verify: remove one of them")
+
+
+def _check_user(user: dict[str, Any], where: str) -> None:
+    impersonation = sorted(k for k in ("as", "as-groups", "as-uid", "as-user-extra") if user.get(k))
+    if impersonation:
+        raise ConfigError(f"{where} asks for impersonation ({', '.join(impersonation)}), which decco does not do")
+    provider = user.get("auth-provider")
+    if provider:
+        name = provider.get("name") if isinstance(provider, dict) else provider
+        if name not in {"oidc", "gcp"}:
+            raise ConfigError(
+                f"{where} has an auth-provider that is not supported: {name!r}; use an exec plugin instead"
+            )
+    if user.get("exec") and not isinstance(user["exec"], dict):
+        raise ConfigError(f"exec of {where} is not a mapping with apiVersion and command")
+
+
+def _header(value: str, where: str) -> str:
+    """A value for the Authorization header; files of tokens often end in a newline, which HTTP does not allow."""
+    value = value.strip()
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigError(f"the token or password of {where} has characters that cannot be sent: is it the right file?")
+    if value in {"Bearer", "Basic"}:
+        raise ConfigError(f"the token of {where} is empty")
+    return value
+
+
+# Exec plugins
+
+
+@dataclass(frozen=True, slots=True)
+class _PluginCredentials:
+    token: str
+    certificate: str
+    key: str
+    expires: datetime | None
+
+    def lasts(self) -> float:
+        """Seconds until they should be renewed."""
+        if self.expires is None:
+            return math.inf
+        left = (self.expires - datetime.now(UTC)).total_seconds()
+        return max(left - EXPIRY_SKEW_SECONDS, left / 2, RETRY_SECONDS)
+
+
+class _Plugin:
+    """Runs an exec plugin, and keeps what it said until that expires or the server refuses it."""
+
+    def __init__(self) -> None:
+        self._settings: Any = None
+        self._given: _PluginCredentials | None = None
+
+    async def credentials(self, settings: dict[str, Any], where: str, *, rejected: bool) -> _PluginCredentials:
+        if self._given is None or rejected or self._settings != settings or self._given.lasts() <= RETRY_SECONDS:
+            self._given = _plugin_credentials(await _run_plugin(settings, where), where)
+            self._settings = settings
+        return self._given
+
+
+async def _run_plugin(settings: dict[str, Any], where: str) -> Any:
+    """The ``status`` of the ExecCredential that the plugin printed."""
+    command = settings.get("command")
+    try:
+        async with asyncio.timeout(PLUGIN_SECONDS):
+            return await ExecProvider(ConfigNode("exec", settings)).run()
+    except FileNotFoundError as error:
+        hint = f": {printable(settings['installHint'], _TEXT)}" if isinstance(settings.get("installHint"), str) else ""
+        raise ConfigError(f"the exec plugin {command!r} of {where} is not installed{hint}") from error
+    except TimeoutError as error:
+        raise ConfigError(
+            f"the exec plugin {command!r} of {where} gave no answer within {PLUGIN_SECONDS:g} s"
+        ) from error
+    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        text = str(error)
+        tail = text if len(text) <= _TEXT else f"… {text[-_TEXT:]}"
+        raise ConfigError(f"the exec plugin {command!r} of {where} failed: {printable(tail, 2 * _TEXT)}") from error
+
+
+def _plugin_credentials(status: Any, where: str) -> _PluginCredentials:
+    fields = [
+        (status.get(name) if isinstance(status, dict) else None) or ""
+        for name in ("token", "clientCertificateData", "clientKeyData", "expirationTimestamp")
+    ]
+    if not all(isinstance(value, str) for value in fields):
+        raise ConfigError(f"the exec plugin of {where} printed a status with fields that are not text")
+    token, certificate, key, expiry = fields
+    if bool(certificate) != bool(key) or not (token or certificate):
+        raise ConfigError(f"the exec plugin of {where} gave neither a token nor a client certificate with its key")
+    try:
+        expires = datetime.fromisoformat(expiry) if expiry else None
+    except ValueError as error:
+        raise ConfigError(f"the exec plugin of {where} gave an expirationTimestamp that is no RFC 3339 time") from error
+    if expires is not None and expires.tzinfo is None:
+        expires = expires.replace(tzinfo=UTC)
+    return _PluginCredentials(token, certificate, key, expires)
+
+
+# The other kinds of users
+
+
+class _Loader(KubeConfigLoader):  # type: ignore[misc] # the package has no types we use
+    """kubernetes_asyncio's reading of tokens, passwords and auth-providers; its OIDC refresh is replaced by ours."""
+
+    async def _refresh_oidc(self, provider: Any) -> None:
+        settings = provider["config"].value
+        where = "idp-certificate-authority of the kubeconfig's auth-provider"
+        trust = await asyncio.to_thread(
+            lambda: client_context(
+                ca=content_of(settings, "idp-certificate-authority", where),
+                certificate=None,
+                key=None,
+                verify=True,
+                where=where,
+            )
+        )
+        settings.update(await oidc.refresh(settings, trust))
+
+
+def _loader(user: dict[str, Any]) -> _Loader:
+    """A loader that sees this user and nothing else: no files to read, none to write."""
+    kept = {k: v for k, v in user.items() if not k.startswith("client-") and k != "tokenFile"}
+    return _Loader(
+        {
+            "current-context": "context",
+            "contexts": [{"name": "context", "context": {"cluster": "cluster", "user": "user"}}],
+            "clusters": [{"name": "cluster", "cluster": {"server": "http://unused"}}],
+            "users": [{"name": "user", "user": copy.deepcopy(kept)}],
+        },
+        config_base_path="",
+    )

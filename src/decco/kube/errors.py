@@ -1,0 +1,192 @@
+"""What can go wrong between decco and the API server, as one tree.
+
+    DeccoError
+    └── KubeError                   anything that went wrong on the way to the API server, or there
+        ├── Unreachable             no complete answer: refused, reset, DNS, TLS, time limit
+        ├── Garbled                 an answer, but not one that the Kubernetes API promises
+        └── ApiError                an answer with a ``Status``: the API server says no
+            ├── BadRequest          400
+            ├── Unauthorized        401
+            ├── Forbidden           403
+            ├── NotFound            404
+            ├── MethodNotAllowed    405
+            ├── Conflict            409, the resourceVersion or UID is not the one we knew
+            ├── AlreadyExists       409, the name is taken
+            ├── Gone                410, the resourceVersion or continue token is too old
+            ├── Invalid             422
+            ├── TooManyRequests     429
+            └── ServerError         5xx, time limits of the API server included
+
+One file, because callers choose by class: ``except NotFound`` reads better than a comparison of numbers. The meaning of
+each status and reason is that of ``k8s.io/apimachinery/pkg/apis/meta/v1`` (``StatusReason``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from decco.errors import DeccoError
+from decco.objects import Obj
+
+
+class KubeError(DeccoError):
+    """Anything that went wrong between decco and the API server."""
+
+
+class Unreachable(KubeError):
+    """No complete HTTP answer came.
+
+    ``sent`` tells whether the API server may have carried the request out: False (certainly not: the connection was
+    never made), True (its answer had begun), None (nobody can tell).
+    """
+
+    def __init__(self, message: str, *, sent: bool | None = None) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Garbled(KubeError):
+    """The answer is not what the API promises: HTML from a proxy, truncated JSON, a list without items."""
+
+
+class ApiError(KubeError):
+    """The API server answered with a failure.
+
+    ``status`` is the HTTP status code, ``reason`` the StatusReason ("" if the answer named none), ``message`` the
+    server's own sentence without control characters, ``details`` the Status' details, ``retry_after`` seconds or None.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        details: dict[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.details = details or {}
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.status} {self.reason})" if self.reason else f"{self.message} ({self.status})"
+
+    def has_cause(self, reason: str) -> bool:
+        """Whether the details list a cause of this ``CauseType``."""
+        causes = self.details.get("causes")
+        return isinstance(causes, list) and any(isinstance(c, dict) and c.get("reason") == reason for c in causes)
+
+
+class BadRequest(ApiError):
+    """400: the request itself cannot be understood, whatever the cluster holds."""
+
+
+class Unauthorized(ApiError):
+    """401: the credentials are wrong or have expired, also after they were read anew."""
+
+
+class Forbidden(ApiError):
+    """403: RBAC, an admission plugin, a quota, or a namespace that is being deleted."""
+
+    @property
+    def namespace_terminating(self) -> bool:
+        """The object cannot be created because its namespace is being deleted."""
+        return self.has_cause("NamespaceTerminating")
+
+    @property
+    def quota_exceeded(self) -> bool:
+        """A ResourceQuota has no room for it.
+
+        The quota plugin gives no cause, only words (k8s.io/apiserver/pkg/admission/plugin/resourcequota).
+        """
+        return "exceeded quota: " in self.message
+
+
+class NotFound(ApiError):
+    """404: no such object, or no such kind."""
+
+
+class MethodNotAllowed(ApiError):
+    """405: the kind does not know this verb."""
+
+
+class Conflict(ApiError):
+    """409: another writer was faster (resourceVersion), or it is another object (UID)."""
+
+
+class AlreadyExists(ApiError):
+    """409: an object of that name is there already."""
+
+
+class Gone(ApiError):
+    """410: the resourceVersion or the continue token is too old: list again."""
+
+
+class Invalid(ApiError):
+    """422: the API server understood the object and refuses it."""
+
+
+class TooManyRequests(ApiError):
+    """429: API Priority and Fairness or an eviction budget; the request was not carried out."""
+
+
+class ServerError(ApiError):
+    """5xx: the API server, its storage or a webhook failed; a write may or may not have happened."""
+
+
+_BY_STATUS: dict[int, type[ApiError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    409: Conflict,
+    410: Gone,
+    422: Invalid,
+    429: TooManyRequests,
+}
+
+_MAX_MESSAGE = 2048
+"""Characters of a server's message that we keep: an Invalid of a large object repeats the object."""
+
+
+def printable(text: str, limit: int) -> str:
+    """The text on one line, without control characters, cut at ``limit`` characters.
+
+    For everything that others wrote and that goes into a log, an event or an exception.
+    """
+    line = "".join(c if c.isprintable() else " " for c in text[: 2 * limit])
+    line = " ".join(line.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def error_of_status(status: Obj, http_status: int, retry_after: float | None = None) -> ApiError:
+    """The exception for a decoded ``Status``, be it a response's body or the object of an ERROR event of a watch.
+
+    ``http_status`` stands in where the Status has no code; ``retry_after`` is the header's value in seconds and wins
+    over ``details.retryAfterSeconds``.
+    """
+    code = status.get("code")
+    code = code if isinstance(code, int) and code else http_status
+    reason = status.get("reason")
+    reason = reason if isinstance(reason, str) else ""
+    message = status.get("message")
+    message = printable(message, _MAX_MESSAGE) if isinstance(message, str) and message else f"HTTP status {code}"
+    details = status.get("details")
+    details = details if isinstance(details, dict) else {}
+    if retry_after is None:
+        seconds = details.get("retryAfterSeconds")
+        retry_after = float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None
+    return class_of(code, reason)(code, reason, message, details, retry_after)
+
+
+def class_of(code: int, reason: str) -> type[ApiError]:
+    """The exception class for a code and a StatusReason; the reason decides where codes are shared."""
+    if reason == "AlreadyExists":
+        return AlreadyExists
+    if reason == "Expired":  # same meaning as 410, and some servers send it with another code
+        return Gone
+    return _BY_STATUS.get(code, ServerError if code >= 500 else ApiError)

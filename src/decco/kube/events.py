@@ -1,0 +1,272 @@
+"""Kubernetes Events: what ``kubectl describe`` shows below an object.
+
+An aid for people, so it must never hurt what it tells of: ``Recorder.event`` neither waits nor raises, the queue is
+bounded, and one object cannot flood it. Repetitions become one Event with a series, as in client-go's ``tools/events``
+(KEP-383): the first is written at once, then at most one patch a minute says how often and when it happened last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic, time_ns
+from typing import Final, Literal, NamedTuple
+
+import structlog
+
+from decco.kube.client import Client
+from decco.kube.errors import AlreadyExists, KubeError, ServerError, TooManyRequests, Unreachable, printable
+from decco.objects import EVENTS, Key, Obj
+
+log = structlog.get_logger(__name__)
+
+EventType = Literal["Normal", "Warning"]
+
+QUEUE_SIZE: Final = 1000
+"""Events that wait to be sent; more are dropped."""
+SERIES_SECONDS: Final = 360.0
+"""A repetition within this time belongs to the same series (client-go: 6 min)."""
+PATCH_SECONDS: Final = 60.0
+"""A series is patched at most this often."""
+BURST: Final = 25
+"""Events about one object that are sent at once (client-go's spam filter)."""
+REFILL_SECONDS: Final = 60.0
+"""After the burst one more event about the object each so often."""
+MAX_REMEMBERED: Final = 4096
+"""Series, and objects with a budget, kept in memory; the oldest go first (client-go: the same)."""
+TRIES: Final = 4
+"""Attempts for one event while the API server is in trouble, 1, 2 and 4 s apart."""
+
+_MAX_NOTE_BYTES: Final = 1024
+_MAX_WORD: Final = 128
+_MAX_NAME: Final = 230  # with the time in hex behind it still a DNS subdomain
+
+
+class _Identity(NamedTuple):
+    """Events that are equal in this are the same event again."""
+
+    api_version: str
+    kind: str
+    key: Key
+    uid: str
+    type: EventType
+    reason: str
+    action: str
+    note: str
+
+
+@dataclass(slots=True)
+class _Series:
+    key: Key
+    """Of the Event object."""
+    count: int
+    sent: int
+    last: datetime
+    seen: float
+    patched: float
+
+
+@dataclass(slots=True)
+class _Budget:
+    """A token bucket."""
+
+    tokens: float
+    filled: float
+
+    def take(self, now: float) -> bool:
+        self.tokens = min(BURST, self.tokens + (now - self.filled) / REFILL_SECONDS)
+        self.filled = now
+        if self.tokens < 1.0:
+            return False
+        self.tokens -= 1.0
+        return True
+
+
+class Recorder:
+    """Takes events from anywhere in the event loop's thread; ``run`` sends them.
+
+    ``controller`` is what people see as the event's source, a qualified name; ``instance`` tells the pods of one
+    Deployment apart.
+    """
+
+    def __init__(
+        self, client: Client, *, controller: str, instance: str = "", clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._client = client
+        self._controller = controller
+        self._instance = printable(instance or controller, _MAX_WORD)
+        self._clock = clock
+        self._queue: asyncio.Queue[tuple[_Identity, datetime]] = asyncio.Queue(QUEUE_SIZE)
+        self._series: OrderedDict[_Identity, _Series] = OrderedDict()
+        self._unsent: dict[_Identity, _Series] = {}
+        self._budgets: OrderedDict[tuple[str, Key], _Budget] = OrderedDict()
+        self.dropped = 0
+        """Events that nobody will see: the queue was full, the object too loud, or the API server refused them."""
+
+    def event(self, obj_ref: Obj, type: EventType, reason: str, message: str, action: str) -> None:  # noqa: A002
+        """Tell of something about an object, given with apiVersion, kind and metadata.
+
+        ``reason`` and ``action`` are CamelCase constants (why; what decco did), ``message`` a sentence. Anything in it
+        that is not printable is replaced, and it is cut at 1 KiB.
+        """
+        try:
+            meta = obj_ref["metadata"]
+            identity = _Identity(
+                obj_ref["apiVersion"],
+                obj_ref["kind"],
+                Key(meta.get("namespace") or "", meta["name"]),
+                meta.get("uid") or "",
+                type,
+                printable(reason, _MAX_WORD),
+                printable(action, _MAX_WORD),
+                note_of(message),
+            )
+            self._queue.put_nowait((identity, datetime.now(UTC)))
+        except asyncio.QueueFull:
+            self.dropped += 1
+        except (KeyError, TypeError, AttributeError) as error:
+            self.dropped += 1
+            log.warning("event about something that is no object dropped", reason=reason, error=repr(error))
+
+    async def run(self) -> None:
+        """Send events until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._seconds_to_next_patch()):
+                    identity, when = await self._queue.get()
+            except TimeoutError:
+                await self._patch_due()
+                continue
+            try:
+                await self._handle(identity, when)
+            finally:
+                self._queue.task_done()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until everything told so far is sent, but not longer; ``run`` must be running."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._queue.join()
+        except TimeoutError:
+            log.warning("events dropped at the end", count=self._queue.qsize())
+
+    async def _handle(self, identity: _Identity, when: datetime) -> None:
+        now = self._clock()
+        series = self._series.get(identity)
+        if series is not None and now - series.seen <= SERIES_SECONDS:
+            self._series.move_to_end(identity)
+            series.count += 1
+            series.last = when
+            series.seen = now
+            self._unsent[identity] = series
+            await self._patch_due()
+            return
+        if not self._may_send(identity, now):
+            self.dropped += 1
+            return
+        key = await self._create(identity, when)
+        if key is not None:
+            self._series[identity] = _Series(key, 1, 1, when, now, now - PATCH_SECONDS)
+            self._series.move_to_end(identity)
+            while len(self._series) > MAX_REMEMBERED:
+                oldest, _ = self._series.popitem(last=False)
+                self._unsent.pop(oldest, None)
+
+    def _may_send(self, identity: _Identity, now: float) -> bool:
+        about = (identity.kind, identity.key)
+        budget = self._budgets.get(about)
+        if budget is None:
+            budget = self._budgets[about] = _Budget(BURST, now)
+        self._budgets.move_to_end(about)
+        if len(self._budgets) > MAX_REMEMBERED:
+            self._budgets.popitem(last=False)
+        return budget.take(now)
+
+    def _seconds_to_next_patch(self) -> float | None:
+        if not self._unsent:
+            return None
+        due = min(series.patched for series in self._unsent.values()) + PATCH_SECONDS
+        return max(0.0, due - self._clock())
+
+    async def _patch_due(self) -> None:
+        """Write the counts of the series whose minute is over."""
+        now = self._clock()
+        due = [(i, s) for i, s in self._unsent.items() if now - s.patched >= PATCH_SECONDS]
+        for identity, series in due:
+            del self._unsent[identity]
+            series.patched = now
+            if not await self._patch(series):
+                self._series.pop(identity, None)  # its Event has expired or never was; the next one makes another
+
+    async def _create(self, identity: _Identity, when: datetime) -> Key | None:
+        """POST the Event; returns its key, None if it could not be written."""
+        namespace = (
+            identity.key.namespace or "default"
+        )  # where the API server wants events about cluster-scoped objects
+        key = Key(namespace, f"{identity.key.name[:_MAX_NAME]}.{time_ns():x}")
+        event: Obj = {
+            "apiVersion": EVENTS.api_version,
+            "kind": EVENTS.kind,
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "eventTime": _micro_time(when),
+            "reportingController": self._controller,
+            "reportingInstance": self._instance,
+            "action": identity.action,
+            "reason": identity.reason,
+            "type": identity.type,
+            "note": identity.note,
+            "regarding": {
+                "apiVersion": identity.api_version,
+                "kind": identity.kind,
+                "name": identity.key.name,
+                "uid": identity.uid,
+                **({"namespace": identity.key.namespace} if identity.key.namespace else {}),
+            },
+        }
+        try:
+            await self._persistently(lambda: self._client.create(EVENTS, event))
+        except AlreadyExists:  # our own, its answer was lost
+            return key
+        except KubeError as error:
+            # A namespace that is being deleted takes no more events; that is no news.
+            self.dropped += 1
+            log.debug("event refused", about=str(identity.key), reason=identity.reason, error=str(error))
+            return None
+        return key
+
+    async def _patch(self, series: _Series) -> bool:
+        patch = {"series": {"count": series.count, "lastObservedTime": _micro_time(series.last)}}
+        try:
+            await self._persistently(lambda: self._client.patch(EVENTS, series.key, patch))
+        except KubeError as error:
+            self.dropped += 1
+            log.debug("event series not written", key=str(series.key), error=str(error))
+            return False
+        return True
+
+    async def _persistently(self, send: Callable[[], Awaitable[Obj]]) -> None:
+        """Send again while waiting may help."""
+        for attempt in range(TRIES):
+            try:
+                await send()
+                return
+            except (Unreachable, ServerError, TooManyRequests):
+                if attempt == TRIES - 1:
+                    raise
+            await asyncio.sleep(2.0**attempt)
+
+
+def note_of(message: str) -> str:
+    """The message on one line, printable, at most 1 KiB in UTF-8."""
+    note = printable(str(message), _MAX_NOTE_BYTES)
+    while len(note.encode()) > _MAX_NOTE_BYTES:
+        note = note.encode()[: _MAX_NOTE_BYTES - 3].decode("utf-8", "ignore") + "…"
+    return note
+
+
+def _micro_time(when: datetime) -> str:
+    """A metav1.MicroTime."""
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,323 @@
+"""Sending one request and judging its answer: credentials, time limits, retries that are safe, errors as exceptions.
+
+The rules, in one place:
+
+* Every attempt has a time limit; at most ``in_flight`` attempts run at once, and nobody holds a place while waiting.
+* 401: credentials are read anew (once for all requests that failed with the old ones), then one more try.
+* 429, and 503 with Retry-After: the API server did not carry the request out, so writes too are sent again, a bounded
+  number of times (API Priority and Fairness, KEP-1040).
+* A lost connection: reads are tried again a few times, writes never; the caller reconciles and decides.
+* An answer that is no JSON from an API server is Garbled, whatever its status.
+
+A request costs little more than aiohttp itself: headers are set once per session, URLs are never parsed twice or
+quoted anew, and the body of an answer is handed on as bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import random
+from collections.abc import AsyncGenerator, Callable
+from time import perf_counter
+from typing import Final
+
+import aiohttp
+import orjson
+import structlog
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from decco.errors import ConfigError
+from decco.kube.config import Connection
+from decco.kube.errors import Garbled, KubeError, ServerError, Unreachable, class_of, error_of_status, printable
+from decco.objects import SECRETS
+
+log = structlog.get_logger(__name__)
+
+Observer = Callable[[str, str, str, float], None]
+"""Is told of every attempt: verb (GET, LIST, WATCH, POST, PUT, PATCH, DELETE), resource, HTTP code, seconds it took.
+
+The code is "<error>" where none came, as in client-go's rest_client_requests_total.
+"""
+
+CONNECT_SECONDS: Final = 10.0
+KEEP_ALIVE_SECONDS: Final = 60.0
+"""Idle connections live this long: less than the API server's own 90 s, so it does not close one as we write on it."""
+MAX_ASKED_TO_WAIT: Final = 6
+"""How often one request waits as Retry-After says, before the caller gets the error."""
+MAX_WAIT_SECONDS: Final = 10.0
+"""Longest wait for one Retry-After; a server that wants more is asked in between."""
+MAX_LOST_READS: Final = 3
+"""How often a GET or LIST is sent again after a lost connection; at most 0.1, 0.2 and 0.4 s apart."""
+
+MAX_LINE: Final = 64 * 2**20
+"""Bytes of one watch line: far above what etcd can hold, so only a broken server reaches it."""
+
+_LARGE_BODY: Final = 2**20
+"""aiohttp warns of bytes bodies above this size; a file-like one is sent in pieces."""
+_EXCERPT: Final = 120
+_CODES: Final = {200: "200", 201: "201", 404: "404", 409: "409"}
+_MERGE_PATCH_HEADERS: Final = {"Content-Type": "application/merge-patch+json"}
+
+_Headers = CIMultiDictProxy[str]
+
+
+class Transport:
+    """The HTTP side of ``Client``: paths in, bytes out."""
+
+    def __init__(
+        self, connection: Connection, *, user_agent: str, in_flight: int, timeout: float, observe: Observer | None
+    ) -> None:
+        self._connection = connection
+        self._user_agent = user_agent
+        self._places = asyncio.Semaphore(in_flight)
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout))
+        self._observe: Observer = observe if observe is not None else _unobserved
+        self._session: aiohttp.ClientSession | None = None
+        self._generation = -1
+
+    async def open(self) -> None:
+        """Make the session; nothing is sent yet."""
+        self._session = aiohttp.ClientSession(
+            # No limit here: the semaphore is the limit, and watches must not wait for a place.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            proxy=self._connection.proxy,
+            auto_decompress=False,
+            headers={
+                "User-Agent": self._user_agent,
+                "Accept": "application/json",
+                # Inside a cluster compression costs both sides more than it saves.
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",
+            },
+        )
+        self._generation = -1
+
+    async def close(self) -> None:
+        """End the session and its connections, watches included."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(self, verb: str, resource: str, path: str, body: bytes | None = None) -> bytes:
+        """Send one request; returns the body of a 2xx answer. ``path`` is encoded already and has its query."""
+        method = "GET" if verb == "LIST" else verb
+        url = URL(self._connection.server + path, encoded=True)
+        renewed = False
+        waited = lost = 0
+        while True:
+            try:
+                generation, status, headers, raw = await self._attempt(verb, method, resource, url, body)
+            except Unreachable:
+                if method != "GET" or lost == MAX_LOST_READS:
+                    raise
+                lost += 1
+                await asyncio.sleep(random.uniform(0.05, 0.1) * 2 ** (lost - 1))  # noqa: S311 - jitter, no secret
+                continue
+            if 200 <= status < 300:
+                return raw
+            if status == 401 and not renewed:
+                renewed = True
+                await self._renew(generation)
+                continue
+            pause = _asked_to_wait(status, headers)
+            if pause is not None and waited < MAX_ASKED_TO_WAIT:
+                waited += 1
+                await asyncio.sleep(pause * random.uniform(1.0, 1.25))  # noqa: S311 - jitter, no secret
+                continue
+            raise error_of(status, headers, raw)
+
+    async def stream_lines(self, resource: str, path: str, idle_seconds: float) -> AsyncGenerator[bytes, None]:
+        """The non-empty lines of a streamed answer, each whole; see ``Client.watch_lines`` for how it ends."""
+        url = URL(self._connection.server + path, encoded=True)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_seconds)
+        response = await self._open_stream(resource, url, timeout)
+        pieces: list[
+            bytes
+        ] = []  # of the line that is still growing; joined once, so a long line costs no more than short ones
+        size = 0
+        try:
+            while chunk := await response.content.readany():
+                head, *rest = chunk.split(b"\n")
+                pieces.append(head)
+                size += len(head)
+                if size > MAX_LINE:
+                    raise Garbled(f"a line of the watch of {resource} is longer than {MAX_LINE} bytes")
+                if not rest:
+                    continue
+                if size:
+                    yield b"".join(pieces)
+                for line in rest[:-1]:
+                    if line:
+                        yield line
+                pieces = [rest[-1]]
+                size = len(rest[-1])
+        except aiohttp.SocketTimeoutError as error:
+            raise Unreachable(f"the watch of {resource} was silent for {idle_seconds:g} s", sent=True) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"the watch of {resource} was cut: {_words(error)}", sent=True) from error
+        finally:
+            response.close()
+        if size:
+            raise Unreachable(f"the watch of {resource} ended in the middle of a line", sent=True)
+
+    async def _open_stream(self, resource: str, url: URL, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """The answer to a watch once it is known to be 200."""
+        renewed = False
+        while True:
+            session = await self._ready()
+            generation = self._generation
+            started = perf_counter()
+            response = None
+            try:
+                response = await session.request(
+                    "GET",
+                    url,
+                    timeout=timeout,
+                    allow_redirects=False,
+                    ssl=self._connection.ssl,
+                    server_hostname=self._connection.server_hostname,
+                )
+                self._observe("WATCH", resource, str(response.status), perf_counter() - started)
+                if response.status == 200:
+                    return response
+                raw = await response.read()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if response is None:
+                    self._observe("WATCH", resource, "<error>", perf_counter() - started)
+                raise self._lost(error, response is not None) from error
+            if response.status == 401 and not renewed:
+                renewed = True
+                await self._renew(generation)
+                continue
+            raise error_of(response.status, response.headers, raw)
+
+    async def _attempt(
+        self, verb: str, method: str, resource: str, url: URL, body: bytes | None
+    ) -> tuple[int, int, _Headers, bytes]:
+        """One attempt: generation of the credentials it used, status, headers and body of the answer."""
+        async with self._places:
+            session = await self._ready()
+            generation = self._generation
+            started = perf_counter()
+            response = None
+            try:
+                response = await session.request(
+                    method,
+                    url,
+                    data=io.BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body,
+                    headers=_MERGE_PATCH_HEADERS if verb == "PATCH" else None,
+                    allow_redirects=False,
+                    ssl=self._connection.ssl,
+                    server_hostname=self._connection.server_hostname,
+                )
+                raw = await response.read()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                self._observe(verb, resource, "<error>", perf_counter() - started)
+                raise self._lost(error, response is not None) from error
+            self._observe(verb, resource, _CODES.get(response.status) or str(response.status), perf_counter() - started)
+            return generation, response.status, response.headers, raw
+
+    async def _ready(self) -> aiohttp.ClientSession:
+        """The session, with the connection's present credentials in its headers."""
+        session = self._session
+        if session is None:
+            raise RuntimeError("the client is used outside of its `async with` block")
+        connection = self._connection
+        if self._generation != connection.generation or connection.due:
+            headers = await connection.headers()
+            session.headers.pop("Authorization", None)
+            session.headers.update(headers)
+            self._generation = connection.generation
+        return session
+
+    async def _renew(self, generation: int) -> None:
+        """Read the credentials anew, unless another request has already done so since ``generation`` was used."""
+        if self._connection.generation != generation:
+            return
+        try:
+            await self._connection.refresh()
+        except ConfigError as error:
+            log.warning("credentials cannot be renewed", error=str(error))
+
+    def _lost(self, error: Exception, answered: bool) -> KubeError:
+        """What a failure of aiohttp means to us."""
+        server = self._connection.server
+        if isinstance(error, aiohttp.ClientResponseError):
+            return Garbled(f"{server} does not speak HTTP as an API server does: {printable(error.message, _EXCERPT)}")
+        if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+            return Unreachable(f"cannot connect to {server}: {_words(error)}", sent=False)
+        return Unreachable(f"no answer from {server}: {_words(error)}", sent=True if answered else None)
+
+
+def error_of(status: int, headers: _Headers, raw: bytes) -> KubeError:
+    """The exception for an answer that is no success."""
+    kind = headers.get("Content-Type", "")
+    retry_after = _seconds(headers.get("Retry-After"))
+    if kind.startswith("application/json"):
+        try:
+            answer = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            answer = None
+        if type(answer) is dict and answer.get("kind") == "Status":
+            return error_of_status(answer, status, retry_after)
+    elif kind.startswith("text/plain") and status >= 400:
+        # Filters before the API machinery answer like this: "404 page not found", "Too many requests, ..."
+        return class_of(status, "")(status, "", excerpt("", raw) or f"HTTP status {status}", None, retry_after)
+    if status >= 500:  # a load balancer's page: its meaning is clear enough
+        return ServerError(status, "", f"HTTP status {status}: {excerpt('', raw)}", None, retry_after)
+    return garbled("", raw, status)
+
+
+def garbled(resource: str, raw: bytes, status: int = 200) -> Garbled:
+    """Garbled, with the beginning of what came; ``resource`` is the plural that was asked for."""
+    began = excerpt(resource, raw)
+    return Garbled(f"the answer (HTTP status {status}) is not what an API server sends; it begins with: {began}")
+
+
+def excerpt(resource: str, raw: bytes) -> str:
+    """The beginning of what somebody sent, fit for a log line; nothing of what may be (a part of) a Secret."""
+    if resource == SECRETS.plural:
+        return f"({len(raw)} bytes, not shown)"
+    return printable(raw[: 4 * _EXCERPT].decode("utf-8", "replace"), _EXCERPT)
+
+
+def _asked_to_wait(status: int, headers: _Headers) -> float | None:
+    """Seconds to wait before the same request is sent again, None if the server did not ask for that."""
+    if status not in {429, 503}:
+        return None
+    seconds = _seconds(headers.get("Retry-After"))
+    if seconds is None:
+        return 1.0 if status == 429 else None
+    return min(seconds, MAX_WAIT_SECONDS)
+
+
+def _seconds(value: str | None) -> float | None:
+    """A Retry-After in seconds; API servers never send its other form, a date."""
+    return float(value) if value is not None and value.isascii() and value.isdigit() else None
+
+
+def _words(error: Exception) -> str:
+    """What happened, in few words and without addresses of Python objects."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted: {printable(str(error.certificate_error), 2 * _EXCERPT)}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its host name cannot be resolved"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return "the proxy does not accept the connection"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "no connection within the time limit"
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return "the time limit is over"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closed the connection"
+    if isinstance(error, OSError) and error.strerror:
+        return printable(error.strerror, _EXCERPT)
+    return printable(str(error), _EXCERPT) or type(error).__name__
+
+
+def _unobserved(_verb: str, _resource: str, _code: str, _seconds: float) -> None:
+    """The observer of a client that has none."""

@@ -1,0 +1,321 @@
+"""One kind of object, followed for ever: a list, then its changes, whatever happens to the connection.
+
+A state machine with two states, as in kube-rs' ``kube_runtime::watcher``:
+
+* *listing*: pages of a consistent list come out as ``Init``, ``InitApply`` …, ``InitDone``; from there to
+* *watching*: changes come out as ``Apply`` and ``Delete``, signs of life as ``Bookmark``.
+
+Every way in which a watch ends leads back to one of them, after a pause that grows from 0.2 to 30 s with full jitter
+and starts anew once a watch was healthy (it brought a change, or stood for 5 s):
+
+* the server ends the stream; a connection is cut, in the middle of a line or not; silence; 401, 403, 429, 5xx: watch
+  again from the last resourceVersion seen, nothing is lost and nothing listed;
+* 410, any other ERROR event, 404, a resourceVersion that the server does not know: list anew; ``Init`` tells the
+  reader to gather a new picture, and ``InitDone`` to swap it in;
+* a line that is no event: watch again from the last good version; if the same happens there once more, list anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+import orjson
+import structlog
+
+from decco.kube.client import Client
+from decco.kube.errors import (
+    ApiError,
+    Forbidden,
+    Garbled,
+    Gone,
+    KubeError,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+    Unauthorized,
+    Unreachable,
+    error_of_status,
+)
+from decco.kube.transport import excerpt
+from decco.objects import Obj, Resource
+
+log = structlog.get_logger(__name__)
+
+BACKOFF_BASE_SECONDS: Final = 0.2
+BACKOFF_MAX_SECONDS: Final = 30.0
+HEALTHY_SECONDS: Final = 5.0
+"""A watch that stood for this long was healthy, even if nothing changed."""
+WATCH_SECONDS: Final = (300, 600)
+"""How long the server is asked to keep one watch open; random, so that the watches of a restart do not end together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    """A list begins; everything gathered since an earlier Init without InitDone is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class InitApply:
+    """One object of the list."""
+
+    obj: Obj
+
+
+@dataclass(frozen=True, slots=True)
+class InitDone:
+    """The list is complete as of this version; what is not in it does not exist."""
+
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """The object was added or changed."""
+
+    obj: Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The object is gone; ``obj`` is its last state, with the resourceVersion of the deletion."""
+
+    obj: Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """Nothing changed up to this version; comes about once a minute on a quiet watch, and shows that it is alive."""
+
+    resource_version: str
+
+
+WatchEvent = Init | InitApply | InitDone | Apply | Delete | Bookmark
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSpec:
+    """What to follow: a kind, in one namespace or ("") in all, narrowed by a label and a field selector."""
+
+    resource: Resource
+    namespace: str = ""
+    labels: str = ""
+    fields: str = ""
+
+
+class _Watcher:
+    """What is kept between two requests: where to resume, and how the last one went."""
+
+    def __init__(
+        self, client: Client, spec: WatchSpec, idle_seconds: float, page_limit: int, clock: Callable[[], float]
+    ) -> None:
+        self._client = client
+        self._spec = spec
+        self._idle_seconds = idle_seconds
+        self._page_limit = page_limit
+        self._clock = clock
+        self._opened = 0.0
+        self._garbled_at: str | None = None
+        self.version: str | None = None
+        """Resume from here; None: list first."""
+        self.healthy = False
+        """Whether the last request deserves that the pauses start anew."""
+
+    async def list(self) -> AsyncGenerator[WatchEvent, None]:
+        """The events of one list; raises what the list raises, which leaves it without an InitDone."""
+        spec = self._spec
+        version = ""
+        self.healthy = False
+        yield Init()
+        pages = self._client.list_pages(
+            spec.resource, namespace=spec.namespace, labels=spec.labels, fields=spec.fields, limit=self._page_limit
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                for obj in page.items:
+                    if self._usable(obj):
+                        yield InitApply(obj)
+                version = page.resource_version
+        self.version = version
+        yield InitDone(version)
+
+    async def watch(self, version: str) -> AsyncGenerator[WatchEvent, None]:
+        """The events of one watch request; returns when the server ends it."""
+        spec = self._spec
+        self._opened = self._clock()
+        self.healthy = False
+        lines = self._client.watch_lines(
+            spec.resource,
+            namespace=spec.namespace,
+            labels=spec.labels,
+            fields=spec.fields,
+            resource_version=version,
+            timeout_seconds=random.randint(*WATCH_SECONDS),  # noqa: S311 - jitter, no secret
+            idle_seconds=self._idle_seconds,
+        )
+        try:
+            async with aclosing(lines):
+                async for line in lines:
+                    event = self._event(line)
+                    if event is not None:
+                        yield event
+        finally:
+            self._stood()
+
+    def _stood(self) -> None:
+        if self._clock() - self._opened >= HEALTHY_SECONDS:
+            self.healthy = True
+
+    def _event(self, line: bytes) -> WatchEvent | None:
+        """What a line says, None if it is of no use; raises what an ERROR event stands for."""
+        try:
+            message = orjson.loads(line)
+            kind, obj = message["type"], message["object"]
+            if kind == "ERROR":
+                raise self._reported(obj)
+            version = obj["metadata"].get("resourceVersion")
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            resource = self._spec.resource
+            began = excerpt(resource.plural, line)
+            raise Garbled(f"the watch of {resource} brought a line that is no event: {began}") from error
+        if kind == "BOOKMARK":
+            if not isinstance(version, str) or not version:
+                return None
+            self.version = version
+            self._stood()
+            return Bookmark(version)
+        if not self._usable(obj):
+            return None
+        self.version = version
+        self._garbled_at = None
+        self.healthy = True
+        if kind in {"ADDED", "MODIFIED"}:
+            return Apply(obj)
+        if kind == "DELETED":
+            return Delete(obj)
+        log.warning("watch event of an unknown type skipped", resource=str(self._spec.resource))
+        return None
+
+    def _reported(self, status: Obj) -> ApiError:
+        """The exception for an ERROR event. The server has given this watch up; where it stood cannot be trusted."""
+        error = error_of_status(status, 500)
+        if not isinstance(error, TooManyRequests):
+            self.version = None
+        return error
+
+    def _usable(self, obj: object) -> bool:
+        """Whether the object has what everything else relies on; one that has not disturbs no other."""
+        meta = obj.get("metadata") if isinstance(obj, dict) else None
+        if isinstance(meta, dict) and meta.get("name") and str(meta.get("resourceVersion")).isdigit():
+            return True
+        log.warning("object without name or resourceVersion skipped", resource=str(self._spec.resource))
+        return False
+
+    def failed(self, error: KubeError) -> None:
+        """Decide whether the next request may resume; see the table at the top."""
+        match error:
+            case Garbled():
+                again = self.version is not None and self.version == self._garbled_at
+                self._garbled_at = self.version
+                if again:
+                    self.version = None
+            case Unauthorized() | Forbidden() | TooManyRequests():
+                pass
+            case ServerError() if not error.has_cause("ResourceVersionTooLarge"):
+                pass
+            case ApiError():
+                self.version = None
+            case _:
+                pass
+
+
+class _Troubles:
+    """Tells of troubles: each kind once as a warning, its repetitions for debugging, and the end of it all."""
+
+    def __init__(self, resource: Resource, on_trouble: Callable[[Exception, float], None] | None) -> None:
+        self._resource = str(resource)
+        self._on_trouble = on_trouble
+        self._last = ""
+
+    def tell(self, error: KubeError, seconds: float) -> None:
+        if self._on_trouble is not None:
+            self._on_trouble(error, seconds)
+        kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
+        method = log.debug if kind == self._last else log.warning
+        method("watch interrupted", resource=self._resource, error=str(error), retry_in=round(seconds, 2))
+        self._last = kind
+
+    def over(self) -> None:
+        if self._last:
+            self._last = ""
+            log.info("watch works again", resource=self._resource)
+
+
+async def watch(
+    client: Client,
+    spec: WatchSpec,
+    *,
+    idle_seconds: float,
+    on_trouble: Callable[[Exception, float], None] | None = None,
+    page_limit: int = 250,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Callable[[], float] = monotonic,
+) -> AsyncGenerator[WatchEvent, None]:
+    """Follow what ``spec`` names; endless. Close it (``aclosing``) to end the request that is open.
+
+    ``on_trouble`` is called with what went wrong and the seconds until the next try; the end of a healthy watch and an
+    expired version are no trouble. ``idle_seconds`` must be longer than the server's interval of bookmarks, a minute.
+    """
+    watcher = _Watcher(client, spec, idle_seconds, page_limit, clock)
+    troubles = _Troubles(spec.resource, on_trouble)
+    tries = 0
+    while True:
+        version = watcher.version
+        error: KubeError | None = None
+        try:
+            async with aclosing(watcher.list() if version is None else watcher.watch(version)) as events:
+                async for event in events:
+                    if watcher.healthy:
+                        troubles.over()
+                    yield event
+            if version is None:
+                continue
+        except KubeError as caught:
+            error = caught
+            watcher.failed(caught)
+        if watcher.healthy:
+            troubles.over()
+            tries = 0
+        seconds = pause(tries)
+        tries += 1
+        trouble = _trouble(spec.resource, error, watcher.healthy, tries)
+        if trouble is not None:
+            troubles.tell(trouble, seconds)
+        await sleep(seconds)
+
+
+def pause(tries: int) -> float:
+    """Seconds before the next request after so many failures; full jitter, so that watchers do not return in step."""
+    ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_BASE_SECONDS * 2.0 ** min(tries, 16))
+    return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
+
+
+def _trouble(resource: Resource, error: KubeError | None, healthy: bool, tries: int) -> KubeError | None:
+    """What to tell of the end of a request, None if it is the ordinary course of things."""
+    if error is None:
+        return (
+            None
+            if healthy
+            else Unreachable(f"the server ends the watch of {resource} as soon as it is open", sent=True)
+        )
+    if isinstance(error, Gone):
+        return None if tries == 1 else error
+    if isinstance(error, NotFound):
+        message = f"the cluster does not serve {resource}: is its CustomResourceDefinition installed?"
+        return NotFound(error.status, error.reason, message, error.details)
+    return error

@@ -1,0 +1,65 @@
+"""``python -m testbed up``: a control plane to play with. ``python -m testbed assets``: only its programs.
+
+Options are environment variables: ``KUBE_VERSION``, ``DECCO_CACHE``, ``KUBEBUILDER_ASSETS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+
+from testbed import assets
+from testbed.api import RequestFailed
+from testbed.controlplane import ControlPlane
+from testbed.found import AssetsMissing
+from testbed.processes import ProcessFailed
+from testbed.progress import elapsed
+from testbed.versions import KUBERNETES, kubernetes_version
+
+
+def provide_assets() -> None:
+    """Gets or makes all programs and CRDs, and prints where they are."""
+    version = kubernetes_version()
+    binaries = assets.provide(version)
+    for path in [binaries.etcd, *binaries.kubernetes.values()]:
+        print(path)
+    print(assets.gateway_api_crds()[0].parent)
+
+
+def up() -> None:
+    """Starts a control plane with the CRDs of the Gateway API and of decco, and keeps it until a signal comes."""
+    ending = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: ending.set())
+    started = time.monotonic()
+    with ControlPlane() as cp:
+        crds = [*cp.install_gateway_api(), *cp.install_decco()]
+        print(f"Kubernetes {cp.version} at {cp.url}, {len(crds)} CRDs, ready in {elapsed(time.monotonic() - started)}.")
+        print(f"What its programs say: {cp.folder}/*.log. It ends with Ctrl-C and leaves nothing behind.\n")
+        print(f"export KUBECONFIG={cp.kubeconfig}")
+        print(f"export PATH={cp.binaries.kubernetes['kubectl'].parent}:$PATH", flush=True)
+        ending.wait()
+        print("\nending")
+
+
+def main() -> int:
+    """Runs a subcommand; what went wrong in a way that a person can cure is one sentence and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m testbed", description="Real parts to run decco against.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    versions = " or ".join(KUBERNETES)
+    commands.add_parser("up", help=f"start a control plane and keep it until Ctrl-C (KUBE_VERSION={versions})")
+    commands.add_parser("assets", help="find, download or build the programs, and print their paths")
+    command = {"up": up, "assets": provide_assets}[parser.parse_args().command]
+    try:
+        command()
+    except (AssetsMissing, ProcessFailed, RequestFailed, ValueError) as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Finds or makes the programs of a control plane, so that `make demo` and `make test` need nothing installed before.
+
+Kubernetes: ``$KUBEBUILDER_ASSETS``, the cache, the official build if its server answers, a build from Go modules.
+``testbed.etcd`` does the same for etcd.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed import cache, download, etcd, golang
+from testbed.found import GIVEN, AssetsMissing, given, program
+from testbed.progress import step
+from testbed.versions import CONTROL_PLANE, GATEWAY_API
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """Programs of one control plane: ``kubernetes`` by name, as ``kubectl``."""
+
+    etcd: Path
+    kubernetes: dict[str, Path]
+
+
+def provide(version: str, programs: Sequence[str] = CONTROL_PLANE) -> Binaries:
+    """Gives etcd and those programs of one exact Kubernetes version; what is not cached is made and cached.
+
+    Raises:
+        AssetsMissing: see the class.
+    """
+    _refuse_other_minor(version)
+    found = {name: given(name) or _cached(version, name) for name in programs}
+    if None in found.values():
+        with cache.locked():
+            for name in programs:
+                found[name] = found[name] or _cached(version, name) or _make(version, name)
+    return Binaries(etcd.provide(), {name: path for name, path in found.items() if path})
+
+
+def gateway_api_crds() -> list[Path]:
+    """The files with the CRDs of the Gateway API's standard channel (and a policy that belongs to them).
+
+    Raises:
+        AssetsMissing: see the class.
+    """
+    folder = cache.root() / "gateway-api" / GATEWAY_API.version
+    if not folder.is_dir():
+        with cache.locked():
+            if not folder.is_dir():
+                _make_gateway_api_crds(folder)
+    return sorted(folder.glob("*.yaml"))
+
+
+def _make_gateway_api_crds(folder: Path) -> None:
+    what = f"the CRDs of the Gateway API {GATEWAY_API.version}"
+    try:
+        with step(f"taking {what} from its Go module"), cache.appearing(folder) as draft:
+            source = golang.module_folder(GATEWAY_API, HERE) / "config" / "crd" / "standard"
+            draft.mkdir()
+            for file in source.glob("gateway.networking.k8s.io_*.yaml"):
+                shutil.copyfile(file, draft / file.name)
+    except golang.GoFailed as error:
+        if not download.reachable(download.GITHUB):
+            raise AssetsMissing(f"{what} are not to be had: {error}") from error
+        try:
+            with step(f"downloading {what}"), cache.appearing(folder) as draft:
+                draft.mkdir()
+                download.fetch(download.gateway_api(GATEWAY_API.version), draft / "standard-install.yaml")
+        except download.DownloadFailed as failed:
+            raise AssetsMissing(f"{what} are not to be had: {error}\n  {failed}") from failed
+
+
+def _refuse_other_minor(version: str) -> None:
+    """Refuses a folder ``$KUBEBUILDER_ASSETS`` of another minor version, which would only fail in stranger ways later.
+
+    Raises:
+        AssetsMissing: see the class.
+    """
+    apiserver = given("kube-apiserver")
+    if apiserver is None:
+        return
+    done = subprocess.run([apiserver, "--version"], capture_output=True, text=True, check=False)
+    minor = re.search(r"v(\d+\.\d+)\.", done.stdout)
+    if minor is None or not version.startswith(f"{minor[1]}."):
+        raise AssetsMissing(
+            f"{GIVEN} holds {done.stdout.strip() or apiserver}, but Kubernetes {version} is wanted: "
+            f"unset it, or set KUBE_VERSION to what it holds"
+        )
+
+
+def _cached(version: str, name: str) -> Path | None:
+    return program(cache.programs("kubernetes", version) / name)
+
+
+@functools.cache
+def _official_reachable() -> bool:
+    return download.reachable(download.KUBERNETES)
+
+
+def _make(version: str, name: str) -> Path:
+    target = cache.programs("kubernetes", version) / name
+    tried: list[str] = []
+    # There are no official servers for other systems than Linux.
+    if cache.go_platform()[0] == "linux" and _official_reachable():
+        try:
+            with step(f"downloading {name} {version}"), cache.appearing(target) as draft:
+                download.fetch_kubernetes(version, cache.go_platform(), name, draft)
+            return target
+        except download.DownloadFailed as error:
+            tried.append(str(error))
+    else:
+        tried.append(f"{download.KUBERNETES} does not answer here")
+    minor = version.rsplit(".", 1)[0]
+    module = HERE / "kubernetes" / minor
+    linker = " ".join(
+        f"-X k8s.io/component-base/version.{key}={value}"
+        for key, value in {
+            "gitVersion": f"v{version}",
+            "gitMajor": minor.split(".")[0],
+            "gitMinor": minor.split(".")[1],
+        }.items()
+    )
+    try:
+        hint = " (some minutes, once)" if name == "kube-apiserver" else ""
+        with step(f"building {name} {version} from Go modules{hint}"), cache.appearing(target) as draft:
+            golang.build(module, f"k8s.io/kubernetes/cmd/{name}", draft, linker)
+    except golang.GoFailed as error:
+        tried.append(str(error))
+        raise AssetsMissing(
+            "\n  ".join(
+                [
+                    f"{name} {version} is not to be had:",
+                    *tried,
+                    f"Install Go, or set {GIVEN} to a folder with {', '.join(CONTROL_PLANE)} and etcd.",
+                ]
+            )
+        ) from error
+    return target

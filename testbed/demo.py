@@ -1,0 +1,264 @@
+"""``make demo``: the main job in front of the reader's eyes, on a real API server, with the real controller.
+
+Environment: ``KUBECONFIG`` uses that cluster instead of one of our own (the CRDs, roles and policies of manifests/ and the
+Space acme are created in it, and the Space is deleted at the end); ``ONCE=1`` ends by itself, with exit status 0 only if
+all that it promised was seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from testbed import assets
+from testbed.api import RequestFailed
+from testbed.certificates import self_signed
+from testbed.controlplane import ControlPlane
+from testbed.found import AssetsMissing
+from testbed.processes import ProcessFailed
+from testbed.progress import elapsed
+from testbed.versions import kubernetes_version
+
+T = TypeVar("T")
+Obj = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parent.parent
+MANIFESTS = ROOT / "manifests"
+SPACE = "acme"
+FQDN = "acme.decco.test"
+CONTROLLER = "system:serviceaccount:decco:decco-controller"
+WAIT_SECONDS = 30.0
+POLL_SECONDS = 0.05
+# What can be true where nothing runs pods and no gateway controller listens.
+WITHOUT_NODES = {"Space": ("NamespaceReady", "NetworkReady", "CertificatesReady"), "App": ("CertificatesReady",)}
+
+
+class NotSeen(RuntimeError):
+    """Something that the demo promises did not happen in time."""
+
+
+class Demo:
+    """One showing; ``kubectl`` runs kubectl as an administrator and returns what it printed."""
+
+    def __init__(self, kubectl: Callable[..., str]) -> None:
+        self._kubectl = kubectl
+        self._started = time.monotonic()
+
+    def show(self) -> None:
+        """From the Secrets to the repaired child. Raises NotSeen."""
+        self.title("Two Secrets in decco's namespace, whose owner shares them with the Space acme")
+        for name, hosts in (("acme-http", [FQDN]), ("acme-tcp", [f"*.{FQDN}"])):
+            self._kubectl("apply", "-f", "-", input=json.dumps(_secret(name, hosts)))
+        self.run("get", "secrets", "-n", "decco", "-L", "decco.platform9.com/share")
+        self.title("One Space and its Apps: manifests/examples")
+        self.run("apply", "-f", str(MANIFESTS / "examples" / "1-space.yaml"))
+        self.wait("the Space's namespace", lambda: self._ready("space", SPACE, "Space"))
+        for file in sorted((MANIFESTS / "examples").glob("[2-9]*.yaml")):
+            self.run("apply", "-f", str(file))
+        self.wait("every condition that can be true without nodes", self._all_ready)
+        self.title("What decco made of them")
+        self.run("get", "spaces,apps", "--all-namespaces")
+        self.title("The children of one App, shop")
+        kinds = "deployments,services,configmaps,networkpolicies,httproutes,tlsroutes"
+        self.run("get", kinds, "-n", SPACE, "-l", "decco.platform9.com/app=shop", "-o", "name")
+        self.title("What the App itself says")
+        self.run("get", "app", "shop", "-n", SPACE, "-o", _CONDITIONS)
+        self._edit()
+        self._vandalism()
+        self.title("The events")
+        self.run("get", "events", "-n", SPACE, "--field-selector", "reportingComponent=decco-controller", "-o", _EVENTS)
+        self.run("get", "events", "-n", "default", "--field-selector", f"involvedObject.name={SPACE}", "-o", _EVENTS)
+
+    def _edit(self) -> None:
+        self.title("An edit: the App web moves from /web to /welcome")
+        route = self._get("httproute", "web")
+        assert _path(route) == "/web", route["spec"]
+        started = time.monotonic()
+        self.run("patch", "app", "web", "-n", SPACE, "--type=merge", "-p", '{"spec":{"httpUrlPath":"/welcome"}}')
+        self.wait("the route to follow", lambda: _path(self._get("httproute", "web")) == "/welcome")
+        print(f"  HTTPRoute web now matches /welcome, {elapsed(time.monotonic() - started)} after the edit")
+
+    def _vandalism(self) -> None:
+        self.title("An act of vandalism: the policy that isolates the App shop is deleted, its Service is bent")
+        policy = self._get("networkpolicy", "app-shop")
+        started = time.monotonic()
+        self.run("delete", "networkpolicy", "app-shop", "-n", SPACE)
+        self.run("patch", "service", "orders", "-n", SPACE, "--type=merge", "-p", '{"spec":{"selector":{"app":"x"}}}')
+
+        def healed() -> bool:
+            again = self._get("networkpolicy", "app-shop")
+            bent = "app" in self._get("service", "orders")["spec"]["selector"]
+            return bool(again) and again["spec"] == policy["spec"] and not bent
+
+        self.wait("the repair", healed)
+        print(f"  both are as they were, {elapsed(time.monotonic() - started)} after the deletion")
+
+    # Small words
+
+    def title(self, text: str) -> None:
+        print(f"\n== {text}  [{elapsed(time.monotonic() - self._started)}]", flush=True)
+
+    def run(self, *args: str) -> None:
+        """Runs kubectl, shows the command and what it printed."""
+        print("  $ kubectl " + " ".join(args if len(" ".join(args)) < 160 else (*args[:4], "…")))
+        for line in self._kubectl(*args).splitlines():
+            print(f"  {line}")
+
+    def wait(self, what: str, ask: Callable[[], T]) -> T:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            if answer := ask():
+                return answer
+            if time.monotonic() > deadline:
+                raise NotSeen(f"waited {WAIT_SECONDS:.0f} s for {what}")
+            time.sleep(POLL_SECONDS)
+
+    def _get(self, kind: str, name: str) -> Obj:
+        text = self._kubectl("get", kind, name, "-n", SPACE, "-o", "json", "--ignore-not-found")
+        return dict(json.loads(text)) if text.strip() else {}
+
+    def _ready(self, resource: str, name: str, kind: str) -> bool:
+        return _holds(self._get(resource, name), WITHOUT_NODES[kind])
+
+    def _all_ready(self) -> bool:
+        text = self._kubectl("get", "apps.decco.platform9.com", "-n", SPACE, "-o", "json")
+        apps = json.loads(text)["items"]
+        return bool(apps) and all(_holds(app, WITHOUT_NODES["App"]) for app in apps)
+
+
+_CONDITIONS = r'jsonpath={range .status.conditions[*]}{.type}{"\t"}{.status}{"\t"}{.reason}{"\t"}{.message}{"\n"}{end}'
+_EVENTS = "custom-columns=TYPE:.type,REASON:.reason,OBJECT:.involvedObject.name,MESSAGE:.message"
+
+
+def _holds(obj: Obj, kinds: tuple[str, ...]) -> bool:
+    """Whether these conditions are true, each unless it is absent because it does not apply, for the current spec."""
+    status = obj.get("status") or {}
+    if status.get("observedGeneration") != obj.get("metadata", {}).get("generation"):
+        return False
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+    return bool(conditions) and all(conditions[kind]["status"] == "True" for kind in kinds if kind in conditions)
+
+
+def _path(route: Obj) -> str | None:
+    for rule in (route.get("spec") or {}).get("rules") or ():
+        for match in rule.get("matches") or ():
+            return str(match["path"]["value"])
+    return None
+
+
+def _secret(name: str, hosts: list[str]) -> Obj:
+    certificate, key = self_signed(hosts)
+    data = {"tls.crt": certificate, "tls.key": key, "ca.crt": certificate}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": "decco",
+            "labels": {"decco.platform9.com/share": "true"},
+            "annotations": {"decco.platform9.com/share-with": SPACE},
+        },
+        "type": "kubernetes.io/tls",
+        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+    }
+
+
+@contextmanager
+def _own_cluster() -> Iterator[tuple[Callable[..., str], str]]:
+    """A control plane of our own; yields kubectl and the kubeconfig of the controller's ServiceAccount."""
+    started = time.monotonic()
+    with ControlPlane() as cp:
+        cp.install_gateway_api()
+        cp.install_decco()
+        print(f"Kubernetes {cp.version} at {cp.url} in {elapsed(time.monotonic() - started)}")
+        # Named like the ServiceAccount, so that the controller has the permissions of manifests/rbac and no others.
+        yield cp.kubectl, str(cp.kubeconfig_for(CONTROLLER))
+
+
+@contextmanager
+def _given_cluster(kubeconfig: str) -> Iterator[tuple[Callable[..., str], str]]:
+    """The reader's cluster; the Space is deleted at the end, what decco needs stays installed."""
+    binary = assets.provide(kubernetes_version()).kubernetes["kubectl"]
+
+    def kubectl(*args: str, input: str | None = None) -> str:  # noqa: A002
+        argv = [str(binary), f"--kubeconfig={kubeconfig}", *args]
+        done = subprocess.run(argv, input=input, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode != 0:
+            raise RequestFailed(f"kubectl {' '.join(args)}: status {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    for folder in ("crds", "rbac", "policies"):
+        kubectl("apply", "--server-side", "-f", str(MANIFESTS / folder))
+    try:
+        yield kubectl, kubeconfig
+    finally:
+        kubectl("delete", "space", SPACE, "--ignore-not-found", "--wait=false")
+
+
+@contextmanager
+def _controller(kubeconfig: str) -> Iterator[None]:
+    """The real decco-controller; its log goes to a file that is shown if it ends early."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    argv = [sys.executable, "-m", "decco.cli.controller", "--kubeconfig", kubeconfig, "--metrics-bind-address", address]
+    with tempfile.NamedTemporaryFile(prefix="decco-demo-", suffix=".log") as log:
+        with subprocess.Popen([*argv, "--log-format", "console"], stdout=log, stderr=log) as process:
+            try:
+                _await_ready(process, address, Path(log.name))
+                print(f"decco-controller runs, its metrics are at http://{address}/metrics")
+                yield
+            finally:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+
+def _await_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(POLL_SECONDS)
+    raise NotSeen(f"decco-controller did not become ready; it said:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    started = time.monotonic()
+    kubeconfig = os.environ.get("KUBECONFIG")
+    cluster = _given_cluster(kubeconfig) if kubeconfig else _own_cluster()
+    try:
+        with cluster as (kubectl, controller_kubeconfig), _controller(controller_kubeconfig):
+            Demo(kubectl).show()
+            print(f"\nAll of it held, in {elapsed(time.monotonic() - started)}.", flush=True)
+            if os.environ.get("ONCE") != "1":
+                print("It stays up until Ctrl-C.", flush=True)
+                threading.Event().wait()
+    except KeyboardInterrupt:
+        print("\nending")
+        return 0 if os.environ.get("ONCE") != "1" else 130
+    except (NotSeen, AssetsMissing, ProcessFailed, RequestFailed, ValueError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

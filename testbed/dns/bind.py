@@ -1,0 +1,52 @@
+"""BIND 9: zones by ``rndc addzone``, updates and transfers for the TSIG key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from testbed.dns.install import program
+from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer, free_port, zone_text
+
+
+class Bind(NameServer):
+    kind: ClassVar[str] = "bind"
+    programs: ClassVar[tuple[str, ...]] = ("named", "rndc")
+
+    def prepare(self) -> None:
+        self._control = free_port()
+        key = f'key "{KEY_NAME}" {{ algorithm {KEY_ALGORITHM}; secret "{KEY_SECRET}"; }};\n'
+        (self.folder / "named.conf").write_text(
+            f"""{key}
+            options {{
+                directory "{self.folder}"; pid-file none; session-keyfile none; lock-file none;
+                listen-on port {self.port} {{ {HOST}; }}; listen-on-v6 {{ none; }};
+                recursion no; allow-new-zones yes; dnssec-validation no; notify no;
+                tcp-clients 1000; empty-zones-enable no;
+            }};
+            controls {{ inet {HOST} port {self._control} allow {{ {HOST}; }} keys {{ "{KEY_NAME}"; }}; }};
+            """
+        )
+        (self.folder / "rndc.conf").write_text(
+            f'{key}options {{ default-key "{KEY_NAME}"; default-server {HOST}; default-port {self._control}; }};\n'
+        )
+
+    def command(self) -> Sequence[str | Path]:
+        return [program("named") or "named", "-g", "-n", "1", "-c", self.folder / "named.conf"]
+
+    def _rndc(self, *words: str) -> str:
+        return self.run("rndc", "-c", str(self.folder / "rndc.conf"), *words)
+
+    def create_zone(self, zone: str) -> None:
+        file = self.folder / f"{len(list(self.folder.iterdir()))}.zone"
+        file.write_text(zone_text(zone))
+        self._rndc(
+            "addzone",
+            zone,
+            f'{{ type primary; file "{file}"; allow-update {{ key {KEY_NAME}; }};'
+            f" allow-transfer {{ key {KEY_NAME}; }}; }};",
+        )
+
+    def remove_zone(self, zone: str) -> None:
+        self._rndc("delzone", "-clean", zone)

@@ -1,0 +1,122 @@
+"""The command lines of the three programs of a control plane, and why each flag is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.pki import KeyPair
+
+SERVICE_CIDR = "10.96.0.0/16"
+SERVICE_IP = "10.96.0.1"
+"""Address of the Service ``kubernetes``: the first of the range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Free ports on loopback, one for each listener."""
+
+    apiserver: int
+    etcd: int
+    etcd_peer: int
+    manager: int
+
+
+def etcd(ports: Ports, data: Path) -> list[str]:
+    """etcd for one API server on this machine, whose data nobody misses after a power cut."""
+    client, peer = f"http://127.0.0.1:{ports.etcd}", f"http://127.0.0.1:{ports.etcd_peer}"
+    return [
+        f"--data-dir={data}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+        "--unsafe-no-fsync",
+        "--quota-backend-bytes=8589934592",  # 8 GiB: benchmarks with 10,000 objects and more
+        "--log-level=warn",
+    ]
+
+
+def apiserver(
+    ports: Ports,
+    *,
+    serving: KeyPair,
+    ca_file: Path,
+    signer: KeyPair,
+    tokens: Path,
+    audit: tuple[Path, Path] | None,
+    advertise_address: str | None,
+) -> list[str]:
+    """kube-apiserver as kubeadm runs it, on loopback unless pods must reach it.
+
+    Args:
+        ports: its own and etcd's.
+        serving: its certificate.
+        ca_file: authority of the clients' certificates.
+        signer: signs and checks service account tokens.
+        tokens: CSV file of static bearer tokens.
+        audit: policy and log; None for no audit.
+        advertise_address: address of this machine that pods reach.
+    """
+    if advertise_address:
+        where = ["--bind-address=0.0.0.0", f"--advertise-address={advertise_address}"]
+    else:
+        # No loopback address may stand in the endpoints of the Service `kubernetes`, so nobody writes them.
+        where = ["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"]
+    audited = []
+    if audit:
+        policy, log = audit
+        # Written before the request is answered for good, and in one file: a test reads it a moment later.
+        audited = [f"--audit-policy-file={policy}", f"--audit-log-path={log}", "--audit-log-maxsize=100000"]
+    return [
+        *where,
+        *audited,
+        f"--secure-port={ports.apiserver}",
+        f"--etcd-servers=http://127.0.0.1:{ports.etcd}",
+        f"--tls-cert-file={serving.cert}",
+        f"--tls-private-key-file={serving.key}",
+        f"--client-ca-file={ca_file}",
+        f"--token-auth-file={tokens}",
+        f"--service-account-key-file={signer.cert}",
+        f"--service-account-signing-key-file={signer.key}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        "--authorization-mode=RBAC",
+        "--allow-privileged",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--profiling=false",
+        # At SIGTERM open watches are cut after 2 s, where the server else waits for them a whole minute.
+        "--shutdown-send-retry-after",
+    ]
+
+
+def controller_manager(
+    ports: Ports, *, kubeconfig: Path, ca: KeyPair, signer: KeyPair, certificates: Path
+) -> list[str]:
+    """kube-controller-manager with all its default controllers, each with its own service account as in production.
+
+    Args:
+        ports: its own.
+        kubeconfig: of the user ``system:kube-controller-manager``.
+        ca: signs certificates that nodes and pods request.
+        signer: signs service account tokens.
+        certificates: folder for the certificate that it makes for its own port.
+    """
+    return [
+        f"--kubeconfig={kubeconfig}",
+        f"--secure-port={ports.manager}",
+        "--bind-address=127.0.0.1",
+        f"--cert-dir={certificates}",
+        f"--root-ca-file={ca.cert}",
+        f"--service-account-private-key-file={signer.key}",
+        f"--cluster-signing-cert-file={ca.cert}",
+        f"--cluster-signing-key-file={ca.key}",
+        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        "--use-service-account-credentials",
+        "--leader-elect=false",
+        # Its own limits (20 requests a second) would be what a test of hundreds of Apps measures.
+        "--kube-api-qps=2000",
+        "--kube-api-burst=4000",
+        "--profiling=false",
+    ]

@@ -1,0 +1,43 @@
+"""What the testbed is made of: one exact version of each part, so that a failing test fails everywhere."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+KUBERNETES = {"1.34": "1.34.4", "1.37": "1.37.2"}
+"""Minor to patch version. Each minor has its go.mod and go.sum in testbed/kubernetes/<minor>/."""
+DEFAULT_KUBERNETES = "1.37"
+
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kubectl")
+"""Programs of Kubernetes that a control plane needs; the modules can build kube-scheduler, kubelet, kube-proxy too."""
+
+ETCD_MODULE = "go.etcd.io/etcd/server/v3"
+ETCD_VERSION = "3.6.15"
+"""Built where there is no etcd on PATH that is new enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A Go module at one version with the checksum that go.sum would hold, so that its files can be trusted."""
+
+    path: str
+    version: str
+    checksum: str
+
+
+GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.6.3", "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=")
+"""The newest that Go 1.26 accepts. Its standard channel serves ListenerSet, TLSRoute and BackendTLSPolicy as v1."""
+
+
+def kubernetes_version(minor: str | None = None) -> str:
+    """Exact Kubernetes version, as ``1.37.2``, of a minor or of ``$KUBE_VERSION`` or of the default.
+
+    Raises:
+        ValueError: a version that the testbed has no modules for.
+    """
+    wanted = (minor or os.environ.get("KUBE_VERSION") or DEFAULT_KUBERNETES).removeprefix("v")
+    for known, full in KUBERNETES.items():
+        if wanted in {known, full}:
+            return full
+    raise ValueError(f"KUBE_VERSION: {wanted!r} is not one of {', '.join(KUBERNETES)}")

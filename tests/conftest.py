@@ -1,0 +1,51 @@
+"""What holds for every test: nothing of decco blocks the event loop, and nobody talks to another machine."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from blockbuster import BlockBuster
+
+
+def pytest_configure() -> None:
+    """Leaves the main thread without an event loop: pytest-asyncio looks for one to put back after each test, and that
+    look would make one which nobody closes.
+    """
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_blocking() -> Iterator[None]:
+    """A blocking call under a running event loop fails the test, if a function of decco is on the stack.
+
+    Only of decco: pytest, the testbed and the tests themselves may read a file in a coroutine.
+    """
+    blockbuster = BlockBuster(scanned_modules=["decco"])
+    blockbuster.activate()
+    yield
+    blockbuster.deactivate()
+
+
+def _loopback_only(event: str, args: tuple[Any, ...]) -> None:
+    """An audit hook (PEP 578): a connection to another machine is a mistake of the test, and is not made."""
+    if event != "socket.connect":
+        return
+    sock, address = args
+    if sock.family in {socket.AF_INET, socket.AF_INET6} and not _is_loopback(address[0]):
+        raise RuntimeError(f"tests talk to this machine only, not to {address[0]}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+sys.addaudithook(_loopback_only)

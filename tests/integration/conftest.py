@@ -1,0 +1,44 @@
+"""One real control plane for the whole session; each test uses names of its own in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from testbed.controlplane import ControlPlane
+from testbed.proxy import FaultProxy
+from tests.integration.loop import cluster, decco, name
+
+__all__ = ["cluster", "control_plane", "decco", "name", "proxy"]
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is marked, so that ``-m 'not integration'`` leaves them out."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """A whole control plane with the CRDs of the Gateway API and of decco, and with the namespace ``decco``.
+
+    Requests with ``controller_kubeconfig`` are recorded, see ``ControlPlane.audit``.
+    """
+    with ControlPlane() as cp:
+        cp.install_gateway_api()
+        cp.install_decco_crds()
+        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+        yield cp
+
+
+@pytest_asyncio.fixture
+async def proxy(control_plane: ControlPlane) -> AsyncIterator[FaultProxy]:
+    """A proxy without rules in front of the control plane, for one test."""
+    async with FaultProxy(control_plane) as proxy:
+        yield proxy

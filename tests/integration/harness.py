@@ -1,0 +1,288 @@
+"""The real controller as a process, and the few words that the integration tests need to talk to a real API server."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from testbed.certificates import self_signed
+from testbed.controlplane import ControlPlane
+
+T = TypeVar("T")
+Obj = dict[str, Any]
+
+GROUP = "decco.platform9.com"
+APIS = f"/apis/{GROUP}/v1beta2"
+POLL_SECONDS = 0.05
+
+
+def eventually(ask: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
+    """Asks until the answer is true, and returns it; the last answer or error is in the failure."""
+    deadline = time.monotonic() + seconds
+    last: object = None
+    while True:
+        try:
+            answer = ask()
+            if answer:
+                return answer
+            last = answer
+        except AssertionError as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what or ask}; last answer: {last!r}")
+        time.sleep(POLL_SECONDS)
+
+
+class Decco:
+    """One ``decco-controller`` process against a control plane."""
+
+    def __init__(self, cp: ControlPlane, folder: Path, *, kubeconfig: Path | None = None, **settings: str) -> None:
+        """``settings`` are environment variables without their DECCO_ prefix."""
+        self.cp = cp
+        self.log = folder / f"decco-{time.monotonic_ns()}.log"
+        self.port = _free_port()
+        self._kubeconfig = kubeconfig or cp.controller_kubeconfig
+        self._settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True, flags: tuple[str, ...] = ()) -> Decco:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DECCO_")}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "decco.cli.controller",
+                    "--kubeconfig",
+                    str(self._kubeconfig),
+                    "--metrics-bind-address",
+                    f"127.0.0.1:{self.port}",
+                    "--log-level",
+                    "debug",
+                    *flags,
+                ],
+                stdout=log,
+                stderr=log,
+                env={**environment, **self._settings},
+            )
+        if wait:
+            eventually(self.ready, 20, f"decco ready; log:\n{self.tail()}")
+        return self
+
+    def ready(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise RuntimeError(f"decco ended with {self.process.returncode}:\n{self.tail()}")
+        with contextlib.suppress(OSError):
+            return bool(self.get("/readyz").startswith("ok"))
+        return False
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, name: str) -> float:
+        """Sum of all samples of this name whose labels contain what follows it (``name{a="b"``)."""
+        return sum(
+            float(line.rsplit(" ", 1)[1])
+            for line in self.get("/metrics").splitlines()
+            if line.startswith(name) and not line.startswith("#")
+        )
+
+    def tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self, seconds: float = 10.0) -> int:
+        """SIGTERM; returns the exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"decco did not end within {seconds} s of SIGTERM:\n{self.tail()}") from None
+
+    def kill(self) -> None:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Decco:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def settle(self, quiet: float = 0.7, seconds: float = 60.0) -> None:
+        """Waits until decco has had nothing to do for ``quiet`` seconds."""
+        deadline = time.monotonic() + seconds
+        done, since = -1.0, time.monotonic()
+        while time.monotonic() < deadline:
+            now = self.metric("decco_reconcile_total{")
+            busy = self.metric("decco_workqueue_depth{")
+            if now != done or busy:
+                done, since = now, time.monotonic()
+            elif time.monotonic() - since >= quiet:
+                return
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(f"decco did not settle within {seconds} s:\n{self.tail()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# Objects ----------------------------------------------------------------------------------------------------------
+
+
+def space(name: str, domain: str = "example.net", **spec: Any) -> Obj:
+    return {
+        "apiVersion": f"{GROUP}/v1beta2",
+        "kind": "Space",
+        "metadata": {"name": name},
+        "spec": {"domainName": domain, **spec},
+    }
+
+
+def pod(*ports: int, image: str = "registry.example/app:1", **more: Any) -> Obj:
+    container: Obj = {"name": "main", "image": image}
+    if ports:
+        container["ports"] = [{"containerPort": port} for port in ports]
+    return {"containers": [container], **more}
+
+
+def app(namespace: str, name: str, **spec: Any) -> Obj:
+    return {
+        "apiVersion": f"{GROUP}/v1beta2",
+        "kind": "App",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"pod": pod(8080), **spec},
+    }
+
+
+def http_app(namespace: str, name: str, path: str | None = None, **spec: Any) -> Obj:
+    return app(namespace, name, endpoints=[{"name": name, "port": 8080, "httpPath": path or f"/{name}"}], **spec)
+
+
+def tls_secret(name: str, *names: str, share: str | None = "*", namespace: str = "decco", **data: bytes) -> Obj:
+    """A usable Secret with certificate, key and CA; ``share`` is the share-with annotation (None: not labelled)."""
+    certificate, key = self_signed(names or (f"{name}.example.net",))
+    content = {"tls.crt": certificate, "tls.key": key, "ca.crt": certificate, **data}
+    meta: Obj = {"name": name, "namespace": namespace}
+    if share is not None:
+        meta["labels"] = {f"{GROUP}/share": "true"}
+        meta["annotations"] = {f"{GROUP}/share-with": share}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": meta,
+        "type": "kubernetes.io/tls",
+        "data": {name: base64.b64encode(value).decode() for name, value in content.items()},
+    }
+
+
+# The API server -----------------------------------------------------------------------------------------------------
+
+
+class Cluster:
+    """Short ways to create, read, change and delete through the API server, as an administrator."""
+
+    def __init__(self, cp: ControlPlane) -> None:
+        self.cp = cp
+
+    def get(self, path: str) -> Obj | None:
+        answer = self.cp.request("GET", path)
+        if answer.status == 404:
+            return None
+        assert answer.status == 200, (path, answer.status, answer.json())
+        return dict(answer.json())
+
+    def items(self, path: str) -> list[Obj]:
+        listing = self.get(path)
+        return list(listing["items"]) if listing else []
+
+    def create(self, obj: Obj) -> Obj:
+        return dict(self.cp.create(collection(obj), obj))
+
+    def patch(self, path: str, patch: object, kind: str = "merge") -> Obj:
+        answer = self.cp.request("PATCH", path, patch, headers={"Content-Type": f"application/{kind}-patch+json"})
+        assert answer.status == 200, (path, answer.status, answer.json())
+        return dict(answer.json())
+
+    def delete(self, path: str) -> None:
+        answer = self.cp.request("DELETE", path)
+        assert answer.status in (200, 202, 404), (path, answer.status, answer.json())
+
+    def space(self, name: str) -> Obj | None:
+        return self.get(f"{APIS}/spaces/{name}")
+
+    def app(self, namespace: str, name: str) -> Obj | None:
+        return self.get(f"{APIS}/namespaces/{namespace}/apps/{name}")
+
+    def deployment(self, namespace: str, name: str) -> Obj | None:
+        return self.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+
+    def service(self, namespace: str, name: str) -> Obj | None:
+        return self.get(f"/api/v1/namespaces/{namespace}/services/{name}")
+
+    def condition(self, obj: Obj | None, kind: str) -> Obj | None:
+        conditions = ((obj or {}).get("status") or {}).get("conditions") or []
+        return next((condition for condition in conditions if condition["type"] == kind), None)
+
+    def space_condition(self, name: str, kind: str) -> Obj | None:
+        return self.condition(self.space(name), kind)
+
+    def app_condition(self, namespace: str, name: str, kind: str) -> Obj | None:
+        return self.condition(self.app(namespace, name), kind)
+
+    def make_space(self, name: str, **spec: Any) -> Obj:
+        """Creates a Space and waits until Apps can be created in it."""
+        made = self.create(space(name, **spec))
+        eventually(
+            lambda: (self.space_condition(name, "NetworkReady") or {}).get("status") == "True",
+            15,
+            f"Space {name} ready",
+        )
+        return made
+
+
+_PLURALS = {
+    "Space": (APIS, "spaces", False),
+    "App": (APIS, "apps", True),
+    "Namespace": ("/api/v1", "namespaces", False),
+    "Secret": ("/api/v1", "secrets", True),
+    "ConfigMap": ("/api/v1", "configmaps", True),
+    "Service": ("/api/v1", "services", True),
+    "Deployment": ("/apis/apps/v1", "deployments", True),
+    "Job": ("/apis/batch/v1", "jobs", True),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies", True),
+    "ResourceQuota": ("/api/v1", "resourcequotas", True),
+    "LimitRange": ("/api/v1", "limitranges", True),
+}
+
+
+def collection(obj: Obj) -> str:
+    root, plural, namespaced = _PLURALS[obj["kind"]]
+    return f"{root}/namespaces/{obj['metadata']['namespace']}/{plural}" if namespaced else f"{root}/{plural}"
+
+
+@contextlib.contextmanager
+def controller(cp: ControlPlane, folder: Path, **settings: str) -> Iterator[Decco]:
+    """A controller of the test's own."""
+    with Decco(cp, folder, **settings) as decco:
+        yield decco

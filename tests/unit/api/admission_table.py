@@ -1,0 +1,368 @@
+"""Wrong input as a table, each wrong object beside a neighbour that is right.
+
+The integration tests show every pair to a real API server; the unit tests show the same pairs to ``parse.py``. A rule
+that no row breaks fails ``test_every_rule_has_a_row``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Obj = dict[str, Any]
+
+LABEL = "must be a DNS label: lower-case letters"
+OBJECT_NAME = "must be a DNS label that starts with a letter"
+DNS_NAME = "must be a DNS name in lower case"
+SUBDOMAIN = "must be the name of a Kubernetes object"
+PATH = 'must be a path that starts with "/"'
+TOO_LONG = "Too long"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``bad`` is refused at ``field`` by a sentence with ``says`` in it; ``good`` differs little and is accepted."""
+
+    id: str
+    bad: Obj
+    good: Obj
+    field: str
+    says: str
+    parsed: bool = True
+    """Whether parsing finds it too; False where only the API server looks, and nothing can go wrong later."""
+    parsed_at: str = ""
+    """The field that parsing blames, if it is another."""
+
+
+def space(name: str = "acme", **spec: Any) -> Obj:
+    spec = {"domainName": "example.com", **spec}
+    spec = {key: value for key, value in spec.items() if value is not None}
+    return {"apiVersion": "decco.platform9.com/v1beta2", "kind": "Space", "metadata": {"name": name}, "spec": spec}
+
+
+def app(name: str = "web", **spec: Any) -> Obj:
+    spec = {"pod": pod(8080, 9090), **spec}
+    spec = {key: value for key, value in spec.items() if value is not None}
+    return {
+        "apiVersion": "decco.platform9.com/v1beta2",
+        "kind": "App",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
+
+
+def pod(*ports: int) -> Obj:
+    container: Obj = {"name": "c", "image": "busybox"}
+    if ports:
+        container["ports"] = [{"containerPort": port} for port in ports]
+    return {"containers": [container]}
+
+
+def endpoints(*each: Obj) -> Obj:
+    """An App with these endpoints; name and port are filled in."""
+    return app(endpoints=[{"name": f"e{i}", "port": 8000 + i, **one} for i, one in enumerate(each)])
+
+
+_SPECIAL = ("\n", "\r\n", ";", "=", '"', "'", " ", "\t", "\x00", "#", "$", "\\", "{", "\u2028", "\u0430")
+"""What ends a line, a word or a quotation somewhere, and a Cyrillic letter that looks like an a."""
+
+LONG_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
+"""A DNS name of 253 characters."""
+
+GOOD = {
+    LABEL: ("a", "1", "a-1", "a" * 63),
+    OBJECT_NAME: ("a", "a-1", "a" * 63),
+    DNS_NAME: ("a", "localhost", "a.b", "1.example.com", "a-b.c1", "xn--bcher-kva.example", LONG_NAME),
+    SUBDOMAIN: ("a", "1", "a.b", "a-1.b", "a" * 253),
+    PATH: ("/", "/a", "/a/", "/a/b.c", "/.well-known/x", "/...", "/a..b", "/~u:@=+,-_", "/%C3%BC", "/" + "a" * 1023),
+}
+BAD = {
+    LABEL: ("", "A", "a.b", "-a", "a-", "a_b", *(f"a{special}b" for special in _SPECIAL), "a\n"),
+    OBJECT_NAME: ("", "A", "1", "1a", "a.b", "-a", "a-", "a_b", *(f"a{special}b" for special in _SPECIAL), "a\n"),
+    DNS_NAME: (
+        *("", "A.b", "a..b", ".a", "a.", "*.a", "a.*", "-a.b", "a-.b", "a_b.c", "10.0.0.1", "1", "a.1", "a:443", "::1"),
+        *("a" * 64, "a" * 64 + ".b", "a/b", "a@b", "http://a", *(f"a{special}b" for special in _SPECIAL), "a\n"),
+    ),
+    SUBDOMAIN: ("", "A", "a..b", ".a", "a.", "-a", "a-", "a_b", "a/b", "../a", *(f"a{s}b" for s in _SPECIAL), "a\n"),
+    PATH: (
+        *("", "a", "a/b", "//", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/a/..", "/a?b", "/a#b", "/a%2fb", "/a%2Fb"),
+        *("/%", "/%g0", "/%00", "/%1f", "/%7f", "/%2e%2e", "/*", "/a;b", "/a$b", "/a'b", "/a(b)", "/{a}", "http://a/"),
+        *(f"/a{special}b" for special in _SPECIAL if special != "="),
+        "/a\n",
+    ),
+}
+MAX = {LABEL: 63, OBJECT_NAME: 63, DNS_NAME: 253, SUBDOMAIN: 253, PATH: 1024}
+
+TEXTS: tuple[tuple[str, str, Obj], ...] = (
+    (LABEL, "spec.project", space()),
+    (DNS_NAME, "spec.domainName", space(name="b")),
+    (DNS_NAME, "spec.hostnames[0]", space(hostnames=[""])),
+    (SUBDOMAIN, "spec.httpCertSecretName", space()),
+    (SUBDOMAIN, "spec.tcpCertAndCaSecretName", space()),
+    (SUBDOMAIN, "spec.runtimeClassName", space()),
+    (PATH, "spec.httpUrlPath", app()),
+    (SUBDOMAIN, "spec.tlsCaAndCertSecretName", app()),
+    (OBJECT_NAME, "spec.endpoints[0].name", endpoints({})),
+    (PATH, "spec.endpoints[0].httpPath", endpoints({})),
+    (PATH, "spec.endpoints[0].rewritePath", endpoints({"httpPath": "/x"})),
+    (SUBDOMAIN, "spec.endpoints[0].certAndCaSecretName", endpoints({})),
+    (DNS_NAME, "spec.endpoints[0].hostname", endpoints({})),
+    (DNS_NAME, "spec.endpoints[0].allowedClients[0]", endpoints({"allowedClients": [""]})),
+    *(
+        row
+        for field in ("tlsEgresses", "egresses")
+        for row in (
+            (DNS_NAME, f"spec.{field}[0].fqdn", app(**{field: [{"localPort": 1}]})),
+            (OBJECT_NAME, f"spec.{field}[0].endpoint", app(**{field: [{"localPort": 1}]})),
+            (OBJECT_NAME, f"spec.{field}[0].spaceName", app(**{field: [{"localPort": 1, "endpoint": "a"}]})),
+            (SUBDOMAIN, f"spec.{field}[0].certAndCaSecretName", app(**{field: [{"localPort": 1, "fqdn": "a.b"}]})),
+        )
+    ),
+)
+"""Form, field, and an App or Space in which that field is set to each text of the form."""
+
+
+def put(obj: Obj, field: str, value: Any) -> Obj:
+    """A copy of ``obj`` with the value at a path such as spec.endpoints[0].port; None takes the field away."""
+    made: Obj = copy.deepcopy(obj)
+    *way, last = [int(part) if part.isdigit() else part for part in field.replace("[", ".").replace("]", "").split(".")]
+    place: Any = made
+    for part in way:
+        place = place[part]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return made
+
+
+def text_rows() -> Iterator[Row]:
+    """Every text at the first field of its form; at the others, which have the same rule, one wrong and one right."""
+    seen = set()
+    for form, field, base in TEXTS:
+        # The FQDN has a limit of its own, which leaves two characters less for the domain of a Space named "b".
+        goods = [text[2:] if field == "spec.domainName" and len(text) == 253 else text for text in GOOD[form]]
+        bads = BAD[form] if form not in seen else BAD[form][-1:]
+        seen.add(form)
+        for i, bad in enumerate(bads):
+            yield Row(f"{field} {bad!r}", put(base, field, bad), put(base, field, goods[i % len(goods)]), field, form)
+        longest = goods[-1]
+        bad = ("/" + "a" * 1024) if form == PATH else longest + "a" * (MAX[form] + 1 - len(longest))
+        yield Row(f"{field} too long", put(base, field, bad), put(base, field, longest), field, TOO_LONG)
+
+
+def number_rows() -> Iterator[Row]:
+    ports = (
+        ("spec.endpoints[0].port", endpoints({})),
+        ("spec.endpoints[0].tlsListenPort", endpoints({})),
+        *(
+            (f"spec.{field}[0].{port}", app(**{field: [{"localPort": 5, "fqdn": "a.b"}]}))
+            for field in ("tlsEgresses", "egresses")
+            for port in ("localPort", "targetPort")
+        ),
+        ("spec.pod.containers[0].ports[0].containerPort", app()),
+    )
+    counts = (("spec.initialReplicas", app()), ("spec.jobBackoffLimit", app(runAsJob=True)))
+    for (field, base), least, most in [
+        *((port, 1, 65535) for port in ports),
+        *((count, 0, 2**31 - 1) for count in counts),
+    ]:
+        at = "spec.pod" if field.startswith("spec.pod") else ""
+        low, high = f"greater than or equal to {least}", f"less than or equal to {most}"
+        yield Row(f"{field} low", put(base, field, least - 1), put(base, field, least), field, low, parsed_at=at)
+        yield Row(f"{field} high", put(base, field, most + 1), put(base, field, most), field, high, parsed_at=at)
+        text = put(base, field, "80")
+        # A model reads digits as a number where nothing else can be meant; in a pod, decco guesses nothing.
+        says, parsed = "must be of type integer", bool(at)
+        yield Row(f"{field} text", text, put(base, field, 80), field, says, parsed, parsed_at=at)
+
+
+def shape_rows() -> Iterator[Row]:
+    """What OpenAPI alone says: required fields, enumerations, lengths of lists, sets."""
+    required = "Required value"
+    yield Row("no domain", space(domainName=None), space(), "spec.domainName", required)
+    yield Row("no spec", put(space(), "spec", None), space(), "spec", required)
+    yield Row("no pod", app(pod=None), app(), "spec.pod", required)
+    yield Row("no containers", app(pod={}), app(), "spec.pod.containers", required, parsed_at="spec.pod")
+    empty = app(pod={"containers": []})
+    yield Row("empty containers", empty, app(), "spec.pod.containers", "at least 1 items", parsed_at="spec.pod")
+    no_number = put(app(), "spec.pod.containers[0].ports[0]", {"name": "http"})
+    at = "spec.pod.containers[0].ports[0].containerPort"
+    yield Row("port without number", no_number, app(), at, required, parsed_at="spec.pod")
+    for field in ("name", "port"):
+        bad = put(endpoints({}), f"spec.endpoints[0].{field}", None)
+        yield Row(f"endpoint without {field}", bad, endpoints({}), f"spec.endpoints[0].{field}", required)
+    for field in ("tlsEgresses", "egresses"):
+        good = app(**{field: [{"localPort": 1, "fqdn": "a.b"}]})
+        bad = put(good, f"spec.{field}[0].localPort", None)
+        yield Row(f"{field} without localPort", bad, good, f"spec.{field}[0].localPort", required)
+    for field, good, values in (
+        ("spec.podSecurity", "restricted", '"privileged", "baseline", "restricted"'),
+        ("spec.mesh", "Istio", '"None", "Istio"'),
+        ("spec.topology.zoneSpread", "Off", '"Off", "Prefer", "Require"'),
+    ):
+        base = space(topology={})
+        yield Row(f"{field} unknown", put(base, field, "Nonsense"), put(base, field, good), field, values)
+    spread = space(topology={"zoneSpread": False})  # how YAML reads a bare Off
+    off = space(topology={"zoneSpread": "Off"})
+    yield Row("zoneSpread as a bare Off", spread, off, "spec.topology.zoneSpread", "must be of type string")
+    names = [f"h{i}.example.org" for i in range(31)]
+    many = "must have at most"
+    yield Row("many hostnames", space(hostnames=names), space(hostnames=names[:30]), "spec.hostnames", many)
+    bad, good = (endpoints({"allowedClients": [f"c{i}.example.org" for i in range(n)]}) for n in (65, 64))
+    yield Row("many clients", bad, good, "spec.endpoints[0].allowedClients", many)
+    yield Row("many endpoints", endpoints(*[{}] * 65), endpoints(*[{}] * 64), "spec.endpoints", many)
+    for field in ("tlsEgresses", "egresses"):
+        bad, good = (app(**{field: [{"localPort": 1 + i, "fqdn": "a.b"} for i in range(n)]}) for n in (65, 64))
+        yield Row(f"many {field}", bad, good, f"spec.{field}", many)
+    twice = "Duplicate value"
+    yield Row(
+        "hostname twice", space(hostnames=["a", "a"]), space(hostnames=["a", "b"]), "spec.hostnames[1]", twice, False
+    )
+    bad, good = endpoints({"allowedClients": ["a", "a"]}), endpoints({"allowedClients": ["a", "b"]})
+    yield Row("client twice", bad, good, "spec.endpoints[0].allowedClients[1]", twice, False)
+    bad, good = endpoints({"name": "a"}, {"name": "a"}), endpoints({"name": "a"}, {"name": "b"})
+    yield Row("name twice, the list", bad, good, "spec.endpoints[1]", twice, parsed_at="spec.endpoints")
+
+
+def rule_rows() -> Iterator[Row]:
+    """The rules of decco/api/admission.py, in their order."""
+    # Space
+    for bad, good in (("1acme", "acme1"), ("a.b", "a-b"), ("0", "o")):
+        yield Row(f"space named {bad}", space(bad), space(good), "metadata.name", OBJECT_NAME)
+    yield Row("long space name", space("a" * 64), space("a" * 63), "metadata.name", TOO_LONG)
+    parts = ".".join(["a" * 63] * 3)  # 191 characters
+    fits = f"{parts[: 252 - 63 - 1]}a"  # 63 + 1 + 189 = 253
+    says = "is too long: the FQDN <name>.<domainName>"
+    yield Row(
+        "long FQDN", space("s" * 63, domainName=fits + "a"), space("s" * 63, domainName=fits), "spec.domainName", says
+    )
+    says = "holds the Space's own FQDN or a name below it"
+    for bad, good in (
+        ("acme.example.com", "acm.example.com"),
+        ("x.acme.example.com", "xacme.example.com"),
+        ("y.x.acme.example.com", "acme.example.com.x"),
+    ):
+        hosts = space(hostnames=["a.b", good])
+        yield Row(f"hostname {bad}", space(hostnames=["a.b", bad]), hosts, "spec.hostnames", says)
+
+    # App
+    says = "is also the name of the App's one endpoint and of its Service"
+    for bad in ("1web", "web.v2"):
+        yield Row(f"short form named {bad}", app(bad), app(bad, endpoints=[]), "metadata.name", says)
+        yield Row(f"short form named {bad}, no port", app(bad), app(bad, pod=pod()), "metadata.name", says)
+    yield Row("long app name", app("a" * 64, endpoints=[]), app("a" * 63), "metadata.name", TOO_LONG, parsed=False)
+
+    # Endpoint
+    at = "spec.endpoints[0]"
+    yield Row(
+        "rewritePath alone",
+        endpoints({"rewritePath": "/"}),
+        endpoints({"rewritePath": "/", "httpPath": "/a"}),
+        f"{at}.rewritePath",
+        "replaces the prefix httpPath, and there is no httpPath",
+    )
+    verify: tuple[tuple[str, Any, Any], ...] = (
+        ("verifyTcpClientCert", True, False),
+        ("allowedClients", ["a.b"], []),
+    )
+    for field, on, off in verify:
+        for other, says in (
+            ({"httpPath": "/a"}, "cannot be combined with httpPath"),
+            ({"disableTlsTermination": True}, "cannot be combined with disableTlsTermination"),
+        ):
+            bad, good = endpoints({field: on, **other}), endpoints({field: off, **other})
+            yield Row(f"{field} and {next(iter(other))}", bad, good, f"{at}.{field}", says)
+    passthrough = {"disableTlsTermination": True}
+    yield Row(
+        "clear text of TLS",
+        endpoints({"createClearTextService": True, **passthrough}),
+        endpoints({"createClearTextService": False, **passthrough}),
+        f"{at}.createClearTextService",
+        "cannot be combined with disableTlsTermination",
+    )
+    yield Row(
+        "long name for a clear-text Service",
+        endpoints({"name": "a" * 54, "createClearTextService": True}),
+        endpoints({"name": "a" * 53, "createClearTextService": True}),
+        f"{at}.name",
+        "is too long for createClearTextService",
+    )
+    metrics = {"isMetricsEndpoint": True}
+    says = "cannot be combined with isMetricsEndpoint"
+    yield Row("metrics by path", endpoints({"httpPath": "/a", **metrics}), endpoints(metrics), f"{at}.httpPath", says)
+    bad, good = ({"createDnsRecord": on, **metrics} for on in (True, False))
+    yield Row("metrics in DNS", endpoints(bad), endpoints(good), f"{at}.createDnsRecord", says)
+
+    # Egress
+    for field in ("tlsEgresses", "egresses"):
+        at, port = f"spec.{field}[0]", {"localPort": 1}
+        none, fqdn = app(**{field: [port]}), app(**{field: [{**port, "fqdn": "a.b"}]})
+        inside = app(**{field: [{**port, "endpoint": "a"}]})
+        both = app(**{field: [{**port, "endpoint": "a", "fqdn": "a.b"}]})
+        elsewhere = app(**{field: [{**port, "fqdn": "a.b", "spaceName": "s"}]})
+        right = app(**{field: [{**port, "endpoint": "a", "spaceName": "s"}]})
+        yield Row(f"{field}: no target", none, fqdn, at, "has no target")
+        yield Row(f"{field}: two targets", both, inside, at, "has two targets")
+        yield Row(f"{field}: spaceName alone", elsewhere, right, f"{at}.spaceName", "says in which Space")
+
+        bad, good = (app(**{field: [{"localPort": p, "fqdn": "a.b"} for p in (1, q)]}) for q in (1, 2))
+        yield Row(f"{field}: port twice", bad, good, "spec", "two egresses have the same localPort")
+        yield Row(f"{field}: port twice, list", bad, good, f"spec.{field}[1]", "Duplicate value", parsed_at="spec")
+        bad, good = (
+            app(endpoints=[{"name": "a", "port": 80}], **{field: [{"localPort": p, "fqdn": "a.b"}]}) for p in (80, 81)
+        )
+        yield Row(f"{field}: port of an endpoint", bad, good, "spec", "the localPort of an egress is also the port")
+    one = [{"localPort": 1, "fqdn": "a.b"}]
+    bad, good = app(tlsEgresses=one, egresses=one), app(egresses=one)
+    yield Row("both spellings", bad, good, "spec.egresses", "is another spelling of tlsEgresses", parsed_at="spec")
+
+    # AppSpec
+    says = "cannot be combined with the short form"
+    for field, value in (
+        ("httpUrlPath", "/a"),
+        ("verifyTcpClientCert", False),
+        ("createDnsRecord", False),
+        ("tlsCaAndCertSecretName", "a"),
+    ):
+        good = app(**{field: value})
+        yield Row(f"endpoints and {field}", app(endpoints=[], **{field: value}), good, "spec.endpoints", says)
+    bad, good = (app(httpUrlPath="/a", verifyTcpClientCert=on) for on in (True, False))
+    yield Row("short: verify by path", bad, good, "spec.verifyTcpClientCert", "cannot be combined with httpUrlPath")
+    bad, good = (app(httpUrlPath="/a", pod=pod(*ports)) for ports in ((), (8080,)))
+    yield Row(
+        "short: path without port", bad, good, "spec.httpUrlPath", "is the path of the first container's first port"
+    )
+    for bad in (app(jobBackoffLimit=1), app(jobBackoffLimit=1, runAsJob=False)):
+        good = app(jobBackoffLimit=1, runAsJob=True)
+        yield Row(f"retries of no Job {len(bad['spec'])}", bad, good, "spec.jobBackoffLimit", "only a Job has retries")
+    at = "spec.endpoints"
+    bad, good = endpoints({"name": "a"}, {}, {"name": "a"}), endpoints({"name": "a"}, {}, {"name": "b"})
+    yield Row("name twice", bad, good, at, "two endpoints have the same name")
+    bad, good = endpoints({"port": 1}, {}, {"port": 1}), endpoints({"port": 1}, {}, {"port": 2})
+    yield Row("port twice", bad, good, at, "two endpoints have the same port")
+    says = "two endpoints have the same httpPath"
+    for first, second, third in (("/a", "/a", "/b"), ("/a", "/a/", "/a/b"), ("/a/", "/a", "/A"), ("/", "/", "/a")):
+        bad, good = (endpoints({"httpPath": first}, {}, {"httpPath": other}) for other in (second, third))
+        yield Row(f"paths {first} and {second}", bad, good, at, says)
+    two_hosts = endpoints({"httpPath": "/", "hostname": "a.b"}, {"httpPath": "/", "hostname": "a.c"})
+    one_host = endpoints({"httpPath": "/", "hostname": "a.b"}, {"httpPath": "/", "hostname": "a.b"})
+    yield Row("one path on one host", one_host, two_hosts, at, says)
+    says = "a TCP endpoint shares its hostname"
+    for name, first, second, third in (
+        ("TCP", {}, {}, {"hostname": "a.c"}),
+        ("HTTP", {}, {"httpPath": "/"}, {"hostname": "a.c", "httpPath": "/"}),
+        ("metrics", {}, {}, metrics),
+    ):
+        host = {"hostname": "a.b"}
+        bad, good = (endpoints({**host, **first}, {**host, **other}) for other in (second, third))
+        yield Row(f"host shared by TCP and {name}", bad, good, at, says)
+    bad, good = (
+        endpoints({"name": "a", "createClearTextService": on}, {"name": "a-cleartext"}) for on in (True, False)
+    )
+    yield Row("name of a clear-text Service", bad, good, at, "createClearTextService makes a Service named")
+
+
+ROWS = (*text_rows(), *number_rows(), *shape_rows(), *rule_rows())

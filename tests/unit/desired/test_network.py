@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from decco.api.types import Mesh, SpaceSpec
+from decco.desired.model import SpaceFacts
+from decco.desired.network import PolicyPort, app_policy, space_policy
+from decco.settings import EdgeSettings, Settings
+from tests.unit.goldens import check_golden
+
+ROUTED = (PolicyPort(8443), PolicyPort(8080))
+BOTH = (*ROUTED, PolicyPort(9090, monitoring=True))
+EDGE = Settings(edge=EdgeSettings(namespace="edge", cidrs=("192.0.2.0/28", "2001:db8::/64")))
+
+
+def space(project: str | None = None, mesh: Mesh = Mesh.NONE) -> SpaceFacts:
+    spec = SpaceSpec(domain_name="example.com", project=project, mesh=mesh)
+    return SpaceFacts(name="acme", uid="space-uid", generation=1, created="2024-01-01T00:00:00Z", spec=spec)
+
+
+CASES = {
+    "open": (space(), Settings(), BOTH),
+    "project": (space("blue"), EDGE, BOTH),
+    "project-without-edge": (space("blue"), Settings(), ROUTED),
+    "monitoring-only": (space("blue"), EDGE, BOTH[-1:]),
+    "mesh": (space("blue", Mesh.ISTIO), EDGE, BOTH),
+    "udp": (space(), Settings(), (PolicyPort(5353, "UDP"), PolicyPort(5353))),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_app_policy(case: str) -> None:
+    facts, settings, ports = CASES[case]
+    child = app_policy(facts, "web", "app-uid", settings, ports)
+    assert child is not None
+    check_golden(f"space-network/{case}", [child.obj])
+
+
+def test_space_policy() -> None:
+    check_golden("space-network/space", [space_policy(space("blue", Mesh.ISTIO)).obj])
+
+
+def test_without_ports_the_space_policy_is_all_there_is() -> None:
+    assert app_policy(space(), "web", "app-uid", EDGE, ()) is None
+
+
+def test_endpoints_may_change_places_and_meet() -> None:
+    first = app_policy(space(), "web", "app-uid", EDGE, BOTH)
+    assert app_policy(space(), "web", "app-uid", EDGE, (*reversed(BOTH), *BOTH)) == first
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_rule_is_open_by_accident(case: str) -> None:
+    """An empty ``from`` or ``ports`` means "all" (NetworkPolicyIngressRule), and so does an empty selector."""
+    facts, settings, ports = CASES[case]
+    child = app_policy(facts, "web", "app-uid", settings, ports)
+    assert child is not None
+    assert child.obj["spec"]["podSelector"]["matchLabels"]
+    for rule in child.obj["spec"]["ingress"]:
+        assert rule["ports"]
+        if facts.spec.project is None and not any(port.monitoring for port in ports):
+            assert "from" not in rule
+        for peer in rule.get("from", ["anybody"] if facts.spec.project is None else []):
+            assert peer == "anybody" or "ipBlock" in peer or peer["namespaceSelector"]["matchLabels"]
+        if facts.spec.project is not None:
+            assert rule["from"]

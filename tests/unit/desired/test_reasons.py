@@ -1,0 +1,76 @@
+"""The reasons are an interface, and their reference page is made from the source: this keeps both whole."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+
+import pytest
+
+from decco.desired import reasons
+from decco.desired.model import Problem
+
+
+def documented() -> dict[str, tuple[str, str]]:
+    """Constant -> (value, the sentence under it)."""
+    found: dict[str, tuple[str, str]] = {}
+    body = ast.parse(inspect.getsource(reasons)).body
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)):
+            continue
+        if not isinstance(node.value.value, str):
+            continue
+        sentence = ""
+        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            sentence = str(following.value.value)
+        [target] = node.targets
+        assert isinstance(target, ast.Name)
+        found[target.id] = (node.value.value, sentence)
+    return found
+
+
+REASONS = documented()
+
+
+@pytest.mark.parametrize("constant", REASONS)
+def test_each_reason_is_camel_case_and_has_a_sentence(constant: str) -> None:
+    value, sentence = REASONS[constant]
+    assert re.fullmatch(r"([A-Z][a-z]+|API|DNS)+", value)
+    assert value.upper() == constant.replace("_", "")
+    assert sentence.endswith(".")
+
+
+def test_no_reason_is_there_twice() -> None:
+    values = [value for value, _ in REASONS.values()]
+    assert len(values) == len(set(values)) >= 40
+
+
+def test_waiting_holds_reasons_only() -> None:
+    assert {value for value, _ in REASONS.values()} >= reasons.WAITING
+    assert reasons.CONFLICT not in reasons.WAITING
+
+
+WAIT = Problem(reasons.PROGRESSING, "pods start")
+BAD = Problem(reasons.SECRET_MISSING, "no Secret a")
+WORSE = Problem(reasons.INVALID, "the API server refuses it")
+
+
+@pytest.mark.parametrize(
+    ("problems", "expected"),
+    [
+        ([], None),
+        ([None, None], None),
+        ([None, WAIT], WAIT),
+        ([WAIT, BAD], BAD),
+        ([WAIT, BAD, WORSE], Problem(BAD.reason, "no Secret a; the API server refuses it")),
+        ([BAD, BAD], BAD),
+    ],
+)
+def test_combine(problems: list[Problem | None], expected: Problem | None) -> None:
+    assert reasons.combine(problems) == expected
+
+
+def test_combine_tells_no_more_than_a_person_reads() -> None:
+    combined = reasons.combine(Problem(reasons.INVALID, f"m{number}") for number in range(7))
+    assert combined == Problem(reasons.INVALID, "m0; m1; m2; m3; m4; and 2 more")

@@ -1,0 +1,466 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from decco.api.conditions import SPACE_CONDITIONS
+from decco.api.types import SpaceSpec
+from decco.desired import reasons
+from decco.desired.model import (
+    Claims,
+    Problem,
+    SecretFacts,
+    SecretState,
+    SecretView,
+    Served,
+    SpaceFacts,
+    SpaceInputs,
+)
+from decco.desired.space_status import (
+    LONGEST_QUOTE,
+    Checked,
+    Outcomes,
+    SpaceLive,
+    edge_addresses,
+    invalid_space_status,
+    space_status,
+)
+from decco.objects import GATEWAY_GROUP, Obj, Resource
+from decco.settings import Settings
+from tests.unit.goldens import check_golden
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+GATEWAY = Resource(GATEWAY_GROUP, "v1", "gateways", "Gateway")
+LISTENER_SET = Resource(GATEWAY_GROUP, "v1", "listenersets", "ListenerSet")
+HTTP_ROUTE = Resource(GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute")
+SERVED = Served(gateway=GATEWAY, listener_set=LISTENER_SET, http_route=HTTP_ROUTE)
+
+NONE = Settings.model_validate({"routing": {"backend": "none"}})
+INGRESS = Settings.model_validate({"routing": {"backend": "ingress"}})
+SHARED = Settings.model_validate({"routing": {"parentGateway": "edge/shared"}})
+SPEC = SpaceSpec(domain_name="example.com")
+
+
+def seen(name: str, **facts: Any) -> SecretView:
+    given = {"type": "kubernetes.io/tls", "digest": "d", "has_ca": True, **facts}
+    return SecretView(name, SecretState.COPY, SecretFacts(**given))
+
+
+def inputs(
+    settings: Settings = SHARED,
+    *views: SecretView,
+    lost: dict[str, str] | None = None,
+    served: Served = SERVED,
+    generation: int = 3,
+) -> SpaceInputs:
+    facts = SpaceFacts("acme", "space-uid", generation, "2024-01-01T00:00:00Z", SPEC)
+    return SpaceInputs(
+        space=facts,
+        settings=settings,
+        served=served,
+        claims=Claims(lost or {}),
+        copies={},
+        secrets={view.name: view for view in views},
+        now=NOW,
+    )
+
+
+def condition(type_: str, status: str, reason: str = "", message: str = "", generation: int = 2) -> Obj:
+    return {"type": type_, "status": status, "reason": reason, "message": message, "observedGeneration": generation}
+
+
+ACCEPTED, PROGRAMMED = condition("Accepted", "True"), condition("Programmed", "True")
+RESOLVED = condition("ResolvedRefs", "True")
+GOOD_LISTENER = {"name": "https", "conditions": [ACCEPTED, PROGRAMMED, RESOLVED]}
+
+
+def listener_set(*conditions: Obj, listeners: list[Obj] | None = None, kind: str = "ListenerSet") -> Obj:
+    return {
+        "kind": kind,
+        "metadata": {"name": "decco", "namespace": "acme", "generation": 2},
+        "status": {"conditions": list(conditions), "listeners": [GOOD_LISTENER] if listeners is None else listeners},
+    }
+
+
+def gateway(*addresses: str) -> Obj:
+    return {
+        "kind": "Gateway",
+        "metadata": {"name": "shared", "namespace": "edge"},
+        "status": {"addresses": [{"type": "IPAddress", "value": value} for value in addresses]},
+    }
+
+
+def service(*ingress: Obj) -> Obj:
+    return {"kind": "Service", "metadata": {"name": "edge"}, "status": {"loadBalancer": {"ingress": list(ingress)}}}
+
+
+NAMESPACE = {"metadata": {"name": "acme"}, "status": {"phase": "Active"}}
+LIVE = SpaceLive(namespace=NAMESPACE, listeners=listener_set(ACCEPTED, PROGRAMMED), edge=gateway("192.0.2.1"))
+WRITTEN: dict[tuple[str, str], Problem | None] = {
+    ("Namespace", "acme"): None,
+    ("NetworkPolicy", "decco"): None,
+    ("ListenerSet", "decco"): None,
+    ("HTTPRoute", "decco.redirect"): None,
+}
+
+
+def status(
+    given: SpaceInputs | None = None,
+    outcomes: dict[tuple[str, str], Problem | None] | None = None,
+    live: SpaceLive = LIVE,
+    previous: Obj | None = None,
+    now: datetime = NOW,
+) -> Obj:
+    return space_status(given or inputs(), WRITTEN if outcomes is None else outcomes, live, previous or {}, now)
+
+
+def told(found: Obj) -> dict[str, str]:
+    """type -> reason of each condition that is not True, and "True" of the others."""
+    return {c["type"]: "True" if c["status"] == "True" else c["reason"] for c in found["conditions"]}
+
+
+def message(found: Obj, type_: str) -> str:
+    [text] = [c["message"] for c in found["conditions"] if c["type"] == type_]
+    return str(text)
+
+
+# -- whole statuses ---------------------------------------------------------------------------------------------------
+
+REFUSED = Problem(reasons.INVALID, "The API server refuses it")
+FOREIGN = Problem(reasons.CONFLICT, "Namespace acme exists already")
+
+WHOLE: dict[str, tuple[SpaceInputs, Outcomes, SpaceLive]] = {
+    "settled": (inputs(SHARED, seen("http")), WRITTEN, replace(LIVE, dns=Checked())),
+    "new": (inputs(SHARED, SecretView("http", SecretState.PENDING)), {}, SpaceLive(edge=gateway())),
+    "conflict": (inputs(SHARED), {("Namespace", "acme"): FOREIGN}, SpaceLive(edge=gateway("192.0.2.1"))),
+    "lost": (inputs(SHARED, lost={"acme.example.com": "older"}), WRITTEN, LIVE),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_whole(case: str) -> None:
+    given, outcomes, live = WHOLE[case]
+    check_golden(f"space-status/{case}", [space_status(given, outcomes, live, {}, NOW)])
+
+
+# -- condition by condition -------------------------------------------------------------------------------------------
+
+
+def with_outcome(kind: str, name: str, problem: Problem) -> dict[tuple[str, str], Problem | None]:
+    return {**WRITTEN, (kind, name): problem}
+
+
+DELETING = {"metadata": {"name": "acme", "deletionTimestamp": "2024-06-01T00:00:00Z"}, "status": {"phase": "Active"}}
+TERMINATING = {"metadata": {"name": "acme"}, "status": {"phase": "Terminating"}}
+MISSING = SecretView("http", SecretState.MISSING)
+PENDING = SecretView("tcp", SecretState.PENDING)
+WELL = {"Ready": "True", "NamespaceReady": "True", "NetworkReady": "True", "RoutesReady": "True"}
+NOT_YET = condition("Accepted", "Unknown", "Pending", "Waiting for controller")
+
+
+def rejected(**overrides: str) -> Obj:
+    return {**condition("Accepted", "False", "NotAllowed", "namespace  not\nallowed"), **overrides}
+
+
+CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
+    "all well": ({}, {}),
+    # NamespaceReady
+    "foreign namespace": (
+        {"outcomes": {("Namespace", "acme"): FOREIGN}, "live": replace(LIVE, namespace=None, listeners=None)},
+        {
+            "NamespaceReady": "Conflict",
+            "NetworkReady": "NamespaceNotReady",
+            "RoutesReady": "WaitingForEdge",
+            "Ready": "Conflict",
+        },
+    ),
+    "no namespace yet": (
+        {"live": replace(LIVE, namespace=None)},
+        {"NamespaceReady": "NamespaceNotReady", "Ready": "NamespaceNotReady"},
+    ),
+    "namespace deleted": (
+        {"live": replace(LIVE, namespace=DELETING)},
+        {"NamespaceReady": "NamespaceTerminating", "Ready": "NamespaceTerminating"},
+    ),
+    "namespace terminating": (
+        {"live": replace(LIVE, namespace=TERMINATING)},
+        {"NamespaceReady": "NamespaceTerminating", "Ready": "NamespaceTerminating"},
+    ),
+    "bad quota": (
+        {"outcomes": with_outcome("ResourceQuota", "decco", REFUSED)},
+        {"NamespaceReady": "Invalid", "Ready": "Invalid"},
+    ),
+    "bad limits": (
+        {"outcomes": with_outcome("LimitRange", "decco", REFUSED)},
+        {"NamespaceReady": "Invalid", "Ready": "Invalid"},
+    ),
+    # NetworkReady
+    "refused policy": (
+        {"outcomes": with_outcome("NetworkPolicy", "decco", REFUSED)},
+        {"NetworkReady": "Invalid", "Ready": "Invalid"},
+    ),
+    # CertificatesReady
+    "good Secret": ({"given": inputs(SHARED, seen("http"))}, {"CertificatesReady": "True"}),
+    "missing Secret": (
+        {"given": inputs(SHARED, MISSING, PENDING)},
+        {"CertificatesReady": "SecretMissing", "Ready": "SecretMissing"},
+    ),
+    "Secret on its way": (
+        {"given": inputs(SHARED, PENDING)},
+        {"CertificatesReady": "SecretPending", "Ready": "SecretPending"},
+    ),
+    "expired": (
+        {"given": inputs(SHARED, seen("http", not_after=NOW))},
+        {"CertificatesReady": "CertificateExpired", "Ready": "CertificateExpired"},
+    ),
+    "copy refused": (
+        {"given": inputs(SHARED, PENDING), "outcomes": with_outcome("Secret", "tcp", FOREIGN)},
+        {"CertificatesReady": "Conflict", "Ready": "Conflict"},
+    ),
+    "an App's copy refused": (
+        {"outcomes": with_outcome("Secret", "of-an-app", FOREIGN)},
+        {"CertificatesReady": "Conflict", "Ready": "Conflict"},
+    ),
+    "an App's copy written": ({"outcomes": {**WRITTEN, ("Secret", "of-an-app"): None}}, {}),
+    # RoutesReady
+    "hostname lost": (
+        {"given": inputs(SHARED, lost={"shop.example.org": "older"})},
+        {"RoutesReady": "HostnameConflict", "Ready": "HostnameConflict"},
+    ),
+    "a lost hostname comes first": (
+        {"given": inputs(SHARED, MISSING, lost={"shop.example.org": "older"})},
+        {"CertificatesReady": "SecretMissing", "RoutesReady": "HostnameConflict", "Ready": "HostnameConflict"},
+    ),
+    "hostname lost without routing": (
+        {"given": inputs(NONE, lost={"acme.example.com": "older"})},
+        {"RoutesReady": "HostnameConflict", "Ready": "HostnameConflict"},
+    ),
+    "no Gateway API": (
+        {"given": inputs(SHARED, served=Served())},
+        {"RoutesReady": "GatewayAPIMissing", "Ready": "GatewayAPIMissing"},
+    ),
+    "no shared Gateway": (
+        {"live": replace(LIVE, edge=None)},
+        {"RoutesReady": "GatewayNotFound", "Ready": "GatewayNotFound"},
+    ),
+    "the edge's Service alone": (
+        {"live": replace(LIVE, edge=service())},
+        {"RoutesReady": "GatewayNotFound", "Ready": "GatewayNotFound"},
+    ),
+    "refused listeners": (
+        {"outcomes": with_outcome("ListenerSet", "decco", REFUSED)},
+        {"RoutesReady": "Invalid", "Ready": "Invalid"},
+    ),
+    "refused redirect": (
+        {"outcomes": with_outcome("HTTPRoute", "decco.redirect", REFUSED)},
+        {"RoutesReady": "Invalid", "Ready": "Invalid"},
+    ),
+    "no listeners yet": (
+        {"live": replace(LIVE, listeners=None)},
+        {"RoutesReady": "WaitingForEdge", "Ready": "WaitingForEdge"},
+    ),
+    "ingress": ({"given": inputs(INGRESS), "live": SpaceLive(namespace=NAMESPACE)}, {}),
+    # DNSReady
+    "DNS well": ({"live": replace(LIVE, dns=Checked())}, {"DNSReady": "True"}),
+    "DNS not well": (
+        {"live": replace(LIVE, dns=Checked(Problem(reasons.ZONE_NOT_FOUND, "no zone")))},
+        {"DNSReady": "ZoneNotFound", "Ready": "ZoneNotFound"},
+    ),
+    # Ready
+    "what to act on comes before what takes time": (
+        {
+            "given": inputs(SHARED, PENDING),
+            "live": replace(LIVE, dns=Checked(Problem(reasons.RECORD_CONFLICT, "taken"))),
+        },
+        {"CertificatesReady": "SecretPending", "DNSReady": "RecordConflict", "Ready": "RecordConflict"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONDITIONS)
+def test_conditions(case: str) -> None:
+    arguments, differs = CONDITIONS[case]
+    assert told(status(**arguments)) == {**WELL, **differs}
+
+
+def test_without_routing_there_is_no_routes_ready() -> None:
+    found = status(inputs(NONE), live=SpaceLive(namespace=NAMESPACE))
+    assert told(found) == {"Ready": "True", "NamespaceReady": "True", "NetworkReady": "True"}
+
+
+EDGE: dict[str, tuple[Obj, str]] = {
+    "silent": (listener_set(listeners=[]), "WaitingForEdge"),
+    "status missing": ({"kind": "Gateway", "metadata": {"name": "decco", "namespace": "acme"}}, "WaitingForEdge"),
+    "unknown": (listener_set(NOT_YET, condition("Programmed", "Unknown"), listeners=[]), "WaitingForEdge"),
+    "accepted only": (listener_set(ACCEPTED), "WaitingForEdge"),
+    "about an earlier generation": (
+        listener_set(condition("Accepted", "True", generation=1), condition("Programmed", "True", generation=1)),
+        "WaitingForEdge",
+    ),
+    "refused in an earlier generation": (listener_set(rejected(observedGeneration=1), PROGRAMMED), "WaitingForEdge"),  # type: ignore[arg-type]
+    "refused": (listener_set(rejected(), PROGRAMMED), "NotAccepted"),
+    "refused for now": (listener_set(rejected(reason="Pending")), "WaitingForEdge"),
+    "no address": (listener_set(ACCEPTED, condition("Programmed", "False", "AddressNotAssigned")), "WaitingForEdge"),
+    "not programmed": (listener_set(ACCEPTED, condition("Programmed", "False", "NoResources")), "NotProgrammed"),
+    "bad listener": (
+        listener_set(
+            ACCEPTED,
+            PROGRAMMED,
+            listeners=[
+                GOOD_LISTENER,
+                {"name": "tls", "conditions": [ACCEPTED, condition("ResolvedRefs", "False", "InvalidCertificateRef")]},
+            ],
+        ),
+        "NotAccepted",
+    ),
+    "old complaint about a listener": (
+        listener_set(
+            ACCEPTED,
+            PROGRAMMED,
+            listeners=[{"name": "tls", "conditions": [condition("Accepted", "False", "X", generation=1)]}],
+        ),
+        "True",
+    ),
+    "listeners unknown": (listener_set(ACCEPTED, PROGRAMMED, listeners=[]), "True"),
+}
+
+
+@pytest.mark.parametrize("case", EDGE)
+def test_what_the_gateway_controller_says(case: str) -> None:
+    obj, reason = EDGE[case]
+    found = status(live=replace(LIVE, listeners=obj))
+    assert told(found)["RoutesReady"] == reason
+    assert told(found)["Ready"] == reason
+
+
+def test_its_words_are_passed_on_in_one_short_line() -> None:
+    found = status(live=replace(LIVE, listeners=listener_set(rejected(), PROGRAMMED)))
+    text = "ListenerSet acme/decco: Accepted is False, NotAllowed: namespace not allowed"
+    assert message(found, "RoutesReady") == text
+    assert message(found, "Ready") == text
+    long = listener_set(rejected(message="x" * 40_000), PROGRAMMED)
+    assert len(message(status(live=replace(LIVE, listeners=long)), "RoutesReady")) < LONGEST_QUOTE + 200
+
+
+def test_all_lost_names_are_told() -> None:
+    found = status(inputs(SHARED, lost={"b.example.org": "older", "a.example.org": "oldest"}))
+    assert message(found, "Ready") == (
+        "a.example.org, or a name above or below it, belongs to the older Space oldest; "
+        "b.example.org, or a name above or below it, belongs to the older Space older"
+    )
+
+
+def test_all_missing_secrets_are_told() -> None:
+    views = MISSING, SecretView("tcp", SecretState.NOT_SHARED)
+    text = message(status(inputs(SHARED, *views)), "CertificatesReady")
+    assert "Secret http" in text
+    assert "Secret decco/tcp" in text
+
+
+# -- the fields beside the conditions ---------------------------------------------------------------------------------
+
+
+def test_namespace_and_hostname_are_there_when_the_space_has_them() -> None:
+    found = status()
+    assert (found["namespace"], found["hostname"], found["observedGeneration"]) == ("acme", "acme.example.com", 3)
+    assert "namespace" not in status(live=replace(LIVE, namespace=None))
+    assert "hostname" not in status(inputs(SHARED, lost={"acme.example.com": "older"}))
+    assert "hostname" in status(inputs(SHARED, lost={"shop.example.org": "older"}))
+
+
+OWN_GATEWAY = {**listener_set(kind="Gateway"), "status": {"addresses": [{"value": "198.51.100.7"}]}}
+BALANCER = service({"hostname": "lb.example.net"}, {"ip": "192.0.2.3"})
+WITH_ADDRESSES = Settings.model_validate({"edge": {"addresses": ["203.0.113.9", "203.0.113.1"]}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "live", "addresses"),
+    [
+        (SHARED, SpaceLive(edge=gateway("192.0.2.2", "192.0.2.1", "192.0.2.2")), ("192.0.2.1", "192.0.2.2")),
+        (SHARED, SpaceLive(listeners=OWN_GATEWAY), ()),
+        (Settings(), SpaceLive(listeners=OWN_GATEWAY), ("198.51.100.7",)),
+        (Settings(), SpaceLive(listeners=listener_set(kind="Gateway")), ()),
+        (
+            INGRESS,
+            SpaceLive(edge=service({"ip": "192.0.2.3"}, {"hostname": "lb.example.net"})),
+            ("192.0.2.3", "lb.example.net"),
+        ),
+        (INGRESS, SpaceLive(edge=service({"ip": ""}, {})), ()),
+        (INGRESS, SpaceLive(edge={"kind": "Service", "metadata": {}, "status": {"loadBalancer": {}}}), ()),
+        (WITH_ADDRESSES, SpaceLive(), ("203.0.113.1", "203.0.113.9")),
+        (WITH_ADDRESSES, SpaceLive(listeners=OWN_GATEWAY), ("198.51.100.7",)),
+        (WITH_ADDRESSES, SpaceLive(edge=service({"ip": "192.0.2.3"})), ("192.0.2.3",)),
+        (NONE, SpaceLive(), ()),
+    ],
+)
+def test_addresses(settings: Settings, live: SpaceLive, addresses: tuple[str, ...]) -> None:
+    assert edge_addresses(settings, live) == addresses
+    assert status(inputs(settings), live=live).get("addresses") == (list(addresses) or None)
+
+
+# -- what keeps a settled Space quiet ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_an_equal_state_gives_an_equal_status_at_any_time(case: str) -> None:
+    given, outcomes, live = WHOLE[case]
+    first = space_status(given, outcomes, live, {}, NOW)
+    again = space_status(replace(given, now=LATER), outcomes, live, first, LATER)
+    assert again == first
+
+
+def test_only_a_changed_status_moves_its_time() -> None:
+    first = status()
+    second = status(inputs(SHARED, MISSING, generation=4), previous=first, now=LATER)
+    times = {c["type"]: c["lastTransitionTime"] for c in second["conditions"]}
+    before, after = "2024-06-01T00:00:00Z", "2024-06-01T01:00:00Z"
+    assert times == {
+        "Ready": after,
+        "NamespaceReady": before,
+        "NetworkReady": before,
+        "CertificatesReady": after,
+        "RoutesReady": before,
+    }
+    assert {c["observedGeneration"] for c in second["conditions"]} == {second["observedGeneration"]} == {4}
+
+
+def test_what_no_longer_applies_goes_and_the_order_is_fixed() -> None:
+    previous = status(inputs(SHARED, seen("http")), live=replace(LIVE, dns=Checked()))
+    previous["conditions"].reverse()
+    previous["conditions"].append(condition("Stalled", "True", "Old"))
+    found = status(inputs(NONE), live=SpaceLive(namespace=NAMESPACE), previous=previous, now=LATER)
+    assert [c["type"] for c in found["conditions"]] == ["Ready", "NamespaceReady", "NetworkReady"]
+    assert {c["lastTransitionTime"] for c in found["conditions"]} == {"2024-06-01T00:00:00Z"}
+    full = status(inputs(SHARED, seen("http")), live=replace(LIVE, dns=Checked()), previous=previous)
+    assert [c["type"] for c in full["conditions"]] == list(SPACE_CONDITIONS)
+
+
+def test_the_previous_status_is_not_changed() -> None:
+    previous = status()
+    copy = {**previous, "conditions": [dict(c) for c in previous["conditions"]]}
+    status(inputs(SHARED, MISSING), previous=previous, now=LATER)
+    assert previous == copy
+
+
+def test_a_space_that_cannot_be_understood() -> None:
+    previous = status()
+    found = invalid_space_status("spec.domainName: missing", 7, previous, LATER)
+    assert told(found) == {**WELL, "Ready": "Invalid"}
+    assert message(found, "Ready") == "spec.domainName: missing"
+    assert found["observedGeneration"] == 7
+    assert found["hostname"] == "acme.example.com"
+    assert invalid_space_status("spec.domainName: missing", 7, found, NOW) == found
+    assert told(invalid_space_status("x", 1, {}, NOW)) == {"Ready": "Invalid"}
+
+
+@pytest.mark.parametrize("case", CONDITIONS)
+def test_ready_is_all_others(case: str) -> None:
+    arguments, _ = CONDITIONS[case]
+    ready, *others = status(**arguments)["conditions"]
+    assert (ready["status"] == "True") is all(c["status"] == "True" for c in others)
+    if ready["status"] == "False":
+        assert (ready["reason"], ready["message"]) in {(c["reason"], c["message"]) for c in others}

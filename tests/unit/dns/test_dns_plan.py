@@ -1,0 +1,138 @@
+"""The table in plan.py's docstring, row by row."""
+
+from __future__ import annotations
+
+import pytest
+
+from decco.dns.errors import InvalidRecord, RecordConflict
+from decco.dns.plan import Plan, Rules, plan
+from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, WantedRecord
+from decco.dns.registry import Held, Owner, mark_set
+
+ZONE = "example.com"
+NAME = "x.example.com"
+U, V, GONE = "uid-u", "uid-v", "uid-gone"
+ADDRESS = RecordSet(NAME, A, 180, ("192.0.2.1",))
+WISH = WantedRecord(NAME, frozenset({"192.0.2.1"}))
+OTHER_WISH = WantedRecord(NAME, frozenset({"192.0.2.7"}))
+FOREIGN_MX = RecordSet(NAME, "MX", 60, ("10 mail.example",))
+
+
+def mark(uid: str, cluster: str = "here", name: str = NAME) -> RecordSet:
+    return mark_set(name, ZONE, Owner(cluster, uid), 180)
+
+
+def decide(held: Held | None, *wishes: tuple[str, WantedRecord], adopt: bool = False) -> Plan:
+    name = wishes[0][1].name if wishes else NAME
+    rules = Rules(ZONE, "here", 180, frozenset({U, V}), adopt)
+    return plan({held.name: held} if held else {}, {name: dict(wishes)}, rules)
+
+
+MINE_U = Held(NAME, (ADDRESS,), (mark(U),))
+MINE_V = Held(NAME, (ADDRESS,), (mark(V),))
+OF_GONE = Held(NAME, (ADDRESS,), (mark(GONE),))
+OTHERS = Held(NAME, (ADDRESS,), (mark(U, "there"),))
+UNMARKED = Held(NAME, (ADDRESS,))
+FORGED = Held(NAME, (ADDRESS,), (RecordSet(mark(U).name, TXT, 180, ("v1 here uid-u", "x")),))
+MARK_ALONE = Held(NAME, (), (mark(U),))
+BESIDE_MX = Held(NAME, (ADDRESS, FOREIGN_MX), (mark(U),))
+
+
+@pytest.mark.parametrize(
+    ("held", "before", "after"),
+    [
+        (None, (), (ADDRESS, mark(U))),
+        (MINE_V, (ADDRESS, mark(V)), (ADDRESS, mark(U))),
+        (MARK_ALONE, (mark(U),), (ADDRESS, mark(U))),
+    ],
+)
+def test_wanted_and_reachable(held: Held | None, before: tuple[RecordSet, ...], after: tuple[RecordSet, ...]) -> None:
+    (change,) = decide(held, (U, WISH)).changes
+    assert (change.before, change.after) == (before, after)
+
+
+def test_as_wanted_is_no_change() -> None:
+    assert decide(MINE_U, (U, WISH)) == Plan()
+
+
+@pytest.mark.parametrize("held", [MINE_U, MINE_V, MARK_ALONE, BESIDE_MX])
+def test_mine_and_unwanted_is_deleted_with_its_mark(held: Held) -> None:
+    (change,) = decide(held).changes
+    assert change.before == (*held.addresses, *held.marks)
+    assert change.after == ()
+    assert change.verb == "delete"
+
+
+@pytest.mark.parametrize("held", [OF_GONE, OTHERS, UNMARKED, FORGED, Held(NAME, (FOREIGN_MX,))])
+def test_what_is_not_mine_is_never_touched(held: Held) -> None:
+    assert decide(held).changes == ()
+    refused = decide(held, (U, OTHER_WISH))
+    assert refused.changes == ()
+    problem = refused.problems[NAME, U]
+    assert isinstance(problem, RecordConflict)
+    assert NAME in str(problem)
+
+
+def test_orphans_are_counted_and_taken_only_on_request() -> None:
+    assert decide(OF_GONE).orphans == (NAME,)
+    assert decide(OF_GONE, adopt=True).changes == ()
+    assert decide(OF_GONE, (U, WISH), adopt=True).changes[0].after == (ADDRESS, mark(U))
+    assert decide(OTHERS, (U, WISH), adopt=True).changes == ()
+
+
+def test_between_types_in_one_change() -> None:
+    alias = RecordSet(NAME, CNAME, 180, ("lb.example",))
+    (to_alias,) = decide(MINE_U, (U, WantedRecord(NAME, frozenset({"lb.example"})))).changes
+    assert to_alias.removed == (ADDRESS,)
+    assert to_alias.written == (alias,)
+    (back,) = decide(
+        Held(NAME, (alias,), (mark(U),)), (U, WantedRecord(NAME, frozenset({"192.0.2.1", "2001:db8::1"})))
+    ).changes
+    assert back.removed == (alias,)
+    assert {s.type for s in back.written} == {A, AAAA}
+
+
+def test_a_changed_ttl_is_a_change() -> None:
+    (change,) = decide(MINE_U, (U, WantedRecord(NAME, WISH.targets, ttl=60))).changes
+    assert {s.ttl for s in change.after} == {60}
+
+
+def test_no_alias_beside_what_others_put_there() -> None:
+    refused = decide(BESIDE_MX, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
+    assert refused.changes == ()
+    assert "MX" in str(refused.problems[NAME, U])
+    assert len(decide(BESIDE_MX, (U, OTHER_WISH)).changes) == 1
+
+
+def test_two_owners_of_one_name() -> None:
+    both = ((U, WISH), (V, OTHER_WISH))
+    first = decide(None, *both)
+    assert first.changes[0].after[-1] == mark(U)
+    assert list(first.problems) == [(NAME, V)]
+    holder = decide(MINE_V, *both)
+    assert holder.changes[0].after[-1] == mark(V)
+    assert list(holder.problems) == [(NAME, U)]
+
+
+def test_no_address_keeps_what_is_there_and_makes_nothing() -> None:
+    wish = (U, WantedRecord(NAME))
+    assert decide(MINE_U, wish) == Plan()
+    assert decide(None, wish) == Plan()
+
+
+def test_the_apex_takes_addresses_and_no_alias() -> None:
+    mail = Held(ZONE, (RecordSet(ZONE, "MX", 60, ()), RecordSet(ZONE, TXT, 60, ("spf",))))
+    (change,) = decide(mail, (U, WantedRecord(ZONE, frozenset({"192.0.2.1"})))).changes
+    assert change.before == ()
+    alias = decide(mail, (U, WantedRecord(ZONE, frozenset({"lb.example"}))))
+    assert isinstance(alias.problems[ZONE, U], InvalidRecord)
+    taken = Held(ZONE, (RecordSet(ZONE, A, 60, ("192.0.2.9",)),))
+    assert decide(taken, (U, WantedRecord(ZONE, frozenset({"192.0.2.1"})))).changes == ()
+
+
+def test_one_bad_name_does_not_stop_the_others() -> None:
+    bad = WantedRecord(NAME, frozenset({"not an address"}))
+    good = WantedRecord("y.example.com", frozenset({"192.0.2.1"}))
+    result = plan({}, {NAME: {U: bad}, good.name: {V: good}}, Rules(ZONE, "here", 180, {U, V}))
+    assert [c.name for c in result.changes] == [good.name]
+    assert list(result.problems) == [(NAME, U)]

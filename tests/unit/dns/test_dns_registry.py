@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from decco.dns.errors import InvalidRecord
+from decco.dns.records import CNAME, TXT, A, RecordSet
+from decco.dns.registry import Owner, fold, mark_name, mark_set, parse
+
+ZONE = "example.com"
+UID = "0b3c9f4e-6f0c-4a39-8a53-1d1f3b5f2d11"
+OWNER = Owner("default", UID)
+LONG = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 49, ZONE])
+
+
+def test_a_mark_is_at_its_place_and_reads_back() -> None:
+    mark = mark_set("x.example.com", ZONE, OWNER, 60)
+    assert mark == RecordSet("_decco.x.example.com", TXT, 60, (f"v1 default {UID}",))
+    assert parse(mark.values[0]) == OWNER
+    assert len(mark.values[0]) == 47  # 500 of them, quoted and with an address, are 32,000 characters
+
+
+@pytest.mark.parametrize("name", ["*.x.example.com", ZONE, LONG, "e" * 9 + LONG[9:]])
+def test_every_name_has_a_place_for_its_mark(name: str) -> None:
+    record = RecordSet(name, A, 60, ("192.0.2.1",))
+    mark = mark_set(name, ZONE, OWNER, 60)
+    assert len(mark.name) <= 253
+    held = fold([record, mark], ZONE)
+    assert set(held) == {name}
+    assert held[name].owner == OWNER
+    assert held[name].addresses == (record,)
+
+
+def test_a_long_name_without_room_is_refused() -> None:
+    zone = LONG[20:]
+    with pytest.raises(InvalidRecord, match="no room"):
+        mark_name("a" * 19 + "." + zone, zone)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "v1", "v2 default " + UID, "v1 default", f"v1 default {UID} a b", f"v1  default {UID}", f"v1 Default {UID}",
+     f"v1 default {UID}\n", "heritage=external-dns", "\x00\xff", "v1 " + "c" * 64 + " " + UID],
+)  # fmt: skip
+def test_a_text_that_is_not_exactly_a_mark_is_nobodys(text: str) -> None:
+    assert parse(text) is None
+
+
+def test_parsing_never_raises() -> None:
+    dice = random.Random(7)
+    good = f"v1 default {UID}"
+    for _ in range(5000):
+        chars = list(good)
+        for _ in range(dice.randint(1, 4)):
+            chars[dice.randrange(len(chars))] = chr(dice.choice([0, 9, 32, 47, 65, 122, 0xFF, 0x1F600]))
+        parse("".join(chars))
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        [],
+        [RecordSet("_decco.x.example.com", TXT, 60, (f"v1 default {UID}", "more"))],
+        [RecordSet("_decco.x.example.com", CNAME, 60, ("elsewhere.example",))],
+        [mark_set("x.example.com", ZONE, OWNER, 60), RecordSet("_decco.x.example.com", "URI", 60, ())],
+        [mark_set("x.example.com", ZONE, OWNER, 60), RecordSet("_decco.x.example.com", A, 60, ("192.0.2.1",))],
+    ],
+)
+def test_only_one_mark_alone_makes_an_owner(marks: list[RecordSet]) -> None:
+    held = fold([RecordSet("x.example.com", A, 60, ("192.0.2.1",)), *marks], ZONE)
+    assert held["x.example.com"].owner is None
+
+
+def test_what_a_zone_holds_by_itself_is_nobodys_claim() -> None:
+    apex = [RecordSet(ZONE, t, 60, ()) for t in ("SOA", "NS", "DNSKEY", "RRSIG")]
+    assert fold([*apex, RecordSet("x.example.com", "RRSIG", 60, ())], ZONE) == {}
+    assert "sub.example.com" in fold([RecordSet("sub.example.com", "NS", 60, ())], ZONE)
+
+
+def test_a_long_mark_at_the_wrong_place_marks_nothing() -> None:
+    mark = mark_set(LONG, ZONE, OWNER, 60)
+    moved = RecordSet(f"_decco._{'0' * 32}.{ZONE}", TXT, 60, mark.values)
+    assert LONG not in fold([moved], ZONE)
+
+
+def test_a_mark_refuses_what_it_could_not_read_back() -> None:
+    with pytest.raises(InvalidRecord, match="characters"):
+        mark_set("x.example.com", ZONE, Owner("my cluster", UID), 60)

@@ -1,0 +1,495 @@
+"""The service and its zone queues on fake time, with the strict provider in memory and faults in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from decco.dns.backoff import Backoff
+from decco.dns.errors import BatchRefused, ProviderUnreachable
+from decco.dns.memory import MemoryProvider
+from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.records import CNAME, TXT, A, RecordSet, WantedRecord
+from decco.dns.registry import Owner, fold, mark_set
+from decco.dns.service import Dns
+from decco.dns.wrappers.base import Wrapper
+from decco.dns.wrappers.bisect import Bisect
+from decco.dns.wrappers.cache import Cache
+from decco.dns.wrappers.guard import Guard
+
+pytestmark = pytest.mark.looptime
+ZONE = "example.com"
+CALL_SECONDS = 0.05
+
+
+class Faulty(Wrapper):
+    """Takes 50 ms per call, counts calls, checks that none overlap, and fails as told."""
+
+    def __init__(self, inner: Provider) -> None:
+        super().__init__(inner)
+        self.calls: list[str] = []
+        self.times: list[float] = []
+        self.in_flight = 0
+        self.overlap = False
+        self.reads: list[BaseException] = []
+        self.before: list[BaseException] = []
+        self.after: list[BaseException] = []
+
+    async def zones(self) -> tuple[Zone, ...]:
+        return await self.inner.zones()
+
+    async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
+        async with self._call("records"):
+            if self.reads:
+                raise self.reads.pop(0)
+            return await self.inner.records(zone, names)
+
+    async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
+        async with self._call("apply"):
+            if self.before:
+                raise self.before.pop(0)
+            done = await self.inner.apply(zone, changes)
+            if self.after:
+                raise self.after.pop(0)
+            return done
+
+    @asynccontextmanager
+    async def _call(self, operation: str) -> AsyncIterator[None]:
+        self.calls.append(operation)
+        self.times.append(asyncio.get_running_loop().time())
+        self.in_flight += 1
+        assert self.in_flight == 1 or self.overlap
+        await asyncio.sleep(CALL_SECONDS)
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+
+class Bench:
+    def __init__(self, zones: tuple[str, ...] = (ZONE,), batch: int = 500, cluster: str = "here") -> None:
+        self.memory = MemoryProvider("mem", zones, batch=batch)
+        self.faulty = Faulty(self.memory)
+        self.cluster = cluster
+        self.dns = self.new_dns()
+
+    def new_dns(self, cluster: str | None = None, *, adopt: bool = False) -> Dns:
+        cluster = cluster or self.cluster
+        return Dns([Cache(Guard(Bisect(self.faulty), cluster))], cluster_id=cluster, adopt=adopt)
+
+    def put(self, record: RecordSet) -> None:
+        self.memory.contents[ZONE].setdefault(record.name, {})[record.type] = record
+
+    def values(self, label: str, rtype: str = A) -> tuple[str, ...]:
+        found = self.memory.contents[ZONE].get(f"{label}.{ZONE}", {}).get(rtype)
+        return found.values if found else ()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@asynccontextmanager
+async def running(*services: Dns) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(service.run()) for service in services]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def want(*labels: str, to: str = "192.0.2.1", ttl: int | None = None) -> frozenset[WantedRecord]:
+    return frozenset(
+        WantedRecord(f"{label}.{ZONE}", frozenset(to.split(",")) if to else frozenset(), ttl) for label in labels
+    )
+
+
+async def until(dns: Dns, condition: Callable[[], bool]) -> None:
+    """Wait for the service's own signal that the condition may have come true."""
+    told = asyncio.Event()
+    dns.subscribe(lambda _uid: told.set())
+    async with asyncio.timeout(4000):
+        while not condition():
+            told.clear()
+            await told.wait()
+
+
+async def ready(dns: Dns, *uids: str) -> None:
+    await until(dns, lambda: all(dns.state(uid).ready for uid in uids))
+
+
+async def test_a_thousand_names_are_one_reading_and_two_calls(bench: Bench, looptime: int) -> None:
+    async with running(bench.dns):
+        for i in range(1000):
+            bench.dns.ensure(f"u{i}", want(f"n{i}"))
+        await ready(bench.dns, *(f"u{i}" for i in range(1000)))
+        assert bench.faulty.calls == ["records", "apply", "apply"]
+        assert looptime == pytest.approx(0.2 + 3 * CALL_SECONDS)
+    assert len(bench.memory.contents[ZONE]) == 2000
+
+
+async def test_idle_costs_nothing_but_one_reading_an_hour(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        del bench.faulty.calls[:]
+        for _ in range(20):
+            bench.dns.ensure("u", want("x"))
+            await asyncio.sleep(30)
+        assert bench.faulty.calls == []
+        await asyncio.sleep(3600)
+        assert bench.faulty.calls == ["records"]
+
+
+async def test_a_change_waits_at_most_200_ms_for_company(bench: Bench, looptime: int) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        del bench.faulty.times[:]
+        start = float(looptime)
+        for i in range(10):
+            bench.dns.ensure(f"u{i}", want(f"n{i}"))
+            await asyncio.sleep(0.05)
+        await ready(bench.dns, *(f"u{i}" for i in range(10)))
+        assert bench.faulty.times[0] - start == pytest.approx(0.2)
+        assert len(bench.faulty.times) <= 3
+
+
+async def test_a_change_of_address_type_and_ttl_is_followed(bench: Bench) -> None:
+    async with running(bench.dns):
+        for to, ttl in [("192.0.2.1", 60), ("192.0.2.2,2001:db8::1", 60), ("lb.example", 60), ("192.0.2.3", 30)]:
+            bench.dns.ensure("u", want("x", to=to, ttl=ttl))
+            await ready(bench.dns, "u")
+        held = fold(bench.memory.contents[ZONE][f"x.{ZONE}"].values(), ZONE)[f"x.{ZONE}"]
+        assert [str(s) for s in held.sets] == [f"x.{ZONE} 30 A 192.0.2.3"]
+        bench.dns.ensure("u", want("y"))
+        await ready(bench.dns, "u")
+        await until(bench.dns, lambda: bench.dns.state("u").published == {f"y.{ZONE}"})
+        assert set(bench.memory.contents[ZONE]) == {f"y.{ZONE}", f"_decco.y.{ZONE}"}
+
+
+async def test_a_foreign_name_is_named_and_left_and_its_batch_goes_on(bench: Bench) -> None:
+    bench.put(RecordSet(f"n3.{ZONE}", "MX", 60, ("10 mail",)))
+    async with running(bench.dns):
+        for i in range(8):
+            bench.dns.ensure(f"u{i}", want(f"n{i}"))
+        await ready(bench.dns, *(f"u{i}" for i in range(8) if i != 3))
+        await until(bench.dns, lambda: bench.dns.state("u3").problems[0].reason == "RecordConflict")
+        assert f"n3.{ZONE} already has a record of type MX" in bench.dns.state("u3").problems[0].message
+        assert bench.faulty.calls == ["records", "apply"]
+        await asyncio.sleep(600)
+        assert bench.faulty.calls == ["records", "apply"]
+
+
+async def test_a_name_taken_behind_our_back_is_found_without_a_storm(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        del bench.faulty.calls[:]
+        bench.put(RecordSet(f"n5.{ZONE}", TXT, 60, ("mine",)))
+        for i in range(64):
+            bench.dns.ensure(f"u{i}", want(f"n{i}"))
+        await ready(bench.dns, *(f"u{i}" for i in range(64) if i != 5))
+        await until(bench.dns, lambda: bench.dns.state("u5").problems[0].reason == "RecordConflict")
+        assert len(bench.faulty.calls) <= 1 + 2 * 6 + 1
+        del bench.faulty.calls[:]
+        await asyncio.sleep(600)
+        assert bench.faulty.calls == []
+    assert bench.values("n5", TXT) == ("mine",)
+    assert bench.values("n5") == ()
+
+
+@pytest.mark.parametrize("uncertain", [True, False])
+@pytest.mark.parametrize("applied", [True, False])
+async def test_a_lost_reply_converges_within_twice_the_calls(bench: Bench, *, uncertain: bool, applied: bool) -> None:
+    error = ProviderUnreachable("timed out", uncertain=uncertain)
+    (bench.faulty.after if applied else bench.faulty.before).append(error)
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x", "y"))
+        await until(bench.dns, lambda: {p.reason for p in bench.dns.state("u").problems} == {"ProviderUnreachable"})
+        await ready(bench.dns, "u")
+    assert len(bench.faulty.calls) <= 2 * 2 + (3 if applied and not uncertain else 0)  # a server that lies about it
+    assert bench.values("x") == ("192.0.2.1",)
+    assert bench.values("y") == ("192.0.2.1",)
+
+
+async def test_a_reading_that_fails_after_a_lost_reply_loses_no_name(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("first"))
+        await ready(bench.dns, "u")
+        bench.faulty.after = [ProviderUnreachable("reply lost", uncertain=True)]
+        bench.faulty.reads = [ProviderUnreachable("down")]
+        bench.dns.ensure("u", want("x"))
+        start = asyncio.get_running_loop().time()
+        await ready(bench.dns, "u")
+        assert asyncio.get_running_loop().time() - start < 60
+    assert bench.values("x")
+
+
+async def test_a_server_that_always_sees_a_conflict_is_not_asked_in_a_storm(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("first"))
+        await ready(bench.dns, "u")
+        del bench.faulty.calls[:]
+        bench.faulty.before = [BatchRefused("no") for _ in range(1000)]
+        bench.dns.ensure("u", want("first", "x"))
+        await asyncio.sleep(3000)
+        assert [p.reason for p in bench.dns.state("u").problems] == ["RecordConflict"]
+        assert len(bench.faulty.calls) <= 40  # one try and one reading, nine times in 255 s and then each 300 s
+
+
+async def test_zones_of_a_dead_provider_wait_together(bench: Bench) -> None:
+    zones = tuple(f"z{i}.com" for i in range(10))
+    many = Bench(zones)
+    many.faulty.overlap = True
+    many.faulty.reads = [ProviderUnreachable("down") for _ in range(1000)]
+    async with running(many.dns):
+        await asyncio.sleep(290)
+        # One zone alone tries at about 0, 1, 3, 7, 15, 31, 63, 127, 255 s; ten must not make the pauses ten times as
+        # long.
+        assert 9 <= len(many.faulty.calls) <= 10 * 10
+        assert len({round(t) for t in many.faulty.times}) <= 20
+
+
+async def test_a_backoff_counts_failures_at_once_as_one() -> None:
+    backoff = Backoff(1.0, 60.0)
+    for _ in range(10):
+        backoff.fail()
+    assert backoff.until <= asyncio.get_running_loop().time() + 1.0
+    await asyncio.sleep(2)
+    backoff.fail()
+    assert 1.8 <= backoff.until - asyncio.get_running_loop().time() <= 2.0
+    for _ in range(20):
+        await asyncio.sleep(61)
+        backoff.fail()
+    assert 54 <= backoff.until - asyncio.get_running_loop().time() <= 60
+    backoff.reset()
+    backoff.fail(at_least=7)
+    assert backoff.until - asyncio.get_running_loop().time() == 7
+
+
+async def test_retries_back_off(bench: Bench) -> None:
+    bench.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await asyncio.sleep(3500)
+        assert bench.faulty.calls.count("apply") < 25
+        assert bench.dns.state("u").problems[0].reason == "ProviderUnreachable"
+        del bench.faulty.before[:]
+        await ready(bench.dns, "u")
+
+
+async def test_a_dead_provider_delays_nobody_else(looptime: int) -> None:
+    dead, alive = Bench(("dead.com",)), Bench()
+    dead.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
+    dns = Dns([Cache(Bisect(dead.faulty)), Cache(Bisect(alive.faulty))], cluster_id="here")
+    async with running(dns):
+        dns.ensure("d", [WantedRecord("x.dead.com", frozenset({"192.0.2.1"}))])
+        await until(dns, lambda: bool(dead.faulty.calls) and dns.state("d").problems[0].reason == "ProviderUnreachable")
+        start = float(looptime)
+        dns.ensure("a", want("x"))
+        await ready(dns, "a")
+        assert looptime - start < 0.5
+
+
+async def test_a_zone_made_anew_is_filled_again(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        del bench.memory.contents[ZONE]
+        bench.dns.ensure("v", want("y"))
+        await until(bench.dns, lambda: bench.dns.state("v").problems[0].reason == "ZoneNotFound")
+        bench.memory.contents[ZONE] = {}
+        await ready(bench.dns, "u", "v")
+        assert bench.values("x")
+        assert bench.values("y")
+
+
+async def test_release_takes_the_name_away_before_gone(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        bench.dns.release("u")
+        assert not bench.dns.gone("u")
+        await until(bench.dns, lambda: bench.dns.gone("u"))
+        assert bench.memory.contents[ZONE] == {}
+        bench.dns.forget("u")
+        assert bench.dns.state("u").ready
+
+
+async def test_gone_is_not_said_before_the_zone_was_read(bench: Bench) -> None:
+    bench.dns.release("u", [f"x.{ZONE}"])
+    assert not bench.dns.gone("u")
+    async with running(bench.dns):
+        await until(bench.dns, lambda: bench.dns.gone("u"))
+        assert bench.faulty.calls == ["records"]
+
+
+async def test_a_deletion_waits_for_an_unreachable_provider_and_says_so(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        bench.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
+        bench.dns.release("u")
+        await until(bench.dns, lambda: bool(bench.dns.obstacles("u")))
+        assert not bench.dns.gone("u")
+        assert bench.dns.obstacles("u")[0].reason == "ProviderUnreachable"
+        bench.dns.abandon("u")
+        del bench.faulty.before[:]
+        bench.dns.ensure("v", want("x", "y"))
+        await until(bench.dns, lambda: [p.reason for p in bench.dns.state("v").problems] == ["RecordConflict"])
+    assert bench.values("x") == ("192.0.2.1",)
+    assert fold(bench.memory.contents[ZONE][f"_decco.x.{ZONE}"].values(), ZONE)[f"x.{ZONE}"].owner == Owner("here", "u")
+
+
+async def test_after_a_restart_what_is_no_longer_wanted_goes(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x", "y"))
+        bench.dns.ensure("gone", want("z"))
+        await ready(bench.dns, "u", "gone")
+    again = bench.new_dns()
+    async with running(again):
+        again.ensure("u", want("x"))
+        await until(again, lambda: again.state("u").published == {f"x.{ZONE}"})
+        await ready(again, "u")
+        await asyncio.sleep(10)
+    assert bench.values("y") == ()
+    assert bench.values("z") == ("192.0.2.1",)  # its owner is not known here, so it is not ours to delete
+
+
+async def test_an_owner_seen_late_has_its_leftovers_removed(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+    again = bench.new_dns()
+    async with running(again):
+        again.ensure("other", want("o"))
+        await ready(again, "other")
+        again.ensure("u", [])
+        await until(again, lambda: again.state("u").published == frozenset())
+    assert bench.values("x") == ()
+
+
+async def test_a_name_moves_between_owners_in_one_change(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        bench.dns.ensure("v", want("x", to="192.0.2.2"))
+        await until(bench.dns, lambda: bench.dns.state("v").problems[0].reason == "RecordConflict")
+        bench.dns.ensure("u", [])
+        await ready(bench.dns, "v")
+        assert bench.values("x") == ("192.0.2.2",)
+        assert bench.faulty.calls[-1] == "apply"
+
+
+async def test_without_an_address_what_is_published_stays(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        bench.dns.ensure("u", want("x", "new", to=""))
+        await asyncio.sleep(10)
+        problems = {p.name: p for p in bench.dns.state("u").problems}
+        assert {p.reason for p in problems.values()} == {"NoAddress"}
+        assert "stays" in problems[f"x.{ZONE}"].message
+        assert "nothing is published" in problems[f"new.{ZONE}"].message
+        assert bench.values("x") == ("192.0.2.1",)
+        assert bench.values("new") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("x.elsewhere.org", "ZoneNotFound"), ("a..b", "InvalidRecord"), ("_decco.x.example.com", "InvalidRecord")],
+)
+async def test_a_wish_that_cannot_be_is_told_at_once(bench: Bench, name: str, reason: str) -> None:
+    state = bench.dns.ensure("u", [WantedRecord(name, frozenset({"192.0.2.1"})), *want("x")])
+    assert {p.reason for p in state.problems} == {reason, "Publishing"}
+    async with running(bench.dns):
+        await until(bench.dns, lambda: [p.reason for p in bench.dns.state("u").problems] == [reason])
+
+
+async def test_two_clusters_on_one_zone_never_touch_each_other(bench: Bench) -> None:
+    there = bench.new_dns("there")
+    bench.faulty.in_flight = 0
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x", "mine"))
+        await ready(bench.dns, "u")
+        async with running(there):
+            there.ensure("t", want("x", "theirs", to="192.0.2.9"))
+            await until(there, lambda: [p.reason for p in there.state("t").problems] == ["RecordConflict"])
+            assert "another cluster (cluster here, owner u)" in there.state("t").problems[0].message
+            there.release("t")
+            await until(there, lambda: there.gone("t"))
+    assert bench.values("x") == ("192.0.2.1",)
+    assert bench.values("theirs") == ()
+
+
+async def test_adopt_gives_a_lost_owners_name_to_the_one_who_wants_it(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("before-restore", want("x", "z"))
+        await ready(bench.dns, "before-restore")
+    again = bench.new_dns(adopt=True)
+    async with running(again):
+        again.ensure("after-restore", want("x", to="192.0.2.2"))
+        await ready(again, "after-restore")
+    assert bench.values("x") == ("192.0.2.2",)
+    assert bench.values("z") == ("192.0.2.1",)
+
+
+async def test_plan_tells_and_changes_nothing(bench: Bench) -> None:
+    bench.dns.ensure("u", want("x"))
+    ((provider, zone, result),) = await bench.dns.plan()
+    assert (provider, zone) == ("mem", ZONE)
+    assert not isinstance(result, Exception)
+    assert [c.verb for c in result.changes] == ["create"]
+    assert bench.memory.contents[ZONE] == {}
+
+
+async def test_random_interleavings_with_a_second_writer(bench: Bench) -> None:
+    """Nothing foreign changes, nothing of ours is left half done, whatever the second writer and the faults do."""
+    dice = random.Random(20)
+    foreign: dict[str, RecordSet] = {}
+    owners = [f"u{i}" for i in range(6)]
+    labels = [f"n{i}" for i in range(12)]
+    async with running(bench.dns):
+        for _ in range(600):
+            match dice.randrange(5):
+                case 0:
+                    name = f"{dice.choice(labels)}.{ZONE}"
+                    if name not in bench.memory.contents[ZONE]:
+                        foreign[name] = RecordSet(name, dice.choice([A, "MX", TXT, CNAME]), 60, ("192.0.2.99",))
+                        bench.put(foreign[name])
+                case 1:
+                    name = f"{dice.choice(labels)}.{ZONE}"
+                    if name in foreign:
+                        del bench.memory.contents[ZONE][name]
+                        del foreign[name]
+                case 2:
+                    faults = [ProviderUnreachable("x", uncertain=True), ProviderUnreachable("y")]
+                    (bench.faulty.before if dice.random() < 0.5 else bench.faulty.after).append(faults[0])
+                case _:
+                    uid = dice.choice(owners)
+                    chosen = [label for i, label in enumerate(labels) if i % 6 == owners.index(uid)]
+                    to = dice.choice(["192.0.2.1", "2001:db8::1", "lb.example"])
+                    bench.dns.ensure(uid, want(*dice.sample(chosen, dice.randint(0, 2)), to=to))
+            await asyncio.sleep(dice.choice([0, 0.1, 0.3, 5]))
+        del bench.faulty.before[:], bench.faulty.after[:]
+        await asyncio.sleep(2 * 3600)
+    contents = bench.memory.contents[ZONE]
+    held = fold([s for types in contents.values() for s in types.values()], ZONE)
+    for name, record in foreign.items():
+        assert held[name].sets == (record,)
+        assert held[name].marks == ()
+    wanted = {wish.name: (uid, wish) for uid in owners for wish in bench.dns._wanted[uid].values()}
+    assert {n for n in held if n not in foreign} == {n for n in wanted if n not in foreign}
+    for name in wanted.keys() - foreign.keys():
+        uid, wish = wanted[name]
+        assert held[name].owner == Owner("here", uid)
+        assert {v for s in held[name].sets for v in s.values} == wish.targets
+        assert held[name].marks == (mark_set(name, ZONE, Owner("here", uid), 180),)

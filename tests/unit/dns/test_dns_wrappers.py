@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+import pytest
+
+from decco.dns.errors import DnsError, ProviderUnreachable, RecordConflict, ZoneNotFound
+from decco.dns.memory import MemoryProvider
+from decco.dns.provider import Change, Outcome, Zone
+from decco.dns.records import TXT, A, RecordSet
+from decco.dns.registry import Owner, mark_name, mark_set
+from decco.dns.wrappers.base import Wrapper
+from decco.dns.wrappers.bisect import Bisect
+from decco.dns.wrappers.cache import Cache
+from decco.dns.wrappers.deadline import Deadline
+from decco.dns.wrappers.dryrun import DryRun
+from decco.dns.wrappers.guard import Guard
+from decco.dns.wrappers.meter import Meter
+from decco.dns.wrappers.pace import Pace
+
+ZONE = Zone("example.com")
+
+
+def create(label: str, cluster: str = "here", address: str = "192.0.2.1") -> Change:
+    name = f"{label}.example.com"
+    mark = mark_set(name, ZONE.name, Owner(cluster, "u1"), 60)
+    return Change(name, mark.name, (), (RecordSet(name, A, 60, (address,)), mark))
+
+
+def delete(change: Change) -> Change:
+    return Change(change.name, change.mark, change.after, ())
+
+
+def put(memory: MemoryProvider, record: RecordSet) -> None:
+    memory.contents[ZONE.name].setdefault(record.name, {})[record.type] = record
+
+
+class Calls(Wrapper):
+    """Counts what passes, and raises what it is told to, before or after the inner call."""
+
+    def __init__(self, inner: MemoryProvider) -> None:
+        super().__init__(inner)
+        self.reads: list[Collection[str] | None] = []
+        self.applies: list[int] = []
+        self.before: BaseException | None = None
+        self.after: BaseException | None = None
+
+    async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
+        self.reads.append(names)
+        return await self.inner.records(zone, names)
+
+    async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
+        self.applies.append(len(changes))
+        if self.before:
+            raise self.before
+        outcomes = await self.inner.apply(zone, changes)
+        if self.after:
+            raise self.after
+        return outcomes
+
+
+@pytest.fixture
+def memory() -> MemoryProvider:
+    return MemoryProvider("mem", (ZONE.name,))
+
+
+@pytest.fixture
+def calls(memory: MemoryProvider) -> Calls:
+    return Calls(memory)
+
+
+async def test_bisect_finds_the_poisoned_names_and_does_the_others(memory: MemoryProvider, calls: Calls) -> None:
+    bad = {17, 40}
+    for i in bad:
+        put(memory, RecordSet(f"n{i}.example.com", "MX", 60, ()))
+    outcomes = await Bisect(calls).apply(ZONE, [create(f"n{i}") for i in range(64)])
+    assert {i for i, outcome in enumerate(outcomes) if outcome} == bad
+    assert all(isinstance(outcomes[i], RecordConflict) for i in bad)
+    assert f"n{min(bad)}.example.com" in str(outcomes[min(bad)])
+    assert len(calls.applies) <= 1 + 2 * 6 * len(bad)
+    assert len(memory.contents[ZONE.name]) == 2 * 62 + 2
+
+
+async def test_bisect_keeps_what_is_known_when_the_provider_dies_in_between(memory: MemoryProvider) -> None:
+    class Dies(Calls):
+        async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
+            if any(change.name.startswith("n3.") for change in changes) and len(changes) < 4:
+                raise ProviderUnreachable("gone", uncertain=True)
+            return await super().apply(zone, changes)
+
+    put(memory, RecordSet("n2.example.com", "MX", 60, ()))
+    outcomes = await Bisect(Dies(memory)).apply(ZONE, [create(f"n{i}") for i in range(4)])
+    assert outcomes[:2] == [None, None]
+    assert all(isinstance(o, ProviderUnreachable) for o in outcomes[2:])
+
+
+async def test_bisect_asks_a_dead_provider_no_further(memory: MemoryProvider) -> None:
+    class Dies(Calls):
+        async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
+            dead = len(changes) == 2 and changes[0].name.startswith("n2.")
+            self.before = ProviderUnreachable("gone") if dead else None
+            return await super().apply(zone, changes)
+
+    put(memory, RecordSet("n0.example.com", "MX", 60, ()))
+    calls = Dies(memory)
+    outcomes = await Bisect(calls).apply(ZONE, [create(f"n{i}") for i in range(8)])
+    assert calls.applies == [8, 4, 2, 1, 1, 2]
+    assert [type(o) for o in outcomes[:2]] == [RecordConflict, type(None)]
+    assert all(isinstance(o, ProviderUnreachable) for o in outcomes[2:])
+
+
+async def test_the_cache_reads_once_and_follows_own_changes(calls: Calls) -> None:
+    cache = Cache(calls)
+    change = create("x")
+    assert await cache.records(ZONE, {change.name, change.mark}) == []
+    await cache.apply(ZONE, [change])
+    assert set(await cache.records(ZONE, [change.name, change.mark])) == set(change.after)
+    await cache.apply(ZONE, [delete(change)])
+    assert await cache.records(ZONE, [change.name, change.mark]) == []
+    assert calls.reads == [None]
+
+
+async def test_the_cache_reads_doubtful_names_again_and_only_those(memory: MemoryProvider, calls: Calls) -> None:
+    cache = Cache(calls)
+    lost, fine = create("lost"), create("fine")
+    await cache.records(ZONE, [])
+    calls.after = ProviderUnreachable("reply lost", uncertain=True)
+    with pytest.raises(ProviderUnreachable):
+        await cache.apply(ZONE, [lost])
+    calls.after = None
+    await cache.apply(ZONE, [fine])
+    found = await cache.records(ZONE, [lost.name, lost.mark, fine.name, fine.mark])
+    assert set(found) == {*lost.after, *fine.after}
+    assert calls.reads == [None, {lost.name, lost.mark}]
+
+
+async def test_the_cache_trusts_a_definite_failure(calls: Calls) -> None:
+    cache = Cache(calls)
+    await cache.records(ZONE, [])
+    calls.before = ProviderUnreachable("refused", uncertain=False)
+    with pytest.raises(ProviderUnreachable):
+        await cache.apply(ZONE, [create("x")])
+    assert await cache.records(ZONE, ["x.example.com"]) == []
+    assert calls.reads == [None]
+
+
+async def test_the_cache_sees_a_foreign_name_after_its_conflict(memory: MemoryProvider, calls: Calls) -> None:
+    cache = Cache(calls)
+    await cache.records(ZONE, [])
+    foreign = RecordSet("x.example.com", "MX", 60, ())
+    put(memory, foreign)
+    (outcome,) = await cache.apply(ZONE, [create("x")])
+    assert isinstance(outcome, RecordConflict)
+    assert await cache.records(ZONE, ["x.example.com"]) == [foreign]
+
+
+async def test_the_cache_forgets_a_zone_that_is_gone(memory: MemoryProvider, calls: Calls) -> None:
+    cache = Cache(calls)
+    await cache.apply(ZONE, [create("x")])
+    kept = memory.contents.pop(ZONE.name)
+    with pytest.raises(ZoneNotFound):
+        await cache.apply(ZONE, [create("y")])
+    kept.clear()
+    memory.contents[ZONE.name] = kept
+    assert await cache.records(ZONE, ["x.example.com"]) == []
+
+
+async def test_cancelled_is_doubtful(calls: Calls) -> None:
+    cache = Cache(calls)
+    await cache.records(ZONE, [])
+    calls.after = asyncio.CancelledError()
+    change = create("x")
+    with pytest.raises(asyncio.CancelledError):
+        await cache.apply(ZONE, [change])
+    assert set(await cache.records(ZONE, [change.name, change.mark])) == set(change.after)
+
+
+def _unmarked(change: Change) -> Change:
+    return Change(change.name, change.mark, change.before, change.after[:1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        create("x", cluster="there"),
+        _unmarked(create("x")),
+        delete(create("x", cluster="there")),
+        delete(_unmarked(create("x"))),
+        Change("x.example.com", mark_name("x.example.com", ZONE.name), (), (*create("x").after, create("y").after[0])),
+        delete(
+            Change(
+                "x.example.com", create("x").mark, (), (*create("x").after, RecordSet("x.example.com", TXT, 1, ("t",)))
+            )
+        ),
+    ],
+)
+async def test_the_guard_lets_nothing_foreign_pass(calls: Calls, change: Change) -> None:
+    outcomes = await Guard(calls, "here").apply(ZONE, [change, create("fine")])
+    assert isinstance(outcomes[0], RecordConflict)
+    assert outcomes[1] is None
+    assert calls.applies == [1]
+
+
+async def test_a_dry_run_changes_nothing(memory: MemoryProvider) -> None:
+    assert await DryRun(memory).apply(ZONE, [create("x")]) == [None]
+    assert memory.contents[ZONE.name] == {}
+
+
+@pytest.mark.looptime
+async def test_pace_waits_only_as_long_as_needed(calls: Calls, looptime: int) -> None:
+    paced = Pace(calls, per_second=5, burst=3)
+    for _ in range(3):
+        await paced.records(ZONE)
+    assert looptime == 0
+    for _ in range(5):
+        await paced.zones()
+    assert looptime == pytest.approx(1.0)
+    await asyncio.sleep(10)
+    for _ in range(3):
+        await paced.apply(ZONE, [])
+    assert looptime == pytest.approx(11.0)
+
+
+@pytest.mark.looptime
+async def test_a_deadline_says_that_the_outcome_is_unknown(memory: MemoryProvider) -> None:
+    class Deaf(Wrapper):
+        async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    with pytest.raises(ProviderUnreachable, match="within 5 s") as caught:
+        await Deadline(Deaf(memory), 5).apply(ZONE, [create("x")])
+    assert caught.value.uncertain
+
+
+async def test_every_call_is_counted_with_its_result(memory: MemoryProvider, calls: Calls) -> None:
+    seen: list[tuple[str, str, str]] = []
+    meter = Meter(calls, lambda provider, operation, result, _seconds: seen.append((provider, operation, result)))
+    put(memory, RecordSet("x.example.com", "MX", 60, ()))
+    await meter.zones()
+    await meter.records(ZONE)
+    await meter.apply(ZONE, [create("x")])
+    calls.before = ZoneNotFound("gone")
+    with pytest.raises(DnsError):
+        await meter.apply(ZONE, [create("y")])
+    assert seen == [
+        ("mem", "zones", "ok"),
+        ("mem", "records", "ok"),
+        ("mem", "apply", "RecordConflict"),
+        ("mem", "apply", "ZoneNotFound"),
+    ]

@@ -1,0 +1,669 @@
+"""Requests as they go over the wire, and answers as they come back, good and bad."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from decco.errors import ConfigError
+from decco.kube import errors, transport
+from decco.kube.client import FIRST_PAGE, PAGE_BYTES, Client, _next_limit
+from decco.objects import APPS, CONFIGMAPS, DEPLOYMENTS, NAMESPACES, SECRETS, SPACES, Key, Obj
+from tests.unit.kube.conftest import Stage
+
+LIVE: Obj = {"metadata": {"name": "a", "namespace": "n", "uid": "u1", "resourceVersion": "7"}}
+KEY = Key("n", "a")
+
+
+def status(code: int, reason: str = "", **more: Any) -> web.Response:
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, **more}
+    return web.json_response(body, status=code)
+
+
+async def live(_: web.Request) -> web.Response:
+    return web.json_response(LIVE)
+
+
+# Requests
+
+
+async def test_every_verb_addresses_the_right_thing(stage: Stage) -> None:
+    client, seen = await stage.client(live)
+    await client.get(DEPLOYMENTS, KEY)
+    await client.get(SPACES, Key("", "s"))
+    await client.create(CONFIGMAPS, {"metadata": {"name": "a", "namespace": "n"}})
+    await client.create(NAMESPACES, {"metadata": {"name": "a"}}, strict=True)
+    await client.replace(APPS, LIVE, strict=True)
+    await client.replace_status(APPS, LIVE)
+    await client.patch(APPS, KEY, {"metadata": {"finalizers": []}})
+    await client.patch_status(APPS, KEY, {"status": {}})
+    await client.delete(APPS, KEY, uid="u1", resource_version="7", propagation="Foreground")
+    assert seen.requests == [
+        ("GET", "/apis/apps/v1/namespaces/n/deployments/a"),
+        ("GET", "/apis/decco.platform9.com/v1beta2/spaces/s"),
+        ("POST", "/api/v1/namespaces/n/configmaps?fieldManager=decco&fieldValidation=Ignore"),
+        ("POST", "/api/v1/namespaces?fieldManager=decco&fieldValidation=Strict"),
+        ("PUT", "/apis/decco.platform9.com/v1beta2/namespaces/n/apps/a?fieldManager=decco&fieldValidation=Strict"),
+        (
+            "PUT",
+            "/apis/decco.platform9.com/v1beta2/namespaces/n/apps/a/status?fieldManager=decco&fieldValidation=Ignore",
+        ),
+        ("PATCH", "/apis/decco.platform9.com/v1beta2/namespaces/n/apps/a?fieldManager=decco&fieldValidation=Ignore"),
+        (
+            "PATCH",
+            "/apis/decco.platform9.com/v1beta2/namespaces/n/apps/a/status?fieldManager=decco&fieldValidation=Ignore",
+        ),
+        ("DELETE", "/apis/decco.platform9.com/v1beta2/namespaces/n/apps/a"),
+    ]
+    assert orjson.loads(seen.bodies[-1]) == {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": "u1", "resourceVersion": "7"},
+        "propagationPolicy": "Foreground",
+    }
+    assert {h["Content-Type"] for h in seen.headers[2:6]} == {"application/json"}
+    assert {h["Content-Type"] for h in seen.headers[6:8]} == {"application/merge-patch+json"}
+    for headers in seen.headers:
+        assert headers["Authorization"] == "Bearer token-0"
+        assert headers["User-Agent"] == "decco-test/1"
+        assert headers["Accept"] == "application/json"
+    assert seen.observed[0] == ("GET", "deployments.apps", "200")
+    assert [v for v, _, _ in seen.observed] == [m for m, _ in seen.requests]
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+async def test_a_name_that_would_address_something_else_is_refused(stage: Stage, name: str) -> None:
+    client, seen = await stage.client(live)
+    with pytest.raises(ValueError, match="cannot be a name"):
+        await client.delete(SECRETS, Key("n", name), uid="u1")
+    with pytest.raises(ValueError, match="cannot be a name"):
+        await client.get(SECRETS, Key(name, "a"))
+    assert seen.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("../../x", "..%2F..%2Fx"),
+        ("a?watch=1", "a%3Fwatch%3D1"),
+        ("a#b", "a%23b"),
+        ("system:x", "system%3Ax"),
+        ("ü", "%C3%BC"),
+    ],
+)
+async def test_a_name_stays_one_segment_of_the_path(stage: Stage, name: str, sent: str) -> None:
+    client, seen = await stage.client(live)
+    await client.get(SECRETS, Key("n", name))
+    assert seen.requests == [("GET", f"/api/v1/namespaces/n/secrets/{sent}")]
+
+
+async def test_writes_that_could_hit_the_wrong_object_are_refused(stage: Stage) -> None:
+    client, seen = await stage.client(live)
+    with pytest.raises(ValueError, match="without a UID"):
+        await client.delete(APPS, KEY, uid="")
+    for write in (client.replace, client.replace_status):
+        with pytest.raises(ValueError, match="without resourceVersion"):
+            await write(APPS, {"metadata": {"name": "a", "namespace": "n"}})
+    assert seen.requests == []
+
+
+async def test_an_object_that_is_no_json_is_the_callers_mistake(stage: Stage) -> None:
+    client, seen = await stage.client(live)
+    with pytest.raises(errors.BadRequest, match="cannot be written as JSON"):
+        await client.create(CONFIGMAPS, {**LIVE, "data": {"x": 2**70}})
+    assert seen.requests == []
+
+
+async def test_a_large_object_is_sent_whole(stage: Stage) -> None:
+    client, seen = await stage.client(live)
+    await client.create(CONFIGMAPS, {**LIVE, "data": {"x": "y" * 1_400_000}})
+    assert len(orjson.loads(seen.bodies[0])["data"]["x"]) == 1_400_000
+
+
+async def test_a_server_below_a_path(stage: Stage) -> None:
+    client, seen = await stage.client(live)
+    client.connection.server += "/k8s/clusters/c-1"
+    await client.get(CONFIGMAPS, KEY)
+    assert seen.requests == [("GET", "/k8s/clusters/c-1/api/v1/namespaces/n/configmaps/a")]
+
+
+# Answers that are failures
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "body", "expected", "words"),
+    [
+        (404, "application/json", b'{"kind":"Status","code":404,"message":"no such"}', errors.NotFound, "no such"),
+        (404, "text/plain; charset=utf-8", b"404 page not found\n", errors.NotFound, "404 page not found"),
+        (404, "text/html", b"<html>\x1b[2J nothing here", errors.Garbled, "<html> [2J nothing here"),
+        (403, "application/json", b'{"error":"some gateway"}', errors.Garbled, "some gateway"),
+        (403, "application/json", b'{"kind":"Status","code":4', errors.Garbled, "Status"),
+        (502, "text/html", b"<html>Bad Gateway</html>", errors.ServerError, "Bad Gateway"),
+        (500, "text/plain", b"This request caused apiserver to panic", errors.ServerError, "panic"),
+        (503, "text/html", b"", errors.ServerError, "503"),
+        (302, "text/html", b"moved", errors.Garbled, "302"),
+        (200, "text/html", b"<html>log in here", errors.Garbled, "log in here"),
+        (200, "application/json", b"[]", errors.Garbled, "begins with"),
+        (200, "application/json", b'{"ok":true}', errors.Garbled, "ok"),
+        (200, "application/json", b'{"metadata":{"name":"a"', errors.Garbled, "begins with"),
+        (200, "application/json", b"", errors.Garbled, "begins with"),
+        (422, "application/json", b'{"kind":"Status","code":422,"message":"bad"}', errors.Invalid, "bad"),
+    ],
+)  # fmt: skip
+async def test_an_answer_becomes_an_exception(
+    stage: Stage, code: int, kind: str, body: bytes, expected: type[Exception], words: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=code, body=body, headers={"Content-Type": kind, "Location": "/elsewhere"})
+
+    client, seen = await stage.client(answer)
+    with pytest.raises(errors.KubeError) as caught:
+        await client.create(CONFIGMAPS, LIVE)
+    assert type(caught.value) is expected
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(seen.requests) == 1
+    assert seen.observed == [("POST", "configmaps", str(code))]
+
+
+async def test_no_part_of_a_secret_gets_into_an_error(stage: Stage) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=b'{"data":{"tls.key":"c2VjcmV0', content_type="application/json")
+
+    client, _ = await stage.client(answer)
+    with pytest.raises(errors.Garbled, match=r"\(28 bytes, not shown\)"):
+        await client.get(SECRETS, KEY)
+    with pytest.raises(errors.Garbled, match=r"\(28 bytes, not shown\)"):
+        await anext(client.list_pages(SECRETS))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Operation cannot be fulfilled on apps: the UID in the precondition (x) does not match the UID in record (y).",
+        "Precondition failed: UID in precondition: x, UID in object meta: y",
+        "Upon completion, this namespace will automatically be purged by the system.",
+    ],
+)
+async def test_a_delete_that_has_nothing_left_to_do_returns(stage: Stage, message: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return status(409, "Conflict", message=message)
+
+    client, _ = await stage.client(answer)
+    await client.delete(APPS, KEY, uid="u1")
+
+
+async def test_a_delete_of_a_changed_object_is_a_conflict(stage: Stage) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return status(409, "Conflict", message="the ResourceVersion in the precondition (1) does not match")
+
+    client, _ = await stage.client(answer)
+    with pytest.raises(errors.Conflict):
+        await client.delete(APPS, KEY, uid="u1", resource_version="1")
+
+
+async def test_a_delete_of_what_is_gone_returns(stage: Stage) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return status(404, "NotFound")
+
+    client, _ = await stage.client(answer)
+    await client.delete(APPS, KEY, uid="u1")
+
+
+# Credentials
+
+
+async def test_many_401_lead_to_one_renewal_and_one_more_try_each(stage: Stage) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(LIVE) if request.headers["Authorization"] == "Bearer token-1" else status(401)
+
+    client, seen = await stage.client(answer)
+    await asyncio.gather(*(client.create(CONFIGMAPS, LIVE) for _ in range(20)))
+    assert stage.account.loads == 1
+    assert len(seen.requests) == 40
+
+
+async def test_a_second_401_is_final(stage: Stage) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return status(401, "Unauthorized", message="who are you?")
+
+    client, seen = await stage.client(answer)
+    with pytest.raises(errors.Unauthorized, match="who are you"):
+        await client.get(CONFIGMAPS, KEY)
+    assert len(seen.requests) == 2
+    assert stage.account.loads == 1
+    with pytest.raises(errors.Unauthorized):
+        await client.get(CONFIGMAPS, KEY)
+    assert stage.account.loads == 1  # not for every request: a plugin may be slow or open a browser
+
+
+async def test_a_renewal_that_fails_is_told_and_the_401_stays(stage: Stage) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return status(401, "Unauthorized")
+
+    stage.account.error = ConfigError("the token file is gone")
+    client, _ = await stage.client(answer)
+    with capture_logs() as logs, pytest.raises(errors.Unauthorized):
+        await client.get(CONFIGMAPS, KEY)
+    assert [entry["error"] for entry in logs] == ["the token file is gone"]
+
+
+async def test_credentials_appear_in_no_text(stage: Stage) -> None:
+    client, _ = await stage.client(live)
+    await client.get(CONFIGMAPS, KEY)
+    assert "token-0" not in repr(client.connection) + client.connection.describe()
+
+
+async def test_credentials_do_not_follow_a_redirect(stage: Stage) -> None:
+    reached: list[str] = []
+
+    async def thief(request: web.Request) -> web.Response:
+        reached.append(request.headers.get("Authorization", ""))
+        return web.json_response(LIVE)
+
+    other, _ = await stage.client(thief)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": other.connection.server + "/x"})
+
+    client, _ = await stage.client(answer)
+    with pytest.raises(errors.Garbled):
+        await client.get(CONFIGMAPS, KEY)
+    assert reached == []
+
+
+# Waiting because the server asks for it
+
+
+@pytest.mark.parametrize(("code", "verb"), [(429, "create"), (503, "create"), (429, "get"), (503, "get")])
+async def test_a_busy_server_is_asked_again(stage: Stage, code: int, verb: str) -> None:
+    answers = iter([code, code, 200])
+
+    async def answer(_: web.Request) -> web.Response:
+        code = next(answers)
+        if code == 200:
+            return web.json_response(LIVE)
+        return web.Response(status=code, text="try again later", headers={"Retry-After": "0"})
+
+    client, seen = await stage.client(answer)
+    await (client.create(CONFIGMAPS, LIVE) if verb == "create" else client.get(CONFIGMAPS, KEY))
+    assert len(seen.requests) == 3
+    assert [code for _, _, code in seen.observed] == [str(code), str(code), "200"]
+
+
+async def test_a_server_that_stays_busy_is_left_in_peace(stage: Stage) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=429, text="try again later", headers={"Retry-After": "0"})
+
+    client, seen = await stage.client(answer)
+    with pytest.raises(errors.TooManyRequests, match="try again later"):
+        await client.create(CONFIGMAPS, LIVE)
+    assert len(seen.requests) == 1 + transport.MAX_ASKED_TO_WAIT
+
+
+async def test_the_server_says_how_long(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([("429", "1"), ("200", "")])
+
+    async def answer(_: web.Request) -> web.Response:
+        code, after = next(answers)
+        return web.json_response(LIVE) if code == "200" else web.Response(status=429, headers={"Retry-After": after})
+
+    client, _ = await stage.client(answer)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await client.create(CONFIGMAPS, LIVE)
+    assert 1.0 <= loop.time() - started < 2.0
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}])
+async def test_503_without_seconds_to_wait_is_the_callers_matter(stage: Stage, headers: dict[str, str]) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=503, text="no backend", headers=headers)
+
+    client, seen = await stage.client(answer)
+    with pytest.raises(errors.ServerError):
+        await client.create(CONFIGMAPS, LIVE)
+    assert len(seen.requests) == 1
+
+
+# Connections that fail
+
+
+async def test_a_refused_connection_was_certainly_not_sent(stage: Stage) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        client = await stage.to(f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(errors.Unreachable, match=r"cannot connect to http://127\.0\.0\.1") as caught:
+            await client.create(CONFIGMAPS, LIVE)
+    assert caught.value.sent is False
+
+
+async def test_a_write_whose_answer_is_lost_is_not_repeated(stage: Stage) -> None:
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    client, seen = await stage.raw_client(hang_up)
+    with pytest.raises(errors.Unreachable) as caught:
+        await client.create(CONFIGMAPS, LIVE)
+    assert caught.value.sent is None
+    assert len(seen.requests) == 1
+    assert seen.observed == [("POST", "configmaps", "<error>")]
+
+
+async def test_an_answer_cut_short_was_carried_out(stage: Stage) -> None:
+    async def cut(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'HTTP/1.1 201 Created\r\nContent-Length: 1000\r\n\r\n{"metadata":')
+        await writer.drain()
+        writer.close()
+
+    client, seen = await stage.raw_client(cut)
+    with pytest.raises(errors.Unreachable) as caught:
+        await client.create(CONFIGMAPS, LIVE)
+    assert caught.value.sent is True
+    assert len(seen.requests) == 1
+
+
+async def test_a_read_survives_lost_connections(stage: Stage) -> None:
+    left = iter([False] * transport.MAX_LOST_READS + [True])
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if next(left):
+            body = orjson.dumps(LIVE)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+            writer.close()
+        await writer.drain()
+
+    client, seen = await stage.raw_client(answer)
+    assert await client.get(CONFIGMAPS, KEY) == LIVE
+    assert len(seen.requests) == 1 + transport.MAX_LOST_READS
+
+
+async def test_a_server_that_never_answers_costs_the_time_limit(stage: Stage) -> None:
+    async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    client, seen = await stage.raw_client(silent, timeout=0.1)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    with pytest.raises(errors.Unreachable, match="time limit") as caught:
+        await client.create(CONFIGMAPS, LIVE)
+    assert loop.time() - started < 2.0
+    assert caught.value.sent is None
+    assert len(seen.requests) == 1
+
+
+async def test_a_server_that_speaks_something_else_is_garbled(stage: Stage) -> None:
+    async def ssh(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        await writer.drain()
+        writer.close()
+
+    client, _ = await stage.raw_client(ssh)
+    with pytest.raises(errors.Garbled, match="does not speak HTTP"):
+        await client.get(CONFIGMAPS, KEY)
+
+
+async def test_requests_in_flight_are_bounded_and_watches_do_not_count(stage: Stage) -> None:
+    now = most = 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal now, most
+        if "watch" in request.query:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"{}\n")
+            await asyncio.sleep(60)
+            return response
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.01)
+        now -= 1
+        return web.json_response(LIVE)
+
+    client, _ = await stage.client(answer, in_flight=3)
+    watches = [watch_lines(client) for _ in range(5)]
+    for lines in watches:
+        assert await anext(lines) == b"{}"
+    await asyncio.gather(*(client.create(CONFIGMAPS, LIVE) for _ in range(20)))
+    assert most == 3
+    for lines in watches:
+        await lines.aclose()
+
+
+async def test_the_client_is_used_inside_its_block_only(stage: Stage) -> None:
+    client, _ = await stage.client(live)
+    await client.__aexit__()
+    with pytest.raises(RuntimeError, match="async with"):
+        await client.get(CONFIGMAPS, KEY)
+
+
+# Lists
+
+
+async def test_a_list_comes_in_pages_of_one_moment(stage: Stage) -> None:
+    pages = {
+        "": ([{"metadata": {"name": "a"}}], "next one/=&"),
+        "next one/=&": ([{"metadata": {"name": "b"}}], "last"),
+        "last": (None, ""),
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        items, token = pages[request.query.get("continue", "")]
+        return web.json_response({"metadata": {"resourceVersion": "9", "continue": token}, "items": items})
+
+    client, seen = await stage.client(answer)
+    got = [
+        p async for p in client.list_pages(APPS, namespace="n", labels="a in (b,c)", fields="x=y", resource_version="5")
+    ]
+    assert [[o["metadata"]["name"] for o in p.items] for p in got] == [["a"], ["b"], []]
+    assert [p.remaining for p in got] == [True, True, False]
+    assert {p.resource_version for p in got} == {"9"}
+    assert got[0].items[0]["kind"] == "App"
+    assert got[0].items[0]["apiVersion"] == "decco.platform9.com/v1beta2"
+    path = "/apis/decco.platform9.com/v1beta2/namespaces/n/apps?labelSelector=a+in+%28b%2Cc%29&fieldSelector=x%3Dy"
+    assert seen.requests == [
+        ("GET", f"{path}&resourceVersion=5&limit=64"),
+        ("GET", f"{path}&limit=128&continue=next+one%2F%3D%26"),
+        ("GET", f"{path}&limit=256&continue=last"),
+    ]
+    assert seen.observed == [("LIST", "apps.decco.platform9.com", "200")] * 3
+
+
+@pytest.mark.parametrize(
+    ("size", "limit", "page_bytes", "count", "expected"),
+    [
+        (FIRST_PAGE, 500, 64_000, 64, 128),  # small items: twice as many
+        (400, 500, 400_000, 400, 500),  # but no more than asked for
+        (FIRST_PAGE, 500, 64 * 1_000_000, 64, PAGE_BYTES // 1_000_000),  # 1 MB each: few
+        (FIRST_PAGE, 500, 64 * 10_000_000, 64, 1),  # never none
+        (FIRST_PAGE, 500, 60, 0, FIRST_PAGE),  # an empty page says nothing
+    ],
+)
+def test_pages_are_kept_small_enough_to_decode_quickly(
+    size: int, limit: int, page_bytes: int, count: int, expected: int
+) -> None:
+    assert _next_limit(size, limit, page_bytes, count) == expected
+
+
+async def test_a_list_from_the_cache_is_one_request_without_limit(stage: Stage) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"metadata": {"resourceVersion": "9"}, "items": []})
+
+    client, seen = await stage.client(answer)
+    assert [p.items async for p in client.list_pages(APPS, resource_version="0")] == [[]]
+    assert seen.requests == [("GET", "/apis/decco.platform9.com/v1beta2/apps?resourceVersion=0")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"items": []},
+        {"metadata": {"resourceVersion": "1"}, "items": {}},
+        {"metadata": {"resourceVersion": "1"}, "items": [1]},
+    ],
+)
+async def test_a_list_that_is_none(stage: Stage, body: Obj) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(body)
+
+    client, _ = await stage.client(answer)
+    with pytest.raises(errors.Garbled):
+        [p async for p in client.list_pages(APPS)]
+
+
+# Watches
+
+
+def watch_lines(client: Client, idle_seconds: float = 5.0) -> Any:
+    return client.watch_lines(
+        CONFIGMAPS, resource_version="5", timeout_seconds=300, idle_seconds=idle_seconds, labels="a=b", namespace="n"
+    )
+
+
+def chunks(*pieces: bytes, end: bool = True) -> Any:
+    """A handler that sends these bytes one by one as a chunked answer, ends it or hangs up."""
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in pieces:
+            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            await writer.drain()
+            await asyncio.sleep(0.005)
+        if end:
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()
+        else:
+            writer.close()
+
+    return answer
+
+
+async def test_a_watch_asks_for_bookmarks_from_a_version(stage: Stage) -> None:
+    client, seen = await stage.raw_client(chunks())
+    assert [line async for line in watch_lines(client)] == []
+    query = "watch=1&allowWatchBookmarks=true&resourceVersion=5&timeoutSeconds=300&labelSelector=a%3Db"
+    assert seen.requests == [
+        ("GET", f"/api/v1/namespaces/n/configmaps?{query}"),
+    ]
+    assert seen.observed == [("WATCH", "configmaps", "200")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lines"),
+    [
+        ([b'{"a":1}\n'], [b'{"a":1}']),
+        ([b'{"a":1}\n{"b":2}\n'], [b'{"a":1}', b'{"b":2}']),
+        ([b'{"a"', b":1", b'}\n{"b', b'":2}\n'], [b'{"a":1}', b'{"b":2}']),
+        ([b'{"a":1}', b"\n"], [b'{"a":1}']),
+        ([b'\n\n{"a":1}\n\n'], [b'{"a":1}']),
+        ([b"x" * 65536] * 80 + [b"\n"], [b"x" * 65536 * 80]),
+    ],
+)
+async def test_lines_are_whole_however_they_arrive(stage: Stage, pieces: list[bytes], lines: list[bytes]) -> None:
+    client, _ = await stage.raw_client(chunks(*pieces))
+    assert [line async for line in watch_lines(client)] == lines
+
+
+async def test_a_long_line_costs_linear_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "MAX_LINE", 10_000)
+    client, _ = await stage.raw_client(chunks(*[b"x" * 3000] * 5))
+    with pytest.raises(errors.Garbled, match="longer than 10000 bytes"):
+        [line async for line in watch_lines(client)]
+
+
+@pytest.mark.parametrize("end", [True, False])
+async def test_a_line_cut_off_is_not_a_line(stage: Stage, end: bool) -> None:
+    client, _ = await stage.raw_client(chunks(b'{"a":1}\n{"b"', end=end))
+    lines = watch_lines(client)
+    assert await anext(lines) == b'{"a":1}'
+    with pytest.raises(errors.Unreachable, match="middle of a line" if end else "was cut"):
+        await anext(lines)
+
+
+async def test_a_connection_cut_between_lines_is_not_a_clean_end(stage: Stage) -> None:
+    client, _ = await stage.raw_client(chunks(b'{"a":1}\n', end=False))
+    with pytest.raises(errors.Unreachable, match="was cut"):
+        [line async for line in watch_lines(client)]
+
+
+async def test_silence_is_noticed(stage: Stage) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"a":1}\n')
+        await asyncio.sleep(60)
+        return response
+
+    client, _ = await stage.client(answer)
+    lines = watch_lines(client, idle_seconds=0.1)
+    assert await anext(lines) == b'{"a":1}'
+    with pytest.raises(errors.Unreachable, match=r"silent for 0\.1 s"):
+        await anext(lines)
+
+
+async def test_a_watch_that_is_refused(stage: Stage) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return status(410, "Expired", message="too old resource version: 5 (900)")
+
+    client, seen = await stage.client(answer)
+    with pytest.raises(errors.Gone, match="too old"):
+        await anext(watch_lines(client))
+    assert seen.observed == [("WATCH", "configmaps", "410")]
+
+
+async def test_a_watch_renews_credentials_once(stage: Stage) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=b"{}\n") if request.headers["Authorization"] == "Bearer token-1" else status(401)
+
+    client, seen = await stage.client(answer)
+    assert [line async for line in watch_lines(client)] == [b"{}"]
+    assert len(seen.requests) == 2
+
+
+async def test_leaving_a_watch_closes_its_connection(stage: Stage) -> None:
+    closed = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n")
+        assert await reader.read() == b""
+        closed.set()
+        writer.close()
+
+    client, _ = await stage.raw_client(answer)
+    async with aclosing(watch_lines(client)) as lines:
+        assert await anext(lines) == b"{}"
+    async with asyncio.timeout(2):
+        await closed.wait()
+
+
+# Dry run
+
+
+async def test_a_dry_run_reads_and_does_not_write(stage: Stage) -> None:
+    client, seen = await stage.client(live, dry_run=True)
+    secret = {"metadata": {"name": "a", "namespace": "n"}, "data": {"tls.key": "c2VjcmV0"}}
+    with capture_logs() as logs:
+        assert await client.get(CONFIGMAPS, KEY) == LIVE
+        created = await client.create(SECRETS, secret)
+        await client.replace(SECRETS, created)
+        await client.replace_status(APPS, created)
+        await client.patch(SECRETS, KEY, {"data": {"tls.key": "c2VjcmV0"}})
+        await client.delete(SECRETS, KEY, uid="u1")
+    assert [m for m, _ in seen.requests] == ["GET"]
+    assert created["metadata"]["uid"]
+    assert created["metadata"]["resourceVersion"].isdigit()
+    assert created["data"] == secret["data"]
+    assert "uid" not in secret["metadata"]  # what was given is not changed
+    assert [entry["verb"] for entry in logs] == ["create", "replace", "replace status", "patch", "delete"]
+    assert {entry["key"] for entry in logs} == {"n/a"}
+    assert "c2VjcmV0" not in repr(logs)

@@ -1,0 +1,236 @@
+"""The events recorder: what is sent, what is counted, and that it never hurts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from decco.kube import events
+from decco.kube.errors import AlreadyExists, Forbidden, KubeError, NotFound, Unreachable
+from decco.kube.events import Recorder, note_of
+from decco.objects import EVENTS, Key, Obj
+
+APP: Obj = {
+    "apiVersion": "decco.platform9.com/v1beta2",
+    "kind": "App",
+    "metadata": {"name": "web", "namespace": "acme", "uid": "u1"},
+}
+SPACE: Obj = {"apiVersion": "decco.platform9.com/v1beta2", "kind": "Space", "metadata": {"name": "acme", "uid": "u2"}}
+
+
+class Sent:
+    """Stands where the client does; keeps what is sent, or fails as told."""
+
+    def __init__(self) -> None:
+        self.created: list[Obj] = []
+        self.patched: list[tuple[Key, Obj]] = []
+        self.errors: list[KubeError] = []
+
+    async def create(self, resource: Any, obj: Obj) -> Obj:
+        assert resource is EVENTS
+        self._fail()
+        self.created.append(obj)
+        return obj
+
+    async def patch(self, resource: Any, key: Key, patch: Obj) -> Obj:
+        assert resource is EVENTS
+        self._fail()
+        self.patched.append((key, patch))
+        return patch
+
+    def _fail(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.sent = Sent()
+        client: Any = self.sent
+        loop = asyncio.get_running_loop()
+        self.recorder = Recorder(client, controller="decco.platform9.com/controller", instance="pod-1", clock=loop.time)
+
+    def tell(self, obj: Obj = APP, note: str = "it is up", reason: str = "Ready", kind: Any = "Normal") -> None:
+        self.recorder.event(obj, kind, reason, note, "Reconcile")
+
+    @property
+    def counts(self) -> list[int]:
+        return [patch["series"]["count"] for _, patch in self.sent.patched]
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    scene = Scene()
+    task = asyncio.create_task(scene.recorder.run())
+    yield scene
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_event_says_all_that_the_api_asks_for(scene: Scene) -> None:
+    scene.tell()
+    await scene.recorder.drain(5)
+    (event,) = scene.sent.created
+    assert event["regarding"] == {
+        "apiVersion": "decco.platform9.com/v1beta2",
+        "kind": "App",
+        "namespace": "acme",
+        "name": "web",
+        "uid": "u1",
+    }
+    assert event["metadata"]["namespace"] == "acme"
+    assert event["metadata"]["name"].startswith("web.")
+    assert {k: event[k] for k in ("type", "reason", "action", "note", "reportingController", "reportingInstance")} == {
+        "type": "Normal",
+        "reason": "Ready",
+        "action": "Reconcile",
+        "note": "it is up",
+        "reportingController": "decco.platform9.com/controller",
+        "reportingInstance": "pod-1",
+    }
+
+
+async def test_events_about_cluster_scoped_objects_are_in_default(scene: Scene) -> None:
+    scene.tell(SPACE)
+    await scene.recorder.drain(5)
+    (event,) = scene.sent.created
+    assert event["metadata"]["namespace"] == "default"
+    assert "namespace" not in event["regarding"]
+
+
+@pytest.mark.looptime
+async def test_repetitions_become_a_series_patched_once_a_minute(scene: Scene) -> None:
+    for _ in range(100):
+        scene.tell()
+        await asyncio.sleep(3)
+    await asyncio.sleep(60)
+    assert len(scene.sent.created) == 1
+    key = Key("acme", scene.sent.created[0]["metadata"]["name"])
+    assert {k for k, _ in scene.sent.patched} == {key}
+    assert scene.counts[0] == 2  # the first repetition is told at once
+    assert scene.counts[-1] == 100  # the last one after its minute
+    assert len(scene.counts) <= 7
+
+
+@pytest.mark.looptime
+async def test_after_six_quiet_minutes_it_is_another_event(scene: Scene) -> None:
+    scene.tell()
+    await asyncio.sleep(359)
+    scene.tell()
+    await asyncio.sleep(361)
+    scene.tell()
+    await scene.recorder.drain(5)
+    assert len(scene.sent.created) == 2
+    assert scene.counts == [2]
+
+
+async def test_other_words_are_another_event(scene: Scene) -> None:
+    scene.tell()
+    scene.tell(note="it is down")
+    scene.tell(reason="Failed")
+    scene.tell(kind="Warning")
+    scene.tell(SPACE)
+    await scene.recorder.drain(5)
+    assert len(scene.sent.created) == 5
+    assert scene.counts == []
+
+
+@pytest.mark.looptime
+async def test_one_object_cannot_flood_and_others_are_heard(scene: Scene) -> None:
+    for i in range(200):
+        scene.tell(note=f"try {i}")
+    scene.tell(SPACE)
+    await scene.recorder.drain(5)
+    assert len(scene.sent.created) == events.BURST + 1
+    assert scene.recorder.dropped == 200 - events.BURST
+    await asyncio.sleep(events.REFILL_SECONDS)
+    scene.tell(note="a minute later")
+    await scene.recorder.drain(5)
+    assert scene.sent.created[-1]["note"] == "a minute later"
+
+
+async def test_telling_neither_waits_nor_raises() -> None:
+    scene = Scene()  # nobody sends
+    for i in range(events.QUEUE_SIZE + 50):
+        scene.tell(note=str(i))
+    assert scene.recorder.dropped == 50
+    bad: list[Any] = [{}, {"metadata": {}}, None, {"apiVersion": "v1", "kind": "x", "metadata": None}]
+    for obj in bad:
+        scene.tell(obj)
+    assert scene.recorder.dropped == 54
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("failures", [1, 3])
+async def test_trouble_that_passes_loses_nothing(scene: Scene, failures: int) -> None:
+    scene.sent.errors = [Unreachable("gone")] * failures
+    scene.tell()
+    await scene.recorder.drain(60)
+    assert len(scene.sent.created) == 1
+    assert scene.recorder.dropped == 0
+
+
+@pytest.mark.looptime
+async def test_trouble_that_stays_does_not_stop_the_recorder(scene: Scene) -> None:
+    scene.sent.errors = [Unreachable("gone")] * events.TRIES + [Forbidden(403, "Forbidden", "terminating")]
+    for note in ("lost", "refused", "sent"):
+        scene.tell(note=note)
+    await scene.recorder.drain(60)
+    assert [e["note"] for e in scene.sent.created] == ["sent"]
+    assert scene.recorder.dropped == 2
+
+
+async def test_an_event_whose_answer_was_lost_starts_its_series(scene: Scene) -> None:
+    scene.sent.errors = [AlreadyExists(409, "AlreadyExists", "events web.1 already exists")]
+    scene.tell()
+    scene.tell()
+    await scene.recorder.drain(5)
+    assert scene.sent.created == []
+    assert scene.counts == [2]
+
+
+async def test_a_series_whose_event_has_expired_starts_anew(scene: Scene) -> None:
+    scene.tell()
+    await scene.recorder.drain(5)
+    scene.sent.errors = [NotFound(404, "NotFound", "gone")]
+    scene.tell()
+    scene.tell()
+    await scene.recorder.drain(5)
+    assert len(scene.sent.created) == 2
+
+
+async def test_memory_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MAX_REMEMBERED", 10)
+    for i in range(100):
+        scene.tell({**APP, "metadata": {"name": f"app-{i}", "namespace": "acme", "uid": str(i)}})
+    await scene.recorder.drain(5)
+    assert len(scene.sent.created) == 100
+    assert len(scene.recorder._series) == 10
+    assert len(scene.recorder._budgets) == 10
+
+
+async def test_a_long_name_leaves_room_for_the_time(scene: Scene) -> None:
+    scene.tell({**APP, "metadata": {"name": "a" * 253, "namespace": "acme", "uid": "u"}})
+    await scene.recorder.drain(5)
+    assert len(scene.sent.created[0]["metadata"]["name"]) <= 253
+
+
+@pytest.mark.parametrize(
+    ("message", "note"),
+    [
+        ("plain", "plain"),
+        ("two\nlines \x1b[31mred", "two lines [31mred"),
+        ("", ""),
+        ("x" * 1024, "x" * 1024),
+        ("x" * 1025, "x" * 1021 + "…"),
+        ("ü" * 1024, "ü" * 510 + "…"),
+        ("😀" * 300, "😀" * 255 + "…"),
+    ],
+)
+def test_notes_are_printable_and_at_most_1_kib(message: str, note: str) -> None:
+    assert note_of(message) == note
+    assert len(note_of(message).encode()) <= 1024
