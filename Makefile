@@ -20,6 +20,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit integration venv assets up bench format generate lock clean
+.PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
 	@echo "decco: make <target>"
@@ -41,10 +42,21 @@ test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
+	@$(MAKE) --keep-going check-format check-lint check-types check-imports check-generated
+
+check-format: $(VENV)/.complete
 	$(call step,check: format,$(BIN)/ruff format --check --quiet . || { echo "run: make format"; false; })
+
+check-lint: $(VENV)/.complete
 	$(call step,check: lint,$(BIN)/ruff check --quiet .)
+
+check-types: $(VENV)/.complete
 	$(call step,check: types,$(BIN)/mypy)
+
+check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
+
+check-generated: $(VENV)/.complete
 	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check)
 
 unit: $(VENV)/.complete ## tests without network, in seconds

@@ -16,20 +16,31 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from weakref import WeakSet
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, StreamReader, TCPConnector, web
+from aiohttp import (
+    AddrInfoType,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    StreamReader,
+    TCPConnector,
+    web,
+)
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDict
 from yarl import URL
 
 from testbed.connections import reset
-from testbed.controlplane import ControlPlane
+from testbed.controlplane import ControlPlane, free_port
 from testbed.faults import Action, Call, CutReply, Delay, Drop, Hold, LoseReply, OnWatch, Respond, Rule
 from testbed.kubeconfig import write_kubeconfig
 from testbed.pki import KeyPair
@@ -48,7 +59,10 @@ HOP_BY_HOP = frozenset(
     }
 )
 """Headers that are about one connection and not about the message, RFC 9110 section 7.6.1; the length is set anew."""
-CLOSE_SECONDS = 0.1
+GRACE_SECONDS = 0.1
+"""How long requests under way may go on when the proxy ends."""
+CLOSE_SECONDS = 5.0
+POLL_SECONDS = 0.005
 
 
 @dataclass(slots=True)
@@ -89,17 +103,18 @@ class FaultProxy:
         self._tls = ssl.create_default_context(cafile=str(control_plane.ca_file))
         self._tls.load_cert_chain(client.cert, client.key)
         self._folder = control_plane.folder
-        self._port = 0
+        self._port = free_port(set())
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         self._rules: list[Rule] = []
         self._streams: list[WatchStream] = []
         self._changed = asyncio.Condition()
         self.seen: list[Seen] = []
-        self.url = ""
+        self.url = f"http://127.0.0.1:{self._port}"
         self.kubeconfig = Path()
 
     async def __aenter__(self) -> FaultProxy:
         self._session = ClientSession(
-            connector=TCPConnector(ssl=self._tls, limit=0),
+            connector=TCPConnector(ssl=self._tls, limit=0, socket_factory=self._socket),
             timeout=ClientTimeout(total=None),
             auto_decompress=False,
             read_bufsize=1 << 20,
@@ -116,14 +131,23 @@ class FaultProxy:
         await self._stop_accepting()
         for stream in self._streams:
             stream.end()
-        await self._server.shutdown(CLOSE_SECONDS)
+        await self._server.shutdown(GRACE_SECONDS)
         await self._session.close()
+        # Closing TLS takes a few turns of the event loop more, and nobody else can wait for it.
+        async with asyncio.timeout(CLOSE_SECONDS):
+            while any(sock.fileno() != -1 for sock in self._sockets):  # noqa: ASYNC110 (no event tells)
+                await asyncio.sleep(POLL_SECONDS)
+
+    def _socket(self, address: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        self._sockets.add(made)
+        return made
 
     async def start_listening(self) -> None:
         """Accepts connections."""
         self._listener = await asyncio.get_running_loop().create_server(self._server, "127.0.0.1", self._port)
-        self._port = self._listener.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
 
     async def stop_listening(self) -> None:
         """Refuses new connections and resets the open ones: the API server is gone."""
@@ -236,7 +260,7 @@ class FaultProxy:
             call.method,
             URL(self._upstream + request.raw_path, encoded=True),
             data=io.BytesIO(call.body) if call.body else None,
-            headers=_to_upstream(call.headers),
+            headers=_to_upstream(call),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             allow_redirects=False,
         ) as reply:
@@ -305,9 +329,12 @@ def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP)
 
 
-def _to_upstream(headers: Mapping[str, str]) -> CIMultiDict[str]:
+def _to_upstream(call: Call) -> CIMultiDict[str]:
     """The proxy's certificate says who it is, so the client's own credentials are left for the tests to look at."""
-    forwarded = _end_to_end(headers)
+    forwarded = _end_to_end(call.headers)
     forwarded.popall("Authorization", None)
     forwarded.popall("Host", None)
+    if call.watch:
+        # The API server compresses watches too, since 1.37; then there would be no lines to tell apart.
+        forwarded["Accept-Encoding"] = "identity"
     return forwarded

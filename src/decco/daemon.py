@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import signal
 import time
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -31,10 +30,12 @@ from decco.kube.events import Recorder
 from decco.kube.informer import Informer
 from decco.kube.store import Store
 from decco.kube.workqueue import WorkQueue
+from decco.log import bind_reconcile
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches, watch_specs
+from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.discover import discover, missing
 from decco.reconcilers.local_secrets import LocalSecrets
 from decco.reconcilers.report import Reporter, ready_counts
@@ -158,16 +159,16 @@ class _Daemon:
 
         self.spaces = queue("space", lambda key: key.name)
         self.apps = queue("app", lambda key: key.namespace)
-        applier = Applier(client, self.caches.children)
+        writer = ChildWriter(Applier(client, self.caches.children), time.monotonic)
         secrets = Secrets(self.caches, LocalSecrets(client, time.monotonic))
         reporter = Reporter(client, self.recorder)
-        space = SpaceReconciler(self.caches, applier, secrets, reporter, _now)
-        app = AppReconciler(self.caches, applier, secrets, reporter, _now)
+        space = SpaceReconciler(self.caches, writer, secrets, reporter, _now)
+        app = AppReconciler(self.caches, writer, secrets, reporter, _now)
         self.controllers = [
             Controller(
-                self.spaces, space.reconcile, workers=control.space_workers, observer=metrics, bind=_bind_reconcile
+                self.spaces, space.reconcile, workers=control.space_workers, observer=metrics, bind=bind_reconcile
             ),
-            Controller(self.apps, app.reconcile, workers=control.app_workers, observer=metrics, bind=_bind_reconcile),
+            Controller(self.apps, app.reconcile, workers=control.app_workers, observer=metrics, bind=bind_reconcile),
         ]
         self.triggers = Triggers(self.caches, self.spaces, self.apps)
         for queue_ in (self.spaces, self.apps):
@@ -261,7 +262,3 @@ def _sync_check(informer: Informer) -> Callable[[], str | None]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _bind_reconcile(controller: str, key: Key) -> None:
-    structlog.contextvars.bind_contextvars(reconcile_id=uuid.uuid4().hex[:12], controller=controller, key=str(key))

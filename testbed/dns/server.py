@@ -19,6 +19,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.tsig
 import dns.update
+import dns.zone
 
 from testbed.dns import install
 from testbed.processes import Process, Processes, ProcessFailed
@@ -27,6 +28,8 @@ HOST = "127.0.0.1"
 PORTS = range(20_000, 30_000)
 START_SECONDS = 20.0
 COMMAND_SECONDS = 20.0
+Records = dict[tuple[str, str], tuple[int, frozenset[str]]]
+"""(name, type) -> (TTL, values as in a zone file), names without the last dot."""
 KEY_NAME = "decco-test"
 KEY_SECRET = "c2l4dGVlbiBieXRlcyBvZiB0ZXN0IHNlY3JldCBoZXJl"
 KEY_ALGORITHM = "hmac-sha256"
@@ -140,6 +143,21 @@ class NameServer:
     def _must(self, message: dns.update.UpdateMessage) -> None:
         if (rcode := self.update(message)) != dns.rcode.NOERROR:
             raise ProcessFailed(f"{self.kind} refused a test record: {dns.rcode.to_text(rcode)}")
+
+    def read(self, zone: str) -> Records:
+        """The whole zone by transfer, less what a zone has by itself."""
+        query = dns.message.make_query(zone, "AXFR")
+        query.use_tsig(self.key)
+        found = dns.zone.Zone(zone, relativize=False)
+        dns.query.inbound_xfr(HOST, found, query, port=self.port, timeout=20)
+        records: Records = {}
+        for name, rdataset in found.iterate_rdatasets():
+            owner, rtype = name.to_text(omit_final_dot=True), dns.rdatatype.to_text(rdataset.rdtype)
+            if owner == zone and rtype in ("SOA", "NS"):
+                continue
+            records[owner, rtype] = (rdataset.ttl, frozenset(data.to_text() for data in rdataset))
+        records.pop((f"ns.{zone}", "A"), None)
+        return records
 
     def ask(self, name: str, rtype: str) -> set[str]:
         """Values of one type at a name, as a resolver is told; for an alias, its target."""

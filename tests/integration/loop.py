@@ -37,7 +37,5 @@ def _assert_no_defects(decco: Decco) -> None:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A name of the test's own for its Space, a DNS label."""
-    base = request.node.name.removeprefix("test_").split("[")[0].replace("_", "-")[:36].strip("-")
-    if hasattr(request.node, "callspec"):
-        base += f"-{zlib.crc32(request.node.callspec.id.encode()) % 10_000}"
-    return base.lower()
+    words = request.node.name.removeprefix("test_").split("[")[0].replace("_", "-")[:40].strip("-").lower()
+    return f"{words}-{zlib.crc32(request.node.nodeid.encode()) % 100_000}"

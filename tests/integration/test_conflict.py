@@ -65,7 +65,7 @@ class TestForeignObjects:
             ("NetworkPolicy", "networkpolicies", "WorkloadReady", {"spec": {"podSelector": {}}}),
         ],
     )
-    def test_a_foreign_child_of_an_app(  # noqa: PLR0913, PLR0917 - a table's columns
+    def test_a_foreign_child_of_an_app(
         self, cluster: Cluster, decco: Decco, name: str, kind: str, resource: str, condition: str, obj: Obj
     ) -> None:
         names = {"Service": "db", "ConfigMap": "web-stunnel", "NetworkPolicy": "app-web"}

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from testbed.controlplane import ControlPlane
-from tests.integration.harness import APIS, Cluster, Decco, app, eventually, space, tls_secret
+from tests.integration.harness import APIS, Cluster, Decco, app, eventually, space
 
 GONE_SECONDS = 30.0
 
 
-def _full_space(cluster: Cluster, name: str) -> None:
+def full_space(cluster: Cluster, name: str) -> None:
     cluster.make_space(name, resourceQuota={"hard": {"pods": "5"}})
     cluster.create(app(name, "web", httpUrlPath="/web"))
     cluster.create(app(name, "db", endpoints=[{"name": "db", "port": 5432, "disableTlsTermination": True}]))
     eventually(lambda: cluster.service(name, "web") and cluster.service(name, "db"), 5)
 
 
-def _is_gone(cluster: Cluster, name: str) -> bool:
+def is_gone(cluster: Cluster, name: str) -> bool:
     return cluster.space(name) is None and cluster.get(f"/api/v1/namespaces/{name}") is None
 
 
-def _children(cluster: Cluster, namespace: str, app_name: str) -> list[str]:
+def children(cluster: Cluster, namespace: str, app_name: str) -> list[str]:
     listing = cluster.cp.kubectl(
         "get",
         "deployments,services,configmaps,networkpolicies,httproutes,tlsroutes",
@@ -31,23 +28,23 @@ def _children(cluster: Cluster, namespace: str, app_name: str) -> list[str]:
 
 
 def test_deleting_an_app_removes_all_of_it_and_nothing_else(cluster: Cluster, decco: Decco, name: str) -> None:
-    _full_space(cluster, name)
+    full_space(cluster, name)
     cluster.delete(f"{APIS}/namespaces/{name}/apps/web")
-    eventually(lambda: _children(cluster, name, "web") == [], GONE_SECONDS)
+    eventually(lambda: children(cluster, name, "web") == [], GONE_SECONDS)
     decco.settle()
-    assert len(_children(cluster, name, "db")) >= 4
+    assert len(children(cluster, name, "db")) >= 4
 
 
 def test_deleting_a_space_removes_all_of_it(cluster: Cluster, decco: Decco, name: str) -> None:
-    _full_space(cluster, name)
+    full_space(cluster, name)
     cluster.delete(f"{APIS}/spaces/{name}")
-    eventually(lambda: _is_gone(cluster, name), GONE_SECONDS)
+    eventually(lambda: is_gone(cluster, name), GONE_SECONDS)
     decco.settle()
-    assert _is_gone(cluster, name)
+    assert is_gone(cluster, name)
 
 
 def test_a_namespace_deleted_by_hand_is_made_anew(cluster: Cluster, decco: Decco, name: str) -> None:
-    _full_space(cluster, name)
+    full_space(cluster, name)
     old = (cluster.get(f"/api/v1/namespaces/{name}") or {})["metadata"]["uid"]
     cluster.delete(f"/api/v1/namespaces/{name}")
 
@@ -65,7 +62,7 @@ def test_a_namespace_deleted_by_hand_is_made_anew(cluster: Cluster, decco: Decco
 
 
 def test_the_same_name_again_at_once(cluster: Cluster, decco: Decco, name: str) -> None:
-    _full_space(cluster, name)
+    full_space(cluster, name)
     for round_number in range(3):
         cluster.delete(f"{APIS}/spaces/{name}")
         eventually(lambda: cluster.space(name) is None, GONE_SECONDS)
@@ -95,48 +92,3 @@ def test_the_same_app_again_at_once(cluster: Cluster, decco: Decco, name: str) -
         if number < 4:
             cluster.delete(f"{APIS}/namespaces/{name}/apps/web")
     decco.settle()
-
-
-def test_deletions_and_edits_while_decco_was_down(
-    control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
-) -> None:
-    first = Decco(control_plane, tmp_path).start()
-    for name in ("down-a", "down-b", "down-c"):
-        _full_space(cluster, name)
-    assert first.stop() == 0
-    cluster.delete(f"{APIS}/spaces/down-a")
-    cluster.delete(f"{APIS}/namespaces/down-b/apps/web")
-    cluster.delete("/api/v1/namespaces/down-c")
-    cluster.delete(f"{APIS}/spaces/down-c")
-    cluster.delete("/apis/apps/v1/namespaces/down-b/deployments/db")
-    cluster.patch(f"{APIS}/namespaces/down-b/apps/db", {"spec": {"initialReplicas": 3}})
-    eventually(lambda: _is_gone(cluster, "down-a") and _is_gone(cluster, "down-c"), GONE_SECONDS, "without decco")
-    second = Decco(control_plane, tmp_path).start()
-    try:
-        eventually(lambda: _children(cluster, "down-b", "web") == [], GONE_SECONDS)
-        eventually(lambda: (cluster.deployment("down-b", "db") or {}).get("spec", {}).get("replicas") == 3, 5)
-        second.settle()
-        assert _is_gone(cluster, "down-a")
-        assert _is_gone(cluster, "down-c")
-    finally:
-        assert second.stop() == 0
-
-
-def test_a_kind_that_is_no_longer_wanted_goes(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path) -> None:
-    """Another routing backend: the old backend's routes are removed, the new one's are made."""
-    route = "/apis/gateway.networking.k8s.io/v1/namespaces/backend/httproutes/web"
-    ingress = "/apis/networking.k8s.io/v1/namespaces/backend/ingresses/web"
-    if cluster.get("/api/v1/namespaces/decco/secrets/backend-tls") is None:
-        cluster.create(tls_secret("backend-tls"))
-    first = Decco(control_plane, tmp_path).start()
-    cluster.make_space("backend", httpCertSecretName="backend-tls")
-    cluster.create(app("backend", "web", httpUrlPath="/web"))
-    eventually(lambda: cluster.get(route), 5)
-    assert first.stop() == 0
-    second = Decco(control_plane, tmp_path, routing__backend="ingress", routing__ingress_dialect="nginx").start()
-    try:
-        eventually(lambda: cluster.get(ingress) and cluster.get(route) is None, 10)
-        second.settle()
-    finally:
-        assert second.stop() == 0
-        cluster.delete(f"{APIS}/spaces/backend")

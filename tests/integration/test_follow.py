@@ -55,7 +55,7 @@ class TestSpace:
             ({"mesh": "Istio"}, {"mesh": "None"}, "istio.io/dataplane-mode", None),
         ],
     )
-    def test_namespace_labels_follow(  # noqa: PLR0913, PLR0917 - a table's columns
+    def test_namespace_labels_follow(
         self, cluster: Cluster, name: str, before: Obj, after: Obj, label: str, wanted: str | None
     ) -> None:
         cluster.make_space(name, **before)
@@ -79,7 +79,7 @@ class TestSpace:
             ),
         ],
     )
-    def test_quota_and_limits_come_change_and_go(  # noqa: PLR0913, PLR0917 - a table's columns
+    def test_quota_and_limits_come_change_and_go(
         self, cluster: Cluster, name: str, field: str, plural: str, first: Obj, second: Obj
     ) -> None:
         path = f"/api/v1/namespaces/{name}/{plural}/decco"
@@ -331,7 +331,7 @@ EDITS: list[tuple[str, Obj, Obj, Check, Check]] = [
 class TestApp:
     """What an App becomes, and becomes anew after an edit."""
 
-    @pytest.fixture(scope="class", autouse=True)
+    @pytest.fixture(autouse=True)
     def _secrets(self, cluster: Cluster) -> None:
         for secret in ("tls", "tls-two"):
             if cluster.get(f"/api/v1/namespaces/decco/secrets/{secret}") is None:

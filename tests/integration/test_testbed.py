@@ -108,6 +108,15 @@ def test_requests_are_counted(control_plane: ControlPlane, namespace: str) -> No
     for number in range(7):
         control_plane.create(f"{NAMESPACES}/{namespace}/configmaps", {"metadata": {"name": f"c{number}"}})
     assert control_plane.write_counts()[key] - before == 7
+    assert {key.verb for key in control_plane.write_counts()} <= {
+        "POST",
+        "PUT",
+        "PATCH",
+        "APPLY",
+        "DELETE",
+        "DELETECOLLECTION",
+    }
+    assert any(key.verb == "WATCH" for key in control_plane.request_counts())
 
 
 async def test_requests_of_decco_are_recorded_apart_from_all_others(
@@ -132,6 +141,7 @@ async def test_requests_of_decco_are_recorded_apart_from_all_others(
     assert events[-1] == expected
     assert control_plane.audit("decco", since=mark, writes=True) == [*events[:3], expected]
     assert [event.code for event in control_plane.audit("other", since=mark)] == [409]
+    assert len(control_plane.audit(since=mark)) == len(events) + 1
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["orderly", "killed"])
@@ -375,6 +385,17 @@ async def test_held_bookmarks_are_swallowed_and_events_are_not(client: Client, p
         await asyncio.wait_for(stream.moved(swallowed=1), 10)
         await client.create("a")
         assert (await event(watch))["object"]["metadata"]["name"] == "a"
+
+
+async def test_a_client_that_takes_compressed_answers_gets_its_watch_line_by_line(
+    client: Client, proxy: FaultProxy
+) -> None:
+    await client.create("old")
+    headers = {"Accept-Encoding": "gzip"}
+    params = {"watch": "true", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan",
+              "allowWatchBookmarks": "true"}  # fmt: skip
+    async with client.session.get(client.path, params=params, headers=headers) as watch:
+        assert [(await event(watch))["type"] for _ in range(2)] == ["ADDED", "BOOKMARK"]
 
 
 async def test_an_expired_watch_says_410_and_ends(client: Client, proxy: FaultProxy) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from decco.api.types import Model, Port
+from decco.api.types import Count, Model, Port
 
 Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
@@ -81,7 +81,7 @@ class EndpointStatus(Model):
 class AppStatus(Status):
     url: str | None = None
     """URL of the first endpoint."""
-    replicas: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})] | None = None
+    replicas: Count | None = None
     """Replicas that the App's Deployment asks for at present, whoever scaled it."""
     endpoints: Annotated[tuple[EndpointStatus, ...], Field(json_schema_extra=_BY_NAME)] = ()
     """How the App's endpoints are reached."""

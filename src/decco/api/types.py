@@ -26,7 +26,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from decco.api.admission import APP_SPEC_RULES, EGRESS_RULES, ENDPOINT_RULES
 from decco.api.formats import DnsLabel, DnsName, HttpPath, ObjectName, RuntimeClassName, SecretName
-from decco.api.rules import VALIDATIONS, Immutable, Rule
+from decco.api.rules import VALIDATIONS, Immutable, Rule, validation
 
 DEFAULT_TLS_PORT = 443
 DEFAULT_TARGET_PORT = 443
@@ -37,18 +37,21 @@ MAX_ALLOWED_CLIENTS = 64
 MAX_HOSTNAMES = 30
 """A Gateway or ListenerSet holds 64 listeners: three for the FQDN, and at most two for each further host name."""
 
-Port = Annotated[int, Field(ge=1, le=65535, json_schema_extra={"format": "int32"})]
-Count = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 FreeForm = Annotated[dict[str, Any], WithJsonSchema({"type": "object", PRESERVE: True})]
 """An object of Kubernetes' own, judged by the API server when decco writes it."""
 
 
+NO_CONTAINER = "must hold at least one container: a pod is nothing without"
+
+
 def _check_pod(pod: dict[str, Any]) -> dict[str, Any]:
     containers = pod.get("containers")
     if not isinstance(containers, list) or not containers:
-        raise ValueError("must have at least one container under containers")
+        raise ValueError(f"containers {NO_CONTAINER}")
     for container in containers:
         if not isinstance(container, dict):
             raise ValueError("must have an object for each of containers")
@@ -78,7 +81,7 @@ Pod = Annotated[
             "properties": {
                 "containers": {
                     "type": "array",
-                    "minItems": 1,
+                    VALIDATIONS: [validation("size(self) > 0", NO_CONTAINER)],
                     "description": "The App's containers, as in any pod. The short form takes the first.",
                     "items": {
                         "type": "object",
@@ -94,7 +97,6 @@ Pod = Annotated[
                                     "properties": {
                                         "containerPort": {
                                             "type": "integer",
-                                            "format": "int32",
                                             "minimum": 1,
                                             "maximum": 65535,
                                             "description": "Number of the port.",

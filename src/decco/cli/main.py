@@ -48,12 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     program = _program()
     try:
         arguments = _parse(program, words)
-        return int(arguments.run(arguments))
+        status = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return status
     except DeccoError as error:
         sys.stderr.write(f"{program}: {error}\n")
         return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
     except BrokenPipeError:
-        # The reader of `decco crds | head` has seen enough. Standard output must not be flushed again at exit.
+        # The reader of `decco crds | head` has seen enough; at exit Python would flush again, and complain (see the
+        # note on SIGPIPE in its documentation of signal).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except KeyboardInterrupt:

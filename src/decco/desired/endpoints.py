@@ -20,6 +20,7 @@ from decco.api.types import AppSpec, Endpoint
 from decco.desired import findings, names, reasons
 from decco.desired.findings import Finding
 from decco.desired.model import AppInputs, canonical
+from decco.desired.quoting import shown
 from decco.objects import Obj
 
 HTTP_PORT = 80
@@ -163,7 +164,7 @@ class _Resolver:
     def _has_name(self, endpoint: Endpoint) -> bool:
         name = endpoint.name
         if not OBJECT_NAME.matches(name):
-            self._tell(findings.workload(reasons.INVALID, f"the name of endpoint {name!r} {OBJECT_NAME.message}"))
+            self._tell(findings.workload(reasons.INVALID, f"the name of endpoint {shown(name)} {OBJECT_NAME.message}"))
             return False
         holder = self._inputs.taken.get(f"name:{name}")
         if holder is not None:
@@ -276,12 +277,14 @@ class _Resolver:
         """Whether the endpoint gets its path at the Space's FQDN; tells why not."""
         for value in (path, endpoint.rewrite_path):
             if value is not None and not HTTP_PATH.matches(value):
-                self._tell(findings.routes(reasons.INVALID, f"path {value!r} of {endpoint.name} {HTTP_PATH.message}"))
+                self._tell(
+                    findings.routes(reasons.INVALID, f"path {shown(value)} of {endpoint.name} {HTTP_PATH.message}")
+                )
                 return False
         if endpoint.hostname is not None and canonical(endpoint.hostname) != self._space.fqdn:
             message = (
                 f"endpoint {endpoint.name} has an httpPath and is served at {self._space.fqdn}; remove its hostname "
-                f"{endpoint.hostname}, which only a TCP endpoint can have"
+                f"{shown(endpoint.hostname)}, which only a TCP endpoint can have"
             )
             self._tell(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
         prefix = without_slash(path)
@@ -313,7 +316,7 @@ class _Resolver:
         under = hostname.endswith(f".{fqdn}")
         if not DNS_NAME.matches(hostname) or not (under or hostname in listed):
             message = (
-                f"hostname {hostname} of endpoint {endpoint.name} is neither a name under {fqdn} nor one of the "
+                f"hostname {shown(hostname)} of endpoint {endpoint.name} is neither a name under {fqdn} nor one of the "
                 f"hostnames of Space {self._space.name}; choose another, or have it added to the Space"
             )
             self._tell(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))

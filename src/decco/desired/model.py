@@ -153,6 +153,8 @@ class SpaceInputs:
     """For expiry only."""
     app_hostnames: frozenset[str] = frozenset()
     """Those of ``spec.hostnames`` that a TCP endpoint of an App uses; listeners differ for HTTP and TLS names."""
+    namespace_uid: str | None = None
+    """UID of the Space's own namespace, None while there is none."""
 
 
 @dataclass(frozen=True, slots=True)

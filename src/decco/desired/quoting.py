@@ -1,12 +1,19 @@
-"""Other controllers' words, as decco passes them on in a message of its own."""
+"""Other people's and controllers' words, as decco passes them on in a message of its own."""
 
 from __future__ import annotations
 
 LONGEST_QUOTE = 512
-"""Characters that are passed on."""
+"""Characters of a message that are passed on."""
+LONGEST_VALUE = 80
+"""Characters of a wrong value that are repeated."""
 
 
 def quote(condition: dict[str, object]) -> str:
     """The message of a condition, or its reason: on one line and not too long."""
     text = " ".join(str(condition.get("message") or condition.get("reason") or "no reason given").split())
     return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
+
+
+def shown(value: str) -> str:
+    """A value that somebody got wrong, for a message: quoted, escaped, and not too long."""
+    return repr(value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…")

@@ -23,7 +23,7 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
     space = inputs.space
     return [
         _namespace(inputs),
-        space_policy(space),
+        space_policy(space, inputs.namespace_uid),
         *_limits(space),
         *(_copy(inputs, source) for _, source in sorted(inputs.copies.items())),
         *space_routing(inputs),

@@ -68,7 +68,7 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
     space = inputs.space
     found: dict[ConditionType, Problem | None] = {
         ConditionType.NAMESPACE_READY: _namespace(inputs, outcomes, live),
-        ConditionType.NETWORK_READY: _network(outcomes),
+        ConditionType.NETWORK_READY: _network(outcomes, live),
     }
     # The copies that only Apps need appear here if they fail; if not, an App's Secret is no news of the Space's.
     if inputs.secrets or any(_failed(outcomes, {SECRETS.kind})):
@@ -166,21 +166,20 @@ def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Prob
     return reasons.combine(_failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind}))
 
 
-def _network(outcomes: Outcomes) -> Problem | None:
+def _network(outcomes: Outcomes, live: SpaceLive) -> Problem | None:
     policy = NETWORK_POLICIES.kind, names.SPACE_OBJECT
-    if policy not in outcomes:
-        return Problem(reasons.NAMESPACE_NOT_READY, "the NetworkPolicy is not written yet")
-    return outcomes[policy]
+    if policy in outcomes:
+        return outcomes[policy]
+    reason = reasons.NAMESPACE_NOT_READY if live.namespace is None else reasons.NOT_WRITTEN
+    return Problem(reason, "the NetworkPolicy that isolates the namespace is not written yet")
 
 
 def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Problem | None:
     home = inputs.settings.namespace
 
     def problems() -> Iterator[Problem | None]:
-        for name, view in sorted(inputs.secrets.items()):
-            # Why a copy could not be written says more than that it is not there.
-            if outcomes.get((SECRETS.kind, name)) is None:
-                yield problem_of(view, space=inputs.space.name, home=home, now=now)
+        for _, view in sorted(inputs.secrets.items()):
+            yield problem_of(view, space=inputs.space.name, home=home, now=now)
         yield from _failed(outcomes, {SECRETS.kind})
 
     return reasons.combine(problems())

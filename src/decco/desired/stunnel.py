@@ -19,6 +19,7 @@ from decco.desired import findings, reasons
 from decco.desired.egress import ResolvedEgress
 from decco.desired.endpoints import ResolvedEndpoint, TlsServer
 from decco.desired.findings import Finding
+from decco.desired.quoting import shown
 
 SECRETS_DIR = "/etc/decco/tls"
 """Each Secret is a directory below, named as the Secret."""
@@ -39,9 +40,6 @@ DEFAULTS = (
 NOWHERE = "unresolved.invalid.:443"
 """A name that never exists (RFC 6761); the dot at the end keeps it out of the pod's search domains, where it could."""
 
-MAX_SHOWN = 80
-"""Characters of a wrong value that a message repeats."""
-
 
 class _UnsafeError(ValueError):
     """A value does not have the form that its place in the text asks for."""
@@ -55,7 +53,7 @@ def config(servers: Iterable[ResolvedEndpoint], egresses: Iterable[ResolvedEgres
         try:
             sections.append(_server_section(endpoint))
         except _UnsafeError as error:
-            told.append(findings.workload(reasons.INVALID, f"endpoint {endpoint.name!r} is not served: {error}"))
+            told.append(findings.workload(reasons.INVALID, f"endpoint {shown(endpoint.name)} is not served: {error}"))
     for egress in egresses:
         try:
             sections.append(_egress_section(egress))
@@ -130,6 +128,5 @@ def _port(port: int) -> int:
 
 def _checked(value: str, form: Format) -> str:
     if not form.matches(value):
-        shown = value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "…"
-        raise _UnsafeError(f"{shown!r} {form.message}")
+        raise _UnsafeError(f"{shown(value)} {form.message}")
     return value

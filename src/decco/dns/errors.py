@@ -59,9 +59,16 @@ class ProviderUnreachable(DnsError):
 
 
 class BatchRefused(DnsError):
-    """Never leaves the wrappers: ``wrappers/bisect.py`` finds the change that failed."""
+    """Never leaves the wrappers: ``wrappers/bisect.py`` finds the change that failed.
+
+    ``suspects`` are names that the provider's answer mentions, empty if it mentions none.
+    """
 
     reason = "BatchRefused"
+
+    def __init__(self, message: str, *, suspects: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.suspects = suspects
 
 
 REASON_NO_ADDRESS = "NoAddress"

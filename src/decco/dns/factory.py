@@ -20,6 +20,7 @@ from decco.dns.memory import MemoryProvider
 from decco.dns.none import NoneProvider
 from decco.dns.provider import Provider
 from decco.dns.rfc2136 import Rfc2136Provider
+from decco.dns.route53 import Credentials, Route53Provider
 from decco.dns.service import Dns
 from decco.dns.settings import (
     DnsSettings,
@@ -27,6 +28,7 @@ from decco.dns.settings import (
     NoneSettings,
     ProviderSettings,
     Rfc2136Settings,
+    Route53Settings,
 )
 from decco.dns.wrappers.bisect import Bisect
 from decco.dns.wrappers.cache import Cache
@@ -121,8 +123,31 @@ def _tsig_key(settings: Rfc2136Settings, name: str, secrets: Secrets) -> dns.tsi
         raise ConfigError(f"dns.providers: the TSIG key of {name} is not base64, or its name is no DNS name") from error
 
 
+def _route53(settings: ProviderSettings, secrets: Secrets) -> Provider:
+    assert isinstance(settings, Route53Settings)
+    name = settings.name or settings.type
+    content = {key: value.decode("utf-8", "replace") for key, value in _secret(settings, name, secrets).items()}
+    credentials = None
+    if settings.secret_name is not None:
+        if not (content.get("accessKeyId") and content.get("secretAccessKey")):
+            raise ConfigError(f"dns.providers: the Secret of {name} needs the keys accessKeyId and secretAccessKey")
+        credentials = Credentials(
+            content["accessKeyId"], content["secretAccessKey"], content.get("sessionToken") or None
+        )
+    return Route53Provider(
+        name,
+        settings.zones,
+        private=settings.visibility == "private",
+        zone_ids=dict(settings.zone_ids),
+        credentials=credentials,
+        endpoint_url=settings.endpoint_url,
+        timeout=settings.timeout_seconds,
+    )
+
+
 _MAKERS: dict[type[ProviderSettings], Callable[[ProviderSettings, Secrets], Provider]] = {
     NoneSettings: _none,
     MemorySettings: _memory,
     Rfc2136Settings: _rfc2136,
+    Route53Settings: _route53,
 }

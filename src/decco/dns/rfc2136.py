@@ -34,6 +34,7 @@ from decco.dns.rfc2136_message import MAX_MESSAGE, TSIG_ROOM, Transfer, message_
 PREREQUISITE_FAILED = frozenset(
     {dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.NXDOMAIN}  # RFC 2136 section 3.2
 )
+HEADER = 12
 MAX_CHANGES = 500
 """Changes per message: larger ones keep a server's one writer busy while others wait."""
 
@@ -152,7 +153,8 @@ class Rfc2136Provider:
             ) from error
         except dns.exception.DNSException as error:
             # Knot does not sign its refusal for a zone that it lacks. An unsigned "no" is believed, a "yes" never.
-            rcode = dns.rcode.Rcode(wire[3] & 0xF) if len(wire) > 3 else dns.rcode.NOERROR
+            ours = len(wire) >= HEADER and wire[:2] == query.id.to_bytes(2, "big")
+            rcode = dns.rcode.Rcode(wire[3] & 0xF) if ours else dns.rcode.NOERROR
             if rcode not in PREREQUISITE_FAILED | {dns.rcode.NOERROR}:
                 raise self._refusal(rcode, zone, "transfer" if xfr else "update") from error
             raise ProviderUnreachable(f"{self._where} sent a wrong answer: {error}", uncertain=True) from error

@@ -78,6 +78,22 @@ class Rfc2136Settings(ProviderSettings):
         return self
 
 
+class Route53Settings(ProviderSettings):
+    """Amazon Route 53. The Secret holds ``accessKeyId`` and ``secretAccessKey``, and may hold ``sessionToken``; without
+    one the usual chain is asked: environment, web identity of the service account, files, instance.
+    """
+
+    type: Literal["route53"] = "route53"
+    visibility: Literal["public", "private"] = "public"
+    """Which hosted zones are meant, where both kinds have the same name."""
+    zone_ids: dict[ZoneName, str] = Field(default_factory=dict)
+    """Hosted zone IDs of zones whose name alone is not enough, or that decco may not look up."""
+    endpoint_url: str | None = None
+    """Another endpoint: a VPC endpoint, or a stand-in for tests."""
+    requests_per_second: Annotated[float, Field(gt=0)] | None = 4.0
+    """The service allows five in all per account, to everybody who uses it."""
+
+
 class MemorySettings(ProviderSettings):
     """Records in this process only, lost when it ends: to try decco out."""
 
@@ -90,7 +106,7 @@ class NoneSettings(ProviderSettings):
     type: Literal["none"] = "none"
 
 
-AnyProvider = Annotated[Rfc2136Settings | MemorySettings | NoneSettings, Field(discriminator="type")]
+AnyProvider = Annotated[Rfc2136Settings | Route53Settings | MemorySettings | NoneSettings, Field(discriminator="type")]
 
 
 class DnsSettings(Section):

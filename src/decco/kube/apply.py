@@ -220,9 +220,9 @@ def _must_be_replaced(live: Obj, desired: Obj, shape: Shape) -> bool:
 
 def hash_of(desired: Obj) -> str:
     """The digest that decco writes as an annotation: what it wants, and for which owner (by UID)."""
-    meta = desired["metadata"]
-    owners = [owner["uid"] for owner in meta.get("ownerReferences") or ()]
-    return digest([content_of(desired), meta.get("labels"), annotations_of(desired), owners]).hex()
+    owner = controller_of(desired) or {}
+    labels = desired["metadata"].get("labels")
+    return digest([content_of(desired), labels, annotations_of(desired), owner.get("uid")]).hex()
 
 
 def to_wire(desired: Obj) -> Obj:

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import orjson
 import structlog
 
-from decco.kube.config import Connection
+from decco.kube.connection import Connection
 from decco.kube.errors import BadRequest, Conflict, NotFound
 from decco.kube.transport import Observer, Transport, garbled
 from decco.objects import FIELD_MANAGER, Key, Obj, Resource
@@ -245,7 +245,8 @@ class Client:
         log.info("dry run: not sent", verb=verb, resource=str(resource), key=str(key))
         added = {
             "uid": meta.get("uid") or f"dry-run:{resource}:{key}",
-            "resourceVersion": meta.get("resourceVersion") or "1",
+            # Newer than any list, so that the caches take it for something written after the last one.
+            "resourceVersion": meta.get("resourceVersion") or str(2**62),
             "creationTimestamp": meta.get("creationTimestamp") or "1970-01-01T00:00:00Z",
         }
         return {**obj, "metadata": {**meta, **added}}

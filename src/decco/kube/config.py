@@ -1,4 +1,4 @@
-"""How to reach the API server, and as whom: finds the cluster and keeps its credentials fresh.
+"""How to reach the API server, and as whom: finds the cluster and reads the credentials for it.
 
 The only file that knows kubernetes_asyncio, and all that decco takes from it: running exec plugins, reading service
 account files, and the other kinds of users in a kubeconfig. It is kept away from three of its habits: writing to the
@@ -14,11 +14,10 @@ import logging
 import math
 import os
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -26,6 +25,7 @@ import structlog
 from decco.errors import ConfigError
 from decco.kube import oidc
 from decco.kube._light_import import bare_kubernetes_asyncio
+from decco.kube.connection import RETRY_SECONDS, Access, Connection, Source
 from decco.kube.errors import printable
 from decco.kube.kubeconfig import ContextInUse, content_of, read, read_file
 from decco.kube.proxy import proxy_from_environment, proxy_url
@@ -53,111 +53,10 @@ CERTIFICATE_SECONDS: Final = 300.0
 """Certificate files are read anew this often, as in client-go."""
 EXPIRY_SKEW_SECONDS: Final = 60.0
 """Credentials that name their end are renewed this long before it, or after half their life if that is later."""
-RETRY_SECONDS: Final = 10.0
-"""After a renewal that failed, the old credentials are used for this long before the next try."""
-MIN_REFRESH_SECONDS: Final = 5.0
-"""Renewals that answers of 401 cause are at least this far apart, so a plugin is not run for every request."""
 PLUGIN_SECONDS: Final = 60.0
 """Time limit of an exec plugin: it may open a browser or ask a slow cloud."""
 DEFAULT_KUBECONFIG: Final = "~/.kube/config"
 _TEXT: Final = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What a source knows of the cluster at one moment; ``lasts`` is in seconds, inf if nothing in it can change."""
-
-    server: str
-    ssl: ssl.SSLContext | None
-    proxy: str | None
-    server_hostname: str | None
-    authorization: str | None
-    lasts: float
-
-
-class Source(Protocol):
-    """Where access to a cluster comes from; ``load`` may be called again at any time and returns what is true then.
-
-    ``rejected`` says that the server has refused the credentials of the last load, so a copy of them is of no use.
-    """
-
-    def describe(self) -> str: ...
-
-    async def load(self, *, rejected: bool = False) -> Access: ...
-
-
-@dataclass
-class Connection:
-    """Everything a client needs to open connections and to say who it is.
-
-    ``server`` is a URL without a trailing slash, with a path if the API server is behind one; ``ssl`` a context, or
-    True for plain http; ``server_hostname`` the name the server's certificate must show where it is not the URL's;
-    ``generation`` grows with each change of the credentials. Without ``source`` nothing is ever renewed.
-    """
-
-    server: str
-    ssl: ssl.SSLContext | bool = True
-    proxy: str | None = None
-    server_hostname: str | None = None
-    source: Source | None = None
-    generation: int = 0
-    _authorization: str | None = field(default=None, repr=False)
-    _due_at: float = math.inf
-    _reloads: int = 0
-    _rejected_at: float = -math.inf
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
-
-    @property
-    def due(self) -> bool:
-        """Whether ``headers`` would read the credentials anew first."""
-        return monotonic() >= self._due_at
-
-    async def headers(self) -> dict[str, str]:
-        """The headers that prove who we are, renewed first if their time has come.
-
-        A renewal that fails is logged and tried again soon: until the server says 401, the old ones may still be good.
-        """
-        if self.due:
-            try:
-                await self._reload(rejected=False)
-            except ConfigError as error:
-                log.warning("credentials cannot be renewed, keeping the old ones", error=str(error))
-        return {} if self._authorization is None else {"Authorization": self._authorization}
-
-    async def refresh(self) -> None:
-        """The server has refused the credentials: read them anew, be it from files or a plugin. Raises ConfigError.
-
-        Safe to call from many tasks at once: those who wait while another reads take its result. Within 5 s of the last
-        such call nothing is read.
-        """
-        await self._reload(rejected=True)
-
-    async def _reload(self, *, rejected: bool) -> None:
-        seen = self._reloads
-        async with self._lock:
-            if self.source is None or self._reloads != seen:
-                return
-            if rejected:
-                if monotonic() < self._rejected_at + MIN_REFRESH_SECONDS:
-                    return
-                self._rejected_at = monotonic()
-            self._due_at = monotonic() + RETRY_SECONDS
-            try:
-                self._take(await self.source.load(rejected=rejected))
-            finally:
-                self._reloads += 1
-
-    def describe(self) -> str:
-        """The connection in words, for a start-up line and for errors."""
-        return f"{self.source.describe()} at {self.server}" if self.source else self.server
-
-    def _take(self, access: Access) -> None:
-        self._due_at = monotonic() + access.lasts
-        context = access.ssl if access.ssl is not None else True
-        if (self._authorization, self.ssl) != (access.authorization, context):
-            self._authorization = access.authorization
-            self.ssl = context
-            self.generation += 1
 
 
 async def connect(kubeconfig: str | None = None, context: str | None = None) -> Connection:
@@ -167,12 +66,7 @@ async def connect(kubeconfig: str | None = None, context: str | None = None) -> 
     ConfigError with one sentence.
     """
     source = await asyncio.to_thread(_find, kubeconfig, context)
-    access = await source.load()
-    connection = Connection(
-        server=access.server, proxy=access.proxy, server_hostname=access.server_hostname, source=source
-    )
-    connection._take(access)  # noqa: SLF001 - its own module
-    return connection
+    return Connection.of(source, await source.load())
 
 
 def _find(kubeconfig: str | None, context: str | None) -> Source:

@@ -10,7 +10,7 @@ Three rules keep the cache right although two sources feed it:
 * an object that was seen to leave comes back only at a higher resourceVersion (the answer to our own write may
   arrive after the event of the object's deletion; an object that lost the label decco watches by leaves too, and may
   come back);
-* a relist replaces everything but what was written after the list was taken.
+* a list replaces everything but what was written after it was taken, and nothing older counts from then on.
 """
 
 from __future__ import annotations
@@ -210,6 +210,8 @@ class Store:
     _by_owner: dict[str, dict[Key, None]] = field(default_factory=dict)
     _by_namespace: dict[str, dict[Key, None]] = field(default_factory=dict)
     _gone: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    _listed: int = 0
+    """Version of the last list: what is not newer and not in the list is gone, however late the answer to a write."""
     _subscribers: list[Subscriber] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -248,9 +250,8 @@ class Store:
 
     def take(self, entry: Entry, *, own: bool) -> None:
         """Moves the object's entry forward, unless the store already knows as much or more."""
-        old = self._entries.get(entry.key)
-        if self._gone.get(entry.uid, 0) < entry.version and (old is None or old.version < entry.version):
-            self._advance(old, entry, own=own, initial=False)
+        if entry.version > self._listed:
+            self._move(entry, own=own, initial=False)
 
     def remove(self, key: Key, uid: str, version: int) -> None:
         """The object with this UID has left, at this resourceVersion."""
@@ -271,15 +272,17 @@ class Store:
 
     def swap(self, entries: dict[Key, Entry], list_version: int) -> None:
         """Makes the store what a list says, but for what decco wrote after it."""
+        self._listed = list_version
         for key, entry in list(self._entries.items()):
-            if key not in entries and entry.version <= list_version:
+            if key not in entries:
                 self.remove(key, entry.uid, list_version)
-        for key, entry in entries.items():
-            old = self._entries.get(key)
-            if self._gone.get(entry.uid, 0) < entry.version and (old is None or old.version < entry.version):
-                self._advance(old, entry, own=False, initial=True)
+        for entry in entries.values():
+            self._move(entry, own=False, initial=True)
 
-    def _advance(self, old: Entry | None, new: Entry, *, own: bool, initial: bool) -> None:
+    def _move(self, new: Entry, *, own: bool, initial: bool) -> None:
+        old = self._entries.get(new.key)
+        if self._gone.get(new.uid, 0) >= new.version or (old is not None and old.version >= new.version):
+            return
         if old is not None:
             if old.uid != new.uid:
                 self._bury(old.uid, new.version)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import random
 from collections.abc import AsyncGenerator, Callable
 from time import perf_counter
@@ -29,7 +30,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from decco.errors import ConfigError
-from decco.kube.config import Connection
+from decco.kube.connection import Connection
 from decco.kube.errors import Garbled, KubeError, ServerError, Unreachable, class_of, error_of_status, printable
 from decco.objects import SECRETS
 
@@ -314,8 +315,8 @@ def _words(error: Exception) -> str:
         return "the time limit is over"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection"
-    if isinstance(error, OSError) and error.strerror:
-        return printable(error.strerror, _EXCERPT)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
     return printable(str(error), _EXCERPT) or type(error).__name__
 
 

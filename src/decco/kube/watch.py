@@ -5,8 +5,9 @@ A state machine with two states, as in kube-rs' ``kube_runtime::watcher``:
 * *listing*: pages of a consistent list come out as ``Init``, ``InitApply`` …, ``InitDone``; from there to
 * *watching*: changes come out as ``Apply`` and ``Delete``, signs of life as ``Bookmark``.
 
-Every way in which a watch ends leads back to one of them, after a pause that grows from 0.2 to 30 s with full jitter
-and starts anew once a watch was healthy (it brought a change, or stood for 5 s):
+Every way in which a watch ends leads back to one of them, after a pause that grows from 0.2 to 30 s (5 s while nobody
+is there to connect to) with full jitter and starts anew once a watch was healthy (it brought a change, or stood for 5
+s):
 
 * the server ends the stream; a connection is cut, in the middle of a line or not; silence; 401, 403, 429, 5xx: watch
   again from the last resourceVersion seen, nothing is lost and nothing listed;
@@ -49,6 +50,8 @@ log = structlog.get_logger(__name__)
 
 BACKOFF_BASE_SECONDS: Final = 0.2
 BACKOFF_MAX_SECONDS: Final = 30.0
+BACKOFF_UNHEARD_SECONDS: Final = 5.0
+"""Longest pause while connections are refused: a try costs the server nothing, and usually it is back in seconds."""
 HEALTHY_SECONDS: Final = 5.0
 """A watch that stood for this long was healthy, even if nothing changed."""
 WATCH_SECONDS: Final = (300, 600)
@@ -274,6 +277,7 @@ async def watch(
     watcher = _Watcher(client, spec, idle_seconds, page_limit, clock)
     troubles = _Troubles(spec.resource, on_trouble)
     tries = 0
+    gone = False
     while True:
         version = watcher.version
         error: KubeError | None = None
@@ -290,8 +294,10 @@ async def watch(
             watcher.failed(caught)
         if watcher.healthy:
             troubles.over()
-            tries = 0
-        seconds = pause(tries)
+        if watcher.healthy or (isinstance(error, Gone) and not gone):
+            tries = 0  # who says that a version has expired is well; only twice in a row is it odd
+        gone = isinstance(error, Gone)
+        seconds = pause(tries, error)
         tries += 1
         trouble = _trouble(spec.resource, error, watcher.healthy, tries)
         if trouble is not None:
@@ -299,9 +305,11 @@ async def watch(
         await sleep(seconds)
 
 
-def pause(tries: int) -> float:
+def pause(tries: int, error: KubeError | None = None) -> float:
     """Seconds before the next request after so many failures; full jitter, so that watchers do not return in step."""
-    ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_BASE_SECONDS * 2.0 ** min(tries, 16))
+    unheard = isinstance(error, Unreachable) and error.sent is False
+    most = BACKOFF_UNHEARD_SECONDS if unheard else BACKOFF_MAX_SECONDS
+    ceiling = min(most, BACKOFF_BASE_SECONDS * 2.0 ** min(tries, 16))
     return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
 
 

@@ -14,12 +14,11 @@ from decco.desired import secrets as secret_rules
 from decco.desired.app import app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
-from decco.kube.apply import Applier
 from decco.kube.controller import Action
 from decco.kube.store import Entry
 from decco.objects import DEPLOYMENTS, INGRESSES, JOBS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.children import write
+from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.facts import AppFacts
 from decco.reconcilers.local_secrets import FOUND_SECONDS, MISSING_SECONDS
 from decco.reconcilers.report import Reporter
@@ -33,7 +32,7 @@ class AppReconciler:
     """``now`` tells the time in UTC; it matters for the expiry of certificates only."""
 
     caches: Caches
-    applier: Applier
+    writer: ChildWriter
     secrets: Secrets
     reporter: Reporter
     now: Callable[[], datetime]
@@ -74,10 +73,10 @@ class AppReconciler:
         obj = entry.obj()
         inputs = await self._gather(entry, facts, space, obj)
         desired = app_children(inputs)
-        written = await write(self.applier, desired.children)
+        written = await self.writer.write(desired.children)
         if not written.disturbances:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in desired.children}
-            written.writes += await self.applier.prune(entry.uid, keep | desired.keep)
+            written.writes += await self.writer.prune(entry.uid, keep | desired.keep)
         live = self._live(entry.uid, desired.children)
         status = app_status(inputs, desired, written.outcomes, live, obj.get("status") or {}, inputs.now)
         reported = await self.reporter.report(self.caches.apps, entry, obj, status)

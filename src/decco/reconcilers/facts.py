@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from decco.api.parse import parse_app, parse_space
 from decco.api.types import AppSpec
-from decco.desired import secrets
+from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of
 from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
 from decco.objects import ANNOTATION_PAUSED, Obj, annotations_of
@@ -88,7 +88,7 @@ def app_facts(obj: Obj) -> AppFacts:
 
 
 def _identities(name: str, spec: AppSpec, endpoints: tuple[EndpointFacts, ...]) -> frozenset[str]:
-    found = {f"name:{endpoint.name}" for endpoint in endpoints}
+    found = {f"name:{service}" for endpoint in endpoints_of(name, spec) for service in names.service_names(endpoint)}
     found |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.hostname}
     found |= {f"path:{endpoint.http_path}" for endpoint in endpoints_of(name, spec) if endpoint.http_path}
     return frozenset(found)

@@ -12,12 +12,11 @@ from decco.desired import secrets as secret_rules
 from decco.desired.model import SecretView, SpaceFacts, SpaceInputs
 from decco.desired.space import space_children
 from decco.desired.space_status import SpaceLive, invalid_space_status, space_status
-from decco.kube.apply import Applier
 from decco.kube.controller import Action
 from decco.kube.store import Entry
-from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
+from decco.objects import NAMESPACES, SECRETS, SERVICES, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.children import write
+from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.report import Reporter
 from decco.reconcilers.secrets import Secrets
@@ -30,7 +29,7 @@ class SpaceReconciler:
     """``now`` tells the time in UTC; it matters for the expiry of certificates only."""
 
     caches: Caches
-    applier: Applier
+    writer: ChildWriter
     secrets: Secrets
     reporter: Reporter
     now: Callable[[], datetime]
@@ -62,14 +61,20 @@ class SpaceReconciler:
             secrets=views,
             now=now,
             app_hostnames=self._app_hostnames(space),
+            namespace_uid=self._namespace_uid(space),
         )
         children = space_children(inputs)
-        written = await write(self.applier, children, halt_after=NAMESPACES)
-        if not written.disturbances:
-            keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
-            keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
-            if written.outcomes.get((NAMESPACES.kind, space.name)) is None:
-                written.writes += await self.applier.prune(space.uid, keep)
+        written = await self.writer.write(children[:1])
+        namespace_uid = self._namespace_uid(space)
+        if namespace_uid is not None:
+            if inputs.namespace_uid != namespace_uid:
+                inputs = replace(inputs, namespace_uid=namespace_uid)
+                children = space_children(inputs)
+            await self.writer.write(children[1:], written)
+            if not written.disturbances:
+                keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
+                keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
+                written.writes += await self.writer.prune(space.uid, keep)
         # A copy that was written just now is there now, and the status is about what is there.
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = replace(inputs, secrets=views)
@@ -79,6 +84,11 @@ class SpaceReconciler:
         if written.disturbances:
             raise written.disturbances[0]
         return _next_look(written.recheck, views, now)
+
+    def _namespace_uid(self, space: SpaceFacts) -> str | None:
+        """UID of the namespace if it is the Space's own and is going to stay."""
+        entry = self.caches.children[NAMESPACES].get(Key("", space.name))
+        return entry.uid if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None
 
     def _app_hostnames(self, space: SpaceFacts) -> frozenset[str]:
         if not space.spec.hostnames:
@@ -100,7 +110,8 @@ class SpaceReconciler:
             return entry.obj() if entry is not None and entry.owner_uid == space.uid else None
 
         own = Key(space.name, "decco")
-        edge = next((e.obj() for store in self.caches.edges.values() for e in store), None)
+        gateway_first = sorted(self.caches.edges.items(), key=lambda item: item[0] == SERVICES)
+        edge = next((e.obj() for _, store in gateway_first for e in store), None)
         return SpaceLive(
             namespace=live(NAMESPACES, Key("", space.name)),
             listeners=live(served.listener_set, own) or live(served.gateway, own),

@@ -12,7 +12,8 @@ What decco itself wrote wakes only others, never the object that it was written 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from decco.desired.model import SpaceFacts
 from decco.kube.store import Change, Store
@@ -20,6 +21,8 @@ from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import NETWORK_POLICIES, SECRETS, Key, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts
+
+F = TypeVar("F", SpaceFacts, AppFacts)
 
 
 @dataclass(slots=True)
@@ -29,6 +32,9 @@ class Triggers:
     caches: Caches
     spaces: WorkQueue[Key]
     apps: WorkQueue[Key]
+    _known_spaces: dict[str, SpaceFacts] = field(default_factory=dict)
+    _known_apps: dict[Key, AppFacts] = field(default_factory=dict)
+    """What is in the indices now."""
 
     def connect(self) -> None:
         """Subscribes to the stores that exist from the start."""
@@ -59,7 +65,8 @@ class Triggers:
 
     def _space(self, change: Change) -> None:
         caches, name = self.caches, change.entry.key.name
-        old, new = _space_facts(change.old), _space_facts(change.new)
+        old = self._known_spaces.get(name)
+        new = _understood(change, old, SpaceFacts)
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
             caches.space_keys.pop(change.old.uid, None)
         if change.new is not None:
@@ -70,7 +77,7 @@ class Triggers:
         deleting = change.old is not None and change.new is not None and change.old.deleting != change.new.deleting
         if old == new and not deleting:
             return
-        for other in self._claim(old, new):
+        for other in self._claim(old, new) if old != new else ():
             if other != name:
                 self._wake_space(other)
         self._wake_apps_of(name)
@@ -78,11 +85,14 @@ class Triggers:
             self.apps.add(key)
 
     def _claim(self, old: SpaceFacts | None, new: SpaceFacts | None) -> frozenset[str]:
+        """Enters the Space's new claims; returns the Spaces whose host names may be others now."""
         affected: frozenset[str] = frozenset()
-        if old is not None and (new is None or old != new):
+        if old is not None:
             affected |= self.caches.claims.remove(old.name)
-        if new is not None and old != new:
+            del self._known_spaces[old.name]
+        if new is not None:
             affected |= self.caches.claims.add(new)
+            self._known_spaces[new.name] = new
         return affected
 
     def _wake_space(self, name: str) -> None:
@@ -95,7 +105,8 @@ class Triggers:
 
     def _app(self, change: Change) -> None:
         caches, key = self.caches, change.entry.key
-        old, new = _app_facts(change.old), _app_facts(change.new)
+        old = self._known_apps.get(key)
+        new = _understood(change, old, AppFacts)
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
             caches.app_keys.pop(change.old.uid, None)
         if change.new is not None:
@@ -106,8 +117,10 @@ class Triggers:
             return
         if old is not None:
             caches.index.remove(key, old)
+            del self._known_apps[key]
         if new is not None:
             caches.index.add(key, new)
+            self._known_apps[key] = new
         for facts in (old, new):
             if facts is not None:
                 self._wake_neighbours(key, facts)
@@ -186,14 +199,16 @@ def _urgency(change: Change) -> Priority:
     return Priority.CHANGE
 
 
-def _space_facts(entry: object) -> SpaceFacts | None:
-    facts = getattr(entry, "facts", None)
-    return facts if isinstance(facts, SpaceFacts) else None
-
-
-def _app_facts(entry: object) -> AppFacts | None:
-    facts = getattr(entry, "facts", None)
-    return facts if isinstance(facts, AppFacts) else None
+def _understood(change: Change, known: F | None, kind: type[F]) -> F | None:
+    """The facts that count after this step. An object that can no longer be understood keeps what it had: its host names
+    and endpoint names are in use.
+    """
+    entry = change.new
+    if entry is None:
+        return None
+    if isinstance(entry.facts, kind):
+        return entry.facts
+    return known if known is not None and known.uid == entry.uid else None
 
 
 def _needs_of_space(facts: AppFacts | None) -> tuple[frozenset[str], frozenset[str]]:

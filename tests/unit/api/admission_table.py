@@ -187,7 +187,14 @@ def shape_rows() -> Iterator[Row]:
     yield Row("no pod", app(pod=None), app(), "spec.pod", required)
     yield Row("no containers", app(pod={}), app(), "spec.pod.containers", required, parsed_at="spec.pod")
     empty = app(pod={"containers": []})
-    yield Row("empty containers", empty, app(), "spec.pod.containers", "at least 1 items", parsed_at="spec.pod")
+    yield Row(
+        "empty containers",
+        empty,
+        app(),
+        "spec.pod.containers",
+        "must hold at least one container",
+        parsed_at="spec.pod",
+    )
     no_number = put(app(), "spec.pod.containers[0].ports[0]", {"name": "http"})
     at = "spec.pod.containers[0].ports[0].containerPort"
     yield Row("port without number", no_number, app(), at, required, parsed_at="spec.pod")
@@ -269,12 +276,9 @@ def rule_rows() -> Iterator[Row]:
         ("allowedClients", ["a.b"], []),
     )
     for field, on, off in verify:
-        for other, says in (
-            ({"httpPath": "/a"}, "cannot be combined with httpPath"),
-            ({"disableTlsTermination": True}, "cannot be combined with disableTlsTermination"),
-        ):
-            bad, good = endpoints({field: on, **other}), endpoints({field: off, **other})
-            yield Row(f"{field} and {next(iter(other))}", bad, good, f"{at}.{field}", says)
+        for other, value in (("httpPath", "/a"), ("disableTlsTermination", True), ("isMetricsEndpoint", True)):
+            bad, good = endpoints({field: on, other: value}), endpoints({field: off, other: value})
+            yield Row(f"{field} and {other}", bad, good, f"{at}.{field}", f"cannot be combined with {other}")
     passthrough = {"disableTlsTermination": True}
     yield Row(
         "clear text of TLS",
@@ -314,7 +318,10 @@ def rule_rows() -> Iterator[Row]:
         bad, good = (
             app(endpoints=[{"name": "a", "port": 80}], **{field: [{"localPort": p, "fqdn": "a.b"}]}) for p in (80, 81)
         )
-        yield Row(f"{field}: port of an endpoint", bad, good, "spec", "the localPort of an egress is also the port")
+        says = "the localPort of an egress is also the port"
+        yield Row(f"{field}: port of an endpoint", bad, good, "spec", says)
+        bad, good = (app(**{field: [{"localPort": p, "fqdn": "a.b"}]}) for p in (8080, 9090))
+        yield Row(f"{field}: port of the short form", bad, good, "spec", says)
     one = [{"localPort": 1, "fqdn": "a.b"}]
     bad, good = app(tlsEgresses=one, egresses=one), app(egresses=one)
     yield Row("both spellings", bad, good, "spec.egresses", "is another spelling of tlsEgresses", parsed_at="spec")
@@ -347,18 +354,14 @@ def rule_rows() -> Iterator[Row]:
     for first, second, third in (("/a", "/a", "/b"), ("/a", "/a/", "/a/b"), ("/a/", "/a", "/A"), ("/", "/", "/a")):
         bad, good = (endpoints({"httpPath": first}, {}, {"httpPath": other}) for other in (second, third))
         yield Row(f"paths {first} and {second}", bad, good, at, says)
-    two_hosts = endpoints({"httpPath": "/", "hostname": "a.b"}, {"httpPath": "/", "hostname": "a.c"})
-    one_host = endpoints({"httpPath": "/", "hostname": "a.b"}, {"httpPath": "/", "hostname": "a.b"})
-    yield Row("one path on one host", one_host, two_hosts, at, says)
-    says = "a TCP endpoint shares its hostname"
-    for name, first, second, third in (
-        ("TCP", {}, {}, {"hostname": "a.c"}),
-        ("HTTP", {}, {"httpPath": "/"}, {"hostname": "a.c", "httpPath": "/"}),
-        ("metrics", {}, {}, metrics),
+    says = "two TCP endpoints have the same hostname"
+    host = {"hostname": "a.b"}
+    for name, other in (
+        ("host", {"hostname": "a.c"}),
+        ("path", {**host, "httpPath": "/"}),
+        ("metrics", {**host, **metrics}),
     ):
-        host = {"hostname": "a.b"}
-        bad, good = (endpoints({**host, **first}, {**host, **other}) for other in (second, third))
-        yield Row(f"host shared by TCP and {name}", bad, good, at, says)
+        yield Row(f"hostname twice but for {name}", endpoints(host, {}, host), endpoints(host, {}, other), at, says)
     bad, good = (
         endpoints({"name": "a", "createClearTextService": on}, {"name": "a-cleartext"}) for on in (True, False)
     )

@@ -167,6 +167,20 @@ def test_listener_ports_hang_on_the_name_and_avoid_the_ports_of_the_pod() -> Non
     assert one(app(endpoints({"name": "a", "port": port["a"]}))).pod_port != port["a"]
 
 
+def test_two_names_that_meet_at_one_port_keep_theirs_whatever_the_order() -> None:
+    met: dict[int, str] = {}
+    for number in range(1000):
+        name = f"n{number}"
+        port = names.pod_ports([name], ())[name]
+        if port in met:
+            break
+        met[port] = name
+    pair = [{"name": met[port]}, {"name": name}]
+    got = {e.name: e.pod_port for e in resolve(app(endpoints(*pair))).endpoints}
+    assert got == {e.name: e.pod_port for e in resolve(app(endpoints(*pair[::-1]))).endpoints}
+    assert sorted(got.values()) == [port, port + 1]
+
+
 def test_container_ports_reads_what_nobody_has_judged() -> None:
     pod = {
         "initContainers": [{"ports": [{"containerPort": 1}]}, "text", None],

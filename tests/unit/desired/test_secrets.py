@@ -103,11 +103,23 @@ def test_a_good_pair(kind: str, form: PrivateFormat) -> None:
     assert not facts.has_ca
 
 
+def test_of_a_key_only_the_public_half_matters() -> None:
+    # Checking the rest costs a quarter of a second for 4096 bits. A TLS server does not check it either.
+    good = pair("rsa.example.com", "rsa")
+    assert isinstance(good.key, rsa.RSAPrivateKey)
+    private = good.key.private_numbers()
+    public = private.public_numbers
+    numbers = (0, public.n, public.e, private.d + 2, private.p, private.q, private.dmp1, private.dmq1, private.iqmp)
+    wrong = in_pem(b"RSA PRIVATE KEY", _der(0x30, b"".join(map(_der_integer, numbers))))
+    assert inspect(tls_crt=good.crt, tls_key=wrong).problem is None
+    assert inspect(tls_crt=WEB.crt, tls_key=wrong).problem is not None
+
+
 def test_what_may_stand_around_it() -> None:
     parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     facts = inspect(
         tls_crt=b"Bag Attributes\n" + WEB.crt + OTHER.crt,
-        tls_key=parameters + WEB.key_pem().replace(b"\n", b"\r\n"),
+        tls_key=b"-----END PRIVATE KEY-----\n" + parameters + WEB.key_pem().replace(b"\n", b"\r\n"),
         ca_crt=OTHER.crt + WEB.crt,
         other=b"\xff\x00",
     )
@@ -283,6 +295,17 @@ def test_no_bytes_raise(seed: int) -> None:
     assert problems > 50
 
 
+def test_what_openssl_itself_stumbles_over() -> None:
+    """Diffie-Hellman parameters of 16 Kbit: cryptography has no better name for it than InternalError."""
+    big = (1 << 16384) - 1
+    parameters = _der(0x30, _der_integer(big) + _der_integer(3))
+    algorithm = _der(0x30, bytes.fromhex("06092a864886f70d010301") + parameters)
+    key = _der(0x30, _der_integer(0) + algorithm + _der(4, _der_integer(big - 4)))
+    facts = inspect(tls_crt=WEB.crt, tls_key=in_pem(b"PRIVATE KEY", key))
+    assert facts.problem is not None
+    assert "tls.key holds no readable private key" in facts.problem.message
+
+
 @pytest.mark.parametrize(
     "data",
     [{"tls.crt": None}, {"tls.crt": 5}, {"tls.crt": ["x"]}, {"tls.crt": {}}, {"tls.crt": "AAAA", "tls.key": None}],
@@ -292,9 +315,11 @@ def test_no_types_raise(data: Any) -> None:
 
 
 def test_no_content_keeps_the_event_loop_for_long() -> None:
-    """A full check of this RSA key, or a private DSA key of a megabyte, would take minutes."""
+    """To check this RSA key, to compute with a DSA key of a megabyte, or to seek an end for each of many beginnings,
+    would take minutes.
+    """
     big = (1 << 60_000) - 1
-    body = _der_sequence(*map(_der_integer, (0, big, 65537, big, big, big, 1, 1, 1)))
+    body = _der(0x30, b"".join(map(_der_integer, (0, big, 65537, big, big, big, 1, 1, 1))))
     rsa_pem = in_pem(b"RSA PRIVATE KEY", body)
     long = b"\n".join(line.encode() for line in textwrap.wrap("A" * 700_000, 64))
     started = time.process_time()
@@ -315,10 +340,6 @@ def _der(tag: int, content: bytes) -> bytes:
 
 def _der_integer(number: int) -> bytes:
     return _der(2, number.to_bytes(number.bit_length() // 8 + 1, "big"))
-
-
-def _der_sequence(*parts: bytes) -> bytes:
-    return _der(0x30, b"".join(parts))
 
 
 # -- who may have it --------------------------------------------------------------------------------------------------

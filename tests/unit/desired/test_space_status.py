@@ -203,6 +203,10 @@ CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
         {"outcomes": with_outcome("NetworkPolicy", "decco", REFUSED)},
         {"NetworkReady": "Invalid", "Ready": "Invalid"},
     ),
+    "policy not tried": (
+        {"outcomes": {("Namespace", "acme"): None}},
+        {"NetworkReady": "NotWritten", "Ready": "NotWritten"},
+    ),
     # CertificatesReady
     "good Secret": ({"given": inputs(SHARED, seen("http"))}, {"CertificatesReady": "True"}),
     "missing Secret": (

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from decco.kube.client import Client
-from decco.kube.config import Access, Connection
+from decco.kube.connection import Access, Connection
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RawHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -99,8 +99,7 @@ class Stage:
 
     async def to(self, url: str, seen: Seen | None = None, **options: Any) -> Client:
         """A client of a given URL."""
-        connection = Connection(url, source=self.account)
-        connection._take(Access(url, None, None, None, "Bearer token-0", float("inf")))
+        connection = Connection.of(self.account, Access(url, None, None, None, "Bearer token-0", float("inf")))
         watcher = (lambda v, r, c, _s: seen.observed.append((v, r, c))) if seen is not None else None
         client = Client(connection, user_agent="decco-test/1", observe=watcher, **options)
         return await self._stack.enter_async_context(client)

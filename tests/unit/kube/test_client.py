@@ -340,7 +340,9 @@ async def test_a_refused_connection_was_certainly_not_sent(stage: Stage) -> None
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
         client = await stage.to(f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(errors.Unreachable, match=r"cannot connect to http://127\.0\.0\.1") as caught:
+        with pytest.raises(
+            errors.Unreachable, match=r"cannot connect to http://127\.0\.0\.1:\d+: connection refused"
+        ) as caught:
             await client.create(CONFIGMAPS, LIVE)
     assert caught.value.sent is False
 

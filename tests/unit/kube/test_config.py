@@ -26,7 +26,8 @@ from structlog.testing import capture_logs
 from decco.errors import ConfigError
 from decco.kube import config
 from decco.kube.client import Client
-from decco.kube.config import Connection, InClusterSource, KubeconfigSource, connect
+from decco.kube.config import InClusterSource, KubeconfigSource, connect
+from decco.kube.connection import Connection
 from decco.kube.errors import Unreachable
 
 JWT_END = 4_000_000_000
@@ -367,7 +368,7 @@ async def test_a_renewed_certificate_is_used_and_an_old_one_costs_no_handshake(
 
 async def test_a_plugin_runs_when_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "CERTIFICATE_SECONDS", 0.0)
-    monkeypatch.setattr(config, "MIN_REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr("decco.kube.connection.MIN_REFRESH_SECONDS", 0.0)
     (tmp_path / "ca.crt").write_text("unused with http")
     exec_ = Plugin(tmp_path / "plugin", {"token": "one"})
     cluster = {"server": "http://c", "certificate-authority": "ca.crt"}

@@ -86,7 +86,8 @@ async def test_a_document_that_is_none(document: Obj) -> None:
 
 def test_order_of_versions() -> None:
     ordered = ["v10", "v2", "v1", "v11beta2", "v10beta3", "v3beta1", "v12alpha1", "v11alpha2", "foo10", "v1.2"]
-    assert sorted(ordered[::-1], key=priority, reverse=True)[:8] == ordered[:8]
+    shuffled = ordered[5:] + ordered[:5][::-1]
+    assert sorted(shuffled, key=priority, reverse=True)[:8] == ordered[:8]
 
 
 @pytest.mark.parametrize(

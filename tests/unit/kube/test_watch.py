@@ -292,6 +292,14 @@ async def test_lists_and_watches_that_fail_in_turn_get_no_storm(monkeypatch: pyt
     assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
 
 
+async def test_a_server_that_is_back_is_listed_at_once_if_history_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Unreachable("connection refused", sent=False)
+    away = [Watching([], refused) for _ in range(7)]
+    script = full(Script([EMPTY, *away, Watching([], GONE), EMPTY, QUIET]), monkeypatch)
+    await script.play()
+    assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 0.2, 0.2]
+
+
 @pytest.mark.parametrize("tries", [0, 1, 5, 10, 1000])
 def test_pauses_have_full_jitter(tries: int) -> None:
     ceiling = min(30.0, 0.2 * 2.0 ** min(tries, 16))

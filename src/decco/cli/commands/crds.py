@@ -15,5 +15,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     del arguments
     sys.stdout.write(to_yaml(crds()))
-    sys.stdout.flush()
     return 0

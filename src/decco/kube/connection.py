@@ -1,0 +1,131 @@
+"""A cluster's address and our credentials for it, kept fresh.
+
+Where they come from is the matter of a ``Source`` (``config.py`` has them); this file decides when to ask it again:
+shortly before credentials expire, now and then where they are in files, and when the API server has refused them, once
+for all requests that it refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final, Protocol
+
+import structlog
+
+from decco.errors import ConfigError
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS: Final = 10.0
+"""After a renewal that failed, the old credentials are used for this long before the next try."""
+MIN_REFRESH_SECONDS: Final = 5.0
+"""Renewals that answers of 401 cause are at least this far apart, so a plugin is not run for every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a source knows of the cluster at one moment; ``lasts`` is in seconds, inf if nothing in it can change."""
+
+    server: str
+    ssl: ssl.SSLContext | None
+    proxy: str | None
+    server_hostname: str | None
+    authorization: str | None
+    lasts: float
+
+
+class Source(Protocol):
+    """Where access to a cluster comes from; ``load`` may be called again at any time and returns what is true then.
+
+    ``rejected`` says that the server has refused the credentials of the last load, so a copy of them is of no use.
+    """
+
+    def describe(self) -> str: ...
+
+    async def load(self, *, rejected: bool = False) -> Access: ...
+
+
+@dataclass
+class Connection:
+    """Everything a client needs to open connections and to say who it is.
+
+    ``server`` is a URL without a trailing slash, with a path if the API server is behind one; ``ssl`` a context, or
+    True for plain http; ``server_hostname`` the name the server's certificate must show where it is not the URL's;
+    ``generation`` grows with each change of the credentials. Without ``source`` nothing is ever renewed.
+    """
+
+    server: str
+    ssl: ssl.SSLContext | bool = True
+    proxy: str | None = None
+    server_hostname: str | None = None
+    source: Source | None = None
+    generation: int = 0
+    _authorization: str | None = field(default=None, repr=False)
+    _due_at: float = math.inf
+    _reloads: int = 0
+    _rejected_at: float = -math.inf
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+    @classmethod
+    def of(cls, source: Source, access: Access) -> Connection:
+        """The connection that a source's first load describes."""
+        connection = cls(access.server, proxy=access.proxy, server_hostname=access.server_hostname, source=source)
+        connection.take(access)
+        return connection
+
+    @property
+    def due(self) -> bool:
+        """Whether ``headers`` would read the credentials anew first."""
+        return monotonic() >= self._due_at
+
+    async def headers(self) -> dict[str, str]:
+        """The headers that prove who we are, renewed first if their time has come.
+
+        A renewal that fails is logged and tried again soon: until the server says 401, the old ones may still be good.
+        """
+        if self.due:
+            try:
+                await self._reload(rejected=False)
+            except ConfigError as error:
+                log.warning("credentials cannot be renewed, keeping the old ones", error=str(error))
+        return {} if self._authorization is None else {"Authorization": self._authorization}
+
+    async def refresh(self) -> None:
+        """The server has refused the credentials: read them anew, be it from files or a plugin. Raises ConfigError.
+
+        Safe to call from many tasks at once: those who wait while another reads take its result. Within 5 s of the last
+        such call nothing is read.
+        """
+        await self._reload(rejected=True)
+
+    async def _reload(self, *, rejected: bool) -> None:
+        seen = self._reloads
+        async with self._lock:
+            if self.source is None or self._reloads != seen:
+                return
+            if rejected:
+                if monotonic() < self._rejected_at + MIN_REFRESH_SECONDS:
+                    return
+                self._rejected_at = monotonic()
+            self._due_at = monotonic() + RETRY_SECONDS
+            try:
+                self.take(await self.source.load(rejected=rejected))
+            finally:
+                self._reloads += 1
+
+    def describe(self) -> str:
+        """The connection in words, for a start-up line and for errors."""
+        return f"{self.source.describe()} at {self.server}" if self.source else self.server
+
+    def take(self, access: Access) -> None:
+        """Use these credentials from now on."""
+        self._due_at = monotonic() + access.lasts
+        context = access.ssl if access.ssl is not None else True
+        if (self._authorization, self.ssl) != (access.authorization, context):
+            self._authorization = access.authorization
+            self.ssl = context
+            self.generation += 1

@@ -1,0 +1,147 @@
+"""One zone of one service, with decco on one side and somebody else on the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+
+from decco.dns.factory import stack
+from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.records import RecordSet, WantedRecord
+from decco.dns.registry import mark_name
+from decco.dns.service import Dns
+from decco.dns.settings import MemorySettings
+from decco.dns.wrappers.base import Wrapper
+from decco.dns.zonequeue import Pacing
+from testbed.dns.server import Records
+from tests.dns.backends import Backend
+
+UID = "0b3c9f4e-6f0c-4a39-8a53-1d1f3b5f2d11"
+OTHER_UID = "7d1e0c55-2f5e-4b8e-9f43-a2a7f4a3c0de"
+PATIENCE = 30.0
+ADDRESS = "192.0.2.1"
+
+
+class Faults(Wrapper):
+    """Raises in place of a call (``before``), or after the call was carried out (``after``), one fault per call."""
+
+    def __init__(self, inner: Provider) -> None:
+        super().__init__(inner)
+        self.before: list[BaseException] = []
+        self.after: list[BaseException] = []
+        self.meanwhile: Callable[[], None] | None = None
+        """Done once, right before the next change is sent: what a second writer does behind decco's back."""
+
+    async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
+        if self.meanwhile is not None:
+            act, self.meanwhile = self.meanwhile, None
+            await asyncio.to_thread(act)
+        if self.before:
+            raise self.before.pop(0)
+        outcomes = await self.inner.apply(zone, changes)
+        if self.after:
+            raise self.after.pop(0)
+        return outcomes
+
+    async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
+        return await self.inner.records(zone, names)
+
+
+class World:
+    def __init__(self, backend: Backend, zone: str) -> None:
+        self.backend = backend
+        self.zone = zone
+        self.zone_exists = True
+        self.calls: Counter[str] = Counter()
+        self.faults = Faults(backend.provider(zone))
+
+    def name(self, label: str = "x") -> str:
+        return f"{label}.{self.zone}" if label else self.zone
+
+    def mark(self, label: str = "x") -> str:
+        return mark_name(self.name(label), self.zone)
+
+    def service(
+        self, cluster: str = "here", providers: Sequence[Provider] | None = None, compare: float = 3600.0
+    ) -> Dns:
+        settings = MemorySettings(zones=(self.zone,))
+        stacks = [stack(p, settings, cluster, self._count) for p in (providers or [self.faults])]
+        pacing = Pacing(gather=0.02, compare=compare, retry_base=0.1, retry_limit=1.0)
+        return Dns(stacks, cluster_id=cluster, pacing=pacing)
+
+    def _count(self, _provider: str, operation: str, _result: str, _seconds: float) -> None:
+        self.calls[operation] += 1
+
+    @property
+    def work(self) -> int:
+        """Calls so far, less the finding of zones."""
+        return self.calls["records"] + self.calls["apply"]
+
+    @asynccontextmanager
+    async def running(self, cluster: str = "here", providers: Sequence[Provider] | None = None) -> AsyncIterator[Dns]:
+        service = self.service(cluster, providers)
+        task = asyncio.create_task(service.run())
+        try:
+            yield service
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    # The second writer, off the event loop
+
+    async def put(self, name: str, rtype: str, *values: str, ttl: int = 300) -> None:
+        await asyncio.to_thread(self.backend.put, self.zone, name, ttl, rtype, *values)
+
+    async def drop(self, name: str, rtype: str) -> None:
+        await asyncio.to_thread(self.backend.drop, self.zone, name, rtype)
+
+    async def remove_zone(self) -> None:
+        self.zone_exists = False
+        await asyncio.to_thread(self.backend.remove_zone, self.zone)
+
+    async def create_zone(self) -> None:
+        await asyncio.to_thread(self.backend.create_zone, self.zone)
+        self.zone_exists = True
+
+    async def read(self) -> Records:
+        return await asyncio.to_thread(self.backend.read, self.zone)
+
+    async def holds(self) -> dict[tuple[str, str], frozenset[str]]:
+        return {key: values for key, (_, values) in (await self.read()).items()}
+
+    async def answers(self, name: str, rtype: str, expected: set[str]) -> None:
+        """Fail unless a resolver is told ``expected``; where nothing serves DNS, unless the zone holds it."""
+        told = await asyncio.to_thread(self.backend.ask, name, rtype)
+        if told is None:
+            told = set((await self.holds()).get((name, rtype), frozenset()))
+        assert told == expected
+
+
+def wish(name: str, *targets: str, ttl: int | None = None) -> WantedRecord:
+    return WantedRecord(name, frozenset(targets or [ADDRESS]), ttl)
+
+
+async def until(dns: Dns, condition: Callable[[], bool], *others: Dns) -> None:
+    """Wait for the service's own signal that the condition may have come true."""
+    told = asyncio.Event()
+    for service in (dns, *others):
+        service.subscribe(lambda _uid: told.set())
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            told.clear()
+            await told.wait()
+
+
+async def ready(dns: Dns, *uids: str) -> None:
+    try:
+        await until(dns, lambda: all(dns.state(uid).ready for uid in uids))
+    except TimeoutError:
+        raise AssertionError([p for uid in uids for p in dns.state(uid).problems][:3]) from None
+
+
+async def conflict(dns: Dns, uid: str) -> str:
+    """Wait for a conflict of the owner's one name; gives its sentence."""
+    await until(dns, lambda: [p.reason for p in dns.state(uid).problems] == ["RecordConflict"])
+    return dns.state(uid).problems[0].message

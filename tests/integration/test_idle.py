@@ -1,0 +1,96 @@
+"""Nothing to do means nothing sent: counted in the API server's audit log."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+from testbed.audit import AuditEvent
+from testbed.controlplane import ControlPlane
+from tests.integration.harness import APIS, Cluster, Decco, app, eventually, pod, space, tls_secret
+
+SETTLED_APPS = 200
+SETTLED_SPACES = 20
+IDLE_SECONDS = float(os.environ.get("IDLE_SECONDS", "10"))
+"""How long the quiet is listened to; `make idle` listens for 60 s."""
+TOUCHES = 1000
+
+
+def test_nothing_to_do_means_nothing_sent(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path) -> None:
+    """200 Apps settled: a time of quiet, a restart of the controller and 1,000 touches of an annotation: no write at all,
+    and no read but LIST and WATCH.
+    """
+    cluster.create(tls_secret("idle-tls"))
+    first = Decco(control_plane, tmp_path).start()
+    try:
+        spaces = [f"idle-{number:02d}" for number in range(SETTLED_SPACES)]
+        for each in spaces:
+            cluster.create(space(each, project="p", tcpCertAndCaSecretName="idle-tls"))
+        for each in spaces:
+            eventually(lambda each=each: cluster.condition(cluster.space(each), "NetworkReady"), 20)
+        for number in range(SETTLED_APPS):
+            cluster.create(_app_in_all_its_variety(spaces[number % SETTLED_SPACES], number))
+        first.settle(quiet=2.0, seconds=120)
+        mark = cluster.cp.audit_mark()
+        time.sleep(IDLE_SECONDS)
+        assert _of_spaces_and_apps(cluster.cp.audit("decco", since=mark)) == []
+    finally:
+        assert first.stop() == 0
+
+    mark = cluster.cp.audit_mark()
+    second = Decco(control_plane, tmp_path).start()
+    try:
+        second.settle(quiet=2.0)
+        assert second.metric("decco_reconcile_total{") >= SETTLED_APPS + SETTLED_SPACES
+        for number in range(TOUCHES):
+            namespace = spaces[number % SETTLED_SPACES]
+            path = f"{APIS}/namespaces/{namespace}/apps/app-{number % SETTLED_APPS:03d}"
+            cluster.patch(path, {"metadata": {"annotations": {"unrelated": str(number)}}})
+        second.settle(quiet=2.0)
+        events = cluster.cp.audit("decco", since=mark)
+        assert [event for event in events if event.writes] == []
+        discovery = {"/apis/gateway.networking.k8s.io", "/apis/traefik.io", "/apis/decco.platform9.com"}
+        reads = {
+            event.verb
+            for event in events
+            if not any(event.uri.startswith(path) for path in discovery) or event.resource
+        }
+        assert reads <= {"list", "watch"}, Counter((event.verb, event.uri) for event in events)
+    finally:
+        assert second.stop() == 0
+
+
+def _of_spaces_and_apps(events: list[AuditEvent]) -> list[AuditEvent]:
+    """All but the ends and renewals of watches."""
+    return [event for event in events if event.verb != "watch"]
+
+
+def _app_in_all_its_variety(namespace: str, number: int) -> dict[str, object]:
+    """Every fifth App is of the same kind; values in them are such as the API server writes in another way."""
+    name = f"app-{number:03d}"
+    match number % 5:
+        case 0:
+            return app(namespace, name, httpUrlPath=f"/{name}")
+        case 1:
+            return app(namespace, name)
+        case 2:
+            odd = pod(8080, hostNetwork=False, nodeSelector={}, securityContext={}, terminationGracePeriodSeconds=0)
+            odd["containers"][0] |= {
+                "resources": {"requests": {"cpu": "0.5", "memory": "1024Mi"}, "limits": {"cpu": 1}},
+                "env": [{"name": "EMPTY", "value": ""}],
+                "command": [],
+                "livenessProbe": {"httpGet": {"port": 8080, "path": "/"}, "initialDelaySeconds": 0},
+                "stdin": False,
+            }
+            return app(namespace, name, pod=odd, endpoints=[])
+        case 3:
+            return app(namespace, name, runAsJob=True, pod=pod(restartPolicy="Never"))
+        case _:
+            egress = {
+                "localPort": 6000,
+                "endpoint": f"app-{number - 3:03d}",
+                "spaceName": f"idle-{(number - 3) % 20:02d}",
+            }
+            return app(namespace, name, endpoints=[], tlsEgresses=[egress])

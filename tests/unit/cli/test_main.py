@@ -1,0 +1,137 @@
+"""The command line of ``decco``: what it prints, where, and with which exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import yaml
+
+from decco import __version__
+from decco.api.crd import crds
+from decco.cli import main as cli
+from decco.errors import ConfigError, DeccoError
+
+SRC = Path(cli.__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SRC)}
+ENVIRONMENT.pop("PYTHONUNBUFFERED", None)  # what a person's shell has not either
+
+
+def run(*words: str, name: str = "decco") -> subprocess.CompletedProcess[str]:
+    script = f"import sys; sys.argv[0] = {name!r}; from decco.cli.main import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", script, *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+
+
+def test_crds_are_one_yaml_stream() -> None:
+    done = run("crds")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(yaml.safe_load_all(done.stdout)) == crds()
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"decco {__version__}\n")
+
+
+def test_help_lists_the_commands() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for name in cli.COMMANDS:
+        assert f"\n    {name} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["crd"], "decco: unknown command 'crd', did you mean 'crds'?; see `decco --help`"),
+        (["CRDS"], "decco: unknown command 'CRDS', did you mean 'crds'?; see `decco --help`"),
+        (["xyz"], f"decco: unknown command 'xyz', there is {', '.join(cli.COMMANDS)}; see `decco --help`"),
+        (["--verison"], "decco: unrecognized arguments: --verison; see `decco --help`"),
+        (["crds", "--al"], "decco: unrecognized arguments: --al; see `decco --help`"),
+    ],
+)
+def test_typos_get_one_line_and_status_2(words: list[str], line: str) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line + "\n")
+
+
+def test_no_command_at_all() -> None:
+    done = run()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: decco" in done.stderr
+
+
+def test_as_a_kubectl_plugin() -> None:
+    assert run("crd", name="/usr/bin/kubectl-decco").stderr.startswith("kubectl decco: unknown command 'crd'")
+
+
+SHORT = """
+import sys, types
+from decco.cli import main as cli
+cli.COMMANDS["short"] = "print little"
+run = lambda arguments: print("little") or 0
+sys.modules["decco.cli.commands.short"] = types.SimpleNamespace(configure=lambda parser: None, run=run)
+sys.exit(cli.main(["short"]))
+"""
+"""A command whose output is still in Python's buffer when it returns."""
+
+
+@pytest.mark.parametrize("program", [["-m", "decco.cli.main", "crds"], ["-c", SHORT]], ids=["long", "short"])
+def test_a_reader_that_has_seen_enough(program: list[str]) -> None:
+    """``decco crds | head -1`` ends quietly."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, *program], env=ENVIRONMENT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (cli.EXIT_FAILED, "")
+
+
+def test_help_and_typos_import_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom decco.cli.main import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print('loaded:', sorted({'pydantic', 'yaml', 'aiohttp'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("loaded: []\n"), done
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (DeccoError("no such Space"), 1, "decco: no such Space\n"),
+        (ConfigError("no kubeconfig"), 2, "decco: no kubeconfig\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_errors_of_a_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    status: int,
+    line: str,
+) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    module = types.SimpleNamespace(configure=lambda parser: None, run=fail)
+    monkeypatch.setattr(cli, "COMMANDS", {"fail": "fail"})
+    monkeypatch.setitem(sys.modules, "decco.cli.commands.fail", module)
+    monkeypatch.setattr(sys, "argv", ["decco"])
+    assert cli.main(["fail"]) == status
+    assert capsys.readouterr().err == line
+
+
+def test_every_command_has_its_module() -> None:
+    folder = Path(cli.__file__).parent / "commands"
+    assert {path.stem for path in folder.glob("[!_]*.py")} == set(cli.COMMANDS)

@@ -1,0 +1,222 @@
+"""The contract of a reconcile: what each result and each error leads to, and that one key's defect is its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from decco.errors import ReconcileError, TerminalError
+from decco.kube.controller import Action, Controller
+from decco.kube.errors import Conflict, Forbidden, Unreachable
+from decco.kube.workqueue import WorkQueue
+
+pytestmark = pytest.mark.looptime
+
+Reconcile = Callable[[str], Awaitable[Action]]
+CONFLICT = Conflict(409, "Conflict", "the object has been modified")
+
+
+@pytest.fixture(autouse=True)
+def lines() -> Iterator[list[MutableMapping[str, Any]]]:
+    """The log lines of the test."""
+    with capture_logs() as captured:
+        yield captured
+
+
+class Stage:
+    """A controller under way, and what it did."""
+
+    def __init__(self, reconcile: Reconcile, *, workers: int = 1) -> None:
+        self.turns: list[tuple[str, float]] = []
+        self.results: list[tuple[str, str, float]] = []
+        self.bound: list[tuple[str, str]] = []
+        self.queue: WorkQueue[str] = WorkQueue("test", group=lambda _: "", retry_base=1.0, jitter=lambda: 0.5)
+        self._reconcile = reconcile
+        self.controller = Controller(
+            self.queue,
+            self._turn,
+            workers=workers,
+            observer=self,
+            bind=lambda name, key: self.bound.append((name, key)),
+        )
+
+    async def _turn(self, key: str) -> Action:
+        self.turns.append((key, round(asyncio.get_running_loop().time(), 2)))
+        return await self._reconcile(key)
+
+    def reconciled(self, controller: str, result: str, seconds: float) -> None:
+        self.results.append((controller, result, round(seconds, 2)))
+
+    async def run_for(self, seconds: float) -> None:
+        """Lets the controller work for a while; time flies."""
+        task = asyncio.create_task(self.controller.run())
+        await asyncio.sleep(seconds)
+        self.queue.close()
+        await task
+
+
+def raising(*errors: BaseException | Action) -> Reconcile:
+    """A reconcile that meets one after the other, and then has nothing more to do."""
+    remaining = list(errors)
+
+    async def reconcile(_: str) -> Action:
+        outcome = remaining.pop(0) if remaining else Action.done()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    return reconcile
+
+
+OUTCOMES: dict[str, tuple[BaseException | Action, str, list[float], str]] = {
+    # outcome -> its result, the times of all turns, the log level of its line ("" for none)
+    "done": (Action.done(), "success", [0.0], ""),
+    "again in a while": (Action.after(7), "requeue", [0.0, 7.0], ""),
+    "again at once": (Action.after(0), "requeue", [0.0, 0.0], ""),
+    "conflict": (CONFLICT, "conflict", [0.0, 1.0], "debug"),
+    "terminal": (TerminalError("only a change helps"), "terminal", [0.0], "warning"),
+    "an error of ours": (ReconcileError("not yet"), "error", [0.0, 1.0], "warning"),
+    "an API error": (Forbidden(403, "Forbidden", "no"), "error", [0.0, 1.0], "warning"),
+    "no server": (Unreachable("refused"), "error", [0.0, 1.0], "warning"),
+    "a defect": (KeyError("spec"), "error", [0.0, 1.0], "error"),
+    "a group of errors": (ExceptionGroup("several", [CONFLICT]), "error", [0.0, 1.0], "error"),
+    "a cancellation from below": (asyncio.CancelledError(), "error", [0.0, 1.0], "error"),
+}
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+async def test_outcome(name: str, lines: list[MutableMapping[str, Any]]) -> None:
+    outcome, result, times, level = OUTCOMES[name]
+    stage = Stage(raising(outcome))
+    stage.queue.add("a")
+    await stage.run_for(60)
+    assert [at for _, at in stage.turns] == times
+    assert [found for _, found, _ in stage.results] == [result, "success"][: len(times)]
+    assert [line["log_level"] for line in lines] == ([level] if level else [])
+    assert all(line["key"] == "a" and line["controller"] == "test" for line in lines)
+    assert stage.queue.retry("a") == 1.0, "the last turn went well: failures are forgotten"
+
+
+async def test_failures_come_back_ever_later_until_one_goes_well() -> None:
+    stage = Stage(raising(ReconcileError("1"), CONFLICT, OSError("3"), Action.done(), ReconcileError("5")))
+    stage.queue.add("a")
+    task = asyncio.create_task(stage.run_for(100))
+    await asyncio.sleep(50)
+    stage.queue.add("a")
+    await task
+    assert [at for _, at in stage.turns] == [0.0, 1.0, 3.0, 7.0, 50.0, 51.0]
+
+
+async def test_a_change_does_not_wait_for_the_retry() -> None:
+    stage = Stage(raising(ReconcileError("1"), ReconcileError("2")))
+    stage.queue.add("a")
+    task = asyncio.create_task(stage.run_for(100))
+    await asyncio.sleep(0.5)
+    stage.queue.add("a")
+    await task
+    # At once, in place of the first retry; the second failure waits longer.
+    assert [at for _, at in stage.turns] == [0.0, 0.5, 2.5]
+
+
+async def test_a_terminal_error_waits_for_a_change_and_begins_anew() -> None:
+    stage = Stage(raising(ReconcileError("1"), TerminalError("2"), ReconcileError("3")))
+    stage.queue.add("a")
+    task = asyncio.create_task(stage.run_for(500))
+    await asyncio.sleep(200)
+    stage.queue.add("a")
+    await task
+    assert [at for _, at in stage.turns] == [0.0, 1.0, 200.0, 201.0]
+
+
+async def test_one_key_that_always_fails_stops_no_other(lines: list[MutableMapping[str, Any]]) -> None:
+    async def reconcile(key: str) -> Action:
+        if key == "bad":
+            raise ZeroDivisionError
+        return Action.done()
+
+    stage = Stage(reconcile)
+    for key in ("bad", "a", "b"):
+        stage.queue.add(key)
+    await stage.run_for(600)
+    served = [key for key, _ in stage.turns]
+    assert {"a", "b"} <= set(served)
+    assert served.count("bad") == 10  # at 0, 1, 3, 7, 15, 31, 63, 127, 255, 511 s: doubling, never given up
+    assert all(line["exc_info"] for line in lines), "a defect is logged whole"
+
+
+async def test_workers_work_side_by_side_but_never_on_one_key() -> None:
+    running: set[str] = set()
+    most = 0
+
+    async def reconcile(key: str) -> Action:
+        nonlocal most
+        assert key not in running
+        running.add(key)
+        most = max(most, len(running))
+        await asyncio.sleep(1)
+        running.remove(key)
+        return Action.done()
+
+    stage = Stage(reconcile, workers=4)
+    task = asyncio.create_task(stage.run_for(100))
+    for _ in range(5):
+        for number in range(10):
+            stage.queue.add(str(number))
+        await asyncio.sleep(0.3)
+    await task
+    assert most == 4
+    assert {result for _, result, _ in stage.results} == {"success"}
+
+
+async def test_close_lets_what_runs_finish() -> None:
+    finished = []
+
+    async def reconcile(key: str) -> Action:
+        await asyncio.sleep(3)
+        finished.append(key)
+        return Action.after(5)
+
+    stage = Stage(reconcile, workers=2)
+    for key in ("a", "b", "c"):
+        stage.queue.add(key)
+    await stage.run_for(1)
+    assert sorted(finished) == ["a", "b"]
+    assert (stage.queue.processing, stage.queue.waiting) == (0, 0)
+
+
+async def test_cancelled_it_cancels_what_runs() -> None:
+    ended = asyncio.Event()
+
+    async def reconcile(_: str) -> Action:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.set()
+        return Action.done()
+
+    stage = Stage(reconcile)
+    stage.queue.add("a")
+    task = asyncio.create_task(stage.controller.run())
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+    assert stage.queue.processing == 0
+
+
+async def test_it_tells_how_long_each_turn_took_and_binds_its_key() -> None:
+    async def reconcile(_: str) -> Action:
+        await asyncio.sleep(2.5)
+        return Action.done()
+
+    stage = Stage(reconcile)
+    stage.queue.add("a")
+    stage.queue.add("b")
+    await stage.run_for(10)
+    assert stage.results == [("test", "success", 2.5), ("test", "success", 2.5)]
+    assert stage.bound == [("test", "a"), ("test", "b")]

@@ -1,0 +1,177 @@
+"""From the watch's words to steps of the store. The watch itself is tested in test_watch.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from structlog.testing import capture_logs
+
+from decco.kube import watch as w
+from decco.kube.informer import Informer
+from decco.kube.store import Change, Shape, Store
+from decco.objects import CONFIGMAPS, Obj
+
+
+def cm(name: str, version: int) -> Obj:
+    meta = {"name": name, "namespace": "acme", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"v": str(version)}}
+
+
+class Script:
+    """A watch that says its lines one at a time, each when the test asks for it."""
+
+    def __init__(self) -> None:
+        self._lines: asyncio.Queue[w.WatchEvent | None] = asyncio.Queue()
+        self._said = asyncio.Event()
+        self.closed = False
+
+    async def __call__(self) -> AsyncGenerator[w.WatchEvent, None]:
+        try:
+            while True:
+                line = await self._lines.get()
+                if line is None:
+                    return
+                yield line
+                self._said.set()
+        finally:
+            self.closed = True
+
+    async def say(self, *lines: w.WatchEvent) -> None:
+        """Returns when the informer has dealt with all of them."""
+        for line in lines:
+            self._said.clear()
+            self._lines.put_nowait(line)
+            await asyncio.wait_for(self._said.wait(), 0.5)
+
+    def end(self) -> None:
+        self._lines.put_nowait(None)
+
+
+class Stage:
+    def __init__(self, shape: Shape | None = None) -> None:
+        self.store = Store(CONFIGMAPS, shape or Shape())
+        self.script = Script()
+        self.counts: list[int] = []
+        self.events = 0
+        self.steps: list[tuple[str, bool, bool]] = []
+        self.store.subscribe(self._step)
+        self.informer = Informer(self.store, self.script, self, "configmaps")
+
+    def _step(self, change: Change) -> None:
+        self.steps.append((change.entry.key.name, change.own, change.initial))
+
+    def watch_event(self, resource: str) -> None:
+        assert resource == "configmaps"
+        self.events += 1
+
+    def watch_trouble(self, resource: str, cause: str) -> None:
+        raise AssertionError("an informer has no troubles of its own")
+
+    def cache_objects(self, resource: str, count: int) -> None:
+        assert resource == "configmaps"
+        self.counts.append(count)
+
+    def versions(self) -> dict[str, int]:
+        return {entry.key.name: entry.version for entry in self.store}
+
+
+@pytest.fixture
+async def stage() -> AsyncGenerator[Stage, None]:
+    stage = Stage()
+    task = asyncio.create_task(stage.informer.run())
+    yield stage
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stage.script.closed
+
+
+async def test_a_list_becomes_visible_whole(stage: Stage) -> None:
+    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)))
+    assert (len(stage.store), stage.informer.synced.is_set()) == (0, False)
+    await stage.script.say(w.InitDone("10"))
+    assert (stage.versions(), stage.informer.synced.is_set()) == ({"a": 1, "b": 2}, True)
+    assert stage.steps == [("a", False, True), ("b", False, True)]
+
+
+async def test_changes_follow_the_list(stage: Stage) -> None:
+    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("10"))
+    await stage.script.say(w.Apply(cm("a", 11)), w.Delete(cm("b", 12)), w.Bookmark("20"), w.Apply(cm("c", 21)))
+    assert stage.versions() == {"a": 11, "c": 21}
+    assert stage.steps[2:] == [("a", False, False), ("b", False, False), ("c", False, False)]
+    assert stage.events == 8
+    assert stage.counts[-3:] == [2, 1, 2]
+
+
+async def test_a_list_that_breaks_off_leaves_no_trace(stage: Stage) -> None:
+    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitDone("5"))
+    await stage.script.say(w.Init(), w.InitApply(cm("ghost", 6)))
+    assert stage.versions() == {"a": 1}
+    await stage.script.say(w.Init(), w.InitApply(cm("b", 7)), w.InitDone("10"))
+    assert stage.versions() == {"b": 7}
+
+
+async def test_an_own_write_during_a_list_stays(stage: Stage) -> None:
+    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)))
+    stage.store.put(cm("a", 12), own=True)
+    stage.store.put(cm("mine", 11), own=True)
+    await stage.script.say(w.InitDone("10"))
+    assert stage.versions() == {"a": 12, "mine": 11}
+
+
+async def test_an_unchanged_object_is_not_read_again_at_a_relist() -> None:
+    read: list[str] = []
+
+    def note(obj: Obj) -> None:
+        read.append(obj["metadata"]["name"])
+
+    stage = Stage(Shape(facts=note))
+    task = asyncio.create_task(stage.informer.run())
+    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("5"))
+    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 6)), w.InitDone("10"))
+    assert read == ["a", "b", "b"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_object_that_cannot_be_read_hides_no_other(stage: Stage) -> None:
+    bad_at_list, bad_at_watch = cm("bad", 3), cm("worse", 12)
+    del bad_at_list["metadata"]["uid"]
+    bad_at_watch["metadata"]["annotations"] = ["no map"]
+    with capture_logs() as lines:
+        await stage.script.say(w.Init(), w.InitApply(bad_at_list), w.InitApply(cm("a", 1)), w.InitDone("10"))
+        await stage.script.say(w.Apply(bad_at_watch), w.Apply(cm("b", 13)))
+    assert stage.versions() == {"a": 1, "b": 13}
+    assert [(line["key"], line["log_level"]) for line in lines] == [("acme/bad", "error"), ("acme/worse", "error")]
+
+
+async def test_a_watch_that_ends_is_no_secret() -> None:
+    """A task that simply returned would leave a cache that grows old, and nobody would know."""
+    stage = Stage()
+    task = asyncio.create_task(stage.informer.run())
+    stage.script.end()
+    with pytest.raises(RuntimeError, match="watch of configmaps has ended"):
+        await task
+
+
+async def test_a_defect_in_a_subscriber_ends_the_informer_and_its_request() -> None:
+    stage = Stage()
+
+    def defect(_: Change) -> None:
+        raise ZeroDivisionError
+
+    stage.store.subscribe(defect)
+    task = asyncio.create_task(stage.informer.run())
+    closed_at_the_end: list[bool] = []
+    task.add_done_callback(lambda _: closed_at_the_end.append(stage.script.closed))
+    with pytest.raises(TimeoutError):
+        await stage.script.say(w.Apply(cm("a", 1)))
+    with pytest.raises(ZeroDivisionError):
+        await task
+    assert closed_at_the_end == [True]
+
+
+async def test_without_a_name_it_is_called_as_its_kind() -> None:
+    assert Informer(Store(CONFIGMAPS), Script()).name == "configmaps"
