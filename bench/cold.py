@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import os
 import re
 import socket
@@ -38,16 +39,18 @@ import orjson
 from decco.api.parse import parse_app
 from decco.desired.app import app_children
 from decco.desired.app_status import AppLive, app_status
-from decco.desired.model import AppInputs, Child, Claims, Served, SpaceFacts, SpaceInputs
+from decco.desired.model import AppInputs, Child, Claims, SecretState, SecretView, Served, SpaceFacts, SpaceInputs
+from decco.desired.secrets import inspect, source_from
 from decco.desired.space import space_children
 from decco.desired.space_status import SpaceLive, space_status
 from decco.kube.apply import to_wire
 from decco.kube.client import Client
 from decco.kube.config import connect
-from decco.objects import APPS, NAMESPACES, SPACES
+from decco.objects import APPS, DEPLOYMENTS, NAMESPACES, SPACES
 from decco.reconcilers.discover import discover
 from decco.reconcilers.facts import space_facts
 from decco.settings import Settings
+from testbed.certificates import self_signed
 from testbed.controlplane import ControlPlane
 from testbed.progress import say
 
@@ -55,6 +58,7 @@ Obj = dict[str, Any]
 APIS = "/apis/decco.platform9.com/v1beta2"
 MANAGED = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Ddecco"
 LIMIT_SECONDS = 300.0
+SECRET = "bench-http"
 MOST_RATIO = 1.5
 MOST_RSS_MB = 120.0
 
@@ -86,12 +90,16 @@ def spaces(count: int) -> Iterator[Obj]:
             "apiVersion": "decco.platform9.com/v1beta2",
             "kind": "Space",
             "metadata": {"name": f"tenant-{number:04d}"},
-            "spec": {"domainName": "bench.example", "project": f"project-{number % 20}"},
+            "spec": {
+                "domainName": "bench.example",
+                "project": f"project-{number % 20}",
+                "httpCertSecretName": SECRET,
+            },
         }
 
 
 def apps(space: str, count: int) -> Iterator[Obj]:
-    """Half HTTP behind a path, half in the short form without a path but with a cleartext HTTP neighbour's shape."""
+    """Small web services behind a path, as most are."""
     for number in range(count):
         name = f"app-{number:03d}"
         yield {
@@ -110,7 +118,6 @@ def apps(space: str, count: int) -> Iterator[Obj]:
                         }
                     ]
                 },
-                "initialReplicas": 0,
                 "httpUrlPath": f"/{name}",
             },
         }
@@ -132,6 +139,8 @@ class Bench:
 
     async def seed(self) -> tuple[list[Obj], list[Obj]]:
         """Creates the Spaces, their (bare) namespaces and the Apps; returns them as stored."""
+        self.cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+        self.secret = self.cp.create("/api/v1/namespaces/decco/secrets", _secret())
         async with await self._session() as session:
             made_spaces = await _send_all(
                 session, [Write("POST", f"{APIS}/spaces", orjson.dumps(s)) for s in spaces(self.space_count)], 32
@@ -224,7 +233,7 @@ class Bench:
         for path in (
             "/api/v1/namespaces",
             "/api/v1/services",
-            "/api/v1/configmaps",
+            "/api/v1/secrets",
             "/apis/apps/v1/deployments",
             "/apis/networking.k8s.io/v1/networkpolicies",
             "/apis/gateway.networking.k8s.io/v1/httproutes",
@@ -235,6 +244,17 @@ class Bench:
             items = self.cp.request("GET", f"{APIS}/{kind}").json()["items"]
             found[f"{kind} with status"] = sum(1 for item in items if (item.get("status") or {}).get("conditions"))
         return found
+
+
+def _secret() -> Obj:
+    certificate, key = self_signed(["*.bench.example"])
+    data = {"tls.crt": certificate, "tls.key": key, "ca.crt": certificate}
+    labels, annotations = {"decco.platform9.com/share": "true"}, {"decco.platform9.com/share-with": "*"}
+    return {
+        "metadata": {"name": SECRET, "namespace": "decco", "labels": labels, "annotations": annotations},
+        "type": "kubernetes.io/tls",
+        "data": {name: base64.b64encode(value).decode() for name, value in data.items()},
+    }
 
 
 def _bare_namespace(space: Obj) -> Obj:
@@ -289,8 +309,11 @@ def _free_port() -> int:
 class Plan:
     """The requests that lead to the same children and statuses, worked out with decco's own pure functions."""
 
-    def __init__(self, cp: ControlPlane) -> None:
+    def __init__(self, cp: ControlPlane, secret: Obj) -> None:
         self._settings = Settings()
+        self._source = source_from(secret)
+        facts = inspect(self._source.type, self._source.data)
+        self._secrets = {SECRET: SecretView(SECRET, SecretState.COPY, facts)}
         self._served = asyncio.run(_discover(cp))
         self._now = datetime.now(UTC)
 
@@ -302,7 +325,16 @@ class Plan:
         ]
 
     def _space(self, obj: Obj, facts: SpaceFacts) -> list[Write]:
-        inputs = SpaceInputs(facts, self._settings, self._served, Claims(), {}, {}, self._now)
+        inputs = SpaceInputs(
+            space=facts,
+            settings=self._settings,
+            served=self._served,
+            claims=Claims(),
+            copies={SECRET: self._source},
+            secrets=self._secrets,
+            now=self._now,
+            namespace_uid=facts.uid,  # as long as the right one
+        )
         children = space_children(inputs)
         outcomes = {(child.resource.kind, child.obj["metadata"]["name"]): None for child in children}
         status = space_status(inputs, outcomes, SpaceLive(namespace=children[0].obj), {}, self._now)
@@ -320,14 +352,16 @@ class Plan:
             settings=self._settings,
             served=self._served,
             claims=Claims(),
-            secrets={},
+            secrets=self._secrets,
             targets={},
             taken={},
             now=self._now,
         )
         desired = app_children(inputs)
         outcomes = {(child.resource.kind, child.obj["metadata"]["name"]): None for child in desired.children}
-        status = app_status(inputs, desired, outcomes, AppLive(), {}, self._now)
+        workload = next(child.obj for child in desired.children if child.resource == DEPLOYMENTS)
+        live = AppLive({**workload, "metadata": {**workload["metadata"], "generation": 1}})
+        status = app_status(inputs, desired, outcomes, live, {}, self._now)
         return [*map(_child, desired.children), _status(obj, "apps", status)]
 
 
@@ -361,7 +395,7 @@ def run_raw(space_count: int, app_count: int, in_flight: int) -> Outcome:
         cp.install_decco_crds()
         bench = Bench(cp, space_count, app_count)
         made = asyncio.run(bench.seed())
-        writes = Plan(cp).writes(*made)
+        writes = Plan(cp, bench.secret).writes(*made)
         seconds = asyncio.run(bench.raw(writes, in_flight))
         return Outcome(seconds, bench.children())
 

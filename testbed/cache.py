@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from testbed.progress import step
+
 
 def root() -> Path:
     """The cache's folder; it may not exist yet."""
@@ -42,7 +44,11 @@ def locked() -> Iterator[None]:
     folder = root()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with step(f"waiting for another testbed that fills {folder}"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -1,7 +1,8 @@
 """A strict model of Route 53's record API: its documented limits and refusals, and nothing lenient.
 
-Written from the API reference ("ChangeResourceRecordSets", "ListResourceRecordSets", "ListHostedZonesByName") and the Developer
-Guide's "Quotas" and "DNS domain name format". It is a model: what only the real service knows, it cannot tell.
+Written from the API reference ("ChangeResourceRecordSets", "ListResourceRecordSets", "ListHostedZonesByName") and the
+Developer Guide's "Quotas" and "DNS domain name format". It is a model: what only the real service knows, it cannot
+tell.
 """
 
 from __future__ import annotations
@@ -275,7 +276,8 @@ def _check_text(value: str) -> str:
     while rest.strip():
         match = _QUOTED.match(rest)
         if match is None:
-            return f"Invalid Resource Record: InvalidCharacterString (Value should be enclosed in quotation marks) '{value}'"
+            why = "InvalidCharacterString (Value should be enclosed in quotation marks)"
+            return f"Invalid Resource Record: {why} encountered with '{value}'"
         if len(match[1]) > 255:
             return (
                 f"Invalid Resource Record: CharacterStringTooLong (Value is too long) encountered with '{value[:20]}'"

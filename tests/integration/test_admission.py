@@ -46,18 +46,18 @@ def test_wrong_input_is_refused_and_its_neighbour_is_not(control_plane: ControlP
     [
         (
             space(domainName="Example.com"),
-            'The Space "acme" is invalid: spec.domainName: Invalid value: "Example.com": must be a DNS name in lower case',
+            # 1.37 shows the value here, 1.34 its type.
+            r'The Space "acme" is invalid: spec\.domainName: Invalid value: "\S+": must be a DNS name in lower case',
         ),
         (
             endpoints({"rewritePath": "/"}),
-            'The App "web" is invalid: spec.endpoints[0].rewritePath: Forbidden: replaces the prefix httpPath, and there',
+            r'The App "web" is invalid: spec\.endpoints\[0\]\.rewritePath: Forbidden: replaces the prefix httpPath',
         ),
     ],
 )
 def test_kubectl_shows_a_sentence(control_plane: ControlPlane, obj: Obj, sentence: str) -> None:
-    with pytest.raises(RequestFailed) as caught:
+    with pytest.raises(RequestFailed, match=sentence):
         control_plane.kubectl("create", "-f", "-", input=json.dumps(obj))
-    assert sentence in " ".join(str(caught.value).split())
 
 
 def test_the_domain_is_immutable(control_plane: ControlPlane) -> None:
@@ -316,8 +316,6 @@ def test_the_largest_object_stays_within_the_cost_limit(control_plane: ControlPl
     answer = post(control_plane, large)
     assert answer.status == 201, answer.json()["message"][:2000]
     answer = post(control_plane, put(large, "spec.endpoints[63].name", large["spec"]["endpoints"][0]["name"]))
-    assert ("spec.endpoints", "two endpoints have the same name") in [
-        (field, message.removeprefix("Invalid value: ").partition(":")[0]) for field, message in told(answer)
-    ]
-    hosts = space("s" * 63, domainName=name[:189], hostnames=[f"h{i:02d}.{name}" for i in range(30)])
+    assert any("two endpoints have the same name" in message for _, message in told(answer)), told(answer)
+    hosts = space("s" * 63, domainName=name[:189], hostnames=[f"h{i:02d}.{name}" for i in range(60)])
     assert post(control_plane, hosts).status == 201

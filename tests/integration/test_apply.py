@@ -64,7 +64,7 @@ class World:
         self.namespace = namespace
         self.owner: Obj = {}
         self._mark = 0
-        self._conflicts = 0
+        self.conflicts = 0
         self.restart_empty()
 
     # decco
@@ -95,7 +95,7 @@ class World:
             try:
                 applied = await self.applier.ensure(resource, desired)
             except Conflict:
-                self._conflicts += 1
+                self.conflicts += 1
                 await self.relist(resource)
             else:
                 assert desired == before, "what is desired is not changed by applying it"
@@ -116,14 +116,16 @@ class World:
         self._mark = self.cp.audit_mark()
 
     def requests(self) -> list[str]:
-        """What the Applier sent since the last call or ``mark``, as "POST 201": without lists, and without the PUTs that
-        were refused because somebody had written in between."""
+        """What the Applier sent since the last call or ``mark``, as "POST 201".
+
+        Without lists, and without the PUTs that were refused because somebody had written in between.
+        """
         verbs = {"create": "POST", "update": "PUT", "delete": "DELETE", "get": "GET", "patch": "PATCH"}
         events = self.cp.audit(AGENT, since=self._mark)
         self.mark()
         sent = [f"{verbs[event.verb]} {event.code}" for event in events if event.verb in verbs]
-        assert sent.count("PUT 409") == self._conflicts
-        self._conflicts = 0
+        assert sent.count("PUT 409") == self.conflicts
+        self.conflicts = 0
         return [request for request in sent if request != "PUT 409"]
 
     # Everybody else
@@ -150,7 +152,7 @@ class World:
 
     async def eventually(self, true: Callable[[], bool]) -> None:
         async with asyncio.timeout(SECONDS):
-            while not true():
+            while not true():  # noqa: ASYNC110 - what is asked of the API server sets no event
                 await asyncio.sleep(0.02)
 
 
@@ -202,8 +204,10 @@ POD = {
             "ports": [{"containerPort": 8080}],
             "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
             "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi"}},
+            "securityContext": {"runAsUser": 0},
         }
     ],
+    "nodeSelector": {"node-role.kubernetes.io/edge": ""},
 }
 PARENT = {"parentRefs": [{"name": "edge", "sectionName": "https"}]}
 TLS = {"mode": "Terminate", "certificateRefs": [{"name": "cert"}]}
@@ -214,7 +218,7 @@ def encoded(text: str) -> str:
 
 
 def labelled(pod: Obj) -> Obj:
-    return {"metadata": {"labels": {"app": "web"}}, "spec": pod}
+    return {"metadata": {"labels": {"app": "web"}}, "spec": copy.deepcopy(pod)}
 
 
 def deployment(world: World, pod: Obj | None = None, replicas: int = 1, **more: Any) -> Obj:
@@ -224,7 +228,8 @@ def deployment(world: World, pod: Obj | None = None, replicas: int = 1, **more: 
 
 
 def job(world: World, run: str = "1", pod: Obj | None = None, **more: Any) -> Obj:
-    spec = {"backoffLimit": 3, "template": {"spec": {**(pod or POD), "restartPolicy": "Never"}}, **more}
+    template = {"spec": {**copy.deepcopy(pod or POD), "restartPolicy": "Never"}}
+    spec = {"backoffLimit": 3, "template": template, **more}
     return world.wish(JOBS, spec=spec, metadata={"annotations": {ANNOTATION_RUN: run}})
 
 
@@ -293,7 +298,7 @@ def wishes(world: World) -> dict[Resource, Obj]:
     }
 
 
-KINDS = [*CHILDREN] + ["Gateway", "ListenerSet", "HTTPRoute", "TLSRoute", "BackendTLSPolicy"]
+KINDS = [*CHILDREN, "Gateway", "ListenerSet", "HTTPRoute", "TLSRoute", "BackendTLSPolicy"]
 
 
 def of_kind(world: World, kind: Resource | str) -> tuple[Resource, Obj]:
@@ -417,6 +422,7 @@ async def test_another_wish_is_one_write_that_also_takes_away(world: World, name
 # Vandalism ------------------------------------------------------------------------------------------------------------
 
 FIRST = "/spec/template/spec/containers/0"
+MIRROR = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "spy", "port": 80}}}
 Vandalism = Callable[[World], None]
 
 
@@ -451,6 +457,14 @@ CONTENT_VANDALISM: dict[str, tuple[Resource | str, Vandalism]] = {
     "change env": (DEPLOYMENTS, kubectl("set", "env", "deployment/web", "A=other")),
     "unset env": (DEPLOYMENTS, kubectl("set", "env", "deployment/web", "A-")),
     "set image": (DEPLOYMENTS, kubectl("set", "image", "deployment/web", "main=evil.example/app:1")),
+    "root's user id less": (
+        DEPLOYMENTS,
+        json_patch(DEPLOYMENTS, ("remove", f"{FIRST}/securityContext/runAsUser", None)),
+    ),
+    "a node selector less": (
+        DEPLOYMENTS,
+        json_patch(DEPLOYMENTS, ("remove", "/spec/template/spec/nodeSelector/node-role.kubernetes.io~1edge", None)),
+    ),
     "set resources": (DEPLOYMENTS, kubectl("set", "resources", "deployment/web", "--limits=cpu=4")),
     "hostNetwork": (DEPLOYMENTS, json_patch(DEPLOYMENTS, ("add", "/spec/template/spec/hostNetwork", True))),
     "another container": (
@@ -532,7 +546,7 @@ CONTENT_VANDALISM: dict[str, tuple[Resource | str, Vandalism]] = {
         "HTTPRoute",
         json_patch(
             "HTTPRoute",
-            ("add", "/spec/rules/0/filters", [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 301}}]),
+            ("add", "/spec/rules/0/filters", [MIRROR]),
         ),
     ),
     "a TLSRoute's backend": (
@@ -583,7 +597,7 @@ METADATA_VANDALISM: dict[str, list[tuple[str, str, Any]]] = {
 
 @LIVES
 @pytest.mark.parametrize("name", METADATA_VANDALISM)
-@pytest.mark.parametrize("kind", [CONFIGMAPS, DEPLOYMENTS, JOBS, NAMESPACES, "HTTPRoute"], ids=named)
+@pytest.mark.parametrize("kind", [CONFIGMAPS, JOBS, NAMESPACES, "HTTPRoute"], ids=named)
 async def test_altered_metadata_is_repaired_by_one_write(
     world: World, kind: Resource | str, name: str, restarted: bool
 ) -> None:
@@ -608,3 +622,621 @@ async def repaired_by_one_write(world: World, kind: Resource | str, vandalize: V
         await world.relist(resource)
     assert world.requests() == ["PUT 200"]
     assert guarded_part(world.live(resource, name)) == guarded_part(before)
+
+
+async def test_a_label_that_decco_watches_by_is_put_back(world: World) -> None:
+    """The object leaves the cache as deleted, although it still exists; the repair brings it back."""
+    spec = w.WatchSpec(CONFIGMAPS, namespace=world.namespace, labels=MANAGED_SELECTOR)
+    store = world.stores[CONFIGMAPS]
+    desired = wishes(world)[CONFIGMAPS]
+    steps: list[tuple[bool, bool]] = []
+    store.subscribe(lambda change: steps.append((change.new is not None, change.own)))
+    informer = Informer(store, lambda: w.watch(world.client, spec, idle_seconds=90.0))
+    following = asyncio.create_task(informer.run())
+    await informer.synced.wait()
+    made = await world.ensure(CONFIGMAPS, desired)
+    assert made.entry is not None
+
+    await asyncio.to_thread(world.kubectl, "label", "configmap", "web", f"{LABEL_MANAGED_BY}-")
+    await world.eventually(lambda: len(store) == 0)
+    world.requests()
+    repaired = await world.ensure(CONFIGMAPS, desired)
+    assert (repaired.result, world.requests()) == (Result.UPDATED, ["POST 409", "GET 200", "PUT 200"])
+    assert repaired.entry is not None
+    assert repaired.entry.uid == made.entry.uid
+    assert store.get(key_of(desired)) is repaired.entry
+    assert (await world.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
+
+    # The watch catches up, and says nothing new.
+    await world.eventually(lambda: steps.count((True, False)) == 0 and len(steps) >= 3)
+    await asyncio.to_thread(world.kubectl, "annotate", "configmap", "web", "x=y")
+    await world.eventually(lambda: steps[-1] == (True, False))
+    assert steps == [(True, True), (False, False), (True, True), (True, False)]
+    assert world.requests() == []
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+
+
+@LIVES
+async def test_label_and_owner_reference_both_removed(world: World, restarted: bool) -> None:
+    """It carries the digest of what its very owner wants, so it is no foreign object."""
+    desired = wishes(world)[CONFIGMAPS]
+    await world.ensure(CONFIGMAPS, desired)
+    json_patch(CONFIGMAPS, ("remove", "/metadata/labels", None), ("remove", "/metadata/ownerReferences", None))(world)
+    await (world.restart if restarted else world.relist)(CONFIGMAPS)
+    world.requests()
+    assert (await world.ensure(CONFIGMAPS, desired)).result is Result.UPDATED
+    assert (await world.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
+    assert world.requests() == ["POST 409", "GET 200", "PUT 200"]
+
+
+@pytest.mark.parametrize("kind", [CONFIGMAPS, SERVICES, LIMIT_RANGES, DEPLOYMENTS, "HTTPRoute"], ids=named)
+async def test_a_deleted_object_is_made_again_by_a_creation_only(world: World, kind: Resource | str) -> None:
+    """Of some kinds (Service, LimitRange) a PUT makes a missing object anew, unless it says which UID it is for."""
+    resource, desired = of_kind(world, kind)
+    made = await world.ensure(resource, desired)
+    world.delete(resource)
+    if resource is DEPLOYMENTS:
+        await world.eventually(lambda: world.cp.request("GET", world.path(resource, "web")).status == 404)
+    world.requests()
+    other = copy.deepcopy(desired)
+    other["metadata"]["annotations"]["note"] = "changed"
+    try:
+        # The cache does not know of the deletion yet.
+        assert (await world.applier.ensure(resource, other)).result is Result.WAITING
+    except Conflict:
+        assert resource in (SERVICES, LIMIT_RANGES)
+        world.conflicts += 1
+    assert world.cp.request("GET", world.path(resource, "web")).status == 404
+    await world.relist(resource)
+    again = await world.ensure(resource, desired)
+    assert again.result is Result.CREATED
+    assert world.requests()[-1] == "POST 201"
+    assert made.entry is not None
+    assert again.entry is not None
+    assert made.entry.uid != again.entry.uid
+
+
+async def test_an_object_that_was_replaced_by_another_is_not_overwritten(world: World) -> None:
+    """Deleted and made again by somebody, before the cache knows of either: the PUT names the UID that it is for."""
+    desired = wishes(world)[CONFIGMAPS]
+    await world.ensure(CONFIGMAPS, desired)
+    world.delete(CONFIGMAPS)
+    world.cp.create(world.path(CONFIGMAPS), {"metadata": {"name": "web"}, "data": {"theirs": "1"}})
+    desired["data"]["a"] = "changed"
+    world.requests()
+    with pytest.raises(Foreign):
+        await world.ensure(CONFIGMAPS, desired)
+    assert world.requests() == ["POST 409", "GET 200"]
+    assert world.live(CONFIGMAPS)["data"] == {"theirs": "1"}
+
+
+# Others' property -----------------------------------------------------------------------------------------------------
+
+
+async def test_replicas_belong_to_whoever_scales(world: World) -> None:
+    desired = deployment(world, replicas=1)
+    await world.ensure(DEPLOYMENTS, desired)
+    world.kubectl("scale", "deployment/web", "--replicas=3")
+    world.kubectl("rollout", "restart", "deployment/web")
+    await world.relist(DEPLOYMENTS)
+    world.requests()
+    assert (await world.ensure(DEPLOYMENTS, desired)).result is Result.UNCHANGED
+    assert world.requests() == []
+
+    desired = deployment(world, {"containers": [{"name": "main", "image": "registry.example/app:2"}]}, replicas=1)
+    assert (await world.ensure(DEPLOYMENTS, desired)).result is Result.UPDATED
+    spec = world.live(DEPLOYMENTS)["spec"]
+    assert spec["replicas"] == 3
+    assert spec["template"]["spec"]["containers"][0]["image"] == "registry.example/app:2"
+    assert "kubectl.kubernetes.io/restartedAt" in spec["template"]["metadata"]["annotations"]
+
+    await world.restart(DEPLOYMENTS)
+    assert (await world.ensure(DEPLOYMENTS, desired)).result is Result.UNCHANGED
+    assert (await world.ensure(DEPLOYMENTS, deployment(world, replicas=5))).result is Result.UPDATED
+    assert world.live(DEPLOYMENTS)["spec"]["replicas"] == 5, "another initial number takes them back"
+    assert world.requests() == ["PUT 200", "PUT 200"]
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [("replace", "/metadata/annotations/decco.platform9.com~1initial-replicas", "7")],
+        [("remove", "/metadata/annotations/decco.platform9.com~1initial-replicas", None)],
+        [("remove", "/metadata/annotations", None)],
+    ],
+    ids=["changed", "removed", "all-removed"],
+)
+async def test_replicas_are_not_taken_back_because_somebody_touched_the_annotation(
+    world: World, operations: list[tuple[str, str, Any]]
+) -> None:
+    desired = deployment(world, replicas=1)
+    await world.ensure(DEPLOYMENTS, desired)
+    world.kubectl("scale", "deployment/web", "--replicas=3")
+    json_patch(DEPLOYMENTS, *operations)(world)
+    await world.relist(DEPLOYMENTS)
+    assert (await world.ensure(DEPLOYMENTS, desired)).result is Result.UPDATED
+    live = world.live(DEPLOYMENTS)
+    assert live["spec"]["replicas"] == 3
+    assert live["metadata"]["annotations"][ANNOTATION_INITIAL_REPLICAS] == "1"
+
+
+async def test_a_service_keeps_its_addresses(world: World) -> None:
+    """The PUT carries them. Would the API server keep them by itself? It does, which the second half shows."""
+    desired = wishes(world)[SERVICES]
+    await world.ensure(SERVICES, desired)
+    before = world.live(SERVICES)["spec"]
+    desired["spec"]["ports"].pop()
+    await world.ensure(SERVICES, desired)
+    after = world.live(SERVICES)["spec"]
+    allocated = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+    assert [after[field] for field in allocated] == [before[field] for field in allocated]
+
+    bare = world.live(SERVICES)
+    for field in allocated:
+        del bare["spec"][field]
+    answer = world.cp.request("PUT", world.path(SERVICES, "web"), bare)
+    assert answer.status == 200
+    assert [answer.json()["spec"][field] for field in allocated] == [before[field] for field in allocated]
+
+
+async def test_a_headless_service_stays_headless(world: World) -> None:
+    desired = wishes(world)[SERVICES]
+    desired["spec"]["clusterIP"] = "None"
+    await world.ensure(SERVICES, desired)
+    await world.restart(SERVICES)
+    assert (await world.ensure(SERVICES, desired)).result is Result.UNCHANGED
+    desired["spec"]["ports"].pop()
+    await world.ensure(SERVICES, desired)
+    assert world.live(SERVICES)["spec"]["clusterIP"] == "None"
+    assert world.requests() == ["POST 201", "PUT 200"]
+
+
+async def test_a_namespace_keeps_its_finalizers(world: World) -> None:
+    desired = wishes(world)[NAMESPACES]
+    name = desired["metadata"]["name"]
+    await world.ensure(NAMESPACES, desired)
+    desired["metadata"]["labels"]["more"] = "x"
+    assert (await world.ensure(NAMESPACES, desired)).result is Result.UPDATED
+    live = world.live(NAMESPACES, name)
+    assert live["spec"] == {"finalizers": ["kubernetes"]}
+    assert {"kubernetes.io/metadata.name": name, "more": "x"}.items() <= live["metadata"]["labels"].items()
+
+
+# Foreign objects ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("labelled", [False, True], ids=["not-watched", "watched"])
+@pytest.mark.parametrize("owned", [False, True], ids=["no-owner", "another-owner"])
+async def test_a_foreign_object_is_never_written_to(world: World, labelled: bool, owned: bool) -> None:
+    meta: Obj = {"name": "web"}
+    if labelled:
+        meta["labels"] = {LABEL_MANAGED_BY: "decco"}
+    if owned:
+        meta["ownerReferences"] = [another_owner(world)]
+    theirs = world.cp.create(world.path(CONFIGMAPS), {"metadata": meta, "data": {"theirs": "1"}})
+    await world.relist(CONFIGMAPS)
+    desired = wishes(world)[CONFIGMAPS]
+    world.mark()
+    for _ in range(3):
+        with pytest.raises(Foreign) as raised:
+            await world.ensure(CONFIGMAPS, desired)
+        assert str(raised.value) == (f"ConfigMap {world.namespace}/web exists and was not made by decco for this owner")
+    # Unwatched, its existence is learned from the refused creation; then a look each time, and no more attempts.
+    assert world.requests() == ([] if labelled else ["POST 409", "GET 200", "GET 200", "GET 200"])
+    assert world.live(CONFIGMAPS)["metadata"]["resourceVersion"] == theirs["metadata"]["resourceVersion"]
+
+    world.delete(CONFIGMAPS)
+    await world.relist(CONFIGMAPS)
+    assert (await world.ensure(CONFIGMAPS, desired)).result is Result.CREATED
+    assert world.requests() == (["POST 201"] if labelled else ["GET 404", "POST 201"])
+
+
+async def test_an_object_of_the_same_app_made_anew_is_foreign_until_it_is_gone(world: World) -> None:
+    """The App was deleted and made again: same name, another UID. The garbage collector removes the old children."""
+    desired = wishes(world)[CONFIGMAPS]
+    world.owner = another_owner(world)
+    await world.ensure(CONFIGMAPS, wishes(world)[CONFIGMAPS])
+    world.mark()
+    with pytest.raises(Foreign):
+        await world.ensure(CONFIGMAPS, desired)
+    assert world.requests() == []
+    world.delete(CONFIGMAPS)
+    await world.relist(CONFIGMAPS)
+    assert (await world.ensure(CONFIGMAPS, desired)).result is Result.CREATED
+
+
+def another_owner(world: World) -> Obj:
+    """One that exists, so that the garbage collector lets its objects live."""
+    made = world.cp.create(world.path(SECRETS), {"metadata": {"name": "other"}})["metadata"]
+    return {"apiVersion": "v1", "kind": "Secret", "name": "other", "uid": made["uid"], "controller": True}
+
+
+async def test_copied_labels_and_hash_of_another_owner_do_not_make_an_object_ours(world: World) -> None:
+    desired = wishes(world)[CONFIGMAPS]
+    await world.ensure(CONFIGMAPS, desired)
+    stolen = world.live(CONFIGMAPS)["metadata"]
+    world.delete(CONFIGMAPS)
+    world.owner = {**world.owner, "uid": "22222222-2222-2222-2222-222222222222"}
+    meta = {"name": "web", "labels": stolen["labels"], "annotations": stolen["annotations"]}
+    world.cp.create(world.path(CONFIGMAPS), {"metadata": meta, "data": desired["data"]})
+    await world.relist(CONFIGMAPS)
+    with pytest.raises(Foreign):
+        await world.ensure(CONFIGMAPS, wishes(world)[CONFIGMAPS])
+
+
+# Replacements and removals --------------------------------------------------------------------------------------------
+
+
+async def test_another_run_is_another_job(world: World) -> None:
+    first = await world.ensure(JOBS, job(world, run="1"))
+    await world.relist(JOBS)
+    changed = job(world, run="2", pod={"containers": [{"name": "main", "image": "registry.example/app:2"}]})
+    assert (await world.ensure(JOBS, changed)).result is Result.DELETED
+    assert (await world.ensure(JOBS, changed)).result is Result.WAITING, "not twice"
+    await world.eventually(lambda: world.cp.request("GET", world.path(JOBS, "web")).status == 404)
+    await world.relist(JOBS)
+    second = await world.ensure(JOBS, changed)
+    assert second.result is Result.CREATED
+    assert world.requests() == ["POST 201", "DELETE 200", "POST 201"]
+    assert first.entry is not None
+    assert second.entry is not None
+    assert first.entry.uid != second.entry.uid
+
+
+@LIVES
+async def test_a_job_is_left_alone_when_its_template_cannot_follow(world: World, restarted: bool) -> None:
+    """Another image of the sidecar is not another run of the user's pod: what can be is written, the template stays."""
+    await world.ensure(JOBS, job(world))
+    sidecar = {"name": "tls", "image": "stunnel:2", "restartPolicy": "Always", "env": [{"name": "X", "value": "1"}]}
+    changed = job(world, pod={**POD, "initContainers": [sidecar]})
+    changed["spec"]["parallelism"] = 2
+    await world.relist(JOBS)
+    assert (await world.ensure(JOBS, changed)).result is Result.UPDATED
+    if restarted:
+        await world.restart(JOBS)
+    assert (await world.ensure(JOBS, changed)).result is Result.UNCHANGED
+    assert world.requests() == ["POST 201", "PUT 200"]
+    live = world.live(JOBS)["spec"]
+    assert "initContainers" not in live["template"]["spec"]
+    assert live["parallelism"] == 2
+
+
+async def test_touching_the_annotation_of_a_run_does_not_run_it_again(world: World) -> None:
+    made = await world.ensure(JOBS, job(world))
+    world.kubectl("annotate", "job/web", f"{ANNOTATION_RUN}=other", "--overwrite")
+    await world.relist(JOBS)
+    repaired = await world.ensure(JOBS, job(world))
+    assert repaired.result is Result.UPDATED
+    assert world.requests() == ["POST 201", "PUT 200"]
+    assert repaired.entry is not None
+    assert made.entry is not None
+    assert repaired.entry.uid == made.entry.uid
+
+
+async def test_another_run_of_a_job_that_lost_its_label(world: World) -> None:
+    """Unseen by the watch, and yet not merely relabelled: a PUT would claim that the old pods are the new run."""
+    await world.ensure(JOBS, job(world))
+    world.kubectl("label", "job/web", f"{LABEL_MANAGED_BY}-")
+    await world.relist(JOBS)
+    changed = job(world, run="2")
+    waiting = await world.ensure(JOBS, changed)
+    assert (waiting.result, waiting.entry) == (Result.WAITING, None), "no event will tell when it is gone"
+    await world.eventually(lambda: world.cp.request("GET", world.path(JOBS, "web")).status == 404)
+    assert (await world.ensure(JOBS, changed)).result is Result.CREATED
+    assert world.requests() == ["POST 201", "POST 409", "GET 200", "DELETE 200", "POST 201"]
+
+
+OURS, THEIRS, FIXED = "decco writes it", "decco leaves it alone", "the server refuses another value"
+FIELDS_OF_A_JOB: dict[tuple[str, ...], tuple[str, Any]] = {
+    ("backoffLimit",): (OURS, 5),
+    ("parallelism",): (OURS, 3),
+    ("suspend",): (OURS, True),
+    ("activeDeadlineSeconds",): (OURS, 600),
+    ("ttlSecondsAfterFinished",): (OURS, 60),
+    ("podReplacementPolicy",): (THEIRS, "Failed"),
+    ("manualSelector",): (THEIRS, True),
+    ("completions",): (FIXED, 4),
+    ("completionMode",): (FIXED, "Indexed"),
+    ("backoffLimitPerIndex",): (FIXED, 1),
+    ("managedBy",): (FIXED, "example.com/other"),
+    ("podFailurePolicy",): (
+        FIXED,
+        {"rules": [{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1]}}]},
+    ),
+    ("template", "spec", "containers"): (FIXED, [{"name": "main", "image": "registry.example/app:2"}]),
+    ("template", "metadata"): (FIXED, {"labels": {"x": "y"}}),
+}
+
+
+@pytest.mark.parametrize("path", FIELDS_OF_A_JOB, ids=".".join)
+async def test_which_fields_of_a_job_can_change(world: World, path: tuple[str, ...]) -> None:
+    """What ``shapes.py`` claims to be mutable, and the rest: a version that changes its mind shows here."""
+    await world.ensure(JOBS, job(world))
+    whose, value = FIELDS_OF_A_JOB[path]
+    for part in reversed(("spec", *path)):
+        value = {part: value}
+    headers = {"Content-Type": "application/merge-patch+json"}
+    answer = world.cp.request("PATCH", world.path(JOBS, "web"), value, headers=headers)
+    assert answer.status == (422 if whose is FIXED else 200), answer.body
+    assert (("spec", *path) in (CHILDREN[JOBS].mutable or ())) == (whose is OURS)
+
+
+async def test_a_secret_of_another_type_is_replaced(world: World) -> None:
+    desired = wishes(world)[SECRETS]
+    await world.ensure(SECRETS, desired)
+    desired["type"] = "Opaque"
+    assert (await world.ensure(SECRETS, desired)).result is Result.DELETED
+    assert (await world.ensure(SECRETS, desired)).result is Result.WAITING
+    await world.relist(SECRETS)
+    assert (await world.ensure(SECRETS, desired)).result is Result.CREATED
+    assert world.requests() == ["POST 201", "DELETE 200", "POST 201"]
+    assert world.live(SECRETS)["type"] == "Opaque"
+
+
+async def test_a_secret_without_a_type_is_not_replaced_for_ever(world: World) -> None:
+    desired = wishes(world)[SECRETS]
+    del desired["type"]
+    await world.ensure(SECRETS, desired)
+    desired["data"]["more"] = encoded("x")
+    assert (await world.ensure(SECRETS, desired)).result is Result.UPDATED
+    assert world.requests() == ["POST 201", "PUT 200"]
+
+
+async def test_prune_deletes_what_this_owner_no_longer_wants(world: World) -> None:
+    wanted, dropped = wishes(world)[CONFIGMAPS], wishes(world)[SECRETS]
+    for resource, desired in ((CONFIGMAPS, wanted), (SECRETS, dropped)):
+        await world.ensure(resource, desired)
+    uid, world.owner = world.owner["uid"], another_owner(world)
+    await world.ensure(SERVICES, wishes(world)[SERVICES])
+    world.mark()
+    assert await world.applier.prune(uid, {(CONFIGMAPS, key_of(wanted))}) == 1
+    assert await world.applier.prune(uid, {(CONFIGMAPS, key_of(wanted))}) == 0, "asked once"
+    assert world.requests() == ["DELETE 200"]
+    assert world.cp.request("GET", world.path(SECRETS, "web")).status == 404
+    assert world.live(SERVICES)
+
+
+async def test_prune_leaves_an_object_that_was_replaced_by_another(world: World) -> None:
+    desired = wishes(world)[CONFIGMAPS]
+    await world.ensure(CONFIGMAPS, desired)
+    world.delete(CONFIGMAPS)
+    world.cp.create(world.path(CONFIGMAPS), {"metadata": {"name": "web"}, "data": {"theirs": "1"}})
+    assert await world.applier.prune(world.owner["uid"], set()) == 1
+    assert world.live(CONFIGMAPS)["data"] == {"theirs": "1"}
+
+
+async def test_an_object_that_is_being_deleted_is_waited_for(world: World) -> None:
+    desired = wishes(world)[CONFIGMAPS]
+    desired["metadata"]["finalizers"] = ["example.com/wait"]
+    await world.ensure(CONFIGMAPS, desired)
+    world.delete(CONFIGMAPS)
+    await world.relist(CONFIGMAPS)
+    world.requests()
+    desired["data"]["a"] = "changed"
+    assert (await world.ensure(CONFIGMAPS, desired)).result is Result.WAITING
+    assert await world.applier.prune(world.owner["uid"], set()) == 0
+    assert world.requests() == []
+    world.patch(CONFIGMAPS, {"metadata": {"finalizers": None}})
+
+
+# What the server makes of a PodSpec -----------------------------------------------------------------------------------
+
+
+def container(**fields: Any) -> Obj:
+    return {"containers": [{"name": "main", "image": "registry.example/app:1", **fields}]}
+
+
+LIMIT = {"containerName": "main", "resource": "limits.cpu", "divisor": 0}
+
+
+def volumes(*sources: Obj) -> Obj:
+    listed = [{"name": f"v{number}", **source} for number, source in enumerate(sources)]
+    mounts = [{"name": volume["name"], "mountPath": f"/{volume['name']}"} for volume in listed]
+    return {**container(volumeMounts=mounts), "volumes": listed}
+
+
+NORMALIZED: dict[str, Obj] = {
+    "quantities": container(
+        resources={
+            "requests": {"cpu": 0.5, "memory": "1024Mi", "ephemeral-storage": 1000000},
+            "limits": {"cpu": "1000m", "memory": "2048Mi", "ephemeral-storage": "1000k"},
+        }
+    ),
+    "ports as numbers and names": container(
+        ports=[{"containerPort": 80, "name": "web"}, {"containerPort": 80, "protocol": "UDP", "hostPort": 0}],
+        readinessProbe={"httpGet": {"port": "web"}},
+        livenessProbe={"tcpSocket": {"port": 80}, "initialDelaySeconds": 0},
+        startupProbe={"httpGet": {"port": 80, "path": "", "host": "", "scheme": ""}, "periodSeconds": 0},
+    ),
+    "false everywhere": {
+        **container(
+            stdin=False,
+            stdinOnce=False,
+            tty=False,
+            securityContext={
+                "privileged": False,
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": False,
+                "runAsNonRoot": False,
+            },
+            envFrom=[{"configMapRef": {"name": "x", "optional": False}}],
+        ),
+        "hostNetwork": False,
+        "hostPID": False,
+        "hostIPC": False,
+        "shareProcessNamespace": False,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "setHostnameAsFQDN": False,
+    },
+    "zero everywhere": {
+        **container(securityContext={"runAsUser": 0, "runAsGroup": 0}),
+        "securityContext": {"fsGroup": 0, "runAsUser": 0},
+        "terminationGracePeriodSeconds": 0,
+        "tolerations": [{"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0}],
+    },
+    "empty texts": {
+        **container(
+            env=[{"name": "A", "value": ""}, {"name": "B"}, {"name": "C", "value": None}],
+            workingDir="",
+            terminationMessagePath="",
+            imagePullPolicy="",
+        ),
+        "hostname": "",
+        "subdomain": "",
+        "nodeName": "",
+        "schedulerName": "",
+        "priorityClassName": "",
+        "serviceAccountName": "",
+        "dnsPolicy": "",
+        "restartPolicy": "",
+    },
+    "empty lists and maps": {
+        **container(
+            env=[],
+            envFrom=[],
+            args=[],
+            command=[],
+            ports=[],
+            volumeMounts=[],
+            resources={},
+            securityContext={},
+            lifecycle={},
+        ),
+        "initContainers": [],
+        "volumes": [],
+        "tolerations": [],
+        "nodeSelector": {},
+        "imagePullSecrets": [],
+        "hostAliases": [],
+        "topologySpreadConstraints": [],
+        "readinessGates": [],
+        "affinity": {},
+        "securityContext": {},
+        "dnsConfig": {},
+    },
+    "maps of nothing": {
+        **container(resources={"limits": {}, "requests": {}}, securityContext={"capabilities": {"drop": []}}),
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        "dnsConfig": {"options": [], "nameservers": []},
+        "securityContext": {"sysctls": [], "seLinuxOptions": {"level": ""}},
+    },
+    "null": {**container(env=None, command=None, resources=None), "volumes": None, "nodeSelector": None},
+    "volumes": volumes(
+        {"emptyDir": {}},
+        {"emptyDir": {"medium": "", "sizeLimit": "1024Mi"}},
+        {"configMap": {"name": "x", "items": [], "optional": False}},
+        {"secret": {"secretName": "x", "defaultMode": 0o400}},
+        {"hostPath": {"path": "/tmp", "type": ""}},
+        {"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}, {"secret": {"name": "x", "items": []}}]}},
+        {"downwardAPI": {"items": [{"path": "p", "resourceFieldRef": LIMIT}]}},
+        {"persistentVolumeClaim": {"claimName": "x", "readOnly": False}},
+    ),
+    "environment from elsewhere": container(
+        env=[
+            {"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name", "apiVersion": ""}}},
+            {"name": "B", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1024Ki"}}},
+            {"name": "C", "valueFrom": {"secretKeyRef": {"name": "x", "key": "y", "optional": False}}},
+        ]
+    ),
+    "a variable twice": container(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
+    "scheduling": {
+        **container(),
+        "nodeSelector": {"node-role.kubernetes.io/edge": ""},
+        "tolerations": [{"key": "", "operator": "Exists", "value": ""}],
+        "serviceAccount": "legacy",
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "zone",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app": "web"}, "matchExpressions": []},
+            }
+        ],
+        "affinity": {
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 1, "podAffinityTerm": {"topologyKey": "zone", "labelSelector": {"matchLabels": {}}}}
+                ]
+            }
+        },
+    },
+    "a native sidecar": {
+        **container(),
+        "initContainers": [
+            {
+                "name": "tls",
+                "image": "stunnel:1",
+                "restartPolicy": "Always",
+                "startupProbe": {"exec": {"command": ["true"]}, "failureThreshold": 60},
+                "securityContext": {"runAsNonRoot": True, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {}},
+            }
+        ],
+    },
+}
+NORMALIZED["a native sidecar"]["initContainers"][0]["securityContext"]["seccompProfile"] = {"type": "RuntimeDefault"}
+
+
+@pytest.mark.parametrize("name", NORMALIZED)
+@pytest.mark.parametrize("kind", ["Deployment", "Job"])
+async def test_what_the_server_normalizes_is_no_alteration(world: World, name: str, kind: str) -> None:
+    """Neither within one life of the process nor after a restart, which has nothing but the object to go by."""
+    pod = copy.deepcopy(NORMALIZED[name])
+    resource, desired = (DEPLOYMENTS, deployment(world, pod)) if kind == "Deployment" else (JOBS, job(world, pod=pod))
+    desired["spec"]["template"].setdefault("metadata", {})["creationTimestamp"] = None
+    await world.ensure(resource, desired)
+    assert (await world.ensure(resource, desired)).result is Result.UNCHANGED
+    await world.restart(resource)
+    for _ in range(2):
+        assert (await world.ensure(resource, desired)).result is Result.UNCHANGED
+    assert world.requests() == ["POST 201"]
+
+
+EMPTY_OBJECTS: dict[str, Callable[[World], tuple[Resource, Obj]]] = {
+    "ConfigMap without data": lambda world: (CONFIGMAPS, world.wish(CONFIGMAPS)),
+    "ConfigMap with empty data": lambda world: (CONFIGMAPS, world.wish(CONFIGMAPS, data={}, immutable=False)),
+    "NetworkPolicy that closes": lambda world: (
+        NETWORK_POLICIES,
+        world.wish(NETWORK_POLICIES, spec={"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []}),
+    ),
+    "NetworkPolicy with empty peers": lambda world: (
+        NETWORK_POLICIES,
+        world.wish(
+            NETWORK_POLICIES,
+            spec={
+                "podSelector": {"matchLabels": {}, "matchExpressions": []},
+                "ingress": [{"from": [], "ports": []}, {"from": [{"namespaceSelector": {}, "podSelector": {}}]}],
+            },
+        ),
+    ),
+    "Service with everything explicit": lambda world: (
+        SERVICES,
+        world.wish(
+            SERVICES,
+            spec={
+                "type": "ClusterIP",
+                "ports": [{"port": 80, "targetPort": "http", "protocol": "TCP", "nodePort": 0}],
+                "selector": {},
+                "publishNotReadyAddresses": False,
+                "externalIPs": [],
+                "loadBalancerIP": "",
+            },
+        ),
+    ),
+    "quota of quantities": lambda world: (
+        RESOURCE_QUOTAS,
+        world.wish(RESOURCE_QUOTAS, spec={"hard": {"requests.cpu": 1.5, "limits.memory": "3072Mi"}, "scopes": []}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY_OBJECTS)
+async def test_what_the_server_leaves_out_is_no_alteration(world: World, name: str) -> None:
+    resource, desired = EMPTY_OBJECTS[name](world)
+    await world.ensure(resource, desired)
+    assert (await world.ensure(resource, desired)).result is Result.UNCHANGED
+    await world.restart(resource)
+    assert (await world.ensure(resource, desired)).result is Result.UNCHANGED
+    assert world.requests() == ["POST 201"]

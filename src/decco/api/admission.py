@@ -7,6 +7,7 @@ name that belongs to another Space, is a condition of the object and not in here
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic.alias_generators import to_snake
@@ -56,9 +57,10 @@ _GIVEN = {
 
 
 def _not_both(field: str, other: str, because: str) -> Rule[Endpoint]:
+    given = attrgetter(to_snake(field), to_snake(other))
     return Rule(
         cel=f"!({_GIVEN[field]} && {_GIVEN[other]})",
-        holds=lambda e: not (getattr(e, to_snake(field)) and getattr(e, to_snake(other))),
+        holds=lambda e: not all(given(e)),
         at=f".{field}",
         reason=Reason.FORBIDDEN,
         message=f"cannot be combined with {other}: {because}; remove one of the two",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from decco.api.rules import VALIDATIONS
+from decco.api.rules import IMMUTABLE, VALIDATIONS
 from decco.api.schema import Schema
 from decco.objects import Obj
 
@@ -14,13 +14,14 @@ def reference(crd: Obj) -> str:
     """One page: the kind, a table of fields per object, the rules on fields that stand together."""
     names, version = crd["spec"]["names"], crd["spec"]["versions"][0]
     schema: Schema = version["schema"]["openAPIV3Schema"]
+    scope, short = crd["spec"]["scope"], names["shortNames"][0]
     lines = [
         "<!-- Generated from the models in src/decco/api by `python -m decco.api.crd`; do not edit. -->",
         f"# {names['kind']}",
         "",
         schema["description"],
         "",
-        f"`{crd['spec']['group']}/{version['name']}`, {crd['spec']['scope']}; short name `{names['shortNames'][0]}`.",
+        f"`{crd['spec']['group']}/{version['name']}`, scope {scope}; short name `{short}`.",
     ]
     rules = [_rule(rule, names["singular"]) for rule in schema[VALIDATIONS]]
     for part in ("spec", "status"):
@@ -50,11 +51,14 @@ def _row(name: str, node: Schema, required: bool) -> str:
         words.append("required")
     notes = [node.get("description", "")]
     content = node.get("items", node)
-    notes += [f"It {rule['message']}." for rule in content.get(VALIDATIONS, ()) if "properties" not in content]
+    if "properties" not in content:
+        subject = "Each" if "items" in node else "It"
+        rules = [rule for rule in content.get(VALIDATIONS, ()) if rule["rule"] != IMMUTABLE]
+        notes += [f"{subject} {rule['message']}." for rule in rules]
     if "maxLength" in content and VALIDATIONS in content:
         notes.append(f"At most {content['maxLength']} characters.")
     if "maxItems" in node:
-        notes.append(f"At most {node['maxItems']}.")
+        notes.append(f"At most {node['maxItems']} items.")
     return f"| `{name}` | {', '.join(words)} | {_cell(' '.join(notes))} |"
 
 

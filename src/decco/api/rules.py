@@ -25,6 +25,8 @@ from pydantic_core import CoreSchema, core_schema
 T = TypeVar("T")
 
 VALIDATIONS = "x-kubernetes-validations"
+IMMUTABLE = "self == oldSelf"
+"""The CEL rule of a field that keeps its first value."""
 
 
 class Reason(StrEnum):
@@ -122,6 +124,6 @@ class Immutable:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         json = handler(schema)
         json.setdefault(VALIDATIONS, []).append(
-            validation("self == oldSelf", self.message, reason=Reason.FORBIDDEN),
+            validation(IMMUTABLE, self.message, reason=Reason.FORBIDDEN),
         )
         return json

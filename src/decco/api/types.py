@@ -34,8 +34,8 @@ DEFAULT_TARGET_PORT = 443
 MAX_ENDPOINTS = 64
 MAX_EGRESSES = 64
 MAX_ALLOWED_CLIENTS = 64
-MAX_HOSTNAMES = 30
-"""A Gateway or ListenerSet holds 64 listeners: three for the FQDN, and at most two for each further host name."""
+MAX_HOSTNAMES = 60
+"""A Gateway or ListenerSet holds 64 listeners: three for the FQDN, and one for each further host name."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -233,9 +233,9 @@ class Endpoint(Model):
     cert_and_ca_secret_name: SecretName | None = None
     """Secret (tls.crt, tls.key, ca.crt) of this endpoint instead of the Space's tcpCertAndCaSecretName."""
     create_dns_record: bool = False
-    """Publish the endpoint's hostname in DNS."""
+    """Publish the hostname of a TCP endpoint in DNS. HTTP endpoints need it not: the FQDN is always published."""
     hostname: DnsName | None = None
-    """Host name of the endpoint instead of <endpoint>.<FQDN>; under the FQDN or one of the Space's hostnames."""
+    """Host name of a TCP endpoint instead of <endpoint>.<FQDN>; under the FQDN or one of the Space's hostnames."""
     disable_tls_termination: bool = False
     """The container speaks TLS itself; decco adds no sidecar for this endpoint."""
     tls_listen_port: Port = DEFAULT_TLS_PORT

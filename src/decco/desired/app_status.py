@@ -69,7 +69,7 @@ def app_status(
     verdicts: dict[ConditionType, _Verdict] = {}
     for condition in APP_CONDITIONS[1:]:
         if condition in desired.conditions:
-            verdicts[condition] = _verdict(condition, desired, outcomes, live)
+            verdicts[condition] = _verdict(condition, desired, outcomes, live, now)
     if dns is not None:
         problem = reasons.combine(dns)
         verdicts[ConditionType.DNS_READY] = _verdict_of(problem, _ALL_WELL[ConditionType.DNS_READY])
@@ -102,7 +102,9 @@ def blocked_app_status(problem: Problem, generation: int, previous: Obj, now: da
     }
 
 
-def _verdict(condition: ConditionType, desired: AppDesired, outcomes: Outcomes, live: AppLive) -> _Verdict:
+def _verdict(
+    condition: ConditionType, desired: AppDesired, outcomes: Outcomes, live: AppLive, now: datetime
+) -> _Verdict:
     problems = [finding.problem for finding in desired.findings if finding.condition is condition]
     if condition is ConditionType.ROUTES_READY:
         for child in desired.children:
@@ -117,7 +119,7 @@ def _verdict(condition: ConditionType, desired: AppDesired, outcomes: Outcomes, 
     if problems or pods is None:
         # The live object may be of yesterday's spec: what keeps it from being today's comes first.
         return _verdict_of(reasons.combine(problems), "")
-    state = workload_state(pods, live.workload)
+    state = workload_state(pods, live.workload, now)
     return _Verdict(state.ready, state.reason, state.message)
 
 

@@ -288,7 +288,7 @@ class _Resolver:
             )
             self._tell(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
         prefix = without_slash(path)
-        holder = next((h for p in (path, prefix, f"{prefix}/") if (h := self._inputs.taken.get(f"path:{p}"))), None)
+        holder = self._inputs.taken.get(f"path:{prefix}")
         if holder is not None or prefix in self._paths:
             who = f"App {holder} serves it and is older" if holder else "another endpoint of this App serves it"
             message = f"endpoint {endpoint.name} gets no route for the path {path}: {who}; choose another path"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from decco.desired import reasons
 from decco.desired.model import Child
@@ -17,6 +18,9 @@ from decco.objects import JOBS, Obj
 NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"
 """Reason of Progressing once a rollout is complete; it stays until the next one."""
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+FAILURE_GRACE_SECONDS = 10.0
+"""How long a Deployment may fail to create pods before it is told. In a new namespace it always does for a moment,
+until the ServiceAccount is there; telling that would be two writes and two Events about nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +32,21 @@ class WorkloadState:
     message: str
 
 
-def workload_state(child: Child, live: Obj | None) -> WorkloadState:
+def workload_state(child: Child, live: Obj | None, now: datetime) -> WorkloadState:
     """``live`` is the object that ``child`` asks for, as it is in the cluster; None if it is not there (yet)."""
     what = f"{child.resource.kind} {child.obj['metadata']['name']}"
     if live is None:
         return WorkloadState(False, reasons.PROGRESSING, f"{what} is being created")
     if child.resource == JOBS:
         return _job(what, live)
-    return _deployment(what, live)
+    return _deployment(what, live, now)
 
 
-def _deployment(what: str, live: Obj) -> WorkloadState:
+def _deployment(what: str, live: Obj, now: datetime) -> WorkloadState:
     if live.get("status", {}).get("observedGeneration", 0) < live["metadata"].get("generation", 0):
         return WorkloadState(False, reasons.PROGRESSING, f"{what} is being rolled out")
     failure = _condition(live, "ReplicaFailure")
-    if failure.get("status") == "True":
+    if failure.get("status") == "True" and not grace_left(live, now):
         cause = _without_pod_names(quote(failure), live["metadata"]["name"])
         return WorkloadState(False, reasons.REPLICA_FAILURE, f"{what} cannot create pods: {cause}")
     progressing = _condition(live, "Progressing")
@@ -58,6 +62,16 @@ def _deployment(what: str, live: Obj) -> WorkloadState:
     return WorkloadState(True, reasons.RECONCILED, f"{what} is rolled out and available")
 
 
+def grace_left(live: Obj | None, now: datetime) -> float:
+    """Seconds until a failure to create pods that is still young will be told; 0 if there is none."""
+    failure = _condition(live or {}, "ReplicaFailure")
+    since = failure.get("lastTransitionTime")
+    if failure.get("status") != "True" or since is None:
+        return 0.0
+    age = (now - datetime.fromisoformat(since)).total_seconds()
+    return max(0.0, FAILURE_GRACE_SECONDS - age)
+
+
 def _job(what: str, live: Obj) -> WorkloadState:
     failed = _condition(live, "Failed")
     if failed.get("status") == "True":
@@ -67,9 +81,8 @@ def _job(what: str, live: Obj) -> WorkloadState:
         return WorkloadState(True, reasons.JOB_COMPLETE, f"{what} is complete")
     if live.get("spec", {}).get("suspend"):
         return WorkloadState(False, reasons.JOB_SUSPENDED, f"{what} is suspended")
-    if live.get("status", {}).get("startTime") is None:
-        return WorkloadState(False, reasons.PROGRESSING, f"{what} is being started")
-    return WorkloadState(False, reasons.JOB_RUNNING, f"{what} runs")
+    # Whether its first pod exists already makes no difference to anybody, and would be one more write for each Job.
+    return WorkloadState(False, reasons.JOB_RUNNING, f"{what} has not finished yet")
 
 
 def _condition(live: Obj, type_: str) -> Obj:

@@ -185,5 +185,6 @@ class AppInputs:
     targets: Mapping[tuple[str, str], EgressTarget]
     """(Space, endpoint) -> target, for the egresses by endpoint that can be resolved."""
     taken: Mapping[str, str]
-    """"name:<endpoint>", "path:<httpPath>" or "hostname:<hostname>" -> the older App of the same Space that has it."""
+    """"name:<Service>", "path:<httpPath without a slash at the end>" or "hostname:<hostname>" -> the oldest App of the same
+    Space that has it."""
     now: datetime

@@ -42,9 +42,9 @@ class PolicyPort:
 def space_policy(space: SpaceFacts, namespace_uid: str | None) -> Child:
     """Closes all pods of the Space to all but each other.
 
-    The policy belongs to the namespace too. When a Space is deleted, Kubernetes removes at once what only the Space owns,
-    but pods take their time to end; with a second owner the policy stays until the namespace's own deletion, which
-    removes pods before anything else (KEP-5080). ``namespace_uid`` is None as long as there is no namespace.
+    The policy belongs to the namespace too. When a Space is deleted, Kubernetes removes at once what only the Space
+    owns, but pods take their time to end; with a second owner the policy stays until the namespace's own deletion,
+    which removes pods before anything else (KEP-5080). ``namespace_uid`` is None as long as there is no namespace.
     """
     meta = names.child_meta(names.SPACE_OBJECT, uid=space.uid, space=space.name)
     if namespace_uid is not None:

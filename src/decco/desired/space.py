@@ -1,7 +1,8 @@
 """A Space's own children: its namespace, who may talk into it, its Secrets, its limits, and its listeners.
 
-In the order in which they are to be written: nothing can be in a namespace before it exists, and isolation comes before
-anything that could be reached. A mesh's policies (PeerAuthentication, AuthorizationPolicy) will join the policies here.
+In the order in which they are to be written: nothing can be in a namespace before it exists. Its Apps are made once the
+policy is there, so what they need comes before it, and what could be reached after it. A mesh's policies
+(PeerAuthentication, AuthorizationPolicy) will join the policies here.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
     space = inputs.space
     return [
         _namespace(inputs),
-        space_policy(space, inputs.namespace_uid),
         *_limits(space),
         *(_copy(inputs, source) for _, source in sorted(inputs.copies.items())),
+        space_policy(space, inputs.namespace_uid),
         *space_routing(inputs),
     ]
 

@@ -186,26 +186,28 @@ class Route53Provider:
     async def _connected(self) -> Any:
         async with self._opening:
             if self._client is None:
-                session = aiobotocore.session.get_session()
-                # Reads the service's model from files: 50 to 100 ms, which the event loop shall not wait for.
-                await asyncio.to_thread(_preload, session)
-                keys = self._credentials
-                self._client = await self._open.enter_async_context(
-                    session.create_client(
-                        "route53",
-                        region_name="us-east-1",  # the one endpoint of this global service
-                        endpoint_url=self._endpoint_url,
-                        aws_access_key_id=keys.access_key_id if keys else None,
-                        aws_secret_access_key=keys.secret_access_key if keys else None,
-                        aws_session_token=keys.session_token if keys else None,
-                        config=aiobotocore.config.AioConfig(
-                            connect_timeout=self._timeout,
-                            read_timeout=self._timeout,
-                            retries={"total_max_attempts": 1},  # the zone's queue tries again, and knows what was sent
-                        ),
-                    )
-                )
+                # Reads models and settings from files for 50 to 300 ms, which the event loop shall not wait for. The
+                # client opens its connections later, in the event loop that uses it.
+                context, self._client = await asyncio.to_thread(asyncio.run, self._make_client())
+                self._open.push_async_exit(context)
         return self._client
+
+    async def _make_client(self) -> tuple[Any, Any]:
+        keys = self._credentials
+        context = aiobotocore.session.get_session().create_client(
+            "route53",
+            region_name="us-east-1",  # the one endpoint of this global service
+            endpoint_url=self._endpoint_url,
+            aws_access_key_id=keys.access_key_id if keys else None,
+            aws_secret_access_key=keys.secret_access_key if keys else None,
+            aws_session_token=keys.session_token if keys else None,
+            config=aiobotocore.config.AioConfig(
+                connect_timeout=self._timeout,
+                read_timeout=self._timeout,
+                retries={"total_max_attempts": 1},  # the zone's queue tries again, and knows what was sent
+            ),
+        )
+        return context, await context.__aenter__()
 
     async def _call(self, call: Awaitable[T], zone: str, *, changes: bool) -> T:
         try:
@@ -232,14 +234,6 @@ class Route53Provider:
             return ProviderRefused(text)
         # Among them InternalFailure and ServiceUnavailable, of which it is not known what they did.
         return ProviderUnreachable(text, uncertain=changes)
-
-
-def _preload(session: Any) -> None:
-    loader = session.get_component("data_loader")
-    for kind in ("service-2", "endpoint-rule-set-1", "paginators-1", "waiters-2"):
-        loader.load_service_model("route53", kind)
-    for data in ("endpoints", "partitions", "sdk-default-configuration"):
-        loader.load_data(data)
 
 
 def _steps(change: Change) -> list[tuple[str, RecordSet]]:

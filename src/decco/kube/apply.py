@@ -31,23 +31,28 @@ from decco.kube.ownership import MISSING, Path, lookup
 from decco.kube.store import Entry, Shape, Store, content_of, digest, guarded, read_entry, with_value
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, annotations_of, controller_of, key_of
 
-# Fields that the API server keeps although they are false: their removal is an alteration. Any other False, 0, "" or
-# empty list that is missing from the live object was dropped by the server, which does not store zero values.
-_KEPT_WHEN_FALSE = frozenset(
+# Fields that the API server keeps although they are false or 0: their absence is an alteration. Any other False, 0, ""
+# or empty list that the live object lacks was left out by the server, which stores no zero values.
+_KEPT_WHEN_ZERO = frozenset(
     {
         "allowPrivilegeEscalation",
         "automountServiceAccountToken",
         "enableServiceLinks",
+        "fsGroup",
         "hostUsers",
         "optional",
         "privileged",
         "readOnlyRootFilesystem",
+        "runAsGroup",
         "runAsNonRoot",
+        "runAsUser",
         "setHostnameAsFQDN",
         "shareProcessNamespace",
+        "tolerationSeconds",
     }
 )
-
+# Maps with keys of the user's own: these the server keeps as they are, also with empty values.
+_MAPS_OF_TEXT = frozenset({"annotations", "binaryData", "data", "labels", "matchLabels", "nodeSelector"})
 
 _REMEMBERED_FOREIGN = 4096
 _ABSENT = object()
@@ -107,7 +112,6 @@ class Applier:
         entry = store.get(key_of(desired))
         if entry is None:
             return await self._create(store, desired)
-        self._foreign.pop((resource, entry.key), None)
         if not _is_ours(store, entry, desired):
             raise Foreign(resource, entry.key)
         return await self._update(store, entry, desired)
@@ -178,7 +182,7 @@ class Applier:
             await self.delete(store, entry)
             return Applied(Result.DELETED, entry)
         body = rebuild(live, desired, shape)
-        if entry.written == wanted and _same_meta(live, body):
+        if _same_meta(live, body):
             intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
             if intact:
                 return Applied(Result.UNCHANGED, _settle(store, entry))
@@ -284,13 +288,11 @@ def _overlay(live: Obj | None, desired: Obj | None, present: Obj) -> Obj:
 
 def _owners(live: list[Obj], desired: list[Obj]) -> list[Obj]:
     ours = {owner["uid"] for owner in desired}
-    # Only one owner may say controller: true, and it is ours.
-    others = [{**owner, "controller": False} if owner.get("controller") else owner for owner in live]
-    return [*(owner for owner in others if owner["uid"] not in ours), *desired]
+    return [*(owner for owner in live if owner["uid"] not in ours), *desired]
 
 
 def _same_meta(live: Obj, body: Obj) -> bool:
-    """Whether the PUT would leave labels, annotations and owners as they are."""
+    """Whether the PUT would leave labels, annotations (the hash among them) and owners as they are."""
     old, new = live["metadata"], body["metadata"]
     return (
         (old.get("labels") or {}) == new["labels"]
@@ -313,19 +315,17 @@ def altered(live: Obj, desired: Obj, foreign: tuple[Path, ...], shape: Shape) ->
     return not _covers(theirs, ours)
 
 
-def _covers(live: Any, desired: Any) -> bool:
-    """Whether all that decco wrote is still there (values aside)."""
+def _covers(live: Any, desired: Any, name: str = "") -> bool:
+    """Whether all that decco wrote in the field ``name`` is still there, and lists in their order (values aside)."""
     if isinstance(desired, dict):
-        if not isinstance(live, dict):
-            return False
-        return all(
-            _covers(live[name], value) if name in live else _dropped_by_server(name, value)
-            for name, value in desired.items()
+        return isinstance(live, dict) and all(
+            _covers(live[inner], value, inner) if inner in live else _left_out_by_server(name, inner, value)
+            for inner, value in desired.items()
         )
     if isinstance(desired, list):
         return isinstance(live, list) and len(live) == len(desired) and all(map(_covers, live, desired))
-    return True
+    return name != "name" or live == desired
 
 
-def _dropped_by_server(name: str, value: Any) -> bool:
-    return not value and not (value is False and name in _KEPT_WHEN_FALSE)
+def _left_out_by_server(within: str, name: str, value: Any) -> bool:
+    return not value and within not in _MAPS_OF_TEXT and not (value == 0 and name in _KEPT_WHEN_ZERO)

@@ -16,6 +16,7 @@ quoted anew, and the body of an answer is handed on as bytes.
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import io
 import os
 import random
@@ -60,6 +61,10 @@ _LARGE_BODY: Final = 2**20
 _EXCERPT: Final = 120
 _CODES: Final = {200: "200", 201: "201", 404: "404", 409: "409"}
 _MERGE_PATCH_HEADERS: Final = {"Content-Type": "application/merge-patch+json"}
+
+# asyncio gives each TLS connection a buffer of this size for reading, 256 KB by itself: 15 MB for 59 connections. An
+# answer of the API server that is longer, a page of a list, is read in some more steps.
+asyncio.sslproto.SSLProtocol.max_size = 32 * 1024
 
 _Headers = CIMultiDictProxy[str]
 

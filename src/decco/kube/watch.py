@@ -195,7 +195,6 @@ class _Watcher:
         if not self._usable(obj):
             return None
         self.version = version
-        self._garbled_at = None
         self.healthy = True
         if kind in {"ADDED", "MODIFIED"}:
             return Apply(obj)

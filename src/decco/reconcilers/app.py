@@ -13,9 +13,10 @@ from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.app import app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status
+from decco.desired.live_workload import grace_left
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.kube.controller import Action
-from decco.kube.store import Entry
+from decco.kube.store import UNKNOWN, Entry
 from decco.objects import DEPLOYMENTS, INGRESSES, JOBS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
@@ -56,8 +57,12 @@ class AppReconciler:
                 "Create the Space, or move the App."
             )
             return await self._blocked(entry, Problem(reasons.SPACE_NOT_FOUND, sentence))
-        _, space = found
+        space_entry, space = found
         if not self.caches.namespace_is_ready(space):
+            if space_entry.ready == UNKNOWN:
+                return (
+                    Action.done()
+                )  # the Space's first turn is still to come; it wakes its Apps, and nobody waits long
             sentence = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
             return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, sentence))
         return await self._make(entry, entry.facts, space)
@@ -83,7 +88,7 @@ class AppReconciler:
         log.debug("app reconciled", writes=written.writes, status_written=reported)
         if written.disturbances:
             raise written.disturbances[0]
-        return _next_look(written.recheck, inputs)
+        return _next_look(written.recheck, inputs, live)
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
@@ -138,8 +143,10 @@ class AppReconciler:
         )
 
 
-def _next_look(recheck: float | None, inputs: AppInputs) -> Action:
+def _next_look(recheck: float | None, inputs: AppInputs, live: AppLive) -> Action:
     seconds = [] if recheck is None else [recheck]
+    if grace := grace_left(live.workload, inputs.now):
+        seconds.append(grace + 0.1)
     for view in inputs.secrets.values():
         if view.state in (SecretState.MISSING, SecretState.NOT_SHARED):
             seconds.append(MISSING_SECONDS)

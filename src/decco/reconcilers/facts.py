@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from decco.api.parse import parse_app, parse_space
 from decco.api.types import AppSpec
 from decco.desired import names, secrets
-from decco.desired.endpoints import endpoints_of
-from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
+from decco.desired.endpoints import endpoints_of, without_slash
+from decco.desired.model import SecretFacts, SecretSource, SpaceFacts, canonical
 from decco.objects import ANNOTATION_PAUSED, Obj, annotations_of
 
 
@@ -37,7 +37,8 @@ class AppFacts:
     paused: bool
     endpoints: tuple[EndpointFacts, ...]
     identities: frozenset[str]
-    """Names that must be unique in the Space: "name:<endpoint>", "path:<httpPath>", "hostname:<explicit hostname>"."""
+    """Names that must be unique in the Space: "name:<Service>", "path:<httpPath without a slash at the end>",
+    "hostname:<explicit hostname of a TCP endpoint>"."""
     secrets: frozenset[str]
     targets: frozenset[tuple[str, str]]
     """(Space, endpoint) of the egresses by endpoint; "" is the App's own Space."""
@@ -67,7 +68,7 @@ def app_facts(obj: Obj) -> AppFacts:
     endpoints = tuple(
         EndpointFacts(
             name=endpoint.name,
-            hostname=endpoint.hostname.lower().rstrip(".") if endpoint.hostname else None,
+            hostname=canonical(endpoint.hostname) if endpoint.hostname else None,
             service_port=endpoint.tls_listen_port,
             tls=endpoint.http_path is None and not endpoint.is_metrics_endpoint,
         )
@@ -89,8 +90,10 @@ def app_facts(obj: Obj) -> AppFacts:
 
 def _identities(name: str, spec: AppSpec, endpoints: tuple[EndpointFacts, ...]) -> frozenset[str]:
     found = {f"name:{service}" for endpoint in endpoints_of(name, spec) for service in names.service_names(endpoint)}
-    found |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.hostname}
-    found |= {f"path:{endpoint.http_path}" for endpoint in endpoints_of(name, spec) if endpoint.http_path}
+    # An HTTP endpoint is served at the FQDN, whatever hostname it names: nobody else has to do without that one.
+    found |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.tls and endpoint.hostname}
+    paths = (endpoint.http_path for endpoint in endpoints_of(name, spec) if endpoint.http_path)
+    found |= {f"path:{without_slash(path)}" for path in paths}
     return frozenset(found)
 
 

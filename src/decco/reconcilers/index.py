@@ -56,32 +56,39 @@ class AppIndex:
         """Apps with an egress to any endpoint of this Space."""
         return list({key: None for (target, _), keys in self._egress.items() if target == space for key in keys})
 
-    def taken(self, key: Key, facts: AppFacts, fqdn: str) -> dict[str, str]:
-        """Identity -> name of the older App of the Space that has it, for those that this App may not use.
+    def contests(self, key: Key, facts: AppFacts, fqdn: str | None) -> Iterator[tuple[str, Key, AppFacts]]:
+        """(identity, App, its facts) for each identity of this App that another App of the Space wants too.
 
         Hostnames are compared as they will be: an explicit ``db.<FQDN>`` meets the default of an endpoint ``db``.
+        ``fqdn`` is None while there is no Space that could give one.
         """
-        found: dict[str, str] = {}
-
-        def ask(reported: str, asked: str, only_default: str = "") -> None:
-            for other, theirs in self.rivals(key, asked):
-                if only_default and not _has_default_hostname(theirs, only_default):
-                    continue
-                if theirs.seniority < facts.seniority:
-                    found.setdefault(reported, other.name)
-
         for identity in facts.identities:
-            ask(identity, identity)
-        for endpoint in facts.endpoints:
+            for other, theirs in self.rivals(key, identity):
+                yield identity, other, theirs
+        for endpoint in facts.endpoints if fqdn is not None else ():
             if not endpoint.tls:
                 continue
             if endpoint.hostname is None:
-                default = f"{endpoint.name}.{fqdn}"
-                ask(f"hostname:{default}", f"hostname:{default}")
+                identity = f"hostname:{endpoint.name}.{fqdn}"
+                for other, theirs in self.rivals(key, identity):
+                    yield identity, other, theirs
             elif endpoint.hostname.endswith(f".{fqdn}"):
                 label = endpoint.hostname.removesuffix(f".{fqdn}")
-                ask(f"hostname:{endpoint.hostname}", f"name:{label}", only_default=label)
-        return found
+                for other, theirs in self.rivals(key, f"name:{label}"):
+                    if _has_default_hostname(theirs, label):
+                        yield f"hostname:{endpoint.hostname}", other, theirs
+
+    def taken(self, key: Key, facts: AppFacts, fqdn: str) -> dict[str, str]:
+        """Identity -> name of the App of the Space that has it, for those that this App may not use.
+
+        Of several older Apps it is the oldest, so that the answer does not hang on the order in which they came.
+        """
+        holders: dict[str, tuple[tuple[str, str], str]] = {}
+        for identity, other, theirs in self.contests(key, facts, fqdn):
+            if theirs.seniority < facts.seniority:
+                holder = theirs.seniority, other.name
+                holders[identity] = min(holder, holders.get(identity, holder))
+        return {identity: name for identity, (_, name) in holders.items()}
 
 
 def _has_default_hostname(facts: AppFacts, name: str) -> bool:

@@ -58,6 +58,9 @@ class Reporter:
                 continue
             good = condition["status"] == "True"
             waiting = condition["reason"] in reasons.WAITING
+            # Ready repeats the cause that its own condition tells; its news is whether all is well.
+            if condition["type"] == _READY and not good and (old is None or old["status"] == condition["status"]):
+                continue
             # A condition that appears is news only if it is bad, or if it says that all is well.
             if old is None and (waiting or (good and condition["type"] != _READY)):
                 continue
@@ -68,8 +71,4 @@ class Reporter:
 
 def ready_counts(store: Store) -> Mapping[str, int]:
     """How many objects say of their Ready condition "True", "False" or "Unknown" (not yet judged)."""
-    found: Counter[str] = Counter()
-    for entry in store:
-        conditions = (entry.obj().get("status") or {}).get("conditions") or ()
-        found[next((c["status"] for c in conditions if c["type"] == _READY), "Unknown")] += 1
-    return found
+    return Counter(entry.ready for entry in store)

@@ -47,7 +47,7 @@ CHILDREN: dict[Resource, Shape] = {
         until=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
     ),
     JOBS: Shape(
-        # A Job's template cannot be changed in place; the rest is repaired. Another run of the user's pod is another Job.
+        # A Job's template cannot be changed in place: another run of the user's pod is another Job.
         mutable=(
             ("spec", "backoffLimit"),
             ("spec", "parallelism"),

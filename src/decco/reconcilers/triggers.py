@@ -2,10 +2,13 @@
 
 The one place that knows who depends on whom:
 
-    Space            -> itself; its Apps; Apps with an egress into it; Spaces whose host names it claims or frees App
-    -> itself; its Space (Secrets and host names it needs); rivals for a name; Apps with an egress to it child
-    -> its owner Space's policy   -> the Apps that waited for the namespace to be ready shared Secret    -> the Spaces
-    that use it copy of a Secret -> its Space; the Apps that use it edge             -> every Space
+* a Space: itself; its Apps; Apps with an egress into it; Spaces whose host names it claims or frees
+* an App: itself; its Space (Secrets that it needs); rivals for a name; Apps with an egress to it
+* a child: its owner
+* a Space's namespace or policy that becomes the Space's own: the Apps that waited for a home
+* a shared Secret: the Spaces that use it, and their Apps
+* a copy of a Secret: its Space, and the Apps that use it
+* the edge (the shared Gateway, the Service of the settings): every Space
 
 What decco itself wrote wakes only others, never the object that it was written for.
 """
@@ -16,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from decco.desired.model import SpaceFacts
-from decco.kube.store import Change, Store
+from decco.kube.store import UNKNOWN, Change, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import NETWORK_POLICIES, SECRETS, Key, Resource
 from decco.reconcilers.caches import Caches
@@ -73,6 +76,8 @@ class Triggers:
             caches.space_keys[change.new.uid] = change.new.key
         if not change.own:
             self.spaces.add(change.entry.key, _urgency(change))
+        if change.old is not None and change.old.ready == UNKNOWN and new is not None:
+            self._wake_apps_that_wait(new)
         # A Space that is being deleted keeps its claims until it is gone: its routes may still be there.
         deleting = change.old is not None and change.new is not None and change.old.deleting != change.new.deleting
         if old == new and not deleting:
@@ -83,6 +88,11 @@ class Triggers:
         self._wake_apps_of(name)
         for key in caches.index.callers_of_space(name):
             self.apps.add(key)
+
+    def _wake_apps_that_wait(self, space: SpaceFacts) -> None:
+        """After a Space's first turn: if it made a home of the namespace, the policy has woken them already."""
+        if not self.caches.namespace_is_ready(space):
+            self._wake_apps_of(space.name)
 
     def _claim(self, old: SpaceFacts | None, new: SpaceFacts | None) -> frozenset[str]:
         """Enters the Space's new claims; returns the Spaces whose host names may be others now."""
@@ -129,9 +139,9 @@ class Triggers:
 
     def _wake_neighbours(self, key: Key, facts: AppFacts) -> None:
         """Those that want a name of this App, and those that call one of its endpoints."""
-        for identity in facts.identities:
-            for rival, _ in self.caches.index.rivals(key, identity):
-                self.apps.add(rival)
+        space = self._known_spaces.get(key.namespace)
+        for _, rival, _ in self.caches.index.contests(key, facts, space.fqdn if space is not None else None):
+            self.apps.add(rival)
         for endpoint in facts.endpoints:
             for caller in self.caches.index.callers(key.namespace, endpoint.name):
                 if caller != key:
@@ -143,17 +153,21 @@ class Triggers:
         for entry in (change.old, change.new):
             if entry is None or not entry.owner_uid:
                 continue
-            priority = Priority.LIST if change.initial else Priority.CHANGE
+            priority = _urgency_of_child(change)
             if entry.owner_uid in self.caches.app_keys:
                 self.apps.add(self.caches.app_keys[entry.owner_uid], priority)
             elif entry.owner_uid in self.caches.space_keys:
                 self.spaces.add(self.caches.space_keys[entry.owner_uid], priority)
 
-    def _policy(self, change: Change) -> None:
-        # The Space's own policy is the last thing that its Apps wait for.
-        key = change.entry.key
-        if key.name == "decco" and (change.old is None or change.new is None):
-            self._wake_apps_of(key.namespace)
+    def _home(self, change: Change) -> None:
+        """Apps wait for the Space's namespace and policy to be the Space's own. When one of them goes, they have nothing
+        to do: their Space repairs it, and what runs goes on.
+        """
+        entry = change.new
+        if entry is None or (change.old is not None and change.old.owner_uid == entry.owner_uid):
+            return
+        if self.spaces_own(entry):
+            self._wake_apps_of(entry.key.namespace or entry.key.name)
 
     def _source(self, change: Change) -> None:
         name = change.entry.key.name
@@ -199,9 +213,16 @@ def _urgency(change: Change) -> Priority:
     return Priority.CHANGE
 
 
+def _urgency_of_child(change: Change) -> Priority:
+    """Repairs come soon. News of a child's status can wait, and while they wait there is often more of them."""
+    old, new = change.old, change.new
+    told = old is not None and new is not None and (old.content, old.meta) == (new.content, new.meta)
+    return Priority.LIST if change.initial or (told and new is not None and not new.deleting) else Priority.CHANGE
+
+
 def _understood(change: Change, known: F | None, kind: type[F]) -> F | None:
-    """The facts that count after this step. An object that can no longer be understood keeps what it had: its host names
-    and endpoint names are in use.
+    """The facts that count after this step. An object that can no longer be understood keeps what it had: its names
+    are in use.
     """
     entry = change.new
     if entry is None:

@@ -215,9 +215,9 @@ def shape_rows() -> Iterator[Row]:
     spread = space(topology={"zoneSpread": False})  # how YAML reads a bare Off
     off = space(topology={"zoneSpread": "Off"})
     yield Row("zoneSpread as a bare Off", spread, off, "spec.topology.zoneSpread", "must be of type string")
-    names = [f"h{i}.example.org" for i in range(31)]
+    names = [f"h{i}.example.org" for i in range(61)]
     many = "must have at most"
-    yield Row("many hostnames", space(hostnames=names), space(hostnames=names[:30]), "spec.hostnames", many)
+    yield Row("many hostnames", space(hostnames=names), space(hostnames=names[:60]), "spec.hostnames", many)
     bad, good = (endpoints({"allowedClients": [f"c{i}.example.org" for i in range(n)]}) for n in (65, 64))
     yield Row("many clients", bad, good, "spec.endpoints[0].allowedClients", many)
     yield Row("many endpoints", endpoints(*[{}] * 65), endpoints(*[{}] * 64), "spec.endpoints", many)

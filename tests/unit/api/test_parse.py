@@ -10,7 +10,7 @@ import pytest
 
 from decco.api.crd import crds
 from decco.api.parse import MAX_PROBLEMS, InvalidObjectError, parse_app, parse_space
-from decco.api.rules import VALIDATIONS
+from decco.api.rules import IMMUTABLE, VALIDATIONS
 from decco.api.types import Egress, Mesh, PodSecurityLevel, ZoneSpread
 from decco.errors import TerminalError
 from tests.unit.api.admission_table import ROWS, Obj, Row, app, endpoints, put, space
@@ -27,7 +27,7 @@ def rules_of_the_crds() -> dict[str, set[str]]:
 
     def walk(node: dict[str, Any], path: str) -> None:
         for rule in node.get(VALIDATIONS, ()):
-            if rule["rule"] != "self == oldSelf":  # has no wrong object, only a wrong change: see test_admission.py
+            if rule["rule"] != IMMUTABLE:  # has no wrong object, only a wrong change: see test_admission.py
                 found.setdefault((path + rule.get("fieldPath", "")).removeprefix("."), set()).add(rule["message"])
         for name, child in node.get("properties", {}).items():
             walk(child, f"{path}.{name}")

@@ -254,7 +254,7 @@ def test_refused_pods_are_told_without_their_names() -> None:
     def message(pod: str) -> str:
         live = deployment(ReplicaFailure=("True", "FailedCreate"))
         live["status"]["conditions"][-1]["message"] = f'pods "{pod}" is forbidden: exceeded quota: decco'
-        return workload_state(child, live).message
+        return workload_state(child, live, NOW).message
 
     one, other = message("web-74b9d4f7c9-q2x5z"), message("web-74b9d4f7c9-k8mmt")
     assert one == other == 'Deployment web cannot create pods: pods "web-…" is forbidden: exceeded quota: decco'
@@ -275,7 +275,7 @@ def job(suspend: bool = False, started: bool = True, **conditions: tuple[str, st
     ("live", "want"),
     [
         (None, ("False", "Progressing")),
-        (job(started=False), ("False", "Progressing")),
+        (job(started=False), ("False", "JobRunning")),
         (job(), ("False", "JobRunning")),
         (job(SuccessCriteriaMet=("True", "x")), ("False", "JobRunning")),
         (job(suspend=True, started=False), ("False", "JobSuspended")),

@@ -37,7 +37,7 @@ def test_app_policy(case: str) -> None:
 
 
 def test_space_policy() -> None:
-    check_golden("space-network/space", [space_policy(space("blue", Mesh.ISTIO)).obj])
+    check_golden("space-network/space", [space_policy(space("blue", Mesh.ISTIO), "namespace-uid").obj])
 
 
 def test_without_ports_the_space_policy_is_all_there_is() -> None:

@@ -120,9 +120,13 @@ def test_what_holds_for_every_child(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_namespace_is_first_and_isolation_second(case: str) -> None:
+def test_the_namespace_is_first_and_what_can_be_reached_comes_after_isolation(case: str) -> None:
+    """Apps are made once the policy is there: quota, limits and Secrets come before it, listeners and routes after."""
     kinds = [child.resource for child in space_children(CASES[case])]
-    assert kinds[:2] == [NAMESPACES, NETWORK_POLICIES]
+    policy = kinds.index(NETWORK_POLICIES)
+    assert kinds[0] == NAMESPACES
+    assert set(kinds[1:policy]) <= {RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS}
+    assert not set(kinds[policy + 1 :]) & {NAMESPACES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS, NETWORK_POLICIES}
 
 
 @pytest.mark.parametrize("case", CASES)

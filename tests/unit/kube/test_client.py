@@ -230,6 +230,29 @@ async def test_many_401_lead_to_one_renewal_and_one_more_try_each(stage: Stage) 
     assert len(seen.requests) == 40
 
 
+async def test_a_401_for_credentials_that_are_renewed_meanwhile_renews_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decco.kube.connection.MIN_REFRESH_SECONDS", 0.0)
+    arrived, renewed = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.headers["Authorization"] == "Bearer token-1":
+            return web.json_response(LIVE)
+        if request.path.endswith("/slow"):
+            arrived.set()
+            await renewed.wait()
+        return status(401)
+
+    client, _ = await stage.client(answer)
+    slow = asyncio.create_task(client.get(CONFIGMAPS, Key("n", "slow")))
+    await arrived.wait()
+    await client.get(CONFIGMAPS, KEY)
+    renewed.set()
+    await slow
+    assert stage.account.loads == 1
+
+
 async def test_a_second_401_is_final(stage: Stage) -> None:
     async def answer(_: web.Request) -> web.Response:
         return status(401, "Unauthorized", message="who are you?")
@@ -276,6 +299,8 @@ async def test_credentials_do_not_follow_a_redirect(stage: Stage) -> None:
     client, _ = await stage.client(answer)
     with pytest.raises(errors.Garbled):
         await client.get(CONFIGMAPS, KEY)
+    with pytest.raises(errors.Garbled):
+        await anext(watch_lines(client))
     assert reached == []
 
 

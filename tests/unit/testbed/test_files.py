@@ -6,6 +6,7 @@ import contextlib
 import json
 import ssl
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,22 @@ def test_a_folder_replaces_the_one_before(tmp_path: Path) -> None:
             draft.mkdir()
             (draft / name).touch()
     assert [path.name for path in target.iterdir()] == ["new"]
+
+
+def test_two_testbeds_fill_the_cache_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DECCO_CACHE", str(tmp_path))
+    entered = threading.Event()
+
+    def second() -> None:
+        with cache.locked():
+            entered.set()
+
+    with cache.locked():
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not entered.wait(0.1)
+    thread.join(10)
+    assert entered.is_set()
+    assert "waiting for another testbed" in capsys.readouterr().err

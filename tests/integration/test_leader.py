@@ -1,0 +1,227 @@
+"""Leader election on a real API server: one works at a time, whatever happens to connections, loops and the Lease."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from decco.errors import ConfigError
+from decco.kube.client import Client
+from decco.kube.config import connect
+from decco.kube.leader import Leader, Times
+from decco.objects import LEASES, Key, Obj
+from testbed.controlplane import ControlPlane
+from testbed.faults import Delay, LoseReply, refuse
+from testbed.proxy import FaultProxy
+
+TIMES = Times(lease=3.0, renew=2.0, retry=0.25)
+WAIT = 20.0
+
+
+class Candidate:
+    """One process' part; notes when its work ran."""
+
+    def __init__(
+        self, kubeconfig: Path, name: str, identity: str, *, times: Times = TIMES, stubborn: float = 0.0
+    ) -> None:
+        """``stubborn`` work goes on for so many seconds after it was told to stop."""
+        self._kubeconfig = kubeconfig
+        self._stubborn = stubborn
+        self.terms: list[list[float]] = []
+        """Begin and end of each time of work, on the monotonic clock; inf while it goes on."""
+        self.changes: list[bool] = []
+        self.aborted: list[float] = []
+        self.leads = asyncio.Event()
+        self.rests = asyncio.Event()
+        self.leader = Leader(
+            self._client,
+            Key("default", name),
+            identity,
+            times=times,
+            on_change=self.changes.append,
+            abort=lambda: self.aborted.append(time.monotonic()),
+        )
+        self.task: asyncio.Task[None] | None = None
+
+    async def _client(self) -> Client:
+        return Client(await connect(str(self._kubeconfig)), user_agent="decco-leader", in_flight=1)
+
+    async def work(self) -> None:
+        term = [time.monotonic(), float("inf")]
+        self.terms.append(term)
+        self.rests.clear()
+        self.leads.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.leads.clear()
+            await asyncio.sleep(self._stubborn)
+            term[1] = time.monotonic()
+            self.rests.set()
+
+    def start(self, work: Callable[[], Awaitable[None]] | None = None) -> Candidate:
+        self.task = asyncio.create_task(self.leader.run(work or self.work))
+        return self
+
+    async def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+
+@pytest.fixture
+async def stage(control_plane: ControlPlane, proxy: FaultProxy, name: str) -> AsyncIterator[Any]:
+    """Makes candidates for one Lease, and ends them."""
+    made: list[Candidate] = []
+
+    def candidate(identity: str, *, through_proxy: bool = False, **options: Any) -> Candidate:
+        kubeconfig = proxy.kubeconfig if through_proxy else control_plane.kubeconfig
+        made.append(Candidate(kubeconfig, name, identity, **options))
+        return made[-1]
+
+    yield candidate
+    for one in made:
+        await one.stop()
+    terms = sorted(tuple(term) for one in made for term in one.terms)
+    for (_, end), (begin, _) in itertools.pairwise(terms):
+        assert end <= begin, f"two worked at once: {terms}"
+
+
+async def lease(control_plane: ControlPlane, name: str) -> Obj:
+    async with Client(await connect(str(control_plane.kubeconfig)), user_agent="test") as client:
+        return await client.get(LEASES, Key("default", name))
+
+
+async def within(seconds: float, awaitable: Awaitable[Any]) -> None:
+    async with asyncio.timeout(seconds):
+        await awaitable
+
+
+async def test_one_leads_and_hands_over(stage: Any, control_plane: ControlPlane, name: str) -> None:
+    a, b = stage("a").start(), stage("b")
+    await within(WAIT, a.leads.wait())
+    b.start()
+    await asyncio.sleep(1.5 * TIMES.lease)  # longer than a lease: it is renewed
+    assert a.leads.is_set()
+    assert not b.leads.is_set()
+    spec = (await lease(control_plane, name))["spec"]
+    assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == ("a", 3, 0)
+    await a.stop()
+    await within(TIMES.lease, b.leads.wait())  # given back, so nobody waits for its end
+    assert (await lease(control_plane, name))["spec"]["leaseTransitions"] >= 1
+    assert a.changes == [True, False]
+    assert b.changes == [True]
+
+
+async def test_who_is_cut_off_stops_before_another_begins(stage: Any, proxy: FaultProxy) -> None:
+    a, b = stage("a", through_proxy=True).start(), stage("b")
+    await within(WAIT, a.leads.wait())
+    b.start()
+    cut = time.monotonic()
+    await proxy.stop_listening()
+    await within(WAIT, b.leads.wait())
+    assert a.rests.is_set()
+    assert a.terms[0][1] - cut <= TIMES.lease
+    assert b.terms[0][0] >= a.terms[0][1]
+    await proxy.start_listening()
+    await b.stop()
+    await within(WAIT, a.leads.wait())  # a is a candidate again
+    assert a.changes == [True, False, True]
+
+
+@pytest.mark.parametrize("fault", [LoseReply(), refuse(500), refuse(409, reason="Conflict")])
+async def test_trouble_that_passes_costs_no_leadership(stage: Any, proxy: FaultProxy, fault: Any) -> None:
+    a = stage("a", through_proxy=True).start()
+    await within(WAIT, a.leads.wait())
+    rule = proxy.add(fault, method="PUT", times=3)
+    await within(WAIT, rule.hit(3))
+    calm = proxy.add(Delay(0.0), method="PUT")
+    await within(WAIT, calm.hit(3))
+    assert a.changes == [True]
+
+
+async def test_a_busy_event_loop_costs_no_leadership(stage: Any) -> None:
+    a, b = stage("a").start(), stage("b").start()
+    async with asyncio.timeout(WAIT):
+        await asyncio.wait([asyncio.ensure_future(c.leads.wait()) for c in (a, b)], return_when=asyncio.FIRST_COMPLETED)
+    first = a if a.leads.is_set() else b
+    time.sleep(2 * TIMES.lease)  # noqa: ASYNC251 - that is the point
+    await asyncio.sleep(0.5)
+    assert first.leads.is_set()
+    assert len(a.terms) + len(b.terms) == 1
+
+
+async def test_a_dead_event_loop_leads_no_more(stage: Any) -> None:
+    times = Times(lease=2.0, renew=1.5, retry=0.25, dead=2.0)
+    a = stage("a", times=times).start()
+    await within(WAIT, a.leads.wait())
+    time.sleep(6.0)  # noqa: ASYNC251 - that is the point
+    assert a.aborted, "the process must end: its work cannot be stopped"
+    await within(WAIT, a.rests.wait())
+
+
+async def test_work_that_does_not_stop_ends_the_process(stage: Any, proxy: FaultProxy) -> None:
+    a = stage("a", through_proxy=True, stubborn=3.0).start()
+    await within(WAIT, a.leads.wait())
+    cut = time.monotonic()
+    await proxy.stop_listening()
+    await within(WAIT, a.rests.wait())
+    assert len(a.aborted) == 1
+    assert a.aborted[0] - cut <= TIMES.lease + 0.5
+    assert a.aborted[0] < a.terms[0][1]
+
+
+async def test_a_lease_taken_away_by_hand_stops_the_work(stage: Any, control_plane: ControlPlane, name: str) -> None:
+    a = stage("a").start()
+    await within(WAIT, a.leads.wait())
+    patch = '{"spec":{"holderIdentity":"somebody","leaseDurationSeconds":2}}'
+    await asyncio.to_thread(control_plane.kubectl, "patch", "lease", name, "--type=merge", "-p", patch)
+    await within(WAIT, a.rests.wait())
+    await within(WAIT, a.leads.wait())  # nobody renewed it
+    assert a.aborted == []
+
+
+async def test_work_that_ends_by_itself_gives_the_lease_back(
+    stage: Any, control_plane: ControlPlane, name: str
+) -> None:
+    a = stage("a")
+
+    async def short() -> None:
+        await asyncio.sleep(0.1)
+
+    a.start(short)
+    await within(WAIT, a.task)
+    assert a.changes == [True, False]
+    assert (await lease(control_plane, name))["spec"]["holderIdentity"] == ""
+
+
+async def test_work_that_fails_is_not_hidden(stage: Any, control_plane: ControlPlane, name: str) -> None:
+    a = stage("a")
+
+    async def broken() -> None:
+        raise ValueError("broken work")
+
+    a.start(broken)
+    with pytest.raises(ValueError, match="broken work"):
+        await a.task
+    assert (await lease(control_plane, name))["spec"]["holderIdentity"] == ""
+
+
+async def test_no_connection_to_begin_with_is_said() -> None:
+    async def impossible() -> Client:
+        raise ConfigError("no cluster to connect to")
+
+    with pytest.raises(ConfigError, match="no cluster"):
+        await Leader(impossible, Key("default", "x"), "a").run(asyncio.Event().wait)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("times", [(1, 2, 0.5), (3, 1, 2), (3, 2, 0)])
+def test_times_that_cannot_be(times: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="lease > renew > retry > 0"):
+        Times(*times)

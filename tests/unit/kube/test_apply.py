@@ -1,0 +1,440 @@
+"""The pure half of diff-and-apply as tables, and the races that a real API server shows too rarely.
+
+What the server itself makes of our objects is in tests/integration/test_apply.py; the writer here answers as scripted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from decco.kube.apply import Applier, Foreign, Result, altered, hash_of, rebuild, to_wire
+from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, Unreachable
+from decco.kube.ownership import EVERYTHING, Path
+from decco.kube.store import Change, Entry, Shape, Store
+from decco.objects import ANNOTATION_HASH, CONFIGMAPS, DEPLOYMENTS, SECRETS, Key, Obj, Resource
+
+OWNER: Obj = {"apiVersion": "x/v1", "kind": "App", "name": "web", "uid": "owner-1", "controller": True}
+AT = Key("acme", "web")
+
+
+def wish(name: str = "web", **parts: Any) -> Obj:
+    """An object that decco wants; ``labels`` and ``annotations`` go into its metadata, the rest is content."""
+    meta: Obj = {"name": name, "namespace": "acme", "ownerReferences": [OWNER]}
+    meta |= {part: parts.pop(part) for part in ("labels", "annotations", "ownerReferences") if part in parts}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, **(parts or {"data": {"a": "1"}})}
+
+
+def stored(desired: Obj, version: int = 10, uid: str = "u1", **meta: Any) -> Obj:
+    """What a server would make of a POST of it."""
+    live = copy.deepcopy(to_wire(desired))
+    managed = [{"manager": "decco", "fieldsV1": {}}]
+    live["metadata"] |= {"uid": uid, "resourceVersion": str(version), "managedFields": managed, **meta}
+    return live
+
+
+class Script:
+    """A writer: answers each request with the next line of its script, and writes down what it was asked."""
+
+    def __init__(self, *answers: Obj | Exception | None) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+        self.bodies: list[Obj] = []
+        self.before_answer: Callable[[], Awaitable[None] | None] = lambda: None
+
+    async def _answer(self, verb: str) -> Obj:
+        self.asked.append(verb)
+        await asyncio.sleep(0)
+        self.before_answer()
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return copy.deepcopy(answer or {})
+
+    async def get(self, resource: Resource, key: Key) -> Obj:
+        return await self._answer("get")
+
+    async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
+        assert strict
+        self.bodies.append(obj)
+        return await self._answer("create")
+
+    async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
+        assert strict
+        self.bodies.append(obj)
+        return await self._answer("replace")
+
+    async def delete(self, resource: Resource, key: Key, *, uid: str) -> None:
+        await self._answer(f"delete {resource.plural}/{key.name} {uid}")
+
+
+def stage(*answers: Obj | Exception | None, live: tuple[Obj, ...] = ()) -> tuple[Applier, Store, Script]:
+    script, store = Script(*answers), Store(CONFIGMAPS)
+    for obj in live:
+        store.put(copy.deepcopy(obj), own=False)
+    return Applier(script, {CONFIGMAPS: store}), store, script
+
+
+EXISTS = AlreadyExists(409, "AlreadyExists", "it exists")
+MISSING = NotFound(404, "NotFound", "not found")
+CONFLICT = Conflict(409, "Conflict", "modified")
+
+
+# Races
+
+
+async def test_the_watch_may_tell_more_than_the_answer() -> None:
+    """The answer to our PUT (11) comes after the event of a controller's reaction (12): that costs no second PUT."""
+    first, second = wish(data={"a": "1"}), wish(data={"a": "2"})
+    applier, store, script = stage(stored(first, 10), stored(second, 11))
+    await applier.ensure(CONFIGMAPS, first)
+    reaction = stored(second, 12)
+    reaction["metadata"]["annotations"]["controller"] = "was here"
+    script.before_answer = lambda: store.put(reaction, own=False) and None
+    updated = await applier.ensure(CONFIGMAPS, second)
+    assert (updated.result, updated.entry) == (Result.UPDATED, store.get(AT))
+    assert (await applier.ensure(CONFIGMAPS, second)).result is Result.UNCHANGED
+    assert script.asked == ["create", "replace"]
+
+
+async def test_an_alteration_between_our_write_and_its_answer_is_seen() -> None:
+    desired = wish(data={"a": "1"})
+    applier, store, script = stage(stored(desired, 10), stored(desired, 12))
+    vandalized = stored(desired, 11)
+    vandalized["data"]["a"] = "theirs"
+    script.before_answer = lambda: store.put(vandalized, own=False) and None
+    await applier.ensure(CONFIGMAPS, desired)
+    script.before_answer = lambda: None
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UPDATED
+    assert script.asked == ["create", "replace"]
+
+
+async def test_an_object_that_is_gone_before_the_answer_is_not_remembered() -> None:
+    desired = wish()
+    applier, store, script = stage(stored(desired, 10), stored(desired, 12, "u2"))
+    script.before_answer = lambda: store.remove(AT, "u1", 11)
+    made = await applier.ensure(CONFIGMAPS, desired)
+    assert (made.result, made.entry, store.settled) == (Result.CREATED, None, {})
+    script.before_answer = lambda: None
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.CREATED
+
+
+async def test_a_creation_whose_answer_was_lost_costs_no_write() -> None:
+    desired = wish()
+    applier, store, script = stage(Unreachable("reset"), EXISTS, stored(desired))
+    with pytest.raises(Unreachable):
+        await applier.ensure(CONFIGMAPS, desired)
+    found = await applier.ensure(CONFIGMAPS, desired)
+    assert (found.result, found.entry) == (Result.UNCHANGED, store.get(AT))
+    assert found.entry is not None
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
+    assert script.asked == ["create", "create", "get"]
+
+
+async def test_an_object_that_comes_and_goes_is_left_to_the_next_turn() -> None:
+    applier, _, script = stage(EXISTS, MISSING)
+    waiting = await applier.ensure(CONFIGMAPS, wish())
+    assert (waiting.result, waiting.entry) == (Result.WAITING, None)
+    assert script.asked == ["create", "get"]
+
+
+async def test_an_object_that_is_gone_when_we_write_is_waited_for() -> None:
+    applier, store, script = stage(MISSING, live=(stored(wish()),))
+    waiting = await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))
+    assert (waiting.result, waiting.entry) == (Result.WAITING, store.get(AT))
+    assert waiting.entry is not None
+    assert script.asked == ["replace"]
+
+
+async def test_a_conflict_is_the_callers() -> None:
+    applier, store, _ = stage(CONFLICT, live=(stored(wish()),))
+    with pytest.raises(Conflict):
+        await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))
+    assert store.settled == {}
+
+
+async def test_foreign_names_are_forgotten_one_day() -> None:
+    applier, _, script = stage()
+    theirs = {"metadata": {"name": "x", "namespace": "acme", "uid": "t", "resourceVersion": "1"}}
+    script.answers = [EXISTS, theirs] * 5000
+    for number in range(5000):
+        with pytest.raises(Foreign):
+            await applier.ensure(CONFIGMAPS, wish(f"n{number}"))
+    assert len(applier._foreign) <= 4096
+
+
+async def test_prune_asks_all_although_one_refuses() -> None:
+    refused = Forbidden(403, "Forbidden", "no")
+    applier, store, script = stage(None, refused, None, live=tuple(stored(wish(n), 1, n) for n in "abcd"))
+    with pytest.raises(Forbidden):
+        await applier.prune("owner-1", {(CONFIGMAPS, Key("acme", "c"))})
+    assert script.asked == [f"delete configmaps/{name} {name}" for name in "abd"]
+    assert {entry.key.name: entry.deleting for entry in store} == {"a": True, "b": False, "c": False, "d": True}
+    script.answers = [None]
+    assert await applier.prune("owner-1", {(CONFIGMAPS, Key("acme", "c"))}) == 1
+
+
+async def test_prune_survives_a_kind_that_appears_meanwhile() -> None:
+    script, stores = Script(None, None), {CONFIGMAPS: Store(CONFIGMAPS)}
+    stores[CONFIGMAPS].put(stored(wish()), own=False)
+    script.before_answer = lambda: stores.setdefault(SECRETS, Store(SECRETS)) and None
+    assert await Applier(script, stores).prune("owner-1", set()) == 1
+
+
+async def test_a_settled_object_is_not_even_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digests are compared, and that is all: an App has ten children, and is looked at for every event of each."""
+    desired = wish()
+    applier, store, script = stage(live=(stored(desired),))
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
+    changes: list[Change] = []
+    store.subscribe(changes.append)
+    monkeypatch.delattr(Entry, "obj")
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
+    assert (changes, script.asked) == ([], [])
+
+
+# Whose object it is
+
+
+@pytest.mark.parametrize(
+    ("owners", "same_hash", "settled", "ours"),
+    [
+        ([OWNER], False, False, True),
+        ([{**OWNER, "uid": "other"}], True, True, False),
+        ([], True, False, True),
+        ([], False, True, True),
+        ([], False, False, False),
+        ([{**OWNER, "controller": False}], True, False, True),
+        ([{**OWNER, "uid": "other", "controller": False}], False, False, False),
+    ],
+)
+async def test_whose_object_it_is(owners: list[Obj], same_hash: bool, settled: bool, ours: bool) -> None:
+    desired = wish()
+    live = stored(desired, ownerReferences=owners)
+    if not same_hash:
+        live["metadata"]["annotations"][ANNOTATION_HASH] = "other"
+    applier, store, script = stage(stored(desired, 11), live=(live,))
+    if settled:
+        store.settled["u1"] = (b"", b"")
+    if ours:
+        assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UPDATED
+    else:
+        with pytest.raises(Foreign):
+            await applier.ensure(CONFIGMAPS, desired)
+        assert script.asked == []
+
+
+async def test_a_wish_without_a_controller_is_a_defect() -> None:
+    applier, _, _ = stage(live=(stored(wish()),))
+    with pytest.raises(AssertionError, match="has no controller"):
+        await applier.ensure(CONFIGMAPS, wish(ownerReferences=[]))
+
+
+# Hash and wire
+
+
+def test_the_hash_is_of_what_is_wanted_and_for_whom() -> None:
+    base = wish(labels={"a": "1"}, annotations={"n": "1"})
+    other_owner = wish(labels={"a": "1"}, annotations={"n": "1"}, ownerReferences=[{**OWNER, "uid": "owner-2"}])
+    second_owner = wish(labels={"a": "1"}, annotations={"n": "1"}, ownerReferences=[OWNER, {"uid": "n"}])
+    variants = [
+        wish(labels={"a": "2"}, annotations={"n": "1"}),
+        wish(labels={"a": "1", "b": None}, annotations={"n": "1"}),
+        wish(labels={"a": "1"}, annotations={"n": "2"}),
+        wish(labels={"a": "1"}, annotations={"n": "1"}, data={"a": "2"}),
+        wish(labels={"a": "1"}, annotations={"n": "1"}, data={"a": "1"}, immutable=True),
+        other_owner,
+    ]
+    hashes = {hash_of(variant) for variant in [base, *variants]}
+    assert len(hashes) == 7
+    assert hash_of(second_owner) == hash_of(base), "the references themselves are compared one by one"
+    assert hash_of(dict(reversed(base.items()))) == hash_of(base)
+
+
+def test_to_wire_leaves_out_what_must_be_absent() -> None:
+    desired = wish(labels={"a": "1", "b": None}, annotations={"n": None})
+    before = copy.deepcopy(desired)
+    sent = to_wire(desired)
+    assert sent["metadata"]["labels"] == {"a": "1"}
+    assert sent["metadata"]["annotations"] == {ANNOTATION_HASH: hash_of(desired)}
+    assert desired == before
+
+
+# What a PUT says
+
+REPLICAS: Path = ("spec", "replicas")
+POD_NOTES: Path = ("spec", "template", "metadata", "annotations")
+SCALED = Shape(yields=(REPLICAS, POD_NOTES), until=((REPLICAS, "initial"),))
+
+
+def put(live: Obj, desired: Obj, shape: Shape = SCALED) -> Obj:
+    before = copy.deepcopy((live, desired))
+    body = rebuild(live, desired, shape)
+    assert (live, desired) == before, "neither is changed"
+    return body
+
+
+def test_a_put_keeps_what_is_others() -> None:
+    desired = wish(labels={"ours": "2", "gone": None}, annotations={"note": "2", "gone": None})
+    live = stored(
+        wish(labels={"ours": "1"}, annotations={"note": "1"}, data={"a": "0", "theirs": "1"}),
+        labels={"ours": "1", "gone": "1", "theirs": "1"},
+        annotations={"note": "1", "gone": "1", "theirs": "1"},
+        finalizers=["theirs"],
+        creationTimestamp="2026-01-01T00:00:00Z",
+        generation=4,
+    )
+    live["status"] = {"x": 1}
+    body = put(live, desired)
+    assert body == {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "web",
+            "namespace": "acme",
+            # With the UID, a PUT of a Service that is gone is refused instead of making it anew.
+            "uid": "u1",
+            "resourceVersion": "10",
+            "finalizers": ["theirs"],
+            "labels": {"ours": "2", "theirs": "1"},
+            "annotations": {"note": "2", "theirs": "1", ANNOTATION_HASH: hash_of(desired)},
+            "ownerReferences": [OWNER],
+        },
+        "data": {"a": "1"},
+    }
+
+
+OWNERS: list[tuple[str, list[Obj], list[Obj]]] = [
+    ("none", [], [OWNER]),
+    ("ours", [OWNER], [OWNER]),
+    ("ours, changed", [{**OWNER, "controller": False, "name": "x"}], [OWNER]),
+    ("another", [{"uid": "x"}], [{"uid": "x"}, OWNER]),
+    ("two", [OWNER, {"uid": "x", "controller": False}], [{"uid": "x", "controller": False}, OWNER]),
+]
+
+
+@pytest.mark.parametrize(("live", "expected"), [row[1:] for row in OWNERS], ids=[row[0] for row in OWNERS])
+def test_a_put_names_our_owner_beside_others(live: list[Obj], expected: list[Obj]) -> None:
+    body = put(stored(wish(), ownerReferences=live), wish())
+    assert body["metadata"]["ownerReferences"] == expected
+
+
+def scaled(replicas: int, initial: str | None, *, image: str = "a", notes: Obj | None = None) -> Obj:
+    template: Obj = {"spec": {"image": image}}
+    if notes is not None:
+        template["metadata"] = {"annotations": notes}
+    spec = {"replicas": replicas, "template": template}
+    return wish(annotations={} if initial is None else {"initial": initial}, spec=spec)
+
+
+YIELDS = {
+    # name: live as decco made it, what others did to it, the new wish, replicas in the PUT
+    "an HPA scaled it": (scaled(1, "1"), {"replicas": 7}, {}, scaled(1, "1", image="b"), 7),
+    "decco wants another initial number": (scaled(1, "1"), {"replicas": 7}, {}, scaled(3, "3"), 3),
+    "somebody changed the annotation": (scaled(1, "1"), {"replicas": 7}, {"initial": "9"}, scaled(1, "1"), 7),
+    "an older decco wrote no annotation": (scaled(1, None), {"replicas": 7}, {}, scaled(1, "1"), 7),
+    "it has no replicas": (scaled(1, "1"), {"replicas": None}, {}, scaled(1, "1", image="b"), 1),
+    "scaled to zero": (scaled(1, "1"), {"replicas": 0}, {}, scaled(1, "1", image="b"), 0),
+}
+
+
+@pytest.mark.parametrize("name", YIELDS)
+def test_a_put_yields_until_decco_changes_its_mind(name: str) -> None:
+    made, spec, annotations, desired, replicas = YIELDS[name]
+    live = stored(made)
+    live["spec"] = {key: value for key, value in {**live["spec"], **spec}.items() if value is not None}
+    live["metadata"]["annotations"] |= annotations
+    assert put(live, desired)["spec"]["replicas"] == replicas
+
+
+NOTES = [
+    # live, wanted -> in the PUT
+    ({"theirs": "1"}, None, {"theirs": "1"}),
+    ({"theirs": "1", "ours": "0"}, {"ours": "1"}, {"theirs": "1", "ours": "1"}),
+    (None, {"ours": "1"}, {"ours": "1"}),
+]
+
+
+@pytest.mark.parametrize(("live", "wanted", "expected"), NOTES)
+def test_a_yielded_map_holds_both(live: Obj | None, wanted: Obj | None, expected: Obj) -> None:
+    body = put(stored(scaled(1, "1", notes=live)), scaled(1, "1", notes=wanted))
+    assert body["spec"]["template"]["metadata"]["annotations"] == expected
+
+
+def test_of_a_kind_with_few_mutable_fields_the_rest_stays() -> None:
+    shape = Shape(mutable=(("spec", "parallelism"), ("spec", "suspend"), ("spec", "backoffLimit")))
+    live = stored(wish(spec={"parallelism": 1, "suspend": True, "selector": {"s": 1}, "template": {"old": 1}}))
+    body = put(live, wish(spec={"parallelism": 2, "backoffLimit": 3, "template": {"new": 1}}), shape)
+    assert body["spec"] == {"parallelism": 2, "backoffLimit": 3, "selector": {"s": 1}, "template": {"old": 1}}
+
+
+# Was it altered? Seen from the live object alone, as after a restart
+
+
+def pod(**fields: Any) -> Obj:
+    return {"kind": "Deployment", "spec": {"containers": [{"name": "main", **fields}]}}
+
+
+def main(*path: Any) -> Path:
+    return ("spec", "containers", frozenset({("name", "main")}), *path)
+
+
+ALTERED: dict[str, tuple[Obj, Obj, tuple[Path, ...], bool]] = {
+    # live, desired, paths of others -> altered
+    "the same": (pod(image="a"), pod(image="a"), (), False),
+    "defaults added": (pod(image="a", imagePullPolicy="Always"), pod(image="a"), (), False),
+    "a value written otherwise": (pod(cpu="500m"), pod(cpu=0.5), (), False),
+    "a value of others": (pod(image="b"), pod(image="a"), (main("image"),), True),
+    "others' value is what we want": (pod(image="a"), pod(image="a"), (main("image"),), False),
+    "others added a field": (pod(image="a", tty=True), pod(image="a"), (main("tty"),), True),
+    "others' field is gone again": (pod(image="a"), pod(image="a"), (main("tty"),), False),
+    "others' empty list": (pod(), pod(args=[]), (main("args"),), False),
+    "nobody knows who wrote it": (pod(image="a", tty=True), pod(image="a"), EVERYTHING, True),
+    "a field gone": (pod(), pod(image="a"), (), True),
+    "a map gone": ({"spec": {}}, {"spec": {"a": {"b": 1}}}, (), True),
+    "a list gone": (pod(), pod(env=[{"name": "A"}]), (), True),
+    "a list longer": (pod(args=["a", "b"]), pod(args=["a"]), (), True),
+    "a list shorter": (pod(args=["a"]), pod(args=["a", "b"]), (), True),
+    "a list in another order": (
+        pod(env=[{"name": "B"}, {"name": "A"}]),
+        pod(env=[{"name": "A"}, {"name": "B"}]),
+        (),
+        True,
+    ),
+    "a map where a text was": (pod(x={}), pod(x="a"), (), False),
+    "a text where a map was": (pod(x="a"), pod(x={"b": 1}), (), True),
+    "a text where a list was": (pod(x="a"), pod(x=["b"]), (), True),
+    "false left out": (pod(), pod(stdin=False), (), False),
+    "false removed": (pod(), pod(privileged=False), (), True),
+    "zero left out": (pod(), pod(hostPort=0), (), False),
+    "zero removed": (pod(), pod(runAsUser=0), (), True),
+    "empty text left out": (pod(), pod(workingDir=""), (), False),
+    "empty list and map left out": (pod(), pod(args=[], nodeSelector={}), (), False),
+    "null left out": (pod(), pod(command=None), (), False),
+    "an empty value of the user's own key": ({"data": {"b": "1"}}, {"data": {"a": "", "b": "1"}}, (), True),
+    "a yielded field": ({"spec": {"yielded": 1}}, {"spec": {"yielded": 2}}, (("spec", "yielded"),), False),
+    "a yielded field gone": ({"spec": {}}, {"spec": {"yielded": 2}}, (), False),
+    "metadata and status": ({"metadata": {}, "status": {}}, {"metadata": {"x": 1}, "status": {"x": 1}}, (), False),
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_altered(name: str) -> None:
+    live, desired, foreign, expected = ALTERED[name]
+    assert altered(live, desired, foreign, Shape(yields=(("spec", "yielded"),))) is expected
+
+
+def test_of_a_kind_with_few_mutable_fields_only_those_count() -> None:
+    shape = Shape(mutable=(("spec", "parallelism"),))
+    live, desired = {"spec": {"parallelism": 1, "template": {}}}, {"spec": {"parallelism": 1, "template": {"a": 1}}}
+    assert not altered(live, desired, (("spec", "template", "b"),), shape)
+    assert altered({"spec": {}}, desired, (), shape)
+    assert altered({"spec": {"parallelism": 2}}, desired, (("spec", "parallelism"),), shape)
+
+
+def test_foreign_says_which_object() -> None:
+    assert str(Foreign(DEPLOYMENTS, AT)) == "Deployment acme/web exists and was not made by decco for this owner"
