@@ -20,7 +20,7 @@ from tests.dns.backends import Backend
 
 UID = "0b3c9f4e-6f0c-4a39-8a53-1d1f3b5f2d11"
 OTHER_UID = "7d1e0c55-2f5e-4b8e-9f43-a2a7f4a3c0de"
-PATIENCE = 30.0
+PATIENCE = 12.0
 ADDRESS = "192.0.2.1"
 
 

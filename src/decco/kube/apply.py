@@ -90,6 +90,7 @@ class Writer(Protocol):
 
     async def get(self, resource: Resource, key: Key) -> Obj: ...
     async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
+    async def check(self, resource: Resource, obj: Obj) -> None: ...
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
     async def delete(self, resource: Resource, key: Key, *, uid: str) -> None: ...
 
@@ -179,6 +180,8 @@ class Applier:
         live = entry.obj()
         shape = store.shape
         if entry.written != wanted and _must_be_replaced(live, desired, shape):
+            # What runs is not taken away for something that the server would refuse.
+            await self._client.check(store.resource, to_wire(desired))
             await self.delete(store, entry)
             return Applied(Result.DELETED, entry)
         body = rebuild(live, desired, shape)

@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from decco.kube.connection import Connection
-from decco.kube.errors import BadRequest, Conflict, NotFound
+from decco.kube.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from decco.kube.transport import Observer, Transport, garbled
 from decco.objects import FIELD_MANAGER, Key, Obj, Resource
 
@@ -163,6 +163,19 @@ class Client:
             return self._pretend("create", resource, obj)
         path = _collection_path(resource, obj) + (_STRICT if strict else _LENIENT)
         return _object(resource, await self._transport.call("POST", self._name(resource), path, _body(obj)))
+
+    async def check(self, resource: Resource, obj: Obj) -> None:
+        """Raises what a strict ``create`` of this object would raise, if its name were free; changes nothing."""
+        if self._dry_run:
+            return
+        path = f"{_collection_path(resource, obj)}{_STRICT}&dryRun=All"
+        try:
+            await self._transport.call("POST", self._name(resource), path, _body(obj))
+        except AlreadyExists:
+            return  # found last, by the storage: everything else has been looked at
+        except BadRequest as error:
+            if "does not support dry run" not in error.message:  # k8s.io/apiserver, NewDryRunUnsupportedErr
+                raise
 
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         """PUT of the whole object, which carries the resourceVersion it was derived from; Conflict if that is old."""

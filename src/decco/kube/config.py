@@ -15,7 +15,6 @@ import math
 import os
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,7 +22,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from decco.errors import ConfigError
-from decco.kube import oidc
+from decco.kube import exec_plugin, oidc
 from decco.kube._light_import import bare_kubernetes_asyncio
 from decco.kube.connection import RETRY_SECONDS, Access, Connection, Source
 from decco.kube.errors import printable
@@ -51,8 +50,6 @@ FILE_SECONDS: Final = 60.0
 """Token files are read anew this often, as in client-go; a kubelet renews a token many minutes before its end."""
 CERTIFICATE_SECONDS: Final = 300.0
 """Certificate files are read anew this often, as in client-go."""
-EXPIRY_SKEW_SECONDS: Final = 60.0
-"""Credentials that name their end are renewed this long before it, or after half their life if that is later."""
 PLUGIN_SECONDS: Final = 60.0
 """Time limit of an exec plugin: it may open a browser or ask a slow cloud."""
 DEFAULT_KUBECONFIG: Final = "~/.kube/config"
@@ -295,71 +292,35 @@ def _header(value: str, where: str) -> str:
 # Exec plugins
 
 
-@dataclass(frozen=True, slots=True)
-class _PluginCredentials:
-    token: str
-    certificate: str
-    key: str
-    expires: datetime | None
-
-    def lasts(self) -> float:
-        """Seconds until they should be renewed."""
-        if self.expires is None:
-            return math.inf
-        left = (self.expires - datetime.now(UTC)).total_seconds()
-        return max(left - EXPIRY_SKEW_SECONDS, left / 2, RETRY_SECONDS)
-
-
 class _Plugin:
     """Runs an exec plugin, and keeps what it said until that expires or the server refuses it."""
 
     def __init__(self) -> None:
         self._settings: Any = None
-        self._given: _PluginCredentials | None = None
+        self._given: exec_plugin.Credentials | None = None
 
-    async def credentials(self, settings: dict[str, Any], where: str, *, rejected: bool) -> _PluginCredentials:
+    async def credentials(self, settings: dict[str, Any], where: str, *, rejected: bool) -> exec_plugin.Credentials:
         if self._given is None or rejected or self._settings != settings or self._given.lasts() <= RETRY_SECONDS:
-            self._given = _plugin_credentials(await _run_plugin(settings, where), where)
+            self._given = await _run_plugin(settings, where)
             self._settings = settings
         return self._given
 
 
-async def _run_plugin(settings: dict[str, Any], where: str) -> Any:
-    """The ``status`` of the ExecCredential that the plugin printed."""
-    command = settings.get("command")
+async def _run_plugin(settings: dict[str, Any], where: str) -> exec_plugin.Credentials:
+    plugin = f"the exec plugin {settings.get('command')!r} of {where}"
     try:
+        provider = ExecProvider(ConfigNode("exec", settings))
         async with asyncio.timeout(PLUGIN_SECONDS):
-            return await ExecProvider(ConfigNode("exec", settings)).run()
+            return await exec_plugin.run(provider.args, provider.env, provider.api_version)
     except FileNotFoundError as error:
         hint = f": {printable(settings['installHint'], _TEXT)}" if isinstance(settings.get("installHint"), str) else ""
-        raise ConfigError(f"the exec plugin {command!r} of {where} is not installed{hint}") from error
+        raise ConfigError(f"{plugin} is not installed{hint}") from error
     except TimeoutError as error:
-        raise ConfigError(
-            f"the exec plugin {command!r} of {where} gave no answer within {PLUGIN_SECONDS:g} s"
-        ) from error
+        raise ConfigError(f"{plugin} gave no answer within {PLUGIN_SECONDS:g} s") from error
     except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         text = str(error)
         tail = text if len(text) <= _TEXT else f"… {text[-_TEXT:]}"
-        raise ConfigError(f"the exec plugin {command!r} of {where} failed: {printable(tail, 2 * _TEXT)}") from error
-
-
-def _plugin_credentials(status: Any, where: str) -> _PluginCredentials:
-    fields = [
-        (status.get(name) if isinstance(status, dict) else None) or ""
-        for name in ("token", "clientCertificateData", "clientKeyData", "expirationTimestamp")
-    ]
-    if not all(isinstance(value, str) for value in fields):
-        raise ConfigError(f"the exec plugin of {where} printed a status with fields that are not text")
-    token, certificate, key, expiry = fields
-    if bool(certificate) != bool(key) or not (token or certificate):
-        raise ConfigError(f"the exec plugin of {where} gave neither a token nor a client certificate with its key")
-    try:
-        expires = datetime.fromisoformat(expiry) if expiry else None
-    except ValueError as error:
-        raise ConfigError(f"the exec plugin of {where} gave an expirationTimestamp that is no RFC 3339 time") from error
-    if expires is not None and expires.tzinfo is None:
-        expires = expires.replace(tzinfo=UTC)
-    return _PluginCredentials(token, certificate, key, expires)
+        raise ConfigError(f"{plugin} failed: {printable(tail, 2 * _TEXT)}") from error
 
 
 # The other kinds of users

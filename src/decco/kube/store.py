@@ -23,13 +23,11 @@ from typing import Any
 
 import orjson
 
+from decco.kube.depth import shallow
 from decco.kube.ownership import MISSING, Path, foreign_paths, lookup
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, key_of
 
 _REMEMBERED_DELETIONS = 4096
-_DEEPEST = 200
-"""Levels of an object that are kept. orjson writes 254 at most, no real object has 50, but a custom resource with free
-fields can be made 10,000 deep by whoever may create it."""
 _NO_KEYS: dict[Key, None] = {}
 
 
@@ -137,23 +135,13 @@ def _ready(obj: Obj) -> str:
     return next((c.get("status", UNKNOWN) for c in conditions if c.get("type") == "Ready"), UNKNOWN)
 
 
-def _shallow(value: Any, levels: int = _DEEPEST) -> Any:
-    if not levels:
-        return None
-    if isinstance(value, dict):
-        return {name: _shallow(inner, levels - 1) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_shallow(inner, levels - 1) for inner in value]
-    return value
-
-
 def read_entry(obj: Obj, shape: Shape) -> Entry:
     """Takes over ``obj`` (its managedFields are dropped from it) and works out its entry."""
     managed = obj["metadata"].pop("managedFields", None)
     try:
         text = orjson.dumps(obj)
     except TypeError:  # too deep to be written, and so too deep for any reader
-        obj = _shallow(obj)
+        obj = shallow(obj)
         text = orjson.dumps(obj)
     # A copy, because orjson's answer keeps the buffer that it was written into: 12 KB for 1.7 KB of text (orjson 3.13).
     raw = bytes(memoryview(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from decco.desired.claims import ClaimIndex
@@ -64,6 +64,15 @@ class Caches:
             and policy is not None
             and policy.owner_uid == space.uid
         )
+
+    def owned(self, owner_uid: str, resources: Iterable[Resource]) -> set[tuple[Resource, Key]]:
+        """The addresses of an owner's children of these kinds."""
+        return {
+            (resource, entry.key)
+            for resource in resources
+            if resource in self.children
+            for entry in self.children[resource].owned_by(owner_uid)
+        }
 
     def app_facts_in(self, namespace: str) -> list[tuple[Entry, AppFacts]]:
         """The Apps of a namespace that can be understood."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from decco.desired.model import Child, Problem
 from decco.errors import DeccoError
 from decco.kube.apply import Applied, Applier, Foreign, Result, hash_of
-from decco.kube.errors import KubeError
+from decco.kube.errors import Conflict, KubeError
 from decco.objects import DEPLOYMENTS, JOBS, NETWORK_POLICIES, Key, Resource, controller_of, key_of
-from decco.reconcilers.outcomes import Refusal, refusal_of
+from decco.reconcilers.outcomes import Refusal, disturbed, refusal_of
 
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not what it should be, or None."""
@@ -29,8 +29,19 @@ class Written:
     """Seconds until a refusal should be looked at again."""
     disturbances: list[DeccoError] = field(default_factory=list)
     """Errors that say nothing about the object: the reconcile is tried again because of them."""
+    disturbed: set[Resource] = field(default_factory=set)
+    """The kinds of the children that were met by such an error."""
     isolated: bool = True
     """Whether the policies written so far are in place."""
+
+    def raise_if_overtaken(self) -> None:
+        """Raises Conflict if another writer was faster: the next turn comes at once, and until then nothing is news."""
+        for error in self.disturbances:
+            if isinstance(error, Conflict):
+                raise error
+
+    def look_again(self, seconds: float) -> None:
+        self.recheck = seconds if self.recheck is None else min(self.recheck, seconds)
 
 
 @dataclass(slots=True)
@@ -38,7 +49,7 @@ class _Believed:
     """A refusal that stands for the object with this hash, of this owner, until then."""
 
     what: tuple[str, str]
-    refusal: Refusal
+    problem: Problem
     until: float
 
 
@@ -61,9 +72,12 @@ class ChildWriter:
                 await self._write(child, written)
         return written
 
-    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]]) -> int:
-        """Deletes what the owner no longer wants; returns how many objects were asked to go."""
-        return await self._applier.prune(owner_uid, keep)
+    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]], written: Written) -> None:
+        """Deletes what the owner no longer wants. What cannot be deleted now is a disturbance and hides no other news."""
+        try:
+            written.writes += await self._applier.prune(owner_uid, keep)
+        except KubeError as error:
+            written.disturbances.append(error)
 
     async def _write(self, child: Child, written: Written) -> None:
         key = key_of(child.obj)
@@ -73,37 +87,39 @@ class ChildWriter:
             refusal = refusal_of(error, child.resource, key)
             if refusal is None:
                 written.disturbances.append(error)
+                written.disturbed.add(child.resource)
+                _note(written, child, key, disturbed(error, child.resource, key))
             else:
                 if refusal.recheck is None:
-                    self._believe(child, key, refusal)
+                    refusal = self._believe(child, key, refusal)
                 _note(written, child, key, refusal)
-        else:
-            if isinstance(applied, Refusal):
-                _note(written, child, key, applied)
-                return
-            written.outcomes[child.resource.kind, key.name] = None
-            if applied.result is not Result.UNCHANGED:
-                written.writes += 1
-            if applied.result is Result.WAITING and applied.entry is None:
-                written.recheck = 1.0  # it went while we looked, and no event will tell of it
             return
-        if child.resource == NETWORK_POLICIES:
-            written.isolated = False
+        if isinstance(applied, Refusal):
+            _note(written, child, key, applied)
+            return
+        written.outcomes[child.resource.kind, key.name] = None
+        if applied.result is not Result.UNCHANGED:
+            written.writes += 1
+        if applied.result is Result.WAITING and applied.entry is None:
+            written.look_again(1.0)  # it went while we looked, and no event will tell of it
 
     async def _ensure(self, child: Child, key: Key) -> Applied | Refusal:
         if self._refused:
             believed = self._refused.get((child.resource, key))
             if believed is not None:
-                if believed.until > self._clock() and believed.what == _identity(child):
-                    return believed.refusal
+                left = believed.until - self._clock()
+                if left > 0 and believed.what == _identity(child):
+                    return Refusal(believed.problem, left)
                 del self._refused[child.resource, key]
         return await self._applier.ensure(child.resource, child.obj)
 
-    def _believe(self, child: Child, key: Key, refusal: Refusal) -> None:
+    def _believe(self, child: Child, key: Key, refusal: Refusal) -> Refusal:
+        """Remembers the refusal. It is looked at again in the end: a policy or a limit of the cluster's may have changed."""
         now = self._clock()
         for known in [known for known, believed in self._refused.items() if believed.until <= now]:
             del self._refused[known]
-        self._refused[child.resource, key] = _Believed(_identity(child), refusal, now + REFUSAL_SECONDS)
+        self._refused[child.resource, key] = _Believed(_identity(child), refusal.problem, now + REFUSAL_SECONDS)
+        return Refusal(refusal.problem, REFUSAL_SECONDS)
 
 
 def _identity(child: Child) -> tuple[str, str]:
@@ -117,4 +133,4 @@ def _note(written: Written, child: Child, key: Key, refusal: Refusal) -> None:
     if child.resource == NETWORK_POLICIES:
         written.isolated = False
     if refusal.recheck is not None:
-        written.recheck = min(written.recheck or refusal.recheck, refusal.recheck)
+        written.look_again(refusal.recheck)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from decco.desired import reasons
 from decco.desired.model import Problem
+from decco.errors import DeccoError
 from decco.kube.apply import Foreign
 from decco.kube.errors import ApiError, BadRequest, Forbidden, Invalid, MethodNotAllowed, NotFound
 from decco.objects import Key, Resource
@@ -47,12 +48,21 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
         reason = reasons.QUOTA_EXCEEDED if error.quota_exceeded else reasons.FORBIDDEN
         sentence = f"The API server forbids {what}: {_shorten(error.message)}"
         return Refusal(Problem(reason, sentence), RECHECK_SECONDS)
+    if isinstance(error, NotFound) and error.details.get("kind") == "namespaces":
+        sentence = f"Namespace {key.namespace} is not there (any more); decco goes on when it is."
+        return Refusal(Problem(reasons.NAMESPACE_NOT_READY, sentence), RECHECK_SECONDS)
     if isinstance(error, NotFound | MethodNotAllowed):
         sentence = f"The cluster has no place for {what}: {_shorten(error.message)}"
         return Refusal(Problem(reasons.INVALID, sentence), RECHECK_SECONDS)
     if isinstance(error, ApiError) and 400 <= error.status < 500 and error.status not in (401, 408, 409, 410, 429):
         return Refusal(Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}"), None)
     return None
+
+
+def disturbed(error: DeccoError, resource: Resource, key: Key) -> Refusal:
+    """What is said of a child while ``error``, which is nobody's opinion of it, keeps it from being written."""
+    sentence = f"{resource.kind} {key} could not be written and is tried again: {_shorten(str(error))}"
+    return Refusal(Problem(reasons.NOT_WRITTEN, sentence), None)
 
 
 def _shorten(message: str) -> str:

@@ -61,6 +61,11 @@ CHILDREN: dict[Resource, Shape] = {
 }
 
 
+def routing_kinds(served: Served) -> frozenset[Resource]:
+    """The kinds that carry traffic from the edge to the Spaces, of all backends."""
+    return frozenset({INGRESSES, *optional_children(served)})
+
+
 def optional_children(served: Served) -> dict[Resource, Shape]:
     """The kinds of other projects (Gateway API, Traefik) that this cluster serves."""
     kinds = (

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from decco.desired.model import SpaceFacts
+from decco.desired.names import SPACE_OBJECT
 from decco.kube.store import UNKNOWN, Change, Store
 from decco.kube.workqueue import Priority, WorkQueue
-from decco.objects import NETWORK_POLICIES, SECRETS, Key, Resource
+from decco.objects import NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts
 
@@ -51,8 +52,8 @@ class Triggers:
 
     def connect_child(self, resource: Resource, store: Store) -> None:
         store.subscribe(self._child)
-        if resource == NETWORK_POLICIES:
-            store.subscribe(self._policy)
+        if resource in (NAMESPACES, NETWORK_POLICIES):
+            store.subscribe(self._home)
         if resource == SECRETS:
             store.subscribe(self._copy)
 
@@ -160,14 +161,18 @@ class Triggers:
                 self.spaces.add(self.caches.space_keys[entry.owner_uid], priority)
 
     def _home(self, change: Change) -> None:
-        """Apps wait for the Space's namespace and policy to be the Space's own. When one of them goes, they have nothing
-        to do: their Space repairs it, and what runs goes on.
+        """Apps wait until namespace and policy are there and the Space's own. When one goes, they have nothing to do: the
+        Space repairs it, and what runs goes on.
         """
-        entry = change.new
-        if entry is None or (change.old is not None and change.old.owner_uid == entry.owner_uid):
+        old, new = change.old, change.new
+        if new is None or (old is not None and (old.uid, old.owner_uid) == (new.uid, new.owner_uid)):
             return
-        if self.spaces_own(entry):
-            self._wake_apps_of(entry.key.namespace or entry.key.name)
+        if new.key.namespace and new.key.name != SPACE_OBJECT:
+            return
+        name = new.key.namespace or new.key.name
+        found = self.caches.space(name)
+        if found is not None and self.caches.namespace_is_ready(found[1]):
+            self._wake_apps_of(name)
 
     def _source(self, change: Change) -> None:
         name = change.entry.key.name

@@ -20,7 +20,16 @@ from decco.desired.model import (
     SpaceInputs,
 )
 from decco.desired.space import space_children
-from decco.objects import GATEWAY_GROUP, NAMESPACES, NETWORK_POLICIES, Obj, Resource
+from decco.objects import (
+    GATEWAY_GROUP,
+    LIMIT_RANGES,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    Obj,
+    Resource,
+)
 from decco.settings import Settings
 from tests.unit.goldens import check_golden
 

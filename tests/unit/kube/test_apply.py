@@ -63,6 +63,10 @@ class Script:
         self.bodies.append(obj)
         return await self._answer("create")
 
+    async def check(self, resource: Resource, obj: Obj) -> None:
+        self.bodies.append(obj)
+        await self._answer("check")
+
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         assert strict
         self.bodies.append(obj)
