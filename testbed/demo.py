@@ -1,8 +1,8 @@
 """``make demo``: the main job in front of the reader's eyes, on a real API server, with the real controller.
 
-Environment: ``KUBECONFIG`` uses that cluster instead of one of our own (the CRDs, roles and policies of manifests/ and the
-Space acme are created in it, and the Space is deleted at the end); ``ONCE=1`` ends by itself, with exit status 0 only if
-all that it promised was seen.
+Environment: ``KUBECONFIG`` uses that cluster instead of one of our own (the CRDs, roles and policies of manifests/ and
+the Space acme are created in it, and the Space is deleted at the end); ``ONCE=1`` ends by itself, with exit status 0
+only if all that it promised was seen.
 """
 
 from __future__ import annotations
@@ -215,18 +215,20 @@ def _controller(kubeconfig: str) -> Iterator[None]:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     argv = [sys.executable, "-m", "decco.cli.controller", "--kubeconfig", kubeconfig, "--metrics-bind-address", address]
-    with tempfile.NamedTemporaryFile(prefix="decco-demo-", suffix=".log") as log:
-        with subprocess.Popen([*argv, "--log-format", "console"], stdout=log, stderr=log) as process:
+    with (
+        tempfile.NamedTemporaryFile(prefix="decco-demo-", suffix=".log") as log,
+        subprocess.Popen([*argv, "--log-format", "console"], stdout=log, stderr=log) as process,
+    ):
+        try:
+            _await_ready(process, address, Path(log.name))
+            print(f"decco-controller runs, its metrics are at http://{address}/metrics")
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
             try:
-                _await_ready(process, address, Path(log.name))
-                print(f"decco-controller runs, its metrics are at http://{address}/metrics")
-                yield
-            finally:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _await_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

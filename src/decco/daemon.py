@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import structlog
 
@@ -25,7 +26,7 @@ from decco.kube import config, discovery, watch
 from decco.kube.apply import Applier
 from decco.kube.client import Client
 from decco.kube.controller import Controller
-from decco.kube.errors import ApiError, KubeError, Unauthorized
+from decco.kube.errors import ApiError, Forbidden, KubeError, Unauthorized, Untrusted
 from decco.kube.events import Recorder
 from decco.kube.informer import Informer
 from decco.kube.store import Store
@@ -46,6 +47,8 @@ from decco.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 PROGRAM = "decco-controller"
 FINISH_SECONDS = 3.5
 """How long running reconciles may take to end after SIGTERM."""
@@ -64,8 +67,11 @@ async def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
+    metrics.leader(True)  # there is no election yet: whoever runs, leads
     health = Health(metrics)
-    connection = await config.connect(settings.kubeconfig, settings.context)
+    connection = await _unless(stop, config.connect(settings.kubeconfig, settings.context))
+    if connection is None:
+        return 0
     log.info("decco starts", version=__version__, connection=connection.describe(), dry_run=settings.dry_run)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(health.serve(settings.metrics_bind_address))
@@ -78,53 +84,62 @@ async def run(settings: Settings) -> int:
                 dry_run=settings.dry_run,
             )
         )
-        ready = await _unless(stop, _wait_for_cluster(client))
-        if ready:
-            await _Daemon(settings, client, metrics, health, stop).run()
+        served = await _unless(stop, _wait_for_cluster(client))
+        if served is not None:
+            await _Daemon(settings, client, metrics, health, stop).run(served)
     log.info("decco ends")
     return 0
 
 
-async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:
-    """Waits for ``work``; False if asked to stop before it ended."""
+async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T | None:
+    """What ``work`` brings; None if asked to stop before it ended."""
     task = asyncio.ensure_future(work)
     stopping = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            return False
-        await task
-        return True
+        return await task if task.done() else None
     finally:
         for each in (task, stopping):
             each.cancel()
         await asyncio.gather(task, stopping, return_exceptions=True)
 
 
-async def _wait_for_cluster(client: Client) -> None:
-    """Returns once the API server answers and serves Spaces and Apps."""
+async def _wait_for_cluster(client: Client) -> Served:
+    """Returns once the API server answers and serves Spaces and Apps: with what else it serves.
+
+    Raises ConfigError for what waiting cannot cure.
+    """
+    connection = client.connection.describe()
     pause, longest = STARTUP_RETRY_SECONDS
     said = ""
     while True:
         try:
             kinds = await discovery.served(client, GROUP)
             if {"Space", "App"} <= kinds.keys():
-                return
+                return await discover(client)
             trouble = (
                 f"the cluster does not know Spaces and Apps ({GROUP}): install them with "
                 "`decco crds | kubectl apply -f -`; waiting"
             )
         except Unauthorized as error:
             raise ConfigError(
-                f"{client.connection.describe()} does not accept our credentials ({error}): "
+                f"{connection} does not accept our credentials ({error}): "
                 "renew them, or give others with --kubeconfig and --context"
             ) from error
-        except ApiError as error:
-            trouble = f"{client.connection.describe()} answers {error}; waiting"
-        except KubeError as error:
+        except Untrusted as error:
+            raise ConfigError(
+                f"{connection}: {error}; correct the certificate-authority of the kubeconfig, "
+                "or the server's certificate"
+            ) from error
+        except Forbidden as error:
             trouble = (
-                f"cannot reach {client.connection.describe()} ({error}): is it up, and is this its address? waiting"
+                f"{connection} does not say which kinds it serves ({error}): give the controller's own credentials, or "
+                "bind the ClusterRole system:discovery to this user; waiting"
             )
+        except ApiError as error:
+            trouble = f"{connection} answers: {error}; waiting"
+        except KubeError as error:
+            trouble = f"cannot reach {connection} ({error}): is it up, and is this its address? waiting"
         if trouble != said:
             log.warning("the cluster is not ready for decco", reason=trouble)
             said = trouble
@@ -145,7 +160,7 @@ class _Daemon:
         self.stop = stop
         self.caches = Caches(settings)
         self.informers: dict[str, Informer] = {}
-        self.recorder = Recorder(client, controller=PROGRAM)
+        self.recorder = Recorder(client, controller=PROGRAM, on_drop=metrics.event_dropped)
         control = settings.controller
 
         def queue(name: str, group: Callable[[Key], str]) -> WorkQueue[Key]:
@@ -162,8 +177,8 @@ class _Daemon:
         writer = ChildWriter(Applier(client, self.caches.children), time.monotonic)
         secrets = Secrets(self.caches, LocalSecrets(client, time.monotonic))
         reporter = Reporter(client, self.recorder)
-        space = SpaceReconciler(self.caches, writer, secrets, reporter, _now)
-        app = AppReconciler(self.caches, writer, secrets, reporter, _now)
+        space = SpaceReconciler(self.caches, writer, secrets, reporter, _now, metrics.certificates)
+        app = AppReconciler(self.caches, writer, secrets, reporter, _now, metrics.certificates)
         self.controllers = [
             Controller(
                 self.spaces, space.reconcile, workers=control.space_workers, observer=metrics, bind=bind_reconcile
@@ -176,17 +191,17 @@ class _Daemon:
         metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
         metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
 
-    async def run(self) -> None:
+    async def run(self, served: Served) -> None:
         """Runs until ``stop`` is set, and then ends in order. A defect in any part ends the whole process."""
         async with asyncio.TaskGroup() as background:
-            life = background.create_task(self._live(background), name="daemon")
+            life = background.create_task(self._live(background, served), name="daemon")
             await asyncio.wait({life})
 
-    async def _live(self, background: asyncio.TaskGroup) -> None:
+    async def _live(self, background: asyncio.TaskGroup, served: Served) -> None:
         helpers: list[asyncio.Task[None]] = [background.create_task(self.recorder.run(), name="events")]
         workers: list[asyncio.Task[None]] = []
         try:
-            if await _unless(self.stop, self._fill(background, helpers, await discover(self.client))):
+            if await _unless(self.stop, self._fill(background, helpers, served)):
                 log.info("caches are full, work begins", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
                 workers = [background.create_task(c.run(), name=f"{c.name}-controller") for c in self.controllers]
                 helpers.append(background.create_task(self._follow_discovery(background, helpers), name="discovery"))
@@ -201,8 +216,8 @@ class _Daemon:
             for task in [*workers, *helpers]:
                 task.cancel()
 
-    async def _fill(self, background: asyncio.TaskGroup, helpers: list[asyncio.Task[None]], served: Served) -> None:
-        """Starts an informer for each kind that is not watched yet; returns when all caches are full."""
+    async def _fill(self, background: asyncio.TaskGroup, helpers: list[asyncio.Task[None]], served: Served) -> Served:
+        """Starts an informer for each kind that is not watched yet; returns ``served`` when all caches are full."""
         known = set(self.caches.children) | set(self.caches.edges)
         for name, (store, spec) in watch_specs(self.caches, served).items():
             if name in self.informers:
@@ -221,6 +236,7 @@ class _Daemon:
         for informer in self.informers.values():
             await informer.synced.wait()
         self.caches.served = served
+        return served
 
     def _connect_late(self, store: Store) -> None:
         if store in self.caches.edges.values():
@@ -229,9 +245,8 @@ class _Daemon:
             self.triggers.connect_child(store.resource, store)
 
     def _source(self, name: str, spec: watch.WatchSpec) -> Callable[[], AsyncGenerator[watch.WatchEvent, None]]:
-        def trouble(error: Exception, pause: float) -> None:
+        def trouble(error: Exception, _pause: float) -> None:
             self.metrics.watch_trouble(name, type(error).__name__)
-            log.warning("watch in trouble", resource=name, error=str(error), retry_seconds=round(pause, 1))
 
         idle = self.settings.controller.watch_idle_seconds
         return lambda: watch.watch(self.client, spec, idle_seconds=idle, on_trouble=trouble)

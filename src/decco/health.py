@@ -8,6 +8,7 @@ full. Both speak as the API server's own do: "ok", or a line per check, with ``?
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -113,8 +114,9 @@ class Health:
             try:
                 await _site(runner, *where).start()
             except OSError as error:
+                cause = os.strerror(error.errno).lower() if error.errno else str(error)
                 raise ConfigError(
-                    f"cannot listen on metricsBindAddress {address}: {error.strerror or error}; "
+                    f"cannot listen on metricsBindAddress {address}: {cause}; "
                     "end what uses the port, or choose another with --metrics-bind-address (0 turns it off)"
                 ) from error
             port = runner.addresses[0][1]

@@ -68,7 +68,7 @@ class EdgeSettings(Section):
     service: ObjectName | None = None
     """namespace/name of the Service whose load balancer address is the edge's."""
     addresses: tuple[Address, ...] = ()
-    """The edge's external addresses or names, where neither a Gateway nor a Service tells them."""
+    """The edge's external addresses or names; without them those of edge.service, or else of the Gateway's status."""
 
 
 class SidecarSettings(Section):

@@ -56,6 +56,10 @@ def install(*names: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    from testbed.dns.coredns import build
+
     left = install(*PACKAGES)
+    if build() is None:
+        left.append("coredns (needs Go to be built)")
     print("missing: " + ", ".join(left) if left else "all DNS programs are here")
     raise SystemExit(1 if left else 0)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from decco.dns.coredns import CoreDnsProvider
+from decco.dns.externaldns import ExternalDnsProvider
 from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Provider
 from decco.dns.records import RecordSet
 from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.route53 import Credentials, Route53Provider
+from testbed.dns import install
 from testbed.dns.bind import Bind
+from testbed.dns.coredns import CoreDns
+from testbed.dns.endpoints_model import EndpointsModel
 from testbed.dns.knot import Knot
 from testbed.dns.moto import MotoServer, Route53Writer, moto_server
 from testbed.dns.powerdns import PowerDns
@@ -23,6 +28,8 @@ class Backend:
     kind: ClassVar[str]
     real: ClassVar[bool] = True
     """Whether it is the real program; False for models."""
+    types: ClassVar[frozenset[str]] = frozenset({"A", "AAAA", "CNAME", "TXT", "MX", "SRV", "CAA"})
+    """Types that the service can hold."""
     unfit: ClassVar[dict[str, str]] = {}
     """Case -> why it does not apply to this service."""
 
@@ -175,6 +182,15 @@ class Route53Backend(Backend):
 
 class MotoBackend(Route53Backend):
     kind = "moto"
+    unfit: ClassVar[dict[str, str]] = dict.fromkeys(
+        (
+            "a_and_aaaa",
+            "a_name_taken_behind_our_back",
+            "changed_behind_our_back",
+            "random_interleavings_with_a_second_writer",
+        ),
+        "moto carries a batch out change by change, compares no values, and takes later names for the same",
+    )
 
     @classmethod
     def missing(cls) -> str:
@@ -211,6 +227,80 @@ class Route53ModelBackend(Route53Backend):
         del self.model.zones[self.ids.pop(zone)]
 
 
+class CoreDnsBackend(Backend):
+    kind = "coredns"
+    types = frozenset({"A", "AAAA", "CNAME", "TXT", "MX"})
+    unfit: ClassVar[dict[str, str]] = {
+        "wildcard_answers": "the etcd plugin serves no wildcards",
+        "zone_deleted_and_made_anew": "a zone in etcd is only a prefix, which cannot be missing",
+        "a_thousand_names_in_two_calls": "etcd takes 128 operations per transaction, so it is 16 calls",
+        "a_foreign_name_in_mixed_case": "the plugin looks keys up in lower case, so such a key is no name",
+    }
+
+    @classmethod
+    def missing(cls) -> str:
+        return "" if not install.missing("etcd") else "coredns: install Debian's etcd-server"
+
+    def start(self) -> None:
+        self.server = CoreDns().__enter__()
+
+    def stop(self) -> None:
+        self.server.__exit__()
+
+    def create_zone(self, zone: str) -> None:
+        return
+
+    def remove_zone(self, zone: str) -> None:
+        self.server.remove_zone(zone)
+
+    def provider(self, *zones: str) -> Provider:
+        return CoreDnsProvider(self.kind, zones, [self.server.url])
+
+    def put(self, zone: str, name: str, ttl: int, rtype: str, *values: str) -> None:
+        self.server.put(name, ttl, rtype, *values)
+
+    def drop(self, zone: str, name: str, rtype: str) -> None:
+        self.server.drop(name, rtype)
+
+    def read(self, zone: str) -> Records:
+        return self.server.read(zone)
+
+    def ask(self, name: str, rtype: str) -> set[str] | None:
+        return self.server.ask(name, rtype)
+
+
+class ExternalDnsBackend(Backend):
+    kind = "dnsendpoint"
+    real = False
+    unfit: ClassVar[dict[str, str]] = {
+        "zone_deleted_and_made_anew": "objects know no zone, so none can be missing",
+        "a_thousand_names_in_two_calls": "each name is an object, and a request to the API server",
+        "record_without_mark_and_mark_without_record": "a mark in an object of others is not believed",
+        "a_name_taken_behind_our_back": "objects of others are seen when they are read, not by the API server",
+    }
+
+    def start(self) -> None:
+        self.model = EndpointsModel()
+
+    def create_zone(self, zone: str) -> None:
+        return
+
+    def remove_zone(self, zone: str) -> None:
+        self.model.objects.clear()
+
+    def provider(self, *zones: str) -> Provider:
+        return ExternalDnsProvider(self.kind, zones, self.model, "decco")
+
+    def put(self, zone: str, name: str, ttl: int, rtype: str, *values: str) -> None:
+        self.model.put(name, ttl, rtype, *values)
+
+    def drop(self, zone: str, name: str, rtype: str) -> None:
+        self.model.drop(name, rtype)
+
+    def read(self, zone: str) -> Records:
+        return self.model.read(zone)
+
+
 BACKENDS: tuple[type[Backend], ...] = (
     MemoryBackend,
     BindBackend,
@@ -218,4 +308,6 @@ BACKENDS: tuple[type[Backend], ...] = (
     PowerDnsBackend,
     MotoBackend,
     Route53ModelBackend,
+    CoreDnsBackend,
+    ExternalDnsBackend,
 )

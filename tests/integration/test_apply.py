@@ -21,7 +21,7 @@ from decco.kube import config, discovery
 from decco.kube import watch as w
 from decco.kube.apply import Applied, Applier, Foreign, Result
 from decco.kube.client import Client
-from decco.kube.errors import Conflict
+from decco.kube.errors import Conflict, Invalid
 from decco.kube.informer import Informer
 from decco.kube.store import Entry, Store
 from decco.objects import (
@@ -879,7 +879,7 @@ async def test_another_run_is_another_job(world: World) -> None:
     await world.relist(JOBS)
     second = await world.ensure(JOBS, changed)
     assert second.result is Result.CREATED
-    assert world.requests() == ["POST 201", "DELETE 200", "POST 201"]
+    assert world.requests() == ["POST 201", "POST 409", "DELETE 200", "POST 201"], "the POST 409 is a dry run"
     assert first.entry is not None
     assert second.entry is not None
     assert first.entry.uid != second.entry.uid
@@ -925,7 +925,7 @@ async def test_another_run_of_a_job_that_lost_its_label(world: World) -> None:
     assert (waiting.result, waiting.entry) == (Result.WAITING, None), "no event will tell when it is gone"
     await world.eventually(lambda: world.cp.request("GET", world.path(JOBS, "web")).status == 404)
     assert (await world.ensure(JOBS, changed)).result is Result.CREATED
-    assert world.requests() == ["POST 201", "POST 409", "GET 200", "DELETE 200", "POST 201"]
+    assert world.requests() == ["POST 201", "POST 409", "GET 200", "POST 409", "DELETE 200", "POST 201"]
 
 
 OURS, THEIRS, FIXED = "decco writes it", "decco leaves it alone", "the server refuses another value"
@@ -963,6 +963,18 @@ async def test_which_fields_of_a_job_can_change(world: World, path: tuple[str, .
     assert (("spec", *path) in (CHILDREN[JOBS].mutable or ())) == (whose is OURS)
 
 
+async def test_a_job_is_not_taken_away_for_one_that_the_server_refuses(world: World) -> None:
+    await world.ensure(JOBS, job(world, run="1"))
+    await world.relist(JOBS)
+    uid = world.live(JOBS)["metadata"]["uid"]
+    bad = {"containers": [{"name": "no label", "image": "registry.example/app:2"}]}
+    with pytest.raises(Invalid):
+        await world.ensure(JOBS, job(world, run="2", pod=bad))
+    assert world.requests() == ["POST 201", "POST 422"]
+    assert world.live(JOBS)["metadata"]["uid"] == uid
+    assert "deletionTimestamp" not in world.live(JOBS)["metadata"]
+
+
 async def test_a_secret_of_another_type_is_replaced(world: World) -> None:
     desired = wishes(world)[SECRETS]
     await world.ensure(SECRETS, desired)
@@ -971,7 +983,7 @@ async def test_a_secret_of_another_type_is_replaced(world: World) -> None:
     assert (await world.ensure(SECRETS, desired)).result is Result.WAITING
     await world.relist(SECRETS)
     assert (await world.ensure(SECRETS, desired)).result is Result.CREATED
-    assert world.requests() == ["POST 201", "DELETE 200", "POST 201"]
+    assert world.requests() == ["POST 201", "POST 409", "DELETE 200", "POST 201"], "the POST 409 is a dry run"
     assert world.live(SECRETS)["type"] == "Opaque"
 
 
@@ -1240,3 +1252,51 @@ async def test_what_the_server_leaves_out_is_no_alteration(world: World, name: s
     await world.restart(resource)
     assert (await world.ensure(resource, desired)).result is Result.UNCHANGED
     assert world.requests() == ["POST 201"]
+
+
+# Objects made to do harm ----------------------------------------------------------------------------------------------
+
+HARMFUL = {
+    "managed fields 1,200 levels deep": ('{"f:data":' + '{"f:a":' * 1200 + "{}" + "}" * 1201, "1"),
+    "a key with a list in the managed fields": ('{"f:data":{"k:{\\"name\\":[\\"x\\"]}":{"f:z":{}}}}', "1"),
+    "a key with a map in the managed fields": ('{"f:data":{"k:{\\"name\\":{\\"y\\":1}}":{"f:z":{}}}}', "1"),
+    "100,000 managed fields": ("{" + ",".join(f'"f:{number}":{{}}' for number in range(100_000)) + "}", "1"),
+    "half a megabyte in 100 levels of brackets, as text": ("{}", '[{\\"' * 125_000),
+}
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+async def test_an_object_made_to_do_harm_hides_no_other(world: World, name: str) -> None:
+    """Any tenant may write this into an object with the label that decco watches by; the API server keeps it."""
+    fields, text = HARMFUL[name]
+    entry = f'{{"manager":"evil","operation":"Update","apiVersion":"v1","fieldsType":"FieldsV1","fieldsV1":{fields}}}'
+    meta = f'"name":"harmful","labels":{{"{LABEL_MANAGED_BY}":"decco"}},"managedFields":[{entry}]'
+    path = world.path(CONFIGMAPS)
+    send = world.client._transport.call
+    made = await send("POST", "x", path, b'{"metadata":{"name":"harmful"}}')
+    assert b"harmful" in made
+    await send("PUT", "x", f"{path}/harmful", f'{{"metadata":{{{meta}}},"data":{{"a":"{text}"}}}}'.encode())
+    desired = wishes(world)[CONFIGMAPS]
+    await world.ensure(CONFIGMAPS, desired)
+
+    spec = w.WatchSpec(CONFIGMAPS, namespace=world.namespace, labels=MANAGED_SELECTOR)
+    store = Store(CONFIGMAPS, CHILDREN[CONFIGMAPS])
+    informer = Informer(store, lambda: w.watch(world.client, spec, idle_seconds=90.0))
+    following = asyncio.create_task(informer.run())
+    async with asyncio.timeout(SECONDS):
+        await informer.synced.wait()
+    harmful = Key(world.namespace, "harmful")
+    assert {entry.key for entry in store} == {key_of(desired), harmful}
+    before = store.get(harmful)
+    assert before is not None
+
+    # The same by the watch: the change arrives, and so does what comes after it.
+    await asyncio.to_thread(world.kubectl, "annotate", "configmap", "harmful", "x=y")
+    await asyncio.to_thread(world.kubectl, "annotate", "configmap", "web", "x=y")
+    await world.eventually(lambda: "x" in store.get(key_of(desired)).obj()["metadata"]["annotations"])  # type: ignore[union-attr]
+    after = store.get(harmful)
+    assert after is not None
+    assert after.version > before.version
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following

@@ -19,8 +19,8 @@ TOUCHES = 1000
 
 
 def test_nothing_to_do_means_nothing_sent(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path) -> None:
-    """200 Apps settled: a time of quiet, a restart of the controller and 1,000 touches of an annotation: no write at all,
-    and no read but LIST and WATCH.
+    """200 Apps settled: a time of quiet, a restart and 1,000 touches of an annotation cost no write at all, and no read
+    but LIST and WATCH.
     """
     cluster.create(tls_secret("idle-tls"))
     first = Decco(control_plane, tmp_path).start()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import platform
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from decco import __version__, log
@@ -86,14 +89,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(dump(settings), end="")
         return 0
     log.configure(settings.log_format, settings.log_level)
-    # Only now: --help and a mistake must not wait for an HTTP client and its friends to be imported.
-    from decco.daemon import run
+    with _ends_at_signals():
+        # Only now: --help and a mistake must not wait for an HTTP client and its friends to be imported.
+        from decco.daemon import run
 
+        try:
+            return asyncio.run(run(settings))
+        except ConfigError as error:
+            _complain([str(error)])
+            return EXIT_WRONG_SETTINGS
+
+
+@contextlib.contextmanager
+def _ends_at_signals() -> Iterator[None]:
+    """Ends the process with status 0 at SIGTERM or SIGINT, until the daemon listens itself and ends in its order.
+
+    A process with the ID 1, as in a container, otherwise never hears a signal that comes before that.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(0)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        return asyncio.run(run(settings))
-    except ConfigError as error:
-        _complain([str(error)])
-        return EXIT_WRONG_SETTINGS
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _unknown(word: str, arguments: argparse.ArgumentParser) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from decco.api.formats import DNS_NAME, HTTP_PATH, OBJECT_NAME
+from decco.api.formats import DNS_NAME, HTTP_PATH, MAX_DNS_NAME, OBJECT_NAME
 from decco.api.types import AppSpec, Endpoint
 from decco.desired import findings, names, reasons
 from decco.desired.findings import Finding
@@ -314,6 +314,13 @@ class _Resolver:
         hostname = canonical(endpoint.hostname) if endpoint.hostname is not None else f"{endpoint.name}.{fqdn}"
         listed = {canonical(name) for name in self._space.spec.hostnames}
         under = hostname.endswith(f".{fqdn}")
+        if len(hostname) > MAX_DNS_NAME:
+            message = (
+                f"hostname {shown(hostname)} of endpoint {endpoint.name} has more than {MAX_DNS_NAME} characters; "
+                "rename the endpoint, or set its hostname"
+            )
+            self._tell(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
+            return None
         if not DNS_NAME.matches(hostname) or not (under or hostname in listed):
             message = (
                 f"hostname {shown(hostname)} of endpoint {endpoint.name} is neither a name under {fqdn} nor one of the "

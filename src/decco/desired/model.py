@@ -151,8 +151,6 @@ class SpaceInputs:
     """The Secrets that the Space itself names (httpCertSecretName, tcpCertAndCaSecretName)."""
     now: datetime
     """For expiry only."""
-    app_hostnames: frozenset[str] = frozenset()
-    """Those of ``spec.hostnames`` that a TCP endpoint of an App uses; listeners differ for HTTP and TLS names."""
     namespace_uid: str | None = None
     """UID of the Space's own namespace, None while there is none."""
 
@@ -185,6 +183,6 @@ class AppInputs:
     targets: Mapping[tuple[str, str], EgressTarget]
     """(Space, endpoint) -> target, for the egresses by endpoint that can be resolved."""
     taken: Mapping[str, str]
-    """"name:<Service>", "path:<httpPath without a slash at the end>" or "hostname:<hostname>" -> the oldest App of the same
-    Space that has it."""
+    """"name:<Service>", "path:<httpPath without a slash at the end>" or "hostname:<hostname>" -> the oldest App of the
+    same Space that has it."""
     now: datetime

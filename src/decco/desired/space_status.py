@@ -57,8 +57,10 @@ class SpaceLive:
     """The Space's namespace, if it is the Space's."""
     listeners: Obj | None = None
     """The Space's Gateway or ListenerSet, if it is the Space's."""
-    edge: Obj | None = None
-    """The shared Gateway where there is one, else the Service of the setting edge.service."""
+    gateway: Obj | None = None
+    """The shared Gateway of the setting routing.parentGateway."""
+    edge_service: Obj | None = None
+    """The Service of the setting edge.service."""
     dns: Checked | None = None
     """None if there is no DNS provider."""
 
@@ -97,19 +99,20 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
     return status
 
 
-def invalid_space_status(message: str, generation: int, previous: Obj, now: datetime) -> Obj:
-    """The status of a Space that cannot be understood: what was made of it earlier stays, and stays reported."""
-    problem = Problem(reasons.INVALID, message)
+def blocked_space_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
+    """The status of a Space that cannot be understood, or is paused: what was made of it stays, and stays reported."""
     conditions = _set(previous.get("conditions") or (), ConditionType.READY, problem, generation, now)
     return {**previous, "observedGeneration": generation, "conditions": conditions}
 
 
 def edge_addresses(settings: Settings, live: SpaceLive) -> tuple[str, ...]:
-    """Where the Space's host names should lead, sorted: addresses and names that the Gateway tells, or else the edge's
-    Service, or else the settings.
+    """Where the Space's host names should lead, sorted.
+
+    What an operator has named is stronger than what is found: ``edge.addresses``, or else the addresses of
+    ``edge.service``, or else those of the Gateway. A Gateway always tells some; behind a NAT they are the wrong ones.
     """
-    gateway = live.edge if settings.routing.parent_gateway is not None else live.listeners
-    for told in (_gateway_addresses(gateway), _load_balancer_addresses(live.edge), settings.edge.addresses):
+    gateway = live.gateway if settings.routing.parent_gateway is not None else live.listeners
+    for told in (settings.edge.addresses, _load_balancer_addresses(live.edge_service), _gateway_addresses(gateway)):
         if told:
             return tuple(sorted(set(told)))
     return ()
@@ -207,7 +210,7 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
     if written is not None or inputs.settings.routing.backend is not RoutingBackend.GATEWAY:
         return written
     parent = inputs.settings.routing.parent_gateway
-    if parent is not None and (live.edge is None or live.edge.get("kind") != "Gateway"):
+    if parent is not None and live.gateway is None:
         sentence = f"there is no Gateway {parent}, which the setting routing.parentGateway names"
         return Problem(reasons.GATEWAY_NOT_FOUND, sentence)
     if live.listeners is None:

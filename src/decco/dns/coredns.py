@@ -122,7 +122,7 @@ class CoreDnsProvider:
     def fit(self, zone: Zone, changes: Sequence[Change]) -> int:
         comparisons = operations = 0
         for count, change in enumerate(changes):
-            compares, success = self._transaction(change)
+            compares, success = self._transaction(zone, change)
             comparisons += len(compares)
             operations += len(success)
             if max(comparisons, operations) > MAX_OPERATIONS:
@@ -133,7 +133,7 @@ class CoreDnsProvider:
         compares: list[dict[str, Any]] = []
         success: list[dict[str, Any]] = []
         for change in changes:
-            more_compares, more = self._transaction(change)
+            more_compares, more = self._transaction(zone, change)
             compares += more_compares
             success += more
         answer = await self._post("kv/txn", {"compare": compares, "success": success}, changes=True)
@@ -148,7 +148,7 @@ class CoreDnsProvider:
                 self._seen[new.name, new.type] = self._values(new)
         return [None] * len(changes)
 
-    def _transaction(self, change: Change) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def _transaction(self, zone: Zone, change: Change) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Give the comparisons, and the operations, of one change."""
         before: dict[str, bytes] = {}
         for old in change.before:
@@ -161,7 +161,9 @@ class CoreDnsProvider:
             compares += [_absent(key) for key in after.keys() - before.keys()]
         else:
             path = self._path(change.name)
-            compares = [_absent(path), _absent(f"{path}/_decco", f"{path}/_deccp")]
+            compares = [_absent(f"{path}/_decco", f"{path}/_deccp")]
+            if change.name != zone.name:  # at the apex others' records of other types stay beside ours
+                compares.append(_absent(path))
             if not change.mark.startswith("_decco." + change.name):  # the mark of a long name stands elsewhere
                 place = self._path(change.mark)
                 compares.append(_absent(place, place[:-1] + chr(ord(place[-1]) + 1)))
@@ -199,8 +201,10 @@ class CoreDnsProvider:
         found: list[tuple[str, bytes]] = []
         while True:
             answer = await self._post("kv/range", body, changes=False)
-            for pair in answer.get("kvs") or ():
-                found.append((_unb64(pair["key"]).decode("utf-8", "replace"), _unb64(pair.get("value", ""))))
+            found += [
+                (_unb64(pair["key"]).decode("utf-8", "replace"), _unb64(pair.get("value", "")))
+                for pair in answer.get("kvs") or ()
+            ]
             if not answer.get("more"):
                 return found
             body["key"] = base64.b64encode(_unb64(answer["kvs"][-1]["key"]) + b"\0").decode()

@@ -9,6 +9,8 @@ that leaves, the halves of a spoiled batch too.
 from __future__ import annotations
 
 import binascii
+import ssl
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import dns.exception
 import dns.name
 import dns.tsig
 
+from decco.dns.coredns import CoreDnsProvider
 from decco.dns.memory import MemoryProvider
 from decco.dns.none import NoneProvider
 from decco.dns.provider import Provider
@@ -23,6 +26,7 @@ from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.route53 import Credentials, Route53Provider
 from decco.dns.service import Dns
 from decco.dns.settings import (
+    CoreDnsSettings,
     DnsSettings,
     MemorySettings,
     NoneSettings,
@@ -145,9 +149,53 @@ def _route53(settings: ProviderSettings, secrets: Secrets) -> Provider:
     )
 
 
+def _coredns(settings: ProviderSettings, secrets: Secrets) -> Provider:
+    assert isinstance(settings, CoreDnsSettings)
+    name = settings.name or settings.type
+    content = _secret(settings, name, secrets)
+    login = None
+    if "username" in content or "password" in content:
+        if not (content.get("username") and content.get("password")):
+            raise ConfigError(f"dns.providers: the Secret of {name} has only one of username and password")
+        login = (content["username"].decode("utf-8", "replace"), content["password"].decode("utf-8", "replace"))
+    return CoreDnsProvider(
+        name,
+        settings.zones,
+        settings.endpoints,
+        prefix=settings.path,
+        login=login,
+        tls=_tls(name, content),
+        timeout=settings.timeout_seconds,
+    )
+
+
+def _tls(name: str, content: Mapping[str, bytes]) -> ssl.SSLContext | None:
+    """Make the context from a Secret's PEM texts; None takes the system's authorities."""
+    authority, certificate, key = content.get("ca.crt"), content.get("tls.crt"), content.get("tls.key")
+    if not (authority or certificate or key):
+        return None
+    if bool(certificate) != bool(key):
+        raise ConfigError(f"dns.providers: the Secret of {name} has only one of tls.crt and tls.key")
+    try:
+        context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
+        if certificate and key:
+            # The standard library reads a key pair from files only.
+            with tempfile.TemporaryDirectory() as folder:
+                pair = Path(folder) / "pair.pem"
+                pair.touch(mode=0o600)
+                pair.write_bytes(key + b"\n" + certificate)
+                context.load_cert_chain(pair)
+    except (ssl.SSLError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"dns.providers: the certificates in the Secret of {name} are no PEM, or do not fit"
+        ) from error
+    return context
+
+
 _MAKERS: dict[type[ProviderSettings], Callable[[ProviderSettings, Secrets], Provider]] = {
     NoneSettings: _none,
     MemorySettings: _memory,
     Rfc2136Settings: _rfc2136,
     Route53Settings: _route53,
+    CoreDnsSettings: _coredns,
 }

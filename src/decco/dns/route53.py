@@ -1,9 +1,9 @@
 """Amazon Route 53: one ChangeResourceRecordSets request per batch, which the service carries out whole or not at all.
 
 Its own checks are the prerequisites. CREATE fails if the set exists, DELETE fails unless the set is exactly as said;
-so a claim is two CREATEs, and a change is a DELETE and a CREATE of each set, the mark among them. UPSERT checks
-nothing and is not used. A record of another type at a name that was free when it was last read is not noticed by
-CREATE; the next comparison does.
+so a claim is two CREATEs, and a change starts with a DELETE of each set, the mark among them. UPSERT by itself checks
+nothing and only follows the DELETE of what it replaces. A record of another type at a name that was free when it was
+last read is not noticed by CREATE; the next comparison notices it.
 """
 
 from __future__ import annotations
@@ -146,9 +146,10 @@ class Route53Provider:
     def fit(self, zone: Zone, changes: Sequence[Change]) -> int:
         records = characters = 0
         for count, change in enumerate(changes):
-            for _, sent in _steps(change):
-                records += len(sent.values)
-                characters += sum(len(_value(sent.type, value)) for value in sent.values)
+            for action, sent in _steps(change):
+                times = 2 if action == "UPSERT" else 1  # as the quotas count it
+                records += times * len(sent.values)
+                characters += times * sum(len(_value(sent.type, value)) for value in sent.values)
             if records > MAX_RECORDS or characters > MAX_CHARACTERS:
                 return max(1, count)
         return max(1, len(changes))
@@ -181,6 +182,7 @@ class Route53Provider:
         return [None] * len(changes)
 
     async def close(self) -> None:
+        self._client = None
         await self._open.aclose()
 
     async def _connected(self) -> Any:
@@ -240,8 +242,12 @@ def _steps(change: Change) -> list[tuple[str, RecordSet]]:
     """Give the actions of one change; deletions come first, since a name may change its type."""
     if not change.before:
         return [("CREATE", s) for s in change.after]
-    # What stays is deleted and created as well, in one transaction: that is how it is made sure to be unchanged.
-    return [*(("DELETE", s) for s in change.before), *(("CREATE", s) for s in change.after)]
+    # Each set that was there is deleted, also where it stays: in the one transaction that makes sure it is unchanged.
+    replaced = {(s.name, s.type) for s in change.before}
+    return [
+        *(("DELETE", s) for s in change.before),
+        *(("UPSERT" if (s.name, s.type) in replaced else "CREATE", s) for s in change.after),
+    ]
 
 
 def _value(rtype: str, value: str) -> str:

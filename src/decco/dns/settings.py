@@ -94,6 +94,18 @@ class Route53Settings(ProviderSettings):
     """The service allows five in all per account, to everybody who uses it."""
 
 
+class CoreDnsSettings(ProviderSettings):
+    """CoreDNS with its etcd plugin. The Secret may hold ``username`` and ``password``, and ``ca.crt``, ``tls.crt``,
+    ``tls.key`` in PEM for the connection to etcd.
+    """
+
+    type: Literal["coredns"] = "coredns"
+    endpoints: Annotated[tuple[Annotated[str, Field(pattern=r"^https?://[^/]+/?$")], ...], Field(min_length=1)]
+    """URLs of etcd's client port; the next one is tried where one cannot be reached."""
+    path: Annotated[str, Field(pattern=r"^/[a-zA-Z0-9_./-]+$")] = "/skydns"
+    """The plugin's own setting ``path``."""
+
+
 class MemorySettings(ProviderSettings):
     """Records in this process only, lost when it ends: to try decco out."""
 
@@ -106,7 +118,9 @@ class NoneSettings(ProviderSettings):
     type: Literal["none"] = "none"
 
 
-AnyProvider = Annotated[Rfc2136Settings | Route53Settings | MemorySettings | NoneSettings, Field(discriminator="type")]
+AnyProvider = Annotated[
+    Rfc2136Settings | Route53Settings | CoreDnsSettings | MemorySettings | NoneSettings, Field(discriminator="type")
+]
 
 
 class DnsSettings(Section):

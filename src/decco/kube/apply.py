@@ -14,7 +14,8 @@ When is a write needed?
    gone.
 3. Labels, annotations or owner references that decco wants are not there, or one that it wants gone is.
 
-Identity is the owner's UID. An object of the wanted name that another owner controls is never written to.
+Identity is the owner's UID. An object of the wanted name that another owner controls is never written to, nor one
+that nobody controls, unless decco has surely made it: see ``_is_ours``.
 """
 
 from __future__ import annotations

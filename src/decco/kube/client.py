@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 import orjson
 import structlog
 
+from decco.kube import depth
 from decco.kube.connection import Connection
 from decco.kube.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from decco.kube.transport import Observer, Transport, garbled
@@ -318,7 +319,7 @@ def _body(obj: Obj) -> bytes:
 def _decode(raw: bytes, resource: str) -> Obj:
     """A JSON object, or Garbled with the beginning of what came instead."""
     try:
-        answer = orjson.loads(raw)
+        answer = depth.loads(raw)
     except orjson.JSONDecodeError as error:
         raise garbled(resource, raw) from error
     if type(answer) is not dict:

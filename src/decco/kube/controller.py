@@ -65,6 +65,8 @@ class Controller(Generic[K]):
         self._workers = workers
         self._observer = observer
         self._bind = bind
+        self._told: dict[K, str] = {}
+        """What was said last of the keys that fail now."""
 
     async def run(self) -> None:
         """Works until the queue is closed; what runs then is finished. Cancelled, it cancels what runs."""
@@ -101,6 +103,7 @@ class Controller(Generic[K]):
         except TerminalError as error:
             result = "terminal"
             self.queue.forget(key)
+            self._told.pop(key, None)
             log.warning("reconcile ended for good", controller=self.name, key=str(key), error=str(error))
         except Conflict:
             result = "conflict"
@@ -109,9 +112,7 @@ class Controller(Generic[K]):
         except DeccoError as error:
             result = "error"
             pause = self.queue.retry(key)
-            log.warning(
-                "reconcile failed", controller=self.name, key=str(key), error=str(error), retry_seconds=round(pause, 3)
-            )
+            self._tell_failure(key, error, pause)
         except Exception:  # a bug that one key meets must not stop the others: logged whole, tried again
             result = "error"
             pause = self.queue.retry(key)
@@ -119,8 +120,17 @@ class Controller(Generic[K]):
         else:
             result = "success"
             self.queue.forget(key)
+            if self._told.pop(key, None) is not None:
+                log.info("reconcile works again", controller=self.name, key=str(key))
             if action.seconds is not None:
                 result = "requeue"
                 self.queue.add_after(key, action.seconds)
         if self._observer is not None:
             self._observer.reconciled(self.name, result, loop.time() - started)
+
+    def _tell_failure(self, key: K, error: DeccoError, pause: float) -> None:
+        """A trouble of a key once as a warning, its repetitions for debugging: the API server may be away for long."""
+        text = " ".join([str(error), *getattr(error, "__notes__", ())])
+        method = log.debug if self._told.get(key) == text else log.warning
+        self._told[key] = text
+        method("reconcile failed", controller=self.name, key=str(key), error=text, retry_seconds=round(pause, 3))

@@ -3,6 +3,7 @@
     DeccoError
     └── KubeError                   anything that went wrong on the way to the API server, or there
         ├── Unreachable             no complete answer: refused, reset, DNS, TLS, time limit
+        │   └── Untrusted           the server's certificate is not signed by whom we trust, or not for its name
         ├── Garbled                 an answer, but not one that the Kubernetes API promises
         └── ApiError                an answer with a ``Status``: the API server says no
             ├── BadRequest          400
@@ -43,6 +44,10 @@ class Unreachable(KubeError):
     def __init__(self, message: str, *, sent: bool | None = None) -> None:
         super().__init__(message)
         self.sent = sent
+
+
+class Untrusted(Unreachable):
+    """The server's certificate does not convince us, so nothing was sent."""
 
 
 class Garbled(KubeError):
@@ -135,6 +140,14 @@ class TooManyRequests(ApiError):
 
 class ServerError(ApiError):
     """5xx: the API server, its storage or a webhook failed; a write may or may not have happened."""
+
+    @property
+    def too_large(self) -> bool:
+        """The object is larger than etcd takes (1.5 MiB): it will never be written as it is.
+
+        The API server passes etcd's words on and gives no reason (ErrRequestTooLarge of go.etcd.io/etcd/api/v3rpc).
+        """
+        return "etcdserver: request is too large" in self.message
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

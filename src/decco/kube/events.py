@@ -27,6 +27,8 @@ EventType = Literal["Normal", "Warning"]
 
 QUEUE_SIZE: Final = 1000
 """Events that wait to be sent; more are dropped."""
+BUSY: Final = 32
+"""Events that wait while the API server keeps up; in the first hour of a large cluster there are thousands."""
 SERIES_SECONDS: Final = 360.0
 """A repetition within this time belongs to the same series (client-go: 6 min)."""
 PATCH_SECONDS: Final = 60.0
@@ -89,22 +91,34 @@ class Recorder:
     """Takes events from anywhere in the event loop's thread; ``run`` sends them.
 
     ``controller`` is what people see as the event's source, a qualified name; ``instance`` tells the pods of one
-    Deployment apart.
+    Deployment apart; ``on_drop`` is called for each event that nobody will see.
     """
 
     def __init__(
-        self, client: Client, *, controller: str, instance: str = "", clock: Callable[[], float] = monotonic
+        self,
+        client: Client,
+        *,
+        controller: str,
+        instance: str = "",
+        clock: Callable[[], float] = monotonic,
+        on_drop: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._controller = controller
         self._instance = printable(instance or controller, _MAX_WORD)
         self._clock = clock
+        self._on_drop = on_drop
         self._queue: asyncio.Queue[tuple[_Identity, datetime]] = asyncio.Queue(QUEUE_SIZE)
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._unsent: dict[_Identity, _Series] = {}
         self._budgets: OrderedDict[tuple[str, Key], _Budget] = OrderedDict()
         self.dropped = 0
         """Events that nobody will see: the queue was full, the object too loud, or the API server refused them."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether so many events wait that those of little interest had better not be told."""
+        return self._queue.qsize() >= BUSY
 
     def event(self, obj_ref: Obj, type: EventType, reason: str, message: str, action: str) -> None:  # noqa: A002
         """Tell of something about an object, given with apiVersion, kind and metadata.
@@ -126,10 +140,14 @@ class Recorder:
             )
             self._queue.put_nowait((identity, datetime.now(UTC)))
         except asyncio.QueueFull:
-            self.dropped += 1
+            self._drop()
         except (KeyError, TypeError, AttributeError) as error:
-            self.dropped += 1
+            self._drop()
             log.warning("event about something that is no object dropped", reason=reason, error=repr(error))
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        self._on_drop()
 
     async def run(self) -> None:
         """Send events until cancelled."""
@@ -165,7 +183,7 @@ class Recorder:
             await self._patch_due()
             return
         if not self._may_send(identity, now):
-            self.dropped += 1
+            self._drop()
             return
         key = await self._create(identity, when)
         if key is not None:
@@ -232,7 +250,7 @@ class Recorder:
             return key
         except KubeError as error:
             # A namespace that is being deleted takes no more events; that is no news.
-            self.dropped += 1
+            self._drop()
             log.debug("event refused", about=str(identity.key), reason=identity.reason, error=str(error))
             return None
         return key
@@ -242,7 +260,7 @@ class Recorder:
         try:
             await self._persistently(lambda: self._client.patch(EVENTS, series.key, patch))
         except KubeError as error:
-            self.dropped += 1
+            self._drop()
             log.debug("event series not written", key=str(series.key), error=str(error))
             return False
         return True

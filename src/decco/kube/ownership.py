@@ -52,19 +52,16 @@ def foreign_paths(managed_fields: list[Obj]) -> tuple[Path, ...]:
 
 def _leaves(name: str, inner: Obj, above: Path) -> Iterator[Path]:
     kind, _, text = name.partition(":")
-    keys = _key_fields(text) if kind == "k" else None
-    if kind == "f" and len(above) < _LONGEST_PATH:
-        path = (*above, text)
-    elif keys is not None:
-        path = (*above, keys)
-    else:  # "v:" items and "i:" indices belong to the list above them; "." is the item itself
-        yield above
+    step: Any = text if kind == "f" else _key_fields(text) if kind == "k" else None
+    if step is None or len(above) == _LONGEST_PATH:
+        yield above  # "v:" items and "i:" indices belong to the list above them; "." is the item itself
         return
+    path = (*above, step)
     deeper = {step: below for step, below in inner.items() if step != "."}
     if not deeper:
         yield path
-    for step, below in deeper.items():
-        yield from _leaves(step, below, path)
+    for below, under in deeper.items():
+        yield from _leaves(below, under, path)
 
 
 def _key_fields(text: str) -> frozenset[tuple[str, Any]] | None:

@@ -131,8 +131,11 @@ def guarded(obj: Obj, shape: Shape) -> Obj:
 
 
 def _ready(obj: Obj) -> str:
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    return next((c.get("status", UNKNOWN) for c in conditions if c.get("type") == "Ready"), UNKNOWN)
+    try:
+        conditions = (obj.get("status") or {}).get("conditions") or ()
+        return next((str(c.get("status", UNKNOWN)) for c in conditions if c.get("type") == "Ready"), UNKNOWN)
+    except (AttributeError, TypeError):  # a status of a custom resource can be anything that its schema lets through
+        return UNKNOWN
 
 
 def read_entry(obj: Obj, shape: Shape) -> Entry:

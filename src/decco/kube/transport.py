@@ -32,7 +32,16 @@ from yarl import URL
 
 from decco.errors import ConfigError
 from decco.kube.connection import Connection
-from decco.kube.errors import Garbled, KubeError, ServerError, Unreachable, class_of, error_of_status, printable
+from decco.kube.errors import (
+    Garbled,
+    KubeError,
+    ServerError,
+    Unreachable,
+    Untrusted,
+    class_of,
+    error_of_status,
+    printable,
+)
 from decco.objects import SECRETS
 
 log = structlog.get_logger(__name__)
@@ -254,6 +263,8 @@ class Transport:
         server = self._connection.server
         if isinstance(error, aiohttp.ClientResponseError):
             return Garbled(f"{server} does not speak HTTP as an API server does: {printable(error.message, _EXCERPT)}")
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return Untrusted(f"cannot connect to {server}: {_words(error)}", sent=False)
         if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
             return Unreachable(f"cannot connect to {server}: {_words(error)}", sent=False)
         return Unreachable(f"no answer from {server}: {_words(error)}", sent=True if answered else None)

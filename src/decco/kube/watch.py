@@ -29,6 +29,7 @@ from typing import Final
 import orjson
 import structlog
 
+from decco.kube import depth
 from decco.kube.client import Client
 from decco.kube.errors import (
     ApiError,
@@ -177,7 +178,7 @@ class _Watcher:
     def _event(self, line: bytes) -> WatchEvent | None:
         """What a line says, None if it is of no use; raises what an ERROR event stands for."""
         try:
-            message = orjson.loads(line)
+            message = depth.loads(line)
             kind, obj = message["type"], message["object"]
             if kind == "ERROR":
                 raise self._reported(obj)
@@ -325,4 +326,7 @@ def _trouble(resource: Resource, error: KubeError | None, healthy: bool, tries: 
     if isinstance(error, NotFound):
         message = f"the cluster does not serve {resource}: is its CustomResourceDefinition installed?"
         return NotFound(error.status, error.reason, message, error.details)
+    if isinstance(error, Forbidden):
+        message = f"{error.message}: allow it to list and watch them, as the roles in manifests/rbac do"
+        return Forbidden(error.status, error.reason, message, error.details)
     return error

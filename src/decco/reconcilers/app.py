@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,32 +11,41 @@ import structlog
 from decco.api.parse import parse_app
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
-from decco.desired.app import app_children
+from decco.desired.app import AppDesired, app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status
 from decco.desired.live_workload import grace_left
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
+from decco.errors import TerminalError
 from decco.kube.controller import Action
 from decco.kube.store import UNKNOWN, Entry
-from decco.objects import DEPLOYMENTS, INGRESSES, JOBS, Key, Obj, Resource, key_of
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.children import ChildWriter
-from decco.reconcilers.facts import AppFacts
-from decco.reconcilers.local_secrets import FOUND_SECONDS, MISSING_SECONDS
-from decco.reconcilers.report import Reporter
+from decco.reconcilers.children import ChildWriter, Written
+from decco.reconcilers.facts import PAUSED, AppFacts
+from decco.reconcilers.looks import next_look, seconds_to_expiry
+from decco.reconcilers.report import Reporter, status_of
 from decco.reconcilers.secrets import Secrets
+from decco.reconcilers.shapes import routing_kinds
 
 log = structlog.get_logger(__name__)
+
+_PODS = (DEPLOYMENTS, JOBS, CONFIGMAPS)
+"""What runs, and what it reads."""
+_NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 
 
 @dataclass(slots=True)
 class AppReconciler:
-    """``now`` tells the time in UTC; it matters for the expiry of certificates only."""
+    """``now`` tells the time in UTC; it matters for times that others wrote down, such as a certificate's last.
+    ``certificates`` is told those that a Space uses, see ``Metrics.certificates``.
+    """
 
     caches: Caches
     writer: ChildWriter
     secrets: Secrets
     reporter: Reporter
     now: Callable[[], datetime]
+    certificates: Callable[[str, Mapping[str, float]], None]
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.caches.apps.get(key)
@@ -46,11 +55,14 @@ class AppReconciler:
         if not isinstance(entry.facts, AppFacts):
             return await self._blocked(entry, Problem(reasons.INVALID, str(entry.facts)))
         if entry.facts.paused:
-            return Action.done()
+            return await self._blocked(entry, PAUSED)
         owner = self.caches.spaces.get(Key("", key.namespace))
         if owner is not None and owner.deleting:
             return Action.done()  # the namespace, and this App with it, is about to go
         found = self.caches.space(key.namespace)
+        if found is None and owner is not None:
+            sentence = f"Space {owner.key.name} cannot be understood; see the Space's conditions."
+            return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, sentence))
         if found is None:
             sentence = (
                 f"There is no Space {key.namespace}: an App lives in the namespace of a Space. "
@@ -60,9 +72,8 @@ class AppReconciler:
         space_entry, space = found
         if not self.caches.namespace_is_ready(space):
             if space_entry.ready == UNKNOWN:
-                return (
-                    Action.done()
-                )  # the Space's first turn is still to come; it wakes its Apps, and nobody waits long
+                # The Space's first turn is still to come; it wakes its Apps, and nobody waits long.
+                return Action.done()
             sentence = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
             return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, sentence))
         return await self._make(entry, entry.facts, space)
@@ -70,25 +81,45 @@ class AppReconciler:
     async def _blocked(self, entry: Entry, problem: Problem) -> Action:
         """Nothing can be made now; what runs is left alone, and the owner is told why."""
         obj = entry.obj()
-        status = blocked_app_status(problem, entry.generation, obj.get("status") or {}, self.now())
+        status = blocked_app_status(problem, entry.generation, status_of(obj), self.now())
         await self.reporter.report(self.caches.apps, entry, obj, status)
         return Action.done()
 
     async def _make(self, entry: Entry, facts: AppFacts, space: SpaceFacts) -> Action:
         obj = entry.obj()
         inputs = await self._gather(entry, facts, space, obj)
-        desired = app_children(inputs)
+        try:
+            desired = app_children(inputs)
+        except TerminalError as error:
+            return await self._blocked(entry, Problem(reasons.INVALID, str(error)))
         written = await self.writer.write(desired.children)
-        if not written.disturbances:
-            keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in desired.children}
-            written.writes += await self.writer.prune(entry.uid, keep | desired.keep)
+        written.raise_if_overtaken()
+        await self.writer.prune(entry.uid, self._keep(entry.uid, desired, written), written)
         live = self._live(entry.uid, desired.children)
-        status = app_status(inputs, desired, written.outcomes, live, obj.get("status") or {}, inputs.now)
+        status = app_status(inputs, desired, written.outcomes, live, status_of(obj), inputs.now)
         reported = await self.reporter.report(self.caches.apps, entry, obj, status)
         log.debug("app reconciled", writes=written.writes, status_written=reported)
+        if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):
+            # Only now known to the Space's own turn.
+            self.certificates(space.name, self.secrets.expiries(space))
         if written.disturbances:
             raise written.disturbances[0]
-        return _next_look(written.recheck, inputs, live)
+        return next_look(
+            written.recheck,
+            grace_left(live.workload, inputs.now) or None,
+            self.secrets.seconds_to_next_look(space, inputs.secrets.values()),
+            seconds_to_expiry(inputs.secrets.values(), inputs.now),
+        )
+
+    def _keep(self, uid: str, desired: AppDesired, written: Written) -> set[tuple[Resource, Key]]:
+        """What is not to be pruned: what is wanted, and what goes on running while its successor is not there."""
+        keep = {(child.resource, key_of(child.obj)) for child in desired.children} | desired.keep
+        for child in desired.children:
+            if child.resource in _PODS and written.outcomes.get(
+                (child.resource.kind, key_of(child.obj).name), _NOT_TRIED
+            ):
+                keep |= self.caches.owned(uid, _PODS)
+        return keep | self.caches.unreplaced(uid, written.disturbed)
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
@@ -130,8 +161,7 @@ class AppReconciler:
             found = store.get(key) if store is not None else None
             return found.obj() if found is not None and found.owner_uid == uid else None
 
-        served = self.caches.served
-        routes = {served.http_route, served.tls_route, served.ingress_route_tcp, INGRESSES} - {None}
+        routes = routing_kinds(self.caches.served)
         workload = next((child for child in children if child.resource in (DEPLOYMENTS, JOBS)), None)
         return AppLive(
             workload=live(workload.resource, key_of(workload.obj)) if workload is not None else None,
@@ -141,19 +171,3 @@ class AppReconciler:
                 if child.resource in routes and (obj := live(child.resource, key_of(child.obj))) is not None
             },
         )
-
-
-def _next_look(recheck: float | None, inputs: AppInputs, live: AppLive) -> Action:
-    seconds = [] if recheck is None else [recheck]
-    if grace := grace_left(live.workload, inputs.now):
-        seconds.append(grace + 0.1)
-    for view in inputs.secrets.values():
-        if view.state in (SecretState.MISSING, SecretState.NOT_SHARED):
-            seconds.append(MISSING_SECONDS)
-        elif view.state is SecretState.LOCAL:
-            seconds.append(FOUND_SECONDS)
-        if view.facts is not None and view.facts.not_after is not None:
-            left = (view.facts.not_after - inputs.now).total_seconds()
-            if 0 < left < 86_400:
-                seconds.append(left + 1)
-    return Action.after(min(seconds)) if seconds else Action.done()

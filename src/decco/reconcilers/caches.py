@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from decco.desired.claims import ClaimIndex
@@ -23,7 +23,7 @@ from decco.objects import (
 )
 from decco.reconcilers.facts import AppFacts, app_facts, shared_secret, space_facts
 from decco.reconcilers.index import AppIndex
-from decco.reconcilers.shapes import CHILDREN, optional_children
+from decco.reconcilers.shapes import CHILDREN, optional_children, routing_kinds
 from decco.settings import RoutingBackend, Settings
 
 
@@ -73,6 +73,11 @@ class Caches:
             if resource in self.children
             for entry in self.children[resource].owned_by(owner_uid)
         }
+
+    def unreplaced(self, owner_uid: str, disturbed: Collection[Resource]) -> set[tuple[Resource, Key]]:
+        """What carries an owner's traffic, if a part of it could not be written: it may be what that part replaces."""
+        kinds = routing_kinds(self.served)
+        return self.owned(owner_uid, kinds) if not kinds.isdisjoint(disturbed) else set()
 
     def app_facts_in(self, namespace: str) -> list[tuple[Entry, AppFacts]]:
         """The Apps of a namespace that can be understood."""

@@ -73,7 +73,7 @@ class ChildWriter:
         return written
 
     async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]], written: Written) -> None:
-        """Deletes what the owner no longer wants. What cannot be deleted now is a disturbance and hides no other news."""
+        """Deletes what the owner no longer wants; a deletion that fails is a disturbance and hides no other news."""
         try:
             written.writes += await self._applier.prune(owner_uid, keep)
         except KubeError as error:
@@ -86,6 +86,7 @@ class ChildWriter:
         except (KubeError, Foreign) as error:
             refusal = refusal_of(error, child.resource, key)
             if refusal is None:
+                error.add_note(f"while writing {child.resource.kind} {key}")
                 written.disturbances.append(error)
                 written.disturbed.add(child.resource)
                 _note(written, child, key, disturbed(error, child.resource, key))
@@ -114,7 +115,7 @@ class ChildWriter:
         return await self._applier.ensure(child.resource, child.obj)
 
     def _believe(self, child: Child, key: Key, refusal: Refusal) -> Refusal:
-        """Remembers the refusal. It is looked at again in the end: a policy or a limit of the cluster's may have changed."""
+        """Remembers the refusal. It is looked at again in the end: a policy of the cluster's may have changed."""
         now = self._clock()
         for known in [known for known, believed in self._refused.items() if believed.until <= now]:
             del self._refused[known]

@@ -2,11 +2,15 @@
 
 decco watches only Secrets that carry its labels, so these are asked for by name, one at a time, when an App names one,
 and what was seen is remembered for a while. Only facts are kept, never content.
+
+Who has just named a Secret is about to create it, so a missing one is looked for often at first. Later the pauses are
+longer: hundreds of Apps may be broken for good, and none of them is in a hurry any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from decco.desired.model import SecretFacts
 from decco.kube.client import Client
@@ -16,7 +20,22 @@ from decco.reconcilers.facts import secret_facts
 FOUND_SECONDS = 600.0
 """How long a Secret that was seen counts as being there, unchanged."""
 MISSING_SECONDS = 15.0
-"""How soon a missing Secret is asked for again."""
+"""How soon a Secret that has not been missed for long is asked for again."""
+LONG_MISSING_SECONDS = 60.0
+"""How soon one is asked for again that has been missed for as long as this."""
+KEPT_SECONDS = 600.0
+"""How long an answer is kept after its time, for the sake of ``missing_since``; nobody asked meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the API server said; about a namespace with this UID only, another of its name has other Secrets."""
+
+    namespace_uid: str
+    facts: SecretFacts | None
+    due: float
+    """When to ask again."""
+    missing_since: float
 
 
 class LocalSecrets:
@@ -25,13 +44,14 @@ class LocalSecrets:
     def __init__(self, client: Client, clock: Callable[[], float]) -> None:
         self._client = client
         self._clock = clock
-        self._known: dict[Key, tuple[float, SecretFacts | None]] = {}
+        self._answers: dict[Key, _Answer] = {}
+        self._swept = clock()
 
-    async def look(self, key: Key) -> SecretFacts | None:
-        """The Secret's facts, or None if there is no such Secret; asks the API server at most every few seconds."""
-        known = self._known.get(key)
-        if known is not None and known[0] > self._clock():
-            return known[1]
+    async def look(self, key: Key, namespace_uid: str) -> SecretFacts | None:
+        """The Secret's facts, or None if there is no such Secret; asks the API server only when it is time to."""
+        known = self._known(key, namespace_uid)
+        if known is not None and known.due > self._clock():
+            return known.facts
         facts = None
         # A list by name, because decco's permission to read Secrets is one to list them.
         async for page in self._client.list_pages(
@@ -39,12 +59,32 @@ class LocalSecrets:
         ):
             for obj in page.items:
                 facts = secret_facts(obj)
-        # Half a second less than the recheck, so that a recheck never meets the old answer.
-        keep = FOUND_SECONDS if facts is not None else MISSING_SECONDS - 0.5
-        self._known[key] = (self._clock() + keep, facts)
+        now = self._clock()
+        since = known.missing_since if known is not None and known.facts is None else now
+        missing = MISSING_SECONDS if now - since < LONG_MISSING_SECONDS else LONG_MISSING_SECONDS
+        due = now + (FOUND_SECONDS if facts is not None else missing)
+        self._sweep(now)
+        self._answers[key] = _Answer(namespace_uid, facts, due, since)
         return facts
 
-    def forget_namespace(self, namespace: str) -> None:
-        """The namespace is gone, or is about to be another."""
-        for key in [key for key in self._known if key.namespace == namespace]:
-            del self._known[key]
+    def remembered(self, key: Key, namespace_uid: str) -> SecretFacts | None:
+        """What was seen last, without asking."""
+        known = self._known(key, namespace_uid)
+        return known.facts if known is not None else None
+
+    def seconds_to_next_look(self, key: Key, namespace_uid: str) -> float | None:
+        """Until the Secret is asked for again; None if it never was."""
+        known = self._known(key, namespace_uid)
+        return max(0.0, known.due - self._clock()) if known is not None else None
+
+    def _known(self, key: Key, namespace_uid: str) -> _Answer | None:
+        known = self._answers.get(key)
+        return known if known is not None and known.namespace_uid == namespace_uid else None
+
+    def _sweep(self, now: float) -> None:
+        """Forgets what nobody has asked for in a long time: its App or its namespace is gone."""
+        if now - self._swept < KEPT_SECONDS:
+            return
+        self._swept = now
+        for key in [key for key, answer in self._answers.items() if answer.due + KEPT_SECONDS < now]:
+            del self._answers[key]

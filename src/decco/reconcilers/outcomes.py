@@ -13,7 +13,7 @@ from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.errors import DeccoError
 from decco.kube.apply import Foreign
-from decco.kube.errors import ApiError, BadRequest, Forbidden, Invalid, MethodNotAllowed, NotFound
+from decco.kube.errors import ApiError, BadRequest, Forbidden, Invalid, MethodNotAllowed, NotFound, ServerError
 from decco.objects import Key, Resource
 
 RECHECK_SECONDS = 15.0
@@ -54,6 +54,9 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
     if isinstance(error, NotFound | MethodNotAllowed):
         sentence = f"The cluster has no place for {what}: {_shorten(error.message)}"
         return Refusal(Problem(reasons.INVALID, sentence), RECHECK_SECONDS)
+    if isinstance(error, ServerError) and error.too_large:
+        sentence = f"{what} is larger than the cluster's storage takes: make the spec smaller."
+        return Refusal(Problem(reasons.INVALID, sentence), None)
     if isinstance(error, ApiError) and 400 <= error.status < 500 and error.status not in (401, 408, 409, 410, 429):
         return Refusal(Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}"), None)
     return None

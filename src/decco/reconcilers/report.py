@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 
 from decco.desired import reasons
+from decco.errors import TerminalError
 from decco.kube.client import Client
+from decco.kube.errors import Invalid, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
 from decco.kube.store import Entry, Store
 from decco.objects import Obj
 
 _READY = "Ready"
+_OF_A_CONDITION = frozenset({"type", "status", "reason", "message"})
 
 
 class Reporter:
@@ -24,9 +27,10 @@ class Reporter:
     async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj) -> bool:
         """Writes ``status`` if it differs from what ``obj`` carries; returns whether it did.
 
-        Raises Conflict if the object changed meanwhile: its new version starts another turn anyway.
+        Raises Conflict if the object changed meanwhile: its new version starts another turn anyway. Raises
+        TerminalError if the API server will never take the status of this object as it is.
         """
-        before = obj.get("status") or {}
+        before = status_of(obj)
         if before == status:
             return False
         resource = store.resource
@@ -38,35 +42,69 @@ class Reporter:
                 "uid": entry.uid,
                 "resourceVersion": str(entry.version),
             },
-            # Not looked at on the status path, but the schema requires that it is there.
-            "spec": obj["spec"],
             "status": status,
         }
+        if "spec" in obj:  # not looked at on the status path, but the schema requires that it is there
+            body["spec"] = obj["spec"]
         if entry.key.namespace:
             body["metadata"]["namespace"] = entry.key.namespace
-        store.put(await self._client.replace_status(resource, body), own=True)
+        try:
+            written = await self._client.replace_status(resource, body)
+        except NotFound:
+            return False  # the object has just gone; nobody is left to be told
+        except (Invalid, ServerError) as error:
+            if isinstance(error, ServerError) and not error.too_large:
+                error.add_note("while writing the status")
+                raise
+            raise TerminalError(f"the status of {resource.kind} {entry.key} cannot be written: {error}") from error
+        store.put(written, own=True)
         self._tell(
             {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": body["metadata"]}, before, status
         )
         return True
 
     def _tell(self, subject: Obj, before: Obj, after: Obj) -> None:
+        """An Event for each condition that changed; Ready last, after its cause."""
         known = {condition["type"]: condition for condition in before.get("conditions") or ()}
-        for condition in after.get("conditions") or ():
+        conditions = after.get("conditions") or ()
+        causes = {condition["reason"] for condition in conditions if condition["type"] != _READY}
+        for condition in sorted(conditions, key=lambda condition: bool(condition["type"] == _READY)):
             old = known.get(condition["type"])
-            if old is not None and (old["status"], old["reason"]) == (condition["status"], condition["reason"]):
+            if not _is_news(condition, old):
                 continue
             good = condition["status"] == "True"
+            turned = old is not None and old["status"] != condition["status"]
+            if condition["type"] == _READY and not good and not turned and condition["reason"] in causes:
+                continue  # Ready repeats the cause that its own condition tells; its own news is whether all is well
             waiting = condition["reason"] in reasons.WAITING
-            # Ready repeats the cause that its own condition tells; its news is whether all is well.
-            if condition["type"] == _READY and not good and (old is None or old["status"] == condition["status"]):
-                continue
-            # A condition that appears is news only if it is bad, or if it says that all is well.
-            if old is None and (waiting or (good and condition["type"] != _READY)):
-                continue
-            kind: EventType = "Normal" if good or waiting else "Warning"
+            if old is None and (good or waiting) and self._recorder.busy:
+                continue  # the normal beginning of each object, and many begin at once
+            kind: EventType = "Normal" if good or waiting or condition["reason"] == reasons.PAUSED else "Warning"
             message = condition["message"] or f"{condition['type']} is {condition['status']}"
             self._recorder.event(subject, kind, condition["reason"], f"{condition['type']}: {message}", "Reconcile")
+
+
+def _is_news(condition: Obj, old: Obj | None) -> bool:
+    """Whether the condition is another than before. While it waits, what exactly it waits for is no news."""
+    if old is None or (old["status"], old["reason"]) != (condition["status"], condition["reason"]):
+        return True
+    settled = condition["status"] == "True" or condition["reason"] in reasons.WAITING
+    return not settled and bool(old["message"] != condition["message"])
+
+
+def status_of(obj: Obj) -> Obj:
+    """The status that a Space or App carries, or {} if it is none that decco wrote: whoever may write it can write
+    anything, and the CRD may have been less strict then.
+    """
+    status = obj.get("status")
+    if not isinstance(status, dict):
+        return {}
+    conditions = status.get("conditions") or []
+    if not isinstance(conditions, list) or not all(
+        isinstance(condition, dict) and condition.keys() >= _OF_A_CONDITION for condition in conditions
+    ):
+        return {}
+    return status
 
 
 def ready_counts(store: Store) -> Mapping[str, int]:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from decco.desired import secrets
 from decco.desired.model import SecretFacts, SecretSource, SecretState, SecretView, SpaceFacts
-from decco.objects import SECRETS, Key
+from decco.objects import NAMESPACES, SECRETS, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import SharedSecret
 from decco.reconcilers.local_secrets import LocalSecrets
+
+_ASKED_FOR = (SecretState.MISSING, SecretState.NOT_SHARED, SecretState.LOCAL)
+"""States in which a Secret may be in the Space's namespace, come there, or go from there without a watch telling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,9 @@ class Secrets:
     async def copying(self, space: SpaceFacts) -> Copying:
         """Which Secrets are to be copied into the Space's namespace."""
         own = secrets.named_by_space(space.spec)
-        of_apps = {name for _, facts in self._caches.app_facts_in(space.name) for name in facts.secrets}
         write: dict[str, SecretSource] = {}
         keep: set[str] = set()
-        for name in sorted(own | of_apps):
+        for name in sorted(self._named(space)):
             shared = self._shared(space, name)
             if shared is None:
                 continue
@@ -49,17 +51,43 @@ class Secrets:
         """Each Secret as the Space sees it."""
         return {name: await self._view(space, name) for name in sorted(set(names))}
 
+    def seconds_to_next_look(self, space: SpaceFacts, views: Iterable[SecretView]) -> float | None:
+        """Until one of these should be asked for again where no watch reaches; None if a watch tells all."""
+        seconds = []
+        for view in views:
+            if view.state in _ASKED_FOR and view.name not in secrets.named_by_space(space.spec):
+                left = self._local.seconds_to_next_look(Key(space.name, view.name), self._namespace_uid(space))
+                if left is not None:
+                    seconds.append(left)
+        return min(seconds, default=None)
+
+    def expiries(self, space: SpaceFacts) -> dict[str, float]:
+        """The certificates that are in use in the Space, as far as they are known now: Secret's name -> Unix time."""
+        found: dict[str, float] = {}
+        for name in self._named(space):
+            facts = self._copy(space, name)
+            if facts is None:
+                facts = self._local.remembered(Key(space.name, name), self._namespace_uid(space))
+            if facts is not None and facts.not_after is not None:
+                found[name] = facts.not_after.timestamp()
+        return found
+
+    def _named(self, space: SpaceFacts) -> set[str]:
+        """By the Space itself or by one of its Apps."""
+        of_apps = {name for _, facts in self._caches.app_facts_in(space.name) for name in facts.secrets}
+        return of_apps | secrets.named_by_space(space.spec)
+
     async def _view(self, space: SpaceFacts, name: str) -> SecretView:
         shared = self._shared(space, name)
-        if shared is not None and shared.facts.problem is not None:
-            return SecretView(name, SecretState.COPY, shared.facts)
         copy = self._copy(space, name)
-        if copy is not None and shared is not None:
-            return SecretView(name, SecretState.COPY, copy)
         if copy is None and name not in secrets.named_by_space(space.spec):
             local = await self._look(space, name)
             if local is not None:
                 return SecretView(name, SecretState.LOCAL, local)
+        if shared is not None and shared.facts.problem is not None:
+            return SecretView(name, SecretState.COPY, shared.facts)
+        if copy is not None and shared is not None:
+            return SecretView(name, SecretState.COPY, copy)
         if shared is not None:
             return SecretView(name, SecretState.PENDING)
         known = self._caches.sources.get(self._source_key(name)) is not None
@@ -83,4 +111,8 @@ class Secrets:
         return entry.facts if isinstance(entry.facts, SecretFacts) else None
 
     async def _look(self, space: SpaceFacts, name: str) -> SecretFacts | None:
-        return await self._local.look(Key(space.name, name))
+        return await self._local.look(Key(space.name, name), self._namespace_uid(space))
+
+    def _namespace_uid(self, space: SpaceFacts) -> str:
+        entry = self._caches.children[NAMESPACES].get(Key("", space.name))
+        return entry.uid if entry is not None else ""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
+from decco.desired import reasons
 from decco.desired import secrets as secret_rules
-from decco.desired.model import SecretView, SpaceFacts, SpaceInputs
+from decco.desired.model import Problem, SpaceFacts, SpaceInputs
+from decco.desired.names import SPACE_OBJECT
 from decco.desired.space import space_children
-from decco.desired.space_status import SpaceLive, invalid_space_status, space_status
+from decco.desired.space_status import SpaceLive, blocked_space_status, space_status
 from decco.kube.controller import Action
 from decco.kube.store import Entry
 from decco.objects import NAMESPACES, SECRETS, SERVICES, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
-from decco.reconcilers.facts import is_paused
-from decco.reconcilers.report import Reporter
+from decco.reconcilers.facts import PAUSED, is_paused
+from decco.reconcilers.looks import next_look, seconds_to_expiry
+from decco.reconcilers.report import Reporter, status_of
 from decco.reconcilers.secrets import Secrets
 
 log = structlog.get_logger(__name__)
@@ -26,27 +29,35 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class SpaceReconciler:
-    """``now`` tells the time in UTC; it matters for the expiry of certificates only."""
+    """``now`` tells the time in UTC; it matters for the expiry of certificates only. ``certificates`` is told the
+    certificates of each Space, see ``Metrics.certificates``.
+    """
 
     caches: Caches
     writer: ChildWriter
     secrets: Secrets
     reporter: Reporter
     now: Callable[[], datetime]
+    certificates: Callable[[str, Mapping[str, float]], None]
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.caches.spaces.get(key)
         if entry is None or entry.deleting:
             # Owner references make Kubernetes remove the namespace and all that is in it.
+            self.certificates(key.name, {})
             return Action.done()
         obj = entry.obj()
         if is_paused(obj):
-            return Action.done()
+            return await self._blocked(entry, obj, PAUSED)
         if not isinstance(entry.facts, SpaceFacts):
-            status = invalid_space_status(str(entry.facts), entry.generation, obj.get("status") or {}, self.now())
-            await self.reporter.report(self.caches.spaces, entry, obj, status)
-            return Action.done()
+            return await self._blocked(entry, obj, Problem(reasons.INVALID, str(entry.facts)))
         return await self._make(entry, entry.facts, obj)
+
+    async def _blocked(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
+        """Nothing is looked at and nothing changed; the owner is told why."""
+        status = blocked_space_status(problem, entry.generation, status_of(obj), self.now())
+        await self.reporter.report(self.caches.spaces, entry, obj, status)
+        return Action.done()
 
     async def _make(self, entry: Entry, space: SpaceFacts, obj: Obj) -> Action:
         now = self.now()
@@ -60,7 +71,6 @@ class SpaceReconciler:
             copies=copying.write,
             secrets=views,
             now=now,
-            app_hostnames=self._app_hostnames(space),
             namespace_uid=self._namespace_uid(space),
         )
         children = space_children(inputs)
@@ -71,63 +81,40 @@ class SpaceReconciler:
                 inputs = replace(inputs, namespace_uid=namespace_uid)
                 children = space_children(inputs)
             await self.writer.write(children[1:], written)
-            if not written.disturbances:
-                keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
-                keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
-                written.writes += await self.writer.prune(space.uid, keep)
+        written.raise_if_overtaken()
+        if namespace_uid is not None:
+            keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
+            keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
+            keep |= self.caches.unreplaced(space.uid, written.disturbed)
+            await self.writer.prune(space.uid, keep, written)
         # A copy that was written just now is there now, and the status is about what is there.
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = replace(inputs, secrets=views)
-        status = space_status(inputs, written.outcomes, self._live(space), obj.get("status") or {}, now)
+        status = space_status(inputs, written.outcomes, self._live(space), status_of(obj), now)
         reported = await self.reporter.report(self.caches.spaces, entry, obj, status)
+        self.certificates(space.name, self.secrets.expiries(space))
         log.debug("space reconciled", space=space.name, writes=written.writes, status_written=reported)
         if written.disturbances:
             raise written.disturbances[0]
-        return _next_look(written.recheck, views, now)
+        return next_look(written.recheck, seconds_to_expiry(views.values(), now))
 
     def _namespace_uid(self, space: SpaceFacts) -> str | None:
         """UID of the namespace if it is the Space's own and is going to stay."""
         entry = self.caches.children[NAMESPACES].get(Key("", space.name))
         return entry.uid if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None
 
-    def _app_hostnames(self, space: SpaceFacts) -> frozenset[str]:
-        if not space.spec.hostnames:
-            return frozenset()
-        used = {
-            endpoint.hostname
-            for _, facts in self.caches.app_facts_in(space.name)
-            for endpoint in facts.endpoints
-            if endpoint.tls and endpoint.hostname
-        }
-        return frozenset(used)
-
     def _live(self, space: SpaceFacts) -> SpaceLive:
         served, children = self.caches.served, self.caches.children
 
         def live(resource: Resource | None, key: Key) -> Obj | None:
-            store = children.get(resource) if resource is not None else None
-            entry = store.get(key) if store is not None else None
+            entry = children[resource].get(key) if resource in children else None
             return entry.obj() if entry is not None and entry.owner_uid == space.uid else None
 
-        own = Key(space.name, "decco")
-        gateway_first = sorted(self.caches.edges.items(), key=lambda item: item[0] == SERVICES)
-        edge = next((e.obj() for _, store in gateway_first for e in store), None)
+        shared = self.caches.settings.routing.parent_gateway is not None
+        edges = {resource == SERVICES: entry.obj() for resource, store in self.caches.edges.items() for entry in store}
         return SpaceLive(
             namespace=live(NAMESPACES, Key("", space.name)),
-            listeners=live(served.listener_set, own) or live(served.gateway, own),
-            edge=edge,
+            listeners=live(served.listener_set if shared else served.gateway, Key(space.name, SPACE_OBJECT)),
+            gateway=edges.get(False),
+            edge_service=edges.get(True),
         )
-
-
-def _next_look(recheck: float | None, views: dict[str, SecretView], now: datetime) -> Action:
-    """The earliest of: a refusal that may have ended, and the next certificate's expiry."""
-    expiries = [
-        view.facts.not_after - now
-        for view in views.values()
-        if view.facts is not None and view.facts.not_after is not None and view.facts.not_after > now
-    ]
-    # Timers of weeks are no use: a restart comes first, and an event loop's clock is not made for them.
-    seconds = [(min(expiries) + timedelta(seconds=1)).total_seconds()] if expiries and min(expiries).days < 1 else []
-    if recheck is not None:
-        seconds.append(recheck)
-    return Action.after(min(seconds)) if seconds else Action.done()

@@ -135,7 +135,7 @@ class Triggers:
         for facts in (old, new):
             if facts is not None:
                 self._wake_neighbours(key, facts)
-        if _needs_of_space(old) != _needs_of_space(new):
+        if _secrets_of(old) != _secrets_of(new):
             self.spaces.add(Key("", key.namespace))
 
     def _wake_neighbours(self, key: Key, facts: AppFacts) -> None:
@@ -161,8 +161,8 @@ class Triggers:
                 self.spaces.add(self.caches.space_keys[entry.owner_uid], priority)
 
     def _home(self, change: Change) -> None:
-        """Apps wait until namespace and policy are there and the Space's own. When one goes, they have nothing to do: the
-        Space repairs it, and what runs goes on.
+        """Apps wait until namespace and policy are there and the Space's own. When one goes, they have nothing to do:
+        the Space repairs it, and what runs goes on.
         """
         old, new = change.old, change.new
         if new is None or (old is not None and (old.uid, old.owner_uid) == (new.uid, new.owner_uid)):
@@ -237,8 +237,6 @@ def _understood(change: Change, known: F | None, kind: type[F]) -> F | None:
     return known if known is not None and known.uid == entry.uid else None
 
 
-def _needs_of_space(facts: AppFacts | None) -> tuple[frozenset[str], frozenset[str]]:
-    """What of an App its Space acts upon: the Secrets to copy, and the host names to listen for."""
-    if facts is None:
-        return frozenset(), frozenset()
-    return facts.secrets, frozenset(endpoint.hostname for endpoint in facts.endpoints if endpoint.hostname)
+def _secrets_of(facts: AppFacts | None) -> frozenset[str]:
+    """What of an App its Space acts upon: the Secrets to copy."""
+    return facts.secrets if facts is not None else frozenset()

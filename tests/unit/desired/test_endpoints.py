@@ -241,6 +241,15 @@ def test_hostnames(hostname: str | None, lost: dict[str, str], want: list[tuple[
     assert endpoint.tls is not None
 
 
+def test_a_default_hostname_that_is_too_long_for_dns_is_told() -> None:
+    domain = ".".join(["d" * 60] * 4)
+    inputs = app(endpoints({"name": "e" * 63}), space={"domainName": domain[:188].rstrip(".")})
+    assert told(inputs) == [ALLOWED]
+    assert "more than 253 characters" in resolve(inputs).findings[0].problem.message
+    assert not one(inputs).routed
+    assert one(inputs).tls is not None
+
+
 def test_a_hostname_with_a_path_is_told_and_served_at_the_fqdn() -> None:
     inputs = app(endpoints({"httpPath": "/a", "hostname": "shop.example.com"}), space=LISTED)
     assert (one(inputs).hostname, one(inputs).routed) == (FQDN, True)

@@ -98,6 +98,14 @@ def test_listeners(more: dict[str, Any], want: list[str]) -> None:
     assert listeners(space_inputs(**more)) == want
 
 
+def test_an_fqdn_without_room_below_it_has_no_wildcard() -> None:
+    domain = ".".join(["d" * 60, "d" * 60, "d" * 60, "d" * 60])  # 243; "beta." and "*." make 250
+    assert len(listeners(space_inputs(domainName=domain))) == 3
+    longest = ".".join(["d" * 62, "d" * 62, "d" * 62, "d" * 59])  # 248: the FQDN has 253
+    found = listeners(space_inputs(domainName=longest))
+    assert [listener.split()[0] for listener in found] == ["http", "https"]
+
+
 def test_nothing_is_left_of_a_space_that_lost_all_its_names() -> None:
     assert space_objs(space_inputs(lost={FQDN: "elder"})) == []
 

@@ -24,8 +24,8 @@ from decco.desired.space_status import (
     Checked,
     Outcomes,
     SpaceLive,
+    blocked_space_status,
     edge_addresses,
-    invalid_space_status,
     space_status,
 )
 from decco.objects import GATEWAY_GROUP, Obj, Resource
@@ -99,7 +99,7 @@ def service(*ingress: Obj) -> Obj:
 
 
 NAMESPACE = {"metadata": {"name": "acme"}, "status": {"phase": "Active"}}
-LIVE = SpaceLive(namespace=NAMESPACE, listeners=listener_set(ACCEPTED, PROGRAMMED), edge=gateway("192.0.2.1"))
+LIVE = SpaceLive(namespace=NAMESPACE, listeners=listener_set(ACCEPTED, PROGRAMMED), gateway=gateway("192.0.2.1"))
 WRITTEN: dict[tuple[str, str], Problem | None] = {
     ("Namespace", "acme"): None,
     ("NetworkPolicy", "decco"): None,
@@ -135,8 +135,8 @@ FOREIGN = Problem(reasons.CONFLICT, "Namespace acme exists already")
 
 WHOLE: dict[str, tuple[SpaceInputs, Outcomes, SpaceLive]] = {
     "settled": (inputs(SHARED, seen("http")), WRITTEN, replace(LIVE, dns=Checked())),
-    "new": (inputs(SHARED, SecretView("http", SecretState.PENDING)), {}, SpaceLive(edge=gateway())),
-    "conflict": (inputs(SHARED), {("Namespace", "acme"): FOREIGN}, SpaceLive(edge=gateway("192.0.2.1"))),
+    "new": (inputs(SHARED, SecretView("http", SecretState.PENDING)), {}, SpaceLive(gateway=gateway())),
+    "conflict": (inputs(SHARED), {("Namespace", "acme"): FOREIGN}, SpaceLive(gateway=gateway("192.0.2.1"))),
     "lost": (inputs(SHARED, lost={"acme.example.com": "older"}), WRITTEN, LIVE),
 }
 
@@ -248,11 +248,11 @@ CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
         {"RoutesReady": "GatewayAPIMissing", "Ready": "GatewayAPIMissing"},
     ),
     "no shared Gateway": (
-        {"live": replace(LIVE, edge=None)},
+        {"live": replace(LIVE, gateway=None)},
         {"RoutesReady": "GatewayNotFound", "Ready": "GatewayNotFound"},
     ),
     "the edge's Service alone": (
-        {"live": replace(LIVE, edge=service())},
+        {"live": replace(LIVE, gateway=None, edge_service=service())},
         {"RoutesReady": "GatewayNotFound", "Ready": "GatewayNotFound"},
     ),
     "refused listeners": (
@@ -384,20 +384,24 @@ WITH_ADDRESSES = Settings.model_validate({"edge": {"addresses": ["203.0.113.9", 
 @pytest.mark.parametrize(
     ("settings", "live", "addresses"),
     [
-        (SHARED, SpaceLive(edge=gateway("192.0.2.2", "192.0.2.1", "192.0.2.2")), ("192.0.2.1", "192.0.2.2")),
+        (SHARED, SpaceLive(gateway=gateway("192.0.2.2", "192.0.2.1", "192.0.2.2")), ("192.0.2.1", "192.0.2.2")),
         (SHARED, SpaceLive(listeners=OWN_GATEWAY), ()),
         (Settings(), SpaceLive(listeners=OWN_GATEWAY), ("198.51.100.7",)),
         (Settings(), SpaceLive(listeners=listener_set(kind="Gateway")), ()),
         (
             INGRESS,
-            SpaceLive(edge=service({"ip": "192.0.2.3"}, {"hostname": "lb.example.net"})),
+            SpaceLive(edge_service=service({"ip": "192.0.2.3"}, {"hostname": "lb.example.net"})),
             ("192.0.2.3", "lb.example.net"),
         ),
-        (INGRESS, SpaceLive(edge=service({"ip": ""}, {})), ()),
-        (INGRESS, SpaceLive(edge={"kind": "Service", "metadata": {}, "status": {"loadBalancer": {}}}), ()),
+        (INGRESS, SpaceLive(edge_service=service({"ip": ""}, {})), ()),
+        (INGRESS, SpaceLive(edge_service={"kind": "Service", "metadata": {}, "status": {"loadBalancer": {}}}), ()),
         (WITH_ADDRESSES, SpaceLive(), ("203.0.113.1", "203.0.113.9")),
-        (WITH_ADDRESSES, SpaceLive(listeners=OWN_GATEWAY), ("198.51.100.7",)),
-        (WITH_ADDRESSES, SpaceLive(edge=service({"ip": "192.0.2.3"})), ("192.0.2.3",)),
+        # What an operator has named is stronger than what is found.
+        (WITH_ADDRESSES, SpaceLive(listeners=OWN_GATEWAY), ("203.0.113.1", "203.0.113.9")),
+        (WITH_ADDRESSES, SpaceLive(edge_service=service({"ip": "192.0.2.3"})), ("203.0.113.1", "203.0.113.9")),
+        (Settings(), SpaceLive(listeners=OWN_GATEWAY, edge_service=service({"ip": "192.0.2.3"})), ("192.0.2.3",)),
+        (SHARED, SpaceLive(gateway=gateway("192.0.2.1"), edge_service=service({"ip": "192.0.2.3"})), ("192.0.2.3",)),
+        (SHARED, SpaceLive(gateway=gateway("192.0.2.1"), edge_service=service()), ("192.0.2.1",)),
         (NONE, SpaceLive(), ()),
     ],
 )
@@ -452,13 +456,13 @@ def test_the_previous_status_is_not_changed() -> None:
 
 def test_a_space_that_cannot_be_understood() -> None:
     previous = status()
-    found = invalid_space_status("spec.domainName: missing", 7, previous, LATER)
+    found = blocked_space_status(Problem(reasons.INVALID, "spec.domainName: missing"), 7, previous, LATER)
     assert told(found) == {**WELL, "Ready": "Invalid"}
     assert message(found, "Ready") == "spec.domainName: missing"
     assert found["observedGeneration"] == 7
     assert found["hostname"] == "acme.example.com"
-    assert invalid_space_status("spec.domainName: missing", 7, found, NOW) == found
-    assert told(invalid_space_status("x", 1, {}, NOW)) == {"Ready": "Invalid"}
+    assert blocked_space_status(Problem(reasons.INVALID, "spec.domainName: missing"), 7, found, NOW) == found
+    assert told(blocked_space_status(Problem(reasons.INVALID, "x"), 1, {}, NOW)) == {"Ready": "Invalid"}
 
 
 @pytest.mark.parametrize("case", CONDITIONS)

@@ -73,15 +73,15 @@ def raising(*errors: BaseException | Action) -> Reconcile:
 
 
 OUTCOMES: dict[str, tuple[BaseException | Action, str, list[float], str]] = {
-    # outcome -> its result, the times of all turns, the log level of its line ("" for none)
+    # outcome -> its result, the times of all turns, the log levels of its lines
     "done": (Action.done(), "success", [0.0], ""),
     "again in a while": (Action.after(7), "requeue", [0.0, 7.0], ""),
     "again at once": (Action.after(0), "requeue", [0.0, 0.0], ""),
     "conflict": (CONFLICT, "conflict", [0.0, 1.0], "debug"),
     "terminal": (TerminalError("only a change helps"), "terminal", [0.0], "warning"),
-    "an error of ours": (ReconcileError("not yet"), "error", [0.0, 1.0], "warning"),
-    "an API error": (Forbidden(403, "Forbidden", "no"), "error", [0.0, 1.0], "warning"),
-    "no server": (Unreachable("refused"), "error", [0.0, 1.0], "warning"),
+    "an error of ours": (ReconcileError("not yet"), "error", [0.0, 1.0], "warning info"),
+    "an API error": (Forbidden(403, "Forbidden", "no"), "error", [0.0, 1.0], "warning info"),
+    "no server": (Unreachable("refused"), "error", [0.0, 1.0], "warning info"),
     "a defect": (KeyError("spec"), "error", [0.0, 1.0], "error"),
     "a group of errors": (ExceptionGroup("several", [CONFLICT]), "error", [0.0, 1.0], "error"),
     "a cancellation from below": (asyncio.CancelledError(), "error", [0.0, 1.0], "error"),
@@ -90,15 +90,30 @@ OUTCOMES: dict[str, tuple[BaseException | Action, str, list[float], str]] = {
 
 @pytest.mark.parametrize("name", OUTCOMES)
 async def test_outcome(name: str, lines: list[MutableMapping[str, Any]]) -> None:
-    outcome, result, times, level = OUTCOMES[name]
+    outcome, result, times, levels = OUTCOMES[name]
     stage = Stage(raising(outcome))
     stage.queue.add("a")
     await stage.run_for(60)
     assert [at for _, at in stage.turns] == times
     assert [found for _, found, _ in stage.results] == [result, "success"][: len(times)]
-    assert [line["log_level"] for line in lines] == ([level] if level else [])
+    assert [line["log_level"] for line in lines] == levels.split()
     assert all(line["key"] == "a" and line["controller"] == "test" for line in lines)
     assert stage.queue.retry("a") == 1.0, "the last turn went well: failures are forgotten"
+
+
+async def test_a_trouble_is_told_once_as_a_warning(lines: list[MutableMapping[str, Any]]) -> None:
+    noted = Unreachable("refused")
+    noted.add_note("while writing Service a/b")
+    stage = Stage(raising(Unreachable("refused"), Unreachable("refused"), noted, Unreachable("reset")))
+    stage.queue.add("a")
+    await stage.run_for(60)
+    assert [(line["log_level"], line.get("error", line["event"])) for line in lines] == [
+        ("warning", "refused"),
+        ("debug", "refused"),
+        ("warning", "refused while writing Service a/b"),
+        ("warning", "reset"),
+        ("info", "reconcile works again"),
+    ]
 
 
 async def test_failures_come_back_ever_later_until_one_goes_well() -> None:

@@ -138,10 +138,10 @@ def test_many_managers_with_few_paths_each_are_bounded_too() -> None:
 
 
 # What any tenant may write into the managedFields of its own objects; the API server takes all of these.
-def nested(levels: int) -> Obj:
+def nested(levels: int, step: str = "f:a") -> Obj:
     deep: Obj = {}
     for _ in range(levels):
-        deep = {"f:a": deep}
+        deep = {step: deep}
     return deep
 
 
@@ -154,6 +154,7 @@ MADE_UP: dict[str, tuple[Obj, set[Path]]] = {
     "indices and values": ({"f:data": {"i:3": {}, 'v:{"x":[1]}': {}}}, {("data",)}),
     "an unknown step": ({"f:data": {"q:zz": {}}}, {("data",)}),
     "as deep as JSON goes": ({"f:data": nested(900)}, {("data", *["a"] * 31)}),
+    "keys as deep as JSON goes": ({"f:data": nested(900, "k:{}")}, {("data", *[frozenset()] * 31)}),
 }
 
 

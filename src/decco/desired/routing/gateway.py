@@ -11,6 +11,7 @@ listeners, for HTTP is served at the FQDN alone.
 
 from __future__ import annotations
 
+from decco.api.formats import MAX_DNS_NAME
 from decco.desired import findings, names, reasons
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.findings import Finding
@@ -70,7 +71,9 @@ def _listeners(inputs: SpaceInputs) -> list[Obj]:
         if certificate is not None and _is_there(inputs, certificate):
             tls = {"mode": "Terminate", "certificateRefs": [{"group": "", "kind": "Secret", "name": certificate}]}
             listeners.append(_listener(LISTENER_HTTPS, space.fqdn, HTTPS, "HTTPS", tls))
-        listeners.append(_passthrough(LISTENER_TLS, f"*.{space.fqdn}"))
+        wildcard = f"*.{space.fqdn}"
+        if len(wildcard) <= MAX_DNS_NAME:  # else there is no room for any name below the FQDN
+            listeners.append(_passthrough(LISTENER_TLS, wildcard))
     listeners += [_passthrough(_listener_for(name), name) for name in _held_hostnames(space, claims)]
     return listeners
 
