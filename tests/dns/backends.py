@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from decco.dns.clouddns import CloudDnsProvider
 from decco.dns.coredns import CoreDnsProvider
 from decco.dns.externaldns import ExternalDnsProvider
 from decco.dns.memory import MemoryProvider
@@ -13,6 +14,7 @@ from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.route53 import Credentials, Route53Provider
 from testbed.dns import install
 from testbed.dns.bind import Bind
+from testbed.dns.clouddns_model import CloudDnsModel
 from testbed.dns.coredns import CoreDns
 from testbed.dns.endpoints_model import EndpointsModel
 from testbed.dns.knot import Knot
@@ -188,6 +190,7 @@ class MotoBackend(Route53Backend):
             "a_name_taken_behind_our_back",
             "changed_behind_our_back",
             "random_interleavings_with_a_second_writer",
+            "two_clusters_on_one_zone",
         ),
         "moto carries a batch out change by change, compares no values, and takes later names for the same",
     )
@@ -269,6 +272,40 @@ class CoreDnsBackend(Backend):
         return self.server.ask(name, rtype)
 
 
+class CloudDnsBackend(Backend):
+    kind = "clouddns"
+    real = False
+
+    def start(self) -> None:
+        self.model = CloudDnsModel().__enter__()
+        self.ids: dict[str, str] = {}
+
+    def stop(self) -> None:
+        self.model.__exit__()
+
+    def create_zone(self, zone: str) -> None:
+        self.ids[zone] = self.model.create_zone(zone)
+
+    def remove_zone(self, zone: str) -> None:
+        del self.model.zones[self.ids.pop(zone)]
+
+    def provider(self, *zones: str) -> Provider:
+        async def token() -> str:
+            return "token"
+
+        return CloudDnsProvider(self.kind, zones, project="p", token=token, url=self.model.url)
+
+    def put(self, zone: str, name: str, ttl: int, rtype: str, *values: str) -> None:
+        self.model.zones[self.ids[zone]].records[name.lower(), rtype] = (ttl, tuple(values))
+
+    def drop(self, zone: str, name: str, rtype: str) -> None:
+        del self.model.zones[self.ids[zone]].records[name, rtype]
+
+    def read(self, zone: str) -> Records:
+        records = self.model.zones[self.ids[zone]].records
+        return {at: (ttl, frozenset(values)) for at, (ttl, values) in records.items() if at[1] not in ("SOA", "NS")}
+
+
 class ExternalDnsBackend(Backend):
     kind = "dnsendpoint"
     real = False
@@ -308,6 +345,7 @@ BACKENDS: tuple[type[Backend], ...] = (
     PowerDnsBackend,
     MotoBackend,
     Route53ModelBackend,
+    CloudDnsBackend,
     CoreDnsBackend,
     ExternalDnsBackend,
 )

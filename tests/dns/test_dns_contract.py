@@ -89,6 +89,8 @@ async def test_wildcard_siblings(world: World) -> None:
         await ready(dns, OTHER_UID)
         await world.answers(beside, "A", {"192.0.2.2"})
         await world.answers(below, "A", {"192.0.2.3"})
+        await world.answers(world.name("w"), "A", {"192.0.2.4"})  # and nothing of the names below it
+        await world.answers(world.name("w"), "TXT", set())
         dns.ensure(UID, [wish(beside, "192.0.2.2")])
         await until(dns, lambda: dns.state(UID).published == {beside})
         assert {name for name, rtype in await world.holds() if rtype == "A"} == {beside, below, world.name("w")}

@@ -10,9 +10,10 @@ import pytest_asyncio
 
 from testbed.controlplane import ControlPlane
 from testbed.proxy import FaultProxy
+from tests.integration.applier_world import served, world
 from tests.integration.loop import cluster, decco, name
 
-__all__ = ["cluster", "control_plane", "decco", "name", "proxy"]
+__all__ = ["cluster", "control_plane", "decco", "name", "proxy", "served", "world"]
 
 HERE = Path(__file__).parent
 

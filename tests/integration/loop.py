@@ -25,10 +25,10 @@ def decco(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
     decco = Decco(control_plane, tmp_path_factory.mktemp("decco")).start()
     yield decco
     assert decco.stop() == 0, decco.tail()
-    _assert_no_defects(decco)
+    assert_no_defects(decco)
 
 
-def _assert_no_defects(decco: Decco) -> None:
+def assert_no_defects(decco: Decco) -> None:
     text = decco.log.read_text(errors="replace")
     assert "hit a defect" not in text, text[-4000:]
     assert "Traceback" not in text, text[-4000:]

@@ -21,6 +21,21 @@ from decco.objects import Obj
 MAX_PROBLEMS = 5
 """Problems told at once; an object with more has one cause, and the sentence must stay readable."""
 
+_PLAIN = {
+    "missing": "must be given",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
+"""pydantic's types of error, which speak of Python, in the words of somebody who writes YAML."""
+
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
@@ -79,7 +94,7 @@ def _problems(error: ValidationError) -> list[str]:
         elif item["type"] == "value_error":
             problems.append(f"{path}: {context['error']}")
         else:
-            problems.append(f"{path}: {item['msg']}")
+            problems.append(f"{path}: {_PLAIN.get(item['type'], item['msg'])}")
     return problems
 
 

@@ -133,8 +133,8 @@ def _listed(pod: Obj, key: str) -> list[Any]:
 
 
 def _add_sysctls(pod: Obj, sysctls: list[Obj]) -> None:
-    if not sysctls:
-        return
+    if not sysctls or pod.get("hostNetwork"):
+        return  # on the host's network the node's own setting counts, and the server refuses another
     context = pod.setdefault("securityContext", {})
     if context is None:
         context = pod["securityContext"] = {}

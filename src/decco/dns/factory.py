@@ -12,13 +12,17 @@ import binascii
 import ssl
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dns.exception
 import dns.name
 import dns.tsig
 
+from decco.dns.clouddns import CloudDnsProvider
+from decco.dns.clouddns_auth import GoogleToken
 from decco.dns.coredns import CoreDnsProvider
+from decco.dns.externaldns import Endpoints, ExternalDnsProvider
 from decco.dns.memory import MemoryProvider
 from decco.dns.none import NoneProvider
 from decco.dns.provider import Provider
@@ -26,8 +30,10 @@ from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.route53 import Credentials, Route53Provider
 from decco.dns.service import Dns
 from decco.dns.settings import (
+    CloudDnsSettings,
     CoreDnsSettings,
     DnsSettings,
+    ExternalDnsSettings,
     MemorySettings,
     NoneSettings,
     ProviderSettings,
@@ -48,12 +54,23 @@ Secrets = Mapping[str, Mapping[str, bytes]]
 """Content of Secrets in decco's namespace, decoded, by name and key."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What providers need of the rest of decco."""
+
+    secrets: Secrets = field(default_factory=dict)
+    namespace: str = "decco"
+    """decco's own, for objects."""
+    endpoints: Endpoints | None = None
+    """Client for DNSEndpoint objects; None where no provider of type externaldns is set."""
+
+
 def make_dns(
-    settings: DnsSettings, cluster_id: str, secrets: Secrets, observe: Observe, *, dry_run: bool = False
+    settings: DnsSettings, cluster_id: str, outside: Outside, observe: Observe, *, dry_run: bool = False
 ) -> Dns:
     """Make the service of all providers. Raises ConfigError for credentials that are missing or cannot be read."""
     stacks = [
-        stack(make_provider(one, secrets), one, cluster_id, observe, dry_run=dry_run) for one in settings.providers
+        stack(make_provider(one, outside), one, cluster_id, observe, dry_run=dry_run) for one in settings.providers
     ]
     pacing = Pacing(
         gather=settings.gather_milliseconds / 1000,
@@ -76,9 +93,9 @@ def stack(
     return Cache(Guard(Bisect(calls), cluster_id))
 
 
-def make_provider(settings: ProviderSettings, secrets: Secrets) -> Provider:
+def make_provider(settings: ProviderSettings, outside: Outside) -> Provider:
     """Make the bare provider of these settings."""
-    return _MAKERS[type(settings)](settings, secrets)
+    return _MAKERS[type(settings)](settings, outside)
 
 
 def _secret(settings: ProviderSettings, name: str, secrets: Secrets) -> Mapping[str, bytes]:
@@ -91,22 +108,22 @@ def _secret(settings: ProviderSettings, name: str, secrets: Secrets) -> Mapping[
     return secrets[settings.secret_name]
 
 
-def _none(settings: ProviderSettings, _secrets: Secrets) -> Provider:
+def _none(settings: ProviderSettings, _outside: Outside) -> Provider:
     return NoneProvider(settings.name or "none", settings.zones)
 
 
-def _memory(settings: ProviderSettings, _secrets: Secrets) -> Provider:
+def _memory(settings: ProviderSettings, _outside: Outside) -> Provider:
     return MemoryProvider(settings.name or "memory", settings.zones)
 
 
-def _rfc2136(settings: ProviderSettings, secrets: Secrets) -> Provider:
+def _rfc2136(settings: ProviderSettings, outside: Outside) -> Provider:
     assert isinstance(settings, Rfc2136Settings)
     name = settings.name or settings.type
-    return Rfc2136Provider(name, settings.zones, settings.host, settings.port, _tsig_key(settings, name, secrets))
+    return Rfc2136Provider(name, settings.zones, settings.host, settings.port, _tsig_key(settings, name, outside))
 
 
-def _tsig_key(settings: Rfc2136Settings, name: str, secrets: Secrets) -> dns.tsig.Key | None:
-    content = _secret(settings, name, secrets)
+def _tsig_key(settings: Rfc2136Settings, name: str, outside: Outside) -> dns.tsig.Key | None:
+    content = _secret(settings, name, outside.secrets)
     key_name = settings.tsig_key_name or content.get("keyName", b"").decode("ascii", "replace").strip()
     if settings.tsig_secret_file is not None:
         try:
@@ -127,10 +144,10 @@ def _tsig_key(settings: Rfc2136Settings, name: str, secrets: Secrets) -> dns.tsi
         raise ConfigError(f"dns.providers: the TSIG key of {name} is not base64, or its name is no DNS name") from error
 
 
-def _route53(settings: ProviderSettings, secrets: Secrets) -> Provider:
+def _route53(settings: ProviderSettings, outside: Outside) -> Provider:
     assert isinstance(settings, Route53Settings)
     name = settings.name or settings.type
-    content = {key: value.decode("utf-8", "replace") for key, value in _secret(settings, name, secrets).items()}
+    content = {key: value.decode("utf-8", "replace") for key, value in _secret(settings, name, outside.secrets).items()}
     credentials = None
     if settings.secret_name is not None:
         if not (content.get("accessKeyId") and content.get("secretAccessKey")):
@@ -149,10 +166,10 @@ def _route53(settings: ProviderSettings, secrets: Secrets) -> Provider:
     )
 
 
-def _coredns(settings: ProviderSettings, secrets: Secrets) -> Provider:
+def _coredns(settings: ProviderSettings, outside: Outside) -> Provider:
     assert isinstance(settings, CoreDnsSettings)
     name = settings.name or settings.type
-    content = _secret(settings, name, secrets)
+    content = _secret(settings, name, outside.secrets)
     login = None
     if "username" in content or "password" in content:
         if not (content.get("username") and content.get("password")):
@@ -167,6 +184,31 @@ def _coredns(settings: ProviderSettings, secrets: Secrets) -> Provider:
         tls=_tls(name, content),
         timeout=settings.timeout_seconds,
     )
+
+
+def _clouddns(settings: ProviderSettings, outside: Outside) -> Provider:
+    assert isinstance(settings, CloudDnsSettings)
+    name = settings.name or settings.type
+    content = _secret(settings, name, outside.secrets)
+    if settings.secret_name is not None and "key.json" not in content:
+        raise ConfigError(f"dns.providers: the Secret of {name} needs the key key.json")
+    return CloudDnsProvider(
+        name,
+        settings.zones,
+        project=settings.project,
+        token=GoogleToken(content.get("key.json")),
+        private=settings.visibility == "private",
+        zone_ids=dict(settings.zone_ids),
+        url=settings.url,
+        timeout=settings.timeout_seconds,
+    )
+
+
+def _externaldns(settings: ProviderSettings, outside: Outside) -> Provider:
+    name = settings.name or "externaldns"
+    if outside.endpoints is None:
+        raise ConfigError(f"dns.providers: {name} needs the CRD of DNSEndpoint, which this cluster does not serve")
+    return ExternalDnsProvider(name, settings.zones, outside.endpoints, outside.namespace)
 
 
 def _tls(name: str, content: Mapping[str, bytes]) -> ssl.SSLContext | None:
@@ -192,10 +234,12 @@ def _tls(name: str, content: Mapping[str, bytes]) -> ssl.SSLContext | None:
     return context
 
 
-_MAKERS: dict[type[ProviderSettings], Callable[[ProviderSettings, Secrets], Provider]] = {
+_MAKERS: dict[type[ProviderSettings], Callable[[ProviderSettings, Outside], Provider]] = {
     NoneSettings: _none,
     MemorySettings: _memory,
     Rfc2136Settings: _rfc2136,
     Route53Settings: _route53,
+    CloudDnsSettings: _clouddns,
     CoreDnsSettings: _coredns,
+    ExternalDnsSettings: _externaldns,
 }

@@ -31,6 +31,7 @@ from decco.dns.errors import (
 from decco.dns.names import canonical
 from decco.dns.provider import Change, Outcome, Zone
 from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, record_set
+from decco.dns.txt import quoted, unquoted
 
 T = TypeVar("T")
 MAX_RECORDS = 1000
@@ -252,8 +253,7 @@ def _steps(change: Change) -> list[tuple[str, RecordSet]]:
 
 def _value(rtype: str, value: str) -> str:
     if rtype == TXT:
-        parts = [value[i : i + 255] for i in range(0, len(value), 255)] or [""]
-        return " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
+        return quoted(value)
     return value + "." if rtype == CNAME else value
 
 
@@ -268,16 +268,7 @@ def _read(item: dict[str, Any]) -> RecordSet:
         return record_set(name, f"{rtype} with a routing policy", 0, ())
     values = [record["Value"] for record in item.get("ResourceRecords", ())]
     if rtype == TXT:
-        values = [_unquote(value) for value in values]
+        values = [unquoted(value, base=8) for value in values]
     elif rtype not in (A, AAAA, CNAME):
         values = []
     return record_set(name, rtype, int(item.get("TTL", 0)), values)
-
-
-def _unquote(value: str) -> str:
-    parts = re.findall(r'"((?:[^"\\]|\\.)*)"', value)
-    return "".join(re.sub(r"\\(\d{3}|.)", _octet, part) for part in parts) if parts else value
-
-
-def _octet(match: re.Match[str]) -> str:
-    return chr(int(match[1], 8)) if len(match[1]) == 3 else match[1]

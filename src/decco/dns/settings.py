@@ -94,6 +94,28 @@ class Route53Settings(ProviderSettings):
     """The service allows five in all per account, to everybody who uses it."""
 
 
+class CloudDnsSettings(ProviderSettings):
+    """Google Cloud DNS. The Secret holds ``key.json``, a service account's key; without one the usual chain is asked:
+    GOOGLE_APPLICATION_CREDENTIALS, workload identity, the metadata server.
+    """
+
+    type: Literal["clouddns"] = "clouddns"
+    project: Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$")]
+    """ID of the project that has the managed zones."""
+    visibility: Literal["public", "private"] = "public"
+    """Which managed zones are meant, where both kinds serve the same name."""
+    zone_ids: dict[ZoneName, Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]] = Field(default_factory=dict)
+    """Names of managed zones where a zone's own name is not enough."""
+    url: Annotated[str, Field(pattern=r"^https?://")] = "https://dns.googleapis.com"
+    """Another endpoint: private access, or a stand-in for tests."""
+
+
+class ExternalDnsSettings(ProviderSettings):
+    """ExternalDNS's DNSEndpoint objects in decco's own namespace; no credentials but decco's own."""
+
+    type: Literal["externaldns"] = "externaldns"
+
+
 class CoreDnsSettings(ProviderSettings):
     """CoreDNS with its etcd plugin. The Secret may hold ``username`` and ``password``, and ``ca.crt``, ``tls.crt``,
     ``tls.key`` in PEM for the connection to etcd.
@@ -119,7 +141,14 @@ class NoneSettings(ProviderSettings):
 
 
 AnyProvider = Annotated[
-    Rfc2136Settings | Route53Settings | CoreDnsSettings | MemorySettings | NoneSettings, Field(discriminator="type")
+    Rfc2136Settings
+    | Route53Settings
+    | CloudDnsSettings
+    | CoreDnsSettings
+    | ExternalDnsSettings
+    | MemorySettings
+    | NoneSettings,
+    Field(discriminator="type"),
 ]
 
 

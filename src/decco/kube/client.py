@@ -19,7 +19,7 @@ import structlog
 
 from decco.kube import depth
 from decco.kube.connection import Connection
-from decco.kube.errors import AlreadyExists, BadRequest, Conflict, NotFound
+from decco.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, NotFound
 from decco.kube.transport import Observer, Transport, garbled
 from decco.objects import FIELD_MANAGER, Key, Obj, Resource
 
@@ -174,6 +174,10 @@ class Client:
             await self._transport.call("POST", self._name(resource), path, _body(obj))
         except AlreadyExists:
             return  # found last, by the storage: everything else has been looked at
+        except Forbidden as error:
+            # Looked at after the object itself; the one that is to make room for this one is still counted.
+            if not error.quota_exceeded:
+                raise
         except BadRequest as error:
             if "does not support dry run" not in error.message:  # k8s.io/apiserver, NewDryRunUnsupportedErr
                 raise

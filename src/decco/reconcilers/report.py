@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
+import structlog
+
 from decco.desired import reasons
-from decco.errors import TerminalError
 from decco.kube.client import Client
 from decco.kube.errors import Invalid, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
 from decco.kube.store import Entry, Store
 from decco.objects import Obj
 
+log = structlog.get_logger(__name__)
+
 _READY = "Ready"
+_REMEMBERED = 1024
 _OF_A_CONDITION = frozenset({"type", "status", "reason", "message"})
 
 
@@ -23,12 +27,15 @@ class Reporter:
     def __init__(self, client: Client, recorder: Recorder) -> None:
         self._client = client
         self._recorder = recorder
+        self._unwritable: OrderedDict[str, int] = OrderedDict()
+        """UID -> version of objects whose status the API server refused."""
 
     async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj) -> bool:
         """Writes ``status`` if it differs from what ``obj`` carries; returns whether it did.
 
-        Raises Conflict if the object changed meanwhile: its new version starts another turn anyway. Raises
-        TerminalError if the API server will never take the status of this object as it is.
+        Raises Conflict if the object changed meanwhile: its new version starts another turn anyway. A status that the
+        API server will not take while the object is as it is (it breaks rules that are younger, or fills the storage's
+        limit) is told as Events and in the log.
         """
         before = status_of(obj)
         if before == status:
@@ -48,6 +55,7 @@ class Reporter:
             body["spec"] = obj["spec"]
         if entry.key.namespace:
             body["metadata"]["namespace"] = entry.key.namespace
+        subject = {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": body["metadata"]}
         try:
             written = await self._client.replace_status(resource, body)
         except NotFound:
@@ -56,11 +64,26 @@ class Reporter:
             if isinstance(error, ServerError) and not error.too_large:
                 error.add_note("while writing the status")
                 raise
-            raise TerminalError(f"the status of {resource.kind} {entry.key} cannot be written: {error}") from error
+            if self._remember_unwritable(entry):
+                log.warning(
+                    "status cannot be written: correct the object or delete it",
+                    kind=resource.kind,
+                    key=str(entry.key),
+                    error=str(error),
+                )
+                self._tell(subject, before, status)
+            return False
         store.put(written, own=True)
-        self._tell(
-            {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": body["metadata"]}, before, status
-        )
+        self._tell(subject, before, status)
+        return True
+
+    def _remember_unwritable(self, entry: Entry) -> bool:
+        """Whether this version of the object is new here."""
+        if self._unwritable.get(entry.uid) == entry.version:
+            return False
+        self._unwritable[entry.uid] = entry.version
+        if len(self._unwritable) > _REMEMBERED:
+            self._unwritable.popitem(last=False)
         return True
 
     def _tell(self, subject: Obj, before: Obj, after: Obj) -> None:

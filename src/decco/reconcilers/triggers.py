@@ -20,9 +20,9 @@ from typing import TypeVar
 
 from decco.desired.model import SpaceFacts
 from decco.desired.names import SPACE_OBJECT
-from decco.kube.store import UNKNOWN, Change, Store
+from decco.kube.store import UNKNOWN, Change, Entry, Store
 from decco.kube.workqueue import Priority, WorkQueue
-from decco.objects import NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource
+from decco.objects import LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts
 
@@ -159,6 +159,16 @@ class Triggers:
                 self.apps.add(self.caches.app_keys[entry.owner_uid], priority)
             elif entry.owner_uid in self.caches.space_keys:
                 self.spaces.add(self.caches.space_keys[entry.owner_uid], priority)
+            elif change.new is None:
+                self._free(entry)
+
+    def _free(self, gone: Entry) -> None:
+        """The last of a Space or App that is gone too: an heir of the same name may be waiting for the child's name."""
+        labels = labels_of(gone.obj())
+        if LABEL_APP in labels:
+            self.apps.add(Key(gone.key.namespace, labels[LABEL_APP]))
+        elif LABEL_SPACE in labels:
+            self.spaces.add(Key("", labels[LABEL_SPACE]))
 
     def _home(self, change: Change) -> None:
         """Apps wait until namespace and policy are there and the Space's own. When one goes, they have nothing to do:
