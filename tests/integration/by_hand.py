@@ -36,15 +36,14 @@ def pods(cluster: Cluster, namespace: str, app: str) -> list[Obj]:
 
 
 def run_pods(cluster: Cluster, namespace: str, app: str, phase: str = "Running") -> list[Obj]:
-    """As a kubelet: every pod of the App reaches this phase; Running ones are ready. Waits until there is one."""
+    """As a kubelet: every pod that the App has now reaches this phase; Running ones are ready. Waits for the first."""
     found = eventually(lambda: pods(cluster, namespace, app), 20, f"pods of {namespace}/{app}")
     for pod in found:
         ready = [{"type": "Ready", "status": "True", "lastTransitionTime": now()}] if phase == "Running" else []
-        _write(
-            cluster,
-            f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}",
-            {"phase": phase, "conditions": ready},
-        )
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/status"
+        headers = {"Content-Type": "application/merge-patch+json"}
+        answer = cluster.cp.request("PATCH", path, {"status": {"phase": phase, "conditions": ready}}, headers=headers)
+        assert answer.status in (200, 404), answer.json()  # a rollout takes old pods away meanwhile
     return found
 
 

@@ -129,6 +129,17 @@ def test_a_cluster_without_the_gateway_api_says_so_and_runs_the_rest(
         assert "install the Gateway API" in message(routed, tenant)
 
 
+def test_a_dry_run_tells_of_all_and_writes_nothing(routed: Cluster, tenant: str, tmp_path: Path) -> None:
+    mark = routed.cp.audit_mark()
+    with Running(routed, tmp_path, dry_run="true", routing__backend="none") as decco:
+        decco.settle(quiet=0.5)
+        assert routed.get(f"/api/v1/namespaces/{tenant}") is None
+        assert "status" not in (routed.space(tenant) or {})
+        lines = [line for line in decco.log.read_text().splitlines() if "dry run: not sent" in line]
+        assert any('"namespaces"' in line and tenant in line for line in lines), lines[:3]
+    assert [event for event in routed.cp.audit("decco", since=mark) if event.writes] == []
+
+
 # -- Gateway API ------------------------------------------------------------------------------------------------------
 
 
@@ -166,6 +177,15 @@ def test_a_gateway_for_each_space(gateway_api: Cluster, tenant: str, tmp_path: P
         eventually(lambda: told(cluster, tenant, "App") == "NotAccepted", 5)
         assert "no such backend" in message(cluster, tenant)
         answer_route(cluster, tenant, "tlsroutes", "db")
+        eventually(lambda: told(cluster, tenant, "App") == "True", 5)
+
+        moved = [{**ENDPOINTS[0], "httpPath": "/moved"}, *ENDPOINTS[1:]]
+        cluster.patch(f"{APIS}/namespaces/{tenant}/apps/app", {"spec": {"endpoints": moved}})
+        eventually(lambda: told(cluster, tenant, "App") == "WaitingForEdge", 5, "the answer was about the old route")
+        answer_route(cluster, tenant, "httproutes", "web", generation=1)
+        decco.settle(quiet=0.3)
+        assert told(cluster, tenant, "App") == "WaitingForEdge"
+        answer_route(cluster, tenant, "httproutes", "web")
         eventually(lambda: told(cluster, tenant, "App") == "True", 5)
 
         # A change is waited for again; the address goes when the edge loses it.

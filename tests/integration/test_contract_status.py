@@ -174,7 +174,6 @@ class TestReady:
         second = cluster.app_condition(name, "web", "WorkloadReady") or {}
         assert second["observedGeneration"] == 2
         assert second["lastTransitionTime"] == first["lastTransitionTime"]
-        run_pods(cluster, name, "web")
         eventually(lambda: run_pods(cluster, name, "web") and told(cluster, name, "WorkloadReady") == "True", 20)
         third = cluster.app_condition(name, "web", "WorkloadReady") or {}
         assert third["lastTransitionTime"] > first["lastTransitionTime"]

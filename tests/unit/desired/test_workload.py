@@ -60,6 +60,13 @@ def test_the_users_pod_is_handed_on_as_it_is_and_never_changed() -> None:
     assert [c["topologyKey"] for c in added["topologySpreadConstraints"]] == ["kubernetes.io/hostname", ZONE]
 
 
+def test_on_the_hosts_network_the_node_decides_who_may_have_low_ports() -> None:
+    """The server refuses a pod that sets a sysctl of the host's network."""
+    spec = {"tlsEgresses": [{"localPort": 80, "fqdn": "x.test"}]}
+    assert "sysctls" in pod_of(app(spec))["securityContext"]
+    assert "securityContext" not in pod_of(app({**spec, "pod": {**POD, "hostNetwork": True}}))
+
+
 def _scramble(value: Any) -> None:
     if isinstance(value, dict):
         for item in value.values():
