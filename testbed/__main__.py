@@ -37,6 +37,7 @@ def up() -> None:
     started = time.monotonic()
     with ControlPlane() as cp:
         crds = [*cp.install_gateway_api(), *cp.install_decco()]
+        cp.restart_manager()
         print(f"Kubernetes {cp.version} at {cp.url}, {len(crds)} CRDs, ready in {elapsed(time.monotonic() - started)}.")
         print(f"What its programs say: {cp.folder}/*.log. It ends with Ctrl-C and leaves nothing behind.\n")
         print(f"export KUBECONFIG={cp.kubeconfig}")

@@ -90,6 +90,7 @@ class ControlPlane:
         self._audited = audit
         self._advertise_address = advertise_address
         self._apiserver: Process | None = None
+        self._manager: Process | None = None
         self._lock = threading.Lock()
         self._kubeconfigs: dict[tuple[str, tuple[str, ...]], Path] = {}
 
@@ -195,10 +196,18 @@ class ControlPlane:
             certificates=self.folder / "pki",
         )
         program = self.binaries.kubernetes["kube-controller-manager"]
-        manager = self.processes.start("kube-controller-manager", [program, *arguments])
+        manager = self._manager = self.processes.start("kube-controller-manager", [program, *arguments])
         # The account of the default namespace is the first thing that its controllers make: they run.
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         manager.wait_until(lambda: self.request("GET", account).status == 200, START_SECONDS)
+
+    def restart_manager(self) -> None:
+        """Starts the kube-controller-manager anew: its garbage collector looks for new kinds only every 30 seconds, so
+        after CRDs were installed their objects' children would stay for as long.
+        """
+        assert self._manager is not None
+        self.processes.stop(self._manager, 0, sig=signal.SIGKILL)
+        self._start_manager()
 
     def _is_ready(self) -> bool:
         try:

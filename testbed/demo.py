@@ -183,6 +183,7 @@ def _own_cluster() -> Iterator[tuple[Callable[..., str], str]]:
     with ControlPlane() as cp:
         cp.install_gateway_api()
         cp.install_decco()
+        cp.restart_manager()
         print(f"Kubernetes {cp.version} at {cp.url} in {elapsed(time.monotonic() - started)}")
         # Named like the ServiceAccount, so that the controller has the permissions of manifests/rbac and no others.
         yield cp.kubectl, str(cp.kubeconfig_for(CONTROLLER))

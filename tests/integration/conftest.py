@@ -34,6 +34,7 @@ def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane() as cp:
         cp.install_gateway_api()
         cp.install_decco_crds()
+        cp.restart_manager()
         cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
         yield cp
 

@@ -145,9 +145,11 @@ class ServerError(ApiError):
     def too_large(self) -> bool:
         """The object is larger than etcd takes (1.5 MiB): it will never be written as it is.
 
-        The API server passes etcd's words on and gives no reason (ErrRequestTooLarge of go.etcd.io/etcd/api/v3rpc).
+        The API server gives no reason, only the words of etcd (ErrRequestTooLarge of go.etcd.io/etcd/api/v3rpc) or,
+        above 2 MiB, of its own gRPC client.
         """
-        return "etcdserver: request is too large" in self.message
+        words = ("etcdserver: request is too large", "trying to send message larger than max")
+        return any(each in self.message for each in words)
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {
