@@ -45,7 +45,7 @@ def plain(decco: Decco) -> list[str]:
 
 def repetitions(decco: Decco) -> Counter[str]:
     """How often each warning or error was said; equal are those that tell of the same thing and the same trouble."""
-    subjects = ("event", "resource", "controller", "key", "kind", "error", "reason", "kinds")
+    subjects = ("event", "resource", "namespace", "controller", "key", "kind", "error", "reason", "kinds")
     said = lines(decco, "warning", "error")
     return Counter(" | ".join(str(line[name]) for name in subjects if name in line) for line in said)
 

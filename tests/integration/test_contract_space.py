@@ -17,6 +17,21 @@ LONGEST = "s" + "-x" * 30 + "9z"
 
 
 @pytest.fixture(scope="module")
+def control_plane() -> Iterator[ControlPlane]:
+    """One of this module's own: with other settings every policy of the cluster is another."""
+    with ControlPlane() as cp:
+        cp.install_gateway_api()
+        cp.install_decco_crds()
+        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+        yield cp
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: ControlPlane) -> Cluster:
+    return Cluster(control_plane)
+
+
+@pytest.fixture(scope="module")
 def decco(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decco]:
     """A controller that knows an edge: a namespace, and networks of both IP families."""
     decco = Decco(control_plane, tmp_path_factory.mktemp("decco"), **EDGE).start()
@@ -411,6 +426,19 @@ class TestSecrets:
         cluster.create({**source, "type": "Opaque"})
         eventually(lambda: (cluster.get(secret_path(name, name)) or {}).get("type") == "Opaque", 10)
         eventually(lambda: true(cluster, name, "CertificatesReady"), 5)
+
+    def test_a_copy_that_lost_deccos_label_is_still_a_copy(self, cluster: Cluster, name: str) -> None:
+        """Named by an App only: then a Secret of somebody else's would be used as it is."""
+        cluster.create(tls_secret(name))
+        cluster.make_space(name)
+        cluster.create(app(name, "db", endpoints=[{"name": "db", "port": 8080, "certAndCaSecretName": name}]))
+        eventually(lambda: cluster.get(secret_path(name, name)), 5)
+        label = "app.kubernetes.io/managed-by"
+        cluster.patch(secret_path(name, name), {"metadata": {"labels": {label: None}}})
+        eventually(lambda: label in (cluster.get(secret_path(name, name)) or {})["metadata"]["labels"], 5)
+        fresh = tls_secret(name)["data"]
+        cluster.patch(secret_path("decco", name), {"data": fresh})
+        eventually(lambda: (cluster.get(secret_path(name, name)) or {})["data"] == fresh, 5)
 
     def test_only_labelled_secrets_are_watched(self, cluster: Cluster, decco: Decco) -> None:
         watches = [event.uri for event in cluster.cp.audit("decco") if event.verb == "watch"]

@@ -27,8 +27,10 @@ EventType = Literal["Normal", "Warning"]
 
 QUEUE_SIZE: Final = 1000
 """Events that wait to be sent; more are dropped."""
-BUSY: Final = 32
-"""Events that wait while the API server keeps up; in the first hour of a large cluster there are thousands."""
+SMALL_NEWS_BURST: Final = 60
+"""Events of little interest that are told at once, about whatever objects: a person creates a Space with its Apps."""
+SMALL_NEWS_SECONDS: Final = 0.5
+"""After the burst one more each so often. A cold start has thousands, and they would be a third of its requests."""
 SERIES_SECONDS: Final = 360.0
 """A repetition within this time belongs to the same series (client-go: 6 min)."""
 PATCH_SECONDS: Final = 60.0
@@ -77,9 +79,11 @@ class _Budget:
 
     tokens: float
     filled: float
+    burst: int = BURST
+    seconds: float = REFILL_SECONDS
 
     def take(self, now: float) -> bool:
-        self.tokens = min(BURST, self.tokens + (now - self.filled) / REFILL_SECONDS)
+        self.tokens = min(self.burst, self.tokens + (now - self.filled) / self.seconds)
         self.filled = now
         if self.tokens < 1.0:
             return False
@@ -112,13 +116,13 @@ class Recorder:
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._unsent: dict[_Identity, _Series] = {}
         self._budgets: OrderedDict[tuple[str, Key], _Budget] = OrderedDict()
+        self._small_news = _Budget(SMALL_NEWS_BURST, clock(), SMALL_NEWS_BURST, SMALL_NEWS_SECONDS)
         self.dropped = 0
         """Events that nobody will see: the queue was full, the object too loud, or the API server refused them."""
 
-    @property
-    def busy(self) -> bool:
-        """Whether so many events wait that those of little interest had better not be told."""
-        return self._queue.qsize() >= BUSY
+    def may_tell_small_news(self) -> bool:
+        """Whether one more event of little interest may be told now; asking uses the place up."""
+        return self._small_news.take(self._clock())
 
     def event(self, obj_ref: Obj, type: EventType, reason: str, message: str, action: str) -> None:  # noqa: A002
         """Tell of something about an object, given with apiVersion, kind and metadata.

@@ -198,7 +198,12 @@ class Transport:
                 )
                 self._observe("WATCH", resource, str(response.status), perf_counter() - started)
                 if response.status == 200:
-                    return response
+                    if not response.content_type.startswith("text/"):
+                        return response
+                    # A login page, or the like; nobody knows how long it is.
+                    raw = await response.content.read(4 * _EXCERPT)
+                    response.close()
+                    raise garbled(resource, raw)
                 raw = await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if response is None:
@@ -329,6 +334,8 @@ def _words(error: Exception) -> str:
         return "no connection within the time limit"
     if isinstance(error, TimeoutError) and error.errno is None:
         return "the time limit is over"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer ended before it was complete"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection"
     if isinstance(error, OSError) and error.errno:

@@ -55,8 +55,13 @@ BACKOFF_UNHEARD_SECONDS: Final = 5.0
 """Longest pause while connections are refused: a try costs the server nothing, and usually it is back in seconds."""
 HEALTHY_SECONDS: Final = 5.0
 """A watch that stood for this long was healthy, even if nothing changed."""
+START_SECONDS: Final = 2.0
+"""How long the refusals of an API server that has just started are not worth a warning."""
 WATCH_SECONDS: Final = (300, 600)
 """How long the server is asked to keep one watch open; random, so that the watches of a restart do not end together."""
+
+
+_OF_A_START: Final = (Forbidden, TooManyRequests, ServerError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,25 +243,39 @@ class _Watcher:
 
 
 class _Troubles:
-    """Tells of troubles: each kind once as a warning, its repetitions for debugging, and the end of it all."""
+    """Tells of troubles: each kind once as a warning, its repetitions for debugging, and the end of it all.
 
-    def __init__(self, resource: Resource, on_trouble: Callable[[Exception, float], None] | None) -> None:
-        self._resource = str(resource)
+    An API server that has just started refuses requests for a moment, with 403 until it knows the roles; such answers
+    are a trouble only if they go on.
+    """
+
+    def __init__(
+        self, spec: WatchSpec, on_trouble: Callable[[Exception, float], None] | None, clock: Callable[[], float]
+    ) -> None:
+        # One kind may be followed twice, in all namespaces and in one.
+        self._log = log.bind(resource=str(spec.resource), **({"namespace": spec.namespace} if spec.namespace else {}))
         self._on_trouble = on_trouble
-        self._last = ""
+        self._clock = clock
+        self._kind = ""
+        self._since = 0.0
+        self._told = ""
 
     def tell(self, error: KubeError, seconds: float) -> None:
         if self._on_trouble is not None:
             self._on_trouble(error, seconds)
         kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
-        method = log.debug if kind == self._last else log.warning
-        method("watch interrupted", resource=self._resource, error=str(error), retry_in=round(seconds, 2))
-        self._last = kind
+        if kind != self._kind:
+            self._kind, self._since = kind, self._clock()
+        passing = isinstance(error, _OF_A_START) and self._clock() - self._since < START_SECONDS
+        method = self._log.debug if passing or kind == self._told else self._log.warning
+        method("watch interrupted", error=str(error), retry_in=round(seconds, 2))
+        if not passing:
+            self._told = kind
 
     def over(self) -> None:
-        if self._last:
-            self._last = ""
-            log.info("watch works again", resource=self._resource)
+        if self._told:
+            self._log.info("watch works again")
+        self._kind = self._told = ""
 
 
 async def watch(
@@ -275,7 +294,7 @@ async def watch(
     expired version are no trouble. ``idle_seconds`` must be longer than the server's interval of bookmarks, a minute.
     """
     watcher = _Watcher(client, spec, idle_seconds, page_limit, clock)
-    troubles = _Troubles(spec.resource, on_trouble)
+    troubles = _Troubles(spec, on_trouble, clock)
     tries = 0
     gone = False
     while True:

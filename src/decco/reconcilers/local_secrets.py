@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from decco.desired.model import SecretFacts
 from decco.kube.client import Client
-from decco.objects import SECRETS, Key
+from decco.objects import SECRETS, SPACES, Key, Obj, controller_of
 from decco.reconcilers.facts import secret_facts
 
 FOUND_SECONDS = 600.0
@@ -38,6 +38,12 @@ class _Answer:
     missing_since: float
 
 
+def _is_copy(obj: Obj) -> bool:
+    """Whether decco made it. The caches know its copies, but not one that somebody took decco's label off."""
+    owner = controller_of(obj)
+    return owner is not None and (owner.get("apiVersion"), owner.get("kind")) == (SPACES.api_version, SPACES.kind)
+
+
 class LocalSecrets:
     """Facts about Secrets by name; ``clock`` in seconds, monotonic."""
 
@@ -58,7 +64,8 @@ class LocalSecrets:
             SECRETS, namespace=key.namespace, fields=f"metadata.name={key.name}", limit=1
         ):
             for obj in page.items:
-                facts = secret_facts(obj)
+                if not _is_copy(obj):
+                    facts = secret_facts(obj)
         now = self._clock()
         since = known.missing_since if known is not None and known.facts is None else now
         missing = MISSING_SECONDS if now - since < LONG_MISSING_SECONDS else LONG_MISSING_SECONDS

@@ -100,7 +100,7 @@ class Reporter:
             if condition["type"] == _READY and not good and not turned and condition["reason"] in causes:
                 continue  # Ready repeats the cause that its own condition tells; its own news is whether all is well
             waiting = condition["reason"] in reasons.WAITING
-            if old is None and (good or waiting) and self._recorder.busy:
+            if old is None and (good or waiting) and not self._recorder.may_tell_small_news():
                 continue  # the normal beginning of each object, and many begin at once
             kind: EventType = "Normal" if good or waiting or condition["reason"] == reasons.PAUSED else "Warning"
             message = condition["message"] or f"{condition['type']} is {condition['status']}"

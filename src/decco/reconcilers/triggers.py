@@ -163,10 +163,15 @@ class Triggers:
                 self._free(entry)
 
     def _free(self, gone: Entry) -> None:
-        """The last of a Space or App that is gone too: an heir of the same name may be waiting for the child's name."""
+        """The last of a Space or App that is gone too: its heir may be waiting for the child's name, be it one of the
+        same name or another App that wants the endpoint's.
+        """
         labels = labels_of(gone.obj())
         if LABEL_APP in labels:
-            self.apps.add(Key(gone.key.namespace, labels[LABEL_APP]))
+            heir = Key(gone.key.namespace, labels[LABEL_APP])
+            self.apps.add(heir)
+            for other, _ in self.caches.index.rivals(heir, f"name:{gone.key.name}"):
+                self.apps.add(other)
         elif LABEL_SPACE in labels:
             self.spaces.add(Key("", labels[LABEL_SPACE]))
 

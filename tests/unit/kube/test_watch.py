@@ -325,6 +325,19 @@ async def test_a_kind_that_is_not_served_is_said_clearly_and_once() -> None:
     assert [str(t) for t in script.troubles] == [words, words]
 
 
+async def test_refusals_of_a_server_that_starts_are_told_only_if_they_go_on() -> None:
+    refused = Watching([], errors.Forbidden(403, "Forbidden", "no"), seconds=0.6)
+    script = Script([EMPTY, *[refused] * 4, Watching([CHANGE])])
+    with capture_logs() as logs:
+        await script.play()
+    assert {e["log_level"] for e in logs} == {"debug"}
+    script = Script([EMPTY, *[refused] * 5, Watching([CHANGE])])
+    with capture_logs() as logs:
+        await script.play()
+    assert [e["log_level"] for e in logs] == ["debug"] * 4 + ["warning", "info"]
+    assert logs[4]["error"] == "no: allow it to list and watch them, as the roles in manifests/rbac do (403 Forbidden)"
+
+
 async def test_the_ordinary_course_is_no_trouble() -> None:
     script = Script([EMPTY, QUIET, Watching([CHANGE], GONE), EMPTY, QUIET])
     with capture_logs() as logs:

@@ -1,0 +1,209 @@
+"""Writing the children of one owner: what one child's failure means for the others, and when to ask again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from decco.desired import reasons
+from decco.desired.model import Child
+from decco.kube.apply import Applied, Applier, Foreign, Result
+from decco.kube.errors import Conflict, Forbidden, Invalid, ServerError
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Key, Obj, Resource, key_of
+from decco.reconcilers.children import REFUSAL_SECONDS, ChildWriter, Written
+from decco.reconcilers.outcomes import RECHECK_SECONDS
+from tests.unit.reconcilers.world import app, owned
+
+WEB = app("web", "acme", uid="web-uid")
+INVALID = Invalid(422, "Invalid", "spec: wrong")
+FORBIDDEN = Forbidden(403, "Forbidden", "exceeded quota: decco")
+DOWN = ServerError(500, "InternalError", "failed calling webhook")
+OVERTAKEN = Conflict(409, "Conflict", "modified")
+
+
+def child(resource: Resource, name: str = "web", **content: Any) -> Child:
+    obj = owned(resource, name, WEB, **content)
+    for field in ("uid", "resourceVersion", "creationTimestamp", "generation"):
+        del obj["metadata"][field]
+    return Child(resource, obj)
+
+
+class Script(Applier):
+    """Stands where the applier does: each kind ends as told, and what was asked is written down."""
+
+    def __init__(self, **ends: Exception | Result) -> None:
+        self.ends = ends
+        self.asked: list[str] = []
+        self.pruned: list[str] = []
+
+    async def ensure(self, resource: Resource, desired: Obj) -> Applied:
+        self.asked.append(f"{resource.kind}/{key_of(desired).name}")
+        end = self.ends.get(resource.kind, Result.UNCHANGED)
+        if isinstance(end, Exception):
+            raise end
+        return Applied(end, None)
+
+    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]]) -> int:
+        self.pruned.append(owner_uid)
+        end = self.ends.get("prune", Result.UNCHANGED)
+        if isinstance(end, Exception):
+            raise end
+        return 2
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def write(script: Script, *children: Child, clock: Clock | None = None) -> Written:
+    return await ChildWriter(script, clock or Clock()).write(children)
+
+
+async def test_in_order_and_counted() -> None:
+    script = Script(Service=Result.CREATED, ConfigMap=Result.UPDATED, Job=Result.DELETED)
+    written = await write(script, child(SERVICES), child(CONFIGMAPS), child(DEPLOYMENTS), child(JOBS))
+    assert script.asked == ["Service/web", "ConfigMap/web", "Deployment/web", "Job/web"]
+    assert written.writes == 3
+    assert set(written.outcomes.values()) == {None}
+    assert (written.recheck, written.disturbances) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("end", "reason", "recheck", "disturbed"),
+    [
+        (INVALID, reasons.INVALID, REFUSAL_SECONDS, False),
+        (FORBIDDEN, reasons.QUOTA_EXCEEDED, RECHECK_SECONDS, False),
+        (Foreign(SERVICES, Key("acme", "web")), reasons.CONFLICT, RECHECK_SECONDS, False),
+        (DOWN, reasons.NOT_WRITTEN, None, True),
+    ],
+    ids=["invalid", "quota", "foreign", "webhook"],
+)
+async def test_one_that_fails_keeps_no_other_back(
+    end: Exception, reason: str, recheck: float | None, disturbed: bool
+) -> None:
+    script = Script(Service=end)
+    written = await write(script, child(SERVICES), child(DEPLOYMENTS))
+    problem = written.outcomes["Service", "web"]
+    assert problem is not None
+    assert problem.reason == reason
+    assert written.outcomes["Deployment", "web"] is None
+    assert written.recheck == recheck
+    assert written.disturbances == ([end] if disturbed else [])
+    assert written.disturbed == ({SERVICES} if disturbed else set())
+
+
+@pytest.mark.parametrize("end", [INVALID, FORBIDDEN, DOWN, OVERTAKEN])
+async def test_nothing_runs_while_its_policy_is_not_written(end: Exception) -> None:
+    script = Script(NetworkPolicy=end)
+    written = await write(script, child(NETWORK_POLICIES), child(SERVICES), child(DEPLOYMENTS), child(JOBS))
+    assert script.asked == ["NetworkPolicy/web", "Service/web"]
+    assert ("Deployment", "web") not in written.outcomes
+
+
+async def test_several_rounds_add_up() -> None:
+    script = Script(NetworkPolicy=DOWN, Service=Result.CREATED)
+    writer = ChildWriter(script, Clock())
+    written = await writer.write([child(NETWORK_POLICIES)])
+    again = await writer.write([child(SERVICES), child(DEPLOYMENTS)], written)
+    assert again is written
+    assert script.asked == ["NetworkPolicy/web", "Service/web"], "the policy of the first round counts"
+    assert written.writes == 1
+
+
+async def test_the_sooner_look_counts() -> None:
+    written = await write(Script(Service=FORBIDDEN, ConfigMap=INVALID), child(CONFIGMAPS), child(SERVICES))
+    assert written.recheck == RECHECK_SECONDS
+
+
+async def test_an_object_that_went_while_we_looked_is_looked_at_soon() -> None:
+    written = await write(Script(Service=Result.WAITING), child(SERVICES))
+    assert written.recheck == 1.0
+    assert written.outcomes["Service", "web"] is None
+
+
+async def test_another_writer_is_no_news() -> None:
+    written = await write(Script(Service=OVERTAKEN, ConfigMap=DOWN), child(CONFIGMAPS), child(SERVICES))
+    with pytest.raises(Conflict):
+        written.raise_if_overtaken()
+    (await write(Script(ConfigMap=DOWN), child(CONFIGMAPS))).raise_if_overtaken()
+
+
+async def test_a_deletion_that_fails_hides_no_other_news() -> None:
+    script = Script(prune=DOWN)
+    written = Written()
+    await ChildWriter(script, Clock()).prune("web-uid", set(), written)
+    assert written.disturbances == [DOWN]
+    await ChildWriter(Script(), Clock()).prune("web-uid", set(), written)
+    assert written.writes == 2
+
+
+# -- refusals that are believed ----------------------------------------------------------------------------------------
+
+
+async def test_a_refusal_is_believed_until_something_changes() -> None:
+    script, clock = Script(Service=INVALID), Clock()
+    writer = ChildWriter(script, clock)
+    await writer.write([child(SERVICES)])
+    clock.now += 100
+    again = await writer.write([child(SERVICES)])
+    assert len(script.asked) == 1
+    assert again.outcomes["Service", "web"] is not None
+    assert again.recheck == REFUSAL_SECONDS - 100, "the time that is left"
+    await writer.write([child(SERVICES, spec={"other": True})])
+    assert len(script.asked) == 2, "another object"
+
+
+async def test_of_another_owner_it_is_another_question() -> None:
+    script = Script(Service=INVALID)
+    writer = ChildWriter(script, Clock())
+    await writer.write([child(SERVICES)])
+    heir = child(SERVICES)
+    heir.obj["metadata"]["ownerReferences"][0]["uid"] = "another"
+    await writer.write([heir])
+    assert len(script.asked) == 2
+
+
+async def test_in_the_end_it_is_asked_again() -> None:
+    """A policy of the cluster may have changed, and nobody tells."""
+    script, clock = Script(Service=INVALID), Clock()
+    writer = ChildWriter(script, clock)
+    await writer.write([child(SERVICES)])
+    clock.now += REFUSAL_SECONDS
+    script.ends = {"Service": Result.CREATED}
+    written = await writer.write([child(SERVICES)])
+    assert written.outcomes["Service", "web"] is None
+    assert written.recheck is None
+    assert len(script.asked) == 2
+
+
+@pytest.mark.parametrize("end", [FORBIDDEN, Foreign(SERVICES, Key("acme", "web")), DOWN])
+async def test_what_may_end_by_itself_is_asked_each_time(end: Exception) -> None:
+    script = Script(Service=end)
+    writer = ChildWriter(script, Clock())
+    for _ in range(3):
+        await writer.write([child(SERVICES)])
+    assert len(script.asked) == 3
+
+
+async def test_a_believed_policy_isolates_nothing() -> None:
+    script = Script(NetworkPolicy=INVALID)
+    writer = ChildWriter(script, Clock())
+    for _ in range(2):
+        await writer.write([child(NETWORK_POLICIES), child(DEPLOYMENTS)])
+    assert script.asked == ["NetworkPolicy/web"]
+
+
+async def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
+    script, clock = Script(Service=INVALID), Clock()
+    writer = ChildWriter(script, clock)
+    for number in range(5):
+        await writer.write([child(SERVICES, f"s{number}")])
+    clock.now += REFUSAL_SECONDS
+    await writer.write([child(SERVICES, "last")])
+    assert len(writer._refused) == 1

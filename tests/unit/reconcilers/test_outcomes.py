@@ -1,0 +1,86 @@
+"""What is made of a refusal: a reason, a sentence, and when to look again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from decco.desired import reasons
+from decco.kube.apply import Foreign
+from decco.kube.errors import Conflict, Garbled, Unreachable, error_of_status
+from decco.objects import NAMESPACES, SERVICES, Key
+from decco.reconcilers.outcomes import RECHECK_SECONDS, disturbed, refusal_of
+
+KEY = Key("acme", "db")
+
+
+def answer(code: int, reason: str, message: str = "no", **details: Any) -> Exception:
+    return error_of_status({"code": code, "reason": reason, "message": message, "details": details}, code)
+
+
+REFUSALS: dict[str, tuple[Exception, str, float | None]] = {
+    "foreign": (Foreign(SERVICES, KEY), reasons.CONFLICT, RECHECK_SECONDS),
+    "invalid": (answer(422, "Invalid"), reasons.INVALID, None),
+    "unknown field": (answer(400, "BadRequest"), reasons.INVALID, None),
+    "too large": (answer(413, "RequestEntityTooLarge"), reasons.INVALID, None),
+    "not acceptable": (answer(406, "NotAcceptable"), reasons.INVALID, None),
+    "RBAC": (answer(403, "Forbidden", 'User "x" cannot create'), reasons.FORBIDDEN, RECHECK_SECONDS),
+    "quota": (answer(403, "Forbidden", "exceeded quota: decco, requested"), reasons.QUOTA_EXCEEDED, RECHECK_SECONDS),
+    "namespace on its way out": (
+        answer(403, "Forbidden", causes=[{"reason": "NamespaceTerminating"}]),
+        reasons.NAMESPACE_TERMINATING,
+        RECHECK_SECONDS,
+    ),
+    "namespace gone": (
+        answer(404, "NotFound", 'namespaces "acme" not found', kind="namespaces", name="acme"),
+        reasons.NAMESPACE_NOT_READY,
+        RECHECK_SECONDS,
+    ),
+    "kind gone": (answer(404, "NotFound", "the server could not find"), reasons.INVALID, RECHECK_SECONDS),
+    "verb unknown": (answer(405, "MethodNotAllowed"), reasons.INVALID, RECHECK_SECONDS),
+}
+NO_OPINION = {
+    "another writer": answer(409, "Conflict"),
+    "credentials": answer(401, "Unauthorized"),
+    "expired": answer(410, "Expired"),
+    "overload": answer(429, "TooManyRequests"),
+    "a webhook that is down": answer(500, "InternalError", "failed calling webhook"),
+    "storage": answer(503, "ServiceUnavailable"),
+    "no answer": Unreachable("refused"),
+    "no JSON": Garbled("<html>"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_refusals(what: str) -> None:
+    error, reason, recheck = REFUSALS[what]
+    found = refusal_of(error, SERVICES, KEY)
+    assert found is not None
+    assert (found.problem.reason, found.recheck) == (reason, recheck)
+    assert "acme" in found.problem.message
+
+
+@pytest.mark.parametrize("what", NO_OPINION)
+def test_what_says_nothing_about_the_object(what: str) -> None:
+    assert refusal_of(NO_OPINION[what], SERVICES, KEY) is None
+
+
+def test_the_servers_words_are_passed_on_but_not_without_end() -> None:
+    told = refusal_of(answer(422, "Invalid", "spec.ports: " + "x" * 5000), SERVICES, KEY)
+    assert told is not None
+    assert told.problem.message.startswith("The API server refuses Service acme/db: spec.ports: xxx")
+    assert len(told.problem.message) < 1100
+
+
+def test_cluster_scoped_names_have_no_slash() -> None:
+    told = refusal_of(Foreign(NAMESPACES, Key("", "acme")), NAMESPACES, Key("", "acme"))
+    assert told is not None
+    assert told.problem.message.startswith("Namespace acme exists already")
+
+
+def test_a_disturbance_is_told_as_something_that_passes() -> None:
+    told = disturbed(Conflict(409, "Conflict", "the object has been modified"), SERVICES, KEY)
+    assert told.problem.reason in reasons.WAITING
+    assert "Service acme/db" in told.problem.message
+    assert "the object has been modified" in told.problem.message

@@ -1,0 +1,216 @@
+"""Telling people: which changes of a status are written, and which become Events."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from decco.desired import reasons
+from decco.kube.client import Client
+from decco.kube.errors import Conflict, Invalid, NotFound, ServerError
+from decco.kube.events import Recorder
+from decco.objects import Obj, Resource, key_of
+from decco.reconcilers.report import Reporter, ready_counts, status_of
+from tests.unit.reconcilers.world import VERSIONS, app, make_caches
+
+WEB = app("web")
+
+
+class Events(Recorder):
+    """Writes down what it is told."""
+
+    def __init__(self, *, busy: bool = False) -> None:
+        self.is_busy = busy
+        self.told: list[str] = []
+
+    def may_tell_small_news(self) -> bool:
+        return not self.is_busy
+
+    def event(self, obj_ref: Obj, type: str, reason: str, message: str, action: str) -> None:  # noqa: A002
+        assert obj_ref["metadata"]["uid"]
+        self.told.append(f"{type} {reason} {message}")
+
+
+class Server(Client):
+    """Stores a status, or fails as told."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.bodies: list[Obj] = []
+
+    async def replace_status(self, resource: Resource, obj: Obj) -> Obj:
+        self.bodies.append(copy.deepcopy(obj))
+        if self.error is not None:
+            raise self.error
+        meta = {**WEB["metadata"], "resourceVersion": str(next(VERSIONS))}
+        return {**WEB, "metadata": meta, "status": obj["status"]}
+
+
+def status(**conditions: str | tuple[str, str]) -> Obj:
+    """Type -> "True", a reason, or a reason and a message."""
+    found = []
+    for kind, what in conditions.items():
+        reason, message = what if isinstance(what, tuple) else (what, f"{kind} says {what}")
+        good = reason == "True"
+        found.append(
+            {"type": kind, "status": str(good), "reason": "Reconciled" if good else reason, "message": message}
+        )
+    return {"conditions": found}
+
+
+async def report(before: Obj | None, after: Obj, *, busy: bool = False, error: Exception | None = None) -> list[str]:
+    """The Events that come of it."""
+    caches, events = make_caches(), Events(busy=busy)
+    obj = {**WEB, **({"status": before} if before is not None else {})}
+    entry = caches.apps.put(copy.deepcopy(obj), own=False)
+    await Reporter(Server(error), events).report(caches.apps, entry, entry.obj(), after)
+    return events.told
+
+
+async def test_an_equal_status_is_no_write() -> None:
+    caches, server, events = make_caches(), Server(), Events()
+    entry = caches.apps.put({**copy.deepcopy(WEB), "status": status(Ready="True")}, own=False)
+    assert not await Reporter(server, events).report(caches.apps, entry, entry.obj(), status(Ready="True"))
+    assert (server.bodies, events.told) == ([], [])
+
+
+async def test_one_write_with_the_version_that_it_was_worked_out_from() -> None:
+    caches, server = make_caches(), Server()
+    entry = caches.apps.put(copy.deepcopy(WEB), own=False)
+    assert await Reporter(server, Events()).report(caches.apps, entry, entry.obj(), status(Ready="True"))
+    (body,) = server.bodies
+    assert body["metadata"] == {
+        "name": "web",
+        "namespace": "acme",
+        "uid": entry.uid,
+        "resourceVersion": str(entry.version),
+    }
+    assert body["status"] == status(Ready="True")
+    again = caches.apps.get(key_of(WEB))
+    assert again is not None
+    assert again.ready == "True", "the cache knows at once"
+
+
+SECRET_MISSING = ("SecretMissing", "no Secret a")
+
+CHANGES: dict[str, tuple[Obj | None, Obj, list[str]]] = {
+    "a new object": (
+        None,
+        status(Ready="Progressing", WorkloadReady="Progressing", CertificatesReady="True"),
+        [
+            "Normal Progressing WorkloadReady: WorkloadReady says Progressing",
+            "Normal Reconciled CertificatesReady: CertificatesReady says True",
+        ],
+    ),
+    "a new object that is ready at once": (
+        None,
+        status(Ready="True", WorkloadReady="True"),
+        [
+            "Normal Reconciled WorkloadReady: WorkloadReady says True",
+            "Normal Reconciled Ready: Ready says True",
+        ],
+    ),
+    "an object of which nothing can be made": (
+        None,
+        status(Ready="SpaceNotFound"),
+        ["Warning SpaceNotFound Ready: Ready says SpaceNotFound"],
+    ),
+    "it becomes ready": (
+        status(Ready="Progressing", WorkloadReady="Progressing"),
+        status(Ready="True", WorkloadReady="True"),
+        [
+            "Normal Reconciled WorkloadReady: WorkloadReady says True",
+            "Normal Reconciled Ready: Ready says True",
+        ],
+    ),
+    "it is ready no more": (
+        status(Ready="True", WorkloadReady="True"),
+        status(Ready="Unavailable", WorkloadReady="Unavailable"),
+        [
+            "Warning Unavailable WorkloadReady: WorkloadReady says Unavailable",
+            "Warning Unavailable Ready: Ready says Unavailable",
+        ],
+    ),
+    "another reason": (
+        status(Ready="Progressing", WorkloadReady="Progressing"),
+        status(Ready="Invalid", WorkloadReady="Invalid"),
+        ["Warning Invalid WorkloadReady: WorkloadReady says Invalid"],
+    ),
+    "the same reason about something else": (
+        status(CertificatesReady=("SecretMissing", "no Secret a")),
+        status(CertificatesReady=("SecretMissing", "no Secret b")),
+        ["Warning SecretMissing CertificatesReady: no Secret b"],
+    ),
+    "it waits for something else": (
+        status(RoutesReady=("WaitingForEdge", "a, b")),
+        status(RoutesReady=("WaitingForEdge", "b")),
+        [],
+    ),
+    "good in other words": (status(Ready=("True", "a")), status(Ready=("True", "b")), []),
+    "a condition that no longer applies": (
+        status(Ready="True", RoutesReady="True"),
+        status(Ready="True"),
+        [],
+    ),
+    "paused": (
+        status(Ready="True", WorkloadReady="True"),
+        status(Ready=reasons.PAUSED),
+        ["Normal Paused Ready: Ready says Paused"],
+    ),
+    "only a number": ({**status(Ready="True"), "replicas": 1}, {**status(Ready="True"), "replicas": 2}, []),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_events(what: str) -> None:
+    before, after, told = CHANGES[what]
+    assert await report(before, after) == told
+
+
+async def test_where_thousands_begin_the_normal_beginning_is_not_told() -> None:
+    new = status(
+        Ready="SecretMissing", WorkloadReady="Progressing", CertificatesReady=SECRET_MISSING, RoutesReady="True"
+    )
+    assert await report(None, new, busy=True) == ["Warning SecretMissing CertificatesReady: no Secret a"]
+    turned = status(Ready="True"), status(Ready="Progressing")
+    assert await report(turned[1], turned[0], busy=True) == ["Normal Reconciled Ready: Ready says True"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Invalid(422, "Invalid", "spec: too old"), ["Warning Invalid Ready: x"]),
+        (NotFound(404, "NotFound", "gone"), []),
+    ],
+    ids=["breaks a younger rule", "gone"],
+)
+async def test_a_status_that_cannot_be_written(error: Exception, told: list[str]) -> None:
+    assert await report(None, status(Ready=("Invalid", "x")), error=error) == told
+
+
+@pytest.mark.parametrize("error", [Conflict(409, "Conflict", "x"), ServerError(500, "InternalError", "x")])
+async def test_what_may_pass_is_tried_again(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        await report(None, status(Ready="True"), error=error)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [None, "text", [], {"conditions": "x"}, {"conditions": [1]}, {"conditions": [{"type": "Ready"}]}],
+)
+def test_somebody_elses_status_is_none(junk: Any) -> None:
+    assert status_of({"status": junk}) == {}
+
+
+def test_counts_of_ready() -> None:
+    caches = make_caches()
+    for name, after in (
+        ("a", status(Ready="True")),
+        ("b", status(Ready="True")),
+        ("c", status(Ready="Invalid")),
+        ("d", {}),
+    ):
+        caches.apps.put({**app(name), "status": after}, own=False)
+    assert ready_counts(caches.apps) == {"True": 2, "False": 1, "Unknown": 1}

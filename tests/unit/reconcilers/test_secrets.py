@@ -1,0 +1,274 @@
+"""Where a named Secret is found, what is copied, and how often is asked for one that nobody tells of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from decco.desired.model import SecretState
+from decco.kube.client import Client, ListPage
+from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of, uid_of
+from decco.reconcilers.caches import Caches
+from decco.reconcilers.facts import app_facts
+from decco.reconcilers.local_secrets import (
+    FOUND_SECONDS,
+    KEPT_SECONDS,
+    LONG_MISSING_SECONDS,
+    MISSING_SECONDS,
+    LocalSecrets,
+)
+from decco.reconcilers.looks import LONGEST_SECONDS, MOMENT_SECONDS, next_look, seconds_to_expiry
+from decco.reconcilers.secrets import Secrets
+from tests.unit.desired.app_cases import secret
+from tests.unit.reconcilers.world import app, facts_of, make_caches, owned, shared, space, stored, tls_data
+
+ACME = space("acme", httpCertSecretName="http")
+NAMESPACE = owned(NAMESPACES, "acme", ACME)
+
+
+class Server(Client):
+    """Answers lists of Secrets by name from what ``holds``; counts the questions."""
+
+    def __init__(self, *holds: Obj) -> None:
+        self.holds = {key_of(obj): obj for obj in holds}
+        self.asked: list[Key] = []
+
+    async def list_pages(
+        self,
+        resource: Resource,
+        *,
+        namespace: str = "",
+        labels: str = "",
+        fields: str = "",
+        limit: int = 500,
+        resource_version: str | None = None,
+    ) -> AsyncGenerator[ListPage, None]:
+        assert resource is SECRETS
+        key = Key(namespace, fields.removeprefix("metadata.name="))
+        self.asked.append(key)
+        found = self.holds.get(key)
+        yield ListPage([found] if found else [], "1", remaining=False)
+
+
+class Stage:
+    def __init__(self, *apps: Obj, holds: tuple[Obj, ...] = ()) -> None:
+        self.now = 5000.0
+        self.caches: Caches = make_caches()
+        self.server = Server(*holds)
+        self.local = LocalSecrets(self.server, lambda: self.now)
+        self.secrets = Secrets(self.caches, self.local)
+        self.put(ACME, NAMESPACE, *apps)
+        self.space = facts_of(self.caches, "acme")
+
+    def put(self, *objs: Obj) -> None:
+        for obj in objs:
+            kind, namespace = obj["kind"], obj["metadata"].get("namespace")
+            if kind == "Space":
+                store = self.caches.spaces
+            elif kind == "App":
+                store = self.caches.apps
+            elif namespace == "decco":
+                store = self.caches.sources
+            else:
+                store = next(s for r, s in self.caches.children.items() if r.kind == kind)
+            store.put({**obj, "metadata": dict(obj["metadata"])}, own=False)
+
+    async def state(self, name: str) -> SecretState:
+        return (await self.secrets.views(self.space, [name]))[name].state
+
+
+def source(name: str, share_with: str | None = "*", **data: str) -> Obj:
+    return stored(SECRETS, name, "decco", meta=shared(share_with), type="Opaque", data={**tls_data(), **data})
+
+
+def copy(name: str) -> Obj:
+    return owned(SECRETS, name, ACME, type="Opaque", data=tls_data())
+
+
+def local(name: str) -> Obj:
+    return stored(SECRETS, name, "acme", type="Opaque", data=tls_data())
+
+
+def user(*names: str) -> Obj:
+    return app("user", "acme", *({"name": f"e{n}", "certAndCaSecretName": name} for n, name in enumerate(names)))
+
+
+HALF = {"tls.key": ""}
+# name, what the caches have, what the namespace holds -> state
+VIEWS: dict[str, tuple[str, tuple[Obj, ...], tuple[Obj, ...], SecretState]] = {
+    "nowhere": ("x", (), (), SecretState.MISSING),
+    "not shared": ("x", (source("x", "other"),), (), SecretState.NOT_SHARED),
+    "shared, not copied yet": ("x", (source("x"),), (), SecretState.PENDING),
+    "copied": ("x", (source("x"), copy("x")), (), SecretState.COPY),
+    "revoked, the copy still there": ("x", (source("x", "other"), copy("x")), (), SecretState.NOT_SHARED),
+    "source gone, the copy still there": ("x", (copy("x"),), (), SecretState.MISSING),
+    "the App's own": ("x", (), (local("x"),), SecretState.LOCAL),
+    "the App's own, though one is shared": ("x", (source("x"),), (local("x"),), SecretState.LOCAL),
+    "the App's own, though one is not shared": ("x", (source("x", "other"),), (local("x"),), SecretState.LOCAL),
+    "the App's own, though a bad one is shared": ("x", (source("x", **HALF),), (local("x"),), SecretState.LOCAL),
+    "a copy without decco's label": ("x", (source("x"),), (copy("x"),), SecretState.PENDING),
+    "of the Space, somebody's in its place": ("http", (source("http"),), (local("http"),), SecretState.PENDING),
+    "of the Space, missing": ("http", (), (local("http"),), SecretState.MISSING),
+}
+
+
+@pytest.mark.parametrize("what", VIEWS)
+async def test_views(what: str) -> None:
+    name, cached, holds, wanted = VIEWS[what]
+    stage = Stage(holds=holds)
+    stage.put(*cached)
+    assert await stage.state(name) is wanted
+
+
+async def test_a_source_that_became_unusable_is_told_and_its_last_good_copy_stays() -> None:
+    stage = Stage(user("x"))
+    stage.put(source("x", **HALF), copy("x"))
+    view = (await stage.secrets.views(stage.space, ["x"]))["x"]
+    assert view.facts is not None
+    assert view.facts.problem is not None
+    copying = await stage.secrets.copying(stage.space)
+    assert (dict(copying.write), copying.keep) == ({}, {"x"})
+
+
+async def test_a_copy_of_a_space_that_is_gone_is_none() -> None:
+    stage = Stage()
+    earlier = owned(SECRETS, "x", space("acme", uid="earlier"), type="Opaque", data=tls_data())
+    stage.put(source("x"), earlier)
+    assert await stage.state("x") is SecretState.PENDING
+
+
+# what the caches have, what the namespace holds -> what is copied
+COPIES: dict[str, tuple[tuple[Obj, ...], tuple[Obj, ...], set[str]]] = {
+    "named by the Space": ((source("http"),), (), {"http"}),
+    "named by an App": ((source("x"),), (), {"x"}),
+    "named by nobody": ((source("unused"),), (), set()),
+    "not shared": ((source("http", "other"), source("x", None)), (), set()),
+    "already there": ((source("http"), copy("http"), source("x"), copy("x")), (), {"http", "x"}),
+    "the App's own comes first": ((source("x"),), (local("x"),), set()),
+    "the Space's own does not": ((source("http"),), (local("http"),), {"http"}),
+    "a copy without decco's label is one": ((source("x"),), (copy("x"),), {"x"}),
+}
+
+
+@pytest.mark.parametrize("what", COPIES)
+async def test_what_is_copied(what: str) -> None:
+    cached, holds, wanted = COPIES[what]
+    stage = Stage(user("x"), holds=holds)
+    stage.put(*cached)
+    assert set((await stage.secrets.copying(stage.space)).write) == wanted
+
+
+async def test_expiries_are_of_what_is_used() -> None:
+    stage = Stage(user("x", "mine", "missing"), holds=(local("mine"),))
+    stage.put(source("http"), copy("http"), source("x"), copy("x"), source("unused"))
+    assert set(stage.secrets.expiries(stage.space)) == {"http", "x"}, "nobody has looked for the App's own yet"
+    await stage.secrets.views(stage.space, app_facts(user("x", "mine", "missing")).secrets)
+    found = stage.secrets.expiries(stage.space)
+    assert set(found) == {"http", "x", "mine"}
+    assert all(moment > datetime(2024, 1, 1, tzinfo=UTC).timestamp() for moment in found.values())
+    assert len(stage.server.asked) == 2, "for what no cache has, and not for its expiry"
+
+
+# -- asking -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_settled_space_asks_for_nothing() -> None:
+    stage = Stage(user("x"))
+    stage.put(source("http"), copy("http"), source("x"), copy("x"))
+    views = await stage.secrets.views(stage.space, ["http", "x"])
+    await stage.secrets.copying(stage.space)
+    assert stage.server.asked == []
+    assert stage.secrets.seconds_to_next_look(stage.space, views.values()) is None
+
+
+async def test_what_only_the_space_names_is_watched_and_not_asked_for() -> None:
+    stage = Stage()
+    views = await stage.secrets.views(stage.space, ["http"])
+    assert stage.server.asked == []
+    assert stage.secrets.seconds_to_next_look(stage.space, views.values()) is None
+
+
+async def test_a_missing_one_is_asked_for_often_at_first_and_seldom_later() -> None:
+    stage = Stage()
+    times = []
+    for _ in range(8):
+        views = await stage.secrets.views(stage.space, ["x"])
+        left = stage.secrets.seconds_to_next_look(stage.space, views.values())
+        assert left is not None
+        times.append(left)
+        stage.now += left
+    quick = int(LONG_MISSING_SECONDS / MISSING_SECONDS)
+    assert times == [MISSING_SECONDS] * quick + [LONG_MISSING_SECONDS] * (8 - quick)
+    assert len(stage.server.asked) == 8
+
+
+async def test_between_the_looks_nobody_is_asked() -> None:
+    stage = Stage()
+    for _ in range(10):
+        await stage.state("x")
+        stage.now += 1
+    assert len(stage.server.asked) == 1
+    views = await stage.secrets.views(stage.space, ["x"])
+    assert stage.secrets.seconds_to_next_look(stage.space, views.values()) == MISSING_SECONDS - 10
+
+
+async def test_one_that_was_found_and_is_missed_again_is_asked_for_often_again() -> None:
+    stage = Stage(holds=(local("x"),))
+    assert await stage.state("x") is SecretState.LOCAL
+    views = await stage.secrets.views(stage.space, ["x"])
+    assert stage.secrets.seconds_to_next_look(stage.space, views.values()) == FOUND_SECONDS
+    stage.server.holds.clear()
+    stage.now += FOUND_SECONDS
+    assert await stage.state("x") is SecretState.MISSING
+    assert stage.local.seconds_to_next_look(Key("acme", "x"), uid_of(NAMESPACE)) == MISSING_SECONDS
+
+
+async def test_another_namespace_of_the_name_has_other_secrets() -> None:
+    stage = Stage(holds=(local("x"),))
+    assert await stage.state("x") is SecretState.LOCAL
+    stage.server.holds.clear()
+    stage.caches.children[NAMESPACES].remove(Key("", "acme"), uid_of(NAMESPACE), 10**9)
+    stage.put(owned(NAMESPACES, "acme", ACME, meta={"uid": "another", "resourceVersion": str(10**9 + 1)}))
+    assert await stage.state("x") is SecretState.MISSING
+
+
+async def test_answers_that_nobody_asks_for_are_forgotten() -> None:
+    stage = Stage()
+    for number in range(5):
+        await stage.state(f"x{number}")
+    stage.now += LONG_MISSING_SECONDS + KEPT_SECONDS + 1
+    await stage.state("last")
+    assert set(stage.local._answers) == {Key("acme", "last")}
+
+
+# -- when time itself is the change -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [
+        ((), None),
+        ((None, None), None),
+        ((5.0, None, 3.0), 3.0 + MOMENT_SECONDS),
+        ((0.0,), MOMENT_SECONDS),
+        ((10.0**9,), LONGEST_SECONDS),
+    ],
+)
+def test_next_look(seconds: tuple[float | None, ...], wanted: float | None) -> None:
+    assert next_look(*seconds).seconds == wanted
+
+
+def test_the_next_expiry_counts_however_far_it_is() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    given: list[Any] = [
+        secret("a", not_after=datetime(2026, 3, 1, tzinfo=UTC)),
+        secret("b", not_after=datetime(2026, 2, 1, tzinfo=UTC)),
+        secret("past", not_after=datetime(2025, 1, 1, tzinfo=UTC)),
+        secret("none"),
+        secret("missing", SecretState.MISSING),
+    ]
+    assert seconds_to_expiry(given, now) == 31 * 86_400
+    assert seconds_to_expiry(given[2:], now) is None

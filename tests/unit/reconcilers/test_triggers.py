@@ -1,0 +1,396 @@
+"""Who wakes whom, as a table: what happens in a cache, and which Spaces and Apps are looked at because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from decco.kube.store import Store
+from decco.kube.workqueue import Priority, WorkQueue
+from decco.objects import (
+    DEPLOYMENTS,
+    LABEL_APP,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    SECRETS,
+    SERVICES,
+    Key,
+    Obj,
+    Resource,
+    key_of,
+    uid_of,
+)
+from decco.reconcilers.triggers import Triggers
+from tests.unit.desired.app_cases import SERVED
+from tests.unit.reconcilers.world import VERSIONS, app, make_caches, owned, shared, space, stored, tls_data
+
+
+class Heard(WorkQueue[Key]):
+    """A queue that remembers what was added, and how urgently at most."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, group=lambda key: key.namespace)
+        self.keys: dict[str, Priority] = {}
+
+    def add(self, key: Key, priority: Priority = Priority.CHANGE) -> None:
+        self.keys[str(key)] = min(priority, self.keys.get(str(key), priority))
+
+
+class Stage:
+    """Caches, triggers and the two queues; ``spaces`` and ``apps`` are what was woken since the last ``quiet``."""
+
+    def __init__(self) -> None:
+        self.caches = make_caches(routing={"parentGateway": "edge/shared"}, edge={"service": "edge/lb"})
+        self._spaces, self._apps = Heard("space"), Heard("app")
+        self.triggers = Triggers(self.caches, self._spaces, self._apps)
+        self.triggers.connect()
+        self.objects: dict[tuple[str, Key], Obj] = {}
+
+    @property
+    def spaces(self) -> set[str]:
+        return set(self._spaces.keys)
+
+    @property
+    def apps(self) -> set[str]:
+        return set(self._apps.keys)
+
+    def urgency(self, key: str) -> Priority:
+        return (self._spaces.keys | self._apps.keys)[key]
+
+    def quiet(self) -> None:
+        self._spaces.keys.clear()
+        self._apps.keys.clear()
+
+    def store(self, obj: Obj) -> Store:
+        kinds: dict[str, Store] = {"Space": self.caches.spaces, "App": self.caches.apps}
+        if obj["metadata"].get("namespace") == "decco":
+            return self.caches.sources
+        kinds |= {resource.kind: store for resource, store in self.caches.children.items()}
+        if obj["metadata"].get("namespace") == "edge":
+            kinds |= {resource.kind: store for resource, store in self.caches.edges.items()}
+        return kinds[obj["kind"]]
+
+    def put(self, *objs: Obj, own: bool = False) -> None:
+        for obj in objs:
+            self.objects[obj["kind"], key_of(obj)] = obj
+            self.store(obj).put({**obj, "metadata": dict(obj["metadata"])}, own=own)
+
+    def change(self, obj: Obj, *, own: bool = False, meta: Obj | None = None, **parts: Any) -> Obj:
+        """The object as it was put last, with other parts; a new spec is a new generation."""
+        old = self.objects[obj["kind"], key_of(obj)]
+        metadata = {**old["metadata"], "resourceVersion": str(next(VERSIONS)), **(meta or {})}
+        if "spec" in parts:
+            metadata["generation"] += 1
+            parts["spec"] = {**old["spec"], **parts["spec"]}
+        new = {**old, "metadata": metadata, **parts}
+        self.put(new, own=own)
+        return new
+
+    def drop(self, obj: Obj) -> None:
+        self.store(obj).remove(key_of(obj), uid_of(obj), next(VERSIONS))
+
+
+ACME, OTHER = space("acme", httpCertSecretName="http", age=50), space("other", age=40)
+WEB = app("web", "acme", {"name": "web", "httpPath": "/"})
+DB = app("db", "acme", {"name": "db", "certAndCaSecretName": "tls"}, age=40)
+RIVAL = app("rival", "acme", {"name": "x", "hostname": "db.acme.example.net"}, age=20)
+CALLER = app("caller", "other", tlsEgresses=[{"localPort": 1, "endpoint": "db", "spaceName": "acme"}])
+OBJECTS = (ACME, OTHER, WEB, DB, RIVAL, CALLER)
+NAMESPACE = owned(NAMESPACES, "acme", ACME)
+POLICY = owned(NETWORK_POLICIES, "decco", ACME, spec={"podSelector": {}})
+DEPLOYMENT = owned(DEPLOYMENTS, "web", WEB, spec={"replicas": 1})
+SERVICE = owned(SERVICES, "db", DB, spec={"ports": []})
+COPY_HTTP = owned(SECRETS, "http", ACME, data=tls_data())
+COPY_TLS = owned(SECRETS, "tls", ACME, data=tls_data())
+SOURCE_HTTP = stored(SECRETS, "http", "decco", meta=shared("*"), data=tls_data())
+SOURCE_TLS = stored(SECRETS, "tls", "decco", meta=shared("acme"), data=tls_data())
+assert SERVED.gateway is not None
+GATEWAY: Resource = SERVED.gateway
+EDGE_GATEWAY = stored(GATEWAY, "shared", "edge", spec={})
+EDGE_SERVICE = stored(SERVICES, "lb", "edge", spec={})
+
+OF_ACME = {"acme/web", "acme/db", "acme/rival"}
+NOBODY: set[str] = set()
+
+
+@pytest.fixture
+def stage() -> Stage:
+    stage = Stage()
+    stage.put(*OBJECTS, NAMESPACE, POLICY, DEPLOYMENT, SERVICE, COPY_HTTP, COPY_TLS, SOURCE_HTTP, SOURCE_TLS)
+    stage.put(EDGE_GATEWAY, EDGE_SERVICE)
+    stage.quiet()
+    return stage
+
+
+Step = Callable[[Stage], object]
+TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
+    # -- a Space
+    "a Space's spec": (
+        lambda s: s.change(ACME, spec={"project": "foo"}),
+        {"acme"},
+        OF_ACME | {"other/caller"},
+    ),
+    "a Space's annotation": (lambda s: s.change(ACME, meta={"annotations": {"a": "b"}}), {"acme"}, NOBODY),
+    "a Space's status, by others": (lambda s: s.change(ACME, status={"x": 1}), {"acme"}, NOBODY),
+    "a Space's deletion begins": (
+        lambda s: s.change(ACME, meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+        {"acme"},
+        OF_ACME | {"other/caller"},
+    ),
+    "a Space is gone": (lambda s: s.drop(ACME), {"acme"}, OF_ACME | {"other/caller"}),
+    "a Space without neighbours comes": (lambda s: s.put(space("third")), {"third"}, NOBODY),
+    "a Space comes that claims the younger one's name": (
+        lambda s: s.put(space("third", hostnames=["x.other.example.net"], age=59)),
+        {"third", "other"},
+        {"other/caller"},
+    ),
+    "a Space comes that claims the older one's name": (
+        lambda s: s.put(space("third", hostnames=["x.other.example.net"], age=1)),
+        {"third"},
+        NOBODY,
+    ),
+    # -- an App
+    "an App's image": (
+        lambda s: s.change(WEB, spec={"initialReplicas": 3}),
+        NOBODY,
+        {"acme/web"},
+    ),
+    "an App's annotation": (lambda s: s.change(WEB, meta={"annotations": {"a": "b"}}), NOBODY, {"acme/web"}),
+    "an App names another Secret": (
+        lambda s: s.change(DB, spec={"endpoints": [{"name": "db", "port": 1, "certAndCaSecretName": "new"}]}),
+        {"acme"},
+        {"acme/db", "acme/rival", "other/caller"},
+    ),
+    "an App that others call and envy goes": (
+        lambda s: s.drop(DB),
+        {"acme"},
+        {"acme/db", "acme/rival", "other/caller"},
+    ),
+    "an App comes whose endpoint others have": (
+        lambda s: s.put(app("late", "acme", {"name": "web", "httpPath": "/late"})),
+        NOBODY,
+        {"acme/late", "acme/web"},
+    ),
+    "an App comes whose path another has": (
+        lambda s: s.put(app("late", "acme", {"name": "late", "httpPath": "/"})),
+        NOBODY,
+        {"acme/late", "acme/web"},
+    ),
+    "an App is paused": (
+        lambda s: s.change(WEB, meta={"annotations": {"decco.platform9.com/paused": "true"}}),
+        NOBODY,
+        {"acme/web"},
+    ),
+    # -- children
+    "a Deployment altered": (
+        lambda s: s.change(DEPLOYMENT, spec={"replicas": 2, "paused": True}),
+        NOBODY,
+        {"acme/web"},
+    ),
+    "a Deployment's status": (lambda s: s.change(DEPLOYMENT, status={"replicas": 1}), NOBODY, {"acme/web"}),
+    "a Deployment gone": (lambda s: s.drop(DEPLOYMENT), NOBODY, {"acme/web"}),
+    "a Deployment without its owner": (
+        lambda s: s.change(DEPLOYMENT, meta={"ownerReferences": []}),
+        NOBODY,
+        {"acme/web"},
+    ),
+    "a Service altered": (lambda s: s.change(SERVICE, spec={"selector": {"a": "b"}}), NOBODY, {"acme/db"}),
+    "an object of an unknown owner": (
+        lambda s: s.put(owned(SERVICES, "stray", app("nobody", "acme", uid="unknown"))),
+        NOBODY,
+        NOBODY,
+    ),
+    # -- the Space's home
+    "a policy altered": (lambda s: s.change(POLICY, spec={"podSelector": {"a": "b"}}), {"acme"}, NOBODY),
+    "a policy gone: its Apps have nothing to do": (lambda s: s.drop(POLICY), {"acme"}, NOBODY),
+    "a namespace gone: its Apps have nothing to do": (lambda s: s.drop(NAMESPACE), {"acme"}, NOBODY),
+    # -- Secrets
+    "a copy that the whole Space uses": (
+        lambda s: s.change(COPY_HTTP, data=tls_data("new.test")),
+        {"acme"},
+        OF_ACME,
+    ),
+    "a copy that one App uses": (lambda s: s.change(COPY_TLS, data=tls_data("new.test")), {"acme"}, {"acme/db"}),
+    "a copy's label": (lambda s: s.change(COPY_TLS, meta={"labels": {"a": "b"}}), {"acme"}, NOBODY),
+    "a source that a Space names": (lambda s: s.change(SOURCE_HTTP, data=tls_data("new.test")), {"acme"}, OF_ACME),
+    "a source that an App names": (lambda s: s.change(SOURCE_TLS, data=tls_data("new.test")), {"acme"}, {"acme/db"}),
+    "a source gone": (lambda s: s.drop(SOURCE_TLS), {"acme"}, {"acme/db"}),
+    "a source that nobody names": (
+        lambda s: s.put(stored(SECRETS, "unused", "decco", meta=shared("*"), data=tls_data())),
+        NOBODY,
+        NOBODY,
+    ),
+    # -- the edge
+    "the shared Gateway": (lambda s: s.change(EDGE_GATEWAY, status={"addresses": []}), {"acme", "other"}, NOBODY),
+    "the shared Gateway gone": (lambda s: s.drop(EDGE_GATEWAY), {"acme", "other"}, NOBODY),
+    "the edge's Service": (lambda s: s.change(EDGE_SERVICE, status={"loadBalancer": {}}), {"acme", "other"}, NOBODY),
+}
+
+
+@pytest.mark.parametrize("what", TABLE)
+def test_who_wakes_whom(stage: Stage, what: str) -> None:
+    step, spaces, apps = TABLE[what]
+    step(stage)
+    assert (stage.spaces, stage.apps) == (spaces, apps)
+
+
+OWN: dict[str, tuple[Step, set[str], set[str]]] = {
+    "a Space's status": (lambda s: s.change(OTHER, own=True, status={"conditions": []}), NOBODY, {"other/caller"}),
+    "an App's status": (lambda s: s.change(WEB, own=True, status={"conditions": []}), NOBODY, NOBODY),
+    "a Deployment": (lambda s: s.change(DEPLOYMENT, own=True, spec={"replicas": 4}), NOBODY, NOBODY),
+    "a copy of a Secret: its content is news to others": (
+        lambda s: s.change(COPY_TLS, own=True, data=tls_data("new.test")),
+        {"acme"},
+        {"acme/db"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OWN)
+def test_own_writes_wake_others_only(stage: Stage, what: str) -> None:
+    step, spaces, apps = OWN[what]
+    step(stage)
+    assert (stage.spaces, stage.apps) == (spaces, apps)
+
+
+# -- in turn ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("obj", [NAMESPACE, POLICY], ids=["namespace", "policy"])
+def test_apps_wait_for_a_home(stage: Stage, obj: Obj, own: bool) -> None:
+    """The last of the two that comes wakes them, be it the Space's own write or the watch that brings it."""
+    stage.drop(obj)
+    stage.quiet()
+    again = {**obj, "metadata": {**obj["metadata"], "uid": "another", "resourceVersion": str(next(VERSIONS))}}
+    stage.put(again, own=own)
+    assert stage.apps == OF_ACME
+
+
+@pytest.mark.parametrize("obj", [NAMESPACE, POLICY], ids=["namespace", "policy"])
+def test_a_home_that_gets_its_owner_back(stage: Stage, obj: Obj) -> None:
+    stage.change(obj, meta={"ownerReferences": []})
+    assert stage.apps == NOBODY
+    stage.quiet()
+    stage.change(obj, own=True, meta={"ownerReferences": obj["metadata"]["ownerReferences"]})
+    assert stage.apps == OF_ACME
+
+
+def test_half_a_home_wakes_nobody() -> None:
+    stage = Stage()
+    stage.put(ACME, WEB, NAMESPACE)
+    stage.quiet()
+    stage.put(owned(NETWORK_POLICIES, "app-web", WEB))
+    stage.put(owned(NETWORK_POLICIES, "decco", OTHER, meta={"namespace": "acme"}))
+    assert stage.apps == {"acme/web"}, "its own policy, and that is all"
+
+
+def test_the_heirs_of_a_name_are_woken_when_it_is_free(stage: Stage) -> None:
+    """The App is gone, and so is now the last of its children: another App of that name or with that endpoint waits."""
+    late = app("late", "acme", {"name": "db"})
+    stage.put(late)
+    stage.drop(DB)
+    stage.quiet()
+    stage.drop(SERVICE)
+    assert stage.apps == {"acme/db", "acme/late"}
+    assert SERVICE["metadata"]["labels"][LABEL_APP] == "db"
+
+
+def test_the_heir_of_a_space_is_woken_when_the_namespace_is_gone(stage: Stage) -> None:
+    stage.drop(ACME)
+    stage.put(space("acme", uid="another"))
+    stage.quiet()
+    stage.drop(NAMESPACE)
+    assert stage.spaces == {"acme"}
+
+
+def test_a_space_that_goes_frees_its_names(stage: Stage) -> None:
+    stage.put(space("third", hostnames=["www.other.example.net"], age=1), app("late", "third"))
+    stage.quiet()
+    stage.drop(OTHER)
+    assert stage.spaces == {"other", "third"}
+    assert stage.apps == {"other/caller", "third/late"}
+    assert stage.caches.claims.verdict("third").lost == {}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"domainName": "no name"}, {"domainName": None}],
+)
+def test_a_space_that_cannot_be_understood_any_more_keeps_its_names(stage: Stage, broken: Obj) -> None:
+    stage.change(ACME, spec=broken)
+    assert stage.spaces == {"acme"}
+    assert stage.caches.claims.owner_of("x.acme.example.net") == "acme"
+
+
+def test_an_app_that_cannot_be_understood_any_more_keeps_its_names(stage: Stage) -> None:
+    stage.change(DB, spec={"endpoints": [{"name": "db", "port": 0}]})
+    assert stage.apps == {"acme/db"}
+    assert stage.caches.index.endpoint("acme", "db") is not None
+    stage.drop(DB)
+    assert stage.caches.index.endpoint("acme", "db") is None
+
+
+def test_the_same_name_with_another_uid_is_another_object(stage: Stage) -> None:
+    stage.put(app("web", "acme", {"name": "fresh"}, uid="another"))
+    assert stage.caches.app_keys.get("another") == Key("acme", "web")
+    assert uid_of(WEB) not in stage.caches.app_keys
+    assert stage.caches.index.endpoint("acme", "web") is None
+
+
+def test_after_a_spaces_first_turn_its_apps_are_told(stage: Stage) -> None:
+    """They said nothing while it had not looked; if it could not make a home, they must say so now."""
+    stage.put(OTHER)
+    ready = {"conditions": [{"type": "Ready", "status": "False"}]}
+    stage.change(OTHER, own=True, status=ready)
+    assert stage.apps == {"other/caller"}
+    stage.quiet()
+    stage.change(OTHER, own=True, status={**ready, "observedGeneration": 2})
+    assert stage.apps == NOBODY
+
+
+@pytest.mark.parametrize(
+    ("step", "key", "wanted"),
+    [
+        (lambda s: s.change(WEB, spec={"initialReplicas": 3}), "acme/web", Priority.EDIT),
+        (lambda s: s.change(WEB, meta={"annotations": {"a": "b"}}), "acme/web", Priority.CHANGE),
+        (lambda s: s.change(WEB, meta={"deletionTimestamp": "now"}), "acme/web", Priority.EDIT),
+        (lambda s: s.put(app("new", "acme")), "acme/new", Priority.EDIT),
+        (lambda s: s.change(DEPLOYMENT, spec={"replicas": 9, "paused": True}), "acme/web", Priority.CHANGE),
+        (lambda s: s.drop(DEPLOYMENT), "acme/web", Priority.CHANGE),
+        (lambda s: s.change(DEPLOYMENT, status={"replicas": 9}), "acme/web", Priority.LIST),
+        (lambda s: s.change(ACME, spec={"project": "x"}), "acme", Priority.EDIT),
+        (lambda s: s.triggers.everything(), "acme/web", Priority.LIST),
+    ],
+    ids=[
+        "edit",
+        "annotation",
+        "deletion",
+        "new",
+        "altered child",
+        "lost child",
+        "child's status",
+        "Space",
+        "everything",
+    ],
+)
+def test_urgency(stage: Stage, step: Step, key: str, wanted: Priority) -> None:
+    step(stage)
+    assert stage.urgency(key) is wanted
+
+
+def test_the_first_list_is_not_urgent(stage: Stage) -> None:
+    store = stage.caches.apps
+    store.swap({Key("acme", "listed"): store.read(app("listed", "acme"))}, next(VERSIONS))
+    assert stage.urgency("acme/listed") is Priority.LIST
+
+
+def test_everything() -> None:
+    stage = Stage()
+    stage.put(*OBJECTS)
+    stage.quiet()
+    stage.triggers.everything()
+    assert stage.spaces == {"acme", "other"}
+    assert stage.apps == OF_ACME | {"other/caller"}
