@@ -1,7 +1,8 @@
 """Why a condition is what it is: every reason that decco ever gives, as programs see it.
 
-The sentence under a reason is its documentation; the reference page is made from this file. A reason that is in
-``WAITING`` is the normal course of things and ends by itself: it makes a condition False, but is no cause for alarm.
+The sentence under a reason is its documentation; the reference page is made from this file (``reasons_doc.py``). A
+reason that is in ``WAITING`` is the normal course of things and ends by itself: it makes a condition False, but is no
+cause for alarm.
 """
 
 # ruff: noqa: S105 - reasons about Secrets are no secrets
@@ -40,7 +41,7 @@ WAITING_FOR_EDGE = "WaitingForEdge"
 WAITING_FOR_DNS = "WaitingForDNS"
 """A change of DNS records is on its way."""
 NOT_WRITTEN = "NotWritten"
-"""Another object has to be there before this one is written, or the API server could not be reached."""
+"""Another object has to be there before this one is written, or the API server could not write it just now."""
 
 # -- False, until somebody does something -----------------------------------------------------------------------------
 
@@ -49,9 +50,9 @@ SPACE_NOT_FOUND = "SpaceNotFound"
 CONFLICT = "Conflict"
 """An object of the wanted name exists and belongs to somebody else; decco does not touch it."""
 HOSTNAME_CONFLICT = "HostnameConflict"
-"""An older Space owns the host name, or one above or below it."""
+"""An older Space owns the host name, or one above or below it; or an older App of the same Space has it."""
 HOSTNAME_NOT_ALLOWED = "HostnameNotAllowed"
-"""The endpoint's host name is neither under the Space's FQDN nor in its hostnames."""
+"""The endpoint's host name is neither under the Space's FQDN nor in its hostnames, or is too long for DNS."""
 ENDPOINT_CONFLICT = "EndpointConflict"
 """An older App of the same Space has an endpoint or Service of this name."""
 PATH_CONFLICT = "PathConflict"
@@ -100,8 +101,6 @@ NOT_PROGRAMMED = "NotProgrammed"
 """The gateway controller accepted the listeners but could not put them into effect."""
 PAUSED = "Paused"
 """The annotation decco.platform9.com/paused asks decco to leave the object alone."""
-DRY_RUN = "DryRun"
-"""decco runs with --dry-run and writes nothing."""
 ZONE_NOT_FOUND = "ZoneNotFound"
 """No DNS provider has a zone for the host name."""
 RECORD_CONFLICT = "RecordConflict"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
-from decco.desired import reasons
+from decco.api.conditions import ConditionType
+from decco.desired import reasons, reasons_doc
 from decco.desired.model import Problem
 
 
@@ -39,6 +41,19 @@ def test_each_reason_is_camel_case_and_has_a_sentence(constant: str) -> None:
     assert re.fullmatch(r"([A-Z][a-z]+|API|DNS)+", value)
     assert value.upper() == constant.replace("_", "")
     assert sentence.endswith(".")
+
+
+def test_the_reference_page_is_of_today() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "conditions.md"
+    assert page.read_text() == reasons_doc.page(), (
+        "run `python -m decco.desired.reasons_doc > docs/reference/conditions.md`"
+    )
+
+
+def test_the_reference_page_has_all() -> None:
+    page = reasons_doc.page()
+    assert all(f"| `{value}` | {' '.join(sentence.split())} |" in page for value, sentence in REASONS.values())
+    assert all(f"| `{condition}` |" in page for condition in ConditionType)
 
 
 def test_no_reason_is_there_twice() -> None:
