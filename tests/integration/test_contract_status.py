@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from testbed.api import RequestFailed
+from testbed.certificates import self_signed
 from tests.integration.by_hand import accept_listeners, answer_route, now, pods, run_pods
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, pod, tls_secret
 
@@ -177,6 +178,21 @@ class TestReady:
         eventually(lambda: run_pods(cluster, name, "web") and told(cluster, name, "WorkloadReady") == "True", 20)
         third = cluster.app_condition(name, "web", "WorkloadReady") or {}
         assert third["lastTransitionTime"] > first["lastTransitionTime"]
+
+    def test_a_certificate_that_expires_is_told_when_it_does(self, cluster: Cluster, name: str) -> None:
+        """Nothing changes in the cluster but the time; and a renewed one is taken at once."""
+        cluster.make_space(name, tcpCertAndCaSecretName=name)
+        cluster.create(app(name, "web", endpoints=[{"name": "db", "port": 8080}]))
+        eventually(lambda: told(cluster, name, "CertificatesReady") == "SecretMissing", 10)
+        certificate, key = self_signed([f"{name}.example.net"], days=5 / 86_400)
+        cluster.create(tls_secret(name, **{"tls.crt": certificate, "tls.key": key}))
+        eventually(lambda: told(cluster, name, "CertificatesReady") == "True", 5)
+        eventually(lambda: told(cluster, name, "CertificatesReady") == "CertificateExpired", 10)
+        eventually(lambda: told_of_space(cluster, name, "CertificatesReady") == "CertificateExpired", 5)
+        assert cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}"), "what runs goes on"
+        cluster.patch(f"/api/v1/namespaces/decco/secrets/{name}", {"data": tls_secret(name)["data"]})
+        eventually(lambda: told(cluster, name, "CertificatesReady") == "True", 5)
+        eventually(lambda: told_of_space(cluster, name, "CertificatesReady") == "True", 5)
 
     def test_pods_that_admission_refuses(self, cluster: Cluster, name: str) -> None:
         """Pod Security does not refuse the Deployment, only its pods."""

@@ -78,6 +78,38 @@ async def test_every_verb_addresses_the_right_thing(stage: Stage) -> None:
     assert [v for v, _, _ in seen.observed] == [m for m, _ in seen.requests]
 
 
+UNSUPPORTED = 'admission webhook "x.example.net" does not support dry run'
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"),
+    [
+        (web.json_response(LIVE, status=201), None),
+        (status(409, "AlreadyExists", message="there is one"), None),
+        (status(400, "BadRequest", message=UNSUPPORTED), None),
+        (status(400, "BadRequest", message="unknown field"), errors.BadRequest),
+        (status(422, "Invalid", message="no"), errors.Invalid),
+        (status(403, "Forbidden", message="no"), errors.Forbidden),
+        (status(409, "Conflict", message="no"), errors.Conflict),
+    ],
+    ids=["good", "taken", "a webhook that cannot tell", "unknown field", "invalid", "forbidden", "conflict"],
+)
+async def test_a_check_asks_and_makes_nothing(
+    stage: Stage, answer: web.Response, raised: type[errors.ApiError] | None
+) -> None:
+    async def answered(_: web.Request) -> web.Response:
+        return web.json_response(body=answer.body, status=answer.status)
+
+    client, seen = await stage.client(answered)
+    if raised is None:
+        await client.check(CONFIGMAPS, {"metadata": {"name": "a", "namespace": "n"}})
+    else:
+        with pytest.raises(raised):
+            await client.check(CONFIGMAPS, {"metadata": {"name": "a", "namespace": "n"}})
+    query = "fieldManager=decco&fieldValidation=Strict&dryRun=All"
+    assert seen.requests == [("POST", f"/api/v1/namespaces/n/configmaps?{query}")]
+
+
 @pytest.mark.parametrize("name", ["", ".", ".."])
 async def test_a_name_that_would_address_something_else_is_refused(stage: Stage, name: str) -> None:
     client, seen = await stage.client(live)
@@ -686,6 +718,7 @@ async def test_a_dry_run_reads_and_does_not_write(stage: Stage) -> None:
         await client.replace_status(APPS, created)
         await client.patch(SECRETS, KEY, {"data": {"tls.key": "c2VjcmV0"}})
         await client.delete(SECRETS, KEY, uid="u1")
+        await client.check(SECRETS, secret)
     assert [m for m, _ in seen.requests] == ["GET"]
     assert created["metadata"]["uid"]
     assert created["metadata"]["resourceVersion"].isdigit()
