@@ -212,6 +212,8 @@ class _Daemon:
                 queue.close()
             if workers:
                 await asyncio.wait(workers, timeout=FINISH_SECONDS)
+                if left := self.spaces.processing + self.apps.processing:
+                    log.warning("reconciles are cut off; the next start finishes them", count=left)
                 await self.recorder.drain(DRAIN_SECONDS)
             for task in [*workers, *helpers]:
                 task.cancel()

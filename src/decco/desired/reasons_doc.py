@@ -11,6 +11,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 
 from decco.desired import reasons
 
@@ -32,8 +33,8 @@ first cause that somebody can do something about. A condition that does not appl
 | `RoutesReady` | Space, App | host names, listeners and routes |
 | `DNSReady` | Space, App | DNS records |
 
-Reasons are constants for programs; the message beside one says what, where and what to do. Each change of a condition is
-an Event as well: `Warning` for a cause that needs somebody, `Normal` for all others.
+Reasons are constants for programs; the message beside one says what, where and what to do. Each change of a condition
+is an Event as well: `Warning` for a cause that needs somebody, `Normal` for all others.
 """
 
 
@@ -60,7 +61,7 @@ _GOOD = frozenset({reasons.READY, reasons.RECONCILED, reasons.JOB_COMPLETE})
 def _documented() -> Iterator[tuple[str, str]]:
     """(reason, its sentence) of each constant, in the order of the file."""
     body = ast.parse(inspect.getsource(reasons)).body
-    for statement, after in zip(body, body[1:], strict=False):
+    for statement, after in pairwise(body):
         if (
             isinstance(statement, ast.Assign)
             and isinstance(statement.value, ast.Constant)

@@ -9,7 +9,7 @@ import structlog
 
 from decco.desired import reasons
 from decco.kube.client import Client
-from decco.kube.errors import Invalid, NotFound, ServerError
+from decco.kube.errors import Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
 from decco.kube.store import Entry, Store
 from decco.objects import Obj
@@ -17,6 +17,7 @@ from decco.objects import Obj
 log = structlog.get_logger(__name__)
 
 _READY = "Ready"
+_WRITING = "while writing the status"
 _REMEMBERED = 1024
 _OF_A_CONDITION = frozenset({"type", "status", "reason", "message"})
 
@@ -62,7 +63,7 @@ class Reporter:
             return False  # the object has just gone; nobody is left to be told
         except (Invalid, ServerError) as error:
             if isinstance(error, ServerError) and not error.too_large:
-                error.add_note("while writing the status")
+                error.add_note(_WRITING)
                 raise
             if self._remember_unwritable(entry):
                 log.warning(
@@ -73,6 +74,9 @@ class Reporter:
                 )
                 self._tell(subject, before, status)
             return False
+        except KubeError as error:
+            error.add_note(_WRITING)
+            raise
         store.put(written, own=True)
         self._tell(subject, before, status)
         return True
