@@ -113,13 +113,17 @@ class Records:
 
     async def _withdraw(self, dns: Dns, store: Store, entry: Entry, obj: Obj, names: Sequence[str]) -> Published:
         """Nothing is to be published; ``names`` are those that would be if the edge had an address."""
-        dns.release(entry.uid)
-        problems = [_problem(each) for each in dns.obstacles(entry.uid)]
-        if not dns.gone(entry.uid):
-            problems = problems or ([] if names else [_WITHDRAWING])
-        elif _held(obj):
-            entry = await self._set(store, entry, obj, held=False)
-            obj = entry.obj()
+        problems: list[Problem] = []
+        if _held(obj):
+            dns.release(entry.uid)
+            if not dns.gone(entry.uid):
+                problems = [_problem(each) for each in dns.obstacles(entry.uid)] or ([] if names else [_WITHDRAWING])
+            else:
+                entry = await self._set(store, entry, obj, held=False)
+                obj = entry.obj()
+                dns.forget(entry.uid)
+        else:
+            dns.forget(entry.uid)  # nothing was published; and who is released for ever is woken for ever
         told = [
             Problem(reasons.NO_ADDRESS, f"the edge has no address to point {name} to; nothing is published")
             for name in names
