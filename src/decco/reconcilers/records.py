@@ -28,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 _WITHDRAWING = Problem(reasons.WAITING_FOR_DNS, "records that are no longer wanted are being removed")
 _READY = "DNSReady"
-_FINALIZER = FINALIZER_DNS.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class Records:
 
     def holds(self, entry: Entry) -> bool:
         """Whether the object is kept until its records are gone."""
-        return _FINALIZER in entry.raw and _held(entry.obj())
+        return _held(entry.obj())
 
     # --- an object that stays ---
 
