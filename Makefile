@@ -19,12 +19,12 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration venv assets up bench format generate lock clean
+.PHONY: help demo test check unit integration test-dns venv assets up bench format generate lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
 	@echo "decco: make <target>"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  KUBE_VERSION=1.34      Kubernetes of the testbed (default 1.37)"
 	@echo "  KUBECONFIG=<file>      on the command line of make demo: use that cluster, start none"
@@ -36,9 +36,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
 	@env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration
+test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration, test-dns
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit integration; do $(MAKE) $$part || status=1; done; \
+	for part in check unit integration test-dns; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -64,6 +64,10 @@ unit: $(VENV)/.complete ## tests without network, in seconds
 
 integration: $(VENV)/.complete assets ## tests against a real API server
 	$(call step,integration,$(BIN)/python -m pytest tests/integration --junitxml=$(REPORTS)/integration.xml $(ARGS))
+
+test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
+	-@$(BIN)/python -m testbed.dns.install
+	$(call step,dns,$(BIN)/python -m pytest tests/dns --junitxml=$(REPORTS)/dns.xml $(ARGS))
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Renews the lock files: every version with its hashes, for all platforms and Pythons, and no address of any index.
-#   runtime.txt  what decco needs to run
+#   runtime.txt  what decco needs to run, with every provider of DNS records
 #   dev.txt      that, the tools of the checks and tests, and what builds decco itself
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,6 +8,6 @@ cd "$(dirname "$0")/.."
 compile() {
   uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"
 }
-compile pyproject.toml --output-file requirements/runtime.txt
-compile pyproject.toml requirements/build.in --group dev --constraint requirements/runtime.txt \
+compile pyproject.toml --extra clouddns --output-file requirements/runtime.txt
+compile pyproject.toml requirements/build.in --group dev --extra clouddns --constraint requirements/runtime.txt \
   --output-file requirements/dev.txt

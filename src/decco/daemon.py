@@ -1,6 +1,6 @@
 """The controller as a process: what is started in which order, and how it ends.
 
-    settings -> connection -> client -> (server there? CRDs there?) -> informers -> caches synced -> workers
+    settings -> connection -> client -> (server there? CRDs there?) -> DNS -> informers -> caches synced -> workers
 
 Nothing is written before every cache is full. At SIGTERM the queues give out no more work, what runs is finished, then
 the rest ends.
@@ -20,6 +20,7 @@ import structlog
 
 from decco import __version__
 from decco.desired.model import Served
+from decco.dns.service import Dns
 from decco.errors import ConfigError
 from decco.health import Health
 from decco.kube import config, discovery, watch
@@ -39,6 +40,8 @@ from decco.reconcilers.caches import Caches, watch_specs
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.discover import discover, missing
 from decco.reconcilers.local_secrets import LocalSecrets
+from decco.reconcilers.providers import dns_service
+from decco.reconcilers.records import Records
 from decco.reconcilers.report import Reporter, ready_counts
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
@@ -86,7 +89,9 @@ async def run(settings: Settings) -> int:
         )
         served = await _unless(stop, _wait_for_cluster(client))
         if served is not None:
-            await _Daemon(settings, client, metrics, health, stop).run(served)
+            dns = await _unless(stop, dns_service(settings, client, metrics))
+            if not stop.is_set():
+                await _Daemon(settings, client, metrics, health, stop, dns).run(served)
     log.info("decco ends")
     return 0
 
@@ -151,13 +156,20 @@ class _Daemon:
     """The running parts, once the cluster is known to be there."""
 
     def __init__(
-        self, settings: Settings, client: Client, metrics: Metrics, health: Health, stop: asyncio.Event
+        self,
+        settings: Settings,
+        client: Client,
+        metrics: Metrics,
+        health: Health,
+        stop: asyncio.Event,
+        dns: Dns | None = None,
     ) -> None:
         self.settings = settings
         self.client = client
         self.metrics = metrics
         self.health = health
         self.stop = stop
+        self.dns = dns
         self.caches = Caches(settings)
         self.informers: dict[str, Informer] = {}
         self.recorder = Recorder(client, controller=PROGRAM, on_drop=metrics.event_dropped)
@@ -177,8 +189,9 @@ class _Daemon:
         writer = ChildWriter(Applier(client, self.caches.children), time.monotonic)
         secrets = Secrets(self.caches, LocalSecrets(client, time.monotonic))
         reporter = Reporter(client, self.recorder)
-        space = SpaceReconciler(self.caches, writer, secrets, reporter, _now, metrics.certificates)
-        app = AppReconciler(self.caches, writer, secrets, reporter, _now, metrics.certificates)
+        self.records = Records(dns, client, settings, time.monotonic)
+        space = SpaceReconciler(self.caches, writer, secrets, reporter, self.records, _now, metrics.certificates)
+        app = AppReconciler(self.caches, writer, secrets, reporter, self.records, _now, metrics.certificates)
         self.controllers = [
             Controller(
                 self.spaces, space.reconcile, workers=control.space_workers, observer=metrics, bind=bind_reconcile
@@ -186,6 +199,10 @@ class _Daemon:
             Controller(self.apps, app.reconcile, workers=control.app_workers, observer=metrics, bind=bind_reconcile),
         ]
         self.triggers = Triggers(self.caches, self.spaces, self.apps)
+        if dns is not None:
+            dns.subscribe(self.triggers.records)
+            for store in (self.caches.spaces, self.caches.apps):
+                self.records.follow(store)
         for queue_ in (self.spaces, self.apps):
             metrics.follow_queue(queue_.name, queue_)
         metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
@@ -200,6 +217,11 @@ class _Daemon:
     async def _live(self, background: asyncio.TaskGroup, served: Served) -> None:
         helpers: list[asyncio.Task[None]] = [background.create_task(self.recorder.run(), name="events")]
         workers: list[asyncio.Task[None]] = []
+        if self.dns is not None:
+            # Reads the zones while the caches fill; it changes nothing before a reconcile has said what is wanted.
+            task = background.create_task(self.dns.run(), name="dns")
+            self.health.watch_task("dns", task)
+            helpers.append(task)
         try:
             if await _unless(self.stop, self._fill(background, helpers, served)):
                 log.info("caches are full, work begins", spaces=len(self.caches.spaces), apps=len(self.caches.apps))

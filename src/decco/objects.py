@@ -30,6 +30,10 @@ ANNOTATION_INITIAL_REPLICAS = f"{GROUP}/initial-replicas"
 ANNOTATION_RUN = f"{GROUP}/run"
 """On a Job: digest of the App's own ``pod``; another value means another run."""
 ANNOTATION_PAUSED = f"{GROUP}/paused"
+ANNOTATION_ABANDON_DNS = f"{GROUP}/abandon-dns"
+"""On a Space or App that is being deleted: "true" leaves its DNS records where they are."""
+FINALIZER_DNS = f"{GROUP}/dns"
+"""On a Space or App that has DNS records, or is about to."""
 MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={FIELD_MANAGER}"
 
 

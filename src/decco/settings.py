@@ -10,9 +10,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationInfo, field_validator
 
+from decco.settings_dns import DnsSettings
 from decco.settings_forms import (
     Address,
     BindAddress,
@@ -24,15 +24,8 @@ from decco.settings_forms import (
     ObjectName,
     Resources,
     Seconds,
+    Section,
 )
-
-
-class Section(BaseModel):
-    """A group of settings; an unknown key is a mistake and is reported as one."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid", use_attribute_docstrings=True
-    )
 
 
 class RoutingBackend(StrEnum):
@@ -138,5 +131,6 @@ class Settings(Section):
     """Compute and log every write, send none."""
     routing: RoutingSettings = RoutingSettings()
     edge: EdgeSettings = EdgeSettings()
+    dns: DnsSettings = DnsSettings()
     sidecar: SidecarSettings = SidecarSettings()
     controller: ControllerSettings = ControllerSettings()

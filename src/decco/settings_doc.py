@@ -11,12 +11,15 @@ import json
 import sys
 from collections.abc import Iterator
 
+from pydantic.alias_generators import to_camel
+
+from decco.settings_forms import Section
 from decco.settings_load import NOT_SETTINGS, SETTINGS, Setting
 
 _HEAD = """\
 # Settings of decco-controller
 
-<!-- Made by `python -m decco.settings_doc` from src/decco/settings.py; change it there. -->
+<!-- Made by `python -m decco.settings_doc` from src/decco/settings*.py; change it there. -->
 
 Sources, the later the stronger: the defaults below, the YAML file named by `--config`, the environment, flags
 (`decco-controller --help`). Keys with a dot are nested in the file. In the environment lists are JSON or words with
@@ -43,11 +46,26 @@ def _sections() -> Iterator[str]:
             yield f"## {f'`{group}`' if group else 'General'}\n"
         yield f"### `{setting.key}`\n\n{setting.field.description}\n"
         yield f"* Default: {_default(setting)}\n* Must be {setting.allowed}\n* Variable: `{setting.variable}`\n"
+        for name, model in setting.models.items():
+            yield f"#### `{setting.key}[]` of type `{name}`\n\n{_line(model.__doc__)}\n"
+            yield "\n".join(_keys(model)) + "\n"
+
+
+def _keys(model: type[Section]) -> Iterator[str]:
+    yield "| key | must be | default | |\n|---|---|---|---|"
+    for name, field in model.model_fields.items():
+        setting = Setting(to_camel(name), "", field)
+        default = "required" if field.is_required() or name == "type" else _default(setting)
+        yield f"| `{setting.key}` | {setting.allowed} | {default} | {_line(field.description)} |"
+
+
+def _line(text: str | None) -> str:
+    return " ".join((text or "").replace("``", "`").split())
 
 
 def _default(setting: Setting) -> str:
     default = setting.field.get_default(call_default_factory=True)
-    if default is None or default == ():
+    if default is None or default in ((), {}):
         return "none"
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 

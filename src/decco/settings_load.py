@@ -26,8 +26,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from decco.errors import ConfigError
-from decco.settings import Section, Settings
-from decco.settings_forms import Form
+from decco.settings import Settings
+from decco.settings_forms import Form, Section
 
 PREFIX = "DECCO_"
 NOT_SETTINGS = frozenset({"DECCO_CACHE"})
@@ -60,6 +60,12 @@ class Setting:
     def allowed(self) -> str:
         """What the value must be, in words that fit behind "must be"."""
         return _allowed(self.field.annotation, tuple(self.field.metadata))
+
+    @property
+    def models(self) -> Mapping[str, type[Section]]:
+        """For a list of mappings of several types: the model of each."""
+        kind = self.field.annotation
+        return variants(get_args(kind)[0]) if get_origin(kind) is tuple else {}
 
 
 class Given(NamedTuple):
@@ -230,17 +236,29 @@ def _sentence(detail: ErrorDetails, given: Mapping[str, Given]) -> str:
     key, rest = "", ""
     kind: Any = None
     metadata: tuple[Any, ...] = ()
+    names: list[str] = []
     for part in detail["loc"]:
         if key not in SETTINGS:
             key = ".".join(filter(None, (key, to_camel(str(part)))))
             if key in SETTINGS:
                 kind, metadata = SETTINGS[key].field.annotation, tuple(SETTINGS[key].field.metadata)
         else:
+            if part in variants(kind):  # pydantic names the variant on the way to its fields
+                kind, metadata = variants(kind)[str(part)], ()
+                continue
             rest += f"[{part}]" if isinstance(part, int) else f".{part}"
-            kind, metadata = (get_args(kind)[0] if get_origin(kind) is tuple else None), ()
+            if isinstance(part, str):
+                names = _names_of(kind)
+            kind, metadata = _part_of(kind, part)
     value = detail["input"]
     if detail["type"] == "value_error":
         problem = str(detail["ctx"]["error"])
+    elif detail["type"] == "extra_forbidden":
+        match = closest(str(detail["loc"][-1]), names)
+        hint = f"did you mean {match}?" if match else f"allowed here: {', '.join(names)}"
+        problem = f"is given to an unknown setting; {hint}"
+    elif detail["type"] == "missing":
+        return f"{given[key].place if key in given else key}{rest}: is missing; it must be {_allowed(kind, metadata)}"
     elif kind is None:  # deep inside a value that has a model of its own
         problem = f"is wrong: {detail['msg']}"
     else:
@@ -254,8 +272,37 @@ def _sentence(detail: ErrorDetails, given: Mapping[str, Given]) -> str:
     return f"{place}{rest}: {_shown(value)} {problem}"
 
 
+def variants(kind: Any) -> Mapping[str, type[Section]]:
+    """The models among which a key ``type`` decides, by its value; {} for any other kind of setting."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) not in {Union, UnionType}:
+        return {}
+    arms = [arm for arm in get_args(kind) if isinstance(arm, type) and issubclass(arm, Section)]
+    return {arm.model_fields["type"].default: arm for arm in arms}
+
+
+def _part_of(kind: Any, part: int | str) -> tuple[Any, tuple[Any, ...]]:
+    """Kind and metadata of an item or field of a value; None for what has no words of its own."""
+    if get_origin(kind) is tuple:
+        return get_args(kind)[0], ()
+    if isinstance(kind, type) and issubclass(kind, Section):
+        for name, field in kind.model_fields.items():
+            if part in {name, to_camel(name)}:
+                return field.annotation, tuple(field.metadata)
+    return None, ()
+
+
+def _names_of(kind: Any) -> list[str]:
+    """The keys of a model; [] for anything else."""
+    known = kind.model_fields if isinstance(kind, type) and issubclass(kind, Section) else ()
+    return [to_camel(name) for name in known]
+
+
 def _allowed(kind: Any, metadata: tuple[Any, ...] = ()) -> str:
     origin = get_origin(kind)
+    if models := variants(kind):
+        return f"a mapping whose type is one of {', '.join(models)}"
     if origin is Annotated:
         return _allowed(get_args(kind)[0], kind.__metadata__)
     if origin in {Union, UnionType}:
@@ -265,11 +312,13 @@ def _allowed(kind: Any, metadata: tuple[Any, ...] = ()) -> str:
             return form.words
     if choices := _choices(kind):
         *most, last = choices
-        return f"{', '.join(most)} or {last}"
+        return f"{', '.join(most)} or {last}" if most else last
     if origin is tuple:
         return f"a list, each item {_allowed(get_args(kind)[0])}"
     if kind is bool:
         return "true or false"
+    if kind is str:
+        return "text"
     if kind in {int, float}:
         return ("a whole number" if kind is int else "a number") + _limits(metadata)
     raise TypeError(f"no words for settings of type {kind}")

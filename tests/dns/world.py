@@ -12,9 +12,9 @@ from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import RecordSet, WantedRecord
 from decco.dns.registry import mark_name
 from decco.dns.service import Dns
-from decco.dns.settings import MemorySettings
 from decco.dns.wrappers.base import Wrapper
 from decco.dns.zonequeue import Pacing
+from decco.settings_dns import MemorySettings
 from testbed.dns.server import Records
 from tests.dns.backends import Backend
 

@@ -20,7 +20,7 @@ RESOURCES = "must be a mapping with requests and limits, each of names to quanti
 BIND = "must be host:port, [IPv6]:port, :port for all interfaces, or 0 for off"
 AT_TOP = (
     "namespace, clusterId, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
-    "routing, edge, sidecar, controller"
+    "routing, edge, dns, sidecar, controller"
 )
 IN_ROUTING = "backend, parentGateway, gatewayClassName, ingressDialect, ingressClassName"
 IN_EDGE = ("DECCO_EDGE__NAMESPACE", "DECCO_EDGE__CIDRS", "DECCO_EDGE__SERVICE", "DECCO_EDGE__ADDRESSES")
@@ -44,6 +44,28 @@ OTHER: dict[str, Any] = {
     "edge.cidrs": ["192.0.2.0/24", "2001:db8::/32"],
     "edge.service": "edge/proxy",
     "edge.addresses": ["203.0.113.7", "2001:db8::7", "edge.example.com"],
+    "dns.providers": [
+        {
+            "name": "inside",
+            "zones": ["corp.example"],
+            "secretName": None,
+            "timeoutSeconds": 5.0,
+            "requestsPerSecond": None,
+            "type": "rfc2136",
+            "host": "ns1.corp.example",
+            "port": 5353,
+            "tsigKeyName": None,
+            "tsigAlgorithm": "hmac-sha256",
+            "tsigSecretFile": None,
+        }
+    ],
+    "dns.ttl": 60,
+    "dns.gatherMilliseconds": 100,
+    "dns.compareSeconds": 600.0,
+    "dns.noAddressGraceSeconds": 0.0,
+    "dns.retryBaseSeconds": 2.0,
+    "dns.retryMaxSeconds": 60.0,
+    "dns.adopt": True,
     "sidecar.image": "example.test:5000/stunnel@sha256:" + "0" * 64,
     "sidecar.imagePullPolicy": "Always",
     "sidecar.resources": {"limits": {"memory": "64Mi", "cpu": 1}},
@@ -356,3 +378,25 @@ def test_every_setting_says_what_it_is_and_what_it_must_be() -> None:
 def test_the_reference_page_is_fresh() -> None:
     written = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
     assert written.read_text() == page(), "run: python -m decco.settings_doc > docs/reference/settings.md"
+
+
+@pytest.mark.parametrize(
+    ("provider", "line"),
+    [
+        ({"type": "mem", "zones": ["a.b"]}, "[0]: {"),
+        ({"type": "memory"}, "[0].zones: is missing; it must be a list of at least one DNS name"),
+        ({"type": "memory", "zones": ["a.b", "*.c"]}, "[0].zones[1]: \"*.c\" must be a DNS name, without '*'"),
+        (
+            {"type": "rfc2136", "zones": ["a.b"], "host": "ns", "prot": 5353},
+            "[0].prot: 5353 is given to an unknown setting; did you mean port?",
+        ),
+        ({"type": "rfc2136", "zones": ["a.b"], "host": "ns", "port": 0}, "[0].port: 0 must be a whole number from 1"),
+        ("memory", '[0]: "memory" must be a mapping whose type is one of rfc2136, route53, '),
+    ],
+)
+def test_a_mistake_in_a_dns_provider_has_its_place(provider: Any, line: str, tmp_path: Path) -> None:
+    [told] = mistakes({"DECCO_DNS__PROVIDERS": json.dumps([provider])})
+    assert told.startswith(f"DECCO_DNS__PROVIDERS{line}")
+    path = config(tmp_path, yaml.safe_dump({"dns": {"providers": [provider]}}))
+    [told] = mistakes({}, path)
+    assert told.startswith(f"decco.yaml:2: dns.providers{line}")

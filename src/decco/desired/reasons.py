@@ -107,8 +107,16 @@ RECORD_CONFLICT = "RecordConflict"
 """The DNS name exists and carries no mark of decco's, or that of another owner."""
 NO_ADDRESS = "NoAddress"
 """The edge has no external address that a DNS record could point to."""
+INVALID_RECORD = "InvalidRecord"
+"""The DNS name or what it should lead to can not be published."""
+PROVIDER_REFUSED = "ProviderRefused"
+"""The DNS provider does not know decco, or does not let it change the zone."""
+PROVIDER_THROTTLED = "ProviderThrottled"
+"""The DNS provider was asked too often; decco asks again later."""
+PROVIDER_UNREACHABLE = "ProviderUnreachable"
+"""The DNS provider does not answer; decco goes on trying."""
 DNS_FAILED = "DNSFailed"
-"""The DNS provider refuses a change, or cannot be reached."""
+"""Another failure of the DNS provider, or of decco with it; decco's log says more."""
 
 WAITING: frozenset[str] = frozenset(
     {

@@ -29,7 +29,16 @@ from decco.dns.provider import Provider
 from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.route53 import Credentials, Route53Provider
 from decco.dns.service import Dns
-from decco.dns.settings import (
+from decco.dns.wrappers.bisect import Bisect
+from decco.dns.wrappers.cache import Cache
+from decco.dns.wrappers.deadline import Deadline
+from decco.dns.wrappers.dryrun import DryRun
+from decco.dns.wrappers.guard import Guard
+from decco.dns.wrappers.meter import Meter, Observe
+from decco.dns.wrappers.pace import Pace
+from decco.dns.zonequeue import Pacing
+from decco.errors import ConfigError
+from decco.settings_dns import (
     CloudDnsSettings,
     CoreDnsSettings,
     DnsSettings,
@@ -40,15 +49,6 @@ from decco.dns.settings import (
     Rfc2136Settings,
     Route53Settings,
 )
-from decco.dns.wrappers.bisect import Bisect
-from decco.dns.wrappers.cache import Cache
-from decco.dns.wrappers.deadline import Deadline
-from decco.dns.wrappers.dryrun import DryRun
-from decco.dns.wrappers.guard import Guard
-from decco.dns.wrappers.meter import Meter, Observe
-from decco.dns.wrappers.pace import Pace
-from decco.dns.zonequeue import Pacing
-from decco.errors import ConfigError
 
 Secrets = Mapping[str, Mapping[str, bytes]]
 """Content of Secrets in decco's namespace, decoded, by name and key."""

@@ -1,24 +1,14 @@
-"""DNS names as decco compares and sends them.
-
-One spelling for one name: lower case (RFC 4343), no trailing dot, international labels as A-labels (RFC 5891, mapped
-by UTS 46), so that equality of text is equality of names everywhere in this room.
-"""
+"""DNS names in this room: the one spelling of ``decco.hostnames``, and which zone a name is in."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-import idna
-
+from decco import hostnames
 from decco.dns.errors import InvalidRecord
 
-MAX_NAME = 253
-"""Octets of a name as text without the trailing dot (RFC 1035 2.3.4: 255 on the wire)."""
-MAX_LABEL = 63
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
-_SHOWN = 80
-_DOTS = re.compile("[.\u3002\uff0e\uff61]")  # the dots of UTS 46
+MAX_NAME = hostnames.MAX_NAME
+MAX_LABEL = hostnames.MAX_LABEL
 
 
 def canonical(text: str) -> str:
@@ -27,44 +17,11 @@ def canonical(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """Give the one spelling of a name that decco is to publish.
-
-    Allowed are letters, digits, hyphens and underscores, and ``*`` as the whole first label. Raises InvalidRecord with
-    a sentence that shows the name and the label at fault.
-    """
-    shown = ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
-    plain = text.removesuffix(".")
-    if not plain:
-        raise InvalidRecord("the empty name cannot be published: give a host name")
-    labels = [_label(label, shown) for label in _DOTS.split(plain)]
-    if "*" in labels[1:]:
-        raise InvalidRecord(f"the name {shown} has a '*' that is not the whole first label: move it there or drop it")
-    name = ".".join(labels)
-    if len(name) > MAX_NAME:
-        raise InvalidRecord(f"the name {shown} has {len(name)} octets: at most {MAX_NAME} are allowed")
-    return name
-
-
-def _label(label: str, shown: str) -> str:
-    if label == "*":
-        return label
-    if not label:
-        raise InvalidRecord(f"the name {shown} has an empty label: remove the doubled or leading dot")
-    if label.isascii():
-        low = label.lower()
-    else:
-        try:
-            low = idna.encode(label, uts46=True).decode("ascii")
-        except idna.IDNAError as error:
-            why = str(error)[:200]
-            raise InvalidRecord(
-                f"the name {shown} has the label {label[:_SHOWN]!a}, which IDNA does not allow: {why!a}"
-            ) from error
-    if len(low) > MAX_LABEL:
-        raise InvalidRecord(f"the name {shown} has a label of {len(low)} octets: at most {MAX_LABEL} are allowed")
-    if not _LABEL.fullmatch(low):
-        raise InvalidRecord(f"the name {shown} has the label {label[:_SHOWN]!a}: use letters, digits and inner hyphens")
-    return low
+    """Give the one spelling of a name that decco is to publish, see ``hostnames.normalise``; raises InvalidRecord."""
+    try:
+        return hostnames.normalise(text)
+    except hostnames.WrongName as error:
+        raise InvalidRecord(str(error)) from error
 
 
 def in_zone(name: str, zone: str) -> bool:

@@ -88,6 +88,14 @@ class Dns:
         """Have ``callback(uid)`` called whenever that owner's ``state`` or ``gone`` may have another answer."""
         self._callbacks.append(callback)
 
+    def serves(self, name: str) -> bool:
+        """Whether the name is one that can be published, in a zone of the providers."""
+        try:
+            self._publishable(name)
+        except DnsError:
+            return False
+        return True
+
     def ensure(self, owner_uid: str, wanted: Iterable[WantedRecord]) -> OwnerState:
         """Say all that an owner wants: names left out, and wanted before, are withdrawn. Gives the state as of now."""
         new: dict[str, WantedRecord] = {}

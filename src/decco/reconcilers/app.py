@@ -8,6 +8,7 @@ from datetime import datetime
 
 import structlog
 
+from decco.api.conditions import APP_CONDITIONS
 from decco.api.parse import parse_app
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
@@ -15,14 +16,27 @@ from decco.desired.app import AppDesired, app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status
 from decco.desired.live_workload import grace_left
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
+from decco.desired.records import app_names, withdrawal_status
 from decco.errors import TerminalError
 from decco.kube.controller import Action
 from decco.kube.store import UNKNOWN, Entry
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, Key, Obj, Resource, key_of
+from decco.objects import (
+    ANNOTATION_ABANDON_DNS,
+    CONFIGMAPS,
+    DEPLOYMENTS,
+    JOBS,
+    Key,
+    Obj,
+    Resource,
+    annotations_of,
+    key_of,
+)
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
+from decco.reconcilers.edge import addresses_for
 from decco.reconcilers.facts import PAUSED, AppFacts
 from decco.reconcilers.looks import next_look, seconds_to_expiry
+from decco.reconcilers.records import Records
 from decco.reconcilers.report import Reporter, status_of
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.shapes import routing_kinds
@@ -44,21 +58,24 @@ class AppReconciler:
     writer: ChildWriter
     secrets: Secrets
     reporter: Reporter
+    records: Records
     now: Callable[[], datetime]
     certificates: Callable[[str, Mapping[str, float]], None]
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.caches.apps.get(key)
-        if entry is None or entry.deleting:
-            # Owner references make Kubernetes remove the children.
+        if entry is None:
             return Action.done()
+        if entry.deleting:
+            # Owner references make Kubernetes remove the children.
+            return await self._let_go(entry)
+        owner = self.caches.spaces.get(Key("", key.namespace))
+        if owner is not None and owner.deleting:
+            return await self._let_go(entry)  # the namespace, and this App with it, is about to go
         if not isinstance(entry.facts, AppFacts):
             return await self._blocked(entry, Problem(reasons.INVALID, str(entry.facts)))
         if entry.facts.paused:
             return await self._blocked(entry, PAUSED)
-        owner = self.caches.spaces.get(Key("", key.namespace))
-        if owner is not None and owner.deleting:
-            return Action.done()  # the namespace, and this App with it, is about to go
         found = self.caches.space(key.namespace)
         if found is None and owner is not None:
             sentence = f"Space {owner.key.name} cannot be understood; see the Space's conditions."
@@ -85,6 +102,26 @@ class AppReconciler:
         await self.reporter.report(self.caches.apps, entry, obj, status)
         return Action.done()
 
+    async def _let_go(self, entry: Entry) -> Action:
+        """Withdraws the records; an App without any just goes."""
+        obj = entry.obj()
+        space = self.caches.spaces.get(Key("", entry.key.namespace))
+        fqdn = space.facts.fqdn if space is not None and isinstance(space.facts, SpaceFacts) else None
+        names = {str(each["hostname"]) for each in status_of(obj).get("endpoints") or () if each.get("hostname")}
+        if isinstance(entry.facts, AppFacts):
+            asking = [endpoint for endpoint in entry.facts.endpoints if endpoint.dns]
+            names |= {endpoint.hostname for endpoint in asking if endpoint.hostname is not None}
+            names |= {f"{endpoint.name}.{fqdn}" for endpoint in asking if endpoint.hostname is None and fqdn}
+        # Whoever abandons the records of a whole Space is not made to say so of each App.
+        abandon = (
+            space is not None and space.deleting and annotations_of(space.obj()).get(ANNOTATION_ABANDON_DNS) == "true"
+        )
+        problems = await self.records.release(self.caches.apps, entry, names, abandon=abandon)
+        if problems:
+            status = withdrawal_status(problems, APP_CONDITIONS, entry.generation, status_of(obj), self.now())
+            await self.reporter.report(self.caches.apps, entry, obj, status)
+        return Action.done()
+
     async def _make(self, entry: Entry, facts: AppFacts, space: SpaceFacts) -> Action:
         obj = entry.obj()
         inputs = await self._gather(entry, facts, space, obj)
@@ -96,8 +133,12 @@ class AppReconciler:
         written.raise_if_overtaken()
         await self.writer.prune(entry.uid, self._keep(entry.uid, desired, written), written)
         live = self._live(entry.uid, desired.children)
-        status = app_status(inputs, desired, written.outcomes, live, status_of(obj), inputs.now)
-        reported = await self.reporter.report(self.caches.apps, entry, obj, status)
+        names = app_names(desired.resolved)
+        addresses = addresses_for(self.caches, space) if names and self.records.enabled else ()
+        records = await self.records.publish(self.caches.apps, entry, obj, names, addresses)
+        previous = status_of(records.obj)
+        status = app_status(inputs, desired, written.outcomes, live, previous, inputs.now, records.problems)
+        reported = await self.reporter.report(self.caches.apps, records.entry, records.obj, status)
         log.debug("app reconciled", writes=written.writes, status_written=reported)
         if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):
             # Only now known to the Space's own turn.
@@ -106,6 +147,7 @@ class AppReconciler:
             raise written.disturbances[0]
         return next_look(
             written.recheck,
+            records.recheck,
             grace_left(live.workload, inputs.now) or None,
             self.secrets.seconds_to_next_look(space, inputs.secrets.values()),
             seconds_to_expiry(inputs.secrets.values(), inputs.now),

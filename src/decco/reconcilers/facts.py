@@ -25,6 +25,8 @@ class EndpointFacts:
     service_port: int
     tls: bool
     """Whether it is TCP behind TLS: can be reached by SNI and by an egress."""
+    dns: bool = False
+    """Whether it asks for a DNS record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def app_facts(obj: Obj) -> AppFacts:
             hostname=canonical(endpoint.hostname) if endpoint.hostname else None,
             service_port=endpoint.tls_listen_port,
             tls=endpoint.http_path is None and not endpoint.is_metrics_endpoint,
+            dns=endpoint.http_path is None and not endpoint.is_metrics_endpoint and endpoint.create_dns_record,
         )
         for endpoint in endpoints_of(meta["name"], spec)
     )

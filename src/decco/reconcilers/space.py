@@ -8,19 +8,22 @@ from datetime import datetime
 
 import structlog
 
+from decco.api.conditions import SPACE_CONDITIONS
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.model import Problem, SpaceFacts, SpaceInputs
-from decco.desired.names import SPACE_OBJECT
+from decco.desired.records import space_names, withdrawal_status
 from decco.desired.space import space_children
-from decco.desired.space_status import SpaceLive, blocked_space_status, space_status
+from decco.desired.space_status import Checked, blocked_space_status, edge_addresses, space_status
 from decco.kube.controller import Action
 from decco.kube.store import Entry
-from decco.objects import NAMESPACES, SECRETS, SERVICES, Key, Obj, Resource, key_of
+from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
+from decco.reconcilers.edge import space_live
 from decco.reconcilers.facts import PAUSED, is_paused
 from decco.reconcilers.looks import next_look, seconds_to_expiry
+from decco.reconcilers.records import Records
 from decco.reconcilers.report import Reporter, status_of
 from decco.reconcilers.secrets import Secrets
 
@@ -37,6 +40,7 @@ class SpaceReconciler:
     writer: ChildWriter
     secrets: Secrets
     reporter: Reporter
+    records: Records
     now: Callable[[], datetime]
     certificates: Callable[[str, Mapping[str, float]], None]
 
@@ -45,6 +49,8 @@ class SpaceReconciler:
         if entry is None or entry.deleting:
             # Owner references make Kubernetes remove the namespace and all that is in it.
             self.certificates(key.name, {})
+            if entry is not None:
+                await self._let_go(entry)
             return Action.done()
         obj = entry.obj()
         if is_paused(obj):
@@ -58,6 +64,16 @@ class SpaceReconciler:
         status = blocked_space_status(problem, entry.generation, status_of(obj), self.now())
         await self.reporter.report(self.caches.spaces, entry, obj, status)
         return Action.done()
+
+    async def _let_go(self, entry: Entry) -> None:
+        """Withdraws the records before anything goes: first those of the Apps, which their own turns see to."""
+        names = (entry.facts.fqdn,) if isinstance(entry.facts, SpaceFacts) else ()
+        apps = self.caches.apps.in_namespace(entry.key.name)
+        problems = await self.records.release(self.caches.spaces, entry, names, wait_for=apps)
+        if problems:
+            obj = entry.obj()
+            status = withdrawal_status(problems, SPACE_CONDITIONS, entry.generation, status_of(obj), self.now())
+            await self.reporter.report(self.caches.spaces, entry, obj, status)
 
     async def _make(self, entry: Entry, space: SpaceFacts, obj: Obj) -> Action:
         now = self.now()
@@ -90,31 +106,20 @@ class SpaceReconciler:
         # A copy that was written just now is there now, and the status is about what is there.
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = replace(inputs, secrets=views)
-        status = space_status(inputs, written.outcomes, self._live(space), status_of(obj), now)
-        reported = await self.reporter.report(self.caches.spaces, entry, obj, status)
+        live = space_live(self.caches, space)
+        addresses = edge_addresses(inputs.settings, live)
+        records = await self.records.publish(self.caches.spaces, entry, obj, space_names(inputs), addresses)
+        if records.problems is not None:
+            live = replace(live, dns=Checked(reasons.combine(records.problems)))
+        status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
+        reported = await self.reporter.report(self.caches.spaces, records.entry, records.obj, status)
         self.certificates(space.name, self.secrets.expiries(space))
         log.debug("space reconciled", space=space.name, writes=written.writes, status_written=reported)
         if written.disturbances:
             raise written.disturbances[0]
-        return next_look(written.recheck, seconds_to_expiry(views.values(), now))
+        return next_look(written.recheck, records.recheck, seconds_to_expiry(views.values(), now))
 
     def _namespace_uid(self, space: SpaceFacts) -> str | None:
         """UID of the namespace if it is the Space's own and is going to stay."""
         entry = self.caches.children[NAMESPACES].get(Key("", space.name))
         return entry.uid if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None
-
-    def _live(self, space: SpaceFacts) -> SpaceLive:
-        served, children = self.caches.served, self.caches.children
-
-        def live(resource: Resource | None, key: Key) -> Obj | None:
-            entry = children[resource].get(key) if resource in children else None
-            return entry.obj() if entry is not None and entry.owner_uid == space.uid else None
-
-        shared = self.caches.settings.routing.parent_gateway is not None
-        edges = {resource == SERVICES: entry.obj() for resource, store in self.caches.edges.items() for entry in store}
-        return SpaceLive(
-            namespace=live(NAMESPACES, Key("", space.name)),
-            listeners=live(served.listener_set if shared else served.gateway, Key(space.name, SPACE_OBJECT)),
-            gateway=edges.get(False),
-            edge_service=edges.get(True),
-        )

@@ -8,7 +8,8 @@ The one place that knows who depends on whom:
 * a Space's namespace or policy that becomes the Space's own: the Apps that waited for a home
 * a shared Secret: the Spaces that use it, and their Apps
 * a copy of a Secret: its Space, and the Apps that use it
-* the edge (the shared Gateway, the Service of the settings): every Space
+* the edge (the shared Gateway, the Service of the settings): every Space; its address: also Apps with DNS records
+* a Space that is being deleted: its Apps, and by each of them the Space, until no record is left
 
 What decco itself wrote wakes only others, never the object that it was written for.
 """
@@ -25,6 +26,8 @@ from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts
+
+GATEWAY_KIND = "Gateway"
 
 F = TypeVar("F", SpaceFacts, AppFacts)
 
@@ -56,9 +59,18 @@ class Triggers:
             store.subscribe(self._home)
         if resource == SECRETS:
             store.subscribe(self._copy)
+        if resource.kind == GATEWAY_KIND:
+            store.subscribe(self._gateway)
 
     def connect_edge(self, store: Store) -> None:
         store.subscribe(self._edge)
+
+    def records(self, uid: str) -> None:
+        """The DNS room has news of this owner."""
+        if uid in self.caches.app_keys:
+            self.apps.add(self.caches.app_keys[uid])
+        elif uid in self.caches.space_keys:
+            self.spaces.add(self.caches.space_keys[uid])
 
     def everything(self) -> None:
         """The rules themselves changed (the cluster serves other kinds): look at all."""
@@ -80,7 +92,7 @@ class Triggers:
         if change.old is not None and change.old.ready == UNKNOWN and new is not None:
             self._wake_apps_that_wait(new)
         # A Space that is being deleted keeps its claims until it is gone: its routes may still be there.
-        deleting = change.old is not None and change.new is not None and change.old.deleting != change.new.deleting
+        deleting = change.new is not None and change.new.deleting
         if old == new and not deleting:
             return
         for other in self._claim(old, new) if old != new else ():
@@ -124,6 +136,9 @@ class Triggers:
             caches.app_keys[change.new.uid] = key
         if not change.own:
             self.apps.add(key, _urgency(change))
+        space = caches.spaces.get(Key("", key.namespace))
+        if space is not None and space.deleting:
+            self.spaces.add(space.key)
         if old == new:
             return
         if old is not None:
@@ -222,6 +237,30 @@ class Triggers:
     def _edge(self, change: Change) -> None:
         for entry in self.caches.spaces:
             self.spaces.add(entry.key, _urgency(change))
+        if self._moved(change):
+            for entry in self.caches.apps:
+                self._wake_if_in_dns(entry)
+
+    def _gateway(self, change: Change) -> None:
+        if self._moved(change):
+            for entry in self.caches.apps.in_namespace(change.entry.key.namespace):
+                self._wake_if_in_dns(entry)
+
+    def _moved(self, change: Change) -> bool:
+        """Whether records have to lead elsewhere after this step. A Gateway's status has much else that changes."""
+        if not self.caches.settings.dns.providers:
+            return False
+        return _addresses(change.old) != _addresses(change.new)
+
+    def _wake_if_in_dns(self, entry: Entry) -> None:
+        if isinstance(entry.facts, AppFacts) and any(endpoint.dns for endpoint in entry.facts.endpoints):
+            self.apps.add(entry.key)
+
+
+def _addresses(entry: Entry | None) -> object:
+    """What the status of a Gateway or Service says of its addresses."""
+    status = (entry.obj().get("status") if entry is not None else None) or {}
+    return status.get("addresses"), status.get("loadBalancer")
 
 
 def _urgency(change: Change) -> Priority:

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from decco.dns.factory import Outside, make_dns, make_provider, stack
-from decco.dns.settings import DnsSettings, MemorySettings
 from decco.dns.wrappers.dryrun import DryRun
 from decco.errors import ConfigError
+from decco.settings_dns import DnsSettings, MemorySettings
 from testbed.dns.endpoints_model import EndpointsModel
 
 RFC2136 = {"type": "rfc2136", "zones": ["Example.COM."], "host": "192.0.2.53", "tsigKeyName": "k", "secretName": "tsig"}
@@ -34,7 +34,7 @@ def test_zones_are_normalised_and_secrets_named() -> None:
     [
         ({"type": "rfc2136", "host": "h"}, "zones"),
         ({"type": "memory", "zones": []}, "zones"),
-        ({"type": "memory", "zones": ["*.example.com"]}, "no zone"),
+        ({"type": "memory", "zones": ["*.example.com"]}, "without"),
         ({"type": "memory", "zones": ["a..b"]}, "empty label"),
         ({"type": "bind", "zones": ["a.b"]}, "type"),
         ({"type": "memory", "zones": ["a.b"], "colour": "red"}, "colour"),

@@ -6,42 +6,45 @@ model), or without one from where its platform keeps them.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from decco.dns.errors import DnsError
-from decco.dns.names import normalise
-from decco.settings import Section
+from decco.hostnames import WrongName, normalise
+from decco.settings_forms import DnsLabel, Form, NonEmpty, Seconds, Section
+
+_URL = re.compile(r"https?://[^/\s]+/?")
+_PROJECT = re.compile(r"[a-z0-9.:-]+")
+_PATH = re.compile(r"/[a-zA-Z0-9_./-]+")
+_MANAGED_ZONE = re.compile(r"[a-z0-9-]+")
 
 
 def _zone(text: str) -> str:
     try:
-        name = normalise(text)
-    except DnsError as error:
-        raise ValueError(str(error)) from error
-    if name.startswith("*"):
-        raise ValueError(f"{name} is no zone: leave the '*.' out")
-    return name
+        return normalise(text)
+    except WrongName as error:
+        raise ValueError(f"cannot be a zone: {error}") from error
 
 
-ZoneName = Annotated[str, AfterValidator(_zone)]
-Seconds = Annotated[float, Field(gt=0)]
+ZoneName = Annotated[str, AfterValidator(_zone), Form("a DNS name, without '*'", lambda name: not name.startswith("*"))]
+Url = Annotated[str, Form("a URL such as https://host:port", lambda text: _URL.fullmatch(text) is not None)]
+PerSecond = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ProviderSettings(Section):
     """What all kinds have in common."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] | None = None
+    name: DnsLabel | None = None
     """Name of the provider in metrics, logs and conditions; by default its type."""
-    zones: Annotated[tuple[ZoneName, ...], Field(min_length=1)]
+    zones: Annotated[tuple[ZoneName, ...], Form("a list of at least one DNS name", bool)]
     """Zones that this provider serves; a host name belongs to the longest zone that holds it."""
-    secret_name: str | None = None
+    secret_name: NonEmpty | None = None
     """Secret in decco's namespace with the credentials."""
     timeout_seconds: Seconds = 30.0
     """Longest time for one call; a whole zone may take ten times as long to read."""
-    requests_per_second: Annotated[float, Field(gt=0)] | None = None
+    requests_per_second: PerSecond | None = None
     """Calls per second at most, averaged; without it as many as there are batches, one after the other per zone."""
 
 
@@ -57,14 +60,14 @@ class Rfc2136Settings(ProviderSettings):
     """BIND, Knot, PowerDNS, Windows. The Secret holds ``secret``, the TSIG key in base64, and may hold ``keyName``."""
 
     type: Literal["rfc2136"] = "rfc2136"
-    host: Annotated[str, Field(min_length=1)]
+    host: NonEmpty
     """Primary server: address or name."""
     port: Annotated[int, Field(ge=1, le=65535)] = 53
     """TCP port for updates and transfers."""
     tsig_key_name: ZoneName | None = None
     """Name of the TSIG key; without a key nothing is signed, which only a server that trusts our address accepts."""
     tsig_algorithm: TsigAlgorithm = TsigAlgorithm.SHA256
-    tsig_secret_file: str | None = None
+    tsig_secret_file: NonEmpty | None = None
     """File with the key in base64, in place of ``secretName``."""
 
     @model_validator(mode="after")
@@ -86,11 +89,13 @@ class Route53Settings(ProviderSettings):
     type: Literal["route53"] = "route53"
     visibility: Literal["public", "private"] = "public"
     """Which hosted zones are meant, where both kinds have the same name."""
-    zone_ids: dict[ZoneName, str] = Field(default_factory=dict)
+    zone_ids: Annotated[dict[ZoneName, NonEmpty], Form("a mapping of zones to texts", lambda _: True)] = Field(
+        default_factory=dict
+    )
     """Hosted zone IDs of zones whose name alone is not enough, or that decco may not look up."""
-    endpoint_url: str | None = None
+    endpoint_url: Url | None = None
     """Another endpoint: a VPC endpoint, or a stand-in for tests."""
-    requests_per_second: Annotated[float, Field(gt=0)] | None = 4.0
+    requests_per_second: PerSecond | None = 4.0
     """The service allows five in all per account, to everybody who uses it."""
 
 
@@ -100,13 +105,18 @@ class CloudDnsSettings(ProviderSettings):
     """
 
     type: Literal["clouddns"] = "clouddns"
-    project: Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$")]
+    project: Annotated[str, Form("the ID of a project", lambda text: _PROJECT.fullmatch(text) is not None)]
     """ID of the project that has the managed zones."""
     visibility: Literal["public", "private"] = "public"
     """Which managed zones are meant, where both kinds serve the same name."""
-    zone_ids: dict[ZoneName, Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]] = Field(default_factory=dict)
+    zone_ids: Annotated[
+        dict[ZoneName, str],
+        Form(
+            "a mapping of zones to names of managed zones", lambda ids: all(map(_MANAGED_ZONE.fullmatch, ids.values()))
+        ),
+    ] = Field(default_factory=dict)
     """Names of managed zones where a zone's own name is not enough."""
-    url: Annotated[str, Field(pattern=r"^https?://")] = "https://dns.googleapis.com"
+    url: Url = "https://dns.googleapis.com"
     """Another endpoint: private access, or a stand-in for tests."""
 
 
@@ -122,9 +132,9 @@ class CoreDnsSettings(ProviderSettings):
     """
 
     type: Literal["coredns"] = "coredns"
-    endpoints: Annotated[tuple[Annotated[str, Field(pattern=r"^https?://[^/]+/?$")], ...], Field(min_length=1)]
+    endpoints: Annotated[tuple[Url, ...], Form("a list of at least one URL", bool)]
     """URLs of etcd's client port; the next one is tried where one cannot be reached."""
-    path: Annotated[str, Field(pattern=r"^/[a-zA-Z0-9_./-]+$")] = "/skydns"
+    path: Annotated[str, Form("a path such as /skydns", lambda text: _PATH.fullmatch(text) is not None)] = "/skydns"
     """The plugin's own setting ``path``."""
 
 
@@ -171,15 +181,16 @@ class DnsSettings(Section):
     """Give names that carry this clusterId and an owner that no longer exists to the object that now wants them: after
     a cluster was restored from a backup. Leave it off while two clusters share a clusterId."""
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
+    @field_validator("providers")
+    @classmethod
+    def _names_differ(cls, providers: tuple[AnyProvider, ...]) -> tuple[AnyProvider, ...]:
         seen: set[str] = set()
-        for provider in self.providers:
+        for provider in providers:
             name = provider.name or provider.type
             if name in seen:
-                raise ValueError(f"two providers are called {name}: give each a name of its own")
+                raise ValueError(f"has two providers called {name}: give each a name of its own")
             seen.add(name)
-        return self
+        return providers
 
     @property
     def secret_names(self) -> frozenset[str]:

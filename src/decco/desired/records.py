@@ -1,0 +1,43 @@
+"""Which DNS names a Space or App should have, and what is told of it while they are being taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from decco.api.conditions import ConditionType, set_condition
+from decco.desired import reasons
+from decco.desired.endpoints import ResolvedApp
+from decco.desired.model import Problem, SpaceInputs
+from decco.objects import Obj
+
+
+def space_names(inputs: SpaceInputs) -> tuple[str, ...]:
+    """The FQDN, while the Space has it."""
+    fqdn = inputs.space.fqdn
+    return (fqdn,) if inputs.claims.holds(fqdn) else ()
+
+
+def app_names(resolved: ResolvedApp) -> tuple[str, ...]:
+    """The host names of endpoints that ask for a record and may have their name, sorted."""
+    return tuple(sorted({e.hostname for e in resolved.endpoints if e.dns and e.hostname is not None}))
+
+
+def withdrawal_status(
+    problems: Iterable[Problem], order: Sequence[ConditionType], generation: int, previous: Obj, now: datetime
+) -> Obj:
+    """The status of an object that is only kept until its records are gone: DNSReady and Ready say what is in the way.
+
+    ``order`` has the kind's conditions in the order in which they are told.
+    """
+    problem = reasons.combine(problems)
+    assert problem is not None
+    conditions = previous.get("conditions") or ()
+    for type_ in (ConditionType.DNS_READY, ConditionType.READY):
+        conditions = set_condition(conditions, type_, "False", problem.reason, problem.message, generation, now)
+    places = {str(type_): place for place, type_ in enumerate(order)}
+    return {
+        **previous,
+        "observedGeneration": generation,
+        "conditions": sorted(conditions, key=lambda condition: places.get(condition["type"], len(places))),
+    }

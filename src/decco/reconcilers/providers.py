@@ -1,0 +1,138 @@
+"""The DNS service of the settings: credentials are read from decco's namespace, DNSEndpoints get a client."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from decco.dns import externaldns
+from decco.dns.errors import DnsError, InvalidRecord, ProviderRefused, ProviderThrottled, ProviderUnreachable
+from decco.dns.factory import Outside, make_dns
+from decco.dns.service import Dns
+from decco.errors import ConfigError
+from decco.kube import discovery
+from decco.kube.client import Client
+from decco.kube.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+)
+from decco.metrics import Metrics
+from decco.objects import SECRETS, Key, Obj, Resource
+from decco.settings import Settings
+from decco.settings_dns import ExternalDnsSettings
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = (0.5, 10.0)
+"""First and longest pause between tries to read the credentials."""
+
+
+async def dns_service(settings: Settings, client: Client, metrics: Metrics) -> Dns | None:
+    """The service of all providers, not running yet; None if the settings name none.
+
+    Waits for an API server that does not answer. Raises ConfigError for credentials that are missing or unusable; they
+    are read once, so new ones need a new start.
+    """
+    if not settings.dns.providers:
+        return None
+    pause, longest = RETRY_SECONDS
+    while True:
+        try:
+            outside = await _outside(settings, client)
+            break
+        except KubeError as error:
+            log.warning("dns credentials cannot be read yet", error=str(error), retry_seconds=pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, longest)
+    for provider in settings.dns.providers:
+        metrics.add_dns_provider(provider.name or provider.type)
+    return make_dns(settings.dns, settings.cluster_id, outside, metrics.dns_call, dry_run=settings.dry_run)
+
+
+async def _outside(settings: Settings, client: Client) -> Outside:
+    secrets = {}
+    for name in sorted(settings.dns.secret_names):
+        try:
+            secrets[name] = _content(await client.get(SECRETS, Key(settings.namespace, name)))
+        except NotFound:
+            continue  # told by whoever needs it
+        except Forbidden as error:
+            raise ConfigError(f"dns.providers: decco may not read its Secret {name} ({error}): grant it get") from error
+    endpoints = None
+    if any(isinstance(provider, ExternalDnsSettings) for provider in settings.dns.providers):
+        group = externaldns.API_VERSION.partition("/")[0]
+        resource = (await discovery.served(client, group)).get(externaldns.KIND)
+        endpoints = EndpointsClient(client, resource) if resource is not None else None
+    return Outside(secrets, settings.namespace, endpoints)
+
+
+def _content(secret: Obj) -> Mapping[str, bytes]:
+    try:
+        return {key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()}
+    except (binascii.Error, ValueError) as error:
+        name = secret["metadata"]["name"]
+        raise ConfigError(f"dns.providers: the Secret {name} holds a value that is not base64") from error
+
+
+class EndpointsClient:
+    """``externaldns.Endpoints`` over decco's own client."""
+
+    def __init__(self, client: Client, resource: Resource) -> None:
+        self._client = client
+        self._resource = resource
+
+    async def list(self) -> Sequence[Obj]:
+        found: list[Obj] = []
+        try:
+            async for page in self._client.list_pages(self._resource):
+                found += page.items
+        except KubeError as error:
+            raise _told(error) from error
+        return found
+
+    async def create(self, obj: Obj) -> Obj | None:
+        try:
+            return await self._client.create(self._resource, obj)
+        except AlreadyExists:
+            return None
+        except KubeError as error:
+            raise _told(error) from error
+
+    async def replace(self, obj: Obj) -> Obj | None:
+        try:
+            return await self._client.replace(self._resource, obj)
+        except (Conflict, NotFound):
+            return None
+        except KubeError as error:
+            raise _told(error) from error
+
+    async def delete(self, namespace: str, name: str, uid: str, resource_version: str) -> bool:
+        """Also True for an object that was gone already: what was to be removed is not there."""
+        try:
+            await self._client.delete(self._resource, Key(namespace, name), uid=uid, resource_version=resource_version)
+        except Conflict:
+            return False
+        except KubeError as error:
+            raise _told(error) from error
+        return True
+
+
+def _told(error: KubeError) -> DnsError:
+    sentence = f"the API server and DNSEndpoint objects: {error}"
+    if isinstance(error, Forbidden | Unauthorized | NotFound):
+        return ProviderRefused(sentence)
+    if isinstance(error, TooManyRequests):
+        return ProviderThrottled(sentence)
+    if isinstance(error, Invalid):
+        return InvalidRecord(sentence)
+    return ProviderUnreachable(sentence, uncertain=True)

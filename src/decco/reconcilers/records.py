@@ -1,0 +1,225 @@
+"""DNS records of Spaces and Apps: published, followed, and withdrawn before their owner goes.
+
+The finalizer is what makes the last part sure. It is set before the first record is asked for, so no moment exists in
+which a record has an owner that can vanish, and removed when the DNS room says that no zone holds a name of the owner
+any more. The owner's children live as long as the owner does, so a record goes before what it leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from decco.desired import reasons
+from decco.desired.model import Problem
+from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, REASONS
+from decco.dns.records import WantedRecord
+from decco.dns.service import Dns, DnsProblem
+from decco.kube.client import Client
+from decco.kube.errors import Conflict, NotFound
+from decco.kube.store import Change, Entry, Store
+from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
+from decco.reconcilers.report import status_of
+from decco.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_WITHDRAWING = Problem(reasons.WAITING_FOR_DNS, "records that are no longer wanted are being removed")
+_READY = "DNSReady"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """How an object's records are. Its entry is another than before if the finalizer was set or removed."""
+
+    entry: Entry
+    obj: Obj
+    problems: tuple[Problem, ...] | None = None
+    """None: no record is wanted, and none is left."""
+    recheck: float | None = None
+    """Seconds until time itself changes what is wanted."""
+
+
+class Records:
+    """``dns`` is None without providers: then nothing is published, and finalizers of former days are removed.
+    ``clock`` in seconds, monotonic.
+    """
+
+    def __init__(self, dns: Dns | None, client: Client, settings: Settings, clock: Callable[[], float]) -> None:
+        self._dns = dns
+        self._client = client
+        self._grace = settings.dns.no_address_grace_seconds
+        self._dry_run = settings.dry_run
+        self._clock = clock
+        self._without_address: dict[str, float] = {}
+        """UID -> since when the edge has had no address for it."""
+        self._answered: set[str] = set()
+        """UIDs of which this process has heard more than that they are being looked at."""
+
+    @property
+    def enabled(self) -> bool:
+        return self._dns is not None
+
+    def follow(self, store: Store) -> None:
+        """Forgets objects of this store when they are gone."""
+        store.subscribe(self._gone)
+
+    def _gone(self, change: Change) -> None:
+        if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
+            self._forget(change.old.uid)
+
+    def _forget(self, uid: str) -> None:
+        self._without_address.pop(uid, None)
+        self._answered.discard(uid)
+        if self._dns is not None:
+            self._dns.forget(uid)
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether the object is kept until its records are gone."""
+        return _held(entry.obj())
+
+    # --- an object that stays ---
+
+    async def publish(
+        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str]
+    ) -> Published:
+        """Says which names the object wants, and where they should lead; all others of it are withdrawn.
+
+        Raises Conflict if the object changed meanwhile.
+        """
+        held = _held(obj)
+        if self._dns is None:
+            if held:
+                _tell_left(store, entry)
+                entry = await self._set(store, entry, obj, held=False)
+                obj = entry.obj()
+            return Published(entry, obj)
+        if not names and not held:
+            self._forget(entry.uid)
+            return Published(entry, obj)
+        left = self._grace_left(entry.uid, addresses)
+        if not names or left == 0:
+            return await self._withdraw(self._dns, store, entry, obj, names)
+        if addresses and not held and any(self._dns.serves(name) for name in names):
+            entry = await self._set(store, entry, obj, held=True)
+            obj = entry.obj()
+        targets = frozenset(addresses)
+        state = self._dns.ensure(entry.uid, [WantedRecord(name, targets) for name in names])
+        problems = tuple(_problem(each) for each in state.problems)
+        return Published(entry, obj, self._settled(entry, obj, problems), left)
+
+    async def _withdraw(self, dns: Dns, store: Store, entry: Entry, obj: Obj, names: Sequence[str]) -> Published:
+        """Nothing is to be published; ``names`` are those that would be if the edge had an address."""
+        problems: list[Problem] = []
+        if _held(obj):
+            dns.release(entry.uid)
+            if not dns.gone(entry.uid):
+                problems = [_problem(each) for each in dns.obstacles(entry.uid)] or ([] if names else [_WITHDRAWING])
+            else:
+                entry = await self._set(store, entry, obj, held=False)
+                obj = entry.obj()
+                dns.forget(entry.uid)
+        else:
+            dns.forget(entry.uid)  # nothing was published; and who is released for ever is woken for ever
+        told = [
+            Problem(reasons.NO_ADDRESS, f"the edge has no address to point {name} to; nothing is published")
+            for name in names
+        ]
+        found = tuple(problems + told)
+        return Published(entry, obj, found or None)
+
+    def _grace_left(self, uid: str, addresses: Sequence[str]) -> float | None:
+        """Seconds until records without an address are withdrawn, 0 if that is now; None while there is an address."""
+        if addresses:
+            self._without_address.pop(uid, None)
+            return None
+        since = self._without_address.setdefault(uid, self._clock())
+        return max(0.0, since + self._grace - self._clock())
+
+    def _settled(self, entry: Entry, obj: Obj, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        """After a restart nothing is known yet: an object that was well stays so until the zone has been looked at."""
+        if any(problem.reason != reasons.WAITING_FOR_DNS for problem in problems) or not problems:
+            self._answered.add(entry.uid)
+        elif entry.uid not in self._answered and _was_ready(obj, entry.generation):
+            return ()
+        return problems
+
+    # --- an object that goes ---
+
+    async def release(
+        self, store: Store, entry: Entry, names: Iterable[str], *, abandon: bool = False, wait_for: Iterable[Entry] = ()
+    ) -> tuple[Problem, ...]:
+        """Withdraws all records, then removes the finalizer; returns what is in the way of that.
+
+        ``names`` are those that may be published, as far as the object says; ``wait_for`` are objects that have to be
+        without records first. Nothing in the way and still not done is the usual course: the DNS room tells when.
+        """
+        obj = entry.obj()
+        if not _held(obj):
+            return ()
+        if self._dns is None:
+            _tell_left(store, entry)
+        elif abandon or annotations_of(obj).get(ANNOTATION_ABANDON_DNS) == "true":
+            self._dns.abandon(entry.uid)
+        else:
+            self._dns.release(entry.uid, names)
+            others = [other for other in wait_for if self.holds(other)]
+            if others or not self._dns.gone(entry.uid):
+                uids = (entry.uid, *(other.uid for other in others))
+                return tuple(_problem(each) for uid in uids for each in self._dns.obstacles(uid))
+        await self._set(store, entry, obj, held=False)
+        self._forget(entry.uid)
+        return ()
+
+    async def _set(self, store: Store, entry: Entry, obj: Obj, *, held: bool) -> Entry:
+        """Sets or removes the finalizer of this very state of the object."""
+        others = [each for each in obj["metadata"].get("finalizers") or () if each != FINALIZER_DNS]
+        meta = {
+            "uid": entry.uid,
+            "resourceVersion": str(entry.version),
+            "finalizers": [*others, FINALIZER_DNS] if held else others,
+        }
+        try:
+            written = await self._client.patch(store.resource, entry.key, {"metadata": meta})
+        except NotFound as error:
+            # Somebody else removed the last finalizer; the event of it is on its way.
+            if held:
+                raise Conflict(error.status, error.reason, error.message) from error
+            return entry
+        return entry if self._dry_run else store.put(written, own=True)
+
+
+def _tell_left(store: Store, entry: Entry) -> None:
+    log.warning(
+        "no dns provider is set any more: records are left as they are",
+        kind=store.resource.kind,
+        key=str(entry.key),
+    )
+
+
+def _held(obj: Obj) -> bool:
+    return FINALIZER_DNS in (obj["metadata"].get("finalizers") or ())
+
+
+def _was_ready(obj: Obj, generation: int) -> bool:
+    conditions = status_of(obj).get("conditions") or ()
+    return any(
+        condition["type"] == _READY
+        and condition["status"] == "True"
+        and condition.get("observedGeneration") == generation
+        for condition in conditions
+    )
+
+
+_REASONS = {
+    **{reason: reason for reason in REASONS},
+    REASON_PENDING: reasons.WAITING_FOR_DNS,
+    REASON_NO_ADDRESS: reasons.NO_ADDRESS,
+}
+"""Reasons of the DNS room -> those of conditions; a test keeps the two lists together."""
+
+
+def _problem(problem: DnsProblem) -> Problem:
+    return Problem(_REASONS.get(problem.reason, reasons.DNS_FAILED), problem.message)
