@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from testbed.audit import AuditEvent
 from testbed.controlplane import ControlPlane
@@ -16,6 +19,22 @@ SETTLED_SPACES = 20
 IDLE_SECONDS = float(os.environ.get("IDLE_SECONDS", "10"))
 """How long the quiet is listened to; `make idle` listens for 60 s."""
 TOUCHES = 1000
+
+
+@pytest.fixture(scope="module")
+def control_plane() -> Iterator[ControlPlane]:
+    """One of this test's own: elsewhere are objects that wait for something, and decco looks after those."""
+    with ControlPlane() as cp:
+        cp.install_gateway_api()
+        cp.install_decco_crds()
+        cp.restart_manager()
+        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+        yield cp
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: ControlPlane) -> Cluster:
+    return Cluster(control_plane)
 
 
 def test_nothing_to_do_means_nothing_sent(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path) -> None:
