@@ -1,0 +1,66 @@
+"""Certificates for the sidecar's tests: a leaf may serve and ask, be expired, or be signed by a stranger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A certificate with its key and the authority that signed it, all PEM."""
+
+    cert: bytes
+    key: bytes
+    ca: bytes
+    serial: int
+
+    @property
+    def secret(self) -> dict[str, bytes]:
+        """The data of a TLS Secret, as the kubelet mounts it."""
+        return {"tls.crt": self.cert, "tls.key": self.key, "ca.crt": self.ca}
+
+
+class Authority:
+    """Signs leaves; two of the same name are strangers to each other."""
+
+    def __init__(self, name: str = "test authority") -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = self._builder(self._name, self._key.public_key(), DAY)
+        self.cert = _pem(builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True), self._key)
+
+    def leaf(self, *names: str, expired: bool = False) -> Leaf:
+        """A certificate for DNS names, for servers and clients alike."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf")])
+        builder = self._builder(subject, key.public_key(), -DAY if expired else DAY)
+        sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        cert = builder.add_extension(sans, critical=False).sign(self._key, hashes.SHA256())
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return Leaf(cert.public_bytes(serialization.Encoding.PEM), private, self.cert, cert.serial_number)
+
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, lasts: timedelta) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - 2 * DAY)
+            .not_valid_after(now + lasts)
+        )
+
+
+def _pem(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> bytes:
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
