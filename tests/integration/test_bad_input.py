@@ -206,6 +206,9 @@ def test_a_condition_says_what_is_wrong(cluster: Cluster, bad: Bad) -> None:
     assert message.isprintable()
     assert problem(cluster.app(HOME, name), "Ready", cluster)[0] == bad.reason
     assert bool(cluster.deployment(HOME, name)) is bad.runs
+    for kind in ("httproutes", "tlsroutes"):
+        routes = cluster.items(f"/apis/gateway.networking.k8s.io/v1/namespaces/{HOME}/{kind}")
+        assert "www.example.com" not in str([route["spec"] for route in routes])
 
 
 def _half(secret: Obj) -> None:

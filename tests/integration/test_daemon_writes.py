@@ -1,7 +1,8 @@
 """Writes that fail in every way, and a controller that is ended or killed in the middle of its work.
 
 However it went, in the end every App has exactly the children that an App has to which nothing happened, each written
-as it should be, and nothing is left of Apps that are gone.
+as it should be, and nothing is left of Apps that are gone. On a control plane of its own, since some hundreds of Apps
+would be in everybody else's way.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,6 +53,20 @@ CHILD_KINDS = {
     "tlsroutes": "/apis/gateway.networking.k8s.io/v1",
 }
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+@pytest.fixture(scope="module")
+def control_plane() -> Iterator[ControlPlane]:
+    with ControlPlane() as cp:
+        cp.install_gateway_api()
+        cp.install_decco_crds()
+        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+        yield cp
+
+
+@pytest.fixture
+def cluster(control_plane: ControlPlane) -> Cluster:
+    return Cluster(control_plane)
 
 
 async def soon(ask: Callable[[], T], seconds: float, what: str = "") -> T:
@@ -232,7 +247,6 @@ async def test_sigterm_in_the_middle_of_work(
     finally:
         assert await asyncio.to_thread(second.stop) == 0
     assert_sound(second)
-    await asyncio.to_thread(cluster.delete, f"{APIS}/spaces/{name}")
 
 
 def test_killed_again_and_again(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path, name: str) -> None:
