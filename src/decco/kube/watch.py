@@ -345,6 +345,9 @@ def _trouble(resource: Resource, error: KubeError | None, healthy: bool, tries: 
     if isinstance(error, NotFound):
         message = f"the cluster does not serve {resource}: is its CustomResourceDefinition installed?"
         return NotFound(error.status, error.reason, message, error.details)
+    if isinstance(error, Unauthorized):
+        message = f"the API server does not accept our credentials any more ({error.message}): renew them"
+        return Unauthorized(error.status, error.reason, message, error.details)
     if isinstance(error, Forbidden):
         message = f"{error.message}: allow it to list and watch them, as the roles in manifests/rbac do"
         return Forbidden(error.status, error.reason, message, error.details)
