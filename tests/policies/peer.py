@@ -1,0 +1,50 @@
+"""A program that stands for a pod in its network namespace: it listens on ports, and connects when it is asked to.
+
+Run by itself, with nothing but the standard library: ``peer.py <socket> <name> <port>...``. Every TCP connection to one
+of the ports is answered with the name. Over the Unix socket it takes a line of JSON, ``[[address, port, seconds], ...]``,
+tries all of them at once, and answers with a line of what each one said, or null where nobody did in that time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+
+async def ask(address: str, port: int, seconds: float) -> str | None:
+    """The name that the other side says; None if there is no connection in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            reader, writer = await asyncio.open_connection(address, port)
+            try:
+                return (await reader.read()).decode()
+            finally:
+                writer.close()
+    except OSError:  # TimeoutError is one
+        return None
+
+
+async def main(socket: str, name: str, *ports: str) -> None:
+    """Serves until it is ended."""
+
+    async def say(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(name.encode())
+        await writer.drain()
+        writer.close()
+
+    async def command(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            answers = await asyncio.gather(*(ask(*each) for each in json.loads(line)))
+            writer.write(json.dumps(answers).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    for port in ports:
+        await asyncio.start_server(say, "0.0.0.0", int(port))
+    await asyncio.start_unix_server(command, socket, limit=2**20)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
