@@ -66,7 +66,7 @@ class ControlPlane:
 
     Attributes:
         version: exact Kubernetes version, as ``1.37.2``.
-        url: ``https://127.0.0.1:<port>`` where there are no nodes; the port stays the same over restarts of the API server.
+        url: ``https://127.0.0.1:<port>`` (another address with nodes), the same over restarts of the API server.
         ca_file, client_cert, client_key: PEM files of an administrator (group system:masters).
         admin_token: bearer token of an administrator.
         kubeconfig: of that administrator.

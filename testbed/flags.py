@@ -12,8 +12,8 @@ from testbed.pki import KeyPair
 class Network:
     """Where the API server is and which addresses Services get; without nodes nobody but this machine uses either.
 
-    ``address`` is the server's own, which is all that it listens on; ``kubernetes_ip`` is of the Service ``kubernetes``,
-    the first of ``services``.
+    ``address`` is the server's own, which is all that it listens on; ``kubernetes_ip`` is that of the Service
+    ``kubernetes``, the first of ``services``.
     """
 
     address: str = "127.0.0.1"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from testbed.node.sandbox import NODE_ADDRESS, POD_CIDR
+from testbed.node.sandbox import Place
 from testbed.pki import KeyPair
 
 NAME = "testbed"
@@ -54,9 +54,9 @@ SystemdCgroup = false
 """
 
 
-def cni(folder: Path) -> dict[str, Any]:
+def cni(folder: Path, place: Place) -> dict[str, Any]:
     """Pods' network: a pair of interfaces each, routed. Unlike on a bridge all traffic passes the node's own rules."""
-    ranges = [[{"subnet": POD_CIDR}]]
+    ranges = [[{"subnet": place.pods}]]
     ipam = {"type": "host-local", "ranges": ranges, "dataDir": str(folder / "addresses")}
     routed = {"type": "ptp", "ipMasq": False, "mtu": MTU, "ipam": {**ipam, "routes": [{"dst": "0.0.0.0/0"}]}}
     return {
@@ -66,19 +66,19 @@ def cni(folder: Path) -> dict[str, Any]:
     }
 
 
-def kubelet(folder: Path, *, ca_file: Path, cgroup: str) -> dict[str, Any]:
+def kubelet(folder: Path, place: Place, *, ca_file: Path, cgroup: str) -> dict[str, Any]:
     """KubeletConfiguration of a node that shares its machine with others."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": NODE_ADDRESS,
+        "address": place.node,
         "authentication": {"anonymous": {"enabled": False}, "x509": {"clientCAFile": str(ca_file)}},
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": f"unix://{folder}/containerd/containerd.sock",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{cgroup}",
         "clusterDomain": DOMAIN,
-        "clusterDNS": [NODE_ADDRESS],
+        "clusterDNS": [place.node],
         "resolvConf": str(folder / "resolv.conf"),
         "failSwapOn": False,
         "failCgroupV1": False,
@@ -90,8 +90,6 @@ def kubelet(folder: Path, *, ca_file: Path, cgroup: str) -> dict[str, Any]:
         "maxPods": 250,
         "podLogsDir": str(folder / "log" / "pods"),
         "volumePluginDir": str(folder / "volume-plugins"),
-        # Secrets and ConfigMaps reach pods by watching (the default), and the files are renewed at each of these.
-        "syncFrequency": "20s",
         "serializeImagePulls": False,
         "shutdownGracePeriod": "0s",
         "makeIPTablesUtilChains": True,
@@ -101,7 +99,7 @@ def kubelet(folder: Path, *, ca_file: Path, cgroup: str) -> dict[str, Any]:
     }
 
 
-def kubelet_flags(folder: Path, *, config: Path, kubeconfig: Path) -> list[str]:
+def kubelet_flags(folder: Path, place: Place, *, config: Path, kubeconfig: Path) -> list[str]:
     """What cannot be in its file."""
     return [
         f"--config={config}",
@@ -109,17 +107,17 @@ def kubelet_flags(folder: Path, *, config: Path, kubeconfig: Path) -> list[str]:
         f"--root-dir={folder / 'kubelet'}",
         f"--cert-dir={folder / 'kubelet-pki'}",
         f"--hostname-override={NAME}",
-        f"--node-ip={NODE_ADDRESS}",
+        f"--node-ip={place.node}",
     ]
 
 
-def kube_proxy(kubeconfig: Path) -> list[str]:
+def kube_proxy(kubeconfig: Path, place: Place) -> list[str]:
     """iptables, and no attempt at the sizes of tables that belong to the machine."""
     return [
         f"--kubeconfig={kubeconfig}",
         "--proxy-mode=iptables",
         f"--hostname-override={NAME}",
-        f"--cluster-cidr={POD_CIDR}",
+        f"--cluster-cidr={place.pods}",
         "--conntrack-max-per-core=0",
         "--conntrack-tcp-timeout-established=0s",
         "--conntrack-tcp-timeout-close-wait=0s",
@@ -143,21 +141,22 @@ def scheduler(kubeconfig: Path, port: int) -> list[str]:
     ]
 
 
-def corefile(server: str, client: KeyPair, ca_file: Path, hosts: Path, zones: dict[str, str]) -> str:
+def corefile(place: Place, server: str, client: KeyPair, ca_file: Path, hosts: Path, zones: dict[str, str]) -> str:
     """CoreDNS for pods.
 
     Args:
+        place: where it listens.
         server: URL of the API server.
         client: its user there.
         ca_file: authority of the API server.
         hosts: file in the form of /etc/hosts with names of the world outside; read again when it changes.
         zones: further zones to the address and port of the server that is asked for them.
     """
-    further = "".join(f"{zone}:53 {{\n  bind {NODE_ADDRESS}\n  forward . {to}\n}}\n" for zone, to in zones.items())
+    further = "".join(f"{zone}:53 {{\n  bind {place.node}\n  forward . {to}\n}}\n" for zone, to in zones.items())
     return f"""{further}.:53 {{
-  bind {NODE_ADDRESS}
+  bind {place.node}
   errors
-  ready {NODE_ADDRESS}:8181
+  ready {place.node}:8181
   kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{
     endpoint {server}
     tls {client.cert} {client.key} {ca_file}
@@ -167,18 +166,16 @@ def corefile(server: str, client: KeyPair, ca_file: Path, hosts: Path, zones: di
   hosts {hosts} {{
     reload 500ms
     ttl 1
+    fallthrough
   }}
 }}
 """
 
 
-def resolv_conf() -> str:
+def resolv_conf(place: Place) -> str:
     """For pods with ``dnsPolicy: Default``."""
-    return f"nameserver {NODE_ADDRESS}\n"
+    return f"nameserver {place.node}\n"
 
 
 def to_json(value: Any) -> str:
     return json.dumps(value, indent=2)
-
-
-__all__ = ["HOST_ADDRESS", "NODE_ADDRESS"]

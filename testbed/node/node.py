@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import time
@@ -13,20 +12,19 @@ from typing import Any
 
 from testbed.api import RequestFailed
 from testbed.controlplane import ControlPlane, free_port
-from testbed.flags import Network
+from testbed.dns import coredns
+from testbed.images import catalog
 from testbed.node import config, programs
-from testbed.node.sandbox import HOST_ADDRESS, NODE_ADDRESS, SERVICE_CIDR, SERVICE_IP, Sandbox
+from testbed.node.sandbox import Sandbox
 from testbed.processes import ProcessFailed
 from testbed.progress import step
 
-NETWORK = Network(HOST_ADDRESS, SERVICE_CIDR, SERVICE_IP, nodes=True)
-"""What a control plane needs to be told for this node to reach it."""
 START_SECONDS = 90.0
 POLL_SECONDS = 0.05
 
 
 class Node:
-    """``with Sandbox() as box, ControlPlane(network=NETWORK) as cp, Node(cp, box) as node:`` has a Ready node.
+    """``with Sandbox() as box, ControlPlane(network=box.place.network) as cp, Node(cp, box) as node:``: a Ready node.
 
     Attributes:
         hosts: file with names of the world outside for pods, in the form of /etc/hosts; may be written at any time.
@@ -36,7 +34,7 @@ class Node:
         """Starts nothing yet.
 
         Args:
-            cp: a running control plane with ``NETWORK``.
+            cp: a running control plane with the network of the sandbox's place.
             box: where the node lives.
             zones: DNS zones to the ``address:port`` of the server that CoreDNS asks for them.
         """
@@ -81,10 +79,8 @@ class Node:
     def _start_containerd(self) -> None:
         folder = self.box.folder / "containerd"
         (folder / "cni").mkdir(parents=True)
-        (folder / "cni" / "10-decco.conflist").write_text(config.to_json(config.cni(folder)))
+        (folder / "cni" / "10-decco.conflist").write_text(config.to_json(config.cni(folder, self.box.place)))
         file = folder / "config.toml"
-        from testbed.images import catalog
-
         pause = catalog.pause()
         file.write_text(config.containerd(folder, sandbox_image=pause.reference, runc=self.programs.runc))
         path = os.pathsep.join([str(self.programs.shim.parent), os.environ["PATH"], "/usr/sbin", "/sbin"])
@@ -97,33 +93,33 @@ class Node:
         folder = self.box.folder
         kubeconfig = self.cp.kubeconfig_for(f"system:node:{config.NAME}", ["system:nodes"])
         file = folder / "kubelet.json"
-        wanted = config.kubelet(folder, ca_file=self.cp.ca_file, cgroup=self.box.cgroup)
+        wanted = config.kubelet(folder, self.box.place, ca_file=self.cp.ca_file, cgroup=self.box.cgroup)
         file.write_text(config.to_json(wanted))
-        (folder / "resolv.conf").write_text(config.resolv_conf())
-        flags = config.kubelet_flags(folder, config=file, kubeconfig=kubeconfig)
+        (folder / "resolv.conf").write_text(config.resolv_conf(self.box.place))
+        flags = config.kubelet_flags(folder, self.box.place, config=file, kubeconfig=kubeconfig)
         path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
         self.kubelet = self.box.start("kubelet", [self.programs.kubelet, *flags], {"PATH": path})
 
     def _start_proxy(self) -> None:
         kubeconfig = self.cp.kubeconfig_for("system:kube-proxy")
         path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-        self.box.start("kube-proxy", [self.programs.kube_proxy, *config.kube_proxy(kubeconfig)], {"PATH": path})
+        self.box.start(
+            "kube-proxy", [self.programs.kube_proxy, *config.kube_proxy(kubeconfig, self.box.place)], {"PATH": path}
+        )
 
     def _start_scheduler(self) -> None:
         kubeconfig = self.cp.kubeconfig_for("system:kube-scheduler")
-        argv = [self.programs.scheduler, *config.scheduler(kubeconfig, free_port(set()))]
+        argv: list[str | Path] = [self.programs.scheduler, *config.scheduler(kubeconfig, free_port(set()))]
         self.cp.processes.start("kube-scheduler", argv)
 
     def _start_dns(self) -> None:
-        from testbed.dns.coredns import build
-
-        binary = build()
+        binary = coredns.build()
         if binary is None:
             raise ProcessFailed("CoreDNS is not to be had: install Go")
         self.hosts.touch()
         admin = self.cp.admin
         file = self.box.folder / "Corefile"
-        file.write_text(config.corefile(self.cp.url, admin, self.cp.ca_file, self.hosts, self._zones))
+        file.write_text(config.corefile(self.box.place, self.cp.url, admin, self.cp.ca_file, self.hosts, self._zones))
         self.box.start("coredns", [binary, "-conf", file])
 
     def _ready(self) -> bool:

@@ -2,13 +2,6 @@
 
 Ending process 1 of the process namespace ends all: containers and their shims, mounts, pods' networks, firewall rules.
 So there is nothing to clean up after a crash but empty control groups, and those are removed at the next start.
-
-Addresses are of 198.18.0.0/15, which is set apart for tests of networks (RFC 2544) and so can be no real network's::
-
-    198.19.255.1  this machine: test clients, the API server
-    198.19.255.2  the node, CoreDNS
-    198.18.0.0/16 pods
-    198.19.0.0/17 Services
 """
 
 from __future__ import annotations
@@ -22,33 +15,64 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from testbed import cache
+from testbed.flags import Network
 from testbed.found import AssetsMissing
 from testbed.processes import Process, Processes
 from testbed.progress import step
 
-LINK = "decco-node"
-HOST_ADDRESS = "198.19.255.1"
-NODE_ADDRESS = "198.19.255.2"
 LINK_BITS = 30
-POD_CIDR = "198.18.0.0/16"
-SERVICE_CIDR = "198.19.0.0/17"
-SERVICE_IP = "198.19.0.1"
-"""Address of the Service ``kubernetes``: the first of the range."""
+PLACES = 4
+"""So many nodes can be on one machine at a time."""
 CGROUPS = Path("/sys/fs/cgroup")
 CGROUP_PREFIX = "decco-node-"
 START_SECONDS = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The addresses of one of several nodes on a machine.
+
+    They are of 198.18.0.0/15, which is set apart for tests of networks (RFC 2544) and so can be no real network's: of
+    its lower half a part for pods, of its upper half a part for Services, and at its end a pair of addresses.
+    """
+
+    number: int
+
+    @property
+    def link(self) -> str:
+        """Name of the interface, on both sides."""
+        return f"decco-node{self.number}"
+
+    @property
+    def host(self) -> str:
+        """Address of this machine: of test clients and of the API server."""
+        return f"198.19.255.{4 * self.number + 1}"
+
+    @property
+    def node(self) -> str:
+        """Address of the node, and of its CoreDNS."""
+        return f"198.19.255.{4 * self.number + 2}"
+
+    @property
+    def pods(self) -> str:
+        return f"198.18.{64 * self.number}.0/18"
+
+    @property
+    def network(self) -> Network:
+        """What a control plane needs to be told for pods of this node to reach it."""
+        third = 32 * self.number
+        return Network(self.host, f"198.19.{third}.0/19", f"198.19.{third}.1", nodes=True)
+
+
 class Sandbox:
     """``with Sandbox() as box:`` has the namespaces; ``box.start`` runs programs in them.
 
-    One at a time on a machine: a second one waits for the first.
-
     Attributes:
+        place: its addresses; a machine has four of them, and a fifth sandbox waits.
         folder: for everything of the node; gone at the end.
         processes: what runs inside, and the namespaces themselves.
         cgroup: name of the control group, below the root, under which all pods run.
@@ -58,7 +82,7 @@ class Sandbox:
         if sys.platform != "linux" or os.geteuid() != 0:
             raise AssetsMissing("the testbed's node needs Linux and root: it makes namespaces, interfaces and mounts")
         with contextlib.ExitStack() as stack:
-            self._lock = stack.enter_context(_alone())
+            self.place = stack.enter_context(_place())
             self.folder = Path(tempfile.mkdtemp(prefix="decco-node-"))
             self.cgroup = self.folder.name
             self.processes = Processes(self.folder)
@@ -92,20 +116,20 @@ class Sandbox:
             _inherit_cpuset(controller, self.cgroup)
         namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
         init = Path(__file__).with_name("init.py")
-        argv = [*namespaces, "--propagation=private", sys.executable, "-I", "-S", init, self.folder]
+        argv: list[str | Path] = [*namespaces, "--propagation=private", sys.executable, "-I", "-S", init, self.folder]
         outer = self.processes.start("namespaces", argv)
         outer.wait_until((self.folder / "ready").exists, START_SECONDS)
         self._init = int(Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text())
-        peer = ["peer", "name", LINK, "netns", str(self._init)]
-        _run("ip", "link", "add", LINK, "type", "veth", *peer)
-        _run("ip", "address", "add", f"{HOST_ADDRESS}/{LINK_BITS}", "dev", LINK)
-        _run("ip", "link", "set", LINK, "up")
-        self.run("ip", "address", "add", f"{NODE_ADDRESS}/{LINK_BITS}", "dev", LINK)
-        self.run("ip", "link", "set", LINK, "up")
+        place, link = self.place, self.place.link
+        _run("ip", "link", "add", link, "type", "veth", "peer", "name", link, "netns", str(self._init))
+        _run("ip", "address", "add", f"{place.host}/{LINK_BITS}", "dev", link)
+        _run("ip", "link", "set", link, "up")
+        self.run("ip", "address", "add", f"{place.node}/{LINK_BITS}", "dev", link)
+        self.run("ip", "link", "set", link, "up")
         # Nothing leads further than this machine, which forwards nothing; a default route is what programs look for.
-        self.run("ip", "route", "add", "default", "via", HOST_ADDRESS)
-        for network in (POD_CIDR, SERVICE_CIDR):
-            _run("ip", "route", "add", network, "via", NODE_ADDRESS, "dev", LINK)
+        self.run("ip", "route", "add", "default", "via", place.host)
+        for network in (place.pods, place.network.services):
+            _run("ip", "route", "add", network, "via", place.node, "dev", link)
 
     def _end(self) -> None:
         with contextlib.suppress(AttributeError, ProcessLookupError):
@@ -116,16 +140,19 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[IO[str]]:
-    """The one place on a machine for a node: its interface and addresses are there once."""
+def _place() -> Iterator[Place]:
+    """A place that nobody else on this machine has: each is a lock on a file, which goes with its process."""
     cache.root().mkdir(parents=True, exist_ok=True)
-    with (cache.root() / "node.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with step("waiting for another testbed's node on this machine to end"):
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
+    with contextlib.ExitStack() as stack:
+        locks = [stack.enter_context((cache.root() / f"node-{number}.lock").open("a")) for number in range(PLACES)]
+        for number, lock in enumerate(locks):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield Place(number)
+                return
+        with step("waiting for another testbed's node on this machine to end"):
+            fcntl.flock(locks[0], fcntl.LOCK_EX)
+        yield Place(0)
 
 
 def _cgroup_roots() -> list[Path]:
