@@ -163,6 +163,7 @@ def _edge(image: str) -> list[dict[str, Any]]:
 
 
 def _quick_probes() -> dict[str, Any]:
-    """Envoy Gateway looks every ten seconds whether its Envoy has started."""
-    envoy = {"name": "envoy", "startupProbe": {"periodSeconds": 1, "failureThreshold": 60}}
-    return {"spec": {"template": {"spec": {"containers": [envoy]}}}}
+    """Envoy Gateway looks every ten seconds whether its Envoy has started, and the one beside it as well."""
+    often = {"periodSeconds": 1, "failureThreshold": 60}
+    containers = [{"name": name, "startupProbe": often} for name in ("envoy", "shutdown-manager")]
+    return {"spec": {"template": {"spec": {"containers": containers}}}}
