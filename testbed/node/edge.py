@@ -112,7 +112,7 @@ def _rendered(image: str) -> str:
 
 
 def _installation(image: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """All objects of the chart: the namespace and what Helm would run before, which makes certificates; and the rest."""
+    """The namespace and what Helm would run before the rest, which makes certificates; and the rest of the chart."""
     objects = [obj for obj in yaml.load_all(_rendered(image), Loader=yaml.CSafeLoader) if obj]
     hooks = [obj for obj in objects if "helm.sh/hook" in obj["metadata"].get("annotations", {})]
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}

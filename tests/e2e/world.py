@@ -1,4 +1,4 @@
-"""Tenants for the end-to-end tests: a Space with its Secrets, and Apps whose container is the testbed's echo program."""
+"""Tenants for the end-to-end tests: a Space with its Secrets, and Apps that run the testbed's echo program."""
 
 from __future__ import annotations
 
@@ -154,6 +154,11 @@ class Tenant:
     def wait_app(self, name: str, seconds: float = READY_SECONDS) -> None:
         eventually(lambda: ready(self.world.get(APPS, name, self.name)), seconds, f"App {self.name}/{name} Ready")
 
+    def settled(self, *paths: str) -> None:
+        """Waits until the edge knows these paths: a route that is accepted takes a moment to reach its Envoy."""
+        for path in paths:
+            eventually(lambda path=path: self.https(path).status == 200, 15, f"https://{self.fqdn}{path}")  # type: ignore[misc]
+
     def pods(self, app: str) -> list[Obj]:
         """Pods of an App that are not ending."""
         found = self.world.list("pods", self.name, f"decco.platform9.com/app={app}")
@@ -183,7 +188,7 @@ def shared_secret(name: str, leaf: Leaf, *spaces: str) -> Obj:
 
 
 def ready(obj: Obj) -> bool:
-    """Whether its controller has seen the spec as it is now and says Ready; else an AssertionError that says why not."""
+    """Whether its controller says Ready of the spec as it is now; else an AssertionError that says why not."""
     status = obj.get("status") or {}
     assert status.get("observedGeneration") == obj.get("metadata", {}).get("generation"), "not seen yet"
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
