@@ -269,7 +269,7 @@ def test_trying_again_waits_for_one_who_comes_later(program: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))  # not yet listening: connections are refused
         target = f"127.0.0.1:{listener.getsockname()[1]}"
-        status, _, said = ask(program, "--retry", "--deadline", "300ms", target)
+        status, _, said = ask(program, "--retry", "--deadline", "1s", target)
         assert (status, "connection refused" in said) == (1, True), said
         asking = subprocess.Popen([program, "ask", "--retry", target], stdout=subprocess.PIPE)
         listener.listen()
