@@ -207,10 +207,11 @@ def test_a_source_sends_what_was_asked_for(server: Server) -> None:
         assert read_all(conn) == b""
 
 
-def test_hello_says_its_name_even_to_who_talks_meanwhile(server: Server) -> None:
+def test_hello_says_its_name_and_resets_nobody_who_goes_on_talking(server: Server) -> None:
     with server.connect("hello") as conn:
-        conn.sendall(b"x" * 100_000)
         assert read_all(conn) == b"one\n"
+        for _ in range(3):  # a reset would be the answer to the first, and an error of the next
+            conn.sendall(b"x" * 100_000)
 
 
 def test_tls_ends_here_with_the_files_as_they_are_now(program: Path, authority: Authority, tmp_path: Path) -> None:
@@ -269,16 +270,16 @@ def test_trying_again_waits_for_one_who_comes_later(program: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))  # not yet listening: connections are refused
         target = f"127.0.0.1:{listener.getsockname()[1]}"
-        status, _, said = ask(program, "--retry", "--deadline", "300ms", target)
+        status, _, said = ask(program, "--retry", "--deadline", "1s", target)
         assert (status, "connection refused" in said) == (1, True), said
-        asking = subprocess.Popen([program, "ask", "--retry", target], stdout=subprocess.PIPE)
-        listener.listen()
-        listener.settimeout(PATIENCE)
-        for answer in (b"", b"late"):
-            with listener.accept()[0] as conn:
-                assert read_all(conn) == b"hello\n"
-                conn.sendall(answer)
-        assert asking.communicate(timeout=PATIENCE)[0] == b"late"
+        with subprocess.Popen([program, "ask", "--retry", target], stdout=subprocess.PIPE) as asking:
+            listener.listen()
+            listener.settimeout(PATIENCE)
+            for answer in (b"", b"late"):
+                with listener.accept()[0] as conn:
+                    assert read_all(conn) == b"hello\n"
+                    conn.sendall(answer)
+            assert asking.communicate(timeout=PATIENCE)[0] == b"late"
         assert asking.returncode == 0
 
 
