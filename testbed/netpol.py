@@ -11,11 +11,10 @@ import hashlib
 import sys
 from pathlib import Path
 
-from testbed import cache, golang
-from testbed.found import AssetsMissing, program
-from testbed.progress import step
+from testbed import gotool
+from testbed.found import AssetsMissing
 
-MODULE = Path(__file__).resolve().parent / "netpol_module"
+MODULE = "netpol_module"
 PROGRAMS = ("evaluator", "enforcer")
 
 
@@ -25,27 +24,15 @@ def provide(name: str) -> Path:
     Raises:
         AssetsMissing: it is not cached and cannot be built; the message says what to install.
     """
-    target = cache.programs("netpol", _digest()) / name
-    if found := program(target):
-        return found
-    try:
-        with cache.locked():
-            if not program(target):
-                with (
-                    step(f"building the NetworkPolicy {name} from Go modules (a minute or two, once)"),
-                    cache.appearing(target) as draft,
-                ):
-                    golang.build(MODULE, f"./{name}", draft)
-    except golang.GoFailed as error:
-        raise AssetsMissing(f"the NetworkPolicy {name} is not to be had: {error}") from error
-    return target
+    return gotool.provide(gotool.Tool(f"netpol-{name}", _digest(), MODULE, f"./{name}", minutes=2))
 
 
 def _digest() -> str:
-    """Of all sources and of the checksums of what they use."""
+    """Of all sources and of the checksums of what they use: these programs have no version of their own."""
     found = hashlib.sha256()
-    for file in sorted(path for path in MODULE.rglob("*") if path.is_file()):
-        found.update(f"{file.relative_to(MODULE)} {file.stat().st_size}\n".encode())
+    folder = gotool.HERE / MODULE
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
         found.update(file.read_bytes())
     return found.hexdigest()[:12]
 

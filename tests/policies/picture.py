@@ -59,8 +59,8 @@ APPS: dict[str, dict[str, dict[str, Any]]] = {
 """Specs of Apps by Space and name."""
 
 # By hand, from the contract: a Space without project serves anybody; one of a project serves that project's Spaces and
-# the edge. Whoever is in the same Space ("all") reaches every port, whoever else ("yes") what an endpoint declares only:
-# keystone's and nova's port by path, and of consul and mysql the TLS listener, never the plain text port.
+# the edge. Whoever is in the same Space ("all") reaches every port, whoever else ("yes") only those that an endpoint
+# declares: keystone's and nova's port by path, and of consul and mysql the TLS listener, never the plain text port.
 REACH = """
 from \\ to           global  foo   foo-east  foo-west  bar   bar-west
 global              all     -     -         -         -     -

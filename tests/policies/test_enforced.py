@@ -1,13 +1,13 @@
 """The picture that decco is explained with, by real connections: an enforcer that is not decco's stops or lets pass.
 
-Each pod of the picture is a network namespace with the pod's address; its policies, labels and addresses are those on the
-API server. What is stopped is told twice: the client gets no answer, and the enforcer says that it has stopped it.
+Each pod of the picture is a network namespace with the pod's address; its policies, labels and addresses are those on
+the API server. What is stopped is told twice: the client gets no answer, and the enforcer says that it has stopped it.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,6 @@ PATIENT = 20.0
 """For connections that must come about: as long as a busy machine may need."""
 CURT = 1.5
 """For those that must not; a packet that is dropped is never answered, and each is looked up in the enforcer's log."""
-OUTSIDERS = ("edge host", "world")
 
 pytestmark = pytest.mark.skipif(
     enforcer.missing() is not None, reason=f"NetworkPolicies are not enforced: {enforcer.missing()}"
@@ -35,10 +34,9 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def addressed(cluster: Cluster, talk: World) -> World:
     """The picture, its pods Running and with the addresses that they have in the rig, as a kubelet would report."""
-    names = sorted({asked.source for asked in picture.CONNECTIONS} - set(OUTSIDERS)) + sorted(
-        {asked.to for asked in picture.CONNECTIONS}
-    )
-    for name in dict.fromkeys(names):
+    both = dict.fromkeys(name for asked in picture.CONNECTIONS for name in (asked.source, asked.to))
+    names = [name for name in both if name not in OUTSIDE]
+    for name in names:
         meta = talk.pods[name]["metadata"]
         ip = talk.peers[name].ip
         status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}
@@ -51,29 +49,21 @@ def rig(addressed: World) -> Iterator[Rig]:
     names = dict.fromkeys(name for asked in picture.CONNECTIONS for name in (asked.source, asked.to))
     ports: dict[str, set[int]] = {}
     for asked in picture.CONNECTIONS:
-        port = addressed.port(asked.to, asked.port)
-        assert port is not None, asked
-        ports.setdefault(asked.to, set()).add(port)
+        ports.setdefault(asked.to, set()).add(attempt(addressed, asked).port)
     addresses = {name: OUTSIDE.get(name) or addressed.peers[name].ip for name in names}
     with Rig(Path(tempfile.mkdtemp(prefix="decco-rig-")), addresses, ports) as rig:
         yield rig
 
 
-def attempts(world: World, asked: list[Connection], allowed: Mapping[Connection, bool]) -> list[Attempt]:
-    return [
-        Attempt(
-            each.source,
-            world.peers[each.to].ip,
-            world.port(each.to, each.port) or 0,
-            PATIENT if allowed[each] else CURT,
-        )
-        for each in asked
-    ]
+def attempt(world: World, asked: Connection) -> Attempt:
+    port = world.port(asked.to, asked.port)
+    assert port is not None, asked
+    return Attempt(asked.source, world.peers[asked.to].ip, port, PATIENT if asked.allowed else CURT)
 
 
 def wrong(world: World, rig: Rig, asked: list[Connection]) -> list[str]:
     """Tries all of them; a line for each that is not as it should be."""
-    answers = rig.connect(attempts(world, asked, {each: each.allowed for each in asked}))
+    answers = rig.connect(attempt(world, each) for each in asked)
     found = []
     for each, answer in zip(asked, answers, strict=True):
         assert answer in (None, each.to), f"{each.source} asked {each.to} and got an answer of {answer}"
@@ -95,23 +85,21 @@ def test_who_reaches_whom(control_plane: ControlPlane, addressed: World, rig: Ri
         told = {(each.source, each.to, each.port): each for each in running.verdicts()}
     for each in picture.CONNECTIONS:
         who = (OUTSIDE.get(each.source) or addressed.peers[each.source].ip, addressed.peers[each.to].ip)
-        port = addressed.port(each.to, each.port)
-        assert port is not None
+        port = attempt(addressed, each).port
         assert told[*who, port] == Verdict(*who, port, "TCP", each.allowed), each
 
 
 def test_a_change_is_in_force_at_once(
     control_plane: ControlPlane, cluster: Cluster, decco: Decco, addressed: World, rig: Rig
 ) -> None:
-    """An endpoint that goes closes its port, and one that comes back opens it, with nothing but the App being edited."""
-    asked = Connection("bar/keystone", "global/consul", "consul", True)
-    attempt = Attempt(asked.source, addressed.peers[asked.to].ip, addressed.port(asked.to, "consul") or 0, CURT)
+    """An endpoint that goes closes its port, and one that comes back opens it; nothing but the App is edited."""
+    asked = attempt(addressed, Connection("bar/keystone", "global/consul", "consul", False))
     path = f"{APIS}/namespaces/global/apps/consul"
     endpoints = picture.APPS["global"]["consul"]["endpoints"]
     with Enforcer(rig.processes, control_plane.kubeconfig, [str(PODS)], netns=rig.node):
-        assert rig.connect([attempt]) == ["global/consul"]
+        assert rig.connect([asked]) == ["global/consul"]
         cluster.patch(path, {"spec": {"endpoints": []}})
-        eventually(lambda: rig.connect([attempt]) == [None], 20, "the port of a removed endpoint closed")
+        eventually(lambda: rig.connect([asked]) == [None], 20, "the port of a removed endpoint closed")
         cluster.patch(path, {"spec": {"endpoints": endpoints}})
-        eventually(lambda: rig.connect([attempt]) == ["global/consul"], 20, "the port of an added endpoint open")
+        eventually(lambda: rig.connect([asked]) == ["global/consul"], 20, "the port of an added endpoint open")
     decco.settle()

@@ -321,7 +321,7 @@ MUTATIONS: dict[str, tuple[Callable[[list[Obj]], Any], set[str], bool]] = {
         True,
     ),
 }
-"""What is done to the policies, at which pods it must be seen, and whether something is then open that should not be."""
+"""What is done to the policies, at which pods it must be seen, and whether something is open that should not be."""
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

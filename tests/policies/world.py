@@ -77,7 +77,7 @@ def declared(pod: Obj) -> dict[str, int]:
 
 def read(cluster: Cluster, wanted: Iterable[str]) -> World:
     """Waits until each pod of ``wanted`` is there, and reads everything."""
-    pods = eventually(lambda: _pods(cluster, set(wanted)), 30, f"pods {', '.join(wanted)}")
+    pods = eventually(lambda: _pods(cluster, set(wanted)), 30, f"pods {', '.join(wanted)}") or {}
     namespaces = {each["metadata"]["name"]: each["metadata"]["labels"] for each in cluster.items("/api/v1/namespaces")}
     peers = {
         name: Peer(
