@@ -92,14 +92,17 @@ def test_who_reaches_whom(control_plane: ControlPlane, addressed: World, rig: Ri
 def test_a_change_is_in_force_at_once(
     control_plane: ControlPlane, cluster: Cluster, decco: Decco, addressed: World, rig: Rig
 ) -> None:
-    """An endpoint that goes closes its port, and one that comes back opens it; nothing but the App is edited."""
-    asked = attempt(addressed, Connection("bar/keystone", "global/consul", "consul", False))
-    path = f"{APIS}/namespaces/global/apps/consul"
-    endpoints = picture.APPS["global"]["consul"]["endpoints"]
+    """An endpoint that goes closes its port, and one that comes back opens it, under a pod that goes on running."""
+    target = "foo/keystone"
+    asked = attempt(addressed, Connection("foo-east/nova", target, "keystone", False))
+    path = f"{APIS}/namespaces/foo/apps/keystone"
+    endpoints = picture.APPS["foo"]["keystone"]["endpoints"]
     with Enforcer(rig.processes, control_plane.kubeconfig, [str(PODS)], netns=rig.node):
-        assert rig.connect([asked]) == ["global/consul"]
+        assert rig.connect([asked]) == [target]
         cluster.patch(path, {"spec": {"endpoints": []}})
         eventually(lambda: rig.connect([asked]) == [None], 20, "the port of a removed endpoint closed")
         cluster.patch(path, {"spec": {"endpoints": endpoints}})
-        eventually(lambda: rig.connect([asked]) == ["global/consul"], 20, "the port of an added endpoint open")
+        eventually(lambda: rig.connect([asked]) == [target], 20, "the port of an added endpoint open")
+    uid = addressed.pods[target]["metadata"]["uid"]
+    assert read(cluster, [target]).pods[target]["metadata"]["uid"] == uid, "it was another pod that answered"
     decco.settle()

@@ -101,6 +101,8 @@ def _pods(cluster: Cluster, wanted: set[str]) -> dict[str, Obj] | None:
     found: dict[str, Obj] = {}
     for each in cluster.items("/api/v1/pods"):
         name = _path(each)
+        if "deletionTimestamp" in each["metadata"]:
+            continue
         if each["metadata"].get("ownerReferences"):
             name = f"{each['metadata']['namespace']}/{each['metadata']['labels'][LABEL_APP]}"
         if name in found:
