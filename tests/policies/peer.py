@@ -1,8 +1,8 @@
 """A program that stands for a pod in its network namespace: it listens on ports, and connects when it is asked to.
 
 Run by itself, with nothing but the standard library: ``peer.py <socket> <name> <port>...``. Every TCP connection to one
-of the ports is answered with the name. Over the Unix socket come lines of JSON, ``[[address, port, seconds], ...]``: to be
-tried all at once. A line says what each one answered, or null where nobody did in that time.
+of the ports is answered with the name. Lines of JSON come over the Unix socket, ``[[address, port, seconds], ...]``, to
+be tried all at once. A line says what each one answered, or null where nobody did in that time.
 """
 
 from __future__ import annotations
