@@ -111,32 +111,41 @@ class Rig:
             _inside(node, "sh", "-c", f"echo {value} > /proc/sys/{name}")
 
     def connect(self, attempts: Iterable[Attempt]) -> list[str | None]:
-        """Tries all of them, those of one source at once; who answered each, or None, in their order."""
-        attempts = list(attempts)
-        by_source: dict[str, list[int]] = {}
-        for number, attempt in enumerate(attempts):
-            by_source.setdefault(attempt.source, []).append(number)
-        answers: list[str | None] = [None] * len(attempts)
+        """As ``connect``."""
+        return connect(self._sockets, attempts)
 
-        def ask(source: str) -> None:
-            numbers = by_source[source]
-            asked = [[attempts[each].address, attempts[each].port, attempts[each].seconds] for each in numbers]
-            for number, answer in zip(numbers, self._ask(source, asked), strict=True):
-                answers[number] = answer
 
-        with ThreadPoolExecutor(max(1, len(by_source))) as pool:
-            list(pool.map(ask, by_source))
-        return answers
+def connect(sockets: Mapping[str, Path], attempts: Iterable[Attempt]) -> list[str | None]:
+    """Tries all of them, those of one source at once; what was answered to each, or None, in their order.
 
-    def _ask(self, source: str, asked: list[list[object]]) -> list[str | None]:
-        with socket.socket(socket.AF_UNIX) as channel:
-            channel.settimeout(ANSWER_SECONDS)
-            channel.connect(str(self._sockets[source]))
-            with channel.makefile("rwb") as lines:
-                lines.write(json.dumps(asked).encode() + b"\n")
-                lines.flush()
-                answer: list[str | None] = json.loads(lines.readline())
-        return answer
+    ``sockets`` are those of the programs ``peer.py`` by the name of the source.
+    """
+    attempts = list(attempts)
+    by_source: dict[str, list[int]] = {}
+    for number, attempt in enumerate(attempts):
+        by_source.setdefault(attempt.source, []).append(number)
+    answers: list[str | None] = [None] * len(attempts)
+
+    def ask(source: str) -> None:
+        numbers = by_source[source]
+        asked = [[attempts[each].address, attempts[each].port, attempts[each].seconds] for each in numbers]
+        for number, answer in zip(numbers, _ask(sockets[source], asked), strict=True):
+            answers[number] = answer
+
+    with ThreadPoolExecutor(max(1, len(by_source))) as pool:
+        list(pool.map(ask, by_source))
+    return answers
+
+
+def _ask(path: Path, asked: list[list[object]]) -> list[str | None]:
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.settimeout(ANSWER_SECONDS)
+        channel.connect(str(path))
+        with channel.makefile("rwb") as lines:
+            lines.write(json.dumps(asked).encode() + b"\n")
+            lines.flush()
+            answer: list[str | None] = json.loads(lines.readline())
+    return answer
 
 
 def _network(process: Process) -> Path:
