@@ -103,8 +103,9 @@ def _pods(cluster: Cluster, wanted: set[str]) -> dict[str, Obj] | None:
         name = _path(each)
         if "deletionTimestamp" in each["metadata"]:
             continue
-        if each["metadata"].get("ownerReferences"):
-            name = f"{each['metadata']['namespace']}/{each['metadata']['labels'][LABEL_APP]}"
+        app_name = each["metadata"].get("labels", {}).get(LABEL_APP)
+        if app_name is not None and each["metadata"].get("ownerReferences"):
+            name = f"{each['metadata']['namespace']}/{app_name}"
         if name in found:
             return None
         found[name] = each
