@@ -1,4 +1,6 @@
-"""One cluster with a node, an edge and a controller for the whole suite; or ``E2E_KUBECONFIG``."""
+"""One cluster with a node, an edge and a controller for the whole suite: our own, ``E2E_CLUSTER=kind``, or the one of
+``E2E_KUBECONFIG``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,25 +20,38 @@ from testbed import cluster as clusters
 from testbed.cluster import Cluster
 from testbed.found import AssetsMissing
 from testbed.images import programs
+from testbed.kind import kind
 from tests.e2e.world import World
 
 READY_SECONDS = 30.0
+FULL = os.environ.get("E2E") == "full"
+"""``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
+MISSING = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     given = os.environ.get("E2E_KUBECONFIG")
     started = time.monotonic()
     try:
-        context = clusters.given(Path(given)) if given else clusters.own()
+        if given:
+            context = clusters.given(Path(given))
+        else:
+            context = kind() if os.environ.get("E2E_CLUSTER") == "kind" else clusters.own()
         with context as found:
             print(f"\ncluster with node and edge ready in {time.monotonic() - started:.1f} s")
             yield found
     except AssetsMissing as error:
-        if os.environ.get("E2E") == "required":
+        if FULL or given:
             raise
-        warnings.warn(pytest.PytestWarning(f"NO END-TO-END TESTS: {error}"), stacklevel=1)
+        request.config.stash[MISSING] = str(error)
         pytest.skip(f"no end-to-end tests: {error}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One loud line where there were no such tests."""
+    if error := config.stash.get(MISSING, ""):
+        terminalreporter.write_line(f"NO END-TO-END TESTS HAVE RUN: {error}", red=True, bold=True)
 
 
 class Controller:
