@@ -10,15 +10,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +25,7 @@ from testbed import assets, demo_node
 from testbed import cluster as clusters
 from testbed.api import RequestFailed
 from testbed.cluster import Cluster
+from testbed.controller import Controller
 from testbed.controlplane import ControlPlane
 from testbed.found import AssetsMissing
 from testbed.pki import Authority
@@ -207,6 +206,11 @@ class Stage:
     kubeconfig: str
     cluster: Cluster | None = None
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the controller is told, as environment variables."""
+        return self.cluster.settings if self.cluster is not None else {}
+
 
 @contextmanager
 def _own_cluster() -> Iterator[Stage]:
@@ -248,48 +252,6 @@ def _given_cluster(kubeconfig: str) -> Iterator[Stage]:
         kubectl("delete", "space", SPACE, "--ignore-not-found", "--wait=false")
 
 
-@contextmanager
-def _controller(stage: Stage) -> Iterator[None]:
-    """The real decco-controller; its log goes to a file that is shown if it ends early."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    argv = [
-        sys.executable,
-        "-m",
-        "decco.cli.controller",
-        "--kubeconfig",
-        stage.kubeconfig,
-        "--metrics-bind-address",
-        address,
-    ]
-    settings = stage.cluster.settings if stage.cluster is not None else {}
-    with (
-        tempfile.NamedTemporaryFile(prefix="decco-demo-", suffix=".log") as log,
-        subprocess.Popen(argv, stdout=log, stderr=log, env={**os.environ, **settings}) as process,
-    ):
-        try:
-            _await_ready(process, address, Path(log.name))
-            print(f"decco-controller runs, its metrics are at http://{address}/metrics")
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _await_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(POLL_SECONDS)
-    raise NotSeen(f"decco-controller did not become ready; it said:\n{log.read_text(errors='replace')[-2000:]}")
-
-
 def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
@@ -299,7 +261,12 @@ def main() -> int:
     else:
         context = _cluster_with_node() if os.environ.get("NODE") == "1" else _own_cluster()
     try:
-        with context as stage, _controller(stage), tempfile.TemporaryDirectory(prefix="decco-demo-") as folder:
+        with (
+            context as stage,
+            tempfile.TemporaryDirectory(prefix="decco-demo-") as folder,
+            Controller(stage.kubeconfig, Path(folder) / "decco.log", stage.settings, "--log-format=console") as decco,
+        ):
+            print(f"decco-controller runs, its metrics are at http://{decco.address}/metrics")
             examples = MANIFESTS / "examples"
             if stage.cluster is not None:
                 demo_node.runnable(examples, Path(folder), stage.cluster.echo)
