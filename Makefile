@@ -19,8 +19,8 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test e2e e2e-sample check unit integration test-dns test-images test-policies venv assets up bench format generate lock clean
-.PHONY: check-format check-lint check-types check-imports check-generated
+.PHONY: help demo test e2e check unit integration test-dns test-images test-policies venv assets up bench format generate lock clean
+.PHONY: e2e-sample check-format check-lint check-types check-imports check-generated
 
 help: ## this page
 	@echo "decco: make <target>"
