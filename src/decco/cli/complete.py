@@ -3,8 +3,8 @@
 argcomplete does the shells' part. kubectl asks its plugins in cobra's words (a program ``kubectl_complete-<plugin>``
 gets the words typed so far and prints candidates and a number), and gets the same answers.
 
-A completion that fails or takes long is worse than none: names of the cluster are asked for within a second, and any
-trouble means no names.
+A completion that fails or takes long is worse than none: the cluster has two seconds to answer, and any trouble means
+no names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from decco.cli.main import COMMANDS, Parser, build
 from decco.errors import DeccoError
 from decco.objects import APPS, SPACES
 
-SECONDS = 1.0
+SECONDS = 2.0
 NAMES_AT_MOST = 500
 NO_FILES = 4
 """cobra's ShellCompDirectiveNoFileComp: do not offer files in place of candidates."""
@@ -101,6 +101,8 @@ def _names(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[st
 
 def _ask(arguments: argparse.Namespace, prefix: str) -> list[str]:
     """Spaces, and Apps as namespace/name once a namespace is typed."""
+    from decco.kube import client, config  # noqa: F401 - not in the time that the cluster has
+
     try:
         return asyncio.run(asyncio.wait_for(_asked(arguments, prefix), SECONDS))
     except (DeccoError, OSError, TimeoutError):

@@ -61,6 +61,8 @@ def _section(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to list them
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             below = dict(action.choices)
+        elif isinstance(action, argparse._HelpAction):  # noqa: SLF001
+            continue
         elif action.option_strings:
             flags.append(action)
         else:
@@ -69,7 +71,8 @@ def _section(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
         [name, "[flags]", *(f"{_metavar(word)}{_count(word)}" for word in words), *("COMMAND",) * bool(below)]
     )
     yield f"```\n{usage}\n```\n"
-    yield "| argument | |\n|---|---|"
+    if words or flags:
+        yield "| argument | |\n|---|---|"
     yield from (f"| `{_cell(_metavar(word))}` | {_cell(word.help or '')} |" for word in words)
     for flag in flags:
         value = f" {flag.metavar}" if flag.metavar else ""

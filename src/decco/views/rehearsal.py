@@ -35,6 +35,10 @@ _NOBODY_TO_ASK = frozenset({reasons.GATEWAY_NOT_FOUND})
 """What is always so where no cluster was asked."""
 
 
+MOST_LOOKS = 5
+"""The daemon looks again when what it wrote (a copied Secret, say) changes what it wants; two or three looks do."""
+
+
 @dataclass(slots=True)
 class Turn:
     """One Space's or App's reconcile, as it would be."""
@@ -91,7 +95,7 @@ async def rehearse(
     """Lets the daemon's code play the turns of the Spaces and Apps for which ``wanted`` is true; Spaces come first.
 
     ``client`` is asked what only a cluster knows, with ``preview`` also what it would make of each write. Raises
-    Forbidden if the user may not ask for that, and other KubeErrors.
+    MayNotAskError if the user may not ask for that, and KubeErrors.
     """
     stage = Stage(snapshot, client, preview=preview)
     cast = _Cast(snapshot, stage, now)
@@ -128,9 +132,14 @@ class _Cast:
         self._stage.writes.clear()
         self._reporter.status = None
         self._records.names, self._records.addresses = (), ()
-        await reconcile(key)
-        if any(write.after is None for write in self._stage.writes.values()):
-            await reconcile(key)  # what was deleted to be replaced comes at the next turn
+        known = -1
+        for _ in range(MOST_LOOKS):
+            if len(self._stage.writes) == known:
+                break
+            known = len(self._stage.writes)
+            await reconcile(key)
+            if not self._stage.writes:
+                break
         turn = Turn(kind, key, list(self._stage.writes.values()), self._reporter.status)
         turn.names, turn.addresses = self._records.names, self._records.addresses
         if self._offline and turn.status is not None:
@@ -211,7 +220,7 @@ class _Assuming(Secrets):
     def _may_be_there(self, space: SpaceFacts, name: str) -> bool:
         home = self._snapshot.caches.settings.namespace
         if self._snapshot.offline:
-            return Key(f"secret:{home}", name) not in self._snapshot.given
+            return Key(home, name) not in self._snapshot.given_secrets
         local = (
             name not in secret_rules.named_by_space(space.spec) and Key(space.name, name) in self._stage.unseen_secrets
         )

@@ -66,6 +66,8 @@ class Snapshot:
     """Secrets of other namespaces than decco's that were given in files."""
     given: set[Key] = field(default_factory=set)
     """Spaces and Apps that the files hold; a Space's key has no namespace."""
+    given_secrets: set[Key] = field(default_factory=set)
+    """Secrets that the files hold, of use or not."""
     unreadable: set[tuple[Resource, str]] = field(default_factory=set)
     """Kind and namespace ("" for all) of what could not be read."""
     narrowed: set[Resource] = field(default_factory=set)
@@ -215,7 +217,7 @@ def _with_data(obj: Obj, place: str) -> Obj:
 
 def _take_secret(snapshot: Snapshot, obj: Obj, number: int) -> None:
     caches = snapshot.caches
-    snapshot.given.add(Key(f"secret:{obj['metadata']['namespace']}", obj["metadata"]["name"]))
+    snapshot.given_secrets.add(key_of(obj))
     if obj["metadata"]["namespace"] != caches.settings.namespace:
         snapshot.local_secrets.append(_stamped(obj, number))
     elif (obj["metadata"].get("labels") or {}).get(LABEL_SHARE) == "true":

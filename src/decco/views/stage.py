@@ -10,10 +10,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
+from decco.errors import DeccoError
 from decco.kube.client import Client, ListPage
 from decco.kube.errors import AlreadyExists, Forbidden, NotFound
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource, key_of, uid_of
+from decco.views.refusals import permission_lacking
 from decco.views.snapshot import Snapshot, placeholder
 
 WRITTEN_NOW = 2**62
@@ -34,6 +36,10 @@ class Write:
         if self.before is None:
             return "create"
         return "change" if self.after is not None else "delete"
+
+
+class MayNotAskError(DeccoError):
+    """The user may not write such an object, and so may not ask either what would become of it."""
 
 
 class Stage:
@@ -72,7 +78,7 @@ class Stage:
             await self._raise_if_taken(resource, key_of(obj))
         if self._preview is not None:
             try:
-                made = await self._preview.preview(resource, obj)
+                made = await self._previewed(resource, obj)
             except NotFound as error:
                 if error.details.get("kind") != "namespaces":
                     raise
@@ -92,12 +98,26 @@ class Stage:
 
     async def check(self, resource: Resource, obj: Obj) -> None:
         if self._preview is not None:
-            await self._preview.check(resource, obj)
+            try:
+                await self._preview.check(resource, obj)
+            except Forbidden as error:
+                _raise_if_not_allowed(error)
+                raise
+
+    async def _previewed(self, resource: Resource, obj: Obj) -> Obj:
+        """What the API server would make of it; offline the object as it is."""
+        if self._preview is None:
+            return obj
+        try:
+            return await self._preview.preview(resource, obj)
+        except Forbidden as error:
+            _raise_if_not_allowed(error)
+            raise
 
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         del strict
         live = self._live(resource, key_of(obj))
-        made = await self._preview.preview(resource, obj) if self._preview is not None else obj
+        made = await self._previewed(resource, obj)
         if live is not None and "status" in live:
             made = {**made, "status": live["status"]}
         self._note(resource, made, live, made)
@@ -124,6 +144,13 @@ class Stage:
 
     def _store(self, resource: Resource) -> Store:
         return self._snapshot.caches.children[resource]
+
+
+def _raise_if_not_allowed(error: Forbidden) -> None:
+    lacking = permission_lacking(error)
+    if lacking is not None:
+        text = f"you may not {lacking}: only who may write an object may ask what would become of it (dry run)"
+        raise MayNotAskError(text) from error
 
 
 def _stamped(resource: Resource, obj: Obj) -> Obj:

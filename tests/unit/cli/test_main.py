@@ -16,6 +16,7 @@ from decco.api.crd import crds
 from decco.cli import main as cli
 from decco.errors import ConfigError, DeccoError
 
+SEE = "; see `decco doctor --help`"
 SRC = Path(cli.__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SRC)}
 ENVIRONMENT.pop("PYTHONUNBUFFERED", None)  # what a person's shell has not either
@@ -60,9 +61,8 @@ def test_help_lists_the_commands() -> None:
             "decco diff: unexpected flag '--contxt'; did you mean '--context'?; see `decco diff --help`",
         ),
         (
-            ["graph", "-o", "svgg"],
-            "decco graph: argument -o/--output: 'svgg' is none of text, mermaid, svg, json, yaml; did you mean 'svg'?; see "
-             "`decco graph --help`",
+            ["doctor", "-o", "jsn"],
+            "decco doctor: argument -o/--output: 'jsn' is none of table, json, yaml; did you mean 'json'?" + SEE,
         ),
         (["render"], "decco render: the following arguments are required: FILE; see `decco render --help`"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
@@ -16,6 +15,7 @@ from decco.settings_load import WrongSettings
 from decco.views import running as running_
 from decco.views.fitness import cluster, controller, edge
 from decco.views.fitness.model import Check, Grade, Patient
+from decco.views.refusals import permission_lacking
 
 CHECKS: Mapping[str, Callable[[Patient], Awaitable[list[Check]]]] = {
     "api server": cluster.api_server,
@@ -71,14 +71,6 @@ async def _run(name: str, check: Callable[[Patient], Awaitable[list[Check]]], pa
         return [Check(name, Grade.FAILURE, f"it could not be told: {error}")]
 
 
-_REFUSAL = re.compile(r'cannot (\S+) resource "(\S+)" in API group "(\S*)"(?: in the namespace "(\S+)")?')
-"""The words of RBAC: k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage."""
-
-
 def _may_not(error: Forbidden) -> str:
-    found = _REFUSAL.search(error.message)
-    if found is None:
-        return f"you may not look: {error.message}"
-    verb, resource, group, namespace = found.groups()
-    where = f" in namespace {namespace}" if namespace else ""
-    return f"you may not {verb} {resource}{'.' if group else ''}{group}{where}; a platform operator may"
+    lacking = permission_lacking(error)
+    return f"you may not {lacking}; a platform operator may" if lacking else f"you may not look: {error.message}"
