@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
 import pytest
 import yaml
 
+from decco.cli import complete
 from decco.cli import main as cli
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import GROUP, Cluster, Decco, app, eventually, http_app, pod, space, tls_secret
@@ -257,6 +264,56 @@ def test_explain_shows_the_certificate_and_what_an_app_lacks(world: list[Obj], r
     assert (said.status, said.err) == (2, "decco: there is no App 'cli-shop/dbb'; did you mean 'cli-shop/db'?\n")
 
 
+class Names(socketserver.BaseRequestHandler):
+    """A DNS server of a few names, on loopback."""
+
+    zone: ClassVar[dict[tuple[str, str], str]] = {}
+
+    def handle(self) -> None:
+        wire, sock = self.request
+        query = dns.message.from_wire(wire)
+        question = query.question[0]
+        name, kind = question.name.to_text().rstrip("."), dns.rdatatype.to_text(question.rdtype)
+        answer = dns.message.make_response(query)
+        if (name, kind) in self.zone:
+            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, self.zone[name, kind]))
+        elif not any(known == name for known, _ in self.zone):
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        sock.sendto(answer.to_wire(), self.client_address)
+
+
+@pytest.fixture
+def dns_server() -> Iterator[str]:
+    """Address and port of the server of ``Names``."""
+    with socketserver.ThreadingUDPServer(("127.0.0.1", 0), Names) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_explain_asks_dns(
+    cluster: Cluster, world: list[Obj], run: Run, dns_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fqdn = "cli-shop.example.net"
+    uid = (cluster.space("cli-shop") or {})["metadata"]["uid"]
+    monkeypatch.setenv("DECCO_DNS__PROVIDERS", '[{"type": "memory", "zones": ["example.net"]}]')
+
+    def told(zone: dict[tuple[str, str], str]) -> list[str]:
+        monkeypatch.setattr(Names, "zone", zone)
+        found = statements(run("explain", fqdn, "--resolver", dns_server, "-o", "json"))
+        assert found["record"] == [f"ok {fqdn}: wanted in zone example.net, leading to 192.0.2.10"]
+        return found["DNS"]
+
+    mark = {(f"_decco.{fqdn}", "TXT"): f'"v1 default {uid}"'}
+    assert told({}) == [f"failure {fqdn}: nothing is published"]
+    assert told({(fqdn, "A"): "192.0.2.10", **mark}) == [f"ok {fqdn}: 192.0.2.10; marked as decco's"]
+    assert told({(fqdn, "A"): "192.0.2.10"}) == [f"warning {fqdn}: 192.0.2.10; it carries no mark of decco's"]
+    (wrong,) = told({(fqdn, "AAAA"): "2001:db8::1", **mark})
+    assert wrong.startswith(f"warning {fqdn}: 2001:db8::1, which is not 192.0.2.10: ")
+
+
 def test_a_tenant_gets_what_he_may_read_and_a_sentence_for_the_rest(
     control_plane: ControlPlane, world: list[Obj], run: Run
 ) -> None:
@@ -395,7 +452,13 @@ def test_kubectl_finds_and_completes_it(control_plane: ControlPlane, world: list
     assert done.stderr.startswith("kubectl decco: unknown command 'exlpain'; did you mean 'explain'?")
     done = call("__complete", "decco", "expl")
     assert done.stdout.splitlines()[0] == "explain"
-    done = call("__complete", "decco", "explain", "cli-sh")
-    assert done.stdout.splitlines()[0] == "cli-shop", done
-    done = call("__complete", "decco", "explain", "cli-shop/w")
-    assert done.stdout.splitlines()[0] == "cli-shop/web", done
+
+
+def test_names_of_the_cluster_complete(
+    control_plane: ControlPlane, world: list[Obj], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    monkeypatch.setattr(complete, "SECONDS", 60.0)  # the machine may be busy; what is tested is what comes
+    assert [each.strip() for each in complete.candidates(["explain", "cli-sh"])] == ["cli-shop"]
+    assert [each.strip() for each in complete.candidates(["explain", "cli-shop/w"])] == ["cli-shop/web"]
+    assert [each.strip() for each in complete.candidates(["explain", "web", "-n", "cli-sh"])] == ["cli-shop"]

@@ -67,7 +67,7 @@ def _called(call: Call, style: Style) -> str:
 
 def _names(whos: list[str], spaces: set[str]) -> str:
     members = [who for who in whos if who in spaces]
-    others = [f"namespaces with {who}" if who == MONITORING else who for who in whos if who not in spaces]
+    others = ["namespaces labelled for monitoring" if who == MONITORING else who for who in whos if who not in spaces]
     words = ([f"{'Spaces' if len(members) > 1 else 'Space'} {', '.join(members)}"] if members else []) + others
     return "; ".join(words)
 
