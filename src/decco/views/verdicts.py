@@ -13,7 +13,6 @@ from decco.reconcilers.facts import PAUSED
 from decco.views.rehearsal import Play
 from decco.views.snapshot import Snapshot
 
-
 _HOW_IT_RUNS = frozenset(
     {
         reasons.UNAVAILABLE,
