@@ -25,7 +25,8 @@ from collections.abc import Mapping, Sequence
 from configparser import ConfigParser
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
 from images.stunnel import build_root as base  # noqa: E402 - as a program it finds the checkout only now
@@ -128,8 +129,8 @@ def _packages(site: Path, epoch: int) -> None:
                 (source / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(CHECKOUT / name, source / name)
         wheels = Path(scratch) / "wheels"
-        build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", wheels, source]
-        _run(*build, more={"SOURCE_DATE_EPOCH": str(max(epoch, FIRST_OF_ZIP))})
+        build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir"]
+        _run(*pip, *build, wheels, source, more={"SOURCE_DATE_EPOCH": str(max(epoch, FIRST_OF_ZIP))})
         [wheel] = wheels.iterdir()
         # Unpacked and not installed: pip would write down the folder that it came from.
         with zipfile.ZipFile(wheel) as archive:
