@@ -45,15 +45,15 @@ def _unpack(target: Path) -> None:
             if packages := list(folder.glob(f"{PACKAGE}_*.deb")):
                 break
         else:
-            raise AssetsMissing(f"promtool is not to be had: `apt-get download {PACKAGE}` got nothing; install Prometheus")
+            raise AssetsMissing(
+                f"promtool is not to be had: `apt-get download {PACKAGE}` got nothing; install Prometheus"
+            )
         _run(["dpkg-deb", "-x", str(packages[0]), "unpacked"], folder)
         shutil.copy(folder / "unpacked" / "usr" / "bin" / "promtool", target)
 
 
 def _run(argv: list[str], folder: Path) -> None:
     try:
-        subprocess.run(
-            argv, cwd=folder, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL
-        )
+        subprocess.run(argv, cwd=folder, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
         raise AssetsMissing(f"promtool is not to be had: {argv[0]} {argv[1]} gave no answer in {SECONDS} s") from error
