@@ -19,7 +19,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration test-dns test-images venv assets up bench format generate lock clean
+.PHONY: help demo test check unit integration test-dns packaging test-packaging test-images venv assets up bench format generate lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -36,9 +36,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
 	@env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration
+test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration, packaging
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit integration; do $(MAKE) $$part || status=1; done; \
+	for part in check unit integration packaging; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -57,7 +57,7 @@ check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
 check-generated: $(VENV)/.complete
-	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check)
+	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check && $(BIN)/python -m testbed.chart --check)
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
@@ -67,6 +67,12 @@ integration: $(VENV)/.complete assets ## tests against a real API server
 
 test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients (needs gcc and stunnel4)
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
+
+packaging: $(VENV)/.complete assets ## manifests, chart, alerts before the real Helm, kubectl, promtool and API server
+	$(call step,packaging,$(BIN)/python -m pytest tests/packaging -m 'not long' --junitxml=$(REPORTS)/packaging.xml $(ARGS))
+
+test-packaging: $(VENV)/.complete assets ## that, and the controller's image by its Dockerfile's steps (minutes, root)
+	$(call step,test-packaging,$(BIN)/python -m pytest tests/packaging --junitxml=$(REPORTS)/packaging.xml $(ARGS))
 
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
@@ -88,8 +94,9 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-generate: $(VENV)/.complete ## write the CRDs and their reference from the models
+generate: $(VENV)/.complete ## write the CRDs and their reference from the models, and the chart's copies
 	@$(BIN)/python -m decco.api.crd
+	@$(BIN)/python -m testbed.chart
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }

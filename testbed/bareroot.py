@@ -76,6 +76,8 @@ def debian() -> Path:
     target = cache.root() / "debian" / f"{RELEASE}-{cache.go_platform()[1]}"
     if os.geteuid() != 0:
         raise AssetsMissing("steps of a Dockerfile can only be carried out as root (chroot, device files)")
+    if target.is_dir():
+        return target
     with cache.locked():
         if not target.is_dir():
             program = shutil.which("debootstrap", path=DEBOOTSTRAP)

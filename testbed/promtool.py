@@ -27,6 +27,8 @@ def provide() -> Path:
     if on_path := shutil.which("promtool"):
         return Path(on_path)
     target = cache.root() / PACKAGE / "debian" / "promtool"
+    if program(target):
+        return target
     with cache.locked():
         if not program(target):
             with step("taking promtool from Debian's package"), cache.appearing(target) as draft:
