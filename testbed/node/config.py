@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from testbed.pki import KeyPair
 NAME = "testbed"
 """The node's."""
 CNI_PLUGINS = Path("/usr/lib/cni")
+SYNC = os.environ.get("NODE_SYNC", "30s")
+"""The kubelet's default is a minute, so that a renewed certificate takes 60 to 90 seconds; a test need not wait so long."""
 DOMAIN = "cluster.local"
 MTU = 1500
 
@@ -90,6 +93,8 @@ def kubelet(folder: Path, place: Place, *, ca_file: Path, cgroup: str) -> dict[s
         "maxPods": 250,
         "podLogsDir": str(folder / "log" / "pods"),
         "volumePluginDir": str(folder / "volume-plugins"),
+        # A renewed Secret reaches a pod when its kubelet looks at the pod again: after this and up to half as much more.
+        "syncFrequency": SYNC,
         "serializeImagePulls": False,
         "shutdownGracePeriod": "0s",
         "makeIPTablesUtilChains": True,

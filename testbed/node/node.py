@@ -74,6 +74,25 @@ class Node:
                 raise ProcessFailed(f"waited {seconds:.0f} s for {what}; the kubelet said:\n{self.kubelet.tail()}")
             time.sleep(POLL_SECONDS)
 
+    def processes(self, pod: Mapping[str, Any], program: str) -> list[int]:
+        """This machine's ids of the processes in a pod that run a program whose name begins so."""
+        uid = pod["metadata"]["uid"]
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # one that ends meanwhile
+                if f"pod{uid}" in (folder / "cgroup").read_text() and (folder / "exe").readlink().name.startswith(
+                    program
+                ):
+                    found.append(int(folder.name))
+        return found
+
+    def memory(self, pid: int) -> int:
+        """Bytes of a process: its own pages, and its part of those that it shares (proportional set size)."""
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+        raise ProcessFailed(f"process {pid} has no memory to count")
+
     # Programs
 
     def _start_containerd(self) -> None:

@@ -8,8 +8,10 @@ import http.client
 import json
 import socket
 import ssl
+import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,33 @@ def read_all(connection: socket.socket) -> bytes:
     while part := connection.recv(65536):
         got += part
     return got
+
+
+def ask(
+    program: Path, edge: str, name: str, ca: bytes, content: bytes | Iterable[bytes], seconds: float = 120
+) -> bytes:
+    """Sends all of ``content`` and the end of it, then reads the answer to its end: a connection closed by halves.
+
+    By the client mode of the testbed's echo program, since Python's TLS cannot read on after it has said the end.
+    """
+    with tempfile.NamedTemporaryFile() as authority:
+        authority.write(ca)
+        authority.flush()
+        flags = ["--tls", "--ca", authority.name, "--server-name", name, "--stdin", "--deadline", f"{seconds:.0f}s"]
+        argv = [str(program), "ask", *flags, f"{edge}:{HTTPS}"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(process.stdout.read)
+                with contextlib.suppress(BrokenPipeError), process.stdin:
+                    for part in [content] if isinstance(content, bytes) else content:
+                        process.stdin.write(part)
+                got, said = answer.result(), process.stderr.read()
+        if process.returncode != 0:
+            raise ConnectionError(f"echo ask: {said.decode(errors='replace')}")
+        return got
 
 
 def digest(content: bytes) -> str:

@@ -18,6 +18,7 @@ import pytest
 from testbed import cluster as clusters
 from testbed.cluster import Cluster
 from testbed.found import AssetsMissing
+from testbed.images import programs
 from tests.e2e.world import World
 
 READY_SECONDS = 30.0
@@ -86,3 +87,11 @@ class Controller:
 def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with Controller(cluster, tmp_path_factory.mktemp("controller") / "decco.log"):
         yield World(cluster)
+
+
+@pytest.fixture(scope="session")
+def asker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The echo program as a client on this machine."""
+    target = tmp_path_factory.mktemp("asker") / "echo"
+    programs.build("echo", target)
+    return target

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from testbed.api import RequestFailed
@@ -166,6 +169,23 @@ class Tenant:
 
     def https(self, path: str, **options: Any) -> clients.Answer:
         return clients.https(self.world.edge, self.fqdn, path, self.authority.cert, **options)
+
+    def tls(self, endpoint: str, **options: Any) -> contextlib.AbstractContextManager[ssl.SSLSocket]:
+        """A connection to an endpoint by its name, without a client certificate unless ``client`` is one."""
+        return clients.tls(self.world.edge, self.host(endpoint), self.authority.cert, **options)
+
+    def ask(self, program: Path, endpoint: str, content: bytes | Iterable[bytes]) -> bytes:
+        """All of the content to an endpoint, then its end; the answer. See ``clients.ask``."""
+        return clients.ask(program, self.world.edge, self.host(endpoint), self.authority.cert, content)
+
+    def listening(self, endpoint: str, client: Leaf | None = None) -> None:
+        """Waits until the edge leads to an endpoint."""
+
+        def connects() -> bool:
+            with self.tls(endpoint, client=client):
+                return True
+
+        eventually(connects, 15, self.host(endpoint))
 
     def host(self, endpoint: str) -> str:
         return f"{endpoint}.{self.fqdn}"

@@ -56,22 +56,32 @@ func ask(ctx context.Context, arguments []string) (int, error) {
 		if strings.Contains(target, "://") {
 			do = c.get
 		}
-		err := do(ctx, target)
-		for err != nil && *retry && ctx.Err() == nil {
-			select {
-			case <-ctx.Done():
-			case <-time.After(pauseBetweenTries):
-				// What cut a try short at the deadline says less than the try before it.
-				if again := do(ctx, target); again == nil || ctx.Err() == nil {
-					err = again
-				}
-			}
-		}
-		if err != nil {
+		if err := try(ctx, *retry, func() error { return do(ctx, target) }); err != nil {
 			return 0, err
 		}
 	}
 	return *status, nil
+}
+
+// try does something once, or again and again until it succeeds or the context's deadline has passed.
+func try(ctx context.Context, again bool, do func() error) error {
+	deadline, _ := ctx.Deadline()
+	err := do()
+	for err != nil && again {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pauseBetweenTries):
+		}
+		next := do()
+		// One that was cut short by the deadline says less than the one before it. The clock is asked, since the
+		// network's timer may ring before the context's.
+		if next != nil && !time.Now().Before(deadline) {
+			return err
+		}
+		err = next
+	}
+	return err
 }
 
 func tlsConfig(ca, name, cert, key string) (*tls.Config, error) {

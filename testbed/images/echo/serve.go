@@ -119,11 +119,12 @@ func (s *server) run(ctx context.Context, ports []port, drain, grace time.Durati
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
-	slog.Info("draining", "for", drain.String())
+	slog.Info("draining", "drain", drain.String())
 	time.Sleep(drain)
 	for _, p := range ports {
 		p.listener.Close()
 	}
+	slog.Info("closed", "grace", grace.String())
 	limit, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	if err := web.Shutdown(limit); err != nil {
