@@ -71,6 +71,6 @@ def promtool_() -> Tool:
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """Without anything of decco's."""
+    """One for the session; what a test installs in it stays for the others."""
     with ControlPlane() as cp:
         yield cp

@@ -15,13 +15,15 @@ import yaml
 
 from testbed.controlplane import ControlPlane
 from testbed.manifests import MANIFESTS
-from tests.integration.harness import Decco
+from tests.integration.harness import Decco, eventually
 from tests.packaging.conftest import Tool
 from tests.packaging.objects import Obj
 
 HERE = Path(__file__).parent
 MONITORING = MANIFESTS / "monitoring"
 CHECKOUT = MANIFESTS.parent
+READY_SECONDS = 90.0
+"""Only for a machine that is very busy; it takes two."""
 FIRING = 'count without (alertstate) (ALERTS{alertstate="firing"})'
 METRIC = re.compile(r"\b(?:decco|process|python)_[a-z0-9_]+\b")
 SUFFIXES = re.compile(r"_(bucket|sum|count)$")
@@ -60,8 +62,13 @@ def daemon(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
     """With a DNS provider, so that every kind of metric has a series."""
     control_plane.install_decco()
     provider = json.dumps([{"type": "memory", "zones": ["example.net"]}])
-    with Decco(control_plane, tmp_path_factory.mktemp("daemon"), dns__providers=provider) as decco:
+    decco = Decco(control_plane, tmp_path_factory.mktemp("daemon"), dns__providers=provider)
+    try:
+        decco.start(wait=False)
+        eventually(decco.ready, READY_SECONDS, "decco ready")
         yield decco
+    finally:
+        decco.kill()
 
 
 def exposition(daemon: Decco, accept: str = "text/plain") -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -194,19 +194,26 @@ def test_helm_has_nothing_to_complain_about(helm_: Tool) -> None:
     assert "[ERROR]" not in said
 
 
-def test_install_upgrade_uninstall(helm_: Tool, control_plane: ControlPlane, tmp_path: Path) -> None:
+@pytest.fixture
+def bare() -> Iterator[ControlPlane]:
+    """Without anything of decco's: Helm takes over nothing that it did not make."""
+    with ControlPlane() as cp:
+        yield cp
+
+
+def test_install_upgrade_uninstall(helm_: Tool, bare: ControlPlane, tmp_path: Path) -> None:
     """On a real API server: an upgrade brings CRDs up to date, an uninstall leaves them and what was made of them."""
     chart = tmp_path / "chart"
     for file in CHART.rglob("*"):
         if file.is_file():
             (chart / file.relative_to(CHART)).parent.mkdir(parents=True, exist_ok=True)
             (chart / file.relative_to(CHART)).write_bytes(file.read_bytes())
-    here = ["--kubeconfig", str(control_plane.kubeconfig), "--namespace", "chart-test"]
+    here = ["--kubeconfig", str(bare.kubeconfig), "--namespace", "chart-test"]
     space = "/apis/decco.platform9.com/v1beta2/spaces"
     crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/spaces.decco.platform9.com"
     notes = helm_("install", "decco", chart, "--create-namespace", *here)
     assert "kubectl label namespace chart-test pod-security.kubernetes.io/enforce=restricted" in notes
-    control_plane.create(
+    bare.create(
         space,
         {
             "apiVersion": "decco.platform9.com/v1beta2",
@@ -218,13 +225,12 @@ def test_install_upgrade_uninstall(helm_: Tool, control_plane: ControlPlane, tmp
     file = chart / "files" / "crds" / "decco.platform9.com_spaces.yaml"
     file.write_text(file.read_text().replace("    - sp\n", "    - sp\n    - spc\n"))
     helm_("upgrade", "decco", chart, "--set", "replicas=1", "--set", "settings.clusterId=x", *here)
-    assert control_plane.request("GET", crd).json()["spec"]["names"]["shortNames"] == ["sp", "spc"]
+    assert bare.request("GET", crd).json()["spec"]["names"]["shortNames"] == ["sp", "spc"]
     deployment = "/apis/apps/v1/namespaces/chart-test/deployments/decco-controller"
-    assert control_plane.request("GET", deployment).json()["spec"]["replicas"] == 1
+    assert bare.request("GET", deployment).json()["spec"]["replicas"] == 1
     helm_("uninstall", "decco", "--wait", *here)
-    assert control_plane.request("GET", deployment).status == 404
-    assert control_plane.request("GET", f"{space}/kept").status == 200
+    assert bare.request("GET", deployment).status == 404
+    assert bare.request("GET", f"{space}/kept").status == 200
     # Taken up again by a new release of the same name.
     helm_("install", "decco", chart, *here)
     helm_("uninstall", "decco", "--wait", *here)
-    control_plane.request("DELETE", crd)
