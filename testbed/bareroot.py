@@ -78,7 +78,7 @@ def debian() -> Path:
         raise AssetsMissing("steps of a Dockerfile can only be carried out as root (chroot, device files)")
     if target.is_dir():
         return target
-    with cache.locked():
+    with cache.locked(RELEASE):
         if not target.is_dir():
             program = shutil.which("debootstrap", path=DEBOOTSTRAP)
             if program is None:

@@ -29,7 +29,7 @@ def provide() -> Path:
     target = cache.root() / PACKAGE / "debian" / "promtool"
     if program(target):
         return target
-    with cache.locked():
+    with cache.locked(PACKAGE):
         if not program(target):
             with step("taking promtool from Debian's package"), cache.appearing(target) as draft:
                 _unpack(draft)
