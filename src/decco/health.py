@@ -204,7 +204,7 @@ class _Answering:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
         await runner.setup()
         try:
             await _site(runner, *self._where).start()
@@ -228,6 +228,8 @@ class _Answering:
     async def _metrics(self, request: web.Request) -> web.Response:
         refreshed = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._health.refresh_metrics(), self._home))
         await asyncio.wait({refreshed}, timeout=REFRESH_SECONDS)
+        if refreshed.done():
+            refreshed.result()
         # In a thread: a cluster of thousands of certificates takes tens of milliseconds, and /proc is read on the way.
         body, content_type = await asyncio.to_thread(self._health.render_metrics, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})

@@ -80,7 +80,11 @@ class Fence:
         self._stop_at = 0.0
         self._alarm(0.0)
 
+    def allows(self) -> bool:
+        """Whether this process may write now."""
+        return now() < self._stop_at
+
     def check(self) -> None:
         """Raises Fenced unless this process may write now."""
-        if now() >= self._stop_at:
+        if not self.allows():
             raise Fenced("not sent: this process leads no more")
