@@ -60,14 +60,14 @@ class Decco:
         self._settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, wait: bool = True, flags: tuple[str, ...] = ()) -> Decco:
+    def start(self, *, wait: bool = True, flags: tuple[str, ...] = (), module: str = "decco.cli.controller") -> Decco:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DECCO_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
                     "-m",
-                    "decco.cli.controller",
+                    module,
                     "--kubeconfig",
                     str(self._kubeconfig),
                     "--metrics-bind-address",

@@ -24,6 +24,8 @@ SHORT = {
     "leader_election__retry_seconds": "0.4",
 }
 SHORT_LEASE = 3.0
+PAUSE_SECONDS = 0.015
+"""Between two edits: the leader is never without work for long, and others have the machine too."""
 
 
 class Pair:
@@ -37,12 +39,12 @@ class Pair:
         self.running: dict[str, Decco] = {}
         self.mark = cp.audit_mark()
 
-    def start(self, user: str, **settings: str) -> Decco:
+    def start(self, user: str, *, module: str = "decco.cli.controller") -> Decco:
         """A controller that is ready; it leads or stands by."""
         kubeconfig = self.cp.kubeconfig_for(user, ("system:masters",))
-        decco = Decco(self.cp, self._folder, kubeconfig=kubeconfig, **{**self._settings, **settings})
+        decco = Decco(self.cp, self._folder, kubeconfig=kubeconfig, **self._settings)
         self.running[user] = decco
-        return decco.start()
+        return decco.start(module=module)
 
     def leads(self, user: str) -> bool:
         return self.running[user].metric("decco_leader") == 1
@@ -110,7 +112,7 @@ def assert_nothing_is_made_twice(writes: list[AuditEvent]) -> None:
 
 
 class Churn:
-    """Edits Apps of one Space without pause, so that a leader always has something to write."""
+    """Edits Apps of one Space all the time, so that a leader always has something to write."""
 
     def __init__(self, cluster: Cluster, space: str, apps: int = 20) -> None:
         self._cluster = cluster
@@ -135,7 +137,7 @@ class Churn:
 
     def _edit(self) -> None:
         try:
-            while not self._ending.is_set():
+            while not self._ending.wait(PAUSE_SECONDS):
                 name = self._names[self.edits % len(self._names)]
                 port = 8000 + self.edits % 1000
                 container = {"name": "main", "image": "registry.example/app:1", "ports": [{"containerPort": port}]}
