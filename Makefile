@@ -19,7 +19,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration test-dns test-images venv assets up bench format generate lock clean
+.PHONY: help demo test check unit integration test-dns test-images test-leader venv assets up bench format generate lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -71,6 +71,11 @@ test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS cl
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
 	$(call step,dns,$(BIN)/python -m pytest tests/dns --junitxml=$(REPORTS)/dns.xml $(ARGS))
+
+test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the leader, 10,000 objects; 15 minutes, machine to itself
+	$(call step,leader,LEADER_TRIALS=100 LEADER_SLOW=1 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
+	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
+	--junitxml=$(REPORTS)/leader.xml $(ARGS))
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 

@@ -21,7 +21,7 @@ import orjson
 import structlog
 
 from decco.kube.client import Client
-from decco.kube.errors import AlreadyExists, Conflict, Garbled, KubeError, NotFound, error_of_status
+from decco.kube.errors import AlreadyExists, Conflict, Forbidden, Garbled, KubeError, NotFound, error_of_status
 from decco.kube.fence import now
 from decco.objects import LEASES, Key, Obj
 
@@ -155,6 +155,10 @@ class Lease:
     def _say(self, what: str, error: Exception) -> None:
         """A trouble once as a warning, its repetitions for debugging: the API server may be away for long."""
         text = str(error) or "time limit"
+        if isinstance(error, NotFound):
+            text += "; create the namespace of the Lease"
+        elif isinstance(error, Forbidden):
+            text += "; grant get, watch, update and create of leases there"
         method = log.debug if self._said == text else log.warning
         self._said = text
         method(what, lease=str(self._key), error=text)
