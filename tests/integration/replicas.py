@@ -24,6 +24,7 @@ SHORT = {
     "leader_election__retry_seconds": "0.4",
 }
 SHORT_LEASE = 3.0
+START_SECONDS = 60.0
 PAUSE_SECONDS = 0.015
 """Between two edits: the leader is never without work for long, and others have the machine too."""
 
@@ -44,7 +45,9 @@ class Pair:
         kubeconfig = self.cp.kubeconfig_for(user, ("system:masters",))
         decco = Decco(self.cp, self._folder, kubeconfig=kubeconfig, **self._settings)
         self.running[user] = decco
-        return decco.start(module=module)
+        decco.start(wait=False, module=module)
+        eventually(decco.ready, START_SECONDS, f"{user} ready")
+        return decco
 
     def leads(self, user: str) -> bool:
         return self.running[user].metric("decco_leader") == 1

@@ -22,6 +22,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from decco.kube.leader import ABORT_STATUS
 from testbed.controlplane import ControlPlane
 from testbed.faults import Hold
@@ -117,6 +119,7 @@ def refusal(decco: Decco) -> str:
     return ""
 
 
+@pytest.mark.timeout(600)
 async def test_renewals_go_on_under_load(
     control_plane: ControlPlane, proxy: FaultProxy, tmp_path: Path, name: str
 ) -> None:
@@ -166,6 +169,7 @@ def create_apps(cluster: Cluster, namespace: str, count: int) -> None:
         list(pool.map(lambda number: cluster.create(http_app(namespace, f"app-{number}")), range(count)))
 
 
+@pytest.mark.timeout(600)
 def test_health_answers_under_load(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
     """Asked all the time while Apps are made: the kubelet's probes give up after a second, and this needs a tenth."""
     cluster = Cluster(control_plane)
