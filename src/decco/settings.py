@@ -91,7 +91,7 @@ class ControllerSettings(Section):
     """First pause after a failed reconcile; it doubles up to retryMaxSeconds."""
     retry_max_seconds: Annotated[Seconds, Field(validate_default=True)] = 300.0
     """Longest pause between two tries of a failing reconcile."""
-    loop_silence_seconds: Seconds = 30.0
+    loop_silence_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30.0
     """An event loop that is silent for so long is wedged: /healthz fails, and the leadership is given up."""
 
     @field_validator("retry_max_seconds")

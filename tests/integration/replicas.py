@@ -19,11 +19,11 @@ NORMAL = {"leader_election__enabled": "true"}
 """The defaults: 15, 10 and 2 seconds."""
 SHORT = {
     **NORMAL,
-    "leader_election__lease_seconds": "3",
-    "leader_election__renew_seconds": "2",
+    "leader_election__lease_seconds": "4",
+    "leader_election__renew_seconds": "2.5",
     "leader_election__retry_seconds": "0.4",
 }
-SHORT_LEASE = 3.0
+SHORT_LEASE, SHORT_RENEW = 4.0, 2.5
 START_SECONDS = 60.0
 PAUSE_SECONDS = 0.015
 """Between two edits: the leader is never without work for long, and others have the machine too."""
@@ -32,25 +32,39 @@ PAUSE_SECONDS = 0.015
 class Pair:
     """The users ``decco-a`` and ``decco-b``, each with a controller or none."""
 
-    def __init__(self, cp: ControlPlane, folder: Path, **settings: str) -> None:
+    def __init__(self, cp: ControlPlane, folder: Path, module: str, **settings: str) -> None:
         self.cp = cp
+        self._module = module
         self.cluster = Cluster(cp)
         self._folder = folder
         self._settings = settings or SHORT
         self.running: dict[str, Decco] = {}
         self.mark = cp.audit_mark()
 
-    def start(self, user: str, *, module: str = "decco.cli.controller") -> Decco:
+    def start(self, user: str, *, module: str = "") -> Decco:
         """A controller that is ready; it leads or stands by."""
         kubeconfig = self.cp.kubeconfig_for(user, ("system:masters",))
         decco = Decco(self.cp, self._folder, kubeconfig=kubeconfig, **self._settings)
         self.running[user] = decco
-        decco.start(wait=False, module=module)
+        decco.start(wait=False, module=module or self._module)
         eventually(decco.ready, START_SECONDS, f"{user} ready")
         return decco
 
     def leads(self, user: str) -> bool:
-        return self.running[user].metric("decco_leader") == 1
+        try:
+            return self.running[user].metric("decco_leader") == 1
+        except OSError:  # it has ended
+            return False
+
+    def leader(self, seconds: float = 30.0) -> str:
+        """Who leads, as soon as somebody does."""
+        return eventually(lambda: next((user for user in self.running if self.leads(user)), ""), seconds, "a leader")
+
+    def revive(self) -> None:
+        """Starts who has ended. On a machine that is busy with others a leader may lose its Lease by itself."""
+        for user, decco in self.running.items():
+            if decco.process is None or decco.process.poll() is not None:
+                self.start(user)
 
     def both(self) -> tuple[Decco, Decco]:
         """A leader and one that stands by, in this order."""
@@ -71,10 +85,10 @@ class Pair:
 
 
 @contextlib.contextmanager
-def pair(cp: ControlPlane, folder: Path, **settings: str) -> Iterator[Pair]:
+def pair(cp: ControlPlane, folder: Path, *, module: str = "decco.cli.controller", **settings: str) -> Iterator[Pair]:
     """Two controllers; at the end the rules below are checked."""
     cp.request("DELETE", LEASE)
-    made = Pair(cp, folder, **settings)
+    made = Pair(cp, folder, module, **settings)
     try:
         yield made
     finally:
@@ -152,12 +166,12 @@ class Churn:
             self.error = error
 
 
-def pause(decco: Decco) -> None:
-    """SIGSTOP, and waits until the process is stopped."""
+def pause(decco: Decco, *, in_the_act: bool = False) -> None:
+    """Stops the process, now or at its next write (``defective.py``), and waits until it is stopped."""
     assert decco.process is not None
-    os.kill(decco.process.pid, signal.SIGSTOP)
+    os.kill(decco.process.pid, signal.SIGUSR2 if in_the_act else signal.SIGSTOP)
     status = Path(f"/proc/{decco.process.pid}/stat")
-    eventually(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", 5, "stopped")
+    eventually(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", 20, "stopped")
 
 
 def resume(decco: Decco) -> float:

@@ -23,6 +23,7 @@ from tests.integration.logs import lines
 from tests.integration.replicas import (
     NORMAL,
     SHORT_LEASE,
+    SHORT_RENEW,
     Churn,
     assert_nothing_is_made_twice,
     is_lease,
@@ -115,32 +116,33 @@ def test_a_killed_leader_is_replaced_after_its_lease(control_plane: ControlPlane
 
 @pytest.mark.timeout(120 + 30 * TRIALS)
 def test_a_leader_that_was_stopped_writes_no_more(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
-    """SIGSTOP at a random moment of hard work, for longer than the lease, then SIGCONT: not one write arrives."""
-    with pair(control_plane, tmp_path) as two:
-        leader, other = A, B
+    """SIGSTOP for longer than the lease, then SIGCONT: not one write arrives.
+
+    In turns at a random moment of hard work, and in the act of writing.
+    """
+    with pair(control_plane, tmp_path, module="tests.integration.defective") as two:
         two.both()
         two.cluster.make_space(name)
         wrote = []
         statuses: Counter[int] = Counter()
         with Churn(two.cluster, name) as churn:
             for trial in range(TRIALS):
-                old = two.running[leader]
+                two.revive()
+                leader = two.leader()
+                old, other = two.running[leader], B if leader == A else A
                 edits = churn.edits
                 eventually(lambda edits=edits: churn.edits > edits + 20, 60, "work for the leader")
                 time.sleep(random.uniform(0, 0.2))
-                pause(old)
-                eventually(lambda other=other: two.leads(other), SHORT_LEASE + 10, "another leader")
+                pause(old, in_the_act=trial % 2 == 0)
+                eventually(lambda other=other: two.leads(other), SHORT_LEASE + 20, "another leader")
                 mark = control_plane.audit_mark()
                 eventually(lambda mark=mark: control_plane.audit(since=mark, writes=True), 20, "its work")
                 continued = resume(old)
                 assert old.process is not None
                 statuses[old.process.wait(20)] += 1
                 events = control_plane.audit(since=mark)
-                wrote += [e for e in events if e.user == leader and e.received > continued]
-                two.start(leader)
-                leader, other = other, leader
-                if trial % 10 == 9:
-                    print(f"{trial + 1} trials", flush=True)
+                wrote += [event for event in events if event.user == leader and event.received > continued]
+                print(f"trial {trial + 1}: {len(wrote)} requests of a former leader", flush=True)
         print(f"SIGSTOP: {TRIALS} trials, {churn.edits} edits, {len(wrote)} requests of a former leader; {statuses}")
         assert wrote == []
         assert statuses.keys() <= {PAUSED_STATUS, ABORT_STATUS}, "ended by the kernel's timer, or by its own if sooner"
@@ -152,7 +154,7 @@ def test_a_leader_that_was_stopped_for_less_goes_on(control_plane: ControlPlane,
         only = two.start(A)
         eventually(lambda: two.leads(A), 10)
         pause(only)
-        time.sleep(2.2)  # between the 2 s and the 3 s of the settings
+        time.sleep((SHORT_RENEW + SHORT_LEASE) / 2)  # what is tried is time itself
         resume(only)
         eventually(lambda: [line for line in lines(only, "info") if line["event"] == "leading"][1:], 10)
         two.cluster.make_space(name)

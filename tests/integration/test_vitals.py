@@ -30,7 +30,7 @@ from testbed.faults import Hold
 from testbed.proxy import FaultProxy
 from tests.integration.harness import APIS, Cluster, Decco, eventually, http_app, space
 from tests.integration.logs import lines
-from tests.integration.replicas import LEASE, SHORT, SHORT_LEASE, pair
+from tests.integration.replicas import LEASE, SHORT, SHORT_LEASE, SHORT_RENEW, pair
 
 T = TypeVar("T")
 
@@ -39,7 +39,6 @@ SLOW = float(os.environ.get("LEADER_SLOW", "4"))
 LISTED = int(os.environ.get("LEADER_LISTED", "2000"))
 RECONCILED = int(os.environ.get("LEADER_RECONCILED", "150"))
 """Objects in a list, and Apps that are reconciled meanwhile; `make test-leader` takes 10,000 and 1,000."""
-RENEW = 2.0
 ANSWER_SECONDS = 0.1
 
 
@@ -96,7 +95,7 @@ def test_a_wedged_event_loop(control_plane: ControlPlane, tmp_path: Path) -> Non
     """``/healthz`` still answers and says it, the process leads no more and ends, and another takes over."""
     silence = 1.5
     with pair(control_plane, tmp_path, **SHORT, controller__loop_silence_seconds=str(silence)) as two:
-        first = two.start("decco-a", module="tests.integration.wedgeable")
+        first = two.start("decco-a", module="tests.integration.defective")
         eventually(lambda: two.leads("decco-a"), 10)
         two.start("decco-b")
         assert first.get("/healthz").startswith("ok")
@@ -147,7 +146,7 @@ async def test_renewals_go_on_under_load(
             f"{len(gaps)} renewals, {statistics.median(gaps):.2f} s apart in the median, {max(gaps):.2f} s at most"
         )
         assert len([one for one in events if one.verb == "list" and one.resource == "configmaps"]) >= relists
-        assert max(gaps) < RENEW
+        assert max(gaps) < SHORT_RENEW
         assert "leadership lost" not in decco.log.read_text()
     await asyncio.to_thread(cluster.delete, f"{APIS}/spaces/{name}-s")
     await asyncio.to_thread(cluster.delete, f"/api/v1/namespaces/{name}")

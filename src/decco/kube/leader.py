@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 ABORT_STATUS: Final = 70
 """Exit status of a process whose work did not stop in time (EX_SOFTWARE of sysexits.h)."""
-BEAT_SECONDS: Final = 1.0
+BEAT_SECONDS: Final = 0.5
 JOIN_SECONDS: Final = 0.25
 """How long the thread may take to end after the Lease was given back."""
 
