@@ -1,8 +1,8 @@
 """``decco-controller`` with two defects, each at a signal.
 
 SIGUSR1: its event loop is wedged for ever, by a call that blocks.
-SIGUSR2: at its next write it stops itself (SIGSTOP) between the question whether it may write and the sending. A stop from
-outside hits that moment about once in a hundred times; it is the one that no question can guard.
+SIGUSR2: at its next write it stops itself (SIGSTOP) between the question whether it may write and the sending. A stop
+from outside hits that moment once in a hundred times; it is the one that no question can guard.
 """
 
 from __future__ import annotations

@@ -10,10 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from testbed.audit import REPLICAS, AuditEvent
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually
 
+FULL = pytest.mark.skipif("LEADER_TRIALS" not in os.environ, reason="in make test-leader only, for its length")
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/decco/leases/decco-controller"
 NORMAL = {"leader_election__enabled": "true"}
 """The defaults: 15, 10 and 2 seconds."""

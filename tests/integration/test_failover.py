@@ -21,6 +21,7 @@ from testbed.controlplane import ControlPlane
 from tests.integration.harness import eventually, http_app, space
 from tests.integration.logs import lines
 from tests.integration.replicas import (
+    FULL,
     NORMAL,
     SHORT_LEASE,
     SHORT_RENEW,
@@ -33,7 +34,7 @@ from tests.integration.replicas import (
 )
 
 A, B = REPLICAS
-TRIALS = int(os.environ.get("LEADER_TRIALS", "3"))
+TRIALS = int(os.environ.get("LEADER_TRIALS", "2"))
 """Pauses of the leader; `make test-leader` makes 100."""
 SLOW = float(os.environ.get("LEADER_SLOW", "4"))
 """How many times as long as promised something may take on a machine that has much else to do; 1 in `make test-leader`,
@@ -60,6 +61,9 @@ def test_standing_by_writes_nothing(control_plane: ControlPlane, tmp_path: Path,
         by_second = [event for event in control_plane.audit(since=mark) if event.user == B]
         asked = [(event.verb, event.resource) for event in by_second if event.verb != "watch"]
         assert asked in ([], [("get", "leases")]), "its first look may fall into this time; then a watch tells"
+        assert second.stop(LEADER_END) == 0
+        assert [event for event in control_plane.audit(since=mark, writes=True) if event.user == B] == []
+        assert two.leads(A)
         two.cluster.delete(f"/apis/decco.platform9.com/v1beta2/spaces/{name}")
 
 
@@ -148,6 +152,7 @@ def test_a_leader_that_was_stopped_writes_no_more(control_plane: ControlPlane, t
         assert statuses.keys() <= {PAUSED_STATUS, ABORT_STATUS}, "ended by the kernel's timer, or by its own if sooner"
 
 
+@FULL
 def test_a_leader_that_was_stopped_for_less_goes_on(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
     """Stopped for longer than it may go without renewing, and for less than the lease: it stops, and leads anew."""
     with pair(control_plane, tmp_path) as two:
@@ -158,13 +163,3 @@ def test_a_leader_that_was_stopped_for_less_goes_on(control_plane: ControlPlane,
         resume(only)
         eventually(lambda: [line for line in lines(only, "info") if line["event"] == "leading"][1:], 10)
         two.cluster.make_space(name)
-
-
-def test_sigterm_standing_by(control_plane: ControlPlane, tmp_path: Path) -> None:
-    with pair(control_plane, tmp_path, **NORMAL) as two:
-        first, second = two.both()
-        mark = control_plane.audit_mark()
-        assert second.stop(LEADER_END) == 0
-        assert [event for event in control_plane.audit(since=mark, writes=True) if event.user == B] == []
-        assert two.leads(A)
-        assert first.stop(LEADER_END) == 0

@@ -30,14 +30,14 @@ from testbed.faults import Hold
 from testbed.proxy import FaultProxy
 from tests.integration.harness import APIS, Cluster, Decco, eventually, http_app, space
 from tests.integration.logs import lines
-from tests.integration.replicas import LEASE, SHORT, SHORT_LEASE, SHORT_RENEW, pair
+from tests.integration.replicas import FULL, LEASE, SHORT, SHORT_LEASE, SHORT_RENEW, pair
 
 T = TypeVar("T")
 
 SLOW = float(os.environ.get("LEADER_SLOW", "4"))
 """As in test_failover.py."""
-LISTED = int(os.environ.get("LEADER_LISTED", "2000"))
-RECONCILED = int(os.environ.get("LEADER_RECONCILED", "150"))
+LISTED = int(os.environ.get("LEADER_LISTED", "10000"))
+RECONCILED = int(os.environ.get("LEADER_RECONCILED", "100"))
 """Objects in a list, and Apps that are reconciled meanwhile; `make test-leader` takes 10,000 and 1,000."""
 ANSWER_SECONDS = 0.1
 
@@ -118,6 +118,7 @@ def refusal(decco: Decco) -> str:
     return ""
 
 
+@FULL
 @pytest.mark.timeout(600)
 async def test_renewals_go_on_under_load(
     control_plane: ControlPlane, proxy: FaultProxy, tmp_path: Path, name: str
@@ -204,6 +205,7 @@ def test_health_answers_under_load(control_plane: ControlPlane, tmp_path: Path, 
         cluster.delete(f"{APIS}/spaces/{name}")
 
 
+@FULL
 async def test_a_dns_call_under_way_ends_with_the_lease(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
     """A name server that takes a question and says nothing: who leads no more hangs up; leading again, it asks anew."""
     hung_up = asyncio.Queue[float]()
