@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,16 @@ while True:
     time.sleep(0.001)
 """
 
+IN_THE_ACT = """
+import os, signal
+from decco.kube.fence import Fence, now, process_alarm
+fence = Fence(process_alarm())
+fence.open_until(now() + 0.3, now() + 0.5)
+fence.check()
+os.kill(os.getpid(), signal.SIGSTOP)
+print("written", flush=True)
+"""
+
 CALLED_OFF = """
 import time
 from decco.kube.fence import Fence, now, process_alarm
@@ -83,6 +94,15 @@ time.sleep(0.4)
 """
 
 
+def ends(process: subprocess.Popen[str]) -> int:
+    """Its exit status, or -9 if it does not end."""
+    try:
+        return process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
 def test_a_process_that_was_stopped_past_the_end_does_nothing_more() -> None:
     with subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -91,8 +111,18 @@ def test_a_process_that_was_stopped_past_the_end_does_nothing_more() -> None:
         time.sleep(0.8)  # longer than the lease: what is waited for is time itself
         continued = time.time()
         process.send_signal(signal.SIGCONT)
-        assert process.wait(10) == PAUSED_STATUS
+        assert ends(process) == PAUSED_STATUS
         assert [line for line in process.stdout if float(line) > continued] == []
+
+
+def test_a_process_that_was_stopped_between_question_and_act_does_not_act() -> None:
+    with subprocess.Popen([sys.executable, "-c", IN_THE_ACT], stdout=subprocess.PIPE, text=True) as process:
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        time.sleep(0.8)
+        process.send_signal(signal.SIGCONT)
+        assert ends(process) == PAUSED_STATUS
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
 
 
 def test_an_alarm_that_is_called_off_ends_nobody() -> None:
