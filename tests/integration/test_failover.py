@@ -82,7 +82,7 @@ def test_sigterm_hands_over_in_half_a_second(control_plane: ControlPlane, tmp_pa
         two.cluster.create(space(f"{name}-late"))
         assert first.process.wait(LEADER_END) == 0
         ended = time.monotonic() - sent
-        eventually(lambda: two.leads(B), 5)
+        eventually(lambda: two.cluster.space_condition(f"{name}-late", "NetworkReady"), 10 * SLOW)
         second.settle()
         events = control_plane.audit(since=mark)
         new = [event for event in events if event.user == B]
