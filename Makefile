@@ -21,7 +21,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit integration packaging e2e e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: venv assets up bench format generate lock clean
+.PHONY: test-leader venv assets up bench format generate lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -85,6 +85,11 @@ test-packaging: $(VENV)/.complete assets ## that, and the controller's image by 
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
 	$(call step,dns,$(BIN)/python -m pytest tests/dns --junitxml=$(REPORTS)/dns.xml $(ARGS))
+
+test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the leader, 10,000 objects; 15 minutes, machine to itself
+	$(call step,leader,LEADER_TRIALS=100 LEADER_SLOW=1 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
+	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
+	--junitxml=$(REPORTS)/leader.xml $(ARGS))
 
 e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux and root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>)
 	$(call step,e2e,E2E=full $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))

@@ -227,6 +227,10 @@ class Metrics:
     def queue_retried(self, name: str) -> None:
         self._loop(name).retries.inc()
 
+    def queue_closed(self, name: str) -> None:
+        """Nothing waits in the queue any more."""
+        self._loop(name).depth = 0
+
     def api_request(self, verb: str, resource: str, code: str, seconds: float) -> None:
         """A request to the API server ended; ``code`` is the HTTP status, or "<error>" without an answer."""
         key = (verb, resource, code)
@@ -267,6 +271,9 @@ class Metrics:
 
     def leader(self, leads: bool) -> None:
         self._leader.set(leads)
+        if not leads:  # who leads knows better which certificates are in use
+            for space in list(self._certificates):
+                self.certificates(space, {})
 
     def loop_lag(self, seconds: float) -> None:
         self._lag.observe(seconds)

@@ -47,22 +47,27 @@ class Decco:
     """One ``decco-controller`` process against a control plane."""
 
     def __init__(self, cp: ControlPlane, folder: Path, *, kubeconfig: Path | None = None, **settings: str) -> None:
-        """``settings`` are environment variables without their DECCO_ prefix."""
+        """``settings`` are environment variables without their DECCO_ prefix.
+
+        Leader election is off unless asked for: a controller that is killed leaves its Lease behind, and the next one
+        would wait. The tests of the election, of the cost of quiet, and of the permissions turn it on.
+        """
         self.cp = cp
         self.log = folder / f"decco-{time.monotonic_ns()}.log"
         self.port = _free_port()
         self._kubeconfig = kubeconfig or cp.controller_kubeconfig
+        settings = {"leader_election__enabled": "false", **settings}
         self._settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, wait: bool = True, flags: tuple[str, ...] = ()) -> Decco:
+    def start(self, *, wait: bool = True, flags: tuple[str, ...] = (), module: str = "decco.cli.controller") -> Decco:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DECCO_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
                     "-m",
-                    "decco.cli.controller",
+                    module,
                     "--kubeconfig",
                     str(self._kubeconfig),
                     "--metrics-bind-address",

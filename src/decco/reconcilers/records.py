@@ -66,6 +66,9 @@ class Records:
         """Forgets objects of this store when they are gone."""
         store.subscribe(self._gone)
 
+    def unfollow(self, store: Store) -> None:
+        store.unsubscribe(self._gone)
+
     def _gone(self, change: Change) -> None:
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
             self._forget(change.old.uid)
