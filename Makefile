@@ -60,7 +60,7 @@ check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
 check-generated: $(VENV)/.complete
-	$(call step,check: generated files,for each in $(GENERATORS); do $(BIN)/python -m $$each --check; done)
+	$(call step,check: generated files,failed=; for each in $(GENERATORS); do $(BIN)/python -m $$each --check || failed=1; done; test -z "$$failed")
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
@@ -114,7 +114,7 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 	@$(BIN)/ruff check --fix .
 
 generate: $(VENV)/.complete ## write CRDs, reference pages and the chart's copies from models and parsers
-	@for each in $(GENERATORS); do $(BIN)/python -m $$each; done
+	@for each in $(GENERATORS); do $(BIN)/python -m $$each || exit 1; done
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }
