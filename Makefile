@@ -19,9 +19,8 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test e2e check unit integration packaging test-packaging test-dns test-images venv assets up bench format generate lock clean
-.PHONY: e2e-sample
-.PHONY: check-format check-lint check-types check-imports check-generated
+.PHONY: help demo test e2e check unit integration packaging test-packaging test-dns test-images test-policies venv assets up bench format generate lock clean
+.PHONY: e2e-sample check-format check-lint check-types check-imports check-generated
 
 help: ## this page
 	@echo "decco: make <target>"
@@ -59,13 +58,15 @@ check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
 check-generated: $(VENV)/.complete
-	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check && $(BIN)/python -m testbed.chart --check)
+	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check && $(BIN)/python -m decco.cli.reference --check && \
+	  $(BIN)/python -m testbed.chart --check)
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
 
 integration: $(VENV)/.complete assets ## tests against a real API server
-	$(call step,integration,$(BIN)/python -m pytest tests/integration --junitxml=$(REPORTS)/integration.xml $(ARGS))
+	-@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
 test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients (needs gcc and stunnel4)
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
@@ -75,6 +76,10 @@ packaging: $(VENV)/.complete assets ## manifests, chart, alerts before the real 
 
 test-packaging: $(VENV)/.complete assets ## that, and the controller's image by its Dockerfile's steps (minutes, root)
 	$(call step,test-packaging,$(BIN)/python -m pytest tests/packaging --junitxml=$(REPORTS)/packaging.xml $(ARGS))
+
+test-policies: $(VENV)/.complete assets ## NetworkPolicies: who reaches whom, judged and enforced by others' programs
+	@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,policies,$(BIN)/python -m pytest tests/policies --junitxml=$(REPORTS)/policies.xml $(ARGS))
 
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
@@ -102,8 +107,9 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-generate: $(VENV)/.complete ## write the CRDs and their reference from the models, and the chart's copies
+generate: $(VENV)/.complete ## write the CRDs and the reference pages from models and parsers, and the chart's copies
 	@$(BIN)/python -m decco.api.crd
+	@$(BIN)/python -m decco.cli.reference
 	@$(BIN)/python -m testbed.chart
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
