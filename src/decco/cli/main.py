@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from decco import __version__
+from decco import __version__, log
 from decco.cli.arguments import did_you_mean
 from decco.errors import DeccoError
 
@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             answer_shell(program)
         arguments = _parse(program, words)
+        # The controller's code logs; of that a person who called a command wants to see what is broken, nothing else.
+        log.configure("console", "error")
         status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status

@@ -126,6 +126,7 @@ def test_help_and_typos_import_nothing_heavy() -> None:
     ],
 )
 def test_errors_of_a_command(
+    logging_restored: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     error: BaseException,
