@@ -131,6 +131,8 @@ class SpaceFacts:
     created: str
     """metadata.creationTimestamp, RFC 3339 in UTC: sorts as text."""
     spec: SpaceSpec
+    paused: bool = False
+    """Whether a person asked decco to leave the Space and its Apps alone for now."""
 
     @property
     def fqdn(self) -> str:

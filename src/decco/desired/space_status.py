@@ -18,6 +18,7 @@ from typing import Any
 from decco.api.conditions import SPACE_CONDITIONS, ConditionType, set_condition
 from decco.desired import names, reasons
 from decco.desired.model import Problem, SpaceInputs
+from decco.desired.pausing import unpaused
 from decco.desired.routing import space_routing_problems
 from decco.desired.secrets import problem_of
 from decco.objects import (
@@ -100,8 +101,8 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
 
 
 def blocked_space_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
-    """The status of a Space that cannot be understood, or is paused: what was made of it stays, and stays reported."""
-    conditions = _set(previous.get("conditions") or (), ConditionType.READY, problem, generation, now)
+    """The status of a Space that cannot be understood: what was made of it stays, and stays reported."""
+    conditions = _set(unpaused(previous).get("conditions") or (), ConditionType.READY, problem, generation, now)
     return {**previous, "observedGeneration": generation, "conditions": conditions}
 
 

@@ -53,6 +53,8 @@ class Rules:
     """UIDs of the objects that this cluster has right now."""
     adopt: bool = False
     """Let a live owner have a name that our cluster id marks for one that is not alive; never delete such a name."""
+    paused: Collection[str] = frozenset()
+    """UIDs of the owners whose names stay as they are, right or wrong."""
 
 
 def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecord]], rules: Rules) -> Plan:
@@ -71,6 +73,10 @@ def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecor
         for other in wishes:
             if other != uid:
                 problems[name, other] = RecordConflict(f"{name} is also wanted by the owner {uid}, which has it")
+        if _is_paused(now, uid, rules):
+            if uid is not None and uid not in rules.paused:
+                problems[name, uid] = RecordConflict(f"{name} is still marked for an object that is paused: resume it")
+            continue
         if uid is None:
             if not _mine(now, rules, adopt=False):
                 if now.owner is not None and now.owner.cluster == rules.cluster:
@@ -93,6 +99,13 @@ def _chosen(now: Held, wishes: Mapping[str, WantedRecord]) -> str | None:
         return None
     holder = now.owner
     return holder.uid if holder is not None and holder.uid in wishes else min(wishes)
+
+
+def _is_paused(now: Held, uid: str | None, rules: Rules) -> bool:
+    """Whether the name is of an owner that is left alone, or would be given to one."""
+    holder = now.owner
+    of_paused = holder is not None and holder.cluster == rules.cluster and holder.uid in rules.paused
+    return of_paused or uid in rules.paused
 
 
 def _mine(now: Held, rules: Rules, *, adopt: bool) -> bool:

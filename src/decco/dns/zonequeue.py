@@ -44,6 +44,7 @@ class Wishes:
     cluster: str
     ttl: int
     adopt: bool
+    paused: Collection[str] = frozenset()
 
 
 class ZoneQueue:
@@ -203,7 +204,7 @@ class ZoneQueue:
         wishes = self._wishes
         # Names of others that nobody wants are left out before the plan sees them: it costs what ours cost.
         ours = {n: h for n, h in held.items() if n in names or self._is_orphan(h)}
-        rules = Rules(self.zone_name, wishes.cluster, wishes.ttl, wishes.alive, wishes.adopt)
+        rules = Rules(self.zone_name, wishes.cluster, wishes.ttl, wishes.alive, wishes.adopt, wishes.paused)
         return plan(ours, {name: wishes.by_name.get(name, {}) for name in names}, rules)
 
     def _is_orphan(self, now: Held) -> bool:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from decco.api.parse import parse_app, parse_space
 from decco.api.types import AppSpec
-from decco.desired import names, reasons, secrets
+from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of, without_slash
-from decco.desired.model import Problem, SecretFacts, SecretSource, SpaceFacts, canonical
+from decco.desired.model import SecretFacts, SecretSource, SpaceFacts, canonical
 from decco.objects import ANNOTATION_PAUSED, Obj, annotations_of
 
 
@@ -60,6 +60,7 @@ def space_facts(obj: Obj) -> SpaceFacts:
         generation=meta.get("generation", 0),
         created=meta["creationTimestamp"],
         spec=parse_space(obj),
+        paused=is_paused(obj),
     )
 
 
@@ -104,13 +105,6 @@ def _secrets(name: str, spec: AppSpec) -> frozenset[str]:
     named = {endpoint.cert_and_ca_secret_name for endpoint in endpoints_of(name, spec)}
     named |= {egress.cert_and_ca_secret_name for egress in spec.tls_egresses}
     return frozenset(secret for secret in named if secret)
-
-
-PAUSED = Problem(
-    reasons.PAUSED,
-    f"the annotation {ANNOTATION_PAUSED} is true: decco leaves this object and all that it made of it alone; remove "
-    "the annotation to go on",
-)
 
 
 def is_paused(obj: Obj) -> bool:

@@ -146,6 +146,13 @@ class Records:
             return ()
         return problems
 
+    # --- an object that is left alone for now ---
+
+    def pause(self, entry: Entry) -> None:
+        """Leaves the object's names as they are, right or wrong, until the next ``publish`` or ``release``."""
+        if self._dns is not None:
+            self._dns.pause(entry.uid)
+
     # --- an object that goes ---
 
     async def release(

@@ -10,6 +10,7 @@ import pytest
 from decco.kube.store import Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import (
+    ANNOTATION_PAUSED,
     DEPLOYMENTS,
     LABEL_APP,
     NAMESPACES,
@@ -133,6 +134,11 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
         OF_ACME | {"other/caller"},
     ),
     "a Space's annotation": (lambda s: s.change(ACME, meta={"annotations": {"a": "b"}}), {"acme"}, NOBODY),
+    "a Space's pause": (
+        lambda s: s.change(ACME, meta={"annotations": {ANNOTATION_PAUSED: "true"}}),
+        {"acme"},
+        OF_ACME | {"other/caller"},
+    ),
     "a Space's status, by others": (lambda s: s.change(ACME, status={"x": 1}), {"acme"}, NOBODY),
     "a Space's deletion begins": (
         lambda s: s.change(ACME, meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
