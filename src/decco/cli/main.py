@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,8 +28,9 @@ from decco.errors import ConfigError, DeccoError
 
 COMMANDS = {
     "crds": "print the CustomResourceDefinitions of Space and App",
+    "import": "convert Spaces and Apps of the first decco",
 }
-"""Name of a subcommand, which is the name of its module -> what it does, for --help."""
+"""Name of a subcommand, which is the name of its module (with a _ if that is Python's) -> what it does, for --help."""
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -82,7 +84,9 @@ def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=_sentence(summary), allow_abbrev=False)
         if name == asked:
-            module = importlib.import_module(f"decco.cli.commands.{name}")
+            module = importlib.import_module(
+                f"decco.cli.commands.{name}_" if iskeyword(name) else f"decco.cli.commands.{name}"
+            )
             module.configure(command)
             command.set_defaults(run=module.run)
     arguments = parser.parse_args(words)
