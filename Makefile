@@ -19,7 +19,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration test-dns test-images venv assets up bench format generate lock clean
+.PHONY: help demo test check unit integration test-dns test-images venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -90,6 +90,9 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 
 generate: $(VENV)/.complete ## write the CRDs and their reference from the models
 	@$(BIN)/python -m decco.api.crd
+
+skew-fixtures: $(VENV)/.complete assets ## once for each release: what this version leaves in a cluster
+	$(call step,skew-fixtures,$(BIN)/python -m tests.skew.record)
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }

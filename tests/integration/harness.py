@@ -46,8 +46,14 @@ def eventually(ask: Callable[[], T], seconds: float = 10.0, what: str = "") -> T
 class Decco:
     """One ``decco-controller`` process against a control plane."""
 
-    def __init__(self, cp: ControlPlane, folder: Path, *, kubeconfig: Path | None = None, **settings: str) -> None:
-        """``settings`` are environment variables without their DECCO_ prefix."""
+    def __init__(
+        self, cp: ControlPlane, folder: Path, *, kubeconfig: Path | None = None, version: str = "", **settings: str
+    ) -> None:
+        """``settings`` are environment variables without their DECCO_ prefix; ``version`` is one to pretend to be."""
+        self._program = ["-m", "decco.cli.controller"]
+        if version:
+            code = f"import decco; decco.__version__ = {version!r}; from decco.cli.controller import main"
+            self._program = ["-c", f"{code}; import sys; sys.exit(main())"]
         self.cp = cp
         self.log = folder / f"decco-{time.monotonic_ns()}.log"
         self.port = _free_port()
@@ -61,8 +67,7 @@ class Decco:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
-                    "-m",
-                    "decco.cli.controller",
+                    *self._program,
                     "--kubeconfig",
                     str(self._kubeconfig),
                     "--metrics-bind-address",
