@@ -19,7 +19,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration test-dns test-images venv assets up bench format generate skew-fixtures lock clean
+.PHONY: help demo test check unit integration test-dns test-upgrades test-images venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -57,7 +57,7 @@ check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
 check-generated: $(VENV)/.complete
-	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check)
+	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check && $(BIN)/python -m decco.cli.messages_doc --check)
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
@@ -67,6 +67,9 @@ integration: $(VENV)/.complete assets ## tests against a real API server
 
 test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients (needs gcc and stunnel4)
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
+
+test-upgrades: $(VENV)/.complete assets ## the guides' commands as they stand, new CRDs over old ones
+	$(call step,test-upgrades,$(BIN)/python -m pytest tests/upgrades --junitxml=$(REPORTS)/upgrades.xml $(ARGS))
 
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
@@ -90,6 +93,7 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 
 generate: $(VENV)/.complete ## write the CRDs and their reference from the models
 	@$(BIN)/python -m decco.api.crd
+	@$(BIN)/python -m decco.cli.messages_doc
 
 skew-fixtures: $(VENV)/.complete assets ## once for each release: what this version leaves in a cluster
 	$(call step,skew-fixtures,$(BIN)/python -m tests.skew.record)

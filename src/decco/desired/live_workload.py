@@ -48,7 +48,9 @@ def _deployment(what: str, live: Obj, now: datetime) -> WorkloadState:
     failure = _condition(live, "ReplicaFailure")
     if failure.get("status") == "True" and not grace_left(live, now):
         cause = _without_pod_names(quote(failure), live["metadata"]["name"])
-        return WorkloadState(False, reasons.REPLICA_FAILURE, f"{what} cannot create pods: {cause}")
+        return WorkloadState(
+            False, reasons.REPLICA_FAILURE, f"{what} cannot create pods: {cause}; change the pod, or what refuses it"
+        )
     progressing = _condition(live, "Progressing")
     if progressing.get("reason") == DEADLINE_EXCEEDED:
         message = f"{what} made no progress for as long as it may; look at its pods, or undo the last change"
@@ -76,7 +78,9 @@ def _job(what: str, live: Obj) -> WorkloadState:
     failed = _condition(live, "Failed")
     if failed.get("status") == "True":
         # A Job that failed does not change any more, and so neither does its message.
-        return WorkloadState(False, reasons.JOB_FAILED, f"{what} failed: {quote(failed)}")
+        return WorkloadState(
+            False, reasons.JOB_FAILED, f"{what} failed: {quote(failed)}; look at its pods. A changed pod is a new run"
+        )
     if _condition(live, "Complete").get("status") == "True":
         return WorkloadState(True, reasons.JOB_COMPLETE, f"{what} is complete")
     if live.get("spec", {}).get("suspend"):

@@ -217,7 +217,10 @@ def problem_of(view: SecretView, *, space: str, home: str, now: datetime, local:
     match view.state:
         case SecretState.MISSING:
             here = f", and none in namespace {space}" if local else ""
-            sentence = f"there is no Secret {name} in namespace {home} with the label {LABEL_SHARE}=true{here}"
+            sentence = (
+                f"there is no Secret {name} in namespace {home} with the label {LABEL_SHARE}=true{here}; create it, or "
+                "label it"
+            )
             return Problem(reasons.SECRET_MISSING, sentence)
         case SecretState.NOT_SHARED:
             sentence = (

@@ -199,7 +199,7 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
     lost = [
         Problem(
             reasons.HOSTNAME_CONFLICT,
-            f"{name}, or a name above or below it, belongs to the older Space {owner}",
+            f"{name}, or a name above or below it, belongs to the older Space {owner}: give it up in one of the two",
         )
         for name, owner in sorted(inputs.claims.lost.items())
     ]
@@ -212,7 +212,10 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
         return written
     parent = inputs.settings.routing.parent_gateway
     if parent is not None and live.gateway is None:
-        sentence = f"there is no Gateway {parent}, which the setting routing.parentGateway names"
+        sentence = (
+            f"there is no Gateway {parent}, which the setting routing.parentGateway names: "
+            "create it, or correct the setting"
+        )
         return Problem(reasons.GATEWAY_NOT_FOUND, sentence)
     if live.listeners is None:
         return Problem(reasons.WAITING_FOR_EDGE, "the listeners are not written yet")

@@ -72,7 +72,9 @@ def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecor
         uid = _chosen(now, wishes)
         for other in wishes:
             if other != uid:
-                problems[name, other] = RecordConflict(f"{name} is also wanted by the owner {uid}, which has it")
+                problems[name, other] = RecordConflict(
+                    f"{name} is also wanted by the owner {uid}, which has it: rename one of the two"
+                )
         if _is_paused(now, uid, rules):
             if uid is not None and uid not in rules.paused:
                 problems[name, uid] = RecordConflict(f"{name} is still marked for an object that is paused: resume it")
@@ -147,19 +149,27 @@ def _check_free(now: Held, *, apex: bool, rules: Rules) -> None:
             f"remove the TXT record at {now.marks[0].name} and the name's records if they are left over"
         )
     if owner is not None:
-        raise RecordConflict(f"{now.name} belongs to another cluster ({owner}), as {now.marks[0].name} says")
+        raise RecordConflict(
+            f"{now.name} belongs to another cluster ({owner}), as {now.marks[0].name} says: "
+            "withdraw it there, or choose another"
+        )
     if now.marks:
         raise RecordConflict(
-            f"{now.marks[0].name} holds {_types(now.marks)} that is no mark of decco, so {now.name} is left alone"
+            f"{now.marks[0].name} holds {_types(now.marks)} that is no mark of decco, so {now.name} is left alone: "
+            "remove it, or choose another name"
         )
-    raise RecordConflict(f"{now.name} already has {_types(rivals)} without a mark of decco at _decco.{now.name}")
+    raise RecordConflict(
+        f"{now.name} already has {_types(rivals)} without a mark of decco at _decco.{now.name}: "
+        "remove it, or choose another name"
+    )
 
 
 def _check_types(now: Held, sets: tuple[RecordSet, ...], *, apex: bool) -> None:
     to_alias = any(s.type == CNAME for s in sets)
     if now.others and to_alias and not apex:
         raise RecordConflict(
-            f"{now.name} also has {_types(now.others)} of somebody else, beside which an alias cannot stand"
+            f"{now.name} also has {_types(now.others)} of somebody else, beside which an alias cannot stand: "
+            "remove it, or give the edge an address"
         )
 
 

@@ -166,7 +166,10 @@ class ZoneQueue:
         if self._zone is None:
             self._zone = next((z for z in await self.provider.zones() if z.name == self.zone_name), None)
         if self._zone is None:
-            raise ZoneNotFound(f"the provider {self.provider.name} has no zone {self.zone_name}")
+            raise ZoneNotFound(
+                f"the provider {self.provider.name} has no zone {self.zone_name}: "
+                "create it, or take it from the settings"
+            )
         return self._zone
 
     async def _turn(self) -> None:

@@ -124,7 +124,11 @@ class Records:
         else:
             dns.forget(entry.uid)  # nothing was published; and who is released for ever is woken for ever
         told = [
-            Problem(reasons.NO_ADDRESS, f"the edge has no address to point {name} to; nothing is published")
+            Problem(
+                reasons.NO_ADDRESS,
+                f"the edge has no address to point {name} to, so nothing is published: give its Service or Gateway "
+                "one, or set edge.addresses",
+            )
             for name in names
         ]
         found = tuple(problems + told)

@@ -257,7 +257,8 @@ def test_refused_pods_are_told_without_their_names() -> None:
         return workload_state(child, live, NOW).message
 
     one, other = message("web-74b9d4f7c9-q2x5z"), message("web-74b9d4f7c9-k8mmt")
-    assert one == other == 'Deployment web cannot create pods: pods "web-…" is forbidden: exceeded quota: decco'
+    told = 'Deployment web cannot create pods: pods "web-…" is forbidden: exceeded quota: decco'
+    assert one == other == f"{told}; change the pod, or what refuses it"
 
 
 def job(suspend: bool = False, started: bool = True, **conditions: tuple[str, str]) -> Obj:
