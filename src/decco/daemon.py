@@ -34,7 +34,7 @@ from decco.kube.store import Store
 from decco.kube.workqueue import WorkQueue
 from decco.log import bind_reconcile
 from decco.metrics import Metrics
-from decco.objects import GROUP, Key
+from decco.objects import GROUP, SECRETS, Key
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches, watch_specs
 from decco.reconcilers.children import ChildWriter
@@ -186,8 +186,10 @@ class _Daemon:
 
         self.spaces = queue("space", lambda key: key.name)
         self.apps = queue("app", lambda key: key.namespace)
-        writer = ChildWriter(Applier(client, self.caches.children), time.monotonic)
-        secrets = Secrets(self.caches, LocalSecrets(client, time.monotonic))
+        applier = Applier(client, self.caches.children)
+        writer = ChildWriter(applier, time.monotonic)
+        local = LocalSecrets(client, time.monotonic)
+        secrets = Secrets(self.caches, local, lambda key: applier.is_foreign(SECRETS, key))
         reporter = Reporter(client, self.recorder)
         self.records = Records(dns, client, settings, time.monotonic)
         space = SpaceReconciler(self.caches, writer, secrets, reporter, self.records, _now, metrics.certificates)

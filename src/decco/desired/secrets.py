@@ -230,6 +230,12 @@ def problem_of(view: SecretView, *, space: str, home: str, now: datetime, local:
             return Problem(reasons.SECRET_NOT_SHARED, sentence)
         case SecretState.PENDING:
             return _pending(name)
+        case SecretState.TAKEN:
+            sentence = (
+                f"Secret {space}/{name} exists and is not decco's copy of {home}/{name}, which cannot be written; "
+                "delete it, or rename one of the two"
+            )
+            return Problem(reasons.CONFLICT, sentence)
     if view.facts is None:
         return _pending(name)
     if view.facts.problem is not None:

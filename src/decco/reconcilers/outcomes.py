@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.errors import DeccoError
-from decco.kube.apply import Foreign
+from decco.kube.apply import Contested, Foreign
 from decco.kube.errors import ApiError, BadRequest, Forbidden, Invalid, MethodNotAllowed, NotFound, ServerError
 from decco.objects import Key, Resource
 
@@ -39,6 +39,13 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
             "rename one of the two, or delete the other."
         )
         return Refusal(Problem(reasons.CONFLICT, sentence), RECHECK_SECONDS)
+    if isinstance(error, Contested):
+        who = ", ".join(error.managers) or "somebody who leaves no name in managedFields"
+        sentence = (
+            f"{what} is altered again and again after decco has put it right (who else writes to it: {who}); decco "
+            "goes on with growing pauses. Correct the other writer, or pause this object"
+        )
+        return Refusal(Problem(reasons.CONTESTED, sentence), error.seconds)
     if isinstance(error, Invalid | BadRequest):
         return Refusal(
             Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}; correct the spec"),

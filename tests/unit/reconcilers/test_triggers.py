@@ -331,6 +331,30 @@ def test_a_space_that_cannot_be_understood_any_more_keeps_its_names(stage: Stage
     assert stage.caches.claims.owner_of("x.acme.example.net") == "acme"
 
 
+def test_a_space_that_was_never_understood_claims_its_names_all_the_same(stage: Stage) -> None:
+    """As after a restart: today's rules refuse the Space, and its host names are in use."""
+    rival = space("rival", hostnames=["shop.example.org", "a.old.example.com"], age=5)
+    stage.put(rival)
+    assert stage.caches.claims.verdict("rival").lost == {}
+    old = space("old", domainName="example.com", hostnames=["Shop.example.org", 7, "*"], project=5, age=55)
+    stage.put(old)
+    assert "rival" in stage.spaces
+    assert stage.caches.claims.verdict("rival").lost == {"shop.example.org": "old", "a.old.example.com": "old"}
+    assert stage.caches.space("old") is None
+    stage.quiet()
+    stage.change(old, spec={"project": "fine", "hostnames": []})
+    assert stage.caches.claims.verdict("rival").lost == {"a.old.example.com": "old"}
+    assert "rival" in stage.spaces
+    stage.drop(old)
+    assert stage.caches.claims.verdict("rival").lost == {}
+
+
+@pytest.mark.parametrize("spec", [None, "text", {}, {"domainName": 5}, {"domainName": "no name"}])
+def test_a_space_without_a_readable_name_claims_nothing(stage: Stage, spec: Any) -> None:
+    stage.put({**space("odd"), "spec": spec})
+    assert stage.spaces == {"odd"}
+
+
 def test_an_app_that_cannot_be_understood_any_more_keeps_its_names(stage: Stage) -> None:
     stage.change(DB, spec={"endpoints": [{"name": "db", "port": 0}]})
     assert stage.apps == {"acme/db"}
