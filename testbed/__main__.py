@@ -1,4 +1,5 @@
 """``python -m testbed up``: a control plane to play with. ``python -m testbed assets``: only its programs.
+``python -m testbed images``: the images of its node.
 
 Options are environment variables: ``KUBE_VERSION``, ``DECCO_CACHE``, ``KUBEBUILDER_ASSETS``.
 """
@@ -15,6 +16,7 @@ from testbed import assets
 from testbed.api import RequestFailed
 from testbed.controlplane import ControlPlane
 from testbed.found import AssetsMissing
+from testbed.images import catalog
 from testbed.processes import ProcessFailed
 from testbed.progress import elapsed
 from testbed.versions import KUBERNETES, kubernetes_version
@@ -27,6 +29,13 @@ def provide_assets() -> None:
     for path in [binaries.etcd, *binaries.kubernetes.values()]:
         print(path)
     print(assets.gateway_api_crds()[0].parent)
+
+
+def provide_images() -> None:
+    """Makes the images of the node that are not cached, and prints their names, archives and sizes."""
+    for provide in catalog.IMAGES.values():
+        image = provide()
+        print(f"{image.reference}  {image.archive}  {image.size / 1e6:.1f} MB")
 
 
 def up() -> None:
@@ -53,7 +62,8 @@ def main() -> int:
     versions = " or ".join(KUBERNETES)
     commands.add_parser("up", help=f"start a control plane and keep it until Ctrl-C (KUBE_VERSION={versions})")
     commands.add_parser("assets", help="find, download or build the programs, and print their paths")
-    command = {"up": up, "assets": provide_assets}[parser.parse_args().command]
+    commands.add_parser("images", help="make the images of the node, and print their names, archives and sizes")
+    command = {"up": up, "assets": provide_assets, "images": provide_images}[parser.parse_args().command]
     try:
         command()
     except (AssetsMissing, ProcessFailed, RequestFailed, ValueError) as error:
