@@ -24,6 +24,8 @@ Obj = dict[str, Any]
 GROUP = "decco.platform9.com"
 APIS = f"/apis/{GROUP}/v1beta2"
 POLL_SECONDS = 0.05
+START_SECONDS = 60.0
+"""Until a controller must be ready: two seconds, and thirty times that on a machine that does much else."""
 
 
 def eventually(ask: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
@@ -81,7 +83,11 @@ class Decco:
                 env={**environment, **self._settings},
             )
         if wait:
-            eventually(self.ready, 20, f"decco ready; log:\n{self.tail()}")
+            try:
+                eventually(self.ready, START_SECONDS, "decco is ready")
+            except AssertionError as error:
+                self.kill()
+                raise AssertionError(f"{error}; log:\n{self.tail()}") from None
         return self
 
     def ready(self) -> bool:

@@ -30,7 +30,7 @@ def test_a_fight_is_slowed_down_and_its_parties_are_named(
     assert "mallory" in said[-1]
     decco.settle(quiet=0.5)
     writes = [each for each in control_plane.audit("decco-controller", since=mark, writes=True) if each.name == "web"]
-    assert sum(each.resource == "deployments" for each in writes) <= 14
+    assert sum(each.resource == "deployments" for each in writes) <= 24
 
     def repaired() -> bool:
         live = cluster.get(path) or {}

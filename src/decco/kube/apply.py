@@ -177,7 +177,6 @@ class Applier:
         """Raises Contested while the object's next repair has to wait."""
         left = self._fights.pause_left(resource, key)
         if left == 0:
-            self._fights.repaired(resource, key)
             return
 
         async def ask() -> tuple[str, ...]:
@@ -236,12 +235,15 @@ class Applier:
             intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
             if intact:
                 return Applied(Result.UNCHANGED, _settle(store, entry))
-        if entry.written == wanted:  # a repair: decco wants what it wanted
+        is_repair = entry.written == wanted  # decco wants what it wanted
+        if is_repair:
             await self._brake(store.resource, entry.key)
         try:
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
             return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next turn
+        if is_repair:
+            self._fights.repaired(store.resource, entry.key)
         return Applied(Result.UPDATED, _settle(store, store.read(updated)))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, Resource
 
-FREE_REPAIRS = 10
+FREE_REPAIRS = 20
 QUIET_SECONDS = 600.0
 """An object that nobody altered for this long starts anew."""
 FIRST_PAUSE = 2.0
