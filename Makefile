@@ -19,22 +19,23 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration test-dns test-upgrades test-images venv assets up bench format generate skew-fixtures lock clean
+.PHONY: help demo test e2e e2e-sample check unit integration test-dns test-images test-policies test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
 	@echo "decco: make <target>"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  KUBE_VERSION=1.34      Kubernetes of the testbed (default 1.37)"
 	@echo "  KUBECONFIG=<file>      on the command line of make demo: use that cluster, start none"
+	@echo "  NODE=1                 make demo with pods that run, an edge, and requests through it (Linux and root)"
 	@echo "  ONCE=1                 make demo ends by itself, with status 0 only if everything held"
 	@echo "  ARGS='-k watch -x'     further arguments for pytest (unit, integration)"
 	@echo "  DECCO_CACHE=<folder>   where programs are kept (default ~/.cache/decco)"
 	@echo "  PYTHON=<program>       Python 3.11 or later for the virtual environment"
 
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
-	@env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
+	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
 test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration
 	@rm -rf $(REPORTS); status=0; \
@@ -57,16 +58,21 @@ check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
 check-generated: $(VENV)/.complete
-	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check && $(BIN)/python -m decco.cli.messages_doc --check)
+	$(call step,check: generated files,for each in decco.api.crd decco.cli.reference decco.cli.messages_doc; do $(BIN)/python -m $$each --check || exit 1; done)
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
 
 integration: $(VENV)/.complete assets ## tests against a real API server
-	$(call step,integration,$(BIN)/python -m pytest tests/integration --junitxml=$(REPORTS)/integration.xml $(ARGS))
+	-@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
 test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients (needs gcc and stunnel4)
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
+
+test-policies: $(VENV)/.complete assets ## NetworkPolicies: who reaches whom, judged and enforced by others' programs
+	@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,policies,$(BIN)/python -m pytest tests/policies --junitxml=$(REPORTS)/policies.xml $(ARGS))
 
 test-upgrades: $(VENV)/.complete assets ## the guides' commands as they stand, new CRDs over old ones
 	$(call step,test-upgrades,$(BIN)/python -m pytest tests/upgrades --junitxml=$(REPORTS)/upgrades.xml $(ARGS))
@@ -74,6 +80,12 @@ test-upgrades: $(VENV)/.complete assets ## the guides' commands as they stand, n
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
 	$(call step,dns,$(BIN)/python -m pytest tests/dns --junitxml=$(REPORTS)/dns.xml $(ARGS))
+
+e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux and root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>)
+	$(call step,e2e,E2E=full $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+
+e2e-sample: $(VENV)/.complete assets
+	$(call step,e2e,$(BIN)/python -m pytest tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 
@@ -91,8 +103,9 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-generate: $(VENV)/.complete ## write the CRDs and their reference from the models
+generate: $(VENV)/.complete ## write the CRDs and the reference pages from models and parsers
 	@$(BIN)/python -m decco.api.crd
+	@$(BIN)/python -m decco.cli.reference
 	@$(BIN)/python -m decco.cli.messages_doc
 
 skew-fixtures: $(VENV)/.complete assets ## once for each release: what this version leaves in a cluster

@@ -17,7 +17,7 @@ from testbed.api import RequestFailed
 from testbed.controlplane import ControlPlane
 from testbed.found import AssetsMissing
 from testbed.images import catalog
-from testbed.manifests import decco_folders
+from testbed.manifests import MANIFESTS, decco_folders
 from testbed.node.edge import NAMESPACE, PARENT, Edge
 from testbed.node.node import Node
 from testbed.node.sandbox import Sandbox
@@ -102,8 +102,7 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
     roles and policies are installed and stay.
     """
     kubectl = kubectl_of(kubeconfig)
-    for folder in [Path(__file__).resolve().parent.parent / "manifests" / "crds", *decco_folders()]:
-        kubectl("apply", "--server-side", "-f", str(folder))
+    install_decco(kubectl)
     gateway = os.environ.get("E2E_GATEWAY", PARENT)
     namespace, _, name = gateway.partition("/")
     path = "jsonpath={.status.addresses[0].value}"
@@ -120,6 +119,12 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
         echo=_wanted("E2E_ECHO_IMAGE"),
         sidecar=_wanted("E2E_SIDECAR_IMAGE"),
     )
+
+
+def install_decco(kubectl: Callable[..., str]) -> None:
+    """As an operator does, but for the controller itself: CRDs, namespace ``decco``, roles and policies."""
+    for folder in [MANIFESTS / "crds", *decco_folders()]:
+        kubectl("apply", "--server-side", "-f", str(folder))
 
 
 def kubectl_of(kubeconfig: Path) -> Callable[..., str]:

@@ -26,7 +26,7 @@ def test_a_fight_is_slowed_down_and_its_parties_are_named(
         said.append(str(told.get("message")))
         return bool(told.get("reason") == "Contested")
 
-    eventually(fight, 30)
+    eventually(fight, 100)
     assert "mallory" in said[-1]
     decco.settle(quiet=0.5)
     writes = [each for each in control_plane.audit("decco-controller", since=mark, writes=True) if each.name == "web"]
