@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/tests
-GENERATORS := decco.api.crd decco.cli.reference testbed.chart
+GENERATORS := decco.api.crd decco.cli.reference decco.cli.messages_doc testbed.chart
 export PYTHONPATH := .
 
 # Runs a step, shows how long it took also when it failed, and passes its status on.
@@ -21,7 +21,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit integration packaging e2e e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: test-leader venv assets up bench format generate lock clean
+.PHONY: test-leader test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -82,6 +82,9 @@ packaging: $(VENV)/.complete assets ## manifests, chart, alerts before the real 
 test-packaging: $(VENV)/.complete assets ## that, and the controller's image by its Dockerfile's steps (minutes, root)
 	$(call step,test-packaging,$(BIN)/python -m pytest tests/packaging --junitxml=$(REPORTS)/packaging.xml $(ARGS))
 
+test-upgrades: $(VENV)/.complete assets ## the guides' commands as they stand, new CRDs over old ones
+	$(call step,test-upgrades,$(BIN)/python -m pytest tests/upgrades --junitxml=$(REPORTS)/upgrades.xml $(ARGS))
+
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
 	$(call step,dns,$(BIN)/python -m pytest tests/dns --junitxml=$(REPORTS)/dns.xml $(ARGS))
@@ -115,6 +118,9 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 
 generate: $(VENV)/.complete ## write CRDs, reference pages and the chart's copies from models and parsers
 	@for each in $(GENERATORS); do $(BIN)/python -m $$each || exit 1; done
+
+skew-fixtures: $(VENV)/.complete assets ## once for each release: what this version leaves in a cluster
+	$(call step,skew-fixtures,$(BIN)/python -m tests.skew.record)
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }

@@ -22,7 +22,7 @@ from decco.kube.events import Recorder
 from decco.kube.workqueue import WorkQueue
 from decco.log import bind_reconcile
 from decco.metrics import Metrics
-from decco.objects import Key
+from decco.objects import SECRETS, Key
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
@@ -75,8 +75,10 @@ class Term:
 
         self._spaces = queue("space", lambda key: key.name)
         self._apps = queue("app", lambda key: key.namespace)
-        writer = ChildWriter(Applier(client, caches.children), time.monotonic, metrics.child_repaired)
-        secrets = Secrets(caches, LocalSecrets(client, time.monotonic))
+        applier = Applier(client, caches.children)
+        writer = ChildWriter(applier, time.monotonic, metrics.child_repaired)
+        local = LocalSecrets(client, time.monotonic)
+        secrets = Secrets(caches, local, lambda key: applier.is_foreign(SECRETS, key))
         reporter = Reporter(client, self._recorder)
         self._records = Records(dns, client, settings, time.monotonic)
         shared = (caches, writer, secrets, reporter, self._records, _now, metrics.certificates)

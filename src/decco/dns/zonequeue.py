@@ -44,6 +44,7 @@ class Wishes:
     cluster: str
     ttl: int
     adopt: bool
+    paused: Collection[str] = frozenset()
 
 
 class ZoneQueue:
@@ -175,7 +176,10 @@ class ZoneQueue:
         if self._zone is None:
             self._zone = next((z for z in await self.provider.zones() if z.name == self.zone_name), None)
         if self._zone is None:
-            raise ZoneNotFound(f"the provider {self.provider.name} has no zone {self.zone_name}")
+            raise ZoneNotFound(
+                f"the provider {self.provider.name} has no zone {self.zone_name}: "
+                "create it, or take it from the settings"
+            )
         return self._zone
 
     async def _turn(self) -> None:
@@ -213,7 +217,7 @@ class ZoneQueue:
         wishes = self._wishes
         # Names of others that nobody wants are left out before the plan sees them: it costs what ours cost.
         ours = {n: h for n, h in held.items() if n in names or self._is_orphan(h)}
-        rules = Rules(self.zone_name, wishes.cluster, wishes.ttl, wishes.alive, wishes.adopt)
+        rules = Rules(self.zone_name, wishes.cluster, wishes.ttl, wishes.alive, wishes.adopt, wishes.paused)
         return plan(ours, {name: wishes.by_name.get(name, {}) for name in names}, rules)
 
     def _is_orphan(self, now: Held) -> bool:

@@ -28,7 +28,7 @@ from decco.kube.store import UNKNOWN, Change, Entry, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.facts import AppFacts
+from decco.reconcilers.facts import AppFacts, claims_of_broken
 
 GATEWAY_KIND = "Gateway"
 
@@ -91,6 +91,8 @@ class Triggers:
         caches, name = self.caches, change.entry.key.name
         old = self._known_spaces.get(name)
         new = _understood(change, old, SpaceFacts)
+        if new is None and change.new is not None:
+            new = claims_of_broken(change.new.obj())
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
             caches.space_keys.pop(change.old.uid, None)
         if change.new is not None:

@@ -146,4 +146,4 @@ def test_errors_of_a_command(
 
 def test_every_command_has_its_module() -> None:
     folder = Path(cli.__file__).parent / "commands"
-    assert {path.stem for path in folder.glob("[!_]*.py")} == set(cli.COMMANDS)
+    assert {path.stem.removesuffix("_") for path in folder.glob("[!_]*.py")} == set(cli.COMMANDS)
