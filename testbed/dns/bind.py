@@ -38,9 +38,10 @@ class Bind(NameServer):
     def _rndc(self, *words: str) -> str:
         return self.run("rndc", "-c", str(self.folder / "rndc.conf"), *words)
 
-    def create_zone(self, zone: str) -> None:
+    def create_zone(self, zone: str, records: str = "") -> None:
+        """``records`` are lines of a zone file that the zone begins with."""
         file = self.folder / f"{len(list(self.folder.iterdir()))}.zone"
-        file.write_text(zone_text(zone))
+        file.write_text(zone_text(zone) + records)
         self._rndc(
             "addzone",
             zone,
