@@ -31,6 +31,8 @@ class Fault(StrEnum):
     """The server carries it out, and the connection ends before its answer arrives."""
     SILENCE = "silence"
     """The server carries it out, and nothing comes until the asker gives up."""
+    LATE = "late"
+    """The connection ends, and the server carries it out all the same, ``late_seconds`` later."""
     SERVFAIL = "servfail"
     """Refused in the server's place, unsigned."""
     REFUSED = "refused"
@@ -58,6 +60,7 @@ class DnsProxy:
         self.octets: Counter[int] = Counter()
         """Of questions and updates, without the answers."""
         self.judge: Judge = lambda _opcode: None
+        self.late_seconds = 0.2
         self.before: Meanwhile = _nothing
         self.after: Meanwhile = _nothing
         self._connections: set[asyncio.Task[None]] = set()
@@ -135,6 +138,9 @@ class DnsProxy:
             await self.before()
             if fault == Fault.LOST:
                 return False
+            if fault == Fault.LATE:
+                writer.close()
+                await asyncio.sleep(self.late_seconds)
             if fault in (Fault.SERVFAIL, Fault.REFUSED):
                 return await _send(writer, _refusal(message, fault))
             await _send(upstream, message)
@@ -144,7 +150,7 @@ class DnsProxy:
             self._held -= 1
             if not self._held:
                 self._quiet.set()
-        if answer is None or fault == Fault.ANSWER_LOST:
+        if answer is None or fault in (Fault.ANSWER_LOST, Fault.LATE):
             return False
         if fault == Fault.SILENCE:
             await reader.read()

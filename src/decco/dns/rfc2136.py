@@ -124,10 +124,12 @@ class Rfc2136Provider:
             raise ProviderUnreachable(f"{self._where} cannot be reached: {error.strerror or error}") from error
         try:
             yield reader, writer
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):  # how the connection ends says nothing of what came over it
-                await writer.wait_closed()
+        except BaseException:
+            writer.transport.abort()  # a server that reads no more would keep a polite end waiting for ever
+            raise
+        writer.close()
+        with contextlib.suppress(OSError):  # how the connection ends says nothing of what came over it
+            await writer.wait_closed()
 
     async def _receive(self, reader: asyncio.StreamReader, *, uncertain: bool) -> bytes:
         try:

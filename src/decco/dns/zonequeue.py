@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import structlog
 
 from decco.dns.backoff import Backoff
-from decco.dns.errors import DnsError, InvalidRecord, RecordConflict, ZoneNotFound
+from decco.dns.doubts import Doubts
+from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import WantedRecord
@@ -33,6 +34,8 @@ class Pacing:
     """Between two comparisons of the whole zone."""
     retry_base: float = 1.0
     retry_limit: float = 300.0
+    settle: float = 60.0
+    """How long a call of which no answer came may still be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class ZoneQueue:
         self._marked: dict[str, set[str]] = {}
         self._marks: dict[str, str] = {}
         self._twice: set[str] = set()
+        self._doubts = Doubts(pacing.settle)
 
     # Asked by the service
 
@@ -102,6 +106,10 @@ class ZoneQueue:
     def open(self, names: Collection[str]) -> bool:
         """Tell whether any of the names has work ahead of it or under way."""
         return any(name in self._due or name in self._busy for name in names)
+
+    def in_doubt(self, names: Collection[str]) -> bool:
+        """Tell whether any of the names may still be changed by a call of which no answer came."""
+        return self._doubts.any_of(names)
 
     def problem(self, name: str, uid: str) -> DnsError | None:
         found = self._problems.get((name, uid))
@@ -138,7 +146,7 @@ class ZoneQueue:
         while True:
             now = loop.time()
             held_back = max(self._own.until, self._shared.until)
-            ready_at = held_back if self._due else max(held_back, self._compare_at)
+            ready_at = held_back if self._due else max(held_back, self._next_comparison())
             if ready_at <= now:
                 return
             self._wake.clear()
@@ -147,6 +155,9 @@ class ZoneQueue:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    def _next_comparison(self) -> float:
+        return min(self._compare_at, self._doubts.look_at)
 
     async def _gather(self) -> None:
         if not self._due:
@@ -170,13 +181,15 @@ class ZoneQueue:
 
     async def _turn(self) -> None:
         loop = asyncio.get_running_loop()
-        full = loop.time() >= self._compare_at
+        full = loop.time() >= self._next_comparison()
         names = self._due | self._wanted if full else self._due
         self._due, self._busy = set(), set(names)
         try:
             zone = await self._find()
             if full:
+                began = loop.time()
                 held = fold(await self.provider.records(zone), zone.name)
+                self._doubts.looked(began)
                 self._learn(held)
                 self._compare_at = loop.time() + self._pacing.compare
                 names |= self._ours()
@@ -189,6 +202,8 @@ class ZoneQueue:
         except BaseException:
             self._due |= names
             raise
+        for name in self._doubts.names if full else names:
+            self._doubts.seen(held.get(name) or Held(name))
         # From here to the first call nothing is awaited: the plan is made of the wishes of one moment.
         result = self._plan(held, names)
         if full:
@@ -220,7 +235,11 @@ class ZoneQueue:
         try:
             while left:
                 batch = left[: self.provider.fit(zone, left)]
-                outcomes = await self.provider.apply(zone, batch)
+                try:
+                    outcomes = await self.provider.apply(zone, batch)
+                except ProviderUnreachable as error:
+                    self._doubts.add(batch if error.uncertain else ())
+                    raise
                 log.info("dns changes sent", provider=self.provider.name, zone=zone.name, changes=len(batch))
                 left = left[len(batch) :]
                 for change, outcome in zip(batch, outcomes, strict=True):
@@ -240,9 +259,13 @@ class ZoneQueue:
 
     def _finish(self, change: Change, outcome: Outcome, problems: Mapping[tuple[str, str], DnsError]) -> set[str]:
         name = change.name
+        if isinstance(outcome, ProviderUnreachable) and outcome.uncertain:
+            self._doubts.add((change,))
         if outcome is None:
             given_up_by = {uid for uid in (self._marks.get(name),) if uid}
-            self._note(name, fold(change.after, self.zone_name).get(name))
+            now = fold(change.after, self.zone_name).get(name)
+            self._note(name, now)
+            self._doubts.seen(now or Held(name))
             self._twice.discard(name)
             return self._settle(name, problems) | given_up_by
         wishes = self._wishes.by_name.get(name, {})
