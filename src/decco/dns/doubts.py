@@ -58,9 +58,18 @@ class Doubts:
 
     def seen(self, now: Held) -> None:
         """This is how a name is, by the zone itself or by an answer to a change."""
+        doubts = self._doubts.get(now.name)
+        if doubts is None:
+            return
         data = _data((*now.sets, *now.marks))
-        for before, doubt in self._doubts.get(now.name, {}).items():
-            doubt.possible = before <= data if before else not data
+        time = asyncio.get_running_loop().time()
+        for before, doubt in tuple(doubts.items()):
+            if doubt.until <= time and not doubt.possible:
+                del doubts[before]  # it could not come true as long as it was alive
+            else:
+                doubt.possible = before <= data if before else not data
+        if not doubts:
+            del self._doubts[now.name]
 
     def looked(self, at: float) -> None:
         """The whole zone was read, from then on: calls that were dead by that time are in doubt no more."""

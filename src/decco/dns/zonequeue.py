@@ -143,18 +143,18 @@ class ZoneQueue:
     async def _rest(self) -> None:
         """Wait until there is work and neither the zone nor its provider is left alone."""
         loop = asyncio.get_running_loop()
-        while True:
-            now = loop.time()
-            held_back = max(self._own.until, self._shared.until)
-            ready_at = held_back if self._due else max(held_back, self._next_comparison())
-            if ready_at <= now:
-                return
+        while (ready_at := self._ready_at()) > loop.time():
             self._wake.clear()
             try:
                 async with asyncio.timeout_at(ready_at):
                     await self._wake.wait()
             except TimeoutError:
-                continue
+                if self._ready_at() <= ready_at:  # not asked of the clock, which may be a hair behind its own timers
+                    return
+
+    def _ready_at(self) -> float:
+        held_back = max(self._own.until, self._shared.until)
+        return held_back if self._due else max(held_back, self._next_comparison())
 
     def _next_comparison(self) -> float:
         return min(self._compare_at, self._doubts.look_at)
