@@ -57,7 +57,7 @@ check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
 check-generated: $(VENV)/.complete
-	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check)
+	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check && $(BIN)/python -m decco.cli.reference --check)
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
@@ -88,8 +88,9 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-generate: $(VENV)/.complete ## write the CRDs and their reference from the models
+generate: $(VENV)/.complete ## write the CRDs and the reference pages from models and parsers
 	@$(BIN)/python -m decco.api.crd
+	@$(BIN)/python -m decco.cli.reference
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }
