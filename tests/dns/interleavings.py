@@ -466,13 +466,12 @@ class Game:
             beside = {key: set(v) for key, v in self.stranger.own.items() if key[0] == name}
             yield f"dangling: {set(values)} marks {name} ({held}, the stranger's {beside}), and no such owner wants it"
             return
-        if not held:
-            yield f"dangling: the mark of {name} without a record"
         wanted = {
             s.type: frozenset(_shown(s.type, v) for v in s.values)
             for s in address_sets(name, cluster.wanted[owner.uid][name], 1)
         }
         alias = "CNAME" in wanted or "CNAME" in held
+        # Beside another type an alias can neither be made nor taken back; the mark then keeps the name for its owner.
         if held != wanted and not (alias and any(n == name for n, _ in self.stranger.own)):
             yield f"wrong: {name} is {held}, and {owner.uid} wants {wanted}"
 

@@ -85,8 +85,12 @@ class Dns:
                 for queue in self._all():
                     group.create_task(queue.run(), name=f"dns {queue.provider.name} {queue.zone_name}")
         finally:
-            for provider in self._providers:
-                await provider.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the providers; ``run`` does it by itself."""
+        for provider in self._providers:
+            await provider.close()
 
     def subscribe(self, callback: Callable[[str], None]) -> None:
         """Have ``callback(uid)`` called whenever that owner's ``state`` or ``gone`` may have another answer."""

@@ -37,11 +37,11 @@ RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between tries to read the credentials."""
 
 
-async def dns_service(settings: Settings, client: Client, metrics: Metrics) -> Dns | None:
+async def dns_service(settings: Settings, client: Client, metrics: Metrics, *, patient: bool = True) -> Dns | None:
     """The service of all providers, not running yet; None if the settings name none.
 
-    Waits for an API server that does not answer. Raises ConfigError for credentials that are missing or unusable; they
-    are read once, so new ones need a new start.
+    Waits for an API server that does not answer, or raises KubeError at once if it is not ``patient``. Raises
+    ConfigError for credentials that are missing or unusable; they are read once, so new ones need a new start.
     """
     if not settings.dns.providers:
         return None
@@ -51,6 +51,8 @@ async def dns_service(settings: Settings, client: Client, metrics: Metrics) -> D
             outside = await _outside(settings, client)
             break
         except KubeError as error:
+            if not patient:
+                raise
             log.warning("dns credentials cannot be read yet", error=str(error), retry_seconds=pause)
         await asyncio.sleep(pause)
         pause = min(2 * pause, longest)
