@@ -19,12 +19,12 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration test-dns test-images venv assets up bench format generate lock clean
+.PHONY: help demo test check unit integration test-dns test-dns-interleavings test-images venv assets up bench format generate lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
 	@echo "decco: make <target>"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  KUBE_VERSION=1.34      Kubernetes of the testbed (default 1.37)"
 	@echo "  KUBECONFIG=<file>      on the command line of make demo: use that cluster, start none"
@@ -71,6 +71,9 @@ test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS cl
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
 	$(call step,dns,$(BIN)/python -m pytest tests/dns --junitxml=$(REPORTS)/dns.xml $(ARGS))
+
+test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random interleavings of several writers on one zone
+	$(call step,dns interleavings,$(BIN)/python -m tests.dns.interleavings -n $(or $(N),10000) $(if $(SEED),--seed $(SEED)) --kind $(or $(KIND),bind))
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 

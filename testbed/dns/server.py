@@ -92,6 +92,12 @@ class NameServer:
         if self._process is not None:
             self._processes.stop(self._process, 0)
 
+    @property
+    def log(self) -> str:
+        """All that the server's process has printed so far."""
+        assert self._process is not None
+        return self._process.log.read_text(errors="replace")
+
     def cpu_seconds(self) -> float:
         """What the server's process has used of the processors so far, in steps of 10 ms."""
         assert self._process is not None

@@ -41,7 +41,7 @@ async def dns_service(settings: Settings, client: Client, metrics: Metrics, *, p
     """The service of all providers, not running yet; None if the settings name none.
 
     Waits for an API server that does not answer, or raises KubeError at once if it is not ``patient``. Raises
-    ConfigError for credentials that are missing or unusable; they are read once, so new ones need a new start.
+    ConfigError for credentials that are missing or unusable at the start; later ones are read when a call is refused.
     """
     if not settings.dns.providers:
         return None
@@ -58,7 +58,10 @@ async def dns_service(settings: Settings, client: Client, metrics: Metrics, *, p
         pause = min(2 * pause, longest)
     for provider in settings.dns.providers:
         metrics.add_dns_provider(provider.name or provider.type)
-    return make_dns(settings.dns, settings.cluster_id, outside, metrics.dns_call, dry_run=settings.dry_run)
+    # In a thread, because key files are read.
+    return await asyncio.to_thread(
+        make_dns, settings.dns, settings.cluster_id, outside, metrics.dns_call, dry_run=settings.dry_run
+    )
 
 
 async def _outside(settings: Settings, client: Client) -> Outside:
@@ -75,7 +78,15 @@ async def _outside(settings: Settings, client: Client) -> Outside:
         group = externaldns.API_VERSION.partition("/")[0]
         resource = (await discovery.served(client, group)).get(externaldns.KIND)
         endpoints = EndpointsClient(client, resource) if resource is not None else None
-    return Outside(secrets, settings.namespace, endpoints)
+
+    async def read(name: str) -> Mapping[str, bytes] | None:
+        try:
+            return _content(await client.get(SECRETS, Key(settings.namespace, name)))
+        except KubeError as error:
+            log.warning("dns credentials cannot be read", secret=name, error=str(error))
+            return None
+
+    return Outside(secrets, settings.namespace, read, endpoints)
 
 
 def _content(secret: Obj) -> Mapping[str, bytes]:
