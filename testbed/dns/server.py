@@ -172,6 +172,16 @@ class NameServer:
         records.pop((f"ns.{zone}", "A"), None)
         return records
 
+    def resolve(self, name: str) -> set[tuple[str, int, str]]:
+        """(type, TTL, value) of the addresses and the alias at a name."""
+        found = set()
+        for rtype in ("A", "AAAA"):
+            answer = dns.query.udp(dns.message.make_query(name, rtype), HOST, timeout=5, port=self.port)
+            for rrset in answer.answer:
+                kind = dns.rdatatype.to_text(rrset.rdtype)
+                found |= {(kind, rrset.ttl, data.to_text()) for data in rrset}
+        return found
+
     def ask(self, name: str, rtype: str) -> set[str]:
         """Values of one type at a name, as a resolver is told; for an alias, its target."""
         query = dns.message.make_query(name, rtype)
