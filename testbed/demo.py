@@ -58,7 +58,7 @@ class Demo:
     """One showing.
 
     ``kubectl`` runs kubectl as an administrator and returns what it printed; ``examples`` are the manifests to apply;
-    ``cluster`` is where pods run, if they do, ``authority`` signs certificates, ``names`` are what is published, if any.
+    ``cluster`` is where pods run, if they do; ``authority`` signs certificates; ``names`` are those that are published.
     """
 
     def __init__(

@@ -44,7 +44,12 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     unreadable = [f"zone {zone} of the provider {provider}: {error}" for provider, zone, error in view.unreadable]
     lost = [f"{name} has this cluster's mark and no owner: it is left alone" for _, _, name in view.orphans]
     output.tell(arguments.program, [*remarks, *snapshot.gaps, *lost, *unreadable])
-    if unreadable:
+    return exit_status(view)
+
+
+def exit_status(view: DnsView) -> int:
+    """As kubectl diff has it; what could not be read counts more than what was found elsewhere."""
+    if view.unreadable:
         return EXIT_FAILED
     return EXIT_FOUND if view.steps or view.refused else 0
 
