@@ -19,7 +19,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test e2e e2e-sample check unit integration test-dns test-images venv assets up bench format generate lock clean
+.PHONY: help demo test e2e e2e-sample check unit integration test-dns test-images test-policies venv assets up bench format generate lock clean
 .PHONY: test-dns-interleavings
 .PHONY: check-format check-lint check-types check-imports check-generated
 
@@ -65,10 +65,15 @@ unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
 
 integration: $(VENV)/.complete assets ## tests against a real API server
-	$(call step,integration,$(BIN)/python -m pytest tests/integration --junitxml=$(REPORTS)/integration.xml $(ARGS))
+	-@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
 test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients (needs gcc and stunnel4)
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
+
+test-policies: $(VENV)/.complete assets ## NetworkPolicies: who reaches whom, judged and enforced by others' programs
+	@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,policies,$(BIN)/python -m pytest tests/policies --junitxml=$(REPORTS)/policies.xml $(ARGS))
 
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install

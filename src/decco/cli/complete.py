@@ -3,7 +3,7 @@
 argcomplete does the shells' part. kubectl asks its plugins in cobra's words (a program ``kubectl_complete-<plugin>``
 gets the words typed so far and prints candidates and a number), and gets the same answers.
 
-A completion that fails or takes long is worse than none: the cluster has two seconds to answer, and any trouble means
+A completion that fails or takes long is worse than none: the cluster has three seconds to answer, and any trouble means
 no names.
 """
 
@@ -24,7 +24,7 @@ from decco.cli.main import COMMANDS, Parser, build
 from decco.errors import DeccoError
 from decco.objects import APPS, SPACES
 
-SECONDS = 2.0
+SECONDS = 3.0
 NAMES_AT_MOST = 500
 NO_FILES = 4
 """cobra's ShellCompDirectiveNoFileComp: do not offer files in place of candidates."""

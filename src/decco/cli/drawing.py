@@ -35,19 +35,15 @@ def outsiders(places: Iterable[Place], spaces: set[str]) -> list[str]:
 
 
 def text(picture: Reach, style: Style) -> str:
+    """For people; ``clean`` stands around every name, since the colours are ours and the names are not."""
     lines: list[str] = []
     spaces = {place.name for place in picture.places}
     for title, members in groups(picture).items():
-        lines.append(style.head(title[0].upper() + title[1:]))
+        lines.append(style.head(clean(title[0].upper() + title[1:])))
         for place in members:
             lines += _text_of(place, picture, style, spaces)
         lines.append("")
-    return "\n".join(clean_lines(lines, style)) if lines else "there is no Space\n"
-
-
-def clean_lines(lines: Iterable[str], style: Style) -> Iterator[str]:
-    """Other people's names cannot move the cursor; the colours are ours."""
-    return iter(lines) if style.enabled else map(clean, lines)
+    return "\n".join(lines) if lines else "there is no Space\n"
 
 
 def _text_of(place: Place, picture: Reach, style: Style, spaces: set[str]) -> Iterator[str]:
@@ -56,7 +52,7 @@ def _text_of(place: Place, picture: Reach, style: Style, spaces: set[str]) -> It
     for who, doors in sorted(place.admits.items()):
         by_doors.setdefault(tuple(f"{door.endpoint}:{door.port}" for door in doors), []).append(who)
     for names, whos in by_doors.items():
-        yield f"    {clean(', '.join(names))}  {style.dim('from')} {_names(whos, spaces)}"
+        yield f"    {clean(', '.join(names))}  {style.dim('from')} {clean(_names(whos, spaces))}"
     if not place.admits:
         yield f"    {style.dim('nothing of it can be reached from outside')}"
     for call in picture.calls:
@@ -66,12 +62,12 @@ def _text_of(place: Place, picture: Reach, style: Style, spaces: set[str]) -> It
 
 def _called(call: Call, style: Style) -> str:
     where = call.target if call.space in (None, call.caller.namespace) else f"{call.target} of {call.space}"
-    return clean(where) + (style.bad(f"  refused: {call.why}") if call.allowed is False else "")
+    return clean(where) + (style.bad(f"  refused: {clean(call.why)}") if call.allowed is False else "")
 
 
 def _names(whos: list[str], spaces: set[str]) -> str:
     members = [who for who in whos if who in spaces]
-    others = [f"namespaces with {who}" if who == MONITORING else who for who in whos if who not in spaces]
+    others = ["namespaces labelled for monitoring" if who == MONITORING else who for who in whos if who not in spaces]
     words = ([f"{'Spaces' if len(members) > 1 else 'Space'} {', '.join(members)}"] if members else []) + others
     return "; ".join(words)
 

@@ -6,11 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from decco.api.parse import InvalidObjectError
+from decco.desired import reasons
 from decco.kube.store import Entry
 from decco.objects import Key
 from decco.reconcilers.facts import PAUSED
 from decco.views.rehearsal import Play
 from decco.views.snapshot import Snapshot
+
+_HOW_IT_RUNS = frozenset(
+    {
+        reasons.UNAVAILABLE,
+        reasons.PROGRESS_DEADLINE_EXCEEDED,
+        reasons.REPLICA_FAILURE,
+        reasons.JOB_FAILED,
+        reasons.NOT_ACCEPTED,
+        reasons.NOT_PROGRAMMED,
+    }
+)
+"""What others say of objects that are as they should be: ``decco explain`` tells it, here it is beside the point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,11 @@ def verdicts(snapshot: Snapshot, play: Play, places: Mapping[tuple[str, str], st
             found.append(Verdict(f"{where}: is being deleted", fatal=False))
         else:
             fatal = {PAUSED.reason}
-            found += [Verdict(f"{where}: {p.reason}: {p.message}", p.reason in fatal) for p in turn.problems()]
+            found += [
+                Verdict(f"{where}: {problem.reason}: {problem.message}", problem.reason in fatal)
+                for problem in turn.problems()
+                if problem.reason not in _HOW_IT_RUNS
+            ]
     return found
 
 

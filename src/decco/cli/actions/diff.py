@@ -77,9 +77,8 @@ def _show(arguments: argparse.Namespace, changes: Iterable[tuple[Turn, list[Writ
     rows = [(turn, write) for turn, writes in changes for write in writes]
     if arguments.output == "diff":
         for turn, write in rows:
-            output.write(
-                style.head(f"diff {output.clean(turn)}: {write.verb} {write.resource.kind} {write.key}") + "\n"
-            )
+            head = f"diff {turn}: {write.verb} {write.resource.kind} {write.key}"
+            output.write(style.head(output.clean(head)) + "\n")
             for line in unified(write):
                 paint = {"+": style.good, "-": style.bad, "@": style.dim}.get(line[:1], str)
                 output.write(paint(output.clean(line)) + "\n")
