@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from testbed.dns.install import program
-from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer, free_port, zone_text
+from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer, free_port
 
 
 class Bind(NameServer):
@@ -38,9 +38,8 @@ class Bind(NameServer):
     def _rndc(self, *words: str) -> str:
         return self.run("rndc", "-c", str(self.folder / "rndc.conf"), *words)
 
-    def create_zone(self, zone: str) -> None:
-        file = self.folder / f"{len(list(self.folder.iterdir()))}.zone"
-        file.write_text(zone_text(zone))
+    def add_zone(self, zone: str) -> None:
+        file = self.zone_file(zone)
         self._rndc(
             "addzone",
             zone,
