@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.dns.backends import BACKENDS, Backend
 from tests.dns.matrix import MISSING, PROPERTY, Matrix
@@ -26,9 +28,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = any("backend" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
     if "backend" in metafunc.fixturenames and not chosen:
-        # With pytest-xdist a kind stays in one process, where its service then runs once.
-        kinds = [pytest.param(cls, id=cls.kind, marks=pytest.mark.xdist_group(cls.kind)) for cls in BACKENDS]
-        metafunc.parametrize("backend", kinds, indirect=True)
+        metafunc.parametrize("backend", BACKENDS, indirect=True, ids=lambda cls: cls.kind)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """moto is slow, and its troubles are those of the model: the same provider on the same line."""
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if "trouble" in params and getattr(params.get("backend"), "kind", "") == "moto":
+            item.add_marker(pytest.mark.full)
+
+
+class ByService(LoadScopeScheduling):
+    """With several processes all tests of one kind run in one of them, so that its service is started once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        words = test.partition("[")[2].removesuffix("]").split("-")
+        return next((word for word in words if word in _matrix.kinds), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByService:
+    return ByService(config, log)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +22,8 @@ from tests.dns.backends import Backend
 UID = "0b3c9f4e-6f0c-4a39-8a53-1d1f3b5f2d11"
 OTHER_UID = "7d1e0c55-2f5e-4b8e-9f43-a2a7f4a3c0de"
 PATIENCE = 12.0
-LOOK_SECONDS = 0.02
+LOOK_SECONDS, LOOK_SHARE = 0.02, 4.0
+"""Pause between two looks at a zone, and how many times longer than the look it is at least."""
 ADDRESS = "192.0.2.1"
 
 
@@ -113,6 +115,7 @@ class World:
         async def look() -> None:
             nonlocal looks
             while True:
+                started = time.monotonic()
                 held = await self.holds()
                 names = {name for name, rtype in held if rtype in ADDRESS_TYPES}
                 marked = {name.removeprefix(PREFIX) for name, rtype in held if rtype == "TXT"}
@@ -121,7 +124,7 @@ class World:
                 looks += 1
                 if ended.is_set():
                     return
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - started)))
 
         task = asyncio.create_task(look())
         try:
