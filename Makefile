@@ -19,22 +19,23 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration test-dns test-dns-full test-images venv assets up bench format generate lock clean
+.PHONY: help demo test e2e e2e-sample check unit integration test-dns test-dns-full test-images venv assets up bench format generate lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
 	@echo "decco: make <target>"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  KUBE_VERSION=1.34      Kubernetes of the testbed (default 1.37)"
 	@echo "  KUBECONFIG=<file>      on the command line of make demo: use that cluster, start none"
+	@echo "  NODE=1                 make demo with pods that run, an edge, and requests through it (Linux and root)"
 	@echo "  ONCE=1                 make demo ends by itself, with status 0 only if everything held"
 	@echo "  ARGS='-k watch -x'     further arguments for pytest (unit, integration)"
 	@echo "  DECCO_CACHE=<folder>   where programs are kept (default ~/.cache/decco)"
 	@echo "  PYTHON=<program>       Python 3.11 or later for the virtual environment"
 
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
-	@env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
+	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
 test: $(VENV)/.complete assets ## everything CI judges: check, unit, DNS, integration
 	@rm -rf $(REPORTS); status=0; \
@@ -76,6 +77,12 @@ test-dns: $(VENV)/.complete assets ## every DNS provider against real servers; e
 test-dns-full: $(VENV)/.complete assets ## the same with each trouble in each step of a name's life
 	-@$(BIN)/python -m testbed.dns.install
 	$(call step,dns,$(BIN)/python -m pytest tests/dns -n 4 --dns-matrix=$(REPORTS)/dns-matrix.md --junitxml=$(REPORTS)/dns.xml $(ARGS))
+
+e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux and root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>)
+	$(call step,e2e,E2E=full $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+
+e2e-sample: $(VENV)/.complete assets
+	$(call step,e2e,$(BIN)/python -m pytest tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 

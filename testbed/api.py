@@ -36,9 +36,10 @@ class RequestFailed(RuntimeError):
 
 
 class Api:
-    """Requests to one API server on loopback as one user; a connection for each, safe to use from any thread."""
+    """Requests to one API server as one user; a connection for each, safe to use from any thread."""
 
-    def __init__(self, port: int, ca_file: Path, client: KeyPair) -> None:
+    def __init__(self, port: int, ca_file: Path, client: KeyPair, address: str = "127.0.0.1") -> None:
+        self._address = address
         self._port = port
         self._tls = ssl.create_default_context(cafile=str(ca_file))
         self._tls.load_cert_chain(client.cert, client.key)
@@ -59,7 +60,7 @@ class Api:
         """
         content = None if body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", "User-Agent": "testbed", **(headers or {})}
-        connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._tls, timeout=seconds)
+        connection = http.client.HTTPSConnection(self._address, self._port, context=self._tls, timeout=seconds)
         try:
             connection.request(method, path, content, sent)
             answer = connection.getresponse()

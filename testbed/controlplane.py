@@ -66,7 +66,7 @@ class ControlPlane:
 
     Attributes:
         version: exact Kubernetes version, as ``1.37.2``.
-        url: ``https://127.0.0.1:<port>``; the port stays the same over restarts of the API server.
+        url: ``https://127.0.0.1:<port>`` (another address with nodes), the same over restarts of the API server.
         ca_file, client_cert, client_key: PEM files of an administrator (group system:masters).
         admin_token: bearer token of an administrator.
         kubeconfig: of that administrator.
@@ -77,18 +77,17 @@ class ControlPlane:
         processes: what it started; further ones started there end with it.
     """
 
-    def __init__(self, version: str | None = None, *, audit: bool = True, advertise_address: str | None = None) -> None:
+    def __init__(self, version: str | None = None, *, audit: bool = True, network: flags.Network | None = None) -> None:
         """Prepares, starts nothing.
 
         Args:
             version: a minor (``1.37``); without it ``$KUBE_VERSION`` or the default.
             audit: whether requests of the user ``decco`` are recorded, see ``audit``.
-            advertise_address: an address of this machine that pods can reach. With it the API server listens on all
-                addresses and fills the endpoints of the ``kubernetes`` Service; without it, on loopback only.
+            network: where pods reach the API server, if there are to be any; else it listens on loopback.
         """
         self.version = kubernetes_version(version)
         self._audited = audit
-        self._advertise_address = advertise_address
+        self._network = network or flags.Network()
         self._apiserver: Process | None = None
         self._manager: Process | None = None
         self._lock = threading.Lock()
@@ -144,7 +143,8 @@ class ControlPlane:
             signer=self._signer,
             tokens=self._tokens,
             audit=(self._audit_policy, self._audit_log) if self._audited else None,
-            advertise_address=self._advertise_address,
+            network=self._network,
+            kubelet_client=self.admin,
         )
         program = self.binaries.kubernetes["kube-apiserver"]
         self._apiserver = self.processes.start("kube-apiserver", [program, *arguments])
@@ -159,13 +159,13 @@ class ControlPlane:
     def _prepare(self) -> None:
         taken: set[int] = set()
         self._ports = flags.Ports(*(free_port(taken) for _ in range(4)))
-        self.url = f"https://127.0.0.1:{self._ports.apiserver}"
+        self.url = f"https://{self._network.address}:{self._ports.apiserver}"
         pki = self.folder / "pki"
         pki.mkdir(mode=0o700)
         self._authority = Authority(pki)
         self.ca_file = self._authority.files.cert
         names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
-        addresses = ["127.0.0.1", flags.SERVICE_IP, *filter(None, [self._advertise_address])]
+        addresses = sorted({"127.0.0.1", self._network.address, self._network.kubernetes_ip})
         self._serving = self._authority.server("apiserver", ["localhost", *names, *addresses])
         self._signer = write_signing_key(pki, "service-account")
         self.admin_token = secrets.token_urlsafe(24)
@@ -174,12 +174,13 @@ class ControlPlane:
 
         admin = self._authority.client("admin", "admin", ["system:masters"])
         self.client_cert, self.client_key = admin.cert, admin.key
-        self.api = Api(self._ports.apiserver, self.ca_file, admin)
+        self.admin = admin
+        self.api = Api(self._ports.apiserver, self.ca_file, admin, self._network.address)
         self.kubeconfig = write_kubeconfig(
             self.folder / "admin.kubeconfig", self.url, ca_file=self.ca_file, client=admin
         )
         self.controller_client = self._authority.client("controller", CONTROLLER_USER)
-        self._controller_api = Api(self._ports.apiserver, self.ca_file, self.controller_client)
+        self._controller_api = Api(self._ports.apiserver, self.ca_file, self.controller_client, self._network.address)
         self.controller_kubeconfig = write_kubeconfig(
             self.folder / "controller.kubeconfig", self.url, ca_file=self.ca_file, client=self.controller_client
         )
@@ -194,6 +195,7 @@ class ControlPlane:
             ca=self._authority.files,
             signer=self._signer,
             certificates=self.folder / "pki",
+            services=self._network.services,
         )
         program = self.binaries.kubernetes["kube-controller-manager"]
         manager = self._manager = self.processes.start("kube-controller-manager", [program, *arguments])

@@ -7,9 +7,19 @@ from pathlib import Path
 
 from testbed.pki import KeyPair
 
-SERVICE_CIDR = "10.96.0.0/16"
-SERVICE_IP = "10.96.0.1"
-"""Address of the Service ``kubernetes``: the first of the range."""
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Where the API server is and which addresses Services get; without nodes nobody but this machine uses either.
+
+    ``address`` is the server's own, which is all that it listens on; ``kubernetes_ip`` is that of the Service
+    ``kubernetes``, the first of ``services``.
+    """
+
+    address: str = "127.0.0.1"
+    services: str = "10.96.0.0/16"
+    kubernetes_ip: str = "10.96.0.1"
+    nodes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,8 @@ def apiserver(
     signer: KeyPair,
     tokens: Path,
     audit: tuple[Path, Path] | None,
-    advertise_address: str | None,
+    network: Network,
+    kubelet_client: KeyPair,
 ) -> list[str]:
     """kube-apiserver as kubeadm runs it, on loopback unless pods must reach it.
 
@@ -57,13 +68,13 @@ def apiserver(
         signer: signs and checks service account tokens.
         tokens: CSV file of static bearer tokens.
         audit: policy and log; None for no audit.
-        advertise_address: address of this machine that pods reach.
+        network: with nodes, its address is one that pods reach.
+        kubelet_client: what it shows to kubelets, for logs and exec.
     """
-    if advertise_address:
-        where = ["--bind-address=0.0.0.0", f"--advertise-address={advertise_address}"]
-    else:
+    where = [f"--bind-address={network.address}", f"--advertise-address={network.address}"]
+    if not network.nodes:
         # No loopback address may stand in the endpoints of the Service `kubernetes`, so nobody writes them.
-        where = ["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"]
+        where.append("--endpoint-reconciler-type=none")
     audited = []
     if audit:
         policy, log = audit
@@ -81,8 +92,10 @@ def apiserver(
         f"--service-account-key-file={signer.cert}",
         f"--service-account-signing-key-file={signer.key}",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-        f"--service-cluster-ip-range={SERVICE_CIDR}",
-        "--authorization-mode=RBAC",
+        f"--service-cluster-ip-range={network.services}",
+        "--authorization-mode=Node,RBAC",
+        f"--kubelet-client-certificate={kubelet_client.cert}",
+        f"--kubelet-client-key={kubelet_client.key}",
         "--allow-privileged",
         "--kubelet-preferred-address-types=InternalIP",
         "--profiling=false",
@@ -92,7 +105,7 @@ def apiserver(
 
 
 def controller_manager(
-    ports: Ports, *, kubeconfig: Path, ca: KeyPair, signer: KeyPair, certificates: Path
+    ports: Ports, *, kubeconfig: Path, ca: KeyPair, signer: KeyPair, certificates: Path, services: str
 ) -> list[str]:
     """kube-controller-manager with all its default controllers, each with its own service account as in production.
 
@@ -102,6 +115,7 @@ def controller_manager(
         ca: signs certificates that nodes and pods request.
         signer: signs service account tokens.
         certificates: folder for the certificate that it makes for its own port.
+        services: the network of Services' addresses.
     """
     return [
         f"--kubeconfig={kubeconfig}",
@@ -112,7 +126,7 @@ def controller_manager(
         f"--service-account-private-key-file={signer.key}",
         f"--cluster-signing-cert-file={ca.cert}",
         f"--cluster-signing-key-file={ca.key}",
-        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        f"--service-cluster-ip-range={services}",
         "--use-service-account-credentials",
         "--leader-elect=false",
         # Its own limits (20 requests a second) would be what a test of hundreds of Apps measures.

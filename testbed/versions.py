@@ -16,6 +16,10 @@ ETCD_MODULE = "go.etcd.io/etcd/server/v3"
 ETCD_VERSION = "3.6.15"
 """Built where there is no etcd on PATH that is new enough."""
 
+HELM_MODULE = "helm.sh/helm/v3/cmd/helm"
+HELM_VERSION = "3.22.0"
+"""Its go.mod and go.sum are in testbed/helm_module/; built where there is no Helm 3 on PATH."""
+
 
 @dataclass(frozen=True, slots=True)
 class Module:

@@ -65,7 +65,7 @@ def build_root(root: Path, *, epoch: int = 0) -> None:
     programs = [STUNNEL, *libraries(STUNNEL)]
     for program in programs:
         _copy(program, root)
-    _write(root / "etc/ssl/certs/ca-certificates.crt", _authorities())
+    _write(root / "etc/ssl/certs/ca-certificates.crt", authorities())
     for path, text in FILES.items():
         _write(root / path, text)
     for path in DIRECTORIES:
@@ -93,7 +93,7 @@ def libraries(program: Path) -> list[Path]:
     return [*found, libc.parent / "libgcc_s.so.1"]
 
 
-def _authorities() -> str:
+def authorities() -> str:
     """Those of the package alone, and never what an administrator has added to this machine."""
     return "".join(path.read_text().rstrip("\n") + "\n" for path in sorted(AUTHORITIES.glob("*.crt")))
 

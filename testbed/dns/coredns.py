@@ -47,7 +47,7 @@ def build() -> str | None:
     """CoreDNS's program, built from its Go module into the cache if it is nowhere; None without Go."""
     if (found := coredns_program()) is not None or shutil.which("go") is None:
         return found
-    with cache.locked():
+    with cache.locked("coredns"):
         if not _target().is_file():
             what = f"building CoreDNS {COREDNS_VERSION} from Go modules (some minutes, once)"
             with step(what), cache.appearing(_target()) as draft:

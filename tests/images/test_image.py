@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import stat
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
 from images.stunnel import build_root
+from testbed.images.stunnel import stunnel
 from tests.images.pki import Authority
 from tests.images.rig import LOADED, App, Pod, Sidecar, ask, ask_plain, children, egress, free_ports, server, until
 
@@ -164,3 +168,31 @@ def test_its_libraries_are_all_there(container: Container) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "stunnel 5." in done.stderr
+
+
+@needs_packages
+def test_the_testbeds_archive_holds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DECCO_CACHE", str(tmp_path / "cache"))
+    image = stunnel()
+    build_root.build_root(tmp_path / "root")
+    with tarfile.open(image.archive) as archive:
+        index = json.load(_member(archive, "index.json"))
+        manifest = json.load(_member(archive, _path(index["manifests"][0])))
+        with tarfile.open(fileobj=_member(archive, _path(manifest["layers"][0]))) as tar:
+            tar.extractall(tmp_path / "found", filter="tar")
+    expected = {path.relative_to(tmp_path / "root"): path for path in (tmp_path / "root").rglob("*")}
+    found = {path.relative_to(tmp_path / "found"): path for path in (tmp_path / "found").rglob("*")}
+    assert set(found) == set(expected)
+    for name, path in expected.items():
+        assert found[name].stat().st_mode == path.stat().st_mode, name
+        assert path.is_dir() or found[name].read_bytes() == path.read_bytes(), name
+
+
+def _path(descriptor: dict[str, Any]) -> str:
+    return f"blobs/{descriptor['digest'].replace(':', '/')}"
+
+
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    file = archive.extractfile(name)
+    assert file is not None
+    return file

@@ -1,0 +1,21 @@
+"""Which images there are: one function each, which gives the name that a pod says and the archive that a node imports.
+
+    image = catalog.echo()
+    ctr -n k8s.io images import <image.archive>       then a pod may say image: <image.reference>
+
+An archive that is not in the cache is made, which takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from testbed.images.envoy import envoy
+from testbed.images.programs import echo, go_program, pause
+from testbed.images.shelf import REGISTRY, Image
+from testbed.images.stunnel import stunnel
+
+__all__ = ["IMAGES", "REGISTRY", "Image", "echo", "envoy", "go_program", "pause", "stunnel"]
+
+IMAGES: dict[str, Callable[[], Image]] = {"pause": pause, "echo": echo, "stunnel": stunnel, "envoy": envoy}
+"""Those that are made of this repository and of packages alone; ``go_program`` is for programs built elsewhere."""

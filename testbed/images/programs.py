@@ -1,0 +1,106 @@
+"""Images around one static Go program: our pause and echo, and any other that is built elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from testbed import golang
+from testbed.found import AssetsMissing
+from testbed.images import oci
+from testbed.images.debian import authorities
+from testbed.images.shelf import HERE, Image, provide
+
+BIN = "usr/local/bin"
+MODULE_FILES = ("go.mod", "go.sum", "*.go")
+PAUSE_USER = "65535:65535"
+"""That of Kubernetes' own pause image."""
+
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+"""Where Go's crypto/x509 and Envoy Gateway's configuration look first for the authorities of the Web."""
+
+
+def pause() -> Image:
+    """The sandbox of each pod: holds its namespaces, and waits for processes whose parents have left them.
+
+    Raises:
+        AssetsMissing: there is no Go.
+    """
+    return _own("pause", oci.Config(entrypoint=["/pause"], user=PAUSE_USER), "pause")
+
+
+def echo(edition: str = "1") -> Image:
+    """The app of the end-to-end tests, see echo/main.go.
+
+    Args:
+        edition: what it says its edition is; another one is another image, for rolling changes.
+
+    Raises:
+        AssetsMissing: there is no Go, or its modules cannot be had.
+    """
+    config = oci.Config(entrypoint=["/echo"], cmd=["serve", "--listen", "http:8080"], env={"ECHO_EDITION": edition})
+    return _own("echo", config, "echo")
+
+
+def go_program(
+    name: str,
+    binary: Path,
+    *,
+    cmd: Sequence[str] = (),
+    user: str = oci.NONROOT,
+    env: Mapping[str, str] | None = None,
+    files: oci.Layer | None = None,
+) -> Image:
+    """An image with one static binary that is there, as /usr/local/bin/<name>: on the PATH, and the entry point.
+
+    Beside it are the authorities of the Web and a /tmp that any user may write.
+
+    Args:
+        name: of the image and of the program in it.
+        binary: the program; it must not need libraries.
+        cmd: arguments where a pod gives none.
+        user: who runs it where a pod does not say.
+        env: environment variables of the image.
+        files: what else is in the image.
+
+    Raises:
+        AssetsMissing: the machine has no authorities of the Web.
+    """
+    extra = files or {}
+    config = oci.Config(entrypoint=[f"/{BIN}/{name}"], cmd=cmd, user=user, env=env or {})
+    certificates = authorities()
+    base: oci.Layer = {
+        "tmp": oci.folder(0o1777),
+        CERTIFICATES: oci.file(certificates),
+        **extra,
+    }
+    ingredients: list[str | bytes | Path] = [Path(__file__), binary, certificates]
+    for path, entry in sorted(extra.items()):
+        ingredients += [path, str(entry.mode), b"" if entry.content is None else entry.content]
+    return provide(name, config, ingredients, lambda _: [base, {f"{BIN}/{name}": oci.program(binary)}])
+
+
+def build(module: str, target: Path) -> None:
+    """Builds the program of a folder beside this file, ``pause`` or ``echo``.
+
+    Raises:
+        GoFailed: see the class.
+    """
+    golang.build(HERE / module, ".", target)
+
+
+def _own(name: str, config: oci.Config, module: str) -> Image:
+    def layers(scratch: Path) -> list[oci.Layer]:
+        build(module, scratch / name)
+        return [{"tmp": oci.folder(0o1777), name: oci.program(scratch / name)}]
+
+    sources = sorted(path for pattern in MODULE_FILES for path in (HERE / module).glob(pattern))
+    named = [piece for path in sources for piece in (path.name, path)]
+    return provide(name, config, [Path(__file__), _compiler(), *named], layers)
+
+
+def _compiler() -> str:
+    try:
+        return golang.go(["env", "GOVERSION"], HERE)
+    except golang.GoFailed as error:
+        raise AssetsMissing(f"the testbed's own images cannot be made: {error}") from error

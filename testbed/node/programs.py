@@ -1,0 +1,63 @@
+"""The node's programs: Debian's, and those that are built from Go modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed import assets, gotool, packages
+from testbed.gotool import Tool
+from testbed.node.config import CNI_PLUGINS
+
+CONTAINERD_VERSION = "2.4.2"
+CONTAINERD = "github.com/containerd/containerd/v2"
+KUBERNETES = ("kubelet", "kube-proxy", "kube-scheduler")
+DEBIAN = {
+    "runc": "runc",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "ipset": "ipset",
+    "conntrack": "conntrack",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    str(CNI_PLUGINS / "ptp"): "containernetworking-plugins",
+}
+
+
+def _containerd(name: str, minutes: float) -> Tool:
+    version = ((f"{CONTAINERD}/version.Version", CONTAINERD_VERSION),)
+    return Tool(name, CONTAINERD_VERSION, "containerd_module", f"{CONTAINERD}/cmd/{name}", version, minutes)
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Paths of what the node runs."""
+
+    containerd: Path
+    shim: Path
+    ctr: Path
+    runc: Path
+    kubelet: Path
+    kube_proxy: Path
+    scheduler: Path
+
+
+def provide(version: str) -> Programs:
+    """Gives all of them for one exact Kubernetes version; what is missing is installed or built.
+
+    Raises:
+        AssetsMissing: see the class.
+    """
+    packages.ensure(DEBIAN)
+    runc = packages.path_of("runc")
+    assert runc is not None
+    kubernetes = assets.provide(version, KUBERNETES).kubernetes
+    return Programs(
+        containerd=gotool.provide(_containerd("containerd", 2)),
+        shim=gotool.provide(_containerd("containerd-shim-runc-v2", 0.5)),
+        ctr=gotool.provide(_containerd("ctr", 0.5)),
+        runc=runc,
+        kubelet=kubernetes["kubelet"],
+        kube_proxy=kubernetes["kube-proxy"],
+        scheduler=kubernetes["kube-scheduler"],
+    )

@@ -1,0 +1,64 @@
+"""One cluster with a node, an edge and a controller for the whole suite: our own, ``E2E_CLUSTER=kind``, or the one of
+``E2E_KUBECONFIG``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed import cluster as clusters
+from testbed.cluster import Cluster
+from testbed.controller import Controller
+from testbed.found import AssetsMissing
+from testbed.images import programs
+from testbed.kind import kind
+from tests.e2e.world import World
+
+FULL = os.environ.get("E2E") == "full"
+"""``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
+MISSING = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    given = os.environ.get("E2E_KUBECONFIG")
+    started = time.monotonic()
+    try:
+        if given:
+            context = clusters.given(Path(given))
+        else:
+            context = kind() if os.environ.get("E2E_CLUSTER") == "kind" else clusters.own()
+        with context as found:
+            print(f"\ncluster with node and edge ready in {time.monotonic() - started:.1f} s")
+            yield found
+    except AssetsMissing as error:
+        if FULL or given:
+            raise
+        request.config.stash[MISSING] = str(error)
+        pytest.skip(f"no end-to-end tests: {error}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One loud line where there were no such tests."""
+    if error := config.stash.get(MISSING, ""):
+        terminalreporter.write_line(f"NO END-TO-END TESTS HAVE RUN: {error}", red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    log = tmp_path_factory.mktemp("controller") / "decco.log"
+    with Controller(cluster.controller_kubeconfig, log, cluster.settings, "--log-level=debug"):
+        yield World(cluster)
+
+
+@pytest.fixture(scope="session")
+def asker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The echo program as a client on this machine."""
+    target = tmp_path_factory.mktemp("asker") / "echo"
+    programs.build("echo", target)
+    return target
