@@ -88,7 +88,11 @@ def external_dns_crd() -> Path:
     if not target.is_file():
         what = f"the CRD of DNSEndpoint {EXTERNAL_DNS.version}"
         try:
-            with cache.locked("external-dns"), step(f"taking {what} from its Go module"), cache.appearing(target) as draft:
+            with (
+                cache.locked("external-dns"),
+                step(f"taking {what} from its Go module"),
+                cache.appearing(target) as draft,
+            ):
                 source = golang.module_folder(EXTERNAL_DNS, HERE) / "config" / "crd" / "standard" / target.name
                 shutil.copyfile(source, draft)
         except golang.GoFailed as error:
