@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/tests
+GENERATORS := decco.api.crd decco.cli.reference testbed.chart
 export PYTHONPATH := .
 
 # Runs a step, shows how long it took also when it failed, and passes its status on.
@@ -19,7 +20,8 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test e2e e2e-sample check unit integration test-dns test-dns-full test-images venv assets up bench format generate lock clean
+.PHONY: help demo test check unit integration packaging e2e e2e-sample test-packaging test-dns test-dns-full test-images
+.PHONY: test-policies venv assets up bench format generate lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -37,9 +39,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything CI judges: check, unit, DNS, integration
+test: $(VENV)/.complete assets ## everything CI judges: check, unit, DNS, integration, packaging
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit test-dns integration; do $(MAKE) $$part || status=1; done; \
+	for part in check unit test-dns integration packaging; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -58,16 +60,27 @@ check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
 check-generated: $(VENV)/.complete
-	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check)
+	$(call step,check: generated files,for each in $(GENERATORS); do $(BIN)/python -m $$each --check; done)
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
 
 integration: $(VENV)/.complete assets ## tests against a real API server
-	$(call step,integration,$(BIN)/python -m pytest tests/integration --junitxml=$(REPORTS)/integration.xml $(ARGS))
+	-@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
 test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients (needs gcc and stunnel4)
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
+
+test-policies: $(VENV)/.complete assets ## NetworkPolicies: who reaches whom, judged and enforced by others' programs
+	@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,policies,$(BIN)/python -m pytest tests/policies --junitxml=$(REPORTS)/policies.xml $(ARGS))
+
+packaging: $(VENV)/.complete assets ## manifests, chart, alerts before the real Helm, kubectl, promtool and API server
+	$(call step,packaging,$(BIN)/python -m pytest tests/packaging -m 'not long' --junitxml=$(REPORTS)/packaging.xml $(ARGS))
+
+test-packaging: $(VENV)/.complete assets ## that, and the controller's image by its Dockerfile's steps (minutes, root)
+	$(call step,test-packaging,$(BIN)/python -m pytest tests/packaging --junitxml=$(REPORTS)/packaging.xml $(ARGS))
 
 # The tests wait for servers more than they compute, so there are more processes than cores.
 test-dns: $(VENV)/.complete assets ## every DNS provider against real servers; ends with the matrix, says which are missing
@@ -100,8 +113,8 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-generate: $(VENV)/.complete ## write the CRDs and their reference from the models
-	@$(BIN)/python -m decco.api.crd
+generate: $(VENV)/.complete ## write CRDs, reference pages and the chart's copies from models and parsers
+	@for each in $(GENERATORS); do $(BIN)/python -m $$each; done
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }

@@ -40,6 +40,13 @@ COREDNS_MODULE = "github.com/coredns/coredns"
 COREDNS_VERSION = "1.15.0"
 """As in testbed/dns/coredns_build/go.mod; with all of CoreDNS' default plugins, etcd and kubernetes among them."""
 
+PROMETHEUS_OPERATOR = Module(
+    "github.com/prometheus-operator/prometheus-operator",
+    "v0.85.0",
+    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+)
+"""For its CRDs only."""
+
 
 def kubernetes_version(minor: str | None = None) -> str:
     """Exact Kubernetes version, as ``1.37.2``, of a minor or of ``$KUBE_VERSION`` or of the default.

@@ -186,7 +186,7 @@ class _Daemon:
 
         self.spaces = queue("space", lambda key: key.name)
         self.apps = queue("app", lambda key: key.namespace)
-        writer = ChildWriter(Applier(client, self.caches.children), time.monotonic)
+        writer = ChildWriter(Applier(client, self.caches.children), time.monotonic, metrics.child_repaired)
         secrets = Secrets(self.caches, LocalSecrets(client, time.monotonic))
         reporter = Reporter(client, self.recorder)
         self.records = Records(dns, client, settings, time.monotonic)
@@ -201,6 +201,7 @@ class _Daemon:
         self.triggers = Triggers(self.caches, self.spaces, self.apps)
         if dns is not None:
             dns.subscribe(self.triggers.records)
+            metrics.follow_dns(dns.lags)
             for store in (self.caches.spaces, self.caches.apps):
                 self.records.follow(store)
         for queue_ in (self.spaces, self.apps):
@@ -250,6 +251,8 @@ class _Daemon:
             self.informers[name] = informer
             self.health.add_check(f"cache {name}", _sync_check(informer), kind="ready")
             self.metrics.add_resource(name)
+            if store in self.caches.children.values():
+                self.metrics.add_child(name)
             task = background.create_task(informer.run(), name=f"informer {name}")
             self.health.watch_task(f"informer {name}", task)
             helpers.append(task)

@@ -198,6 +198,10 @@ class Dns:
                 found.append((queue.provider.name, queue.zone_name, error))
         return found
 
+    def lags(self) -> dict[tuple[str, str], float]:
+        """How long the oldest change of each zone has been waiting: (provider, zone) -> seconds, 0 if there is none."""
+        return {(queue.provider.name, queue.zone_name): queue.lag() for queue in self._all()}
+
     def _all(self) -> list[ZoneQueue]:
         return [queue for queues in self._queues.values() for queue in queues]
 

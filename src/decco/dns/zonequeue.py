@@ -75,6 +75,7 @@ class ZoneQueue:
         self._due: set[str] = set()
         self._busy: set[str] = set()
         self._due_since = 0.0
+        self._behind_since: float | None = None
         self._compare_at = float("-inf")
         self._wake = asyncio.Event()
         self._problems: dict[tuple[str, str], DnsError] = {}
@@ -103,6 +104,10 @@ class ZoneQueue:
         """Tell whether any of the names has work ahead of it or under way."""
         return any(name in self._due or name in self._busy for name in names)
 
+    def lag(self) -> float:
+        """Seconds since the zone last was as wanted; 0 if it is now, as far as is known."""
+        return 0.0 if self._behind_since is None else asyncio.get_running_loop().time() - self._behind_since
+
     def problem(self, name: str, uid: str) -> DnsError | None:
         found = self._problems.get((name, uid))
         return self.trouble if found is None and (name in self._due or not self.synced) else found
@@ -113,6 +118,7 @@ class ZoneQueue:
         while True:
             await self._rest()
             await self._gather()
+            started = asyncio.get_running_loop().time()
             try:
                 await self._turn()
             except DnsError as error:
@@ -122,6 +128,8 @@ class ZoneQueue:
                 self._failed(DnsError(f"the provider {self.provider.name} failed on {self.zone_name}: see decco's log"))
             else:
                 self._reached()
+                # What became due meanwhile is younger than this turn, or was seen by it and refused.
+                self._behind_since = started if self._due else None
             finally:
                 self._busy = set()
 
@@ -159,6 +167,8 @@ class ZoneQueue:
         if not self._due:
             self._due_since = asyncio.get_running_loop().time()
         self._due.add(name)
+        if self._behind_since is None:
+            self._behind_since = asyncio.get_running_loop().time()
         self._wake.set()
 
     async def _find(self) -> Zone:

@@ -84,6 +84,8 @@ class Applied:
 
     result: Result
     entry: Entry | None
+    repaired: bool = False
+    """Whether nothing new was wanted: somebody else had changed what decco wrote."""
 
 
 class Writer(Protocol):
@@ -194,7 +196,7 @@ class Applier:
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
             return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next turn
-        return Applied(Result.UPDATED, _settle(store, store.read(updated)))
+        return Applied(Result.UPDATED, _settle(store, store.read(updated)), repaired=entry.written == wanted)
 
 
 def _settle(store: Store, made: Entry) -> Entry | None:

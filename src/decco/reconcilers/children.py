@@ -56,8 +56,15 @@ class _Believed:
 class ChildWriter:
     """Applies children and turns refusals into outcomes; ``clock`` in seconds, monotonic."""
 
-    def __init__(self, applier: Applier, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        applier: Applier,
+        clock: Callable[[], float],
+        on_repair: Callable[[str], None] | None = None,
+    ) -> None:
+        """``on_repair`` is told the kind, as ``deployments.apps``, of each child that somebody else had changed."""
         self._applier = applier
+        self._on_repair = on_repair
         self._clock = clock
         self._refused: dict[tuple[Resource, Key], _Believed] = {}
 
@@ -101,6 +108,8 @@ class ChildWriter:
         written.outcomes[child.resource.kind, key.name] = None
         if applied.result is not Result.UNCHANGED:
             written.writes += 1
+        if applied.repaired and self._on_repair is not None:
+            self._on_repair(str(child.resource))
         if applied.result is Result.WAITING and applied.entry is None:
             written.look_again(1.0)  # it went while we looked, and no event will tell of it
 

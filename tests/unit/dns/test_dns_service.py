@@ -286,6 +286,26 @@ async def test_retries_back_off(bench: Bench) -> None:
         await ready(bench.dns, "u")
 
 
+async def test_lag_is_the_age_of_the_oldest_change_that_is_not_in_the_zone(bench: Bench) -> None:
+    def lag() -> float:
+        return bench.dns.lags()["mem", ZONE]
+
+    assert lag() == 0
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        assert lag() == 0
+        bench.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
+        bench.dns.ensure("u", want("y"))
+        await asyncio.sleep(500)
+        bench.dns.ensure("u", want("z"))  # a younger change, and failures in between, do not hide the older one
+        await asyncio.sleep(500)
+        assert lag() == pytest.approx(1000)
+        del bench.faulty.before[:]
+        await ready(bench.dns, "u")
+        assert lag() == 0
+
+
 async def test_a_dead_provider_delays_nobody_else(looptime: int) -> None:
     dead, alive = Bench(("dead.com",)), Bench()
     dead.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]

@@ -201,6 +201,19 @@ async def test_a_settled_object_is_not_even_decoded(monkeypatch: pytest.MonkeyPa
     assert (changes, script.asked) == ([], [])
 
 
+async def test_a_repair_is_told_from_a_new_wish() -> None:
+    desired, new = wish(data={"a": "1"}), wish(data={"a": "2"})
+    vandalized = stored(desired, 11)
+    vandalized["data"]["a"] = "theirs"
+    applier, store, _ = stage(stored(desired, 10), stored(desired, 12), stored(new, 13))
+    assert not (await applier.ensure(CONFIGMAPS, desired)).repaired
+    store.put(vandalized, own=False)
+    assert (await applier.ensure(CONFIGMAPS, desired)).repaired
+    assert not (await applier.ensure(CONFIGMAPS, desired)).repaired
+    changed = await applier.ensure(CONFIGMAPS, new)
+    assert (changed.result, changed.repaired) == (Result.UPDATED, False)
+
+
 # Whose object it is
 
 

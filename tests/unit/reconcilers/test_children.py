@@ -33,8 +33,9 @@ def child(resource: Resource, name: str = "web", **content: Any) -> Child:
 class Script(Applier):
     """Stands where the applier does: each kind ends as told, and what was asked is written down."""
 
-    def __init__(self, **ends: Exception | Result) -> None:
+    def __init__(self, *, repaired: bool = False, **ends: Exception | Result) -> None:
         self.ends = ends
+        self.repaired = repaired
         self.asked: list[str] = []
         self.pruned: list[str] = []
 
@@ -43,7 +44,7 @@ class Script(Applier):
         end = self.ends.get(resource.kind, Result.UNCHANGED)
         if isinstance(end, Exception):
             raise end
-        return Applied(end, None)
+        return Applied(end, None, self.repaired and end is Result.UPDATED)
 
     async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]]) -> int:
         self.pruned.append(owner_uid)
@@ -72,6 +73,13 @@ async def test_in_order_and_counted() -> None:
     assert written.writes == 3
     assert set(written.outcomes.values()) == {None}
     assert (written.recheck, written.disturbances) == (None, [])
+
+
+async def test_repairs_are_told_by_kind() -> None:
+    told: list[str] = []
+    script = Script(repaired=True, Deployment=Result.UPDATED, Service=Result.CREATED)
+    await ChildWriter(script, Clock(), told.append).write([child(SERVICES), child(DEPLOYMENTS), child(CONFIGMAPS)])
+    assert told == ["deployments.apps"]
 
 
 @pytest.mark.parametrize(
