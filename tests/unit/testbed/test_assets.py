@@ -14,9 +14,18 @@ from typing import ClassVar
 import pytest
 
 from testbed import assets, cache, download, etcd, golang, kubernetes_module
-from testbed.found import AssetsMissing
 from testbed.dns import coredns
-from testbed.versions import COREDNS_MODULE, COREDNS_VERSION, CONTROL_PLANE, ETCD_MODULE, ETCD_VERSION, GATEWAY_API, KUBERNETES, kubernetes_version
+from testbed.found import AssetsMissing
+from testbed.versions import (
+    CONTROL_PLANE,
+    COREDNS_MODULE,
+    COREDNS_VERSION,
+    ETCD_MODULE,
+    ETCD_VERSION,
+    GATEWAY_API,
+    KUBERNETES,
+    kubernetes_version,
+)
 
 VERSION = "1.37.2"
 TESTBED = Path(assets.__file__).parent
