@@ -21,12 +21,12 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit integration packaging e2e e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: test-leader test-upgrades venv assets up bench format generate skew-fixtures lock clean
+.PHONY: test-leader test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
 	@echo "decco: make <target>"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  KUBE_VERSION=1.34      Kubernetes of the testbed (default 1.37)"
 	@echo "  KUBECONFIG=<file>      on the command line of make demo: use that cluster, start none"
@@ -94,10 +94,13 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
 
+test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random interleavings of several writers on one zone
+	$(call step,dns interleavings,$(BIN)/python -m tests.dns.interleavings -n $(or $(N),10000) $(if $(SEED),--seed $(SEED)) --kind $(or $(KIND),bind))
+
 e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux and root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>)
 	$(call step,e2e,E2E=full $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 
-e2e-sample: $(VENV)/.complete assets
+e2e-sample: $(VENV)/.complete assets ## the part of it that make test runs; skipped with one loud line where it cannot
 	$(call step,e2e,$(BIN)/python -m pytest tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import dns.exception
 import dns.message
@@ -65,7 +66,7 @@ class NameServer:
         left = install.missing(*cls.programs)
         return f"{cls.kind}: install Debian's {' '.join(install.packages(left))}" if left else ""
 
-    def __enter__(self) -> NameServer:
+    def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="decco-dns-"))
         self.folder.chmod(0o755)
         self._processes = Processes(self.folder)
@@ -90,6 +91,18 @@ class NameServer:
         """End the server as a crash would; zones and settings stay in the folder."""
         if self._process is not None:
             self._processes.stop(self._process, 0)
+
+    @property
+    def log(self) -> str:
+        """All that the server's process has printed so far."""
+        assert self._process is not None
+        return self._process.log.read_text(errors="replace")
+
+    def cpu_seconds(self) -> float:
+        """What the server's process has used of the processors so far, in steps of 10 ms."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime: proc(5)
 
     def _answers(self) -> bool:
         try:
@@ -158,6 +171,16 @@ class NameServer:
             records[owner, rtype] = (rdataset.ttl, frozenset(data.to_text() for data in rdataset))
         records.pop((f"ns.{zone}", "A"), None)
         return records
+
+    def resolve(self, name: str) -> set[tuple[str, int, str]]:
+        """(type, TTL, value) of the addresses and the alias at a name."""
+        found = set()
+        for rtype in ("A", "AAAA"):
+            answer = dns.query.udp(dns.message.make_query(name, rtype), HOST, timeout=5, port=self.port)
+            for rrset in answer.answer:
+                kind = dns.rdatatype.to_text(rrset.rdtype)
+                found |= {(kind, rrset.ttl, data.to_text()) for data in rrset}
+        return found
 
     def ask(self, name: str, rtype: str) -> set[str]:
         """Values of one type at a name, as a resolver is told; for an alias, its target."""

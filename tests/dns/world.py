@@ -49,6 +49,16 @@ class Faults(Wrapper):
         return await self.inner.records(zone, names)
 
 
+@asynccontextmanager
+async def running(service: Dns) -> AsyncIterator[None]:
+    task = asyncio.create_task(service.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 class World:
     def __init__(self, backend: Backend, zone: str) -> None:
         self.backend = backend
@@ -82,12 +92,8 @@ class World:
     @asynccontextmanager
     async def running(self, cluster: str = "here", providers: Sequence[Provider] | None = None) -> AsyncIterator[Dns]:
         service = self.service(cluster, providers)
-        task = asyncio.create_task(service.run())
-        try:
+        async with running(service):
             yield service
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     # The second writer, off the event loop
 

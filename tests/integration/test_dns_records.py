@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from decco.cli import main as cli
 from testbed.controlplane import ControlPlane
 from testbed.dns.bind import Bind
 from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
@@ -45,14 +46,14 @@ class World:
             "secretName": "dns-key",
             "timeoutSeconds": 2,
         }
-        settings = {
+        self.settings = {
             "dns__providers": json.dumps([provider]),
             "dns__retry_base_seconds": "0.2",
             "dns__retry_max_seconds": "0.4",
             "dns__no_address_grace_seconds": "1",
             **settings,
         }
-        self.decco = Decco(self.cp, self.folder, **settings).start()
+        self.decco = Decco(self.cp, self.folder, **self.settings).start()
         return self.decco
 
     def stop(self) -> None:
@@ -315,3 +316,70 @@ def test_providers_that_are_gone_from_the_settings_hold_nothing(world: World, cl
         world.start()
     world.wait_for(name, at="192.0.2.1", db="192.0.2.1")
     eventually(lambda: held(cluster.space(name)) and held(cluster.app(name, "db")), 10, "taken up again")
+
+
+def test_dns_plan_tells_what_would_change_and_changes_nothing(
+    world: World,
+    cluster: Cluster,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world.full(name)
+    world.stop()
+    try:
+        fqdn = f"{name}.{ZONE}"
+        world.server.put(ZONE, f"db.{fqdn}.", 180, "A", "203.0.113.9")  # bent, under decco's mark
+        world.server.put(ZONE, f"taken.{fqdn}.", 300, "MX", "10 mail.example.")
+        for label in ("new", "taken"):
+            endpoint = {"name": label, "port": 5432, "disableTlsTermination": True, "createDnsRecord": True}
+            cluster.create(app(name, label, endpoints=[endpoint]))
+        for setting, value in world.settings.items():
+            monkeypatch.setenv(f"DECCO_{setting.upper()}", value)
+        monkeypatch.setenv("KUBECONFIG", str(world.cp.controller_kubeconfig))
+        audit, said = world.cp.audit_mark(), len(world.server.log)
+        before = world.server.read(ZONE)
+
+        def plan(output: str) -> str:
+            assert cli.main(["dns", "plan", "-o", output]) == 1
+            return capsys.readouterr().out
+
+        found = json.loads(plan("json"))
+        changes = {each["name"]: each for each in found["changes"] if fqdn in each["name"]}
+        assert {(n, c["action"], c["for"]) for n, c in changes.items()} == {
+            (f"db.{fqdn}", "update", f"App {name}/db"),
+            (f"new.{fqdn}", "create", f"App {name}/new"),
+        }
+        assert changes[f"db.{fqdn}"]["before"] == [{"type": "A", "ttl": 180, "values": ["203.0.113.9"]}]
+        assert changes[f"new.{fqdn}"]["after"] == [{"type": "A", "ttl": 180, "values": ["192.0.2.1"]}]
+        (problem,) = [each for each in found["problems"] if fqdn in each["name"]]
+        assert (problem["name"], problem["reason"]) == (f"taken.{fqdn}", "RecordConflict")
+        (line,) = [line for line in plan("table").splitlines() if f"db.{fqdn}" in line]
+        assert "A 203.0.113.9 (180 s) -> A 192.0.2.1 (180 s)" in line
+        assert world.server.read(ZONE) == before
+        assert "updat" not in world.server.log[said:]
+        assert [event for event in world.cp.audit("decco", since=audit) if event.writes] == []
+    finally:
+        world.start()
+    healed = {f"{label}.{fqdn} A": frozenset({"192.0.2.1"}) for label in ("db", "new")}
+    eventually(lambda: healed.items() <= world.records(name).items(), 15)
+
+
+def test_a_renewed_key_in_the_secret_takes_effect_without_a_restart(world: World, cluster: Cluster, name: str) -> None:
+    world.full(name)
+    renewed = base64.b64encode(b"another secret of at least 32 octets").decode()
+
+    def change(secret: str) -> None:
+        world.server.change_key(secret)
+        data = {"data": {"secret": base64.b64encode(secret.encode()).decode()}}
+        cluster.patch("/api/v1/namespaces/decco/secrets/dns-key", data)
+
+    change(renewed)
+    try:
+        accept_listeners(cluster, name, "192.0.2.9")
+        world.wait_for(name, at="192.0.2.9", db="192.0.2.9")
+        assert "dns credentials renewed" in world.decco.log.read_text()
+    finally:
+        change(KEY_SECRET)
+    accept_listeners(cluster, name, "192.0.2.1")
+    world.wait_for(name, at="192.0.2.1", db="192.0.2.1")

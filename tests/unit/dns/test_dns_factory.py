@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from decco.dns.factory import Outside, make_dns, make_provider, stack
+from decco.dns.factory import Outside, make_dns, make_provider, renewing, stack
 from decco.dns.wrappers.dryrun import DryRun
 from decco.dns.wrappers.lead import Lead
 from decco.errors import ConfigError
@@ -91,7 +91,7 @@ def test_each_kind_is_made() -> None:
 
 async def test_a_dry_run_reaches_no_provider() -> None:
     one = MemorySettings(zones=("example.com",))
-    wrapped = stack(make_provider(one, Outside()), one, "here", observe, dry_run=True)
+    wrapped = stack(renewing(one, Outside()), one, "here", observe, dry_run=True)
     inner = wrapped
     found = []
     while hasattr(inner, "inner"):
