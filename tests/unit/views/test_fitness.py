@@ -249,7 +249,7 @@ async def test_dns_providers_are_asked_for_their_zones() -> None:
 async def test_leases(age: float, holder: str, grade: str) -> None:
     renewed = (NOW - timedelta(seconds=age)).isoformat().replace("+00:00", "Z")
     spec = {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15}
-    (found,) = await controller.running(patient((LEASES, named(controller.LEASE, "decco", spec=spec))))
+    (found,) = await controller.running(patient((LEASES, named(controller.NAME, "decco", spec=spec))))
     assert found.grade == grade
 
 

@@ -32,8 +32,8 @@ from decco.reconcilers.facts import secret_facts, space_facts
 from decco.reconcilers.shapes import CHILDREN, optional_children
 from decco.settings_dns import ExternalDnsSettings
 from decco.views.fitness.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, Check, Grade, Patient
+from decco.views.running import NAME
 
-LEASE = "decco-controller"
 WATCHED = ("get", "list", "watch")
 WRITTEN = (*WATCHED, "create", "update", "delete")
 SOON_DAYS = 21
@@ -47,7 +47,9 @@ async def running(patient: Patient) -> list[Check]:
     """By its Lease, and by the Deployment of the manifests."""
     found: list[Check] = []
     try:
-        lease = await patient.client.get(LEASES, Key(patient.settings.namespace, LEASE))
+        lease = await patient.client.get(
+            LEASES, Key(patient.settings.namespace, patient.settings.leader_election.lease_name)
+        )
     except NotFound:
         lease = None
     deployment = patient.running.deployment
@@ -57,7 +59,7 @@ async def running(patient: Patient) -> list[Check]:
         found += _deployment(deployment)
     if not found:
         text = (
-            f"there is neither a Lease nor a Deployment {LEASE} in namespace {patient.settings.namespace}: install "
+            f"there is neither a Lease nor a Deployment {NAME} in namespace {patient.settings.namespace}: install "
             "the controller, or name its namespace with --decco-namespace"
         )
         found.append(Check("controller", Grade.WARNING, text))
@@ -174,7 +176,10 @@ def needed(patient: Patient) -> list[Permission]:
         found.append(Permission(own.group, own.plural, "update", subresource="finalizers"))
     found += [Permission(EVENTS.group, EVENTS.plural, verb) for verb in ("create", "patch")]
     found.append(Permission(LEASES.group, LEASES.plural, "create", home))
-    found += [Permission(LEASES.group, LEASES.plural, verb, home, name=LEASE) for verb in ("get", "watch", "update")]
+    found += [
+        Permission(LEASES.group, LEASES.plural, verb, home, name=patient.settings.leader_election.lease_name)
+        for verb in ("get", "watch", "update")
+    ]
     found.append(Permission(GROUP, "namespaces", "label"))
     return found
 
