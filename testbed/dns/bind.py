@@ -9,7 +9,7 @@ from typing import ClassVar
 import dns.tsig
 
 from testbed.dns.install import program
-from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer, free_port, zone_text
+from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer, free_port
 
 
 class Bind(NameServer):
@@ -50,10 +50,8 @@ class Bind(NameServer):
     def _rndc(self, *words: str) -> str:
         return self.run("rndc", "-c", str(self.folder / "rndc.conf"), *words)
 
-    def create_zone(self, zone: str, records: str = "") -> None:
-        """``records`` are lines of a zone file that the zone begins with."""
-        file = self.folder / f"{len(list(self.folder.iterdir()))}.zone"
-        file.write_text(zone_text(zone) + records)
+    def add_zone(self, zone: str, records: str = "") -> None:
+        file = self.zone_file(zone, records)
         self._rndc(
             "addzone",
             zone,

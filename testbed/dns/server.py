@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import socket
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.query
@@ -59,6 +61,7 @@ class NameServer:
         self.port = free_port()
         self.key = dns.tsig.Key(KEY_NAME, KEY_SECRET, KEY_ALGORITHM)
         self._process: Process | None = None
+        self._numbers = itertools.count()
 
     @classmethod
     def missing(cls) -> str:
@@ -130,11 +133,35 @@ class NameServer:
     def command(self) -> Sequence[str | Path]:
         raise NotImplementedError
 
-    def create_zone(self, zone: str) -> None:
+    def add_zone(self, zone: str, records: str = "") -> None:
+        """Tell the server of a new zone; it may load it later."""
         raise NotImplementedError
 
     def remove_zone(self, zone: str) -> None:
         raise NotImplementedError
+
+    def create_zone(self, zone: str, records: str = "") -> None:
+        """Make a zone, which begins with these lines of a zone file, and wait until it is served: Knot's reload returns before the zones are loaded, and a zone that
+        is not loaded answers SERVFAIL to updates and transfers.
+        """
+        assert self._process is not None
+        self.add_zone(zone, records)
+        self._process.wait_until(lambda: self._serves(zone), START_SECONDS)
+
+    def zone_file(self, zone: str, records: str = "") -> Path:
+        """Write the file of a new zone. No name is used twice: servers remove the files of removed zones when they find
+        the time, which may be after the next zone was made.
+        """
+        file = self.folder / f"{next(self._numbers)}.zone"
+        file.write_text(zone_text(zone) + records)
+        return file
+
+    def _serves(self, zone: str) -> bool:
+        try:
+            answer = dns.query.udp(dns.message.make_query(zone, "SOA"), HOST, timeout=1, port=self.port)
+        except (dns.exception.DNSException, OSError):
+            return False
+        return answer.rcode() == dns.rcode.NOERROR and bool(answer.answer) and bool(answer.flags & dns.flags.AA)
 
     # A second writer and reader
 

@@ -17,7 +17,7 @@ from decco.cli import main as cli
 from testbed.controlplane import ControlPlane
 from testbed.dns.bind import Bind
 from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
-from tests.integration.by_hand import accept_listeners
+from tests.integration.by_hand import GATEWAY, accept_listeners
 from tests.integration.harness import APIS, GROUP, Cluster, Decco, Obj, app, eventually
 from tests.integration.loop import assert_no_defects
 
@@ -25,6 +25,17 @@ ZONE = "records.test"
 FINALIZER = f"{GROUP}/dns"
 GONE_SECONDS = 60.0  # a young control plane takes half a minute to know the new kinds as owners
 MISSING = Bind.missing()
+
+SHARED = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "shared"},
+    "spec": {
+        "gatewayClassName": "any",
+        "allowedListeners": {"namespaces": {"from": "All"}},
+        "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
+    },
+}
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"MISSING {MISSING}")
 
@@ -226,6 +237,52 @@ def test_without_an_address_records_stay_for_the_grace_time(world: World, cluste
     world.wait_for(name, at="192.0.2.2", db="192.0.2.2")
 
 
+def test_within_the_grace_time_records_stay_and_the_object_says_so(world: World, cluster: Cluster, name: str) -> None:
+    world.full(name)
+    world.stop()
+    decco = world.start(dns__no_address_grace_seconds="600")
+    try:
+        decco.settle()
+        accept_listeners(cluster, name)
+        for get in (lambda: cluster.space(name), lambda: cluster.app(name, "db")):
+            eventually(lambda get=get: says(cluster, get(), "False", "NoAddress"), 10)
+        decco.settle()
+        assert world.records(name).keys() == {f"{name}.{ZONE} A", f"db.{name}.{ZONE} A"}
+        assert held(cluster.space(name))
+        assert held(cluster.app(name, "db"))
+        assert decco.metric('decco_dns_calls_total{operation="apply"') == 0
+        accept_listeners(cluster, name, "192.0.2.1")
+        eventually(lambda: says(cluster, cluster.app(name, "db"), "True"), 10)
+        assert decco.metric('decco_dns_calls_total{operation="apply"') == 0, "the same address again costs nothing"
+    finally:
+        world.stop()
+        world.start()
+
+
+def test_the_address_of_a_shared_gateway_is_followed(world: World, cluster: Cluster, name: str) -> None:
+    """Names of all Spaces move with the one Gateway's address, and outlast its loss for the grace time."""
+    if cluster.get("/api/v1/namespaces/dns-edge") is None:
+        cluster.cp.create("/api/v1/namespaces", {"metadata": {"name": "dns-edge"}})
+    cluster.cp.create(f"{GATEWAY}/namespaces/dns-edge/gateways", SHARED)
+    world.stop()
+    world.start(routing__parent_gateway="dns-edge/shared")
+    try:
+        accept_listeners(cluster, "dns-edge", "192.0.2.1", name="shared")
+        cluster.make_space(name, domain=ZONE)
+        accept_listeners(cluster, name, plural="listenersets")
+        cluster.create(db(name))
+        world.wait_for(name, at="192.0.2.1", db="192.0.2.1")
+        accept_listeners(cluster, "dns-edge", "192.0.2.8", name="shared")
+        world.wait_for(name, at="192.0.2.8", db="192.0.2.8")
+        accept_listeners(cluster, "dns-edge", name="shared")
+        eventually(lambda: says(cluster, cluster.space(name), "False", "NoAddress"), 10)
+        eventually(lambda: world.records(name) == {}, 10, "withdrawn after the grace time")
+    finally:
+        world.stop()
+        cluster.delete(f"{GATEWAY}/namespaces/dns-edge/gateways/shared")
+        world.start()
+
+
 def test_no_zone_for_the_name(world: World, cluster: Cluster, name: str) -> None:
     cluster.make_space(name, domain="elsewhere.test")
     accept_listeners(cluster, name, "192.0.2.1")
@@ -265,11 +322,14 @@ def test_the_address_of_the_edges_service_is_followed(world: World, cluster: Clu
     world.start(edge__service="decco/dns-edge")
     try:
         cluster.make_space(name, domain=ZONE)
-        accept_listeners(cluster, name, "192.0.2.1")
+        accept_listeners(cluster, name)  # the Gateway tells none: where the Service has none, the Gateway's would do
         cluster.create(db(name))
         world.wait_for(name, at="203.0.113.1", db="203.0.113.1")
         move("203.0.113.2")
         world.wait_for(name, at="203.0.113.2", db="203.0.113.2")
+        cluster.patch("/api/v1/namespaces/decco/services/dns-edge/status", {"status": {"loadBalancer": None}})
+        eventually(lambda: says(cluster, cluster.space(name), "False", "NoAddress"), 10)
+        eventually(lambda: world.records(name) == {}, 10, "withdrawn after the grace time")
     finally:
         world.stop()
         world.start()

@@ -138,6 +138,14 @@ class EndpointsClient:
             raise _told(error) from error
         return found
 
+    async def get(self, namespace: str, name: str) -> Obj | None:
+        try:
+            return await self._client.get(self._resource, Key(namespace, name))
+        except NotFound:
+            return None
+        except KubeError as error:
+            raise _told(error) from error
+
     async def create(self, obj: Obj) -> Obj | None:
         try:
             return await self._client.create(self._resource, obj)
