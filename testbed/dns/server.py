@@ -141,8 +141,8 @@ class NameServer:
         raise NotImplementedError
 
     def create_zone(self, zone: str, records: str = "") -> None:
-        """Make a zone, which begins with these lines of a zone file, and wait until it is served: Knot's reload returns before the zones are loaded, and a zone that
-        is not loaded answers SERVFAIL to updates and transfers.
+        """Make a zone, and wait until it is served: Knot's reload returns before the zones are loaded, and a zone that
+        is not loaded answers SERVFAIL to updates and transfers. ``records`` are lines of its file, beside the least.
         """
         assert self._process is not None
         self.add_zone(zone, records)
