@@ -63,6 +63,18 @@ def tls(
         yield it
 
 
+@contextlib.contextmanager
+def whoever(edge: str, name: str | None) -> Iterator[ssl.SSLSocket]:
+    """A connection to whoever answers to that name: no certificate is refused, so only the edge can refuse."""
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection((edge, HTTPS), SECONDS) as plain,
+        trust.wrap_socket(plain, server_hostname=name) as it,
+    ):
+        yield it
+
+
 def serial_of(connection: ssl.SSLSocket) -> int:
     """Of the certificate that the server has shown."""
     shown = connection.getpeercert(binary_form=True)

@@ -1,4 +1,7 @@
-"""One cluster with a node, an edge and a controller for the whole suite; or ``E2E_KUBECONFIG``."""
+"""One cluster with a node, an edge and a controller for the whole suite; or ``E2E_KUBECONFIG``.
+
+``E2E_BACKEND`` chooses the edge and decco's routes, see ``testbed.cluster.Backend``; the tests are the same.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,21 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from testbed import cluster as clusters
-from testbed.cluster import Cluster
+from testbed.cluster import Backend, Cluster
 from testbed.found import AssetsMissing
 from testbed.images import programs
+from testbed.node import traefik
 from tests.e2e.world import World
 
 READY_SECONDS = 30.0
+BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
+collect_ignore = [] if BACKEND is Backend.GATEWAYS else ["test_own_gateway.py"]
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +36,7 @@ def cluster() -> Iterator[Cluster]:
     given = os.environ.get("E2E_KUBECONFIG")
     started = time.monotonic()
     try:
-        context = clusters.given(Path(given)) if given else clusters.own()
+        context = clusters.given(Path(given)) if given else _own()
         with context as found:
             print(f"\ncluster with node and edge ready in {time.monotonic() - started:.1f} s")
             yield found
@@ -38,6 +45,13 @@ def cluster() -> Iterator[Cluster]:
             raise
         warnings.warn(pytest.PytestWarning(f"NO END-TO-END TESTS: {error}"), stacklevel=1)
         pytest.skip(f"no end-to-end tests: {error}")
+
+
+def _own() -> AbstractContextManager[Cluster]:
+    """Traefik takes some minutes to build: in a run that may do without, it is used only if that was done before."""
+    if BACKEND is Backend.INGRESS and "E2E" not in os.environ and not traefik.PROGRAM.path.exists():
+        raise AssetsMissing("Traefik is not built yet; `make e2e-routing` does that")
+    return clusters.own(backend=BACKEND)
 
 
 class Controller:
