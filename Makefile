@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/tests
+ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
 export PYTHONPATH := .
 
 # Runs a step, shows how long it took also when it failed, and passes its status on.
@@ -19,22 +20,23 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration test-dns test-images venv assets up bench format generate lock clean
+.PHONY: help demo test e2e e2e-routing e2e-sample check unit integration test-dns test-images test-policies venv assets up bench format generate lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
 	@echo "decco: make <target>"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  KUBE_VERSION=1.34      Kubernetes of the testbed (default 1.37)"
 	@echo "  KUBECONFIG=<file>      on the command line of make demo: use that cluster, start none"
+	@echo "  NODE=1                 make demo with pods that run, an edge, and requests through it (Linux and root)"
 	@echo "  ONCE=1                 make demo ends by itself, with status 0 only if everything held"
 	@echo "  ARGS='-k watch -x'     further arguments for pytest (unit, integration)"
 	@echo "  DECCO_CACHE=<folder>   where programs are kept (default ~/.cache/decco)"
 	@echo "  PYTHON=<program>       Python 3.11 or later for the virtual environment"
 
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
-	@env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
+	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
 test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration
 	@rm -rf $(REPORTS); status=0; \
@@ -57,20 +59,36 @@ check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
 check-generated: $(VENV)/.complete
-	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check)
+	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check && $(BIN)/python -m decco.cli.reference --check)
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
 
 integration: $(VENV)/.complete assets ## tests against a real API server
-	$(call step,integration,$(BIN)/python -m pytest tests/integration --junitxml=$(REPORTS)/integration.xml $(ARGS))
+	-@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
 test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients (needs gcc and stunnel4)
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
 
+test-policies: $(VENV)/.complete assets ## NetworkPolicies: who reaches whom, judged and enforced by others' programs
+	@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,policies,$(BIN)/python -m pytest tests/policies --junitxml=$(REPORTS)/policies.xml $(ARGS))
+
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
 	$(call step,dns,$(BIN)/python -m pytest tests/dns --junitxml=$(REPORTS)/dns.xml $(ARGS))
+
+e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux and root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>)
+	$(call step,e2e,E2E=full $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+	@$(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(MAKE) e2e-routing)
+
+e2e-routing: $(VENV)/.complete assets ## the same through Traefik, and with a Gateway for each Space (builds Traefik once)
+	$(call step,e2e: ingress,E2E=full E2E_BACKEND=ingress $(BIN)/python -m pytest $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
+	$(call step,e2e: gateways,E2E=full E2E_BACKEND=gateways $(BIN)/python -m pytest tests/e2e/test_own_gateway.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
+
+e2e-sample: $(VENV)/.complete assets
+	$(call step,e2e,$(BIN)/python -m pytest tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 
@@ -88,8 +106,9 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-generate: $(VENV)/.complete ## write the CRDs and their reference from the models
+generate: $(VENV)/.complete ## write the CRDs and the reference pages from models and parsers
 	@$(BIN)/python -m decco.api.crd
+	@$(BIN)/python -m decco.cli.reference
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }

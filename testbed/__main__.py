@@ -1,4 +1,4 @@
-"""``python -m testbed up``: a control plane to play with. ``python -m testbed assets``: only its programs.
+"""``python -m testbed up [--node | --kind]``: a cluster to play with. ``python -m testbed assets``: only its programs.
 ``python -m testbed images``: the images of its node.
 
 Options are environment variables: ``KUBE_VERSION``, ``DECCO_CACHE``, ``KUBEBUILDER_ASSETS``.
@@ -11,12 +11,15 @@ import signal
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 
-from testbed import assets
+from testbed import assets, cluster
 from testbed.api import RequestFailed
+from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
 from testbed.found import AssetsMissing
 from testbed.images import catalog
+from testbed.kind import kind
 from testbed.processes import ProcessFailed
 from testbed.progress import elapsed
 from testbed.versions import KUBERNETES, kubernetes_version
@@ -40,9 +43,7 @@ def provide_images() -> None:
 
 def up() -> None:
     """Starts a control plane with the CRDs of the Gateway API and of decco, and keeps it until a signal comes."""
-    ending = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: ending.set())
+    ending = _ending()
     started = time.monotonic()
     with ControlPlane() as cp:
         crds = [*cp.install_gateway_api(), *cp.install_decco()]
@@ -55,17 +56,48 @@ def up() -> None:
         print("\nending")
 
 
+def up_with_node(context: AbstractContextManager[Cluster]) -> None:
+    """As ``up``, with pods that run and an edge in front of them."""
+    ending = _ending()
+    started = time.monotonic()
+    with context as found:
+        print(f"A cluster with a node and an edge at {found.edge}, ready in {elapsed(time.monotonic() - started)}.")
+        print("It ends with Ctrl-C and leaves nothing behind. For decco-controller and for pods of your own:\n")
+        kubectl = assets.provide(kubernetes_version(), ["kubectl"]).kubernetes["kubectl"]
+        for name, value in found.settings.items():
+            print(f"export {name}={value}")
+        print(f"export E2E_ECHO_IMAGE={found.echo} E2E_SIDECAR_IMAGE={found.sidecar}")
+        print(f"export KUBECONFIG={found.kubeconfig}")
+        print(f"export PATH={kubectl.parent}:$PATH", flush=True)
+        ending.wait()
+        print("\nending")
+
+
+def _ending() -> threading.Event:
+    """Is set by the signals that ask a program to end."""
+    ending = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: ending.set())
+    return ending
+
+
 def main() -> int:
     """Runs a subcommand; what went wrong in a way that a person can cure is one sentence and exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m testbed", description="Real parts to run decco against.")
     commands = parser.add_subparsers(dest="command", required=True)
     versions = " or ".join(KUBERNETES)
-    commands.add_parser("up", help=f"start a control plane and keep it until Ctrl-C (KUBE_VERSION={versions})")
+    starting = commands.add_parser("up", help=f"start a control plane, keep it until Ctrl-C (KUBE_VERSION={versions})")
+    kinds = starting.add_mutually_exclusive_group()
+    kinds.add_argument("--node", action="store_true", help="with a node that runs pods, and an edge (Linux, root)")
+    kinds.add_argument("--kind", action="store_true", help="the same by kind, on a machine with Docker")
     commands.add_parser("assets", help="find, download or build the programs, and print their paths")
     commands.add_parser("images", help="make the images of the node, and print their names, archives and sizes")
-    command = {"up": up, "assets": provide_assets, "images": provide_images}[parser.parse_args().command]
+    chosen = parser.parse_args()
     try:
-        command()
+        if chosen.command == "up" and (chosen.node or chosen.kind):
+            up_with_node(kind() if chosen.kind else cluster.own())
+        else:
+            {"up": up, "assets": provide_assets, "images": provide_images}[chosen.command]()
     except (AssetsMissing, ProcessFailed, RequestFailed, ValueError) as error:
         print(f"testbed: {error}", file=sys.stderr)
         return 2

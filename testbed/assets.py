@@ -39,7 +39,7 @@ def provide(version: str, programs: Sequence[str] = CONTROL_PLANE) -> Binaries:
     _refuse_other_minor(version)
     found = {name: given(name) or _cached(version, name) for name in programs}
     if None in found.values():
-        with cache.locked():
+        with cache.locked("kubernetes"):
             for name in programs:
                 found[name] = found[name] or _cached(version, name) or _make(version, name)
     return Binaries(etcd.provide(), {name: path for name, path in found.items() if path})
@@ -53,7 +53,7 @@ def gateway_api_crds() -> list[Path]:
     """
     folder = cache.root() / "gateway-api" / GATEWAY_API.version
     if not folder.is_dir():
-        with cache.locked():
+        with cache.locked("kubernetes"):
             if not folder.is_dir():
                 _make_gateway_api_crds(folder)
     return sorted(folder.glob("*.yaml"))

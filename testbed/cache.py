@@ -39,15 +39,19 @@ def programs(part: str, version: str) -> Path:
 
 
 @contextmanager
-def locked() -> Iterator[None]:
-    """Keeps other processes from filling the cache at the same time; waits for its turn."""
+def locked(part: str) -> Iterator[None]:
+    """Keeps other processes from filling one part of the cache at the same time; waits for its turn.
+
+    Args:
+        part: any name; who waits for an image of seconds must not wait for a build of minutes.
+    """
     folder = root()
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as lock:
+    with (folder / f"{part}.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            with step(f"waiting for another testbed that fills {folder}"):
+            with step(f"waiting for another testbed that makes {part}"):
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -18,9 +18,9 @@ from testbed.api import RequestFailed
 from testbed.controlplane import ControlPlane
 from testbed.found import AssetsMissing
 from testbed.images import catalog
-from testbed.manifests import decco_folders
-from testbed.node import edge, traefik
-from testbed.node.edge import NAMESPACE, PARENT, Edge
+from testbed.manifests import MANIFESTS, decco_folders
+from testbed.node import traefik
+from testbed.node.edge import CLASS, NAMESPACE, PARENT, Edge
 from testbed.node.node import Node
 from testbed.node.sandbox import Sandbox
 from testbed.versions import kubernetes_version
@@ -98,7 +98,7 @@ def own(zones: dict[str, str] | None = None, backend: Backend = Backend.GATEWAY)
                 address, namespace, routing = Edge(cp.kubectl, node.load).install(), NAMESPACE, None
             case Backend.GATEWAYS:
                 Edge(cp.kubectl, node.load).install_controller()
-                address, namespace, routing = "", NAMESPACE, {"DECCO_ROUTING__GATEWAY_CLASS_NAME": edge.CLASS}
+                address, namespace, routing = "", NAMESPACE, {"DECCO_ROUTING__GATEWAY_CLASS_NAME": CLASS}
             case Backend.INGRESS:
                 address, namespace = traefik.Traefik(cp.kubectl, node.load).install(), traefik.NAMESPACE
                 routing = {**traefik.SETTINGS, "DECCO_EDGE__ADDRESSES": address}
@@ -127,8 +127,7 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
     roles and policies are installed and stay.
     """
     kubectl = kubectl_of(kubeconfig)
-    for folder in [Path(__file__).resolve().parent.parent / "manifests" / "crds", *decco_folders()]:
-        kubectl("apply", "--server-side", "-f", str(folder))
+    install_decco(kubectl)
     gateway = os.environ.get("E2E_GATEWAY", PARENT)
     namespace, _, name = gateway.partition("/")
     path = "jsonpath={.status.addresses[0].value}"
@@ -145,6 +144,12 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
         echo=_wanted("E2E_ECHO_IMAGE"),
         sidecar=_wanted("E2E_SIDECAR_IMAGE"),
     )
+
+
+def install_decco(kubectl: Callable[..., str]) -> None:
+    """As an operator does, but for the controller itself: CRDs, namespace ``decco``, roles and policies."""
+    for folder in [MANIFESTS / "crds", *decco_folders()]:
+        kubectl("apply", "--server-side", "-f", str(folder))
 
 
 def kubectl_of(kubeconfig: Path) -> Callable[..., str]:

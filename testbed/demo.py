@@ -1,33 +1,34 @@
 """``make demo``: the main job in front of the reader's eyes, on a real API server, with the real controller.
 
-Environment: ``KUBECONFIG`` uses that cluster instead of one of our own (the CRDs, roles and policies of manifests/ and
-the Space acme are created in it, and the Space is deleted at the end); ``ONCE=1`` ends by itself, with exit status 0
-only if all that it promised was seen.
+Environment: ``NODE=1`` adds a node that runs pods, an edge, and requests through it. ``KUBECONFIG`` uses that cluster
+instead of one of our own (the CRDs, roles and policies of manifests/ and the Space acme are created in it, and the
+Space is deleted at the end). ``ONCE=1`` ends by itself, with exit status 0 only if all that it promised was seen.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from testbed import assets
+from testbed import assets, demo_node
+from testbed import cluster as clusters
 from testbed.api import RequestFailed
-from testbed.certificates import self_signed
+from testbed.cluster import Cluster
+from testbed.controller import Controller
 from testbed.controlplane import ControlPlane
 from testbed.found import AssetsMissing
+from testbed.pki import Authority
 from testbed.processes import ProcessFailed
 from testbed.progress import elapsed
 from testbed.versions import kubernetes_version
@@ -51,24 +52,38 @@ class NotSeen(RuntimeError):
 
 
 class Demo:
-    """One showing; ``kubectl`` runs kubectl as an administrator and returns what it printed."""
+    """One showing.
 
-    def __init__(self, kubectl: Callable[..., str]) -> None:
+    ``kubectl`` runs kubectl as an administrator and returns what it printed; ``examples`` are the manifests to apply;
+    ``cluster`` is where pods run, if they do, and ``authority`` signs certificates.
+    """
+
+    def __init__(
+        self, kubectl: Callable[..., str], examples: Path, authority: Authority, cluster: Cluster | None = None
+    ) -> None:
         self._kubectl = kubectl
+        self._examples = examples
+        self._authority = authority
+        self._cluster = cluster
         self._started = time.monotonic()
 
     def show(self) -> None:
         """From the Secrets to the repaired child. Raises NotSeen."""
         self.title("Two Secrets in decco's namespace, whose owner shares them with the Space acme")
         for name, hosts in (("acme-http", [FQDN]), ("acme-tcp", [f"*.{FQDN}"])):
-            self._kubectl("apply", "-f", "-", input=json.dumps(_secret(name, hosts)))
+            self._kubectl("apply", "-f", "-", input=json.dumps(self._secret(name, hosts)))
         self.run("get", "secrets", "-n", "decco", "-L", "decco.platform9.com/share")
         self.title("One Space and its Apps: manifests/examples")
-        self.run("apply", "-f", str(MANIFESTS / "examples" / "1-space.yaml"))
+        self.run("apply", "-f", str(self._examples / "1-space.yaml"))
         self.wait("the Space's namespace", lambda: self._ready("space", SPACE, "Space"))
-        for file in sorted((MANIFESTS / "examples").glob("[2-9]*.yaml")):
+        for file in sorted(self._examples.glob("[2-9]*.yaml")):
             self.run("apply", "-f", str(file))
-        self.wait("every condition that can be true without nodes", self._all_ready)
+        what = "every condition that can be true" + (" without nodes" * (self._cluster is None))
+        try:
+            self.wait(what, self._all_ready)
+        except NotSeen as error:
+            said = self._kubectl("get", "apps.decco.platform9.com", "-n", SPACE, "-o", _UNTRUE)
+            raise NotSeen(f"{error}; these were not:\n{said}") from error
         self.title("What decco made of them")
         self.run("get", "spaces,apps", "--all-namespaces")
         self.title("The children of one App, shop")
@@ -78,6 +93,9 @@ class Demo:
         self.run("get", "app", "shop", "-n", SPACE, "-o", _CONDITIONS)
         self._edit()
         self._vandalism()
+        if self._cluster is not None:
+            self.title(f"Requests from outside, to {self._cluster.edge}: HTTPS by path and TLS by name on one port")
+            demo_node.Edge(self._cluster, FQDN, self._authority).show(self.wait, self._kubectl)
         self.title("The events")
         self.run("get", "events", "-n", SPACE, "--field-selector", "reportingComponent=decco-controller", "-o", _EVENTS)
         self.run("get", "events", "-n", "default", "--field-selector", f"involvedObject.name={SPACE}", "-o", _EVENTS)
@@ -108,6 +126,20 @@ class Demo:
 
     # Small words
 
+    def _secret(self, name: str, hosts: list[str]) -> Obj:
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": name,
+                "namespace": "decco",
+                "labels": {"decco.platform9.com/share": "true"},
+                "annotations": {"decco.platform9.com/share-with": SPACE},
+            },
+            "type": "kubernetes.io/tls",
+            "data": demo_node.secret_data(self._authority, name, hosts),
+        }
+
     def title(self, text: str) -> None:
         print(f"\n== {text}  [{elapsed(time.monotonic() - self._started)}]", flush=True)
 
@@ -131,15 +163,22 @@ class Demo:
         return dict(json.loads(text)) if text.strip() else {}
 
     def _ready(self, resource: str, name: str, kind: str) -> bool:
-        return _holds(self._get(resource, name), WITHOUT_NODES[kind])
+        return _holds(self._get(resource, name), self._wanted(kind))
+
+    def _wanted(self, kind: str) -> tuple[str, ...]:
+        return ("Ready",) if self._cluster is not None else WITHOUT_NODES[kind]
 
     def _all_ready(self) -> bool:
         text = self._kubectl("get", "apps.decco.platform9.com", "-n", SPACE, "-o", "json")
         apps = json.loads(text)["items"]
-        return bool(apps) and all(_holds(app, WITHOUT_NODES["App"]) for app in apps)
+        return bool(apps) and all(_holds(app, self._wanted("App")) for app in apps)
 
 
 _CONDITIONS = r'jsonpath={range .status.conditions[*]}{.type}{"\t"}{.status}{"\t"}{.reason}{"\t"}{.message}{"\n"}{end}'
+_UNTRUE = (
+    r'jsonpath={range .items[*]}{.metadata.name}{"\n"}{range .status.conditions[?(@.status!="True")]}{"  "}{.type}'
+    r'{"\t"}{.reason}{"\t"}{.message}{"\n"}{end}{end}'
+)
 _EVENTS = "custom-columns=TYPE:.type,REASON:.reason,OBJECT:.involvedObject.name,MESSAGE:.message"
 
 
@@ -159,26 +198,23 @@ def _path(route: Obj) -> str | None:
     return None
 
 
-def _secret(name: str, hosts: list[str]) -> Obj:
-    certificate, key = self_signed(hosts)
-    data = {"tls.crt": certificate, "tls.key": key, "ca.crt": certificate}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": name,
-            "namespace": "decco",
-            "labels": {"decco.platform9.com/share": "true"},
-            "annotations": {"decco.platform9.com/share-with": SPACE},
-        },
-        "type": "kubernetes.io/tls",
-        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
-    }
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where it is shown: kubectl, the controller's kubeconfig, and what runs pods, if anything does."""
+
+    kubectl: Callable[..., str]
+    kubeconfig: str
+    cluster: Cluster | None = None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the controller is told, as environment variables."""
+        return self.cluster.settings if self.cluster is not None else {}
 
 
 @contextmanager
-def _own_cluster() -> Iterator[tuple[Callable[..., str], str]]:
-    """A control plane of our own; yields kubectl and the kubeconfig of the controller's ServiceAccount."""
+def _own_cluster() -> Iterator[Stage]:
+    """A control plane of our own; the controller has the permissions of its ServiceAccount."""
     started = time.monotonic()
     with ControlPlane() as cp:
         cp.install_gateway_api()
@@ -186,11 +222,18 @@ def _own_cluster() -> Iterator[tuple[Callable[..., str], str]]:
         cp.restart_manager()
         print(f"Kubernetes {cp.version} at {cp.url} in {elapsed(time.monotonic() - started)}")
         # Named like the ServiceAccount, so that the controller has the permissions of manifests/rbac and no others.
-        yield cp.kubectl, str(cp.kubeconfig_for(CONTROLLER))
+        yield Stage(cp.kubectl, str(cp.kubeconfig_for(CONTROLLER)))
 
 
 @contextmanager
-def _given_cluster(kubeconfig: str) -> Iterator[tuple[Callable[..., str], str]]:
+def _cluster_with_node() -> Iterator[Stage]:
+    """A control plane, a node and an edge of our own."""
+    with clusters.own() as cluster:
+        yield Stage(cluster.kubectl, str(cluster.controller_kubeconfig), cluster)
+
+
+@contextmanager
+def _given_cluster(kubeconfig: str) -> Iterator[Stage]:
     """The reader's cluster; the Space is deleted at the end, what decco needs stays installed."""
     binary = assets.provide(kubernetes_version()).kubernetes["kubectl"]
 
@@ -204,52 +247,31 @@ def _given_cluster(kubeconfig: str) -> Iterator[tuple[Callable[..., str], str]]:
     for folder in ("crds", "rbac", "policies"):
         kubectl("apply", "--server-side", "-f", str(MANIFESTS / folder))
     try:
-        yield kubectl, kubeconfig
+        yield Stage(kubectl, kubeconfig)
     finally:
         kubectl("delete", "space", SPACE, "--ignore-not-found", "--wait=false")
-
-
-@contextmanager
-def _controller(kubeconfig: str) -> Iterator[None]:
-    """The real decco-controller; its log goes to a file that is shown if it ends early."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    argv = [sys.executable, "-m", "decco.cli.controller", "--kubeconfig", kubeconfig, "--metrics-bind-address", address]
-    with (
-        tempfile.NamedTemporaryFile(prefix="decco-demo-", suffix=".log") as log,
-        subprocess.Popen([*argv, "--log-format", "console"], stdout=log, stderr=log) as process,
-    ):
-        try:
-            _await_ready(process, address, Path(log.name))
-            print(f"decco-controller runs, its metrics are at http://{address}/metrics")
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _await_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(POLL_SECONDS)
-    raise NotSeen(f"decco-controller did not become ready; it said:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     kubeconfig = os.environ.get("KUBECONFIG")
-    cluster = _given_cluster(kubeconfig) if kubeconfig else _own_cluster()
+    if kubeconfig:
+        context = _given_cluster(kubeconfig)
+    else:
+        context = _cluster_with_node() if os.environ.get("NODE") == "1" else _own_cluster()
     try:
-        with cluster as (kubectl, controller_kubeconfig), _controller(controller_kubeconfig):
-            Demo(kubectl).show()
+        with (
+            context as stage,
+            tempfile.TemporaryDirectory(prefix="decco-demo-") as folder,
+            Controller(stage.kubeconfig, Path(folder) / "decco.log", stage.settings, "--log-format=console") as decco,
+        ):
+            print(f"decco-controller runs, its metrics are at http://{decco.address}/metrics")
+            examples = MANIFESTS / "examples"
+            if stage.cluster is not None:
+                demo_node.runnable(examples, Path(folder), stage.cluster.echo)
+                examples = Path(folder)
+            Demo(stage.kubectl, examples, Authority(Path(folder), "demo"), stage.cluster).show()
             print(f"\nAll of it held, in {elapsed(time.monotonic() - started)}.", flush=True)
             if os.environ.get("ONCE") != "1":
                 print("It stays up until Ctrl-C.", flush=True)
@@ -257,7 +279,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nending")
         return 0 if os.environ.get("ONCE") != "1" else 130
-    except (NotSeen, AssetsMissing, ProcessFailed, RequestFailed, ValueError) as error:
+    except (NotSeen, AssetsMissing, ProcessFailed, RequestFailed, OSError, ValueError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     return 0

@@ -42,7 +42,7 @@ def provide() -> Path:
     if installed and reports_progress(installed):
         return installed
     try:
-        with cache.locked():
+        with cache.locked("etcd"):
             return program(built) or _build(built)
     except golang.GoFailed as error:
         old = installed or _debian(error)
@@ -69,7 +69,7 @@ def _build(target: Path) -> Path:
 def _debian(no_build: golang.GoFailed) -> Path:
     target = cache.root() / "etcd" / "debian" / "etcd"
     try:
-        with cache.locked():
+        with cache.locked("etcd"):
             if not program(target):
                 with cache.appearing(target) as draft:
                     _etcd_of_debian(draft)

@@ -44,7 +44,7 @@ def provide(tool: Tool) -> Path:
     """
     if found := program(tool.path):
         return found
-    with cache.locked():
+    with cache.locked(tool.name):
         return program(tool.path) or _build(tool)
 
 

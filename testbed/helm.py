@@ -30,7 +30,7 @@ def provide() -> Path:
     if on_path and is_helm_3(Path(on_path)):
         return Path(on_path)
     try:
-        with cache.locked():
+        with cache.locked("helm"):
             return program(built) or _build(built)
     except golang.GoFailed as error:
         raise AssetsMissing(f"Helm is not to be had: {error}\n  Install Go or Helm 3.") from error

@@ -89,6 +89,12 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         return self._sign(name, subject, [ExtendedKeyUsageOID.SERVER_AUTH], names)
 
+    def peer(self, name: str, hosts: Sequence[str]) -> KeyPair:
+        """Signs a certificate that serves as well as asks: what a pod shows in and out."""
+        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        return self._sign(name, subject, [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH], names)
+
     def client(self, name: str, user: str, groups: Sequence[str] = ()) -> KeyPair:
         """Signs a client certificate that the API server reads as ``user`` in ``groups``."""
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]

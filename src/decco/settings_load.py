@@ -89,7 +89,14 @@ SETTINGS = {setting.key: setting for setting in all_settings()}
 GROUPS = {key.rpartition(".")[0] for key in SETTINGS} - {""}
 
 
-def load(flags: Mapping[str, Any], environ: Mapping[str, str], config_file: Path | None) -> Settings:
+class ConfigText(NamedTuple):
+    """The content of a file with settings that is not in a file here; ``place`` is what messages call it."""
+
+    text: str
+    place: str
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str], config_file: Path | ConfigText | None) -> Settings:
     """The settings in force: defaults, then the file, then the environment, then flags.
 
     ``flags`` has field names of Settings and their values, None for a flag that was not given. An empty variable counts
@@ -98,7 +105,10 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config_file: Path
     mistakes: list[str] = []
     given: dict[str, Given] = {}
     if config_file is not None:
-        given |= _from_file(config_file, mistakes)
+        if isinstance(config_file, ConfigText):
+            given |= _from_text(config_file.text, config_file.place, mistakes)
+        else:
+            given |= _from_file(config_file, mistakes)
     given |= _from_environment(environ, mistakes)
     for name, value in flags.items():
         if value is not None:
@@ -136,15 +146,19 @@ def _from_file(path: Path, mistakes: list[str]) -> dict[str, Given]:
     except UnicodeDecodeError as error:
         mistakes.append(f"{path}: is not UTF-8 text (byte {error.start})")
         return {}
+    return _from_text(text, str(path), mistakes)
+
+
+def _from_text(text: str, path: str, mistakes: list[str]) -> dict[str, Given]:
     given: dict[str, Given] = {}
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is not None:
-            _read_group(loader, root, str(path), "", given, mistakes)
+            _read_group(loader, root, path, "", given, mistakes)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+        place = f"{path}:{mark.line + 1}" if mark is not None else path
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         mistakes.append(f"{place}: is not one YAML document: {problem}")
     return given

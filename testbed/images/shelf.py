@@ -54,7 +54,7 @@ def provide(
     tag = fingerprint(name, repr(config), "-".join(cache.go_platform()), HERE / "oci.py", *ingredients)[:TAG_LENGTH]
     image = Image(name, f"{REGISTRY}/{name}:{tag}", cache.root() / "images" / f"{name}-{tag}.tar")
     if not image.archive.is_file():
-        with cache.locked():
+        with cache.locked("images"):
             if not image.archive.is_file():
                 _write(image, config, layers)
     return image

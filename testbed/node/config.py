@@ -14,7 +14,7 @@ NAME = "testbed"
 """The node's."""
 CNI_PLUGINS = Path("/usr/lib/cni")
 SYNC = os.environ.get("NODE_SYNC", "30s")
-"""The kubelet's default is a minute, so that a renewed certificate takes 60 to 90 seconds; a test need not wait so long."""
+"""The kubelet's default is a minute: a renewed certificate then takes 60 to 90 seconds; tests need not wait so."""
 DOMAIN = "cluster.local"
 MTU = 1500
 
@@ -93,7 +93,7 @@ def kubelet(folder: Path, place: Place, *, ca_file: Path, cgroup: str) -> dict[s
         "maxPods": 250,
         "podLogsDir": str(folder / "log" / "pods"),
         "volumePluginDir": str(folder / "volume-plugins"),
-        # A renewed Secret reaches a pod when its kubelet looks at the pod again: after this and up to half as much more.
+        # A renewed Secret reaches a pod when the kubelet looks at the pod again: after this, or up to half more.
         "syncFrequency": SYNC,
         "serializeImagePulls": False,
         "shutdownGracePeriod": "0s",

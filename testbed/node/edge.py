@@ -40,9 +40,11 @@ class Edge:
     Needs nothing of the cluster but kubectl, and a way to get an OCI archive to its nodes.
     """
 
-    def __init__(self, kubectl: Callable[..., str], load: Callable[..., None]) -> None:
+    def __init__(self, kubectl: Callable[..., str], load: Callable[..., None], *, host_ports: bool = False) -> None:
+        """``host_ports`` opens 80 and 443 on the node's own address, where no Service is reached from outside."""
         self._kubectl = kubectl
         self._load = load
+        self._host_ports = host_ports
 
     def install(self) -> str:
         """Installs Envoy Gateway and the Gateway, waits until that is served by an Envoy, and returns its address.
@@ -80,7 +82,7 @@ class Edge:
                 seconds=SECONDS + 10,
             )
             self._apply(*rest)
-            self._apply(*_class(envoy.reference))
+            self._apply(*_class(envoy.reference, self._host_ports))
 
     def _apply(self, *objects: dict[str, Any]) -> None:
         whole = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
@@ -125,7 +127,7 @@ def _installation(image: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     return [namespace, *hooks], [obj for obj in objects if obj not in hooks]
 
 
-def _class(image: str) -> list[dict[str, Any]]:
+def _class(image: str, host_ports: bool) -> list[dict[str, Any]]:
     """A class of Gateways, each with one Envoy behind a ClusterIP."""
     group = "gateway.envoyproxy.io"
     small = {"requests": {"cpu": "50m", "memory": "64Mi"}}
@@ -133,7 +135,7 @@ def _class(image: str) -> list[dict[str, Any]]:
         "envoyService": {"type": "ClusterIP"},
         "envoyDeployment": {
             "container": {"image": image, "resources": small},
-            "patch": {"type": "StrategicMerge", "value": _quick_probes()},
+            "patch": {"type": "StrategicMerge", "value": _patch(host_ports)},
         },
     }
     return [
@@ -172,8 +174,13 @@ def _gateway() -> dict[str, Any]:
     }
 
 
-def _quick_probes() -> dict[str, Any]:
+def _patch(host_ports: bool) -> dict[str, Any]:
     """Envoy Gateway looks every ten seconds whether its Envoy has started, and the one beside it as well."""
     often = {"periodSeconds": 1, "failureThreshold": 60}
-    containers = [{"name": name, "startupProbe": often} for name in ("envoy", "shutdown-manager")]
-    return {"spec": {"template": {"spec": {"containers": containers}}}}
+    envoy: dict[str, Any] = {"name": "envoy", "startupProbe": often}
+    if host_ports:
+        # A listener on a port below 1024 is that port plus 10000 in the container, which needs no rights then.
+        envoy["ports"] = [{"containerPort": 10000 + port, "hostPort": port, "protocol": "TCP"} for port in (80, 443)]
+    return {
+        "spec": {"template": {"spec": {"containers": [envoy, {"name": "shutdown-manager", "startupProbe": often}]}}}
+    }

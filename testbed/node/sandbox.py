@@ -106,6 +106,11 @@ class Sandbox:
         """
         return _run(*self._enter(), *argv, seconds=seconds)
 
+    @property
+    def network(self) -> Path:
+        """File of the network namespace that all packets of pods pass through."""
+        return Path(f"/proc/{self._init}/ns/net")
+
     def _enter(self) -> list[str]:
         return ["nsenter", f"--target={self._init}", "--net", "--mount", "--pid", "--"]
 
@@ -170,9 +175,11 @@ def _inherit_cpuset(controller: Path, name: str) -> None:
 
 
 def _remove_old_cgroups() -> None:
-    """Removes the groups of nodes that have ended; one that is in use cannot be removed, and stays."""
+    """Removes the groups of nodes that have ended. Those of one that is starting are empty too, but it has its folder."""
     for controller in _cgroup_roots():
         for old in controller.glob(f"{CGROUP_PREFIX}*"):
+            if (Path(tempfile.gettempdir()) / old.name).exists():
+                continue
             for folder, _, _ in os.walk(old, topdown=False):
                 with contextlib.suppress(OSError):
                     Path(folder).rmdir()

@@ -1,19 +1,20 @@
 """The command ``decco``, also found by kubectl as ``kubectl decco``.
 
 Each subcommand is one module of ``decco.cli.commands``, imported only when it is called, so that ``--help`` and a
-typo answer at once. A module has two functions:
+typo answer at once. A module has two functions, and imports what is heavy in the second:
 
     configure(parser)        adds its arguments
     run(arguments) -> int    does it, prints to standard output, returns the exit status
 
-Exit status: 0 done; 1 it found what it was asked to look for (a difference, a defect), or it could not do it; 2 the
-command line or the configuration is wrong; 130 interrupted. One sentence on standard error says which.
+``arguments.program`` is how the user called us. Exit status of all commands: 0 done, and nothing to be said against
+it; 1 done, and found what it was asked to look for (a difference, a defect, something missing); 2 could not do it: the
+command line, the settings, the cluster; 130 interrupted; 141 the reader went away. One sentence on standard error says
+which.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import os
 import signal
@@ -23,79 +24,105 @@ from pathlib import Path
 from typing import NoReturn
 
 from decco import __version__
-from decco.errors import ConfigError, DeccoError
+from decco.cli.arguments import did_you_mean
+from decco.errors import DeccoError
 
 COMMANDS = {
     "crds": "print the CustomResourceDefinitions of Space and App",
+    "render": "print what decco would write for the Spaces and Apps of some files, without a cluster",
+    "diff": "show how what is in the cluster differs from what decco would write",
+    "explain": "tell who owns a host name, Space or App, how it is reached, and what is missing",
+    "graph": "draw who may talk to whom",
+    "doctor": "check whether a cluster is fit for decco, and decco for the cluster",
+    "completion": "print the script that makes a shell complete the words of decco",
 }
 """Name of a subcommand, which is the name of its module -> what it does, for --help."""
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
+DESCRIPTION = "One shared Kubernetes cluster as a home for many customers' Internet-facing services."
+
+EXIT_FOUND = 1
+EXIT_FAILED = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_NO_READER = 128 + signal.SIGPIPE
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line and where to look, instead of printing the whole usage first."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        self.exit(EXIT_FAILED, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+    def flags(self) -> list[str]:
+        """All flags that this parser knows."""
+        return [flag for action in self._actions for flag in action.option_strings]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The whole program; returns the exit status, or raises SystemExit with it for a wrong command line or --help."""
     words = list(sys.argv[1:] if argv is None else argv)
-    program = _program()
+    program = program_name()
     try:
+        if "_ARGCOMPLETE" in os.environ:
+            from decco.cli.complete import answer_shell
+
+            answer_shell(program)
         arguments = _parse(program, words)
         status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status
     except DeccoError as error:
-        sys.stderr.write(f"{program}: {error}\n")
-        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
+        lines = getattr(error, "lines", None) or [str(error)]
+        for line in lines:
+            sys.stderr.write(f"{program}: {line}\n")
+        return EXIT_FAILED
     except BrokenPipeError:
         # The reader of `decco crds | head` has seen enough; at exit Python would flush again, and complain (see the
         # note on SIGPIPE in its documentation of signal).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        return EXIT_NO_READER
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
 
-def _program() -> str:
+def program_name() -> str:
     """How the user called us: kubectl runs its plugin ``kubectl decco`` as the program kubectl-decco."""
     return "kubectl decco" if Path(sys.argv[0]).name.startswith("kubectl-decco") else "decco"
 
 
-def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
-        prog=program,
-        description="One shared Kubernetes cluster as a home for many customers' Internet-facing services.",
-        allow_abbrev=False,
-    )
+def build(program: str, *loaded: str) -> tuple[Parser, dict[str, Parser]]:
+    """The parser, and those of its commands; only ``loaded`` ones know their arguments, for the sake of speed."""
+    parser = Parser(prog=program, description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"decco {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    known: dict[str, Parser] = {}
+    for name, summary in COMMANDS.items():
+        known[name] = commands.add_parser(name, help=summary, description=_sentence(summary), allow_abbrev=False)
+        if name in loaded:
+            module = importlib.import_module(f"decco.cli.commands.{name}")
+            module.configure(known[name])
+            known[name].set_defaults(run=module.run, program=program)
+    return parser, known
+
+
+def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:
     asked = next((word for word in words if not word.startswith("-")), None)
+    parser, commands = build(program, *((asked,) if asked in COMMANDS else ()))
     if asked is not None and asked not in COMMANDS:
         parser.error(_unknown(asked))
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=_sentence(summary), allow_abbrev=False)
-        if name == asked:
-            module = importlib.import_module(f"decco.cli.commands.{name}")
-            module.configure(command)
-            command.set_defaults(run=module.run)
-    arguments = parser.parse_args(words)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        speaker = commands[asked] if asked is not None else parser
+        word = unknown[0].partition("=")[0]
+        hint = did_you_mean(word, speaker.flags()) if word.startswith("-") else ""
+        speaker.error(f"unexpected {'flag' if word.startswith('-') else 'word'} {word!r}{hint}")
     if asked is None:
         parser.print_help(sys.stderr)
-        parser.exit(EXIT_USAGE)
+        parser.exit(EXIT_FAILED)
     return arguments
 
 
 def _unknown(asked: str) -> str:
-    close = difflib.get_close_matches(asked.lower(), COMMANDS, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(COMMANDS)}"
-    return f"unknown command {asked!r}, {hint}"
+    return f"unknown command {asked!r}{did_you_mean(asked, list(COMMANDS)) or '; there is ' + ', '.join(COMMANDS)}"
 
 
 def _sentence(summary: str) -> str:

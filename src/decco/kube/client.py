@@ -156,6 +156,11 @@ class Client:
         """GET of any path that answers with a JSON object: discovery, /version."""
         return _decode(await self._transport.call("GET", "", path), "")
 
+    async def ask(self, resource: Resource, question: Obj) -> Obj:
+        """POST of a kind that is answered and not stored (access reviews); returns the answer with its ``status``."""
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, **question}
+        return _decode(await self._transport.call("POST", self._name(resource), resource.path(), _body(body)), "")
+
     # Writing
 
     async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
@@ -181,6 +186,15 @@ class Client:
         except BadRequest as error:
             if "does not support dry run" not in error.message:  # k8s.io/apiserver, NewDryRunUnsupportedErr
                 raise
+
+    async def preview(self, resource: Resource, obj: Obj) -> Obj:
+        """What a strict ``create`` would store, or ``replace`` if there is a resourceVersion; changes nothing."""
+        verb, path = "POST", _collection_path
+        if obj["metadata"].get("resourceVersion"):
+            verb, path = "PUT", _path_of_known
+        query = f"{_STRICT}&dryRun=All"
+        raw = await self._transport.call(verb, self._name(resource), path(resource, obj) + query, _body(obj))
+        return _object(resource, raw)
 
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         """PUT of the whole object, which carries the resourceVersion it was derived from; Conflict if that is old."""

@@ -136,3 +136,11 @@ def _told(error: KubeError) -> DnsError:
     if isinstance(error, Invalid):
         return InvalidRecord(sentence)
     return ProviderUnreachable(sentence, uncertain=True)
+
+
+async def read_outside(settings: Settings, client: Client) -> Outside:
+    """What the providers need from the cluster, read once: for who asks one without publishing anything.
+
+    Raises KubeError, and ConfigError for a credential that cannot be read.
+    """
+    return await _outside(settings, client)

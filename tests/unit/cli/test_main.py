@@ -16,6 +16,7 @@ from decco.api.crd import crds
 from decco.cli import main as cli
 from decco.errors import ConfigError, DeccoError
 
+SEE = "; see `decco doctor --help`"
 SRC = Path(cli.__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SRC)}
 ENVIRONMENT.pop("PYTHONUNBUFFERED", None)  # what a person's shell has not either
@@ -43,17 +44,27 @@ def test_help_lists_the_commands() -> None:
     done = run("--help")
     assert done.returncode == 0
     for name in cli.COMMANDS:
-        assert f"\n    {name} " in done.stdout
+        assert f"\n    {name}" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["crd"], "decco: unknown command 'crd', did you mean 'crds'?; see `decco --help`"),
-        (["CRDS"], "decco: unknown command 'CRDS', did you mean 'crds'?; see `decco --help`"),
-        (["xyz"], f"decco: unknown command 'xyz', there is {', '.join(cli.COMMANDS)}; see `decco --help`"),
-        (["--verison"], "decco: unrecognized arguments: --verison; see `decco --help`"),
-        (["crds", "--al"], "decco: unrecognized arguments: --al; see `decco --help`"),
+        (["crd"], "decco: unknown command 'crd'; did you mean 'crds'?; see `decco --help`"),
+        (["CRDS"], "decco: unknown command 'CRDS'; did you mean 'crds'?; see `decco --help`"),
+        (["xyz"], f"decco: unknown command 'xyz'; there is {', '.join(cli.COMMANDS)}; see `decco --help`"),
+        (["--verison"], "decco: unexpected flag '--verison'; did you mean '--version'?; see `decco --help`"),
+        (["crds", "--al"], "decco crds: unexpected flag '--al'; see `decco crds --help`"),
+        (["crds", "me"], "decco crds: unexpected word 'me'; see `decco crds --help`"),
+        (
+            ["diff", "--contxt=a"],
+            "decco diff: unexpected flag '--contxt'; did you mean '--context'?; see `decco diff --help`",
+        ),
+        (
+            ["doctor", "-o", "jsn"],
+            "decco doctor: argument -o/--output: 'jsn' is none of table, json, yaml; did you mean 'json'?" + SEE,
+        ),
+        (["render"], "decco render: the following arguments are required: FILE; see `decco render --help`"),
     ],
 )
 def test_typos_get_one_line_and_status_2(words: list[str], line: str) -> None:
@@ -93,7 +104,7 @@ def test_a_reader_that_has_seen_enough(program: list[str]) -> None:
         )
     finally:
         os.close(writer)
-    assert (done.returncode, done.stderr) == (cli.EXIT_FAILED, "")
+    assert (done.returncode, done.stderr) == (cli.EXIT_NO_READER, "")
 
 
 def test_help_and_typos_import_nothing_heavy() -> None:
@@ -109,7 +120,7 @@ def test_help_and_typos_import_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (DeccoError("no such Space"), 1, "decco: no such Space\n"),
+        (DeccoError("no such Space"), 2, "decco: no such Space\n"),
         (ConfigError("no kubeconfig"), 2, "decco: no kubeconfig\n"),
         (KeyboardInterrupt(), 130, ""),
     ],

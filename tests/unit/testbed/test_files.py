@@ -112,10 +112,10 @@ def test_two_testbeds_fill_the_cache_one_after_the_other(
     entered = threading.Event()
 
     def second() -> None:
-        with cache.locked():
+        with cache.locked("etcd"):
             entered.set()
 
-    with cache.locked():
+    with cache.locked("etcd"):
         thread = threading.Thread(target=second)
         thread.start()
         assert not entered.wait(0.1)

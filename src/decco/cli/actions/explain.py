@@ -1,0 +1,85 @@
+"""The work of ``decco explain``: what the cluster shows, set beside what the daemon wants and what DNS says."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from dns.asyncresolver import Resolver
+
+from decco.cli import arguments as flags
+from decco.cli import output
+from decco.kube.client import Client
+from decco.kube.errors import Forbidden
+from decco.objects import Key, Resource
+from decco.settings import Settings
+from decco.views import lookup
+from decco.views import snapshot as snapshots
+from decco.views.explanation import State, World, explain, hostnames_of
+from decco.views.rehearsal import rehearse
+from decco.views.snapshot import Snapshot
+from decco.views.targets import Target, namespaces_of, resolve
+
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    asked = None if arguments.no_lookup else lookup.resolver(arguments.resolver)
+    return asyncio.run(_run(arguments, flags.settings_of(arguments), asked))
+
+
+async def _run(arguments: argparse.Namespace, settings: Settings, asked: Resolver | None) -> int:
+    async with flags.cluster(settings) as client:
+        settings, remarks = await flags.running_settings(client, settings, arguments)
+        namespaces = namespaces_of([arguments.target], arguments.namespace)
+        snapshot = await snapshots.from_cluster(client, settings, namespaces)
+        target = resolve(arguments.target, snapshot, arguments.namespace)
+        home = _home(snapshot, target)
+        if home is not None and home not in namespaces:
+            snapshot = await snapshots.from_cluster(client, settings, {home})
+        now = datetime.now(UTC)
+        play = await rehearse(
+            snapshot,
+            now,
+            client=client,
+            wanted=lambda kind, key: home in (key.namespace, key.name if kind == "Space" else ""),
+        )
+        backends = await _backends(client, home) if home is not None else None
+    answers = await lookup.look_up(asked, hostnames_of(snapshot, play, target)) if asked is not None else {}
+    statements = explain(World(snapshot, play, now, backends, answers), target)
+    if arguments.output == "table":
+        style = output.style_of(arguments.color)
+        output.write(style.head(output.clean(target)) + "\n")
+        rows = [(each.state.value, each.about, each.text) for each in statements]
+        output.write(output.table(("STATE", "ABOUT", "WHAT"), rows, style, state=0))
+    else:
+        listed = [{"state": each.state.value, "about": each.about, "text": each.text} for each in statements]
+        output.write_data({"target": str(target), "statements": listed, "gaps": snapshot.gaps}, arguments.output)
+    output.tell(arguments.program, [*remarks, *snapshot.gaps])
+    return 1 if any(each.state is State.FAILURE for each in statements) else 0
+
+
+def _home(snapshot: Snapshot, target: Target) -> str | None:
+    """The namespace in which there is something to see."""
+    if target.app is not None:
+        return target.app.namespace
+    return target.space or snapshot.caches.claims.owner_of(target.hostname or "")
+
+
+async def _backends(client: Client, namespace: str) -> Mapping[Key, tuple[int, int]] | None:
+    """Service -> how many of its endpoints are ready, and how many there are; None if the user may not look."""
+    found: dict[Key, tuple[int, int]] = {}
+    try:
+        async for page in client.list_pages(ENDPOINT_SLICES, namespace=namespace):
+            for obj in page.items:
+                service = (obj["metadata"].get("labels") or {}).get("kubernetes.io/service-name")
+                ready, known = found.get(Key(namespace, str(service)), (0, 0))
+                endpoints = obj.get("endpoints") or ()
+                # Unknown counts as ready (EndpointConditions of discovery.k8s.io/v1).
+                fit = [each for each in endpoints if (each.get("conditions") or {}).get("ready") is not False]
+                found[Key(namespace, str(service))] = (ready + len(fit), known + len(endpoints))
+    except Forbidden:
+        return None
+    return found

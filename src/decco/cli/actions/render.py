@@ -1,0 +1,38 @@
+"""The work of ``decco render``: a rehearsal without a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
+
+from decco.cli import arguments as flags
+from decco.cli import output
+from decco.views import documents, render
+from decco.views.rehearsal import rehearse
+from decco.views.snapshot import from_documents
+from decco.views.verdicts import verdicts
+from decco.views.yamlform import to_yaml
+
+
+def run(arguments: argparse.Namespace) -> int:
+    found = documents.read(arguments.files, sys.stdin)
+    snapshot = from_documents(found, flags.settings_of(arguments), arguments.namespace)
+    program = arguments.program
+    if not snapshot.given:
+        output.tell(program, ["the files hold no Space and no App: nothing to render"])
+        return 1
+    play = asyncio.run(rehearse(snapshot, datetime.now(UTC)))
+    places = {(document.kind, str(document.key)): document.place for document in found}
+    judged = verdicts(snapshot, play, places)
+    if arguments.output == "json":
+        items = [obj for turn in play.turns for obj in render.rendered(turn)]
+        output.write_data({"apiVersion": "v1", "kind": "List", "items": items}, "json")
+    else:
+        style = output.style_of(arguments.color)
+        for turn in play.turns:
+            for obj in render.rendered(turn):
+                output.write(style.dim(f"--- # {output.clean(turn)}") + "\n" + to_yaml(obj))
+    output.tell(program, [*snapshot.warnings, *(each.text for each in judged), *render.notes(snapshot, play)])
+    return 1 if any(each.fatal for each in judged) else 0

@@ -1,0 +1,124 @@
+"""Completion of words in a shell: commands, flags, their values, and names of Spaces and Apps.
+
+argcomplete does the shells' part. kubectl asks its plugins in cobra's words (a program ``kubectl_complete-<plugin>``
+gets the words typed so far and prints candidates and a number), and gets the same answers.
+
+A completion that fails or takes long is worse than none: the cluster has three seconds to answer, and any trouble means
+no names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import argcomplete
+from argcomplete.completers import ChoicesCompleter, FilesCompleter, SuppressCompleter
+from argcomplete.finders import CompletionFinder
+
+from decco.cli import arguments as flags
+from decco.cli.main import COMMANDS, Parser, build
+from decco.errors import DeccoError
+from decco.objects import APPS, SPACES
+
+SECONDS = 3.0
+NAMES_AT_MOST = 500
+NO_FILES = 4
+"""cobra's ShellCompDirectiveNoFileComp: do not offer files in place of candidates."""
+DEFAULT = 0
+_OF_FILES = frozenset({"--config", "--kubeconfig"})
+
+
+def answer_shell(program: str) -> None:
+    """Answers the shell that argcomplete's script asks for, and ends the process."""
+    words = os.environ.get("COMP_LINE", "").split()[1:]
+    parser = _parser(program, words)
+    argcomplete.autocomplete(parser, default_completer=FilesCompleter())
+
+
+def candidates(words: Sequence[str]) -> list[str]:
+    """What may stand in place of the last of ``words``, which may be empty."""
+    *before, last = words or [""]
+    finder = CompletionFinder(_parser("decco", before), default_completer=SuppressCompleter())
+    found: list[str] = finder._get_completions(["decco", *before], last, "", None)  # type: ignore[no-untyped-call] # noqa: SLF001
+    return sorted(found)
+
+
+def kubectl() -> int:
+    """``kubectl_complete-decco WORD...``: candidates, then cobra's directive (kubectl, plugin completion)."""
+    words = sys.argv[1:]
+    found = candidates(words)
+    files = not found and (
+        (words[-2:-1] and words[-2] in _OF_FILES) or (words and words[0] in {"render", "diff", "graph"})
+    )
+    for word in found:
+        print(word.rstrip())
+    print(f":{DEFAULT if files else NO_FILES}")
+    return 0
+
+
+def _parser(program: str, words: Sequence[str]) -> Parser:
+    asked = next((word for word in words if word in COMMANDS), None)
+    parser, commands = build(program, *((asked,) if asked is not None else ()))
+    if asked is not None:
+        for action in _actions(commands[asked]):
+            _equip(action)
+    return parser
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    found = list(parser._actions)  # noqa: SLF001 - argparse has no other way to list them
+    for action in parser._actions:  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for inner in action.choices.values():
+                found += _actions(inner)
+    return found
+
+
+def _equip(action: argparse.Action) -> None:
+    """Gives an argument what completes it."""
+    choices = getattr(action, "choices_for_completion", None)
+    if choices:
+        action.completer = ChoicesCompleter(choices)  # type: ignore[attr-defined]
+    elif getattr(action, "names_for_completion", None):
+        action.completer = _names  # type: ignore[attr-defined]
+    elif "--namespace" in action.option_strings:
+        action.completer = _spaces  # type: ignore[attr-defined]
+
+
+def _spaces(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+    return [name for name in _ask(parsed_args, prefix) if "/" not in name]
+
+
+def _names(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+    names = _ask(parsed_args, prefix)
+    files = FilesCompleter()(prefix) if parsed_args.command in {"diff", "graph"} else []
+    return [*names, *files]
+
+
+def _ask(arguments: argparse.Namespace, prefix: str) -> list[str]:
+    """Spaces, and Apps as namespace/name once a namespace is typed."""
+    from decco.kube import client, config  # noqa: F401 - not in the time that the cluster has
+
+    try:
+        return asyncio.run(asyncio.wait_for(_asked(arguments, prefix), SECONDS))
+    except (DeccoError, OSError, TimeoutError):
+        return []
+
+
+async def _asked(arguments: argparse.Namespace, prefix: str) -> list[str]:
+    given: dict[str, object] = {"config": None, "decco_namespace": None, **vars(arguments)}
+    settings = flags.settings_of(argparse.Namespace(**given))
+    namespace, slash, _ = prefix.partition("/")
+    found: list[str] = []
+    async with flags.cluster(settings) as client:
+        pages = client.list_pages(APPS if slash else SPACES, namespace=namespace if slash else "", limit=NAMES_AT_MOST)
+        async for page in pages:
+            names = (obj["metadata"]["name"] for obj in page.items)
+            found += [f"{namespace}/{name}" if slash else name for name in names]
+            if len(found) >= NAMES_AT_MOST:
+                break
+    return found

@@ -1,0 +1,342 @@
+"""Who may talk to whom, drawn: as text, as a Mermaid flowchart, and as SVG.
+
+Spaces of one project may all talk to each other, which as arrows would be a knot. So a project is a box, everybody in
+it may talk to everybody in it, and arrows are left for what comes from outside and for what Apps really call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
+
+from decco.cli.output import Style, clean
+from decco.views.reach import ANYBODY, MONITORING, Call, Door, Place, Reach
+
+OPEN = "no project: open to anybody"
+DOORS_SHOWN = 6
+
+
+def groups(picture: Reach) -> dict[str, list[Place]]:
+    """Title of a box -> its Spaces."""
+    found: dict[str, list[Place]] = {}
+    for place in picture.places:
+        title = f"project {place.project}" if place.project is not None else OPEN
+        found.setdefault(title, []).append(place)
+    return found
+
+
+def outsiders(places: Iterable[Place], spaces: set[str]) -> list[str]:
+    """Who is let into these Spaces beside Spaces."""
+    return sorted({who for place in places for who in place.admits if who not in spaces})
+
+
+# -- text -------------------------------------------------------------------------------------------------------------
+
+
+def text(picture: Reach, style: Style) -> str:
+    """For people; ``clean`` stands around every name, since the colours are ours and the names are not."""
+    lines: list[str] = []
+    spaces = {place.name for place in picture.places}
+    for title, members in groups(picture).items():
+        lines.append(style.head(clean(title[0].upper() + title[1:])))
+        for place in members:
+            lines += _text_of(place, picture, style, spaces)
+        lines.append("")
+    return "\n".join(lines) if lines else "there is no Space\n"
+
+
+def _text_of(place: Place, picture: Reach, style: Style, spaces: set[str]) -> Iterator[str]:
+    yield f"  {style.head(clean(place.name))}  {clean(place.fqdn)}"
+    by_doors: dict[tuple[str, ...], list[str]] = {}
+    for who, doors in sorted(place.admits.items()):
+        by_doors.setdefault(tuple(f"{door.endpoint}:{door.port}" for door in doors), []).append(who)
+    for names, whos in by_doors.items():
+        yield f"    {clean(', '.join(names))}  {style.dim('from')} {clean(_names(whos, spaces))}"
+    if not place.admits:
+        yield f"    {style.dim('nothing of it can be reached from outside')}"
+    for call in picture.calls:
+        if call.caller.namespace == place.name:
+            yield f"    {clean(call.caller.name)} {style.dim('calls')} {_called(call, style)}"
+
+
+def _called(call: Call, style: Style) -> str:
+    where = call.target if call.space in (None, call.caller.namespace) else f"{call.target} of {call.space}"
+    return clean(where) + (style.bad(f"  refused: {clean(call.why)}") if call.allowed is False else "")
+
+
+def _names(whos: list[str], spaces: set[str]) -> str:
+    members = [who for who in whos if who in spaces]
+    others = ["namespaces labelled for monitoring" if who == MONITORING else who for who in whos if who not in spaces]
+    words = ([f"{'Spaces' if len(members) > 1 else 'Space'} {', '.join(members)}"] if members else []) + others
+    return "; ".join(words)
+
+
+# -- Mermaid ----------------------------------------------------------------------------------------------------------
+
+
+def mermaid(picture: Reach) -> str:
+    """A flowchart (https://mermaid.js.org/syntax/flowchart.html); ids are our own, names stand in quotes only."""
+    lines = ["flowchart LR"]
+    ids = {place.name: f"s{number}" for number, place in enumerate(picture.places)}
+    others: dict[str, str] = {}
+    for number, (title, members) in enumerate(groups(picture).items()):
+        lines.append(f"  subgraph g{number}[{_quoted(title)}]")
+        for place in members:
+            doors = "".join(f"<br/>{_plain(f'{door.endpoint}:{door.port}')}" for door in place.doors)
+            lines.append(f'    {ids[place.name]}["{_plain(place.name)}{doors}"]')
+        lines.append("  end")
+        for who in outsiders(members, set(ids)):
+            others.setdefault(who, f"o{len(others)}")
+            lines.append(f"  {others[who]} --> g{number}")
+    outside: dict[str, str] = {}
+    for call in picture.calls:
+        source = ids.get(call.caller.namespace)
+        if source is None:
+            continue
+        if call.space is None or call.space not in ids:
+            target = outside.setdefault(f"{call.target}", f"x{len(outside)}")
+        else:
+            target = ids[call.space]
+        if call.space == call.caller.namespace:
+            continue
+        arrow = "-.->" if call.allowed is False else "==>"
+        label = f"{call.caller.name} to {call.target}" + (f", refused: {call.why}" if call.allowed is False else "")
+        lines.append(f"  {source} {arrow}|{_quoted(label)}| {target}")
+    lines += [f"  {name}([{_quoted(who)}])" for who, name in (others | outside).items()]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(name: str) -> str:
+    """Mermaid's own escape, by code point, for all that is not plainly text."""
+    return "".join(char if char.isalnum() or char in " .:-_/," else f"#{ord(char)};" for char in clean(name))
+
+
+def _quoted(name: str) -> str:
+    return f'"{_plain(name)}"'
+
+
+# -- SVG --------------------------------------------------------------------------------------------------------------
+
+CARD, GAP, PAD = 220, 36, 18
+LINE, HEAD = 16, 46
+TITLE = 50
+"""From a box's upper side to its cards: room for its title, and for calls between neighbours."""
+COLUMNS = 4
+SOURCE_WIDTH = 190
+LETTER = 7.0
+"""Mean width of a letter at 12 px in a sans-serif font, in px: enough to know when to cut."""
+
+_STYLE = """\
+text { font: 12px "DejaVu Sans", "Helvetica", "Arial", sans-serif; fill: #1f2933 }
+.title { font-weight: bold }
+.dim { fill: #64748b }
+.group { fill: #f8fafc; stroke: #94a3b8 }
+.open { stroke-dasharray: 6 4 }
+.card { fill: #ffffff; stroke: #475569 }
+.source { fill: #eef2ff; stroke: #6366f1 }
+path { fill: none; stroke-width: 1.5 }
+.refused { stroke-dasharray: 5 4 }
+"""
+_COLORS = {"in": "#6366f1", "call": "#047857", "refused": "#dc2626"}
+"""Of each kind of line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def middle(self) -> float:
+        return self.y + self.height / 2
+
+
+def svg(picture: Reach) -> str:
+    """A picture without scripts or anything from elsewhere; names are escaped text."""
+    layout = _Layout(picture)
+    layout.draw()
+    body = "\n".join([*layout.back, *layout.lines, *layout.front])
+    tips = "".join(_tip(kind, color) for kind, color in _COLORS.items())
+    width, height = layout.size()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img">\n'
+        "<title>Who may talk to whom</title>\n"
+        f"<style>{_STYLE}</style>\n"
+        f"<defs>{tips}</defs>\n"
+        f'<rect width="100%" height="100%" fill="#ffffff"/>\n{body}\n</svg>\n'
+    )
+
+
+def _tip(kind: str, color: str) -> str:
+    """The head of an arrow in the colour of its line."""
+    size = 'viewBox="0 0 8 8" refX="8" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse"'
+    shape = f'<path d="M0 0 L8 4 L0 8 z" style="fill: {color}; stroke: none"/>'
+    return f'<marker id="tip-{kind}" {size} orient="auto">{shape}</marker>'
+
+
+class _Layout:
+    """Sources on the left, boxes of projects under each other on the right, cards of Spaces in rows in each."""
+
+    def __init__(self, picture: Reach) -> None:
+        self.picture = picture
+        self.back: list[str] = []
+        self.lines: list[str] = []
+        self.front: list[str] = []
+        """Cards lie over the lines, so that no line runs through a name."""
+        self.cards: dict[str, _Box] = {}
+        self.boxes: dict[str, _Box] = {}
+        self.sources: dict[str, _Box] = {}
+        self.bottom = float(PAD)
+        self.right = 0.0
+
+    def size(self) -> tuple[float, float]:
+        return self.right + PAD, self.bottom + 3 * LINE
+
+    def draw(self) -> None:
+        grouped = groups(self.picture)
+        left = PAD + SOURCE_WIDTH + 2.5 * GAP
+        for title, members in grouped.items():
+            self._group(title, members, left)
+        outside = sorted({call.target for call in self.picture.calls if call.space is None})
+        if outside:
+            self._outside(outside, left)
+        self._sources(grouped)
+        for call in self.picture.calls:
+            self._call(call)
+        self._legend()
+
+    def _group(self, title: str, members: list[Place], left: float) -> None:
+        top = self.bottom
+        y = top + TITLE
+        rows = [members[start : start + COLUMNS] for start in range(0, len(members), COLUMNS)]
+        placed: list[tuple[Place, _Box]] = []
+        for row in rows:
+            height = max(_card_height(place) for place in row)
+            for column, place in enumerate(row):
+                placed.append((place, _Box(left + PAD + column * (CARD + GAP), y, CARD, _card_height(place))))
+            y += height + GAP
+        width = min(len(members), COLUMNS) * (CARD + GAP) - GAP + 2 * PAD
+        box = _Box(left, top, max(width, CARD + 2 * PAD), y - GAP + PAD - top)
+        self.boxes[title] = box
+        self._rect(box, "group open" if members[0].project is None else "group", radius=10)
+        self._text(box.x + PAD, box.y + LINE + 2, title, "title", box.width - 2 * PAD)
+        for place, card in placed:
+            self._card(place, card)
+        self.bottom = box.y + box.height + GAP
+        self.right = max(self.right, box.x + box.width)
+
+    def _card(self, place: Place, box: _Box) -> None:
+        self.cards[place.name] = box
+        self._rect(box, "card", radius=6)
+        room = box.width - 2 * 10
+        self._text(box.x + 10, box.y + LINE + 2, place.name, "title", room)
+        self._text(box.x + 10, box.y + 2 * LINE + 2, place.fqdn, "dim", room)
+        y = box.y + HEAD + 2
+        for door in place.doors[:DOORS_SHOWN]:
+            y += LINE
+            self._text(box.x + 10, y - 4, f"{door.endpoint}:{door.port}{_path_of(door, place.fqdn)}", "", room)
+        if len(place.doors) > DOORS_SHOWN:
+            self._text(box.x + 10, y + LINE - 4, f"and {len(place.doors) - DOORS_SHOWN} more", "dim", room)
+
+    def _outside(self, names: list[str], left: float) -> None:
+        for number, name in enumerate(names):
+            column, row = number % COLUMNS, number // COLUMNS
+            box = _Box(left + PAD + column * (CARD + GAP), self.bottom + row * (2 * LINE + PAD), CARD, 2 * LINE)
+            self.cards[f"outside {name}"] = box
+            self._rect(box, "source", radius=16)
+            self._text(box.x + 12, box.y + LINE + 4, name, "", box.width - 24)
+            self.right = max(self.right, box.x + box.width)
+        self.bottom += ((len(names) - 1) // COLUMNS + 1) * (2 * LINE + PAD) + GAP / 2
+
+    def _sources(self, grouped: dict[str, list[Place]]) -> None:
+        spaces = {place.name for place in self.picture.places}
+        lets_in = {title: outsiders(members, spaces) for title, members in grouped.items()}
+        names = sorted({who for whos in lets_in.values() for who in whos}, key=lambda who: (who != ANYBODY, who))
+        y = float(PAD)
+        for name in names:
+            box = _Box(PAD, y, SOURCE_WIDTH, 2.5 * LINE)
+            self.sources[name] = box
+            self._rect(box, "source", radius=20)
+            self._text(box.x + 14, box.middle + 4, name, "", box.width - 28)
+            y += box.height + GAP
+        self.bottom = max(self.bottom, y)
+        for title, whos in lets_in.items():
+            target = self.boxes[title]
+            for number, who in enumerate(whos):
+                source = self.sources[who]
+                end = target.y + target.height * (number + 1) / (len(whos) + 1)
+                bend = (target.x + source.x + source.width) / 2
+                start = source.x + source.width
+                path = f"M{start:.0f} {source.middle:.0f} C{bend:.0f} {source.middle:.0f} {bend:.0f} {end:.0f} "
+                self._path(f"{path}{target.x:.0f} {end:.0f}", "in", f"{who} to {title}")
+
+    def _call(self, call: Call) -> None:
+        source = self.cards.get(call.caller.namespace)
+        target = self.cards.get(call.space if call.space is not None else f"outside {call.target}")
+        if source is None or target is None or source is target:
+            return
+        title = f"{call.caller} calls {call.target}" + (f" of {call.space}" if call.space else "")
+        if call.allowed is False:
+            title += f", refused: {call.why}"
+        kind = "refused" if call.allowed is False else "call"
+        self._path(_curve(source, target), kind, title)
+
+    def _legend(self) -> None:
+        y = self.bottom + LINE
+        x = float(PAD)
+        for kind, words in (("in", "may connect"), ("call", "calls"), ("refused", "calls in vain")):
+            self._path(f"M{x:.0f} {y:.0f} h36", kind, words)
+            self._text(x + 44, y + 4, words, "dim", 200)
+            x += 60 + len(words) * LETTER + GAP / 2
+        words = "pods in one Space, and Spaces in one box of a project, may connect to each other"
+        self._text(x, y + 4, words, "dim", 2000)
+        self.right = max(self.right, x + len(words) * LETTER)
+
+    def _rect(self, box: _Box, kind: str, *, radius: int) -> None:
+        size = f'x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{box.height:.0f}"'
+        layer = self.back if kind.startswith("group") else self.front
+        layer.append(f'<rect class="{kind}" {size} rx="{radius}"/>')
+
+    def _text(self, x: float, y: float, words: str, kind: str, room: float) -> None:
+        words = clean(words)
+        most = max(4, int(room / LETTER))
+        cut = words if len(words) <= most else words[: most - 1] + "…"
+        title = f"<title>{escape(words)}</title>" if cut != words else ""
+        self.front.append(f'<text class={quoteattr(kind)} x="{x:.0f}" y="{y:.0f}">{escape(cut)}{title}</text>')
+
+    def _path(self, path: str, kind: str, title: str) -> None:
+        words = escape(clean(title))
+        look = f'class="{kind}" style="stroke: {_COLORS[kind]}" marker-end="url(#tip-{kind})"'
+        self.lines.append(f'<path {look} d="{path}"><title>{words}</title></path>')
+
+
+def _path_of(door: Door, fqdn: str) -> str:
+    """What the name of the endpoint and the FQDN above do not tell already."""
+    if door.url is None:
+        return " inside only"
+    url = door.url.removeprefix(f"https://{fqdn}")
+    return "" if url == f"tls://{door.endpoint}.{fqdn}:443" else f" {url.removeprefix('tls://')}"
+
+
+def _card_height(place: Place) -> int:
+    lines = min(len(place.doors), DOORS_SHOWN) + (len(place.doors) > DOORS_SHOWN)
+    return HEAD + lines * LINE + 8
+
+
+def _curve(source: _Box, target: _Box) -> str:
+    """From the near side of one card to the near side of another."""
+    if abs(source.y - target.y) < LINE:  # in one row: over the top
+        start, end = source.x + source.width / 2, target.x + target.width / 2
+        up = min(source.y, target.y) - TITLE * 0.5
+        return f"M{start:.0f} {source.y:.0f} C{start:.0f} {up:.0f} {end:.0f} {up:.0f} {end:.0f} {target.y:.0f}"
+    below = target.y > source.y
+    start_y = source.y + source.height if below else source.y
+    end_y = target.y if below else target.y + target.height
+    start_x = source.x + source.width * (0.6 if below else 0.4)
+    end_x = target.x + target.width * (0.6 if below else 0.4)
+    bend = (start_y + end_y) / 2
+    return f"M{start_x:.0f} {start_y:.0f} C{start_x:.0f} {bend:.0f} {end_x:.0f} {bend:.0f} {end_x:.0f} {end_y:.0f}"

@@ -1,0 +1,104 @@
+"""Printing: tables, YAML, JSON, and colour where a terminal shows it.
+
+Names and messages of a cluster are other people's text. Whatever goes to a terminal goes through ``clean``, so that
+none of it can move the cursor or change what stands above.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+NARROW = 40
+"""Columns that a table's last column has at least before its text is wrapped."""
+
+
+def clean(text: object) -> str:
+    """On one line, without control characters."""
+    return "".join(char if char.isprintable() else " " for char in str(text))
+
+
+def wants_color(when: str, stream: TextIO) -> bool:
+    """Whether to colour what goes to ``stream``; NO_COLOR as https://no-color.org has it."""
+    if when != "auto":
+        return when == "always"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """SGR sequences (ECMA-48 8.3.117), or nothing."""
+
+    enabled: bool
+
+    def _with(self, code: str, text: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if self.enabled and text else text
+
+    def good(self, text: str) -> str:
+        return self._with("32", text)
+
+    def bad(self, text: str) -> str:
+        return self._with("31", text)
+
+    def warn(self, text: str) -> str:
+        return self._with("33", text)
+
+    def head(self, text: str) -> str:
+        return self._with("1", text)
+
+    def dim(self, text: str) -> str:
+        return self._with("2", text)
+
+    def of(self, state: str, text: str) -> str:
+        """In the colour of a state: ok, warning, failure."""
+        return {"ok": self.good, "warning": self.warn, "failure": self.bad}.get(state, self.dim)(text)
+
+
+def style_of(when: str) -> Style:
+    return Style(wants_color(when, sys.stdout))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], style: Style, *, state: int | None = None) -> str:
+    """Columns with two spaces between; the last one is wrapped on a terminal. ``state``: the column that has a state,
+    which gives its colour.
+    """
+    cells = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    before = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    room = shutil.get_terminal_size().columns - before if sys.stdout.isatty() else 0
+    lines = ["  ".join(word.ljust(width) for word, width in zip(header, widths, strict=True)).rstrip()]
+    lines = [style.head(line) for line in lines]
+    for row in cells:
+        texts = textwrap.wrap(row[-1], room) if room >= NARROW and row[-1] else [row[-1]]
+        first = [word.ljust(width) for word, width in zip(row[:-1], widths, strict=False)]
+        if state is not None:
+            first[state] = style.of(row[state], first[state])
+        lines.append("  ".join([*first, texts[0]]).rstrip())
+        lines += [" " * before + text for text in texts[1:]]
+    return "\n".join(lines) + "\n"
+
+
+def write(text: str) -> None:
+    sys.stdout.write(text)
+
+
+def write_data(value: Any, output: str) -> None:
+    """As YAML or JSON, for programs."""
+    if output == "json":
+        write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    else:
+        from decco.views.yamlform import to_yaml
+
+        write(to_yaml(value))
+
+
+def tell(program: str, lines: Iterable[str]) -> None:
+    """Remarks, on standard error."""
+    for line in lines:
+        sys.stderr.write(f"{program}: {clean(line)}\n")

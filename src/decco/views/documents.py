@@ -1,0 +1,109 @@
+"""Kubernetes objects from files: YAML or JSON, one or many to a file, folders, standard input.
+
+Files are read as kubectl reads them: a folder gives its own files and not those below it, and text that looks like a
+time stays text. Each object keeps its place, so that a sentence about it can say where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from decco.errors import ConfigError
+from decco.objects import Key, Obj, key_of
+
+SUFFIXES = (".yaml", ".yml", ".json")
+STDIN = "-"
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One object and where it was found, as ``file:line``."""
+
+    obj: Obj
+    place: str
+
+    @property
+    def kind(self) -> str:
+        return str(self.obj["kind"])
+
+    @property
+    def key(self) -> Key:
+        return key_of(self.obj)
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML as Kubernetes understands it: no dates, since JSON has none."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name, and its own kind of value
+        first: [(tag, form) for tag, form in resolvers if tag != _TIMESTAMP]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def read(names: Iterable[str], stdin: TextIO) -> list[Document]:
+    """All objects of these files and folders, in their order; "-" is ``stdin``.
+
+    Raises ConfigError for what cannot be read, is no YAML or is no Kubernetes object, with its place.
+    """
+    found: list[Document] = []
+    for name in names:
+        if name == STDIN:
+            found += _documents(stdin.read(), "standard input")
+            continue
+        for path in _files(Path(name)):
+            try:
+                text = path.read_text(encoding="utf-8")
+            except OSError as error:
+                raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+            except UnicodeDecodeError as error:
+                raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+            found += _documents(text, str(path))
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES and each.is_file())
+    if not files:
+        raise ConfigError(f"{path}: the folder has no file that ends in {', '.join(SUFFIXES)}")
+    return files
+
+
+def _documents(text: str, source: str) -> Iterator[Document]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            place = f"{source}:{node.start_mark.line + 1}" if node is not None else source
+            yield from _objects(loader.construct_document(node), place)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{source}:{mark.line + 1}" if mark is not None else source
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{place}: is not YAML: {problem}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{source}: is nested too deeply") from error
+    finally:
+        loader.dispose()
+
+
+def _objects(value: Any, place: str) -> Iterator[Document]:
+    if value is None:
+        return
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or "apiVersion" not in value:
+        raise ConfigError(f"{place}: is no Kubernetes object: it has no apiVersion and kind")
+    if value["kind"].endswith("List") and isinstance(value.get("items"), list):
+        for item in value["items"]:
+            yield from _objects(item, place)
+        return
+    meta = value.get("metadata")
+    if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
+        raise ConfigError(f"{place}: {value['kind']} has no metadata.name: give it one (a quoted text)")
+    yield Document(value, place)

@@ -1,0 +1,94 @@
+"""What DNS answers for a name and for its mark, asked as anybody would: by a resolver, without credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import dns.exception
+import dns.rdatatype
+import dns.resolver
+
+from decco.dns import registry
+from decco.errors import ConfigError
+
+SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is published at one name; ``trouble`` says why nobody knows."""
+
+    addresses: tuple[str, ...] = ()
+    alias: str | None = None
+    """The name that a CNAME leads to."""
+    owner: registry.Owner | None = None
+    """Who marked the name as his."""
+    trouble: str | None = None
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return (self.alias,) if self.alias is not None else self.addresses
+
+
+def resolver(server: str | None) -> dns.asyncresolver.Resolver:
+    """The machine's resolver, or the one at ``server`` (address, or address:port). Raises ConfigError."""
+    try:
+        made = dns.asyncresolver.Resolver(configure=server is None)
+    except dns.resolver.NoResolverConfiguration as error:
+        raise ConfigError("this machine has no resolver configured: name one with --resolver") from error
+    if server is not None:
+        host, _, port = server.rpartition(":") if server.count(":") == 1 else (server, "", "53")
+        try:
+            made.nameservers = [str(ipaddress.ip_address(host))]
+            made.port = int(port)
+        except ValueError as error:
+            raise ConfigError(f"--resolver: {server!r} is no address such as 192.0.2.53 or 192.0.2.53:5353") from error
+    made.lifetime = SECONDS
+    return made
+
+
+async def look_up(asked: dns.asyncresolver.Resolver, names: Iterable[str]) -> dict[str, Answer]:
+    """One answer for each name, all at once."""
+    wanted = sorted(set(names))
+    answers = await asyncio.gather(*(_one(asked, name) for name in wanted))
+    return dict(zip(wanted, answers, strict=True))
+
+
+async def _one(asked: dns.asyncresolver.Resolver, name: str) -> Answer:
+    try:
+        four, six, marks = await asyncio.gather(
+            _values(asked, name, "A"), _values(asked, name, "AAAA"), _values(asked, f"{registry.PREFIX}{name}", "TXT")
+        )
+    except (dns.exception.DNSException, OSError) as error:
+        return Answer(trouble=str(error).splitlines()[0] if str(error) else type(error).__name__)
+    owners = [owner for text in marks.values if (owner := registry.parse(text)) is not None]
+    return Answer(
+        addresses=tuple(sorted({*four.values, *six.values})),
+        alias=four.alias or six.alias,
+        owner=owners[0] if len(owners) == 1 else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    values: tuple[str, ...] = ()
+    alias: str | None = None
+
+
+async def _values(asked: dns.asyncresolver.Resolver, name: str, kind: str) -> _Values:
+    try:
+        answer = await asked.resolve(f"{name}.", kind, raise_on_no_answer=False)
+    except dns.resolver.NXDOMAIN as error:
+        return _Values(alias=_alias(name, str(error.canonical_name)))
+    values = [] if answer.rrset is None else list(answer.rrset)
+    texts = [b"".join(each.strings).decode(errors="replace") if kind == "TXT" else each.to_text() for each in values]
+    return _Values(tuple(texts), _alias(name, str(answer.canonical_name)))
+
+
+def _alias(name: str, canonical: str) -> str | None:
+    found = canonical.rstrip(".").lower()
+    return found if found != name.lower() else None

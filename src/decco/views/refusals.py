@@ -1,0 +1,21 @@
+"""The API server's refusals for want of a permission, told apart from all others, and told shortly."""
+
+from __future__ import annotations
+
+import re
+
+from decco.kube.errors import Forbidden
+
+_RBAC = re.compile(r'cannot (\S+) resource "(\S+)" in API group "(\S*)"(?: in the namespace "(\S+)")?')
+"""The words of k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage. Policies and quotas
+have others."""
+
+
+def permission_lacking(error: Forbidden) -> str | None:
+    """``get secrets in namespace acme``; None if something else than a permission is in the way."""
+    found = _RBAC.search(error.message)
+    if found is None:
+        return None
+    verb, resource, group, namespace = found.groups()
+    where = f" in namespace {namespace}" if namespace else ""
+    return f"{verb} {resource}{'.' if group else ''}{group}{where}"

@@ -1,0 +1,78 @@
+"""What the daemon would write, as files: the objects of a rehearsal without what only a server can give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from decco.objects import ANNOTATION_HASH, Key, Obj, annotations_of
+from decco.views.rehearsal import Play, Turn
+from decco.views.snapshot import NO_UID, Snapshot
+from decco.views.stage import Write
+
+_BY_THE_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
+
+
+def rendered(turn: Turn) -> list[Obj]:
+    """The objects of one Space or App in the order of writing, as decco sends them.
+
+    The annotation with the digest is left out where it would hang on a UID that nobody knows yet.
+    """
+    return [_sent(write) for write in turn.writes if write.after is not None]
+
+
+def _sent(write: Write) -> Obj:
+    assert write.after is not None
+    obj = dict(write.after)
+    meta = {name: value for name, value in obj["metadata"].items() if name not in _BY_THE_SERVER}
+    owners = meta.get("ownerReferences") or ()
+    if any(str(owner.get("uid", "")).startswith(NO_UID) for owner in owners if owner.get("controller")):
+        annotations = {name: value for name, value in annotations_of(obj).items() if name != ANNOTATION_HASH}
+        meta = {name: value for name, value in meta.items() if name != "annotations"}
+        if annotations:
+            meta["annotations"] = annotations
+    obj["metadata"] = _ordered(meta)
+    return obj
+
+
+def _ordered(meta: Obj) -> Obj:
+    first = ("name", "namespace", "labels", "annotations", "ownerReferences")
+    return {**{name: meta[name] for name in first if name in meta}, **meta}
+
+
+def notes(snapshot: Snapshot, play: Play) -> Iterator[str]:
+    """What was assumed for want of a cluster, one sentence each."""
+    home = snapshot.caches.settings.namespace
+    for key, spaces in sorted(play.assumed.items()):
+        yield (
+            f"Secret {key} is not in the files: taken to be there, usable, and shared with {_and(sorted(spaces))}; its "
+            "copies are not shown"
+        )
+    if any(key.namespace == home for key in play.assumed) and _encrypts(snapshot, play):
+        yield "encryptHttp: the ConfigMap with the authority of such a Secret is not shown either"
+    if any(_has_placeholder(write) for write in play.writes):
+        yield (
+            "UIDs in owner references are known once the objects exist: do not apply these objects as they are, "
+            "Kubernetes would collect them as orphans"
+        )
+
+
+def _encrypts(snapshot: Snapshot, play: Play) -> bool:
+    named = {space for spaces in play.assumed.values() for space in spaces}
+    found = (snapshot.caches.space(name) for name in named)
+    return any(space is not None and space[1].spec.encrypt_http for space in found)
+
+
+def _has_placeholder(write: Write) -> bool:
+    owners: list[Any] = (write.after or {"metadata": {}})["metadata"].get("ownerReferences") or []
+    return any(str(owner.get("uid", "")).startswith(NO_UID) for owner in owners)
+
+
+def _and(names: list[str]) -> str:
+    words = [f"Space {name}" for name in names]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def waiting_apps(snapshot: Snapshot) -> list[Key]:
+    """Apps whose Space is not at hand: nothing can be said of what they would get."""
+    return sorted(entry.key for entry in snapshot.caches.apps if snapshot.caches.space(entry.key.namespace) is None)

@@ -1,0 +1,73 @@
+"""The settings of the controller that runs in the cluster, as its manifests keep them.
+
+A command that judges by other settings than the controller's would tell a lie about every object. The manifests put
+them into the ConfigMap ``decco-controller`` (key ``decco.yaml``) and into variables of the Deployment of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from decco.kube.client import Client
+from decco.kube.errors import Forbidden, NotFound
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, Key, Obj
+from decco.settings import Settings
+from decco.settings_load import PREFIX, ConfigText, load
+
+NAME = "decco-controller"
+FILE = "decco.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the cluster says of the controller; all empty where it runs elsewhere, or cannot be seen."""
+
+    text: ConfigText | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    deployment: Obj | None = None
+    hidden: bool = False
+    """Whether the user may not look."""
+
+    @property
+    def found(self) -> bool:
+        return self.text is not None or self.deployment is not None
+
+
+async def look(client: Client, namespace: str) -> Running:
+    """Asks for the ConfigMap and the Deployment in decco's own namespace."""
+    key = Key(namespace, NAME)
+    hidden = False
+    found: dict[str, Obj | None] = {}
+    for resource in (CONFIGMAPS, DEPLOYMENTS):
+        try:
+            found[resource.kind] = await client.get(resource, key)
+        except NotFound:
+            found[resource.kind] = None
+        except Forbidden:
+            found[resource.kind], hidden = None, True
+    config, deployment = found[CONFIGMAPS.kind], found[DEPLOYMENTS.kind]
+    text = ((config or {}).get("data") or {}).get(FILE)
+    return Running(
+        text=ConfigText(text, f"ConfigMap {key}, {FILE}") if isinstance(text, str) else None,
+        variables=_variables(deployment) if deployment is not None else {},
+        deployment=deployment,
+        hidden=hidden,
+    )
+
+
+def _variables(deployment: Obj) -> dict[str, str]:
+    """The plain DECCO_* variables of the pod's containers; those from elsewhere (fieldRef) name the namespace only."""
+    containers = deployment["spec"]["template"]["spec"].get("containers") or ()
+    return {
+        variable["name"]: variable["value"]
+        for container in containers
+        for variable in container.get("env") or ()
+        if variable["name"].startswith(PREFIX) and "value" in variable
+    }
+
+
+def settings_in_force(running: Running, local: Settings, environ: Mapping[str, str]) -> Settings:
+    """The controller's settings, under those that were given here by variables. Raises WrongSettings."""
+    flags = {"namespace": local.namespace, "kubeconfig": local.kubeconfig, "context": local.context}
+    return load(flags, {**running.variables, **environ}, running.text)

@@ -1,0 +1,160 @@
+"""Where the controller's own code plays its part and nothing happens: a client that takes every write and sends none.
+
+Without a cluster an object that is written is stored as it was sent. With one, the API server is asked what it would
+make of it (``dryRun=All``): defaults, admission and refusals included, as ``kubectl diff`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from decco.errors import DeccoError
+from decco.kube.client import Client, ListPage
+from decco.kube.errors import AlreadyExists, Forbidden, NotFound
+from decco.kube.store import Store
+from decco.objects import Key, Obj, Resource, key_of, uid_of
+from decco.views.refusals import permission_lacking
+from decco.views.snapshot import Snapshot, placeholder
+
+WRITTEN_NOW = 2**62
+"""resourceVersion of what was written on the stage: newer than anything a server has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One object that would be created (``before`` is None), changed, or deleted (``after`` is None)."""
+
+    resource: Resource
+    key: Key
+    before: Obj | None
+    after: Obj | None
+
+    @property
+    def verb(self) -> str:
+        if self.before is None:
+            return "create"
+        return "change" if self.after is not None else "delete"
+
+
+class MayNotAskError(DeccoError):
+    """The user may not write such an object, and so may not ask either what would become of it."""
+
+
+class Stage:
+    """What a reconciler sees in place of the client. ``client`` is asked for previews and Secrets; None: offline."""
+
+    def __init__(self, snapshot: Snapshot, client: Client | None = None, *, preview: bool = False) -> None:
+        self._snapshot = snapshot
+        self._client = client
+        self._preview = client if preview else None
+        self.writes: dict[tuple[Resource, Key], Write] = {}
+        self.unseen_secrets: set[Key] = set()
+        """Secrets of a Space's namespace that the user may not read."""
+
+    async def list_pages(self, resource: Resource, **query: Any) -> AsyncGenerator[ListPage, None]:
+        """Secrets by name, as ``LocalSecrets`` asks for them."""
+        namespace, name = query["namespace"], query["fields"].removeprefix("metadata.name=")
+        given = [obj for obj in self._snapshot.local_secrets if key_of(obj) == Key(namespace, name)]
+        if given or self._client is None:
+            yield ListPage(given, "1", remaining=False)
+            return
+        try:
+            async for page in self._client.list_pages(resource, **query):
+                yield page
+        except Forbidden:
+            self.unseen_secrets.add(Key(namespace, name))
+
+    async def get(self, resource: Resource, key: Key) -> Obj:
+        if self._client is None:
+            raise NotFound(404, "NotFound", f"{resource} {key} not found")
+        return await self._client.get(resource, key)
+
+    async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
+        del strict
+        made = obj
+        if self._client is not None and self._preview is None:
+            await self._raise_if_taken(resource, key_of(obj))
+        if self._preview is not None:
+            try:
+                made = await self._previewed(resource, obj)
+            except NotFound as error:
+                if error.details.get("kind") != "namespaces":
+                    raise
+        made = _stamped(resource, made)
+        self._note(resource, made, None, made)
+        return made
+
+    async def _raise_if_taken(self, resource: Resource, key: Key) -> None:
+        """As a server would: the cache holds decco's own objects only."""
+        if not self._snapshot.may_read(resource, key.namespace):
+            return
+        try:
+            await self.get(resource, key)
+        except (NotFound, Forbidden):
+            return
+        raise AlreadyExists(409, "AlreadyExists", f"{resource} {key} already exists")
+
+    async def check(self, resource: Resource, obj: Obj) -> None:
+        if self._preview is not None:
+            try:
+                await self._preview.check(resource, obj)
+            except Forbidden as error:
+                _raise_if_not_allowed(error)
+                raise
+
+    async def _previewed(self, resource: Resource, obj: Obj) -> Obj:
+        """What the API server would make of it; offline the object as it is."""
+        if self._preview is None:
+            return obj
+        try:
+            return await self._preview.preview(resource, obj)
+        except Forbidden as error:
+            _raise_if_not_allowed(error)
+            raise
+
+    async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
+        del strict
+        live = self._live(resource, key_of(obj))
+        made = await self._previewed(resource, obj)
+        if live is not None and "status" in live:
+            made = {**made, "status": live["status"]}
+        self._note(resource, made, live, made)
+        return _stamped(resource, made)
+
+    async def delete(self, resource: Resource, key: Key, *, uid: str) -> None:
+        live = self._live(resource, key)
+        if live is None:
+            live = await self.get(resource, key)
+        self.writes[resource, key] = Write(resource, key, live, None)
+        # Gone at once, so that another look shows what takes its place.
+        self._store(resource).remove(key, uid, WRITTEN_NOW)
+
+    def _note(self, resource: Resource, obj: Obj, before: Obj | None, after: Obj) -> None:
+        key = key_of(obj)
+        known = self.writes.get((resource, key))
+        if known is not None and before is None:
+            before = known.before  # deleted a moment ago: the two are a replacement
+        self.writes[resource, key] = Write(resource, key, before, after)
+
+    def _live(self, resource: Resource, key: Key) -> Obj | None:
+        entry = self._store(resource).get(key)
+        return entry.obj() if entry is not None else None
+
+    def _store(self, resource: Resource) -> Store:
+        return self._snapshot.caches.children[resource]
+
+
+def _raise_if_not_allowed(error: Forbidden) -> None:
+    lacking = permission_lacking(error)
+    if lacking is not None:
+        text = f"you may not {lacking}: only who may write an object may ask what would become of it (dry run)"
+        raise MayNotAskError(text) from error
+
+
+def _stamped(resource: Resource, obj: Obj) -> Obj:
+    """A copy for the store, which takes it over; with what only a server would have added."""
+    meta = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+    added = {"uid": uid_of(obj) or placeholder(resource.kind, key_of(obj)), "resourceVersion": str(WRITTEN_NOW)}
+    return {**obj, "metadata": {**meta, **added}}

@@ -1,0 +1,90 @@
+"""What the words of a command line mean: a Space, an App, a host name, or files."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from decco.desired.model import canonical
+from decco.errors import DeccoError
+from decco.objects import APPS, SPACES, Key
+from decco.views.documents import STDIN, SUFFIXES
+from decco.views.snapshot import Snapshot
+
+_SHOWN = 5
+
+
+class UnknownTargetError(DeccoError):
+    """Nothing of this name can be seen; says what may have been meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Exactly one of the three is set."""
+
+    space: str | None = None
+    app: Key | None = None
+    hostname: str | None = None
+
+    def __str__(self) -> str:
+        if self.app is not None:
+            return f"App {self.app}"
+        return f"Space {self.space}" if self.space is not None else f"host name {self.hostname}"
+
+
+def is_file(word: str) -> bool:
+    """Whether a word of the command line names files: it is "-", exists, or ends like one."""
+    return word == STDIN or word.endswith(SUFFIXES) or (not _is_plain(word) and Path(word).exists())
+
+
+def _is_plain(word: str) -> bool:
+    """Whether the word could be a Space's name: such a word means the Space, also where a folder has its name."""
+    return "/" not in word and "." not in word
+
+
+def namespaces_of(words: Iterable[str], default: str | None) -> set[str]:
+    """The namespaces that the words speak of, as far as one can tell without looking."""
+    found = set()
+    for word in words:
+        namespace, slash, _ = word.partition("/")
+        if slash:
+            found.add(namespace)
+        elif "." not in word and default is None:
+            found.add(word)
+    return found | ({default} if default else set())
+
+
+def resolve(word: str, snapshot: Snapshot, default_namespace: str | None = None) -> Target:
+    """``namespace/app``, a Space's name, an App's name (in ``default_namespace``, or the only one of its name), or a
+    host name. Raises UnknownTargetError.
+    """
+    caches = snapshot.caches
+    if "/" in word:
+        key = Key(*word.split("/", 1))
+        if caches.apps.get(key) is not None:
+            return Target(app=key)
+        raise _unknown("App", word, [str(entry.key) for entry in caches.apps], snapshot)
+    if default_namespace is not None and caches.apps.get(Key(default_namespace, word)) is not None:
+        return Target(app=Key(default_namespace, word))
+    if caches.spaces.get(Key("", word)) is not None:
+        return Target(space=word)
+    apps = sorted(entry.key for entry in caches.apps if entry.key.name == word)
+    if len(apps) == 1:
+        return Target(app=apps[0])
+    if apps:
+        told = ", ".join(map(str, apps[:_SHOWN])) + (", …" if len(apps) > _SHOWN else "")
+        raise UnknownTargetError(f"{len(apps)} Apps have the name {word}: say which, {told}")
+    if "." in word:
+        return Target(hostname=canonical(word))
+    names = [entry.key.name for entry in caches.spaces] + [entry.key.name for entry in caches.apps]
+    raise _unknown("Space or App", word, names, snapshot)
+
+
+def _unknown(what: str, word: str, known: list[str], snapshot: Snapshot) -> UnknownTargetError:
+    close = difflib.get_close_matches(word, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    if not (snapshot.may_read(SPACES) and snapshot.may_read(APPS)):
+        hint += "; you may not see all of them"
+    return UnknownTargetError(f"there is no {what} {word!r}{hint}")

@@ -1,0 +1,37 @@
+"""Fields of a Space or App that nobody knows.
+
+The API server drops them with a warning that is easily missed, and what was meant then silently does not happen. Only
+the fields of decco's own are judged; a PodSpec is Kubernetes' to judge.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from decco.api.types import PRESERVE
+from decco.objects import Obj
+
+
+def unknown_fields(obj: Obj, spec_schema: Obj) -> Iterator[tuple[str, str]]:
+    """(path, hint) of each field below ``spec`` that the schema does not know; the hint names what may be meant."""
+    yield from _unknown(obj.get("spec"), spec_schema, "spec")
+
+
+def _unknown(value: Any, schema: Obj, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, list):
+        items: Obj = schema.get("items") or {}
+        for number, item in enumerate(value):
+            yield from _unknown(item, items, f"{path}[{number}]")
+        return
+    properties = schema.get("properties")
+    if not isinstance(value, dict) or not properties:
+        return
+    for name, inner in value.items():
+        if name in properties:
+            yield from _unknown(inner, properties[name], f"{path}.{name}")
+        elif not schema.get(PRESERVE):
+            close = difflib.get_close_matches(str(name).lower(), {known.lower(): known for known in properties}, n=1)
+            meant = {known.lower(): known for known in properties}[close[0]] if close else None
+            yield f"{path}.{name}", f"; did you mean {meant}?" if meant else ""

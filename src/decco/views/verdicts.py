@@ -1,0 +1,73 @@
+"""What there is to say of the Spaces and Apps that somebody gave in files: whether they would be accepted, and work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from decco.api.parse import InvalidObjectError
+from decco.desired import reasons
+from decco.kube.store import Entry
+from decco.objects import Key
+from decco.reconcilers.facts import PAUSED
+from decco.views.rehearsal import Play
+from decco.views.snapshot import Snapshot
+
+_HOW_IT_RUNS = frozenset(
+    {
+        reasons.UNAVAILABLE,
+        reasons.PROGRESS_DEADLINE_EXCEEDED,
+        reasons.REPLICA_FAILURE,
+        reasons.JOB_FAILED,
+        reasons.NOT_ACCEPTED,
+        reasons.NOT_PROGRAMMED,
+    }
+)
+"""What others say of objects that are as they should be: ``decco explain`` tells it, here it is beside the point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A sentence with its place; ``fatal`` if nothing can be made of the object."""
+
+    text: str
+    fatal: bool
+
+
+def verdicts(snapshot: Snapshot, play: Play, places: Mapping[tuple[str, str], str]) -> list[Verdict]:
+    """``places``: (kind, key as text) -> where the object is. Sentences are those of admission and of conditions."""
+    found: list[Verdict] = []
+    for turn in play.turns:
+        place = places.get((turn.kind, str(turn.key)))
+        where = f"{place}: {turn}" if place is not None else str(turn)
+        store = snapshot.caches.spaces if turn.kind == "Space" else snapshot.caches.apps
+        entry = store.get(turn.key)
+        if entry is not None and isinstance(entry.facts, InvalidObjectError):
+            found += [Verdict(f"{where}: {problem}", fatal=True) for problem in entry.facts.problems]
+        elif entry is not None and isinstance(entry.facts, Exception):
+            found.append(Verdict(f"{where}: {entry.facts}", fatal=True))
+        elif turn.kind == "App" and (missing := _without_space(snapshot, turn.key)) is not None:
+            found.append(Verdict(f"{where}: {missing}", fatal=True))
+        elif entry is not None and entry.deleting:
+            found.append(Verdict(f"{where}: is being deleted", fatal=False))
+        else:
+            fatal = {PAUSED.reason}
+            found += [
+                Verdict(f"{where}: {problem.reason}: {problem.message}", problem.reason in fatal)
+                for problem in turn.problems()
+                if problem.reason not in _HOW_IT_RUNS
+            ]
+    return found
+
+
+def _without_space(snapshot: Snapshot, key: Key) -> str | None:
+    if snapshot.caches.space(key.namespace) is not None:
+        return None
+    space: Entry | None = snapshot.caches.spaces.get(Key("", key.namespace))
+    if space is not None:
+        return f"Space {key.namespace} is not usable, so nothing can be made of its Apps"
+    if snapshot.offline:
+        return f"there is no Space {key.namespace} in the files, and an App gets its names from it: give it as well"
+    return (
+        f"there is no Space {key.namespace}, and an App lives in the namespace of a Space: create it, or move the App"
+    )

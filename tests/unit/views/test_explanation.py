@@ -1,0 +1,147 @@
+"""What is said of names, certificates and records; beside a real controller see tests/integration/test_cli.py."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from decco.dns.registry import Owner
+from decco.objects import SERVICES, SPACES, Key, Obj
+from decco.views.explanation import State, World, explain
+from decco.views.lookup import Answer
+from decco.views.targets import Target
+from tests.unit.views.stories import NOW, app, rehearsed, secret, space
+
+ZONES = {"dns": {"providers": [{"type": "memory", "zones": ["example.net"]}]}, "edge": {"addresses": ["192.0.2.1"]}}
+
+
+def world(*objects: Obj, now: datetime = NOW, answers: dict[str, Answer] | None = None, **settings: Any) -> World:
+    snapshot, play = rehearsed(*objects, **settings)
+    snapshot.offline = False
+    return World(snapshot, play, now, {}, answers or {})
+
+
+def said(found: World, target: Target, about: str) -> list[tuple[State, str]]:
+    return [(each.state, each.text) for each in explain(found, target) if each.about == about]
+
+
+def test_the_owner_of_a_name_and_who_lost_it() -> None:
+    found = world(
+        space("acme"), space("beta", domainName="acme.example.net"), space("zeta", hostnames=["x.acme.example.net"])
+    )
+    target = Target(hostname="x.acme.example.net")
+    assert said(found, target, "owner")[0][1].startswith("Space acme, since ")
+    assert [text.partition(" claims ")[0] for _, text in said(found, target, "claim")] == ["Space zeta"]
+    assert said(found, target, "endpoint")[0][0] is State.FAILURE
+    assert said(found, Target(hostname="a.beta.acme.example.net"), "claim") == [
+        (
+            State.WARNING,
+            (
+                "Space beta claims beta.acme.example.net too and lost it to the older Space acme: it gets no "
+                "route and no record for it"
+            ),
+        )
+    ]
+
+
+def test_a_name_of_nobody() -> None:
+    found = world(space("acme"))
+    assert said(found, Target(hostname="acmee.example.net"), "owner") == [
+        (
+            State.FAILURE,
+            (
+                "no Space has this name: it would be under <space>.<domainName>, or in the hostnames of a Space; "
+                "did you mean acme.example.net?"
+            ),
+        )
+    ]
+    found.snapshot.unreadable.add((SPACES, ""))
+    assert "no Space that you may see has this name" in said(found, Target(hostname="x.org"), "owner")[0][1]
+
+
+@pytest.mark.parametrize(
+    ("host", "days", "state", "words"),
+    [
+        ("acme.example.net", 0, State.OK, "for acme.example.net; until "),
+        ("*.example.net", 0, State.OK, "for *.example.net; until "),
+        ("*.acme.example.net", 0, State.FAILURE, "acme.example.net is not among its names"),
+        ("acme.example.net", 20, State.WARNING, "9 days: renew it"),
+        ("acme.example.net", 60, State.FAILURE, "CertificateExpired: Secret http: the certificate expired on "),
+    ],
+)
+def test_certificates(host: str, days: int, state: State, words: str) -> None:
+    now = datetime.now(NOW.tzinfo) + timedelta(days=days)
+    found = world(space(httpCertSecretName="http"), secret("http", host), now=now)
+    ((told, text),) = said(found, Target(space="acme"), "certificate http")
+    assert told is state
+    assert words in text
+
+
+def test_a_secret_that_may_not_be_seen_is_no_failure() -> None:
+    found = world(space(httpCertSecretName="http"))
+    found.snapshot.unreadable.add((found.snapshot.caches.sources.resource, "decco"))
+    ((state, text),) = said(found, Target(space="acme"), "certificate http")
+    assert state is State.UNKNOWN
+    assert text.startswith("you may not read the Secrets of decco: ")
+
+
+FQDN = "acme.example.net"
+OURS = Owner("default", "<uid of Space acme>")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "words"),
+    [
+        (Answer(("192.0.2.1",), None, OURS), State.OK, "192.0.2.1; marked as decco's"),
+        (Answer(("192.0.2.9",), None, OURS), State.WARNING, "192.0.2.9, which is not 192.0.2.1"),
+        (Answer(("192.0.2.1",)), State.WARNING, "it carries no mark of decco's"),
+        (Answer(("192.0.2.1",), None, Owner("west", "1")), State.OK, "marked by cluster west"),
+        (
+            Answer(("192.0.2.1",), None, Owner("default", "1")),
+            State.FAILURE,
+            "marked for another object of this cluster",
+        ),
+        (Answer(), State.FAILURE, "nothing is published"),
+        (Answer(trouble="timed out"), State.UNKNOWN, "no answer: timed out"),
+    ],
+)
+def test_what_dns_says(answer: Answer, state: State, words: str) -> None:
+    found = world(space(), answers={FQDN: answer}, **ZONES)
+    assert said(found, Target(space="acme"), "record")[0][0] is State.OK
+    ((told, text),) = said(found, Target(space="acme"), "DNS")
+    assert told is state
+    assert words in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "words"),
+    [
+        ({}, State.WARNING, "no DNS provider is set; publish the name yourself"),
+        ({"edge": {"addresses": ["192.0.2.1"]}}, State.WARNING, "publish the name to 192.0.2.1 yourself"),
+        (
+            {"dns": {"providers": [{"type": "memory", "zones": ["a.org"]}]}},
+            State.FAILURE,
+            "no zone of dns.providers holds it",
+        ),
+        ({"dns": ZONES["dns"]}, State.FAILURE, "the edge has no address"),
+        (ZONES, State.OK, "wanted in zone example.net, leading to 192.0.2.1"),
+    ],
+)
+def test_records(settings: dict[str, Any], state: State, words: str) -> None:
+    ((told, text),) = said(world(space(), **settings), Target(space="acme"), "record")
+    assert told is state
+    assert words in text
+
+
+def test_backends_and_what_may_not_be_read() -> None:
+    found = world(space(tcpCertAndCaSecretName="tcp"), secret("tcp"), app("db", "acme", {"name": "db"}))
+    target = Target(app=Key("acme", "db"))
+    assert (State.FAILURE, "Service acme/db: no pod is ready (0 known); see `kubectl -n acme get pods`") in said(
+        found, target, "endpoint db"
+    )
+    found.ready_backends = {Key("acme", "db"): (1, 2)}
+    assert (State.OK, "Service acme/db: 1 of 2 pods ready") in said(found, target, "endpoint db")
+    found.snapshot.unreadable.add((SERVICES, "acme"))
+    assert (State.UNKNOWN, "you may not read Services and EndpointSlices in acme") in said(found, target, "endpoint db")

@@ -1,0 +1,327 @@
+"""The checks of ``decco doctor``, each against answers that a cluster could give."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from decco import __version__
+from decco.api.crd import crds
+from decco.kube.client import ListPage
+from decco.kube.errors import Forbidden, NotFound
+from decco.objects import LEASES, SECRETS, SPACES, Key, Obj, Resource
+from decco.settings import Settings
+from decco.views.fitness import cluster, controller, edge
+from decco.views.fitness.examination import CHECKS, _run
+from decco.views.fitness.model import BINDINGS, CRDS, GATEWAY_CLASSES, GATEWAYS, POLICIES, Check, Grade, Patient
+from decco.views.running import Running, _variables
+from tests.unit.desired.app_cases import SERVED
+from tests.unit.views.stories import secret, space
+
+MANIFESTS = Path(__file__).resolve().parents[3] / "manifests"
+NOW = datetime.now(UTC)
+
+
+class Cluster:
+    """Answers from a table; what is not in it is not found, and what is "forbidden" may not be read."""
+
+    def __init__(self, *objects: tuple[Resource, Obj], answers: Any = None, version: str = "1.37") -> None:
+        self.objects = {(resource, _key(obj)): obj for resource, obj in objects}
+        self.answers = answers
+        self.version = version
+
+    async def get(self, resource: Resource, key: Key) -> Obj:
+        found = self.objects.get((resource, key))
+        if found is None:
+            raise NotFound(404, "NotFound", f'{resource} "{key.name}" not found')
+        return found
+
+    async def list_pages(self, resource: Resource, **_: Any) -> AsyncIterator[ListPage]:
+        yield ListPage([obj for (kind, _), obj in self.objects.items() if kind == resource], "1", remaining=False)
+
+    async def ask(self, _resource: Resource, question: Obj) -> Obj:
+        return dict(self.answers(question))
+
+    async def raw(self, _path: str) -> Obj:
+        major, _, minor = self.version.partition(".")
+        return {"major": major, "minor": minor}
+
+
+def _key(obj: Obj) -> Key:
+    return Key(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+
+def patient(*objects: tuple[Resource, Obj], running: Running | None = None, **more: Any) -> Patient:
+    settings = Settings.model_validate(more.pop("settings", {}))
+    fake: Any = Cluster(*objects, **more)
+    return Patient(fake, settings, running or Running(), SERVED, NOW, "decco-controller")
+
+
+def named(name: str, namespace: str = "", **parts: Any) -> Obj:
+    meta = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"metadata": {**meta, **parts.pop("meta", {})}, **parts}
+
+
+@pytest.mark.parametrize(
+    ("version", "grade"),
+    [
+        ("1.29", "failure"),
+        ("1.33", "warning"),
+        ("1.34+", "ok"),
+        ("1.37", "ok"),
+        ("1.38", "warning"),
+        ("2.0", "warning"),
+    ],
+)
+async def test_versions_of_kubernetes(version: str, grade: str) -> None:
+    assert [check.grade for check in await cluster.api_server(patient(version=version))] == [grade]
+
+
+@pytest.mark.parametrize(("seconds", "grade"), [(0, "ok"), (-4, "ok"), (30, "warning"), (-600, "failure")])
+async def test_clocks(seconds: int, grade: str) -> None:
+    stamp = (NOW + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer = {"metadata": {"creationTimestamp": stamp}, "status": {"userInfo": {"username": "me"}}}
+    you, clock = await cluster.clock(patient(answers=lambda _: answer))
+    assert (you.text, clock.grade) == ("me", grade)
+
+
+def live_crd(**changes: Any) -> Obj:
+    crd = copy.deepcopy(crds()[0])
+    crd["spec"]["versions"][0] |= changes
+    crd["status"] = {"conditions": [{"type": t, "status": "True"} for t in ("NamesAccepted", "Established")]}
+    return crd
+
+
+async def crd_check(*crd: Obj) -> Check:
+    return (await cluster.custom_resources(patient(*((CRDS, each) for each in crd))))[0]
+
+
+async def test_crds() -> None:
+    assert (await crd_check()).grade is Grade.FAILURE
+    assert (await crd_check(live_crd())).grade is Grade.OK
+    assert (await crd_check(live_crd(served=False))).grade is Grade.FAILURE
+    stale = live_crd()
+    del stale["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["mesh"]
+    found = await crd_check(stale)
+    assert (found.grade, "differs in spec.mesh)" in found.text) == (Grade.WARNING, True)
+    two = live_crd()
+    two["spec"]["versions"].append({"name": "v1beta3", "served": True})
+    assert "also has v1beta3" in (await crd_check(two)).text
+    unserved = live_crd()
+    unserved["status"] = {"conditions": [{"type": "NamesAccepted", "status": "False", "message": "taken"}]}
+    assert "NamesAccepted is False: taken" in (await crd_check(unserved)).text
+
+
+def test_the_policies_are_those_of_the_manifests() -> None:
+    documents = [
+        each
+        for path in (MANIFESTS / "policies").glob("*.yaml")
+        for each in yaml.safe_load_all(path.read_text())
+        if each
+    ]
+    names = {each["metadata"]["name"] for each in documents if each["kind"] == POLICIES.kind}
+    assert {f"{short}.decco.platform9.com" for short in cluster.ADMISSION_POLICIES} == names, (
+        "list the policies of manifests/policies in ADMISSION_POLICIES of src/decco/views/fitness/cluster.py"
+    )
+
+
+async def test_policies_need_a_binding_that_denies() -> None:
+    name = "namespace-labels.decco.platform9.com"
+    policy = (POLICIES, named(name))
+    assert (await cluster.admission(patient()))[0].grade is Grade.FAILURE
+    assert "its binding is not there" in (await cluster.admission(patient(policy)))[0].text
+    warn = (BINDINGS, named(name, spec={"validationActions": ["Warn"]}))
+    assert "its binding says Warn and not Deny" in (await cluster.admission(patient(policy, warn)))[0].text
+    deny = (BINDINGS, named(name, spec={"validationActions": ["Deny"]}))
+    assert (await cluster.admission(patient(policy, deny)))[0].grade is Grade.OK
+
+
+def test_the_manifests_grant_what_the_code_needs() -> None:
+    """And the list of needs is not short: no rule of the ClusterRole is without one."""
+    rules: list[tuple[str, Obj]] = []
+    for document in yaml.safe_load_all((MANIFESTS / "rbac" / "controller.yaml").read_text()):
+        if document["kind"] in ("ClusterRole", "Role"):
+            rules += [(document["metadata"].get("namespace", ""), rule) for rule in document["rules"]]
+    providers = [{"type": "externaldns", "zones": ["example.net"]}]
+    needs = controller.needed(patient(settings={"dns": {"providers": providers}}))
+    for need in needs:
+        name = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
+        assert any(
+            need.group in rule["apiGroups"] and name in rule["resources"] and need.verb in rule["verbs"]
+            for namespace, rule in rules
+            if namespace == need.namespace
+        ), f"manifests/rbac/controller.yaml does not grant: {need}"
+    for namespace, rule in rules:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                plural, _, subresource = resource.partition("/")
+                assert any(
+                    (n.group, n.resource, n.subresource, n.namespace) == (group, plural, subresource, namespace)
+                    for n in needs
+                ), f"granted without need: {resource} of {group!r}"
+
+
+async def test_permissions_name_what_is_lacking() -> None:
+    account = (controller.SERVICE_ACCOUNTS, named("decco-controller", "decco"))
+
+    def answer(question: Obj) -> Obj:
+        asked = question["spec"]["resourceAttributes"]
+        assert question["spec"]["user"] == "system:serviceaccount:decco:decco-controller"
+        return {"status": {"allowed": asked["resource"] != "leases"}}
+
+    (found,) = await controller.permissions(patient(account, answers=answer))
+    assert found.grade is Grade.FAILURE
+    assert "may not get leases.coordination.k8s.io in decco; create leases" in found.text
+    (found,) = await controller.permissions(patient())
+    assert "there is no service account decco/decco-controller" in found.text
+
+
+def gateway_class(status: str = "True", features: tuple[Any, ...] = ()) -> Obj:
+    conditions = [{"type": "Accepted", "status": status, "reason": "R", "message": "M"}]
+    return named(
+        "decco",
+        spec={"controllerName": "example.com/edge"},
+        status={"conditions": conditions, "supportedFeatures": list(features)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "grade", "words"),
+    [
+        (None, "failure", "there is no such GatewayClass"),
+        (gateway_class("False"), "failure", "example.com/edge does not accept it: R: M"),
+        (gateway_class("Unknown"), "failure", "is example.com/edge running?"),
+        (gateway_class(), "ok", "does not list its features"),
+        (gateway_class(features=({"name": "Gateway"},)), "warning", "does not claim to support HTTPRoute, "),
+        (gateway_class(features=tuple(edge.FEATURES)), "ok", "with all features"),
+    ],
+)
+async def test_gateway_classes(found: Obj | None, grade: str, words: str) -> None:
+    objects = [(GATEWAY_CLASSES, found)] if found is not None else []
+    check = (await edge.routing(patient(*objects)))[-1]
+    assert check.grade == grade
+    assert words in check.text
+
+
+@pytest.mark.parametrize(
+    ("allowed", "grade"), [(None, "failure"), ("Same", "failure"), ("Selector", "warning"), ("All", "ok")]
+)
+async def test_a_parent_gateway_must_let_listener_sets_in(allowed: str | None, grade: str) -> None:
+    spec: Obj = {"gatewayClassName": "decco"}
+    if allowed is not None:
+        spec["allowedListeners"] = {"namespaces": {"from": allowed}}
+    status = {"conditions": [{"type": "Programmed", "status": "True"}], "addresses": [{"value": "192.0.2.1"}]}
+    resource = SERVED.gateway or GATEWAYS
+    objects = [(resource, named("shared", "edge", spec=spec, status=status)), (GATEWAY_CLASSES, gateway_class())]
+    checks = await edge.routing(patient(*objects, settings={"routing": {"parentGateway": "edge/shared"}}))
+    assert [check.grade for check in checks if check.name == "gateway edge/shared"] == [grade]
+
+
+async def test_the_edge_must_be_known_to_spaces_with_a_project() -> None:
+    closed = (SPACES, space("acme", project="p"))
+    assert (await edge.reach(patient(closed)))[0].grade is Grade.FAILURE
+    assert (await edge.reach(patient((SPACES, space("acme")))))[0].grade is Grade.WARNING
+    assert (await edge.reach(patient(closed, settings={"edge": {"namespace": "edge"}})))[0].grade is Grade.OK
+
+
+async def test_dns_providers_are_asked_for_their_zones() -> None:
+    (found,) = await edge.dns(patient(settings={"dns": {"providers": [{"type": "memory", "zones": ["example.net"]}]}}))
+    assert (found.grade, found.text) == (Grade.OK, "answers, and has example.net")
+    refused = {"type": "rfc2136", "zones": ["a.org"], "host": "127.0.0.1", "tsigKeyName": "k", "secretName": "missing"}
+    (found,) = await edge.dns(patient(settings={"dns": {"providers": [refused]}}))
+    assert found.grade is Grade.FAILURE
+    assert "missing" in found.text
+
+
+@pytest.mark.parametrize(("age", "holder", "grade"), [(1, "pod-a", "ok"), (40, "pod-a", "failure"), (1, "", "failure")])
+async def test_leases(age: float, holder: str, grade: str) -> None:
+    renewed = (NOW - timedelta(seconds=age)).isoformat().replace("+00:00", "Z")
+    spec = {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15}
+    (found,) = await controller.running(patient((LEASES, named(controller.LEASE, "decco", spec=spec))))
+    assert found.grade == grade
+
+
+@pytest.mark.parametrize(
+    ("image", "grade"),
+    [
+        (f"ghcr.io/x/controller:{__version__}", "ok"),
+        ("registry:5000/controller:v99.1.0", "warning"),
+        ("registry:5000/controller", "unknown"),
+        ("x@sha256:abc", "unknown"),
+    ],
+)
+async def test_replicas_and_versions(image: str, grade: str) -> None:
+    pod = {"template": {"spec": {"containers": [{"image": image}]}}}
+    deployment = named("decco-controller", "decco", spec={"replicas": 2, **pod}, status={"readyReplicas": 1})
+    replicas, version = await controller.running(patient(running=Running(deployment=deployment)))
+    assert (replicas.grade, version.grade) == (Grade.WARNING, grade)
+
+
+async def test_marks_on_secrets() -> None:
+    def mark(name: str, label: str | None, annotation: str | None) -> tuple[Resource, Obj]:
+        obj = secret(name, share=None)
+        obj["metadata"]["labels"] = {} if label is None else {"decco.platform9.com/share": label}
+        obj["metadata"]["annotations"] = {} if annotation is None else {"decco.platform9.com/share-with": annotation}
+        return SECRETS, obj
+
+    objects = [
+        (
+            SPACES,
+            {**space("acme"), "metadata": {"name": "acme", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}},
+        ),
+        mark("good", "true", "acme"),
+        mark("all", "true", "*"),
+        mark("other", None, None),
+        mark("yes", "yes", "acme"),
+        mark("unlabelled", None, "acme"),
+        mark("nobody", "true", None),
+        mark("stranger", "true", "acme,acne"),
+    ]
+    found = {check.name: check.text for check in await controller.shared_secrets(patient(*objects))}
+    assert found.keys() == {f"secret decco/{name}" for name in ("yes", "unlabelled", "nobody", "stranger")}
+    assert "is 'yes', so decco does not see it" in found["secret decco/yes"]
+    assert "names acne, and there is no such Space" in found["secret decco/stranger"]
+
+
+async def test_objects_that_nobody_has_looked_at() -> None:
+    def one(name: str, seen: int | None, ready: str) -> Obj:
+        status = {"observedGeneration": seen, "conditions": [{"type": "Ready", "status": ready}]}
+        return named(name, meta={"generation": 2}, spec={}, status=status if seen is not None else {})
+
+    async def grade(*objects: Obj) -> Grade:
+        return (await controller.objects(patient(*((SPACES, each) for each in objects))))[0].grade
+
+    assert await grade() is Grade.OK
+    assert await grade(one("a", 2, "True")) is Grade.OK
+    assert await grade(one("a", 2, "False")) is Grade.WARNING
+    assert await grade(one("a", 1, "True")) is Grade.FAILURE
+    assert await grade(one("a", None, "")) is Grade.FAILURE
+
+
+async def test_a_check_that_may_not_look_hinders_no_other() -> None:
+    async def refused(_: Patient) -> list[Check]:
+        text = 'secrets is forbidden: User "u" cannot list resource "secrets" in API group "" in the namespace "decco"'
+        raise Forbidden(403, "Forbidden", text)
+
+    (found,) = await _run("secrets", refused, patient())
+    assert (found.grade, found.text) == (
+        Grade.UNKNOWN,
+        "you may not list secrets in namespace decco; a platform operator may",
+    )
+    assert len(CHECKS) > 10
+
+
+def test_variables_of_a_deployment() -> None:
+    env = [
+        {"name": "DECCO_CLUSTER_ID", "value": "west"},
+        {"name": "DECCO_NAMESPACE", "valueFrom": {}},
+        {"name": "X", "value": "1"},
+    ]
+    deployment = named("x", spec={"template": {"spec": {"containers": [{"env": env}]}}})
+    assert _variables(deployment) == {"DECCO_CLUSTER_ID": "west"}

@@ -1,0 +1,183 @@
+"""What is rendered without a cluster, and what is said of what only a cluster knows.
+
+That it is what the daemon writes is shown beside the real daemon (tests/integration/test_cli.py).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from decco.api.crd import crds
+from decco.errors import ConfigError
+from decco.objects import Obj
+from decco.settings import Settings
+from decco.views import documents
+from decco.views.render import notes, rendered
+from decco.views.snapshot import from_documents
+from decco.views.verdicts import verdicts
+from tests.unit.api import admission_table
+from tests.unit.views.stories import app, files, rehearsed, secret, space
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "manifests" / "examples"
+
+
+def _validations(schema: Any) -> Iterator[Any]:
+    if isinstance(schema, dict):
+        yield from schema.get("x-kubernetes-validations", ())
+    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _validations(inner)
+
+
+def objects(*given: Obj, **settings: Any) -> dict[tuple[str, str], Obj]:
+    _, play = rehearsed(*given, **settings)
+    made = [obj for turn in play.turns for obj in rendered(turn)]
+    found = {(obj["kind"], obj["metadata"]["name"]): obj for obj in made}
+    assert len(found) == len(made)
+    return found
+
+
+def told(*given: Obj, **settings: Any) -> list[str]:
+    snapshot, play = rehearsed(*given, **settings)
+    return [verdict.text for verdict in verdicts(snapshot, play, {})]
+
+
+def test_the_objects_of_a_space_and_an_app_in_the_order_of_writing() -> None:
+    made = objects(
+        space(tcpCertAndCaSecretName="tcp"), app("db", "acme", {"name": "db"}), secret("tcp", "db.acme.example.net")
+    )
+    assert list(made) == [
+        ("Namespace", "acme"),
+        ("Secret", "tcp"),
+        ("NetworkPolicy", "decco"),
+        ("Gateway", "decco"),
+        ("HTTPRoute", "decco.redirect"),
+        ("NetworkPolicy", "app-db"),
+        ("ConfigMap", "db-stunnel"),
+        ("Service", "db"),
+        ("Deployment", "db"),
+        ("TLSRoute", "db"),
+    ]
+
+
+def test_uids_that_no_server_has_given_are_marked_and_known_ones_are_not() -> None:
+    fresh = objects(space())["Namespace", "acme"]
+    assert fresh["metadata"]["ownerReferences"][0]["uid"] == "<uid of Space acme>"
+    assert "decco.platform9.com/hash" not in fresh["metadata"]["annotations"]
+    known = space()
+    known["metadata"]["uid"] = "1234"
+    stored = objects(known)["Namespace", "acme"]
+    assert stored["metadata"]["ownerReferences"][0]["uid"] == "1234"
+    assert stored["metadata"]["annotations"]["decco.platform9.com/hash"]
+    assert "resourceVersion" not in stored["metadata"]
+
+
+def test_a_secret_that_is_not_given_is_taken_to_be_there() -> None:
+    given = (space(httpCertSecretName="http", encryptHttp=True), app("web", "acme", {"name": "web", "httpPath": "/"}))
+    snapshot, play = rehearsed(*given)
+    assert [verdict.text for verdict in verdicts(snapshot, play, {})] == []
+    made = objects(*given)
+    assert "https" in {listener["name"] for listener in made["Gateway", "decco"]["spec"]["listeners"]}
+    assert ("Secret", "http") not in made
+    assert next(iter(notes(snapshot, play))) == (
+        "Secret decco/http is not in the files: taken to be there, usable, and shared with Space acme; its copies are "
+        "not shown"
+    )
+    assert any("ConfigMap with the authority" in note for note in notes(snapshot, play))
+
+
+def test_a_secret_that_is_given_counts_as_it_is() -> None:
+    with_http = space(httpCertSecretName="http", encryptHttp=True)
+    made = objects(with_http, secret("http", "acme.example.net"))
+    assert made["Secret", "http"]["metadata"]["namespace"] == "acme"
+    assert "BEGIN CERTIFICATE" in made["ConfigMap", "decco"]["data"]["ca.crt"]
+    assert told(with_http, secret("http", share="other"))[0].startswith("Space acme: SecretNotShared: ")
+    assert told(with_http, secret("http", share=None))[0].startswith("Space acme: SecretMissing: ")
+    broken = told(with_http, secret("http", data={}, stringData={"tls.crt": "no certificate"}))
+    assert broken[0].startswith("Space acme: SecretInvalid: Secret http: tls.crt holds no")
+
+
+def test_settings_count() -> None:
+    given = (space(httpCertSecretName="http"), app("web", "acme", {"name": "web", "httpPath": "/"}))
+    kinds = {kind for kind, _ in objects(*given, routing={"backend": "ingress"})}
+    assert "Ingress" in kinds
+    assert "Gateway" not in kinds
+    kinds = {kind for kind, _ in objects(*given, routing={"parentGateway": "edge/shared"})}
+    assert {"ListenerSet", "HTTPRoute"} <= kinds
+
+
+def test_of_two_claims_the_first_in_the_files_wins_and_what_exists_wins_over_it() -> None:
+    first, second = space("acme"), space("beta", domainName="acme.example.net")
+    assert told(first, second)[0].startswith("Space beta: HostnameConflict: ")
+    assert told(second, first)[0].startswith("Space acme: HostnameConflict: ")
+    second["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    assert told(first, second)[0].startswith("Space acme: HostnameConflict: ")
+
+
+def test_an_app_without_its_space() -> None:
+    snapshot, play = rehearsed(app())
+    (verdict,) = verdicts(snapshot, play, {("App", "acme/web"): "f.yaml:1"})
+    assert verdict.fatal
+    assert verdict.text == (
+        "f.yaml:1: App acme/web: there is no Space acme in the files, and an App gets its names from it: "
+        "give it as well"
+    )
+    assert play.writes == []
+
+
+OUR_SENTENCES = [rule["message"] for crd in crds() for rule in _validations(crd)]
+"""What admission says in words of decco's own; for the rest (types, limits) the API server has words of its own."""
+
+
+@pytest.mark.parametrize("row", [row for row in admission_table.ROWS if row.parsed], ids=lambda row: row.id)
+def test_wrong_input_gets_the_sentences_of_admission(row: admission_table.Row) -> None:
+    """The same table that the API server's admission is tested with."""
+    snapshot, play = rehearsed(row.bad, namespace="default")
+    found = [verdict.text for verdict in verdicts(snapshot, play, {}) if verdict.fatal]
+    assert found
+    if any(row.says in sentence for sentence in OUR_SENTENCES):
+        assert any(row.says in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([space(), space()], "Space acme is also at standard input:1"),
+        ([{**app(), "metadata": {"name": "web"}}], "App web has no metadata.namespace: add it, or give one with -n"),
+        ([{**space(), "apiVersion": "decco.platform9.com/v1beta3"}], "Space acme is of decco.platform9.com/v1beta3; "),
+    ],
+)
+def test_files_that_mean_nothing(given: list[Obj], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_documents(files(given), Settings())
+    assert sentence in str(caught.value)
+
+
+def test_fields_that_nobody_knows() -> None:
+    wrong = app("web", "acme", {"name": "web", "httppath": "/", "x": 1}, tlsEgress=[])
+    snapshot = from_documents(files([space(domainname="x"), wrong, secret("a")]), Settings())
+    assert [warning.partition(": ")[2] for warning in snapshot.warnings] == [
+        "Space acme: spec.domainname: unknown field; did you mean domainName?",
+        "App acme/web: spec.endpoints[0].httppath: unknown field; did you mean httpPath?",
+        "App acme/web: spec.endpoints[0].x: unknown field",
+        "App acme/web: spec.tlsEgress: unknown field; did you mean tlsEgresses?",
+    ]
+
+
+def test_the_examples_can_all_be_rendered() -> None:
+    found = documents.read([str(EXAMPLES)], io.StringIO())
+    snapshot = from_documents(found, Settings())
+    assert snapshot.warnings == ["3 objects of other kinds left out"]
+    made = objects(*(document.obj for document in found))
+    assert {"Job", "Deployment", "ConfigMap", "Gateway"} <= {kind for kind, _ in made}
+
+
+def test_a_paused_space_gets_nothing() -> None:
+    paused = space()
+    paused["metadata"]["annotations"] = {"decco.platform9.com/paused": "true"}
+    assert objects(paused) == {}
+    assert told(paused)[0].startswith("Space acme: Paused: ")
