@@ -26,7 +26,7 @@ HTTPS = 443
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, and the serial number of the certificate that was shown."""
+    """What came back, with names of headers in small letters, and the serial number of the certificate shown."""
 
     status: int
     headers: Mapping[str, str]
@@ -100,7 +100,7 @@ def https(
         asked.sock = connection
         asked.request(method, path, body, dict(headers or {}))
         answer = asked.getresponse()
-        return Answer(answer.status, dict(answer.headers), answer.read(), serial)
+        return Answer(answer.status, _headers(answer), answer.read(), serial)
 
 
 def http_(edge: str, name: str, path: str) -> Answer:
@@ -109,7 +109,11 @@ def http_(edge: str, name: str, path: str) -> Answer:
     with contextlib.closing(asked):
         asked.request("GET", path, headers={"Host": name})
         answer = asked.getresponse()
-        return Answer(answer.status, dict(answer.headers), answer.read())
+        return Answer(answer.status, _headers(answer), answer.read())
+
+
+def _headers(answer: http.client.HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 def exchange(connection: socket.socket, content: bytes) -> bytes:
