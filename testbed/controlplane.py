@@ -312,7 +312,7 @@ class ControlPlane:
         return self._audit_log.stat().st_size if self._audit_log.exists() else 0
 
     def audit(self, user_agent_prefix: str = "", *, since: int = 0, writes: bool = False) -> list[AuditEvent]:
-        """Requests that the user ``decco`` sent (``controller_kubeconfig``), in the order of their completion.
+        """Requests of ``decco`` (``controller_kubeconfig``) and of ``REPLICAS``, in the order of their completion.
 
         Args:
             user_agent_prefix: only those whose User-Agent starts so.

@@ -33,6 +33,13 @@ class Module:
 GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.6.3", "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=")
 """The newest that Go 1.26 accepts. Its standard channel serves ListenerSet, TLSRoute and BackendTLSPolicy as v1."""
 
+PROMETHEUS_OPERATOR = Module(
+    "github.com/prometheus-operator/prometheus-operator",
+    "v0.85.0",
+    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+)
+"""For its CRDs only."""
+
 
 def kubernetes_version(minor: str | None = None) -> str:
     """Exact Kubernetes version, as ``1.37.2``, of a minor or of ``$KUBE_VERSION`` or of the default.

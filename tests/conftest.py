@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import os
 import socket
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from blockbuster import BlockBuster
 
 NODES = ipaddress.ip_network("198.18.0.0/15")
@@ -22,6 +24,17 @@ def pytest_configure() -> None:
     look would make one which nobody closes.
     """
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Gives the process's logging back as it was, after a test that calls a whole program in this process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -64,15 +64,15 @@ def build_root(root: Path, *, epoch: int = 0) -> None:
     compile_entry(root / ENTRYPOINT.lstrip("/"), RELEASE)
     programs = [STUNNEL, *libraries(STUNNEL)]
     for program in programs:
-        _copy(program, root)
-    _write(root / "etc/ssl/certs/ca-certificates.crt", authorities())
+        copy(program, root)
+    write(root / "etc/ssl/certs/ca-certificates.crt", authorities())
     for path, text in FILES.items():
-        _write(root / path, text)
+        write(root / path, text)
     for path in DIRECTORIES:
         (root / path).mkdir(parents=True, exist_ok=True)
-    for package in sorted({"ca-certificates", *_owners(programs)}):
-        _record(package, root)
-    _settle(root, epoch)
+    for package in sorted({"ca-certificates", *owners(programs)}):
+        record(package, root)
+    settle(root, epoch)
 
 
 def compile_entry(program: Path, flags: Sequence[str]) -> None:
@@ -80,12 +80,12 @@ def compile_entry(program: Path, flags: Sequence[str]) -> None:
     if shutil.which("gcc") is None:
         raise BuildError("gcc is missing: install the packages gcc and libc6-dev")
     # Relative names, so that no folder of this machine is in the program.
-    _run("gcc", *WARNINGS, *flags, "-o", str(program.resolve()), *(source.name for source in SOURCES))
+    run("gcc", *WARNINGS, *flags, "-o", str(program.resolve()), *(source.name for source in SOURCES))
 
 
 def libraries(program: Path) -> list[Path]:
     """The loader and all shared libraries of a program, by the names under which the loader looks for them."""
-    found = [Path(name) for name in re.findall(r"(/\S+) \(0x", _run("ldd", str(program)))]
+    found = [Path(name) for name in re.findall(r"(/\S+) \(0x", run("ldd", str(program)))]
     libc = next((path for path in found if path.name == "libc.so.6"), None)
     if libc is None:
         raise BuildError(f"ldd names no C library of {program}: is it a program of this machine's architecture?")
@@ -98,13 +98,13 @@ def authorities() -> str:
     return "".join(path.read_text().rstrip("\n") + "\n" for path in sorted(AUTHORITIES.glob("*.crt")))
 
 
-def _owners(paths: Sequence[Path]) -> set[str]:
+def owners(paths: Sequence[Path]) -> set[str]:
     """The packages of some files; dpkg may know a library without the ``/usr`` before ``/lib``."""
     names: dict[str, Path] = {}
     for path in paths:
         real = path.resolve()
         names |= {str(name): path for name in (path, real, str(real).removeprefix("/usr"))}
-    lines = _run("dpkg-query", "--search", *names, may_fail=True).splitlines()
+    lines = run("dpkg-query", "--search", *names, may_fail=True).splitlines()
     found = {names[name]: owner for owner, _, name in (line.partition(": ") for line in lines) if name in names}
     for path in paths:
         if path not in found:
@@ -112,13 +112,13 @@ def _owners(paths: Sequence[Path]) -> set[str]:
     return {owner.partition(":")[0] for owner in found.values()}
 
 
-def _record(package: str, root: Path) -> None:
+def record(package: str, root: Path) -> None:
     """The licence, and what scanners for vulnerabilities read in images without a package manager."""
-    _write(root / "var/lib/dpkg/status.d" / package, _run("dpkg-query", "--status", package))
-    _copy(Path("/usr/share/doc") / package / "copyright", root)
+    write(root / "var/lib/dpkg/status.d" / package, run("dpkg-query", "--status", package))
+    copy(Path("/usr/share/doc") / package / "copyright", root)
 
 
-def _copy(path: Path, root: Path) -> None:
+def copy(path: Path, root: Path) -> None:
     if not path.exists():
         raise BuildError(f"{path} is missing: reinstall its package")
     target = root / path.relative_to("/")
@@ -126,12 +126,12 @@ def _copy(path: Path, root: Path) -> None:
     shutil.copy(path, target)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
 
-def _settle(root: Path, epoch: int) -> None:
+def settle(root: Path, epoch: int) -> None:
     """Readable by any user, writable by none, all of one time."""
     for folder, _, names in os.walk(root, topdown=False):
         for path in (*(Path(folder, name) for name in names), Path(folder)):
@@ -139,8 +139,12 @@ def _settle(root: Path, epoch: int) -> None:
             os.utime(path, (epoch, epoch))
 
 
-def _run(*command: str, may_fail: bool = False) -> str:
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)  # noqa: S603 - no user's text
+def run(*command: str, may_fail: bool = False, more: Mapping[str, str] | None = None) -> str:
+    """What a command prints; ``more`` is added to its environment. Raises BuildError if it fails and may not."""
+    environment = {**os.environ, **(more or {})}
+    done = subprocess.run(  # noqa: S603 - no user's text
+        command, cwd=HERE, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0 and not may_fail:
         raise BuildError(f"{command[0]} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout

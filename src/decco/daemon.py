@@ -1,9 +1,9 @@
 """The controller as a process: what is started in which order, and how it ends.
 
-    settings -> connection -> client -> (server there? CRDs there?) -> DNS -> informers -> caches synced -> workers
+    settings -> connection -> client -> (server there? CRDs there?) -> informers -> caches synced -> leading -> work
 
-Nothing is written before every cache is full. At SIGTERM the queues give out no more work, what runs is finished, then
-the rest ends.
+Nothing is written before every cache is full and this process leads; until then it stands by, warm. At SIGTERM the
+queues give out no more work, what runs is finished, then the lease is given back and the rest ends.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import time
+import socket
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import structlog
@@ -24,41 +24,32 @@ from decco.dns.service import Dns
 from decco.errors import ConfigError
 from decco.health import Health
 from decco.kube import config, discovery, watch
-from decco.kube.apply import Applier
 from decco.kube.client import Client
-from decco.kube.controller import Controller
 from decco.kube.errors import ApiError, Forbidden, KubeError, Unauthorized, Untrusted
-from decco.kube.events import Recorder
+from decco.kube.fence import Fence, process_alarm
 from decco.kube.informer import Informer
+from decco.kube.leader import JOIN_SECONDS, Leader
+from decco.kube.lease import RELEASE_SECONDS, Times
 from decco.kube.store import Store
-from decco.kube.workqueue import WorkQueue
-from decco.log import bind_reconcile
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
-from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches, watch_specs
-from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.discover import discover, missing
-from decco.reconcilers.local_secrets import LocalSecrets
-from decco.reconcilers.providers import dns_service
-from decco.reconcilers.records import Records
-from decco.reconcilers.report import Reporter, ready_counts
-from decco.reconcilers.secrets import Secrets
-from decco.reconcilers.space import SpaceReconciler
+from decco.reconcilers.providers import dns_maker
+from decco.reconcilers.report import ready_counts
 from decco.reconcilers.triggers import Triggers
 from decco.settings import Settings
+from decco.term import DRAIN_SECONDS, FINISH_SECONDS, Term
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 PROGRAM = "decco-controller"
-FINISH_SECONDS = 3.5
-"""How long running reconciles may take to end after SIGTERM."""
-DRAIN_SECONDS = 0.5
-"""How long Events that are still to be sent may take then."""
 STARTUP_RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between looks at a cluster that is not ready for decco yet."""
+END_SECONDS = FINISH_SECONDS + DRAIN_SECONDS + RELEASE_SECONDS + JOIN_SECONDS
+"""How long work may take to end after SIGTERM, and the lease to be given back."""
 DISCOVERY_SECONDS = 30.0
 """How often a kind that the cluster does not serve, and the routing backend needs, is looked for."""
 
@@ -70,12 +61,13 @@ async def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
-    metrics.leader(True)  # there is no election yet: whoever runs, leads
-    health = Health(metrics)
+    health = Health(metrics, loop_silence=settings.controller.loop_silence_seconds)
     connection = await _unless(stop, config.connect(settings.kubeconfig, settings.context))
     if connection is None:
         return 0
     log.info("decco starts", version=__version__, connection=connection.describe(), dry_run=settings.dry_run)
+    # A dry run writes nothing, so it needs no leave to write, and must not keep anybody else from it.
+    fence = Fence(process_alarm()) if settings.leader_election.enabled and not settings.dry_run else None
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(health.serve(settings.metrics_bind_address))
         client = await stack.enter_async_context(
@@ -85,15 +77,47 @@ async def run(settings: Settings) -> int:
                 in_flight=settings.controller.requests_in_flight,
                 observe=metrics.api_request,
                 dry_run=settings.dry_run,
+                may_write=fence.check if fence is not None else lambda: None,
             )
         )
         served = await _unless(stop, _wait_for_cluster(client))
         if served is not None:
-            dns = await _unless(stop, dns_service(settings, client, metrics))
+            allows = fence.allows if fence is not None else lambda: True
+            make_dns = await _unless(stop, dns_maker(settings, client, metrics, allows))
             if not stop.is_set():
-                await _Daemon(settings, client, metrics, health, stop, dns).run(served)
+                leader = _leader(settings, metrics, fence) if fence is not None else None
+                await _Daemon(settings, client, metrics, health, stop, make_dns, leader).run(served)
     log.info("decco ends")
     return 0
+
+
+def _leader(settings: Settings, metrics: Metrics, fence: Fence) -> Leader:
+    """This process as a candidate, with connections of its own."""
+    election = settings.leader_election
+    times = Times(
+        lease=election.lease_seconds,
+        renew=election.renew_seconds,
+        retry=election.retry_seconds,
+        dead=settings.controller.loop_silence_seconds,
+    )
+
+    async def connect() -> Client:
+        return Client(
+            await config.connect(settings.kubeconfig, settings.context),
+            user_agent=f"{PROGRAM}/{__version__} leader-election",
+            in_flight=1,
+            timeout=times.call,
+            observe=metrics.api_request,
+        )
+
+    return Leader(
+        connect,
+        Key(settings.namespace, election.lease_name),
+        f"{socket.gethostname()}_{uuid.uuid4()}",  # the pod's name, and what tells two of its starts apart
+        times=times,
+        fence=fence,
+        on_change=metrics.leader,
+    )
 
 
 async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T | None:
@@ -162,49 +186,21 @@ class _Daemon:
         metrics: Metrics,
         health: Health,
         stop: asyncio.Event,
-        dns: Dns | None = None,
+        make_dns: Callable[[], Dns] | None,
+        leader: Leader | None,
     ) -> None:
+        """Without ``leader`` there is no election: whoever runs, leads."""
         self.settings = settings
         self.client = client
         self.metrics = metrics
         self.health = health
         self.stop = stop
-        self.dns = dns
+        self.make_dns = make_dns
+        self.leader = leader
+        self.working = False
         self.caches = Caches(settings)
         self.informers: dict[str, Informer] = {}
-        self.recorder = Recorder(client, controller=PROGRAM, on_drop=metrics.event_dropped)
-        control = settings.controller
-
-        def queue(name: str, group: Callable[[Key], str]) -> WorkQueue[Key]:
-            return WorkQueue(
-                name,
-                group=group,
-                retry_base=control.retry_base_seconds,
-                retry_max=control.retry_max_seconds,
-                observer=metrics,
-            )
-
-        self.spaces = queue("space", lambda key: key.name)
-        self.apps = queue("app", lambda key: key.namespace)
-        writer = ChildWriter(Applier(client, self.caches.children), time.monotonic)
-        secrets = Secrets(self.caches, LocalSecrets(client, time.monotonic))
-        reporter = Reporter(client, self.recorder)
-        self.records = Records(dns, client, settings, time.monotonic)
-        space = SpaceReconciler(self.caches, writer, secrets, reporter, self.records, _now, metrics.certificates)
-        app = AppReconciler(self.caches, writer, secrets, reporter, self.records, _now, metrics.certificates)
-        self.controllers = [
-            Controller(
-                self.spaces, space.reconcile, workers=control.space_workers, observer=metrics, bind=bind_reconcile
-            ),
-            Controller(self.apps, app.reconcile, workers=control.app_workers, observer=metrics, bind=bind_reconcile),
-        ]
-        self.triggers = Triggers(self.caches, self.spaces, self.apps)
-        if dns is not None:
-            dns.subscribe(self.triggers.records)
-            for store in (self.caches.spaces, self.caches.apps):
-                self.records.follow(store)
-        for queue_ in (self.spaces, self.apps):
-            metrics.follow_queue(queue_.name, queue_)
+        self.triggers = Triggers(self.caches)
         metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
         metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
 
@@ -215,30 +211,47 @@ class _Daemon:
             await asyncio.wait({life})
 
     async def _live(self, background: asyncio.TaskGroup, served: Served) -> None:
-        helpers: list[asyncio.Task[None]] = [background.create_task(self.recorder.run(), name="events")]
-        workers: list[asyncio.Task[None]] = []
-        if self.dns is not None:
-            # Reads the zones while the caches fill; it changes nothing before a reconcile has said what is wanted.
-            task = background.create_task(self.dns.run(), name="dns")
-            self.health.watch_task("dns", task)
-            helpers.append(task)
+        helpers: list[asyncio.Task[None]] = []
         try:
             if await _unless(self.stop, self._fill(background, helpers, served)):
-                log.info("caches are full, work begins", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
-                workers = [background.create_task(c.run(), name=f"{c.name}-controller") for c in self.controllers]
+                log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
                 helpers.append(background.create_task(self._follow_discovery(background, helpers), name="discovery"))
-                await self.stop.wait()
-                log.info("stopping: no new work is taken")
+                await self._lead()
         finally:
-            for queue in (self.spaces, self.apps):
-                queue.close()
-            if workers:
-                await asyncio.wait(workers, timeout=FINISH_SECONDS)
-                if left := self.spaces.processing + self.apps.processing:
-                    log.warning("reconciles are cut off; the next start finishes them", count=left)
-                await self.recorder.drain(DRAIN_SECONDS)
-            for task in [*workers, *helpers]:
+            for task in helpers:
                 task.cancel()
+
+    async def _lead(self) -> None:
+        """Works whenever this process leads, until ``stop`` is set."""
+        if self.leader is None:
+            self.metrics.leader(True)
+            await self._work()
+            return
+        standing = asyncio.create_task(self.leader.run(self._work), name="leader-election")
+        self.health.watch_task("leader-election", standing)
+        stopping = asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait({standing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if self.working:
+                # What runs is finished. Not for ever: a lease that is lost meanwhile would begin another waiting.
+                await asyncio.wait({standing}, timeout=END_SECONDS)
+        finally:
+            for task in (standing, stopping):
+                task.cancel()
+            await asyncio.wait({standing, stopping})
+        if not standing.cancelled():
+            await standing
+
+    async def _work(self) -> None:
+        dns = self.make_dns() if self.make_dns is not None else None
+        term = Term(
+            self.settings, self.client, self.metrics, self.health, self.caches, self.triggers, dns, program=PROGRAM
+        )
+        self.working = True
+        try:
+            await term.run(self.stop)
+        finally:
+            self.working = False
 
     async def _fill(self, background: asyncio.TaskGroup, helpers: list[asyncio.Task[None]], served: Served) -> Served:
         """Starts an informer for each kind that is not watched yet; returns ``served`` when all caches are full."""
@@ -250,6 +263,8 @@ class _Daemon:
             self.informers[name] = informer
             self.health.add_check(f"cache {name}", _sync_check(informer), kind="ready")
             self.metrics.add_resource(name)
+            if store in self.caches.children.values():
+                self.metrics.add_child(name)
             task = background.create_task(informer.run(), name=f"informer {name}")
             self.health.watch_task(f"informer {name}", task)
             helpers.append(task)
@@ -297,7 +312,3 @@ class _Daemon:
 
 def _sync_check(informer: Informer) -> Callable[[], str | None]:
     return lambda: None if informer.synced.is_set() else "not listed yet"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -1,8 +1,11 @@
 """What the kubelet and Prometheus ask over HTTP: /healthz, /readyz, /metrics.
 
-``/healthz`` (a failure restarts the process): every long-lived task is alive and has been heard of lately. A loop that
-is wedged as a whole does not answer at all, which the kubelet counts as a failure too. ``/readyz``: the caches are
-full. Both speak as the API server's own do: "ok", or a line per check, with ``?verbose`` also when all passed.
+``/healthz`` (a failure restarts the process): every long-lived task is alive, and the event loop has been heard of
+lately. ``/readyz``: the caches are full; a process that waits to lead is ready too. Both speak as the API server's own
+do: "ok", or a line per check, with ``?verbose`` also when all passed.
+
+They are answered by a thread of their own: a loop that is busy must not look dead, and one that is wedged must be able
+to say so.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -34,6 +39,10 @@ LAG_INTERVAL = 0.5
 """Seconds between two measurements of the event loop's lag."""
 SILENCE = 60.0
 """A task that owes heartbeats and has been silent for more seconds is dead."""
+LOOP_SILENCE = 30.0
+"""The same for the event loop, unless the settings say otherwise."""
+REFRESH_SECONDS = 2.0
+"""How long a scrape waits for the event loop to bring its gauges up to date; then it gets them as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +53,18 @@ class Server:
 
 
 class Health:
-    """The checks, and the small HTTP server that answers with them."""
+    """The checks, and the small HTTP server that answers with them.
 
-    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+    Checks are added in the event loop and asked in the server's thread, so they only look at a flag or a number.
+    ``loop_silence`` is how many seconds the event loop may go without a sign of life.
+    """
+
+    def __init__(
+        self, metrics: Metrics, clock: Callable[[], float] = time.monotonic, loop_silence: float = LOOP_SILENCE
+    ) -> None:
         self._metrics = metrics
         self._clock = clock
+        self._loop_silence = loop_silence
         self._checks: dict[Kind, dict[str, Check]] = {"live": {}, "ready": {}}
 
     def add_check(self, name: str, check: Check, kind: Kind = "live") -> None:
@@ -90,7 +106,8 @@ class Health:
         """The checks that fail now, name -> what is wrong. Nothing is ready before there is a check that says so."""
         if kind == "ready" and not self._checks[kind]:
             return {"startup": "no cache has been started yet"}
-        return {name: trouble for name, check in self._checks[kind].items() if (trouble := check()) is not None}
+        checks = dict(self._checks[kind])  # copied at once: the event loop may add one meanwhile
+        return {name: trouble for name, check in checks.items() if (trouble := check()) is not None}
 
     @asynccontextmanager
     async def serve(self, address: str) -> AsyncIterator[Server]:
@@ -102,38 +119,101 @@ class Health:
         if where is None:
             yield Server(None)
             return
-        app = web.Application()
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._render)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        await runner.setup()
         lag = asyncio.create_task(self._measure_lag(), name="event-loop-watcher")
         self.watch_task("event-loop-watcher", lag)
+        server = _Answering(self, where, asyncio.get_running_loop())
         try:
             try:
-                await _site(runner, *where).start()
+                port = await server.start()
             except OSError as error:
                 cause = os.strerror(error.errno).lower() if error.errno else str(error)
                 raise ConfigError(
                     f"cannot listen on metricsBindAddress {address}: {cause}; "
                     "end what uses the port, or choose another with --metrics-bind-address (0 turns it off)"
                 ) from error
-            port = runner.addresses[0][1]
             log.info("metrics and health are served", address=address, port=port)
             yield Server(port)
         finally:
             lag.cancel()
             await asyncio.gather(lag, return_exceptions=True)
-            await runner.cleanup()
+            await server.stop()
 
     async def _measure_lag(self) -> None:
-        beat = self.heartbeat("event-loop")
+        beat = self.heartbeat("event-loop", self._loop_silence)
         while True:
             due = self._clock() + LAG_INTERVAL
             await asyncio.sleep(LAG_INTERVAL)
             self._metrics.loop_lag(max(0.0, self._clock() - due))
             beat()
+
+    def report(self, kind: Kind, endpoint: str, *, verbose: bool) -> tuple[bool, str]:
+        """Whether all checks of a kind pass, and the text that says so."""
+        failing = self.failing(kind)
+        if not failing and not verbose:
+            return True, "ok\n"
+        lines = [f"[+]{name} ok" for name in dict(self._checks[kind]) if name not in failing]
+        lines += [f"[-]{name} failed: {trouble}" for name, trouble in failing.items()]
+        lines.append(f"{endpoint} check {'failed' if failing else 'passed'}")
+        return not failing, "\n".join(lines) + "\n"
+
+    async def refresh_metrics(self) -> None:
+        """To be run in the event loop whose gauges these are."""
+        self._metrics.refresh()
+
+    def render_metrics(self, accept: str) -> tuple[bytes, str]:
+        """The metrics in the best form that an Accept header names, and the form's media type."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except TypeError:  # a version that is no number
+            encode, content_type = choose_encoder("")
+        return encode(self._metrics.registry), content_type
+
+
+class _Answering:
+    """The HTTP server in its thread; ``home`` is the event loop that it speaks of."""
+
+    def __init__(self, health: Health, where: tuple[str | None, int], home: asyncio.AbstractEventLoop) -> None:
+        self._health = health
+        self._where = where
+        self._home = home
+        self._started: Future[int] = Future()
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._main, name="health", daemon=True)
+
+    # Called at home
+
+    async def start(self) -> int:
+        """Returns the port once it listens; raises OSError if it cannot."""
+        self._thread.start()
+        return await asyncio.wrap_future(self._started)
+
+    async def stop(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        await asyncio.to_thread(self._thread.join)
+
+    # In the thread
+
+    def _main(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            await _site(runner, *self._where).start()
+            self._started.set_result(runner.addresses[0][1])
+            await self._stopping.wait()
+        except OSError as error:
+            self._started.set_exception(error)
+        finally:
+            await runner.cleanup()
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return self._answer(request, "live", "healthz")
@@ -142,22 +222,16 @@ class Health:
         return self._answer(request, "ready", "readyz")
 
     def _answer(self, request: web.Request, kind: Kind, endpoint: str) -> web.Response:
-        failing = self.failing(kind)
-        if not failing and "verbose" not in request.query:
-            return web.Response(text="ok\n")
-        lines = [f"[+]{name} ok" for name in self._checks[kind] if name not in failing]
-        lines += [f"[-]{name} failed: {trouble}" for name, trouble in failing.items()]
-        lines.append(f"{endpoint} check {'failed' if failing else 'passed'}")
-        return web.Response(text="\n".join(lines) + "\n", status=503 if failing else 200)
+        passed, text = self._health.report(kind, endpoint, verbose="verbose" in request.query)
+        return web.Response(text=text, status=200 if passed else 503)
 
-    async def _render(self, request: web.Request) -> web.Response:
-        try:
-            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        except TypeError:  # a version that is no number
-            encode, content_type = choose_encoder("")
-        self._metrics.refresh()
+    async def _metrics(self, request: web.Request) -> web.Response:
+        refreshed = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._health.refresh_metrics(), self._home))
+        await asyncio.wait({refreshed}, timeout=REFRESH_SECONDS)
+        if refreshed.done():
+            refreshed.result()
         # In a thread: a cluster of thousands of certificates takes tens of milliseconds, and /proc is read on the way.
-        body = await asyncio.to_thread(encode, self._metrics.registry)
+        body, content_type = await asyncio.to_thread(self._health.render_metrics, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 

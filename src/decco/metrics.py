@@ -126,6 +126,12 @@ class Metrics:
         self._objects = new.gauge("objects", "Spaces and Apps by their Ready condition.", "kind", "ready")
         self._dns_calls = new.counter("dns_calls", "Calls to DNS providers.", "provider", "operation", "result")
         self._dns_time = new.histogram("dns_call_duration", "Duration of a call to a DNS provider.", "provider")
+        self._dns_lag = new.gauge(
+            "dns_lag_seconds", "Age of the oldest change that a zone has not taken yet.", "provider", "zone"
+        )
+        self._repairs = new.counter(
+            "child_repairs", "Children that somebody else had changed and decco wrote again.", "resource"
+        )
         self._expiry = new.gauge(
             "certificate_expiry_timestamp_seconds", "When a certificate in use expires.", "space", "secret"
         )
@@ -140,6 +146,7 @@ class Metrics:
         self._cache_sizes: dict[str, int] = {}
         self._heard: dict[str, float] = {}
         self._ready_counts: dict[str, Callable[[], Mapping[str, int]]] = {}
+        self._dns_lags: Callable[[], Mapping[tuple[str, str], float]] = dict
         self._certificates: dict[str, frozenset[str]] = {}
 
     # --- what exists ---
@@ -155,6 +162,10 @@ class Metrics:
         for operation in DNS_OPERATIONS:
             self._dns_calls.labels(provider, operation, "ok")
 
+    def add_child(self, resource: str) -> None:
+        """A kind whose objects decco makes, and repairs."""
+        self._repairs.labels(resource)
+
     def follow_queue(self, name: str, queue: Queue) -> None:
         """Asks the queue at each scrape how old its keys are; ``name`` is the controller's."""
         self._loop(name).queue = queue
@@ -162,6 +173,10 @@ class Metrics:
     def follow_objects(self, kind: str, count: Callable[[], Mapping[str, int]]) -> None:
         """Asks at each scrape how many objects of the kind are Ready: "True", "False", "Unknown" -> number."""
         self._ready_counts[kind] = count
+
+    def follow_dns(self, lags: Callable[[], Mapping[tuple[str, str], float]]) -> None:
+        """Asks at each scrape how late each zone is: (provider, zone) -> seconds, 0 if it holds all that is wanted."""
+        self._dns_lags = lags
 
     def refresh(self) -> None:
         """Brings the gauges that nobody pushes up to date; to be called in the event loop before each rendering."""
@@ -175,6 +190,8 @@ class Metrics:
             counts = count()
             for ready in READY:
                 self._objects.labels(kind, ready).set(counts.get(ready, 0))
+        for (provider, zone), seconds in self._dns_lags().items():
+            self._dns_lag.labels(provider, zone).set(seconds)
 
     # --- what happens ---
 
@@ -210,6 +227,10 @@ class Metrics:
     def queue_retried(self, name: str) -> None:
         self._loop(name).retries.inc()
 
+    def queue_closed(self, name: str) -> None:
+        """Nothing waits in the queue any more."""
+        self._loop(name).depth = 0
+
     def api_request(self, verb: str, resource: str, code: str, seconds: float) -> None:
         """A request to the API server ended; ``code`` is the HTTP status, or "<error>" without an answer."""
         key = (verb, resource, code)
@@ -235,6 +256,10 @@ class Metrics:
         self._dns_calls.labels(provider, operation, result).inc()
         self._dns_time.labels(provider).observe(seconds)
 
+    def child_repaired(self, resource: str) -> None:
+        """A child was not as decco had left it, though nothing else was wanted, and was written again."""
+        self._repairs.labels(resource).inc()
+
     def certificates(self, space: str, expiries: Mapping[str, float]) -> None:
         """All certificates that a Space uses now, Secret's name -> Unix time of expiry; what is not in it is gone."""
         for secret, moment in expiries.items():
@@ -246,6 +271,9 @@ class Metrics:
 
     def leader(self, leads: bool) -> None:
         self._leader.set(leads)
+        if not leads:  # who leads knows better which certificates are in use
+            for space in list(self._certificates):
+                self.certificates(space, {})
 
     def loop_lag(self, seconds: float) -> None:
         self._lag.observe(seconds)

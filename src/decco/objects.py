@@ -14,6 +14,7 @@ Obj = dict[str, Any]
 
 GROUP = "decco.platform9.com"
 VERSION = "v1beta2"
+API_VERSION = f"{GROUP}/{VERSION}"
 FIELD_MANAGER = "decco"
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -30,6 +31,8 @@ ANNOTATION_INITIAL_REPLICAS = f"{GROUP}/initial-replicas"
 ANNOTATION_RUN = f"{GROUP}/run"
 """On a Job: digest of the App's own ``pod``; another value means another run."""
 ANNOTATION_PAUSED = f"{GROUP}/paused"
+ANNOTATION_IMPORTED = f"{GROUP}/imported-from"
+"""On what `decco import` made: version, namespace and name of the object of the first decco."""
 ANNOTATION_ABANDON_DNS = f"{GROUP}/abandon-dns"
 """On a Space or App that is being deleted: "true" leaves its DNS records where they are."""
 FINALIZER_DNS = f"{GROUP}/dns"

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
 
 from decco.settings_dns import DnsSettings
 from decco.settings_forms import (
@@ -90,6 +91,8 @@ class ControllerSettings(Section):
     """First pause after a failed reconcile; it doubles up to retryMaxSeconds."""
     retry_max_seconds: Annotated[Seconds, Field(validate_default=True)] = 300.0
     """Longest pause between two tries of a failing reconcile."""
+    loop_silence_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30.0
+    """An event loop that is silent for so long is wedged: /healthz fails, and the leadership is given up."""
 
     @field_validator("retry_max_seconds")
     @classmethod
@@ -97,6 +100,29 @@ class ControllerSettings(Section):
         base = info.data.get("retry_base_seconds")
         if base is not None and value < base:
             raise ValueError(f"must be at least retryBaseSeconds, which is {base:g}")
+        return value
+
+
+class LeaderElectionSettings(Section):
+    enabled: bool = True
+    """Whether processes agree by a Lease on one that works, while the others stand by. Turn it off only where there is
+    never more than one; a dry run takes no part."""
+    lease_name: DnsName = "decco-controller"
+    """Name of the Lease, in decco's own namespace."""
+    lease_seconds: Seconds = 15.0
+    """A leader that has not been heard of for so long is replaced; whole seconds are what others see of it."""
+    renew_seconds: Annotated[Seconds, Field(validate_default=True)] = 10.0
+    """A leader that could not renew the Lease for so long stops its work, which has until leaseSeconds to end."""
+    retry_seconds: Annotated[Seconds, Field(validate_default=True)] = 2.0
+    """How often the leader renews the Lease: one small write each time is what a quiet decco costs."""
+
+    @field_validator("renew_seconds", "retry_seconds")
+    @classmethod
+    def _in_order(cls, value: float, info: ValidationInfo) -> float:
+        longer = {"renew_seconds": "lease_seconds", "retry_seconds": "renew_seconds"}[info.field_name or ""]
+        limit = info.data.get(longer)
+        if limit is not None and value >= limit:
+            raise ValueError(f"must be less than {to_camel(longer)}, which is {limit:g}")
         return value
 
 
@@ -134,3 +160,4 @@ class Settings(Section):
     dns: DnsSettings = DnsSettings()
     sidecar: SidecarSettings = SidecarSettings()
     controller: ControllerSettings = ControllerSettings()
+    leader_election: LeaderElectionSettings = LeaderElectionSettings()

@@ -10,12 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from testbed.images.controller import controller
 from testbed.images.envoy import envoy
 from testbed.images.programs import echo, go_program, pause
 from testbed.images.shelf import REGISTRY, Image
 from testbed.images.stunnel import stunnel
 
-__all__ = ["IMAGES", "REGISTRY", "Image", "echo", "envoy", "go_program", "pause", "stunnel"]
+__all__ = ["IMAGES", "REGISTRY", "Image", "controller", "echo", "envoy", "go_program", "pause", "stunnel"]
 
-IMAGES: dict[str, Callable[[], Image]] = {"pause": pause, "echo": echo, "stunnel": stunnel, "envoy": envoy}
+IMAGES: dict[str, Callable[[], Image]] = {
+    "pause": pause,
+    "echo": echo,
+    "stunnel": stunnel,
+    "envoy": envoy,
+    "controller": controller,
+}
 """Those that are made of this repository and of packages alone; ``go_program`` is for programs built elsewhere."""

@@ -175,7 +175,7 @@ def _inherit_cpuset(controller: Path, name: str) -> None:
 
 
 def _remove_old_cgroups() -> None:
-    """Removes the groups of nodes that have ended. Those of one that is starting are empty too, but it has its folder."""
+    """Removes the groups of nodes that have ended. Those of one that starts are empty too, but it has its folder."""
     for controller in _cgroup_roots():
         for old in controller.glob(f"{CGROUP_PREFIX}*"):
             if (Path(tempfile.gettempdir()) / old.name).exists():

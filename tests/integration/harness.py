@@ -24,6 +24,8 @@ Obj = dict[str, Any]
 GROUP = "decco.platform9.com"
 APIS = f"/apis/{GROUP}/v1beta2"
 POLL_SECONDS = 0.05
+START_SECONDS = 60.0
+"""Until a controller must be ready: two seconds, and thirty times that on a machine that does much else."""
 
 
 def eventually(ask: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
@@ -46,23 +48,30 @@ def eventually(ask: Callable[[], T], seconds: float = 10.0, what: str = "") -> T
 class Decco:
     """One ``decco-controller`` process against a control plane."""
 
-    def __init__(self, cp: ControlPlane, folder: Path, *, kubeconfig: Path | None = None, **settings: str) -> None:
-        """``settings`` are environment variables without their DECCO_ prefix."""
+    def __init__(
+        self, cp: ControlPlane, folder: Path, *, kubeconfig: Path | None = None, version: str = "", **settings: str
+    ) -> None:
+        """``settings`` are environment variables without their DECCO_ prefix; ``version`` is one to pretend to be.
+
+        Leader election is off unless asked for: a controller that is killed leaves its Lease behind, and the next one
+        would wait. The tests of the election, of the cost of quiet, and of the permissions turn it on.
+        """
+        self._version = version
         self.cp = cp
         self.log = folder / f"decco-{time.monotonic_ns()}.log"
         self.port = _free_port()
         self._kubeconfig = kubeconfig or cp.controller_kubeconfig
+        settings = {"leader_election__enabled": "false", **settings}
         self._settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, wait: bool = True, flags: tuple[str, ...] = ()) -> Decco:
+    def start(self, *, wait: bool = True, flags: tuple[str, ...] = (), module: str = "decco.cli.controller") -> Decco:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DECCO_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
-                    "-m",
-                    "decco.cli.controller",
+                    *self._program(module),
                     "--kubeconfig",
                     str(self._kubeconfig),
                     "--metrics-bind-address",
@@ -76,8 +85,18 @@ class Decco:
                 env={**environment, **self._settings},
             )
         if wait:
-            eventually(self.ready, 20, f"decco ready; log:\n{self.tail()}")
+            try:
+                eventually(self.ready, START_SECONDS, "decco is ready")
+            except AssertionError as error:
+                self.kill()
+                raise AssertionError(f"{error}; log:\n{self.tail()}") from None
         return self
+
+    def _program(self, module: str) -> list[str]:
+        if not self._version:
+            return ["-m", module]
+        code = f"import decco; decco.__version__ = {self._version!r}; from {module} import main"
+        return ["-c", f"{code}; import sys; sys.exit(main())"]
 
     def ready(self) -> bool:
         assert self.process is not None

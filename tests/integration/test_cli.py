@@ -48,7 +48,12 @@ Run = Callable[..., Said]
 
 
 @pytest.fixture
-def run(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(
+    control_plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    logging_restored: None,
+) -> Run:
     """Calls the command in this process, as the administrator unless another kubeconfig is given."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)

@@ -101,6 +101,8 @@ class TestForeignObjects:
         foreign = cluster.create(tls_secret(f"{name}-http", namespace=name, share=None))
         cluster.patch(f"{APIS}/spaces/{name}", {"spec": {"httpCertSecretName": f"{name}-http"}})
         eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "Conflict", 5)
+        cluster.create(http_app(name, "web"))
+        eventually(lambda: _reason(cluster.app_condition(name, "web", "CertificatesReady")) == "Conflict", 5)
         decco.settle()
         assert cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}-http") == foreign
 

@@ -16,8 +16,6 @@ from testbed.certificates import self_signed
 from tests.integration.by_hand import accept_listeners, answer_route, now, pods, run_pods
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, pod, tls_secret
 
-PAUSED = "decco.platform9.com/paused"
-
 
 @pytest.fixture(autouse=True)
 def _ready(decco: Decco, cluster: Cluster) -> None:
@@ -230,28 +228,6 @@ def test_what_no_longer_applies_disappears(cluster: Cluster, name: str) -> None:
     assert told_of_space(cluster, name, "CertificatesReady") == "True"
     cluster.patch(f"{APIS}/spaces/{name}", {"spec": {"httpCertSecretName": None, "tcpCertAndCaSecretName": None}})
     eventually(lambda: told_of_space(cluster, name, "CertificatesReady") == "absent", 5)
-
-
-@pytest.mark.parametrize("kind", ["app", "space"])
-def test_paused_is_told_and_touches_nothing(cluster: Cluster, decco: Decco, name: str, kind: str) -> None:
-    cluster.make_space(name)
-    cluster.create(app(name, "web", endpoints=[]))
-    eventually(lambda: cluster.deployment(name, "web"), 10)
-    path = f"{APIS}/spaces/{name}" if kind == "space" else f"{APIS}/namespaces/{name}/apps/web"
-
-    def ready() -> str:
-        return told_of_space(cluster, name, "Ready") if kind == "space" else told(cluster, name, "Ready")
-
-    cluster.patch(path, {"metadata": {"annotations": {PAUSED: "true"}}})
-    eventually(lambda: ready() == "Paused", 5)
-    child = f"/api/v1/namespaces/{name}" if kind == "space" else f"/apis/apps/v1/namespaces/{name}/deployments/web"
-    label = "decco.platform9.com/space"
-    cluster.patch(child, {"metadata": {"labels": {label: "bent"}}})
-    decco.settle(quiet=0.5)
-    assert (cluster.get(child) or {})["metadata"]["labels"][label] == "bent"
-    cluster.patch(path, {"metadata": {"annotations": {PAUSED: None}}})
-    eventually(lambda: (cluster.get(child) or {})["metadata"]["labels"][label] == name, 5)
-    eventually(lambda: ready() not in ("Paused", "absent"), 5)
 
 
 # -- kubectl ----------------------------------------------------------------------------------------------------------

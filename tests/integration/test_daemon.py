@@ -285,7 +285,8 @@ def test_without_permission_it_says_which_and_goes_on(installed: ControlPlane, t
 
 def test_its_own_role_is_enough(installed: ControlPlane, there: Cluster, tmp_path: Path) -> None:
     """A whole life of Spaces and Apps as the service account of manifests/rbac, under the policies: no 403 at all."""
-    decco = Decco(installed, tmp_path, kubeconfig=installed.kubeconfig_for(ACCOUNT, ACCOUNT_GROUPS)).start()
+    account = installed.kubeconfig_for(ACCOUNT, ACCOUNT_GROUPS)
+    decco = Decco(installed, tmp_path, kubeconfig=account, leader_election__enabled="true").start()
     try:
         for secret in ("acme-http", "acme-tcp", "role-tls"):
             there.create(tls_secret(secret, "acme.decco.test", "*.acme.decco.test"))
@@ -329,6 +330,11 @@ def test_its_own_role_is_enough(installed: ControlPlane, there: Cluster, tmp_pat
         decco.settle()
         eventually(lambda: there.items("/apis/events.k8s.io/v1/namespaces/default/events"), 15, "Events about Spaces")
         assert decco.metric("decco_api_requests_total{") > 100
+        with Decco(installed, tmp_path, kubeconfig=account, leader_election__enabled="true") as second:
+            watched = 'decco_api_requests_total{code="200",resource="leases.coordination.k8s.io",verb="WATCH"}'
+            eventually(lambda: second.metric(watched), 10, "the lease is followed by a watch")
+            assert second.metric('decco_api_requests_total{code="403"') == 0
+            assert second.stop() == 0
     finally:
         assert decco.stop() == 0
     assert_sound(decco)

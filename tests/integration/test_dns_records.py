@@ -274,6 +274,21 @@ def test_the_address_of_the_edges_service_is_followed(world: World, cluster: Clu
         world.start()
 
 
+def test_a_paused_space_keeps_its_records_and_still_goes(world: World, cluster: Cluster, name: str) -> None:
+    world.full(name)
+    cluster.patch(f"{APIS}/spaces/{name}", {"metadata": {"annotations": {f"{GROUP}/paused": "true"}}})
+    eventually(lambda: cluster.app_condition(name, "db", "Paused"), 10)
+    accept_listeners(cluster, name, "192.0.2.9")
+    world.decco.settle()
+    world.wait_for(name, at="192.0.2.1", db="192.0.2.1")
+    cluster.delete(f"{APIS}/namespaces/{name}/apps/db")
+    eventually(lambda: cluster.app(name, "db") is None, GONE_SECONDS)
+    world.wait_for(name, at="192.0.2.1")
+    cluster.delete(f"{APIS}/spaces/{name}")
+    eventually(lambda: cluster.space(name) is None, GONE_SECONDS)
+    assert world.records(name) == {}
+
+
 def test_deleted_while_decco_was_down(world: World, cluster: Cluster, name: str) -> None:
     world.full(name)
     world.stop()

@@ -14,7 +14,8 @@ import pytest
 from decco.errors import ConfigError
 from decco.kube.client import Client
 from decco.kube.config import connect
-from decco.kube.leader import Leader, Times
+from decco.kube.leader import Leader
+from decco.kube.lease import Times
 from decco.objects import LEASES, Key, Obj
 from testbed.controlplane import ControlPlane
 from testbed.faults import Delay, LoseReply, refuse

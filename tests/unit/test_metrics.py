@@ -38,6 +38,8 @@ CONTRACT = {
     "decco_objects": ("gauge", {"kind", "ready"}),
     "decco_dns_calls_total": ("counter", {"provider", "operation", "result"}),
     "decco_dns_call_duration_seconds": ("histogram", {"provider"}),
+    "decco_dns_lag_seconds": ("gauge", {"provider", "zone"}),
+    "decco_child_repairs_total": ("counter", {"resource"}),
     "decco_certificate_expiry_timestamp_seconds": ("gauge", {"space", "secret"}),
     "decco_leader": ("gauge", set()),
     "decco_event_loop_lag_seconds": ("histogram", set()),
@@ -71,6 +73,8 @@ def exercise(metrics: Metrics) -> None:
     metrics.watch_trouble("apps.decco.platform9.com", "Gone")
     metrics.cache_objects("apps.decco.platform9.com", 3)
     metrics.dns_call("rfc2136", "apply", "Refused", 0.2)
+    metrics.follow_dns(lambda: {("rfc2136", "example.com"): 1.5})
+    metrics.child_repaired("services")
     metrics.certificates("acme", {'odd"\nname\\': 1.8e9})
     metrics.leader(True)
     metrics.loop_lag(0.001)
@@ -101,6 +105,10 @@ def test_known_label_sets_start_at_zero(metrics: Metrics) -> None:
     assert value(metrics, "watch_last_event_timestamp_seconds", resource="apps") == 0
     metrics.add_dns_provider("route53")
     assert value(metrics, "dns_calls_total", provider="route53", operation="apply", result="ok") == 0
+    metrics.add_child("services")
+    assert value(metrics, "child_repairs_total", resource="services") == 0
+    metrics.follow_dns(lambda: {("route53", "example.com"): 0.0})
+    assert value(metrics, "dns_lag_seconds", provider="route53", zone="example.com") == 0
     metrics.follow_objects("Space", dict)
     for ready in READY:
         assert value(metrics, "objects", kind="Space", ready=ready) == 0

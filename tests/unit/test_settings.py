@@ -20,7 +20,7 @@ RESOURCES = "must be a mapping with requests and limits, each of names to quanti
 BIND = "must be host:port, [IPv6]:port, :port for all interfaces, or 0 for off"
 AT_TOP = (
     "namespace, clusterId, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
-    "routing, edge, dns, sidecar, controller"
+    "routing, edge, dns, sidecar, controller, leaderElection"
 )
 IN_ROUTING = "backend, parentGateway, gatewayClassName, ingressDialect, ingressClassName"
 IN_EDGE = ("DECCO_EDGE__NAMESPACE", "DECCO_EDGE__CIDRS", "DECCO_EDGE__SERVICE", "DECCO_EDGE__ADDRESSES")
@@ -76,6 +76,12 @@ OTHER: dict[str, Any] = {
     "controller.watchIdleSeconds": 90.5,
     "controller.retryBaseSeconds": 0.5,
     "controller.retryMaxSeconds": 60.0,
+    "controller.loopSilenceSeconds": 20.0,
+    "leaderElection.enabled": False,
+    "leaderElection.leaseName": "another",
+    "leaderElection.leaseSeconds": 60.0,
+    "leaderElection.renewSeconds": 8.5,
+    "leaderElection.retrySeconds": 1.5,
 }
 
 
@@ -220,6 +226,10 @@ def test_lists_in_the_environment(text: str, expected: tuple[str, ...]) -> None:
         ("controller: {watchIdleSeconds: .inf}", "1: controller.watchIdleSeconds: Infinity must be a number above 0"),
         ("controller: {watchIdleSeconds: 0}", "1: controller.watchIdleSeconds: 0 must be a number above 0"),
         (
+            "leaderElection: {retrySeconds: 10}",
+            "1: leaderElection.retrySeconds: 10 must be less than renewSeconds, which is 10",
+        ),
+        (
             "controller: {retryMaxSeconds: 1, retryBaseSeconds: 2}",
             "1: controller.retryMaxSeconds: 1 must be at least retryBaseSeconds, which is 2",
         ),
@@ -268,6 +278,9 @@ def test_an_item_of_a_list_is_named_by_its_place() -> None:
 def test_a_default_that_does_not_fit_a_given_value_is_named_as_one() -> None:
     assert mistakes({"DECCO_CONTROLLER__RETRY_BASE_SECONDS": "500"}) == [
         "controller.retryMaxSeconds (default): 300.0 must be at least retryBaseSeconds, which is 500"
+    ]
+    assert mistakes({"DECCO_LEADER_ELECTION__LEASE_SECONDS": "10"}) == [
+        "leaderElection.renewSeconds (default): 10.0 must be less than leaseSeconds, which is 10"
     ]
 
 

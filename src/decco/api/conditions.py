@@ -18,7 +18,9 @@ _REASON = re.compile(REASON_PATTERN.removeprefix("^").removesuffix("$"))
 
 
 class ConditionType(StrEnum):
-    """What Spaces and Apps say about themselves. Ready is True when all others that are present are."""
+    """What Spaces and Apps say about themselves. Ready is True when all others that are present are; while an object
+    is Paused, it and the others stay as they were.
+    """
 
     READY = "Ready"
     NAMESPACE_READY = "NamespaceReady"  # Space
@@ -27,6 +29,7 @@ class ConditionType(StrEnum):
     CERTIFICATES_READY = "CertificatesReady"
     ROUTES_READY = "RoutesReady"
     DNS_READY = "DNSReady"
+    PAUSED = "Paused"  # there only while it is True
 
 
 SPACE_CONDITIONS = (
@@ -36,6 +39,7 @@ SPACE_CONDITIONS = (
     ConditionType.CERTIFICATES_READY,
     ConditionType.ROUTES_READY,
     ConditionType.DNS_READY,
+    ConditionType.PAUSED,
 )
 APP_CONDITIONS = (
     ConditionType.READY,
@@ -43,6 +47,7 @@ APP_CONDITIONS = (
     ConditionType.CERTIFICATES_READY,
     ConditionType.ROUTES_READY,
     ConditionType.DNS_READY,
+    ConditionType.PAUSED,
 )
 
 

@@ -85,11 +85,8 @@ def add_color(group: argparse._ActionsContainer) -> None:
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The controller's settings as this command sees them. Raises WrongSettings."""
-    from decco import log
     from decco.settings_load import WrongSettings, load
 
-    # The controller's code logs; of that a person who called a command wants to see what is broken, and nothing else.
-    log.configure("console", "error")
     flags = {
         "kubeconfig": getattr(arguments, "kubeconfig", None),
         "context": getattr(arguments, "context", None),

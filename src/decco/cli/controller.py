@@ -26,7 +26,8 @@ _EPILOG = """\
 Settings come from, the later the stronger: defaults, the file of --config, variables DECCO_* (nested with two
 underscores, as DECCO_ROUTING__BACKEND), flags. docs/reference/settings.md lists them all.
 
-Exit status: 0 after SIGTERM or SIGINT, 2 if the settings or the credentials cannot work.
+Exit status: 0 after SIGTERM or SIGINT, 2 if the settings or the credentials cannot work, 70 or 75 if the process had to
+end because it led no more (docs/operations/failover.md).
 """
 
 

@@ -20,15 +20,17 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import NoReturn
 
-from decco import __version__
+from decco import __version__, log
 from decco.cli.arguments import did_you_mean
 from decco.errors import DeccoError
 
 COMMANDS = {
     "crds": "print the CustomResourceDefinitions of Space and App",
+    "import": "convert Spaces and Apps of the first decco",
     "render": "print what decco would write for the Spaces and Apps of some files, without a cluster",
     "diff": "show how what is in the cluster differs from what decco would write",
     "explain": "tell who owns a host name, Space or App, how it is reached, and what is missing",
@@ -36,7 +38,7 @@ COMMANDS = {
     "doctor": "check whether a cluster is fit for decco, and decco for the cluster",
     "completion": "print the script that makes a shell complete the words of decco",
 }
-"""Name of a subcommand, which is the name of its module -> what it does, for --help."""
+"""Name of a subcommand, which is the name of its module (with a _ if that is Python's) -> what it does, for --help."""
 
 DESCRIPTION = "One shared Kubernetes cluster as a home for many customers' Internet-facing services."
 
@@ -67,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             answer_shell(program)
         arguments = _parse(program, words)
+        # The controller's code logs; of that a person who called a command wants to see what is broken, nothing else.
+        log.configure("console", "error")
         status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status
@@ -98,7 +102,7 @@ def build(program: str, *loaded: str) -> tuple[Parser, dict[str, Parser]]:
     for name, summary in COMMANDS.items():
         known[name] = commands.add_parser(name, help=summary, description=_sentence(summary), allow_abbrev=False)
         if name in loaded:
-            module = importlib.import_module(f"decco.cli.commands.{name}")
+            module = importlib.import_module(f"decco.cli.commands.{name}{'_' if iskeyword(name) else ''}")
             module.configure(known[name])
             known[name].set_defaults(run=module.run, program=program)
     return parser, known

@@ -344,7 +344,10 @@ class _Resolver:
         if self._inputs.claims.holds(claim):
             return True
         owner = self._inputs.claims.lost[claim]
-        message = f"endpoint {endpoint.name} gets no route for {hostname}: the name belongs to the older Space {owner}"
+        message = (
+            f"endpoint {endpoint.name} gets no route for {hostname}: the name belongs to the older Space {owner}; "
+            "choose another"
+        )
         self._tell(findings.routes(reasons.HOSTNAME_CONFLICT, message))
         return False
 

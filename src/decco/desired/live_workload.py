@@ -22,6 +22,10 @@ FAILURE_GRACE_SECONDS = 10.0
 """How long a Deployment may fail to create pods before it is told. In a new namespace it always does for a moment,
 until the ServiceAccount is there; telling that would be two writes and two Events about nothing."""
 
+PODLESS_SECONDS = 30.0
+"""How long a Job may be without its first pod. Its controller says nothing in the status but that it started; a pod
+that is admitted is there within a second, unless the cluster is in trouble."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkloadState:
@@ -38,7 +42,7 @@ def workload_state(child: Child, live: Obj | None, now: datetime) -> WorkloadSta
     if live is None:
         return WorkloadState(False, reasons.PROGRESSING, f"{what} is being created")
     if child.resource == JOBS:
-        return _job(what, live)
+        return _job(what, live, now)
     return _deployment(what, live, now)
 
 
@@ -48,7 +52,9 @@ def _deployment(what: str, live: Obj, now: datetime) -> WorkloadState:
     failure = _condition(live, "ReplicaFailure")
     if failure.get("status") == "True" and not grace_left(live, now):
         cause = _without_pod_names(quote(failure), live["metadata"]["name"])
-        return WorkloadState(False, reasons.REPLICA_FAILURE, f"{what} cannot create pods: {cause}")
+        return WorkloadState(
+            False, reasons.REPLICA_FAILURE, f"{what} cannot create pods: {cause}; change the pod, or what refuses it"
+        )
     progressing = _condition(live, "Progressing")
     if progressing.get("reason") == DEADLINE_EXCEEDED:
         message = f"{what} made no progress for as long as it may; look at its pods, or undo the last change"
@@ -64,6 +70,9 @@ def _deployment(what: str, live: Obj, now: datetime) -> WorkloadState:
 
 def grace_left(live: Obj | None, now: datetime) -> float:
     """Seconds until a failure to create pods that is still young will be told; 0 if there is none."""
+    podless = _podless_grace(live or {}, now)
+    if podless is not None:
+        return podless
     failure = _condition(live or {}, "ReplicaFailure")
     since = failure.get("lastTransitionTime")
     if failure.get("status") != "True" or since is None:
@@ -72,15 +81,36 @@ def grace_left(live: Obj | None, now: datetime) -> float:
     return max(0.0, FAILURE_GRACE_SECONDS - age)
 
 
-def _job(what: str, live: Obj) -> WorkloadState:
+def _podless_grace(live: Obj, now: datetime) -> float | None:
+    """Seconds until a Job without any pod will be told, 0 if that is now; None if it has, or had, or needs none."""
+    status = live.get("status") or {}
+    pods = any(
+        status.get(count) for count in ("active", "succeeded", "failed", "terminating", "uncountedTerminatedPods")
+    )
+    if pods or status.get("conditions") or status.get("startTime") is None or live.get("spec", {}).get("suspend"):
+        return None
+    age = (now - datetime.fromisoformat(status["startTime"])).total_seconds()
+    return max(0.0, PODLESS_SECONDS - age)
+
+
+def _job(what: str, live: Obj, now: datetime) -> WorkloadState:
     failed = _condition(live, "Failed")
     if failed.get("status") == "True":
         # A Job that failed does not change any more, and so neither does its message.
-        return WorkloadState(False, reasons.JOB_FAILED, f"{what} failed: {quote(failed)}")
+        return WorkloadState(
+            False, reasons.JOB_FAILED, f"{what} failed: {quote(failed)}; look at its pods. A changed pod is a new run"
+        )
     if _condition(live, "Complete").get("status") == "True":
         return WorkloadState(True, reasons.JOB_COMPLETE, f"{what} is complete")
     if live.get("spec", {}).get("suspend"):
         return WorkloadState(False, reasons.JOB_SUSPENDED, f"{what} is suspended")
+    if _podless_grace(live, now) == 0:
+        name, namespace = live["metadata"]["name"], live["metadata"].get("namespace", "")
+        message = (
+            f"{what} has started and has no pod: a quota, Pod Security or another admission refuses them; look at its "
+            f"Events with kubectl describe job {name} --namespace {namespace}"
+        )
+        return WorkloadState(False, reasons.REPLICA_FAILURE, message)
     # Whether its first pod exists already makes no difference to anybody, and would be one more write for each Job.
     return WorkloadState(False, reasons.JOB_RUNNING, f"{what} has not finished yet")
 

@@ -47,6 +47,7 @@ class SecretState(StrEnum):
     COPY = "Copy"  # in the Space's namespace, copied by decco from its own
     LOCAL = "Local"  # in the Space's namespace, put there by somebody else
     PENDING = "Pending"  # shared with the Space, the copy not written yet
+    TAKEN = "Taken"  # shared with the Space, but somebody else's Secret has the copy's name
     MISSING = "Missing"
     NOT_SHARED = "NotShared"  # exists in decco's namespace, but its owner does not consent
 
@@ -132,6 +133,8 @@ class SpaceFacts:
     created: str
     """metadata.creationTimestamp, RFC 3339 in UTC: sorts as text."""
     spec: SpaceSpec
+    paused: bool = False
+    """Whether a person asked decco to leave the Space and its Apps alone for now."""
 
     @property
     def fqdn(self) -> str:

@@ -22,6 +22,9 @@ RECONCILED = "Reconciled"
 JOB_COMPLETE = "JobComplete"
 """The Job ran to its end."""
 
+PAUSED = "Paused"
+"""The annotation decco.platform9.com/paused, of the object or of its Space, asks decco to leave the object alone."""
+
 # -- False, and waiting for the normal course of things ---------------------------------------------------------------
 
 PROGRESSING = "Progressing"
@@ -49,6 +52,8 @@ SPACE_NOT_FOUND = "SpaceNotFound"
 """The App's namespace is not that of a Space."""
 CONFLICT = "Conflict"
 """An object of the wanted name exists and belongs to somebody else; decco does not touch it."""
+CONTESTED = "Contested"
+"""Somebody else alters an object again and again; decco repairs it with growing pauses."""
 HOSTNAME_CONFLICT = "HostnameConflict"
 """An older Space owns the host name, or one above or below it; or an older App of the same Space has it."""
 HOSTNAME_NOT_ALLOWED = "HostnameNotAllowed"
@@ -99,8 +104,6 @@ NOT_ACCEPTED = "NotAccepted"
 """The gateway or ingress controller refuses the listeners or a route."""
 NOT_PROGRAMMED = "NotProgrammed"
 """The gateway controller accepted the listeners but could not put them into effect."""
-PAUSED = "Paused"
-"""The annotation decco.platform9.com/paused asks decco to leave the object alone."""
 ZONE_NOT_FOUND = "ZoneNotFound"
 """No DNS provider has a zone for the host name."""
 RECORD_CONFLICT = "RecordConflict"
@@ -117,6 +120,14 @@ PROVIDER_UNREACHABLE = "ProviderUnreachable"
 """The DNS provider does not answer; decco goes on trying."""
 DNS_FAILED = "DNSFailed"
 """Another failure of the DNS provider, or of decco with it; decco's log says more."""
+
+# -- no condition, only an Event --------------------------------------------------------------------------------------
+
+RESUMED = "Resumed"
+"""The object is no longer paused: decco looks at all that changed meanwhile."""
+
+EVENTS: frozenset[str] = frozenset({RESUMED})
+"""Reasons that no condition has."""
 
 WAITING: frozenset[str] = frozenset(
     {

@@ -32,6 +32,7 @@ first cause that somebody can do something about. A condition that does not appl
 | `CertificatesReady` | Space, App | the Secrets that it names |
 | `RoutesReady` | Space, App | host names, listeners and routes |
 | `DNSReady` | Space, App | DNS records |
+| `Paused` | Space, App | True while decco leaves the object alone, and all others as they were; else absent |
 
 Reasons are constants for programs; the message beside one says what, where and what to do. Each change of a condition
 is an Event as well: `Warning` for a cause that needs somebody, `Normal` for all others.
@@ -45,17 +46,19 @@ def page() -> str:
 
 def _tables() -> Iterator[str]:
     told = dict(_documented())
+    elsewhere = _GOOD | reasons.WAITING | reasons.EVENTS
     for title, names in (
         ("True", [name for name in told if name in _GOOD]),
         ("False, and ends by itself", [name for name in told if name in reasons.WAITING]),
-        ("False, until somebody does something", [n for n in told if n not in reasons.WAITING and n not in _GOOD]),
+        ("False, until somebody does something", [name for name in told if name not in elsewhere]),
+        ("Events only", [name for name in told if name in reasons.EVENTS]),
     ):
         yield f"## {title}\n\n| reason | means |\n|---|---|"
         yield from (f"| `{name}` | {told[name]} |" for name in names)
         yield ""
 
 
-_GOOD = frozenset({reasons.READY, reasons.RECONCILED, reasons.JOB_COMPLETE})
+_GOOD = frozenset({reasons.READY, reasons.RECONCILED, reasons.JOB_COMPLETE, reasons.PAUSED})
 
 
 def _documented() -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from decco.api.conditions import ConditionType, set_condition
 from decco.desired import reasons
 from decco.desired.endpoints import ResolvedApp
 from decco.desired.model import Problem, SpaceInputs
+from decco.desired.pausing import unpaused
 from decco.objects import Obj
 
 
@@ -32,7 +33,7 @@ def withdrawal_status(
     """
     problem = reasons.combine(problems)
     assert problem is not None
-    conditions = previous.get("conditions") or ()
+    conditions = unpaused(previous).get("conditions") or ()
     for type_ in (ConditionType.DNS_READY, ConditionType.READY):
         conditions = set_condition(conditions, type_, "False", problem.reason, problem.message, generation, now)
     places = {str(type_): place for place, type_ in enumerate(order)}

@@ -217,7 +217,10 @@ def problem_of(view: SecretView, *, space: str, home: str, now: datetime, local:
     match view.state:
         case SecretState.MISSING:
             here = f", and none in namespace {space}" if local else ""
-            sentence = f"there is no Secret {name} in namespace {home} with the label {LABEL_SHARE}=true{here}"
+            sentence = (
+                f"there is no Secret {name} in namespace {home} with the label {LABEL_SHARE}=true{here}; create it, or "
+                "label it"
+            )
             return Problem(reasons.SECRET_MISSING, sentence)
         case SecretState.NOT_SHARED:
             sentence = (
@@ -227,6 +230,12 @@ def problem_of(view: SecretView, *, space: str, home: str, now: datetime, local:
             return Problem(reasons.SECRET_NOT_SHARED, sentence)
         case SecretState.PENDING:
             return _pending(name)
+        case SecretState.TAKEN:
+            sentence = (
+                f"Secret {space}/{name} exists and is not decco's copy of {home}/{name}, which cannot be written; "
+                "delete it, or rename one of the two"
+            )
+            return Problem(reasons.CONFLICT, sentence)
     if view.facts is None:
         return _pending(name)
     if view.facts.problem is not None:

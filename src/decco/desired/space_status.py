@@ -18,6 +18,7 @@ from typing import Any
 from decco.api.conditions import SPACE_CONDITIONS, ConditionType, set_condition
 from decco.desired import names, reasons
 from decco.desired.model import Problem, SpaceInputs
+from decco.desired.pausing import unpaused
 from decco.desired.routing import space_routing_problems
 from decco.desired.secrets import problem_of
 from decco.objects import (
@@ -100,8 +101,8 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
 
 
 def blocked_space_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
-    """The status of a Space that cannot be understood, or is paused: what was made of it stays, and stays reported."""
-    conditions = _set(previous.get("conditions") or (), ConditionType.READY, problem, generation, now)
+    """The status of a Space that cannot be understood: what was made of it stays, and stays reported."""
+    conditions = _set(unpaused(previous).get("conditions") or (), ConditionType.READY, problem, generation, now)
     return {**previous, "observedGeneration": generation, "conditions": conditions}
 
 
@@ -198,7 +199,7 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
     lost = [
         Problem(
             reasons.HOSTNAME_CONFLICT,
-            f"{name}, or a name above or below it, belongs to the older Space {owner}",
+            f"{name}, or a name above or below it, belongs to the older Space {owner}: give it up in one of the two",
         )
         for name, owner in sorted(inputs.claims.lost.items())
     ]
@@ -211,7 +212,10 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
         return written
     parent = inputs.settings.routing.parent_gateway
     if parent is not None and live.gateway is None:
-        sentence = f"there is no Gateway {parent}, which the setting routing.parentGateway names"
+        sentence = (
+            f"there is no Gateway {parent}, which the setting routing.parentGateway names: "
+            "create it, or correct the setting"
+        )
         return Problem(reasons.GATEWAY_NOT_FOUND, sentence)
     if live.listeners is None:
         return Problem(reasons.WAITING_FOR_EDGE, "the listeners are not written yet")

@@ -1,9 +1,9 @@
 """From settings to a service: makes each provider and puts the wrappers around it, in one order for all.
 
-    Cache( Guard( Bisect( DryRun?( Pace?( Meter( Deadline( provider )))))))
+    Cache( Guard( Bisect( DryRun?( Pace?( Meter( Deadline( Lead( provider ))))))))
 
-The cache is outermost, so it learns what really happened; counting and time limits are innermost, so they see each call
-that leaves, the halves of a spoiled batch too.
+The cache is outermost, so it learns what really happened; counting and time limits are inside, so they see each call
+that leaves, the halves of a spoiled batch too. Innermost is the question whether this process may write at all.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from decco.dns.wrappers.cache import Cache
 from decco.dns.wrappers.deadline import Deadline
 from decco.dns.wrappers.dryrun import DryRun
 from decco.dns.wrappers.guard import Guard
+from decco.dns.wrappers.lead import Lead
 from decco.dns.wrappers.meter import Meter, Observe
 from decco.dns.wrappers.pace import Pace
 from decco.dns.zonequeue import Pacing
@@ -66,11 +67,18 @@ class Outside:
 
 
 def make_dns(
-    settings: DnsSettings, cluster_id: str, outside: Outside, observe: Observe, *, dry_run: bool = False
+    settings: DnsSettings,
+    cluster_id: str,
+    outside: Outside,
+    observe: Observe,
+    *,
+    dry_run: bool = False,
+    may_write: Callable[[], bool] = lambda: True,
 ) -> Dns:
     """Make the service of all providers. Raises ConfigError for credentials that are missing or cannot be read."""
     stacks = [
-        stack(make_provider(one, outside), one, cluster_id, observe, dry_run=dry_run) for one in settings.providers
+        stack(make_provider(one, outside), one, cluster_id, observe, dry_run=dry_run, may_write=may_write)
+        for one in settings.providers
     ]
     pacing = Pacing(
         gather=settings.gather_milliseconds / 1000,
@@ -82,10 +90,16 @@ def make_dns(
 
 
 def stack(
-    provider: Provider, settings: ProviderSettings, cluster_id: str, observe: Observe, *, dry_run: bool = False
+    provider: Provider,
+    settings: ProviderSettings,
+    cluster_id: str,
+    observe: Observe,
+    *,
+    dry_run: bool = False,
+    may_write: Callable[[], bool] = lambda: True,
 ) -> Provider:
     """Put all wrappers around one provider."""
-    calls: Provider = Meter(Deadline(provider, settings.timeout_seconds), observe)
+    calls: Provider = Meter(Deadline(Lead(provider, may_write), settings.timeout_seconds), observe)
     if settings.requests_per_second is not None:
         calls = Pace(calls, settings.requests_per_second, burst=max(1, int(settings.requests_per_second)))
     if dry_run:

@@ -53,6 +53,8 @@ class Rules:
     """UIDs of the objects that this cluster has right now."""
     adopt: bool = False
     """Let a live owner have a name that our cluster id marks for one that is not alive; never delete such a name."""
+    paused: Collection[str] = frozenset()
+    """UIDs of the owners whose names stay as they are, right or wrong."""
 
 
 def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecord]], rules: Rules) -> Plan:
@@ -70,7 +72,13 @@ def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecor
         uid = _chosen(now, wishes)
         for other in wishes:
             if other != uid:
-                problems[name, other] = RecordConflict(f"{name} is also wanted by the owner {uid}, which has it")
+                problems[name, other] = RecordConflict(
+                    f"{name} is also wanted by the owner {uid}, which has it: rename one of the two"
+                )
+        if _is_paused(now, uid, rules):
+            if uid is not None and uid not in rules.paused:
+                problems[name, uid] = RecordConflict(f"{name} is still marked for an object that is paused: resume it")
+            continue
         if uid is None:
             if not _mine(now, rules, adopt=False):
                 if now.owner is not None and now.owner.cluster == rules.cluster:
@@ -93,6 +101,13 @@ def _chosen(now: Held, wishes: Mapping[str, WantedRecord]) -> str | None:
         return None
     holder = now.owner
     return holder.uid if holder is not None and holder.uid in wishes else min(wishes)
+
+
+def _is_paused(now: Held, uid: str | None, rules: Rules) -> bool:
+    """Whether the name is of an owner that is left alone, or would be given to one."""
+    holder = now.owner
+    of_paused = holder is not None and holder.cluster == rules.cluster and holder.uid in rules.paused
+    return of_paused or uid in rules.paused
 
 
 def _mine(now: Held, rules: Rules, *, adopt: bool) -> bool:
@@ -134,19 +149,27 @@ def _check_free(now: Held, *, apex: bool, rules: Rules) -> None:
             f"remove the TXT record at {now.marks[0].name} and the name's records if they are left over"
         )
     if owner is not None:
-        raise RecordConflict(f"{now.name} belongs to another cluster ({owner}), as {now.marks[0].name} says")
+        raise RecordConflict(
+            f"{now.name} belongs to another cluster ({owner}), as {now.marks[0].name} says: "
+            "withdraw it there, or choose another"
+        )
     if now.marks:
         raise RecordConflict(
-            f"{now.marks[0].name} holds {_types(now.marks)} that is no mark of decco, so {now.name} is left alone"
+            f"{now.marks[0].name} holds {_types(now.marks)} that is no mark of decco, so {now.name} is left alone: "
+            "remove it, or choose another name"
         )
-    raise RecordConflict(f"{now.name} already has {_types(rivals)} without a mark of decco at _decco.{now.name}")
+    raise RecordConflict(
+        f"{now.name} already has {_types(rivals)} without a mark of decco at _decco.{now.name}: "
+        "remove it, or choose another name"
+    )
 
 
 def _check_types(now: Held, sets: tuple[RecordSet, ...], *, apex: bool) -> None:
     to_alias = any(s.type == CNAME for s in sets)
     if now.others and to_alias and not apex:
         raise RecordConflict(
-            f"{now.name} also has {_types(now.others)} of somebody else, beside which an alias cannot stand"
+            f"{now.name} also has {_types(now.others)} of somebody else, beside which an alias cannot stand: "
+            "remove it, or give the edge an address"
         )
 
 

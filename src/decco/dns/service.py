@@ -64,9 +64,10 @@ class Dns:
         self._refused: dict[str, tuple[DnsProblem, ...]] = {}
         self._shown: dict[str, OwnerState] = {}
         self._releasing: set[str] = set()
+        self._paused: set[str] = set()
         self._callbacks: list[Callable[[str], None]] = []
         pacing = pacing or Pacing()
-        wishes = Wishes(self._by_name, self._wanted.keys(), cluster_id, ttl, adopt)
+        wishes = Wishes(self._by_name, self._wanted.keys(), cluster_id, ttl, adopt, self._paused)
         self._queues: dict[str, list[ZoneQueue]] = {}
         for provider in providers:
             shared = Backoff(pacing.retry_base, pacing.retry_limit)
@@ -111,6 +112,8 @@ class Dns:
         if new:
             self._releasing.discard(owner_uid)
         first = owner_uid not in self._wanted
+        resumed = owner_uid in self._paused
+        self._paused.discard(owner_uid)
         old = self._wanted.get(owner_uid, {})
         self._wanted[owner_uid] = new
         self._former.setdefault(owner_uid, set()).update(new)
@@ -127,12 +130,20 @@ class Dns:
             for queue in self._of(name):
                 queue.forget(name, owner_uid)
                 queue.want([name])
-        if first:
+        if resumed:
+            for name in new.keys() - set(changed):  # perhaps altered meanwhile, and left so
+                for queue in self._of(name):
+                    queue.want([name])
+        if first or resumed:
             for queue in self._all():
                 queue.adopt_owner(owner_uid)
         state = self.state(owner_uid)
         self._shown[owner_uid] = state
         return state
+
+    def pause(self, owner_uid: str) -> None:
+        """Leave the owner's names alone, whatever they are, until ``ensure`` or ``release`` speaks of it again."""
+        self._paused.add(owner_uid)
 
     def state(self, owner_uid: str) -> OwnerState:
         """How the owner's names are, by what is known now; an owner never heard of has no names and no problem."""
@@ -180,6 +191,7 @@ class Dns:
         if self._wanted.get(owner_uid):
             self.ensure(owner_uid, ())
         self._releasing.discard(owner_uid)
+        self._paused.discard(owner_uid)
         for known in (self._wanted, self._former, self._refused, self._shown):
             known.pop(owner_uid, None)
 
@@ -197,6 +209,10 @@ class Dns:
             except DnsError as error:
                 found.append((queue.provider.name, queue.zone_name, error))
         return found
+
+    def lags(self) -> dict[tuple[str, str], float]:
+        """How long the oldest change of each zone has been waiting: (provider, zone) -> seconds, 0 if there is none."""
+        return {(queue.provider.name, queue.zone_name): queue.lag() for queue in self._all()}
 
     def _all(self) -> list[ZoneQueue]:
         return [queue for queues in self._queues.values() for queue in queues]

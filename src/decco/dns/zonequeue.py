@@ -44,6 +44,7 @@ class Wishes:
     cluster: str
     ttl: int
     adopt: bool
+    paused: Collection[str] = frozenset()
 
 
 class ZoneQueue:
@@ -75,6 +76,7 @@ class ZoneQueue:
         self._due: set[str] = set()
         self._busy: set[str] = set()
         self._due_since = 0.0
+        self._behind_since: float | None = None
         self._compare_at = float("-inf")
         self._wake = asyncio.Event()
         self._problems: dict[tuple[str, str], DnsError] = {}
@@ -103,6 +105,10 @@ class ZoneQueue:
         """Tell whether any of the names has work ahead of it or under way."""
         return any(name in self._due or name in self._busy for name in names)
 
+    def lag(self) -> float:
+        """Seconds since the zone last was as wanted; 0 if it is now, as far as is known."""
+        return 0.0 if self._behind_since is None else asyncio.get_running_loop().time() - self._behind_since
+
     def problem(self, name: str, uid: str) -> DnsError | None:
         found = self._problems.get((name, uid))
         return self.trouble if found is None and (name in self._due or not self.synced) else found
@@ -113,6 +119,7 @@ class ZoneQueue:
         while True:
             await self._rest()
             await self._gather()
+            started = asyncio.get_running_loop().time()
             try:
                 await self._turn()
             except DnsError as error:
@@ -122,6 +129,8 @@ class ZoneQueue:
                 self._failed(DnsError(f"the provider {self.provider.name} failed on {self.zone_name}: see decco's log"))
             else:
                 self._reached()
+                # What became due meanwhile is younger than this turn, or was seen by it and refused.
+                self._behind_since = started if self._due else None
             finally:
                 self._busy = set()
 
@@ -159,13 +168,18 @@ class ZoneQueue:
         if not self._due:
             self._due_since = asyncio.get_running_loop().time()
         self._due.add(name)
+        if self._behind_since is None:
+            self._behind_since = asyncio.get_running_loop().time()
         self._wake.set()
 
     async def _find(self) -> Zone:
         if self._zone is None:
             self._zone = next((z for z in await self.provider.zones() if z.name == self.zone_name), None)
         if self._zone is None:
-            raise ZoneNotFound(f"the provider {self.provider.name} has no zone {self.zone_name}")
+            raise ZoneNotFound(
+                f"the provider {self.provider.name} has no zone {self.zone_name}: "
+                "create it, or take it from the settings"
+            )
         return self._zone
 
     async def _turn(self) -> None:
@@ -203,7 +217,7 @@ class ZoneQueue:
         wishes = self._wishes
         # Names of others that nobody wants are left out before the plan sees them: it costs what ours cost.
         ours = {n: h for n, h in held.items() if n in names or self._is_orphan(h)}
-        rules = Rules(self.zone_name, wishes.cluster, wishes.ttl, wishes.alive, wishes.adopt)
+        rules = Rules(self.zone_name, wishes.cluster, wishes.ttl, wishes.alive, wishes.adopt, wishes.paused)
         return plan(ours, {name: wishes.by_name.get(name, {}) for name in names}, rules)
 
     def _is_orphan(self, now: Held) -> bool:

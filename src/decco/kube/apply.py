@@ -20,15 +20,17 @@ that nobody controls, unless decco has surely made it: see ``_is_ours``.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
 from decco.errors import ReconcileError
 from decco.kube.errors import AlreadyExists, KubeError, NotFound
-from decco.kube.ownership import MISSING, Path, lookup
+from decco.kube.fights import Fights
+from decco.kube.ownership import MISSING, Path, lookup, other_managers
 from decco.kube.store import Entry, Shape, Store, content_of, digest, guarded, read_entry, with_value
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, annotations_of, controller_of, key_of
 
@@ -68,6 +70,20 @@ class Foreign(ReconcileError):
         self.key = key
 
 
+class Contested(ReconcileError):
+    """Somebody alters the object again and again; it is left as it is for now.
+
+    Attributes:
+        managers: field managers other than decco that wrote to it, as the object says; sorted.
+        seconds: until the next repair.
+    """
+
+    def __init__(self, resource: Resource, key: Key, managers: tuple[str, ...], seconds: float) -> None:
+        super().__init__(f"{resource.kind} {key} is altered again and again by {', '.join(managers) or 'somebody'}")
+        self.managers = managers
+        self.seconds = seconds
+
+
 class Result(StrEnum):
     """What came of applying one object."""
 
@@ -84,6 +100,8 @@ class Applied:
 
     result: Result
     entry: Entry | None
+    repaired: bool = False
+    """Whether nothing new was wanted: somebody else had changed what decco wrote."""
 
 
 class Writer(Protocol):
@@ -99,16 +117,19 @@ class Writer(Protocol):
 class Applier:
     """Applies and prunes the objects that one owner controls."""
 
-    def __init__(self, client: Writer, stores: Mapping[Resource, Store]) -> None:
+    def __init__(
+        self, client: Writer, stores: Mapping[Resource, Store], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = client
         self._stores = stores
+        self._fights = Fights(clock)
         self._foreign: OrderedDict[tuple[Resource, Key], None] = OrderedDict()
 
     async def ensure(self, resource: Resource, desired: Obj) -> Applied:
         """Makes the object exist as desired.
 
         ``desired`` carries a controller owner reference with a UID; labels and annotations whose value is None must
-        be absent. Raises Foreign, or what the client raises.
+        be absent. Raises Foreign, Contested, or what the client raises.
         """
         store = self._stores[resource]
         entry = store.get(key_of(desired))
@@ -117,6 +138,21 @@ class Applier:
         if not _is_ours(store, entry, desired):
             raise Foreign(resource, entry.key)
         return await self._update(store, entry, desired)
+
+    def changes(self, resource: Resource, desired: Obj) -> bool:
+        """Whether decco's own object of this name is there, and decco wants something else now than it wrote last."""
+        entry = self._stores[resource].get(key_of(desired))
+        return (
+            entry is not None and entry.written != hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
+        )
+
+    async def check(self, resource: Resource, desired: Obj) -> None:
+        """Raises what the API server would say of this content; changes nothing."""
+        await self._client.check(resource, to_wire(desired))
+
+    def is_foreign(self, resource: Resource, key: Key) -> bool:
+        """Whether somebody else's object had this name when decco wanted to write its own."""
+        return (resource, key) in self._foreign
 
     async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]]) -> int:
         """Deletes what this owner controls and no longer wants; returns how many were asked to go.
@@ -138,6 +174,17 @@ class Applier:
         if errors:
             raise errors[0]
         return asked
+
+    async def _brake(self, resource: Resource, key: Key) -> None:
+        """Raises Contested while the object's next repair has to wait."""
+        left = self._fights.pause_left(resource, key)
+        if left == 0:
+            return
+
+        async def ask() -> tuple[str, ...]:
+            return other_managers(await self._client.get(resource, key))
+
+        raise Contested(resource, key, await self._fights.others(resource, key, ask), left)
 
     async def delete(self, store: Store, entry: Entry) -> None:
         await self._client.delete(store.resource, entry.key, uid=entry.uid)
@@ -190,11 +237,16 @@ class Applier:
             intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
             if intact:
                 return Applied(Result.UNCHANGED, _settle(store, entry))
+        is_repair = entry.written == wanted  # decco wants what it wanted
+        if is_repair:
+            await self._brake(store.resource, entry.key)
         try:
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
             return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next turn
-        return Applied(Result.UPDATED, _settle(store, store.read(updated)))
+        if is_repair:
+            self._fights.repaired(store.resource, entry.key)
+        return Applied(Result.UPDATED, _settle(store, store.read(updated)), repaired=is_repair)
 
 
 def _settle(store: Store, made: Entry) -> Entry | None:

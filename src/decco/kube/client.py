@@ -9,7 +9,7 @@ Semantics follow the API concepts page (https://kubernetes.io/docs/reference/usi
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -52,6 +52,7 @@ class Client:
     """The API server as decco uses it. Enter it with ``async with``; it is safe to use from many tasks at once.
 
     ``in_flight`` bounds the requests under way (watches do not count), ``timeout`` is in seconds, for one attempt.
+    ``may_write`` is called before each request that would change anything is sent, and raises if it must not be.
     All methods raise the errors of ``kube/errors.py`` and nothing else; a name or namespace that would change the
     meaning of the URL (empty, "." or "..") is a ValueError.
     """
@@ -65,10 +66,16 @@ class Client:
         timeout: float = 30.0,
         observe: Observer | None = None,
         dry_run: bool = False,
+        may_write: Callable[[], None] = lambda: None,
     ) -> None:
         self.connection = connection
         self._transport = Transport(
-            connection, user_agent=user_agent, in_flight=in_flight, timeout=timeout, observe=observe
+            connection,
+            user_agent=user_agent,
+            in_flight=in_flight,
+            timeout=timeout,
+            observe=observe,
+            may_write=may_write,
         )
         self._dry_run = dry_run
         self._names: dict[Resource, str] = {}

@@ -5,6 +5,7 @@
         ├── Unreachable             no complete answer: refused, reset, DNS, TLS, time limit
         │   └── Untrusted           the server's certificate is not signed by whom we trust, or not for its name
         ├── Garbled                 an answer, but not one that the Kubernetes API promises
+        ├── Fenced                  not sent: the right to write has run out
         └── ApiError                an answer with a ``Status``: the API server says no
             ├── BadRequest          400
             ├── Unauthorized        401
@@ -52,6 +53,10 @@ class Untrusted(Unreachable):
 
 class Garbled(KubeError):
     """The answer is not what the API promises: HTML from a proxy, truncated JSON, a list without items."""
+
+
+class Fenced(KubeError):
+    """A request that would change something was not sent: another process may be leading by now (``fence.py``)."""
 
 
 class ApiError(KubeError):

@@ -1,10 +1,11 @@
 """Leader election by a Lease: of several processes one works, and never two at once.
 
 The protocol is client-go's (``tools/leaderelection``), so either can follow the other: who holds the Lease writes it
-again and again; others take it over once they have seen it unchanged for its duration. All times are measured on the
-own monotonic clock; the times written in the Lease are for people.
+again and again; others take it over once they have seen it unchanged for its duration, or given back. They follow it by
+a watch, so a Lease that is given back has a new holder in milliseconds. All times are measured on the own clock
+(``fence.now``); the times written in the Lease are for people.
 
-Never two at once rests on three things:
+Never two at once rests on four things:
 
 * The holder counts from the moment before it sent its last successful write, the others from when they saw it: later.
 * ``Leader.run`` cancels the work ``times.renew`` after that moment **and waits for its end**, which has until
@@ -12,58 +13,32 @@ Never two at once rests on three things:
 * The renewals have a thread, an event loop and connections of their own, so that a busy event loop does not cost the
   leadership. But a process whose event loop is dead must not lead for ever: without a sign of life from it the thread
   stops.
+* A process that was stopped does not know. So each single write asks the ``Fence``, which ends by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
-import random
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import Enum, auto
-from time import monotonic
 from typing import Final
 
 import structlog
 
 from decco.kube.client import Client
-from decco.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
-from decco.objects import LEASES, Key, Obj
+from decco.kube.fence import Fence, now
+from decco.kube.lease import RELEASE_SECONDS, Lease, Outcome, Times
+from decco.objects import Key
 
 log = structlog.get_logger(__name__)
 
 ABORT_STATUS: Final = 70
 """Exit status of a process whose work did not stop in time (EX_SOFTWARE of sysexits.h)."""
-BEAT_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Seconds; the defaults are client-go's."""
-
-    lease: float = 15.0
-    """Others may take over when they have seen no renewal for so long."""
-    renew: float = 10.0
-    """The holder stops working when it has not managed to renew for so long."""
-    retry: float = 2.0
-    """Between two tries to renew, and (with jitter) to acquire."""
-    dead: float = 60.0
-    """An event loop that gives no sign of life for so long leads no more."""
-
-    def __post_init__(self) -> None:
-        if not self.lease > self.renew > self.retry > 0:
-            raise ValueError("the times of a lease must be in this order: lease > renew > retry > 0")
-
-    @property
-    def call(self) -> float:
-        """Limit of one request, so that a hanging one leaves room for another try."""
-        return max(self.retry, self.renew / 2)
-
+BEAT_SECONDS: Final = 0.5
+JOIN_SECONDS: Final = 0.25
+"""How long the thread may take to end after the Lease was given back."""
 
 ClientFactory = Callable[[], Awaitable[AbstractAsyncContextManager[Client]]]
 """Makes a client; it is called in the thread of the renewals and used there only."""
@@ -72,8 +47,8 @@ ClientFactory = Callable[[], Awaitable[AbstractAsyncContextManager[Client]]]
 class Leader:
     """One candidate. ``identity`` must be unique among them: the pod's name and something random.
 
-    ``on_change`` is called in the caller's event loop with True when leading begins and False when it ends. ``abort``
-    must not return; tests replace it.
+    ``fence`` is open while this process may write. ``on_change`` is called in the caller's event loop with True when
+    leading begins and False when it has ended. ``abort`` must not return; tests replace it.
     """
 
     def __init__(
@@ -83,6 +58,7 @@ class Leader:
         identity: str,
         *,
         times: Times | None = None,
+        fence: Fence | None = None,
         on_change: Callable[[bool], None] | None = None,
         abort: Callable[[], None] | None = None,
     ) -> None:
@@ -90,6 +66,7 @@ class Leader:
         self._key = key
         self._identity = identity
         self._times = times or Times()
+        self._fence = fence or Fence()
         self._on_change = on_change or (lambda _: None)
         self._abort = abort or (lambda: os._exit(ABORT_STATUS))
 
@@ -100,7 +77,7 @@ class Leader:
         that another candidate need not wait. ``work`` is cancelled when leadership is lost, and must then end soon.
         """
         loop = asyncio.get_running_loop()
-        election = _Election(self._connect, self._key, self._identity, self._times, self._abort, loop)
+        election = _Election(self._connect, self._key, self._identity, self._times, self._fence, self._abort, loop)
         thread = threading.Thread(target=election.main, name="leader-election", daemon=True)
         thread.start()
         beat = asyncio.create_task(election.live())
@@ -110,7 +87,8 @@ class Leader:
         finally:
             beat.cancel()
             election.stop()
-            await asyncio.shield(asyncio.to_thread(thread.join, 2 * self._times.call))
+            await asyncio.shield(asyncio.to_thread(thread.join, RELEASE_SECONDS + JOIN_SECONDS))
+            self._fence.settle()
 
     async def _term(self, election: _Election, work: Callable[[], Awaitable[None]]) -> bool:
         """One time of leading; False if the work has come to its end by itself."""
@@ -121,25 +99,21 @@ class Leader:
         lost = asyncio.ensure_future(election.lost())
         try:
             await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                await task
-                return False
-            log.warning("leadership lost, stopping work", lease=str(self._key))
-            return True
+            if not task.done():
+                log.warning("leadership lost, stopping work", lease=str(self._key))
+                task.cancel()
+                await asyncio.wait({task})
+                if task.cancelled():
+                    return True
+            await task
+            return False
         finally:
             lost.cancel()
             task.cancel()
             await asyncio.wait({task, lost})
             self._on_change(False)
+            log.info("leading has ended", lease=str(self._key))
             election.work_has_ended()
-
-
-class _Outcome(Enum):
-    """What one try to acquire or renew has found out."""
-
-    HELD = auto()
-    TAKEN = auto()
-    UNKNOWN = auto()
 
 
 class _Election:
@@ -151,6 +125,7 @@ class _Election:
         key: Key,
         identity: str,
         times: Times,
+        fence: Fence,
         abort: Callable[[], None],
         home: asyncio.AbstractEventLoop,
     ) -> None:
@@ -158,16 +133,13 @@ class _Election:
         self._key = key
         self._identity = identity
         self._times = times
+        self._fence = fence
         self._abort = abort
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
-        self._lease: Obj | None = None
-        """As last written by us; None when others may have written since."""
-        self._observed = ("", 0.0)
-        """The resourceVersion that we saw last, and when we saw it first."""
         self._error: Exception | None = None
-        self._beat = monotonic()
+        self._beat = now()
         self._home = home
         self._acquired = asyncio.Event()
         self._lost = asyncio.Event()
@@ -188,7 +160,7 @@ class _Election:
     async def live(self) -> None:
         """Show that this event loop is alive."""
         while True:
-            self._beat = monotonic()
+            self._beat = now()
             await asyncio.sleep(BEAT_SECONDS)
 
     def work_has_ended(self) -> None:
@@ -213,6 +185,7 @@ class _Election:
             try:
                 runner.run(self._main())
             except Exception as error:  # noqa: BLE001 - handed on to home, which raises it
+                self._fence.close()
                 self._error = error
                 self._tell(self._lost.set)
                 self._tell(self._acquired.set)
@@ -223,115 +196,63 @@ class _Election:
 
     async def _main(self) -> None:
         async with await self._connect() as client:
-            while not self._stopping.is_set():
-                sent = monotonic()
-                if await self._try(client, self._times.call) is _Outcome.HELD:
-                    await self._lead(client, sent)
-                else:
-                    await self._pause(self._times.retry * random.uniform(1.0, 1.2))  # noqa: S311 - jitter, no secret
+            lease = Lease(client, self._key, self._identity, self._times)
+            stopping = asyncio.ensure_future(self._stopping.wait())
+            standing = asyncio.ensure_future(self._stand(lease))
+            await asyncio.wait({stopping, standing}, return_when=asyncio.FIRST_COMPLETED)
+            if standing.done():
+                stopping.cancel()
+                await standing  # it ends by an error only
+            standing.cancel()
+            await asyncio.wait({standing})
+            self._fence.settle()
+            await lease.release()
 
-    async def _lead(self, client: Client, renewed: float) -> None:
+    async def _stand(self, lease: Lease) -> None:
+        """For ever: wait until the Lease is free, take it, lead."""
+        while True:
+            sent = now()
+            outcome = await lease.hold(self._times.call)
+            if outcome is Outcome.HELD:
+                await self._lead(lease, sent)
+            elif outcome is Outcome.TAKEN:
+                await lease.until_free()
+            else:
+                await lease.pause()
+
+    async def _lead(self, lease: Lease, renewed: float) -> None:
         """From the moment of acquiring to the end of the work."""
         self._ended.clear()
+        if not self._opened(renewed):
+            return  # the answer came so late that there is no time left
         self._tell(self._acquired.set)
         reason = ""
         while not reason:
-            left = renewed + self._times.renew - monotonic()
-            await self._pause(min(self._times.retry, left))
-            if self._stopping.is_set():
-                await self._release(client)
-                return
-            sent = monotonic()
+            await asyncio.sleep(max(0.0, min(self._times.retry, renewed + self._times.renew - now())))
+            sent = now()
             if sent >= renewed + self._times.renew:
                 reason = "the lease could not be renewed"
             elif sent - self._beat > self._times.dead:
                 reason = "the event loop gives no sign of life"
             else:
-                outcome = await self._try(client, min(self._times.call, renewed + self._times.renew - sent))
-                if outcome is _Outcome.HELD:
+                outcome = await lease.hold(min(self._times.call, renewed + self._times.renew - sent))
+                if outcome is Outcome.HELD and self._opened(sent):
                     renewed = sent
-                elif outcome is _Outcome.TAKEN:
+                elif outcome is Outcome.TAKEN:
                     reason = "another has taken the lease"
+        self._fence.close()
         log.error("leadership lost", lease=str(self._key), reason=reason)
         self._tell(self._lost.set)
-        await self._wait_for_the_end(renewed + self._times.lease)
+        await self._wait_for_the_end(renewed + self._times.abort)
+        self._fence.settle()
+
+    def _opened(self, renewed: float) -> bool:
+        return self._fence.open_until(renewed + self._times.renew, renewed + self._times.lease)
 
     async def _wait_for_the_end(self, latest: float) -> None:
         try:
-            async with asyncio.timeout(latest - monotonic()):
+            async with asyncio.timeout(latest - now()):
                 await self._ended.wait()
         except TimeoutError:
             log.critical("work goes on without the lease, ending the process", lease=str(self._key))
             self._abort()
-
-    async def _pause(self, seconds: float) -> None:
-        """Sleep, but not when there is something to do."""
-        try:
-            async with asyncio.timeout(max(0.0, seconds)):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-
-    async def _try(self, client: Client, seconds: float) -> _Outcome:
-        """Acquire or renew, within so many seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                try:
-                    return await self._write(client)
-                except (Conflict, AlreadyExists):  # written by another, or by us in a request whose answer was lost
-                    self._lease = None
-                    return await self._write(client)
-        except (KubeError, TimeoutError) as error:
-            self._lease = None
-            log.warning("lease not written", lease=str(self._key), error=str(error) or "time limit")
-            return _Outcome.UNKNOWN
-
-    async def _write(self, client: Client) -> _Outcome:
-        if self._lease is None:
-            try:
-                found = await client.get(LEASES, self._key)
-            except NotFound:
-                self._lease = await client.create(LEASES, self._desired({"metadata": self._key._asdict()}))
-                return _Outcome.HELD
-            if self._taken(found):
-                return _Outcome.TAKEN
-            self._lease = found
-        self._lease = await client.replace(LEASES, self._desired(self._lease))
-        return _Outcome.HELD
-
-    def _taken(self, lease: Obj) -> bool:
-        """Whether another holds it, as far as we have seen."""
-        version = lease["metadata"]["resourceVersion"]
-        if version != self._observed[0]:
-            self._observed = (version, monotonic())
-        spec = lease.get("spec") or {}
-        if spec.get("holderIdentity") in {None, "", self._identity}:
-            return False
-        return monotonic() < self._observed[1] + float(spec.get("leaseDurationSeconds") or self._times.lease)
-
-    def _desired(self, lease: Obj) -> Obj:
-        """The Lease with us as its holder."""
-        spec = dict(lease.get("spec") or {})
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        if spec.get("holderIdentity") != self._identity:
-            transitions = spec.get("leaseTransitions")
-            spec["leaseTransitions"] = 0 if transitions is None else transitions + 1
-            spec["acquireTime"] = now
-        spec |= {
-            "holderIdentity": self._identity,
-            "leaseDurationSeconds": max(1, math.ceil(self._times.lease)),
-            "renewTime": now,
-        }
-        return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": lease["metadata"], "spec": spec}
-
-    async def _release(self, client: Client) -> None:
-        """Give the Lease back; if that fails, others wait until it expires."""
-        try:
-            async with asyncio.timeout(self._times.call):
-                lease = self._lease or await client.get(LEASES, self._key)
-                if lease["spec"].get("holderIdentity") != self._identity:
-                    return
-                spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
-                await client.replace(LEASES, {**lease, "spec": spec})
-        except (KubeError, TimeoutError) as error:
-            log.warning("lease not given back", lease=str(self._key), error=str(error) or "time limit")

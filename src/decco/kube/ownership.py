@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from decco.kube.errors import printable
 from decco.objects import FIELD_MANAGER, Obj
 
 Path = tuple[Any, ...]
@@ -24,6 +25,8 @@ Path = tuple[Any, ...]
 _OTHERS = frozenset({"f:metadata", "f:status", "f:apiVersion", "f:kind"})
 _MOST_PATHS = 512
 _LONGEST_PATH = 32
+_MOST_NAMES = 5
+_LONGEST_NAME = 64
 EVERYTHING: tuple[Path, ...] = ((),)
 """The path of the whole content: nobody can tell who wrote what."""
 
@@ -48,6 +51,16 @@ def foreign_paths(managed_fields: list[Obj]) -> tuple[Path, ...]:
         if len(paths) >= _MOST_PATHS:
             return EVERYTHING
     return tuple(paths)
+
+
+def other_managers(live: Obj) -> tuple[str, ...]:
+    """Names of the managers beside decco that wrote to the object, its status aside; as many as a person reads."""
+    found = {
+        printable(str(entry.get("manager")), _LONGEST_NAME)
+        for entry in live["metadata"].get("managedFields") or ()
+        if entry.get("manager") not in (None, FIELD_MANAGER) and entry.get("subresource") != "status"
+    }
+    return tuple(sorted(found)[:_MOST_NAMES])
 
 
 def _leaves(name: str, inner: Obj, above: Path) -> Iterator[Path]:

@@ -242,6 +242,10 @@ class Store:
         """Calls ``subscriber`` after each step, in order; it must not block."""
         self._subscribers.append(subscriber)
 
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Calls it no more."""
+        self._subscribers.remove(subscriber)
+
     def read(self, obj: Obj) -> Entry:
         """The entry that ``obj`` would be; the one in the store if that is the same version. Takes ``obj`` over."""
         meta = obj["metadata"]

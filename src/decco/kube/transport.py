@@ -8,6 +8,7 @@ The rules, in one place:
   number of times (API Priority and Fairness, KEP-1040).
 * A lost connection: reads are tried again a few times, writes never; the caller reconciles and decides.
 * An answer that is no JSON from an API server is Garbled, whatever its status.
+* What changes anything is sent only while ``may_write`` lets it, asked anew for each attempt.
 
 A request costs little more than aiohttp itself: headers are set once per session, URLs are never parsed twice or
 quoted anew, and the body of an answer is handed on as bytes.
@@ -82,13 +83,21 @@ class Transport:
     """The HTTP side of ``Client``: paths in, bytes out."""
 
     def __init__(
-        self, connection: Connection, *, user_agent: str, in_flight: int, timeout: float, observe: Observer | None
+        self,
+        connection: Connection,
+        *,
+        user_agent: str,
+        in_flight: int,
+        timeout: float,
+        observe: Observer | None,
+        may_write: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._user_agent = user_agent
         self._places = asyncio.Semaphore(in_flight)
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout))
         self._observe: Observer = observe if observe is not None else _unobserved
+        self._may_write = may_write
         self._session: aiohttp.ClientSession | None = None
         self._generation = -1
 
@@ -224,6 +233,8 @@ class Transport:
             generation = self._generation
             started = perf_counter()
             response = None
+            if method != "GET":
+                self._may_write()  # last of all: nothing is waited for between here and the connection
             try:
                 response = await session.request(
                     method,

@@ -38,6 +38,7 @@ class Observer(Protocol):
     def queue_taken(self, name: str, depth: int, waited: float) -> None: ...
     def queue_done(self, name: str, worked: float) -> None: ...
     def queue_retried(self, name: str) -> None: ...
+    def queue_closed(self, name: str) -> None: ...
 
 
 class Closed(Exception):
@@ -182,11 +183,18 @@ class WorkQueue(Generic[K]):
             self.add(key, again)
 
     def close(self) -> None:
-        """Gives out no more work and forgets the timers; those who wait in ``get`` are sent home."""
+        """Gives out no more work, takes none, forgets what waits; those who wait in ``get`` are sent home."""
         self._closed = True
         for handle in self._later.values():
             handle.cancel()
         self._later.clear()
+        self._queued.clear()
+        self._again.clear()
+        self._failures.clear()
+        for level in self._levels:
+            level.clear()
+        if self._observer is not None:
+            self._observer.queue_closed(self.name)
         while self._getters:
             getter = self._getters.popleft()
             if not getter.done():

@@ -16,6 +16,7 @@ from decco.desired.app import AppDesired, app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status
 from decco.desired.live_workload import grace_left
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
+from decco.desired.pausing import OWN_PAUSE, pause_of_space, paused_status
 from decco.desired.records import app_names, withdrawal_status
 from decco.errors import TerminalError
 from decco.kube.controller import Action
@@ -34,7 +35,7 @@ from decco.objects import (
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.edge import addresses_for
-from decco.reconcilers.facts import PAUSED, AppFacts
+from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.looks import next_look, seconds_to_expiry
 from decco.reconcilers.records import Records
 from decco.reconcilers.report import Reporter, status_of
@@ -72,11 +73,11 @@ class AppReconciler:
         owner = self.caches.spaces.get(Key("", key.namespace))
         if owner is not None and owner.deleting:
             return await self._let_go(entry)  # the namespace, and this App with it, is about to go
+        found = self.caches.space(key.namespace)
+        if (pause := _pause_of(entry, found[1] if found is not None else None)) is not None:
+            return await self._pause(entry, pause)
         if not isinstance(entry.facts, AppFacts):
             return await self._blocked(entry, Problem(reasons.INVALID, str(entry.facts)))
-        if entry.facts.paused:
-            return await self._blocked(entry, PAUSED)
-        found = self.caches.space(key.namespace)
         if found is None and owner is not None:
             sentence = f"Space {owner.key.name} cannot be understood; see the Space's conditions."
             return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, sentence))
@@ -99,6 +100,14 @@ class AppReconciler:
         """Nothing can be made now; what runs is left alone, and the owner is told why."""
         obj = entry.obj()
         status = blocked_app_status(problem, entry.generation, status_of(obj), self.now())
+        await self.reporter.report(self.caches.apps, entry, obj, status)
+        return Action.done()
+
+    async def _pause(self, entry: Entry, pause: Problem) -> Action:
+        """Nothing is written but that it is so."""
+        self.records.pause(entry)
+        obj = entry.obj()
+        status = paused_status(pause, entry.generation, status_of(obj), self.now())
         await self.reporter.report(self.caches.apps, entry, obj, status)
         return Action.done()
 
@@ -213,3 +222,11 @@ class AppReconciler:
                 if child.resource in routes and (obj := live(child.resource, key_of(child.obj))) is not None
             },
         )
+
+
+def _pause_of(entry: Entry, space: SpaceFacts | None) -> Problem | None:
+    """Why the App is to be left alone: by its own annotation, or by its Space's; None if it is not."""
+    facts = entry.facts
+    if facts.paused if isinstance(facts, AppFacts) else is_paused(entry.obj()):
+        return OWN_PAUSE
+    return pause_of_space(space.name) if space is not None and space.paused else None

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 
 from decco.desired.model import Child, Problem
 from decco.errors import DeccoError
-from decco.kube.apply import Applied, Applier, Foreign, Result, hash_of
+from decco.kube.apply import Applied, Applier, Contested, Foreign, Result, hash_of
 from decco.kube.errors import Conflict, KubeError
-from decco.objects import DEPLOYMENTS, JOBS, NETWORK_POLICIES, Key, Resource, controller_of, key_of
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, Key, Resource, controller_of, key_of
 from decco.reconcilers.outcomes import Refusal, disturbed, refusal_of
 
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not what it should be, or None."""
+
+_WORKLOADS = (DEPLOYMENTS, JOBS)
+_WITH_PODS = (*_WORKLOADS, CONFIGMAPS)
 
 REFUSAL_SECONDS = 600.0
 """How long a refusal is believed without asking again: the object is the same, and so, most likely, is the answer."""
@@ -56,21 +59,52 @@ class _Believed:
 class ChildWriter:
     """Applies children and turns refusals into outcomes; ``clock`` in seconds, monotonic."""
 
-    def __init__(self, applier: Applier, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        applier: Applier,
+        clock: Callable[[], float],
+        on_repair: Callable[[str], None] | None = None,
+    ) -> None:
+        """``on_repair`` is told the kind, as ``deployments.apps``, of each child that somebody else had changed."""
         self._applier = applier
+        self._on_repair = on_repair
         self._clock = clock
         self._refused: dict[tuple[Resource, Key], _Believed] = {}
 
     async def write(self, children: Iterable[Child], written: Written | None = None) -> Written:
         """Applies the children in their order, adding to ``written``; one that is refused keeps no other back.
 
-        But for this: a workload is not started while the policy that isolates it could not be written.
+        But for this: a workload is not started while the policy that isolates it could not be written; and what its
+        pods read is not changed for a workload that the API server refuses, since pods of the last good one run.
         """
         written = written or Written()
+        children = list(children)
+        pods = next((child for child in children if child.resource in _WORKLOADS), None)
+        refused = False
         for child in children:
-            if child.resource not in (DEPLOYMENTS, JOBS) or written.isolated:
+            if child.resource == CONFIGMAPS and pods is not None and self._applier.changes(CONFIGMAPS, child.obj):
+                refused = await self._is_refused(pods, written)
+            if not (refused and child.resource in _WITH_PODS) and (
+                child.resource not in _WORKLOADS or written.isolated
+            ):
                 await self._write(child, written)
         return written
+
+    async def _is_refused(self, pods: Child, written: Written) -> bool:
+        """Asks about a workload that is to change together with what its pods read, before either is written."""
+        if not self._applier.changes(pods.resource, pods.obj):
+            return False
+        key = key_of(pods.obj)
+        believed = self._believed(pods, key)
+        if believed is not None:
+            _note(written, pods, key, believed)
+            return True
+        try:
+            await self._applier.check(pods.resource, pods.obj)
+        except KubeError as error:
+            self._failed(pods, key, error, written)
+            return True
+        return False
 
     async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]], written: Written) -> None:
         """Deletes what the owner no longer wants; a deletion that fails is a disturbance and hides no other news."""
@@ -83,17 +117,8 @@ class ChildWriter:
         key = key_of(child.obj)
         try:
             applied = await self._ensure(child, key)
-        except (KubeError, Foreign) as error:
-            refusal = refusal_of(error, child.resource, key)
-            if refusal is None:
-                error.add_note(f"while writing {child.resource.kind} {key}")
-                written.disturbances.append(error)
-                written.disturbed.add(child.resource)
-                _note(written, child, key, disturbed(error, child.resource, key))
-            else:
-                if refusal.recheck is None:
-                    refusal = self._believe(child, key, refusal)
-                _note(written, child, key, refusal)
+        except (KubeError, Foreign, Contested) as error:
+            self._failed(child, key, error, written)
             return
         if isinstance(applied, Refusal):
             _note(written, child, key, applied)
@@ -101,18 +126,36 @@ class ChildWriter:
         written.outcomes[child.resource.kind, key.name] = None
         if applied.result is not Result.UNCHANGED:
             written.writes += 1
+        if applied.repaired and self._on_repair is not None:
+            self._on_repair(str(child.resource))
         if applied.result is Result.WAITING and applied.entry is None:
             written.look_again(1.0)  # it went while we looked, and no event will tell of it
 
+    def _failed(self, child: Child, key: Key, error: KubeError | Foreign | Contested, written: Written) -> None:
+        refusal = refusal_of(error, child.resource, key)
+        if refusal is None:
+            error.add_note(f"while writing {child.resource.kind} {key}")
+            written.disturbances.append(error)
+            written.disturbed.add(child.resource)
+            _note(written, child, key, disturbed(error, child.resource, key))
+        else:
+            if refusal.recheck is None:
+                refusal = self._believe(child, key, refusal)
+            _note(written, child, key, refusal)
+
     async def _ensure(self, child: Child, key: Key) -> Applied | Refusal:
-        if self._refused:
-            believed = self._refused.get((child.resource, key))
-            if believed is not None:
-                left = believed.until - self._clock()
-                if left > 0 and believed.what == _identity(child):
-                    return Refusal(believed.problem, left)
-                del self._refused[child.resource, key]
-        return await self._applier.ensure(child.resource, child.obj)
+        return self._believed(child, key) or await self._applier.ensure(child.resource, child.obj)
+
+    def _believed(self, child: Child, key: Key) -> Refusal | None:
+        """A refusal of this very object that still stands."""
+        believed = self._refused.get((child.resource, key))
+        if believed is None:
+            return None
+        left = believed.until - self._clock()
+        if left > 0 and believed.what == _identity(child):
+            return Refusal(believed.problem, left)
+        del self._refused[child.resource, key]
+        return None
 
     def _believe(self, child: Child, key: Key, refusal: Refusal) -> Refusal:
         """Remembers the refusal. It is looked at again in the end: a policy of the cluster's may have changed."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from decco.api.formats import DNS_NAME
 from decco.api.parse import parse_app, parse_space
-from decco.api.types import AppSpec
-from decco.desired import names, reasons, secrets
+from decco.api.types import MAX_HOSTNAMES, AppSpec, SpaceSpec
+from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of, without_slash
-from decco.desired.model import Problem, SecretFacts, SecretSource, SpaceFacts, canonical
+from decco.desired.model import SecretFacts, SecretSource, SpaceFacts, canonical
 from decco.objects import ANNOTATION_PAUSED, Obj, annotations_of
 
 
@@ -60,6 +61,30 @@ def space_facts(obj: Obj) -> SpaceFacts:
         generation=meta.get("generation", 0),
         created=meta["creationTimestamp"],
         spec=parse_space(obj),
+        paused=is_paused(obj),
+    )
+
+
+def claims_of_broken(obj: Obj) -> SpaceFacts | None:
+    """What a Space that cannot be understood claims, as far as that can: its names are in use, whatever else is wrong.
+
+    Good for the claims alone: everything but the names has its default.
+    """
+    meta, spec = obj["metadata"], obj.get("spec")
+    if not isinstance(spec, dict):
+        return None
+    domain, listed = spec.get("domainName"), spec.get("hostnames")
+    if not isinstance(domain, str) or not DNS_NAME.matches(canonical(domain)):
+        return None
+    names = [canonical(name) for name in (listed if isinstance(listed, list) else ()) if isinstance(name, str)]
+    hostnames = tuple(dict.fromkeys(name for name in names if DNS_NAME.matches(name)))[:MAX_HOSTNAMES]
+    return SpaceFacts(
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        created=meta["creationTimestamp"],
+        spec=SpaceSpec(domain_name=canonical(domain), hostnames=hostnames),
+        paused=is_paused(obj),
     )
 
 
@@ -104,13 +129,6 @@ def _secrets(name: str, spec: AppSpec) -> frozenset[str]:
     named = {endpoint.cert_and_ca_secret_name for endpoint in endpoints_of(name, spec)}
     named |= {egress.cert_and_ca_secret_name for egress in spec.tls_egresses}
     return frozenset(secret for secret in named if secret)
-
-
-PAUSED = Problem(
-    reasons.PAUSED,
-    f"the annotation {ANNOTATION_PAUSED} is true: decco leaves this object and all that it made of it alone; remove "
-    "the annotation to go on",
-)
 
 
 def is_paused(obj: Obj) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.errors import DeccoError
-from decco.kube.apply import Foreign
+from decco.kube.apply import Contested, Foreign
 from decco.kube.errors import ApiError, BadRequest, Forbidden, Invalid, MethodNotAllowed, NotFound, ServerError
 from decco.objects import Key, Resource
 
@@ -39,26 +39,40 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
             "rename one of the two, or delete the other."
         )
         return Refusal(Problem(reasons.CONFLICT, sentence), RECHECK_SECONDS)
+    if isinstance(error, Contested):
+        who = ", ".join(error.managers) or "somebody who leaves no name in managedFields"
+        sentence = (
+            f"{what} is altered again and again after decco has put it right (who else writes to it: {who}); decco "
+            "goes on with growing pauses. Correct the other writer, or pause this object"
+        )
+        return Refusal(Problem(reasons.CONTESTED, sentence), error.seconds)
     if isinstance(error, Invalid | BadRequest):
-        return Refusal(Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}"), None)
+        return Refusal(
+            Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}; correct the spec"),
+            None,
+        )
     if isinstance(error, Forbidden):
         if error.namespace_terminating:
             sentence = f"Namespace {key.namespace} is being deleted; decco goes on when it is gone."
             return Refusal(Problem(reasons.NAMESPACE_TERMINATING, sentence), RECHECK_SECONDS)
         reason = reasons.QUOTA_EXCEEDED if error.quota_exceeded else reasons.FORBIDDEN
-        sentence = f"The API server forbids {what}: {_shorten(error.message)}"
+        cure = "raise the quota, or ask for less" if error.quota_exceeded else "permit it to decco, or ask for another"
+        sentence = f"The API server forbids {what}: {_shorten(error.message)}; {cure}"
         return Refusal(Problem(reason, sentence), RECHECK_SECONDS)
     if isinstance(error, NotFound) and error.details.get("kind") == "namespaces":
         sentence = f"Namespace {key.namespace} is not there (any more); decco goes on when it is."
         return Refusal(Problem(reasons.NAMESPACE_NOT_READY, sentence), RECHECK_SECONDS)
     if isinstance(error, NotFound | MethodNotAllowed):
-        sentence = f"The cluster has no place for {what}: {_shorten(error.message)}"
+        sentence = f"The cluster has no place for {what}: {_shorten(error.message)}; install or upgrade what serves it"
         return Refusal(Problem(reasons.INVALID, sentence), RECHECK_SECONDS)
     if isinstance(error, ServerError) and error.too_large:
         sentence = f"{what} is larger than the cluster's storage takes: make the spec smaller."
         return Refusal(Problem(reasons.INVALID, sentence), None)
     if isinstance(error, ApiError) and 400 <= error.status < 500 and error.status not in (401, 408, 409, 410, 429):
-        return Refusal(Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}"), None)
+        return Refusal(
+            Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}; correct the spec"),
+            None,
+        )
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -37,11 +37,14 @@ RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between tries to read the credentials."""
 
 
-async def dns_service(settings: Settings, client: Client, metrics: Metrics) -> Dns | None:
-    """The service of all providers, not running yet; None if the settings name none.
+async def dns_maker(
+    settings: Settings, client: Client, metrics: Metrics, may_write: Callable[[], bool]
+) -> Callable[[], Dns] | None:
+    """Gives what makes the service of all providers, one for each time of leading; None if the settings name none.
 
-    Waits for an API server that does not answer. Raises ConfigError for credentials that are missing or unusable; they
-    are read once, so new ones need a new start.
+    A new one knows nothing of the zones, so it begins with a comparison of all that they hold. Waits for an API server
+    that does not answer. Raises ConfigError for credentials that are missing or unusable; they are read once, so new
+    ones need a new start.
     """
     if not settings.dns.providers:
         return None
@@ -56,7 +59,19 @@ async def dns_service(settings: Settings, client: Client, metrics: Metrics) -> D
         pause = min(2 * pause, longest)
     for provider in settings.dns.providers:
         metrics.add_dns_provider(provider.name or provider.type)
-    return make_dns(settings.dns, settings.cluster_id, outside, metrics.dns_call, dry_run=settings.dry_run)
+
+    def make() -> Dns:
+        return make_dns(
+            settings.dns,
+            settings.cluster_id,
+            outside,
+            metrics.dns_call,
+            dry_run=settings.dry_run,
+            may_write=may_write,
+        )
+
+    make()  # a mistake in them ends the start, and not hours later the first time of leading
+    return make
 
 
 async def _outside(settings: Settings, client: Client) -> Outside:

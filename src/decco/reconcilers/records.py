@@ -66,6 +66,9 @@ class Records:
         """Forgets objects of this store when they are gone."""
         store.subscribe(self._gone)
 
+    def unfollow(self, store: Store) -> None:
+        store.unsubscribe(self._gone)
+
     def _gone(self, change: Change) -> None:
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
             self._forget(change.old.uid)
@@ -124,7 +127,11 @@ class Records:
         else:
             dns.forget(entry.uid)  # nothing was published; and who is released for ever is woken for ever
         told = [
-            Problem(reasons.NO_ADDRESS, f"the edge has no address to point {name} to; nothing is published")
+            Problem(
+                reasons.NO_ADDRESS,
+                f"the edge has no address to point {name} to, so nothing is published: give its Service or Gateway "
+                "one, or set edge.addresses",
+            )
             for name in names
         ]
         found = tuple(problems + told)
@@ -145,6 +152,13 @@ class Records:
         elif entry.uid not in self._answered and _was_ready(obj, entry.generation):
             return ()
         return problems
+
+    # --- an object that is left alone for now ---
+
+    def pause(self, entry: Entry) -> None:
+        """Leaves the object's names as they are, right or wrong, until the next ``publish`` or ``release``."""
+        if self._dns is not None:
+            self._dns.pause(entry.uid)
 
     # --- an object that goes ---
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from decco.api.conditions import ConditionType
 from decco.desired import reasons
 from decco.kube.client import Client
 from decco.kube.errors import Invalid, KubeError, NotFound, ServerError
@@ -16,7 +17,6 @@ from decco.objects import Obj
 
 log = structlog.get_logger(__name__)
 
-_READY = "Ready"
 _WRITING = "while writing the status"
 _REMEMBERED = 1024
 _OF_A_CONDITION = frozenset({"type", "status", "reason", "message"})
@@ -94,17 +94,21 @@ class Reporter:
         """An Event for each condition that changed; Ready last, after its cause."""
         known = {condition["type"]: condition for condition in before.get("conditions") or ()}
         conditions = after.get("conditions") or ()
-        causes = {condition["reason"] for condition in conditions if condition["type"] != _READY}
-        for condition in sorted(conditions, key=lambda condition: bool(condition["type"] == _READY)):
+        if ConditionType.PAUSED in known and all(each["type"] != ConditionType.PAUSED for each in conditions):
+            sentence = "no longer paused: decco looks at all that changed meanwhile"
+            self._recorder.event(subject, "Normal", reasons.RESUMED, sentence, "Reconcile")
+        causes = {condition["reason"] for condition in conditions if condition["type"] != ConditionType.READY}
+        for condition in sorted(conditions, key=lambda condition: bool(condition["type"] == ConditionType.READY)):
             old = known.get(condition["type"])
             if not _is_news(condition, old):
                 continue
             good = condition["status"] == "True"
             turned = old is not None and old["status"] != condition["status"]
-            if condition["type"] == _READY and not good and not turned and condition["reason"] in causes:
+            if condition["type"] == ConditionType.READY and not good and not turned and condition["reason"] in causes:
                 continue  # Ready repeats the cause that its own condition tells; its own news is whether all is well
             waiting = condition["reason"] in reasons.WAITING
-            if old is None and (good or waiting) and not self._recorder.may_tell_small_news():
+            small = old is None and (good or waiting) and condition["type"] != ConditionType.PAUSED
+            if small and not self._recorder.may_tell_small_news():
                 continue  # the normal beginning of each object, and many begin at once
             kind: EventType = "Normal" if good or waiting or condition["reason"] == reasons.PAUSED else "Warning"
             message = condition["message"] or f"{condition['type']} is {condition['status']}"

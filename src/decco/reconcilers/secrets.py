@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from decco.desired import secrets
@@ -11,9 +11,14 @@ from decco.objects import NAMESPACES, SECRETS, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import SharedSecret
 from decco.reconcilers.local_secrets import LocalSecrets
+from decco.reconcilers.outcomes import RECHECK_SECONDS
 
 _ASKED_FOR = (SecretState.MISSING, SecretState.NOT_SHARED, SecretState.LOCAL)
 """States in which a Secret may be in the Space's namespace, come there, or go from there without a watch telling."""
+
+
+_UNTOLD = (SecretState.PENDING, SecretState.TAKEN)
+"""States that end, or turn into each other, by a turn of the Space's of which the App is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +33,11 @@ class Copying:
 class Secrets:
     """Looks Secrets up in the caches, and in the Space's namespace where the caches do not reach."""
 
-    def __init__(self, caches: Caches, local: LocalSecrets) -> None:
+    def __init__(self, caches: Caches, local: LocalSecrets, taken: Callable[[Key], bool] = lambda _key: False) -> None:
+        """``taken`` tells whether a copy met somebody else's Secret of its name when it was written last."""
         self._caches = caches
         self._local = local
+        self._taken = taken
 
     async def copying(self, space: SpaceFacts) -> Copying:
         """Which Secrets are to be copied into the Space's namespace."""
@@ -55,7 +62,9 @@ class Secrets:
         """Until one of these should be asked for again where no watch reaches; None if a watch tells all."""
         seconds = []
         for view in views:
-            if view.state in _ASKED_FOR and view.name not in secrets.named_by_space(space.spec):
+            if view.state in _UNTOLD:
+                seconds.append(RECHECK_SECONDS)
+            elif view.state in _ASKED_FOR and view.name not in secrets.named_by_space(space.spec):
                 left = self._local.seconds_to_next_look(Key(space.name, view.name), self._namespace_uid(space))
                 if left is not None:
                     seconds.append(left)
@@ -89,7 +98,8 @@ class Secrets:
         if copy is not None and shared is not None:
             return SecretView(name, SecretState.COPY, copy)
         if shared is not None:
-            return SecretView(name, SecretState.PENDING)
+            taken = self._taken(Key(space.name, name))
+            return SecretView(name, SecretState.TAKEN if taken else SecretState.PENDING)
         known = self._caches.sources.get(self._source_key(name)) is not None
         return SecretView(name, SecretState.NOT_SHARED if known else SecretState.MISSING)
 

@@ -12,6 +12,7 @@ from decco.api.conditions import SPACE_CONDITIONS
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.model import Problem, SpaceFacts, SpaceInputs
+from decco.desired.pausing import OWN_PAUSE, paused_status
 from decco.desired.records import space_names, withdrawal_status
 from decco.desired.space import space_children
 from decco.desired.space_status import Checked, blocked_space_status, edge_addresses, space_status
@@ -21,7 +22,7 @@ from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.edge import space_live
-from decco.reconcilers.facts import PAUSED, is_paused
+from decco.reconcilers.facts import is_paused
 from decco.reconcilers.looks import next_look, seconds_to_expiry
 from decco.reconcilers.records import Records
 from decco.reconcilers.report import Reporter, status_of
@@ -54,7 +55,7 @@ class SpaceReconciler:
             return Action.done()
         obj = entry.obj()
         if is_paused(obj):
-            return await self._blocked(entry, obj, PAUSED)
+            return await self._pause(entry, obj)
         if not isinstance(entry.facts, SpaceFacts):
             return await self._blocked(entry, obj, Problem(reasons.INVALID, str(entry.facts)))
         return await self._make(entry, entry.facts, obj)
@@ -62,6 +63,15 @@ class SpaceReconciler:
     async def _blocked(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
         """Nothing is looked at and nothing changed; the owner is told why."""
         status = blocked_space_status(problem, entry.generation, status_of(obj), self.now())
+        await self.reporter.report(self.caches.spaces, entry, obj, status)
+        return Action.done()
+
+    async def _pause(self, entry: Entry, obj: Obj) -> Action:
+        """Nothing is written but that it is so; its Apps hear of it by the Space's facts."""
+        self.records.pause(entry)
+        if isinstance(entry.facts, SpaceFacts):
+            self.certificates(entry.key.name, self.secrets.expiries(entry.facts))
+        status = paused_status(OWN_PAUSE, entry.generation, status_of(obj), self.now())
         await self.reporter.report(self.caches.spaces, entry, obj, status)
         return Action.done()
 

@@ -12,6 +12,9 @@ The one place that knows who depends on whom:
 * a Space that is being deleted: its Apps, and by each of them the Space, until no record is left
 
 What decco itself wrote wakes only others, never the object that it was written for.
+
+The indices follow the caches all the time. Keys are wanted only while this process leads: before and after, the queues
+are closed and take none.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from decco.kube.store import UNKNOWN, Change, Entry, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.facts import AppFacts
+from decco.reconcilers.facts import AppFacts, claims_of_broken
 
 GATEWAY_KIND = "Gateway"
 
@@ -37,11 +40,16 @@ class Triggers:
     """Subscribes the queues to the caches."""
 
     caches: Caches
-    spaces: WorkQueue[Key]
-    apps: WorkQueue[Key]
+    spaces: WorkQueue[Key] = field(default_factory=lambda: _closed_queue())
+    apps: WorkQueue[Key] = field(default_factory=lambda: _closed_queue())
     _known_spaces: dict[str, SpaceFacts] = field(default_factory=dict)
     _known_apps: dict[Key, AppFacts] = field(default_factory=dict)
     """What is in the indices now."""
+
+    def feed(self, spaces: WorkQueue[Key], apps: WorkQueue[Key]) -> None:
+        """Sends keys into these queues from now on; they begin with all that the caches hold."""
+        self.spaces, self.apps = spaces, apps
+        self.everything()
 
     def connect(self) -> None:
         """Subscribes to the stores that exist from the start."""
@@ -73,7 +81,7 @@ class Triggers:
             self.spaces.add(self.caches.space_keys[uid])
 
     def everything(self) -> None:
-        """The rules themselves changed (the cluster serves other kinds): look at all."""
+        """Look at all: nothing is known yet, or the rules themselves changed (the cluster serves other kinds)."""
         for entry in self.caches.spaces:
             self.spaces.add(entry.key, Priority.LIST)
         for entry in self.caches.apps:
@@ -83,6 +91,8 @@ class Triggers:
         caches, name = self.caches, change.entry.key.name
         old = self._known_spaces.get(name)
         new = _understood(change, old, SpaceFacts)
+        if new is None and change.new is not None:
+            new = claims_of_broken(change.new.obj())
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
             caches.space_keys.pop(change.old.uid, None)
         if change.new is not None:
@@ -255,6 +265,12 @@ class Triggers:
     def _wake_if_in_dns(self, entry: Entry) -> None:
         if isinstance(entry.facts, AppFacts) and any(endpoint.dns for endpoint in entry.facts.endpoints):
             self.apps.add(entry.key)
+
+
+def _closed_queue() -> WorkQueue[Key]:
+    queue: WorkQueue[Key] = WorkQueue("nobody", group=str)
+    queue.close()
+    return queue
 
 
 def _addresses(entry: Entry | None) -> object:

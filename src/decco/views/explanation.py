@@ -18,10 +18,11 @@ from decco.desired import secrets as secret_rules
 from decco.desired.live_routes import route_problem
 from decco.desired.model import Child, SecretFacts, SecretState, SecretView, SpaceFacts, canonical
 from decco.desired.names import SPACE_OBJECT
+from decco.desired.pausing import OWN_PAUSE
 from decco.dns.names import zone_of
 from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.edge import space_live
-from decco.reconcilers.facts import PAUSED, AppFacts, is_paused
+from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
 from decco.reconcilers.shapes import routing_kinds
 from decco.settings import RoutingBackend
@@ -328,8 +329,10 @@ def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Iterat
     """Whether decco works on the object, and has seen its last change."""
     if deleting:
         yield Statement(State.WARNING, "life", "is being deleted")
-    if is_paused(obj):
-        yield Statement(State.WARNING, "life", PAUSED.message)
+    conditions = status_of(obj).get("conditions") or ()
+    paused = [each["message"] for each in conditions if each["type"] == "Paused" and each["status"] == "True"]
+    if paused or is_paused(obj):
+        yield Statement(State.WARNING, "life", paused[0] if paused else OWN_PAUSE.message)
         return
     seen = status_of(obj).get("observedGeneration")
     if seen is None or seen < obj["metadata"].get("generation", 0):

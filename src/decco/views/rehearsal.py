@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from decco.api.conditions import ConditionType
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts
@@ -59,6 +60,8 @@ class Turn:
     def problems(self) -> list[Problem]:
         """What keeps the object from being Ready, and does not end by itself: its conditions, Ready last or alone."""
         conditions = (self.status or {}).get("conditions") or ()
+        if paused := [c for c in conditions if c["type"] == ConditionType.PAUSED and c["status"] == "True"]:
+            return [Problem(c["reason"], c["message"]) for c in paused]
         bad = [c for c in conditions if c["status"] == "False" and c["reason"] not in reasons.WAITING]
         causes = [c for c in bad if c["type"] != "Ready"] or bad
         return [Problem(c["reason"], c["message"]) for c in causes]
@@ -175,6 +178,9 @@ class _Names(Records):
     @property
     def enabled(self) -> bool:
         return True
+
+    def pause(self, entry: Entry) -> None:
+        pass
 
     async def publish(
         self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str]

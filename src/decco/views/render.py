@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from decco.objects import ANNOTATION_HASH, Key, Obj, annotations_of
+from decco.objects import ANNOTATION_HASH, Obj, annotations_of
 from decco.views.rehearsal import Play, Turn
 from decco.views.snapshot import NO_UID, Snapshot
 from decco.views.stage import Write
 
 _BY_THE_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
+
+NAMES_TOLD = 3
 
 
 def rendered(turn: Turn) -> list[Obj]:
@@ -69,10 +71,8 @@ def _has_placeholder(write: Write) -> bool:
 
 
 def _and(names: list[str]) -> str:
-    words = [f"Space {name}" for name in names]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def waiting_apps(snapshot: Snapshot) -> list[Key]:
-    """Apps whose Space is not at hand: nothing can be said of what they would get."""
-    return sorted(entry.key for entry in snapshot.caches.apps if snapshot.caches.space(entry.key.namespace) is None)
+    if len(names) == 1:
+        return f"Space {names[0]}"
+    more = len(names) - NAMES_TOLD
+    told, last = (names[:NAMES_TOLD], f"{more} more") if more > 0 else (names[:-1], names[-1])
+    return f"Spaces {', '.join(told)} and {last}"

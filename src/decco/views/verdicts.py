@@ -9,7 +9,6 @@ from decco.api.parse import InvalidObjectError
 from decco.desired import reasons
 from decco.kube.store import Entry
 from decco.objects import Key
-from decco.reconcilers.facts import PAUSED
 from decco.views.rehearsal import Play
 from decco.views.snapshot import Snapshot
 
@@ -51,7 +50,7 @@ def verdicts(snapshot: Snapshot, play: Play, places: Mapping[tuple[str, str], st
         elif entry is not None and entry.deleting:
             found.append(Verdict(f"{where}: is being deleted", fatal=False))
         else:
-            fatal = {PAUSED.reason}
+            fatal = {reasons.PAUSED}
             found += [
                 Verdict(f"{where}: {problem.reason}: {problem.message}", problem.reason in fatal)
                 for problem in turn.problems()

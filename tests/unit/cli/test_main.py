@@ -126,6 +126,7 @@ def test_help_and_typos_import_nothing_heavy() -> None:
     ],
 )
 def test_errors_of_a_command(
+    logging_restored: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     error: BaseException,
@@ -145,4 +146,4 @@ def test_errors_of_a_command(
 
 def test_every_command_has_its_module() -> None:
     folder = Path(cli.__file__).parent / "commands"
-    assert {path.stem for path in folder.glob("[!_]*.py")} == set(cli.COMMANDS)
+    assert {path.stem.removesuffix("_") for path in folder.glob("[!_]*.py")} == set(cli.COMMANDS)

@@ -9,7 +9,7 @@ import pytest
 
 from decco.desired.app import AppDesired, app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status
-from decco.desired.live_workload import workload_state
+from decco.desired.live_workload import grace_left, workload_state
 from decco.desired.model import AppInputs, Problem, SecretState
 from decco.objects import Obj
 from tests.unit.desired.app_cases import FQDN, GOOD_SECRETS, NOW, app, secret
@@ -257,7 +257,8 @@ def test_refused_pods_are_told_without_their_names() -> None:
         return workload_state(child, live, NOW).message
 
     one, other = message("web-74b9d4f7c9-q2x5z"), message("web-74b9d4f7c9-k8mmt")
-    assert one == other == 'Deployment web cannot create pods: pods "web-…" is forbidden: exceeded quota: decco'
+    told = 'Deployment web cannot create pods: pods "web-…" is forbidden: exceeded quota: decco'
+    assert one == other == f"{told}; change the pod, or what refuses it"
 
 
 def job(suspend: bool = False, started: bool = True, **conditions: tuple[str, str]) -> Obj:
@@ -286,6 +287,30 @@ def job(suspend: bool = False, started: bool = True, **conditions: tuple[str, st
 )
 def test_jobs(live: Obj | None, want: tuple[str, str]) -> None:
     assert conditions(status_of(JOB, AppLive(live)))["WorkloadReady"] == want
+
+
+@pytest.mark.parametrize(
+    ("counts", "age", "want", "left"),
+    [
+        ({}, 5, "JobRunning", 25.0),
+        ({}, 31, "ReplicaFailure", 0.0),
+        ({"active": 1}, 31, "JobRunning", 0.0),
+        ({"failed": 1}, 31, "JobRunning", 0.0),
+        ({"succeeded": 1}, 31, "JobRunning", 0.0),
+        ({"terminating": 1}, 31, "JobRunning", 0.0),
+    ],
+)
+def test_a_job_whose_pods_cannot_be_created(counts: dict[str, int], age: int, want: str, left: float) -> None:
+    started = NOW - timedelta(seconds=age)
+    live = {
+        "metadata": {"name": "web", "namespace": "acme"},
+        "spec": {},
+        "status": {"startTime": started.strftime("%Y-%m-%dT%H:%M:%SZ"), **counts},
+    }
+    told = {each["type"]: each for each in status_of(JOB, AppLive(live))["conditions"]}["WorkloadReady"]
+    assert told["reason"] == want
+    assert grace_left(live, NOW) == left
+    assert ("kubectl describe job web --namespace acme" in told["message"]) == (want == "ReplicaFailure")
 
 
 @pytest.mark.parametrize("kind", ["NetworkPolicy", "ConfigMap", "Service", "Deployment"])

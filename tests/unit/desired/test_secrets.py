@@ -417,7 +417,8 @@ VIEWS = {
         SecretView("tls", SecretState.MISSING),
         Problem(
             reasons.SECRET_MISSING,
-            "there is no Secret tls in namespace decco with the label decco.platform9.com/share=true",
+            "there is no Secret tls in namespace decco with the label decco.platform9.com/share=true; create it, "
+            "or label it",
         ),
     ),
     "not shared": (
@@ -459,4 +460,4 @@ def test_an_app_may_look_in_its_own_namespace_too() -> None:
         SecretView("tls", SecretState.MISSING), space="acme", home="decco", now=NOW, local=True
     )
     assert problem is not None
-    assert problem.message.endswith("and none in namespace acme")
+    assert problem.message.endswith(", and none in namespace acme; create it, or label it")

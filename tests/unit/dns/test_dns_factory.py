@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from decco.dns.factory import Outside, make_dns, make_provider, stack
 from decco.dns.wrappers.dryrun import DryRun
+from decco.dns.wrappers.lead import Lead
 from decco.errors import ConfigError
 from decco.settings_dns import DnsSettings, MemorySettings
 from testbed.dns.endpoints_model import EndpointsModel
@@ -97,3 +98,4 @@ async def test_a_dry_run_reaches_no_provider() -> None:
         found.append(type(inner))
         inner = inner.inner
     assert DryRun in found
+    assert found[-1] is Lead, "asked last of all, where the call leaves"

@@ -22,9 +22,11 @@ def mark(uid: str, cluster: str = "here", name: str = NAME) -> RecordSet:
     return mark_set(name, ZONE, Owner(cluster, uid), 180)
 
 
-def decide(held: Held | None, *wishes: tuple[str, WantedRecord], adopt: bool = False) -> Plan:
+def decide(
+    held: Held | None, *wishes: tuple[str, WantedRecord], adopt: bool = False, paused: frozenset[str] = frozenset()
+) -> Plan:
     name = wishes[0][1].name if wishes else NAME
-    rules = Rules(ZONE, "here", 180, frozenset({U, V}), adopt)
+    rules = Rules(ZONE, "here", 180, frozenset({U, V}), adopt, paused)
     return plan({held.name: held} if held else {}, {name: dict(wishes)}, rules)
 
 
@@ -136,3 +138,19 @@ def test_one_bad_name_does_not_stop_the_others() -> None:
     result = plan({}, {NAME: {U: bad}, good.name: {V: good}}, Rules(ZONE, "here", 180, {U, V}))
     assert [c.name for c in result.changes] == [good.name]
     assert list(result.problems) == [(NAME, U)]
+
+
+@pytest.mark.parametrize("wishes", [(), ((U, WISH),), ((U, OTHER_WISH),)])
+@pytest.mark.parametrize("held", [MINE_U, MARK_ALONE, BESIDE_MX])
+def test_a_paused_owners_name_stays_right_or_wrong(held: Held, wishes: tuple[tuple[str, WantedRecord], ...]) -> None:
+    assert decide(held, *wishes, paused=frozenset({U})) == Plan()
+
+
+def test_a_paused_owner_gets_no_new_name() -> None:
+    assert decide(None, (U, WISH), paused=frozenset({U})) == Plan()
+
+
+def test_nobody_takes_a_paused_owners_name() -> None:
+    found = decide(MINE_V, (U, WISH), adopt=True, paused=frozenset({V}))
+    assert found.changes == ()
+    assert "paused" in str(found.problems[NAME, U])

@@ -286,6 +286,26 @@ async def test_retries_back_off(bench: Bench) -> None:
         await ready(bench.dns, "u")
 
 
+async def test_lag_is_the_age_of_the_oldest_change_that_is_not_in_the_zone(bench: Bench) -> None:
+    def lag() -> float:
+        return bench.dns.lags()["mem", ZONE]
+
+    assert lag() == 0
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        assert lag() == 0
+        bench.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
+        bench.dns.ensure("u", want("y"))
+        await asyncio.sleep(500)
+        bench.dns.ensure("u", want("z"))  # a younger change, and failures in between, do not hide the older one
+        await asyncio.sleep(500)
+        assert lag() == pytest.approx(1000)
+        del bench.faulty.before[:]
+        await ready(bench.dns, "u")
+        assert lag() == 0
+
+
 async def test_a_dead_provider_delays_nobody_else(looptime: int) -> None:
     dead, alive = Bench(("dead.com",)), Bench()
     dead.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
@@ -493,3 +513,22 @@ async def test_random_interleavings_with_a_second_writer(bench: Bench) -> None:
         assert held[name].owner == Owner("here", uid)
         assert {v for s in held[name].sets for v in s.values} == wish.targets
         assert held[name].marks == (mark_set(name, ZONE, Owner("here", uid), 180),)
+
+
+async def test_a_paused_owners_records_are_left_alone_until_it_is_heard_of_again(bench: Bench) -> None:
+    dns = bench.dns
+    async with running(dns):
+        dns.ensure("u", want("a", "b"))
+        await asyncio.sleep(1)
+        assert bench.values("a") == ("192.0.2.1",)
+        dns.pause("u")
+        bench.put(RecordSet(f"a.{ZONE}", A, 180, ("192.0.2.66",)))
+        await asyncio.sleep(2 * 3600)
+        assert bench.values("a") == ("192.0.2.66",), "also at the hourly comparison"
+        dns.ensure("u", want("a"))
+        await asyncio.sleep(1)
+        assert (bench.values("a"), bench.values("b")) == (("192.0.2.1",), ())
+        dns.pause("u")
+        dns.release("u")
+        await asyncio.sleep(1)
+        assert (dns.gone("u"), bench.values("a")) == (True, ())

@@ -16,6 +16,7 @@ from decco.dns.wrappers.cache import Cache
 from decco.dns.wrappers.deadline import Deadline
 from decco.dns.wrappers.dryrun import DryRun
 from decco.dns.wrappers.guard import Guard
+from decco.dns.wrappers.lead import Lead
 from decco.dns.wrappers.meter import Meter
 from decco.dns.wrappers.pace import Pace
 
@@ -250,3 +251,15 @@ async def test_every_call_is_counted_with_its_result(memory: MemoryProvider, cal
         ("mem", "apply", "RecordConflict"),
         ("mem", "apply", "ZoneNotFound"),
     ]
+
+
+async def test_who_leads_no_more_reads_and_changes_nothing(memory: MemoryProvider, calls: Calls) -> None:
+    leads = True
+    lead = Lead(calls, lambda: leads)
+    assert await lead.apply(ZONE, [create("a")]) == [None]
+    leads = False
+    with pytest.raises(ProviderUnreachable, match="leads no more") as refused:
+        await lead.apply(ZONE, [create("b")])
+    assert not refused.value.uncertain
+    assert calls.applies == [1]
+    assert len(await lead.records(ZONE)) == 2

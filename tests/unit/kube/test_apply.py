@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Applier, Foreign, Result, altered, hash_of, rebuild, to_wire
+from decco.kube.apply import Applier, Contested, Foreign, Result, altered, hash_of, rebuild, to_wire
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, Unreachable
+from decco.kube.fights import FREE_REPAIRS
 from decco.kube.ownership import EVERYTHING, Path
 from decco.kube.store import Change, Entry, Shape, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, DEPLOYMENTS, SECRETS, Key, Obj, Resource
@@ -199,6 +200,19 @@ async def test_a_settled_object_is_not_even_decoded(monkeypatch: pytest.MonkeyPa
     monkeypatch.delattr(Entry, "obj")
     assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
     assert (changes, script.asked) == ([], [])
+
+
+async def test_a_repair_is_told_from_a_new_wish() -> None:
+    desired, new = wish(data={"a": "1"}), wish(data={"a": "2"})
+    vandalized = stored(desired, 11)
+    vandalized["data"]["a"] = "theirs"
+    applier, store, _ = stage(stored(desired, 10), stored(desired, 12), stored(new, 13))
+    assert not (await applier.ensure(CONFIGMAPS, desired)).repaired
+    store.put(vandalized, own=False)
+    assert (await applier.ensure(CONFIGMAPS, desired)).repaired
+    assert not (await applier.ensure(CONFIGMAPS, desired)).repaired
+    changed = await applier.ensure(CONFIGMAPS, new)
+    assert (changed.result, changed.repaired) == (Result.UPDATED, False)
 
 
 # Whose object it is
@@ -442,3 +456,35 @@ def test_of_a_kind_with_few_mutable_fields_only_those_count() -> None:
 
 def test_foreign_says_which_object() -> None:
     assert str(Foreign(DEPLOYMENTS, AT)) == "Deployment acme/web exists and was not made by decco for this owner"
+
+
+# Fights
+
+
+async def test_who_alters_an_object_again_and_again_is_named_and_not_answered_at_once() -> None:
+    desired = wish(data={"a": "1"})
+    live = stored(desired, 100, managedFields=[{"manager": m} for m in ("decco", "mallory")])
+    repairs = [stored(desired, 11 + 2 * number) for number in range(FREE_REPAIRS)]
+    applier, store, script = stage(stored(desired, 8), *repairs, live)
+
+    def alter(version: int) -> None:
+        store.put({**stored(desired, version), "data": {"a": "by mallory"}}, own=False)
+
+    await applier.ensure(CONFIGMAPS, desired)
+    for number in range(FREE_REPAIRS):
+        alter(10 + 2 * number)
+        assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UPDATED
+    for version in (98, 99):
+        alter(version)
+        with pytest.raises(Contested) as caught:
+            await applier.ensure(CONFIGMAPS, desired)
+    assert caught.value.managers == ("mallory",)
+    assert 0 < caught.value.seconds <= 2
+    assert script.asked == ["create", *["replace"] * FREE_REPAIRS, "get"], "it is asked once who that is"
+
+
+async def test_an_edit_of_the_owner_is_no_repair() -> None:
+    wishes = [wish(data={"a": str(number)}) for number in range(2 * FREE_REPAIRS)]
+    applier, _, _ = stage(*[stored(each, 10 + number) for number, each in enumerate(wishes)])
+    for each in wishes:
+        assert (await applier.ensure(CONFIGMAPS, each)).result is not Result.UNCHANGED

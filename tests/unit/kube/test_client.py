@@ -15,6 +15,8 @@ from structlog.testing import capture_logs
 from decco.errors import ConfigError
 from decco.kube import errors, transport
 from decco.kube.client import FIRST_PAGE, PAGE_BYTES, Client, _next_limit
+from decco.kube.errors import Fenced
+from decco.kube.fence import Fence, now
 from decco.objects import APPS, CONFIGMAPS, DEPLOYMENTS, NAMESPACES, SECRETS, SPACES, Key, Obj
 from tests.unit.kube.conftest import Stage
 
@@ -134,6 +136,43 @@ async def test_a_name_stays_one_segment_of_the_path(stage: Stage, name: str, sen
     client, seen = await stage.client(live)
     await client.get(SECRETS, Key("n", name))
     assert seen.requests == [("GET", f"/api/v1/namespaces/n/secrets/{sent}")]
+
+
+async def test_who_may_not_write_reads_only(stage: Stage) -> None:
+    fence = Fence()
+    client, seen = await stage.client(live, may_write=fence.check)
+    fence.open_until(now() + 60, now() + 60)
+    await client.create(CONFIGMAPS, LIVE)
+    fence.close()
+    new: Obj = {"metadata": {"name": "a", "namespace": "n"}}
+    for write in (
+        client.create(CONFIGMAPS, new),
+        client.check(CONFIGMAPS, new),
+        client.replace(APPS, LIVE),
+        client.replace_status(APPS, LIVE),
+        client.patch(APPS, KEY, {}),
+        client.patch_status(APPS, KEY, {}),
+        client.delete(APPS, KEY, uid="u1"),
+    ):
+        with pytest.raises(Fenced, match="not sent"):
+            await write
+    await client.get(APPS, KEY)
+    assert [method for method, _ in seen.requests] == ["POST", "GET"]
+
+
+async def test_the_right_to_write_is_asked_for_anew_before_each_attempt(stage: Stage) -> None:
+    """A server that asks to wait holds a request back; meanwhile another process may have begun to lead."""
+    fence = Fence()
+    fence.open_until(now() + 60, now() + 60)
+
+    async def busy(_: web.Request) -> web.Response:
+        fence.close()
+        return web.Response(status=429, headers={"Retry-After": "0"})
+
+    client, seen = await stage.client(busy, may_write=fence.check)
+    with pytest.raises(Fenced):
+        await client.create(CONFIGMAPS, LIVE)
+    assert len(seen.requests) == 1
 
 
 async def test_writes_that_could_hit_the_wrong_object_are_refused(stage: Stage) -> None:

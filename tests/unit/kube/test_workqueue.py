@@ -273,6 +273,22 @@ async def test_a_getter_that_is_cancelled_while_work_arrives_ends_as_cancelled()
     assert await take(queue) == "a"
 
 
+async def test_a_closed_queue_holds_nothing_and_says_so() -> None:
+    witness = Witness()
+    queue = queue_of(observer=witness)
+    queue.add("running")
+    await queue.get()
+    for key in ("running", "waiting", "failed"):
+        queue.add(key)
+    queue.retry("later")
+    queue.close()
+    await asyncio.sleep(5)
+    assert (len(queue), queue.waiting, queue.oldest()) == (0, 0, 0.0)
+    queue.done("running")
+    assert len(queue) == 0
+    assert ("closed", "test") in witness.seen
+
+
 async def test_a_getter_that_is_cancelled_while_the_queue_closes_ends_as_cancelled() -> None:
     queue = queue_of()
     getter = asyncio.create_task(queue.get())
@@ -314,6 +330,9 @@ class Witness:
 
     def queue_retried(self, name: str) -> None:
         self.seen.append(("retried", name))
+
+    def queue_closed(self, name: str) -> None:
+        self.seen.append(("closed", name))
 
 
 async def test_the_observer_is_told_once_of_each_step() -> None:

@@ -33,8 +33,13 @@ def child(resource: Resource, name: str = "web", **content: Any) -> Child:
 class Script(Applier):
     """Stands where the applier does: each kind ends as told, and what was asked is written down."""
 
-    def __init__(self, **ends: Exception | Result) -> None:
+    def __init__(
+        self, *, repaired: bool = False, changed: Collection[Resource] = (), **ends: Exception | Result
+    ) -> None:
+        """``changed`` are the kinds that decco wants to be something else than it wrote last."""
+        self.changed = changed
         self.ends = ends
+        self.repaired = repaired
         self.asked: list[str] = []
         self.pruned: list[str] = []
 
@@ -43,7 +48,16 @@ class Script(Applier):
         end = self.ends.get(resource.kind, Result.UNCHANGED)
         if isinstance(end, Exception):
             raise end
-        return Applied(end, None)
+        return Applied(end, None, self.repaired and end is Result.UPDATED)
+
+    def changes(self, resource: Resource, desired: Obj) -> bool:
+        return resource in self.changed
+
+    async def check(self, resource: Resource, desired: Obj) -> None:
+        self.asked.append(f"check {resource.kind}")
+        end = self.ends.get(f"check_{resource.kind}")
+        if isinstance(end, Exception):
+            raise end
 
     async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]]) -> int:
         self.pruned.append(owner_uid)
@@ -72,6 +86,13 @@ async def test_in_order_and_counted() -> None:
     assert written.writes == 3
     assert set(written.outcomes.values()) == {None}
     assert (written.recheck, written.disturbances) == (None, [])
+
+
+async def test_repairs_are_told_by_kind() -> None:
+    told: list[str] = []
+    script = Script(repaired=True, Deployment=Result.UPDATED, Service=Result.CREATED)
+    await ChildWriter(script, Clock(), told.append).write([child(SERVICES), child(DEPLOYMENTS), child(CONFIGMAPS)])
+    assert told == ["deployments.apps"]
 
 
 @pytest.mark.parametrize(
@@ -207,3 +228,43 @@ async def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
     clock.now += REFUSAL_SECONDS
     await writer.write([child(SERVICES, "last")])
     assert len(writer._refused) == 1
+
+
+# -- what pods read, and the pods themselves --------------------------------------------------------------------------
+
+BOTH = (CONFIGMAPS, DEPLOYMENTS)
+
+
+async def test_what_pods_read_stays_while_their_new_form_is_refused() -> None:
+    script = Script(changed=BOTH, check_Deployment=INVALID)
+    writer = ChildWriter(script, Clock())
+    children = [child(NETWORK_POLICIES), child(CONFIGMAPS), child(SERVICES), child(DEPLOYMENTS)]
+    for asked in (["check Deployment"], []):  # the second time the answer is known
+        script.asked.clear()
+        written = await writer.write(children)
+        assert script.asked == ["NetworkPolicy/web", *asked, "Service/web"]
+        refused = written.outcomes["Deployment", "web"]
+        assert refused is not None
+        assert refused.reason == reasons.INVALID
+        assert ("ConfigMap", "web") not in written.outcomes
+        assert written.recheck == REFUSAL_SECONDS
+
+
+async def test_both_are_written_if_the_pods_are_accepted() -> None:
+    script = Script(changed=BOTH)
+    await write(script, child(CONFIGMAPS), child(DEPLOYMENTS))
+    assert script.asked == ["check Deployment", "ConfigMap/web", "Deployment/web"]
+
+
+@pytest.mark.parametrize("changed", [(), (CONFIGMAPS,), (DEPLOYMENTS,)])
+async def test_nothing_is_asked_if_one_of_them_stays(changed: tuple[Resource, ...]) -> None:
+    script = Script(changed=changed, check_Deployment=INVALID)
+    await write(script, child(CONFIGMAPS), child(DEPLOYMENTS))
+    assert script.asked == ["ConfigMap/web", "Deployment/web"]
+
+
+async def test_a_disturbance_of_the_question_is_tried_again() -> None:
+    script = Script(changed=BOTH, check_Deployment=DOWN)
+    written = await write(script, child(CONFIGMAPS), child(DEPLOYMENTS))
+    assert script.asked == ["check Deployment"]
+    assert written.disturbances == [DOWN]

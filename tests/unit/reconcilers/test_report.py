@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from decco.desired import reasons
 from decco.kube.client import Client
 from decco.kube.errors import Conflict, Invalid, NotFound, ServerError
 from decco.kube.events import Recorder
@@ -156,8 +155,17 @@ CHANGES: dict[str, tuple[Obj | None, Obj, list[str]]] = {
     ),
     "paused": (
         status(Ready="True", WorkloadReady="True"),
-        status(Ready=reasons.PAUSED),
-        ["Normal Paused Ready: Ready says Paused"],
+        status(Ready="True", WorkloadReady="True", Paused="True"),
+        ["Normal Reconciled Paused: Paused says True"],
+    ),
+    "resumed, and found wanting": (
+        status(Ready="True", WorkloadReady="True", Paused="True"),
+        status(Ready="Progressing", WorkloadReady="Progressing"),
+        [
+            "Normal Resumed no longer paused: decco looks at all that changed meanwhile",
+            "Normal Progressing WorkloadReady: WorkloadReady says Progressing",
+            "Normal Progressing Ready: Ready says Progressing",
+        ],
     ),
     "only a number": ({**status(Ready="True"), "replicas": 1}, {**status(Ready="True"), "replicas": 2}, []),
 }
@@ -174,6 +182,8 @@ async def test_where_thousands_begin_the_normal_beginning_is_not_told() -> None:
         Ready="SecretMissing", WorkloadReady="Progressing", CertificatesReady=SECRET_MISSING, RoutesReady="True"
     )
     assert await report(None, new, busy=True) == ["Warning SecretMissing CertificatesReady: no Secret a"]
+    paused = status(Ready="True"), status(Ready="True", Paused="True")
+    assert await report(*paused, busy=True) == ["Normal Reconciled Paused: Paused says True"]
     turned = status(Ready="True"), status(Ready="Progressing")
     assert await report(turned[1], turned[0], busy=True) == ["Normal Reconciled Ready: Ready says True"]
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from decco.desired import reasons
 from decco.desired.model import SecretState
+from decco.desired.secrets import problem_of
 from decco.kube.client import Client, ListPage
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of, uid_of
 from decco.reconcilers.caches import Caches
@@ -59,7 +61,8 @@ class Stage:
         self.caches: Caches = make_caches()
         self.server = Server(*holds)
         self.local = LocalSecrets(self.server, lambda: self.now)
-        self.secrets = Secrets(self.caches, self.local)
+        self.taken: set[Key] = set()
+        self.secrets = Secrets(self.caches, self.local, self.taken.__contains__)
         self.put(ACME, NAMESPACE, *apps)
         self.space = facts_of(self.caches, "acme")
 
@@ -121,6 +124,19 @@ async def test_views(what: str) -> None:
     stage = Stage(holds=holds)
     stage.put(*cached)
     assert await stage.state(name) is wanted
+
+
+async def test_somebody_elses_secret_in_the_place_of_a_copy_is_told_once_it_was_met() -> None:
+    stage = Stage(holds=(local("http"),))
+    stage.put(source("http"))
+    stage.taken.add(Key("acme", "http"))
+    assert await stage.state("http") is SecretState.TAKEN
+    views = await stage.secrets.views(stage.space, ["http"])
+    problem = problem_of(views["http"], space="acme", home="decco", now=datetime.now(UTC))
+    assert problem is not None
+    assert (problem.reason, "acme/http" in problem.message) == (reasons.CONFLICT, True)
+    assert stage.secrets.seconds_to_next_look(stage.space, views.values()), "it ends without an event for the App"
+    assert stage.server.asked == []
 
 
 async def test_a_source_that_became_unusable_is_told_and_its_last_good_copy_stays() -> None:

@@ -10,6 +10,7 @@ import pytest
 from decco.kube.store import Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import (
+    ANNOTATION_PAUSED,
     DEPLOYMENTS,
     LABEL_APP,
     NAMESPACES,
@@ -133,6 +134,11 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
         OF_ACME | {"other/caller"},
     ),
     "a Space's annotation": (lambda s: s.change(ACME, meta={"annotations": {"a": "b"}}), {"acme"}, NOBODY),
+    "a Space's pause": (
+        lambda s: s.change(ACME, meta={"annotations": {ANNOTATION_PAUSED: "true"}}),
+        {"acme"},
+        OF_ACME | {"other/caller"},
+    ),
     "a Space's status, by others": (lambda s: s.change(ACME, status={"x": 1}), {"acme"}, NOBODY),
     "a Space's deletion begins": (
         lambda s: s.change(ACME, meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
@@ -323,6 +329,30 @@ def test_a_space_that_cannot_be_understood_any_more_keeps_its_names(stage: Stage
     stage.change(ACME, spec=broken)
     assert stage.spaces == {"acme"}
     assert stage.caches.claims.owner_of("x.acme.example.net") == "acme"
+
+
+def test_a_space_that_was_never_understood_claims_its_names_all_the_same(stage: Stage) -> None:
+    """As after a restart: today's rules refuse the Space, and its host names are in use."""
+    rival = space("rival", hostnames=["shop.example.org", "a.old.example.com"], age=5)
+    stage.put(rival)
+    assert stage.caches.claims.verdict("rival").lost == {}
+    old = space("old", domainName="example.com", hostnames=["Shop.example.org", 7, "*"], project=5, age=55)
+    stage.put(old)
+    assert "rival" in stage.spaces
+    assert stage.caches.claims.verdict("rival").lost == {"shop.example.org": "old", "a.old.example.com": "old"}
+    assert stage.caches.space("old") is None
+    stage.quiet()
+    stage.change(old, spec={"project": "fine", "hostnames": []})
+    assert stage.caches.claims.verdict("rival").lost == {"a.old.example.com": "old"}
+    assert "rival" in stage.spaces
+    stage.drop(old)
+    assert stage.caches.claims.verdict("rival").lost == {}
+
+
+@pytest.mark.parametrize("spec", [None, "text", {}, {"domainName": 5}, {"domainName": "no name"}])
+def test_a_space_without_a_readable_name_claims_nothing(stage: Stage, spec: Any) -> None:
+    stage.put({**space("odd"), "spec": spec})
+    assert stage.spaces == {"odd"}
 
 
 def test_an_app_that_cannot_be_understood_any_more_keeps_its_names(stage: Stage) -> None:

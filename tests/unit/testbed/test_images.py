@@ -10,7 +10,7 @@ from images.stunnel import build_root
 from testbed import golang
 from testbed.found import AssetsMissing
 from testbed.images import oci, pattern, shelf
-from testbed.images.stunnel import config_of
+from testbed.images.recipe import config_of
 
 DOCKERFILE = (build_root.HERE / "Dockerfile").read_text()
 
@@ -86,7 +86,7 @@ def test_the_sidecars_archive_starts_as_the_dockerfile_says() -> None:
 @pytest.mark.parametrize(
     ("instruction", "message"),
     [
-        ("ENV A=1", "ENV in the Dockerfile's last stage is not known"),
+        ("ADD x /y", "ADD: not known here"),
         ("FROM debian", "the Dockerfile's last stage is not FROM scratch"),
     ],
 )

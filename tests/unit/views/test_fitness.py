@@ -150,6 +150,10 @@ def test_the_manifests_grant_what_the_code_needs() -> None:
             rules += [(document["metadata"].get("namespace", ""), rule) for rule in document["rules"]]
     providers = [{"type": "externaldns", "zones": ["example.net"]}]
     needs = controller.needed(patient(settings={"dns": {"providers": providers}}))
+    # Finalizers are set by a patch, and nothing else of a Space or App is.
+    assert {controller.Permission("decco.platform9.com", plural, "patch") for plural in ("spaces", "apps")} <= set(
+        needs
+    )
     for need in needs:
         name = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
         assert any(

@@ -90,6 +90,17 @@ def test_a_secret_that_is_not_given_is_taken_to_be_there() -> None:
     assert any("ConfigMap with the authority" in note for note in notes(snapshot, play))
 
 
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(1, "Space a"), (2, "Spaces a and b"), (4, "Spaces a, b, c and 1 more"), (6, "Spaces a, b, c and 3 more")],
+)
+def test_a_secret_of_many_spaces_is_told_once(count: int, words: str) -> None:
+    snapshot, play = rehearsed(*(space(name, tcpCertAndCaSecretName="tcp") for name in "abcdef"[:count]))
+    told_once = [note for note in notes(snapshot, play) if "Secret decco/tcp" in note]
+    assert len(told_once) == 1
+    assert f"and shared with {words}; its copies" in told_once[0]
+
+
 def test_a_secret_that_is_given_counts_as_it_is() -> None:
     with_http = space(httpCertSecretName="http", encryptHttp=True)
     made = objects(with_http, secret("http", "acme.example.net"))

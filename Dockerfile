@@ -1,0 +1,36 @@
+# The controller's image: Debian's Python, decco and what it needs, the authorities of the Web; no shell, no compiler, no pip.
+# What is in it is said in images/controller/build_root.py, which the testbed calls too.
+#
+#   docker build -t decco-controller .
+#
+# For the same image twice: pin the base by digest (--build-arg BASE=debian@sha256:...), set SOURCE_DATE_EPOCH, and let
+# BuildKit rewrite the times of layers (--output type=image,rewrite-timestamp=true). Python packages are pinned by hash;
+# Debian's are the newest of its stable release, since security updates of Python and OpenSSL matter more than sameness.
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS build
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+    ca-certificates python3 python3-venv
+COPY LICENSE README.md pyproject.toml /decco/
+COPY requirements /decco/requirements
+COPY images/stunnel/build_root.py /decco/images/stunnel/build_root.py
+COPY images/controller/build_root.py /decco/images/controller/build_root.py
+COPY src /decco/src
+ARG SOURCE_DATE_EPOCH=0
+RUN SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} python3 /decco/images/controller/build_root.py /image
+
+FROM scratch
+LABEL org.opencontainers.image.title="decco controller" \
+      org.opencontainers.image.description="Turns Spaces and Apps into Kubernetes objects, and keeps them so" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /image /
+USER 65532:65532
+# Fails here, not in somebody's cluster, if a module or a library is missing.
+RUN ["/usr/local/bin/decco-controller", "--version"]
+RUN ["/usr/local/bin/decco", "crds"]
+EXPOSE 8080
+# For engines other than Kubernetes, which has probes of its own. It asks at the default of metricsBindAddress.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["/usr/bin/python3.11", "-I", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8080, timeout=4); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
+ENTRYPOINT ["/usr/local/bin/decco-controller"]

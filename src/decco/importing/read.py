@@ -1,0 +1,145 @@
+"""From files to objects: YAML as ``kubectl`` takes it, with limits, and a sentence for everything that is none.
+
+A file may be somebody else's: a few lines of YAML can stand for gigabytes (aliases of aliases) or refer to themselves.
+So each document is copied, which is where it would grow, under a limit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from decco.desired.quoting import shown
+from decco.errors import ConfigError
+from decco.importing.remarks import Source
+from decco.log import escape
+from decco.objects import Key, Obj
+
+MAX_BYTES = 32 * 1024 * 1024
+"""Of one file. etcd takes objects of 1.5 MiB; this is room for thousands of ordinary ones."""
+MAX_NODES = 2_000_000
+"""Values in one document, once its aliases are followed."""
+MAX_DEPTH = 64
+MAX_WORD = 253
+STDIN = "-"
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _JsonLoader(_Loader):  # type: ignore[misc]
+    """YAML without timestamps: like kubectl, which goes through JSON, it leaves 2018-01-02 a text."""
+
+
+_JsonLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in _Loader.yaml_implicit_resolvers.items()
+}
+
+
+def read_objects(name: str, stdin: TextIO) -> list[tuple[Source, Obj]]:
+    """The objects of a file, or of standard input for "-", with the items of lists one by one.
+
+    Raises ConfigError with one sentence if it cannot be read as YAML of objects.
+    """
+    label = "standard input" if name == STDIN else escape(name)
+    text = stdin.read(MAX_BYTES + 1) if name == STDIN else _text(Path(name), label)
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{label} has more than {MAX_BYTES >> 20} MiB: split it into several files")
+    found: list[tuple[Source, Obj]] = []
+    try:
+        _check_depth(text, label)
+        for number, document in enumerate(yaml.load_all(text, Loader=_JsonLoader), 1):
+            where = f"{label}: document {number}"
+            found += [(_source(obj, label, number), obj) for obj in _items(_plain(document, where), where)]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise ConfigError(f"{label} is no YAML{place}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{label} is no YAML: {' '.join(str(error).split())}") from error
+    return found
+
+
+def _check_depth(text: str, label: str) -> None:
+    """The fast loader recurses in C without a limit: what is too deep would end the whole program."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                place = f" at line {event.start_mark.line + 1}" if event.start_mark is not None else ""
+                raise ConfigError(
+                    f"{label} is nested more than {MAX_DEPTH} levels deep{place}: no object of Kubernetes is"
+                )
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _text(path: Path, label: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1).decode()
+    except IsADirectoryError as error:
+        raise ConfigError(f"{label} is a folder: name its files, as {label}/*.yaml") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{label} is not text in UTF-8 (byte {error.start + 1}): is it YAML?") from error
+    except OSError as error:
+        raise ConfigError(f"{label} cannot be read: {error.strerror}") from error
+
+
+def _source(obj: Obj, label: str, number: int) -> Source:
+    meta = obj.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    return Source(label, number, _word(obj.get("kind")), Key(_word(meta.get("namespace")), _word(meta.get("name"))))
+
+
+def _word(value: Any) -> str:
+    """A name as a line can carry it."""
+    return escape(str(value if value is not None else ""))[:MAX_WORD]
+
+
+def _items(document: Any, where: str) -> Iterator[Obj]:
+    if document is None:
+        return
+    if not isinstance(document, dict):
+        raise ConfigError(f"{where} is no object: it has to begin with apiVersion and kind")
+    kind = document.get("kind")
+    if not isinstance(kind, str) or not kind:
+        raise ConfigError(f"{where} has no kind: objects of Kubernetes begin with apiVersion and kind")
+    if not (kind == "List" or (kind.endswith("List") and "items" in document)):
+        yield document
+        return
+    items = document.get("items") or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ConfigError(f"{where}: items of a {shown(kind)} must be a list of objects")
+    for item in items:
+        # kubectl writes kind and apiVersion into the items, an API server's own list does not.
+        yield {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List"), **item}
+
+
+def _plain(value: Any, where: str) -> Any:
+    """A copy made of JSON's types alone; nothing in it is there twice."""
+    left = MAX_NODES
+
+    def copy(node: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ConfigError(f"{where} holds more than {MAX_NODES} values once its aliases are followed")
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"{where} is nested more than {MAX_DEPTH} levels deep: no object of Kubernetes is")
+        if isinstance(node, dict):
+            if wrong := [key for key in node if not isinstance(key, str)]:
+                raise ConfigError(f"{where}: the name of the field {shown(str(wrong[0]))} must be text: quote it")
+            return {key: copy(inner, depth + 1) for key, inner in node.items()}
+        if isinstance(node, list):
+            return [copy(inner, depth + 1) for inner in node]
+        if node is None or isinstance(node, str | bool | int) or (isinstance(node, float) and math.isfinite(node)):
+            return node
+        raise ConfigError(f"{where} holds {shown(str(node))}, which JSON, and so Kubernetes, has no word for")
+
+    return copy(value, 0)

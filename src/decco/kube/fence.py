@@ -1,0 +1,90 @@
+"""The right to write, and the two ways in which it ends by itself.
+
+A leader whose process was stopped for longer than its lease (SIGSTOP, a frozen container, a suspended machine, a
+starved processor) knows nothing of that when it goes on: its next instruction may be the sending of a request that was
+decided upon long ago. So the right to write has an end of its own, known beforehand:
+
+* from ``stop_at`` on ``check`` refuses; the client asks it at the moment of sending each request that changes anything;
+* at ``end_at`` the kernel's timer ends the process. A signal that came due while the process was stopped is delivered
+  before it goes on, so there is no moment between the check and the system call in which it could have slept unnoticed.
+
+A request is sent at most one such moment after its check: if the process slept in it past the end of the lease, it is
+ended; if it slept for less, the lease was still its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Final
+
+from decco.kube.errors import Fenced
+
+PAUSED_STATUS: Final = 75
+"""Exit status of a process that was stopped, or wedged as a whole, past the end of its lease (EX_TEMPFAIL of
+sysexits.h: tried again, it works)."""
+
+Alarm = Callable[[float], None]
+"""Ends the process in so many seconds unless it is called again before; 0 calls that off."""
+
+_BOOT_TIME: Final = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def now() -> float:
+    """Seconds on a clock that nobody can set, and that counts while the machine sleeps, where there is such a clock."""
+    return time.monotonic() if _BOOT_TIME is None else time.clock_gettime(_BOOT_TIME)
+
+
+def process_alarm() -> Alarm:
+    """The kernel's timer as an alarm for this process; to be called in the main thread.
+
+    The handler runs in the main thread, between two instructions of the interpreter: the thread that sends the requests
+    sends none more. A handler and not the signal's default, which the kernel leaves out for process 1 of a container.
+    """
+
+    def alarm(seconds: float) -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(PAUSED_STATUS))
+    return alarm
+
+
+class Fence:
+    """Closed until ``open_until``. Written by the thread that renews the lease, read by all."""
+
+    def __init__(self, alarm: Alarm = lambda _: None) -> None:
+        self._alarm = alarm
+        self._stop_at = 0.0
+
+    def open_until(self, stop_at: float, end_at: float) -> bool:
+        """Writes are allowed before ``stop_at``; at ``end_at`` nothing of this process may run. Times as of ``now``.
+
+        False, and nothing changes, if ``stop_at`` has passed already.
+        """
+        # The alarm first: a process that is stopped between the two lines is ended and not let in.
+        before = now()
+        if stop_at <= before:
+            return False
+        self._alarm(end_at - before)
+        self._stop_at = stop_at
+        return True
+
+    def close(self) -> None:
+        """No more writes. What was already sent has until ``end_at``, so the alarm stays."""
+        self._stop_at = 0.0
+
+    def settle(self) -> None:
+        """All work has ended: no writes, and no alarm."""
+        self._stop_at = 0.0
+        self._alarm(0.0)
+
+    def allows(self) -> bool:
+        """Whether this process may write now."""
+        return now() < self._stop_at
+
+    def check(self) -> None:
+        """Raises Fenced unless this process may write now."""
+        if not self.allows():
+            raise Fenced("not sent: this process leads no more")

@@ -1,0 +1,68 @@
+"""A brake for fights: another writer that undoes each of decco's repairs must not make it write without end.
+
+Whoever alters an object by hand, or a controller that starts, costs a few repairs, and those come at once. Only when
+one object had to be repaired FREE_REPAIRS times, each within QUIET_SECONDS of the one before, do pauses begin, and they
+double. A pause is a time in which the object is wrong, so what isolates a Space is never left for long.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, Resource
+
+FREE_REPAIRS = 20
+QUIET_SECONDS = 600.0
+"""An object that nobody altered for this long starts anew."""
+FIRST_PAUSE = 2.0
+LONGEST_PAUSE = 300.0
+LONGEST_OF_ISOLATION = 5.0
+_ISOLATING = frozenset({NAMESPACES, NETWORK_POLICIES})
+_REMEMBERED = 4096
+
+
+@dataclass(slots=True)
+class _Fight:
+    repairs: int
+    last: float
+    others: tuple[str, ...] | None = None
+    """Who is on the other side, once it was asked in this pause."""
+
+
+class Fights:
+    """Repairs of objects that decco wanted no different; ``clock`` in seconds, monotonic."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._known: OrderedDict[tuple[Resource, Key], _Fight] = OrderedDict()
+
+    def pause_left(self, resource: Resource, key: Key) -> float:
+        """Seconds until the object may be repaired again; 0: now."""
+        fight = self._known.get((resource, key))
+        if fight is None or fight.repairs < FREE_REPAIRS:
+            return 0.0
+        longest = LONGEST_OF_ISOLATION if resource in _ISOLATING else LONGEST_PAUSE
+        pause = min(longest, FIRST_PAUSE * 2.0 ** min(fight.repairs - FREE_REPAIRS, 16))
+        return max(0.0, fight.last + pause - self._clock())
+
+    async def others(
+        self, resource: Resource, key: Key, ask: Callable[[], Awaitable[tuple[str, ...]]]
+    ) -> tuple[str, ...]:
+        """Who is on the other side; asked once in each pause, however often the object is altered."""
+        fight = self._known[resource, key]
+        if fight.others is None:
+            fight.others = await ask()
+        return fight.others
+
+    def repaired(self, resource: Resource, key: Key) -> None:
+        """Counts a repair."""
+        now = self._clock()
+        fight = self._known.setdefault((resource, key), _Fight(0, now))
+        fight.repairs = fight.repairs + 1 if now - fight.last <= QUIET_SECONDS else 1
+        fight.last = now
+        fight.others = None
+        self._known.move_to_end((resource, key))
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)

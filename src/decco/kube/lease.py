@@ -1,0 +1,221 @@
+"""The Lease as one candidate sees it: acquire, renew, follow while another holds it, give back.
+
+An object of ``coordination.k8s.io/v1``, with client-go's meaning of its fields
+(https://kubernetes.io/docs/concepts/architecture/leases/). Every write carries the resourceVersion that it was derived
+from, so of two candidates one is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Final
+
+import orjson
+import structlog
+
+from decco.kube.client import Client
+from decco.kube.errors import AlreadyExists, Conflict, Forbidden, Garbled, KubeError, NotFound, error_of_status
+from decco.kube.fence import now
+from decco.objects import LEASES, Key, Obj
+
+log = structlog.get_logger(__name__)
+
+RELEASE_SECONDS: Final = 0.75
+"""How long giving the Lease back may take: it only spares the others their waiting, and whoever ends is in a hurry."""
+WATCH_SECONDS: Final = 600
+"""How long one watch of the Lease lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds; the defaults are client-go's."""
+
+    lease: float = 15.0
+    """Others may take over when they have seen no renewal for so long."""
+    renew: float = 10.0
+    """The holder stops working when it has not managed to renew for so long."""
+    retry: float = 2.0
+    """Between two tries to renew, and (with jitter) to acquire."""
+    dead: float = 60.0
+    """An event loop that gives no sign of life for so long leads no more."""
+
+    def __post_init__(self) -> None:
+        if not self.lease > self.renew > self.retry > 0:
+            raise ValueError("the times of a lease must be in this order: lease > renew > retry > 0")
+
+    @property
+    def call(self) -> float:
+        """Limit of one request, so that a hanging one leaves room for another try."""
+        return max(self.retry, self.renew / 2)
+
+    @property
+    def abort(self) -> float:
+        """When work that does not stop ends the process, a little before the fence's alarm would: with a log line."""
+        return self.lease - min(0.5, (self.lease - self.renew) / 5)
+
+
+class Outcome(Enum):
+    """What one try to acquire or renew has found out."""
+
+    HELD = auto()
+    TAKEN = auto()
+    UNKNOWN = auto()
+
+
+class Lease:
+    """Not for two tasks at once."""
+
+    def __init__(self, client: Client, key: Key, identity: str, times: Times) -> None:
+        self._client = client
+        self._key = key
+        self._identity = identity
+        self._times = times
+        self._written: Obj | None = None
+        """As last written by us; None when others may have written since."""
+        self._maybe_ours = False
+        """Whether it may name us as its holder: we have written so, or tried to."""
+        self._observed = ""
+        """The resourceVersion that we saw last."""
+        self._free_at = 0.0
+        """When the lease of another is over, unless it changes before."""
+        self._said = ""
+
+    async def hold(self, seconds: float) -> Outcome:
+        """Acquire or renew, within so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                try:
+                    outcome = await self._write()
+                except (Conflict, AlreadyExists):  # written by another, or by us in a request whose answer was lost
+                    self._written = None
+                    outcome = await self._write()
+        except (KubeError, TimeoutError) as error:
+            self._written = None
+            self._say("lease not written", error)
+            return Outcome.UNKNOWN
+        if outcome is Outcome.HELD:
+            self._said = ""
+        else:
+            self._maybe_ours = False
+        return outcome
+
+    async def until_free(self) -> None:
+        """Returns when it is worth while to look at the Lease again: given back, over, or its watch has ended."""
+        opened = now()
+        limit = asyncio.timeout(self._free_at - opened)
+        try:
+            async with limit, aclosing(self._changes()) as lines:
+                async for line in lines:
+                    if not self._still_taken(line):
+                        return
+                    limit.reschedule(asyncio.get_running_loop().time() + self._free_at - now())
+        except TimeoutError:
+            return
+        except KubeError as error:
+            self._say("lease cannot be watched, it is asked for again and again", error)
+        if now() - opened < self._times.retry:
+            await self.pause()
+
+    def _changes(self) -> AsyncGenerator[bytes, None]:
+        return self._client.watch_lines(
+            LEASES,
+            namespace=self._key.namespace,
+            fields=f"metadata.name={self._key.name}",
+            resource_version=self._observed,
+            timeout_seconds=WATCH_SECONDS,
+            idle_seconds=2 * WATCH_SECONDS,  # the Lease is over long before
+        )
+
+    def _still_taken(self, line: bytes) -> bool:
+        """Whether the Lease still has another holder after this event of its watch."""
+        try:
+            event = orjson.loads(line)
+            match event["type"]:
+                case "ADDED" | "MODIFIED":
+                    return self._taken(event["object"])
+                case "BOOKMARK":
+                    return True
+                case "DELETED":
+                    return False
+            raise error_of_status(event["object"], 500)  # its version is too old, usually
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise Garbled("the watch of the lease sent what is no event") from error
+
+    async def pause(self) -> None:
+        """Wait before the next try; candidates that began together do not stay together."""
+        await asyncio.sleep(self._times.retry * random.uniform(1.0, 1.2))  # noqa: S311 - jitter, no secret
+
+    def _say(self, what: str, error: Exception) -> None:
+        """A trouble once as a warning, its repetitions for debugging: the API server may be away for long."""
+        text = str(error) or "time limit"
+        if isinstance(error, NotFound):
+            text += "; create the namespace of the Lease"
+        elif isinstance(error, Forbidden):
+            text += "; grant get, watch, update and create of leases there"
+        method = log.debug if self._said == text else log.warning
+        self._said = text
+        method(what, lease=str(self._key), error=text)
+
+    async def _write(self) -> Outcome:
+        if self._written is None:
+            try:
+                found = await self._client.get(LEASES, self._key)
+            except NotFound:
+                self._maybe_ours = True
+                self._written = await self._client.create(LEASES, self._desired({"metadata": self._key._asdict()}))
+                return Outcome.HELD
+            if self._taken(found):
+                return Outcome.TAKEN
+            self._written = found
+        self._maybe_ours = True
+        before, self._written = self._written, None  # until the answer is here nobody knows
+        self._written = await self._client.replace(LEASES, self._desired(before))
+        return Outcome.HELD
+
+    def _taken(self, lease: Obj) -> bool:
+        """Whether another holds it, as far as we have seen."""
+        version = lease["metadata"]["resourceVersion"]
+        spec = lease.get("spec") or {}
+        if version != self._observed:
+            self._observed = version
+            self._free_at = now() + float(spec.get("leaseDurationSeconds") or self._times.lease)
+        if spec.get("holderIdentity") in {None, "", self._identity}:
+            return False
+        return now() < self._free_at
+
+    def _desired(self, lease: Obj) -> Obj:
+        """The Lease with us as its holder."""
+        spec = dict(lease.get("spec") or {})
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if spec.get("holderIdentity") != self._identity:
+            transitions = spec.get("leaseTransitions")
+            spec["leaseTransitions"] = 0 if transitions is None else transitions + 1
+            spec["acquireTime"] = moment
+        spec |= {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": max(1, math.ceil(self._times.lease)),
+            "renewTime": moment,
+        }
+        return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": lease["metadata"], "spec": spec}
+
+    async def release(self) -> None:
+        """Give it back if it is ours; if that fails, others wait until it expires."""
+        if not self._maybe_ours:
+            return
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                lease = self._written or await self._client.get(LEASES, self._key)
+                if lease["spec"].get("holderIdentity") != self._identity:
+                    return
+                spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+                await self._client.replace(LEASES, {**lease, "spec": spec})
+                log.info("lease given back", lease=str(self._key))
+        except (KubeError, TimeoutError) as error:
+            log.warning("lease not given back", lease=str(self._key), error=str(error) or "time limit")

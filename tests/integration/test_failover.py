@@ -1,0 +1,165 @@
+"""Two real controllers on a real API server: who stands by, who takes over how soon, and that never two work at once.
+
+After each test every write in the API server's audit log is checked to be of the process that held the Lease then.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from decco.kube.fence import PAUSED_STATUS
+from decco.kube.leader import ABORT_STATUS
+from testbed.audit import REPLICAS
+from testbed.controlplane import ControlPlane
+from tests.integration.harness import eventually, http_app, space
+from tests.integration.logs import lines
+from tests.integration.replicas import (
+    FULL,
+    NORMAL,
+    SHORT_LEASE,
+    SHORT_RENEW,
+    Churn,
+    assert_nothing_is_made_twice,
+    is_lease,
+    pair,
+    pause,
+    resume,
+)
+
+A, B = REPLICAS
+TRIALS = int(os.environ.get("LEADER_TRIALS", "2"))
+"""Pauses of the leader; `make test-leader` makes 100."""
+SLOW = float(os.environ.get("LEADER_SLOW", "4"))
+"""How many times as long as promised something may take on a machine that has much else to do; 1 in `make test-leader`,
+which has the machine for itself."""
+LEADER_END = 5.0
+"""From SIGTERM to the end."""
+
+
+def test_standing_by_writes_nothing(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
+    """Ready, with full caches, and silent: not a write, no Event, no finalizer, no LIST, whatever happens meanwhile."""
+    with pair(control_plane, tmp_path) as two:
+        first, second = two.both()
+        mark = control_plane.audit_mark()
+        two.cluster.make_space(name)
+        for number in range(20):
+            two.cluster.create(http_app(name, f"app-{number}"))
+        first.settle()
+        assert second.get("/readyz").startswith("ok")
+        assert second.get("/healthz").startswith("ok")
+        assert (first.metric("decco_leader"), second.metric("decco_leader")) == (1, 0)
+        assert second.metric('decco_cache_objects{resource="apps"') >= 20
+        assert second.metric("decco_workqueue_depth{") == 0
+        assert second.metric("decco_reconcile_total{") == 0
+        by_second = [event for event in control_plane.audit(since=mark) if event.user == B]
+        asked = [(event.verb, event.resource) for event in by_second if event.verb != "watch"]
+        assert asked in ([], [("get", "leases")]), "its first look may fall into this time; then a watch tells"
+        assert second.stop(LEADER_END) == 0
+        assert [event for event in control_plane.audit(since=mark, writes=True) if event.user == B] == []
+        assert two.leads(A)
+        two.cluster.delete(f"/apis/decco.platform9.com/v1beta2/spaces/{name}")
+
+
+def test_sigterm_hands_over_in_half_a_second(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
+    """With the default times, so that it is not their expiry which is seen. What is settled is not written again."""
+    with pair(control_plane, tmp_path, **NORMAL) as two:
+        first, second = two.both()
+        two.cluster.make_space(name)
+        for number in range(50):
+            two.cluster.create(http_app(name, f"app-{number}"))
+        first.settle()
+        mark = control_plane.audit_mark()
+        told, sent = time.time(), time.monotonic()
+        assert first.process is not None
+        first.process.send_signal(signal.SIGTERM)
+        two.cluster.create(space(f"{name}-late"))
+        assert first.process.wait(LEADER_END) == 0
+        ended = time.monotonic() - sent
+        eventually(lambda: two.cluster.space_condition(f"{name}-late", "NetworkReady"), 10 * SLOW)
+        second.settle()
+        events = control_plane.audit(since=mark)
+        new = [event for event in events if event.user == B]
+        acted = min(event.received for event in new if event.writes and not is_lease(event))
+        print(f"SIGTERM: ended after {ended:.3f} s, first write of the next leader after {acted - told:.3f} s")
+        assert acted - told < 0.5 * SLOW
+        assert [event.uri for event in new if event.verb == "list"] == []
+        assert [(event.verb, event.uri) for event in events if event.writes and f"/{name}/" in event.uri] == []
+        assert_nothing_is_made_twice(two.writes())
+        assert lines(first, "error", "critical") == []
+
+
+def test_a_killed_leader_is_replaced_after_its_lease(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
+    """In the middle of its work; the other finishes it, with no LIST, and makes nothing a second time."""
+    with pair(control_plane, tmp_path) as two:
+        first, second = two.both()
+        two.cluster.make_space(name)
+        for number in range(60):
+            two.cluster.create(http_app(name, f"app-{number}"))
+        mark = control_plane.audit_mark()
+        killed = time.time()
+        first.kill()
+        two.cluster.create(http_app(name, "last"))
+        eventually(lambda: two.cluster.deployment(name, "last"), SHORT_LEASE + 5)
+        second.settle()
+        new = [event for event in control_plane.audit(since=mark) if event.user == B]
+        acted = min(event.received for event in new if event.writes and not is_lease(event))
+        print(f"SIGKILL: first write of the next leader after {acted - killed:.3f} s of a lease of {SHORT_LEASE:g} s")
+        assert acted - killed < SHORT_LEASE + 1 * SLOW
+        assert [event.uri for event in new if event.verb == "list"] == []
+        for number in range(60):
+            assert two.cluster.deployment(name, f"app-{number}")
+        assert_nothing_is_made_twice(two.writes())
+
+
+@pytest.mark.timeout(120 + 30 * TRIALS)
+def test_a_leader_that_was_stopped_writes_no_more(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
+    """SIGSTOP for longer than the lease, then SIGCONT: not one write arrives.
+
+    In turns at a random moment of hard work, and in the act of writing.
+    """
+    with pair(control_plane, tmp_path, module="tests.integration.defective") as two:
+        two.both()
+        two.cluster.make_space(name)
+        wrote = []
+        statuses: Counter[int] = Counter()
+        with Churn(two.cluster, name) as churn:
+            for trial in range(TRIALS):
+                two.revive()
+                leader = two.leader()
+                old, other = two.running[leader], B if leader == A else A
+                edits = churn.edits
+                eventually(lambda edits=edits: churn.edits > edits + 20, 60, "work for the leader")
+                time.sleep(random.uniform(0, 0.2))
+                pause(old, in_the_act=trial % 2 == 0)
+                eventually(lambda other=other: two.leads(other), SHORT_LEASE + 20, "another leader")
+                mark = control_plane.audit_mark()
+                eventually(lambda mark=mark: control_plane.audit(since=mark, writes=True), 20, "its work")
+                continued = resume(old)
+                assert old.process is not None
+                statuses[old.process.wait(20)] += 1
+                events = control_plane.audit(since=mark)
+                wrote += [event for event in events if event.user == leader and event.received > continued]
+                print(f"trial {trial + 1}: {len(wrote)} requests of a former leader", flush=True)
+        print(f"SIGSTOP: {TRIALS} trials, {churn.edits} edits, {len(wrote)} requests of a former leader; {statuses}")
+        assert wrote == []
+        assert statuses.keys() <= {PAUSED_STATUS, ABORT_STATUS}, "ended by the kernel's timer, or by its own if sooner"
+
+
+@FULL
+def test_a_leader_that_was_stopped_for_less_goes_on(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
+    """Stopped for longer than it may go without renewing, and for less than the lease: it stops, and leads anew."""
+    with pair(control_plane, tmp_path) as two:
+        only = two.start(A)
+        eventually(lambda: two.leads(A), 10)
+        pause(only)
+        time.sleep((SHORT_RENEW + SHORT_LEASE) / 2)  # what is tried is time itself
+        resume(only)
+        eventually(lambda: [line for line in lines(only, "info") if line["event"] == "leading"][1:], 10)
+        two.cluster.make_space(name)

@@ -1,0 +1,77 @@
+"""``decco import`` as a person meets it: streams, files, exit status."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[3]
+SAMPLE = ROOT / "tests" / "importing" / "first-decco.yaml"
+GOOD = """
+apiVersion: decco.platform9.com/v1beta2
+kind: Space
+metadata: {name: acme, namespace: decco}
+spec: {domainName: example.net, encryptHttp: true}
+"""
+
+
+def run(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "decco.cli.main", "import", *words]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+
+
+def test_one_stream_of_what_there_is_to_apply() -> None:
+    done = run(str(SAMPLE))
+    assert done.returncode == 1
+    kinds = [each["kind"] for each in yaml.safe_load_all(done.stdout)]
+    assert kinds == ["Space", *["Role", "RoleBinding"], *["ServiceAccount", "Role", "RoleBinding"], *["App"] * 5]
+    assert "# lost: spec.endpoints[1].httpLocalhostOnly" in done.stdout
+    assert all(line.startswith("decco import: ") for line in done.stderr.splitlines())
+    assert done.stderr.splitlines()[-1] == (
+        "decco import: 1 of 2 Spaces and 5 of 5 Apps converted; without a counterpart: 4, with errors: 1"
+    )
+
+
+def test_all_has_a_counterpart() -> None:
+    done = run("-", given=GOOD)
+    assert done.returncode == 0
+    assert yaml.safe_load(done.stdout)["spec"] == {"domainName": "example.net", "encryptHttp": True}
+
+
+def test_nobodys_text_leaves_its_comment() -> None:
+    evil = GOOD.replace("encryptHttp: true", '"a\\n---\\nkind: Evil": 1')
+    done = run("-", given=evil)
+    assert done.returncode == 1
+    assert [each["kind"] for each in yaml.safe_load_all(done.stdout)] == ["Space"]
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_folder_in_the_order_to_apply(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    assert run(str(SAMPLE), "-o", str(folder)).returncode == 1
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "1-spaces.yaml",
+        "2-permissions.yaml",
+        "3-apps.yaml",
+        "left-out.txt",
+    ]
+    again = run(str(SAMPLE), "-o", str(folder))
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_wrong_words() -> None:
+    for words, sentence in (
+        (["-", "--namespace", "A_b"], "--namespace must be a DNS label"),
+        (["-", "--domain", "*.net"], "--domain must be a DNS name"),
+        (["-"], "there is no object in"),
+        (["/nowhere"], "/nowhere cannot be read"),
+        ([], "FILE"),
+    ):
+        done = run(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert sentence in done.stderr
+        assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,67 @@
+"""The list of messages: nothing is missing that people meet, and what needs somebody says what to do."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from decco.cli import messages_doc
+from decco.cli.messages_doc import conditions, page
+from decco.desired import reasons
+
+CURES = (
+    "add", "ask", "change", "choose", "correct", "create", "delete", "give", "install", "label", "look at", "permit",
+    "raise", "remove", "rename", "renew", "resume", "set", "smaller", "must",
+)  # fmt: skip
+"""Words of which one is in each sentence that somebody must act on."""
+QUOTED = {
+    "NotAccepted",  # the gateway's own sentence
+    "NotProgrammed",
+    "Invalid",  # some are completed by the message of a Format, which says what the value must be
+    "RouteNotSupported",
+}
+
+
+def test_the_page_is_of_today() -> None:
+    assert messages_doc.PAGE.read_text() == page(), "run `make generate`"
+
+
+def test_every_reason_that_decco_gives_a_sentence_has_it_there() -> None:
+    told = {each.about.strip("`") for each in conditions()}
+    by_dns = {name for name in vars(reasons) if name.startswith(("RECORD", "ZONE", "PROVIDER", "INVALID_R", "DNS_F"))}
+    known = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
+    absent = known - told - {getattr(reasons, name) for name in by_dns}
+    # Ready and Resumed are said in status and Events; of the others a function chooses the reason or the sentence.
+    assert absent <= {"Ready", "Resumed", "Forbidden", "QuotaExceeded", "ReservedName"}, absent
+
+
+@pytest.mark.parametrize("message", sorted(set(conditions())), ids=lambda each: f"{each.about}-{each.text[:30]}")
+def test_what_needs_somebody_says_what_to_do(message: messages_doc.Message) -> None:
+    reason = message.about.strip("`")
+    good = {reasons.READY, reasons.RECONCILED, reasons.JOB_COMPLETE}
+    if reason.startswith("<") or reason in reasons.WAITING | good | QUOTED or message.text.endswith(">"):
+        return
+    assert any(word in message.text.lower() for word in CURES), f"{message.file}: {message.text}"
+
+
+def test_a_variable_is_what_was_assigned_last() -> None:
+    source = """
+def f(a):
+    if a:
+        text = "one"
+        Problem(R, text)
+    else:
+        text = "two" if a else f"three {a.b}"
+        Problem(R, text)
+    text = "four"
+    match a:
+        case 1:
+            text = "five"
+            Problem(R, text)
+    Problem(R, text)
+"""
+    scope = ast.parse(source).body[0]
+    calls = [node for node in ast.walk(scope) if isinstance(node, ast.Call)]
+    found = {call.lineno: messages_doc._texts(call.args[1], scope) for call in calls}
+    assert found == {5: ["one"], 8: ["two", "three <b>"], 13: ["five"], 14: ["five"]}

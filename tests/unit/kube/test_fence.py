@@ -1,0 +1,130 @@
+"""The right to write, on a clock and with an alarm of the test's own; and with the kernel's, in another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from decco.kube import fence as fence_module
+from decco.kube.errors import Fenced
+from decco.kube.fence import PAUSED_STATUS, Fence, now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The present, in its only item."""
+    present = [1000.0]
+    monkeypatch.setattr(fence_module, "now", lambda: present[0])
+    return present
+
+
+def test_it_is_closed_to_begin_with_and_ends_by_itself(clock: list[float]) -> None:
+    fence = Fence()
+    with pytest.raises(Fenced, match="leads no more"):
+        fence.check()
+    assert fence.open_until(1010.0, 1015.0)
+    fence.check()
+    clock[0] = 1009.999
+    fence.check()
+    clock[0] = 1010.0
+    with pytest.raises(Fenced):
+        fence.check()
+
+
+def test_closing_ends_the_right_at_once_and_leaves_the_alarm(clock: list[float]) -> None:
+    alarms: list[float] = []
+    fence = Fence(alarms.append)
+    fence.open_until(1010.0, 1015.0)
+    clock[0] = 1002.0
+    fence.open_until(1012.0, 1017.0)
+    fence.close()
+    assert not fence.allows()
+    assert alarms == [15.0, 15.0]
+    fence.settle()
+    assert alarms == [15.0, 15.0, 0.0]
+
+
+def test_what_is_over_already_is_not_opened(clock: list[float]) -> None:
+    alarms: list[float] = []
+    fence = Fence(alarms.append)
+    assert not fence.open_until(1000.0, 1005.0)
+    assert not fence.allows()
+    assert alarms == []
+
+
+def test_the_clock_counts_and_is_not_set_back() -> None:
+    first = now()
+    assert now() >= first
+
+
+STOPPED = """
+import time
+from decco.kube.fence import Fence, now, process_alarm
+fence = Fence(process_alarm())
+fence.open_until(now() + 0.3, now() + 0.5)
+print("leads", flush=True)
+while True:
+    if fence.allows():
+        print(time.time(), flush=True)
+    time.sleep(0.001)
+"""
+
+IN_THE_ACT = """
+import os, signal
+from decco.kube.fence import Fence, now, process_alarm
+fence = Fence(process_alarm())
+fence.open_until(now() + 0.3, now() + 0.5)
+fence.check()
+os.kill(os.getpid(), signal.SIGSTOP)
+print("written", flush=True)
+"""
+
+CALLED_OFF = """
+import time
+from decco.kube.fence import Fence, now, process_alarm
+fence = Fence(process_alarm())
+fence.open_until(now() + 0.1, now() + 0.2)
+fence.settle()
+time.sleep(0.4)
+"""
+
+
+def ends(process: subprocess.Popen[str]) -> int:
+    """Its exit status, or -9 if it does not end."""
+    try:
+        return process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def test_a_process_that_was_stopped_past_the_end_does_nothing_more() -> None:
+    with subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "leads\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.8)  # longer than the lease: what is waited for is time itself
+        continued = time.time()
+        process.send_signal(signal.SIGCONT)
+        assert ends(process) == PAUSED_STATUS
+        assert [line for line in process.stdout if float(line) > continued] == []
+
+
+def test_a_process_that_was_stopped_between_question_and_act_does_not_act() -> None:
+    with subprocess.Popen([sys.executable, "-c", IN_THE_ACT], stdout=subprocess.PIPE, text=True) as process:
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        time.sleep(0.8)
+        process.send_signal(signal.SIGCONT)
+        assert ends(process) == PAUSED_STATUS
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+
+
+def test_an_alarm_that_is_called_off_ends_nobody() -> None:
+    done = subprocess.run([sys.executable, "-c", CALLED_OFF], check=False)
+    assert done.returncode == 0

@@ -1,0 +1,54 @@
+"""The brake for fights, on a clock of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from decco.kube.fights import FREE_REPAIRS, LONGEST_OF_ISOLATION, LONGEST_PAUSE, QUIET_SECONDS, Fights
+from decco.objects import CONFIGMAPS, NAMESPACES, NETWORK_POLICIES, Key, Resource
+
+AT = Key("acme", "web")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def pauses(resource: Resource, times: int) -> list[float]:
+    """The pause before each repair of an object that is altered at once every time."""
+    clock = Clock()
+    fights, found = Fights(clock), []
+    for _ in range(times):
+        found.append(left := fights.pause_left(resource, AT))
+        clock.now += left
+        assert fights.pause_left(resource, AT) == 0
+        fights.repaired(resource, AT)
+    return found
+
+
+def test_the_first_repairs_come_at_once_and_then_the_pauses_double() -> None:
+    found = pauses(CONFIGMAPS, FREE_REPAIRS + 12)
+    assert found[:FREE_REPAIRS] == [0.0] * FREE_REPAIRS
+    assert found[FREE_REPAIRS : FREE_REPAIRS + 4] == [2.0, 4.0, 8.0, 16.0]
+    assert found[-1] == LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("resource", [NAMESPACES, NETWORK_POLICIES])
+def test_what_isolates_is_not_left_for_long(resource: Resource) -> None:
+    assert max(pauses(resource, 50)) == LONGEST_OF_ISOLATION
+
+
+def test_after_a_time_of_quiet_all_is_forgotten_and_others_are_not_concerned() -> None:
+    clock = Clock()
+    fights = Fights(clock)
+    for _ in range(FREE_REPAIRS):
+        fights.repaired(CONFIGMAPS, AT)
+    assert fights.pause_left(CONFIGMAPS, AT) > 0
+    assert fights.pause_left(CONFIGMAPS, Key("acme", "db")) == 0
+    clock.now += QUIET_SECONDS + 1
+    assert fights.pause_left(CONFIGMAPS, AT) == 0
+    fights.repaired(CONFIGMAPS, AT)
+    assert fights.pause_left(CONFIGMAPS, AT) == 0
