@@ -65,7 +65,7 @@ class Traefik:
         return [names.child(kind, meta, spec={"minVersion": "VersionTLS12", "sniStrict": True})]
 
     def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]:
-        return () if inputs.served.tls_option else (Problem(reasons.INGRESS_KIND_MISSING, _not_served("TLSOption")),)
+        return () if inputs.served.tls_option is not None else (_not_served("TLSOption"),)
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding:
         middleware, transport = inputs.served.middleware, inputs.served.servers_transport
@@ -199,8 +199,9 @@ def _reference(inputs: AppInputs, name: str) -> str:
 
 
 def _missing(kind: str) -> Finding:
-    return findings.routes(reasons.INGRESS_KIND_MISSING, _not_served(kind))
+    problem = _not_served(kind)
+    return findings.routes(problem.reason, problem.message)
 
 
-def _not_served(kind: str) -> str:
-    return f"the cluster does not serve {kind} {_NEEDED}"
+def _not_served(kind: str) -> Problem:
+    return Problem(reasons.INGRESS_KIND_MISSING, f"the cluster does not serve {kind} {_NEEDED}")
