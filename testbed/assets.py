@@ -17,7 +17,7 @@ from pathlib import Path
 from testbed import cache, download, etcd, golang
 from testbed.found import GIVEN, AssetsMissing, given, program
 from testbed.progress import step
-from testbed.versions import CONTROL_PLANE, GATEWAY_API
+from testbed.versions import CONTROL_PLANE, EXTERNAL_DNS, GATEWAY_API
 
 HERE = Path(__file__).resolve().parent
 
@@ -76,6 +76,28 @@ def _make_gateway_api_crds(folder: Path) -> None:
                 download.fetch(download.gateway_api(GATEWAY_API.version), draft / "standard-install.yaml")
         except download.DownloadFailed as failed:
             raise AssetsMissing(f"{what} are not to be had: {error}\n  {failed}") from failed
+
+
+def external_dns_crd() -> Path:
+    """The file with ExternalDNS's own CRD of DNSEndpoint.
+
+    Raises:
+        AssetsMissing: see the class.
+    """
+    target = cache.root() / "external-dns" / EXTERNAL_DNS.version / "dnsendpoints.externaldns.k8s.io.yaml"
+    if not target.is_file():
+        what = f"the CRD of DNSEndpoint {EXTERNAL_DNS.version}"
+        try:
+            with (
+                cache.locked("external-dns"),
+                step(f"taking {what} from its Go module"),
+                cache.appearing(target) as draft,
+            ):
+                source = golang.module_folder(EXTERNAL_DNS, HERE) / "config" / "crd" / "standard" / target.name
+                shutil.copyfile(source, draft)
+        except golang.GoFailed as error:
+            raise AssetsMissing(f"{what} is not to be had: {error}") from error
+    return target
 
 
 def _refuse_other_minor(version: str) -> None:

@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from testbed import assets, demo_node
+from testbed import assets, demo_dns, demo_node
 from testbed import cluster as clusters
 from testbed.api import RequestFailed
 from testbed.cluster import Cluster
 from testbed.controller import Controller
 from testbed.controlplane import ControlPlane
+from testbed.demo_dns import Names
 from testbed.found import AssetsMissing
 from testbed.pki import Authority
 from testbed.processes import ProcessFailed
@@ -41,6 +42,8 @@ MANIFESTS = ROOT / "manifests"
 SPACE = "acme"
 FQDN = "acme.decco.test"
 CONTROLLER = "system:serviceaccount:decco:decco-controller"
+TTL = 180
+"""Seconds that resolvers may keep a name, as is the controller's default."""
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
 # What can be true where nothing runs pods and no gateway controller listens.
@@ -55,16 +58,22 @@ class Demo:
     """One showing.
 
     ``kubectl`` runs kubectl as an administrator and returns what it printed; ``examples`` are the manifests to apply;
-    ``cluster`` is where pods run, if they do, and ``authority`` signs certificates.
+    ``cluster`` is where pods run, if they do; ``authority`` signs certificates; ``names`` are those that are published.
     """
 
     def __init__(
-        self, kubectl: Callable[..., str], examples: Path, authority: Authority, cluster: Cluster | None = None
+        self,
+        kubectl: Callable[..., str],
+        examples: Path,
+        authority: Authority,
+        cluster: Cluster | None = None,
+        names: Names | None = None,
     ) -> None:
         self._kubectl = kubectl
         self._examples = examples
         self._authority = authority
         self._cluster = cluster
+        self._names = names
         self._started = time.monotonic()
 
     def show(self) -> None:
@@ -93,6 +102,8 @@ class Demo:
         self.run("get", "app", "shop", "-n", SPACE, "-o", _CONDITIONS)
         self._edit()
         self._vandalism()
+        if self._names is not None:
+            self._follow_names(self._names)
         if self._cluster is not None:
             self.title(f"Requests from outside, to {self._cluster.edge}: HTTPS by path and TLS by name on one port")
             demo_node.Edge(self._cluster, FQDN, self._authority).show(self.wait, self._kubectl)
@@ -108,6 +119,29 @@ class Demo:
         self.run("patch", "app", "web", "-n", SPACE, "--type=merge", "-p", '{"spec":{"httpUrlPath":"/welcome"}}')
         self.wait("the route to follow", lambda: _path(self._get("httproute", "web")) == "/welcome")
         print(f"  HTTPRoute web now matches /welcome, {elapsed(time.monotonic() - started)} after the edit")
+
+    def _follow_names(self, names: Names) -> None:
+        hosts = FQDN, f"database.{FQDN}"
+        self.title(f"The names, {names.where}")
+        self._kubectl("apply", "-f", "-", input=demo_dns.edge_service())
+        for address in ("192.0.2.10", "198.51.100.20"):
+            started = time.monotonic()
+            move = ("patch", "service", demo_dns.EDGE, "-n", "decco", "--subresource=status", "--type=merge", "-p")
+            self.run(*move, demo_dns.edge_status(address))
+            there = {("A", TTL, address)}
+            self.wait(
+                f"the names to lead to {address}",
+                lambda there=there: all(names.answers(host) == there for host in hosts),  # type: ignore[misc]
+            )
+            for line in names.lines(*hosts):
+                print(f"  {line}")
+            print(f"  {elapsed(time.monotonic() - started)} after the edge was there")
+        started = time.monotonic()
+        self.run("delete", "app", "database", "-n", SPACE)
+        self.wait("the App's name to go", lambda: not names.answers(hosts[1]))
+        for line in names.lines(*hosts):
+            print(f"  {line}")
+        print(f"  {elapsed(time.monotonic() - started)} after the App was deleted")
 
     def _vandalism(self) -> None:
         self.title("An act of vandalism: the policy that isolates the App shop is deleted, its Service is bent")
@@ -205,6 +239,8 @@ class Stage:
     kubectl: Callable[..., str]
     kubeconfig: str
     cluster: Cluster | None = None
+    alone: bool = False
+    """Whether it is a control plane of our own, in which nothing else runs."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -222,7 +258,7 @@ def _own_cluster() -> Iterator[Stage]:
         cp.restart_manager()
         print(f"Kubernetes {cp.version} at {cp.url} in {elapsed(time.monotonic() - started)}")
         # Named like the ServiceAccount, so that the controller has the permissions of manifests/rbac and no others.
-        yield Stage(cp.kubectl, str(cp.kubeconfig_for(CONTROLLER)))
+        yield Stage(cp.kubectl, str(cp.kubeconfig_for(CONTROLLER)), alone=True)
 
 
 @contextmanager
@@ -252,6 +288,16 @@ def _given_cluster(kubeconfig: str) -> Iterator[Stage]:
         kubectl("delete", "space", SPACE, "--ignore-not-found", "--wait=false")
 
 
+@contextmanager
+def _names(stage: Stage, folder: Path) -> Iterator[Names | None]:
+    """Names are shown where the demo itself says where the edge is, so neither in a cluster of others nor on a node."""
+    if not stage.alone:
+        yield None
+        return
+    with demo_dns.names(folder, folder / "decco.log") as found:
+        yield found
+
+
 def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
@@ -264,14 +310,20 @@ def main() -> int:
         with (
             context as stage,
             tempfile.TemporaryDirectory(prefix="decco-demo-") as folder,
-            Controller(stage.kubeconfig, Path(folder) / "decco.log", stage.settings, "--log-format=console") as decco,
+            _names(stage, Path(folder)) as names,
+            Controller(
+                stage.kubeconfig,
+                Path(folder) / "decco.log",
+                {**stage.settings, **(names.settings if names is not None else {})},
+                "--log-format=console",
+            ) as decco,
         ):
             print(f"decco-controller runs, its metrics are at http://{decco.address}/metrics")
             examples = MANIFESTS / "examples"
             if stage.cluster is not None:
                 demo_node.runnable(examples, Path(folder), stage.cluster.echo)
                 examples = Path(folder)
-            Demo(stage.kubectl, examples, Authority(Path(folder), "demo"), stage.cluster).show()
+            Demo(stage.kubectl, examples, Authority(Path(folder), "demo"), stage.cluster, names).show()
             print(f"\nAll of it held, in {elapsed(time.monotonic() - started)}.", flush=True)
             if os.environ.get("ONCE") != "1":
                 print("It stays up until Ctrl-C.", flush=True)

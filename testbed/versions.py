@@ -33,6 +33,13 @@ class Module:
 GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.6.3", "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=")
 """The newest that Go 1.26 accepts. Its standard channel serves ListenerSet, TLSRoute and BackendTLSPolicy as v1."""
 
+EXTERNAL_DNS = Module("sigs.k8s.io/external-dns", "v0.22.0", "h1:+ASJ3KF7DLqHo2LsG8Qinuh2J389MS86I19i/r8ewUc=")
+"""For the CRD of DNSEndpoint; the program itself cannot be built from modules."""
+
+COREDNS_MODULE = "github.com/coredns/coredns"
+COREDNS_VERSION = "1.15.0"
+"""As in testbed/dns/coredns_build/go.mod; with all of CoreDNS' default plugins, etcd and kubernetes among them."""
+
 PROMETHEUS_OPERATOR = Module(
     "github.com/prometheus-operator/prometheus-operator",
     "v0.85.0",

@@ -243,7 +243,8 @@ class _Daemon:
             await standing
 
     async def _work(self) -> None:
-        dns = self.make_dns() if self.make_dns is not None else None
+        # In a thread, because key files are read.
+        dns = await asyncio.to_thread(self.make_dns) if self.make_dns is not None else None
         term = Term(
             self.settings, self.client, self.metrics, self.health, self.caches, self.triggers, dns, program=PROGRAM
         )

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import dns.tsig
+
 from testbed.dns.install import program
-from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer, free_port, zone_text
+from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer, free_port
 
 
 class Bind(NameServer):
@@ -16,20 +18,30 @@ class Bind(NameServer):
 
     def prepare(self) -> None:
         self._control = free_port()
-        key = f'key "{KEY_NAME}" {{ algorithm {KEY_ALGORITHM}; secret "{KEY_SECRET}"; }};\n'
+        control = f'key "control" {{ algorithm {KEY_ALGORITHM}; secret "{KEY_SECRET}"; }};\n'
+        self._write(control, KEY_SECRET)
+        (self.folder / "rndc.conf").write_text(
+            f'{control}options {{ default-key "control"; default-server {HOST}; default-port {self._control}; }};\n'
+        )
+
+    def change_key(self, secret: str) -> None:
+        """The TSIG key keeps its name and gets another secret, in base64."""
+        self._write(f'key "control" {{ algorithm {KEY_ALGORITHM}; secret "{KEY_SECRET}"; }};\n', secret)
+        self._rndc("reconfig")
+        self.key = dns.tsig.Key(KEY_NAME, secret, KEY_ALGORITHM)
+
+    def _write(self, control: str, secret: str) -> None:
         (self.folder / "named.conf").write_text(
-            f"""{key}
+            f"""{control}
+            key "{KEY_NAME}" {{ algorithm {KEY_ALGORITHM}; secret "{secret}"; }};
             options {{
                 directory "{self.folder}"; pid-file none; session-keyfile none; lock-file none;
                 listen-on port {self.port} {{ {HOST}; }}; listen-on-v6 {{ none; }};
                 recursion no; allow-new-zones yes; dnssec-validation no; notify no;
                 tcp-clients 1000; empty-zones-enable no;
             }};
-            controls {{ inet {HOST} port {self._control} allow {{ {HOST}; }} keys {{ "{KEY_NAME}"; }}; }};
+            controls {{ inet {HOST} port {self._control} allow {{ {HOST}; }} keys {{ "control"; }}; }};
             """
-        )
-        (self.folder / "rndc.conf").write_text(
-            f'{key}options {{ default-key "{KEY_NAME}"; default-server {HOST}; default-port {self._control}; }};\n'
         )
 
     def command(self) -> Sequence[str | Path]:
@@ -38,9 +50,8 @@ class Bind(NameServer):
     def _rndc(self, *words: str) -> str:
         return self.run("rndc", "-c", str(self.folder / "rndc.conf"), *words)
 
-    def create_zone(self, zone: str) -> None:
-        file = self.folder / f"{len(list(self.folder.iterdir()))}.zone"
-        file.write_text(zone_text(zone))
+    def add_zone(self, zone: str, records: str = "") -> None:
+        file = self.zone_file(zone, records)
         self._rndc(
             "addzone",
             zone,

@@ -34,11 +34,13 @@ class Managed:
 
 
 class CloudDnsModel:
-    """``with CloudDnsModel() as model``: serves any project at ``model.url``; any bearer token is good."""
+    """``with CloudDnsModel() as model``: serves any project at ``model.url``."""
 
     def __init__(self) -> None:
         self.zones: dict[str, Managed] = {}
         self.calls: list[str] = []
+        self.tokens: set[str] | None = None
+        """Access tokens that are good; None takes any."""
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -56,8 +58,7 @@ class CloudDnsModel:
 
             def _answer(self, body: Any) -> None:
                 try:
-                    if not self.headers.get("Authorization", "").startswith("Bearer "):
-                        raise ApiError(401, "required", "Login Required.")
+                    model.authenticate(self.headers.get("Authorization", ""))
                     status, answer = 200, model.handle(self.path, body)
                 except ApiError as error:
                     status = error.status
@@ -92,6 +93,13 @@ class CloudDnsModel:
         zone.records[name, "SOA"] = (21600, ("ns-cloud-a1.example. hostmaster.example. 1 21600 3600 259200 300",))
         self.zones[zone_id] = zone
         return zone_id
+
+    def authenticate(self, authorization: str) -> None:
+        kind, _, token = authorization.partition(" ")
+        if kind != "Bearer":
+            raise ApiError(401, "required", "Login Required.")
+        if self.tokens is not None and token not in self.tokens:
+            raise ApiError(401, "authError", "Request had invalid authentication credentials.")
 
     def handle(self, target: str, body: Any) -> Any:
         url = urlsplit(target)

@@ -10,7 +10,6 @@ import base64
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -22,9 +21,12 @@ import dns.name
 import dns.query
 import dns.rdatatype
 
+from testbed import cache, golang
 from testbed.dns.install import program
 from testbed.dns.server import HOST, Records, free_port
 from testbed.processes import Processes
+from testbed.progress import step
+from testbed.versions import COREDNS_MODULE, COREDNS_VERSION
 
 START_SECONDS = 30.0
 PREFIX = "/skydns"
@@ -33,29 +35,28 @@ TARGETS = ("lb.example.org", "lc.example.org", "lb.example")
 """Names that aliases of the tests lead to; the plugin only shows an alias whose target it can resolve."""
 
 
-def cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "decco" / "bin" / "coredns"
-
-
 def coredns_program() -> str | None:
     """$COREDNS, the cache, or the PATH."""
     if (chosen := os.environ.get("COREDNS")) is not None:
         return chosen
-    return str(cache()) if cache().exists() else shutil.which("coredns")
+    built = _target()
+    return str(built) if built.is_file() else shutil.which("coredns")
 
 
 def build() -> str | None:
-    """Build CoreDNS from its Go module into the cache; the path, or None without Go."""
-    if (found := coredns_program()) is not None or (go := shutil.which("go")) is None:
+    """CoreDNS's program, built from its Go module into the cache if it is nowhere; None without Go."""
+    if (found := coredns_program()) is not None or shutil.which("go") is None:
         return found
-    print("building CoreDNS from its Go module, some minutes ...", flush=True)
-    cache().parent.mkdir(parents=True, exist_ok=True)
-    partly = cache().with_suffix(".part")
-    env = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
-    command = [go, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(partly), "github.com/coredns/coredns"]
-    subprocess.run(command, cwd=BUILD, env=env, check=True)
-    partly.rename(cache())
-    return str(cache())
+    with cache.locked("coredns"):
+        if not _target().is_file():
+            what = f"building CoreDNS {COREDNS_VERSION} from Go modules (some minutes, once)"
+            with step(what), cache.appearing(_target()) as draft:
+                golang.build(BUILD, COREDNS_MODULE, draft)
+    return str(_target())
+
+
+def _target() -> Path:
+    return cache.programs("coredns", COREDNS_VERSION) / "coredns"
 
 
 class CoreDns:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from testbed.dns.install import program
-from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer, zone_text
+from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer
 
 
 class Knot(NameServer):
@@ -39,9 +39,8 @@ class Knot(NameServer):
     def _knotc(self, *words: str) -> str:
         return self.run("knotc", "-b", "-s", str(self.folder / "control"), *words)
 
-    def create_zone(self, zone: str) -> None:
-        file = self.folder / f"{len(list(self.folder.iterdir()))}.zone"
-        file.write_text(zone_text(zone))
+    def add_zone(self, zone: str, records: str = "") -> None:
+        file = self.zone_file(zone, records)
         self._zones[zone] = file
         self._write()
         self._knotc("reload")

@@ -49,7 +49,8 @@ class PowerDns(NameServer):
     def _pdnsutil(self, *words: str) -> str:
         return self.run("pdnsutil", f"--config-dir={self.folder}", *words)
 
-    def create_zone(self, zone: str) -> None:
+    def add_zone(self, zone: str, records: str = "") -> None:
+        assert not records, "PowerDNS keeps its zones in a database, not in files"
         self._pdnsutil("create-zone", zone, f"ns.{zone}")
         self._pdnsutil("add-record", zone, "ns", "A", "127.0.0.1")
         self._pdnsutil("set-meta", zone, "TSIG-ALLOW-DNSUPDATE", KEY_NAME)

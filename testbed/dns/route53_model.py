@@ -13,6 +13,7 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +24,8 @@ MAX_RECORDS, MAX_CHARACTERS = 1000, 32_000
 MAX_VALUES = 400
 PAGE = 300
 REQUESTS_PER_SECOND = 5.0
+SKEW_SECONDS = 15 * 60
+_CREDENTIAL = re.compile(r"Credential=([^/]+)/")
 _ALLOWED = re.compile(r"[a-z0-9_*.-]*")
 _QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.)*)"')
 
@@ -54,6 +57,10 @@ class Route53Model:
         self.limit_rate = False
         self.pending: set[str] = set()
         """Zones whose earlier request is said to be not complete."""
+        self.keys: frozenset[str] | None = None
+        """Access key IDs that are known; None takes any. Signatures themselves are not checked."""
+        self.clock_ahead = 0.0
+        """Seconds by which the service's clock is before that of its callers."""
         self._tokens, self._filled = REQUESTS_PER_SECOND, time.monotonic()
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
@@ -72,6 +79,7 @@ class Route53Model:
 
             def _answer(self, body: bytes) -> None:
                 try:
+                    model.authenticate(self.headers.get("Authorization", ""), self.headers.get("X-Amz-Date", ""))
                     status, text = 200, model.handle(self.command, self.path, body)
                 except ApiError as error:
                     status = error.status
@@ -108,6 +116,17 @@ class Route53Model:
         zone.records[name, "SOA"] = (900, ("ns-1.example. hostmaster.example. 1 7200 900 1209600 86400",))
         self.zones[zone_id] = zone
         return zone_id
+
+    def authenticate(self, authorization: str, date: str) -> None:
+        """Check what a request says of its key and its time ("Signature Version 4": at most 15 minutes apart)."""
+        key = _CREDENTIAL.search(authorization)
+        if key is None:
+            raise ApiError(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+        if self.keys is not None and key[1] not in self.keys:
+            raise ApiError(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
+        sent = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        if abs(time.time() + self.clock_ahead - sent.timestamp()) > SKEW_SECONDS:
+            raise ApiError(403, "SignatureDoesNotMatch", f"Signature expired: {date} is now earlier than allowed.")
 
     def handle(self, method: str, target: str, body: bytes) -> str:
         url = urlsplit(target)

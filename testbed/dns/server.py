@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 import socket
 import subprocess
@@ -9,9 +11,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.query
@@ -58,6 +61,7 @@ class NameServer:
         self.port = free_port()
         self.key = dns.tsig.Key(KEY_NAME, KEY_SECRET, KEY_ALGORITHM)
         self._process: Process | None = None
+        self._numbers = itertools.count()
 
     @classmethod
     def missing(cls) -> str:
@@ -65,7 +69,7 @@ class NameServer:
         left = install.missing(*cls.programs)
         return f"{cls.kind}: install Debian's {' '.join(install.packages(left))}" if left else ""
 
-    def __enter__(self) -> NameServer:
+    def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="decco-dns-"))
         self.folder.chmod(0o755)
         self._processes = Processes(self.folder)
@@ -90,6 +94,18 @@ class NameServer:
         """End the server as a crash would; zones and settings stay in the folder."""
         if self._process is not None:
             self._processes.stop(self._process, 0)
+
+    @property
+    def log(self) -> str:
+        """All that the server's process has printed so far."""
+        assert self._process is not None
+        return self._process.log.read_text(errors="replace")
+
+    def cpu_seconds(self) -> float:
+        """What the server's process has used of the processors so far, in steps of 10 ms."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime: proc(5)
 
     def _answers(self) -> bool:
         try:
@@ -117,11 +133,35 @@ class NameServer:
     def command(self) -> Sequence[str | Path]:
         raise NotImplementedError
 
-    def create_zone(self, zone: str) -> None:
+    def add_zone(self, zone: str, records: str = "") -> None:
+        """Tell the server of a new zone; it may load it later."""
         raise NotImplementedError
 
     def remove_zone(self, zone: str) -> None:
         raise NotImplementedError
+
+    def create_zone(self, zone: str, records: str = "") -> None:
+        """Make a zone, which begins with these lines of a zone file, and wait until it is served: Knot's reload returns before the zones are loaded, and a zone that
+        is not loaded answers SERVFAIL to updates and transfers.
+        """
+        assert self._process is not None
+        self.add_zone(zone, records)
+        self._process.wait_until(lambda: self._serves(zone), START_SECONDS)
+
+    def zone_file(self, zone: str, records: str = "") -> Path:
+        """Write the file of a new zone. No name is used twice: servers remove the files of removed zones when they find
+        the time, which may be after the next zone was made.
+        """
+        file = self.folder / f"{next(self._numbers)}.zone"
+        file.write_text(zone_text(zone) + records)
+        return file
+
+    def _serves(self, zone: str) -> bool:
+        try:
+            answer = dns.query.udp(dns.message.make_query(zone, "SOA"), HOST, timeout=1, port=self.port)
+        except (dns.exception.DNSException, OSError):
+            return False
+        return answer.rcode() == dns.rcode.NOERROR and bool(answer.answer) and bool(answer.flags & dns.flags.AA)
 
     # A second writer and reader
 
@@ -158,6 +198,16 @@ class NameServer:
             records[owner, rtype] = (rdataset.ttl, frozenset(data.to_text() for data in rdataset))
         records.pop((f"ns.{zone}", "A"), None)
         return records
+
+    def resolve(self, name: str) -> set[tuple[str, int, str]]:
+        """(type, TTL, value) of the addresses and the alias at a name."""
+        found = set()
+        for rtype in ("A", "AAAA"):
+            answer = dns.query.udp(dns.message.make_query(name, rtype), HOST, timeout=5, port=self.port)
+            for rrset in answer.answer:
+                kind = dns.rdatatype.to_text(rrset.rdtype)
+                found |= {(kind, rrset.ttl, data.to_text()) for data in rrset}
+        return found
 
     def ask(self, name: str, rtype: str) -> set[str]:
         """Values of one type at a name, as a resolver is told; for an alias, its target."""

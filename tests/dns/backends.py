@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import ClassVar
+from urllib.parse import urlsplit
+
+import dns.rcode
+import dns.tsig
+import pytest
 
 from decco.dns.clouddns import CloudDnsProvider
 from decco.dns.coredns import CoreDnsProvider
-from decco.dns.externaldns import ExternalDnsProvider
 from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Provider
 from decco.dns.records import RecordSet
 from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.route53 import Credentials, Route53Provider
+from testbed import assets
 from testbed.dns import install
 from testbed.dns.bind import Bind
 from testbed.dns.clouddns_model import CloudDnsModel
 from testbed.dns.coredns import CoreDns
-from testbed.dns.endpoints_model import EndpointsModel
+from testbed.dns.endpoints import OURS, Endpoints
 from testbed.dns.knot import Knot
 from testbed.dns.moto import MotoServer, Route53Writer, moto_server
 from testbed.dns.powerdns import PowerDns
 from testbed.dns.route53_model import Route53Model
-from testbed.dns.server import HOST, NameServer, Records
+from testbed.dns.server import HOST, KEY_NAME, NameServer, Records
+from testbed.dns.wire import DnsMessages, Framing, HttpRequests, Trouble, Wire, dns_answer, http_answer
+from testbed.faults import refuse
+from testbed.found import AssetsMissing
+from testbed.proxy import FaultProxy
+from tests.dns.lines import ConnectedEndpoints, Line, MemoryLine
+
+Answers = dict[Trouble, Callable[[bytes], bytes]]
+SKEW_SECONDS = 3600.0
+WRONG_SECRET = "d3Jvbmcga2V5IHdyb25nIGtleSB3cm9uZyBrZXkgISE="
 
 
 class Backend:
@@ -68,10 +86,58 @@ class Backend:
         """What a resolver would be told at this very name; None where nothing serves DNS."""
         return None
 
+    refusal: ClassVar[str] = "ProviderRefused"
+    """Reason that is shown where the service knows us not."""
+    lookups: ClassVar[int] = 0
+    """Requests that precede the first reading of a zone."""
+    troubles: ClassVar[Answers] = {}
+    """What the service says in troubles that are answers."""
+
+    def stranger(self, *zones: str) -> Provider:
+        """A provider whose credentials the service refuses."""
+        raise NotImplementedError
+
+    @contextmanager
+    def skewed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Let the provider's clock be an hour away from the service's."""
+        raise NotImplementedError
+        yield
+
+    @asynccontextmanager
+    async def line(self, *zones: str) -> AsyncIterator[Line]:
+        """A provider on a line that can be troubled."""
+        raise NotImplementedError
+        yield
+
+
+class WiredBackend(Backend):
+    """A service on a TCP port of loopback."""
+
+    framing: ClassVar[Framing]
+
+    def port(self) -> int:
+        raise NotImplementedError
+
+    def provider_at(self, port: int, *zones: str) -> Provider:
+        raise NotImplementedError
+
+    def provider(self, *zones: str) -> Provider:
+        return self.provider_at(self.port(), *zones)
+
+    @asynccontextmanager
+    async def line(self, *zones: str) -> AsyncIterator[Line]:
+        async with Wire(self.port(), self.framing, self.troubles) as wire:
+            yield Line(self.provider_at(wire.port, *zones), wire.trouble, wire.quiet)
+
 
 class MemoryBackend(Backend):
     kind = "memory"
     real = False
+    unfit: ClassVar[dict[str, str]] = {
+        "bad_credentials": "memory asks for none",
+        "clock_skew": "memory has no clock",
+        "truncated_reading": "memory reads without a line",
+    }
 
     def start(self) -> None:
         self.memory = MemoryProvider("memory", ())
@@ -86,6 +152,11 @@ class MemoryBackend(Backend):
         provider = MemoryProvider("memory", zones)
         provider.contents = self.memory.contents
         return provider
+
+    @asynccontextmanager
+    async def line(self, *zones: str) -> AsyncIterator[Line]:
+        provider = MemoryLine(self.provider(*zones))
+        yield Line(provider, provider.trouble, provider.quiet)
 
     def put(self, zone: str, name: str, ttl: int, rtype: str, *values: str) -> None:
         name = name.lower()
@@ -109,7 +180,13 @@ def _shown(rtype: str, value: str) -> str:
     return {"CNAME": f"{value}.", "TXT": f'"{value}"', "MX": f"{value}."}.get(rtype, value)
 
 
-class NameServerBackend(Backend):
+class NameServerBackend(WiredBackend):
+    framing = DnsMessages()
+    troubles: ClassVar[Answers] = {
+        Trouble.FAILS: dns_answer(dns.rcode.SERVFAIL),
+        Trouble.REFUSED: dns_answer(dns.rcode.REFUSED),
+        Trouble.NOT_SERVED: dns_answer(dns.rcode.NOTAUTH),
+    }
     server_class: ClassVar[type[NameServer]]
 
     @classmethod
@@ -129,8 +206,22 @@ class NameServerBackend(Backend):
     def remove_zone(self, zone: str) -> None:
         self.server.remove_zone(zone)
 
-    def provider(self, *zones: str) -> Provider:
-        return Rfc2136Provider(self.kind, zones, HOST, self.server.port, self.server.key)
+    def port(self) -> int:
+        return self.server.port
+
+    def provider_at(self, port: int, *zones: str) -> Provider:
+        return Rfc2136Provider(self.kind, zones, HOST, port, self.server.key)
+
+    def stranger(self, *zones: str) -> Provider:
+        key = dns.tsig.Key(KEY_NAME, WRONG_SECRET, "hmac-sha256")
+        return Rfc2136Provider(self.kind, zones, HOST, self.server.port, key)
+
+    @contextmanager
+    def skewed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        real = time.time
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: real() + SKEW_SECONDS)
+            yield
 
     def put(self, zone: str, name: str, ttl: int, rtype: str, *values: str) -> None:
         self.server.put(zone, name, ttl, rtype, *values)
@@ -158,10 +249,24 @@ class KnotBackend(NameServerBackend):
 class PowerDnsBackend(NameServerBackend):
     kind = "powerdns"
     server_class = PowerDns
+    refusal = "ZoneNotFound"  # it answers NOTAUTH to a wrong key and to a wrong time alike; the sentence names both
 
 
-class Route53Backend(Backend):
+def _aws(status: int, code: str) -> Callable[[bytes], bytes]:
+    body = f"<ErrorResponse><Error><Code>{code}</Code><Message>injected</Message></Error></ErrorResponse>"
+    return http_answer(status, body, "text/xml")
+
+
+class Route53Backend(WiredBackend):
     real = False
+    lookups = 1
+    framing = HttpRequests(r"^POST .*/rrset/? ")
+    troubles: ClassVar[Answers] = {
+        Trouble.FAILS: _aws(500, "InternalFailure"),
+        Trouble.REFUSED: _aws(403, "AccessDenied"),
+        Trouble.NOT_SERVED: _aws(404, "NoSuchHostedZone"),
+        Trouble.THROTTLED: _aws(400, "Throttling"),
+    }
     url: str
 
     def _begin(self, url: str) -> None:
@@ -169,8 +274,12 @@ class Route53Backend(Backend):
         self.writer = Route53Writer(url)
         self.ids: dict[str, str] = {}
 
-    def provider(self, *zones: str) -> Provider:
-        return Route53Provider(self.kind, zones, credentials=Credentials("test", "test"), endpoint_url=self.url)
+    def port(self) -> int:
+        return urlsplit(self.url).port or 0
+
+    def provider_at(self, port: int, *zones: str) -> Provider:
+        url = f"http://{HOST}:{port}"
+        return Route53Provider(self.kind, zones, credentials=Credentials("test", "test"), endpoint_url=url)
 
     def put(self, zone: str, name: str, ttl: int, rtype: str, *values: str) -> None:
         self.writer.put(self.ids[zone], name, ttl, rtype, *values)
@@ -184,16 +293,20 @@ class Route53Backend(Backend):
 
 class MotoBackend(Route53Backend):
     kind = "moto"
-    unfit: ClassVar[dict[str, str]] = dict.fromkeys(
-        (
-            "a_and_aaaa",
-            "a_name_taken_behind_our_back",
-            "changed_behind_our_back",
-            "random_interleavings_with_a_second_writer",
-            "two_clusters_on_one_zone",
+    unfit: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(
+            (
+                "a_and_aaaa",
+                "a_name_taken_behind_our_back",
+                "changed_behind_our_back",
+                "random_interleavings_with_a_second_writer",
+                "two_clusters_on_one_zone",
+            ),
+            "moto carries a batch out change by change, compares no values, and takes later names for the same",
         ),
-        "moto carries a batch out change by change, compares no values, and takes later names for the same",
-    )
+        "bad_credentials": "moto takes any key",
+        "clock_skew": "moto checks no signature",
+    }
 
     @classmethod
     def missing(cls) -> str:
@@ -218,7 +331,17 @@ class Route53ModelBackend(Route53Backend):
 
     def start(self) -> None:
         self.model = Route53Model().__enter__()
+        self.model.keys = frozenset({"test"})
         self._begin(self.model.url)
+
+    def stranger(self, *zones: str) -> Provider:
+        return Route53Provider(self.kind, zones, credentials=Credentials("nobody", "test"), endpoint_url=self.url)
+
+    @contextmanager
+    def skewed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        self.model.clock_ahead = SKEW_SECONDS
+        yield
+        self.model.clock_ahead = 0.0
 
     def stop(self) -> None:
         self.model.__exit__()
@@ -230,14 +353,31 @@ class Route53ModelBackend(Route53Backend):
         del self.model.zones[self.ids.pop(zone)]
 
 
-class CoreDnsBackend(Backend):
+def _google(status: int, reason: str, message: str = "injected") -> Callable[[bytes], bytes]:
+    error = {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}
+    return http_answer(status, json.dumps({"error": error}))
+
+
+def _etcd(status: int, code: int, message: str) -> Callable[[bytes], bytes]:
+    return http_answer(status, json.dumps({"error": message, "message": message, "code": code}))
+
+
+class CoreDnsBackend(WiredBackend):
     kind = "coredns"
+    framing = HttpRequests(r"^POST /v3/kv/txn ")
+    troubles: ClassVar[Answers] = {
+        Trouble.FAILS: _etcd(503, 14, "etcdserver: request timed out"),
+        Trouble.REFUSED: _etcd(403, 7, "etcdserver: permission denied"),
+        Trouble.THROTTLED: _etcd(429, 8, "etcdserver: too many requests"),
+    }
     types = frozenset({"A", "AAAA", "CNAME", "TXT", "MX"})
     unfit: ClassVar[dict[str, str]] = {
         "wildcard_answers": "the etcd plugin serves no wildcards",
         "zone_deleted_and_made_anew": "a zone in etcd is only a prefix, which cannot be missing",
         "a_thousand_names_in_two_calls": "etcd takes 128 operations per transaction, so it is 16 calls",
         "a_foreign_name_in_mixed_case": "the plugin looks keys up in lower case, so such a key is no name",
+        "bad_credentials": "this etcd asks for none; one that does is in test_dns_etcd_login.py",
+        "clock_skew": "nothing that etcd checks has a time",
     }
 
     @classmethod
@@ -256,8 +396,11 @@ class CoreDnsBackend(Backend):
     def remove_zone(self, zone: str) -> None:
         self.server.remove_zone(zone)
 
-    def provider(self, *zones: str) -> Provider:
-        return CoreDnsProvider(self.kind, zones, [self.server.url])
+    def port(self) -> int:
+        return urlsplit(self.server.url).port or 0
+
+    def provider_at(self, port: int, *zones: str) -> Provider:
+        return CoreDnsProvider(self.kind, zones, [f"http://{HOST}:{port}"])
 
     def put(self, zone: str, name: str, ttl: int, rtype: str, *values: str) -> None:
         self.server.put(name, ttl, rtype, *values)
@@ -272,12 +415,24 @@ class CoreDnsBackend(Backend):
         return self.server.ask(name, rtype)
 
 
-class CloudDnsBackend(Backend):
+class CloudDnsBackend(WiredBackend):
     kind = "clouddns"
     real = False
+    lookups = 1
+    framing = HttpRequests(r"^POST .*/changes ")
+    troubles: ClassVar[Answers] = {
+        Trouble.FAILS: _google(503, "backendError"),
+        Trouble.REFUSED: _google(403, "forbidden"),
+        Trouble.NOT_SERVED: _google(404, "notFound", "The 'parameters.managedZone' resource does not exist."),
+        Trouble.THROTTLED: _google(403, "rateLimitExceeded"),
+    }
+    unfit: ClassVar[dict[str, str]] = {
+        "clock_skew": "Google's token endpoint checks the time, not Cloud DNS: see test_dns_google.py"
+    }
 
     def start(self) -> None:
         self.model = CloudDnsModel().__enter__()
+        self.model.tokens = {"token"}
         self.ids: dict[str, str] = {}
 
     def stop(self) -> None:
@@ -289,11 +444,20 @@ class CloudDnsBackend(Backend):
     def remove_zone(self, zone: str) -> None:
         del self.model.zones[self.ids.pop(zone)]
 
-    def provider(self, *zones: str) -> Provider:
-        async def token() -> str:
-            return "token"
+    def port(self) -> int:
+        return urlsplit(self.model.url).port or 0
 
-        return CloudDnsProvider(self.kind, zones, project="p", token=token, url=self.model.url)
+    def provider_at(self, port: int, *zones: str) -> Provider:
+        return self._with("token", port, *zones)
+
+    def stranger(self, *zones: str) -> Provider:
+        return self._with("stolen", self.port(), *zones)
+
+    def _with(self, text: str, port: int, *zones: str) -> Provider:
+        async def token() -> str:
+            return text
+
+        return CloudDnsProvider(self.kind, zones, project="p", token=token, url=f"http://{HOST}:{port}")
 
     def put(self, zone: str, name: str, ttl: int, rtype: str, *values: str) -> None:
         self.model.zones[self.ids[zone]].records[name.lower(), rtype] = (ttl, tuple(values))
@@ -306,36 +470,75 @@ class CloudDnsBackend(Backend):
         return {at: (ttl, frozenset(values)) for at, (ttl, values) in records.items() if at[1] not in ("SOA", "NS")}
 
 
+def _kubernetes(status: int) -> Callable[[bytes], bytes]:
+    return http_answer(status, refuse(status).body.decode())
+
+
 class ExternalDnsBackend(Backend):
     kind = "dnsendpoint"
-    real = False
+    framing = HttpRequests(r"^(POST|PUT|DELETE) ")
+    troubles: ClassVar[Answers] = {
+        Trouble.FAILS: _kubernetes(503),
+        Trouble.REFUSED: _kubernetes(403),
+        Trouble.THROTTLED: _kubernetes(429),
+    }
     unfit: ClassVar[dict[str, str]] = {
         "zone_deleted_and_made_anew": "objects know no zone, so none can be missing",
         "a_thousand_names_in_two_calls": "each name is an object, and a request to the API server",
-        "record_without_mark_and_mark_without_record": "a mark in an object of others is not believed",
+        "mark_without_record": "a mark in an object of others is not believed",
         "a_name_taken_behind_our_back": "objects of others are seen when they are read, not by the API server",
+        "clock_skew": "the API server checks no time but that of certificates",
     }
 
+    @classmethod
+    def missing(cls) -> str:
+        try:
+            assets.external_dns_crd()
+        except AssetsMissing as error:
+            return f"dnsendpoint: {error}"
+        return ""
+
     def start(self) -> None:
-        self.model = EndpointsModel()
+        self.server = Endpoints().__enter__()
+
+    def stop(self) -> None:
+        self.server.__exit__()
 
     def create_zone(self, zone: str) -> None:
         return
 
     def remove_zone(self, zone: str) -> None:
-        self.model.objects.clear()
+        self.server.clear()
 
     def provider(self, *zones: str) -> Provider:
-        return ExternalDnsProvider(self.kind, zones, self.model, "decco")
+        return self._as("", *zones)
+
+    def stranger(self, *zones: str) -> Provider:
+        return self._as("nobody", *zones)
+
+    def _as(self, user: str, *zones: str) -> Provider:
+        cp = self.server.control_plane
+        kubeconfig = cp.kubeconfig_for(user) if user else cp.controller_kubeconfig
+        return ConnectedEndpoints(self.kind, zones, OURS, kubeconfig=kubeconfig)
+
+    @asynccontextmanager
+    async def line(self, *zones: str) -> AsyncIterator[Line]:
+        # The proxy of the control plane takes TLS off, so that the wire sees requests.
+        async with FaultProxy(self.server.control_plane) as proxy:
+            port = urlsplit(proxy.url).port or 0
+            async with Wire(port, self.framing, self.troubles) as wire:
+                provider = ConnectedEndpoints(self.kind, zones, OURS, url=f"http://{HOST}:{wire.port}")
+                yield Line(provider, wire.trouble, wire.quiet)
 
     def put(self, zone: str, name: str, ttl: int, rtype: str, *values: str) -> None:
-        self.model.put(name, ttl, rtype, *values)
+        self.server.put(name, ttl, rtype, *values)
 
     def drop(self, zone: str, name: str, rtype: str) -> None:
-        self.model.drop(name, rtype)
+        self.server.drop(name, rtype)
 
     def read(self, zone: str) -> Records:
-        return self.model.read(zone)
+        found = self.server.published()
+        return {at: held for at, held in found.items() if at[0] == zone or at[0].endswith("." + zone)}
 
 
 BACKENDS: tuple[type[Backend], ...] = (

@@ -1,26 +1,55 @@
-"""One service of each kind per run, a fresh zone per test, and the matrix at the end."""
+"""One service of each kind per process, a fresh zone per test, and the matrix at the end."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.dns.backends import BACKENDS, Backend
+from tests.dns.matrix import MISSING, PROPERTY, Matrix
 from tests.dns.world import World
 
 _running: dict[str, Backend] = {}
 _missing: dict[str, str] = {}
-_results: dict[tuple[str, str], str] = {}
 _zones = itertools.count()
-CONTRACT = "test_dns_contract.py"
+_matrix = Matrix([cls.kind for cls in BACKENDS], [cls.kind for cls in BACKENDS if not cls.real])
+CONTRACT = "test_dns_contract"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--dns-matrix", metavar="FILE", help="write the matrix provider x case as Markdown to this file")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = any("backend" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
     if "backend" in metafunc.fixturenames and not chosen:
         metafunc.parametrize("backend", BACKENDS, indirect=True, ids=lambda cls: cls.kind)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """moto is slow, and its troubles are those of the model: the same provider on the same line."""
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if "trouble" in params and getattr(params.get("backend"), "kind", "") == "moto":
+            item.add_marker(pytest.mark.full)
+
+
+class ByService(LoadScopeScheduling):
+    """With several processes all tests of one kind run in one of them, so that its service is started once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        words = test.partition("[")[2].removesuffix("]").split("-")
+        return next((word for word in words if word in _matrix.kinds), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByService:
+    return ByService(config, log)
 
 
 @pytest.fixture
@@ -37,7 +66,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
             service.start()
             _running[cls.kind] = service
     if cls.kind in _missing:
-        pytest.skip(f"MISSING {_missing[cls.kind]} (or run python -m testbed.dns.install as root)")
+        pytest.skip(f"{MISSING}{_missing[cls.kind]} (or run python -m testbed.dns.install as root)")
     return _running[cls.kind]
 
 
@@ -60,31 +89,30 @@ def world(backend: Backend) -> Iterator[World]:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    if CONTRACT not in item.nodeid or "backend" not in params or (report.when != "call" and not report.skipped):
+    params = dict(getattr(getattr(item, "callspec", None), "params", {}))
+    backend = params.pop("backend", None)
+    if not item.path.name.startswith(CONTRACT) or backend is None:
         return
-    case = item.originalname.removeprefix("test_")  # type: ignore[attr-defined]
-    reason = str(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
-    shown = "ok" if report.passed else ("-" if "not for" in reason else "skip") if report.skipped else "FAIL"
-    key = (case, params["backend"].kind)
-    if _results.get(key) != "FAIL":
-        _results[key] = shown
+    case = item.originalname.removeprefix("test_").replace("_", " ")  # type: ignore[attr-defined]
+    if (trouble := params.get("trouble")) is not None:
+        case += f": {trouble.name.lower().replace('_', ' ')}"
+    report.user_properties.append((PROPERTY, f"{case}|{backend.kind}"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not _results:
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _matrix.take(report)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not _matrix.cells:
         return
-    kinds = [cls.kind for cls in BACKENDS if any(kind == cls.kind for _, kind in _results)]
-    cases = list(dict.fromkeys(case for case, _ in _results))
-    wide = max(map(len, cases))
-    write = terminalreporter.write_line
     terminalreporter.section("DNS: provider x case")
-    write(" " * wide + "  " + "  ".join(f"{kind:>8}" for kind in kinds))
-    for case in cases:
-        write(f"{case:<{wide}}  " + "  ".join(f"{_results.get((case, kind), ''):>8}" for kind in kinds))
-    write("models, not the real service: " + ", ".join(cls.kind for cls in BACKENDS if not cls.real))
-    for line in _missing.values():
+    for line in _matrix.text():
+        terminalreporter.write_line(line)
+    if file := config.getoption("--dns-matrix"):
+        _matrix.write(Path(file))
+    for line in _matrix.missing.values():
         terminalreporter.write_line(f"SKIPPED, a server is missing: {line}", red=True, bold=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 
-import pytest
-
 from decco.dns.errors import ProviderUnreachable
 from decco.dns.memory import MemoryProvider
 from decco.dns.names import normalise
+from decco.dns.records import record_set
 from decco.dns.registry import Owner, mark_set
 from tests.dns.world import ADDRESS, OTHER_UID, UID, World, conflict, ready, until, wish
 
@@ -226,17 +225,26 @@ async def test_foreign_and_forged_marks(world: World) -> None:
     assert await world.read() == before
 
 
-async def test_record_without_mark_and_mark_without_record(world: World) -> None:
+async def test_record_without_mark(world: World) -> None:
     await world.put(world.name("unmarked"), "A", "192.0.2.99")
+    before = await world.read()
+    async with world.running() as dns:
+        dns.ensure(UID, [wish(world.name("unmarked"))])
+        assert world.name("unmarked") in await conflict(dns, UID)
+        dns.release(UID)
+        await until(dns, lambda: dns.gone(UID))
+    assert await world.read() == before
+
+
+async def test_mark_without_record(world: World) -> None:
+    """Another cluster's keeps the name; one of ours gets its record back, or goes if nobody wants the name."""
     await world.put(world.mark("theirs"), "TXT", mark_text(cluster="there"))
     await world.put(world.mark("mine"), "TXT", mark_text(OTHER_UID))
     await world.put(world.mark("left"), "TXT", mark_text(OTHER_UID))
     before = await world.read()
     async with world.running() as dns:
-        dns.ensure("a", [wish(world.name("unmarked"))])
-        dns.ensure("b", [wish(world.name("theirs"))])
-        await conflict(dns, "a")
-        await conflict(dns, "b")
+        dns.ensure(UID, [wish(world.name("theirs"))])
+        assert world.name("theirs") in await conflict(dns, UID)
         assert await world.read() == before
         dns.ensure(OTHER_UID, [wish(world.name("mine"))])
         await until(dns, lambda: dns.state(OTHER_UID).published == {world.name("mine")})
@@ -281,30 +289,6 @@ async def test_changed_behind_our_back(world: World) -> None:
     assert await world.holds() == {(world.name(), "A"): {"192.0.2.99"}}
 
 
-@pytest.mark.parametrize("kind", ["before", "after"])
-async def test_lost_reply(world: World, kind: str) -> None:
-    async with world.running() as dns:
-        dns.ensure(OTHER_UID, [wish(world.name(f"free{i}")) for i in range(10)])
-        await ready(dns, OTHER_UID)
-        without_fault = world.work  # one reading, and the change
-        dns.release(OTHER_UID)
-        await until(dns, lambda: dns.gone(OTHER_UID))
-        fault = ProviderUnreachable("no answer in time", uncertain=True)
-        world.calls.clear()
-        getattr(world.faults, kind).append(fault)
-        dns.ensure(UID, [wish(world.name(f"n{i}")) for i in range(10)])
-        await ready(dns, UID)
-        assert world.work <= 2 * without_fault
-        world.calls.clear()
-        getattr(world.faults, kind).append(fault)
-        dns.release(UID)
-        await until(dns, lambda: dns.gone(UID))
-        assert world.work <= 2 * without_fault
-        assert world.faults.before == []
-        assert world.faults.after == []
-    assert await world.holds() == {}
-
-
 async def test_restart_changes_nothing(world: World) -> None:
     wishes = [
         wish(world.name("a"), ADDRESS, "2001:db8::1"),
@@ -328,7 +312,18 @@ async def test_restart_changes_nothing(world: World) -> None:
 
 
 async def test_two_clusters_on_one_zone(world: World) -> None:
-    async with world.running("here") as here, world.running("there", [world.backend.provider(world.zone)]) as there:
+    """Each name has one owner from the first moment on, and the other asks no more than if it had to change it."""
+    mine = [wish(world.name("here")), *(wish(world.name(f"n{i}")) for i in range(10))]
+    async with world.running("alone") as alone:
+        for i, each in enumerate(mine):
+            alone.ensure(f"a{i}", [each])
+        await ready(alone, *(f"a{i}" for i in range(11)))
+        without_rival = world.calls.total()
+        for i in range(11):
+            alone.release(f"a{i}")
+        await until(alone, lambda: all(alone.gone(f"a{i}") for i in range(11)))
+    other = world.backend.provider(world.zone)
+    async with world.watched(), world.running("here") as here, world.running("there", [other]) as there:
         for i in range(10):
             here.ensure(f"h{i}", [wish(world.name(f"n{i}"), "192.0.2.1")])
             there.ensure(f"t{i}", [wish(world.name(f"n{i}"), "192.0.2.2")])
@@ -342,6 +337,8 @@ async def test_two_clusters_on_one_zone(world: World) -> None:
             return problems == {"RecordConflict"}
 
         await until(here, lambda: all(settled(i) for i in range(10)), there)
+    for cluster in ("here", "there"):
+        assert world.calls_of[cluster].total() <= 2 * without_rival, world.calls_of
     held = await world.holds()
     for i in range(10):
         winner = {"192.0.2.1": f'"v1 here h{i}"', "192.0.2.2": f'"v1 there t{i}"'}
@@ -361,7 +358,7 @@ async def test_zone_deleted_and_made_anew(world: World) -> None:
     assert {name for name, rtype in await world.holds() if rtype == "A"} == {world.name(), world.name("y")}
 
 
-async def test_zone_moved_here_from_another_provider(world: World) -> None:
+async def test_zone_moved_to_an_empty_one(world: World) -> None:
     old = MemoryProvider("old", (world.zone,))
     async with world.running(providers=[old]) as dns:
         dns.ensure(UID, [wish(world.name())])
@@ -370,6 +367,30 @@ async def test_zone_moved_here_from_another_provider(world: World) -> None:
         moved.ensure(UID, [wish(world.name())])
         await ready(moved, UID)
     assert set(await world.holds()) == {(world.name(), "A"), (world.mark(), "TXT")}
+
+
+async def test_zone_moved_with_its_records(world: World) -> None:
+    """Records that were copied with the zone keep their owner: nothing is written, and all can be withdrawn."""
+    wishes = [wish(world.name("a"), ADDRESS, "192.0.2.2"), wish(world.name("c"), "lb.example")]
+    async with world.running() as dns:
+        dns.ensure(UID, wishes)
+        await ready(dns, UID)
+    former = await world.read()
+    new = MemoryProvider("new", (world.zone,))
+    for (name, rtype), (ttl, values) in former.items():
+        plain = [value.strip('"') for value in values]
+        new.contents[world.zone].setdefault(name, {})[rtype] = record_set(name, rtype, ttl, plain)
+    copied = {name: dict(types) for name, types in new.contents[world.zone].items()}
+    world.calls.clear()
+    async with world.running(providers=[new]) as moved:
+        moved.ensure(UID, wishes)
+        await ready(moved, UID)
+        assert world.calls["apply"] == 0
+        assert new.contents[world.zone] == copied
+        moved.release(UID)
+        await until(moved, lambda: moved.gone(UID))
+    assert new.contents[world.zone] == {}
+    assert await world.read() == former, "the zone that was left is nobody's business any more"
 
 
 async def test_handover_between_owners(world: World) -> None:

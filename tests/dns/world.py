@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from decco.dns.factory import stack
 from decco.dns.provider import Change, Outcome, Provider, Zone
-from decco.dns.records import RecordSet, WantedRecord
-from decco.dns.registry import mark_name
+from decco.dns.records import ADDRESS_TYPES, RecordSet, WantedRecord
+from decco.dns.registry import PREFIX, mark_name
 from decco.dns.service import Dns
 from decco.dns.wrappers.base import Wrapper
 from decco.dns.zonequeue import Pacing
@@ -21,6 +22,8 @@ from tests.dns.backends import Backend
 UID = "0b3c9f4e-6f0c-4a39-8a53-1d1f3b5f2d11"
 OTHER_UID = "7d1e0c55-2f5e-4b8e-9f43-a2a7f4a3c0de"
 PATIENCE = 12.0
+LOOK_SECONDS, LOOK_SHARE = 0.02, 4.0
+"""Pause between two looks at a zone, and how many times longer than the look it is at least."""
 ADDRESS = "192.0.2.1"
 
 
@@ -49,12 +52,24 @@ class Faults(Wrapper):
         return await self.inner.records(zone, names)
 
 
+@asynccontextmanager
+async def running(service: Dns) -> AsyncIterator[None]:
+    task = asyncio.create_task(service.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 class World:
     def __init__(self, backend: Backend, zone: str) -> None:
         self.backend = backend
         self.zone = zone
         self.zone_exists = True
         self.calls: Counter[str] = Counter()
+        """Operations that were sent, by all services of this test; ``calls_of`` has them by cluster."""
+        self.calls_of: dict[str, Counter[str]] = {}
         self.faults = Faults(backend.provider(zone))
 
     def name(self, label: str = "x") -> str:
@@ -64,15 +79,22 @@ class World:
         return mark_name(self.name(label), self.zone)
 
     def service(
-        self, cluster: str = "here", providers: Sequence[Provider] | None = None, compare: float = 3600.0
+        self,
+        cluster: str = "here",
+        providers: Sequence[Provider] | None = None,
+        compare: float = 3600.0,
+        timeout: float = 30.0,
     ) -> Dns:
-        settings = MemorySettings(zones=(self.zone,))
-        stacks = [stack(p, settings, cluster, self._count) for p in (providers or [self.faults])]
-        pacing = Pacing(gather=0.02, compare=compare, retry_base=0.1, retry_limit=1.0)
-        return Dns(stacks, cluster_id=cluster, pacing=pacing)
+        settings = MemorySettings(zones=(self.zone,), timeout_seconds=timeout)
+        calls = self.calls_of.setdefault(cluster, Counter())
 
-    def _count(self, _provider: str, operation: str, _result: str, _seconds: float) -> None:
-        self.calls[operation] += 1
+        def count(_provider: str, operation: str, _result: str, _seconds: float) -> None:
+            self.calls[operation] += 1
+            calls[operation] += 1
+
+        stacks = [stack(p, settings, cluster, count) for p in (providers or [self.faults])]
+        pacing = Pacing(gather=0.02, compare=compare, retry_base=0.1, retry_limit=1.0, settle=0.5)
+        return Dns(stacks, cluster_id=cluster, pacing=pacing)
 
     @property
     def work(self) -> int:
@@ -80,14 +102,44 @@ class World:
         return self.calls["records"] + self.calls["apply"]
 
     @asynccontextmanager
-    async def running(self, cluster: str = "here", providers: Sequence[Provider] | None = None) -> AsyncIterator[Dns]:
-        service = self.service(cluster, providers)
-        task = asyncio.create_task(service.run())
-        try:
+    async def running(
+        self, cluster: str = "here", providers: Sequence[Provider] | None = None, timeout: float = 30.0
+    ) -> AsyncIterator[Dns]:
+        service = self.service(cluster, providers, timeout=timeout)
+        async with running(service):
             yield service
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Look at the zone all the time; fails at the end if a name was ever seen without its mark, or a mark without
+        its name.
+        """
+        halves: list[tuple[str, str]] = []
+        looks = 0
+        ended = asyncio.Event()
+
+        async def look() -> None:
+            nonlocal looks
+            while True:
+                started = time.monotonic()
+                held = await self.holds()
+                names = {name for name, rtype in held if rtype in ADDRESS_TYPES}
+                marked = {name.removeprefix(PREFIX) for name, rtype in held if rtype == "TXT"}
+                halves.extend(("without mark", name) for name in sorted(names - marked))
+                halves.extend(("without record", name) for name in sorted(marked - names))
+                looks += 1
+                if ended.is_set():
+                    return
+                await asyncio.sleep(max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - started)))
+
+        task = asyncio.create_task(look())
+        try:
+            yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            ended.set()
+            await task
+        assert looks > 1
+        assert halves == []
 
     # The second writer, off the event loop
 
@@ -121,6 +173,12 @@ class World:
 
 def wish(name: str, *targets: str, ttl: int | None = None) -> WantedRecord:
     return WantedRecord(name, frozenset(targets or [ADDRESS]), ttl)
+
+
+async def problem(dns: Dns, uid: str, reason: str) -> str:
+    """Wait until the first of the owner's problems has this reason; gives its sentence."""
+    await until(dns, lambda: [p.reason for p in dns.state(uid).problems][:1] == [reason])
+    return dns.state(uid).problems[0].message
 
 
 async def until(dns: Dns, condition: Callable[[], bool], *others: Dns) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from decco.cli import main as cli
 from testbed.controlplane import ControlPlane
 from testbed.dns.bind import Bind
 from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
-from tests.integration.by_hand import accept_listeners
+from tests.integration.by_hand import GATEWAY, accept_listeners
 from tests.integration.harness import APIS, GROUP, Cluster, Decco, Obj, app, eventually
 from tests.integration.loop import assert_no_defects
 
@@ -24,6 +25,17 @@ ZONE = "records.test"
 FINALIZER = f"{GROUP}/dns"
 GONE_SECONDS = 60.0  # a young control plane takes half a minute to know the new kinds as owners
 MISSING = Bind.missing()
+
+SHARED = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "shared"},
+    "spec": {
+        "gatewayClassName": "any",
+        "allowedListeners": {"namespaces": {"from": "All"}},
+        "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
+    },
+}
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"MISSING {MISSING}")
 
@@ -45,14 +57,14 @@ class World:
             "secretName": "dns-key",
             "timeoutSeconds": 2,
         }
-        settings = {
+        self.settings = {
             "dns__providers": json.dumps([provider]),
             "dns__retry_base_seconds": "0.2",
             "dns__retry_max_seconds": "0.4",
             "dns__no_address_grace_seconds": "1",
             **settings,
         }
-        self.decco = Decco(self.cp, self.folder, **settings).start()
+        self.decco = Decco(self.cp, self.folder, **self.settings).start()
         return self.decco
 
     def stop(self) -> None:
@@ -225,6 +237,52 @@ def test_without_an_address_records_stay_for_the_grace_time(world: World, cluste
     world.wait_for(name, at="192.0.2.2", db="192.0.2.2")
 
 
+def test_within_the_grace_time_records_stay_and_the_object_says_so(world: World, cluster: Cluster, name: str) -> None:
+    world.full(name)
+    world.stop()
+    decco = world.start(dns__no_address_grace_seconds="600")
+    try:
+        decco.settle()
+        accept_listeners(cluster, name)
+        for get in (lambda: cluster.space(name), lambda: cluster.app(name, "db")):
+            eventually(lambda get=get: says(cluster, get(), "False", "NoAddress"), 10)
+        decco.settle()
+        assert world.records(name).keys() == {f"{name}.{ZONE} A", f"db.{name}.{ZONE} A"}
+        assert held(cluster.space(name))
+        assert held(cluster.app(name, "db"))
+        assert decco.metric('decco_dns_calls_total{operation="apply"') == 0
+        accept_listeners(cluster, name, "192.0.2.1")
+        eventually(lambda: says(cluster, cluster.app(name, "db"), "True"), 10)
+        assert decco.metric('decco_dns_calls_total{operation="apply"') == 0, "the same address again costs nothing"
+    finally:
+        world.stop()
+        world.start()
+
+
+def test_the_address_of_a_shared_gateway_is_followed(world: World, cluster: Cluster, name: str) -> None:
+    """Names of all Spaces move with the one Gateway's address, and outlast its loss for the grace time."""
+    if cluster.get("/api/v1/namespaces/dns-edge") is None:
+        cluster.cp.create("/api/v1/namespaces", {"metadata": {"name": "dns-edge"}})
+    cluster.cp.create(f"{GATEWAY}/namespaces/dns-edge/gateways", SHARED)
+    world.stop()
+    world.start(routing__parent_gateway="dns-edge/shared")
+    try:
+        accept_listeners(cluster, "dns-edge", "192.0.2.1", name="shared")
+        cluster.make_space(name, domain=ZONE)
+        accept_listeners(cluster, name, plural="listenersets")
+        cluster.create(db(name))
+        world.wait_for(name, at="192.0.2.1", db="192.0.2.1")
+        accept_listeners(cluster, "dns-edge", "192.0.2.8", name="shared")
+        world.wait_for(name, at="192.0.2.8", db="192.0.2.8")
+        accept_listeners(cluster, "dns-edge", name="shared")
+        eventually(lambda: says(cluster, cluster.space(name), "False", "NoAddress"), 10)
+        eventually(lambda: world.records(name) == {}, 10, "withdrawn after the grace time")
+    finally:
+        world.stop()
+        cluster.delete(f"{GATEWAY}/namespaces/dns-edge/gateways/shared")
+        world.start()
+
+
 def test_no_zone_for_the_name(world: World, cluster: Cluster, name: str) -> None:
     cluster.make_space(name, domain="elsewhere.test")
     accept_listeners(cluster, name, "192.0.2.1")
@@ -264,11 +322,14 @@ def test_the_address_of_the_edges_service_is_followed(world: World, cluster: Clu
     world.start(edge__service="decco/dns-edge")
     try:
         cluster.make_space(name, domain=ZONE)
-        accept_listeners(cluster, name, "192.0.2.1")
+        accept_listeners(cluster, name)  # the Gateway tells none: where the Service has none, the Gateway's would do
         cluster.create(db(name))
         world.wait_for(name, at="203.0.113.1", db="203.0.113.1")
         move("203.0.113.2")
         world.wait_for(name, at="203.0.113.2", db="203.0.113.2")
+        cluster.patch("/api/v1/namespaces/decco/services/dns-edge/status", {"status": {"loadBalancer": None}})
+        eventually(lambda: says(cluster, cluster.space(name), "False", "NoAddress"), 10)
+        eventually(lambda: world.records(name) == {}, 10, "withdrawn after the grace time")
     finally:
         world.stop()
         world.start()
@@ -315,3 +376,70 @@ def test_providers_that_are_gone_from_the_settings_hold_nothing(world: World, cl
         world.start()
     world.wait_for(name, at="192.0.2.1", db="192.0.2.1")
     eventually(lambda: held(cluster.space(name)) and held(cluster.app(name, "db")), 10, "taken up again")
+
+
+def test_dns_plan_tells_what_would_change_and_changes_nothing(
+    world: World,
+    cluster: Cluster,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world.full(name)
+    world.stop()
+    try:
+        fqdn = f"{name}.{ZONE}"
+        world.server.put(ZONE, f"db.{fqdn}.", 180, "A", "203.0.113.9")  # bent, under decco's mark
+        world.server.put(ZONE, f"taken.{fqdn}.", 300, "MX", "10 mail.example.")
+        for label in ("new", "taken"):
+            endpoint = {"name": label, "port": 5432, "disableTlsTermination": True, "createDnsRecord": True}
+            cluster.create(app(name, label, endpoints=[endpoint]))
+        for setting, value in world.settings.items():
+            monkeypatch.setenv(f"DECCO_{setting.upper()}", value)
+        monkeypatch.setenv("KUBECONFIG", str(world.cp.controller_kubeconfig))
+        audit, said = world.cp.audit_mark(), len(world.server.log)
+        before = world.server.read(ZONE)
+
+        def plan(output: str) -> str:
+            assert cli.main(["dns", "plan", "-o", output]) == 1
+            return capsys.readouterr().out
+
+        found = json.loads(plan("json"))
+        changes = {each["name"]: each for each in found["changes"] if fqdn in each["name"]}
+        assert {(n, c["action"], c["for"]) for n, c in changes.items()} == {
+            (f"db.{fqdn}", "update", f"App {name}/db"),
+            (f"new.{fqdn}", "create", f"App {name}/new"),
+        }
+        assert changes[f"db.{fqdn}"]["before"] == [{"type": "A", "ttl": 180, "values": ["203.0.113.9"]}]
+        assert changes[f"new.{fqdn}"]["after"] == [{"type": "A", "ttl": 180, "values": ["192.0.2.1"]}]
+        (problem,) = [each for each in found["problems"] if fqdn in each["name"]]
+        assert (problem["name"], problem["reason"]) == (f"taken.{fqdn}", "RecordConflict")
+        (line,) = [line for line in plan("table").splitlines() if f"db.{fqdn}" in line]
+        assert "A 203.0.113.9 (180 s) -> A 192.0.2.1 (180 s)" in line
+        assert world.server.read(ZONE) == before
+        assert "updat" not in world.server.log[said:]
+        assert [event for event in world.cp.audit("decco", since=audit) if event.writes] == []
+    finally:
+        world.start()
+    healed = {f"{label}.{fqdn} A": frozenset({"192.0.2.1"}) for label in ("db", "new")}
+    eventually(lambda: healed.items() <= world.records(name).items(), 15)
+
+
+def test_a_renewed_key_in_the_secret_takes_effect_without_a_restart(world: World, cluster: Cluster, name: str) -> None:
+    world.full(name)
+    renewed = base64.b64encode(b"another secret of at least 32 octets").decode()
+
+    def change(secret: str) -> None:
+        world.server.change_key(secret)
+        data = {"data": {"secret": base64.b64encode(secret.encode()).decode()}}
+        cluster.patch("/api/v1/namespaces/decco/secrets/dns-key", data)
+
+    change(renewed)
+    try:
+        accept_listeners(cluster, name, "192.0.2.9")
+        world.wait_for(name, at="192.0.2.9", db="192.0.2.9")
+        assert "dns credentials renewed" in world.decco.log.read_text()
+    finally:
+        change(KEY_SECRET)
+    accept_listeners(cluster, name, "192.0.2.1")
+    world.wait_for(name, at="192.0.2.1", db="192.0.2.1")

@@ -36,6 +36,7 @@ COMMANDS = {
     "explain": "tell who owns a host name, Space or App, how it is reached, and what is missing",
     "graph": "draw who may talk to whom",
     "doctor": "check whether a cluster is fit for decco, and decco for the cluster",
+    "dns": "tell what decco would change in DNS",
     "completion": "print the script that makes a shell complete the words of decco",
 }
 """Name of a subcommand, which is the name of its module (with a _ if that is Python's) -> what it does, for --help."""

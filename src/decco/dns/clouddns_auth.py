@@ -34,7 +34,7 @@ class GoogleToken:
             try:
                 info = json.loads(key)
                 self._credentials = self._accounts.Credentials.from_service_account_info(info, scopes=[SCOPE])
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ConfigError(
                     "dns.providers: the Secret's key.json of clouddns is no service account key"
                 ) from error

@@ -42,6 +42,8 @@ MAX_OPERATIONS = 128
 """etcd's default of --max-txn-ops: comparisons, and operations, per transaction."""
 HTTP_UNAUTHORIZED = 401
 GRPC_UNAUTHENTICATED, GRPC_DENIED, GRPC_INVALID = 16, 7, 3
+DENIALS = ("permission denied", "authentication failed", "user name is empty", "authentication is not enabled")
+"""What etcd says of credentials with the code for invalid arguments (api/v3rpc/rpctypes/error.go)."""
 DEFAULT_TTL = 300  # the plugin's own, where a value has none
 
 
@@ -248,7 +250,8 @@ class CoreDnsProvider:
         text = str(answer.get("message") or answer.get("error") if isinstance(answer, dict) else answer)[:300]
         if self._token and (code == GRPC_UNAUTHENTICATED or "invalid auth token" in text):
             raise _TokenExpired
-        if status == HTTP_UNAUTHORIZED or code in (GRPC_UNAUTHENTICATED, GRPC_DENIED) or "permission denied" in text:
+        denied = status == HTTP_UNAUTHORIZED or code in (GRPC_UNAUTHENTICATED, GRPC_DENIED)
+        if denied or any(words in text for words in DENIALS):
             raise ProviderRefused(f"etcd refused the provider {self.name}: {text}")
         if code == GRPC_INVALID:
             raise InvalidRecord(f"etcd did not take what the provider {self.name} sent: {text}")

@@ -21,6 +21,9 @@ from decco.objects import FIELD_MANAGER, LABEL_MANAGED_BY, Obj
 
 API_VERSION, KIND = "externaldns.k8s.io/v1alpha1", "DNSEndpoint"
 _NAME_PART = 40
+TRIES = 3
+"""ExternalDNS writes each object's status after each change of it, so the resourceVersion that decco knows is soon an
+old one. An object whose records are still as expected is therefore read and tried again."""
 
 
 class Endpoints(Protocol):
@@ -32,6 +35,10 @@ class Endpoints(Protocol):
 
     async def list(self) -> Sequence[Obj]:
         """All DNSEndpoint objects of all namespaces."""
+        ...
+
+    async def get(self, namespace: str, name: str) -> Obj | None:
+        """One object as it is now; None if there is none."""
         ...
 
     async def create(self, obj: Obj) -> Obj | None:
@@ -89,17 +96,25 @@ class ExternalDnsProvider:
         obj = self._objects.get(change.name)
         if not change.before:
             made = await self._endpoints.create(self._object(change)) if obj is None else None
-        elif obj is None or set(_sets(obj)) != set(change.before):
-            made = None
-        elif not change.after:
+            return self._outcome(change, made)
+        for _ in range(TRIES):
+            if obj is None or set(_sets(obj)) != set(change.before):
+                break
             meta = obj["metadata"]
-            if await self._endpoints.delete(self._namespace, meta["name"], meta["uid"], meta["resourceVersion"]):
-                del self._objects[change.name]
-                return None
-            made = None
-        else:
-            wanted = self._object(change)
-            made = await self._endpoints.replace({**obj, "spec": wanted["spec"]})
+            if not change.after:
+                if await self._endpoints.delete(self._namespace, meta["name"], meta["uid"], meta["resourceVersion"]):
+                    del self._objects[change.name]
+                    return None
+            else:
+                made = await self._endpoints.replace({**obj, "spec": self._object(change)["spec"]})
+                if made is not None:
+                    return self._outcome(change, made)
+            obj = await self._endpoints.get(self._namespace, meta["name"])
+            if obj is not None and obj["metadata"].get("uid") != meta["uid"]:
+                break
+        return self._outcome(change, None)
+
+    def _outcome(self, change: Change, made: Obj | None) -> Outcome:
         if made is None:
             return RecordConflict(
                 f"the {KIND} {self._namespace}/{object_name(change.name)} of {change.name} is not as decco left it"

@@ -1,6 +1,6 @@
 """From settings to a service: makes each provider and puts the wrappers around it, in one order for all.
 
-    Cache( Guard( Bisect( DryRun?( Pace?( Meter( Deadline( Lead( provider ))))))))
+    Cache( Guard( Bisect( DryRun?( Pace?( Meter( Deadline( Renew?( Lead( provider )))))))))
 
 The cache is outermost, so it learns what really happened; counting and time limits are inside, so they see each call
 that leaves, the halves of a spoiled batch too. Innermost is the question whether this process may write at all.
@@ -8,11 +8,13 @@ that leaves, the halves of a spoiled batch too. Innermost is the question whethe
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import binascii
 import ssl
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dns.exception
@@ -37,6 +39,7 @@ from decco.dns.wrappers.guard import Guard
 from decco.dns.wrappers.lead import Lead
 from decco.dns.wrappers.meter import Meter, Observe
 from decco.dns.wrappers.pace import Pace
+from decco.dns.wrappers.renew import Renew
 from decco.dns.zonequeue import Pacing
 from decco.errors import ConfigError
 from decco.settings_dns import (
@@ -53,6 +56,8 @@ from decco.settings_dns import (
 
 Secrets = Mapping[str, Mapping[str, bytes]]
 """Content of Secrets in decco's namespace, decoded, by name and key."""
+ReadSecret = Callable[[str], Awaitable[Mapping[str, bytes] | None]]
+"""Reads a Secret of decco's namespace as it is now; None if it cannot be read just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ class Outside:
     secrets: Secrets = field(default_factory=dict)
     namespace: str = "decco"
     """decco's own, for objects."""
+    read_secret: ReadSecret | None = None
+    """None: Secrets stay as they were at the start."""
     endpoints: Endpoints | None = None
     """Client for DNSEndpoint objects; None where no provider of type externaldns is set."""
 
@@ -77,7 +84,7 @@ def make_dns(
 ) -> Dns:
     """Make the service of all providers. Raises ConfigError for credentials that are missing or cannot be read."""
     stacks = [
-        stack(make_provider(one, outside), one, cluster_id, observe, dry_run=dry_run, may_write=may_write)
+        stack(renewing(one, outside, may_write), one, cluster_id, observe, dry_run=dry_run)
         for one in settings.providers
     ]
     pacing = Pacing(
@@ -96,10 +103,9 @@ def stack(
     observe: Observe,
     *,
     dry_run: bool = False,
-    may_write: Callable[[], bool] = lambda: True,
 ) -> Provider:
     """Put all wrappers around one provider."""
-    calls: Provider = Meter(Deadline(Lead(provider, may_write), settings.timeout_seconds), observe)
+    calls: Provider = Meter(Deadline(provider, settings.timeout_seconds), observe)
     if settings.requests_per_second is not None:
         calls = Pace(calls, settings.requests_per_second, burst=max(1, int(settings.requests_per_second)))
     if dry_run:
@@ -110,6 +116,44 @@ def stack(
 def make_provider(settings: ProviderSettings, outside: Outside) -> Provider:
     """Make the bare provider of these settings."""
     return _MAKERS[type(settings)](settings, outside)
+
+
+def renewing(settings: ProviderSettings, outside: Outside, may_write: Callable[[], bool] = lambda: True) -> Provider:
+    """Make the provider so that it follows its credentials: a Secret, a file, or what its platform's chain gives."""
+    provider = Lead(make_provider(settings, outside), may_write)
+    if not isinstance(settings, Rfc2136Settings | Route53Settings | CloudDnsSettings | CoreDnsSettings):
+        return provider
+    known = _credentials(settings, outside.secrets)
+
+    async def make() -> Provider | None:
+        nonlocal known
+        secrets = outside.secrets
+        if settings.secret_name is not None and outside.read_secret is not None:
+            content = await outside.read_secret(settings.secret_name)
+            if content is None:
+                return None
+            secrets = {settings.secret_name: content}
+        # In a thread, because files are read.
+        now = await asyncio.to_thread(_credentials, settings, secrets)
+        if now == known and now is not None:
+            return None
+        made = await asyncio.to_thread(make_provider, settings, replace(outside, secrets=secrets))
+        known = now
+        return Lead(made, may_write)
+
+    return Renew(provider, make)
+
+
+def _credentials(settings: ProviderSettings, secrets: Secrets) -> object:
+    """What the credentials are, for comparison; None where a platform's chain keeps them and cannot be asked."""
+    if settings.secret_name is not None:
+        return dict(secrets.get(settings.secret_name, {}))
+    if isinstance(settings, Rfc2136Settings) and settings.tsig_secret_file is not None:
+        try:
+            return Path(settings.tsig_secret_file).read_bytes()
+        except OSError as error:
+            return str(error)  # it is told when the provider is made
+    return None if isinstance(settings, Route53Settings | CloudDnsSettings) else ()
 
 
 def _secret(settings: ProviderSettings, name: str, secrets: Secrets) -> Mapping[str, bytes]:
@@ -153,8 +197,9 @@ def _tsig_key(settings: Rfc2136Settings, name: str, outside: Outside) -> dns.tsi
     if not secret.strip() or not key_name:
         raise ConfigError(f"dns.providers: {name} needs the TSIG key's name, and the key in base64 under 'secret'")
     try:
-        return dns.tsig.Key(dns.name.from_text(key_name), secret.decode("ascii").strip(), settings.tsig_algorithm.value)
-    except (binascii.Error, UnicodeDecodeError, dns.exception.DNSException) as error:
+        octets = base64.b64decode(secret.strip(), validate=True)  # dnspython skips what is no base64
+        return dns.tsig.Key(dns.name.from_text(key_name), octets, settings.tsig_algorithm.value)
+    except (binascii.Error, dns.exception.DNSException) as error:
         raise ConfigError(f"dns.providers: the TSIG key of {name} is not base64, or its name is no DNS name") from error
 
 

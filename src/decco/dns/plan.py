@@ -13,11 +13,12 @@
 | mark of another cluster        | -                    | conflict                                           |
 | a record without a mark        | -                    | conflict                                           |
 | a mark that cannot be read     | -                    | conflict                                           |
-| mine, and a type of others     | delete ours          | update; to or from CNAME: conflict                 |
+| mine, and a type of others     | delete ours          | update; to or from CNAME: conflict, and V's goes   |
 
 Two owners want one name: whoever has the mark, else the first by UID; the other has a conflict. A wish without targets
-(the edge has no address) creates nothing and keeps what is there. A CNAME at the apex is InvalidRecord (RFC 1034
-3.6.2). At the apex, records that are not A, AAAA, or CNAME are no conflict: a zone cannot be without them.
+(the edge has no address) creates nothing and keeps what is there, under the mark of who wants it. A CNAME at the apex
+is InvalidRecord (RFC 1034 3.6.2). At the apex, records that are not A, AAAA, or CNAME are no conflict: a zone cannot be
+without them.
 """
 
 from __future__ import annotations
@@ -84,16 +85,24 @@ def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecor
                 if now.owner is not None and now.owner.cluster == rules.cluster:
                     orphans.append(name)
                 continue
-            changes.append(Change(name, now.marks[0].name, (*now.addresses, *now.marks), ()))
+            changes.append(_withdrawal(now))
             continue
         try:
             change = _reach(now, wishes[uid], uid, rules)
         except DnsError as error:
             problems[name, uid] = error
-            continue
+            former = now.owner
+            if former is None or former.uid in wishes or not _mine(now, rules, adopt=False):
+                continue
+            # The one who wants it cannot have it, but the one who has it does not want it, and may be waiting to go.
+            change = _withdrawal(now)
         if change is not None:
             changes.append(change)
     return Plan(tuple(changes), problems, tuple(orphans))
+
+
+def _withdrawal(now: Held) -> Change:
+    return Change(now.name, now.marks[0].name, (*now.addresses, *now.marks), ())
 
 
 def _chosen(now: Held, wishes: Mapping[str, WantedRecord]) -> str | None:
@@ -132,7 +141,11 @@ def _reach(now: Held, wish: WantedRecord, uid: str, rules: Rules) -> Change | No
     before = (*now.addresses, *now.marks)
     _check_types(now, sets, apex=apex)
     if not sets:
-        return None
+        if now.owner is None or now.owner.uid == uid:
+            return None
+        if not now.addresses:
+            return _withdrawal(now)
+        sets = now.addresses  # what is published stays, and is not kept in the name of one who does not want it
     after = (*sets, mark)
     return None if set(before) == set(after) else Change(name, mark_name(name, rules.zone), before, after)
 

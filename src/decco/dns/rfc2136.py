@@ -29,7 +29,7 @@ from decco.dns.errors import (
 )
 from decco.dns.provider import Change, Outcome, Zone
 from decco.dns.records import RecordSet
-from decco.dns.rfc2136_message import MAX_MESSAGE, TSIG_ROOM, Transfer, message_size, update_message
+from decco.dns.rfc2136_message import MAX_MESSAGE, Asked, Transfer, pack, update_message
 
 PREREQUISITE_FAILED = frozenset(
     {dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.NXDOMAIN}  # RFC 2136 section 3.2
@@ -64,9 +64,10 @@ class Rfc2136Provider:
         context = None
         async with self._connection() as (reader, writer):
             await _send(writer, query.to_wire())
+            asked = Asked(query.id, self._key, query.mac or b"")
             while not transfer.done:
                 wire = await self._receive(reader, uncertain=False)
-                answer = self._parse(wire, query, zone.name, context, xfr=True)
+                answer = self._parse(wire, asked, zone.name, context, xfr=True)
                 if answer.rcode() != dns.rcode.NOERROR:
                     raise self._refusal(answer.rcode(), zone.name, "transfer")
                 if not answer.answer:
@@ -79,12 +80,12 @@ class Rfc2136Provider:
         return found if names is None else [s for s in found if s.name in names]
 
     def fit(self, zone: Zone, changes: Sequence[Change]) -> int:
-        count, _ = message_size(changes[:MAX_CHANGES], zone.name, MAX_MESSAGE - TSIG_ROOM)
-        return max(1, count)
+        return pack(changes[:MAX_CHANGES], zone.name).count
 
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
-        message = update_message(changes, zone.name, self._key)
-        wire = message.to_wire(max_size=MAX_MESSAGE)
+        wire, asked = update_message(pack(changes, zone.name), self._key)
+        if len(wire) > MAX_MESSAGE:  # only of one change alone: see fit
+            return [InvalidRecord(f"{changes[0].name} has more targets than one message can carry")] * len(changes)
         async with self._connection() as (reader, writer):
             try:
                 await _send(writer, wire)
@@ -92,7 +93,7 @@ class Rfc2136Provider:
                 raise ProviderUnreachable(
                     f"{self._where} closed the connection: {error.strerror}", uncertain=True
                 ) from error
-            answer = self._parse(await self._receive(reader, uncertain=True), message, zone.name)
+            answer = self._parse(await self._receive(reader, uncertain=True), asked, zone.name)
         rcode = answer.rcode()
         if rcode in PREREQUISITE_FAILED:
             if len(changes) > 1:
@@ -123,10 +124,12 @@ class Rfc2136Provider:
             raise ProviderUnreachable(f"{self._where} cannot be reached: {error.strerror or error}") from error
         try:
             yield reader, writer
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):  # how the connection ends says nothing of what came over it
-                await writer.wait_closed()
+        except BaseException:
+            writer.transport.abort()  # a server that reads no more would keep a polite end waiting for ever
+            raise
+        writer.close()
+        with contextlib.suppress(OSError):  # how the connection ends says nothing of what came over it
+            await writer.wait_closed()
 
     async def _receive(self, reader: asyncio.StreamReader, *, uncertain: bool) -> bytes:
         try:
@@ -136,13 +139,13 @@ class Rfc2136Provider:
             raise ProviderUnreachable(f"{self._where} broke off its answer", uncertain=uncertain) from error
 
     def _parse(
-        self, wire: bytes, query: dns.message.Message, zone: str, context: object = None, *, xfr: bool = False
+        self, wire: bytes, asked: Asked, zone: str, context: object = None, *, xfr: bool = False
     ) -> dns.message.Message:
         try:
             answer = dns.message.from_wire(
                 wire,
-                keyring=query.keyring,
-                request_mac=query.mac,
+                keyring=asked.key,
+                request_mac=asked.mac,
                 xfr=xfr,
                 tsig_ctx=context,  # type: ignore[arg-type]  # an HMAC context that dnspython does not export
                 multi=xfr,
@@ -153,12 +156,12 @@ class Rfc2136Provider:
             ) from error
         except dns.exception.DNSException as error:
             # Knot does not sign its refusal for a zone that it lacks. An unsigned "no" is believed, a "yes" never.
-            ours = len(wire) >= HEADER and wire[:2] == query.id.to_bytes(2, "big")
+            ours = len(wire) >= HEADER and wire[:2] == asked.id.to_bytes(2, "big")
             rcode = dns.rcode.Rcode(wire[3] & 0xF) if ours else dns.rcode.NOERROR
             if rcode not in PREREQUISITE_FAILED | {dns.rcode.NOERROR}:
                 raise self._refusal(rcode, zone, "transfer" if xfr else "update") from error
             raise ProviderUnreachable(f"{self._where} sent a wrong answer: {error}", uncertain=True) from error
-        if answer.id != query.id:
+        if answer.id != asked.id:
             raise ProviderUnreachable(f"{self._where} answered another question", uncertain=True)
         return answer
 

@@ -9,6 +9,7 @@ last read is not noticed by CREATE; the next comparison notices it.
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from contextlib import AsyncExitStack
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 import aiobotocore.config
 import aiobotocore.session
 import botocore.exceptions
+import botocore.loaders
 
 from decco.dns.errors import (
     BatchRefused,
@@ -197,7 +199,9 @@ class Route53Provider:
 
     async def _make_client(self) -> tuple[Any, Any]:
         keys = self._credentials
-        context = aiobotocore.session.get_session().create_client(
+        session = aiobotocore.session.get_session()
+        session.register_component("data_loader", _models())
+        context = session.create_client(
             "route53",
             region_name="us-east-1",  # the one endpoint of this global service
             endpoint_url=self._endpoint_url,
@@ -237,6 +241,12 @@ class Route53Provider:
             return ProviderRefused(text)
         # Among them InternalFailure and ServiceUnavailable, of which it is not known what they did.
         return ProviderUnreachable(text, uncertain=changes)
+
+
+@functools.cache
+def _models() -> botocore.loaders.Loader:
+    """The descriptions of the API, which each client would read and parse anew."""
+    return botocore.loaders.create_loader()
 
 
 def _steps(change: Change) -> list[tuple[str, RecordSet]]:

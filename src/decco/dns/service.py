@@ -22,6 +22,10 @@ from decco.dns.records import WantedRecord
 from decco.dns.zonequeue import Pacing, Wishes, ZoneQueue
 
 log = structlog.get_logger("decco.dns")
+_LATE = (
+    "a change of the zone {} was not answered and may still be carried out; the zone is read again before its names "
+    "are taken for gone"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,12 @@ class Dns:
                 for queue in self._all():
                     group.create_task(queue.run(), name=f"dns {queue.provider.name} {queue.zone_name}")
         finally:
-            for provider in self._providers:
-                await provider.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the providers; ``run`` does it by itself."""
+        for provider in self._providers:
+            await provider.close()
 
     def subscribe(self, callback: Callable[[str], None]) -> None:
         """Have ``callback(uid)`` called whenever that owner's ``state`` or ``gone`` may have another answer."""
@@ -173,7 +181,7 @@ class Dns:
         former = self._former.get(owner_uid, set())
         for queue in {q for name in former for q in self._of(name)} or set(self._all()):
             names = {name for name in former if zone_of(name, self._queues) == queue.zone_name}
-            if not queue.synced or queue.holds(owner_uid) or queue.open(names):
+            if not queue.synced or queue.holds(owner_uid) or queue.open(names) or queue.in_doubt(names):
                 return False
         return not self._wanted.get(owner_uid)
 
@@ -184,6 +192,8 @@ class Dns:
         for queue in {q for name in former for q in self._of(name)} or set(self._all()):
             if queue.trouble is not None and (queue.holds(owner_uid) or not queue.synced or queue.open(former)):
                 found[queue.zone_name] = DnsProblem(queue.zone_name, queue.trouble.reason, str(queue.trouble))
+            elif queue.in_doubt(former):
+                found[queue.zone_name] = DnsProblem(queue.zone_name, REASON_PENDING, _LATE.format(queue.zone_name))
         return tuple(found[zone] for zone in sorted(found))
 
     def forget(self, owner_uid: str) -> None:

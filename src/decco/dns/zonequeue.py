@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import structlog
 
 from decco.dns.backoff import Backoff
-from decco.dns.errors import DnsError, InvalidRecord, RecordConflict, ZoneNotFound
+from decco.dns.doubts import Doubts
+from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import WantedRecord
@@ -33,6 +34,8 @@ class Pacing:
     """Between two comparisons of the whole zone."""
     retry_base: float = 1.0
     retry_limit: float = 300.0
+    settle: float = 60.0
+    """How long a call of which no answer came may still be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class ZoneQueue:
         self._marked: dict[str, set[str]] = {}
         self._marks: dict[str, str] = {}
         self._twice: set[str] = set()
+        self._doubts = Doubts(pacing.settle)
 
     # Asked by the service
 
@@ -104,6 +108,10 @@ class ZoneQueue:
     def open(self, names: Collection[str]) -> bool:
         """Tell whether any of the names has work ahead of it or under way."""
         return any(name in self._due or name in self._busy for name in names)
+
+    def in_doubt(self, names: Collection[str]) -> bool:
+        """Tell whether any of the names may still be changed by a call of which no answer came."""
+        return self._doubts.any_of(names)
 
     def lag(self) -> float:
         """Seconds since the zone last was as wanted; 0 if it is now, as far as is known."""
@@ -144,18 +152,21 @@ class ZoneQueue:
     async def _rest(self) -> None:
         """Wait until there is work and neither the zone nor its provider is left alone."""
         loop = asyncio.get_running_loop()
-        while True:
-            now = loop.time()
-            held_back = max(self._own.until, self._shared.until)
-            ready_at = held_back if self._due else max(held_back, self._compare_at)
-            if ready_at <= now:
-                return
+        while (ready_at := self._ready_at()) > loop.time():
             self._wake.clear()
             try:
                 async with asyncio.timeout_at(ready_at):
                     await self._wake.wait()
             except TimeoutError:
-                continue
+                if self._ready_at() <= ready_at:  # not asked of the clock, which may be a hair behind its own timers
+                    return
+
+    def _ready_at(self) -> float:
+        held_back = max(self._own.until, self._shared.until)
+        return held_back if self._due else max(held_back, self._next_comparison())
+
+    def _next_comparison(self) -> float:
+        return min(self._compare_at, self._doubts.look_at)
 
     async def _gather(self) -> None:
         if not self._due:
@@ -184,13 +195,15 @@ class ZoneQueue:
 
     async def _turn(self) -> None:
         loop = asyncio.get_running_loop()
-        full = loop.time() >= self._compare_at
+        full = loop.time() >= self._next_comparison()
         names = self._due | self._wanted if full else self._due
         self._due, self._busy = set(), set(names)
         try:
             zone = await self._find()
             if full:
+                began = loop.time()
                 held = fold(await self.provider.records(zone), zone.name)
+                self._doubts.looked(began)
                 self._learn(held)
                 self._compare_at = loop.time() + self._pacing.compare
                 names |= self._ours()
@@ -203,6 +216,8 @@ class ZoneQueue:
         except BaseException:
             self._due |= names
             raise
+        for name in self._doubts.names if full else names:
+            self._doubts.seen(held.get(name) or Held(name))
         # From here to the first call nothing is awaited: the plan is made of the wishes of one moment.
         result = self._plan(held, names)
         if full:
@@ -234,7 +249,11 @@ class ZoneQueue:
         try:
             while left:
                 batch = left[: self.provider.fit(zone, left)]
-                outcomes = await self.provider.apply(zone, batch)
+                try:
+                    outcomes = await self.provider.apply(zone, batch)
+                except ProviderUnreachable as error:
+                    self._doubts.add(batch if error.uncertain else ())
+                    raise
                 log.info("dns changes sent", provider=self.provider.name, zone=zone.name, changes=len(batch))
                 left = left[len(batch) :]
                 for change, outcome in zip(batch, outcomes, strict=True):
@@ -254,9 +273,13 @@ class ZoneQueue:
 
     def _finish(self, change: Change, outcome: Outcome, problems: Mapping[tuple[str, str], DnsError]) -> set[str]:
         name = change.name
+        if isinstance(outcome, ProviderUnreachable) and outcome.uncertain:
+            self._doubts.add((change,))
         if outcome is None:
             given_up_by = {uid for uid in (self._marks.get(name),) if uid}
-            self._note(name, fold(change.after, self.zone_name).get(name))
+            now = fold(change.after, self.zone_name).get(name)
+            self._note(name, now)
+            self._doubts.seen(now or Held(name))
             self._twice.discard(name)
             return self._settle(name, problems) | given_up_by
         wishes = self._wishes.by_name.get(name, {})

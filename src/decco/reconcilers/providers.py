@@ -37,14 +37,26 @@ RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between tries to read the credentials."""
 
 
+async def dns_service(settings: Settings, client: Client, metrics: Metrics, *, patient: bool = True) -> Dns | None:
+    """The service of all providers, not running yet, for a process that always may write; see ``dns_maker``."""
+    make = await dns_maker(settings, client, metrics, lambda: True, patient=patient)
+    return None if make is None else await asyncio.to_thread(make)
+
+
 async def dns_maker(
-    settings: Settings, client: Client, metrics: Metrics, may_write: Callable[[], bool]
+    settings: Settings,
+    client: Client,
+    metrics: Metrics,
+    may_write: Callable[[], bool],
+    *,
+    patient: bool = True,
 ) -> Callable[[], Dns] | None:
     """Gives what makes the service of all providers, one for each time of leading; None if the settings name none.
 
-    A new one knows nothing of the zones, so it begins with a comparison of all that they hold. Waits for an API server
-    that does not answer. Raises ConfigError for credentials that are missing or unusable; they are read once, so new
-    ones need a new start.
+    A new one knows nothing of the zones, so it begins with a comparison of all that they hold. Making it reads key
+    files, so it belongs into a thread. Waits for an API server that does not answer, or raises KubeError at once if it
+    is not ``patient``. Raises ConfigError for credentials that are missing or unusable at the start; later ones are
+    read when a call is refused.
     """
     if not settings.dns.providers:
         return None
@@ -54,6 +66,8 @@ async def dns_maker(
             outside = await _outside(settings, client)
             break
         except KubeError as error:
+            if not patient:
+                raise
             log.warning("dns credentials cannot be read yet", error=str(error), retry_seconds=pause)
         await asyncio.sleep(pause)
         pause = min(2 * pause, longest)
@@ -70,7 +84,8 @@ async def dns_maker(
             may_write=may_write,
         )
 
-    make()  # a mistake in them ends the start, and not hours later the first time of leading
+    # A mistake in them ends the start, and not hours later the first time of leading.
+    await asyncio.to_thread(make)
     return make
 
 
@@ -88,7 +103,15 @@ async def _outside(settings: Settings, client: Client) -> Outside:
         group = externaldns.API_VERSION.partition("/")[0]
         resource = (await discovery.served(client, group)).get(externaldns.KIND)
         endpoints = EndpointsClient(client, resource) if resource is not None else None
-    return Outside(secrets, settings.namespace, endpoints)
+
+    async def read(name: str) -> Mapping[str, bytes] | None:
+        try:
+            return _content(await client.get(SECRETS, Key(settings.namespace, name)))
+        except KubeError as error:
+            log.warning("dns credentials cannot be read", secret=name, error=str(error))
+            return None
+
+    return Outside(secrets, settings.namespace, read, endpoints)
 
 
 def _content(secret: Obj) -> Mapping[str, bytes]:
@@ -114,6 +137,14 @@ class EndpointsClient:
         except KubeError as error:
             raise _told(error) from error
         return found
+
+    async def get(self, namespace: str, name: str) -> Obj | None:
+        try:
+            return await self._client.get(self._resource, Key(namespace, name))
+        except NotFound:
+            return None
+        except KubeError as error:
+            raise _told(error) from error
 
     async def create(self, obj: Obj) -> Obj | None:
         try:

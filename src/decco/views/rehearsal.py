@@ -53,6 +53,8 @@ class Turn:
     """DNS names that it would have published."""
     addresses: tuple[str, ...] = ()
     """Where they would lead."""
+    judged: bool = False
+    """Whether it came so far as to say which names there are; if not, what is published stays as it is."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
@@ -134,7 +136,7 @@ class _Cast:
     async def turn(self, kind: str, key: Key, reconcile: Callable[[Key], Awaitable[Action]]) -> Turn:
         self._stage.writes.clear()
         self._reporter.status = None
-        self._records.names, self._records.addresses = (), ()
+        self._records.names, self._records.addresses, self._records.judged = (), (), False
         known = -1
         for _ in range(MOST_LOOKS):
             if len(self._stage.writes) == known:
@@ -145,6 +147,7 @@ class _Cast:
                 break
         turn = Turn(kind, key, list(self._stage.writes.values()), self._reporter.status)
         turn.names, turn.addresses = self._records.names, self._records.addresses
+        turn.judged = self._records.judged
         if self._offline and turn.status is not None:
             turn.status = _without(turn.status, _NOBODY_TO_ASK)
         return turn
@@ -174,6 +177,7 @@ class _Names(Records):
         self._settings = settings
         self.names: tuple[str, ...] = ()
         self.addresses: tuple[str, ...] = ()
+        self.judged = False
 
     @property
     def enabled(self) -> bool:
@@ -186,13 +190,14 @@ class _Names(Records):
         self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str]
     ) -> Published:
         del store
-        self.names, self.addresses = tuple(names), tuple(addresses)
+        self.names, self.addresses, self.judged = tuple(names), tuple(addresses), True
         return Published(entry, obj)
 
     async def release(
         self, store: Store, entry: Entry, names: Iterable[str], *, abandon: bool = False, wait_for: Iterable[Entry] = ()
     ) -> tuple[Problem, ...]:
-        del store, entry, names, abandon, wait_for
+        del store, entry, names, wait_for
+        self.judged = not abandon
         return ()
 
 

@@ -16,7 +16,7 @@ from tests.unit.cli.test_main import run
     ("words", "found"),
     [
         (["expl"], ["explain"]),
-        (["d"], ["diff", "doctor"]),
+        (["d"], ["diff", "dns", "doctor"]),
         (["graph", "-o", ""], ["json", "mermaid", "svg", "text", "yaml"]),
         (["doctor", "--con"], ["--config", "--context"]),
         (["doctor", "--color", "a"], ["always", "auto"]),

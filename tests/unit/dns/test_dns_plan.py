@@ -106,6 +106,25 @@ def test_no_alias_beside_what_others_put_there() -> None:
     assert len(decide(BESIDE_MX, (U, OTHER_WISH)).changes) == 1
 
 
+def test_who_cannot_have_a_name_keeps_nobody_elses_record_in_it() -> None:
+    held = Held(NAME, (ADDRESS, FOREIGN_MX), (mark(V),))
+    result = decide(held, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
+    assert isinstance(result.problems[NAME, U], RecordConflict)
+    assert [(c.before, c.after) for c in result.changes] == [((ADDRESS, mark(V)), ())]
+    same = decide(BESIDE_MX, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
+    assert same.changes == ()
+    assert isinstance(same.problems[NAME, U], RecordConflict)
+
+
+def test_without_an_address_the_mark_is_handed_over() -> None:
+    (change,) = decide(MINE_V, (U, WantedRecord(NAME))).changes
+    assert (change.before, change.after) == ((ADDRESS, mark(V)), (ADDRESS, mark(U)))
+    (change,) = decide(Held(NAME, (), (mark(V),)), (U, WantedRecord(NAME))).changes
+    assert (change.before, change.after) == ((mark(V),), ())
+    assert decide(MINE_U, (U, WantedRecord(NAME))) == Plan()
+    assert decide(UNMARKED, (U, WantedRecord(NAME))).changes == ()
+
+
 def test_two_owners_of_one_name() -> None:
     both = ((U, WISH), (V, OTHER_WISH))
     first = decide(None, *both)

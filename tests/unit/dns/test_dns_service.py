@@ -13,7 +13,7 @@ from decco.dns.backoff import Backoff
 from decco.dns.errors import BatchRefused, ProviderUnreachable
 from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Change, Outcome, Provider, Zone
-from decco.dns.records import CNAME, TXT, A, RecordSet, WantedRecord
+from decco.dns.records import CNAME, TXT, A, RecordSet, WantedRecord, address_sets
 from decco.dns.registry import Owner, fold, mark_set
 from decco.dns.service import Dns
 from decco.dns.wrappers.base import Wrapper
@@ -231,6 +231,59 @@ async def test_a_reading_that_fails_after_a_lost_reply_loses_no_name(bench: Benc
         await ready(bench.dns, "u")
         assert asyncio.get_running_loop().time() - start < 60
     assert bench.values("x")
+
+
+async def test_a_change_that_is_carried_out_late_leaves_nothing_behind(bench: Bench) -> None:
+    """The owner goes while a claim of its name is under way that the server has not done when the zone is read."""
+    async with running(bench.dns):
+        bench.dns.ensure("first", want("first"))
+        await ready(bench.dns, "first")
+        del bench.faulty.calls[:]
+        bench.faulty.before = [ProviderUnreachable("timed out", uncertain=True)]
+        bench.dns.ensure("u", want("x"))
+        await until(bench.dns, lambda: bench.dns.state("u").problems[0].reason == "ProviderUnreachable")
+        bench.dns.release("u")
+        await asyncio.sleep(20)
+        assert not bench.dns.gone("u")
+        assert "may still be carried out" in bench.dns.obstacles("u")[0].message
+        mark = mark_set(f"x.{ZONE}", ZONE, Owner("here", "u"), 180)
+        for late in (mark, *address_sets(f"x.{ZONE}", ["192.0.2.1"], 180)):
+            bench.put(late)
+        await until(bench.dns, lambda: bench.dns.gone("u"))
+        assert set(bench.memory.contents[ZONE]) == {f"first.{ZONE}", f"_decco.first.{ZONE}"}
+        # The claim, the name read again, the zone read when the claim is dead, and what was found is withdrawn.
+        assert bench.faulty.calls == ["apply", "records", "records", "apply"]
+        await asyncio.sleep(600)
+        assert len(bench.faulty.calls) == 4
+
+
+async def test_a_late_change_of_a_name_that_stays_is_put_right(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        bench.faulty.before = [ProviderUnreachable("timed out", uncertain=True)]
+        bench.dns.ensure("u", want("x", to="192.0.2.2"))
+        await until(bench.dns, lambda: bench.dns.state("u").problems[0].reason == "ProviderUnreachable")
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        bench.put(RecordSet(f"x.{ZONE}", A, 180, ("192.0.2.2",)))  # late
+        await asyncio.sleep(90)
+        assert bench.values("x") == ("192.0.2.1",)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_a_doubt_that_cannot_come_true_costs_no_call(bench: Bench, *, applied: bool) -> None:
+    error = ProviderUnreachable("timed out", uncertain=True)
+    async with running(bench.dns):
+        (bench.faulty.after if applied else bench.faulty.before).append(error)
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        calls = len(bench.faulty.calls)
+        await asyncio.sleep(600)
+        assert len(bench.faulty.calls) == calls
+        bench.dns.release("u")
+        await until(bench.dns, lambda: bench.dns.gone("u"))
+        assert len(bench.faulty.calls) == calls + 1
 
 
 async def test_a_server_that_always_sees_a_conflict_is_not_asked_in_a_storm(bench: Bench) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from decco.dns.errors import DnsError, ProviderUnreachable, RecordConflict, ZoneNotFound
+from decco.dns.errors import BatchRefused, DnsError, ProviderUnreachable, RecordConflict, ZoneNotFound
 from decco.dns.memory import MemoryProvider
-from decco.dns.provider import Change, Outcome, Zone
+from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import TXT, A, RecordSet
 from decco.dns.registry import Owner, mark_name, mark_set
 from decco.dns.wrappers.base import Wrapper
@@ -71,11 +71,46 @@ def calls(memory: MemoryProvider) -> Calls:
     return Calls(memory)
 
 
+async def refused(provider: Provider, count: int) -> Bisect:
+    """A wrapper whose batch of ``count`` names was refused once already."""
+    bisect = Bisect(provider)
+    outcomes = await bisect.apply(ZONE, [create(f"n{i}") for i in range(count)])
+    assert all(isinstance(outcome, RecordConflict) for outcome in outcomes)
+    return bisect
+
+
+async def test_a_refused_batch_is_first_told_to_be_in_conflict(memory: MemoryProvider, calls: Calls) -> None:
+    put(memory, RecordSet("n3.example.com", "MX", 60, ()))
+    bisect = await refused(calls, 8)
+    assert calls.applies == [8]
+    outcomes = await bisect.apply(ZONE, [create(f"n{i}") for i in range(8) if i != 3])  # as read again and planned anew
+    assert outcomes == [None] * 7
+    assert calls.applies == [8, 7]
+
+
+async def test_names_that_the_answer_mentions_are_left_out(memory: MemoryProvider) -> None:
+    class Tells(Calls):
+        async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
+            self.applies.append(len(changes))
+            bad = frozenset(c.name for c in changes if c.name in {"n1.example.com", "n6.example.com"})
+            if bad:
+                raise BatchRefused("taken", suspects=bad)
+            return await self.inner.apply(zone, changes)
+
+    calls = Tells(memory)
+    bisect = Bisect(calls)
+    outcomes = await bisect.apply(ZONE, [create(f"n{i}") for i in range(8)])
+    assert {i for i, outcome in enumerate(outcomes) if outcome} == {1, 6}
+    assert calls.applies == [8, 6]
+
+
 async def test_bisect_finds_the_poisoned_names_and_does_the_others(memory: MemoryProvider, calls: Calls) -> None:
     bad = {17, 40}
     for i in bad:
         put(memory, RecordSet(f"n{i}.example.com", "MX", 60, ()))
-    outcomes = await Bisect(calls).apply(ZONE, [create(f"n{i}") for i in range(64)])
+    bisect = await refused(calls, 64)
+    calls.applies.clear()
+    outcomes = await bisect.apply(ZONE, [create(f"n{i}") for i in range(64)])
     assert {i for i, outcome in enumerate(outcomes) if outcome} == bad
     assert all(isinstance(outcomes[i], RecordConflict) for i in bad)
     assert f"n{min(bad)}.example.com" in str(outcomes[min(bad)])
@@ -91,7 +126,8 @@ async def test_bisect_keeps_what_is_known_when_the_provider_dies_in_between(memo
             return await super().apply(zone, changes)
 
     put(memory, RecordSet("n2.example.com", "MX", 60, ()))
-    outcomes = await Bisect(Dies(memory)).apply(ZONE, [create(f"n{i}") for i in range(4)])
+    bisect = await refused(Dies(memory), 4)
+    outcomes = await bisect.apply(ZONE, [create(f"n{i}") for i in range(4)])
     assert outcomes[:2] == [None, None]
     assert all(isinstance(o, ProviderUnreachable) for o in outcomes[2:])
 
@@ -105,7 +141,9 @@ async def test_bisect_asks_a_dead_provider_no_further(memory: MemoryProvider) ->
 
     put(memory, RecordSet("n0.example.com", "MX", 60, ()))
     calls = Dies(memory)
-    outcomes = await Bisect(calls).apply(ZONE, [create(f"n{i}") for i in range(8)])
+    bisect = await refused(calls, 8)
+    calls.applies.clear()
+    outcomes = await bisect.apply(ZONE, [create(f"n{i}") for i in range(8)])
     assert calls.applies == [8, 4, 2, 1, 1, 2]
     assert [type(o) for o in outcomes[:2]] == [RecordConflict, type(None)]
     assert all(isinstance(o, ProviderUnreachable) for o in outcomes[2:])

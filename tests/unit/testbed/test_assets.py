@@ -14,8 +14,18 @@ from typing import ClassVar
 import pytest
 
 from testbed import assets, cache, download, etcd, golang, kubernetes_module
+from testbed.dns import coredns
 from testbed.found import AssetsMissing
-from testbed.versions import CONTROL_PLANE, ETCD_MODULE, ETCD_VERSION, GATEWAY_API, KUBERNETES, kubernetes_version
+from testbed.versions import (
+    CONTROL_PLANE,
+    COREDNS_MODULE,
+    COREDNS_VERSION,
+    ETCD_MODULE,
+    ETCD_VERSION,
+    GATEWAY_API,
+    KUBERNETES,
+    kubernetes_version,
+)
 
 VERSION = "1.37.2"
 TESTBED = Path(assets.__file__).parent
@@ -248,3 +258,8 @@ def test_a_server_that_does_not_answer_is_given_up_on_in_time() -> None:
         assert not download.reachable(url, 0.2)
         assert time.monotonic() - started < 2
     assert not download.reachable(url, 0.2)
+
+
+def test_the_version_of_coredns_is_that_of_its_module() -> None:
+    """The version is in the path of the built program, so a change of it builds anew."""
+    assert f"{COREDNS_MODULE} v{COREDNS_VERSION}" in (coredns.BUILD / "go.mod").read_text()

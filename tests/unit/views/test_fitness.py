@@ -159,7 +159,8 @@ def test_the_manifests_grant_what_the_code_needs() -> None:
         assert any(
             need.group in rule["apiGroups"] and name in rule["resources"] and need.verb in rule["verbs"]
             for namespace, rule in rules
-            if namespace == need.namespace
+            if namespace == need.namespace and need.name in ("", *rule.get("resourceNames", [need.name]))
+            if need.name or "resourceNames" not in rule
         ), f"manifests/rbac/controller.yaml does not grant: {need}"
     for namespace, rule in rules:
         for group in rule["apiGroups"]:
@@ -181,7 +182,8 @@ async def test_permissions_name_what_is_lacking() -> None:
 
     (found,) = await controller.permissions(patient(account, answers=answer))
     assert found.grade is Grade.FAILURE
-    assert "may not get leases.coordination.k8s.io in decco; create leases" in found.text
+    assert "may not create leases.coordination.k8s.io in decco; get leases" in found.text
+    assert "get leases.coordination.k8s.io 'decco-controller' in decco" in found.text
     (found,) = await controller.permissions(patient())
     assert "there is no service account decco/decco-controller" in found.text
 

@@ -1,8 +1,9 @@
-"""Finds the change that spoils a batch, so that a poisoned name does not block the others.
+"""Keeps a poisoned name from blocking its batch, in as few calls as that takes.
 
-Where the provider's answer names the change, the others are sent without it. Else by halves: neither an UPDATE's rcode
-nor a failed transaction says which prerequisite failed, and reading the names instead would be misled by wildcards.
-One spoiled change among n then costs about 2 log2(n) more calls, and only then.
+A refused batch most often means that the zone is not as remembered. So the names in question (those that the answer
+mentions, or all: neither an UPDATE's rcode nor a failed transaction says which prerequisite failed) are first told to
+be in conflict: they are then read again in one call, and the plan sees which of them are taken. Names that are refused
+a second time are parted by halves, until the spoiled one is alone: about 2 log2(n) calls, for what no reading shows.
 """
 
 from __future__ import annotations
@@ -10,32 +11,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from decco.dns.errors import BatchRefused, DnsError, RecordConflict
-from decco.dns.provider import Change, Outcome, Zone
+from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.wrappers.base import Wrapper
 
 
 class Bisect(Wrapper):
+    def __init__(self, inner: Provider) -> None:
+        super().__init__(inner)
+        self._doubted: dict[Zone, frozenset[str]] = {}
+        """Names of each zone's last refused batch that have been told to be in conflict, to be read again."""
+
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
         try:
             return await self.inner.apply(zone, changes)
         except BatchRefused as error:
-            if len(changes) == 1:
-                return [RecordConflict(str(error))]
-            good, bad = _split(changes, error.suspects)
-        done: dict[Change, Outcome] = dict(zip(good, await self.apply(zone, good), strict=True))
+            refused = error
+        if len(changes) == 1:
+            return [RecordConflict(str(refused))]
+        names = frozenset(change.name for change in changes)
+        suspects = names & refused.suspects or names
+        if not suspects <= self._doubted.get(zone, frozenset()):
+            return await self._doubt(zone, changes, suspects, refused)
+        done = await self._both(zone, *_split(changes, suspects))
+        return [done[change] for change in changes]
+
+    async def _doubt(
+        self, zone: Zone, changes: Sequence[Change], suspects: frozenset[str], refused: BatchRefused
+    ) -> Sequence[Outcome]:
+        self._doubted[zone] = suspects
+        done: dict[Change, Outcome] = {}
+        good = [change for change in changes if change.name not in suspects]
+        if good:
+            try:
+                done = dict(zip(good, await self.inner.apply(zone, good), strict=True))
+            except BatchRefused:
+                # Cloud DNS mentions one name at a time: rather than going on so, all are read again.
+                self._doubted[zone] = frozenset(change.name for change in changes)
+        return [done[change] if change in done else RecordConflict(str(refused)) for change in changes]
+
+    async def _both(self, zone: Zone, first: Sequence[Change], second: Sequence[Change]) -> dict[Change, Outcome]:
+        done: dict[Change, Outcome] = dict(zip(first, await self.apply(zone, first), strict=True))
         broken = next((o for o in done.values() if isinstance(o, DnsError) and o.whole_provider), None)
+        rest: Sequence[Outcome]
         try:
-            rest = [broken] * len(bad) if broken is not None else await self.apply(zone, bad)
+            rest = [broken] * len(second) if broken is not None else await self.apply(zone, second)
         except DnsError as error:
             # The first part is done; what the caller learns about it must not be lost with the second.
-            rest = [error] * len(bad)
-        done.update(zip(bad, rest, strict=True))
-        return [done[change] for change in changes]
+            rest = [error] * len(second)
+        return {**done, **dict(zip(second, rest, strict=True))}
 
 
 def _split(changes: Sequence[Change], suspects: frozenset[str]) -> tuple[Sequence[Change], Sequence[Change]]:
     good = [change for change in changes if change.name not in suspects]
-    if 0 < len(good) < len(changes):
+    if good:
         return good, [change for change in changes if change.name in suspects]
     middle = len(changes) // 2
     return changes[:middle], changes[middle:]

@@ -150,10 +150,13 @@ class Permission(NamedTuple):
     verb: str
     namespace: str = ""
     subresource: str = ""
+    name: str = ""
+    """Of the only object that is meant; "" for all."""
 
     def __str__(self) -> str:
         name = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
         name += f".{self.group}" if self.group else ""
+        name += f" {self.name!r}" if self.name else ""
         return f"{self.verb} {name}" + (f" in {self.namespace}" if self.namespace else "")
 
 
@@ -170,7 +173,8 @@ def needed(patient: Patient) -> list[Permission]:
         found.append(Permission(own.group, own.plural, "update", subresource="status"))
         found.append(Permission(own.group, own.plural, "update", subresource="finalizers"))
     found += [Permission(EVENTS.group, EVENTS.plural, verb) for verb in ("create", "patch")]
-    found += [Permission(LEASES.group, LEASES.plural, verb, home) for verb in ("get", "create", "update")]
+    found.append(Permission(LEASES.group, LEASES.plural, "create", home))
+    found += [Permission(LEASES.group, LEASES.plural, verb, home, name=LEASE) for verb in ("get", "watch", "update")]
     found.append(Permission(GROUP, "namespaces", "label"))
     return found
 
@@ -203,6 +207,7 @@ async def _may(patient: Patient, account: Key, permission: Permission) -> bool:
         "subresource": permission.subresource,
         "verb": permission.verb,
         "namespace": permission.namespace,
+        "name": permission.name,
     }
     user = f"system:serviceaccount:{account.namespace}:{account.name}"
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{account.namespace}", "system:authenticated"]

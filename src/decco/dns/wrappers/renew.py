@@ -1,0 +1,83 @@
+"""Renewed credentials without a restart: a provider that is refused is made anew from what is in force now.
+
+Nothing is watched: credentials matter when a call is made, and a call with old ones is refused. So the refusal itself
+is the news, and a provider whose credentials stay good costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeVar
+
+import structlog
+
+from decco.dns.errors import ProviderRefused, ZoneNotFound
+from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.records import RecordSet
+from decco.dns.wrappers.base import Wrapper
+from decco.errors import ConfigError
+
+T = TypeVar("T")
+log = structlog.get_logger("decco.dns")
+
+Make = Callable[[], Awaitable[Provider | None]]
+"""Makes the provider from the credentials of this moment; None if they are those that it had. Raises ConfigError."""
+
+
+class Renew(Wrapper):
+    """Serves all zones of its provider, perhaps several at once: the old one is closed when its last call is over."""
+
+    def __init__(self, inner: Provider, make: Make) -> None:
+        super().__init__(inner)
+        self._make = make
+        self._making = asyncio.Lock()
+        self._calls: Counter[Provider] = Counter()
+
+    async def zones(self) -> tuple[Zone, ...]:
+        return await self._call(lambda provider: provider.zones())
+
+    async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
+        return await self._call(lambda provider: provider.records(zone, names))
+
+    async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
+        return await self._call(lambda provider: provider.apply(zone, changes))
+
+    async def _call(self, do: Callable[[Provider], Awaitable[T]]) -> T:
+        used = self.inner
+        try:
+            return await self._with(used, do)
+        except (ProviderRefused, ZoneNotFound) as error:  # a name server that knows not the key may know not the zone
+            if not await self._renewed(used, error):
+                raise
+        return await self._with(self.inner, do)
+
+    async def _with(self, provider: Provider, do: Callable[[Provider], Awaitable[T]]) -> T:
+        self._calls[provider] += 1
+        try:
+            return await do(provider)
+        finally:
+            self._calls[provider] -= 1
+            if not self._calls[provider]:
+                del self._calls[provider]
+                if provider is not self.inner:
+                    await provider.close()
+
+    async def _renewed(self, refused: Provider, error: ProviderRefused | ZoneNotFound) -> bool:
+        async with self._making:
+            if self.inner is not refused:
+                return True  # by a call for another zone, meanwhile
+            try:
+                made = await self._make()
+            except ConfigError as mistake:
+                raise ProviderRefused(
+                    f"{error}; and the credentials there are now cannot be used: {mistake}"
+                ) from error
+            if made is None:
+                return False
+            self.inner = made
+            if not self._calls[refused]:
+                await refused.close()
+            log.info("dns credentials renewed", provider=self.name)
+            return True

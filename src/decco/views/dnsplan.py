@@ -1,0 +1,84 @@
+"""What would change in DNS: the wishes of a rehearsal, and the plan that the DNS room makes of them.
+
+The daemon's own code from end to end (the reconcilers say what is wanted, ``Dns.plan`` compares), with a service that
+never runs: it reads the zones and has no way to send anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from decco.dns.errors import REASON_PENDING, DnsError
+from decco.dns.plan import Plan
+from decco.dns.provider import Change
+from decco.dns.records import RecordSet, WantedRecord
+from decco.dns.registry import parse
+from decco.dns.service import Dns, DnsProblem
+from decco.kube.store import Store
+from decco.views.rehearsal import Play
+from decco.views.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One name's change: ``verb`` is create, update, delete, or conflict, which changes nothing and says why."""
+
+    provider: str
+    zone: str
+    verb: str
+    name: str
+    owner: str
+    before: tuple[RecordSet, ...] = ()
+    after: tuple[RecordSet, ...] = ()
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(slots=True)
+class DnsView:
+    """``refused`` are names that no zone can have; ``unreadable`` is (provider, zone, why)."""
+
+    steps: list[Step] = field(default_factory=list)
+    refused: list[tuple[str, DnsProblem]] = field(default_factory=list)
+    unreadable: list[tuple[str, str, DnsError]] = field(default_factory=list)
+    orphans: list[tuple[str, str, str]] = field(default_factory=list)
+    """(provider, zone, name) of names with this cluster's mark whose owner does not exist."""
+
+
+async def look(dns: Dns, snapshot: Snapshot, play: Play) -> DnsView:
+    """Tells ``dns``, which is not running, what is wanted, and reads every zone."""
+    owners: dict[str, str] = {}
+    view = DnsView()
+    stores: dict[str, Store] = {"Space": snapshot.caches.spaces, "App": snapshot.caches.apps}
+    for turn in play.turns:
+        entry = stores[turn.kind].get(turn.key)
+        if entry is None or not turn.judged:
+            continue
+        owners[entry.uid] = str(turn)
+        targets = frozenset(turn.addresses)
+        state = dns.ensure(entry.uid, [WantedRecord(name, targets) for name in turn.names])
+        view.refused += [(str(turn), problem) for problem in state.problems if problem.reason != REASON_PENDING]
+    for provider, zone, found in await dns.plan():
+        if isinstance(found, DnsError):
+            view.unreadable.append((provider, zone, found))
+        else:
+            view.steps += _steps(provider, zone, found, owners)
+            view.orphans += [(provider, zone, name) for name in found.orphans]
+    return view
+
+
+def _steps(provider: str, zone: str, found: Plan, owners: dict[str, str]) -> Iterator[Step]:
+    for change in found.changes:
+        owner = _owner(change)
+        before, after = (tuple(s for s in sets if s.name == change.name) for sets in (change.before, change.after))
+        yield Step(provider, zone, change.verb, change.name, owners.get(owner, owner), before, after)
+    for (name, uid), error in found.problems.items():
+        yield Step(provider, zone, "conflict", name, owners.get(uid, uid), reason=error.reason, message=str(error))
+
+
+def _owner(change: Change) -> str:
+    """UID by the mark that would be there, or is to be removed."""
+    marks = [s for s in (*change.after, *change.before) if s.name == change.mark]
+    owner = parse(marks[0].values[0]) if marks and marks[0].values else None
+    return owner.uid if owner is not None else ""
