@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/tests
+ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
 GENERATORS := decco.api.crd decco.cli.reference decco.cli.messages_doc testbed.chart
 export PYTHONPATH := .
 
@@ -20,7 +21,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration packaging e2e e2e-sample test-packaging test-dns test-images test-policies
+.PHONY: help demo test check unit integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
 .PHONY: test-dns-full test-leader test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
@@ -104,9 +105,15 @@ test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random int
 
 e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux and root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>)
 	$(call step,e2e,E2E=full $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+	@$(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(MAKE) e2e-routing)
+
+e2e-routing: $(VENV)/.complete assets ## the same through Traefik, and with a Gateway for each Space (builds Traefik once)
+	$(call step,e2e: ingress,E2E=full E2E_BACKEND=ingress $(BIN)/python -m pytest $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
+	$(call step,e2e: gateways,E2E=full E2E_BACKEND=gateways $(BIN)/python -m pytest tests/e2e/test_own_gateway.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
 
 e2e-sample: $(VENV)/.complete assets ## the part of it that make test runs; skipped with one loud line where it cannot
 	$(call step,e2e,$(BIN)/python -m pytest tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+	$(call step,e2e: ingress,E2E_BACKEND=ingress $(BIN)/python -m pytest tests/e2e/test_http.py --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 

@@ -1,5 +1,7 @@
 """One cluster with a node, an edge and a controller for the whole suite: our own, ``E2E_CLUSTER=kind``, or the one of
 ``E2E_KUBECONFIG``.
+
+``E2E_BACKEND`` chooses the edge of our own and decco's routes, see ``testbed.cluster.Backend``; the tests are the same.
 """
 
 from __future__ import annotations
@@ -7,21 +9,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from testbed import cluster as clusters
-from testbed.cluster import Cluster
+from testbed.cluster import Backend, Cluster
 from testbed.controller import Controller
 from testbed.found import AssetsMissing
 from testbed.images import programs
 from testbed.kind import kind
+from testbed.node import traefik
 from tests.e2e.world import World
 
 FULL = os.environ.get("E2E") == "full"
 """``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
+BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
 MISSING = pytest.StashKey[str]()
+
+collect_ignore = [] if BACKEND is Backend.GATEWAYS else ["test_own_gateway.py"]
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +39,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         if given:
             context = clusters.given(Path(given))
         else:
-            context = kind() if os.environ.get("E2E_CLUSTER") == "kind" else clusters.own()
+            context = kind() if os.environ.get("E2E_CLUSTER") == "kind" else _own()
         with context as found:
             print(f"\ncluster with node and edge ready in {time.monotonic() - started:.1f} s")
             yield found
@@ -41,6 +48,13 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             raise
         request.config.stash[MISSING] = str(error)
         pytest.skip(f"no end-to-end tests: {error}")
+
+
+def _own() -> AbstractContextManager[Cluster]:
+    """Traefik takes some minutes to build: in a run that may do without, it is used only if that was done before."""
+    if BACKEND is Backend.INGRESS and not FULL and not traefik.PROGRAM.path.exists():
+        raise AssetsMissing("Traefik is not built yet; `make e2e-routing` does that")
+    return clusters.own(backend=BACKEND)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

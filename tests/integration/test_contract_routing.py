@@ -293,8 +293,8 @@ DIALECTS = {"haproxy": "haproxy-ingress.github.io/", "nginx": "nginx.ingress.kub
 
 @pytest.fixture(scope="module")
 def traefik(routed: Cluster) -> Cluster:
-    """Traefik's three kinds, as far as an API server needs to know them."""
-    for kind in ("IngressRouteTCP", "Middleware", "ServersTransport"):
+    """Traefik's kinds, as far as an API server needs to know them."""
+    for kind in ("IngressRouteTCP", "Middleware", "ServersTransport", "TLSOption"):
         plural = f"{kind.lower()}s"
         schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
