@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -16,7 +14,6 @@ import pytest
 from testbed.images import pattern
 from tests.e2e import clients
 from tests.e2e.world import SPACES, Tenant, World, eventually, shared_secret
-from tests.images.pki import Authority
 
 IN_FORCE_SECONDS = 2.0
 """From the answer to an edit until clients see it."""
@@ -216,47 +213,3 @@ def test_a_taken_away_certificate_closes_the_door_alone(world: World) -> None:
     conditions = {each["type"]: each for each in world.get(SPACES, "amber")["status"]["conditions"]}
     assert conditions["CertificatesReady"]["status"] == "False", conditions
     assert neighbour.https("/").status == 200
-
-
-@pytest.mark.parametrize("fault", ["none", "another name", "another authority"])
-def test_the_way_to_the_pod_is_encrypted_and_verified(world: World, fault: str) -> None:
-    """``encryptHttp``: the pod shows the Space's certificate, and the edge goes no further if that is not right.
-
-    The edge shows the same certificate to clients, so this client checks nothing.
-    """
-    tenant = Tenant(world, {"none": "sealed", "another name": "misnamed", "another authority": "forged"}[fault])
-    shown = tenant.authority.leaf("else.decco.test" if fault == "another name" else tenant.fqdn)
-    if fault == "another authority":
-        shown = replace(Authority("stranger").leaf(tenant.fqdn), ca=tenant.authority.cert)
-    tenant.web = shown
-    world.apply(*tenant.objects({"encryptHttp": True}))
-    eventually(lambda: world.get("namespace", tenant.name), 30)
-    world.apply(tenant.app("web", httpUrlPath="/web"))
-    if fault == "none":
-        tenant.settled("/web")
-        # Past the edge: the pod itself speaks TLS only, with that certificate.
-        [port] = world.get("service", "web", tenant.name)["spec"]["ports"]
-        address = world.get("service", "web", tenant.name)["spec"]["clusterIP"]
-        with (
-            socket.create_connection((address, port["port"]), 5) as plain,
-            clients.context(tenant.authority.cert).wrap_socket(plain, server_hostname=tenant.fqdn) as connection,
-        ):
-            assert clients.serial_of(connection) == shown.serial
-        return
-    eventually(lambda: _unchecked_status(tenant, "/web") == 503, 60, "the edge refuses the pod")
-    # And it stays so: not a pod that has only not started yet.
-    eventually(
-        lambda: all(pod["status"]["phase"] == "Running" for pod in tenant.pods("web")) and tenant.pods("web"), 60
-    )
-    assert {_unchecked_status(tenant, "/web") for _ in range(10)} == {503}
-
-
-def _unchecked_status(tenant: Tenant, path: str) -> int:
-    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection((tenant.world.edge, clients.HTTPS), 5) as plain,
-        trust.wrap_socket(plain, server_hostname=tenant.fqdn) as connection,
-    ):
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {tenant.fqdn}\r\nConnection: close\r\n\r\n".encode())
-        return int(connection.recv(100).split()[1])
