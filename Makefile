@@ -40,7 +40,7 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything CI judges: check, unit, DNS, integration, packaging
+test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
 	for part in check unit integration test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
