@@ -279,9 +279,7 @@ def test_the_edges_addresses_as_its_operator_names_them(gateway_api: Cluster, te
                 "/api/v1/namespaces/edge/services/lb/status", {"status": {"loadBalancer": {"ingress": ingress}}}
             )
             eventually(lambda: addresses() == ["198.51.100.1", "lb.example.com"], 5)
-            cluster.patch(
-                "/api/v1/namespaces/edge/services/lb/status", {"status": {"loadBalancer": {"ingress": None}}}
-            )
+            cluster.patch("/api/v1/namespaces/edge/services/lb/status", {"status": {"loadBalancer": {"ingress": None}}})
             eventually(lambda: addresses() == [], 5, "not the Gateway's, which is an address inside")
         with Running(cluster, tmp_path, edge__service="edge/lb", edge__addresses="2001:db8::1,192.0.2.1"):
             eventually(lambda: addresses() == ["192.0.2.1", "2001:db8::1"], 10)
