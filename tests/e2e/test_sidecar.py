@@ -22,7 +22,7 @@ def tenant(world: World) -> Tenant:
     return tenant
 
 
-def test_eight_endpoints_have_one_process(tenant: Tenant, record_property: pytest.RecordProperty) -> None:
+def test_eight_endpoints_have_one_process(tenant: Tenant) -> None:
     for port in range(9000, 9000 + ENDPOINTS):
         with tenant.tls(f"arm{port}") as connection:
             assert clients.exchange(connection, b"x" * 1000) == b"x" * 1000
@@ -33,7 +33,6 @@ def test_eight_endpoints_have_one_process(tenant: Tenant, record_property: pytes
         pytest.skip("processes can be counted on the testbed's own node only")
     assert len(node.processes(pod, "stunnel")) == 1
     used = sum(node.memory(pid) for name in ("stunnel", "entry") for pid in node.processes(pod, name))
-    record_property("sidecar_bytes", used)
     print(f"sidecar with {ENDPOINTS} endpoints: {used / 2**20:.1f} MiB (proportional set size)")
     assert used < MEMORY_BYTES
 
