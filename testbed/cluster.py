@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from testbed import assets
 from testbed.api import RequestFailed
@@ -35,7 +36,8 @@ class Cluster:
     ``controller_kubeconfig`` has the permissions of manifests/rbac and no others where that can be had.
     ``edge`` is the address of the edge, on its ports 80 and 443; ``edge_namespace`` is where its pods run, and
     ``gateway`` the namespace/name of the Gateway that Spaces may add listeners to.
-    ``echo`` and ``sidecar`` are references of images that pods can run. ``node`` is our own, if it is.
+    ``echo`` and ``sidecar`` are references of images that pods can run; ``controller`` gives that of decco's own, which
+    is made when it is asked for. ``node`` is our own, if it is.
     """
 
     kubectl: Callable[..., str]
@@ -46,6 +48,7 @@ class Cluster:
     gateway: str
     echo: str
     sidecar: str
+    controller: Callable[[], str]
     node: Node | None = None
 
     @property
@@ -55,6 +58,15 @@ class Cluster:
             "DECCO_ROUTING__PARENT_GATEWAY": self.gateway,
             "DECCO_EDGE__NAMESPACE": self.edge_namespace,
             "DECCO_SIDECAR__IMAGE": self.sidecar,
+        }
+
+    @property
+    def settings_file(self) -> dict[str, Any]:
+        """The same as the content of its file."""
+        return {
+            "routing": {"parentGateway": self.gateway},
+            "edge": {"namespace": self.edge_namespace},
+            "sidecar": {"image": self.sidecar},
         }
 
 
@@ -89,6 +101,7 @@ def own(zones: dict[str, str] | None = None) -> Iterator[Cluster]:
             gateway=PARENT,
             echo=echo.reference,
             sidecar=sidecar.reference,
+            controller=lambda: controller_loaded(node.load),
             node=node,
         )
 
@@ -98,8 +111,8 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
     """A cluster of the reader's, with what the environment says of it.
 
     ``E2E_EDGE`` is the edge's address (without it that of the Gateway's status), ``E2E_GATEWAY`` the namespace/name of
-    the Gateway, ``E2E_ECHO_IMAGE`` and ``E2E_SIDECAR_IMAGE`` are where its nodes can get our images from. decco's CRDs,
-    roles and policies are installed and stay.
+    the Gateway, ``E2E_ECHO_IMAGE``, ``E2E_SIDECAR_IMAGE`` and, for ``E2E_DECCO=pod``, ``E2E_CONTROLLER_IMAGE`` are where
+    its nodes can get our images from. decco's CRDs, roles and policies are installed and stay.
     """
     kubectl = kubectl_of(kubeconfig)
     install_decco(kubectl)
@@ -118,6 +131,7 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
         gateway=gateway,
         echo=_wanted("E2E_ECHO_IMAGE"),
         sidecar=_wanted("E2E_SIDECAR_IMAGE"),
+        controller=lambda: _wanted("E2E_CONTROLLER_IMAGE"),
     )
 
 
@@ -139,6 +153,13 @@ def kubectl_of(kubeconfig: Path) -> Callable[..., str]:
         return done.stdout
 
     return kubectl
+
+
+def controller_loaded(load: Callable[[Path], None]) -> str:
+    """The reference of decco's own image, after its archive was given to ``load``."""
+    image = catalog.controller()
+    load(image.archive)
+    return image.reference
 
 
 def _wanted(name: str) -> str:

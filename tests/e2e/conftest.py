@@ -14,6 +14,7 @@ import pytest
 from testbed import cluster as clusters
 from testbed.cluster import Cluster
 from testbed.controller import Controller
+from testbed.deployed import deployed
 from testbed.found import AssetsMissing
 from testbed.images import programs
 from testbed.kind import kind
@@ -21,7 +22,17 @@ from tests.e2e.world import World
 
 FULL = os.environ.get("E2E") == "full"
 """``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
+AS_POD = os.environ.get("E2E_DECCO") == "pod"
+"""decco runs in the cluster, by manifests/ and its image, and not as a process of this machine."""
+FIXTURE_SECONDS = 600
 MISSING = pytest.StashKey[str]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test is the first has the time of all that is made once: of a cluster, and of decco's image."""
+    for item in items:
+        if AS_POD and item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(FIXTURE_SECONDS))
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +62,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    if AS_POD:
+        with deployed(cluster, {"logLevel": "debug"}):
+            yield World(cluster)
+        return
     log = tmp_path_factory.mktemp("controller") / "decco.log"
     with Controller(cluster.controller_kubeconfig, log, cluster.settings, "--log-level=debug"):
         yield World(cluster)
