@@ -102,8 +102,8 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random interleavings of several writers on one zone
 	$(call step,dns interleavings,$(BIN)/python -m tests.dns.interleavings -n $(or $(N),10000) $(if $(SEED),--seed $(SEED)) --kind $(or $(KIND),bind))
 
-e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux and root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>)
-	$(call step,e2e,E2E=full $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux, root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>; E2E_DECCO=process)
+	$(call step,e2e,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 
 e2e-sample: $(VENV)/.complete assets ## the part of it that make test runs; skipped with one loud line where it cannot
 	$(call step,e2e,$(BIN)/python -m pytest tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))

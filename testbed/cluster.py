@@ -111,8 +111,8 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
     """A cluster of the reader's, with what the environment says of it.
 
     ``E2E_EDGE`` is the edge's address (without it that of the Gateway's status), ``E2E_GATEWAY`` the namespace/name of
-    the Gateway, ``E2E_ECHO_IMAGE``, ``E2E_SIDECAR_IMAGE`` and, for ``E2E_DECCO=pod``, ``E2E_CONTROLLER_IMAGE`` are where
-    its nodes can get our images from. decco's CRDs, roles and policies are installed and stay.
+    the Gateway, ``E2E_ECHO_IMAGE``, ``E2E_SIDECAR_IMAGE`` and, for ``E2E_DECCO=pod``, ``E2E_CONTROLLER_IMAGE`` are
+    where its nodes can get our images from. decco's CRDs, roles and policies are installed and stay.
     """
     kubectl = kubectl_of(kubeconfig)
     install_decco(kubectl)

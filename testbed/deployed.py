@@ -1,6 +1,7 @@
-"""decco as an operator has it: pods of manifests/, by an overlay with settings and image of one's own (docs/install.md).
+"""decco as an operator has it: pods of manifests/, by an overlay with settings and image of one's own.
 
-``controller.py`` is the same program as a process outside; this is for what only a pod can show.
+``controller.py`` is the same program as a process outside; this is for what only a pod can show. The overlay is the one
+of docs/install.md.
 """
 
 from __future__ import annotations

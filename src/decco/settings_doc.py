@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 from pydantic.alias_generators import to_camel
 
-from decco.settings_forms import Section
 from decco.settings_follow import AT_ONCE
+from decco.settings_forms import Section
 from decco.settings_load import NOT_SETTINGS, SETTINGS, Setting
 
 _HEAD = """\
@@ -31,8 +31,8 @@ and exit status 2. Left alone are variables that the kubelet sets for Services n
 {others}. `decco-controller --print-config` prints what is in force, in the form of the file.
 
 The file is looked at every few seconds while the controller runs. A changed `{at_once}` is in force at once, unless the
-environment or a flag sets it. Any other change is named in the log and waits for a restart. Of a file with mistakes each
-is logged, and what was in force stays.
+environment or a flag sets it. Any other change is named in the log and waits for a restart. Of a file with mistakes
+each is logged, and what was in force stays.
 """
 
 
