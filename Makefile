@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/tests
+ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
 GENERATORS := decco.api.crd decco.cli.reference decco.cli.messages_doc testbed.chart
 export PYTHONPATH := .
 
@@ -20,7 +21,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration packaging e2e e2e-sample test-packaging test-dns test-images test-policies
+.PHONY: help demo test check unit integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
 .PHONY: test-dns-full test-leader test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
@@ -39,9 +40,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything CI judges: check, unit, DNS, integration, packaging
+test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit test-dns integration packaging; do $(MAKE) $$part || status=1; done; \
+	for part in check unit integration test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -67,7 +68,7 @@ unit: $(VENV)/.complete ## tests without network, in seconds
 
 integration: $(VENV)/.complete assets ## tests against a real API server
 	-@$(BIN)/python -m testbed.netpol >/dev/null
-	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies --junitxml=$(REPORTS)/integration.xml $(ARGS))
+	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies -n 2 --dist loadfile --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
 test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients (needs gcc and stunnel4)
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
@@ -102,11 +103,19 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random interleavings of several writers on one zone
 	$(call step,dns interleavings,$(BIN)/python -m tests.dns.interleavings -n $(or $(N),10000) $(if $(SEED),--seed $(SEED)) --kind $(or $(KIND),bind))
 
-e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux, root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>; E2E_DECCO=process)
-	$(call step,e2e,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) $(BIN)/python -m pytest tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+# Starting the cluster falls into the first test's time.
+E2E_PYTEST := $(BIN)/python -m pytest -o timeout=600
+
+e2e: $(VENV)/.complete assets ## real pods, edge, clients, nothing sampled (root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>; E2E_DECCO=process)
+	$(call step,e2e,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) $(E2E_PYTEST) tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+	@$(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(MAKE) e2e-routing)
+
+e2e-routing: $(VENV)/.complete assets ## the same through Traefik, and with a Gateway for each Space (builds Traefik once)
+	$(call step,e2e: ingress,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=ingress $(E2E_PYTEST) $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
+	$(call step,e2e: gateways,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
 
 e2e-sample: $(VENV)/.complete assets ## the part of it that make test runs; skipped with one loud line where it cannot
-	$(call step,e2e,$(BIN)/python -m pytest tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+	$(call step,e2e,$(E2E_PYTEST) tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 

@@ -8,24 +8,38 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from decco.settings_load import load
 from testbed import assets
 from testbed.api import RequestFailed
 from testbed.controlplane import ControlPlane
 from testbed.found import AssetsMissing
 from testbed.images import catalog
 from testbed.manifests import MANIFESTS, decco_folders
-from testbed.node.edge import NAMESPACE, PARENT, Edge
+from testbed.node import traefik
+from testbed.node.edge import CLASS, NAMESPACE, PARENT, Edge
 from testbed.node.node import Node
 from testbed.node.sandbox import Sandbox
 from testbed.versions import kubernetes_version
 
 CONTROLLER = "system:serviceaccount:decco:decco-controller"
 KUBECTL_SECONDS = 120.0
+
+
+class Backend(StrEnum):
+    """What decco's routes are, and whose edge serves them."""
+
+    GATEWAY = "gateway"
+    """Listeners that Spaces add to one shared Gateway, by Envoy Gateway."""
+    GATEWAYS = "gateways"
+    """A Gateway of its own for each Space, by Envoy Gateway."""
+    INGRESS = "ingress"
+    """Ingresses in the dialect of Traefik."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,8 @@ class Cluster:
     ``kubectl`` runs kubectl as an administrator and returns what it printed, or raises RequestFailed.
     ``controller_kubeconfig`` has the permissions of manifests/rbac and no others where that can be had.
     ``edge`` is the address of the edge, on its ports 80 and 443; ``edge_namespace`` is where its pods run, and
-    ``gateway`` the namespace/name of the Gateway that Spaces may add listeners to.
+    ``gateway`` the namespace/name of the Gateway that Spaces may add listeners to, unless ``routing`` has decco's
+    settings for routes of another kind. Where each Space has an address of its own, ``edge`` is empty.
     ``echo`` and ``sidecar`` are references of images that pods can run; ``controller`` gives that of decco's own, which
     is made when it is asked for. ``node`` is our own, if it is.
     """
@@ -50,12 +65,14 @@ class Cluster:
     sidecar: str
     controller: Callable[[], str]
     node: Node | None = None
+    routing: Mapping[str, str] | None = None
 
     @property
     def settings(self) -> dict[str, str]:
         """What decco-controller is to be told, as environment variables."""
+        routing = {"DECCO_ROUTING__PARENT_GATEWAY": self.gateway} if self.routing is None else self.routing
         return {
-            "DECCO_ROUTING__PARENT_GATEWAY": self.gateway,
+            **routing,
             "DECCO_EDGE__NAMESPACE": self.edge_namespace,
             "DECCO_SIDECAR__IMAGE": self.sidecar,
         }
@@ -63,19 +80,16 @@ class Cluster:
     @property
     def settings_file(self) -> dict[str, Any]:
         """The same as the content of its file."""
-        return {
-            "routing": {"parentGateway": self.gateway},
-            "edge": {"namespace": self.edge_namespace},
-            "sidecar": {"image": self.sidecar},
-        }
+        return load({}, self.settings, None).model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 @contextlib.contextmanager
-def own(zones: dict[str, str] | None = None) -> Iterator[Cluster]:
+def own(zones: dict[str, str] | None = None, backend: Backend = Backend.GATEWAY) -> Iterator[Cluster]:
     """A control plane, a node and an edge of our own, with decco's CRDs, roles and policies; all gone at the end.
 
     Args:
         zones: DNS zones to the ``address:port`` of the server that pods are sent to for them.
+        backend: which edge there is.
 
     Raises:
         AssetsMissing: this machine cannot run a node; the message says why.
@@ -88,8 +102,15 @@ def own(zones: dict[str, str] | None = None) -> Iterator[Cluster]:
         cp.install_gateway_api()
         cp.install_decco()
         cp.restart_manager()
-        edge = Edge(cp.kubectl, node.load)
-        address = edge.install()
+        match backend:
+            case Backend.GATEWAY:
+                address, namespace, routing = Edge(cp.kubectl, node.load).install(), NAMESPACE, None
+            case Backend.GATEWAYS:
+                Edge(cp.kubectl, node.load).install_controller()
+                address, namespace, routing = "", NAMESPACE, {"DECCO_ROUTING__GATEWAY_CLASS_NAME": CLASS}
+            case Backend.INGRESS:
+                address, namespace = traefik.Traefik(cp.kubectl, node.load).install(), traefik.NAMESPACE
+                routing = {**traefik.SETTINGS, "DECCO_EDGE__ADDRESSES": address}
         echo, sidecar = catalog.echo(), catalog.stunnel()
         node.load(echo.archive, sidecar.archive)
         yield Cluster(
@@ -97,12 +118,13 @@ def own(zones: dict[str, str] | None = None) -> Iterator[Cluster]:
             kubeconfig=cp.kubeconfig,
             controller_kubeconfig=cp.kubeconfig_for(CONTROLLER),
             edge=address,
-            edge_namespace=NAMESPACE,
+            edge_namespace=namespace,
             gateway=PARENT,
             echo=echo.reference,
             sidecar=sidecar.reference,
             controller=lambda: controller_loaded(node.load),
             node=node,
+            routing=routing,
         )
 
 

@@ -60,7 +60,7 @@ class EdgeSettings(Section):
     cidrs: tuple[Network, ...] = ()
     """Addresses of an edge on the host network, which no namespace selector can name."""
     service: ObjectName | None = None
-    """namespace/name of the Service whose load balancer address is the edge's."""
+    """namespace/name of the Service whose load balancer address is the edge's; while it has none, there is none."""
     addresses: tuple[Address, ...] = ()
     """The edge's external addresses or names; without them those of edge.service, or else of the Gateway's status."""
 

@@ -53,9 +53,18 @@ class Edge:
             AssetsMissing: a part of it cannot be had.
             ProcessFailed: it did not come up.
         """
+        self.install_controller()
+        with step("waiting for the edge"):
+            self._apply(_gateway())
+            where = ["gateway", GATEWAY, "-n", NAMESPACE]
+            self._kubectl("wait", *where, "--for=condition=Programmed", f"--timeout={SECONDS}s", seconds=SECONDS + 10)
+            return self._kubectl("get", *where, "-o", "jsonpath={.status.addresses[0].value}").strip()
+
+    def install_controller(self) -> None:
+        """Installs Envoy Gateway and the class, for Gateways that others make; see ``install``."""
         program = gotool.provide(PROGRAM)
         controller, envoy = catalog.go_program("envoy-gateway", program), catalog.envoy()
-        with step("installing Envoy Gateway and an edge"):
+        with step("installing Envoy Gateway"):
             self._load(controller.archive, envoy.archive)
             crds = _charts() / "gateway-helm" / "charts" / "crds" / "crds" / "generated"
             self._kubectl("apply", "--server-side", "-f", str(crds))
@@ -73,10 +82,7 @@ class Edge:
                 seconds=SECONDS + 10,
             )
             self._apply(*rest)
-            self._apply(*_edge(envoy.reference, self._host_ports))
-            where = ["gateway", GATEWAY, "-n", NAMESPACE]
-            self._kubectl("wait", *where, "--for=condition=Programmed", f"--timeout={SECONDS}s", seconds=SECONDS + 10)
-            return self._kubectl("get", *where, "-o", "jsonpath={.status.addresses[0].value}").strip()
+            self._apply(*_class(envoy.reference, self._host_ports))
 
     def _apply(self, *objects: dict[str, Any]) -> None:
         whole = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
@@ -121,8 +127,8 @@ def _installation(image: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     return [namespace, *hooks], [obj for obj in objects if obj not in hooks]
 
 
-def _edge(image: str, host_ports: bool) -> list[dict[str, Any]]:
-    """A class and a Gateway with one Envoy behind a ClusterIP, to which any namespace may add listeners."""
+def _class(image: str, host_ports: bool) -> list[dict[str, Any]]:
+    """A class of Gateways, each with one Envoy behind a ClusterIP."""
     group = "gateway.envoyproxy.io"
     small = {"requests": {"cpu": "50m", "memory": "64Mi"}}
     kubernetes = {
@@ -148,20 +154,24 @@ def _edge(image: str, host_ports: bool) -> list[dict[str, Any]]:
                 "parametersRef": {"group": group, "kind": "EnvoyProxy", "name": GATEWAY, "namespace": NAMESPACE},
             },
         },
-        {
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "Gateway",
-            "metadata": {"name": GATEWAY, "namespace": NAMESPACE},
-            "spec": {
-                "gatewayClassName": CLASS,
-                "allowedListeners": {"namespaces": {"from": "All"}},
-                # A Gateway must have a listener; plain HTTP of no host answers nobody.
-                "listeners": [
-                    {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "Same"}}}
-                ],
-            },
-        },
     ]
+
+
+def _gateway() -> dict[str, Any]:
+    """The one that any namespace may add listeners to."""
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": GATEWAY, "namespace": NAMESPACE},
+        "spec": {
+            "gatewayClassName": CLASS,
+            "allowedListeners": {"namespaces": {"from": "All"}},
+            # A Gateway must have a listener; plain HTTP of no host answers nobody.
+            "listeners": [
+                {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "Same"}}}
+            ],
+        },
+    }
 
 
 def _patch(host_ports: bool) -> dict[str, Any]:

@@ -26,7 +26,7 @@ HTTPS = 443
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, and the serial number of the certificate that was shown."""
+    """What came back, with names of headers in small letters, and the serial number of the certificate shown."""
 
     status: int
     headers: Mapping[str, str]
@@ -63,6 +63,18 @@ def tls(
         yield it
 
 
+@contextlib.contextmanager
+def whoever(edge: str, name: str | None) -> Iterator[ssl.SSLSocket]:
+    """A connection to whoever answers to that name: no certificate is refused, so only the edge can refuse."""
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection((edge, HTTPS), SECONDS) as plain,
+        trust.wrap_socket(plain, server_hostname=name) as it,
+    ):
+        yield it
+
+
 def serial_of(connection: ssl.SSLSocket) -> int:
     """Of the certificate that the server has shown."""
     shown = connection.getpeercert(binary_form=True)
@@ -88,7 +100,7 @@ def https(
         asked.sock = connection
         asked.request(method, path, body, dict(headers or {}))
         answer = asked.getresponse()
-        return Answer(answer.status, dict(answer.headers), answer.read(), serial)
+        return Answer(answer.status, _headers(answer), answer.read(), serial)
 
 
 def http_(edge: str, name: str, path: str) -> Answer:
@@ -97,7 +109,11 @@ def http_(edge: str, name: str, path: str) -> Answer:
     with contextlib.closing(asked):
         asked.request("GET", path, headers={"Host": name})
         answer = asked.getresponse()
-        return Answer(answer.status, dict(answer.headers), answer.read())
+        return Answer(answer.status, _headers(answer), answer.read())
+
+
+def _headers(answer: http.client.HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 def exchange(connection: socket.socket, content: bytes) -> bytes:

@@ -1,5 +1,8 @@
 """One cluster with a node, an edge and a controller for the whole suite: our own, ``E2E_CLUSTER=kind``, or the one of
 ``E2E_KUBECONFIG``.
+
+``E2E_BACKEND`` chooses the edge of our own and decco's routes, see ``testbed.cluster.Backend``; the tests are the same.
+``E2E_DECCO=pod`` runs decco in the cluster, see ``testbed.deployed``; otherwise it is a process of this machine.
 """
 
 from __future__ import annotations
@@ -7,32 +10,28 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from testbed import cluster as clusters
-from testbed.cluster import Cluster
+from testbed.cluster import Backend, Cluster
 from testbed.controller import Controller
 from testbed.deployed import deployed
 from testbed.found import AssetsMissing
 from testbed.images import programs
 from testbed.kind import kind
+from testbed.node import traefik
 from tests.e2e.world import World
 
 FULL = os.environ.get("E2E") == "full"
 """``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
 AS_POD = os.environ.get("E2E_DECCO") == "pod"
-"""decco runs in the cluster, by manifests/ and its image, and not as a process of this machine."""
-FIXTURE_SECONDS = 600
+BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
 MISSING = pytest.StashKey[str]()
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test is the first has the time of all that is made once: of a cluster, and of decco's image."""
-    for item in items:
-        if AS_POD and item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(FIXTURE_SECONDS))
+collect_ignore = [] if BACKEND is Backend.GATEWAYS else ["test_own_gateway.py"]
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +42,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         if given:
             context = clusters.given(Path(given))
         else:
-            context = kind() if os.environ.get("E2E_CLUSTER") == "kind" else clusters.own()
+            context = kind() if os.environ.get("E2E_CLUSTER") == "kind" else _own()
         with context as found:
             print(f"\ncluster with node and edge ready in {time.monotonic() - started:.1f} s")
             yield found
@@ -52,6 +51,13 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             raise
         request.config.stash[MISSING] = str(error)
         pytest.skip(f"no end-to-end tests: {error}")
+
+
+def _own() -> AbstractContextManager[Cluster]:
+    """Traefik takes some minutes to build: in a run that may do without, it is used only if that was done before."""
+    if BACKEND is Backend.INGRESS and not FULL and not traefik.PROGRAM.path.exists():
+        raise AssetsMissing("Traefik is not built yet; `make e2e-routing` does that")
+    return clusters.own(backend=BACKEND)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -55,16 +55,17 @@ def test_the_server_name_decides(bank: Tenant, shop: Tenant) -> None:
 def test_no_name_or_an_unknown_one_is_closed(bank: Tenant, name: str | None) -> None:
     with (
         pytest.raises((ssl.SSLError, ConnectionError)),
-        clients.tls(bank.world.edge, name, bank.authority.cert) as connection,
+        clients.whoever(bank.edge, name) as connection,
     ):
         pytest.fail(f"{name}: got {connection.recv(100)!r}")
 
 
-def test_what_is_not_tls_is_closed(bank: Tenant) -> None:
-    with socket.create_connection((bank.world.edge, clients.HTTPS), 5) as plain:
+def test_what_is_not_tls_reaches_nobody(bank: Tenant) -> None:
+    """Envoy closes; Traefik, which knows HTTP without TLS on any port, has nothing there to lead it to."""
+    with socket.create_connection((bank.edge, clients.HTTPS), 5) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: ledger.bank.decco.test\r\n\r\n")
         with contextlib.suppress(ConnectionError):
-            assert plain.recv(100) == b""
+            assert plain.recv(100).partition(b"\r\n")[0] in {b"", b"HTTP/1.1 404 Not Found"}
 
 
 def test_at_least_tls_1_2(bank: Tenant) -> None:
@@ -73,7 +74,7 @@ def test_at_least_tls_1_2(bank: Tenant) -> None:
         trust = clients.context(bank.authority.cert)
         trust.minimum_version = trust.maximum_version = version
         with (
-            socket.create_connection((bank.world.edge, clients.HTTPS), 5) as plain,
+            socket.create_connection((bank.edge, clients.HTTPS), 5) as plain,
             trust.wrap_socket(plain, server_hostname=bank.host("ledger")) as connection,
         ):
             assert clients.read_all(connection) == b"bank/core\n"
@@ -83,7 +84,7 @@ def test_at_least_tls_1_2(bank: Tenant) -> None:
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     with (
-        socket.create_connection((bank.world.edge, clients.HTTPS), 5) as plain,
+        socket.create_connection((bank.edge, clients.HTTPS), 5) as plain,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         old.wrap_socket(plain, server_hostname=bank.host("ledger"))

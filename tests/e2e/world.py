@@ -99,6 +99,14 @@ class Tenant:
         self.web = self.authority.leaf(self.fqdn)
         self.tcp = self.authority.leaf(f"*.{self.fqdn}")
 
+    @property
+    def edge(self) -> str:
+        """Where clients connect: the edge of all, or where each Space has its own, the address in its status."""
+        if self.world.edge:
+            return self.world.edge
+        [address, *_] = self.world.get(SPACES, self.name)["status"]["addresses"]
+        return str(address)
+
     def objects(self, spec: Mapping[str, Any]) -> list[Obj]:
         """Its Secrets in decco's namespace, and the Space."""
         wanted = {
@@ -168,15 +176,15 @@ class Tenant:
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def https(self, path: str, **options: Any) -> clients.Answer:
-        return clients.https(self.world.edge, self.fqdn, path, self.authority.cert, **options)
+        return clients.https(self.edge, self.fqdn, path, self.authority.cert, **options)
 
     def tls(self, endpoint: str, **options: Any) -> contextlib.AbstractContextManager[ssl.SSLSocket]:
         """A connection to an endpoint by its name, without a client certificate unless ``client`` is one."""
-        return clients.tls(self.world.edge, self.host(endpoint), self.authority.cert, **options)
+        return clients.tls(self.edge, self.host(endpoint), self.authority.cert, **options)
 
     def ask(self, program: Path, endpoint: str, content: bytes | Iterable[bytes]) -> bytes:
         """All of the content to an endpoint, then its end; the answer. See ``clients.ask``."""
-        return clients.ask(program, self.world.edge, self.host(endpoint), self.authority.cert, content)
+        return clients.ask(program, self.edge, self.host(endpoint), self.authority.cert, content)
 
     def listening(self, endpoint: str, client: Leaf | None = None) -> None:
         """Waits until the edge leads to an endpoint."""
@@ -205,6 +213,11 @@ def shared_secret(name: str, leaf: Leaf, *spaces: str) -> Obj:
         "type": "kubernetes.io/tls",
         "data": {key: base64.b64encode(value).decode() for key, value in leaf.secret.items()},
     }
+
+
+def local_secret(name: str, namespace: str, leaf: Leaf) -> Obj:
+    """A Secret that a tenant has made."""
+    return {**shared_secret(name, leaf), "metadata": {"name": name, "namespace": namespace}}
 
 
 def ready(obj: Obj) -> bool:

@@ -262,7 +262,7 @@ def test_listener_sets_on_a_shared_gateway(gateway_api: Cluster, tenant: str, tm
 
 
 def test_the_edges_addresses_as_its_operator_names_them(gateway_api: Cluster, tenant: str, tmp_path: Path) -> None:
-    """What is named is stronger than what a Gateway tells."""
+    """What is named counts, and nothing that a Gateway tells beside it."""
     cluster = gateway_api
     port = {"port": 443, "targetPort": 443}
     service = {"metadata": {"name": "lb"}, "spec": {"type": "LoadBalancer", "ports": [port], "selector": {"a": "b"}}}
@@ -274,12 +274,13 @@ def test_the_edges_addresses_as_its_operator_names_them(gateway_api: Cluster, te
     try:
         with Running(cluster, tmp_path, edge__service="edge/lb"):
             accept_listeners(cluster, tenant, "10.0.0.1")
-            eventually(lambda: addresses() == ["10.0.0.1"], 10, "the Service has none yet")
             ingress = [{"ip": "198.51.100.1"}, {"hostname": "lb.example.com"}]
             cluster.patch(
                 "/api/v1/namespaces/edge/services/lb/status", {"status": {"loadBalancer": {"ingress": ingress}}}
             )
             eventually(lambda: addresses() == ["198.51.100.1", "lb.example.com"], 5)
+            cluster.patch("/api/v1/namespaces/edge/services/lb/status", {"status": {"loadBalancer": {"ingress": None}}})
+            eventually(lambda: addresses() == [], 5, "not the Gateway's, which is an address inside")
         with Running(cluster, tmp_path, edge__service="edge/lb", edge__addresses="2001:db8::1,192.0.2.1"):
             eventually(lambda: addresses() == ["192.0.2.1", "2001:db8::1"], 10)
     finally:
@@ -293,8 +294,8 @@ DIALECTS = {"haproxy": "haproxy-ingress.github.io/", "nginx": "nginx.ingress.kub
 
 @pytest.fixture(scope="module")
 def traefik(routed: Cluster) -> Cluster:
-    """Traefik's three kinds, as far as an API server needs to know them."""
-    for kind in ("IngressRouteTCP", "Middleware", "ServersTransport"):
+    """Traefik's kinds, as far as an API server needs to know them."""
+    for kind in ("IngressRouteTCP", "Middleware", "ServersTransport", "TLSOption"):
         plural = f"{kind.lower()}s"
         schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}

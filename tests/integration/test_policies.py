@@ -331,22 +331,29 @@ def test_the_controller_may_do_its_work_and_no_more(installed: ControlPlane) -> 
     assert may(installed, groups, "create", "events.events.k8s.io", "any")
     for resource in ("pods.", "nodes.", "clusterroles.rbac.authorization.k8s.io", "serviceaccounts.", "pods/exec."):
         assert not may(installed, groups, "create", resource, "any"), resource
-    account = ["system:serviceaccounts", "system:serviceaccounts:decco"]
-    review = {
-        "spec": {
-            "user": "system:serviceaccount:decco:decco-controller",
-            "groups": account,
-            "resourceAttributes": {
-                "verb": "update",
-                "group": "coordination.k8s.io",
-                "resource": "leases",
-                "namespace": "decco",
-            },
+    # Of Leases, the one of the election and no other; to create, which has no name yet, in its own namespace only.
+    for verb, namespace, name, allowed in (
+        ("update", "decco", "decco-controller", True),
+        ("update", "decco", "another", False),
+        ("update", "default", "decco-controller", False),
+        ("create", "decco", "", True),
+        ("create", "default", "", False),
+    ):
+        review = {
+            "spec": {
+                "user": "system:serviceaccount:decco:decco-controller",
+                "groups": ["system:serviceaccounts", "system:serviceaccounts:decco"],
+                "resourceAttributes": {
+                    "verb": verb,
+                    "group": "coordination.k8s.io",
+                    "resource": "leases",
+                    "namespace": namespace,
+                    "name": name,
+                },
+            }
         }
-    }
-    assert installed.create(REVIEWS, review)["status"]["allowed"]
-    review["spec"]["resourceAttributes"]["namespace"] = "default"  # type: ignore[index]
-    assert not installed.create(REVIEWS, review)["status"]["allowed"]
+        answer = installed.create(REVIEWS, review)["status"]
+        assert answer["allowed"] is allowed, (verb, namespace, name)
 
 
 def test_tenants_have_apps_by_kubernetes_own_roles(installed: ControlPlane) -> None:

@@ -105,6 +105,7 @@ class Served:
     ingress_route_tcp: Resource | None = None  # Traefik
     middleware: Resource | None = None  # Traefik
     servers_transport: Resource | None = None  # Traefik
+    tls_option: Resource | None = None  # Traefik
 
 
 @dataclass(frozen=True, slots=True)

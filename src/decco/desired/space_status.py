@@ -109,14 +109,17 @@ def blocked_space_status(problem: Problem, generation: int, previous: Obj, now: 
 def edge_addresses(settings: Settings, live: SpaceLive) -> tuple[str, ...]:
     """Where the Space's host names should lead, sorted.
 
-    What an operator has named is stronger than what is found: ``edge.addresses``, or else the addresses of
-    ``edge.service``, or else those of the Gateway. A Gateway always tells some; behind a NAT they are the wrong ones.
+    What an operator has named is all that counts: ``edge.addresses``, or else the addresses of ``edge.service``. Only
+    where neither is named it is what the Gateway tells. A Gateway always tells something, and behind a NAT or a load
+    balancer of its own it is an address inside; so a Service that has lost its address leaves none.
     """
-    gateway = live.gateway if settings.routing.parent_gateway is not None else live.listeners
-    for told in (settings.edge.addresses, _load_balancer_addresses(live.edge_service), _gateway_addresses(gateway)):
-        if told:
-            return tuple(sorted(set(told)))
-    return ()
+    if settings.edge.addresses:
+        told: Iterable[str] = settings.edge.addresses
+    elif settings.edge.service is not None:
+        told = _load_balancer_addresses(live.edge_service)
+    else:
+        told = _gateway_addresses(live.gateway if settings.routing.parent_gateway is not None else live.listeners)
+    return tuple(sorted(set(told)))
 
 
 def _gateway_addresses(gateway: Obj | None) -> list[str]:

@@ -24,6 +24,7 @@ async def discover(client: Client) -> Served:
         ingress_route_tcp=traefik.get("IngressRouteTCP"),
         middleware=traefik.get("Middleware"),
         servers_transport=traefik.get("ServersTransport"),
+        tls_option=traefik.get("TLSOption"),
     )
 
 
@@ -42,6 +43,7 @@ def missing(served: Served, routing: RoutingSettings) -> list[str]:
             "IngressRouteTCP": served.ingress_route_tcp,
             "Middleware": served.middleware,
             "ServersTransport": served.servers_transport,
+            "TLSOption": served.tls_option,
         }
     else:
         needed = {}

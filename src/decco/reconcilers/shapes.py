@@ -77,5 +77,6 @@ def optional_children(served: Served) -> dict[Resource, Shape]:
         served.ingress_route_tcp,
         served.middleware,
         served.servers_transport,
+        served.tls_option,
     )
     return {kind: Shape() for kind in kinds if kind is not None}

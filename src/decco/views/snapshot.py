@@ -51,6 +51,7 @@ ALL_SERVED = Served(
     ingress_route_tcp=_traefik("ingressroutetcps", "IngressRouteTCP"),
     middleware=_traefik("middlewares", "Middleware"),
     servers_transport=_traefik("serverstransports", "ServersTransport"),
+    tls_option=_traefik("tlsoptions", "TLSOption"),
 )
 """What is assumed of a cluster that nobody asked: the Gateway API v1.5, and Traefik 3."""
 

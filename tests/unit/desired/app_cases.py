@@ -45,6 +45,7 @@ SERVED = Served(
     ingress_route_tcp=traefik_kind("ingressroutetcps", "IngressRouteTCP"),
     middleware=traefik_kind("middlewares", "Middleware"),
     servers_transport=traefik_kind("serverstransports", "ServersTransport"),
+    tls_option=traefik_kind("tlsoptions", "TLSOption"),
 )
 
 

@@ -7,10 +7,22 @@ import pytest
 
 from decco.api.types import AppSpec, Endpoint
 from decco.desired.app import app_children
-from decco.desired.model import AppInputs, Problem, SecretState
+from decco.desired.model import AppInputs, Problem, SecretState, SpaceInputs
+from decco.desired.routing import space_routing, space_routing_problems
 from decco.desired.routing.ingress import DIALECTS
 from decco.objects import Obj
-from tests.unit.desired.app_cases import FQDN, POD, SERVED, addresses, app, by_address, objs, reasons_of, secret
+from tests.unit.desired.app_cases import (
+    FQDN,
+    POD,
+    SERVED,
+    addresses,
+    app,
+    by_address,
+    objs,
+    reasons_of,
+    secret,
+    space_inputs,
+)
 from tests.unit.goldens import check_golden
 
 ENDPOINTS = [
@@ -199,6 +211,75 @@ def test_traefik_paths_end_at_a_segment() -> None:
     assert paths(made["Ingress", "root"]) == [("/", "Prefix")]
 
 
+@pytest.mark.parametrize(
+    ("shallow", "deep"), [("/", "/a"), ("/", "/a/b"), ("/a", "/a/b"), ("/long-one", "/long-one/b")]
+)
+def test_the_deeper_path_has_the_higher_priority(shallow: str, deep: str) -> None:
+    """Traefik itself would count characters, and Path("/a") has fewer of them than PathPrefix("/")."""
+    items = [{"name": "s", "port": 1, "httpPath": shallow}, {"name": "d", "port": 2, "httpPath": deep}]
+    made = by_address(ingress("traefik", items))
+
+    def priority(name: str) -> int:
+        return int(annotations(made["Ingress", name])["traefik.ingress.kubernetes.io/router.priority"])
+
+    assert priority("d") > priority("s")
+    assert priority("d.redirect") > priority("s.redirect")
+
+
+def test_what_others_route_more_precisely_goes_first() -> None:
+    """The answer to ACME's HTTP-01 challenge, say, for which cert-manager makes an Ingress without a priority."""
+    made = by_address(ingress("traefik", [{"name": "root", "port": 1, "httpPath": "/"}]))
+    ours = int(annotations(made["Ingress", "root.redirect"])["traefik.ingress.kubernetes.io/router.priority"])
+    assert len("PathPrefix(`/`)") < ours < len(f'Host("{FQDN}") && Path("/.well-known/acme-challenge/token")')
+
+
+def test_traefik_compares_decoded_paths() -> None:
+    inputs = ingress("traefik", [{"name": "e", "port": 1, "httpPath": "/a%20b"}])
+    assert routes(inputs) == []
+    assert reasons_of(inputs) == [("RoutesReady", "RouteNotSupported")]
+
+
+def test_traefik_lets_one_side_finish() -> None:
+    [route] = by_address(ingress("traefik"))["IngressRouteTCP", "db"]["spec"]["routes"]
+    assert route["services"][0]["terminationDelay"] == -1
+
+
+def space(dialect: str, **more: Any) -> SpaceInputs:
+    """The Space of ``ingress(dialect)``."""
+    return space_inputs(routing={"backend": "ingress", "ingressDialect": dialect, "ingressClassName": "edge"}, **more)
+
+
+def test_a_space_has_one_tls_option_that_its_routes_name() -> None:
+    [option] = [child.obj for child in space_routing(space("traefik"))]
+    assert option["kind"] == "TLSOption"
+    assert option["spec"] == {"minVersion": "VersionTLS12", "sniStrict": True}
+    assert option["metadata"]["annotations"] == {"kubernetes.io/ingress.class": "edge"}
+    named = {
+        value
+        for obj in routes(ingress("traefik"))
+        for key, value in annotations(obj).items()
+        if key.endswith("/router.tls.options")
+    }
+    assert named == {f"{option['metadata']['namespace']}-{option['metadata']['name']}@kubernetescrd"}
+
+
+def test_a_space_without_its_fqdn_has_no_tls_option() -> None:
+    assert space_routing(space("traefik", lost={FQDN: "older"})) == []
+
+
+@pytest.mark.parametrize("dialect", ["haproxy", "nginx"])
+def test_other_dialects_need_nothing_for_a_space(dialect: str) -> None:
+    inputs = space(dialect)
+    assert space_routing(inputs) == []
+    assert space_routing_problems(inputs) == ()
+
+
+def test_a_cluster_without_tls_options_is_told() -> None:
+    inputs = space("traefik", served=replace(SERVED, tls_option=None))
+    assert space_routing(inputs) == []
+    assert [problem.reason for problem in space_routing_problems(inputs)] == ["IngressKindMissing"]
+
+
 def test_traefik_rewrites_by_an_escaped_pattern() -> None:
     inputs = ingress("traefik", [{"name": "e", "port": 1, "httpPath": "/a.b", "rewritePath": "/c"}])
     specs = [obj["spec"] for obj in routes(inputs) if obj["kind"] == "Middleware"]
@@ -255,7 +336,12 @@ def test_traefik_references_lead_to_objects_that_are_there() -> None:
 
 @pytest.mark.parametrize(
     ("field", "endpoint", "encrypt"),
-    [("middleware", 0, False), ("servers_transport", 0, True), ("ingress_route_tcp", 2, False)],
+    [
+        ("middleware", 0, False),
+        ("tls_option", 0, False),
+        ("servers_transport", 0, True),
+        ("ingress_route_tcp", 2, False),
+    ],
 )
 def test_a_kind_of_traefiks_that_is_not_served_is_told(field: str, endpoint: int, encrypt: bool) -> None:
     served = replace(SERVED, **{field: None})

@@ -378,6 +378,7 @@ def test_namespace_and_hostname_are_there_when_the_space_has_them() -> None:
 
 OWN_GATEWAY = {**listener_set(kind="Gateway"), "status": {"addresses": [{"value": "198.51.100.7"}]}}
 BALANCER = service({"hostname": "lb.example.net"}, {"ip": "192.0.2.3"})
+WITH_SERVICE = Settings.model_validate({"edge": {"service": "edge/lb"}})
 WITH_ADDRESSES = Settings.model_validate({"edge": {"addresses": ["203.0.113.9", "203.0.113.1"]}})
 
 
@@ -389,19 +390,20 @@ WITH_ADDRESSES = Settings.model_validate({"edge": {"addresses": ["203.0.113.9", 
         (Settings(), SpaceLive(listeners=OWN_GATEWAY), ("198.51.100.7",)),
         (Settings(), SpaceLive(listeners=listener_set(kind="Gateway")), ()),
         (
-            INGRESS,
+            WITH_SERVICE,
             SpaceLive(edge_service=service({"ip": "192.0.2.3"}, {"hostname": "lb.example.net"})),
             ("192.0.2.3", "lb.example.net"),
         ),
-        (INGRESS, SpaceLive(edge_service=service({"ip": ""}, {})), ()),
-        (INGRESS, SpaceLive(edge_service={"kind": "Service", "metadata": {}, "status": {"loadBalancer": {}}}), ()),
+        (WITH_SERVICE, SpaceLive(edge_service=service({"ip": ""}, {})), ()),
+        (WITH_SERVICE, SpaceLive(edge_service={"kind": "Service", "metadata": {}, "status": {"loadBalancer": {}}}), ()),
         (WITH_ADDRESSES, SpaceLive(), ("203.0.113.1", "203.0.113.9")),
         # What an operator has named is stronger than what is found.
         (WITH_ADDRESSES, SpaceLive(listeners=OWN_GATEWAY), ("203.0.113.1", "203.0.113.9")),
         (WITH_ADDRESSES, SpaceLive(edge_service=service({"ip": "192.0.2.3"})), ("203.0.113.1", "203.0.113.9")),
-        (Settings(), SpaceLive(listeners=OWN_GATEWAY, edge_service=service({"ip": "192.0.2.3"})), ("192.0.2.3",)),
-        (SHARED, SpaceLive(gateway=gateway("192.0.2.1"), edge_service=service({"ip": "192.0.2.3"})), ("192.0.2.3",)),
-        (SHARED, SpaceLive(gateway=gateway("192.0.2.1"), edge_service=service()), ("192.0.2.1",)),
+        (WITH_SERVICE, SpaceLive(listeners=OWN_GATEWAY, edge_service=service({"ip": "192.0.2.3"})), ("192.0.2.3",)),
+        # What a Gateway behind it tells is an address inside.
+        (WITH_SERVICE, SpaceLive(listeners=OWN_GATEWAY, edge_service=service()), ()),
+        (WITH_SERVICE, SpaceLive(listeners=OWN_GATEWAY), ()),
         (NONE, SpaceLive(), ()),
     ],
 )

@@ -15,16 +15,24 @@ from decco.settings import RoutingBackend
 
 def space_routing(inputs: SpaceInputs) -> list[Child]:
     """The listeners of a Space, and what belongs to them."""
-    if inputs.settings.routing.backend is RoutingBackend.GATEWAY:
-        return gateway.space_routing(inputs)
-    return []
+    match inputs.settings.routing.backend:
+        case RoutingBackend.GATEWAY:
+            return gateway.space_routing(inputs)
+        case RoutingBackend.INGRESS:
+            return ingress.space_routing(inputs)
+        case RoutingBackend.NONE:
+            return []
 
 
 def space_routing_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
     """Why listeners of a Space are left out, beyond what its claims and its Secrets tell."""
-    if inputs.settings.routing.backend is RoutingBackend.GATEWAY:
-        return gateway.space_problems(inputs)
-    return ()
+    match inputs.settings.routing.backend:
+        case RoutingBackend.GATEWAY:
+            return gateway.space_problems(inputs)
+        case RoutingBackend.INGRESS:
+            return ingress.space_problems(inputs)
+        case RoutingBackend.NONE:
+            return ()
 
 
 def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> AppRoutes:

@@ -9,7 +9,7 @@ from typing import Protocol
 from decco.desired import findings, names, reasons
 from decco.desired.endpoints import ResolvedEndpoint
 from decco.desired.findings import Finding
-from decco.desired.model import AppInputs, Child
+from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.routing.common import ServiceTraits, route_meta
 from decco.objects import INGRESSES, Obj
 
@@ -30,7 +30,7 @@ class Dialect(Protocol):
     """One ingress controller's way to say what Ingress has no words for.
 
     ``http`` and ``tcp`` give the objects of one endpoint, in the order in which they must be written, or why the
-    controller cannot serve it.
+    controller cannot serve it. ``space`` gives those that all endpoints of a Space share.
     """
 
     @property
@@ -43,11 +43,25 @@ class Dialect(Protocol):
         """Every annotation that this dialect ever writes on a Service."""
         ...
 
+    def space(self, inputs: SpaceInputs) -> list[Child]: ...
+
+    def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]: ...
+
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding: ...
 
     def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding: ...
 
     def service_traits(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits: ...
+
+
+class NothingForSpaces:
+    """Of a dialect in which a Space needs no object of its own."""
+
+    def space(self, inputs: SpaceInputs) -> list[Child]:
+        return []
+
+    def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]:
+        return ()
 
 
 def http_ingress(

@@ -15,6 +15,7 @@ from decco.desired.routing.common import ServiceTraits, may_have_ca
 from decco.desired.routing.dialect import (
     Annotations,
     IngressPath,
+    NothingForSpaces,
     backend_of,
     http_ingress,
     passthrough_ingress,
@@ -30,7 +31,7 @@ SSL_PASSTHROUGH = f"{_OWN}/ssl-passthrough"
 SSL_REDIRECT = f"{_OWN}/ssl-redirect"
 
 
-class Haproxy:
+class Haproxy(NothingForSpaces):
     """See ``Dialect``."""
 
     ingress_annotations = (

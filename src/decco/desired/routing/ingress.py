@@ -2,8 +2,9 @@
 
 Ingress has no words for TLS passthrough, path rewriting or TLS to the pods, so each controller has its own: a *dialect*
 (``haproxy.py``, ``nginx.py``, ``traefik.py``). All of them do inside what the talk drew: a router by server name comes
-first, and an HTTP proxy takes what it does not know. A Space needs no object of its own; there is one Ingress for each
-HTTP endpoint (the FQDN and a path) and one, or what the dialect has in its place, for each TCP endpoint (its hostname).
+first, and an HTTP proxy takes what it does not know. There is one Ingress for each HTTP endpoint (the FQDN and a path)
+and one, or what the dialect has in its place, for each TCP endpoint (its hostname). A Space needs no object of its own
+but where the dialect keeps what belongs to a host name in one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.findings import Finding
-from decco.desired.model import AppInputs, Child
+from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.routing.common import AppRoutes, ServiceTraits, routed
 from decco.desired.routing.dialect import Annotations, Dialect
 from decco.desired.routing.haproxy import Haproxy
@@ -30,6 +31,16 @@ DIALECTS: dict[IngressDialect, Dialect] = {
 
 _INGRESS_KEYS = tuple(key for dialect in DIALECTS.values() for key in dialect.ingress_annotations)
 _SERVICE_KEYS = tuple(key for dialect in DIALECTS.values() for key in dialect.service_annotations)
+
+
+def space_routing(inputs: SpaceInputs) -> list[Child]:
+    """What the dialect keeps in one object for a Space."""
+    return DIALECTS[inputs.settings.routing.ingress_dialect].space(inputs)
+
+
+def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
+    """The kinds that a Space needs and the cluster does not serve."""
+    return DIALECTS[inputs.settings.routing.ingress_dialect].space_problems(inputs)
 
 
 def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> AppRoutes:

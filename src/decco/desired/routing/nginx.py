@@ -21,6 +21,7 @@ from decco.desired.routing.dialect import (
     OTHER,
     Annotations,
     IngressPath,
+    NothingForSpaces,
     backend_of,
     http_ingress,
     passthrough_ingress,
@@ -47,7 +48,7 @@ VERIFY_DEPTH = "4"
 """Certificates between the pod's and the authority; nginx' own 1 refuses a chain with two intermediates."""
 
 
-class Nginx:
+class Nginx(NothingForSpaces):
     """See ``Dialect``."""
 
     ingress_annotations = (

@@ -3,14 +3,20 @@
 HTTP endpoints are Ingresses. TCP endpoints are IngressRouteTCPs, for Traefik's Ingress knows no passthrough. Rewriting
 and TLS to the pods are objects of their own, Middleware and ServersTransport.
 
-Two things are done for the sake of the neighbours:
+Some things are done for the sake of the neighbours:
 
 * Traefik names what it makes of an object ``<namespace>-<name>``, and the HTTP service behind an Ingress
   ``<namespace>-<service>-<port>``. Space ``a`` with ``b-c`` and Space ``a-b`` with ``c`` would be one. So Middlewares,
-  ServersTransports and the ports of Services have a digest of Space and endpoint in their names.
+  ServersTransports, TLSOptions and the ports of Services have a digest of Space and endpoint in their names.
 * Traefik's prefix is one of characters: ``/web`` would take ``/webs`` of another App. So a path is written twice,
   exactly and with a slash behind it, which means segments whatever the controller's setting ``strictPrefixMatching``
   is.
+* Of two rules that match, Traefik takes the one with more characters, and "exactly ``/web``" has fewer than "all below
+  ``/``" of another App. So each route says its priority: the length that its rule would have as a prefix. Longer
+  prefixes still go first, and so does what others route more precisely (the answers to ACME's HTTP-01 challenges).
+* A Space has one TLSOption. It refuses a handshake rather than to show a certificate of Traefik's own when the Space's
+  is not there; and Traefik answers 421 to whoever says one Space's name in the handshake and another's in the request,
+  which it finds out by comparing the TLSOptions of the two.
 """
 
 from __future__ import annotations
@@ -20,22 +26,26 @@ import hashlib
 from decco.desired import findings, names, reasons
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.findings import Finding
-from decco.desired.model import AppInputs, Child
+from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.routing.common import ServiceTraits, may_have_ca, route_meta
-from decco.desired.routing.dialect import EXACT, Annotations, IngressPath, http_ingress
+from decco.desired.routing.dialect import EXACT, Annotations, IngressPath, http_ingress, unsupported
 from decco.desired.routing.rewriting import rewriting
 from decco.objects import Obj, Resource
 
 _OWN = "traefik.ingress.kubernetes.io"
 ENTRY_POINTS = f"{_OWN}/router.entrypoints"
 MIDDLEWARES = f"{_OWN}/router.middlewares"
+PRIORITY = f"{_OWN}/router.priority"
 ROUTER_TLS = f"{_OWN}/router.tls"
+ROUTER_TLS_OPTIONS = f"{_OWN}/router.tls.options"
 SERVERS_SCHEME = f"{_OWN}/service.serversscheme"
 SERVERS_TRANSPORT = f"{_OWN}/service.serverstransport"
 INGRESS_CLASS = "kubernetes.io/ingress.class"
 """The CRD provider's way to tell Traefiks apart; its objects have no ingressClassName before v3.7."""
 WEB, WEBSECURE = "web", "websecure"
 """The entry points of Traefik's Helm chart, on port 80 and 443."""
+FOR_EVER = -1
+"""As a terminationDelay: one side may go on after the other has ended; Traefik's own 100 ms cut off its last words."""
 
 _NEEDED = "of traefik.io; install Traefik's CRDs, v3"
 
@@ -43,15 +53,35 @@ _NEEDED = "of traefik.io; install Traefik's CRDs, v3"
 class Traefik:
     """See ``Dialect``."""
 
-    ingress_annotations = (ENTRY_POINTS, MIDDLEWARES, ROUTER_TLS)
+    ingress_annotations = (ENTRY_POINTS, MIDDLEWARES, PRIORITY, ROUTER_TLS, ROUTER_TLS_OPTIONS)
     service_annotations = (SERVERS_SCHEME, SERVERS_TRANSPORT)
+
+    def space(self, inputs: SpaceInputs) -> list[Child]:
+        kind, space = inputs.served.tls_option, inputs.space
+        if kind is None or not inputs.claims.holds(space.fqdn):
+            return []
+        annotations = {INGRESS_CLASS: inputs.settings.routing.ingress_class_name}
+        meta = names.child_meta(_option(space.name), uid=space.uid, space=space.name, annotations=annotations)
+        return [names.child(kind, meta, spec={"minVersion": "VersionTLS12", "sniStrict": True})]
+
+    def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]:
+        return () if inputs.served.tls_option is not None else (_not_served("TLSOption"),)
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding:
         middleware, transport = inputs.served.middleware, inputs.served.servers_transport
+        if "%" in endpoint.prefix:
+            return unsupported(endpoint, "Traefik compares paths after decoding them; choose an httpPath without %")
         if middleware is None:
             return _missing("Middleware")
+        if inputs.served.tls_option is None:
+            return _missing("TLSOption")
         children: list[Child] = []
-        annotations: Annotations = {ENTRY_POINTS: WEBSECURE, ROUTER_TLS: "true"}
+        annotations: Annotations = {
+            ENTRY_POINTS: WEBSECURE,
+            PRIORITY: _priority(inputs, endpoint),
+            ROUTER_TLS: "true",
+            ROUTER_TLS_OPTIONS: _reference(inputs, _option(inputs.space.name)),
+        }
         if endpoint.backend_tls:
             if transport is None:
                 return _missing("ServersTransport")
@@ -69,7 +99,7 @@ class Traefik:
         kind = inputs.served.ingress_route_tcp
         if kind is None:
             return _missing("IngressRouteTCP")
-        service = {"name": endpoint.name, "port": endpoint.service_port}
+        service = {"name": endpoint.name, "port": endpoint.service_port, "terminationDelay": FOR_EVER}
         spec = {
             "entryPoints": [WEBSECURE],
             # A host name has no backtick in it: resolve() has checked its form.
@@ -95,6 +125,11 @@ def _paths(endpoint: ResolvedEndpoint) -> list[IngressPath]:
     return [IngressPath(endpoint.prefix, EXACT), IngressPath(f"{endpoint.prefix}/")]
 
 
+def _priority(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
+    """That of Traefik's own rule for all that is below the prefix."""
+    return str(len(f'Host("{inputs.space.fqdn}") && PathPrefix("{endpoint.prefix.rstrip("/")}/")'))
+
+
 def _backend(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
     return {"service": {"name": endpoint.name, "port": {"name": _port_name(inputs, endpoint)}}}
 
@@ -110,7 +145,11 @@ def _redirect(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) -> 
     """From http:// to https://; an Ingress needs a Service to name, but none is ever asked."""
     name = _name("redirect", inputs, endpoint)
     middleware = _object(inputs, kind, name, {"redirectScheme": {"scheme": "https", "permanent": True}})
-    annotations: Annotations = {ENTRY_POINTS: WEB, MIDDLEWARES: _reference(inputs, name)}
+    annotations: Annotations = {
+        ENTRY_POINTS: WEB,
+        MIDDLEWARES: _reference(inputs, name),
+        PRIORITY: _priority(inputs, endpoint),
+    }
     ingress = http_ingress(
         inputs,
         f"{endpoint.name}.redirect",  # no endpoint has a dot in its name
@@ -140,6 +179,11 @@ def _name(what: str, inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
     return f"{what}-{_digest(inputs, endpoint)[:16]}"
 
 
+def _option(space: str) -> str:
+    """The name of a Space's TLSOption."""
+    return f"space-{hashlib.sha256(space.encode()).hexdigest()[:16]}"
+
+
 def _port_name(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
     """At most 15 characters, as a port's name must be."""
     return f"{endpoint.service_port_name}-{_digest(inputs, endpoint)[:9]}"
@@ -155,4 +199,9 @@ def _reference(inputs: AppInputs, name: str) -> str:
 
 
 def _missing(kind: str) -> Finding:
-    return findings.routes(reasons.INGRESS_KIND_MISSING, f"the cluster does not serve {kind} {_NEEDED}")
+    problem = _not_served(kind)
+    return findings.routes(problem.reason, problem.message)
+
+
+def _not_served(kind: str) -> Problem:
+    return Problem(reasons.INGRESS_KIND_MISSING, f"the cluster does not serve {kind} {_NEEDED}")
