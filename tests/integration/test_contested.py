@@ -30,7 +30,8 @@ def test_a_fight_is_slowed_down_and_its_parties_are_named(
     assert "mallory" in said[-1]
     decco.settle(quiet=0.5)
     writes = [each for each in control_plane.audit("decco-controller", since=mark, writes=True) if each.name == "web"]
-    assert sum(each.resource == "deployments" for each in writes) <= 24
+    # Refused ones are not counted: Kubernetes' own controllers write into the same Deployment all the time.
+    assert sum(each.resource == "deployments" and each.code < 300 for each in writes) <= 24
 
     def repaired() -> bool:
         live = cluster.get(path) or {}

@@ -75,7 +75,7 @@ def test_a_line_is_json_with_a_constant_message_and_utc_time(out: io.BytesIO) ->
     }
 
 
-@pytest.mark.parametrize("text", INJECTIONS)
+@pytest.mark.parametrize("text", INJECTIONS, ids=ascii)
 def test_no_text_can_end_a_json_line_or_steer_a_terminal(text: str, out: io.BytesIO) -> None:
     log.info("message", value=text, nested={"key": [text]})
     logging.getLogger("library").warning("library says %s", text)
@@ -87,7 +87,7 @@ def test_no_text_can_end_a_json_line_or_steer_a_terminal(text: str, out: io.Byte
     assert lines(out)[1]["event"] == f"library says {text}"
 
 
-@pytest.mark.parametrize("text", INJECTIONS)
+@pytest.mark.parametrize("text", INJECTIONS, ids=ascii)
 def test_no_text_can_end_a_console_line_or_steer_a_terminal(text: str, restored: None) -> None:
     stream = io.BytesIO()
     logs.configure("console", "debug", stream)

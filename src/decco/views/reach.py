@@ -96,7 +96,8 @@ def reach(snapshot: Snapshot, play: Play) -> Reach:
         if isinstance(entry.facts, SpaceFacts):
             facts = entry.facts
             places[facts.name] = Place(facts.name, facts.fqdn, facts.spec.project)
-    for turn in play.turns:
+    # By name: the caches' order is that in which objects were seen.
+    for turn in sorted(play.turns, key=lambda turn: turn.key):
         place = places.get(turn.key.namespace)
         if turn.kind == "App" and place is not None:
             _open(place, turn, labels)
@@ -107,7 +108,7 @@ def reach(snapshot: Snapshot, play: Play) -> Reach:
 
 
 def _open(place: Place, turn: Turn, labels: Mapping[str, Mapping[str, str]]) -> None:
-    doors = list(_doors(turn))
+    doors = sorted(_doors(turn), key=lambda door: door.endpoint)
     place.doors += doors
     for policy in _objects(turn, NETWORK_POLICIES):
         for rule in policy["spec"].get("ingress") or ():

@@ -189,7 +189,7 @@ def test_what_is_wrong_is_said_in_a_sentence(case: str) -> None:
     assert facts.not_after is None
 
 
-@pytest.mark.parametrize("value", ["%%%", "AAA", "AAAA\nAAAA", "ä", "\ud800", "é" * 5])
+@pytest.mark.parametrize("value", ["%%%", "AAA", "AAAA\nAAAA", "ä", "\ud800", "é" * 5], ids=ascii)
 def test_values_that_are_not_base64(value: str) -> None:
     facts = secrets.inspect("Opaque", {"tls.crt": value, "tls.key": value})
     assert facts.problem == Problem(
