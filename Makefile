@@ -106,13 +106,13 @@ test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random int
 # Starting the cluster falls into the first test's time.
 E2E_PYTEST := $(BIN)/python -m pytest -o timeout=600
 
-e2e: $(VENV)/.complete assets ## real pods, edge and clients, nothing sampled (Linux and root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>)
-	$(call step,e2e,E2E=full $(E2E_PYTEST) tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+e2e: $(VENV)/.complete assets ## real pods, edge, clients, nothing sampled (root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>; E2E_DECCO=process)
+	$(call step,e2e,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) $(E2E_PYTEST) tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 	@$(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(MAKE) e2e-routing)
 
 e2e-routing: $(VENV)/.complete assets ## the same through Traefik, and with a Gateway for each Space (builds Traefik once)
-	$(call step,e2e: ingress,E2E=full E2E_BACKEND=ingress $(E2E_PYTEST) $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
-	$(call step,e2e: gateways,E2E=full E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
+	$(call step,e2e: ingress,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=ingress $(E2E_PYTEST) $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
+	$(call step,e2e: gateways,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
 
 e2e-sample: $(VENV)/.complete assets ## the part of it that make test runs; skipped with one loud line where it cannot
 	$(call step,e2e,$(E2E_PYTEST) tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+from decco.settings_load import load
 from testbed import assets
 from testbed.api import RequestFailed
 from testbed.controlplane import ControlPlane
@@ -49,7 +51,8 @@ class Cluster:
     ``edge`` is the address of the edge, on its ports 80 and 443; ``edge_namespace`` is where its pods run, and
     ``gateway`` the namespace/name of the Gateway that Spaces may add listeners to, unless ``routing`` has decco's
     settings for routes of another kind. Where each Space has an address of its own, ``edge`` is empty.
-    ``echo`` and ``sidecar`` are references of images that pods can run. ``node`` is our own, if it is.
+    ``echo`` and ``sidecar`` are references of images that pods can run; ``controller`` gives that of decco's own, which
+    is made when it is asked for. ``node`` is our own, if it is.
     """
 
     kubectl: Callable[..., str]
@@ -60,6 +63,7 @@ class Cluster:
     gateway: str
     echo: str
     sidecar: str
+    controller: Callable[[], str]
     node: Node | None = None
     routing: Mapping[str, str] | None = None
 
@@ -72,6 +76,11 @@ class Cluster:
             "DECCO_EDGE__NAMESPACE": self.edge_namespace,
             "DECCO_SIDECAR__IMAGE": self.sidecar,
         }
+
+    @property
+    def settings_file(self) -> dict[str, Any]:
+        """The same as the content of its file."""
+        return load({}, self.settings, None).model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 @contextlib.contextmanager
@@ -113,6 +122,7 @@ def own(zones: dict[str, str] | None = None, backend: Backend = Backend.GATEWAY)
             gateway=PARENT,
             echo=echo.reference,
             sidecar=sidecar.reference,
+            controller=lambda: controller_loaded(node.load),
             node=node,
             routing=routing,
         )
@@ -123,8 +133,8 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
     """A cluster of the reader's, with what the environment says of it.
 
     ``E2E_EDGE`` is the edge's address (without it that of the Gateway's status), ``E2E_GATEWAY`` the namespace/name of
-    the Gateway, ``E2E_ECHO_IMAGE`` and ``E2E_SIDECAR_IMAGE`` are where its nodes can get our images from. decco's CRDs,
-    roles and policies are installed and stay.
+    the Gateway, ``E2E_ECHO_IMAGE``, ``E2E_SIDECAR_IMAGE`` and, for ``E2E_DECCO=pod``, ``E2E_CONTROLLER_IMAGE`` are
+    where its nodes can get our images from. decco's CRDs, roles and policies are installed and stay.
     """
     kubectl = kubectl_of(kubeconfig)
     install_decco(kubectl)
@@ -143,6 +153,7 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
         gateway=gateway,
         echo=_wanted("E2E_ECHO_IMAGE"),
         sidecar=_wanted("E2E_SIDECAR_IMAGE"),
+        controller=lambda: _wanted("E2E_CONTROLLER_IMAGE"),
     )
 
 
@@ -164,6 +175,13 @@ def kubectl_of(kubeconfig: Path) -> Callable[..., str]:
         return done.stdout
 
     return kubectl
+
+
+def controller_loaded(load: Callable[[Path], None]) -> str:
+    """The reference of decco's own image, after its archive was given to ``load``."""
+    image = catalog.controller()
+    load(image.archive)
+    return image.reference
 
 
 def _wanted(name: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testbed import assets
-from testbed.cluster import Cluster, install_decco, kubectl_of
+from testbed.cluster import Cluster, controller_loaded, install_decco, kubectl_of
 from testbed.found import AssetsMissing
 from testbed.images import catalog
 from testbed.node.edge import NAMESPACE, PARENT, Edge
@@ -61,6 +61,7 @@ def kind() -> Iterator[Cluster]:
                 gateway=PARENT,
                 echo=echo.reference,
                 sidecar=sidecar.reference,
+                controller=lambda: controller_loaded(load),
             )
         finally:
             _run("kind", "delete", "cluster", f"--name={name}", f"--kubeconfig={kubeconfig}")

@@ -13,7 +13,7 @@ import contextlib
 import signal
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import structlog
@@ -39,6 +39,7 @@ from decco.reconcilers.providers import dns_maker
 from decco.reconcilers.report import ready_counts
 from decco.reconcilers.triggers import Triggers
 from decco.settings import Settings
+from decco.settings_follow import SettingsFile, follow
 from decco.term import DRAIN_SECONDS, FINISH_SECONDS, Term
 
 log = structlog.get_logger(__name__)
@@ -54,8 +55,11 @@ DISCOVERY_SECONDS = 30.0
 """How often a kind that the cluster does not serve, and the routing backend needs, is looked for."""
 
 
-async def run(settings: Settings) -> int:
-    """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigError for what waiting cannot cure."""
+async def run(settings: Settings, file: SettingsFile | None = None) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigError for what waiting cannot cure.
+
+    Changes of the settings in ``file``, which has been read, are followed as far as they can be without a restart.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,6 +73,8 @@ async def run(settings: Settings) -> int:
     # A dry run writes nothing, so it needs no leave to write, and must not keep anybody else from it.
     fence = Fence(process_alarm()) if settings.leader_election.enabled and not settings.dry_run else None
     async with contextlib.AsyncExitStack() as stack:
+        if file is not None:
+            await stack.enter_async_context(_following(file, settings, health))
         await stack.enter_async_context(health.serve(settings.metrics_bind_address))
         client = await stack.enter_async_context(
             Client(
@@ -89,6 +95,17 @@ async def run(settings: Settings) -> int:
                 await _Daemon(settings, client, metrics, health, stop, make_dns, leader).run(served)
     log.info("decco ends")
     return 0
+
+
+@contextlib.asynccontextmanager
+async def _following(file: SettingsFile, settings: Settings, health: Health) -> AsyncIterator[None]:
+    task = asyncio.create_task(follow(file, settings), name="settings")
+    health.watch_task("settings", task)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _leader(settings: Settings, metrics: Metrics, fence: Fence) -> Leader:

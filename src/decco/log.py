@@ -100,6 +100,11 @@ def set_level(level: str) -> None:
             setattr(_Logger, name, method)
 
 
+def severity(level: str) -> int:
+    """A number for each level, the less severe the smaller."""
+    return _LEVELS[level]
+
+
 def lost_lines() -> int:
     """Lines that could not be written: a full disk or a closed pipe at the other end must not stop the work."""
     return _Sink.lost

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from pydantic.alias_generators import to_camel
 
+from decco.settings_follow import AT_ONCE
 from decco.settings_forms import Section
 from decco.settings_load import NOT_SETTINGS, SETTINGS, Setting
 
@@ -28,13 +29,17 @@ commas between them, mappings are JSON, and an empty variable counts as not set.
 An unknown key, an unknown variable that begins with `DECCO_`, or a wrong value ends the start with one line per mistake
 and exit status 2. Left alone are variables that the kubelet sets for Services named `decco` or `decco-...`, and
 {others}. `decco-controller --print-config` prints what is in force, in the form of the file.
+
+The file is looked at every few seconds while the controller runs. A changed `{at_once}` is in force at once, unless the
+environment or a flag sets it. Any other change is named in the log and waits for a restart. Of a file with mistakes
+each is logged, and what was in force stays.
 """
 
 
 def page() -> str:
     """The whole page as Markdown."""
     others = ", ".join(f"`{name}`" for name in sorted(NOT_SETTINGS))
-    return "\n".join([_HEAD.format(others=others), *_sections()]) + "\n"
+    return "\n".join([_HEAD.format(others=others, at_once=AT_ONCE), *_sections()]) + "\n"
 
 
 def _sections() -> Iterator[str]:

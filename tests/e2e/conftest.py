@@ -2,6 +2,7 @@
 ``E2E_KUBECONFIG``.
 
 ``E2E_BACKEND`` chooses the edge of our own and decco's routes, see ``testbed.cluster.Backend``; the tests are the same.
+``E2E_DECCO=pod`` runs decco in the cluster, see ``testbed.deployed``; otherwise it is a process of this machine.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pytest
 from testbed import cluster as clusters
 from testbed.cluster import Backend, Cluster
 from testbed.controller import Controller
+from testbed.deployed import deployed
 from testbed.found import AssetsMissing
 from testbed.images import programs
 from testbed.kind import kind
@@ -25,6 +27,7 @@ from tests.e2e.world import World
 
 FULL = os.environ.get("E2E") == "full"
 """``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
+AS_POD = os.environ.get("E2E_DECCO") == "pod"
 BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
 MISSING = pytest.StashKey[str]()
 
@@ -65,6 +68,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    if AS_POD:
+        with deployed(cluster, {"logLevel": "debug"}):
+            yield World(cluster)
+        return
     log = tmp_path_factory.mktemp("controller") / "decco.log"
     with Controller(cluster.controller_kubeconfig, log, cluster.settings, "--log-level=debug"):
         yield World(cluster)

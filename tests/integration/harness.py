@@ -65,7 +65,15 @@ class Decco:
         self._settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, wait: bool = True, flags: tuple[str, ...] = (), module: str = "decco.cli.controller") -> Decco:
+    def start(
+        self,
+        *,
+        wait: bool = True,
+        flags: tuple[str, ...] = (),
+        module: str = "decco.cli.controller",
+        level: str = "debug",
+    ) -> Decco:
+        """``level`` is a flag, which is stronger than a file; "" is none."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DECCO_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -76,8 +84,7 @@ class Decco:
                     str(self._kubeconfig),
                     "--metrics-bind-address",
                     f"127.0.0.1:{self.port}",
-                    "--log-level",
-                    "debug",
+                    *(["--log-level", level] if level else []),
                     *flags,
                 ],
                 stdout=log,

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from decco import __version__, log
 from decco.errors import ConfigError
+from decco.settings_follow import SettingsFile
 from decco.settings_load import WrongSettings, closest, dump, load
 
 PROGRAM = "decco-controller"
@@ -79,8 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = vars(parsed)
     config_file, print_config = flags.pop("config"), flags.pop("print_config")
     mistakes = [_unknown(word, arguments) for word in unknown]
+    followed = SettingsFile(config_file, flags, os.environ) if config_file is not None else None
     try:
-        settings = load(flags, os.environ, config_file)
+        settings = followed.read() if followed is not None else load(flags, os.environ, None)
     except WrongSettings as error:
         mistakes += error.lines
     if mistakes:
@@ -95,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from decco.daemon import run
 
         try:
-            return asyncio.run(run(settings))
+            return asyncio.run(run(settings, followed))
         except ConfigError as error:
             _complain([str(error)])
             return EXIT_WRONG_SETTINGS

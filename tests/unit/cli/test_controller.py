@@ -34,7 +34,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Sett
     monkeypatch.setattr("decco.log.configure", lambda *_args: None)
 
     def replace(run: Callable[[Settings], int]) -> None:
-        async def coroutine(settings: Settings) -> int:
+        async def coroutine(settings: Settings, _file: object) -> int:
             return run(settings)
 
         module.run = coroutine  # type: ignore[attr-defined]

@@ -1,0 +1,118 @@
+"""Settings that change while the controller runs: another log level is in force at once, all else at the next start.
+
+Most settings decide how connections, queues and children are made, so a part of them exchanged in mid-work would be a
+state that no start ever has. The level is what an operator needs without losing what is just going wrong.
+
+The file is looked at every few seconds, not watched: a mounted ConfigMap is a symbolic link that the kubelet points at
+another folder, and network file systems tell nobody. One ``stat`` in a thread is all that a look costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Never
+
+import structlog
+
+from decco import log as logs
+from decco.settings import Settings
+from decco.settings_load import SETTINGS, WrongSettings, load
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 3.0
+"""How often the file is looked at. The kubelet takes up to a minute to bring a changed ConfigMap."""
+AT_ONCE = "logLevel"
+"""The key of the setting that needs no restart."""
+ADVICE = (
+    "restart the controller to bring them into force: kubectl rollout restart deployment/decco-controller, "
+    "in decco's namespace"
+)
+
+Version = tuple[int, int, int, int] | None
+"""What tells two contents of a file apart without reading them; None is no file."""
+
+
+class SettingsFile:
+    """The sources of the settings, among them a file that may change: reads it, and knows if it has changed since."""
+
+    def __init__(self, path: Path, flags: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+        """Reads nothing yet; flags and environment as for ``load``, those of the start for ever."""
+        self.path = path
+        self._flags = dict(flags)
+        self._environ = dict(environ)
+        self._read: Version = None
+
+    def read(self) -> Settings:
+        """The settings of all sources as they are now. Raises WrongSettings."""
+        # The version first: a change between the two is seen again at the next look, and never missed.
+        self._read = self._version()
+        return load(self._flags, self._environ, self.path)
+
+    def changed(self) -> Settings | None:
+        """``read`` if the file is not the one that was read last, else None. Raises WrongSettings."""
+        return self.read() if self._version() != self._read else None
+
+    def _version(self) -> Version:
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 - follows links: of a ConfigMap the link is exchanged, not the file
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+async def follow(file: SettingsFile, running: Settings, look_seconds: float = LOOK_SECONDS) -> Never:
+    """Brings changed settings into force as far as that can be, and says what else has changed or is wrong.
+
+    Args:
+        file: read once already; the result was ``running``.
+        running: what the process was started with.
+        look_seconds: pause between looks.
+    """
+    level = running.log_level
+    told: Mapping[str, Any] = {}
+    while True:
+        await asyncio.sleep(look_seconds)
+        try:
+            found = await asyncio.to_thread(file.changed)
+        except WrongSettings as wrong:
+            for line in wrong.lines:
+                log.error("the settings file is wrong, what was in force stays", mistake=line)
+            continue
+        if found is None:
+            continue
+        if found.log_level != level:
+            _set_level(level, found.log_level)
+            level = found.log_level
+        waiting = _differences(running, found)
+        if waiting != told:
+            if waiting:
+                log.warning("changed settings wait for a restart", settings=sorted(waiting), advice=ADVICE)
+            else:
+                log.info("the settings file is again as at the start", file=str(file.path))
+            told = waiting
+
+
+def _set_level(before: str, after: str) -> None:
+    """Told at the more talkative of the two levels, so that the line is there whichever way it goes."""
+    talkative = min(before, after, key=logs.severity)
+    logs.set_level(talkative)
+    log.info("the log level is changed", before=before, after=after)
+    logs.set_level(after)
+
+
+def _differences(running: Settings, found: Settings) -> dict[str, Any]:
+    """Settings that need a restart, by their keys, with the new values."""
+    old, new = (settings.model_dump(mode="json", by_alias=True) for settings in (running, found))
+    pairs = {key: (_value(old, key), _value(new, key)) for key in SETTINGS if key != AT_ONCE}
+    return {key: after for key, (before, after) in pairs.items() if before != after}
+
+
+def _value(dump: Mapping[str, Any], key: str) -> Any:
+    value: Any = dump
+    for part in key.split("."):
+        value = value[part]
+    return value

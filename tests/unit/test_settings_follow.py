@@ -1,0 +1,205 @@
+"""The settings file of a running controller: what is in force at once, what is said of the rest, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from decco import log as logs
+from decco.settings_follow import ADVICE, SettingsFile, follow
+
+log = structlog.get_logger("decco.test")
+PAUSE_SECONDS = 0.005
+
+
+class Mounted:
+    """A ConfigMap as the kubelet mounts it: the file is a link through a link, and that one is exchanged."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self._folder = folder
+        self._number = 0
+        self.path = folder / "decco.yaml"
+        self.write(text)
+        self.path.symlink_to("..data/decco.yaml")
+
+    def write(self, text: str) -> None:
+        self._number += 1
+        content = self._folder / f"..content-{self._number}"
+        content.mkdir()
+        (content / "decco.yaml").write_text(text)
+        # Same size and same time: only the inode tells it from the one before.
+        os.utime(content / "decco.yaml", (1, 1))
+        draft = self._folder / "..data_tmp"
+        draft.symlink_to(content.name)
+        draft.rename(self._folder / "..data")
+
+
+class Log:
+    """What was logged, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self._stream = io.BytesIO()
+        logs.configure("json", "info", self._stream)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._stream.getvalue().splitlines()]
+
+    async def until(self, count: int) -> dict[str, Any]:
+        """The line of that number, from 1 on, as the last one so far."""
+        async with asyncio.timeout(10):
+            while len(self.lines()) < count:  # noqa: ASYNC110 - a stream sets no event
+                await asyncio.sleep(PAUSE_SECONDS)
+        assert len(self.lines()) == count, self.lines()
+        return self.lines()[-1]
+
+
+@pytest.fixture
+def out() -> Iterator[Log]:
+    yield Log()
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Mounted:
+    return Mounted(tmp_path, "logLevel: info\n")
+
+
+class Watched(SettingsFile):
+    """Counts the looks, so that a test can wait until one more is over."""
+
+    looks = 0
+
+    def changed(self) -> Any:
+        try:
+            return super().changed()
+        finally:
+            self.looks += 1
+
+    async def look(self) -> None:
+        """Returns when the file as it is now has been looked at and what came of it was done."""
+        # The next look may have begun before now; the one after it begins when that was dealt with.
+        before = self.looks
+        async with asyncio.timeout(10):
+            while self.looks < before + 2:  # noqa: ASYNC110 - counted in another thread
+                await asyncio.sleep(PAUSE_SECONDS)
+
+
+@asynccontextmanager
+async def following(
+    mounted: Mounted, flags: dict[str, Any] | None = None, environ: dict[str, str] | None = None
+) -> AsyncIterator[Watched]:
+    file = Watched(mounted.path, flags or {}, environ or {})
+    task = asyncio.create_task(follow(file, await asyncio.to_thread(file.read), PAUSE_SECONDS))
+    try:
+        yield file
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_another_level_is_in_force_at_once(mounted: Mounted, out: Log) -> None:
+    async with following(mounted):
+        log.debug("before")
+        mounted.write("logLevel: debug\n")
+        line = await out.until(1)
+        assert (line["event"], line["level"]) == ("the log level is changed", "info")
+        assert (line["before"], line["after"]) == ("info", "debug")
+        log.debug("after")
+        assert (await out.until(2))["event"] == "after"
+
+
+async def test_a_quieter_level_is_told_before_it_is_quiet(mounted: Mounted, out: Log) -> None:
+    async with following(mounted) as file:
+        mounted.write("logLevel: error\n")
+        assert (await out.until(1))["after"] == "error"
+        await file.look()
+        log.warning("unheard")
+        log.error("heard")
+        assert (await out.until(2))["event"] == "heard"
+
+
+async def test_what_needs_a_restart_is_said_once(mounted: Mounted, out: Log) -> None:
+    async with following(mounted) as file:
+        mounted.write("logLevel: info\nclusterId: east\nrouting: {backend: none}\n")
+        line = await out.until(1)
+        assert (line["event"], line["level"]) == ("changed settings wait for a restart", "warning")
+        assert line["settings"] == ["clusterId", "routing.backend"]
+        assert line["advice"] == ADVICE
+        mounted.write("routing: {backend: none}\nclusterId: east\n")  # the same in other words
+        await file.look()
+        mounted.write("logLevel: debug\nclusterId: east\nrouting: {backend: none}\n")
+        assert (await out.until(2))["after"] == "debug"
+        mounted.write("logLevel: debug\nclusterId: west\nrouting: {backend: none}\n")
+        assert (await out.until(3))["settings"] == ["clusterId", "routing.backend"]
+        mounted.write("logLevel: debug\n")
+        assert (await out.until(4))["event"] == "the settings file is again as at the start"
+
+
+async def test_each_mistake_is_a_line_and_the_old_settings_stay(mounted: Mounted, out: Log) -> None:
+    async with following(mounted) as file:
+        mounted.write("logLevel: debg\nclusterID: east\n")
+        await out.until(2)
+        await file.look()
+        first, second = out.lines()
+        assert {first["level"], second["level"]} == {"error"}
+        assert {first["event"]} == {"the settings file is wrong, what was in force stays"}
+        said = sorted(line["mistake"].removeprefix(str(mounted.path)) for line in (first, second))
+        assert said[0].startswith(":1: logLevel: ")
+        assert said[0].endswith("did you mean debug?")
+        assert said[1] == ":2: clusterID: unknown setting; did you mean clusterId?"
+        log.debug("unheard")
+        mounted.write("logLevel: debug\n")
+        assert (await out.until(3))["after"] == "debug"
+
+
+async def test_a_file_that_is_gone_for_a_time(mounted: Mounted, out: Log) -> None:
+    async with following(mounted) as file:
+        mounted.path.unlink()
+        line = await out.until(1)
+        assert "cannot be read: No such file or directory" in line["mistake"]
+        await file.look()
+        mounted.path.symlink_to("..data/decco.yaml")
+        await file.look()
+        mounted.write("logLevel: debug\n")
+        assert (await out.until(2))["after"] == "debug"
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ"),
+    [({"log_level": "warning"}, {}), ({}, {"DECCO_LOG_LEVEL": "warning"})],
+    ids=["flag", "variable"],
+)
+async def test_a_stronger_source_stays_stronger(
+    mounted: Mounted, out: Log, flags: dict[str, Any], environ: dict[str, str]
+) -> None:
+    async with following(mounted, flags, environ) as file:
+        mounted.write("logLevel: debug\n")
+        await file.look()
+        assert out.lines() == []
+
+
+async def test_a_change_between_the_start_and_the_first_look_is_seen(mounted: Mounted, out: Log) -> None:
+    file = SettingsFile(mounted.path, {}, {})
+    running = await asyncio.to_thread(file.read)
+    mounted.write("logLevel: debug\n")
+    task = asyncio.create_task(follow(file, running, PAUSE_SECONDS))
+    assert (await out.until(1))["after"] == "debug"
+    task.cancel()
+
+
+async def test_a_file_that_does_not_change_is_not_read(mounted: Mounted, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with following(mounted) as file:
+        monkeypatch.setattr("decco.settings_follow.load", lambda *_: pytest.fail("read again"))
+        await file.look()
