@@ -38,8 +38,8 @@ class TestForeignObjects:
         eventually(lambda: _reason(cluster.app_condition(name, "web", "Ready")) == "NamespaceNotReady", 5)
         decco.settle()
         assert _writes_to(cluster, mark, namespace=name, resource="deployments") == []
-        assert _writes_to(cluster, mark, resource="namespaces") == []
-        assert _writes_to(cluster, mark, resource="networkpolicies") == []
+        assert _writes_to(cluster, mark, resource="namespaces", name=name) == []
+        assert _writes_to(cluster, mark, namespace=name, resource="networkpolicies") == []
         assert cluster.get(f"/api/v1/namespaces/{name}") == before
         cluster.delete(f"{APIS}/spaces/{name}")
         eventually(lambda: cluster.space(name) is None, 5)

@@ -347,9 +347,12 @@ class TestApp:
         cluster.patch(f"{APIS}/namespaces/{name}/apps/web", {"spec": after})
         eventually(lambda: _true(new, cluster, name), 5, "the state after the edit")
         generation = (cluster.app(name, "web") or {})["metadata"]["generation"]
-        eventually(
-            lambda: (cluster.app(name, "web") or {})["status"].get("observedGeneration") == generation, 5, "status"
-        )
+
+        def seen() -> bool:
+            status = (cluster.app(name, "web") or {}).get("status") or {}
+            return bool(status.get("observedGeneration") == generation)
+
+        eventually(seen, 5, "status")
 
     def test_two_quick_changes_end_in_the_last(self, cluster: Cluster, name: str) -> None:
         cluster.make_space(name)
