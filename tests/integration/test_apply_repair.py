@@ -264,7 +264,7 @@ async def test_a_label_that_decco_watches_by_is_put_back(world: World) -> None:
     assert store.get(key_of(desired)) is repaired.entry
     assert (await world.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
 
-    # The watch catches up, and says nothing new. What decco wrote is told once, by the answer or by the watch, whichever
+    # The watch catches up, and says nothing new. What decco wrote is told once, by the answer or by the watch, whoever
     # is first; the annotation comes after both.
     await asyncio.to_thread(world.kubectl, "annotate", "configmap", "web", "x=y")
     await world.eventually(lambda: len(steps) >= 4)
