@@ -30,6 +30,8 @@ from typing import Any
 from decco.errors import DeccoError
 from decco.objects import Obj
 
+_TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
+
 
 class KubeError(DeccoError):
     """Anything that went wrong between decco and the API server."""
@@ -153,8 +155,7 @@ class ServerError(ApiError):
         The API server gives no reason, only the words of etcd (ErrRequestTooLarge of go.etcd.io/etcd/api/v3rpc) or,
         above 2 MiB, of its own gRPC client.
         """
-        words = ("etcdserver: request is too large", "trying to send message larger than max")
-        return any(each in self.message for each in words)
+        return any(each in self.message for each in _TOO_LARGE)
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {
