@@ -168,7 +168,7 @@ def conditions() -> Iterator[Message]:
                 yield Message(f"`{reason}`", text, file)
 
 
-def _of_dns() -> Iterator[Message]:
+def of_dns() -> Iterator[Message]:
     for file, call, scope in calls("dns"):
         if name_of(call.func) in _DNS and call.args:
             for text in texts(call.args[0], scope):
@@ -200,7 +200,7 @@ def _reasons(node: ast.expr) -> list[str]:
 
 SECTIONS = (
     Section("Conditions and Events", "reason", ("desired/", "reconcilers/"), conditions),
-    Section("DNS", "reason", ("dns/", "hostnames.py", "reconcilers/providers.py"), _of_dns),
+    Section("DNS", "reason", ("dns/", "hostnames.py", "reconcilers/providers.py"), of_dns),
     Section(
         "Settings and the command line of `decco-controller`",
         "",

@@ -401,7 +401,9 @@ def _listener(what: str, status: Mapping[str, Any] | None) -> Statement:
             text = f"{what}: {type_} is False, {condition.get('reason')}: {condition.get('message')}"
             return Statement(State.FAILURE, "listener", text)
     if conditions.get("Programmed", {}).get("status") != "True":
-        return Statement(State.WARNING, "listener", f"{what}: no gateway controller has answered for it yet")
+        return Statement(
+            State.WARNING, "listener", f"{what}: no gateway controller has answered for it yet: is it running?"
+        )
     return Statement(State.OK, "listener", f"{what}: in effect")
 
 
@@ -438,7 +440,8 @@ def _validity(world: World, about: str, purpose: str, facts: SecretFacts, hostna
         if days < SOON_DAYS:
             state, text = State.WARNING, f"{text}: renew it"
     if hostname is not None and not any(_is_for(name.lower(), hostname) for name in facts.dns_names):
-        state, text = State.FAILURE, f"{text}; {hostname} is not among its names, and clients will refuse it"
+        state = State.FAILURE
+        text += f"; {hostname} is not among its names, and clients will refuse it: have it made anew with that name"
     return Statement(state, about, text)
 
 
@@ -454,7 +457,10 @@ def _record(world: World, hostname: str, turn: Turn | None, *, unowned: bool = F
         to = f" to {', '.join(addresses)}" if addresses else ""
         yield Statement(State.WARNING, "record", f"{hostname}: no DNS provider is set; publish the name{to} yourself")
     elif (zone := zone_of(hostname, zones)) is None:
-        text = f"{hostname}: no zone of dns.providers holds it ({', '.join(sorted(zones))})"
+        text = (
+            f"{hostname}: no zone of dns.providers holds it ({', '.join(sorted(zones))}): "
+            "add its zone, or choose a name below one of these"
+        )
         yield Statement(State.FAILURE, "record", text)
     elif not addresses:
         text = f"{hostname}: the edge has no address to point it to: set edge.addresses, or see the Gateway's status"
@@ -469,7 +475,9 @@ def _published(world: World, hostname: str, turn: Turn | None, addresses: Sequen
     if answer is None:
         return
     if answer.trouble is not None:
-        yield Statement(State.UNKNOWN, "DNS", f"{hostname}: no answer: {answer.trouble}")
+        yield Statement(
+            State.UNKNOWN, "DNS", f"{hostname}: no answer, ask another DNS server with --resolver: {answer.trouble}"
+        )
         return
     if not answer.values:
         state = State.FAILURE if addresses else State.OK
@@ -488,7 +496,8 @@ def _published(world: World, hostname: str, turn: Turn | None, addresses: Sequen
     elif owner.cluster != settings.cluster_id:
         text += f"; marked by cluster {owner.cluster}"
     elif entry is not None and owner.uid != entry.uid:
-        state, text = State.FAILURE, f"{text}; marked for another object of this cluster, UID {owner.uid}"
+        state = State.FAILURE
+        text += f"; marked for another object of this cluster, UID {owner.uid}: rename one of the two"
     else:
         text += "; marked as decco's"
     yield Statement(state, "DNS", text)

@@ -7,14 +7,16 @@ import ast
 import pytest
 
 from decco.cli import messages_doc, messages_source
-from decco.cli.messages_doc import conditions, page
+from decco.cli.messages_doc import conditions, of_dns, page
 from decco.desired import reasons
+from decco.dns import errors
 
 CURES = (
     "add", "ask", "change", "choose", "correct", "create", "delete", "give", "install", "label", "look at", "permit",
     "raise", "remove", "rename", "renew", "resume", "set", "smaller", "must",
 )  # fmt: skip
 """Words of which one is in each sentence that somebody must act on."""
+CURES_OF_DNS = ("allow", "check", "see who", "shorter")
 QUOTED = {
     "NotAccepted",  # the gateway's own sentence
     "NotProgrammed",
@@ -75,6 +77,14 @@ def test_every_file_that_says_something_has_its_section() -> None:
     with pytest.raises(KeyError, match=r"elsewhere\.py says something"):
         messages_doc.section_of("elsewhere.py")
     assert [file for file in messages_source.SILENT_FILES if not (messages_source.PACKAGE / file).is_file()] == []
+
+
+@pytest.mark.parametrize("message", sorted(set(of_dns())), ids=lambda each: f"{each.about}-{each.text[:30]}")
+def test_what_dns_says_needs_somebody_says_what_to_do_too(message: messages_doc.Message) -> None:
+    error = getattr(errors, message.about.strip("`"))
+    if error.advice or message.file == "dns/memory.py" or message.text.endswith(">"):
+        return  # the class says it; a provider for trials; the provider's own words
+    assert any(word in message.text.lower() for word in (*CURES, *CURES_OF_DNS)), f"{message.file}: {message.text}"
 
 
 def test_a_variable_is_what_was_assigned_last() -> None:

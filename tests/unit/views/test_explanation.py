@@ -104,7 +104,7 @@ OURS = Owner("default", "<uid of Space acme>")
             "marked for another object of this cluster",
         ),
         (Answer(), State.FAILURE, "nothing is published"),
-        (Answer(trouble="timed out"), State.UNKNOWN, "no answer: timed out"),
+        (Answer(trouble="timed out"), State.UNKNOWN, "no answer, ask another DNS server with --resolver: timed out"),
     ],
 )
 def test_what_dns_says(answer: Answer, state: State, words: str) -> None:
