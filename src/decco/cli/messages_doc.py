@@ -223,7 +223,7 @@ SECTIONS = (
     Section("The API server, watches and the election of a leader", "", ("kube/",)),
     Section("Objects that the API server would not have let in", "", ("api/",)),
     Section("`decco`: the command line, and files and objects that it is given", "", ("cli/", "views/")),
-    Section("`decco explain`", "", ("views/explanation.py", "views/lookup.py")),
+    Section("`decco explain`", "", ("views/explanation/", "views/lookup.py")),
     Section("`decco doctor`", "", ("views/fitness/", "cli/actions/doctor.py")),
     Section("`decco import`", "level", ("importing/", "cli/commands/import_.py"), _of_import),
 )

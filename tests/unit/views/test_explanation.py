@@ -9,7 +9,8 @@ import pytest
 
 from decco.dns.registry import Owner
 from decco.objects import SERVICES, SPACES, Key, Obj
-from decco.views.explanation import State, World, explain
+from decco.views.explanation.explain import explain
+from decco.views.explanation.statements import State, World
 from decco.views.lookup import Answer
 from decco.views.targets import Target
 from tests.unit.views.stories import NOW, app, rehearsed, secret, space
