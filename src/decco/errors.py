@@ -8,9 +8,16 @@
 The Kubernetes client has its own branch below DeccoError, in ``kube/client.py``.
 """
 
+from __future__ import annotations
+
+from typing import ClassVar
+
 
 class DeccoError(Exception):
     """Base of all errors that decco raises on purpose; its text is a sentence for a person."""
+
+    advice: ClassVar[str] = ""
+    """What to do about any error of the class, for texts that only tell what happened."""
 
 
 class ConfigError(DeccoError):

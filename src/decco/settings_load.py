@@ -144,7 +144,7 @@ def _from_file(path: Path, mistakes: list[str]) -> dict[str, Given]:
         mistakes.append(f"{path}: cannot be read: {error.strerror}; --config names the file with the settings")
         return {}
     except UnicodeDecodeError as error:
-        mistakes.append(f"{path}: is not UTF-8 text (byte {error.start})")
+        mistakes.append(f"{path}: is not UTF-8 text (byte {error.start}): save it as UTF-8")
         return {}
     return _from_text(text, str(path), mistakes)
 
@@ -188,7 +188,8 @@ def _read_group(
             try:
                 given[key] = Given(loader.construct_object(value_node, deep=True), place)
             except (ValueError, yaml.MarkedYAMLError) as error:  # a date in month 13, an unknown !tag
-                mistakes.append(f"{place}: cannot be understood: {getattr(error, 'problem', None) or error}")
+                problem = getattr(error, "problem", None) or error
+                mistakes.append(f"{place}: cannot be understood: {problem}; docs/reference/settings.md shows its form")
         else:
             match = closest(key, (*SETTINGS, *GROUPS))
             hint = f"did you mean {match}?" if match else f"allowed here: {_names_in(group)}"

@@ -9,9 +9,10 @@ import itertools
 import json
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from testbed.dns.httpmodel import HttpModel, Request, Response
 
 MAX_SETS, MAX_OCTETS = 1000, 100_000
 PAGE = 100
@@ -33,7 +34,7 @@ class Managed:
     records: Sets = field(default_factory=dict)
 
 
-class CloudDnsModel:
+class CloudDnsModel(HttpModel):
     """``with CloudDnsModel() as model``: serves any project at ``model.url``."""
 
     def __init__(self) -> None:
@@ -44,47 +45,15 @@ class CloudDnsModel:
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
-    def __enter__(self) -> CloudDnsModel:
-        model = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                self._answer(None)
-
-            def do_POST(self) -> None:
-                self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-            def _answer(self, body: Any) -> None:
-                try:
-                    model.authenticate(self.headers.get("Authorization", ""))
-                    status, answer = 200, model.handle(self.path, body)
-                except ApiError as error:
-                    status = error.status
-                    details = [{"message": error.message, "domain": "global", "reason": error.reason}]
-                    answer = {"error": {"code": error.status, "message": error.message, "errors": details}}
-                data = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def respond(self, request: Request) -> Response:
+        try:
+            self.authenticate(request.headers.get("Authorization", ""))
+            status, answer = 200, self.handle(request.path, json.loads(request.body) if request.body else None)
+        except ApiError as error:
+            status = error.status
+            details = [{"message": error.message, "domain": "global", "reason": error.reason}]
+            answer = {"error": {"code": error.status, "message": error.message, "errors": details}}
+        return Response(status, "application/json", json.dumps(answer).encode())
 
     def create_zone(self, name: str, visibility: str = "public") -> str:
         zone_id = f"zone-{next(self._ids)}"

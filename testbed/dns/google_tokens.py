@@ -9,9 +9,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,12 +17,18 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from testbed.dns.httpmodel import HttpModel, Request, Response
+
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ACCOUNT = "decco@example.iam.gserviceaccount.com"
 SKEW_SECONDS = 300.0
 
 
-class GoogleTokens:
+FLAVOUR = {"Metadata-Flavor": "Google"}
+"""By which callers know Google's metadata server."""
+
+
+class GoogleTokens(HttpModel):
     """``with GoogleTokens() as google``: ``key()`` is the account's key file, ``issued`` has all tokens given out.
 
     Attributes:
@@ -41,49 +45,19 @@ class GoogleTokens:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._numbers = itertools.count()
 
-    def __enter__(self) -> GoogleTokens:
-        model = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                self._answer(*model.exchange({name: values[0] for name, values in parse_qs(body).items()}))
-
-            def do_GET(self) -> None:
-                if self.headers.get("Metadata-Flavor") != "Google":
-                    self._answer(403, {"error": "Missing Metadata-Flavor:Google header."})
-                elif "/token" in self.path:
-                    self._answer(200, model.issue())
-                elif "/project/project-id" in self.path:
-                    self._answer(200, "example")
-                elif "/service-accounts/default/" in self.path:
-                    self._answer(200, {"email": ACCOUNT, "scopes": [], "aliases": ["default"]})
-                else:
-                    self._answer(200, {})
-
-            def _answer(self, status: int, answer: Any) -> None:
-                data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/text" if isinstance(answer, str) else "application/json")
-                self.send_header("Metadata-Flavor", "Google")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def respond(self, request: Request) -> Response:
+        if request.method == "POST":
+            form = parse_qs(request.body.decode())
+            return _told(*self.exchange({name: values[0] for name, values in form.items()}))
+        if request.headers.get("Metadata-Flavor") != "Google":
+            return _told(403, {"error": "Missing Metadata-Flavor:Google header."})
+        if "/token" in request.path:
+            return _told(200, self.issue())
+        if "/project/project-id" in request.path:
+            return _told(200, "example")
+        if "/service-accounts/default/" in request.path:
+            return _told(200, {"email": ACCOUNT, "scopes": [], "aliases": ["default"]})
+        return _told(200, {})
 
     def key(self) -> bytes:
         """A service account's key file."""
@@ -128,3 +102,10 @@ class GoogleTokens:
 
 def _unb64(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _told(status: int, answer: Any) -> Response:
+    """Texts as they are, all else as JSON."""
+    if isinstance(answer, str):
+        return Response(status, "application/text", answer.encode(), FLAVOUR)
+    return Response(status, "application/json", json.dumps(answer).encode(), FLAVOUR)

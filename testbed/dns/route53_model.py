@@ -14,10 +14,10 @@ import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
+
+from testbed.dns.httpmodel import HttpModel, Request, Response
 
 NAMESPACE = "https://route53.amazonaws.com/doc/2013-04-01/"
 MAX_RECORDS, MAX_CHARACTERS = 1000, 32_000
@@ -46,7 +46,7 @@ class Hosted:
     records: dict[Key, RrSet] = field(default_factory=dict)
 
 
-class Route53Model:
+class Route53Model(HttpModel):
     """``with Route53Model() as model``: serves at ``model.url``. ``calls`` are the operations that were asked for."""
 
     def __init__(self) -> None:
@@ -65,49 +65,17 @@ class Route53Model:
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Route53Model:
-        model = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                self._answer(b"")
-
-            def do_POST(self) -> None:
-                self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-
-            def _answer(self, body: bytes) -> None:
-                try:
-                    model.authenticate(self.headers.get("Authorization", ""), self.headers.get("X-Amz-Date", ""))
-                    status, text = 200, model.handle(self.command, self.path, body)
-                except ApiError as error:
-                    status = error.status
-                    text = (
-                        f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Type>Sender</Type><Code>{error.code}</Code>'
-                        f"<Message>{escape(error.message)}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
-                    )
-                data = text.encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "text/xml")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def respond(self, request: Request) -> Response:
+        try:
+            self.authenticate(request.headers.get("Authorization", ""), request.headers.get("X-Amz-Date", ""))
+            status, text = 200, self.handle(request.method, request.path, request.body)
+        except ApiError as error:
+            status = error.status
+            text = (
+                f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Type>Sender</Type><Code>{error.code}</Code>'
+                f"<Message>{escape(error.message)}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
+            )
+        return Response(status, "text/xml", text.encode())
 
     def create_zone(self, name: str, *, private: bool = False) -> str:
         zone_id = f"Z{next(self._ids):013d}"

@@ -185,10 +185,16 @@ def test_lists_in_the_environment(text: str, expected: tuple[str, ...]) -> None:
         ("dryRun: perhaps", '1: dryRun: "perhaps" must be true or false'),
         ("clusterId: 5", f"1: clusterId: 5 {LABEL}; write it in quotes"),
         ("clusterId: 2026-01-02", f'1: clusterId: "2026-01-02" {LABEL}; write it in quotes'),
-        ("clusterId: 2026-13-02", "1: clusterId: cannot be understood: month must be in 1..12"),
+        (
+            "clusterId: 2026-13-02",
+            "1: clusterId: cannot be understood: month must be in 1..12; docs/reference/settings.md shows its form",
+        ),
         (
             "clusterId: !secret x",
-            "1: clusterId: cannot be understood: could not determine a constructor for the tag '!secret'",
+            (
+                "1: clusterId: cannot be understood: could not determine a constructor for the tag '!secret'; "
+                "docs/reference/settings.md shows its form"
+            ),
         ),
         ("namespace:", f"1: namespace: null {LABEL}"),
         ("namespace: a_b", f'1: namespace: "a_b" {LABEL}'),
@@ -302,7 +308,7 @@ def test_mistakes_of_all_sources_come_at_once(tmp_path: Path) -> None:
     ("content", "line"),
     [
         (None, "decco.yaml: cannot be read: No such file or directory; --config names the file with the settings"),
-        (b"\xff", "decco.yaml: is not UTF-8 text (byte 0)"),
+        (b"\xff", "decco.yaml: is not UTF-8 text (byte 0): save it as UTF-8"),
         (b"- a\n", f"decco.yaml: must be a mapping with keys among {AT_TOP}"),
         (b"a: [1\nb: 2\n", "decco.yaml:2: is not one YAML document: expected ',' or ']', but got ':'"),
         (

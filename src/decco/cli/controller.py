@@ -56,17 +56,19 @@ def parser() -> argparse.ArgumentParser:
     )
     settings = made.add_argument_group("settings")
 
-    def add(flag: str, metavar: str, text: str) -> None:
+    def add_flag(flag: str, metavar: str, text: str) -> None:
         settings.add_argument(flag, metavar=metavar, help=text)
 
-    add(
+    add_flag(
         "--kubeconfig", "FILE", "connection to the cluster; default: the pod's service account, else kubectl's own file"
     )
-    add("--context", "NAME", "context of the kubeconfig; default: its current one")
-    add("--namespace", "NAME", "namespace of decco itself and of the Secrets that Spaces name; default: decco")
-    add("--metrics-bind-address", "ADDR", "host:port of /metrics, /healthz and /readyz; 0 for none; default: :8080")
-    add("--log-format", "FORMAT", "json or console; default: json")
-    add("--log-level", "LEVEL", "debug, info, warning or error; default: info")
+    add_flag("--context", "NAME", "context of the kubeconfig; default: its current one")
+    add_flag("--namespace", "NAME", "namespace of decco itself and of the Secrets that Spaces name; default: decco")
+    add_flag(
+        "--metrics-bind-address", "ADDR", "host:port of /metrics, /healthz and /readyz; 0 for none; default: :8080"
+    )
+    add_flag("--log-format", "FORMAT", "json or console; default: json")
+    add_flag("--log-level", "LEVEL", "debug, info, warning or error; default: info")
     settings.add_argument(
         "--dry-run", action="store_true", default=None, help="log what would be written, write nothing"
     )

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except DeccoError as error:
-        lines = getattr(error, "lines", None) or [str(error)]
+        lines = getattr(error, "lines", None) or ["; ".join(filter(None, (str(error), error.advice)))]
         for line in lines:
             sys.stderr.write(f"{program}: {line}\n")
         return EXIT_FAILED

@@ -103,7 +103,9 @@ def _job(what: str, live: Obj, now: datetime) -> WorkloadState:
     if _condition(live, "Complete").get("status") == "True":
         return WorkloadState(True, reasons.JOB_COMPLETE, f"{what} is complete")
     if live.get("spec", {}).get("suspend"):
-        return WorkloadState(False, reasons.JOB_SUSPENDED, f"{what} is suspended")
+        return WorkloadState(
+            False, reasons.JOB_SUSPENDED, f"{what} is suspended by somebody; set its spec.suspend to false to go on"
+        )
     if _podless_grace(live, now) == 0:
         name, namespace = live["metadata"]["name"], live["metadata"].get("namespace", "")
         message = (

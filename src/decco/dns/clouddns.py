@@ -83,7 +83,8 @@ class CloudDnsProvider:
         ]
         if len(ids) > 1:
             raise ProviderRefused(
-                f"the provider {self.name} has {len(ids)} managed zones for {name}: say which one with zoneIds"
+                f"the provider {self.name} has {len(ids)} managed zones for {name}: "
+                "say which one with zoneIds in its settings"
             )
         return ids[0] if ids else None
 
@@ -128,7 +129,12 @@ class CloudDnsProvider:
                 raise BatchRefused(
                     str(error), suspects=frozenset(c.name for c in changes if named & {c.name, c.mark})
                 ) from error
-            return [RecordConflict(f"{changes[0].name} is not as decco left it: {error}")]
+            return [
+                RecordConflict(
+                    f"{changes[0].name} is not as decco left it, so decco reads the zone again; "
+                    f"see who else writes to it: {error}"
+                )
+            ]
         except InvalidRecord as error:
             if len(changes) > 1:
                 raise BatchRefused(str(error)) from error

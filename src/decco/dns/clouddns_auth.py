@@ -27,7 +27,9 @@ class GoogleToken:
             self._transport = importlib.import_module("google.auth.transport.urllib3")
             self._urllib3 = importlib.import_module("urllib3")
         except ImportError as error:
-            raise ConfigError(f"dns.providers: clouddns needs the package google-auth: {error}") from error
+            raise ConfigError(
+                f"dns.providers: clouddns needs the package google-auth, so install decco[clouddns]: {error}"
+            ) from error
         self._credentials: Any = None
         self._lock = asyncio.Lock()
         if key is not None:
@@ -36,7 +38,8 @@ class GoogleToken:
                 self._credentials = self._accounts.Credentials.from_service_account_info(info, scopes=[SCOPE])
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ConfigError(
-                    "dns.providers: the Secret's key.json of clouddns is no service account key"
+                    "dns.providers: the Secret's key.json of clouddns is no service account key: "
+                    "put the JSON there that Google gave out for it"
                 ) from error
 
     async def __call__(self) -> str:
@@ -53,4 +56,6 @@ class GoogleToken:
         except self._errors.TransportError as error:
             raise ProviderUnreachable(f"no Google access token, since its server cannot be reached: {error}") from error
         except self._errors.GoogleAuthError as error:
-            raise ProviderRefused(f"no Google access token: {error}") from error
+            raise ProviderRefused(
+                f"no Google access token, so correct key.json, or the identity of decco's pod: {error}"
+            ) from error

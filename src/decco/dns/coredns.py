@@ -142,7 +142,12 @@ class CoreDnsProvider:
         if not answer.get("succeeded"):
             if len(changes) > 1:
                 raise BatchRefused(f"one of {len(changes)} names is not as expected")
-            return [RecordConflict(f"{changes[0].name}, or its mark, is not as decco left it in etcd")]
+            return [
+                RecordConflict(
+                    f"{changes[0].name}, or its mark, is not as decco left it in etcd: "
+                    "decco reads the zone again, see who else writes to it"
+                )
+            ]
         for change in changes:
             for old in change.before:
                 self._seen.pop((old.name, old.type), None)
@@ -252,9 +257,14 @@ class CoreDnsProvider:
             raise _TokenExpired
         denied = status == HTTP_UNAUTHORIZED or code in (GRPC_UNAUTHENTICATED, GRPC_DENIED)
         if denied or any(words in text for words in DENIALS):
-            raise ProviderRefused(f"etcd refused the provider {self.name}: {text}")
+            raise ProviderRefused(
+                f"etcd refused the provider {self.name}, so "
+                f"correct its username and password, or the role of that user: {text}"
+            )
         if code == GRPC_INVALID:
-            raise InvalidRecord(f"etcd did not take what the provider {self.name} sent: {text}")
+            raise InvalidRecord(
+                f"etcd did not take what the provider {self.name} sent, so look at its log and limits: {text}"
+            )
         raise ProviderUnreachable(f"etcd said to the provider {self.name}: {status} {text}", uncertain=uncertain)
 
     async def close(self) -> None:

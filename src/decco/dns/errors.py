@@ -43,6 +43,7 @@ class ProviderRefused(DnsError):
 
 class ProviderThrottled(DnsError):
     reason = "ProviderThrottled"
+    advice = "decco goes on more slowly by itself"
     whole_provider = True
 
 
@@ -50,6 +51,7 @@ class ProviderUnreachable(DnsError):
     """No usable answer; with ``uncertain`` the zone has to be read before anything is said about it."""
 
     reason = "ProviderUnreachable"
+    advice = "decco tries again by itself; if it lasts, look at the provider, and at the way there from decco's pod"
     whole_provider = True
 
     def __init__(self, message: str, *, uncertain: bool = False, one_zone: bool = False) -> None:

@@ -117,7 +117,8 @@ class ExternalDnsProvider:
     def _outcome(self, change: Change, made: Obj | None) -> Outcome:
         if made is None:
             return RecordConflict(
-                f"the {KIND} {self._namespace}/{object_name(change.name)} of {change.name} is not as decco left it"
+                f"the {KIND} {self._namespace}/{object_name(change.name)} of {change.name} is not as decco "
+                "left it: decco reads it again, see who else writes to it"
             )
         if "resourceVersion" not in made.get("metadata", {}):
             raise ProviderUnreachable(f"the API server sent no {KIND} back", uncertain=True)

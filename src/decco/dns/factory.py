@@ -161,7 +161,8 @@ def _secret(settings: ProviderSettings, name: str, secrets: Secrets) -> Mapping[
         return {}
     if settings.secret_name not in secrets:
         raise ConfigError(
-            f"dns.providers: {name} names the Secret {settings.secret_name}, which decco's namespace lacks"
+            f"dns.providers: {name} names the Secret {settings.secret_name}, which decco's namespace "
+            "lacks: create it there"
         )
     return secrets[settings.secret_name]
 
@@ -188,7 +189,8 @@ def _tsig_key(settings: Rfc2136Settings, name: str, outside: Outside) -> dns.tsi
             secret = Path(settings.tsig_secret_file).read_bytes()
         except OSError as error:
             raise ConfigError(
-                f"dns.providers: the tsigSecretFile of {name} cannot be read: {error.strerror}"
+                f"dns.providers: the tsigSecretFile of {name} cannot be read ({error.strerror}): "
+                "correct the path, or the volume that is mounted there"
             ) from error
     elif settings.secret_name is not None:
         secret = content.get("secret", b"")
@@ -200,7 +202,7 @@ def _tsig_key(settings: Rfc2136Settings, name: str, outside: Outside) -> dns.tsi
         octets = base64.b64decode(secret.strip(), validate=True)  # dnspython skips what is no base64
         return dns.tsig.Key(dns.name.from_text(key_name), octets, settings.tsig_algorithm.value)
     except (binascii.Error, dns.exception.DNSException) as error:
-        raise ConfigError(f"dns.providers: the TSIG key of {name} is not base64, or its name is no DNS name") from error
+        raise ConfigError(f"dns.providers: the TSIG key of {name} must be base64, and its name a DNS name") from error
 
 
 def _route53(settings: ProviderSettings, outside: Outside) -> Provider:
@@ -232,7 +234,9 @@ def _coredns(settings: ProviderSettings, outside: Outside) -> Provider:
     login = None
     if "username" in content or "password" in content:
         if not (content.get("username") and content.get("password")):
-            raise ConfigError(f"dns.providers: the Secret of {name} has only one of username and password")
+            raise ConfigError(
+                f"dns.providers: the Secret of {name} has only one of username and password: add the other"
+            )
         login = (content["username"].decode("utf-8", "replace"), content["password"].decode("utf-8", "replace"))
     return CoreDnsProvider(
         name,
@@ -266,7 +270,10 @@ def _clouddns(settings: ProviderSettings, outside: Outside) -> Provider:
 def _externaldns(settings: ProviderSettings, outside: Outside) -> Provider:
     name = settings.name or "externaldns"
     if outside.endpoints is None:
-        raise ConfigError(f"dns.providers: {name} needs the CRD of DNSEndpoint, which this cluster does not serve")
+        raise ConfigError(
+            f"dns.providers: {name} needs the CRD of DNSEndpoint, which this cluster does not serve: "
+            "install ExternalDNS with its CRD, or choose another provider"
+        )
     return ExternalDnsProvider(name, settings.zones, outside.endpoints, outside.namespace)
 
 
@@ -276,7 +283,7 @@ def _tls(name: str, content: Mapping[str, bytes]) -> ssl.SSLContext | None:
     if not (authority or certificate or key):
         return None
     if bool(certificate) != bool(key):
-        raise ConfigError(f"dns.providers: the Secret of {name} has only one of tls.crt and tls.key")
+        raise ConfigError(f"dns.providers: the Secret of {name} has only one of tls.crt and tls.key: add the other")
     try:
         context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
         if certificate and key:
@@ -288,7 +295,7 @@ def _tls(name: str, content: Mapping[str, bytes]) -> ssl.SSLContext | None:
                 context.load_cert_chain(pair)
     except (ssl.SSLError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"dns.providers: the certificates in the Secret of {name} are no PEM, or do not fit"
+            f"dns.providers: the certificates in the Secret of {name} must be PEM, and tls.key the key of tls.crt"
         ) from error
     return context
 

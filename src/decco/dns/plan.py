@@ -78,7 +78,9 @@ def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecor
                 )
         if _is_paused(now, uid, rules):
             if uid is not None and uid not in rules.paused:
-                problems[name, uid] = RecordConflict(f"{name} is still marked for an object that is paused: resume it")
+                problems[name, uid] = RecordConflict(
+                    f"{name} is still marked for an object that is paused: resume it, or choose another name"
+                )
             continue
         if uid is None:
             if not _mine(now, rules, adopt=False):
@@ -128,7 +130,7 @@ def _reach(now: Held, wish: WantedRecord, uid: str, rules: Rules) -> Change | No
     """Give the change that leads from ``now`` to the wish; raises RecordConflict or InvalidRecord."""
     name, ttl = now.name, rules.ttl if wish.ttl is None else wish.ttl
     if not in_zone(name, rules.zone):
-        raise InvalidRecord(f"{name} is not in the zone {rules.zone}")
+        raise InvalidRecord(f"{name} is not in the zone {rules.zone}: choose a name below it")
     sets = address_sets(name, wish.targets, ttl)
     mark = mark_set(name, rules.zone, Owner(rules.cluster, uid), ttl)
     apex = name == rules.zone

@@ -74,7 +74,7 @@ def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet
     several host names the first by text is taken, so that the choice is stable. Raises InvalidRecord.
     """
     if not 0 <= ttl <= MAX_TTL:
-        raise InvalidRecord(f"the TTL {ttl} of {name} is outside 0 to {MAX_TTL} seconds")
+        raise InvalidRecord(f"the TTL {ttl} of {name} is outside 0 to {MAX_TTL} seconds: correct dns.ttl")
     four: set[str] = set()
     six: set[str] = set()
     hosts: set[str] = set()
@@ -87,7 +87,9 @@ def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
-            raise InvalidRecord(f"the target {target!a} of {name} has a scope, which DNS cannot carry")
+            raise InvalidRecord(
+                f"the target {target!a} of {name} has a scope, which DNS cannot carry: name an address without %"
+            )
         (four if address.version == 4 else six).add(str(address))
     sets = []
     if four:
@@ -104,7 +106,11 @@ def _host(name: str, target: str) -> str:
     if host == name:
         raise InvalidRecord(f"{name} cannot be an alias of itself: give the edge another name or an address")
     if host.startswith("*."):
-        raise InvalidRecord(f"the target {host} of {name} is a wildcard: an alias needs one exact name")
+        raise InvalidRecord(
+            f"the target {host} of {name} is a wildcard: correct edge.addresses, an alias needs one exact name"
+        )
     if host.rpartition(".")[2].isdigit():
-        raise InvalidRecord(f"the target {target!a} of {name} is neither an address nor a host name")
+        raise InvalidRecord(
+            f"the target {target!a} of {name} is neither an address nor a host name: correct edge.addresses"
+        )
     return host

@@ -95,7 +95,9 @@ def mark_set(name: str, zone: str, owner: Owner, ttl: int) -> RecordSet:
     if where != PREFIX + name:
         text += f" {name}"
     if parse(text) != owner:
-        raise InvalidRecord(f"the cluster id or UID of {owner} has characters that a mark cannot hold")
+        raise InvalidRecord(
+            f"the cluster id or UID of {owner} has characters that a mark cannot hold: choose another clusterId"
+        )
     return RecordSet(where, TXT, ttl, (text,))
 
 

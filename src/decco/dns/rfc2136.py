@@ -85,7 +85,11 @@ class Rfc2136Provider:
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
         wire, asked = update_message(pack(changes, zone.name), self._key)
         if len(wire) > MAX_MESSAGE:  # only of one change alone: see fit
-            return [InvalidRecord(f"{changes[0].name} has more targets than one message can carry")] * len(changes)
+            return [
+                InvalidRecord(
+                    f"{changes[0].name} has more targets than one message can carry: give the edge fewer addresses"
+                )
+            ] * len(changes)
         async with self._connection() as (reader, writer):
             try:
                 await _send(writer, wire)
@@ -99,7 +103,12 @@ class Rfc2136Provider:
             if len(changes) > 1:
                 raise BatchRefused(f"one of {len(changes)} names is not as expected ({dns.rcode.to_text(rcode)})")
             said = dns.rcode.to_text(rcode)
-            return [RecordConflict(f"{changes[0].name}, or its mark, is not as decco left it: the server said {said}")]
+            return [
+                RecordConflict(
+                    f"{changes[0].name}, or its mark, is not as decco left it (the server said {said}): "
+                    "decco reads the zone again, see who else writes to it"
+                )
+            ]
         if rcode != dns.rcode.NOERROR:
             refusal = self._refusal(rcode, zone.name, "update")
             if isinstance(refusal, InvalidRecord):
@@ -152,7 +161,7 @@ class Rfc2136Provider:
             )
         except (dns.tsig.PeerError, dns.tsig.BadTime, dns.tsig.BadSignature, dns.tsig.BadKey) as error:
             raise ProviderRefused(
-                f"{self._where} and decco do not agree on the TSIG key or the time of day: {error}"
+                f"{self._where} and decco do not agree on the TSIG key or the time of day, so compare both: {error}"
             ) from error
         except dns.exception.DNSException as error:
             # Knot does not sign its refusal for a zone that it lacks. An unsigned "no" is believed, a "yes" never.
@@ -168,11 +177,11 @@ class Rfc2136Provider:
     def _refusal(self, rcode: dns.rcode.Rcode, zone: str, what: str) -> DnsError:
         said = f"{self._where} answered {dns.rcode.to_text(rcode)} to {what} of the zone {zone}"
         if rcode == dns.rcode.NOTAUTH:
-            return ZoneNotFound(f"{said}: it does not serve that zone, or does not know the TSIG key")
+            return ZoneNotFound(f"{said}: let it serve that zone and know the TSIG key, or correct dns.providers")
         if rcode == dns.rcode.SERVFAIL:
             return ProviderUnreachable(f"{said}: see its log", one_zone=True)
         if rcode in (dns.rcode.FORMERR, dns.rcode.NOTZONE):
-            return InvalidRecord(f"{said}: it cannot take this record")
+            return InvalidRecord(f"{said}: it cannot take this record, choose another name")
         return ProviderRefused(f"{said}: allow this TSIG key to {what} the zone")
 
 

@@ -181,7 +181,12 @@ class Route53Provider:
                 raise BatchRefused(
                     str(error), suspects=frozenset(c.name for c in changes if named & {c.name, c.mark})
                 ) from error
-            return [RecordConflict(f"{changes[0].name} is not as decco left it: {error}")]
+            return [
+                RecordConflict(
+                    f"{changes[0].name} is not as decco left it, so decco reads the zone again; "
+                    f"see who else writes to it: {error}"
+                )
+            ]
         return [None] * len(changes)
 
     async def close(self) -> None:
@@ -222,7 +227,10 @@ class Route53Provider:
         except botocore.exceptions.ClientError as error:
             raise self._said(error, zone, changes=changes) from error
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
-            raise ProviderRefused(f"the provider {self.name} has no AWS credentials: {error}") from error
+            raise ProviderRefused(
+                f"the provider {self.name} has no AWS credentials, so "
+                f"name a Secret in its settings, or give decco's pod a role: {error}"
+            ) from error
         except (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectTimeoutError) as error:
             raise ProviderUnreachable(f"the provider {self.name} cannot be reached: {error}") from error
         except botocore.exceptions.BotoCoreError as error:
@@ -234,7 +242,9 @@ class Route53Provider:
         if code == "InvalidChangeBatch":
             return BatchRefused(text)
         if code == "NoSuchHostedZone":
-            return ZoneNotFound(f"the provider {self.name} has no hosted zone {zone} any more")
+            return ZoneNotFound(
+                f"the provider {self.name} has no hosted zone {zone} any more: create it, or take it from the settings"
+            )
         if code in THROTTLED:
             return ProviderThrottled(text)
         if code in REFUSED:

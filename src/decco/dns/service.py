@@ -234,21 +234,31 @@ class Dns:
     def _publishable(self, text: str) -> str:
         name = normalise(text)
         if name.startswith("_"):
-            raise InvalidRecord(f"{name} starts with an underscore: such names are kept for marks and for services")
+            raise InvalidRecord(
+                f"{name} starts with an underscore: such names are kept for marks and for services; choose another"
+            )
         if zone_of(name, self._queues) is None:
             served = ", ".join(sorted(self._queues)) or "none"
-            raise ZoneNotFound(f"no zone of the setting dns.providers holds {name}; the zones are: {served}")
+            raise ZoneNotFound(
+                f"no zone of the setting dns.providers holds {name}: "
+                f"add its zone, or choose a name below one of these: {served}"
+            )
         return name
 
     def _problem(self, name: str, wish: WantedRecord, uid: str) -> DnsProblem | None:
         queues = self._of(name)
         for queue in queues:
             if (error := queue.problem(name, uid)) is not None:
-                return DnsProblem(name, error.reason, str(error))
+                return DnsProblem(name, error.reason, "; ".join(filter(None, (str(error), error.advice))))
         held = all(name in queue.holds(uid) for queue in queues)
         if not wish.targets:
             stays = "what is published stays for now" if held else "nothing is published"
-            return DnsProblem(name, REASON_NO_ADDRESS, f"the edge has no address to point {name} to; {stays}")
+            return DnsProblem(
+                name,
+                REASON_NO_ADDRESS,
+                f"the edge has no address to point {name} to, so {stays}: "
+                "give its Service or Gateway one, or set edge.addresses",
+            )
         if not held or any(queue.open((name,)) for queue in queues):
             return DnsProblem(name, REASON_PENDING, f"{name} is being published")
         return None

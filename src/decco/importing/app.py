@@ -150,7 +150,9 @@ def _endpoints(fields: Fields, reader: EndpointReader, app: str, pod: dict[str, 
         return reader.endpoints(listed)
     port = _first_port(pod)
     if port is None:
-        fields.remarks.error("spec.pod", "the App is served on the first container's first port, and that has none")
+        fields.remarks.error(
+            "spec.pod", "the App is served on the first container's first port, and that has none: add it"
+        )
         return []
     path = short.pop("httpUrlPath", None)
     if path is not None:

@@ -88,7 +88,7 @@ def _text(path: Path, label: str) -> str:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{label} is not text in UTF-8 (byte {error.start + 1}): is it YAML?") from error
     except OSError as error:
-        raise ConfigError(f"{label} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{label} cannot be read ({error.strerror}): name another file, or let it be read") from error
 
 
 def _source(obj: Obj, label: str, number: int) -> Source:
@@ -129,7 +129,10 @@ def _plain(value: Any, where: str) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
-            raise ConfigError(f"{where} holds more than {MAX_NODES} values once its aliases are followed")
+            raise ConfigError(
+                f"{where} holds more than {MAX_NODES} values once its aliases are followed: "
+                "write less into one document"
+            )
         if depth > MAX_DEPTH:
             raise ConfigError(f"{where} is nested more than {MAX_DEPTH} levels deep: no object of Kubernetes is")
         if isinstance(node, dict):
@@ -140,6 +143,9 @@ def _plain(value: Any, where: str) -> Any:
             return [copy(inner, depth + 1) for inner in node]
         if node is None or isinstance(node, str | bool | int) or (isinstance(node, float) and math.isfinite(node)):
             return node
-        raise ConfigError(f"{where} holds {shown(str(node))}, which JSON, and so Kubernetes, has no word for")
+        raise ConfigError(
+            f"{where} holds {shown(str(node))}, which JSON, and so Kubernetes, has no word for: "
+            "quote it, or write a number"
+        )
 
     return copy(value, 0)

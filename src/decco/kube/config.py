@@ -73,13 +73,19 @@ def _find(kubeconfig: str | None, context: str | None) -> Source:
     if listed:
         present = [p for p in listed if p.exists()]
         if not present:
-            raise ConfigError(f"KUBECONFIG names no file that exists: {os.pathsep.join(map(str, listed))}")
+            raise ConfigError(
+                f"KUBECONFIG names no file that exists: {os.pathsep.join(map(str, listed))}; "
+                "correct it, or name a file with --kubeconfig"
+            )
         return KubeconfigSource(present, context)
     default = Path(DEFAULT_KUBECONFIG).expanduser()
     if default.exists():
         return KubeconfigSource([default], context)
     if context:
-        raise ConfigError(f"context {context!r} was asked for, but there is no kubeconfig: {default} does not exist")
+        raise ConfigError(
+            f"context {context!r} was asked for, but there is no kubeconfig: {default} does not exist; "
+            "name a file with --kubeconfig"
+        )
     if not os.environ.get(SERVICE_HOST_ENV_NAME):
         raise ConfigError(
             f"no cluster to connect to: no kubeconfig was given, KUBECONFIG is not set, {default} does not exist, and "
@@ -129,7 +135,8 @@ class InClusterSource:
             InClusterConfigLoader(self._token, self._ca, environ=os.environ).load_and_set(configuration)
         except (ConfigException, OSError) as error:
             raise ConfigError(
-                f"the pod's service account cannot be used: {str(error).rstrip('.')} ({self._token})"
+                f"the pod's service account cannot be used: {str(error).rstrip('.')} ({self._token}); "
+                "let the pod mount its token (automountServiceAccountToken), or give --kubeconfig"
             ) from error
         where = "the pod's service account"
         server = str(configuration.host)
@@ -237,9 +244,14 @@ class KubeconfigSource:
             async with asyncio.timeout(PLUGIN_SECONDS):
                 await self._loader.load_and_set(configuration)
         except TimeoutError as error:
-            raise ConfigError(f"{where}: no credentials within {PLUGIN_SECONDS:g} s") from error
+            raise ConfigError(
+                f"{where}: no credentials within {PLUGIN_SECONDS:g} s: "
+                "try `kubectl get namespaces` with the same kubeconfig"
+            ) from error
         except (ConfigException, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ConfigError(f"{where} cannot be used: {printable(str(error), _TEXT)}") from error
+            raise ConfigError(
+                f"{where} cannot be used: {printable(str(error), _TEXT)}; correct it, or log in anew"
+            ) from error
         given = configuration.api_key.get("BearerToken")
         return _header(given, where) if given else None
 
@@ -257,7 +269,7 @@ def _check_cluster(cluster: dict[str, Any], where: str) -> None:
     server = cluster.get("server")
     parts = urlsplit(server) if isinstance(server, str) else None
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"{where} has no server of the form https://host:port: {server!r}")
+        raise ConfigError(f"{where} must have a server of the form https://host:port, not {server!r}")
     if cluster.get("insecure-skip-tls-verify") and (
         cluster.get("certificate-authority") or cluster.get("certificate-authority-data")
     ):
@@ -267,7 +279,10 @@ def _check_cluster(cluster: dict[str, Any], where: str) -> None:
 def _check_user(user: dict[str, Any], where: str) -> None:
     impersonation = sorted(k for k in ("as", "as-groups", "as-uid", "as-user-extra") if user.get(k))
     if impersonation:
-        raise ConfigError(f"{where} asks for impersonation ({', '.join(impersonation)}), which decco does not do")
+        raise ConfigError(
+            f"{where} asks for impersonation ({', '.join(impersonation)}), which decco does not do: "
+            "remove that, or name another context with --context"
+        )
     provider = user.get("auth-provider")
     if provider:
         name = provider.get("name") if isinstance(provider, dict) else provider
@@ -276,7 +291,7 @@ def _check_user(user: dict[str, Any], where: str) -> None:
                 f"{where} has an auth-provider that is not supported: {name!r}; use an exec plugin instead"
             )
     if user.get("exec") and not isinstance(user["exec"], dict):
-        raise ConfigError(f"exec of {where} is not a mapping with apiVersion and command")
+        raise ConfigError(f"exec of {where} must be a mapping with apiVersion and command")
 
 
 def _header(value: str, where: str) -> str:
@@ -285,7 +300,7 @@ def _header(value: str, where: str) -> str:
     if not (value.isascii() and value.isprintable()):
         raise ConfigError(f"the token or password of {where} has characters that cannot be sent: is it the right file?")
     if value in {"Bearer", "Basic"}:
-        raise ConfigError(f"the token of {where} is empty")
+        raise ConfigError(f"the token of {where} is empty: log in anew")
     return value
 
 
@@ -316,7 +331,9 @@ async def _run_plugin(settings: dict[str, Any], where: str) -> exec_plugin.Crede
         hint = f": {printable(settings['installHint'], _TEXT)}" if isinstance(settings.get("installHint"), str) else ""
         raise ConfigError(f"{plugin} is not installed{hint}") from error
     except TimeoutError as error:
-        raise ConfigError(f"{plugin} gave no answer within {PLUGIN_SECONDS:g} s") from error
+        raise ConfigError(
+            f"{plugin} gave no answer within {PLUGIN_SECONDS:g} s: run it by hand to see what it waits for"
+        ) from error
     except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         text = str(error)
         tail = text if len(text) <= _TEXT else f"… {text[-_TEXT:]}"

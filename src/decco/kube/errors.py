@@ -30,6 +30,8 @@ from typing import Any
 from decco.errors import DeccoError
 from decco.objects import Obj
 
+_TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
+
 
 class KubeError(DeccoError):
     """Anything that went wrong between decco and the API server."""
@@ -42,6 +44,8 @@ class Unreachable(KubeError):
     never made), True (its answer had begun), None (nobody can tell).
     """
 
+    advice = "is it up, and the one you mean? --kubeconfig and --context name another"
+
     def __init__(self, message: str, *, sent: bool | None = None) -> None:
         super().__init__(message)
         self.sent = sent
@@ -50,9 +54,13 @@ class Unreachable(KubeError):
 class Untrusted(Unreachable):
     """The server's certificate does not convince us, so nothing was sent."""
 
+    advice = "correct the certificate-authority of the kubeconfig, or the server's certificate"
+
 
 class Garbled(KubeError):
     """The answer is not what the API promises: HTML from a proxy, truncated JSON, a list without items."""
+
+    advice = "is this the address of an API server? --kubeconfig and --context name another"
 
 
 class Fenced(KubeError):
@@ -97,9 +105,13 @@ class BadRequest(ApiError):
 class Unauthorized(ApiError):
     """401: the credentials are wrong or have expired, also after they were read anew."""
 
+    advice = "renew your credentials, or name others with --kubeconfig and --context"
+
 
 class Forbidden(ApiError):
     """403: RBAC, an admission plugin, a quota, or a namespace that is being deleted."""
+
+    advice = "ask a platform operator for the permission"
 
     @property
     def namespace_terminating(self) -> bool:
@@ -146,6 +158,8 @@ class TooManyRequests(ApiError):
 class ServerError(ApiError):
     """5xx: the API server, its storage or a webhook failed; a write may or may not have happened."""
 
+    advice = "try again; if it lasts, look at the API server's log"
+
     @property
     def too_large(self) -> bool:
         """The object is larger than etcd takes (1.5 MiB): it will never be written as it is.
@@ -153,8 +167,7 @@ class ServerError(ApiError):
         The API server gives no reason, only the words of etcd (ErrRequestTooLarge of go.etcd.io/etcd/api/v3rpc) or,
         above 2 MiB, of its own gRPC client.
         """
-        words = ("etcdserver: request is too large", "trying to send message larger than max")
-        return any(each in self.message for each in words)
+        return any(each in self.message for each in _TOO_LARGE)
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

@@ -56,17 +56,23 @@ def read(paths: Sequence[Path], context: str | None) -> ContextInUse:
         raise ConfigError(f"kubeconfig {source} has no current-context: name one with --context (it has: {known})")
     chosen = merged["contexts"].get(wanted)
     if chosen is None:
-        raise ConfigError(f"kubeconfig {source} has no context {wanted!r}; it has: {known}")
+        raise ConfigError(
+            f"kubeconfig {source} has no context {wanted!r}: name another with --context (it has: {known})"
+        )
     cluster_name = _text(chosen.get("cluster"), f"cluster of context {wanted!r}")
     cluster = merged["clusters"].get(cluster_name)
     if cluster is None:
         raise ConfigError(
-            f"context {wanted!r} of kubeconfig {source} names a cluster that is not there: {cluster_name!r}"
+            f"context {wanted!r} of kubeconfig {source} names a cluster that is not there: "
+            f"add {cluster_name!r}, or name another context with --context"
         )
     user_name = _text(chosen.get("user"), f"user of context {wanted!r}")
     user = merged["users"].get(user_name) if user_name else {}
     if user is None:
-        raise ConfigError(f"context {wanted!r} of kubeconfig {source} names a user that is not there: {user_name!r}")
+        raise ConfigError(
+            f"context {wanted!r} of kubeconfig {source} names a user that is not there: "
+            f"add {user_name!r}, or name another context with --context"
+        )
     return ContextInUse(source, wanted, cluster, user, user_name)
 
 
@@ -77,7 +83,7 @@ def content_of(section: Section, field: str, where: str) -> bytes | None:
         try:
             return base64.b64decode("".join(data.split()), validate=True)
         except (binascii.Error, AttributeError, ValueError) as error:
-            raise ConfigError(f"{field}-data of {where} is not base64: {error}") from error
+            raise ConfigError(f"{field}-data of {where} must be base64: {error}") from error
     path = section.get(field)
     return read_file(Path(path), f"{field} of {where}") if path else None
 
@@ -87,7 +93,9 @@ def read_file(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{what}: cannot read {path}: {error.strerror or error}") from error
+        raise ConfigError(
+            f"{what}: cannot read {path} ({error.strerror or error}): correct the path, or who may read it"
+        ) from error
 
 
 def _document(path: Path) -> Section:
@@ -102,7 +110,7 @@ def _document(path: Path) -> Section:
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise ConfigError(f"kubeconfig {path} is not a mapping with clusters, users and contexts")
+        raise ConfigError(f"kubeconfig {path} must be a mapping with clusters, users and contexts")
     return document
 
 
@@ -112,13 +120,13 @@ def _entries(document: Section, kind: str, path: Path) -> dict[str, Section]:
     entries: dict[str, Section] = {}
     listed = document.get(kind) or []
     if not isinstance(listed, list):
-        raise ConfigError(f"{kind} of kubeconfig {path} is not a list")
+        raise ConfigError(f"{kind} of kubeconfig {path} must be a list")
     for item in listed:
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-            raise ConfigError(f"{kind} of kubeconfig {path} has an entry without a name")
+            raise ConfigError(f"{kind} of kubeconfig {path} has an entry without a name: give it one")
         entry = item.get(singular) or {}
         if not isinstance(entry, dict):
-            raise ConfigError(f"{singular} {item['name']!r} of kubeconfig {path} is not a mapping")
+            raise ConfigError(f"{singular} {item['name']!r} of kubeconfig {path} must be a mapping")
         entries.setdefault(item["name"], _absolute(entry, kind, path.parent))
     return entries
 
@@ -140,5 +148,5 @@ def _text(value: Any, what: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ConfigError(f"{what} is not text: {value!r}")
+        raise ConfigError(f"{what} must be text: {value!r}")
     return value

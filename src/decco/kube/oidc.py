@@ -22,7 +22,10 @@ async def refresh(settings: dict[str, Any], trust: ssl.SSLContext) -> dict[str, 
     """New ``id-token`` and ``refresh-token`` for an auth-provider's ``config``. Raises ConfigError."""
     issuer = settings.get("idp-issuer-url")
     if not issuer or not settings.get("client-id") or not settings.get("refresh-token"):
-        raise ConfigError("oidc: the id-token has expired, and idp-issuer-url, client-id or refresh-token is not set")
+        raise ConfigError(
+            "oidc: the id-token has expired, and idp-issuer-url, client-id or refresh-token is not set: "
+            "log in anew, or set them"
+        )
     form = {"grant_type": "refresh_token", "refresh_token": settings["refresh-token"]}
     secret = settings.get("client-secret") or ""
     basic = {"Authorization": aiohttp.encode_basic_auth(settings["client-id"], secret)} if secret else {}
@@ -37,7 +40,7 @@ async def refresh(settings: dict[str, Any], trust: ssl.SSLContext) -> dict[str, 
             async with session.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration") as response:
                 endpoint = (await response.json())["token_endpoint"]
             if not str(endpoint).startswith("https://"):
-                raise ConfigError(f"oidc: the token endpoint of {issuer} is not https")
+                raise ConfigError(f"oidc: the token endpoint of {issuer} must be https")
             async with session.post(endpoint, data=form, headers=basic, allow_redirects=False) as response:
                 answer = await response.json()
         return {
@@ -45,4 +48,6 @@ async def refresh(settings: dict[str, Any], trust: ssl.SSLContext) -> dict[str, 
             "refresh-token": answer.get("refresh_token") or settings["refresh-token"],
         }
     except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"oidc: {issuer} did not give a new token: {type(error).__name__}: {error}") from error
+        raise ConfigError(
+            f"oidc: {issuer} did not give a new token, so log in anew: {type(error).__name__}: {error}"
+        ) from error

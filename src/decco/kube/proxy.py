@@ -19,7 +19,9 @@ def proxy_url(url: Any, where: str) -> str | None:
     if not url:
         return None
     if not isinstance(url, str) or urlsplit(url).scheme not in {"http", "https"}:
-        raise ConfigError(f"proxy-url of {where} is not an http or https URL; other kinds of proxies are not supported")
+        raise ConfigError(
+            f"proxy-url of {where} must be an http or https URL; other kinds of proxies are not supported"
+        )
     return url
 
 

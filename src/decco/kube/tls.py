@@ -36,7 +36,7 @@ def client_context(
         try:
             context.load_verify_locations(cadata=ca.decode("ascii", "ignore"))
         except ssl.SSLError as error:
-            raise ConfigError(f"certificate-authority of {where} is not a PEM certificate: {_reason(error)}") from error
+            raise ConfigError(f"certificate-authority of {where} must be PEM certificates: {_reason(error)}") from error
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if certificate is not None and key is not None:
@@ -46,7 +46,8 @@ def client_context(
                 context.load_cert_chain(path, password="")
             except ssl.SSLError as error:
                 raise ConfigError(
-                    f"client-certificate and client-key of {where} cannot be used: {_reason(error)}"
+                    f"client-certificate and client-key of {where} cannot be used: {_reason(error)}; "
+                    "log in anew, or name two that belong together"
                 ) from error
     return context
 

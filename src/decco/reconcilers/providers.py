@@ -119,7 +119,9 @@ def _content(secret: Obj) -> Mapping[str, bytes]:
         return {key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()}
     except (binascii.Error, ValueError) as error:
         name = secret["metadata"]["name"]
-        raise ConfigError(f"dns.providers: the Secret {name} holds a value that is not base64") from error
+        raise ConfigError(
+            f"dns.providers: the Secret {name} holds a value that is not base64: create it anew with kubectl"
+        ) from error
 
 
 class EndpointsClient:

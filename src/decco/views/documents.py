@@ -60,9 +60,11 @@ def read(names: Iterable[str], stdin: TextIO) -> list[Document]:
             try:
                 text = path.read_text(encoding="utf-8")
             except OSError as error:
-                raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+                raise ConfigError(
+                    f"{path}: cannot be read ({error.strerror}): name another, or let it be read"
+                ) from error
             except UnicodeDecodeError as error:
-                raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+                raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
             found += _documents(text, str(path))
     return found
 
@@ -72,7 +74,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     files = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES and each.is_file())
     if not files:
-        raise ConfigError(f"{path}: the folder has no file that ends in {', '.join(SUFFIXES)}")
+        raise ConfigError(f"{path}: the folder has no file that ends in {', '.join(SUFFIXES)}: name the files")
     return files
 
 
@@ -89,7 +91,7 @@ def _documents(text: str, source: str) -> Iterator[Document]:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{place}: is not YAML: {problem}") from error
     except RecursionError as error:
-        raise ConfigError(f"{source}: is nested too deeply") from error
+        raise ConfigError(f"{source}: is nested too deeply: no object of Kubernetes is, name another file") from error
     finally:
         loader.dispose()
 
@@ -98,7 +100,7 @@ def _objects(value: Any, place: str) -> Iterator[Document]:
     if value is None:
         return
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or "apiVersion" not in value:
-        raise ConfigError(f"{place}: is no Kubernetes object: it has no apiVersion and kind")
+        raise ConfigError(f"{place}: is no Kubernetes object: give it apiVersion and kind, or leave the file out")
     if value["kind"].endswith("List") and isinstance(value.get("items"), list):
         for item in value["items"]:
             yield from _objects(item, place)

@@ -64,7 +64,10 @@ def _without_space(snapshot: Snapshot, key: Key) -> str | None:
         return None
     space: Entry | None = snapshot.caches.spaces.get(Key("", key.namespace))
     if space is not None:
-        return f"Space {key.namespace} is not usable, so nothing can be made of its Apps"
+        return (
+            f"Space {key.namespace} is not usable, so nothing can be made of its Apps: "
+            f"see `decco explain {key.namespace}`"
+        )
     if snapshot.offline:
         return f"there is no Space {key.namespace} in the files, and an App gets its names from it: give it as well"
     return (

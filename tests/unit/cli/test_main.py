@@ -15,6 +15,7 @@ from decco import __version__
 from decco.api.crd import crds
 from decco.cli import main as cli
 from decco.errors import ConfigError, DeccoError
+from decco.kube.errors import Unreachable
 from tests.unit.cli.conftest import Run
 
 SEE = "; see `decco doctor --help`"
@@ -129,6 +130,7 @@ def test_help_and_typos_import_nothing_heavy() -> None:
     [
         (DeccoError("no such Space"), 2, "decco: no such Space\n"),
         (ConfigError("no kubeconfig"), 2, "decco: no kubeconfig\n"),
+        (Unreachable("no answer", sent=None), 2, f"decco: no answer; {Unreachable.advice}\n"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

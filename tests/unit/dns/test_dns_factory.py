@@ -65,7 +65,7 @@ def test_providers_have_names_of_their_own() -> None:
         (AWS, {"accessKeyId": b"x"}, "secretAccessKey"),
         (ETCD, {"username": b"x"}, "only one of username"),
         (ETCD, {"tls.crt": b"x"}, "only one of tls"),
-        (ETCD, {"ca.crt": b"x"}, "no PEM"),
+        (ETCD, {"ca.crt": b"x"}, "must be PEM"),
         (GOOGLE, {}, "key.json"),
         (EXTERNAL, {}, "CRD"),
     ],

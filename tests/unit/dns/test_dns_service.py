@@ -264,6 +264,7 @@ async def test_a_late_change_of_a_name_that_stays_is_put_right(bench: Bench) -> 
         bench.faulty.before = [ProviderUnreachable("timed out", uncertain=True)]
         bench.dns.ensure("u", want("x", to="192.0.2.2"))
         await until(bench.dns, lambda: bench.dns.state("u").problems[0].reason == "ProviderUnreachable")
+        assert bench.dns.state("u").problems[0].message.endswith(f"; {ProviderUnreachable.advice}")
         bench.dns.ensure("u", want("x"))
         await ready(bench.dns, "u")
         bench.put(RecordSet(f"x.{ZONE}", A, 180, ("192.0.2.2",)))  # late

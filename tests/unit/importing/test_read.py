@@ -88,7 +88,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path, sentence in (
         (binary, "is not text in UTF-8 (byte 7)"),
         (huge, "split it into several files"),
-        (gone, "cannot be read: No such file"),
+        (gone, "cannot be read (No such file"),
         (tmp_path, "is a folder"),
     ):
         with pytest.raises(ConfigError) as caught:

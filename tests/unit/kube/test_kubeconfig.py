@@ -82,15 +82,15 @@ def test_a_context_without_a_user_is_anonymous(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "context", "sentence"),
     [
-        ({}, "tow", "has no context 'tow'; it has: one"),
+        ({}, "tow", r"has no context 'tow': name another with --context \(it has: one\)"),
         ({"current-context": ""}, None, r"has no current-context: name one with --context \(it has: one\)"),
-        ({"contexts": []}, "one", "has no context 'one'; it has: none"),
-        ({"clusters": None}, None, "context 'one' of kubeconfig .* names a cluster that is not there: 'c'"),
-        ({"users": []}, None, "context 'one' of kubeconfig .* names a user that is not there: 'u'"),
-        ({"users": {"u": {}}}, None, "users of kubeconfig .*/config is not a list"),
+        ({"contexts": []}, "one", r"has no context 'one': name another with --context \(it has: none\)"),
+        ({"clusters": None}, None, "context 'one' of kubeconfig .* names a cluster that is not there: add 'c'"),
+        ({"users": []}, None, "context 'one' of kubeconfig .* names a user that is not there: add 'u'"),
+        ({"users": {"u": {}}}, None, "users of kubeconfig .*/config must be a list"),
         ({"users": [{"user": {}}]}, None, "users of kubeconfig .*/config has an entry without a name"),
-        ({"users": [{"name": "u", "user": "me"}]}, None, "user 'u' of kubeconfig .*/config is not a mapping"),
-        ({"current-context": ["one"]}, None, r"current-context of .*/config is not text: \['one'\]"),
+        ({"users": [{"name": "u", "user": "me"}]}, None, "user 'u' of kubeconfig .*/config must be a mapping"),
+        ({"current-context": ["one"]}, None, r"current-context of .*/config must be text: \['one'\]"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, change: dict[str, Any], context: str | None, sentence: str) -> None:
@@ -103,8 +103,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, change: dict[str, Any], context: 
     [
         (b"a: [1\nb: }", "is not valid YAML in line 2: "),
         (b"\xff\xfe\x00", "is not valid YAML"),
-        (b"just text", "is not a mapping"),
-        (b"- a\n- b\n", "is not a mapping"),
+        (b"just text", "must be a mapping"),
+        (b"- a\n- b\n", "must be a mapping"),
         (b"", "has no current-context"),
         (b"!!python/object/apply:os.system ['true']", "is not valid YAML in line 1"),
     ],
@@ -117,7 +117,7 @@ def test_files_that_are_none(tmp_path: Path, content: bytes, sentence: str) -> N
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot read .*/none: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"cannot read .*/none \(No such file or directory\)"):
         read([tmp_path / "none"], None)
     with pytest.raises(ConfigError, match="Is a directory"):
         read([tmp_path], None)
@@ -136,5 +136,5 @@ def test_data_wins_over_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", ["no base64!", "YQ", 5])
 def test_data_that_is_not_base64(data: Any) -> None:
-    with pytest.raises(ConfigError, match="client-key-data of here is not base64"):
+    with pytest.raises(ConfigError, match="client-key-data of here must be base64"):
         content_of({"client-key-data": data}, "client-key", "here")

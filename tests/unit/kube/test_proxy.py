@@ -45,5 +45,5 @@ def test_a_proxy_may_be_named_without_scheme(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("url", ["socks5://proxy:1080", "proxy:3128", 8080])
 def test_other_proxies_are_refused(url: object) -> None:
-    with pytest.raises(ConfigError, match="proxy-url of here is not an http or https URL"):
+    with pytest.raises(ConfigError, match="proxy-url of here must be an http or https URL"):
         proxy_url(url, "here")

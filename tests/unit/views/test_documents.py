@@ -48,7 +48,7 @@ def test_what_looks_like_a_time_stays_text() -> None:
     [
         ("a: [", "standard input:2: is not YAML: did not find expected node content"),
         ("\na: b\n c: d\n", "standard input:3: is not YAML: mapping values are not allowed"),
-        ("just text", "standard input:1: is no Kubernetes object: it has no apiVersion and kind"),
+        ("just text", "standard input:1: is no Kubernetes object: give it apiVersion and kind"),
         ("[1, 2]", "standard input:1: is no Kubernetes object"),
         ("{apiVersion: v1, kind: 7}", "standard input:1: is no Kubernetes object"),
         ("{apiVersion: v1, kind: Space}", "standard input:1: Space has no metadata.name"),
@@ -76,9 +76,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
     (tmp_path / "empty").mkdir()
     for name, sentence in (
-        ("nothing.yaml", "cannot be read: No such file or directory"),
-        ("latin.yaml", "is not UTF-8 text (byte 3)"),
-        ("empty", "the folder has no file that ends in .yaml, .yml, .json"),
+        ("nothing.yaml", "cannot be read (No such file or directory): name another, or let it be read"),
+        ("latin.yaml", "is not UTF-8 text (byte 3): save it as UTF-8"),
+        ("empty", "the folder has no file that ends in .yaml, .yml, .json: name the files"),
     ):
         with pytest.raises(ConfigError) as caught:
             documents.read([str(tmp_path / name)], io.StringIO())

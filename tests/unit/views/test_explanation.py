@@ -9,7 +9,8 @@ import pytest
 
 from decco.dns.registry import Owner
 from decco.objects import SERVICES, SPACES, Key, Obj
-from decco.views.explanation import State, World, explain
+from decco.views.explanation.explain import explain
+from decco.views.explanation.statements import State, World
 from decco.views.lookup import Answer
 from decco.views.targets import Target
 from tests.unit.views.stories import NOW, app, rehearsed, secret, space
@@ -104,7 +105,7 @@ OURS = Owner("default", "<uid of Space acme>")
             "marked for another object of this cluster",
         ),
         (Answer(), State.FAILURE, "nothing is published"),
-        (Answer(trouble="timed out"), State.UNKNOWN, "no answer: timed out"),
+        (Answer(trouble="timed out"), State.UNKNOWN, "no answer, ask another DNS server with --resolver: timed out"),
     ],
 )
 def test_what_dns_says(answer: Answer, state: State, words: str) -> None:

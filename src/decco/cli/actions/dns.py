@@ -42,7 +42,10 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
             await dns.close()
     _show(arguments, view)
     unreadable = [f"zone {zone} of the provider {provider}: {error}" for provider, zone, error in view.unreadable]
-    lost = [f"{name} has this cluster's mark and no owner: it is left alone" for _, _, name in view.orphans]
+    lost = [
+        f"{name} has this cluster's mark and no owner: it is left alone, remove record and mark if they are left over"
+        for _, _, name in view.orphans
+    ]
     output.tell(arguments.program, [*remarks, *snapshot.gaps, *lost, *unreadable])
     return exit_status(view)
 

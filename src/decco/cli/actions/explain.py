@@ -17,7 +17,8 @@ from decco.objects import Key, Resource
 from decco.settings import Settings
 from decco.views import lookup
 from decco.views import snapshot as snapshots
-from decco.views.explanation import State, World, explain, hostnames_of
+from decco.views.explanation.explain import explain, hostnames_of
+from decco.views.explanation.statements import State, World
 from decco.views.rehearsal import rehearse
 from decco.views.snapshot import Snapshot
 from decco.views.targets import Target, namespaces_of, resolve

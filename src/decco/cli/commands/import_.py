@@ -73,7 +73,7 @@ def _write(folder: Path, result: Result) -> None:
     except FileExistsError as error:
         raise ConfigError(f"{error.filename} is there already: name another folder with --output") from error
     except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}") from error
+        raise ConfigError(f"cannot write to {folder} ({error.strerror}): name another folder with --output") from error
 
 
 def _summary(result: Result) -> str:

@@ -28,7 +28,10 @@ async def api_server(patient: Patient) -> list[Check]:
     told = f"Kubernetes {version.major}.{version.minor}"
     oldest, newest = (f"{major}.{minor}" for major, minor in TESTED)
     if version < OLDEST:
-        text = f"{told} is too old: decco needs {OLDEST[0]}.{OLDEST[1]} or later, for native sidecar containers"
+        text = (
+            f"{told} is too old: decco needs {OLDEST[0]}.{OLDEST[1]} or later, for native sidecar containers: "
+            "upgrade the cluster"
+        )
         return [Check("api server", Grade.FAILURE, text)]
     if not TESTED[0] <= (version.major, version.minor) <= TESTED[1]:
         text = f"{told}: decco is tested with {oldest} to {newest}; try it where nothing hangs on it first"
@@ -43,7 +46,10 @@ async def clock(patient: Patient) -> list[Check]:
     stamp = (answer.get("metadata") or {}).get("creationTimestamp")
     found = [Check("you", Grade.OK, f"{user}")]
     if not isinstance(stamp, str):
-        return [*found, Check("clock", Grade.UNKNOWN, "the API server tells no time in its answers")]
+        return [
+            *found,
+            Check("clock", Grade.UNKNOWN, "the API server tells no time in its answers: compare the clocks yourself"),
+        ]
     theirs = datetime.fromisoformat(stamp)
     # Stamps have whole seconds, and the answer took its time.
     skew = max(0.0, abs((patient.now - theirs).total_seconds()) - 1.0)
@@ -75,7 +81,10 @@ def _judged(kind: str, ours: Obj, live: Obj) -> Check:
     for type_ in ("NamesAccepted", "Established"):
         condition = conditions.get(type_, {})
         if condition.get("status") != "True":
-            text = f"the CRD is not served: {type_} is {condition.get('status')}: {condition.get('message')}"
+            text = (
+                f"the CRD is not served, apply this version's with {INSTALL_CRDS}: "
+                f"{type_} is {condition.get('status')}: {condition.get('message')}"
+            )
             return Check(name, Grade.FAILURE, text)
     versions = {version["name"]: version for version in live["spec"]["versions"]}
     if VERSION not in versions or not versions[VERSION].get("served"):

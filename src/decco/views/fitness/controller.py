@@ -256,7 +256,8 @@ def _marks(
         yield Grade.WARNING, f"it is shared with nobody: name Spaces in the annotation {ANNOTATION_SHARE_WITH}"
     strangers = sorted(with_whom - spaces - {"*"})
     if strangers:
-        yield Grade.WARNING, f"{ANNOTATION_SHARE_WITH} names {', '.join(strangers)}, and there is no such Space"
+        text = f"{ANNOTATION_SHARE_WITH} names {', '.join(strangers)}, and there is no such Space"
+        yield Grade.WARNING, f"{text}: correct the name, or create it"
     facts = secret_facts(obj)
     if facts.problem is not None:
         yield Grade.FAILURE, facts.problem.message

@@ -109,7 +109,9 @@ async def _parent(patient: Patient, reference: str) -> list[Check]:
     programmed = _condition(gateway, "Programmed")
     if programmed.get("status") != "True":
         reason = f"{programmed.get('reason')}: {programmed.get('message')}" if programmed else "no controller answered"
-        found.append(Check(about, Grade.FAILURE, f"it is not in effect: {reason}"))
+        found.append(
+            Check(about, Grade.FAILURE, f"it is not in effect, see its conditions and its controller: {reason}")
+        )
     elif not (gateway.get("status") or {}).get("addresses") and not patient.settings.edge.addresses:
         text = "it has no address, and no setting names one: DNS records have nowhere to lead; set edge.addresses"
         found.append(Check(about, Grade.WARNING, text))
@@ -135,7 +137,10 @@ async def _ingress_class(patient: Patient) -> Check:
         if any(obj["metadata"]["name"] == name for obj in classes):
             return Check("ingress class", Grade.OK, name)
         known = ", ".join(sorted(obj["metadata"]["name"] for obj in classes)) or "none"
-        text = f"there is no IngressClass {name}, which routing.ingressClassName names; there is {known}"
+        text = (
+            f"there is no IngressClass {name}, which routing.ingressClassName names: "
+            f"name another (there is {known}), or create it"
+        )
         return Check("ingress class", Grade.FAILURE, text)
     defaults = [o for o in classes if (o["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"]
     if not defaults:
@@ -154,7 +159,9 @@ async def reach(patient: Patient) -> list[Check]:
         return []
     pages = patient.client.list_pages(SPACES)
     closed = [obj["metadata"]["name"] async for page in pages for obj in page.items if obj["spec"].get("project")]
-    text = "neither edge.namespace nor edge.cidrs is set: Spaces with a project let no traffic of the edge in"
+    text = (
+        "neither edge.namespace nor edge.cidrs is set: Spaces with a project let no traffic of the edge in, so set one"
+    )
     if not closed:
         return [Check("edge", Grade.WARNING, text)]
     more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""

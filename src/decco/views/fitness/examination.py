@@ -66,7 +66,13 @@ async def _run(name: str, check: Callable[[Patient], Awaitable[list[Check]]], pa
     except Forbidden as error:
         return [Check(name, Grade.UNKNOWN, _may_not(error))]
     except NotFound as error:
-        return [Check(name, Grade.FAILURE, f"the cluster does not know what is asked for: {error.message}")]
+        return [
+            Check(
+                name,
+                Grade.FAILURE,
+                f"the cluster does not know what is asked for, install or upgrade what serves it: {error.message}",
+            )
+        ]
     except (KubeError, ConfigError) as error:
         return [Check(name, Grade.FAILURE, f"it could not be told: {error}")]
 

@@ -7,61 +7,22 @@ what is there, and what others (a gateway, a DNS server) say of it. A part that 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from decco.desired import reasons
-from decco.desired import secrets as secret_rules
-from decco.desired.live_routes import route_problem
-from decco.desired.model import Child, SecretFacts, SecretState, SecretView, SpaceFacts, canonical
-from decco.desired.names import SPACE_OBJECT
+from decco.desired.model import SecretFacts, SpaceFacts, canonical
 from decco.desired.pausing import OWN_PAUSE
-from decco.dns.names import zone_of
 from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
-from decco.reconcilers.edge import space_live
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
-from decco.reconcilers.shapes import routing_kinds
-from decco.settings import RoutingBackend
-from decco.views.lookup import Answer
+from decco.views.explanation.certificates import certificate, validity
+from decco.views.explanation.dns import published, record
+from decco.views.explanation.edge import listeners, route
+from decco.views.explanation.statements import State, Statement, World, endpoints_of
 from decco.views.rehearsal import Play, Turn
 from decco.views.snapshot import Snapshot
 from decco.views.targets import Target
-
-SOON_DAYS = 21
-"""A certificate that ends within so many days should have been renewed: most issuers renew a month before."""
-
-
-class State(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILURE = "failure"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One thing that is so: ``about`` names the part, ``text`` is a sentence, with what to do if something is wrong."""
-
-    state: State
-    about: str
-    text: str
-
-
-@dataclass(slots=True)
-class World:
-    """All that a statement can rest on."""
-
-    snapshot: Snapshot
-    play: Play
-    now: datetime
-    ready_backends: Mapping[Key, tuple[int, int]] | None
-    """Service -> its ready endpoints, and all; None if that could not be read."""
-    answers: Mapping[str, Answer] = field(default_factory=dict)
-    """Host name -> what DNS says; names that were not asked for are not in it."""
 
 
 def hostnames_of(snapshot: Snapshot, play: Play, target: Target) -> list[str]:
@@ -72,7 +33,7 @@ def hostnames_of(snapshot: Snapshot, play: Play, target: Target) -> list[str]:
         turn = play.turn("App", target.app)
         entry = snapshot.caches.apps.get(target.app)
         told = status_of(entry.obj()).get("endpoints") or () if entry is not None else ()
-        return sorted({canonical(str(e["hostname"])) for e in _endpoints(turn) or told if "hostname" in e})
+        return sorted({canonical(str(e["hostname"])) for e in endpoints_of(turn) or told if "hostname" in e})
     space = snapshot.caches.space(target.space or "")
     if space is None:
         return []
@@ -85,7 +46,7 @@ def hostnames_of(snapshot: Snapshot, play: Play, target: Target) -> list[str]:
 
 def known_hostnames(snapshot: Snapshot, play: Play) -> list[str]:
     """Every name that a Space claims by itself, and those of the endpoints that were looked at."""
-    found = {endpoint["hostname"] for turn in play.turns for endpoint in _endpoints(turn) if "hostname" in endpoint}
+    found = {endpoint["hostname"] for turn in play.turns for endpoint in endpoints_of(turn) if "hostname" in endpoint}
     for entry in snapshot.caches.spaces:
         if isinstance(entry.facts, SpaceFacts):
             found |= {entry.facts.fqdn, *map(canonical, entry.facts.spec.hostnames)}
@@ -113,7 +74,7 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
         close = difflib.get_close_matches(hostname, known_hostnames(world.snapshot, world.play), n=1)
         yield Statement(State.FAILURE, "owner", text + (f"; did you mean {close[0]}?" if close else ""))
         yield from _rivals(world, hostname, None)
-        yield from _published(world, hostname, None, ())
+        yield from published(world, hostname, None, ())
         return
     found = caches.space(owner)
     assert found is not None
@@ -125,7 +86,7 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
         (turn, endpoint)
         for entry in caches.apps.in_namespace(owner)
         if (turn := world.play.turn("App", entry.key)) is not None
-        for endpoint in _endpoints(turn)
+        for endpoint in endpoints_of(turn)
         if endpoint.get("hostname") == hostname
     ]
     if not serving:
@@ -136,14 +97,14 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
             yield Statement(State.UNKNOWN, "endpoint", f"you may not list Apps in namespace {owner}")
         else:
             yield Statement(State.FAILURE, "endpoint", text)
-    yield from _listeners(world, space, hostname)
+    yield from listeners(world, space, hostname)
     if hostname == space.fqdn:
-        yield from _certificate(world, space, space.spec.http_cert_secret_name, f"https://{hostname}", hostname)
+        yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{hostname}", hostname)
     for turn, endpoint in serving:
         yield from _endpoint(world, space, turn, endpoint)
     turns = [world.play.turn("Space", Key("", owner)), *(turn for turn, _ in serving)]
     publisher = next((turn for turn in turns if turn is not None and hostname in turn.names), None)
-    yield from _record(world, hostname, publisher)
+    yield from record(world, hostname, publisher)
 
 
 def _rivals(world: World, hostname: str, owner: str | None) -> Iterator[Statement]:
@@ -187,11 +148,11 @@ def _space(world: World, name: str) -> Iterator[Statement]:
         text = f"project {space.spec.project}: only its Spaces and the edge may connect (decco graph {name})"
         yield Statement(State.OK, "isolation", text)
     if space.fqdn not in lost:
-        yield from _listeners(world, space, None)
-    yield from _certificate(world, space, space.spec.http_cert_secret_name, f"https://{space.fqdn}", space.fqdn)
-    yield from _certificate(world, space, space.spec.tcp_cert_and_ca_secret_name, "TCP endpoints", None)
+        yield from listeners(world, space, None)
+    yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{space.fqdn}", space.fqdn)
+    yield from certificate(world, space, space.spec.tcp_cert_and_ca_secret_name, "TCP endpoints", None)
     turn = world.play.turn("Space", entry.key)
-    yield from _record(world, space.fqdn, turn if turn is not None and turn.names else None, unowned=space.fqdn in lost)
+    yield from record(world, space.fqdn, turn if turn is not None and turn.names else None, unowned=space.fqdn in lost)
     if not world.snapshot.may_read(APPS, name):
         yield Statement(State.UNKNOWN, "apps", f"you may not list Apps in namespace {name}")
     for app in sorted(caches.apps.in_namespace(name), key=lambda entry: entry.key):
@@ -201,7 +162,7 @@ def _space(world: World, name: str) -> Iterator[Statement]:
 
 def _summary(world: World, key: Key) -> Statement:
     turn = world.play.turn("App", key)
-    urls = ", ".join(str(endpoint.get("url") or endpoint["name"]) for endpoint in _endpoints(turn)) or "no endpoint"
+    urls = ", ".join(str(endpoint.get("url") or endpoint["name"]) for endpoint in endpoints_of(turn)) or "no endpoint"
     problems = turn.problems() if turn is not None else []
     if not problems:
         return Statement(State.OK, f"app {key.name}", urls)
@@ -235,15 +196,15 @@ def _app(world: World, key: Key) -> Iterator[Statement]:
         return
     yield from _life(world, "App", key, entry.obj(), entry.deleting)
     turn = world.play.turn("App", key)
-    for endpoint in _endpoints(turn):
+    for endpoint in endpoints_of(turn):
         yield from _endpoint(world, space, turn, endpoint)
         hostname = endpoint.get("hostname")
         if turn is not None and hostname in turn.names:
-            yield from _record(world, hostname, turn)
-    if not _endpoints(turn) and turn is not None and turn.status is not None:
+            yield from record(world, hostname, turn)
+    if not endpoints_of(turn) and turn is not None and turn.status is not None:
         yield Statement(State.OK, "endpoints", "none")
     for name in sorted(entry.facts.secrets):
-        yield from _certificate(world, space, name, "named by this App", None)
+        yield from certificate(world, space, name, "named by this App", None)
     yield from _conditions(turn)
 
 
@@ -255,11 +216,11 @@ def _told(world: World, obj: Obj) -> Iterator[Statement]:
         yield Statement(State.OK, about, str(where))
         yield from _backends(world, Key(namespace, str(endpoint.get("name"))), about)
         if "hostname" in endpoint:
-            yield from _published(world, canonical(str(endpoint["hostname"])), None, ())
+            yield from published(world, canonical(str(endpoint["hostname"])), None, ())
     if world.snapshot.may_read(SECRETS, namespace):
         for entry in world.snapshot.caches.children[SECRETS].in_namespace(namespace):
             if isinstance(entry.facts, SecretFacts) and entry.facts.problem is None:
-                yield _validity(world, f"certificate {entry.key.name}", "copied by decco", entry.facts, None)
+                yield validity(world, f"certificate {entry.key.name}", "copied by decco", entry.facts, None)
     else:
         yield Statement(State.UNKNOWN, "certificates", f"you may not read the Secrets of namespace {namespace}")
     for condition in status.get("conditions") or ():
@@ -276,7 +237,7 @@ def _endpoint(world: World, space: SpaceFacts, turn: Turn | None, endpoint: Mapp
     yield Statement(State.OK, about, f"{where}, of App {key}")
     yield from _backends(world, Key(space.name, name), about)
     if "url" in endpoint:
-        yield from _route(world, Key(space.name, name), key)
+        yield from route(world, Key(space.name, name), key)
 
 
 def _backends(world: World, service: Key, about: str) -> Iterator[Statement]:
@@ -294,32 +255,6 @@ def _backends(world: World, service: Key, about: str) -> Iterator[Statement]:
         else:
             text = f"Service {service}: no pod is ready ({known} known); see `kubectl -n {service.namespace} get pods`"
             yield Statement(State.FAILURE, about, text)
-
-
-def _route(world: World, endpoint: Key, app: Key) -> Iterator[Statement]:
-    caches = world.snapshot.caches
-    about = f"route {endpoint.name}"
-    owner = caches.apps.get(app)
-    kinds = sorted(routing_kinds(caches.served), key=lambda kind: kind.kind)
-    unreadable = [kind.plural for kind in kinds if not world.snapshot.may_read(kind, endpoint.namespace)]
-    found = False
-    for kind in kinds:
-        store = caches.children.get(kind)
-        entry = store.get(endpoint) if store is not None else None
-        if entry is None or owner is None or entry.owner_uid != owner.uid or kind.kind == "BackendTLSPolicy":
-            continue
-        found = True
-        obj = entry.obj()
-        problem = route_problem(Child(kind, obj), obj)
-        if problem is None:
-            yield Statement(State.OK, about, f"{kind.kind} {endpoint} is in effect")
-        else:
-            state = State.WARNING if problem.reason in reasons.WAITING else State.FAILURE
-            yield Statement(state, about, f"{problem.reason}: {problem.message}")
-    if not found and unreadable:
-        yield Statement(State.UNKNOWN, about, f"you may not read {', '.join(unreadable)} in {endpoint.namespace}")
-    elif not found:
-        yield Statement(State.FAILURE, about, "there is no route (yet): is the controller running? (decco doctor)")
 
 
 # -- parts of all three -----------------------------------------------------------------------------------------------
@@ -359,159 +294,5 @@ def _conditions(turn: Turn | None) -> Iterator[Statement]:
         yield Statement(State.OK, "Ready", "everything is as the spec asks")
 
 
-def _listeners(world: World, space: SpaceFacts, hostname: str | None) -> Iterator[Statement]:
-    """The listeners for a host name, or all of them."""
-    caches = world.snapshot.caches
-    backend = caches.settings.routing.backend
-    if backend is not RoutingBackend.GATEWAY:
-        text = {"ingress": "Ingress: the controller's own", "none": "no routing is set: Services only"}[backend.value]
-        yield Statement(State.OK, "listener", text)
-        return
-    kind = caches.served.listener_set if caches.settings.routing.parent_gateway else caches.served.gateway
-    if kind is None:
-        text = "the cluster does not serve the Gateway API: install it, v1.5 or later"
-        yield Statement(State.FAILURE, "listener", text)
-        return
-    if not world.snapshot.may_read(kind, space.name):
-        yield Statement(State.UNKNOWN, "listener", f"you may not read {kind.plural} in namespace {space.name}")
-        return
-    live = space_live(caches, space).listeners
-    if live is None:
-        text = (
-            f"{kind.kind} {Key(space.name, SPACE_OBJECT)} is not there (yet): is the controller running? (decco doctor)"
-        )
-        yield Statement(State.FAILURE, "listener", text)
-        return
-    status = {entry.get("name"): entry for entry in (live.get("status") or {}).get("listeners") or ()}
-    fitting = [one for one in live["spec"]["listeners"] if hostname is None or _listens(one["hostname"], hostname)]
-    if not fitting:
-        yield Statement(State.FAILURE, "listener", f"{kind.kind} {space.name}/{SPACE_OBJECT} has none for {hostname}")
-    for listener in fitting:
-        what = f"{listener['name']}: {listener['protocol']} {listener['hostname']}:{listener['port']}"
-        if (mode := (listener.get("tls") or {}).get("mode")) is not None:
-            what += f", {mode}"
-        yield _listener(what, status.get(listener["name"]))
-
-
-def _listener(what: str, status: Mapping[str, Any] | None) -> Statement:
-    conditions = {c.get("type"): c for c in (status or {}).get("conditions") or ()}
-    for type_ in ("Accepted", "ResolvedRefs", "Programmed"):
-        condition = conditions.get(type_, {})
-        if condition.get("status") == "False":
-            text = f"{what}: {type_} is False, {condition.get('reason')}: {condition.get('message')}"
-            return Statement(State.FAILURE, "listener", text)
-    if conditions.get("Programmed", {}).get("status") != "True":
-        return Statement(State.WARNING, "listener", f"{what}: no gateway controller has answered for it yet")
-    return Statement(State.OK, "listener", f"{what}: in effect")
-
-
-def _certificate(
-    world: World, space: SpaceFacts, secret: str | None, purpose: str, hostname: str | None
-) -> Iterator[Statement]:
-    if secret is None:
-        return
-    home = world.snapshot.caches.settings.namespace
-    about = f"certificate {secret}"
-    view = world.play.secrets.get(Key(space.name, secret)) or SecretView(secret, SecretState.MISSING)
-    own = secret in secret_rules.named_by_space(space.spec)
-    if Key(home, secret) in world.play.assumed and view.facts is None:
-        where = f"{space.name}, and of {home}" if not world.snapshot.may_read(SECRETS, space.name) else home
-        text = f"you may not read the Secrets of {where}: nothing is known of it; a platform operator sees it"
-        yield Statement(State.UNKNOWN, about, text)
-        return
-    problem = secret_rules.problem_of(view, space=space.name, home=home, now=world.now, local=not own)
-    if problem is not None:
-        state = State.WARNING if problem.reason in reasons.WAITING else State.FAILURE
-        yield Statement(state, about, f"{purpose}: {problem.reason}: {problem.message}")
-        return
-    assert view.facts is not None
-    yield _validity(world, about, purpose, view.facts, hostname)
-
-
-def _validity(world: World, about: str, purpose: str, facts: SecretFacts, hostname: str | None) -> Statement:
-    names = ", ".join(facts.dns_names) or "no DNS name"
-    text = f"{purpose}: for {names}"
-    state = State.OK
-    if facts.not_after is not None:
-        days = (facts.not_after - world.now).days
-        text += f"; until {facts.not_after:%Y-%m-%d}, {days} days"
-        if days < SOON_DAYS:
-            state, text = State.WARNING, f"{text}: renew it"
-    if hostname is not None and not any(_is_for(name.lower(), hostname) for name in facts.dns_names):
-        state, text = State.FAILURE, f"{text}; {hostname} is not among its names, and clients will refuse it"
-    return Statement(state, about, text)
-
-
-def _record(world: World, hostname: str, turn: Turn | None, *, unowned: bool = False) -> Iterator[Statement]:
-    """Whether decco publishes the name, where it leads, and what DNS says."""
-    settings = world.snapshot.caches.settings
-    zones = {zone for provider in settings.dns.providers for zone in provider.zones}
-    addresses = turn.addresses if turn is not None else ()
-    if turn is None:
-        text = "none, since the name is not the Space's" if unowned else "none is asked for (createDnsRecord)"
-        yield Statement(State.OK, "record", f"{hostname}: {text}")
-    elif not zones:
-        to = f" to {', '.join(addresses)}" if addresses else ""
-        yield Statement(State.WARNING, "record", f"{hostname}: no DNS provider is set; publish the name{to} yourself")
-    elif (zone := zone_of(hostname, zones)) is None:
-        text = f"{hostname}: no zone of dns.providers holds it ({', '.join(sorted(zones))})"
-        yield Statement(State.FAILURE, "record", text)
-    elif not addresses:
-        text = f"{hostname}: the edge has no address to point it to: set edge.addresses, or see the Gateway's status"
-        yield Statement(State.FAILURE, "record", text)
-    else:
-        yield Statement(State.OK, "record", f"{hostname}: wanted in zone {zone}, leading to {', '.join(addresses)}")
-    yield from _published(world, hostname, turn, addresses)
-
-
-def _published(world: World, hostname: str, turn: Turn | None, addresses: Sequence[str]) -> Iterator[Statement]:
-    answer = world.answers.get(hostname)
-    if answer is None:
-        return
-    if answer.trouble is not None:
-        yield Statement(State.UNKNOWN, "DNS", f"{hostname}: no answer: {answer.trouble}")
-        return
-    if not answer.values:
-        state = State.FAILURE if addresses else State.OK
-        yield Statement(state, "DNS", f"{hostname}: nothing is published")
-        return
-    text = f"{hostname}: {', '.join(answer.values)}"
-    state = State.OK
-    if addresses and not _same(answer, addresses):
-        state, text = State.WARNING, f"{text}, which is not {', '.join(addresses)}: caches may hold it for its TTL"
-    owner, settings = answer.owner, world.snapshot.caches.settings
-    store = world.snapshot.caches.spaces if turn is not None and turn.kind == "Space" else world.snapshot.caches.apps
-    entry = store.get(turn.key) if turn is not None else None
-    if owner is None:
-        text += "; it carries no mark of decco's"
-        state = State.WARNING if turn is not None else state
-    elif owner.cluster != settings.cluster_id:
-        text += f"; marked by cluster {owner.cluster}"
-    elif entry is not None and owner.uid != entry.uid:
-        state, text = State.FAILURE, f"{text}; marked for another object of this cluster, UID {owner.uid}"
-    else:
-        text += "; marked as decco's"
-    yield Statement(state, "DNS", text)
-
-
-def _same(answer: Answer, addresses: Sequence[str]) -> bool:
-    wanted = {address.lower().rstrip(".") for address in addresses}
-    return set(answer.addresses) == wanted or answer.alias in wanted
-
-
-def _endpoints(turn: Turn | None) -> list[Obj]:
-    return list(((turn.status if turn is not None else None) or {}).get("endpoints") or ())
-
-
 def _under(name: str, root: str) -> bool:
     return name == root or name.endswith(f".{root}")
-
-
-def _listens(pattern: str, hostname: str) -> bool:
-    """Whether a listener is for this name: "*" stands for one label or more (Gateway API, Hostname)."""
-    return hostname.endswith(pattern[1:]) if pattern.startswith("*.") else pattern == hostname
-
-
-def _is_for(pattern: str, hostname: str) -> bool:
-    """Whether a certificate is for this name: "*" stands for exactly one label (RFC 9525 section 6.3)."""
-    return hostname.partition(".")[2] == pattern[2:] if pattern.startswith("*.") else pattern == hostname
