@@ -22,7 +22,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: test-dns-full test-leader test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
+.PHONY: soak test-dns-full test-leader test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -99,6 +99,10 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 	$(call step,leader,LEADER_TRIALS=100 LEADER_SLOW=1 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
 	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
+
+soak: $(VENV)/.complete assets ## RECONCILES=200000 SEED=: 24 hours of churn, as fast as they go: nothing may be left over
+	-@$(BIN)/python -m testbed.dns.install
+	$(call step,soak,$(BIN)/python -m tests.soak --reconciles $(or $(RECONCILES),200000) $(if $(SEED),--seed $(SEED)) $(ARGS))
 
 test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random interleavings of several writers on one zone
 	$(call step,dns interleavings,$(BIN)/python -m tests.dns.interleavings -n $(or $(N),10000) $(if $(SEED),--seed $(SEED)) --kind $(or $(KIND),bind))

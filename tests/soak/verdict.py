@@ -1,0 +1,115 @@
+"""What was measured at the checkpoints, as a table, and whether the controller has kept what it should have let go."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+WARM_UP = 0.1
+"""Share of all reconciles after which memory has to be flat: pools and allocators have found their size by then."""
+CENSUS_SLACK = (1.1, 50)
+"""A container may have so many times the items of the first census, and so many more: what the last moments left."""
+BOUNDED = {"Fights._known": 4096}
+"""Containers that grow up to a limit of their own, which the code states."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All counts; memory in KiB. Taken while nothing was to be done and the same objects existed as at the first.
+
+    Attributes:
+        open: open files by kind, as ``socket``, ``pipe``, ``anon_inode:[eventpoll]``, or a path.
+        pooled: connections to the API server that waited for a next request when the churn paused.
+        census: see ``tests.soak.controller``; empty where none was taken.
+    """
+
+    reconciles: int
+    rss: int
+    pss: int
+    threads: int
+    tasks: int
+    open: Mapping[str, int]
+    pooled: int
+    queued: int
+    cached: Mapping[str, int]
+    ready: Mapping[str, int]
+    series: int
+    census: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is allowed: ``memory`` as a share, ``pooled`` connections, ``threads`` more than at the first checkpoint."""
+
+    memory: float
+    pooled: int
+    threads: int
+    series: int
+
+
+def growth(checkpoints: Sequence[Checkpoint]) -> tuple[float, float]:
+    """Medians of RSS in KiB in the first and last third of what follows the warm-up."""
+    begin = checkpoints[0].reconciles
+    warm = begin + WARM_UP * (checkpoints[-1].reconciles - begin)
+    after = [each.rss for each in checkpoints if each.reconciles >= warm]
+    third = max(1, len(after) // 3)
+    return statistics.median(after[:third]), statistics.median(after[-third:])
+
+
+def complaints(checkpoints: Sequence[Checkpoint], limits: Limits) -> Iterator[str]:
+    """A sentence for each thing that is left over; none if all is well."""
+    first, last = checkpoints[0], checkpoints[-1]
+    early, late = growth(checkpoints)
+    if late > early * (1 + limits.memory):
+        yield (
+            f"memory grew by {late / early - 1:.1%}, from {early / 1024:.1f} to {late / 1024:.1f} MB: "
+            f"at most {limits.memory:.0%} is flat"
+        )
+    for number, each in enumerate(checkpoints[1:], 1):
+        for what, now, then in (
+            ("tasks", each.tasks, first.tasks),
+            ("open files", _more(each.open, first.open), {}),
+            ("cached objects", dict(each.cached), dict(first.cached)),
+            ("objects by Ready", dict(each.ready), dict(first.ready)),
+            ("queued keys", each.queued, 0),
+        ):
+            if what == "open files" and now:
+                yield f"checkpoint {number}: more open files: {now}"
+            elif now != then:
+                yield f"checkpoint {number}: {what} {_differs(now, then)}"
+        if each.pooled > limits.pooled:
+            yield f"checkpoint {number}: {each.pooled} idle connections, more than the {limits.pooled} in use at once"
+        if each.threads > first.threads + limits.threads:
+            yield f"checkpoint {number}: {each.threads} threads, {first.threads} at first"
+    if last.series > checkpoints[min(2, len(checkpoints) - 1)].series + limits.series:
+        yield f"metrics have {last.series} series, {first.series} at first: a label takes values without end"
+    taken = [each.census for each in checkpoints if each.census]
+    for name, now in sorted(taken[-1].items()) if taken else ():
+        then = taken[0].get(name, 0)
+        if now > max(then * CENSUS_SLACK[0] + CENSUS_SLACK[1], BOUNDED.get(name, 0)):
+            yield f"{name}: {then} at first, {now} at last"
+
+
+def _more(now: Mapping[str, int], then: Mapping[str, int]) -> dict[str, int]:
+    """Kinds of which more are open, and how many more; fewer are not left over."""
+    return {kind: count - then.get(kind, 0) for kind, count in now.items() if count > then.get(kind, 0)}
+
+
+def _differs(now: object, then: object) -> str:
+    if isinstance(now, Mapping) and isinstance(then, Mapping):
+        names = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+        return ", ".join(f"{name}: {then.get(name, 0)} at first, {now.get(name, 0)} now" for name in names)
+    return f"{then} at first, {now} now"
+
+
+def table(checkpoints: Sequence[Checkpoint]) -> Iterator[str]:
+    """One line a checkpoint."""
+    yield "  hour reconciles  rss MB  pss MB tasks threads sockets other pooled queued cached series"
+    for number, each in enumerate(checkpoints):
+        sockets = each.open.get("socket", 0)
+        yield (
+            f"{number:6d} {each.reconciles:10d} {each.rss / 1024:7.1f} {each.pss / 1024:7.1f} {each.tasks:5d} "
+            f"{each.threads:7d} {sockets:7d} {sum(each.open.values()) - sockets:5d} {each.pooled:6d} "
+            f"{each.queued:6d} {sum(each.cached.values()):6d} {each.series:6d}"
+        )

@@ -1,0 +1,85 @@
+"""What can be seen of a process from outside: /proc/PID and its /metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.integration.harness import Decco
+
+CENSUS_SECONDS = 20.0
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """All samples of /metrics: (name, its labels) -> value."""
+
+    samples: dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+    def total(self, name: str, **labels: str) -> float:
+        """Sum of the samples of this name with these labels."""
+        wanted = set(labels.items())
+        return sum(value for (each, has), value in self.samples.items() if each == name and wanted <= has)
+
+    def by(self, name: str, *labels: str) -> Counter[str]:
+        """Sums by the values of these labels, joined by a space."""
+        found: Counter[str] = Counter()
+        for (each, has), value in self.samples.items():
+            if each == name:
+                found[" ".join(dict(has)[label] for label in labels)] += int(value)
+        return found
+
+
+def scrape(decco: Decco) -> Scrape:
+    return Scrape(
+        {
+            (name, frozenset(_LABEL.findall(labels))): float(value)
+            for name, labels, value in _SAMPLE.findall(decco.get("/metrics"))
+        }
+    )
+
+
+def open_files(pid: int) -> dict[str, int]:
+    """Kind or path -> open file descriptors, from /proc/PID/fd; those that are closed meanwhile do not count."""
+    found: Counter[str] = Counter()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(each)  # noqa: PTH115 (a socket is no path)
+        except FileNotFoundError:
+            continue
+        found[target.split(":[")[0] if target.startswith(("socket", "pipe")) else target] += 1
+    return dict(found)
+
+
+def memory(pid: int) -> tuple[int, int]:
+    """(RSS, PSS) in KiB, from /proc/PID/smaps_rollup."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    rss, pss = (re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE) for name in ("Rss", "Pss"))
+    assert rss is not None
+    assert pss is not None
+    return int(rss[1]), int(pss[1])
+
+
+def threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def take_census(pid: int, path: Path, *, alive: Callable[[], bool]) -> dict[str, int]:
+    """Asks a process of ``tests.soak.controller`` what it keeps; to be called in a thread of its own."""
+    path.unlink(missing_ok=True)
+    os.kill(pid, signal.SIGUSR1)
+    deadline = time.monotonic() + CENSUS_SECONDS
+    while not path.exists():
+        if not alive() or time.monotonic() > deadline:
+            raise AssertionError("the controller told no census")
+        time.sleep(0.05)
+    return dict(json.loads(path.read_text()))
