@@ -34,7 +34,7 @@ from tests.soak.world import (
 HANDS = 12
 """How many things happen at once."""
 ROBBERIES = 12
-"""Of one child in the whole run: a few more within ten minutes are a fight, from which decco withdraws for minutes."""
+"""Of one child in an hour: a few more in quick succession are a fight, from which decco withdraws for minutes."""
 BREAKS = (
     WatchStream.end,
     WatchStream.break_off,
@@ -62,8 +62,9 @@ class Churn:
         self._guests = 0
         self.happened: Counter[str] = Counter()
         deeds: list[tuple[Callable[[], Awaitable[object]], float]] = [
-            (self.touch_app, 870),
+            (self.touch_app, 770),
             (self.touch_space, 40),
+            (self.touch_secret, 100),
             (self.edit_app, 25),
             (self.edit_space, 2),
             (self.recreate_app, 8),
@@ -81,6 +82,7 @@ class Churn:
 
     async def until(self, enough: Callable[[], bool]) -> None:
         """Goes on until asked not to; what is under way is finished."""
+        self._robbed.clear()
 
         async def hand() -> None:
             while not enough():
@@ -104,11 +106,18 @@ class Churn:
     def _app(self) -> str:
         return self._dice.choice(self._world.app_paths())
 
+    def _secret(self) -> str:
+        return secret_name(self._dice.randrange(SECRETS))
+
     async def touch_app(self) -> None:
         await self._admin.patch(self._app(), touch(self.happened.total()))
 
     async def touch_space(self) -> None:
         await self._admin.patch(space_path(self._dice.choice(self._world.names())), touch(self.happened.total()))
+
+    async def touch_secret(self) -> None:
+        """It is used by many: a quarter of the Spaces is looked at, with all their Apps, and nothing has changed."""
+        await self._admin.patch(f"{SECRETS_PATH}/{self._secret()}", touch(self.happened.total()))
 
     async def edit_app(self) -> None:
         """Another image, or another number of replicas; now and then two at once, and a conflict with decco."""
@@ -149,12 +158,12 @@ class Churn:
 
     async def unshare_secret(self) -> None:
         """The owner takes the consent back from all but one, and gives it again for the next checkpoint."""
-        path = f"{SECRETS_PATH}/{secret_name(self._dice.randrange(SECRETS))}"
+        path = f"{SECRETS_PATH}/{self._secret()}"
         one = self._dice.choice(["soak-00", "*"])
         await self._admin.patch(path, {"metadata": {"annotations": {"decco.platform9.com/share-with": one}}})
 
     async def delete_secret(self) -> None:
-        await self._admin.ask("DELETE", f"{SECRETS_PATH}/{secret_name(self._dice.randrange(SECRETS))}")
+        await self._admin.ask("DELETE", f"{SECRETS_PATH}/{self._secret()}")
 
     # Vandals
 

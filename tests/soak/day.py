@@ -149,9 +149,7 @@ class _Day:
 
     async def live(self, cp: ControlPlane) -> Story:
         await self._checkpoint()
-        restarts = {
-            round((number + 1) * self._plan.hours / (self._plan.restarts + 1)) for number in range(self._plan.restarts)
-        }
+        restarts = {1 + number * self._plan.hours // self._plan.restarts for number in range(self._plan.restarts)}
         for hour in range(1, self._plan.hours + 1):
             await self._hour(hour, restart=hour in restarts)
             await self._checkpoint()
@@ -165,7 +163,7 @@ class _Day:
         story.clocks = {
             "comparisons of the zone": int(now.total("decco_dns_calls_total", operation="records")),
             "watches opened anew": int(now.total("decco_watch_restarts_total")),
-            "renewals of the Lease": int(now.total("decco_api_requests_total", resource="leases", code="200")),
+            "renewals of the Lease": int(now.total("decco_api_requests_total", resource="leases.coordination.k8s.io", code="200")),
         }
         story.complaints += [
             f"{what}: {times} in {self._plan.hours} hours, so not one in each"
@@ -203,6 +201,7 @@ class _Day:
         return await asyncio.to_thread(scrape, self._decco)
 
     async def _checkpoint(self) -> None:
+        began = time.monotonic()
         await self._world.restore()
         pooled = self._proxy.connections - len(self._proxy.watches())
         self._proxy.seen.clear()
@@ -229,13 +228,17 @@ class _Day:
                 break
             await asyncio.sleep(POLL_SECONDS)
         hour = len(self._story.checkpoints)
-        if hour in {0, round(self._plan.hours * 0.1), self._plan.hours}:
+        if hour in {max(1, self._plan.hours // 3), self._plan.hours}:
             process = self._decco.process
             assert process is not None
             taken = await asyncio.to_thread(take_census, self._pid, self._census, alive=lambda: process.poll() is None)
             found = dataclasses.replace(found, census=taken)
+            self._census.rename(self._census.with_stem(f"census-{hour}"))
         self._story.checkpoints.append(found)
-        self._say(f"hour {hour}: {found.reconciles} reconciles, RSS {found.rss / 1024:.1f} MB")
+        self._say(
+            f"hour {hour}: {found.reconciles} reconciles, RSS {found.rss / 1024:.1f} MB, "
+            f"quiet after {time.monotonic() - began:.1f} s"
+        )
 
     async def _look(self, pooled: int) -> Checkpoint:
         now = await self._scrape()

@@ -160,6 +160,7 @@ class World:
                 await self._restore_secret(number)
             paths = list(self.full)
             await asyncio.gather(*(self._restore(path) for path in paths if "/apps/" not in path))
+            await asyncio.gather(*(self._have_home(name) for name in self.names()))
             await asyncio.gather(*(self._restore(path) for path in paths if "/apps/" in path))
             for plural in ("apps", "spaces"):
                 for each in await self.admin.items(f"{APIS}/{plural}"):
@@ -168,6 +169,17 @@ class World:
                     path = path or space_path(meta["name"])
                     if path not in self.full:
                         await self.admin.ask("DELETE", path)
+
+    async def _have_home(self, name: str) -> None:
+        """Waits for the Space's own namespace: what is put into the one of its predecessor goes with that."""
+        while True:
+            _, owner = await self.admin.ask("GET", space_path(name))
+            status, found = await self.admin.ask("GET", f"/api/v1/namespaces/{name}")
+            if status == 200 and "deletionTimestamp" not in found["metadata"]:
+                owners = found["metadata"].get("ownerReferences") or ()
+                if any(each["uid"] == owner["metadata"]["uid"] for each in owners):
+                    return
+            await asyncio.sleep(0.1)
 
     async def _restore_secret(self, number: int) -> None:
         wanted = soak_secret(number)

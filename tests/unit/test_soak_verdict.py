@@ -47,8 +47,8 @@ def test_a_quiet_day_has_no_complaints() -> None:
         ({"queued": 1}, "checkpoint 10: queued keys 0 at first, 1 now"),
         ({"pooled": 53}, "checkpoint 10: 53 idle connections, more than the 52 in use at once"),
         ({"threads": 11}, "checkpoint 10: 11 threads, 4 at first"),
-        ({"series": 541}, "metrics have 541 series, 500 at first: a label takes values without end"),
-        ({"census": {"Store._entries": 73}}, "Store._entries: 20 at first, 73 at last"),
+        ({"series": 541}, "metrics have 541 series, 500 after a third: a label takes values without end"),
+        ({"census": {"Store._entries": 73}}, "Store._entries: 20 after a third, 73 at last"),
     ],
 )
 def test_what_is_left_over_is_told(last: dict[str, object], told: str) -> None:
