@@ -105,7 +105,6 @@ class FaultProxy:
         self._folder = control_plane.folder
         self._port = free_port(set())
         self._sockets: WeakSet[socket.socket] = WeakSet()
-        self._busy: set[asyncio.BaseTransport | None] = set()
         self._rules: list[Rule] = []
         self._streams: list[WatchStream] = []
         self._changed = asyncio.Condition()
@@ -155,17 +154,6 @@ class FaultProxy:
         await self._stop_accepting()
         for connection in self._server.connections:
             reset(connection.transport)
-
-    @property
-    def connections(self) -> int:
-        """Connections of clients that are open now: those of open watches, and those that wait for a next request."""
-        return len(self._server.connections)
-
-    def hang_up_idle(self) -> None:
-        """Closes the connections on which nothing is being asked, as a load balancer does; open watches go on."""
-        for connection in self._server.connections:
-            if connection.transport is not None and connection.transport not in self._busy:
-                connection.transport.close()
 
     async def _stop_accepting(self) -> None:
         """Closes the listener when no connection is between accept() and its transport, where asyncio would fail."""
@@ -229,14 +217,6 @@ class FaultProxy:
     # One request
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        transport = request.transport
-        self._busy.add(transport)
-        try:
-            return await self._answer(request)
-        finally:
-            self._busy.discard(transport)
-
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         query = dict(request.query)
         call = Call(
             method=request.method,

@@ -16,11 +16,12 @@ import sys
 from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
+from types import CoroutineType, FrameType
 from typing import Any
 
 from decco import daemon
 from decco.cli import controller
-from decco.kube import events, fights, tombstones
+from decco.kube import events, fights, tombstones, transport
 from decco.reconcilers import children, local_secrets
 from decco.settings import Settings
 
@@ -30,6 +31,7 @@ CLOCKS = {
     (events, "REFILL_SECONDS"): 0.6,
     (fights, "QUIET_SECONDS"): 6.0,
     (tombstones, "KEPT_SECONDS"): 10.0,
+    (transport, "KEEP_ALIVE_SECONDS"): 1.0,
     (children, "REFUSAL_SECONDS"): 6.0,
     (local_secrets, "FOUND_SECONDS"): 6.0,
     (local_secrets, "MISSING_SECONDS"): 1.0,
@@ -56,7 +58,7 @@ def _attributes(instance: object) -> Iterator[tuple[str, Any]]:
 def census() -> dict[str, int]:
     """``Class`` -> instances, ``Class.attribute`` -> items in that attribute of all instances, ``module:NAME`` -> items.
 
-    Classes of others bear their module's name.
+    Classes of others bear their module's name; frames and coroutines are counted by their function too.
     """
     found: Counter[str] = Counter()
     others: Counter[type] = Counter()
@@ -65,6 +67,9 @@ def census() -> dict[str, int]:
         kind = type(each)
         if not str(kind.__module__).startswith("decco."):
             others[kind] += 1
+            if isinstance(each, (FrameType, CoroutineType)):
+                code = each.f_code if isinstance(each, FrameType) else each.cr_code
+                found[f"{kind.__name__} of {code.co_qualname}"] += 1
             continue
         found[kind.__name__] += 1
         for name, value in _attributes(each):

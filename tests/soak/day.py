@@ -25,15 +25,11 @@ from tests.soak.verdict import Checkpoint, Limits, complaints
 from tests.soak.vitals import Scrape, memory, open_files, scrape, take_census, threads
 from tests.soak.world import ZONE, Administrator, World
 
-QUIET_SECONDS = 1.5
-"""Nothing was reconciled for so long, and all is as it was: a checkpoint."""
-HANG_UP_SECONDS = 8.0
-"""Between two times at which idle connections are closed, which else are kept for a minute."""
+QUIET_SECONDS = 2.5
+"""Nothing was reconciled for so long, and all is as it was: a checkpoint. Longer than unused connections are kept."""
 LONGEST_QUIET_SECONDS = 90.0
 """After so long what is different stays different, and is told."""
 POLL_SECONDS = 0.25
-IN_FLIGHT = 48
-"""``controller.requestsInFlight``, its default."""
 SETTINGS = {
     "leader_election__enabled": "true",
     "leader_election__retry_seconds": "0.5",
@@ -155,7 +151,7 @@ class _Day:
             await self._checkpoint()
         story = self._story
         story.happened = self._churn.happened
-        limits = Limits(memory=self._plan.memory, pooled=IN_FLIGHT + 4, threads=6, series=40)
+        limits = Limits(memory=self._plan.memory, threads=6, series=40)
         story.complaints += complaints(story.checkpoints, limits)
         story.complaints += await asyncio.to_thread(self._unlike_a_fresh_render, cp)
         now = await self._scrape()
@@ -203,21 +199,14 @@ class _Day:
     async def _checkpoint(self) -> None:
         began = time.monotonic()
         await self._world.restore()
-        pooled = self._proxy.connections - len(self._proxy.watches())
         self._proxy.seen.clear()
         first = self._story.checkpoints[0] if self._story.checkpoints else None
         deadline = time.monotonic() + LONGEST_QUIET_SECONDS
         last: Checkpoint | None = None
         least: Mapping[str, int] = {}
-        since, hang_up = time.monotonic(), 0.0
+        since = time.monotonic()
         while True:
-            found = await self._look(pooled)
-            if not found.queued and time.monotonic() >= hang_up:
-                # Not at each turn: the renewals of the Lease need a connection, and it counts.
-                self._proxy.hang_up_idle()
-                hang_up = time.monotonic() + HANG_UP_SECONDS
-                last = None
-                continue
+            found = await self._look()
             if last is None or _state(found) != _state(last) or found.queued:
                 last, since, least = found, time.monotonic(), found.open
             # What comes and goes (a comparison of the zone, this scrape) is not what stays: the fewest count.
@@ -240,7 +229,7 @@ class _Day:
             f"quiet after {time.monotonic() - began:.1f} s"
         )
 
-    async def _look(self, pooled: int) -> Checkpoint:
+    async def _look(self) -> Checkpoint:
         now = await self._scrape()
         rss, pss = memory(self._pid)
         return Checkpoint(
@@ -250,7 +239,6 @@ class _Day:
             threads=threads(self._pid),
             tasks=int(now.total("decco_event_loop_tasks")),
             open=open_files(self._pid),
-            pooled=pooled,
             queued=int(now.total("decco_workqueue_depth") + now.total("decco_active_workers")),
             cached=dict(now.by("decco_cache_objects", "resource")),
             ready=dict(now.by("decco_objects", "kind", "ready")),

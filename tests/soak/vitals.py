@@ -15,6 +15,8 @@ from pathlib import Path
 from tests.integration.harness import Decco
 
 CENSUS_SECONDS = 20.0
+_ESTABLISHED, _LISTEN = "01", "0A"
+"""States of a TCP socket in /proc/net/tcp (include/net/tcp_states.h)."""
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -49,15 +51,45 @@ def scrape(decco: Decco) -> Scrape:
 
 
 def open_files(pid: int) -> dict[str, int]:
-    """Kind or path -> open file descriptors, from /proc/PID/fd; those that are closed meanwhile do not count."""
+    """What is open -> how many file descriptors, from /proc/PID/fd; those that are closed meanwhile do not count.
+
+    A path, or as ``pipe``, ``anon_inode:[eventpoll]``, ``socket to 127.0.0.1:53``, ``socket at 127.0.0.1:8080`` for one
+    that listens or was accepted, ``socket`` for one that is neither.
+    """
     found: Counter[str] = Counter()
+    sockets = _tcp(pid)
     for each in Path(f"/proc/{pid}/fd").iterdir():
         try:
             target = os.readlink(each)  # noqa: PTH115 (a socket is no path)
         except FileNotFoundError:
             continue
-        found[target.split(":[")[0] if target.startswith(("socket", "pipe")) else target] += 1
+        kind, _, number = target.partition(":[")
+        if kind == "socket":
+            target = sockets.get(number.rstrip("]"), kind)
+        found[kind if kind == "pipe" else target] += 1
     return dict(found)
+
+
+def _tcp(pid: int) -> dict[str, str]:
+    """Inode -> words, of the TCP sockets of the process's network namespace."""
+    table = [line.split() for name in ("tcp", "tcp6") for line in _lines(Path(f"/proc/{pid}/net/{name}"))]
+    ports = {_address(local) for _, local, _, state, *_ in table if state == _LISTEN}
+    found = {}
+    for _, local, remote, state, _, _, _, _, _, inode, *_ in table:
+        at, to = _address(local), _address(remote)
+        words = f"socket at {at}" if at in ports else f"socket to {to}"
+        found[inode] = words if state in {_LISTEN, _ESTABLISHED} else f"{words} in state {state}"
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()[1:] if path.exists() else []
+
+
+def _address(text: str) -> str:
+    """``0100007F:1F90`` of /proc/net/tcp as ``127.0.0.1:8080``; of IPv6 the port only."""
+    host, _, port = text.partition(":")
+    return f"{'.'.join(str(each) for each in bytes.fromhex(host)[::-1]) if len(host) == 8 else '[…]'}:{int(port, 16)}"
 
 
 def memory(pid: int) -> tuple[int, int]:
