@@ -25,8 +25,9 @@ from tests.soak.verdict import Checkpoint, Limits, complaints
 from tests.soak.vitals import Scrape, memory, open_files, scrape, take_census, threads
 from tests.soak.world import ZONE, Administrator, World
 
-QUIET_SECONDS = 2.5
-"""Nothing was reconciled for so long, and all is as it was: a checkpoint. Longer than unused connections are kept."""
+QUIET_SECONDS = 4.0
+"""Nothing was reconciled for so long, and all is as it was: a checkpoint. Unused connections and Events that may repeat
+are kept for less (``tests.soak.controller``)."""
 LONGEST_QUIET_SECONDS = 90.0
 """After so long what is different stays different, and is told."""
 POLL_SECONDS = 0.25

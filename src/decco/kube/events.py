@@ -162,10 +162,11 @@ class Recorder:
         """Send events until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(self._seconds_to_next_patch()):
+                async with asyncio.timeout(self._seconds_to_next_look()):
                     identity, when = await self._queue.get()
             except TimeoutError:
                 await self._patch_due()
+                self._forget_series()
                 continue
             try:
                 await self._handle(identity, when)
@@ -183,7 +184,7 @@ class Recorder:
     async def _handle(self, identity: _Identity, when: datetime) -> None:
         now = self._clock()
         series = self._series.get(identity)
-        if series is not None and now - series.seen <= SERIES_SECONDS:
+        if series is not None and now - series.seen < SERIES_SECONDS:
             self._series.move_to_end(identity)
             series.count += 1
             series.last = when
@@ -198,11 +199,12 @@ class Recorder:
         if key is not None:
             self._series[identity] = _Series(key, 1, 1, when, now, now - PATCH_SECONDS)
             self._series.move_to_end(identity)
-            self._forget_series(now)
+            self._forget_series()
 
-    def _forget_series(self, now: float) -> None:
+    def _forget_series(self) -> None:
         """Those that no repetition can continue; their last patch was due long before."""
-        while len(self._series) > MAX_REMEMBERED or now - next(iter(self._series.values())).seen > SERIES_SECONDS:
+        over = self._clock() - SERIES_SECONDS
+        while self._series and (len(self._series) > MAX_REMEMBERED or next(iter(self._series.values())).seen <= over):
             oldest, _ = self._series.popitem(last=False)
             self._unsent.pop(oldest, None)
 
@@ -217,10 +219,13 @@ class Recorder:
             self._budgets.popitem(last=False)
         return taken
 
-    def _seconds_to_next_patch(self) -> float | None:
-        if not self._unsent:
+    def _seconds_to_next_look(self) -> float | None:
+        """Until a series has to be patched or is over; None if there is none."""
+        if not self._series:
             return None
-        due = min(series.patched for series in self._unsent.values()) + PATCH_SECONDS
+        due = next(iter(self._series.values())).seen + SERIES_SECONDS
+        if self._unsent:
+            due = min(due, min(series.patched for series in self._unsent.values()) + PATCH_SECONDS)
         return max(0.0, due - self._clock())
 
     async def _patch_due(self) -> None:

@@ -228,8 +228,10 @@ async def test_what_is_over_takes_no_room(scene: Scene) -> None:
         await scene.recorder.drain(5)
         await asyncio.sleep(events.SERIES_SECONDS / 10)
     assert len(scene.sent.created) == 100
-    assert len(scene.recorder._series) == 11
+    assert len(scene.recorder._series) == 9
     assert len(scene.recorder._budgets) == events.BURST * events.REFILL_SECONDS // (events.SERIES_SECONDS / 10) + 1
+    await asyncio.sleep(events.SERIES_SECONDS)
+    assert len(scene.recorder._series) == 0, "nobody has to tell more for that"
 
 
 async def test_a_long_name_leaves_room_for_the_time(scene: Scene) -> None:
