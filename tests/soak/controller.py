@@ -38,7 +38,7 @@ CLOCKS = {
     (local_secrets, "LONG_MISSING_SECONDS"): 2.0,
     (local_secrets, "KEPT_SECONDS"): 6.0,
 }
-"""What takes or lasts minutes and has no setting: a hundred times as fast, but not faster than an API server answers."""
+"""What lasts for minutes and has no setting: a hundred times as fast, but not faster than an API server answers."""
 CONTAINERS = (dict, list, set, frozenset, tuple, deque)
 FEW = 50
 """Classes with fewer instances are left out, if they are not decco's."""
@@ -56,7 +56,7 @@ def _attributes(instance: object) -> Iterator[tuple[str, Any]]:
 
 
 def census() -> dict[str, int]:
-    """``Class`` -> instances, ``Class.attribute`` -> items in that attribute of all instances, ``module:NAME`` -> items.
+    """``Class`` -> instances; ``Class.attribute`` -> items of all instances in it; ``module:NAME`` -> items.
 
     Classes of others bear their module's name; frames and coroutines are counted by their function too.
     """

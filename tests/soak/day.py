@@ -160,7 +160,9 @@ class _Day:
         story.clocks = {
             "comparisons of the zone": int(now.total("decco_dns_calls_total", operation="records")),
             "watches opened anew": int(now.total("decco_watch_restarts_total")),
-            "renewals of the Lease": int(now.total("decco_api_requests_total", resource="leases.coordination.k8s.io", code="200")),
+            "renewals of the Lease": int(
+                now.total("decco_api_requests_total", resource="leases.coordination.k8s.io", code="200")
+            ),
         }
         story.complaints += [
             f"{what}: {times} in {self._plan.hours} hours, so not one in each"

@@ -37,7 +37,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Limits:
-    """What is allowed: ``memory`` as a share, ``threads`` and ``series`` more than at the first checkpoint, or a third."""
+    """What may grow: ``memory`` by a share, ``threads`` since the first checkpoint, ``series`` after a third of the time."""
 
     memory: float
     threads: int

@@ -39,8 +39,14 @@ def test_a_quiet_day_has_no_complaints() -> None:
     ("last", "told"),
     [
         ({"tasks": 71}, "checkpoint 10: tasks 70 at first, 71 now"),
-        ({"open": {"socket to 127.0.0.1:53": 26, "/dev/null": 1}}, "checkpoint 10: more open files: {'socket to 127.0.0.1:53': 1}"),
-        ({"open": {"socket to 127.0.0.1:53": 25, "/dev/null": 1, "/tmp/x": 1}}, "checkpoint 10: more open files: {'/tmp/x': 1}"),
+        (
+            {"open": {"socket to 127.0.0.1:53": 26, "/dev/null": 1}},
+            "checkpoint 10: more open files: {'socket to 127.0.0.1:53': 1}",
+        ),
+        (
+            {"open": {"socket to 127.0.0.1:53": 25, "/dev/null": 1, "/tmp/x": 1}},
+            "checkpoint 10: more open files: {'/tmp/x': 1}",
+        ),
         ({"cached": {"apps": 21}}, "checkpoint 10: cached objects apps: 20 at first, 21 now"),
         ({"ready": {"App True": 19}}, "checkpoint 10: objects by Ready App True: 20 at first, 19 now"),
         ({"queued": 1}, "checkpoint 10: queued keys 0 at first, 1 now"),
