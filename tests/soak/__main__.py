@@ -20,6 +20,7 @@ from pathlib import Path
 
 from testbed.progress import say
 from tests.soak.day import Plan, soak
+from tests.soak.leaks import LEAKS
 from tests.soak.verdict import growth, table
 
 FOLDER = Path("build/soak")
@@ -32,6 +33,7 @@ def main() -> int:
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--spaces", type=int, default=20)
     parser.add_argument("--apps", type=int, default=10, help="in each Space")
+    parser.add_argument("--plant", choices=LEAKS, default="", help="a leak, to see that it is found")
     arguments = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()

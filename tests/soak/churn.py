@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from testbed.controlplane import ControlPlane
-from testbed.faults import CutReply, Drop, LoseReply, refuse
+from testbed.faults import Action, CutReply, Drop, LoseReply, refuse
 from testbed.proxy import FaultProxy
 from testbed.watchstream import WatchStream
 from tests.integration.harness import APIS, Obj, http_app
@@ -190,9 +190,9 @@ class Churn:
 
     async def refuse_requests(self) -> None:
         """The next request or two of decco's fail in one of the ways in which requests do."""
-        action = self._dice.choice(
-            [refuse(409), refuse(429, retry_after=1), refuse(500), refuse(503), Drop(), LoseReply(), CutReply()]
-        )
+        refusals = [refuse(409), refuse(429, retry_after=1), refuse(500), refuse(503)]
+        actions: list[Action] = [*refusals, Drop(), LoseReply(), CutReply()]
+        action = self._dice.choice(actions)
         method = self._dice.choice(["POST", "PUT", "DELETE", "GET"])
         self._proxy.add(action, method=method, watch=False, times=self._dice.randrange(1, 3), path="/(?!leases)[a-z]+")
 

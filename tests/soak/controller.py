@@ -24,6 +24,7 @@ from decco.cli import controller
 from decco.kube import events, fights, tombstones, transport
 from decco.reconcilers import children, local_secrets
 from decco.settings import Settings
+from tests.soak.leaks import plant
 
 CLOCKS = {
     (events, "SERIES_SECONDS"): 3.6,
@@ -101,5 +102,7 @@ if __name__ == "__main__":
     for (module, name), seconds in CLOCKS.items():
         assert isinstance(getattr(module, name), float)
         setattr(module, name, seconds)
-    daemon.run = _run_and_tell
+    if leak := os.environ.get("SOAK_LEAK"):
+        plant(leak)
+    daemon.run = _run_and_tell  # type: ignore[assignment]
     sys.exit(controller.main())

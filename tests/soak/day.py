@@ -55,6 +55,8 @@ class Plan:
     memory: float = 0.05
     restarts: int = 4
     """How often the API server is restarted."""
+    plant: str = ""
+    """A leak to plant, see ``tests.soak.leaks``."""
 
 
 @dataclass
@@ -93,7 +95,7 @@ async def soak(plan: Plan, folder: Path, say: Callable[[str], None]) -> Story:
         async with FaultProxy(cp) as proxy, Administrator(cp) as admin:
             world = World(admin, plan.spaces, plan.apps)
             churn = Churn(cp, proxy, admin, world, plan.seed)
-            async with _running(cp, proxy, folder, provider) as (decco, census):
+            async with _running(cp, proxy, folder, provider, plan.plant) as (decco, census):
                 return await _Day(plan, decco, census, proxy, world, churn, say).live(cp)
 
 
@@ -106,11 +108,11 @@ def _install(cp: ControlPlane) -> None:
 
 @contextlib.asynccontextmanager
 async def _running(
-    cp: ControlPlane, proxy: FaultProxy, folder: Path, provider: dict[str, object]
+    cp: ControlPlane, proxy: FaultProxy, folder: Path, provider: dict[str, object], leak: str
 ) -> AsyncIterator[tuple[Decco, Path]]:
     """The controller behind the proxy, and where it leaves a census. Ends it well."""
     census = folder / "census.json"
-    os.environ["SOAK_CENSUS"] = str(census)
+    os.environ |= {"SOAK_CENSUS": str(census), "SOAK_LEAK": leak}
     settings = {**SETTINGS, "dns__providers": json.dumps([provider])}
     decco = Decco(cp, folder, kubeconfig=proxy.kubeconfig, **settings)
     flags = ("--log-level", "warning")

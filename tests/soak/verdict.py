@@ -37,7 +37,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Limits:
-    """What may grow: ``memory`` by a share, ``threads`` since the first checkpoint, ``series`` after a third of the time."""
+    """What may grow: ``memory`` by a share, ``threads`` since the first checkpoint, ``series`` since a third."""
 
     memory: float
     threads: int
