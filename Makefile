@@ -12,6 +12,8 @@ REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
 GENERATORS := decco.api.crd decco.cli.reference decco.cli.messages_doc testbed.chart
 export PYTHONPATH := .
+# Compiled modules are kept: checks and tests start hundreds of processes, which would compile everything each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Runs a step, shows how long it took also when it failed, and passes its status on.
 # $(call step,<name>,<command>)
@@ -64,7 +66,7 @@ check-generated: $(VENV)/.complete
 	$(call step,check: generated files,failed=; for each in $(GENERATORS); do $(BIN)/python -m $$each --check || failed=1; done; test -z "$$failed")
 
 unit: $(VENV)/.complete ## tests without network, in seconds
-	$(call step,unit,$(BIN)/python -m pytest tests/unit --junitxml=$(REPORTS)/unit.xml $(ARGS))
+	$(call step,unit,$(BIN)/python -m pytest tests/unit -n 2 --junitxml=$(REPORTS)/unit.xml $(ARGS))
 
 integration: $(VENV)/.complete assets ## tests against a real API server
 	-@$(BIN)/python -m testbed.netpol >/dev/null

@@ -21,7 +21,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOURCES = tuple(sorted(HERE.glob("*.c")))
+HANGUP = "hangup.so"
+"""Loaded into stunnel by the entry point, which looks for it in its own folder."""
+HANGUP_SOURCE = HERE / "hangup.c"
+SOURCES = tuple(path for path in sorted(HERE.glob("*.c")) if path != HANGUP_SOURCE)
 USER_ID = 65532
 """What the settings of the sidecar have by default; any other works as well, nothing in the image belongs to it."""
 ENTRYPOINT = "/entry"
@@ -30,15 +33,9 @@ STUNNEL = Path("/usr/bin/stunnel4")
 AUTHORITIES = Path("/usr/share/ca-certificates/mozilla")
 PACKAGES = ("gcc", "libc6-dev", "stunnel4", "ca-certificates")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
-RELEASE = (
-    "-O2",
-    "-static-pie",
-    "-fPIE",
-    "-fstack-protector-strong",
-    "-D_FORTIFY_SOURCE=2",
-    "-Wl,-z,relro,-z,now",
-    "-s",
-)
+HARDENED = ("-O2", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-Wl,-z,relro,-z,now", "-s")
+RELEASE = (*HARDENED, "-static-pie", "-fPIE")
+LIBRARY = (*HARDENED, "-shared", "-fPIC")
 
 FILES = {
     "etc/passwd": f"root:x:0:0:root:/:/sbin/nologin\nnonroot:x:{USER_ID}:{USER_ID}:nonroot:/:/sbin/nologin\n",
@@ -76,11 +73,15 @@ def build_root(root: Path, *, epoch: int = 0) -> None:
 
 
 def compile_entry(program: Path, flags: Sequence[str]) -> None:
-    """Compiles the entry point; a warning is an error."""
+    """Compiles the entry point, and beside it what it loads into stunnel; a warning is an error."""
     if shutil.which("gcc") is None:
         raise BuildError("gcc is missing: install the packages gcc and libc6-dev")
-    # Relative names, so that no folder of this machine is in the program.
-    run("gcc", *WARNINGS, *flags, "-o", str(program.resolve()), *(source.name for source in SOURCES))
+    for target, how, sources in (
+        (program, flags, SOURCES),
+        (program.with_name(HANGUP), LIBRARY, (HANGUP_SOURCE,)),
+    ):
+        # Relative names, so that no folder of this machine is in the program.
+        run("gcc", *WARNINGS, *how, "-o", str(target.resolve()), *(source.name for source in sources))
 
 
 def libraries(program: Path) -> list[Path]:

@@ -7,6 +7,8 @@
  *     and with them who is let in; one section less, and it serves nothing any more. So it reads not the ConfigMap's
  *     file but a copy of ours, in which each listener has its one section, in the order of the listeners.
  *   - It remembers its file by realpath(3): of a mounted ConfigMap that is a directory which the next change deletes.
+ *   - It drops the end of an answer when the App closes while the client is slow. hangup.so, beside this program, is loaded
+ *     into it against that.
  *
  * The listeners are those of the start (decco rolls the pods when they change); all else follows the newest files. If
  * stunnel refuses those, what was in force stays in force, and renewed certificates still reach it. The reasons and
@@ -19,12 +21,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -39,6 +43,8 @@
 
 #define VERSION "0.1"
 #define STUNNEL "/usr/bin/stunnel4"
+#define HANGUP "hangup.so"
+#define PRELOAD "LD_PRELOAD="
 #ifndef SETTLE_MS
 #define SETTLE_MS 200 /* the kubelet changes several volumes one after the other */
 #endif
@@ -173,10 +179,26 @@ static void answered(bool loaded)
 
 /* ---- stunnel: its start and its end ---- */
 
+/* LD_PRELOAD with hangup.so in the folder of this program. The loader would just go on without a missing one. */
+static char *preload(void)
+{
+    static char variable[sizeof PRELOAD + PATH_MAX] = PRELOAD;
+    char *path = variable + sizeof PRELOAD - 1, *folder_end = NULL;
+    if (realpath((const char *)getauxval(AT_EXECFN), path) != NULL)
+        folder_end = strrchr(path, '/');
+    if (folder_end == NULL || folder_end + sizeof "/" HANGUP > path + PATH_MAX)
+        give_up("the folder of this program", strerror(errno));
+    strcpy(folder_end + 1, HANGUP);
+    if (access(path, R_OK) != 0)
+        give_up(path, strerror(errno));
+    return variable;
+}
+
 static void start(void)
 {
     int ends[2];
     pid_t self = getpid();
+    char *library = preload();
     if (pipe2(ends, O_CLOEXEC) != 0 || (stunnel = fork()) < 0)
         give_up("start", strerror(errno));
     if (stunnel > 0) {
@@ -188,7 +210,7 @@ static void start(void)
     char listeners[32], owner[32];
     snprintf(listeners, sizeof listeners, "LISTEN_FDS=%d", good->count);
     snprintf(owner, sizeof owner, "LISTEN_PID=%d", (int)getpid());
-    char *arguments[] = {"stunnel4", "-fd", "0", NULL}, *environment[] = {listeners, owner, NULL};
+    char *arguments[] = {"stunnel4", "-fd", "0", NULL}, *environment[] = {listeners, owner, library, NULL};
     sigset_t none;
     sigemptyset(&none);
     signal(SIGHUP, SIG_IGN); /* until stunnel handles it: by default it kills */
@@ -365,6 +387,7 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         dprintf(STDOUT_FILENO, "decco TLS sidecar, entry point " VERSION "\n");
+        putenv(preload());
         execl(STUNNEL, "stunnel4", "-version", (char *)NULL);
         give_up(STUNNEL, strerror(errno));
     }

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from cryptography import x509
 
@@ -62,6 +63,13 @@ class Volume:
             for path in (self.folder / old).iterdir():
                 path.unlink()
             (self.folder / old).rmdir()
+
+
+class Listening(Protocol):
+    """An App, as far as the configuration is concerned."""
+
+    @property
+    def port(self) -> int: ...
 
 
 class App:
@@ -203,7 +211,7 @@ class Pod:
 
 
 def server(
-    name: str, port: int, app: App, secret: str = "own", clients: Sequence[str] | None = None
+    name: str, port: int, app: Listening, secret: str = "own", clients: Sequence[str] | None = None
 ) -> ResolvedEndpoint:
     """An endpoint; ``clients``: None = anybody, empty = whoever the Secret's authority has signed, else the names."""
     tls = TlsServer(port, f"tls-{port}", secret, clients is not None, tuple(clients or ()))

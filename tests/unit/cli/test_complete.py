@@ -9,7 +9,7 @@ import pytest
 
 from decco.cli import complete, reference
 from decco.cli.main import COMMANDS
-from tests.unit.cli.test_main import run
+from tests.unit.cli.conftest import Run
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_kubectl_gets_candidates_and_a_directive(
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_scripts(shell: str) -> None:
+def test_scripts(run: Run, shell: str) -> None:
     done = run("completion", shell)
     assert (done.returncode, done.stderr) == (0, "")
     assert "_ARGCOMPLETE" in done.stdout

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
+
+from tests.unit.cli.conftest import Run
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "tests" / "importing" / "first-decco.yaml"
@@ -18,13 +22,20 @@ spec: {domainName: example.net, encryptHttp: true}
 """
 
 
-def run(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "decco.cli.main", "import", *words]
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+@pytest.fixture
+def convert(run: Run) -> Run:
+    return functools.partial(run, "import")
 
 
-def test_one_stream_of_what_there_is_to_apply() -> None:
-    done = run(str(SAMPLE))
+def test_a_real_process(convert: Run) -> None:
+    """The tests below call the command in this process; this one shows that it makes no difference."""
+    command = [sys.executable, "-m", "decco.cli.main", "import", "-"]
+    done = subprocess.run(command, input=GOOD, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == convert("-", given=GOOD)
+
+
+def test_one_stream_of_what_there_is_to_apply(convert: Run) -> None:
+    done = convert(str(SAMPLE))
     assert done.returncode == 1
     kinds = [each["kind"] for each in yaml.safe_load_all(done.stdout)]
     assert kinds == ["Space", *["Role", "RoleBinding"], *["ServiceAccount", "Role", "RoleBinding"], *["App"] * 5]
@@ -35,35 +46,35 @@ def test_one_stream_of_what_there_is_to_apply() -> None:
     )
 
 
-def test_all_has_a_counterpart() -> None:
-    done = run("-", given=GOOD)
+def test_all_has_a_counterpart(convert: Run) -> None:
+    done = convert("-", given=GOOD)
     assert done.returncode == 0
     assert yaml.safe_load(done.stdout)["spec"] == {"domainName": "example.net", "encryptHttp": True}
 
 
-def test_nobodys_text_leaves_its_comment() -> None:
+def test_nobodys_text_leaves_its_comment(convert: Run) -> None:
     evil = GOOD.replace("encryptHttp: true", '"a\\n---\\nkind: Evil": 1')
-    done = run("-", given=evil)
+    done = convert("-", given=evil)
     assert done.returncode == 1
     assert [each["kind"] for each in yaml.safe_load_all(done.stdout)] == ["Space"]
     assert len(done.stderr.splitlines()) == 2
 
 
-def test_a_folder_in_the_order_to_apply(tmp_path: Path) -> None:
+def test_a_folder_in_the_order_to_apply(convert: Run, tmp_path: Path) -> None:
     folder = tmp_path / "new"
-    assert run(str(SAMPLE), "-o", str(folder)).returncode == 1
+    assert convert(str(SAMPLE), "-o", str(folder)).returncode == 1
     assert sorted(path.name for path in folder.iterdir()) == [
         "1-spaces.yaml",
         "2-permissions.yaml",
         "3-apps.yaml",
         "left-out.txt",
     ]
-    again = run(str(SAMPLE), "-o", str(folder))
+    again = convert(str(SAMPLE), "-o", str(folder))
     assert again.returncode == 2
     assert "is there already" in again.stderr
 
 
-def test_wrong_words() -> None:
+def test_wrong_words(convert: Run) -> None:
     for words, sentence in (
         (["-", "--namespace", "A_b"], "--namespace must be a DNS label"),
         (["-", "--domain", "*.net"], "--domain must be a DNS name"),
@@ -71,7 +82,7 @@ def test_wrong_words() -> None:
         (["/nowhere"], "/nowhere cannot be read"),
         ([], "FILE"),
     ):
-        done = run(*words)
+        done = convert(*words)
         assert (done.returncode, done.stdout) == (2, "")
         assert sentence in done.stderr
         assert len(done.stderr.splitlines()) == 1

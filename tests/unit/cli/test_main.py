@@ -15,6 +15,7 @@ from decco import __version__
 from decco.api.crd import crds
 from decco.cli import main as cli
 from decco.errors import ConfigError, DeccoError
+from tests.unit.cli.conftest import Run
 
 SEE = "; see `decco doctor --help`"
 SRC = Path(cli.__file__).resolve().parents[2]
@@ -22,25 +23,32 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SRC)}
 ENVIRONMENT.pop("PYTHONUNBUFFERED", None)  # what a person's shell has not either
 
 
-def run(*words: str, name: str = "decco") -> subprocess.CompletedProcess[str]:
-    script = f"import sys; sys.argv[0] = {name!r}; from decco.cli.main import main; sys.exit(main())"
+def process(*words: str) -> subprocess.CompletedProcess[str]:
+    script = "import sys; sys.argv[0] = 'decco'; from decco.cli.main import main; sys.exit(main())"
     return subprocess.run(
         [sys.executable, "-c", script, *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
 
 
-def test_crds_are_one_yaml_stream() -> None:
+def test_a_real_process(run: Run) -> None:
+    """The tests below call the command in this process; this one shows that it makes no difference."""
+    for words in (["crds"], ["--version"], ["crd"], []):
+        done = process(*words)
+        assert (done.returncode, done.stdout, done.stderr) == run(*words)
+
+
+def test_crds_are_one_yaml_stream(run: Run) -> None:
     done = run("crds")
     assert (done.returncode, done.stderr) == (0, "")
     assert list(yaml.safe_load_all(done.stdout)) == crds()
 
 
-def test_version() -> None:
+def test_version(run: Run) -> None:
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"decco {__version__}\n")
 
 
-def test_help_lists_the_commands() -> None:
+def test_help_lists_the_commands(run: Run) -> None:
     done = run("--help")
     assert done.returncode == 0
     for name in cli.COMMANDS:
@@ -67,18 +75,17 @@ def test_help_lists_the_commands() -> None:
         (["render"], "decco render: the following arguments are required: FILE; see `decco render --help`"),
     ],
 )
-def test_typos_get_one_line_and_status_2(words: list[str], line: str) -> None:
-    done = run(*words)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", line + "\n")
+def test_typos_get_one_line_and_status_2(run: Run, words: list[str], line: str) -> None:
+    assert run(*words) == (2, "", line + "\n")
 
 
-def test_no_command_at_all() -> None:
+def test_no_command_at_all(run: Run) -> None:
     done = run()
     assert (done.returncode, done.stdout) == (2, "")
     assert "usage: decco" in done.stderr
 
 
-def test_as_a_kubectl_plugin() -> None:
+def test_as_a_kubectl_plugin(run: Run) -> None:
     assert run("crd", name="/usr/bin/kubectl-decco").stderr.startswith("kubectl decco: unknown command 'crd'")
 
 
