@@ -154,7 +154,7 @@ class _Day:
             await self._checkpoint()
         story = self._story
         story.happened = self._churn.happened
-        limits = Limits(memory=self._plan.memory, threads=6, series=40)
+        limits = Limits(memory=self._plan.memory, threads=6, values=5)
         story.complaints += complaints(story.checkpoints, limits)
         story.complaints += await asyncio.to_thread(self._unlike_a_fresh_render, cp)
         now = await self._scrape()
@@ -248,6 +248,7 @@ class _Day:
             cached=dict(now.by("decco_cache_objects", "resource")),
             ready=dict(now.by("decco_objects", "kind", "ready")),
             series=len(now.samples),
+            labels=now.values(),
         )
 
     def _unlike_a_fresh_render(self, cp: ControlPlane) -> Iterator[str]:

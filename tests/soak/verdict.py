@@ -19,6 +19,8 @@ class Checkpoint:
 
     Attributes:
         open: open files by kind, as ``socket to 127.0.0.1:53``, ``pipe``, ``anon_inode:[eventpoll]``, or a path.
+        series: samples of all metrics.
+        labels: metric and label, as ``decco_objects{kind}`` -> how many values it has.
         census: see ``tests.soak.controller``; empty where none was taken.
     """
 
@@ -32,16 +34,19 @@ class Checkpoint:
     cached: Mapping[str, int]
     ready: Mapping[str, int]
     series: int
+    labels: Mapping[str, int]
     census: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What may grow: ``memory`` by a share, ``threads`` since the first checkpoint, ``series`` since a third."""
+    """What may grow: ``memory`` by a share, ``threads`` since the first checkpoint, and a metric's label ``values``
+    since a third of the time.
+    """
 
     memory: float
     threads: int
-    series: int
+    values: int
 
 
 def growth(checkpoints: Sequence[Checkpoint]) -> tuple[float, float]:
@@ -76,9 +81,10 @@ def complaints(checkpoints: Sequence[Checkpoint], limits: Limits) -> Iterator[st
                 yield f"checkpoint {number}: {what} {_differs(now, then)}"
         if each.threads > first.threads + limits.threads:
             yield f"checkpoint {number}: {each.threads} threads, {first.threads} at first"
-    settled = checkpoints[max(1, len(checkpoints) // 3)].series
-    if last.series > settled + limits.series:
-        yield f"metrics have {last.series} series, {settled} after a third: a label takes values without end"
+    settled = checkpoints[max(1, len(checkpoints) // 3)].labels
+    for label, values in sorted(last.labels.items()):
+        if values > settled.get(label, 0) + limits.values:
+            yield f"{label} has {values} values, {settled.get(label, 0)} after a third: are they without end?"
     taken = [each.census for each in checkpoints if each.census]
     for name, now in sorted(taken[-1].items()) if taken else ():
         then = taken[0].get(name, 0)

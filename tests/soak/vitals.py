@@ -40,6 +40,14 @@ class Scrape:
                 found[" ".join(dict(has)[label] for label in labels)] += int(value)
         return found
 
+    def values(self) -> dict[str, int]:
+        """``metric{label}`` -> how many values the label has."""
+        found: dict[str, set[str]] = {}
+        for name, labels in self.samples:
+            for label, value in labels:
+                found.setdefault(f"{name}{{{label}}}", set()).add(value)
+        return {label: len(values) for label, values in found.items()}
+
 
 def scrape(decco: Decco) -> Scrape:
     return Scrape(
