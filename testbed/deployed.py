@@ -94,6 +94,13 @@ def pods(cluster: Cluster) -> list[dict[str, Any]]:
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
+def metrics(cluster: Cluster) -> dict[str, str]:
+    """What each of the pods exposes, by its name."""
+    names = [pod["metadata"]["name"] for pod in pods(cluster)]
+    where = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    return {name: cluster.kubectl("get", "--raw", f"{where}/{name}:8080/proxy/metrics") for name in names}
+
+
 def said(cluster: Cluster) -> str:
     """The state of the pods and their last lines, for messages."""
     where = ["-n", NAMESPACE, "-l", COMPONENT]

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -18,7 +19,7 @@ import pytest
 from testbed import cluster as clusters
 from testbed.cluster import Backend, Cluster
 from testbed.controller import Controller
-from testbed.deployed import deployed
+from testbed.deployed import deployed, metrics
 from testbed.found import AssetsMissing
 from testbed.images import programs
 from testbed.kind import kind
@@ -29,6 +30,7 @@ FULL = os.environ.get("E2E") == "full"
 """``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
 AS_POD = os.environ.get("E2E_DECCO") == "pod"
 BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
+FORBIDDEN = re.compile(r'^.*code="40[13]"[^}]*\} [1-9].*$', re.MULTILINE)
 MISSING = pytest.StashKey[str]()
 
 collect_ignore = [] if BACKEND is Backend.GATEWAYS else ["test_own_gateway.py"]
@@ -71,6 +73,9 @@ def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     if AS_POD:
         with deployed(cluster, {"logLevel": "debug"}):
             yield World(cluster)
+            # Its roles are enough: nothing that all these tests made it ask, by its ServiceAccount, was forbidden.
+            refused = {pod: FORBIDDEN.findall(text) for pod, text in metrics(cluster).items()}
+            assert not any(refused.values()), refused
         return
     log = tmp_path_factory.mktemp("controller") / "decco.log"
     with Controller(cluster.controller_kubeconfig, log, cluster.settings, "--log-level=debug"):
