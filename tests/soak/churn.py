@@ -19,6 +19,7 @@ from testbed.watchstream import WatchStream
 from tests.integration.harness import APIS, Obj, http_app
 from tests.integration.replicas import LEASE
 from tests.soak.world import (
+    CHILDREN,
     PATIENCE,
     SECRETS,
     SECRETS_PATH,
@@ -42,13 +43,6 @@ BREAKS = (
     WatchStream.garble,
     WatchStream.cut,
     WatchStream.silence,
-)
-CHILDREN = (
-    "/apis/apps/v1/namespaces/{0}/deployments/{1}",
-    "/api/v1/namespaces/{0}/services/{1}",
-    "/api/v1/namespaces/{0}/configmaps/{1}",
-    "/apis/networking.k8s.io/v1/namespaces/{0}/networkpolicies/{1}",
-    "/apis/gateway.networking.k8s.io/v1/namespaces/{0}/httproutes/{1}",
 )
 
 
@@ -230,10 +224,14 @@ class Churn:
         await self._admin.patch(LEASE, {"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 2}})
 
     async def restart_apiserver(self) -> None:
+        """And the controller manager, which in a cluster ends with its Lease. One that had lived on was seen to leave a
+        Service of an App that was gone, for as long as one looked (100 s).
+        """
         self.happened["restart_apiserver"] += 1
         self._admin.up.clear()
         try:
             await asyncio.to_thread(self._cp.stop_apiserver, kill=self._dice.random() < 0.5)
             await asyncio.to_thread(self._cp.start_apiserver)
+            await asyncio.to_thread(self._cp.restart_manager)
         finally:
             self._admin.up.set()

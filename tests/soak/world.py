@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,14 @@ SECRETS = 4
 SECRETS_PATH = "/api/v1/namespaces/decco/secrets"
 PATIENCE = 120.0
 """Seconds for what Kubernetes does in its own time: a namespace that goes, an API server that comes back."""
+CHILDREN = (
+    "/apis/apps/v1/namespaces/{0}/deployments/{1}",
+    "/api/v1/namespaces/{0}/services/{1}",
+    "/api/v1/namespaces/{0}/configmaps/{1}",
+    "/apis/networking.k8s.io/v1/namespaces/{0}/networkpolicies/{1}",
+    "/apis/gateway.networking.k8s.io/v1/namespaces/{0}/httproutes/{1}",
+)
+"""Paths of the children that are hurt, with namespace and name."""
 REFUSALS = {403, 404, 409, 429, 500, 503, 504}
 """What somebody hears who works on objects that others delete, on a server that restarts; all else is our mistake."""
 
@@ -169,6 +177,26 @@ class World:
                     path = path or space_path(meta["name"])
                     if path not in self.full:
                         await self.admin.ask("DELETE", path)
+        await self._collected()
+
+    async def _collected(self) -> None:
+        """Waits until Kubernetes has removed the children of Apps that are gone: their names are taken until then."""
+        left: list[str] = ["not asked yet"]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while left:
+                    left = [path async for path in self._orphans()]
+                    await asyncio.sleep(0.1 if left else 0)
+        except TimeoutError:
+            raise Unfit(f"Kubernetes' garbage collection has left {left[:5]} for {PATIENCE:.0f} s") from None
+
+    async def _orphans(self) -> AsyncIterator[str]:
+        alive = {each["metadata"]["uid"] for each in await self.admin.items(f"{APIS}/apps")}
+        for kind in CHILDREN:
+            for each in await self.admin.items(kind.replace("/namespaces/{0}", "").removesuffix("/{1}")):
+                for owner in each["metadata"].get("ownerReferences") or ():
+                    if owner["kind"] == "App" and owner["uid"] not in alive:
+                        yield kind.format(each["metadata"]["namespace"], each["metadata"]["name"])
 
     async def _have_home(self, name: str) -> None:
         """Waits for the Space's own namespace: what is put into the one of its predecessor goes with that."""
