@@ -24,7 +24,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: test-dns-full test-leader test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
+.PHONY: soak soak-sample test-dns-full test-leader test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -42,9 +42,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration, DNS, packaging, images, a sample of e2e
+test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration, a sample of the soak, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit integration test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
+	for part in check unit integration soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -101,6 +101,13 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 	$(call step,leader,LEADER_TRIALS=100 LEADER_SLOW=1 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
 	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
+
+soak: $(VENV)/.complete assets ## RECONCILES=200000 SEED=: a day of churn in a quarter of an hour: nothing may be left over
+	-@$(BIN)/python -m testbed.dns.install
+	$(call step,soak,$(BIN)/python -m tests.soak --reconciles $(or $(RECONCILES),200000) $(if $(SEED),--seed $(SEED)) $(ARGS))
+
+soak-sample: $(VENV)/.complete assets ## the part of it that make test runs, about a minute
+	$(call step,soak: sample,$(BIN)/python -m pytest tests/soak --junitxml=$(REPORTS)/soak.xml $(ARGS))
 
 test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random interleavings of several writers on one zone
 	$(call step,dns interleavings,$(BIN)/python -m tests.dns.interleavings -n $(or $(N),10000) $(if $(SEED),--seed $(SEED)) --kind $(or $(KIND),bind))

@@ -158,6 +158,7 @@ class Health:
 
     async def refresh_metrics(self) -> None:
         """To be run in the event loop whose gauges these are."""
+        self._metrics.loop_tasks(len(asyncio.all_tasks()) - 1)  # but for this one
         self._metrics.refresh()
 
     def render_metrics(self, accept: str) -> tuple[bytes, str]:

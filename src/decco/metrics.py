@@ -137,6 +137,7 @@ class Metrics:
         )
         self._leader = new.gauge("leader", "1 while this process leads.")
         self._lag = new.histogram("event_loop_lag", "How late the event loop runs what is due.")
+        self._tasks = new.gauge("event_loop_tasks", "Tasks of the event loop that have not ended.")
         self._dropped = new.counter("events_dropped", "Kubernetes Events that were not sent.")
         info = new.gauge("build_info", "Always 1; the labels say what runs.", "version", "python")
         info.labels(__version__, platform.python_version()).set(1)
@@ -277,6 +278,9 @@ class Metrics:
 
     def loop_lag(self, seconds: float) -> None:
         self._lag.observe(seconds)
+
+    def loop_tasks(self, count: int) -> None:
+        self._tasks.set(count)
 
     def event_dropped(self, count: int = 1) -> None:
         self._dropped.inc(count)

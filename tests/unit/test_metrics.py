@@ -43,6 +43,7 @@ CONTRACT = {
     "decco_certificate_expiry_timestamp_seconds": ("gauge", {"space", "secret"}),
     "decco_leader": ("gauge", set()),
     "decco_event_loop_lag_seconds": ("histogram", set()),
+    "decco_event_loop_tasks": ("gauge", set()),
     "decco_events_dropped_total": ("counter", set()),
     "decco_build_info": ("gauge", {"version", "python"}),
 }

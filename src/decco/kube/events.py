@@ -40,7 +40,7 @@ BURST: Final = 25
 REFILL_SECONDS: Final = 60.0
 """After the burst one more event about the object each so often."""
 MAX_REMEMBERED: Final = 4096
-"""Series, and objects with a budget, kept in memory; the oldest go first (client-go: the same)."""
+"""Series, and objects with a budget, kept in memory until they are over; the oldest go first (client-go: the same)."""
 TRIES: Final = 4
 """Attempts for one event while the API server is in trouble, 1, 2 and 4 s apart."""
 
@@ -79,8 +79,13 @@ class _Budget:
 
     tokens: float
     filled: float
-    burst: int = BURST
-    seconds: float = REFILL_SECONDS
+    burst: int
+    seconds: float
+    """Until one more token."""
+
+    def full_again(self, now: float) -> bool:
+        """Whether it is as good as new, whatever was taken out of it."""
+        return now - self.filled >= self.burst * self.seconds
 
     def take(self, now: float) -> bool:
         self.tokens = min(self.burst, self.tokens + (now - self.filled) / self.seconds)
@@ -157,10 +162,11 @@ class Recorder:
         """Send events until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(self._seconds_to_next_patch()):
+                async with asyncio.timeout(self._seconds_to_next_look()):
                     identity, when = await self._queue.get()
             except TimeoutError:
                 await self._patch_due()
+                self._forget_series()
                 continue
             try:
                 await self._handle(identity, when)
@@ -178,7 +184,7 @@ class Recorder:
     async def _handle(self, identity: _Identity, when: datetime) -> None:
         now = self._clock()
         series = self._series.get(identity)
-        if series is not None and now - series.seen <= SERIES_SECONDS:
+        if series is not None and now - series.seen < SERIES_SECONDS:
             self._series.move_to_end(identity)
             series.count += 1
             series.last = when
@@ -193,24 +199,33 @@ class Recorder:
         if key is not None:
             self._series[identity] = _Series(key, 1, 1, when, now, now - PATCH_SECONDS)
             self._series.move_to_end(identity)
-            while len(self._series) > MAX_REMEMBERED:
-                oldest, _ = self._series.popitem(last=False)
-                self._unsent.pop(oldest, None)
+            self._forget_series()
+
+    def _forget_series(self) -> None:
+        """Those that no repetition can continue; their last patch was due long before."""
+        over = self._clock() - SERIES_SECONDS
+        while self._series and (len(self._series) > MAX_REMEMBERED or next(iter(self._series.values())).seen <= over):
+            oldest, _ = self._series.popitem(last=False)
+            self._unsent.pop(oldest, None)
 
     def _may_send(self, identity: _Identity, now: float) -> bool:
         about = (identity.kind, identity.key)
         budget = self._budgets.get(about)
         if budget is None:
-            budget = self._budgets[about] = _Budget(BURST, now)
+            budget = self._budgets[about] = _Budget(BURST, now, BURST, REFILL_SECONDS)
         self._budgets.move_to_end(about)
-        if len(self._budgets) > MAX_REMEMBERED:
+        taken = budget.take(now)
+        while len(self._budgets) > MAX_REMEMBERED or next(iter(self._budgets.values())).full_again(now):
             self._budgets.popitem(last=False)
-        return budget.take(now)
+        return taken
 
-    def _seconds_to_next_patch(self) -> float | None:
-        if not self._unsent:
+    def _seconds_to_next_look(self) -> float | None:
+        """Until a series has to be patched or is over; None if there is none."""
+        if not self._series:
             return None
-        due = min(series.patched for series in self._unsent.values()) + PATCH_SECONDS
+        due = next(iter(self._series.values())).seen + SERIES_SECONDS
+        if self._unsent:
+            due = min(due, min(series.patched for series in self._unsent.values()) + PATCH_SECONDS)
         return max(0.0, due - self._clock())
 
     async def _patch_due(self) -> None:

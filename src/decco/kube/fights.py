@@ -64,5 +64,5 @@ class Fights:
         fight.last = now
         fight.others = None
         self._known.move_to_end((resource, key))
-        if len(self._known) > _REMEMBERED:
+        while len(self._known) > _REMEMBERED or now - next(iter(self._known.values())).last > QUIET_SECONDS:
             self._known.popitem(last=False)

@@ -16,7 +16,6 @@ Three rules keep the cache right although two sources feed it:
 from __future__ import annotations
 
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -27,9 +26,9 @@ import orjson
 
 from decco.kube.depth import shallow
 from decco.kube.ownership import MISSING, Path, foreign_paths, lookup
+from decco.kube.tombstones import Tombstones
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, key_of
 
-_REMEMBERED_DELETIONS = 4096
 _NO_KEYS: dict[Key, None] = {}
 
 
@@ -217,7 +216,7 @@ class Store:
     _entries: dict[Key, Entry] = field(default_factory=dict)
     _by_owner: dict[str, dict[Key, None]] = field(default_factory=dict)
     _by_namespace: dict[str, dict[Key, None]] = field(default_factory=dict)
-    _gone: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    _gone: Tombstones = field(default_factory=Tombstones)
     _listed: int = 0
     """Version of the last list: what is not newer and not in the list is gone, however late the answer to a write."""
     _subscribers: list[Subscriber] = field(default_factory=list)
@@ -293,7 +292,7 @@ class Store:
 
     def _move(self, new: Entry, *, own: bool, initial: bool) -> None:
         old = self._entries.get(new.key)
-        if self._gone.get(new.uid, 0) >= new.version or (old is not None and old.version >= new.version):
+        if self._gone.version(new.uid) >= new.version or (old is not None and old.version >= new.version):
             return
         if old is not None:
             if old.uid != new.uid:
@@ -321,9 +320,7 @@ class Store:
 
     def _bury(self, uid: str, version: int) -> None:
         self.settled.pop(uid, None)
-        self._gone[uid] = max(version, self._gone.pop(uid, 0))
-        if len(self._gone) > _REMEMBERED_DELETIONS:
-            self._gone.popitem(last=False)
+        self._gone.bury(uid, version)
 
     def _tell(self, change: Change) -> None:
         for subscriber in self._subscribers:

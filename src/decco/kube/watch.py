@@ -253,6 +253,7 @@ class _Troubles:
         self, spec: WatchSpec, on_trouble: Callable[[Exception, float], None] | None, clock: Callable[[], float]
     ) -> None:
         # One kind may be followed twice, in all namespaces and in one.
+        self._resource = spec.resource
         self._log = log.bind(resource=str(spec.resource), **({"namespace": spec.namespace} if spec.namespace else {}))
         self._on_trouble = on_trouble
         self._clock = clock
@@ -260,7 +261,14 @@ class _Troubles:
         self._since = 0.0
         self._told = ""
 
-    def tell(self, error: KubeError, seconds: float) -> None:
+    def ended(self, error: KubeError | None, healthy: bool, tries: int, seconds: float) -> None:
+        """A request has ended, and the next follows in so many seconds."""
+        # Not a local of the watcher's: that waits for hours, and with an error its frames would, and all they hold.
+        trouble = _trouble(self._resource, error, healthy, tries)
+        if trouble is not None:
+            self._tell(trouble, seconds)
+
+    def _tell(self, error: KubeError, seconds: float) -> None:
         if self._on_trouble is not None:
             self._on_trouble(error, seconds)
         kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
@@ -318,9 +326,7 @@ async def watch(
         gone = isinstance(error, Gone)
         seconds = pause(tries, error)
         tries += 1
-        trouble = _trouble(spec.resource, error, watcher.healthy, tries)
-        if trouble is not None:
-            troubles.tell(trouble, seconds)
+        troubles.ended(error, watcher.healthy, tries, seconds)
         await sleep(seconds)
 
 

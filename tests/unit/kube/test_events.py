@@ -220,6 +220,20 @@ async def test_memory_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) 
     assert len(scene.recorder._budgets) == 10
 
 
+@pytest.mark.looptime
+async def test_what_is_over_takes_no_room(scene: Scene) -> None:
+    """A series that nothing can continue, and the budget of an object that may tell as much as at first again."""
+    for i in range(100):
+        scene.tell({**APP, "metadata": {"name": f"app-{i}", "namespace": "acme", "uid": str(i)}})
+        await scene.recorder.drain(5)
+        await asyncio.sleep(events.SERIES_SECONDS / 10)
+    assert len(scene.sent.created) == 100
+    assert len(scene.recorder._series) == 9
+    assert len(scene.recorder._budgets) == events.BURST * events.REFILL_SECONDS // (events.SERIES_SECONDS / 10) + 1
+    await asyncio.sleep(events.SERIES_SECONDS)
+    assert len(scene.recorder._series) == 0, "nobody has to tell more for that"
+
+
 async def test_a_long_name_leaves_room_for_the_time(scene: Scene) -> None:
     scene.tell({**APP, "metadata": {"name": "a" * 253, "namespace": "acme", "uid": "u"}})
     await scene.recorder.drain(5)

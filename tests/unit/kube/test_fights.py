@@ -52,3 +52,13 @@ def test_after_a_time_of_quiet_all_is_forgotten_and_others_are_not_concerned() -
     assert fights.pause_left(CONFIGMAPS, AT) == 0
     fights.repaired(CONFIGMAPS, AT)
     assert fights.pause_left(CONFIGMAPS, AT) == 0
+
+
+def test_what_is_quiet_for_so_long_takes_no_room() -> None:
+    clock = Clock()
+    fights = Fights(clock)
+    for number in range(100):
+        fights.repaired(CONFIGMAPS, Key("acme", str(number)))
+        clock.now += QUIET_SECONDS / 10
+    fights.repaired(CONFIGMAPS, AT)
+    assert len(fights._known) == 11

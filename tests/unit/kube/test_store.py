@@ -145,26 +145,6 @@ def test_the_departure_of_the_former_object_leaves_the_new_one() -> None:
     assert (versions(store), log.steps) == ({"web": 8}, [])
 
 
-def test_a_tombstone_keeps_the_highest_version() -> None:
-    store = store_of()
-    store.remove(AT, "u1", 9)
-    store.remove(AT, "u1", 4)
-    store.put(cm(8), own=True)
-    assert len(store) == 0
-
-
-def test_tombstones_do_not_pile_up_and_the_latest_are_kept() -> None:
-    store = store_of()
-    store.remove(AT, "first", 1)
-    for number in range(5000):
-        store.remove(AT, f"u{number}", number)
-        store.remove(AT, "first", 5000 + number)  # a new departure of the same object is a late one
-    assert len(store._gone) <= 4096
-    assert "first" in store._gone
-    assert "u4999" in store._gone
-    assert "u0" not in store._gone
-
-
 def test_what_is_known_of_our_writes_goes_with_the_object() -> None:
     store = store_of(cm(5), cm(6, "u2", name="api"), cm(7, "u3", name="db"))
     for uid in ("u1", "u2", "u3"):

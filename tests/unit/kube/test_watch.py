@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -350,3 +352,18 @@ async def test_versions_that_expire_again_and_again_are_trouble() -> None:
     script = Script([EMPTY, Watching([], GONE), EMPTY, Watching([], GONE)])
     await script.play()
     assert [type(t) for t in script.troubles] == [errors.Gone]
+
+
+async def test_while_it_watches_it_holds_no_former_trouble() -> None:
+    """An error has a traceback, its frames have all that they were working on, and the next watch lasts for hours."""
+    trouble = Unreachable("cut", sent=True)
+    script: Any = Script([EMPTY, Watching([bookmark(11)], trouble), Watching([bookmark(12)])])
+    former = weakref.ref(trouble)
+    del trouble
+    stream = w.watch(script, w.WatchSpec(APPS), idle_seconds=75.0, sleep=script.sleep)
+    async with aclosing(stream):
+        async for event in stream:
+            if event == w.Bookmark("12"):
+                break
+        gc.collect()
+        assert former() is None

@@ -1,0 +1,66 @@
+"""How long a store remembers what has left, on a clock of the test's own."""
+
+from __future__ import annotations
+
+from decco.kube.tombstones import KEPT_SECONDS, MOST, Tombstones
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_tombstone_keeps_the_highest_version() -> None:
+    stones = Tombstones(Clock())
+    stones.bury("u1", 9)
+    stones.bury("u1", 4)
+    assert (stones.version("u1"), stones.version("u2")) == (9, 0)
+
+
+def test_it_is_kept_as_long_as_promised_and_gone_soon_after() -> None:
+    clock = Clock()
+    stones = Tombstones(clock)
+    began = clock.now
+    stones.bury("u1", 9)
+    while clock.now - began < 3 * KEPT_SECONDS:
+        clock.now += KEPT_SECONDS / 7
+        stones.bury(f"at {clock.now}", 10)
+        age = clock.now - began
+        if age <= KEPT_SECONDS:
+            assert stones.version("u1") == 9
+        elif age >= 2 * KEPT_SECONDS + KEPT_SECONDS / 7:
+            assert stones.version("u1") == 0
+    assert len(stones) <= 2 * 7 + 1
+
+
+def test_the_highest_version_outlives_the_generation_in_which_it_was_told() -> None:
+    clock = Clock()
+    stones = Tombstones(clock)
+    stones.bury("u1", 9)
+    clock.now += KEPT_SECONDS
+    stones.bury("u1", 4)
+    clock.now += KEPT_SECONDS
+    stones.bury("u2", 10)
+    assert stones.version("u1") == 9
+
+
+def test_after_a_long_quiet_nothing_is_left_but_the_news() -> None:
+    clock = Clock()
+    stones = Tombstones(clock)
+    stones.bury("u1", 9)
+    clock.now += 2 * KEPT_SECONDS
+    stones.bury("u2", 10)
+    assert (len(stones), stones.version("u1")) == (1, 0)
+
+
+def test_many_at_once_do_not_pile_up_and_the_latest_are_kept() -> None:
+    stones = Tombstones(Clock())
+    for number in range(1, 5 * MOST):
+        stones.bury(f"u{number}", number)
+        stones.bury("first", number)  # a new departure of the same object is a late one
+    assert len(stones) <= 2 * MOST
+    assert all(stones.version(f"u{number}") == number for number in range(4 * MOST + 1, 5 * MOST))
+    assert stones.version("first") == 5 * MOST - 1
+    assert stones.version("u1") == 0
