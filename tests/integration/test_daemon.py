@@ -169,16 +169,16 @@ def mistakes(
 
 MISTAKES = {
     # what is wrong -> what is said of it: what, where, and what to do
-    "missing file": r"kubeconfig: cannot read /.*/nowhere: No such file or directory",
+    "missing file": r"kubeconfig: cannot read /.*/nowhere \(No such file or directory\): correct the path, or who .*",
     "garbage": r"kubeconfig /.*/garbage is not valid YAML in line 1: .*",
-    "context": r"kubeconfig /.* has no context 'prod'; it has: testbed",
+    "context": r"kubeconfig /.* has no context 'prod': name another with --context \(it has: testbed\)",
     "flag": r"--contxt: unknown flag; did you mean --context\?",
     "setting": r'DECCO_ROUTING__BACKEND: "gatewy" must be gateway, ingress or none; did you mean gateway\?',
     "port taken": r"cannot listen on metricsBindAddress 127.0.0.1:\d+: address already in use; end what .*",
     "another authority": r"context testbed of .*: its certificate is not trusted: .*; correct the certificate-.*",
     "certificate of another cluster": r"context testbed of .* does not accept our credentials .*: renew them, or .*",
     "expired token": r"context testbed of .* does not accept our credentials .*: renew them, or give others with .*",
-    "token file missing": r"tokenFile of user 'testbed' of .*: cannot read /none/token: No such file or directory",
+    "token file missing": r"tokenFile of user 'testbed' of .*: cannot read /none/token \(No such .*\): correct .*",
     "plugin missing": r"the exec plugin 'no-such-plugin' of user 'testbed' of .* is not installed",
 }
 
