@@ -97,7 +97,7 @@ test-dns-full: $(VENV)/.complete assets ## the same with each trouble in each st
 	-@$(BIN)/python -m testbed.dns.install
 	$(call step,dns,$(BIN)/python -m pytest tests/dns -n 4 --dns-matrix=$(REPORTS)/dns-matrix.md --junitxml=$(REPORTS)/dns.xml $(ARGS))
 
-test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the leader, 10,000 objects; 15 minutes, machine to itself
+test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the leader, 10,000 objects; 25 minutes, machine to itself
 	$(call step,leader,LEADER_TRIALS=100 LEADER_SLOW=1 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
 	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
