@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from decco.desired.model import Child, Problem
 from decco.errors import DeccoError
-from decco.kube.apply import Applied, Applier, Contested, Foreign, Result, hash_of
+from decco.kube.apply import Applied, Applier, Contested, Foreign, Result
+from decco.kube.diff import hash_of
 from decco.kube.errors import Conflict, KubeError
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, Key, Resource, controller_of, key_of
 from decco.reconcilers.outcomes import Refusal, disturbed, refusal_of

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Applier, Contested, Foreign, Result, altered, hash_of, rebuild, to_wire
+from decco.kube.apply import Applier, Contested, Foreign, Result
+from decco.kube.diff import altered, hash_of, rebuild, to_wire
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, Unreachable
 from decco.kube.fights import FREE_REPAIRS
 from decco.kube.ownership import EVERYTHING, Path
