@@ -11,8 +11,11 @@ When is a write needed?
 2. The live content differs from what the server made of our last write: somebody altered it. Within one life of the
    process that is an exact comparison of digests (``Store.settled``). After a restart there is none, so the live
    object is looked at: a content path owned by another field manager (``ownership.py``) or one of our own fields
-   gone.
+   gone. What looks altered then may be the work of the cluster's admission, which a dry run of the same write tells.
 3. Labels, annotations or owner references that decco wants are not there, or one that it wants gone is.
+
+An object that is not there is created; where decco has written the same before, that is a repair as well, and who makes
+it necessary again and again is answered with growing pauses (``fights.py``).
 
 Identity is the owner's UID. An object of the wanted name that another owner controls is never written to, nor one
 that nobody controls, unless decco has surely made it: see ``_is_ours``.
@@ -23,20 +26,25 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
+import structlog
+
 from decco.errors import ReconcileError
-from decco.kube.diff import altered, hash_of, must_be_replaced, rebuild, same_meta, to_wire
-from decco.kube.errors import AlreadyExists, KubeError, NotFound
-from decco.kube.fights import Fights
+from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
+from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, KubeError, NotFound
+from decco.kube.fights import Fights, Opponent
 from decco.kube.ownership import other_managers
-from decco.kube.store import Entry, Store, read_entry
-from decco.objects import Key, Obj, Resource, controller_of, key_of
+from decco.kube.store import Entry, Store, guarded, read_entry
+from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, key_of
 
 _REMEMBERED_FOREIGN = 4096
+_REMEMBERED_UNMARKED = 4096
 _ABSENT = object()
+
+log = structlog.get_logger(__name__)
 
 
 class Foreign(ReconcileError):
@@ -49,16 +57,21 @@ class Foreign(ReconcileError):
 
 
 class Contested(ReconcileError):
-    """Somebody alters the object again and again; it is left as it is for now.
+    """Somebody alters or deletes the object again and again; it is left as it is for now.
 
     Attributes:
         managers: field managers other than decco that wrote to it, as the object says; sorted.
+        deletes: whether the object is not there.
         seconds: until the next repair.
     """
 
-    def __init__(self, resource: Resource, key: Key, managers: tuple[str, ...], seconds: float) -> None:
-        super().__init__(f"{resource.kind} {key} is altered again and again by {', '.join(managers) or 'somebody'}")
-        self.managers = managers
+    def __init__(self, resource: Resource, key: Key, opponent: Opponent, seconds: float) -> None:
+        what = "deleted" if opponent.deletes else "altered"
+        super().__init__(
+            f"{resource.kind} {key} is {what} again and again by {', '.join(opponent.managers) or 'somebody'}"
+        )
+        self.managers = opponent.managers
+        self.deletes = opponent.deletes
         self.seconds = seconds
 
 
@@ -79,7 +92,7 @@ class Applied:
     result: Result
     entry: Entry | None
     repaired: bool = False
-    """Whether nothing new was wanted: somebody else had changed what decco wrote."""
+    """Whether nothing new was wanted: somebody else had changed or deleted what decco wrote."""
 
 
 class Writer(Protocol):
@@ -88,6 +101,7 @@ class Writer(Protocol):
     async def get(self, resource: Resource, key: Key) -> Obj: ...
     async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
     async def check(self, resource: Resource, obj: Obj) -> None: ...
+    async def preview(self, resource: Resource, obj: Obj) -> Obj: ...
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
     async def delete(self, resource: Resource, key: Key, *, uid: str) -> None: ...
 
@@ -102,6 +116,8 @@ class Applier:
         self._stores = stores
         self._fights = Fights(clock)
         self._foreign: OrderedDict[tuple[Resource, Key], None] = OrderedDict()
+        self._unmarked: OrderedDict[str, str] = OrderedDict()
+        """UID -> hash of what was written last, of objects that admission does not leave the annotation."""
 
     async def ensure(self, resource: Resource, desired: Obj) -> Applied:
         """Makes the object exist as desired.
@@ -123,6 +139,11 @@ class Applier:
         return (
             entry is not None and entry.written != hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
         )
+
+    def state(self, resource: Resource, key: Key) -> tuple[str, bytes, bytes, bool] | None:
+        """What a write depends on of the live object: another state may get another answer. None if it is not there."""
+        entry = self._stores[resource].get(key)
+        return None if entry is None else (entry.uid, entry.content, entry.meta, entry.deleting)
 
     async def check(self, resource: Resource, desired: Obj) -> None:
         """Raises what the API server would say of this content; changes nothing."""
@@ -159,17 +180,24 @@ class Applier:
         if left == 0:
             return
 
-        async def ask() -> tuple[str, ...]:
-            return other_managers(await self._client.get(resource, key))
+        async def ask() -> Opponent:
+            try:
+                return Opponent(other_managers(await self._client.get(resource, key)))
+            except NotFound:
+                return Opponent(deletes=True)
 
-        raise Contested(resource, key, await self._fights.others(resource, key, ask), left)
+        raise Contested(resource, key, await self._fights.opponent(resource, key, ask), left)
 
     async def delete(self, store: Store, entry: Entry) -> None:
         await self._client.delete(store.resource, entry.key, uid=entry.uid)
         store.mark_deleting(entry.key, entry.uid)
+        self._fights.deleted(store.resource, entry.key)
 
     async def _create(self, store: Store, desired: Obj) -> Applied:
-        resource, key = store.resource, key_of(desired)
+        resource, key, wanted = store.resource, key_of(desired), hash_of(desired)
+        again = self._fights.is_made(resource, key, wanted)
+        if again:
+            await self._brake(resource, key)
         if (resource, key) not in self._foreign:
             try:
                 made = await self._client.create(resource, to_wire(desired), strict=True)
@@ -177,7 +205,9 @@ class Applier:
                 # Not in the cache: foreign, or ours without the label that decco watches by. A look tells.
                 pass
             else:
-                return Applied(Result.CREATED, _settle(store, store.read(made)))
+                if again:
+                    self._fights.repaired(resource, key)
+                return Applied(Result.CREATED, self._settle(store, store.read(made), wanted), repaired=again)
         try:
             live = await self._client.get(resource, key)
         except NotFound:
@@ -201,42 +231,100 @@ class Applier:
             return Applied(Result.WAITING, entry)
         wanted = hash_of(desired)
         known = store.settled.get(entry.uid)
-        if entry.written == wanted and known == (entry.content, entry.meta):
+        if known == (entry.content, entry.meta) and wanted in (entry.written, self._unmarked.get(entry.uid)):
             return Applied(Result.UNCHANGED, entry)
         live = entry.obj()
         shape = store.shape
         if entry.written != wanted and must_be_replaced(live, desired, shape):
-            # What runs is not taken away for something that the server would refuse.
-            await self._client.check(store.resource, to_wire(desired))
-            await self.delete(store, entry)
-            return Applied(Result.DELETED, entry)
+            return await self._replace(store, entry, desired)
         body = rebuild(live, desired, shape)
         if same_meta(live, body):
             intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
             if intact:
-                return Applied(Result.UNCHANGED, _settle(store, entry))
+                return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
         is_repair = entry.written == wanted  # decco wants what it wanted
         if is_repair:
             await self._brake(store.resource, entry.key)
         try:
+            if known is None and entry.written in (wanted, "") and await self._is_admitted_as(store, live, body):
+                return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
             return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next turn
-        if is_repair:
-            self._fights.repaired(store.resource, entry.key)
-        return Applied(Result.UPDATED, _settle(store, store.read(updated)), repaired=is_repair)
+        except Invalid as error:
+            if not (shape.recreate and error.immutable):
+                raise
+            applied = await self._replace(store, entry, desired)
+        else:
+            applied = Applied(Result.UPDATED, self._settle(store, store.read(updated), wanted))
+        if not is_repair:
+            return applied
+        self._fights.repaired(store.resource, entry.key)
+        return replace(applied, repaired=True)
+
+    async def _is_admitted_as(self, store: Store, live: Obj, body: Obj) -> bool:
+        """Whether the write of ``body`` would leave ``live`` as it is: what differs is then the work of admission.
+
+        Asked at most once for each object and life of the process. Nobody can forge the answer, and nothing needs to
+        be remembered in the object. A policy may look at creations only, so the creation is tried as well.
+        """
+        try:
+            if _same(live, await self._client.preview(store.resource, body), store):
+                return True
+        except BadRequest as error:
+            if error.no_dry_run:
+                return False
+            raise
+        try:
+            made = await self._client.preview(store.resource, as_created(body, store.shape))
+        except ApiError:
+            return False  # refused under another name: that says nothing about this object
+        return _same(live, made, store)
+
+    async def _replace(self, store: Store, entry: Entry, desired: Obj) -> Applied:
+        """Deletes the object and creates it again; where that would stop what runs, once its last event has come."""
+        # What runs is not taken away for something that the server would refuse.
+        await self._client.check(store.resource, to_wire(desired))
+        await self.delete(store, entry)
+        if not store.shape.recreate:
+            return Applied(Result.DELETED, entry)
+        try:
+            made = await self._client.create(store.resource, to_wire(desired), strict=True)
+        except AlreadyExists:
+            return Applied(Result.DELETED, entry)  # a finalizer holds the old one
+        return Applied(Result.UPDATED, self._settle(store, store.read(made), hash_of(desired)))
+
+    def _settle(self, store: Store, made: Entry, wanted: str) -> Entry | None:
+        """Remembers ``made`` as what the server made of our last write; returns what the store has now.
+
+        That may be newer (a controller has already reacted to the write) or nothing (the object is gone again).
+        """
+        store.take(made, own=True)
+        self._fights.wrote(store.resource, made.key, wanted)
+        entry = store.get(made.key)
+        if entry is not None and entry.uid == made.uid:
+            store.settled[made.uid] = (made.content, made.meta)
+            if made.written != wanted:
+                self._remember_unmarked(store, made, wanted)
+        return entry
+
+    def _remember_unmarked(self, store: Store, made: Entry, wanted: str) -> None:
+        """Admission took off or changed the hash; without this the object would be written in each turn."""
+        if made.uid not in self._unmarked:
+            log.warning(
+                "an admission policy or webhook changes the annotation by which decco knows what it wrote: exempt it",
+                kind=store.resource.kind,
+                key=str(made.key),
+                annotation=ANNOTATION_HASH,
+            )
+        self._unmarked[made.uid] = wanted
+        if len(self._unmarked) > _REMEMBERED_UNMARKED:
+            self._unmarked.popitem(last=False)
 
 
-def _settle(store: Store, made: Entry) -> Entry | None:
-    """Remembers ``made`` as what the server made of our last write; returns what the store has now.
-
-    That may be newer (a controller has already reacted to the write) or nothing (the object is gone again).
-    """
-    store.take(made, own=True)
-    entry = store.get(made.key)
-    if entry is not None and entry.uid == made.uid:
-        store.settled[made.uid] = (made.content, made.meta)
-    return entry
+def _same(live: Obj, answer: Obj, store: Store) -> bool:
+    """Whether the two have the same labels, annotations, owners and content; what the kind yields is left out."""
+    return same_meta(live, answer) and guarded(live, store.shape) == guarded(answer, store.shape)
 
 
 def _is_ours(store: Store, entry: Entry, desired: Obj) -> bool:

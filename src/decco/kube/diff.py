@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from decco.kube.ownership import MISSING, Path, lookup
-from decco.kube.store import Shape, content_of, digest, guarded, with_value
+from decco.kube.store import Shape, content_of, digest, guarded, with_value, without
 from decco.objects import ANNOTATION_HASH, Obj, annotations_of, controller_of
 
 # Fields that the API server keeps although they are false or 0: their absence is an alteration. Any other False, 0, ""
@@ -40,6 +40,11 @@ def must_be_replaced(live: Obj, desired: Obj, shape: Shape) -> bool:
     """Whether decco wants another value than the live one where none can be written."""
     wanted = ((path, lookup(desired, path)) for path in shape.replace_if)
     return any(value is not MISSING and value != lookup(live, path) for path, value in wanted)
+
+
+_OF_THE_LIVE = frozenset({"name", "uid", "resourceVersion", "finalizers"})
+_LONGEST_PREFIX = 50
+"""The server adds 5 characters to a generateName, and the names of some kinds have 63 at most."""
 
 
 def hash_of(desired: Obj) -> str:
@@ -89,6 +94,13 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
     return {**head, **body}
 
 
+def as_created(body: Obj, shape: Shape) -> Obj:
+    """The object of a PUT as one to create, under a name of the server's choice and without what the kind yields."""
+    meta = {name: value for name, value in body["metadata"].items() if name not in _OF_THE_LIVE}
+    meta["generateName"] = f"{body['metadata']['name'][:_LONGEST_PREFIX]}-"
+    return {**without(body, shape.yields), "metadata": meta}
+
+
 def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:
     """Yielded paths that decco writes this time: it wants another value of their annotation than it wrote before.
 
@@ -112,13 +124,17 @@ def _owners(live: list[Obj], desired: list[Obj]) -> list[Obj]:
 
 
 def same_meta(live: Obj, body: Obj) -> bool:
-    """Whether the PUT would leave labels, annotations (the hash among them) and owners as they are."""
+    """Whether labels, annotations (the hash among them) and owners are the same."""
     old, new = live["metadata"], body["metadata"]
     return (
-        (old.get("labels") or {}) == new["labels"]
-        and (old.get("annotations") or {}) == new["annotations"]
-        and sorted(map(digest, old.get("ownerReferences") or [])) == sorted(map(digest, new["ownerReferences"]))
+        (old.get("labels") or {}) == (new.get("labels") or {})
+        and (old.get("annotations") or {}) == (new.get("annotations") or {})
+        and _owner_digests(old) == _owner_digests(new)
     )
+
+
+def _owner_digests(meta: Obj) -> list[bytes]:
+    return sorted(map(digest, meta.get("ownerReferences") or []))
 
 
 def altered(live: Obj, desired: Obj, foreign: tuple[Path, ...], shape: Shape) -> bool:

@@ -28,8 +28,8 @@ _POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
 CHILDREN: dict[Resource, Shape] = {
     # spec.finalizers of a namespace is the API server's own book-keeping.
     NAMESPACES: Shape(yields=(("spec",),)),
-    SECRETS: Shape(facts=secret_facts, replace_if=(("type",),)),
-    CONFIGMAPS: Shape(),
+    SECRETS: Shape(facts=secret_facts, replace_if=(("type",),), recreate=True),
+    CONFIGMAPS: Shape(recreate=True),
     # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
     SERVICES: Shape(
         yields=(
@@ -39,8 +39,8 @@ CHILDREN: dict[Resource, Shape] = {
             ("spec", "ipFamilyPolicy"),
         )
     ),
-    RESOURCE_QUOTAS: Shape(),
-    LIMIT_RANGES: Shape(),
+    RESOURCE_QUOTAS: Shape(recreate=True),
+    LIMIT_RANGES: Shape(recreate=True),
     NETWORK_POLICIES: Shape(),
     DEPLOYMENTS: Shape(
         yields=(_REPLICAS, _POD_ANNOTATIONS),

@@ -47,6 +47,8 @@ class Script:
         self.asked: list[str] = []
         self.bodies: list[Obj] = []
         self.before_answer: Callable[[], Awaitable[None] | None] = lambda: None
+        self.admission: Callable[[Obj], Obj] = lambda obj: obj
+        self.previewed = 0
 
     async def _answer(self, verb: str) -> Obj:
         self.asked.append(verb)
@@ -68,6 +70,10 @@ class Script:
     async def check(self, resource: Resource, obj: Obj) -> None:
         self.bodies.append(obj)
         await self._answer("check")
+
+    async def preview(self, resource: Resource, obj: Obj) -> Obj:
+        self.previewed += 1
+        return self.admission(copy.deepcopy(obj))
 
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         assert strict
