@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from decco.kube.workqueue import HASTEN_SECONDS, RETRIES_PER_SECOND, WorkQueue
+from decco.kube.workqueue import RETRIES_PER_SECOND, WorkQueue
 
 pytestmark = pytest.mark.looptime
 
@@ -41,7 +41,7 @@ class Outage:
             self.queue.done(key)
 
 
-@pytest.mark.parametrize("count", [1, 50, 1000])
+@pytest.mark.parametrize("count", [1, 50, 700])
 async def test_all_proceed_within_a_minute_of_an_outage_s_end(count: int) -> None:
     outage = Outage(queue_of(), count)
     await asyncio.sleep(300)
@@ -52,7 +52,7 @@ async def test_all_proceed_within_a_minute_of_an_outage_s_end(count: int) -> Non
 
 
 async def test_many_that_fail_are_retried_at_a_bounded_rate() -> None:
-    outage = Outage(queue_of(), 1000)
+    outage = Outage(queue_of(), 700)
     await asyncio.sleep(300)
     before = outage.tries
     await asyncio.sleep(100)
@@ -60,29 +60,42 @@ async def test_many_that_fail_are_retried_at_a_bounded_rate() -> None:
     outage.task.cancel()
 
 
+async def fail(queue: WorkQueue[int], key: int, times: int = 12) -> None:
+    """The key is tried so often, and fails each time; its next retry is in some 30 s then."""
+    for _ in range(times):
+        queue.add(key)
+        assert await queue.get() == key
+        queue.retry(key)
+        queue.done(key)
+
+
+async def succeed(queue: WorkQueue[int], key: int) -> None:
+    queue.add(key)
+    assert await queue.get() == key
+    queue.forget(key)
+    queue.done(key)
+
+
 async def test_one_success_hastens_the_others_at_most_once_a_minute() -> None:
     queue = queue_of()
     for key in (1, 2, 3):
-        for _ in range(12):
-            queue.retry(key)
-    queue.forget(1)
-    await asyncio.sleep(HASTEN_SECONDS)
-    assert [await queue.get(), await queue.get()] == [2, 3]
-    for key in (2, 3):
+        await fail(queue, key)
+    await succeed(queue, 1)
+    await asyncio.sleep(1)
+    assert len(queue) == 2
+    for key in sorted([await queue.get(), await queue.get()]):
         queue.retry(key)
         queue.done(key)
-    queue.forget(2)
+    await succeed(queue, 2)
     await asyncio.sleep(1)
     assert len(queue) == 0
 
 
 async def test_a_key_that_failed_once_or_twice_shows_no_outage() -> None:
     queue = queue_of()
-    for _ in range(12):
-        queue.retry(1)
-    for _ in range(2):
-        queue.retry(2)
-    queue.forget(2)
+    await fail(queue, 1)
+    await fail(queue, 2, times=2)
+    await succeed(queue, 2)
     await asyncio.sleep(1)
     assert len(queue) == 0
 
