@@ -218,7 +218,6 @@ def test_no_client_is_admitted_by_a_name_that_the_entry_point_did_not_mark(
 BROKEN = {
     "no library": "",
     "without the function": "int unused;",
-    "in vain": "__attribute__((constructor)) static void begin(void) {}",
 }
 
 
