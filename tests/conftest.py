@@ -15,8 +15,8 @@ import pytest
 import structlog
 from blockbuster import BlockBuster
 
-NODES = ipaddress.ip_network("198.18.0.0/15")
-"""Networks of the testbed's nodes, which are network namespaces on this machine."""
+NODES = ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("2001:2::/48")
+"""Networks of the testbed's nodes and of tests, which are network namespaces on this machine; RFC 2544 and RFC 5180."""
 
 
 def pytest_configure() -> None:
@@ -76,7 +76,7 @@ def _is_ours(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
-    return address.is_loopback or address in NODES
+    return address.is_loopback or any(address in network for network in NODES)
 
 
 # A cluster that somebody names is somewhere else, and meant.

@@ -108,7 +108,7 @@ class Writer(Protocol):
     async def check(self, resource: Resource, obj: Obj) -> None: ...
     async def preview(self, resource: Resource, obj: Obj) -> Obj: ...
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
-    async def delete(self, resource: Resource, key: Key, *, uid: str) -> None: ...
+    async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = ...) -> None: ...
 
 
 class Applier:
@@ -149,6 +149,13 @@ class Applier:
         """What a write depends on of the live object: another state may get another answer. None if it is not there."""
         entry = self._stores[resource].get(key)
         return None if entry is None else (entry.uid, entry.content, entry.meta, entry.deleting)
+
+    async def look(self, resource: Resource, key: Key) -> Obj | None:
+        """The object as it is in the cluster, also if the cache does not have it; None if there is none."""
+        try:
+            return await self._client.get(resource, key)
+        except NotFound:
+            return None
 
     def is_as_written(self, resource: Resource, desired: Obj) -> bool:
         """Whether decco's own object of this name is there, and decco wants what it wrote last."""
@@ -216,7 +223,8 @@ class Applier:
         raise Contested(resource, key, await self._fights.opponent(resource, key, ask), left)
 
     async def delete(self, store: Store, entry: Entry) -> None:
-        await self._client.delete(store.resource, entry.key, uid=entry.uid)
+        propagation = "Foreground" if store.shape.foreground else "Background"
+        await self._client.delete(store.resource, entry.key, uid=entry.uid, propagation=propagation)
         store.mark_deleting(entry.key, entry.uid)
         self._fights.deleted(store.resource, entry.key)
 

@@ -80,7 +80,9 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
     if shape.mutable is not None:
         body = content_of(live)
         for path in shape.mutable:
-            body = with_value(body, path, lookup(desired, path))
+            wanted = lookup(desired, path)
+            if wanted is not MISSING or path not in shape.yields:
+                body = with_value(body, path, wanted)
         return {**head, **body}
     body = content_of(desired)
     taken_back = _taken_back(live, desired, shape)
