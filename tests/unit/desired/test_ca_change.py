@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,9 +37,11 @@ def certify(name: str, issuer: Pair | None = None, *, days: float = 30, key_ids:
         .issuer_name(issuer[0].subject if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_before(NOW - timedelta(days=3650))
         .not_valid_after(NOW + timedelta(days=days))
     )
+    authority = x509.BasicConstraints(ca=issuer is None, path_length=None)
+    builder = builder.add_extension(authority, critical=True)
     if key_ids:
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         builder = builder.add_extension(
@@ -346,3 +350,58 @@ def test_certificates_are_combined_only_if_every_peer_finds_their_issuers() -> N
     plain = certify("one", key_ids=False)
     assert not can_be_combined(named[0], encoded(secret(certify("x", plain), plain[0]))), "an authority has no key id"
     assert can_be_combined(named[0], named[0])
+
+
+# -- what OpenSSL makes of it -----------------------------------------------------------------------------------------
+
+
+def accepts(folder: Path, trusted: bytes, shown: Data) -> bool:
+    """Whether a client that trusts these certificates accepts a server that shows this one, as stunnel verifies."""
+    files = {"ca.crt": trusted, "tls.crt": shown["tls.crt"], "tls.key": shown["tls.key"]}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags &= ~(ssl.VerifyFlags.VERIFY_X509_STRICT | ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN)
+    client.load_verify_locations(folder / "ca.crt")
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)
+    done: set[int] = set()
+    while len(done) < 2:
+        for number, side in enumerate(sides):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLCertVerificationError:
+                return False
+            done.add(number)
+    return True
+
+
+LASTING = 36_500.0
+COMBINED = {
+    "self-signed, of one name": (True, True),
+    "self-signed, without key identifiers": (False, True),
+    "authorities of one name": (True, False),
+    "authorities of one name, without key identifiers": (False, False),
+}
+
+
+@pytest.mark.parametrize("what", COMBINED)
+def test_openssl_agrees_on_what_can_be_combined(tmp_path: Path, what: str) -> None:
+    key_ids, selfish = COMBINED[what]
+
+    def made() -> Data:
+        issuer = certify("one", days=LASTING, key_ids=key_ids)
+        leaf = issuer if selfish else certify("leaf", issuer, days=LASTING, key_ids=key_ids)
+        return secret(leaf, issuer[0])
+
+    one, other = made(), made()
+    both = one["ca.crt"] + other["ca.crt"]
+    assert accepts(tmp_path, one["ca.crt"], one), "the certificates as such are good"
+    assert not accepts(tmp_path, one["ca.crt"], other)
+    accepted = [accepts(tmp_path, both, each) for each in (one, other)]
+    assert all(accepted) == can_be_combined(encoded(one), encoded(other)) == key_ids
