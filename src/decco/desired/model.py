@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from decco.api.types import AppSpec, SpaceSpec
+from decco.desired.runs import JobView, RunRecord
 from decco.objects import Obj, Resource
 from decco.settings import Settings
 
@@ -209,3 +210,11 @@ class AppInputs:
     """"name:<Service>", "path:<httpPath without a slash at the end>" or "hostname:<hostname>" -> the oldest App of the
     same Space that has it."""
     now: datetime
+    run: RunRecord | None = None
+    """What the App's status remembers of its Job."""
+    job: JobView | None = None
+    """The App's Job as it is, None if there is none."""
+    job_lost: bool = False
+    """Whether the API server has said that the recorded Job does not exist, although its run had not ended."""
+    rehearsed: bool = False
+    """Whether nothing will be written, and so no run recorded: the Job is shown as it will run."""
