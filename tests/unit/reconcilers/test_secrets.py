@@ -10,6 +10,7 @@ import pytest
 
 from decco.desired import reasons
 from decco.desired.model import SecretState
+from decco.desired.names import ANNOTATION_COPIED_FROM
 from decco.desired.secrets import problem_of
 from decco.kube.client import Client, ListPage
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of, uid_of
@@ -95,6 +96,13 @@ def copy(name: str) -> Obj:
     return owned(SECRETS, name, ACME, type="Opaque", data=tls_data())
 
 
+def orphan(name: str, source_name: str) -> Obj:
+    """A copy as a backup tool restores it."""
+    annotations = {ANNOTATION_COPIED_FROM: f"decco/{source_name}"}
+    meta = {**copy(name)["metadata"], "ownerReferences": [], "annotations": annotations}
+    return {**copy(name), "metadata": meta}
+
+
 def local(name: str) -> Obj:
     return stored(SECRETS, name, "acme", type="Opaque", data=tls_data())
 
@@ -117,6 +125,9 @@ VIEWS: dict[str, tuple[str, tuple[Obj, ...], tuple[Obj, ...], SecretState]] = {
     "the App's own, though one is not shared": ("x", (source("x", "other"),), (local("x"),), SecretState.LOCAL),
     "the App's own, though a bad one is shared": ("x", (source("x", **HALF),), (local("x"),), SecretState.LOCAL),
     "a copy without decco's label": ("x", (source("x"),), (copy("x"),), SecretState.PENDING),
+    "a copy that lost its owner reference": ("x", (source("x"),), (orphan("x", "x"),), SecretState.PENDING),
+    "the same, and watched": ("x", (source("x"), orphan("x", "x")), (orphan("x", "x"),), SecretState.PENDING),
+    "the App's own, made of a copy of another name": ("x", (source("x"),), (orphan("x", "y"),), SecretState.LOCAL),
     "of the Space, somebody's in its place": ("http", (source("http"),), (local("http"),), SecretState.PENDING),
     "of the Space, missing": ("http", (), (local("http"),), SecretState.MISSING),
 }
