@@ -39,6 +39,8 @@ NAMESPACE_TERMINATING = "NamespaceTerminating"
 """The Space's namespace is being deleted and is made anew when it is gone."""
 SECRET_PENDING = "SecretPending"
 """A Secret is shared with the Space and is not copied into its namespace yet."""
+SECRET_DELETED = "SecretDeleted"
+"""A shared Secret was deleted; for 30 s its copy stays as it is, since the Secret may be about to be created again."""
 WAITING_FOR_EDGE = "WaitingForEdge"
 """The gateway or ingress controller has not said yet what it thinks of the listeners or routes."""
 WAITING_FOR_DNS = "WaitingForDNS"
@@ -146,6 +148,7 @@ WAITING: frozenset[str] = frozenset(
         NAMESPACE_NOT_READY,
         NAMESPACE_TERMINATING,
         SECRET_PENDING,
+        SECRET_DELETED,
         WAITING_FOR_EDGE,
         WAITING_FOR_DNS,
         NOT_WRITTEN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from decco.desired.held import holders_of
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
 from decco.errors import DeccoError
@@ -158,7 +159,7 @@ class ChildWriter:
             _note(written, child, key, applied)
             return
         entry = applied.entry
-        if entry is not None and entry.deleting and child.resource != NAMESPACES:  # of that its own status says more
+        if entry is not None and entry.deleting and not _says_more(child.resource, entry):
             _note(written, child, key, Refusal(being_deleted(child.resource, key, entry.obj()), None))
         else:
             written.outcomes[child.resource.kind, key.name] = None
@@ -198,6 +199,13 @@ class ChildWriter:
         owner = controller_of(child.obj)
         assert owner is not None
         return Question(hash_of(child.obj), owner["uid"], self._applier.state(child.resource, key))
+
+
+def _says_more(resource: Resource, entry: Entry) -> bool:
+    """Whether the owner's status says more of the deletion: a namespace has a status of its own, and a Job is not
+    created again for the same pod. What others hold is reported here.
+    """
+    return resource == NAMESPACES or (resource == JOBS and not holders_of(entry.obj()))
 
 
 def _note(written: Written, child: Child, key: Key, refusal: Refusal) -> None:
