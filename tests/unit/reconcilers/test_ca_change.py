@@ -11,7 +11,7 @@ import pytest
 from decco.desired.ca_change import SPREAD
 from decco.desired.model import SecretCopy, SecretState
 from decco.desired.space import copy_child
-from decco.kube.apply import to_wire
+from decco.kube.diff import to_wire
 from decco.objects import ANNOTATION_CA_CHANGED, SECRETS, Key, Obj
 from decco.reconcilers.secrets import Copying
 from tests.unit.desired.test_ca_change import Data, encoded, self_signed
