@@ -23,6 +23,7 @@ from decco.objects import (
 )
 from decco.reconcilers.facts import AppFacts, app_facts, shared_secret, space_facts
 from decco.reconcilers.index import AppIndex
+from decco.reconcilers.secret_users import SecretUsers
 from decco.reconcilers.shapes import CHILDREN, optional_children, routing_kinds
 from decco.settings import RoutingBackend, Settings
 
@@ -42,6 +43,7 @@ class Caches:
     children: dict[Resource, Store] = field(default_factory=dict)
     claims: ClaimIndex = field(default_factory=ClaimIndex)
     index: AppIndex = field(default_factory=AppIndex)
+    secret_users: SecretUsers = field(default_factory=SecretUsers)
     space_keys: dict[str, Key] = field(default_factory=dict)
     """UID -> key of a Space, to find the owner of a child."""
     app_keys: dict[str, Key] = field(default_factory=dict)
