@@ -18,6 +18,8 @@ from testbed.snapshots import restore, snapshot
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually, http_app, pod, space, tls_secret
 from tests.integration.replicas import SHORT, pair
 
+pytestmark = pytest.mark.timeout(600)
+
 LONG = 60.0
 """Seconds until all watches have found the API server again, on a machine that does much else."""
 POLICIES = "/apis/networking.k8s.io/v1/namespaces/acme/networkpolicies"
@@ -109,8 +111,9 @@ def cached(decco: Decco) -> dict[str, int]:
 
 
 def _children(cluster: Cluster) -> dict[str, Any]:
-    """Content of what decco made in the Space, without what a status or the server adds."""
+    """Version of what decco made in the Space; of a Deployment, whose status others write, its generation."""
     found = {}
+    query = "labelSelector=app.kubernetes.io/managed-by%3Ddecco"
     for root, plural in (
         ("/apis/apps/v1", "deployments"),
         ("/api/v1", "services"),
@@ -119,10 +122,10 @@ def _children(cluster: Cluster) -> dict[str, Any]:
         ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
         ("/apis/gateway.networking.k8s.io/v1", "gateways"),
     ):
-        for obj in cluster.items(f"{root}/namespaces/acme/{plural}?labelSelector=app.kubernetes.io/managed-by%3Ddecco"):
-            found[f"{plural}/{obj['metadata']['name']}"] = obj["metadata"]["resourceVersion"] * (
-                plural != "deployments"
-            )
+        for obj in cluster.items(f"{root}/namespaces/acme/{plural}?{query}"):
+            meta = obj["metadata"]
+            version = meta["generation"] if plural == "deployments" else meta["resourceVersion"]
+            found[f"{plural}/{meta['name']}"] = version
     return found
 
 

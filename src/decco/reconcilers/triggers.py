@@ -25,6 +25,7 @@ from typing import TypeVar
 from decco.desired.model import SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.secrets import named_by_space
+from decco.kube.informer import Breather
 from decco.kube.store import UNKNOWN, Change, Entry, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
@@ -47,10 +48,10 @@ class Triggers:
     _known_apps: dict[Key, AppFacts] = field(default_factory=dict)
     """What is in the indices now."""
 
-    def feed(self, spaces: WorkQueue[Key], apps: WorkQueue[Key]) -> None:
+    async def feed(self, spaces: WorkQueue[Key], apps: WorkQueue[Key]) -> None:
         """Sends keys into these queues from now on; they begin with all that the caches hold."""
         self.spaces, self.apps = spaces, apps
-        self.everything()
+        await self.everything()
 
     def connect(self) -> None:
         """Subscribes to the stores that exist from the start."""
@@ -81,12 +82,13 @@ class Triggers:
         elif uid in self.caches.space_keys:
             self.spaces.add(self.caches.space_keys[uid])
 
-    def everything(self) -> None:
+    async def everything(self) -> None:
         """Look at all: nothing is known yet, or the rules themselves changed (the cluster serves other kinds)."""
-        for entry in self.caches.spaces:
-            self.spaces.add(entry.key, Priority.LIST)
-        for entry in self.caches.apps:
-            self.apps.add(entry.key, Priority.LIST)
+        breather = Breather()
+        for store, queue in ((self.caches.spaces, self.spaces), (self.caches.apps, self.apps)):
+            for entry in store:
+                queue.add(entry.key, Priority.LIST)
+                await breather.breathe()
 
     def _space(self, change: Change) -> None:
         caches, name = self.caches, change.entry.key.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -395,7 +396,7 @@ def test_after_a_spaces_first_turn_its_apps_are_told(stage: Stage) -> None:
         (lambda s: s.drop(DEPLOYMENT), "acme/web", Priority.CHANGE),
         (lambda s: s.change(DEPLOYMENT, status={"replicas": 9}), "acme/web", Priority.LIST),
         (lambda s: s.change(ACME, spec={"project": "x"}), "acme", Priority.EDIT),
-        (lambda s: s.triggers.everything(), "acme/web", Priority.LIST),
+        (lambda s: asyncio.run(s.triggers.everything()), "acme/web", Priority.LIST),
     ],
     ids=[
         "edit",
@@ -424,7 +425,7 @@ def test_everything() -> None:
     stage = Stage()
     stage.put(*OBJECTS)
     stage.quiet()
-    stage.triggers.everything()
+    asyncio.run(stage.triggers.everything())
     assert stage.spaces == {"acme", "other"}
     assert stage.apps == OF_ACME | {"other/caller"}
 
