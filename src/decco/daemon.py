@@ -19,6 +19,7 @@ from typing import TypeVar
 import structlog
 
 from decco import __version__
+from decco.cluster_domain import with_cluster_domain
 from decco.desired.model import Served
 from decco.dns.service import Dns
 from decco.errors import ConfigError
@@ -86,6 +87,7 @@ async def run(settings: Settings, file: SettingsFile | None = None) -> int:
                 may_write=fence.check if fence is not None else lambda: None,
             )
         )
+        settings = await asyncio.to_thread(with_cluster_domain, settings)
         served = await _unless(stop, _wait_for_cluster(client))
         if served is not None:
             allows = fence.allows if fence is not None else lambda: True

@@ -143,6 +143,9 @@ class Settings(Section):
     """decco's own namespace: where the Secrets that Spaces name live."""
     cluster_id: DnsLabel = "default"
     """Name of this cluster among those that serve the same FQDNs."""
+    cluster_domain: DnsName | None = None
+    """DNS domain of the cluster's Services. Without it the one in the resolv.conf of the controller's own pod, or else
+    cluster.local. The sidecars reach endpoints at <endpoint>.<Space>.svc.<clusterDomain>."""
     kubeconfig: NonEmpty | None = None
     """File with the connection to the cluster; without it the service account of the pod, or the default file."""
     context: NonEmpty | None = None
@@ -161,3 +164,8 @@ class Settings(Section):
     sidecar: SidecarSettings = SidecarSettings()
     controller: ControllerSettings = ControllerSettings()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
+
+    @property
+    def services_domain(self) -> str:
+        """``cluster_domain``, or what nearly every cluster has."""
+        return self.cluster_domain or "cluster.local"

@@ -503,12 +503,12 @@ class TestEgresses:
         def lines(port: int) -> set[str]:
             return set(config[f"localhost:{port}"])
 
-        assert {"client = yes", "accept = 127.0.0.1:1", "connect = out.example.com:443"} <= lines(1)
+        assert {"client = yes", "accept = 127.0.0.1:1", "connect = out.example.com.:443"} <= lines(1)
         assert {"verifyChain = yes", "checkHost = out.example.com"} <= lines(1)
-        assert "connect = out.example.com:8443" in lines(2)
+        assert "connect = out.example.com.:8443" in lines(2)
         assert not any(line.startswith(("check", "verify")) for line in lines(2))
-        assert {f"connect = mine.{name}.svc:443", f"checkHost = sql.{name}.example.net"} <= lines(3)
-        assert {f"connect = db.{other}.svc:6432", f"checkHost = db.{other}.example.net"} <= lines(65535)
+        assert {f"connect = mine.{name}.svc.cluster.local.:443", f"checkHost = sql.{name}.example.net"} <= lines(3)
+        assert {f"connect = db.{other}.svc.cluster.local.:6432", f"checkHost = db.{other}.example.net"} <= lines(65535)
         assert all({"cert = /etc/decco/tls/app-tcp/tls.crt"} <= lines(port) for port in (1, 2, 3, 65535))
 
     def test_a_target_that_comes_changes_and_goes_restarts_no_pod(
@@ -523,7 +523,7 @@ class TestEgresses:
         def connects_to() -> str:
             return next(line for line in sections(cluster, name, "client")["localhost:6000"] if "connect" in line)
 
-        eventually(lambda: connects_to() == f"connect = db.{name}.svc:443", 5)
+        eventually(lambda: connects_to() == f"connect = db.{name}.svc.cluster.local.:443", 5)
         eventually(lambda: reason(cluster, name, "client", "WorkloadReady") != "EgressTargetNotFound", 5)
         edit(cluster, name, "db", endpoints=[{"name": "db", "port": 8080, "tlsListenPort": 7443}])
         eventually(lambda: connects_to().endswith(":7443"), 5)

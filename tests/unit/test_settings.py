@@ -19,7 +19,7 @@ NETWORK = "must be a network such as 192.0.2.0/24 or 2001:db8::/32, host bits ze
 RESOURCES = "must be a mapping with requests and limits, each of names to quantities"
 BIND = "must be host:port, [IPv6]:port, :port for all interfaces, or 0 for off"
 AT_TOP = (
-    "namespace, clusterId, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
+    "namespace, clusterId, clusterDomain, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
     "routing, edge, dns, sidecar, controller, leaderElection"
 )
 IN_ROUTING = "backend, parentGateway, gatewayClassName, ingressDialect, ingressClassName"
@@ -29,6 +29,7 @@ IN_EDGE = ("DECCO_EDGE__NAMESPACE", "DECCO_EDGE__CIDRS", "DECCO_EDGE__SERVICE", 
 OTHER: dict[str, Any] = {
     "namespace": "platform",
     "clusterId": "east-1",
+    "clusterDomain": "k8s.example",
     "kubeconfig": "/etc/kube/config",
     "context": "prod",
     "metricsBindAddress": "[::1]:9090",

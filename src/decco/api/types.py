@@ -252,7 +252,8 @@ class Egress(Model):
     local_port: Port
     """Port on localhost where the container talks plain text; the sidecar carries it on by mutual TLS."""
     fqdn: DnsName | None = None
-    """Host name of the target; either this or endpoint."""
+    """Host name of the target; either this or endpoint. Resolved as it stands, without the pod's DNS search path: a
+    Service of another namespace is <service>.<namespace>.svc."""
     endpoint: ObjectName | None = None
     """Name of the endpoint that is the target, in spaceName or in this Space."""
     space_name: ObjectName | None = None

@@ -85,6 +85,7 @@ def add_color(group: argparse._ActionsContainer) -> None:
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The controller's settings as this command sees them. Raises WrongSettings."""
+    from decco.cluster_domain import with_cluster_domain
     from decco.settings_load import WrongSettings, load
 
     flags = {
@@ -93,7 +94,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         "namespace": arguments.decco_namespace,
     }
     try:
-        return load(flags, os.environ, arguments.config)
+        return with_cluster_domain(load(flags, os.environ, arguments.config))
     except WrongSettings as error:
         # There the flag has the name that it has for the controller.
         raise WrongSettings(line.replace("--namespace:", "--decco-namespace:") for line in error.lines) from error

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from decco.api.types import Egress
 from decco.desired import findings, reasons
-from decco.desired.endpoints import ResolvedApp, container_ports, endpoints_of
+from decco.desired.endpoints import ResolvedApp, container_ports, endpoints_of, objects
 from decco.desired.findings import Finding
 from decco.desired.model import AppInputs, canonical
+from decco.objects import Obj
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Target:
     """The other side of an egress."""
 
     host: str
+    """What the sidecar resolves. With a dot at the end, which keeps the pod's DNS search path out of it, unless the
+    pod's own hosts file has the name."""
     port: int
     server_name: str
     """What the server's certificate must be for; also the TLS server name that is asked for."""
@@ -72,11 +75,35 @@ def resolve_egresses(
 
 def _target(inputs: AppInputs, egress: Egress) -> Target | None:
     if egress.fqdn is not None:
-        return Target(egress.fqdn, egress.target_port, canonical(egress.fqdn))
+        return Target(_absolute(egress.fqdn, inputs), egress.target_port, canonical(egress.fqdn))
     if egress.endpoint is None:
         return None
     target = inputs.targets.get((egress.space_name or inputs.space.name, egress.endpoint))
-    return Target(target.host, target.port, target.hostname) if target is not None else None
+    return Target(_absolute(target.host, inputs), target.port, target.hostname) if target is not None else None
+
+
+def _absolute(host: str, inputs: AppInputs) -> str:
+    """The name in the form that every resolver takes as it stands.
+
+    A pod's resolver completes a name of few dots by its search path before it asks for the name itself (ndots:5), so
+    that ``github.com`` would be Service ``github`` in namespace ``com``. The two short forms that can only mean a
+    Service, ``<service>`` in the pod's own namespace and ``<service>.<namespace>.svc``, are completed here instead.
+    """
+    name = canonical(host)
+    if name in _hosts_file(inputs.spec.pod):
+        return name  # found there as it stands, and only without the dot
+    if "." not in name:
+        name = f"{name}.{inputs.space.name}.svc"
+    if name.endswith(".svc"):
+        name = f"{name}.{inputs.settings.services_domain}"
+    return f"{name}."
+
+
+def _hosts_file(pod: Obj) -> frozenset[str]:
+    """The names that the kubelet writes into the pod's /etc/hosts because the PodSpec asks for it, and localhost."""
+    listed = (alias.get("hostnames") for alias in objects(pod.get("hostAliases")))
+    names = (name for names in listed if isinstance(names, list) for name in names if isinstance(name, str))
+    return frozenset({"localhost", *(canonical(name) for name in names)})
 
 
 def _system_ca(inputs: AppInputs, secret: str | None) -> bool:

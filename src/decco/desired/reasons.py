@@ -52,6 +52,8 @@ SPACE_NOT_FOUND = "SpaceNotFound"
 """The App's namespace is not that of a Space."""
 CONFLICT = "Conflict"
 """An object of the wanted name exists and belongs to somebody else; decco does not touch it."""
+BEING_DELETED = "BeingDeleted"
+"""An object is being deleted and a finalizer of somebody else holds it; decco creates it again when it is gone."""
 CONTESTED = "Contested"
 """Somebody else alters an object again and again; decco repairs it with growing pauses."""
 HOSTNAME_CONFLICT = "HostnameConflict"
@@ -126,7 +128,10 @@ DNS_FAILED = "DNSFailed"
 RESUMED = "Resumed"
 """The object is no longer paused: decco looks at all that changed meanwhile."""
 
-EVENTS: frozenset[str] = frozenset({RESUMED})
+LEFT_OVER = "LeftOver"
+"""An object is no longer wanted and decco cannot remove it: it is held in deletion, or may be somebody else's."""
+
+EVENTS: frozenset[str] = frozenset({RESUMED, LEFT_OVER})
 """Reasons that no condition has."""
 
 WAITING: frozenset[str] = frozenset(

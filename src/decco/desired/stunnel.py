@@ -102,8 +102,10 @@ def _egress_section(egress: ResolvedEgress) -> str:
     if egress.target is None:
         lines.append(f"connect = {NOWHERE}")
     else:
-        host, name = _checked(egress.target.host, DNS_NAME), _checked(egress.target.server_name, DNS_NAME)
-        lines += [f"connect = {host}:{_port(egress.target.port)}", f"sni = {name}"]
+        # The dot of an absolute name is for the resolver alone: certificates and SNI (RFC 6066) have none.
+        _checked(egress.target.host.removesuffix("."), DNS_NAME)
+        name = _checked(egress.target.server_name, DNS_NAME)
+        lines += [f"connect = {egress.target.host}:{_port(egress.target.port)}", f"sni = {name}"]
     # Asks for the address at each connection: it may change while the pod lives.
     lines.append("delay = yes")
     if egress.secret is not None:

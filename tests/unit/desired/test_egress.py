@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from decco.desired.egress import ResolvedEgress, Target, resolve_egresses
 from decco.desired.endpoints import resolve
 from decco.desired.model import AppInputs, EgressTarget, Problem, SecretState
+from decco.settings import Settings
 from tests.unit.desired.app_cases import app, secret
 
 TARGETS = {
@@ -30,16 +32,42 @@ def told(inputs: AppInputs) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("item", "want"),
     [
-        ({"fqdn": "api.example.com"}, Target("api.example.com", 443, "api.example.com")),
-        ({"fqdn": "api.example.com", "targetPort": 8443}, Target("api.example.com", 8443, "api.example.com")),
-        ({"endpoint": "db"}, Target("db.beta.svc", 443, "db.beta.decco.test")),
+        ({"fqdn": "api.example.com"}, Target("api.example.com.", 443, "api.example.com")),
+        ({"fqdn": "api.example.com", "targetPort": 8443}, Target("api.example.com.", 8443, "api.example.com")),
+        ({"endpoint": "db"}, Target("db.beta.svc.cluster.local.", 443, "db.beta.decco.test")),
         # The port of a target by endpoint is the port of its Service, whatever the egress says.
-        ({"endpoint": "db", "spaceName": "gamma", "targetPort": 1}, Target("db.gamma.svc", 5432, "sql.example.com")),
+        (
+            {"endpoint": "db", "spaceName": "gamma", "targetPort": 1},
+            Target("db.gamma.svc.cluster.local.", 5432, "sql.example.com"),
+        ),
     ],
 )
 def test_targets(item: dict[str, Any], want: Target) -> None:
     (egress,) = found(app(egresses({"localPort": 5432, **item}), targets=TARGETS))
     assert egress == ResolvedEgress(5432, want, "tcp", system_ca=False, verify=True)
+
+
+@pytest.mark.parametrize(
+    ("fqdn", "host"),
+    [
+        ("github.com", "github.com."),
+        ("db.gamma", "db.gamma."),  # may be a public name: only the target by endpoint or the whole name is a Service
+        ("db", "db.beta.svc.k8s.example."),
+        ("db.gamma.svc", "db.gamma.svc.k8s.example."),
+        ("db.gamma.svc.k8s.example", "db.gamma.svc.k8s.example."),
+        ("localhost", "localhost"),
+        ("localhost.com", "localhost.com."),
+        ("alias.example.com", "alias.example.com"),
+    ],
+)
+def test_the_name_to_resolve_does_not_depend_on_the_search_path(fqdn: str, host: str) -> None:
+    pod = {"containers": [{"name": "c"}], "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["Alias.example.com"]}]}
+    inputs = replace(
+        app(egresses({"localPort": 5432, "fqdn": fqdn}, pod=pod)),
+        settings=Settings.model_validate({"clusterDomain": "k8s.example"}),
+    )
+    (egress,) = found(inputs)
+    assert egress.target == Target(host, 443, fqdn)
 
 
 def test_a_target_that_is_not_there_keeps_its_port_and_leads_nowhere() -> None:
@@ -106,5 +134,5 @@ def test_of_two_egresses_at_one_port_the_first_stays() -> None:
     inputs = app(egresses({"localPort": 1, "fqdn": "x.test"}))
     twice = (inputs.spec.tls_egresses[0], inputs.spec.tls_egresses[0].model_copy(update={"fqdn": "y.test"}))
     inputs = app(inputs.spec.model_copy(update={"tls_egresses": twice}))
-    assert [egress.target.host for egress in found(inputs) if egress.target] == ["x.test"]
+    assert [egress.target.host for egress in found(inputs) if egress.target] == ["x.test."]
     assert told(inputs) == [("WorkloadReady", "EgressPortConflict")]

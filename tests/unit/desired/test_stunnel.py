@@ -34,7 +34,9 @@ def tls(**changes: Any) -> TlsServer:
     return replace(listener, **changes)
 
 
-EGRESS = ResolvedEgress(5432, Target("db.gamma.svc", 443, "db.gamma.decco.test"), "tcp", system_ca=False, verify=True)
+EGRESS = ResolvedEgress(
+    5432, Target("db.gamma.svc.cluster.local.", 443, "db.gamma.decco.test"), "tcp", system_ca=False, verify=True
+)
 
 
 # -- content ----------------------------------------------------------------------------------------------------------
@@ -76,7 +78,7 @@ def test_an_egress_verifies_the_name_and_not_only_the_authority() -> None:
         "[localhost:5432]",
         "client = yes",
         "accept = 127.0.0.1:5432",
-        "connect = db.gamma.svc:443",
+        "connect = db.gamma.svc.cluster.local.:443",
         "sni = db.gamma.decco.test",
         "delay = yes",
         "cert = /etc/decco/tls/tcp/tls.crt",

@@ -29,6 +29,7 @@ from decco.kube.client import Client
 from decco.kube.config import InClusterSource, KubeconfigSource, connect
 from decco.kube.connection import Connection
 from decco.kube.errors import Unreachable
+from tests.promises import PATIENCE
 
 JWT_END = 4_000_000_000
 EXEC_API = "client.authentication.k8s.io/v1"
@@ -470,7 +471,7 @@ async def test_a_plugin_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ConfigError, match=r"gave no answer within 0\.5 s"):
         await connect(write(tmp_path / "config", {"server": "http://c"}, exec_.user))
     child = int((tmp_path / "child").read_text())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while is_running(child):  # noqa: ASYNC110 - a process that is not ours to wait for
             await asyncio.sleep(0.01)
 
