@@ -26,6 +26,7 @@ from decco.objects import SECRETS, Key
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
+from decco.reconcilers.deleted_sources import DeletedSources
 from decco.reconcilers.local_secrets import LocalSecrets
 from decco.reconcilers.records import Records
 from decco.reconcilers.report import Reporter
@@ -78,7 +79,8 @@ class Term:
         applier = Applier(client, caches.children)
         writer = ChildWriter(applier, time.monotonic, metrics.child_repaired)
         local = LocalSecrets(client, time.monotonic)
-        secrets = Secrets(caches, local, lambda key: applier.is_foreign(SECRETS, key))
+        deleted = DeletedSources(client, time.monotonic)
+        secrets = Secrets(caches, local, deleted, lambda key: applier.is_foreign(SECRETS, key))
         reporter = Reporter(client, self._recorder)
         self._records = Records(dns, client, settings, time.monotonic)
         shared = (caches, writer, secrets, reporter, self._records, _now, metrics.certificates)

@@ -116,7 +116,7 @@ class Writer(Protocol):
     async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
     async def check(self, resource: Resource, obj: Obj) -> None: ...
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
-    async def delete(self, resource: Resource, key: Key, *, uid: str) -> None: ...
+    async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = ...) -> None: ...
 
 
 class Applier:
@@ -150,6 +150,13 @@ class Applier:
         return (
             entry is not None and entry.written != hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
         )
+
+    async def look(self, resource: Resource, key: Key) -> Obj | None:
+        """The object as it is in the cluster, also if the cache does not have it; None if there is none."""
+        try:
+            return await self._client.get(resource, key)
+        except NotFound:
+            return None
 
     def is_as_written(self, resource: Resource, desired: Obj) -> bool:
         """Whether decco's own object of this name is there, and decco wants what it wrote last."""
@@ -214,7 +221,8 @@ class Applier:
         raise Contested(resource, key, await self._fights.others(resource, key, ask), left)
 
     async def delete(self, store: Store, entry: Entry) -> None:
-        await self._client.delete(store.resource, entry.key, uid=entry.uid)
+        propagation = "Foreground" if store.shape.foreground else "Background"
+        await self._client.delete(store.resource, entry.key, uid=entry.uid, propagation=propagation)
         store.mark_deleting(entry.key, entry.uid)
 
     async def _create(self, store: Store, desired: Obj) -> Applied:
@@ -356,7 +364,9 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
     if shape.mutable is not None:
         body = content_of(live)
         for path in shape.mutable:
-            body = with_value(body, path, lookup(desired, path))
+            wanted = lookup(desired, path)
+            if wanted is not MISSING or path not in shape.yields:
+                body = with_value(body, path, wanted)
         return {**head, **body}
     body = content_of(desired)
     taken_back = _taken_back(live, desired, shape)

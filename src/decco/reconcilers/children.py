@@ -18,6 +18,7 @@ from decco.objects import (
     NAMESPACES,
     NETWORK_POLICIES,
     Key,
+    Obj,
     Resource,
     controller_of,
     key_of,
@@ -87,8 +88,12 @@ class ChildWriter:
         self._clock = clock
         self._refused: dict[tuple[Resource, Key], _Believed] = {}
 
-    async def write(self, children: Iterable[Child], written: Written | None = None) -> Written:
+    async def write(
+        self, children: Iterable[Child], written: Written | None = None, *, held: Problem | None = None
+    ) -> Written:
         """Applies the children in their order, adding to ``written``; one that is refused keeps no other back.
+
+        ``held`` says why the workload is not written yet, whatever its kind; it becomes the workload's outcome.
 
         But for this: a workload is not started or changed while the policy that isolates it could not be written, or
         is being deleted; and what its pods read is not changed for a workload that the API server refuses, since pods
@@ -102,6 +107,9 @@ class ChildWriter:
             if child.resource == CONFIGMAPS and pods is not None and self._applier.changes(CONFIGMAPS, child.obj):
                 refused = await self._is_refused(pods, written)
             if (refused and child.resource in _WITH_PODS) or self._has_to_wait(child, written):
+                continue
+            if held is not None and child.resource in _WORKLOADS:
+                written.outcomes.setdefault((child.resource.kind, key_of(child.obj).name), held)
                 continue
             await self._write(child, written)
         return written
@@ -117,10 +125,12 @@ class ChildWriter:
             written.look_again(RECHECK_SECONDS)  # the policy's event wakes the App, but may come before it is settled
         return True
 
-    async def _is_refused(self, pods: Child, written: Written) -> bool:
-        """Asks about a workload that is to change together with what its pods read, before either is written."""
-        if not self._applier.changes(pods.resource, pods.obj):
-            return False
+    async def look(self, resource: Resource, key: Key) -> Obj | None:
+        """See ``Applier.look``."""
+        return await self._applier.look(resource, key)
+
+    async def refuses(self, pods: Child, written: Written) -> bool:
+        """Whether the API server refuses this workload, which is not written; a refusal is noted as its outcome."""
         key = key_of(pods.obj)
         believed = self._believed(pods, key)
         if believed is not None:
@@ -132,6 +142,10 @@ class ChildWriter:
             self._failed(pods, key, error, written)
             return True
         return False
+
+    async def _is_refused(self, pods: Child, written: Written) -> bool:
+        """Asks about a workload that is to change together with what its pods read, before either is written."""
+        return self._applier.changes(pods.resource, pods.obj) and await self.refuses(pods, written)
 
     async def prune(
         self, owner_uid: str, labelled: LabelledOwner, keep: Collection[tuple[Resource, Key]], written: Written

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decco.desired.model import Served
 from decco.desired.ownership import is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
+from decco.desired.runs import job_view
 from decco.kube.store import Shape
 from decco.objects import (
     ANNOTATION_INITIAL_REPLICAS,
@@ -47,6 +48,8 @@ CHILDREN: dict[Resource, Shape] = {
     DEPLOYMENTS: Shape(
         yields=(_REPLICAS, _POD_ANNOTATIONS),
         until=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
+        # What takes its place must not run beside its last pods.
+        foreground=True,
         labelled_owner=owner_of_child,
         kept_while_deleting=False,  # its controller rolls nothing out any more
     ),
@@ -59,7 +62,15 @@ CHILDREN: dict[Resource, Shape] = {
             ("spec", "activeDeadlineSeconds"),
             ("spec", "ttlSecondsAfterFinished"),
         ),
+        # A cluster's policy may limit Jobs, or have them cleaned up; decco writes none of these today.
+        yields=(
+            ("spec", "parallelism"),
+            ("spec", "activeDeadlineSeconds"),
+            ("spec", "ttlSecondsAfterFinished"),
+        ),
         replace_if=(("metadata", "annotations", ANNOTATION_RUN),),
+        foreground=True,
+        facts=job_view,
         labelled_owner=owner_of_child,
         kept_while_deleting=False,
     ),

@@ -123,7 +123,8 @@ class Stage:
         self._note(resource, made, live, made)
         return _stamped(resource, made)
 
-    async def delete(self, resource: Resource, key: Key, *, uid: str) -> None:
+    async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = "Background") -> None:
+        del propagation
         live = self._live(resource, key)
         if live is None:
             live = await self.get(resource, key)

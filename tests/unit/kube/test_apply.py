@@ -73,7 +73,7 @@ class Script:
         self.bodies.append(obj)
         return await self._answer("replace")
 
-    async def delete(self, resource: Resource, key: Key, *, uid: str) -> None:
+    async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = "Background") -> None:
         await self._answer(f"delete {resource.plural}/{key.name} {uid}")
 
 
@@ -470,6 +470,15 @@ def test_of_a_kind_with_few_mutable_fields_the_rest_stays() -> None:
     live = stored(wish(spec={"parallelism": 1, "suspend": True, "selector": {"s": 1}, "template": {"old": 1}}))
     body = put(live, wish(spec={"parallelism": 2, "backoffLimit": 3, "template": {"new": 1}}), shape)
     assert body["spec"] == {"parallelism": 2, "backoffLimit": 3, "selector": {"s": 1}, "template": {"old": 1}}
+
+
+def test_a_mutable_field_that_the_kind_yields_stays_unless_decco_wants_it() -> None:
+    """A Job's TTL, which a cluster's admission sets and decco has no opinion of."""
+    ttl = ("spec", "ttl")
+    shape = Shape(mutable=(("spec", "suspend"), ttl), yields=(ttl,))
+    live = stored(wish(spec={"suspend": True, "ttl": 5}))
+    assert put(live, wish(spec={}), shape)["spec"] == {"ttl": 5}
+    assert put(live, wish(spec={"ttl": 7}), shape)["spec"] == {"ttl": 7}
 
 
 # Was it altered? Seen from the live object alone, as after a restart
