@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from decco.desired.held import holders_of
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
 from decco.errors import DeccoError
@@ -168,7 +169,7 @@ class ChildWriter:
             _note(written, child, key, applied)
             return
         entry = applied.entry
-        if entry is not None and entry.deleting and child.resource != NAMESPACES:  # of that its own status says more
+        if entry is not None and entry.deleting and not _says_more(child.resource, entry):
             _note(written, child, key, Refusal(being_deleted(child.resource, key, entry.obj()), None))
         else:
             written.outcomes[child.resource.kind, key.name] = None
@@ -212,6 +213,13 @@ class ChildWriter:
             del self._refused[known]
         self._refused[child.resource, key] = _Believed(_identity(child), refusal.problem, now + REFUSAL_SECONDS)
         return Refusal(refusal.problem, REFUSAL_SECONDS)
+
+
+def _says_more(resource: Resource, entry: Entry) -> bool:
+    """Whether the owner's status says more of the deletion: a namespace has a status of its own, and a Job is not
+    created again for the same pod. What others hold is reported here.
+    """
+    return resource == NAMESPACES or (resource == JOBS and not holders_of(entry.obj()))
 
 
 def _identity(child: Child) -> tuple[str, str]:

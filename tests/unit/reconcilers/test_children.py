@@ -201,11 +201,17 @@ async def test_a_child_that_is_held_in_deletion_is_a_problem_that_names_who_hold
 
 
 async def test_a_deletion_that_kubernetes_is_about_to_end_only_waits() -> None:
-    script = Script(Job=Result.WAITING)
-    script.entries[JOBS] = held(JOBS, "foregroundDeletion")
-    problem = (await write(script, child(JOBS))).outcomes["Job", "web"]
+    script = Script(Deployment=Result.WAITING)
+    script.entries[DEPLOYMENTS] = held(DEPLOYMENTS, "foregroundDeletion")
+    problem = (await write(script, child(DEPLOYMENTS))).outcomes["Deployment", "web"]
     assert problem is not None
     assert problem.reason == reasons.NOT_WRITTEN
+
+
+async def test_of_a_job_in_deletion_the_record_of_its_run_says_whether_it_comes_back() -> None:
+    script = Script(Job=Result.WAITING)
+    script.entries[JOBS] = held(JOBS, "foregroundDeletion")
+    assert (await write(script, child(JOBS))).outcomes == {("Job", "web"): None}
 
 
 async def test_no_workload_starts_behind_a_policy_that_is_being_deleted() -> None:
