@@ -21,6 +21,7 @@ from decco.desired.model import Problem, SpaceInputs
 from decco.desired.pausing import unpaused
 from decco.desired.routing import space_routing_problems
 from decco.desired.secrets import problem_of
+from decco.desired.sidecar_admission import sidecar_problems
 from decco.objects import (
     LIMIT_RANGES,
     NAMESPACES,
@@ -170,7 +171,11 @@ def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Prob
     if "deletionTimestamp" in live.namespace["metadata"] or _status(live.namespace).get("phase") == "Terminating":
         sentence = f"namespace {name} is being deleted; it is made anew when it is gone"
         return Problem(reasons.NAMESPACE_TERMINATING, sentence)
-    return reasons.combine(_failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind}))
+    refusals = (
+        *_failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind}),
+        *sidecar_problems(inputs, live.namespace),
+    )
+    return reasons.combine(refusals)
 
 
 def _network(outcomes: Outcomes, live: SpaceLive) -> Problem | None:
