@@ -19,6 +19,7 @@ from decco.api.conditions import SPACE_CONDITIONS, ConditionType, set_condition
 from decco.desired import names, reasons
 from decco.desired.model import Problem, SpaceInputs
 from decco.desired.pausing import unpaused
+from decco.desired.reserved import reserved_name
 from decco.desired.routing import space_routing_problems
 from decco.desired.secrets import problem_of
 from decco.desired.sidecar_admission import sidecar_problems
@@ -171,6 +172,9 @@ def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Prob
     if "deletionTimestamp" in live.namespace["metadata"] or _status(live.namespace).get("phase") == "Terminating":
         sentence = f"namespace {name} is being deleted; it is made anew when it is gone"
         return Problem(reasons.NAMESPACE_TERMINATING, sentence)
+    reserved = reserved_name(name, inputs.settings)
+    if reserved is not None:
+        return reserved
     refusals = (
         *_failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind}),
         *sidecar_problems(inputs, live.namespace),

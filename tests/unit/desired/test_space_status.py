@@ -316,6 +316,28 @@ def test_a_range_of_user_ids_that_refuses_the_sidecar(annotations: Obj, user: in
         assert "set sidecar.runAsUser to null" in message(found, "NamespaceReady")
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "want"),
+    [
+        ("com", NONE, "NameReserved"),
+        ("svc", NONE, "NameReserved"),
+        ("kube-evil", NONE, "NameReserved"),
+        ("decco", NONE, "NameReserved"),
+        ("public-edge", Settings.model_validate({"edge": {"namespace": "public-edge"}}), "NameReserved"),
+        ("balancer", Settings.model_validate({"edge": {"service": "balancer/proxy"}}), "NameReserved"),
+        ("edge", SHARED, "NameReserved"),
+        ("edge", NONE, "True"),
+        ("global", NONE, "True"),
+    ],
+)
+def test_a_space_that_has_a_name_of_others_says_so(name: str, settings: Settings, want: str) -> None:
+    given = inputs(settings)
+    facts = replace(given.space, name=name)
+    written: Outcomes = {("Namespace", name): None, ("NetworkPolicy", "decco"): None}
+    found = status(replace(given, space=facts), written, SpaceLive(namespace=NAMESPACE))
+    assert told(found)["NamespaceReady"] == want
+
+
 def test_limits_that_refuse_the_sidecar_are_told_before_there_is_an_app() -> None:
     spec = SpaceSpec.model_validate({"domainName": "example.com", "resourceQuota": {"hard": {"limits.memory": "8Mi"}}})
     given = inputs(NONE)
