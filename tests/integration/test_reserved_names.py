@@ -1,4 +1,4 @@
-"""Spaces whose namespace would be everybody's resolver, or the edge, are refused or get no namespace; older ones go on."""
+"""Spaces whose namespace would be everybody's resolver, or the edge: refused, or without a namespace."""
 
 from __future__ import annotations
 
