@@ -24,7 +24,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: soak soak-sample test-dns-full test-leader test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
+.PHONY: soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -98,9 +98,12 @@ test-dns-full: $(VENV)/.complete assets ## the same with each trouble in each st
 	$(call step,dns,$(BIN)/python -m pytest tests/dns -n 4 --dns-matrix=$(REPORTS)/dns-matrix.md --junitxml=$(REPORTS)/dns.xml $(ARGS))
 
 test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the leader, 10,000 objects; 25 minutes, machine to itself
-	$(call step,leader,LEADER_TRIALS=100 LEADER_SLOW=1 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
+	$(call step,leader,TIMED=1 LEADER_TRIALS=100 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
 	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
+
+test-times: $(VENV)/.complete assets ## the durations that decco promises; machine to itself, some ten minutes
+	$(call step,times,TIMED=1 $(BIN)/python -m pytest tests/integration tests/e2e -m timed -s --junitxml=$(REPORTS)/times.xml $(ARGS))
 
 soak: $(VENV)/.complete assets ## RECONCILES=200000 SEED=: a day of churn in a quarter of an hour: nothing may be left over
 	-@$(BIN)/python -m testbed.dns.install

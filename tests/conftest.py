@@ -15,7 +15,7 @@ import pytest
 import structlog
 from blockbuster import BlockBuster
 
-NODES = ipaddress.ip_network("198.18.0.0/15")
+NODES = ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("2001:2::/48")
 """Networks of the testbed's nodes, which are network namespaces on this machine."""
 
 
@@ -76,7 +76,7 @@ def _is_ours(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
-    return address.is_loopback or address in NODES
+    return address.is_loopback or any(address in network for network in NODES)
 
 
 # A cluster that somebody names is somewhere else, and meant.

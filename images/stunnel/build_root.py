@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-HANGUP = "hangup.so"
+PRELOADED = "preload.so"
 """Loaded into stunnel by the entry point, which looks for it in its own folder."""
-HANGUP_SOURCE = HERE / "hangup.c"
-SOURCES = tuple(path for path in sorted(HERE.glob("*.c")) if path != HANGUP_SOURCE)
+PRELOADED_SOURCES = (HERE / "authorities.c", HERE / "hangup.c", HERE / "names.c")
+SOURCES = tuple(path for path in sorted(HERE.glob("*.c")) if path not in PRELOADED_SOURCES)
 USER_ID = 65532
 """What the settings of the sidecar have by default; any other works as well, nothing in the image belongs to it."""
 ENTRYPOINT = "/entry"
@@ -78,7 +78,7 @@ def compile_entry(program: Path, flags: Sequence[str]) -> None:
         raise BuildError("gcc is missing: install the packages gcc and libc6-dev")
     for target, how, sources in (
         (program, flags, SOURCES),
-        (program.with_name(HANGUP), LIBRARY, (HANGUP_SOURCE,)),
+        (program.with_name(PRELOADED), LIBRARY, PRELOADED_SOURCES),
     ):
         # Relative names, so that no folder of this machine is in the program.
         run("gcc", *WARNINGS, *how, "-o", str(target.resolve()), *(source.name for source in sources))

@@ -36,14 +36,13 @@ static bool blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* Without the blanks around it. */
-static bool next_line(const char **at, const char *end, Span *line)
+bool config_next_line(Span *rest, Span *line)
 {
-    if (*at == end)
+    if (rest->at == rest->end)
         return false;
-    const char *stop = memchr(*at, '\n', (size_t)(end - *at));
-    *line = (Span){*at, stop == NULL ? end : stop};
-    *at = stop == NULL ? end : stop + 1;
+    const char *stop = memchr(rest->at, '\n', (size_t)(rest->end - rest->at));
+    *line = (Span){rest->at, stop == NULL ? rest->end : stop};
+    rest->at = stop == NULL ? rest->end : stop + 1;
     while (line->at < line->end && blank(*line->at))
         line->at++;
     while (line->at < line->end && blank(line->end[-1]))
@@ -51,8 +50,7 @@ static bool next_line(const char **at, const char *end, Span *line)
     return true;
 }
 
-/* Whether the line is "name = value"; value is "" if it is longer than any path or address. */
-static bool option(Span line, const char *name, char value[PATH_MAX])
+bool config_option(Span line, const char *name, char value[PATH_MAX])
 {
     size_t length = strlen(name);
     if ((size_t)(line.end - line.at) <= length || strncasecmp(line.at, name, length) != 0)
@@ -136,9 +134,15 @@ static bool take_line(Config *config, Span line, const char *start)
         return refuse("section %d has a line of more than %d bytes", config->count, MAX_LINE);
     if (line.at < line.end && *line.at == '[' && line.end[-1] == ']')
         return begin_section(config, start);
-    if (option(line, "include", value))
+    if (config_option(line, "include", value))
         return refuse("include is not supported"); /* it could bring sections that nobody counted */
-    if (config->count == 0 || !option(line, "accept", value))
+    if (config_option(line, "CRLfile", value) || config_option(line, "CRLpath", value))
+        return refuse("revocation lists are not supported"); /* sections share their authorities (authorities.c) */
+    if (config->count == 0)
+        return true;
+    if (config_option(line, "client", value))
+        config->sections[config->count - 1].client = strcasecmp(value, "yes") == 0; /* the last one counts */
+    if (!config_option(line, "accept", value))
         return true;
     if (config->sections[config->count - 1].accept[0] != '\0')
         return refuse("section %d has two accept lines", config->count);
@@ -154,14 +158,13 @@ void config_drop(Config *config)
     }
 }
 
-/* Takes the text over. */
-static Config *parse(char *text, size_t length)
+Config *config_parse(char *text, size_t length)
 {
     Config *config = allocated(malloc(sizeof *config));
-    const char *at = text, *start = text, *end = text + length;
+    const char *start = text, *end = text + length;
     *config = (Config){.text = text, .global = {text, end}};
     bool right = true;
-    for (Span line; right && next_line(&at, end, &line); start = at)
+    for (Span line, rest = config->global; right && config_next_line(&rest, &line); start = rest.at)
         right = take_line(config, line, start);
     if (right && (config->count == 0 || end_section(config, end)))
         return config;
@@ -181,7 +184,7 @@ Config *config_read(const char *path)
     if (file >= 0)
         close(file);
     if (got == 0 && length <= MAX_TEXT)
-        return parse(allocated(realloc(text, length + 1)), length);
+        return config_parse(allocated(realloc(text, length + 1)), length);
     free(text);
     return NULL;
 }
@@ -215,15 +218,15 @@ Config *config_merged(const Config *old, const Config *fresh, bool (*usable)(con
         if (length > 0 && text[length - 1] != '\n')
             text[length++] = '\n';
     }
-    return parse(text, length);
+    return config_parse(text, length);
 }
 
 bool config_next_file(Span *rest, char path[PATH_MAX])
 {
-    static const char *const names[] = {"cert", "key", "CAfile", "CRLfile"};
-    for (Span line; next_line(&rest->at, rest->end, &line);)
+    static const char *const names[] = {"cert", "key", "CAfile"};
+    for (Span line; config_next_line(rest, &line);)
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            if (option(line, names[i], path))
+            if (config_option(line, names[i], path))
                 return true;
     return false;
 }

@@ -15,6 +15,7 @@ typedef struct {
     Span text; /* from its "[name]" to the next one */
     struct sockaddr_storage address;
     char accept[INET6_ADDRSTRLEN + 8]; /* the same as text, and what tells this section from others */
+    bool client; /* TLS out of the pod */
 } Section;
 
 typedef struct {
@@ -28,6 +29,9 @@ typedef struct {
 extern char config_error[512];
 
 Config *config_read(const char *path);
+
+/* Takes over a text from malloc(3), which has one byte more than its length. */
+Config *config_parse(char *text, size_t length);
 void config_drop(Config *config);
 const Section *config_find(const Config *config, const char *accept);
 Span config_text(const Config *config);
@@ -35,6 +39,12 @@ bool config_same(const Config *one, const Config *other);
 
 /* The fresh text for exactly the listeners of the old one, in their order; the old section for what is not usable. */
 Config *config_merged(const Config *old, const Config *fresh, bool (*usable)(const Section *));
+
+/* The next line, without the blanks around it; false at the end. */
+bool config_next_line(Span *rest, Span *line);
+
+/* Whether the line is "name = value", in any case of letters; the value is "" if it is longer than any path or address. */
+bool config_option(Span line, const char *name, char value[PATH_MAX]);
 
 /* Takes from the front of *rest up to the next path of a certificate, key or authority; false if none is left. */
 bool config_next_file(Span *rest, char path[PATH_MAX]);

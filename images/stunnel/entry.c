@@ -7,8 +7,9 @@
  *     and with them who is let in; one section less, and it serves nothing any more. So it reads not the ConfigMap's
  *     file but a copy of ours, in which each listener has its one section, in the order of the listeners.
  *   - It remembers its file by realpath(3): of a mounted ConfigMap that is a directory which the next change deletes.
- *   - It drops the end of an answer when the App closes while the client is slow. hangup.so, beside this program, is loaded
- *     into it against that.
+ *   - It drops the end of an answer when the App closes while the client is slow (hangup.c), and takes a client by its
+ *     common name or by a wildcard (names.c). preload.so, beside this program, is loaded into it against both.
+ *   - It connects and listens where it is asked to, and only the pod knows its addresses (expand.c).
  *
  * The listeners are those of the start (decco rolls the pods when they change); all else follows the newest files. If
  * stunnel refuses those, what was in force stays in force, and renewed certificates still reach it. The reasons and
@@ -28,23 +29,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "config.h"
+#include "expand.h"
 #include "files.h"
+#include "launch.h"
 #include "log.h"
+#include "network.h"
 #include "resources.h"
 
 #define VERSION "0.1"
-#define STUNNEL "/usr/bin/stunnel4"
-#define HANGUP "hangup.so"
-#define PRELOAD "LD_PRELOAD="
 #ifndef SETTLE_MS
 #define SETTLE_MS 200 /* the kubelet changes several volumes one after the other */
 #endif
@@ -65,6 +64,7 @@ static const char *config_path;
 static Config *good, *trial; /* what stunnel has loaded last; what it was told to load */
 static uint64_t seen;        /* mark of the files as they were then */
 static pid_t stunnel;
+static Network network;
 static int config_fd, signal_fd, log_fd;
 static bool log_stalled;
 static int64_t answer_by, check_at, poll_at, drain_until, kill_at; /* milliseconds; 0: not waiting for that */
@@ -77,6 +77,14 @@ static int64_t now(void)
 }
 
 /* ---- the files that stunnel has loaded ---- */
+
+/* What the file asks for in this pod, or NULL with config_error. */
+static Config *read_config(void)
+{
+    Config *written = config_read(config_path), *config = written == NULL ? NULL : expanded(written, &network);
+    config_drop(written);
+    return config;
+}
 
 /* What stunnel has, in the copy from which it reads; at its start, or told by SIGHUP. */
 static void load(Config *config)
@@ -115,7 +123,7 @@ static void check(void)
     if (answer_by || drain_until || kill_at)
         return; /* the answer leads here again; at the end nothing does */
     uint64_t mark = files_look_at_all(files_look_at(FILES_NONE, config_path), good);
-    Config *fresh = config_read(config_path), *next = NULL;
+    Config *fresh = read_config(), *next = NULL;
     if (fresh != NULL)
         mark = files_look_at_all(mark, fresh);
     if (mark != seen) {
@@ -156,6 +164,9 @@ static void answered(bool loaded)
 {
     if (trial == NULL)
         return; /* too late, and it was told again */
+    /* The loader goes on without a library that it cannot load. */
+    if (loaded && !log_names_in_force)
+        give_up(strchr(preload(), '=') + 1, "stunnel has not loaded it, so it would compare names as it likes");
     await_handlers();
     Config *was = trial;
     trial = NULL;
@@ -177,55 +188,7 @@ static void answered(bool loaded)
     }
 }
 
-/* ---- stunnel: its start and its end ---- */
-
-/* LD_PRELOAD with hangup.so in the folder of this program. The loader would just go on without a missing one. */
-static char *preload(void)
-{
-    static char variable[sizeof PRELOAD + PATH_MAX] = PRELOAD;
-    char *path = variable + sizeof PRELOAD - 1, *folder_end = NULL;
-    if (realpath((const char *)getauxval(AT_EXECFN), path) != NULL)
-        folder_end = strrchr(path, '/');
-    if (folder_end == NULL || folder_end + sizeof "/" HANGUP > path + PATH_MAX)
-        give_up("the folder of this program", strerror(errno));
-    strcpy(folder_end + 1, HANGUP);
-    if (access(path, R_OK) != 0)
-        give_up(path, strerror(errno));
-    return variable;
-}
-
-static void start(void)
-{
-    int ends[2];
-    pid_t self = getpid();
-    char *library = preload();
-    if (pipe2(ends, O_CLOEXEC) != 0 || (stunnel = fork()) < 0)
-        give_up("start", strerror(errno));
-    if (stunnel > 0) {
-        close(ends[1]);
-        log_fd = ends[0];
-        fcntl(log_fd, F_SETFL, O_NONBLOCK);
-        return;
-    }
-    char listeners[32], owner[32];
-    snprintf(listeners, sizeof listeners, "LISTEN_FDS=%d", good->count);
-    snprintf(owner, sizeof owner, "LISTEN_PID=%d", (int)getpid());
-    char *arguments[] = {"stunnel4", "-fd", "0", NULL}, *environment[] = {listeners, owner, library, NULL};
-    sigset_t none;
-    sigemptyset(&none);
-    signal(SIGHUP, SIG_IGN); /* until stunnel handles it: by default it kills */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    setsid(); /* no terminal, so that nothing asks there for a key's passphrase */
-    /* "-fd 0" makes stunnel read its standard input first, and open a file named "0" at each reload: in this directory
-     * that is its standard input from the beginning, our copy in memory. The pod has nowhere to write a file. */
-    if (getppid() != self || dup2(config_fd, STDIN_FILENO) < 0 || dup2(ends[1], STDOUT_FILENO) < 0 ||
-        dup2(ends[1], STDERR_FILENO) < 0 || chdir("/proc/self/fd") != 0 || sigprocmask(SIG_SETMASK, &none, NULL) != 0)
-        give_up("start", strerror(errno));
-    execve(STUNNEL, arguments, environment);
-    int error = errno;
-    say(LOG_ERROR, "%s: %s", STUNNEL, strerror(error));
-    _exit(error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE);
-}
+/* ---- stunnel: its end ---- */
 
 /* stunnel's sockets but for its listeners: two for each connection. */
 static int open_sockets(void)
@@ -360,7 +323,8 @@ static void begin(void)
 {
     close_range(FIRST_LISTENER, ~0U, 0);
     uint64_t mark = files_look_at(FILES_NONE, config_path);
-    good = config_read(config_path);
+    network = network_read();
+    good = read_config();
     if (good == NULL || good->count == 0)
         give_up(config_path, good == NULL ? config_error : "there is no section, so there is nothing to serve");
     listen_for(good);
@@ -379,7 +343,7 @@ static void begin(void)
         give_up("start", strerror(errno));
     seen = files_look_at_all(files_look_at_all(mark, good), good); /* as in check(), with one configuration as both */
     load(good);
-    start();
+    stunnel = launch(config_fd, good->count, &log_fd);
     poll_at = now() + POLL_MS;
 }
 

@@ -9,10 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "names.h"
+
 enum {
     CHUNK = 4096, /* a pipe that poll(2) calls writable takes that much at once */
     STAMP = 20,   /* "2026.11.23 16:41:43 " */
 };
+
+bool log_names_in_force;
 
 bool log_is_read(void)
 {
@@ -99,7 +103,9 @@ bool log_relay(int *from, Outcome *outcome)
             *outcome = LOADED;
         else if (is(rest, length, "LOG3[ui]: Failed to reload the configuration file"))
             *outcome = REFUSED;
-        if (!is_noise(rest, length)) {
+        bool is_names = length == strlen(NAMES_IN_FORCE) && memcmp(rest, NAMES_IN_FORCE, length) == 0;
+        log_names_in_force = log_names_in_force || is_names;
+        if (!is_names && !is_noise(rest, length)) {
             memmove(kept, rest, length + 1);
             kept += length + 1;
         }

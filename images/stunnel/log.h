@@ -21,6 +21,9 @@ void *allocated(void *memory);
 /* Whether the next few kilobytes can be written without waiting for a reader. */
 bool log_is_read(void);
 
+/* Whether the library that is loaded into stunnel has said that it is in force (names.h). */
+extern bool log_names_in_force;
+
 /* Passes on what *from has to read, once; closes it at its end, and sets it to -1. False if there was nothing. */
 bool log_relay(int *from, Outcome *outcome);
 

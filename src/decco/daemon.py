@@ -20,6 +20,7 @@ import structlog
 
 from decco import __version__
 from decco.cluster_domain import with_cluster_domain
+from decco.config_retry import retry_config
 from decco.desired.model import Served
 from decco.dns.service import Dns
 from decco.errors import ConfigError
@@ -122,7 +123,7 @@ def _leader(settings: Settings, metrics: Metrics, fence: Fence) -> Leader:
 
     async def connect() -> Client:
         return Client(
-            await config.connect(settings.kubeconfig, settings.context),
+            await retry_config(lambda: config.connect(settings.kubeconfig, settings.context), "leader election"),
             user_agent=f"{PROGRAM}/{__version__} leader-election",
             in_flight=1,
             timeout=times.call,
@@ -262,8 +263,10 @@ class _Daemon:
             await standing
 
     async def _work(self) -> None:
-        # In a thread, because key files are read.
-        dns = await asyncio.to_thread(self.make_dns) if self.make_dns is not None else None
+        dns = None
+        if (make_dns := self.make_dns) is not None:
+            # In a thread, because key files are read.
+            dns = await retry_config(lambda: asyncio.to_thread(make_dns), "DNS providers")
         term = Term(
             self.settings, self.client, self.metrics, self.health, self.caches, self.triggers, dns, program=PROGRAM
         )

@@ -1,7 +1,7 @@
 """The errors that cross a room's border, as one tree.
 
     DeccoError
-    ├── ConfigError         start-up cannot succeed by waiting: exit status 2
+    ├── ConfigError         what decco was given cannot work, and waiting does not help: exit status 2, at any time
     └── ReconcileError      this key's turn failed
         └── TerminalError   trying again is of no use until the object changes
 
@@ -10,6 +10,7 @@ The Kubernetes client has its own branch below DeccoError, in ``kube/client.py``
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -30,3 +31,15 @@ class ReconcileError(DeccoError):
 
 class TerminalError(ReconcileError):
     """A reconcile that only a change of its object can make succeed; it is not tried again before that."""
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yields the exceptions inside of an exception group, at any depth; an exception that is no group is its own leaf.
+
+    A TaskGroup raises what its tasks raised as a group, so whoever judges errors of a running program has to look in.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

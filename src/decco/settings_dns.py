@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from decco.hostnames import WrongName, normalise
 from decco.settings_forms import DnsLabel, Form, NonEmpty, Seconds, Section
@@ -56,8 +56,21 @@ class TsigAlgorithm(StrEnum):
     MD5 = "hmac-md5.sig-alg.reg.int"
 
 
+_ALGORITHMS = {f"hmac{member.name.lower()}": member.value for member in TsigAlgorithm}
+
+
+def _algorithm(text: object) -> object:
+    """Other spellings in use: HMACSHA256, HMAC-SHA256, hmac-sha256., hmac-md5."""
+    if not isinstance(text, str):
+        return text
+    plain = re.sub("[^a-z0-9]", "", text.lower()).removesuffix("sigalgregint")
+    return _ALGORITHMS.get(plain, text)
+
+
 class Rfc2136Settings(ProviderSettings):
-    """BIND, Knot, PowerDNS, Windows. The Secret holds ``secret``, the TSIG key in base64, and may hold ``keyName``."""
+    """BIND, Knot, PowerDNS, Windows. The Secret holds ``secret``, the TSIG key in base64 or as tsig-keygen writes it,
+    and may hold ``keyName``.
+    """
 
     type: Literal["rfc2136"] = "rfc2136"
     host: NonEmpty
@@ -65,17 +78,20 @@ class Rfc2136Settings(ProviderSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 53
     """TCP port for updates and transfers."""
     tsig_key_name: ZoneName | None = None
-    """Name of the TSIG key; without a key nothing is signed, which only a server that trusts our address accepts."""
-    tsig_algorithm: TsigAlgorithm = TsigAlgorithm.SHA256
+    """Name of the TSIG key, where the key's text has none or several; without a key nothing is signed, which only a
+    server that trusts our address accepts.
+    """
+    tsig_algorithm: Annotated[TsigAlgorithm, BeforeValidator(_algorithm)] = TsigAlgorithm.SHA256
+    """Algorithm of the TSIG key, where the key's text does not say it."""
     tsig_secret_file: NonEmpty | None = None
-    """File with the key in base64, in place of ``secretName``."""
+    """File with the key, in place of ``secretName``: in base64, as tsig-keygen and rndc-confgen write it, as
+    dnssec-keygen writes it, or as ``algorithm:name:secret``.
+    """
 
     @model_validator(mode="after")
     def _whole_key(self) -> Self:
         if self.secret_name and self.tsig_secret_file:
             raise ValueError("give the TSIG key by secretName or by tsigSecretFile, not by both")
-        if self.tsig_secret_file and not self.tsig_key_name:
-            raise ValueError("tsigSecretFile needs tsigKeyName: the name that the server knows the key by")
         if self.tsig_key_name and not (self.secret_name or self.tsig_secret_file):
             raise ValueError("tsigKeyName needs the key itself: secretName or tsigSecretFile")
         return self

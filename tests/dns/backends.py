@@ -454,7 +454,8 @@ class CloudDnsBackend(WiredBackend):
         return self._with("stolen", self.port(), *zones)
 
     def _with(self, text: str, port: int, *zones: str) -> Provider:
-        async def token() -> str:
+        async def token(rejected: str | None = None) -> str:
+            del rejected  # this one has no other
             return text
 
         return CloudDnsProvider(self.kind, zones, project="p", token=token, url=f"http://{HOST}:{port}")

@@ -44,6 +44,7 @@ from testbed.dns.knot import Knot
 from testbed.dns.powerdns import PowerDns
 from testbed.dns.proxy import UPDATE, DnsProxy, Fault
 from testbed.dns.server import HOST, NameServer, Records
+from tests.promises import PATIENCE
 
 SERVERS: dict[str, type[NameServer]] = {cls.kind: cls for cls in (Bind, Knot, PowerDns)}
 CLUSTERS = (("a", "a"), ("b", "b"), ("a2", "a"))
@@ -65,8 +66,6 @@ SHORT_HOUR = 0.2
 SETTLE = 2.0
 """Seconds in which a call that decco has given up is carried out or dead: more than any delay that is made here."""
 REST_EVERY = 50
-PATIENCE = 20.0
-"""Seconds in which everything has to come to rest."""
 
 Moment = Callable[[], Awaitable[None]]
 

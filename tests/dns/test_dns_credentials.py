@@ -98,3 +98,22 @@ async def test_a_key_file_with_the_new_key(bind: Bind, tmp_path: Path) -> None:
         await asyncio.to_thread(bind.change_key, NEW_SECRET)
         await publish(dns, "a", "b")
     assert await asyncio.to_thread(bind.ask, f"b.{ZONE}", "A") == {"192.0.2.1"}
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"], ids=["LF", "CRLF"])
+async def test_a_key_file_as_tsig_keygen_writes_it(bind: Bind, tmp_path: Path, ending: str) -> None:
+    """Name and algorithm come from the file, which has other keys too."""
+    lines = [
+        "// written by tsig-keygen",
+        'key "other" { algorithm hmac-sha512; secret "' + NEW_SECRET + '"; };',
+        f'key "{KEY_NAME}" {{',
+        "\talgorithm hmac-sha256; # of this server",
+        f'\tsecret "{KEY_SECRET}";',
+        "};",
+    ]
+    file = tmp_path / "tsig.key"
+    await asyncio.to_thread(file.write_bytes, "".join(line + ending for line in lines).encode())
+    dns = await asyncio.to_thread(service, bind, None, tsig_secret_file=str(file))
+    async with running(dns):
+        await publish(dns, "bind")
+    assert await asyncio.to_thread(bind.ask, f"bind.{ZONE}", "A") == {"192.0.2.1"}

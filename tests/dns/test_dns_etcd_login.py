@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from decco.dns.registry import Owner, mark_set
 from decco.settings_dns import CoreDnsSettings
 from testbed.dns import install
 from testbed.dns.etcd_login import PASSWORD, USER, EtcdWithLogin
+from testbed.dns.httpmodel import HttpModel, Request, Response
 from testbed.pki import Authority
 from tests.dns.world import UID
 
@@ -58,6 +61,72 @@ async def test_a_token_that_is_no_longer_good_is_replaced(etcd: EtcdWithLogin) -
         assert await made.apply(ZONE, [claim("token")]) == [None]
     finally:
         await made.close()
+
+
+async def test_a_password_read_from_a_file_has_a_line_break_at_its_end(etcd: EtcdWithLogin) -> None:
+    made = provider(etcd, ca_crt=etcd.ca, username=f"{USER}\n".encode(), password=f"{PASSWORD}\r\n".encode())
+    try:
+        assert await made.apply(ZONE, [claim("newline")]) == [None]
+    finally:
+        await made.close()
+
+
+class Rejecting(HttpModel):
+    """An etcd whose tokens are never good: as a member that does not know the others' tokens, behind a load balancer.
+
+    ``answer`` is what it says of them, ``logins`` how many it has issued; one of the first ``good_from`` is good.
+    """
+
+    def __init__(self, status: int, answer: object, good_from: int = 10**6) -> None:
+        self._status, self._answer, self._good_from = status, answer, good_from
+        self.logins = 0
+
+    def respond(self, request: Request) -> Response:
+        if request.path.endswith("/auth/authenticate"):
+            self.logins += 1
+            return Response(200, "application/json", json.dumps({"token": f"t.{self.logins}"}).encode())
+        if self.logins >= self._good_from and request.headers["Authorization"] == f"t.{self.logins}":
+            return Response(200, "application/json", b'{"header": {}}')
+        return Response(self._status, "application/json", json.dumps(self._answer).encode())
+
+
+TOKEN_REJECTED = {
+    "unauthenticated": (401, {"code": 16, "message": "etcdserver: invalid auth token"}),
+    "old revision": (400, {"code": 3, "message": "etcdserver: revision of auth store is old"}),
+}
+
+
+def login_provider(model: Rejecting) -> Provider:
+    settings = CoreDnsSettings(zones=(ZONE.name,), endpoints=(model.url,), secret_name="etcd")
+    return make_provider(settings, Outside({"etcd": {"username": b"u", "password": b"p"}}))
+
+
+@pytest.mark.parametrize("answer", TOKEN_REJECTED.values(), ids=TOKEN_REJECTED)
+async def test_a_token_that_is_always_rejected_costs_one_login_per_rejection(answer: tuple[int, object]) -> None:
+    with Rejecting(*answer) as model:
+        made = login_provider(model)
+        try:
+            with pytest.raises(ProviderRefused, match="rejects the token that it has just issued"):
+                await made.records(ZONE)
+            assert model.logins == 2, "the first one, and one for the rejection"
+            with pytest.raises(ProviderRefused):
+                await made.records(ZONE)
+            assert model.logins == 3
+        finally:
+            await made.close()
+
+
+@pytest.mark.parametrize("answer", TOKEN_REJECTED.values(), ids=TOKEN_REJECTED)
+async def test_many_calls_whose_token_is_rejected_together_cause_one_login(answer: tuple[int, object]) -> None:
+    with Rejecting(*answer, good_from=2) as model:
+        made = login_provider(model)
+        try:
+            made._token = "rejected"  # type: ignore[attr-defined]
+            model.logins = 1
+            assert await asyncio.gather(*(made.records(ZONE) for _ in range(20))) == [[]] * 20
+            assert model.logins == 2
+        finally:
+            await made.close()
 
 
 @pytest.mark.parametrize(

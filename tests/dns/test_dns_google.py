@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Iterator
 
@@ -54,6 +56,44 @@ async def test_a_token_is_replaced_before_it_ends(google: GoogleTokens, provider
     await provider.zones()
     await provider.zones()
     assert len(google.issued) == 2
+
+
+async def test_a_revoked_token_is_replaced_once_for_all_calls(google: GoogleTokens, provider: CloudDnsProvider) -> None:
+    await provider.zones()
+    google.issued.clear()  # it would have been good for an hour
+    assert [len(zones) for zones in await asyncio.gather(*(provider.zones() for _ in range(10)))] == [1] * 10
+    assert len(google.issued) == 1
+
+
+async def test_a_token_that_is_always_rejected_costs_one_new_token_per_rejection(
+    google: GoogleTokens, service: CloudDnsModel, provider: CloudDnsProvider
+) -> None:
+    service.tokens = set()
+    with pytest.raises(ProviderRefused, match="said 401"):
+        await provider.zones()
+    assert len(google.issued) == 2
+
+
+async def test_a_token_is_fetched_through_the_proxy_of_the_environment(
+    google: GoogleTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    key = json.loads(google.key()) | {"token_uri": "https://oauth2.example.com/token"}
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("https_proxy", f"http://user:pa%20ss@127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", "localhost")
+        with pytest.raises(ProviderUnreachable):
+            await GoogleToken(json.dumps(key).encode())()
+    assert asked[0].startswith("CONNECT oauth2.example.com:443 ")
+    assert f"Basic {base64.b64encode(b'user:pa ss').decode()}" in asked[0]
 
 
 async def test_the_key_of_another_account_is_refused(google: GoogleTokens, service: CloudDnsModel) -> None:

@@ -18,10 +18,10 @@ from decco.dns.zonequeue import Pacing
 from decco.settings_dns import MemorySettings
 from testbed.dns.server import Records
 from tests.dns.backends import Backend
+from tests.promises import PATIENCE
 
 UID = "0b3c9f4e-6f0c-4a39-8a53-1d1f3b5f2d11"
 OTHER_UID = "7d1e0c55-2f5e-4b8e-9f43-a2a7f4a3c0de"
-PATIENCE = 12.0
 LOOK_SECONDS, LOOK_SHARE = 0.02, 4.0
 """Pause between two looks at a zone, and how many times longer than the look it is at least."""
 ADDRESS = "192.0.2.1"

@@ -38,6 +38,10 @@ def who(tenant: Tenant, case: str) -> Leaf | None:
             return Authority(f"authority of {tenant.name}").leaf(ALLOWED)  # the same name, another key
         case "wrong name":
             return tenant.authority.leaf("intruder.acme.example", f"{ALLOWED}.evil.example")
+        case "common name":
+            return tenant.authority.leaf(common_name=ALLOWED)
+        case "wildcard":
+            return tenant.authority.leaf("*.acme.example", common_name=ALLOWED)
         case "second name":
             return tenant.authority.leaf("else.example", "glance.acme.example")
         case "right":
@@ -45,10 +49,10 @@ def who(tenant: Tenant, case: str) -> Leaf | None:
     raise AssertionError(case)
 
 
-CASES = ("none", "expired", "stranger", "wrong name", "second name", "right")
+CASES = ("none", "expired", "stranger", "wrong name", "common name", "wildcard", "second name", "right")
 PASSES = {
     "admin": {"second name", "right"},
-    "member": {"wrong name", "second name", "right"},
+    "member": {"wrong name", "common name", "wildcard", "second name", "right"},
     # Nobody is asked, so nothing that is shown matters.
     "guest": set(CASES),
 }

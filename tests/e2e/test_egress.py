@@ -59,15 +59,21 @@ def client(world: World, server: Tenant, authority: Authority) -> Tenant:
     return tenant
 
 
-def ask(tenant: Tenant, port: int, text: str, app: str = "billing") -> str:
+def ask(tenant: Tenant, port: int, text: str, app: str = "billing", host: str = "localhost") -> str:
     """What a plain connection from inside of the App's container to localhost answers; raises RequestFailed."""
     [pod, *_] = tenant.pods(app)
     argv = ["exec", pod["metadata"]["name"], "-n", tenant.name, "-c", "echo", "--"]
-    return tenant.world.kubectl(*argv, "/echo", "ask", "--text", text, f"localhost:{port}")
+    return tenant.world.kubectl(*argv, "/echo", "ask", "--text", text, f"{host}:{port}")
 
 
 def test_another_spaces_endpoint_by_mutual_tls(client: Tenant) -> None:
     assert eventually(lambda: ask(client, DATABASE, "select 1"), 15) == "select 1"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_localhost_of_both_families(client: Tenant, host: str) -> None:
+    """Many runtimes take the first address of localhost and no other."""
+    assert eventually(lambda: ask(client, DATABASE, "select 1", host=host), 15) == "select 1"
 
 
 def test_a_server_with_the_wrong_name_is_refused(client: Tenant) -> None:

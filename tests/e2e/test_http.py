@@ -16,6 +16,7 @@ import pytest
 from testbed.images import pattern
 from tests.e2e import clients
 from tests.e2e.world import SPACES, Tenant, World, eventually, shared_secret
+from tests.promises import promised, timed
 
 IN_FORCE_SECONDS = 2.0
 """From the answer to an edit until clients see it."""
@@ -172,6 +173,7 @@ def test_no_app_by_another_spaces_certificate(red: Tenant, blue: Tenant) -> None
     assert answer.status in {404, 421}, answer
 
 
+@timed
 def test_an_edit_is_in_force_within_two_seconds(world: World) -> None:
     """Path, port, certificate: each edit is seen by new clients within two seconds of its answer."""
     tenant = world.tenant("green")
@@ -181,17 +183,17 @@ def test_an_edit_is_in_force_within_two_seconds(world: World) -> None:
 
     world.apply(tenant.app("site", listen, endpoints=[{"name": "site", "port": 8080, "httpPath": "/new"}]))
     took = _until(lambda: tenant.https("/new").status == 200 and tenant.https("/old").status == 404)
-    assert took < IN_FORCE_SECONDS, f"the path: {took:.2f} s"
+    promised("a path in force", took, IN_FORCE_SECONDS)
 
     # The port's own answer: nothing else differs between the two.
     world.apply(tenant.app("site", listen, endpoints=[{"name": "site", "port": 8081, "httpPath": "/new"}]))
     took = _until(lambda: _service_port(tenant, "site") == 8081 and tenant.https("/new").status == 200)
-    assert took < IN_FORCE_SECONDS, f"the port: {took:.2f} s"
+    promised("a port in force", took, IN_FORCE_SECONDS)
 
     tenant.web = tenant.authority.leaf(tenant.fqdn)
     world.apply(shared_secret("green-http", tenant.web, "green"))
     took = _until(lambda: tenant.https("/new").serial == tenant.web.serial)
-    assert took < IN_FORCE_SECONDS, f"the certificate: {took:.2f} s"
+    promised("a certificate in force", took, IN_FORCE_SECONDS)
 
 
 def _service_port(tenant: Tenant, name: str) -> int:

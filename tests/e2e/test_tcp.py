@@ -51,6 +51,18 @@ def test_the_server_name_decides(bank: Tenant, shop: Tenant) -> None:
         assert clients.read_all(connection) == b"store/till\n"
 
 
+def test_an_app_that_listens_at_its_pods_own_address_is_reached(shop: Tenant) -> None:
+    env = [
+        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "ECHO_NAME", "value": "store/own"},
+    ]
+    endpoints = [{"name": "own", "port": 9000}]
+    shop.run(shop.app("own", ["hello:$(POD_IP):9000"], endpoints=endpoints, pod={"container": {"env": env}}))
+    shop.listening("own")
+    with shop.tls("own") as connection:
+        assert clients.read_all(connection) == b"store/own\n"
+
+
 @pytest.mark.parametrize("name", [None, "nobody.bank.decco.test", "ledger.nowhere.decco.test", "ledger.bank", "bank"])
 def test_no_name_or_an_unknown_one_is_closed(bank: Tenant, name: str | None) -> None:
     with (

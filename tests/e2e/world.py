@@ -15,6 +15,7 @@ from testbed.api import RequestFailed
 from testbed.cluster import Cluster
 from tests.e2e import clients
 from tests.images.pki import Authority, Leaf
+from tests.promises import PATIENCE
 
 T = TypeVar("T")
 Obj = dict[str, Any]
@@ -23,7 +24,6 @@ DOMAIN = "decco.test"
 SPACES = "spaces.decco.platform9.com"
 APPS = "apps.decco.platform9.com"
 HTTP_PORT = 8080
-READY_SECONDS = 60.0
 POLL_SECONDS = 0.1
 RESTRICTED: Obj = {
     "runAsNonRoot": True,
@@ -35,8 +35,12 @@ RESTRICTED: Obj = {
 }
 
 
-def eventually(ask: Callable[[], T], seconds: float = READY_SECONDS, what: str = "") -> T:
-    """Asks until the answer is true, and returns it; errors of the network and of tests count as "not yet"."""
+def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
+    """Asks until the answer is true, and returns it; errors of the network and of tests count as "not yet".
+
+    Fails after ``seconds``, and never before PATIENCE: a busy machine must not fail a test that waits for a fact.
+    """
+    seconds = max(seconds, PATIENCE)
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -162,7 +166,7 @@ class Tenant:
     def wait_ready(self) -> None:
         eventually(lambda: ready(self.world.get(SPACES, self.name)), what=f"Space {self.name} Ready")
 
-    def wait_app(self, name: str, seconds: float = READY_SECONDS) -> None:
+    def wait_app(self, name: str, seconds: float = PATIENCE) -> None:
         eventually(lambda: ready(self.world.get(APPS, name, self.name)), seconds, f"App {self.name}/{name} Ready")
 
     def settled(self, *paths: str) -> None:

@@ -34,20 +34,33 @@ class Authority:
     def __init__(self, name: str = "test authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._between = b""
         builder = self._builder(self._name, self._key.public_key(), DAY)
-        self.cert = _pem(builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True), self._key)
+        self.cert = _pem(builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True), self._key)
 
-    def leaf(self, *names: str, expired: bool = False) -> Leaf:
-        """A certificate for DNS names, for servers and clients alike."""
+    def intermediate(self, *names: str) -> Authority:
+        """An authority below this one, with DNS names of its own; its leaves bring its certificate with them."""
+        below = Authority("intermediate authority")
+        builder = self._builder(below._name, below._key.public_key(), DAY)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, names))), critical=False)
+        below.cert, below._between = self.cert, _pem(builder, self._key)
+        return below
+
+    def leaf(self, *names: str | x509.GeneralName, common_name: str = "leaf", expired: bool = False) -> Leaf:
+        """A certificate for servers and clients alike: for DNS names, or other names; without any it has no SAN."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf")])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         builder = self._builder(subject, key.public_key(), -DAY if expired else DAY)
-        sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-        cert = builder.add_extension(sans, critical=False).sign(self._key, hashes.SHA256())
+        if names:
+            sans = [x509.DNSName(name) if isinstance(name, str) else name for name in names]
+            builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
+        cert = builder.sign(self._key, hashes.SHA256())
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return Leaf(cert.public_bytes(serialization.Encoding.PEM), private, self.cert, cert.serial_number)
+        pem = cert.public_bytes(serialization.Encoding.PEM) + self._between
+        return Leaf(pem, private, self.cert, cert.serial_number)
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, lasts: timedelta) -> x509.CertificateBuilder:
         now = datetime.now(UTC)

@@ -75,7 +75,7 @@ class Listening(Protocol):
 class App:
     """A container's port: says its name to whoever connects, then repeats what it is told."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, address: str = "127.0.0.1", port: int = 0) -> None:
         self.name = name
 
         class Handler(socketserver.BaseRequestHandler):
@@ -90,14 +90,22 @@ class App:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
             request_queue_size = 256
+            allow_reuse_address = True
+            address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server((address, port), Handler)
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def __enter__(self) -> App:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Sidecar:
@@ -286,9 +294,9 @@ def ask(port: int, context: ssl.SSLContext | None = None, address: str = "127.0.
         return name, serial(tls)
 
 
-def ask_plain(port: int) -> str:
+def ask_plain(port: int, address: str = "127.0.0.1") -> str:
     """What answers at a local port of an egress."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+    with socket.create_connection((address, port), timeout=PATIENCE) as sock:
         return greeting(sock)
 
 

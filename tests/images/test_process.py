@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from decco.desired import stunnel
+from tests.images.pki import Authority
 from tests.images.rig import (
     LOADED,
     PATIENCE,
@@ -24,6 +26,7 @@ from tests.images.rig import (
     client_context,
     connect,
     echo,
+    egress,
     free_ports,
     greeting,
     memory_kb,
@@ -92,11 +95,11 @@ def test_stunnel_does_not_outlive_it(quick: Path, pod: Pod, apps: tuple[App, App
     pod.write(server("web", port, apps[0]))
     with Sidecar([quick, pod.config_path]) as sidecar:
         sidecar.await_log(LOADED)
-        stunnel = Path(f"/proc/{sidecar.stunnel_pid}/exe")
+        program = Path(f"/proc/{sidecar.stunnel_pid}/exe")
         assert os.getsid(sidecar.stunnel_pid) == sidecar.stunnel_pid  # no terminal, where it would ask for passphrases
-        assert stunnel.exists()
+        assert program.exists()
         assert sidecar.end(signal.SIGKILL) == -signal.SIGKILL
-        until(lambda: not stunnel.exists())
+        until(lambda: not program.exists())
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,23 @@ def test_eight_endpoints_are_one_small_process(entry: Path, pod: Pod, apps: tupl
     with Sidecar([entry, pod.config_path]) as sidecar:
         sidecar.await_log(LOADED)
         assert [ask(port)[0] for port in ports] == ["one"] * 8
-        own, stunnel = memory_kb(sidecar.process.pid), memory_kb(sidecar.stunnel_pid)
-        sys.stdout.write(f"resident: entry point {own} kB, stunnel {stunnel} kB\n")
+        own, below = memory_kb(sidecar.process.pid), memory_kb(sidecar.stunnel_pid)
+        sys.stdout.write(f"resident: entry point {own} kB, stunnel {below} kB\n")
         assert own < 2048
-        assert stunnel < 20 * 1024
+        assert below < 20 * 1024
+
+
+@pytest.mark.skipif(not Path(stunnel.SYSTEM_CA_FILE).exists(), reason="needs the package ca-certificates")
+def test_many_egresses_share_the_systems_authorities(
+    entry: Path, pod: Pod, authority: Authority, apps: tuple[App, App]
+) -> None:
+    """They are 2 MB for one of them, and again at each load."""
+    port, *local = free_ports(17)
+    pod.write(server("web", port, apps[0]), *(egress(each, 1, "a.test", None) for each in local))
+    with Sidecar([entry, pod.config_path]) as sidecar:
+        sidecar.await_log(LOADED)
+        with sidecar.change():
+            pod.renew("own", authority.leaf("server.test"))
+        resident = memory_kb(sidecar.stunnel_pid)
+        sys.stdout.write(f"resident: {resident} kB\n")
+        assert resident < 25 * 1024

@@ -154,6 +154,7 @@ def test_a_section_whose_files_are_not_mounted_stays_alone(
         ("[none]\nconnect = 127.0.0.1:1\n", "section 2 has no accept line"),
         ("accept = :::1\n", "section 1 has two accept lines"),
         ("include = /etc\n", "include is not supported"),
+        ("CRLfile = /etc/crl.pem\n", "revocation lists are not supported"),
         ("\x01\n", "section 1 has a control character"),
         (f"; {'x' * 20_000}\n", "section 1 has a line of more than"),
     ],

@@ -11,7 +11,7 @@ import pytest
 
 from images.stunnel import build_root
 from tests.images.pki import Authority
-from tests.images.rig import LOADED, PATIENCE, App, Pod, Sidecar, ask, free_ports, server
+from tests.images.rig import LOADED, PATIENCE, App, Pod, Sidecar, ask, ask_plain, egress, free_ports, server
 
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TEXT = """foreground = yes
@@ -20,6 +20,7 @@ debug = notice
 [one]
 accept = :::443
 connect = 127.0.0.1:80
+connect = ::1:80
 cert = /etc/decco/tls/own/tls.crt
 key = /etc/decco/tls/own/tls.key
 CAfile = /etc/decco/tls/own/ca.crt
@@ -29,6 +30,7 @@ checkHost = a.test
 client = yes
 accept = 127.0.0.1:5432
 connect = db.test:443
+checkHost = db.test
 """
 PIECES = [
     "[",
@@ -42,6 +44,9 @@ PIECES = [
     ":",
     "accept",
     "accept = ",
+    "checkHost=",
+    "connect = ::1:",
+    "client = yes\n",
     "cert=",
     "[x]\n",
     "\r",
@@ -54,8 +59,9 @@ PIECES = [
 def test_all_its_ways_are_clean(
     build: Callable[..., Path], pod: Pod, authority: Authority, apps: tuple[App, App]
 ) -> None:
-    first, second = free_ports(2)
-    pod.write(server("one", first, apps[0]), server("two", second, apps[1]))
+    first, second, local = free_ports(3)
+    lead = egress(local, second, "server.test")
+    pod.write(server("one", first, apps[0]), server("two", second, apps[1]), lead)
     with Sidecar([build(*SANITIZED, "-DSETTLE_MS=20", "-DPOLL_MS=100"), pod.config_path]) as sidecar:
         sidecar.await_log(LOADED)
         with sidecar.change():
@@ -68,7 +74,7 @@ def test_all_its_ways_are_clean(
             pod.write_text("[a]\n")
         with sidecar.change("stunnel refuses the files"):
             pod.secrets["own"].write({"tls.crt": b"", "tls.key": b"", "ca.crt": b""})
-        assert (ask(first)[0], ask(second)[0]) == ("one", "two")
+        assert (ask(first)[0], ask(second)[0], ask_plain(local)) == ("one", "two", "two")
         assert sidecar.end() == 0, sidecar.log
         assert "Sanitizer" not in sidecar.log
         assert "runtime error" not in sidecar.log
@@ -77,7 +83,10 @@ def test_all_its_ways_are_clean(
 @pytest.fixture(scope="module")
 def parse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("parse") / "parse"
-    sources = [Path(__file__).with_name("parse.c"), *(build_root.HERE / name for name in ("config.c", "log.c"))]
+    sources = [
+        Path(__file__).with_name("parse.c"),
+        *(build_root.HERE / name for name in ("config.c", "expand.c", "log.c")),
+    ]
     flags = [*build_root.WARNINGS, *SANITIZED, f"-I{build_root.HERE}"]
     subprocess.run(["gcc", *flags, "-o", program, *sources], check=True, timeout=60)
     return program

@@ -44,9 +44,9 @@ from decco.objects import (
 )
 from decco.reconcilers.shapes import CHILDREN, optional_children
 from testbed.controlplane import ControlPlane
+from tests.promises import PATIENCE
 
 AGENT = "decco-apply-test"
-SECONDS = 10.0
 LIVES = pytest.mark.parametrize("restarted", [False, True], ids=["same-life", "after-restart"])
 
 
@@ -148,7 +148,7 @@ class World:
         self.cp.kubectl("-n", self.namespace, *args)
 
     async def eventually(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while not true():  # noqa: ASYNC110 - what is asked of the API server sets no event
                 await asyncio.sleep(0.02)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import os
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 from testbed.certificates import self_signed
 from testbed.controlplane import ControlPlane
+from tests.promises import PATIENCE
 
 T = TypeVar("T")
 Obj = dict[str, Any]
@@ -24,12 +26,18 @@ Obj = dict[str, Any]
 GROUP = "decco.platform9.com"
 APIS = f"/apis/{GROUP}/v1beta2"
 POLL_SECONDS = 0.05
-START_SECONDS = 60.0
-"""Until a controller must be ready: two seconds, and thirty times that on a machine that does much else."""
 
 
-def eventually(ask: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
-    """Asks until the answer is true, and returns it; the last answer or error is in the failure."""
+_QUIET_LOOKS = 8
+"""decco is taken for settled when it was quiet for as long as so many of its slowest answers took."""
+
+
+def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
+    """Asks until the answer is true, and returns it; the last answer or error is in the failure.
+
+    Fails after ``seconds``, and never before PATIENCE: a busy machine must not fail a test that waits for a fact.
+    """
+    seconds = max(seconds, PATIENCE)
     deadline = time.monotonic() + seconds
     last: object = None
     while True:
@@ -43,6 +51,11 @@ def eventually(ask: Callable[[], T], seconds: float = 10.0, what: str = "") -> T
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what or ask}; last answer: {last!r}")
         time.sleep(POLL_SECONDS)
+
+
+async def soon(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
+    """``eventually``, while the proxy goes on in this event loop."""
+    return await asyncio.to_thread(eventually, ask, seconds, what)
 
 
 class Decco:
@@ -93,7 +106,7 @@ class Decco:
             )
         if wait:
             try:
-                eventually(self.ready, START_SECONDS, "decco is ready")
+                eventually(self.ready, what="decco is ready")
             except AssertionError as error:
                 self.kill()
                 raise AssertionError(f"{error}; log:\n{self.tail()}") from None
@@ -114,7 +127,7 @@ class Decco:
         return False
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as answer:
             return str(answer.read().decode())
 
     def metric(self, name: str) -> float:
@@ -128,7 +141,7 @@ class Decco:
     def tail(self, lines: int = 40) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def stop(self, seconds: float = 10.0) -> int:
+    def stop(self, seconds: float = PATIENCE) -> int:
         """SIGTERM; returns the exit status."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -152,16 +165,21 @@ class Decco:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def settle(self, quiet: float = 0.7, seconds: float = 60.0) -> None:
-        """Waits until decco has had nothing to do for ``quiet`` seconds."""
+    def settle(self, quiet: float = 0.7, seconds: float = PATIENCE) -> None:
+        """Waits until decco has had nothing to do for ``quiet`` seconds.
+
+        That time grows with the slowest answer of decco: on a busy machine its events and answers are late as well.
+        """
         deadline = time.monotonic() + seconds
-        done, since = -1.0, time.monotonic()
+        done, since, slowest = -1.0, time.monotonic(), 0.0
         while time.monotonic() < deadline:
+            asked = time.monotonic()
             now = self.metric("decco_reconcile_total{")
             busy = self.metric("decco_workqueue_depth{")
+            slowest = max(slowest, time.monotonic() - asked)
             if now != done or busy:
                 done, since = now, time.monotonic()
-            elif time.monotonic() - since >= quiet:
+            elif time.monotonic() - since >= max(quiet, _QUIET_LOOKS * slowest):
                 return
             time.sleep(POLL_SECONDS)
         raise AssertionError(f"decco did not settle within {seconds} s:\n{self.tail()}")

@@ -28,7 +28,6 @@ SHORT = {
 }
 SHORT_LEASE, SHORT_RENEW = 6.0, 4.5
 """As short as a machine allows on which all of this competes with other tests for two cores."""
-START_SECONDS = 60.0
 PAUSE_SECONDS = 0.015
 """Between two edits: the leader is never without work for long, and others have the machine too."""
 
@@ -51,7 +50,7 @@ class Pair:
         decco = Decco(self.cp, self._folder, kubeconfig=kubeconfig, **self._settings)
         self.running[user] = decco
         decco.start(wait=False, module=module or self._module)
-        eventually(decco.ready, START_SECONDS, f"{user} ready")
+        eventually(decco.ready, what=f"{user} ready")
         return decco
 
     def leads(self, user: str) -> bool:
@@ -60,9 +59,9 @@ class Pair:
         except OSError:  # it has ended
             return False
 
-    def leader(self, seconds: float = 30.0) -> str:
+    def leader(self) -> str:
         """Who leads, as soon as somebody does."""
-        return eventually(lambda: next((user for user in self.running if self.leads(user)), ""), seconds, "a leader")
+        return eventually(lambda: next((user for user in self.running if self.leads(user)), ""), what="a leader")
 
     def revive(self) -> None:
         """Starts who has ended. On a machine that is busy with others a leader may lose its Lease by itself."""

@@ -453,15 +453,24 @@ async def test_prune_leaves_an_object_that_was_replaced_by_another(world: World)
     assert world.live(CONFIGMAPS)["data"] == {"theirs": "1"}
 
 
-async def test_an_object_that_is_being_deleted_is_waited_for(world: World) -> None:
-    desired = wishes(world)[CONFIGMAPS]
-    desired["metadata"]["finalizers"] = ["example.com/wait"]
-    await world.ensure(CONFIGMAPS, desired)
-    world.delete(CONFIGMAPS)
-    await world.relist(CONFIGMAPS)
+@pytest.mark.parametrize("kind", KINDS, ids=named)
+async def test_an_object_that_is_held_in_deletion_is_kept_as_desired(world: World, kind: Resource | str) -> None:
+    """But for what its controller does not act upon any more; and it is not deleted or created meanwhile."""
+    resource, desired = of_kind(world, kind)
+    name = desired["metadata"]["name"]
+    await world.ensure(resource, desired)
+    world.patch(resource, {"metadata": {"finalizers": ["example.com/wait"]}}, name=name)
+    world.delete(resource, name)
+    await world.relist(resource)
     world.requests()
-    desired["data"]["a"] = "changed"
-    assert (await world.ensure(CONFIGMAPS, desired)).result is Result.WAITING
+    other = copy.deepcopy(desired)
+    other["metadata"]["labels"]["more"] = "x"
+    kept = resource not in (DEPLOYMENTS, JOBS)
+    assert (await world.ensure(resource, other)).result is (Result.UPDATED if kept else Result.WAITING)
+    for _ in range(2):
+        assert (await world.ensure(resource, other)).result is Result.WAITING
+        await world.relist(resource)
     assert await world.applier.prune(world.owner["uid"], set()) == 0
-    assert world.requests() == []
-    world.patch(CONFIGMAPS, {"metadata": {"finalizers": None}})
+    assert world.requests() == (["PUT 200"] if kept else [])
+    assert ("more" in world.live(resource, name)["metadata"]["labels"]) is kept
+    world.patch(resource, {"metadata": {"finalizers": None}}, name=name)

@@ -29,7 +29,8 @@ from decco.objects import (
     key_of,
 )
 from decco.reconcilers.shapes import CHILDREN
-from tests.integration.applier_world import SECONDS, World, deployment, job, wishes
+from tests.integration.applier_world import World, deployment, job, wishes
+from tests.promises import PATIENCE
 
 # What the server makes of a PodSpec -----------------------------------------------------------------------------------
 
@@ -281,7 +282,7 @@ async def test_an_object_made_to_do_harm_hides_no_other(world: World, name: str)
     store = Store(CONFIGMAPS, CHILDREN[CONFIGMAPS])
     informer = Informer(store, lambda: w.watch(world.client, spec, idle_seconds=90.0))
     following = asyncio.create_task(informer.run())
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         await informer.synced.wait()
     harmful = Key(world.namespace, "harmful")
     assert {entry.key for entry in store} == {key_of(desired), harmful}

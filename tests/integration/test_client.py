@@ -37,6 +37,7 @@ from decco.objects import (
 from testbed.controlplane import ControlPlane
 from testbed.faults import CutReply, Drop, LoseReply, html, refuse
 from testbed.proxy import FaultProxy
+from tests.promises import PATIENCE
 
 MIB = 2**20
 
@@ -163,7 +164,7 @@ async def test_a_quota_and_a_terminating_namespace_are_recognized(client: Client
     quota = {"metadata": {"name": "q", "namespace": namespace}, "spec": {"hard": {"configmaps": "1"}}}
     made = await client.create(RESOURCE_QUOTAS, quota)
     version = made["metadata"]["resourceVersion"]
-    async with asyncio.timeout(20):  # the quota counts once the controller-manager has looked at it
+    async with asyncio.timeout(PATIENCE):  # the quota counts once the controller-manager has looked at it
         async for line in client.watch_lines(
             RESOURCE_QUOTAS,
             namespace=namespace,

@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 import pytest_asyncio
@@ -23,10 +22,8 @@ from testbed.controlplane import ControlPlane
 from testbed.faults import OnWatch, html
 from testbed.proxy import FaultProxy
 from testbed.watchstream import WatchStream
-from tests.integration.harness import APIS, Cluster, Decco, app, eventually, tls_secret
+from tests.integration.harness import APIS, Cluster, Decco, app, eventually, soon, tls_secret
 from tests.integration.logs import assert_no_secrets, assert_sound, lines, repetitions, told
-
-T = TypeVar("T")
 
 IDLE_SECONDS = 6.0
 """Silence that makes a watch deaf here; more than the 5 s after which a watch counts as healthy."""
@@ -34,15 +31,6 @@ FAULT_SECONDS = float(os.environ.get("FAULT_SECONDS", "4"))
 """How long a fault that repeats goes on."""
 AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "15"))
 """How long the API server cannot be reached."""
-SOON = 10.0
-"""Seconds within which a change arrives once the fault is over and no pause is left; milliseconds, usually."""
-LONGEST_PAUSE = 15.0
-"""Of a watch that has failed for FAULT_SECONDS: its sixth or seventh pause, at most 0.2 s times 2**6."""
-
-
-async def soon(ask: Callable[[], T], seconds: float = SOON, what: str = "") -> T:
-    """``eventually``, while the proxy goes on in this event loop."""
-    return await asyncio.to_thread(eventually, ask, seconds, what)
 
 
 @pytest_asyncio.fixture
@@ -75,7 +63,7 @@ class Tenant:
         for each in ("changed", "deleted", "robbed"):
             self.cluster.create(app(self.name, each, endpoints=[], initialReplicas=1))
         for each in ("changed", "deleted", "robbed"):
-            eventually(lambda each=each: self.cluster.deployment(self.name, each), SOON)
+            eventually(lambda each=each: self.cluster.deployment(self.name, each))
 
     def change(self) -> None:
         """During the fault: an App comes, one is edited, one goes, and a child is stolen."""
@@ -135,7 +123,7 @@ async def test_closed_again_and_again(proxy: FaultProxy, decco: Decco, tenant: T
     assert counter.watches <= 12 * kinds, "a storm"
     assert counter.lists == 0, "a closed watch loses nothing"
     proxy.clear()
-    await soon(tenant.followed, LONGEST_PAUSE + SOON)
+    await soon(tenant.followed)
     # An event that slips through before the end makes a watch healthy, and its next trouble a new one.
     assert max(repetitions(decco).values()) <= 4, repetitions(decco).most_common(3)
 
@@ -150,7 +138,7 @@ async def test_expired(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     for stream in streams:
         await stream.expire()
     await soon(tenant.followed)
-    await soon(lambda: counter.lists == len(streams), SOON, "one list for each kind")
+    await soon(lambda: counter.lists == len(streams), what="one list for each kind")
     assert repetitions(decco) == {}, "an expired version is the ordinary course of things"
 
 
@@ -166,7 +154,7 @@ async def test_expired_again_and_again(proxy: FaultProxy, decco: Decco, tenant: 
     assert counter.lists <= 12 * kinds, "a storm"
     assert counter.watches <= 12 * kinds, "a storm"
     proxy.clear()
-    await soon(tenant.followed, LONGEST_PAUSE + SOON)
+    await soon(tenant.followed)
     assert max(repetitions(decco).values()) == 1, repetitions(decco).most_common(3)
 
 
@@ -177,7 +165,7 @@ async def test_silence(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     for stream in streams:
         stream.silence()
     await asyncio.to_thread(tenant.change)
-    await soon(tenant.followed, IDLE_SECONDS + SOON)
+    await soon(tenant.followed)
     assert counter.lists == 0, "watched from where it was left"
     # One new watch for each kind; a second for those that were silent by themselves for IDLE_SECONDS meanwhile.
     assert counter.watches <= 3 * len(streams)
@@ -196,7 +184,7 @@ async def test_broken(proxy: FaultProxy, decco: Decco, cluster: Cluster, name: s
         counter = Counter(proxy)
         for stream in streams:
             await _do(fault, stream)
-        await soon(tenant.followed, SOON, fault.__name__)
+        await soon(tenant.followed, what=fault.__name__)
         assert counter.lists == 0
         assert counter.watches <= 2 * kinds
         await soon(lambda kinds=kinds: len(proxy.watches()) == kinds)
@@ -223,7 +211,7 @@ async def test_a_login_page(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> 
     # Of what might be a Secret not even the beginning; "" is of the watches' end before the page.
     assert {each[:15] for each in beginnings} - {""} == {"<!DOCTYPE html>", "(67 bytes, not "}
     proxy.remove(page)
-    await soon(tenant.followed, LONGEST_PAUSE + SOON)
+    await soon(tenant.followed)
     assert max(repetitions(decco).values()) == 1, repetitions(decco).most_common(3)
 
 
@@ -240,7 +228,7 @@ async def test_away(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     assert kinds <= tries <= 20 * kinds
     assert (await asyncio.to_thread(decco.get, "/healthz")).startswith("ok"), "a restart would not help"
     await proxy.start_listening()
-    await soon(tenant.followed, 5 + SOON)
+    await soon(tenant.followed)
     warnings = lines(decco, "warning", "error")
     assert len(warnings) <= 2 * kinds, [(line["event"], line.get("resource"), line.get("error")) for line in warnings]
     await soon(
@@ -265,7 +253,7 @@ async def test_restart_of_the_api_server(
         await asyncio.to_thread(control_plane.start_apiserver)
         away = time.monotonic() - began
         await asyncio.to_thread(tenant.change)
-        await soon(tenant.followed, 5 + SOON)
+        await soon(tenant.followed)
         asked = [event for event in control_plane.audit("decco", since=mark) if not event.writes]
         # A server that starts refuses some requests (429, 403) until its caches are full: a few tries of each kind.
         assert len(asked) <= (6 + away) * kinds

@@ -24,8 +24,8 @@ import pytest
 from testbed import golang
 from testbed.images import pattern, programs
 from testbed.pki import Authority
+from tests.promises import PATIENCE
 
-PATIENCE = 20.0
 ALL = ("http", "echo", "sink", "source", "hello")
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="THE TEST APP IS NOT TESTED: install Go")
 

@@ -23,13 +23,15 @@ from testbed.faults import CutReply, Delay, Drop, Hold, LoseReply, OnWatch, html
 from testbed.proxy import FaultProxy
 from testbed.request_counts import RequestKey
 from testbed.watchstream import Fault, WatchStream
+from tests.promises import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 NAMESPACES = "/api/v1/namespaces"
 
 
-def within(seconds: float, ask: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
+def holds(ask: Callable[[], bool]) -> bool:
+    """Whether ``ask`` becomes true; waits for it."""
+    deadline = time.monotonic() + PATIENCE
     while not ask():
         if time.monotonic() > deadline:
             return False
@@ -56,15 +58,15 @@ def test_controllers_run(control_plane: ControlPlane, namespace: str) -> None:
     """A Deployment gets its Pods, and its deletion takes them along: what envtest cannot do."""
     path = f"{NAMESPACES}/{namespace}/pods"
     control_plane.kubectl("create", "deployment", "web", "--image=registry.example/web:1", "-n", namespace)
-    assert within(15, lambda: len(control_plane.request("GET", path).json()["items"]) == 1)
+    assert holds(lambda: len(control_plane.request("GET", path).json()["items"]) == 1)
     control_plane.kubectl("delete", "deployment", "web", "-n", namespace, "--wait=false")
-    assert within(15, lambda: control_plane.request("GET", path).json()["items"] == [])
+    assert holds(lambda: control_plane.request("GET", path).json()["items"] == [])
 
 
 def test_a_namespace_is_emptied_and_goes(control_plane: ControlPlane, namespace: str) -> None:
     control_plane.create(f"{NAMESPACES}/{namespace}/configmaps", {"metadata": {"name": "left"}})
     control_plane.request("DELETE", f"{NAMESPACES}/{namespace}")
-    assert within(30, lambda: control_plane.request("GET", f"{NAMESPACES}/{namespace}").status == 404)
+    assert holds(lambda: control_plane.request("GET", f"{NAMESPACES}/{namespace}").status == 404)
 
 
 @pytest.mark.parametrize("kind", ["gateways", "listenersets", "httproutes", "tlsroutes", "backendtlspolicies"])
@@ -86,7 +88,7 @@ def test_rights_can_be_given_to_any_user_and_group(control_plane: ControlPlane, 
     assert refused.returncode == 1
     assert 'User "alice" cannot list resource "configmaps"' in refused.stderr
     control_plane.kubectl("create", "rolebinding", "devs", "--clusterrole=view", "--group=devs", "-n", namespace)
-    assert within(10, lambda: "kube-root-ca.crt" in list_as_alice().stdout)
+    assert holds(lambda: "kube-root-ca.crt" in list_as_alice().stdout)
 
 
 def test_the_token_is_an_administrators(control_plane: ControlPlane) -> None:
@@ -161,8 +163,8 @@ def test_killed_it_leaves_no_process_and_no_file() -> None:
         programs = _programs_of(folder)
         testbed.kill()
     assert sorted(programs.values()) == ["etcd", "kube-apiserver", "kube-controller"]
-    assert within(10, lambda: _programs_of(folder) == {}), _programs_of(folder)
-    assert within(10, lambda: not folder.exists())
+    assert holds(lambda: _programs_of(folder) == {}), _programs_of(folder)
+    assert holds(lambda: not folder.exists())
 
 
 def _programs_of(folder: Path) -> dict[int, str]:
@@ -218,7 +220,7 @@ async def client(proxy: FaultProxy, namespace: str) -> AsyncIterator[Client]:
 
 
 async def event(answer: aiohttp.ClientResponse) -> dict[str, Any]:
-    return dict(json.loads(await asyncio.wait_for(answer.content.readline(), 10)))
+    return dict(json.loads(await asyncio.wait_for(answer.content.readline(), PATIENCE)))
 
 
 async def test_without_rules_everything_passes(client: Client, proxy: FaultProxy) -> None:
@@ -299,7 +301,7 @@ async def test_a_held_request_waits_until_it_is_released(client: Client, proxy: 
     hold = Hold()
     rule = proxy.add(hold, method="POST", when=lambda call: call.json()["metadata"]["name"] == "a")
     creating = asyncio.create_task(client.create("a"))
-    await asyncio.wait_for(rule.hit(), 10)
+    await asyncio.wait_for(rule.hit(), PATIENCE)
     assert (await client.create("b"))[0] == 201
     assert await client.names() == {"b"}
     assert not creating.done()
@@ -336,7 +338,7 @@ async def test_an_api_server_that_went_away_resets_the_watch(
         await asyncio.to_thread(control_plane.stop_apiserver, kill=True)
         try:
             with pytest.raises(aiohttp.ClientPayloadError):
-                await asyncio.wait_for(watch.read(), 10)
+                await asyncio.wait_for(watch.read(), PATIENCE)
             with pytest.raises(aiohttp.ClientOSError, match="reset"):
                 await client.names()
         finally:
@@ -360,7 +362,7 @@ async def test_a_silent_watch_stays_open_and_loses_events(client: Client, proxy:
         [stream] = await proxy.watching()
         stream.silence()
         await client.create("lost")
-        await asyncio.wait_for(stream.moved(swallowed=1), 10)
+        await asyncio.wait_for(stream.moved(swallowed=1), PATIENCE)
         assert not watch.content.is_eof()
         stream.speak()
         await client.create("seen")
@@ -376,7 +378,7 @@ async def test_held_bookmarks_are_swallowed_and_events_are_not(client: Client, p
     async with client.session.get(client.path, params=params) as watch:
         [stream] = await proxy.watching()
         assert (await event(watch))["object"]["metadata"]["name"] == "old"
-        await asyncio.wait_for(stream.moved(swallowed=1), 10)
+        await asyncio.wait_for(stream.moved(swallowed=1), PATIENCE)
         await client.create("a")
         assert (await event(watch))["object"]["metadata"]["name"] == "a"
 
@@ -427,18 +429,18 @@ async def test_a_watch_ends(client: Client, proxy: FaultProxy, fault: Fault, res
         if pending is not None:
             await pending
         if clean:
-            left = await asyncio.wait_for(watch.read(), 10)
+            left = await asyncio.wait_for(watch.read(), PATIENCE)
             assert left.startswith(rest)
             assert not left.endswith(b"\n")
         else:
             with pytest.raises(aiohttp.ClientPayloadError):
-                await asyncio.wait_for(watch.read(), 10)
+                await asyncio.wait_for(watch.read(), PATIENCE)
 
 
 async def test_a_client_that_leaves_takes_its_watch_with_it(client: Client, proxy: FaultProxy) -> None:
     async with client.watch():
         assert len(await proxy.watching()) == 1
-    await asyncio.wait_for(proxy.watched_no_more(), 10)
+    await asyncio.wait_for(proxy.watched_no_more(), PATIENCE)
 
 
 async def test_it_ends_with_requests_under_way_and_leaves_no_task(control_plane: ControlPlane) -> None:

@@ -15,6 +15,7 @@ from decco import health as health_module
 from decco.errors import ConfigError
 from decco.health import Health
 from decco.metrics import Metrics
+from tests.promises import PATIENCE
 
 LOOPBACK = "127.0.0.1:0"
 
@@ -116,11 +117,11 @@ async def test_the_event_loop_itself_owes_heartbeats(
     monkeypatch.setattr(health_module, "LAG_INTERVAL", 0.001)
     monkeypatch.setattr(metrics, "loop_lag", measured.put_nowait)
     async with health.serve(LOOPBACK):
-        assert await asyncio.wait_for(measured.get(), 5) == 0.0
+        assert await asyncio.wait_for(measured.get(), PATIENCE) == 0.0
         # The watcher sleeps now, until a moment that it has already chosen.
         clock.now += 61
         assert health.failing("live") == {"event-loop": "no sign of life for 61 s"}
-        assert await asyncio.wait_for(measured.get(), 5) == pytest.approx(60.999)
+        assert await asyncio.wait_for(measured.get(), PATIENCE) == pytest.approx(60.999)
         assert health.failing("live") == {}
 
 

@@ -17,6 +17,7 @@ import structlog
 
 from decco import log as logs
 from decco.settings_follow import ADVICE, SettingsFile, follow
+from tests.promises import PATIENCE
 
 log = structlog.get_logger("decco.test")
 PAUSE_SECONDS = 0.005
@@ -56,7 +57,7 @@ class Log:
 
     async def until(self, count: int) -> dict[str, Any]:
         """The line of that number, from 1 on, as the last one so far."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(self.lines()) < count:  # noqa: ASYNC110 - a stream sets no event
                 await asyncio.sleep(PAUSE_SECONDS)
         assert len(self.lines()) == count, self.lines()
@@ -89,7 +90,7 @@ class Watched(SettingsFile):
         """Returns when the file as it is now has been looked at and what came of it was done."""
         # The next look may have begun before now; the one after it begins when that was dealt with.
         before = self.looks
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while self.looks < before + 2:  # noqa: ASYNC110 - counted in another thread
                 await asyncio.sleep(PAUSE_SECONDS)
 

@@ -229,7 +229,8 @@ class Endpoint(Model):
     allowed_clients: Annotated[
         tuple[DnsName, ...], Field(max_length=MAX_ALLOWED_CLIENTS, json_schema_extra={"x-kubernetes-list-type": "set"})
     ] = ()
-    """Accept only clients whose certificate carries one of these names as a SAN; implies verifyTcpClientCert."""
+    """Accept only clients whose certificate has one of these names as a DNS SAN; implies verifyTcpClientCert. The
+    common name and wildcards in the certificate do not count."""
     cert_and_ca_secret_name: SecretName | None = None
     """Secret (tls.crt, tls.key, ca.crt) of this endpoint instead of the Space's tcpCertAndCaSecretName."""
     create_dns_record: bool = False
@@ -250,7 +251,8 @@ class Egress(Model):
     rules: ClassVar = EGRESS_RULES
 
     local_port: Port
-    """Port on localhost where the container talks plain text; the sidecar carries it on by mutual TLS."""
+    """Port on localhost (127.0.0.1 and ::1) where the container talks plain text; the sidecar carries it on by mutual
+    TLS."""
     fqdn: DnsName | None = None
     """Host name of the target; either this or endpoint. Resolved as it stands, without the pod's DNS search path: a
     Service of another namespace is <service>.<namespace>.svc."""

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from decco import __version__, log
-from decco.errors import ConfigError
+from decco.errors import ConfigError, leaves
 from decco.settings_follow import SettingsFile
 from decco.settings_load import WrongSettings, closest, dump, load
 
@@ -100,8 +100,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         try:
             return asyncio.run(run(settings, followed))
-        except ConfigError as error:
-            _complain([str(error)])
+        except (ConfigError, ExceptionGroup) as error:
+            # A mistake that shows only after the start comes out of the daemon's TaskGroup.
+            found = list(leaves(error))
+            if not all(isinstance(each, ConfigError) for each in found):
+                raise
+            _complain(list(dict.fromkeys(line for each in found for line in getattr(each, "lines", (str(each),)))))
             return EXIT_WRONG_SETTINGS
 
 

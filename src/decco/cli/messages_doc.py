@@ -220,7 +220,7 @@ SECTIONS = (
         "",
         tuple(f"kube/{name}.py" for name in ("config", "kubeconfig", "exec_plugin", "oidc", "proxy", "tls")),
     ),
-    Section("The API server, watches and the election of a leader", "", ("kube/",)),
+    Section("The API server, watches and the election of a leader", "", ("kube/", "proxy.py")),
     Section("Objects that the API server would not have let in", "", ("api/",)),
     Section("`decco`: the command line, and files and objects that it is given", "", ("cli/", "views/")),
     Section("`decco explain`", "", ("views/explanation/", "views/lookup.py")),

@@ -56,6 +56,8 @@ NAME_RESERVED = "NameReserved"
 """The Space has the name of a top-level domain, of a system namespace, or of a namespace that the settings name."""
 SIDECAR_REFUSED = "SidecarRefused"
 """The Space's own quota or limits, or its namespace's range of user ids, refuse the TLS sidecar that decco adds."""
+BEING_DELETED = "BeingDeleted"
+"""An object is being deleted and a finalizer of somebody else holds it; decco creates it again when it is gone."""
 CONTESTED = "Contested"
 """Somebody else alters an object again and again; decco repairs it with growing pauses."""
 HOSTNAME_CONFLICT = "HostnameConflict"
@@ -130,7 +132,10 @@ DNS_FAILED = "DNSFailed"
 RESUMED = "Resumed"
 """The object is no longer paused: decco looks at all that changed meanwhile."""
 
-EVENTS: frozenset[str] = frozenset({RESUMED})
+LEFT_OVER = "LeftOver"
+"""An object is no longer wanted and decco cannot remove it: it is held in deletion, or may be somebody else's."""
+
+EVENTS: frozenset[str] = frozenset({RESUMED, LEFT_OVER})
 """Reasons that no condition has."""
 
 WAITING: frozenset[str] = frozenset(

@@ -17,6 +17,7 @@ from typing import Any
 
 from decco.api.conditions import SPACE_CONDITIONS, ConditionType, set_condition
 from decco.desired import names, reasons
+from decco.desired.held import holders_of
 from decco.desired.model import Problem, SpaceInputs
 from decco.desired.pausing import unpaused
 from decco.desired.reserved import reserved_name
@@ -169,8 +170,10 @@ def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Prob
         return refused
     if live.namespace is None:
         return Problem(reasons.NAMESPACE_NOT_READY, f"namespace {name} is not there yet")
-    if "deletionTimestamp" in live.namespace["metadata"] or _status(live.namespace).get("phase") == "Terminating":
-        sentence = f"namespace {name} is being deleted; it is made anew when it is gone"
+    if _is_terminating(live.namespace):
+        holders = ", ".join(holders_of(live.namespace))
+        held = f" and is held by the finalizers {holders}: remove them, or correct what should" if holders else ""
+        sentence = f"namespace {name} is being deleted{held}; it is created again when it is gone"
         return Problem(reasons.NAMESPACE_TERMINATING, sentence)
     reserved = reserved_name(name, inputs.settings)
     if reserved is not None:
@@ -182,10 +185,17 @@ def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Prob
     return reasons.combine(refusals)
 
 
+def _is_terminating(namespace: Obj) -> bool:
+    return "deletionTimestamp" in namespace["metadata"] or _status(namespace).get("phase") == "Terminating"
+
+
 def _network(outcomes: Outcomes, live: SpaceLive) -> Problem | None:
     policy = NETWORK_POLICIES.kind, names.SPACE_OBJECT
     if policy in outcomes:
         return outcomes[policy]
+    if live.namespace is not None and _is_terminating(live.namespace):
+        sentence = "the NetworkPolicy that isolates the namespace goes with the namespace, which is being deleted"
+        return Problem(reasons.NAMESPACE_TERMINATING, sentence)
     reason = reasons.NAMESPACE_NOT_READY if live.namespace is None else reasons.NOT_WRITTEN
     return Problem(reason, "the NetworkPolicy that isolates the namespace is not written yet")
 

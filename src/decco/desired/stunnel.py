@@ -5,8 +5,12 @@ line before it has been matched, whole, against the form that it must have (``de
 has a blank, a quotation mark, a semicolon, a ``[`` or the end of a line in it. Admission and parsing have checked the
 same forms before; this is the last door, and it does not rely on the others.
 
-The options are stunnel's (stunnel(8), 5.68). What the entry point of the image relies on: an ``accept`` of
-``:::<port>`` means all addresses of the pod, of both families where the node has both.
+The options are stunnel's (stunnel(8), 5.68). The entry point of the image (``images/stunnel``) reads this text first:
+
+* an ``accept`` of ``:::<port>`` means all addresses of the pod, of both families where the node has both;
+* a section at 127.0.0.1 is served at ::1 as well, in a pod that has that address;
+* after ``connect = ::1:<port>`` of an endpoint the pod's own addresses are tried;
+* ``checkHost`` means a DNS name of the certificate, for a client exactly that name.
 """
 
 from __future__ import annotations

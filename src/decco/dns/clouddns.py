@@ -8,8 +8,8 @@ them only.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -27,6 +27,7 @@ from decco.dns.names import canonical
 from decco.dns.provider import Change, Outcome, Zone
 from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, record_set
 from decco.dns.txt import quoted, unquoted
+from decco.proxy import proxy_from_environment
 
 URL = "https://dns.googleapis.com"
 MAX_SETS = 1000
@@ -38,8 +39,13 @@ FEW_NAMES = 20
 _NAMED = re.compile(r"named '([^' ]+)")
 CONFLICTS = frozenset({"alreadyExists", "conditionNotMet", "notFound"})
 
-Token = Callable[[], Awaitable[str]]
-"""Gives an OAuth 2 access token that is good for some minutes."""
+HTTP_UNAUTHORIZED = 401
+
+
+class Token(Protocol):
+    """Returns an OAuth 2 access token that is good for some minutes, and is not ``rejected``."""
+
+    async def __call__(self, rejected: str | None = None) -> str: ...
 
 
 class CloudDnsProvider:
@@ -60,6 +66,7 @@ class CloudDnsProvider:
         self.name = name
         self.zone_names = zones
         self._root = f"{url.rstrip('/')}/dns/v1/projects/{project}/managedZones"
+        self._proxy = proxy_from_environment(url)
         self._token = token
         self._private = private
         self._zone_ids = zone_ids or {}
@@ -144,20 +151,29 @@ class CloudDnsProvider:
     async def _ask(
         self, method: str, url: str, query: dict[str, str], body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        changes = body is not None
-        headers = {"Authorization": f"Bearer {await self._token()}"}
+        token = await self._token()
+        status, answer = await self._send(method, url, query, body, token)
+        if status == HTTP_UNAUTHORIZED:  # it was revoked before its end: one new token for each rejected one
+            status, answer = await self._send(method, url, query, body, await self._token(rejected=token))
+        if status < 400 and isinstance(answer, dict):
+            return answer
+        raise self._said(status, answer, changes=body is not None)
+
+    async def _send(
+        self, method: str, url: str, query: dict[str, str], body: dict[str, Any] | None, token: str
+    ) -> tuple[int, Any]:
+        """Returns the status and the decoded answer."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
+            self._session = aiohttp.ClientSession(timeout=self._timeout, proxy=self._proxy)
+        headers = {"Authorization": f"Bearer {token}"}
         try:
             async with self._session.request(method, url, params=query, json=body, headers=headers) as response:
-                answer = await response.json(content_type=None)
-                if response.ok and isinstance(answer, dict):
-                    return answer
-                raise self._said(response.status, answer, changes=changes)
+                return response.status, await response.json(content_type=None)
         except aiohttp.ClientConnectorError as error:
             raise ProviderUnreachable(f"the provider {self.name} cannot be reached: {error}") from error
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise ProviderUnreachable(f"the provider {self.name} broke off: {error}", uncertain=changes) from error
+            uncertain = body is not None
+            raise ProviderUnreachable(f"the provider {self.name} broke off: {error}", uncertain=uncertain) from error
 
     def _said(self, status: int, answer: Any, *, changes: bool) -> DnsError:
         error = answer.get("error", {}) if isinstance(answer, dict) else {}
@@ -171,7 +187,7 @@ class CloudDnsProvider:
             return BatchRefused(text)
         if reason in ("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded") or status == 429:
             return ProviderThrottled(text)
-        if status in (401, 403):
+        if status in (HTTP_UNAUTHORIZED, 403):
             return ProviderRefused(text)
         if status == 400:
             return InvalidRecord(text)

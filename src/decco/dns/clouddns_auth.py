@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import re
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from decco.dns.errors import ProviderRefused, ProviderUnreachable
 from decco.errors import ConfigError
+from decco.proxy import proxy_from_environment
 
 SCOPE = "https://www.googleapis.com/auth/ndev.clouddns.readwrite"
 
@@ -38,13 +41,15 @@ class GoogleToken:
                 self._credentials = self._accounts.Credentials.from_service_account_info(info, scopes=[SCOPE])
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ConfigError(
-                    "dns.providers: the Secret's key.json of clouddns is no service account key: "
+                    f"dns.providers: the Secret's key.json of clouddns is not a service account key ({_cause(error)}): "
                     "put the JSON there that Google gave out for it"
                 ) from error
 
-    async def __call__(self) -> str:
+    async def __call__(self, rejected: str | None = None) -> str:
+        """Returns a token that is not ``rejected``; many calls with the same rejected one cause one request."""
         async with self._lock:
-            if self._credentials is None or not self._credentials.valid:
+            known = self._credentials
+            if known is None or not known.valid or (rejected is not None and known.token == rejected):
                 await asyncio.to_thread(self._refresh)
             return str(self._credentials.token)
 
@@ -52,10 +57,45 @@ class GoogleToken:
         try:
             if self._credentials is None:
                 self._credentials, _ = self._auth.default(scopes=[SCOPE])
-            self._credentials.refresh(self._transport.Request(self._urllib3.PoolManager()))
+            self._credentials.refresh(self._transport.Request(_Pools(self._urllib3)))
         except self._errors.TransportError as error:
             raise ProviderUnreachable(f"no Google access token, since its server cannot be reached: {error}") from error
         except self._errors.GoogleAuthError as error:
             raise ProviderRefused(
                 f"no Google access token, so correct key.json, or the identity of decco's pod: {error}"
             ) from error
+
+
+class _Pools:
+    """urllib3 with the proxy of the environment, by decco's own rules; google-auth's transport has none.
+
+    Plain http is the metadata server of the machine, which is never behind a proxy.
+    """
+
+    def __init__(self, urllib3: Any) -> None:
+        self._urllib3 = urllib3
+
+    def request(self, method: str, url: str, **options: Any) -> Any:
+        proxy = proxy_from_environment(url) if url.startswith("https:") else None
+        pool = self._urllib3.PoolManager() if proxy is None else self._proxied(proxy)
+        return pool.request(method, url, **options)
+
+    def _proxied(self, proxy: str) -> Any:
+        user = urlsplit(proxy)
+        headers = None
+        if user.username is not None:
+            login = f"{unquote(user.username)}:{unquote(user.password or '')}"
+            headers = self._urllib3.make_headers(proxy_basic_auth=login)
+        return self._urllib3.ProxyManager(proxy, proxy_headers=headers)
+
+
+def _cause(error: Exception) -> str:
+    """What is wrong with a key file, without anything that stands in it."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno} is not JSON: {error.msg}"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text"
+    missing = re.search(r"missing fields? [a-z_, ]+", str(error))
+    if missing:
+        return missing[0]
+    return "its private_key cannot be read" if isinstance(error, ValueError) else "it is not a JSON object with texts"

@@ -15,6 +15,7 @@ a name under a key of his own (``x/abc``) is seen when the zone is read, not in 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import ipaddress
@@ -35,6 +36,7 @@ from decco.dns.errors import (
 from decco.dns.names import canonical
 from decco.dns.provider import Change, Outcome, Zone
 from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, record_set
+from decco.proxy import proxy_from_environment
 
 LEAF = "_decco-"
 PAGE = 5000
@@ -44,6 +46,8 @@ HTTP_UNAUTHORIZED = 401
 GRPC_UNAUTHENTICATED, GRPC_DENIED, GRPC_INVALID = 16, 7, 3
 DENIALS = ("permission denied", "authentication failed", "user name is empty", "authentication is not enabled")
 """What etcd says of credentials with the code for invalid arguments (api/v3rpc/rpctypes/error.go)."""
+TOKEN_REJECTED = ("invalid auth token", "revision of auth store is old")
+"""What etcd says of a token with the code for invalid arguments; a new one is good after a change of users or roles."""
 DEFAULT_TTL = 300  # the plugin's own, where a value has none
 
 
@@ -63,13 +67,15 @@ class CoreDnsProvider:
     ) -> None:
         self.name = name
         self.zone_names = zones
-        self._endpoints = [endpoint.rstrip("/") for endpoint in endpoints]
+        self._endpoints = {url.rstrip("/"): proxy_from_environment(url) for url in endpoints}
+        """URL -> the proxy on the way there."""
         self._prefix = "/" + prefix.strip("/")
         self._login = login
         self._tls = tls
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=timeout / 3)
         self._session: aiohttp.ClientSession | None = None
         self._token: str | None = None
+        self._authenticating = asyncio.Lock()
         self._seen: dict[tuple[str, str], dict[str, bytes]] = {}
         """(name, type) -> key -> value, as last read or written: what a transaction compares with."""
 
@@ -219,27 +225,40 @@ class CoreDnsProvider:
 
     async def _post(self, path: str, body: Mapping[str, Any], *, changes: bool) -> dict[str, Any]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
-        if self._login is not None and self._token is None:
-            user, password = self._login
-            self._token = (await self._send("auth/authenticate", {"name": user, "password": password}, False))["token"]
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        token = await self._authenticate(rejected=None)
         try:
-            return await self._send(path, body, changes)
-        except _TokenExpired:
-            self._token = None
-            return await self._post(path, body, changes=changes)
+            return await self._send(path, body, changes, token)
+        except _TokenRejected:
+            token = await self._authenticate(rejected=token)
+        try:
+            return await self._send(path, body, changes, token)
+        except _TokenRejected as error:
+            raise self._refused(f"it rejects the token that it has just issued ({error})") from error
 
-    async def _send(self, path: str, body: Mapping[str, Any], changes: bool) -> dict[str, Any]:
+    async def _authenticate(self, rejected: str | None) -> str | None:
+        """Returns a token that is not ``rejected``; one request to etcd, however many calls were rejected together."""
+        if self._login is None:
+            return None
+        async with self._authenticating:
+            if self._token is None or self._token == rejected:
+                self._token = None
+                user, password = self._login
+                answer = await self._send("auth/authenticate", {"name": user, "password": password}, False, None)
+                self._token = str(answer["token"])
+            return self._token
+
+    async def _send(self, path: str, body: Mapping[str, Any], changes: bool, token: str | None) -> dict[str, Any]:
         assert self._session is not None
-        headers = {"Authorization": self._token} if self._token else {}
+        headers = {"Authorization": token} if token else {}
         trouble: Exception | None = None
-        for endpoint in self._endpoints:
+        for endpoint, proxy in self._endpoints.items():
             try:
                 async with self._session.post(
-                    f"{endpoint}/v3/{path}", json=body, headers=headers, ssl=self._tls or True
+                    f"{endpoint}/v3/{path}", json=body, headers=headers, ssl=self._tls or True, proxy=proxy
                 ) as response:
                     answer = await response.json(content_type=None)
-                    return self._checked(response.status, answer, uncertain=changes)
+                    return self._checked(response.status, answer, uncertain=changes, with_token=token is not None)
             except aiohttp.ClientConnectorError as error:
                 trouble = error  # nothing was sent: the next member may do it
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -248,24 +267,27 @@ class CoreDnsProvider:
             f"no etcd endpoint of the provider {self.name} can be reached: {trouble}"
         ) from trouble
 
-    def _checked(self, status: int, answer: Any, *, uncertain: bool) -> dict[str, Any]:
+    def _checked(self, status: int, answer: Any, *, uncertain: bool, with_token: bool) -> dict[str, Any]:
         if status < 400 and isinstance(answer, dict):
             return answer
         code = answer.get("code") if isinstance(answer, dict) else None
         text = str(answer.get("message") or answer.get("error") if isinstance(answer, dict) else answer)[:300]
-        if self._token and (code == GRPC_UNAUTHENTICATED or "invalid auth token" in text):
-            raise _TokenExpired
+        if with_token and (code == GRPC_UNAUTHENTICATED or any(words in text for words in TOKEN_REJECTED)):
+            raise _TokenRejected(text)
         denied = status == HTTP_UNAUTHORIZED or code in (GRPC_UNAUTHENTICATED, GRPC_DENIED)
         if denied or any(words in text for words in DENIALS):
-            raise ProviderRefused(
-                f"etcd refused the provider {self.name}, so "
-                f"correct its username and password, or the role of that user: {text}"
-            )
+            raise self._refused(text)
         if code == GRPC_INVALID:
             raise InvalidRecord(
                 f"etcd did not take what the provider {self.name} sent, so look at its log and limits: {text}"
             )
         raise ProviderUnreachable(f"etcd said to the provider {self.name}: {status} {text}", uncertain=uncertain)
+
+    def _refused(self, text: str) -> ProviderRefused:
+        return ProviderRefused(
+            f"etcd refused the provider {self.name}, so "
+            f"correct its username and password, or the role of that user: {text}"
+        )
 
     async def close(self) -> None:
         if self._session is not None:
@@ -273,8 +295,8 @@ class CoreDnsProvider:
             self._session = None
 
 
-class _TokenExpired(Exception):
-    """etcd's tokens live five minutes by default; the next one is asked for once."""
+class _TokenRejected(Exception):
+    """etcd does not accept the token: it lives five minutes by default, and ends when users or roles change."""
 
 
 def _inside(name: str, zone: str) -> bool:

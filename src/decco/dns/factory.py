@@ -9,21 +9,19 @@ that leaves, the halves of a spoiled batch too. Innermost is the question whethe
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
+import os
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import dns.exception
-import dns.name
 import dns.tsig
 
 from decco.dns.clouddns import CloudDnsProvider
 from decco.dns.clouddns_auth import GoogleToken
 from decco.dns.coredns import CoreDnsProvider
+from decco.dns.credentials import access_key, aws_environment, check_environment, password, pem
 from decco.dns.externaldns import Endpoints, ExternalDnsProvider
 from decco.dns.memory import MemoryProvider
 from decco.dns.none import NoneProvider
@@ -31,6 +29,7 @@ from decco.dns.provider import Provider
 from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.route53 import Credentials, Route53Provider
 from decco.dns.service import Dns
+from decco.dns.tsig_key import TsigKey, algorithm_name, choose, read_keys
 from decco.dns.wrappers.bisect import Bisect
 from decco.dns.wrappers.cache import Cache
 from decco.dns.wrappers.deadline import Deadline
@@ -183,39 +182,66 @@ def _rfc2136(settings: ProviderSettings, outside: Outside) -> Provider:
 
 def _tsig_key(settings: Rfc2136Settings, name: str, outside: Outside) -> dns.tsig.Key | None:
     content = _secret(settings, name, outside.secrets)
-    key_name = settings.tsig_key_name or content.get("keyName", b"").decode("ascii", "replace").strip()
+    key_name = settings.tsig_key_name or access_key(content.get("keyName", b""), _place("keyName", settings, name))
     if settings.tsig_secret_file is not None:
+        where = f"dns.providers: the TSIG key in the tsigSecretFile of {name}"
         try:
-            secret = Path(settings.tsig_secret_file).read_bytes()
+            raw = Path(settings.tsig_secret_file).read_bytes()
         except OSError as error:
             raise ConfigError(
                 f"dns.providers: the tsigSecretFile of {name} cannot be read ({error.strerror}): "
                 "correct the path, or the volume that is mounted there"
             ) from error
     elif settings.secret_name is not None:
-        secret = content.get("secret", b"")
+        where = f"dns.providers: the TSIG key in the Secret {settings.secret_name} of {name}"
+        raw = content.get("secret", b"")
     else:
         return None
-    if not secret.strip() or not key_name:
-        raise ConfigError(f"dns.providers: {name} needs the TSIG key's name, and the key in base64 under 'secret'")
     try:
-        octets = base64.b64decode(secret.strip(), validate=True)  # dnspython skips what is no base64
-        return dns.tsig.Key(dns.name.from_text(key_name), octets, settings.tsig_algorithm.value)
-    except (binascii.Error, dns.exception.DNSException) as error:
-        raise ConfigError(f"dns.providers: the TSIG key of {name} must be base64, and its name a DNS name") from error
+        text = raw.decode("utf-8-sig").strip()
+        if not text:
+            raise ValueError("it is empty: write the key there, in base64 or as tsig-keygen writes it")
+        key = choose(read_keys(text), key_name)
+        named = replace(key, name=key_name or key.name)
+        if not named.name:
+            raise ValueError("it has no name: give tsigKeyName, the name that the server knows the key by")
+        return replace(named, algorithm=_algorithm(settings, key)).signing()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where} cannot be used: it must be text in UTF-8") from error
+    except ValueError as error:
+        raise ConfigError(f"{where} cannot be used: {error}") from error
+
+
+def _algorithm(settings: Rfc2136Settings, key: TsigKey) -> str:
+    """What the key's text says; a setting that says something else is a mistake of one of the two."""
+    wanted = settings.tsig_algorithm.value
+    if not key.algorithm:
+        return wanted
+    if "tsig_algorithm" in settings.model_fields_set and algorithm_name(key.algorithm) != wanted:
+        raise ValueError(f"its algorithm is {key.algorithm}, but tsigAlgorithm is {wanted}: correct one of them")
+    return key.algorithm
+
+
+def _place(key: str, settings: ProviderSettings, name: str) -> str:
+    return f"dns.providers: {key} in the Secret {settings.secret_name} of {name}"
 
 
 def _route53(settings: ProviderSettings, outside: Outside) -> Provider:
     assert isinstance(settings, Route53Settings)
     name = settings.name or settings.type
-    content = {key: value.decode("utf-8", "replace") for key, value in _secret(settings, name, outside.secrets).items()}
-    credentials = None
+    content = _secret(settings, name, outside.secrets)
     if settings.secret_name is not None:
-        if not (content.get("accessKeyId") and content.get("secretAccessKey")):
-            raise ConfigError(f"dns.providers: the Secret of {name} needs the keys accessKeyId and secretAccessKey")
-        credentials = Credentials(
-            content["accessKeyId"], content["secretAccessKey"], content.get("sessionToken") or None
+        key, secret, token = (
+            access_key(content.get(field, b""), _place(field, settings, name))
+            for field in ("accessKeyId", "secretAccessKey", "sessionToken")
         )
+        if not (key and secret):
+            raise ConfigError(f"dns.providers: the Secret of {name} needs the keys accessKeyId and secretAccessKey")
+        credentials: Credentials | None = Credentials(key, secret, token or None)
+    else:
+        check_environment(os.environ, _AWS_VARIABLES)
+        found = aws_environment(os.environ)
+        credentials = Credentials(found[0], found[1], found[2] or None) if found is not None else None
     return Route53Provider(
         name,
         settings.zones,
@@ -237,7 +263,10 @@ def _coredns(settings: ProviderSettings, outside: Outside) -> Provider:
             raise ConfigError(
                 f"dns.providers: the Secret of {name} has only one of username and password: add the other"
             )
-        login = (content["username"].decode("utf-8", "replace"), content["password"].decode("utf-8", "replace"))
+        login = (
+            password(content["username"], _place("username", settings, name)),
+            password(content["password"], _place("password", settings, name)),
+        )
     return CoreDnsProvider(
         name,
         settings.zones,
@@ -255,6 +284,8 @@ def _clouddns(settings: ProviderSettings, outside: Outside) -> Provider:
     content = _secret(settings, name, outside.secrets)
     if settings.secret_name is not None and "key.json" not in content:
         raise ConfigError(f"dns.providers: the Secret of {name} needs the key key.json")
+    if settings.secret_name is None:
+        check_environment(os.environ, ("GOOGLE_APPLICATION_CREDENTIALS",))
     return CloudDnsProvider(
         name,
         settings.zones,
@@ -279,27 +310,29 @@ def _externaldns(settings: ProviderSettings, outside: Outside) -> Provider:
 
 def _tls(name: str, content: Mapping[str, bytes]) -> ssl.SSLContext | None:
     """Make the context from a Secret's PEM texts; None takes the system's authorities."""
-    authority, certificate, key = content.get("ca.crt"), content.get("tls.crt"), content.get("tls.key")
+    authority, certificate, key = (pem(content.get(name, b"")) for name in ("ca.crt", "tls.crt", "tls.key"))
     if not (authority or certificate or key):
         return None
     if bool(certificate) != bool(key):
         raise ConfigError(f"dns.providers: the Secret of {name} has only one of tls.crt and tls.key: add the other")
     try:
-        context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
+        context = ssl.create_default_context(cadata=authority.decode("ascii", "ignore") if authority else None)
         if certificate and key:
             # The standard library reads a key pair from files only.
             with tempfile.TemporaryDirectory() as folder:
                 pair = Path(folder) / "pair.pem"
                 pair.touch(mode=0o600)
                 pair.write_bytes(key + b"\n" + certificate)
-                context.load_cert_chain(pair)
-    except (ssl.SSLError, UnicodeDecodeError) as error:
+                # An encrypted key must be an error, not a question on the terminal.
+                context.load_cert_chain(pair, password="")
+    except ssl.SSLError as error:
         raise ConfigError(
             f"dns.providers: the certificates in the Secret of {name} must be PEM, and tls.key the key of tls.crt"
         ) from error
     return context
 
 
+_AWS_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
 _MAKERS: dict[type[ProviderSettings], Callable[[ProviderSettings, Outside], Provider]] = {
     NoneSettings: _none,
     MemorySettings: _memory,

@@ -161,7 +161,8 @@ def _check_free(now: Held, *, apex: bool, rules: Rules) -> None:
     if owner is not None and owner.cluster == rules.cluster:
         raise RecordConflict(
             f"{now.name} is marked for the owner {owner.uid} of this cluster, which does not exist: "
-            f"remove the TXT record at {now.marks[0].name} and the name's records if they are left over"
+            f"set dns.adopt if this cluster was restored from a backup; otherwise remove the TXT record at "
+            f"{now.marks[0].name} and the name's records if they are left over"
         )
     if owner is not None:
         raise RecordConflict(

@@ -13,7 +13,7 @@ import functools
 import re
 from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import aiobotocore.config
@@ -34,8 +34,11 @@ from decco.dns.names import canonical
 from decco.dns.provider import Change, Outcome, Zone
 from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, record_set
 from decco.dns.txt import quoted, unquoted
+from decco.proxy import proxy_from_environment
 
 T = TypeVar("T")
+ENDPOINT = "https://route53.amazonaws.com"
+"""Of the usual partition; decides only which proxy is used."""
 MAX_RECORDS = 1000
 """ResourceRecord elements per request ("Quotas", Route 53 Developer Guide)."""
 MAX_CHARACTERS = 32_000
@@ -66,8 +69,8 @@ class Credentials:
     """Keys from a Secret; without them the usual chain: environment, web identity, files, instance."""
 
     access_key_id: str
-    secret_access_key: str
-    session_token: str | None = None
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
 
 
 class Route53Provider:
@@ -90,6 +93,7 @@ class Route53Provider:
         self._zone_ids = zone_ids or {}
         self._credentials = credentials
         self._endpoint_url = endpoint_url
+        self._proxy = proxy_from_environment(endpoint_url or ENDPOINT)
         self._timeout = timeout
         self._open = AsyncExitStack()
         self._opening = asyncio.Lock()
@@ -198,7 +202,13 @@ class Route53Provider:
             if self._client is None:
                 # Reads models and settings from files for 50 to 300 ms, which the event loop shall not wait for. The
                 # client opens its connections later, in the event loop that uses it.
-                context, self._client = await asyncio.to_thread(asyncio.run, self._make_client())
+                try:
+                    context, self._client = await asyncio.to_thread(asyncio.run, self._make_client())
+                except (botocore.exceptions.BotoCoreError, ValueError) as error:  # a profile that does not exist
+                    raise ProviderRefused(
+                        f"the provider {self.name} has no usable AWS credentials or settings, so correct the "
+                        f"variables AWS_* of decco's pod, or the files that they name: {error}"
+                    ) from error
                 self._open.push_async_exit(context)
         return self._client
 
@@ -214,6 +224,7 @@ class Route53Provider:
             aws_secret_access_key=keys.secret_access_key if keys else None,
             aws_session_token=keys.session_token if keys else None,
             config=aiobotocore.config.AioConfig(
+                proxies={} if self._proxy is None else {"http": self._proxy, "https": self._proxy},
                 connect_timeout=self._timeout,
                 read_timeout=self._timeout,
                 retries={"total_max_attempts": 1},  # the zone's queue tries again, and knows what was sent

@@ -15,7 +15,10 @@ When is a write needed?
 3. Labels, annotations or owner references that decco wants are not there, or one that it wants gone is.
 
 Identity is the owner's UID. An object of the wanted name that another owner controls is never written to, nor one
-that nobody controls, unless decco has surely made it: see ``_is_ours``.
+that nobody controls, unless the object itself proves that it is decco's: see ``_is_ours``.
+
+An object that is being deleted and held by a finalizer is kept as desired until it is gone, if its shape says so:
+what it isolates or routes is in effect as long as it exists.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from decco.errors import ReconcileError
-from decco.kube.errors import AlreadyExists, KubeError, NotFound
+from decco.kube.errors import AlreadyExists, Invalid, KubeError, NotFound
 from decco.kube.fights import Fights
 from decco.kube.ownership import MISSING, Path, lookup, other_managers
 from decco.kube.store import Entry, Shape, Store, content_of, digest, guarded, read_entry, with_value
@@ -64,10 +67,12 @@ _ABSENT = object()
 class Foreign(ReconcileError):
     """An object of the wanted name exists and is not ours; it was not touched."""
 
-    def __init__(self, resource: Resource, key: Key) -> None:
+    def __init__(self, resource: Resource, key: Key, labelled_owner: Any = None) -> None:
+        """``labelled_owner`` is the owner that the object's labels name, if it has no owner reference."""
         super().__init__(f"{resource.kind} {key} exists and was not made by decco for this owner")
         self.resource = resource
         self.key = key
+        self.labelled_owner = labelled_owner
 
 
 class Contested(ReconcileError):
@@ -136,7 +141,7 @@ class Applier:
         if entry is None:
             return await self._create(store, desired)
         if not _is_ours(store, entry, desired):
-            raise Foreign(resource, entry.key)
+            raise Foreign(resource, entry.key, entry.labelled_owner)
         return await self._update(store, entry, desired)
 
     def changes(self, resource: Resource, desired: Obj) -> bool:
@@ -144,6 +149,13 @@ class Applier:
         entry = self._stores[resource].get(key_of(desired))
         return (
             entry is not None and entry.written != hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
+        )
+
+    def is_as_written(self, resource: Resource, desired: Obj) -> bool:
+        """Whether decco's own object of this name is there, and decco wants what it wrote last."""
+        entry = self._stores[resource].get(key_of(desired))
+        return (
+            entry is not None and entry.written == hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
         )
 
     async def check(self, resource: Resource, desired: Obj) -> None:
@@ -154,15 +166,18 @@ class Applier:
         """Whether somebody else's object had this name when decco wanted to write its own."""
         return (resource, key) in self._foreign
 
-    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]]) -> int:
+    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None) -> int:
         """Deletes what this owner controls and no longer wants; returns how many were asked to go.
 
-        One that cannot be deleted does not keep the others: the first error is raised when all have been asked.
+        Also deletes what has lost its owner reference, if its labels name ``labelled_owner`` and it is proven to be
+        decco's. One that cannot be deleted does not keep the others: the first error is raised when all have been
+        asked.
         """
         asked = 0
         errors: list[KubeError] = []
         for store in list(self._stores.values()):  # a copy: the cluster may begin to serve another kind meanwhile
-            for entry in store.owned_by(owner_uid):
+            orphans = [entry for entry in store.labelled_for(labelled_owner) if entry.proven]
+            for entry in (*store.owned_by(owner_uid), *orphans):
                 if (store.resource, entry.key) in keep or entry.deleting:
                     continue
                 try:
@@ -174,6 +189,18 @@ class Applier:
         if errors:
             raise errors[0]
         return asked
+
+    def left_over(
+        self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
+    ) -> list[tuple[Resource, Entry]]:
+        """What is no longer wanted and what ``prune`` cannot remove: held in deletion, or not proven to be decco's."""
+        found: list[tuple[Resource, Entry]] = []
+        for store in self._stores.values():
+            labelled = store.labelled_for(labelled_owner)
+            entries = [entry for entry in (*store.owned_by(owner_uid), *labelled) if entry.deleting]
+            entries += [entry for entry in labelled if not entry.proven and not entry.deleting]
+            found += [(store.resource, entry) for entry in entries if (store.resource, entry.key) not in keep]
+        return found
 
     async def _brake(self, resource: Resource, key: Key) -> None:
         """Raises Contested while the object's next repair has to wait."""
@@ -211,7 +238,7 @@ class Applier:
             self._foreign[resource, key] = None
             if len(self._foreign) > _REMEMBERED_FOREIGN:
                 self._foreign.popitem(last=False)
-            raise Foreign(resource, key)
+            raise Foreign(resource, key, entry.labelled_owner)
         self._foreign.pop((resource, key), None)
         applied = await self._update(store, entry, desired)
         if applied.result in (Result.WAITING, Result.DELETED):
@@ -219,15 +246,18 @@ class Applier:
         return applied
 
     async def _update(self, store: Store, entry: Entry, desired: Obj) -> Applied:
-        if entry.deleting:
+        unchanged = Result.WAITING if entry.deleting else Result.UNCHANGED
+        shape = store.shape
+        if entry.deleting and not (shape.kept_while_deleting and _is_held(entry)):
             return Applied(Result.WAITING, entry)
         wanted = hash_of(desired)
         known = store.settled.get(entry.uid)
         if entry.written == wanted and known == (entry.content, entry.meta):
-            return Applied(Result.UNCHANGED, entry)
+            return Applied(unchanged, entry)
         live = entry.obj()
-        shape = store.shape
         if entry.written != wanted and _must_be_replaced(live, desired, shape):
+            if entry.deleting:
+                return Applied(Result.WAITING, entry)
             # What runs is not taken away for something that the server would refuse.
             await self._client.check(store.resource, to_wire(desired))
             await self.delete(store, entry)
@@ -236,7 +266,7 @@ class Applier:
         if _same_meta(live, body):
             intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
             if intact:
-                return Applied(Result.UNCHANGED, _settle(store, entry))
+                return Applied(unchanged, _settle(store, entry))
         is_repair = entry.written == wanted  # decco wants what it wanted
         if is_repair:
             await self._brake(store.resource, entry.key)
@@ -244,6 +274,10 @@ class Applier:
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
             return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next turn
+        except Invalid:
+            if entry.deleting:
+                return Applied(Result.WAITING, entry)  # it cannot be changed so; the next one is created as desired
+            raise
         if is_repair:
             self._fights.repaired(store.resource, entry.key)
         return Applied(Result.UPDATED, _settle(store, store.read(updated)), repaired=is_repair)
@@ -261,15 +295,26 @@ def _settle(store: Store, made: Entry) -> Entry | None:
     return entry
 
 
+def _is_held(entry: Entry) -> bool:
+    """Whether the API server said that the object is being deleted; else only decco's own request says so."""
+    return "deletionTimestamp" in entry.obj()["metadata"]
+
+
 def _is_ours(store: Store, entry: Entry, desired: Obj) -> bool:
-    """Whether decco made this object for the owner that ``desired`` names."""
+    """Whether decco made this object for the owner that ``desired`` names.
+
+    Without an owner reference the object itself has to prove it, by the digest of what this very owner wants (which
+    holds the owner's UID) or by its labels. What this process remembers proves nothing: it would be another answer
+    after a restart.
+    """
     owner = controller_of(desired)
     assert owner is not None, f"{store.resource.kind} {entry.key} has no controller"
     if entry.owner_uid:
         return entry.owner_uid == str(owner["uid"])
-    # Somebody took the owner reference off. It is ours if this process wrote it, or if it carries the digest of what
-    # this very owner wants, which holds the owner's UID.
-    return entry.uid in store.settled or entry.written == hash_of(desired)
+    if entry.written == hash_of(desired):
+        return True
+    labelled = store.shape.labelled_owner
+    return entry.labelled_owner is not None and labelled is not None and entry.labelled_owner == labelled(desired)
 
 
 def _must_be_replaced(live: Obj, desired: Obj, shape: Shape) -> bool:

@@ -1,7 +1,7 @@
 """How to reach the API server, and as whom: finds the cluster and reads the credentials for it.
 
-The only file that knows kubernetes_asyncio, and all that decco takes from it: running exec plugins, reading service
-account files, and the other kinds of users in a kubeconfig. It is kept away from three of its habits: writing to the
+The only file that knows kubernetes_asyncio, and all that decco takes from it: reading service account files, and the
+kinds of users in a kubeconfig that have no plugin. It is kept away from three of its habits: writing to the
 user's kubeconfig, leaving private keys in temporary files, and logging credentials.
 """
 
@@ -27,20 +27,19 @@ from decco.kube._light_import import bare_kubernetes_asyncio
 from decco.kube.connection import RETRY_SECONDS, Access, Connection, Source
 from decco.kube.errors import printable
 from decco.kube.kubeconfig import ContextInUse, content_of, read, read_file
-from decco.kube.proxy import proxy_from_environment, proxy_url
 from decco.kube.tls import client_context
+from decco.proxy import proxy_from_environment, proxy_url
 
 with bare_kubernetes_asyncio():
     from kubernetes_asyncio.client.configuration import Configuration
     from kubernetes_asyncio.config.config_exception import ConfigException
-    from kubernetes_asyncio.config.exec_provider import ExecProvider
     from kubernetes_asyncio.config.incluster_config import (
         SERVICE_CERT_FILENAME,
         SERVICE_HOST_ENV_NAME,
         SERVICE_TOKEN_FILENAME,
         InClusterConfigLoader,
     )
-    from kubernetes_asyncio.config.kube_config import ConfigNode, KubeConfigLoader
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
 
 log = structlog.get_logger(__name__)
 # It logs what it raises as well, a plugin's output included; decco says it once, in its own words.
@@ -185,7 +184,7 @@ class KubeconfigSource:
         where = f"user {files.context.user_name!r} of kubeconfig {files.context.source}"
         certificate, key, lasts = files.certificate, files.key, _lasts(cluster, user)
         if user.get("exec"):
-            given = await self._plugin.credentials(user["exec"], where, rejected=rejected)
+            given = await self._plugin.credentials(user["exec"], cluster, files.ca, where, rejected=rejected)
             authorization = _header(f"Bearer {given.token}", where) if given.token else None
             if given.certificate:
                 certificate, key = given.certificate.encode(), given.key.encode()
@@ -226,7 +225,7 @@ class KubeconfigSource:
             ca=content_of(cluster, "certificate-authority", of_cluster),
             certificate=content_of(user, "client-certificate", of_user),
             key=content_of(user, "client-key", of_user),
-            token=read_file(Path(token), f"tokenFile of {of_user}").decode("utf-8", "replace").strip()
+            token=read_file(Path(token), f"tokenFile of {of_user}").decode("utf-8-sig", "replace").strip()
             if token
             else None,
         )
@@ -311,33 +310,38 @@ class _Plugin:
     """Runs an exec plugin, and keeps what it said until that expires or the server refuses it."""
 
     def __init__(self) -> None:
-        self._settings: Any = None
+        self._run: exec_plugin.Plugin | None = None
         self._given: exec_plugin.Credentials | None = None
 
-    async def credentials(self, settings: dict[str, Any], where: str, *, rejected: bool) -> exec_plugin.Credentials:
-        if self._given is None or rejected or self._settings != settings or self._given.lasts() <= RETRY_SECONDS:
-            self._given = await _run_plugin(settings, where)
-            self._settings = settings
+    async def credentials(
+        self, settings: dict[str, Any], cluster: dict[str, Any], ca: bytes | None, where: str, *, rejected: bool
+    ) -> exec_plugin.Credentials:
+        where = f"the exec plugin {settings.get('command')!r} of {where}"
+        try:
+            plugin = exec_plugin.plugin(settings, cluster, ca)
+        except ValueError as error:
+            raise ConfigError(f"{where} cannot be run: {printable(str(error), _TEXT)}") from error
+        if self._given is None or rejected or self._run != plugin or self._given.lasts() <= RETRY_SECONDS:
+            self._given = await _run_plugin(plugin, where)
+            self._run = plugin
         return self._given
 
 
-async def _run_plugin(settings: dict[str, Any], where: str) -> exec_plugin.Credentials:
-    plugin = f"the exec plugin {settings.get('command')!r} of {where}"
+async def _run_plugin(plugin: exec_plugin.Plugin, where: str) -> exec_plugin.Credentials:
     try:
-        provider = ExecProvider(ConfigNode("exec", settings))
         async with asyncio.timeout(PLUGIN_SECONDS):
-            return await exec_plugin.run(provider.args, provider.env, provider.api_version)
+            return await exec_plugin.run(plugin)
     except FileNotFoundError as error:
-        hint = f": {printable(settings['installHint'], _TEXT)}" if isinstance(settings.get("installHint"), str) else ""
-        raise ConfigError(f"{plugin} is not installed{hint}") from error
+        hint = f": {printable(plugin.install_hint, _TEXT)}" if plugin.install_hint else ""
+        raise ConfigError(f"{where} is not installed{hint}") from error
     except TimeoutError as error:
         raise ConfigError(
-            f"{plugin} gave no answer within {PLUGIN_SECONDS:g} s: run it by hand to see what it waits for"
+            f"{where} gave no answer within {PLUGIN_SECONDS:g} s: run it by hand to see what it waits for"
         ) from error
-    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         text = str(error)
         tail = text if len(text) <= _TEXT else f"… {text[-_TEXT:]}"
-        raise ConfigError(f"{plugin} failed: {printable(tail, 2 * _TEXT)}") from error
+        raise ConfigError(f"{where} failed: {printable(tail, 2 * _TEXT)}") from error
 
 
 # The other kinds of users

@@ -5,8 +5,9 @@ told a key, never an event; it looks at the caches, and makes the world what the
 time, any number of times. It returns when to look again, or raises:
 
 * ``TerminalError``: only a change of the object can help, so nothing is tried again before that;
-* ``Conflict``: somebody wrote in between; the cache is about to hear of it, so the next try comes at once;
-* anything else: tried again for ever, more slowly each time.
+* ``Conflict``: somebody wrote in between; the cache is about to hear of it, so the first three retries in a row come at
+  once, further ones after short pauses of at most 5 s (``WorkQueue.retry_conflict``);
+* anything else: retried until it succeeds, with pauses that double up to ``controller.retryMaxSeconds``.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class Controller(Generic[K]):
             log.warning("reconcile ended for good", controller=self.name, key=str(key), error=str(error))
         except Conflict:
             result = "conflict"
-            pause = self.queue.retry(key)
+            pause = self.queue.retry_conflict(key)
             log.debug("reconcile met another writer", controller=self.name, key=str(key), retry_seconds=round(pause, 3))
         except DeccoError as error:
             result = "error"

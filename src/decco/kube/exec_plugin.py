@@ -1,18 +1,22 @@
 """Running a credential plugin: a program that prints an ``ExecCredential`` (client.authentication.k8s.io).
 
-kubernetes_asyncio reads the settings but does not run the plugin for us: it would let a plugin that hangs live on,
-lend it the controller's standard input, and wait for ever on one that writes more than a pipe holds to standard error.
+Follows client-go (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins)
+for a program without a terminal: a plugin never gets the controller's standard input, and one that needs it
+(``interactiveMode: Always``) is refused. kubernetes_asyncio is not used: it knows neither ``provideClusterInfo`` nor
+``interactiveMode``, would let a plugin that hangs live on, and waits for ever on one that writes much to its standard
+error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import math
 import os
 import signal
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +26,23 @@ from decco.kube.connection import RETRY_SECONDS
 
 EXPIRY_SKEW_SECONDS: Final = 60.0
 """Credentials that name their end are renewed this long before it, or after half their life if that is later."""
+
+
+API_GROUP: Final = "client.authentication.k8s.io"
+EXTENSION: Final = f"{API_GROUP}/exec"
+"""Name of the cluster's extension that is handed to plugins as ``config``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """How to call it; ``cluster`` is what it learns about the cluster, None unless it asked for that."""
+
+    args: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    api_version: str
+    cluster: str | None = None
+    """JSON of the ``Cluster`` of an ExecCredential's spec."""
+    install_hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +62,69 @@ class Credentials:
         return max(left - EXPIRY_SKEW_SECONDS, left / 2, RETRY_SECONDS)
 
 
-async def run(args: Sequence[str], env: Mapping[str, str], api_version: str) -> Credentials:
+def plugin(settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | None) -> Plugin:
+    """Reads the ``exec`` of a user.
+
+    Args:
+        settings: the section of the kubeconfig.
+        cluster: the kubeconfig's cluster, of which the plugin is informed if it asks.
+        ca: its certificate authority in PEM, also where the kubeconfig names a file.
+
+    Raises ValueError with what is wrong.
+    """
+    command, version = settings.get("command"), settings.get("apiVersion")
+    if not isinstance(command, str) or not command:
+        raise ValueError("its command is missing: name the program")
+    if not isinstance(version, str) or not version.startswith(f"{API_GROUP}/"):
+        raise ValueError(f"its apiVersion is {version!r}, and must be {API_GROUP}/v1 or {API_GROUP}/v1beta1")
+    mode = settings.get("interactiveMode") or "IfAvailable"
+    if mode not in {"Never", "IfAvailable", "Always"}:
+        raise ValueError(f"its interactiveMode is {mode!r}, and must be Never, IfAvailable or Always")
+    if mode == "Always":
+        raise ValueError("its interactiveMode is Always, but decco has no terminal: use a plugin that asks nobody")
+    args, env = settings.get("args") or [], settings.get("env") or []
+    if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
+        raise ValueError("its args must be a list of texts: write numbers in quotes")
+    pairs = [(item.get("name"), item.get("value") or "") if isinstance(item, dict) else (None, "") for item in env]
+    if not all(isinstance(name, str) and name and isinstance(value, str) for name, value in pairs):
+        raise ValueError("its env must be a list of mappings with name and value, both texts")
+    hint = settings.get("installHint")
+    return Plugin(
+        (command, *args),
+        tuple((str(name), value) for name, value in pairs),
+        version,
+        _cluster(cluster, ca) if settings.get("provideClusterInfo") else None,
+        hint if isinstance(hint, str) else "",
+    )
+
+
+def _cluster(cluster: Mapping[str, Any], ca: bytes | None) -> str:
+    """The ``Cluster`` of k8s.io/client-go/pkg/apis/clientauthentication as JSON."""
+    info: dict[str, Any] = {"server": cluster.get("server")}
+    for name in ("tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression"):
+        if cluster.get(name):
+            info[name] = cluster[name]
+    if ca:
+        info["certificate-authority-data"] = base64.b64encode(ca).decode()
+    for extension in cluster.get("extensions") or ():
+        if isinstance(extension, dict) and extension.get("name") == EXTENSION:
+            info["config"] = extension.get("extension")
+    # A kubeconfig is YAML, in which a config may have a date; Go's reader hands it on as text.
+    return json.dumps(info, default=str)
+
+
+async def run(plugin: Plugin) -> Credentials:
     """Run the plugin to its end; if this is cancelled, it and what it started are ended.
 
     Raises OSError if it cannot be started, and ValueError with a sentence for everything that it does wrong.
     """
-    info = {"apiVersion": api_version, "kind": "ExecCredential", "spec": {"interactive": False}}
+    spec: dict[str, Any] = {"interactive": False}
+    if plugin.cluster is not None:
+        spec["cluster"] = json.loads(plugin.cluster)
+    info = {"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec}
     process = await asyncio.create_subprocess_exec(
-        *args,
-        env={**env, "KUBERNETES_EXEC_INFO": json.dumps(info)},
+        *plugin.args,
+        env={**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": json.dumps(info)},
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
@@ -71,8 +146,8 @@ async def run(args: Sequence[str], env: Mapping[str, str], api_version: str) -> 
         raise ValueError(f"it did not print JSON: {error}") from error
     if not isinstance(answer, dict) or answer.get("kind") != "ExecCredential":
         raise ValueError("it did not print an ExecCredential")
-    if answer.get("apiVersion") != api_version:
-        raise ValueError(f"it speaks {answer.get('apiVersion')!r}, the kubeconfig asks for {api_version!r}")
+    if answer.get("apiVersion") != plugin.api_version:
+        raise ValueError(f"it speaks {answer.get('apiVersion')!r}, the kubeconfig asks for {plugin.api_version!r}")
     return _credentials(answer.get("status"))
 
 

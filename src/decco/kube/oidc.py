@@ -13,6 +13,7 @@ from typing import Any, Final
 import aiohttp
 
 from decco.errors import ConfigError
+from decco.proxy import proxy_from_environment
 
 SECONDS: Final = 15.0
 """Time limit of the whole refresh: two requests to the issuer."""
@@ -34,6 +35,7 @@ async def refresh(settings: dict[str, Any], trust: ssl.SSLContext) -> dict[str, 
     try:
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trust),
+            proxy=proxy_from_environment(issuer),
             timeout=aiohttp.ClientTimeout(total=SECONDS / 2),
             raise_for_status=True,
         ) as session:

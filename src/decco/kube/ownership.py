@@ -38,7 +38,7 @@ def foreign_paths(managed_fields: list[Obj]) -> tuple[Path, ...]:
     for granted: not their size, not the form of their keys. EVERYTHING is the answer if decco is not among the
     managers, which happens when somebody cleared the list: the API server then records no writer any more.
     """
-    if all(entry.get("manager") != FIELD_MANAGER for entry in managed_fields):
+    if not is_manager(managed_fields):
         return EVERYTHING
     paths: list[Path] = []
     for entry in managed_fields:
@@ -51,6 +51,11 @@ def foreign_paths(managed_fields: list[Obj]) -> tuple[Path, ...]:
         if len(paths) >= _MOST_PATHS:
             return EVERYTHING
     return tuple(paths)
+
+
+def is_manager(managed_fields: list[Obj]) -> bool:
+    """Whether decco is among the field managers."""
+    return any(entry.get("manager") == FIELD_MANAGER for entry in managed_fields)
 
 
 def other_managers(live: Obj) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from typing import Any
 import orjson
 
 from decco.kube.depth import shallow
-from decco.kube.ownership import MISSING, Path, foreign_paths, lookup
+from decco.kube.ownership import MISSING, Path, foreign_paths, is_manager, lookup
 from decco.kube.tombstones import Tombstones
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, key_of
 
@@ -50,6 +50,12 @@ class Shape:
     """A difference here cannot be written in place: the object is deleted and made anew."""
     facts: Callable[[Obj], Any] | None = None
     """Works out what others ask of this object often; an exception it raises becomes the facts."""
+    labelled_owner: Callable[[Obj], Any] | None = None
+    """Works out which owner the labels and annotations of an object without controller name; None: no owner."""
+    marked: Callable[[Obj], bool] | None = None
+    """If set, an owner reference counts only on an object for which this is true."""
+    kept_while_deleting: bool = True
+    """Whether the object is still kept as desired while it is being deleted and something holds it."""
     digests: bool = True
     """Whether the kind is one that decco writes, so that alterations must be noticed."""
 
@@ -79,6 +85,11 @@ class Entry:
     ready: str
     """Status of the condition Ready; UNKNOWN if there is none."""
     facts: Any
+    labelled_owner: Any = None
+    """See ``Shape.labelled_owner``; None if the object has a controller."""
+    proven: bool = False
+    """Of an object with a labelled owner: whether it also has the hash annotation and decco among its field managers,
+    so it is no copy that somebody made of one of decco's objects."""
 
     def obj(self) -> Obj:
         """The object, decoded for this caller alone."""
@@ -155,6 +166,9 @@ def read_entry(obj: Obj, shape: Shape) -> Entry:
     owners = meta.get("ownerReferences") or ()
     # The children of one owner, and the objects of one namespace, share these texts.
     owner_uid = intern(next((owner["uid"] for owner in owners if owner.get("controller")), ""))
+    if shape.marked is not None and owner_uid and not shape.marked(obj):
+        owner_uid = ""
+    labelled_owner = shape.labelled_owner(obj) if shape.labelled_owner is not None and not owner_uid else None
     content = meta_digest = b""
     foreign: tuple[Path, ...] = ()
     if shape.digests:
@@ -181,6 +195,8 @@ def read_entry(obj: Obj, shape: Shape) -> Entry:
         deleting="deletionTimestamp" in meta,
         ready=_ready(obj),
         facts=facts,
+        labelled_owner=labelled_owner,
+        proven=labelled_owner is not None and ANNOTATION_HASH in annotations and is_manager(managed or []),
     )
 
 
@@ -216,6 +232,7 @@ class Store:
     _entries: dict[Key, Entry] = field(default_factory=dict)
     _by_owner: dict[str, dict[Key, None]] = field(default_factory=dict)
     _by_namespace: dict[str, dict[Key, None]] = field(default_factory=dict)
+    _by_label: dict[Any, dict[Key, None]] = field(default_factory=dict)
     _gone: Tombstones = field(default_factory=Tombstones)
     _listed: int = 0
     """Version of the last list: what is not newer and not in the list is gone, however late the answer to a write."""
@@ -233,6 +250,14 @@ class Store:
     def owned_by(self, uid: str) -> list[Entry]:
         """Entries whose controller owner has this UID."""
         return [self._entries[key] for key in self._by_owner.get(uid, _NO_KEYS)]
+
+    def labelled_for(self, owner: Any) -> list[Entry]:
+        """Entries without controller whose labels and annotations name this owner."""
+        return [self._entries[key] for key in self._by_label.get(owner, _NO_KEYS)]
+
+    def labelled_owners(self) -> list[Any]:
+        """The owners that entries without controller name."""
+        return list(self._by_label)
 
     def in_namespace(self, namespace: str) -> list[Entry]:
         return [self._entries[key] for key in self._by_namespace.get(namespace, _NO_KEYS)]
@@ -308,10 +333,17 @@ class Store:
     def _index(self, entry: Entry) -> None:
         if entry.owner_uid:
             self._by_owner.setdefault(entry.owner_uid, {})[entry.key] = None
+        if entry.labelled_owner is not None:
+            self._by_label.setdefault(entry.labelled_owner, {})[entry.key] = None
         self._by_namespace.setdefault(entry.key.namespace, {})[entry.key] = None
 
     def _unindex(self, entry: Entry) -> None:
-        for index, name in ((self._by_owner, entry.owner_uid), (self._by_namespace, entry.key.namespace)):
+        indices: tuple[tuple[dict[Any, dict[Key, None]], Any], ...] = (
+            (self._by_owner, entry.owner_uid),
+            (self._by_label, entry.labelled_owner),
+            (self._by_namespace, entry.key.namespace),
+        )
+        for index, name in indices:
             keys = index.get(name)
             if keys is not None:
                 keys.pop(entry.key, None)

@@ -40,7 +40,9 @@ def client_context(
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if certificate is not None and key is not None:
-        with _file_in_memory(key + b"\n" + certificate) as path:
+        # OpenSSL does not find what stands behind a byte order mark.
+        pair = b"\n".join(part.removeprefix(b"\xef\xbb\xbf") for part in (key, certificate))
+        with _file_in_memory(pair) as path:
             try:
                 # An encrypted key must be an error, not a question on the terminal.
                 context.load_cert_chain(path, password="")

@@ -22,6 +22,13 @@ _SHARE_OF_LEAST_URGENT = 8
 """Every eighth key is the least urgent there is: one Space that edits its Apps without pause keeps no other from ever
 being repaired."""
 
+CONFLICTS_AT_ONCE = 3
+"""So many conflicts of a key in a row are retried at once: the cache usually has the other writer's object by then."""
+CONFLICT_BASE = 0.05
+"""Seconds before the next retry; it doubles with each further conflict in a row."""
+CONFLICT_MAX = 5.0
+"""Longest pause in seconds, so that two writers who undo each other's work cannot keep the API server busy."""
+
 
 class Priority(IntEnum):
     """Lower is served first."""
@@ -81,6 +88,7 @@ class WorkQueue(Generic[K]):
         self._again: dict[K, Priority] = {}
         self._later: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._conflicts: dict[K, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
         self._closed = False
         self._served = 0
@@ -143,16 +151,30 @@ class WorkQueue(Generic[K]):
         """Queues a key that failed, later each time (doubling, with jitter); returns the pause in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        pause = min(self._retry_base * 2.0 ** min(failures, 32), self._retry_max)
-        pause *= 0.75 + 0.5 * self._jitter()
+        return self._retry_after(key, min(self._retry_base * 2.0 ** min(failures, 32), self._retry_max))
+
+    def retry_conflict(self, key: K) -> float:
+        """Queues a key whose write met another writer; returns the pause in seconds.
+
+        The first 3 conflicts in a row are retried at once, further ones after 0.05 s, doubling, to at most 5 s. They do
+        not count as failures.
+        """
+        conflicts = self._conflicts.get(key, 0)
+        self._conflicts[key] = conflicts + 1
+        late = conflicts - CONFLICTS_AT_ONCE
+        return self._retry_after(key, 0.0 if late < 0 else min(CONFLICT_BASE * 2.0 ** min(late, 32), CONFLICT_MAX))
+
+    def _retry_after(self, key: K, seconds: float) -> float:
+        pause = seconds * (0.75 + 0.5 * self._jitter())
         if self._observer is not None:
             self._observer.queue_retried(self.name)
         self.add_after(key, pause)
         return pause
 
     def forget(self, key: K) -> None:
-        """The key's failures are over."""
+        """The key's failures and conflicts are over."""
         self._failures.pop(key, None)
+        self._conflicts.pop(key, None)
 
     async def get(self) -> K:
         """The next key, now being worked on by the caller, who owes a ``done``. Raises Closed after ``close``."""
@@ -191,6 +213,7 @@ class WorkQueue(Generic[K]):
         self._queued.clear()
         self._again.clear()
         self._failures.clear()
+        self._conflicts.clear()
         for level in self._levels:
             level.clear()
         if self._observer is not None:

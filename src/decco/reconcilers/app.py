@@ -16,6 +16,7 @@ from decco.desired.app import AppDesired, app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status
 from decco.desired.live_workload import grace_left
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
+from decco.desired.ownership import LabelledOwner
 from decco.desired.pausing import OWN_PAUSE, pause_of_space, paused_status
 from decco.desired.records import app_names, withdrawal_status
 from decco.errors import TerminalError
@@ -26,6 +27,8 @@ from decco.objects import (
     CONFIGMAPS,
     DEPLOYMENTS,
     JOBS,
+    NAMESPACES,
+    SPACES,
     Key,
     Obj,
     Resource,
@@ -66,6 +69,7 @@ class AppReconciler:
     async def reconcile(self, key: Key) -> Action:
         entry = self.caches.apps.get(key)
         if entry is None:
+            self._gone(key)
             return Action.done()
         if entry.deleting:
             # Owner references make Kubernetes remove the children.
@@ -95,6 +99,14 @@ class AppReconciler:
             sentence = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
             return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, sentence))
         return await self._make(entry, entry.facts, space)
+
+    def _gone(self, key: Key) -> None:
+        """What a deleted App has left without an owner may have been left on purpose, by ``--cascade=orphan``."""
+        owner = self.caches.spaces.get(Key("", key.namespace))
+        namespace = self.caches.children[NAMESPACES].get(Key("", key.namespace))
+        if owner is not None and not owner.deleting and namespace is not None and not namespace.deleting:
+            left = self.caches.labelled_for(LabelledOwner(*key))
+            self.reporter.left_over(SPACES, owner.obj(), left)
 
     async def _blocked(self, entry: Entry, problem: Problem) -> Action:
         """Nothing can be made now; what runs is left alone, and the owner is told why."""
@@ -138,9 +150,12 @@ class AppReconciler:
             desired = app_children(inputs)
         except TerminalError as error:
             return await self._blocked(entry, Problem(reasons.INVALID, str(error)))
-        written = await self.writer.write(desired.children)
+        labelled = LabelledOwner(*entry.key)
+        waits_for = None if self.caches.is_isolated(space) else _not_isolated(space)
+        written = await self.writer.write(desired.children, Written(waits_for=waits_for))
         written.raise_if_overtaken()
-        await self.writer.prune(entry.uid, self._keep(entry.uid, desired, written), written)
+        await self.writer.prune(entry.uid, labelled, self._keep(entry, desired, written), written)
+        self.reporter.left_over(self.caches.apps.resource, obj, written.left)
         live = self._live(entry.uid, desired.children)
         names = app_names(desired.resolved)
         addresses = addresses_for(self.caches, space) if names and self.records.enabled else ()
@@ -162,15 +177,16 @@ class AppReconciler:
             seconds_to_expiry(inputs.secrets.values(), inputs.now),
         )
 
-    def _keep(self, uid: str, desired: AppDesired, written: Written) -> set[tuple[Resource, Key]]:
+    def _keep(self, entry: Entry, desired: AppDesired, written: Written) -> set[tuple[Resource, Key]]:
         """What is not to be pruned: what is wanted, and what goes on running while its successor is not there."""
+        labelled = LabelledOwner(*entry.key)
         keep = {(child.resource, key_of(child.obj)) for child in desired.children} | desired.keep
         for child in desired.children:
             if child.resource in _PODS and written.outcomes.get(
                 (child.resource.kind, key_of(child.obj).name), _NOT_TRIED
             ):
-                keep |= self.caches.owned(uid, _PODS)
-        return keep | self.caches.unreplaced(uid, written.disturbed)
+                keep |= self.caches.owned(entry.uid, labelled, _PODS)
+        return keep | self.caches.unreplaced(entry.uid, labelled, written.disturbed)
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
@@ -222,6 +238,14 @@ class AppReconciler:
                 if child.resource in routes and (obj := live(child.resource, key_of(child.obj))) is not None
             },
         )
+
+
+def _not_isolated(space: SpaceFacts) -> Problem:
+    sentence = (
+        f"waits until the NetworkPolicy that isolates namespace {space.name} is in place; see the conditions of Space "
+        f"{space.name}"
+    )
+    return Problem(reasons.NAMESPACE_NOT_READY, sentence)
 
 
 def _pause_of(entry: Entry, space: SpaceFacts | None) -> Problem | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from decco.desired.claims import ClaimIndex
 from decco.desired.model import Served, SpaceFacts
+from decco.desired.names import SPACE_OBJECT
+from decco.desired.ownership import LabelledOwner
 from decco.kube.store import Entry, Shape, Store
 from decco.kube.watch import WatchSpec
 from decco.objects import (
@@ -56,7 +58,7 @@ class Caches:
     def namespace_is_ready(self, space: SpaceFacts) -> bool:
         """Whether the Space's namespace is its own and isolated: nothing may run in it before that."""
         namespace = self.children[NAMESPACES].get(Key("", space.name))
-        policy = self.children[NETWORK_POLICIES].get(Key(space.name, "decco"))
+        policy = self.children[NETWORK_POLICIES].get(Key(space.name, SPACE_OBJECT))
         return (
             namespace is not None
             and namespace.owner_uid == space.uid
@@ -65,19 +67,41 @@ class Caches:
             and policy.owner_uid == space.uid
         )
 
-    def owned(self, owner_uid: str, resources: Iterable[Resource]) -> set[tuple[Resource, Key]]:
-        """The addresses of an owner's children of these kinds."""
+    def is_isolated(self, space: SpaceFacts) -> bool:
+        """Whether the policy of a Space whose namespace is ready is going to stay, and as decco wrote it.
+
+        What was not compared yet since the start counts as right; the Space's own reconcile is about to compare it.
+        """
+        store = self.children[NETWORK_POLICIES]
+        policy = store.get(Key(space.name, SPACE_OBJECT))
+        if policy is None or policy.deleting:
+            return False
+        known = store.settled.get(policy.uid)
+        return known is None or known[0] == policy.content
+
+    def owned(
+        self, owner_uid: str, labelled: LabelledOwner, resources: Iterable[Resource]
+    ) -> set[tuple[Resource, Key]]:
+        """The addresses of an owner's children of these kinds, those that lost their owner reference among them."""
         return {
             (resource, entry.key)
             for resource in resources
-            if resource in self.children
-            for entry in self.children[resource].owned_by(owner_uid)
+            if (store := self.children.get(resource)) is not None
+            for entry in (*store.owned_by(owner_uid), *store.labelled_for(labelled))
         }
 
-    def unreplaced(self, owner_uid: str, disturbed: Collection[Resource]) -> set[tuple[Resource, Key]]:
+    def labelled_for(self, labelled: LabelledOwner) -> list[tuple[Resource, Entry]]:
+        """What has no controller and names this owner by its labels."""
+        return [
+            (resource, entry) for resource, store in self.children.items() for entry in store.labelled_for(labelled)
+        ]
+
+    def unreplaced(
+        self, owner_uid: str, labelled: LabelledOwner, disturbed: Collection[Resource]
+    ) -> set[tuple[Resource, Key]]:
         """What carries an owner's traffic, if a part of it could not be written: it may be what that part replaces."""
         kinds = routing_kinds(self.served)
-        return self.owned(owner_uid, kinds) if not kinds.isdisjoint(disturbed) else set()
+        return self.owned(owner_uid, labelled, kinds) if not kinds.isdisjoint(disturbed) else set()
 
     def app_facts_in(self, namespace: str) -> list[tuple[Entry, AppFacts]]:
         """The Apps of a namespace that can be understood."""

@@ -6,11 +6,23 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from decco.desired.model import Child, Problem
+from decco.desired.ownership import LabelledOwner
 from decco.errors import DeccoError
 from decco.kube.apply import Applied, Applier, Contested, Foreign, Result, hash_of
 from decco.kube.errors import Conflict, KubeError
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, Key, Resource, controller_of, key_of
-from decco.reconcilers.outcomes import Refusal, disturbed, refusal_of
+from decco.kube.store import Entry
+from decco.objects import (
+    CONFIGMAPS,
+    DEPLOYMENTS,
+    JOBS,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    Key,
+    Resource,
+    controller_of,
+    key_of,
+)
+from decco.reconcilers.outcomes import RECHECK_SECONDS, Refusal, being_deleted, disturbed, refusal_of
 
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not what it should be, or None."""
@@ -36,6 +48,10 @@ class Written:
     """The kinds of the children that were met by such an error."""
     isolated: bool = True
     """Whether the policies written so far are in place."""
+    waits_for: Problem | None = None
+    """Why no workload may be started yet, if that is not the fault of a policy among the children."""
+    left: list[tuple[Resource, Entry]] = field(default_factory=list)
+    """What is no longer wanted and could not be removed."""
 
     def raise_if_overtaken(self) -> None:
         """Raises Conflict if another writer was faster: the next turn comes at once, and until then nothing is news."""
@@ -74,8 +90,9 @@ class ChildWriter:
     async def write(self, children: Iterable[Child], written: Written | None = None) -> Written:
         """Applies the children in their order, adding to ``written``; one that is refused keeps no other back.
 
-        But for this: a workload is not started while the policy that isolates it could not be written; and what its
-        pods read is not changed for a workload that the API server refuses, since pods of the last good one run.
+        But for this: a workload is not started or changed while the policy that isolates it could not be written, or
+        is being deleted; and what its pods read is not changed for a workload that the API server refuses, since pods
+        of the last good one run.
         """
         written = written or Written()
         children = list(children)
@@ -84,11 +101,21 @@ class ChildWriter:
         for child in children:
             if child.resource == CONFIGMAPS and pods is not None and self._applier.changes(CONFIGMAPS, child.obj):
                 refused = await self._is_refused(pods, written)
-            if not (refused and child.resource in _WITH_PODS) and (
-                child.resource not in _WORKLOADS or written.isolated
-            ):
-                await self._write(child, written)
+            if (refused and child.resource in _WITH_PODS) or self._has_to_wait(child, written):
+                continue
+            await self._write(child, written)
         return written
+
+    def _has_to_wait(self, child: Child, written: Written) -> bool:
+        """Whether it is a workload that would be started or changed behind a policy that is not in place."""
+        if child.resource not in _WORKLOADS or (written.isolated and written.waits_for is None):
+            return False
+        if self._applier.is_as_written(child.resource, child.obj):
+            return False
+        if written.waits_for is not None:
+            written.outcomes[child.resource.kind, key_of(child.obj).name] = written.waits_for
+            written.look_again(RECHECK_SECONDS)  # the policy's event wakes the App, but may come before it is settled
+        return True
 
     async def _is_refused(self, pods: Child, written: Written) -> bool:
         """Asks about a workload that is to change together with what its pods read, before either is written."""
@@ -106,12 +133,15 @@ class ChildWriter:
             return True
         return False
 
-    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]], written: Written) -> None:
+    async def prune(
+        self, owner_uid: str, labelled: LabelledOwner, keep: Collection[tuple[Resource, Key]], written: Written
+    ) -> None:
         """Deletes what the owner no longer wants; a deletion that fails is a disturbance and hides no other news."""
         try:
-            written.writes += await self._applier.prune(owner_uid, keep)
+            written.writes += await self._applier.prune(owner_uid, keep, labelled)
         except KubeError as error:
             written.disturbances.append(error)
+        written.left += self._applier.left_over(owner_uid, keep, labelled)
 
     async def _write(self, child: Child, written: Written) -> None:
         key = key_of(child.obj)
@@ -123,7 +153,11 @@ class ChildWriter:
         if isinstance(applied, Refusal):
             _note(written, child, key, applied)
             return
-        written.outcomes[child.resource.kind, key.name] = None
+        entry = applied.entry
+        if entry is not None and entry.deleting and child.resource != NAMESPACES:  # of that its own status says more
+            _note(written, child, key, Refusal(being_deleted(child.resource, key, entry.obj()), None))
+        else:
+            written.outcomes[child.resource.kind, key.name] = None
         if applied.result is not Result.UNCHANGED:
             written.writes += 1
         if applied.repaired and self._on_repair is not None:

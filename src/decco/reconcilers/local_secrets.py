@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from decco.desired.model import SecretFacts
+from decco.desired.ownership import owner_of_copy
 from decco.kube.client import Client
 from decco.objects import SECRETS, SPACES, Key, Obj, controller_of
 from decco.reconcilers.facts import secret_facts
@@ -39,9 +40,13 @@ class _Answer:
 
 
 def _is_copy(obj: Obj) -> bool:
-    """Whether decco made it. The caches know its copies, but not one that somebody took decco's label off."""
+    """Whether decco made it. The caches know its copies, but not one that somebody took decco's label off, and one
+    that lost its owner reference is not the Space's until it is written again.
+    """
     owner = controller_of(obj)
-    return owner is not None and (owner.get("apiVersion"), owner.get("kind")) == (SPACES.api_version, SPACES.kind)
+    if owner is None:
+        return owner_of_copy(obj) is not None
+    return (owner.get("apiVersion"), owner.get("kind")) == (SPACES.api_version, SPACES.kind)
 
 
 class LocalSecrets:

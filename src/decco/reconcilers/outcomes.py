@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from decco.desired import reasons
+from decco.desired.held import holders_of
 from decco.desired.model import Problem
+from decco.desired.ownership import LabelledOwner
+from decco.desired.quoting import shown
 from decco.errors import DeccoError
 from decco.kube.apply import Contested, Foreign
 from decco.kube.errors import ApiError, BadRequest, Forbidden, Invalid, MethodNotAllowed, NotFound, ServerError
-from decco.objects import Key, Resource
+from decco.objects import Key, Obj, Resource
 
 RECHECK_SECONDS = 15.0
 """How often a refusal that may end by itself is looked at again."""
@@ -38,11 +41,7 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
     """None if the error says nothing about the object itself and the reconcile should simply be tried again."""
     what = f"{resource.kind} {key}"
     if isinstance(error, Foreign):
-        sentence = (
-            f"{what} exists already and does not belong to this object. decco leaves it alone; "
-            "rename one of the two, or delete the other."
-        )
-        return Refusal(Problem(reasons.CONFLICT, sentence), RECHECK_SECONDS)
+        return Refusal(Problem(reasons.CONFLICT, _foreign(error, what)), RECHECK_SECONDS)
     if isinstance(error, Contested):
         who = ", ".join(error.managers) or "somebody who leaves no name in managedFields"
         sentence = (
@@ -78,6 +77,46 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
             None,
         )
     return None
+
+
+def _foreign(error: Foreign, what: str) -> str:
+    former = error.labelled_owner
+    if isinstance(former, LabelledOwner) and former.fqdn:
+        project = f"project {shown(former.project)}" if former.project else "no project"
+        return (
+            f"{what} was made for another Space of this name, of {shown(former.fqdn)} and {project}. decco leaves it "
+            "alone; create that Space again, choose another name, or delete the namespace and all that is in it."
+        )
+    return (
+        f"{what} exists already and does not belong to this object. decco leaves it alone; "
+        "rename one of the two, or delete the other."
+    )
+
+
+def being_deleted(resource: Resource, key: Key, live: Obj) -> Problem:
+    """What is said of a child that is being deleted: who holds it, or that this is about to end."""
+    what = f"{resource.kind} {key}"
+    holders = holders_of(live)
+    if not holders:
+        return Problem(reasons.NOT_WRITTEN, f"{what} is being deleted; it is created again when it is gone")
+    sentence = (
+        f"{what} is being deleted and is held by the finalizers {', '.join(holders)}: remove them, or correct what "
+        "should; decco creates it again when it is gone"
+    )
+    return Problem(reasons.BEING_DELETED, sentence)
+
+
+def left_over(resource: Resource, key: Key, live: Obj) -> str:
+    """What is said of an object that is no longer wanted and that decco cannot remove."""
+    what, delete = f"{resource.kind} {key}", f"kubectl delete {resource} {key.name}"
+    delete += f" --namespace {key.namespace}" if key.namespace else ""
+    if "deletionTimestamp" in live["metadata"]:
+        holders = ", ".join(holders_of(live)) or "of Kubernetes itself"
+        return f"{what} is no longer wanted, but is held in deletion by the finalizers {holders}: remove them"
+    return (
+        f"{what} has decco's labels and no owner, and nothing wants it; decco removes only what it surely made: "
+        f"if nobody needs it, {delete}"
+    )
 
 
 def disturbed(error: DeccoError, resource: Resource, key: Key) -> Refusal:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
+from decco.desired.held import holders_of
 from decco.kube.client import Client
 from decco.kube.errors import Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
 from decco.kube.store import Entry, Store
-from decco.objects import Obj
+from decco.objects import Obj, Resource
+from decco.reconcilers.outcomes import left_over
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +32,8 @@ class Reporter:
         self._recorder = recorder
         self._unwritable: OrderedDict[str, int] = OrderedDict()
         """UID -> version of objects whose status the API server refused."""
+        self._left: OrderedDict[str, bool] = OrderedDict()
+        """UID -> whether it was being deleted, of objects that were reported as left over."""
 
     async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj) -> bool:
         """Writes ``status`` if it differs from what ``obj`` carries; returns whether it did.
@@ -80,6 +84,25 @@ class Reporter:
         store.put(written, own=True)
         self._tell(subject, before, status)
         return True
+
+    def left_over(self, resource: Resource, owner: Obj, left: Iterable[tuple[Resource, Entry]]) -> None:
+        """Says once, as a Warning Event of ``owner`` and in the log, which objects decco cannot remove, and what to do.
+
+        ``owner`` is of the kind ``resource``.
+        """
+        for kind, entry in left:
+            live = entry.obj()
+            if entry.deleting and not holders_of(live):
+                continue  # about to go
+            if self._left.get(entry.uid) == entry.deleting:
+                continue
+            self._left[entry.uid] = entry.deleting
+            if len(self._left) > _REMEMBERED:
+                self._left.popitem(last=False)
+            message = left_over(kind, entry.key, live)
+            log.warning("an object that is no longer wanted is left", kind=kind.kind, key=str(entry.key), what=message)
+            subject = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": owner["metadata"]}
+            self._recorder.event(subject, "Warning", reasons.LEFT_OVER, message, "Reconcile")
 
     def _remember_unwritable(self, entry: Entry) -> bool:
         """Whether this version of the object is new here."""

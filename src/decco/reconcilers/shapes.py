@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decco.desired.model import Served
+from decco.desired.ownership import is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
 from decco.kube.store import Shape
 from decco.objects import (
     ANNOTATION_INITIAL_REPLICAS,
@@ -27,9 +28,9 @@ _POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
 
 CHILDREN: dict[Resource, Shape] = {
     # spec.finalizers of a namespace is the API server's own book-keeping.
-    NAMESPACES: Shape(yields=(("spec",),)),
-    SECRETS: Shape(facts=secret_facts, replace_if=(("type",),)),
-    CONFIGMAPS: Shape(),
+    NAMESPACES: Shape(yields=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
+    SECRETS: Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy),
+    CONFIGMAPS: Shape(labelled_owner=owner_of_child),
     # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
     SERVICES: Shape(
         yields=(
@@ -37,14 +38,17 @@ CHILDREN: dict[Resource, Shape] = {
             ("spec", "clusterIPs"),
             ("spec", "ipFamilies"),
             ("spec", "ipFamilyPolicy"),
-        )
+        ),
+        labelled_owner=owner_of_child,
     ),
-    RESOURCE_QUOTAS: Shape(),
-    LIMIT_RANGES: Shape(),
-    NETWORK_POLICIES: Shape(),
+    RESOURCE_QUOTAS: Shape(labelled_owner=owner_of_child),
+    LIMIT_RANGES: Shape(labelled_owner=owner_of_child),
+    NETWORK_POLICIES: Shape(labelled_owner=owner_of_child),
     DEPLOYMENTS: Shape(
         yields=(_REPLICAS, _POD_ANNOTATIONS),
         until=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
+        labelled_owner=owner_of_child,
+        kept_while_deleting=False,  # its controller rolls nothing out any more
     ),
     JOBS: Shape(
         # A Job's template cannot be changed in place: another run of the user's pod is another Job.
@@ -56,8 +60,10 @@ CHILDREN: dict[Resource, Shape] = {
             ("spec", "ttlSecondsAfterFinished"),
         ),
         replace_if=(("metadata", "annotations", ANNOTATION_RUN),),
+        labelled_owner=owner_of_child,
+        kept_while_deleting=False,
     ),
-    INGRESSES: Shape(),
+    INGRESSES: Shape(labelled_owner=owner_of_child),
 }
 
 
@@ -79,4 +85,4 @@ def optional_children(served: Served) -> dict[Resource, Shape]:
         served.servers_transport,
         served.tls_option,
     )
-    return {kind: Shape() for kind in kinds if kind is not None}
+    return {kind: Shape(labelled_owner=owner_of_child) for kind in kinds if kind is not None}

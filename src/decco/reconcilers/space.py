@@ -12,6 +12,7 @@ from decco.api.conditions import SPACE_CONDITIONS
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.model import Problem, SpaceFacts, SpaceInputs
+from decco.desired.ownership import LabelledOwner
 from decco.desired.pausing import OWN_PAUSE, paused_status
 from decco.desired.records import space_names, withdrawal_status
 from decco.desired.reserved import reserved_name
@@ -53,6 +54,8 @@ class SpaceReconciler:
             self.certificates(key.name, {})
             if entry is not None:
                 await self._let_go(entry)
+            else:
+                self._gone(key)
             return Action.done()
         obj = entry.obj()
         if is_paused(obj):
@@ -63,6 +66,12 @@ class SpaceReconciler:
         if reserved is not None and self._namespace_uid(entry.facts) is None:
             return await self._blocked(entry, obj, reserved)
         return await self._make(entry, entry.facts, obj)
+
+    def _gone(self, key: Key) -> None:
+        """A namespace that has lost its owner reference outlives its Space. It is never deleted by guess."""
+        entry = self.caches.children[NAMESPACES].get(key)
+        if entry is not None and entry.labelled_owner is not None and not entry.deleting:
+            self.reporter.left_over(NAMESPACES, entry.obj(), [(NAMESPACES, entry)])
 
     async def _blocked(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
         """Nothing is looked at and nothing changed; the owner is told why."""
@@ -115,8 +124,10 @@ class SpaceReconciler:
         if namespace_uid is not None:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
             keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
-            keep |= self.caches.unreplaced(space.uid, written.disturbed)
-            await self.writer.prune(space.uid, keep, written)
+            labelled = LabelledOwner(space.name)
+            keep |= self.caches.unreplaced(space.uid, labelled, written.disturbed)
+            await self.writer.prune(space.uid, labelled, keep, written)
+            self.reporter.left_over(self.caches.spaces.resource, obj, written.left)
         # A copy that was written just now is there now, and the status is about what is there.
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = replace(inputs, secrets=views)

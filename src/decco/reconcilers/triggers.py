@@ -4,7 +4,7 @@ The one place that knows who depends on whom:
 
 * a Space: itself; its Apps; Apps with an egress into it; Spaces whose host names it claims or frees
 * an App: itself; its Space (Secrets that it needs); rivals for a name; Apps with an egress to it
-* a child: its owner
+* a child: its owner, by its labels if it has lost its owner reference
 * a Space's namespace or policy that becomes the Space's own: the Apps that waited for a home
 * a shared Secret: the Spaces that use it, and their Apps
 * a copy of a Secret: its Space, and the Apps that use it
@@ -24,6 +24,7 @@ from typing import TypeVar
 
 from decco.desired.model import SpaceFacts
 from decco.desired.names import SPACE_OBJECT
+from decco.desired.ownership import LabelledOwner
 from decco.kube.store import UNKNOWN, Change, Entry, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
@@ -86,6 +87,9 @@ class Triggers:
             self.spaces.add(entry.key, Priority.LIST)
         for entry in self.caches.apps:
             self.apps.add(entry.key, Priority.LIST)
+        for store in self.caches.children.values():
+            for owner in store.labelled_owners():
+                self._wake_labelled(owner, Priority.LIST)
 
     def _space(self, change: Change) -> None:
         caches, name = self.caches, change.entry.key.name
@@ -177,15 +181,26 @@ class Triggers:
         if change.own:
             return
         for entry in (change.old, change.new):
-            if entry is None or not entry.owner_uid:
+            if entry is None:
                 continue
             priority = _urgency_of_child(change)
-            if entry.owner_uid in self.caches.app_keys:
+            if not entry.owner_uid:
+                self._wake_labelled(entry.labelled_owner, priority)
+            elif entry.owner_uid in self.caches.app_keys:
                 self.apps.add(self.caches.app_keys[entry.owner_uid], priority)
             elif entry.owner_uid in self.caches.space_keys:
                 self.spaces.add(self.caches.space_keys[entry.owner_uid], priority)
             elif change.new is None:
                 self._free(entry)
+
+    def _wake_labelled(self, owner: LabelledOwner | None, priority: Priority) -> None:
+        """The owner of a child without owner reference, be it there or not: what is left of it has to be reported."""
+        if owner is None:
+            return
+        if owner.app:
+            self.apps.add(Key(owner.space, owner.app), priority)
+        else:
+            self.spaces.add(Key("", owner.space), priority)
 
     def _free(self, gone: Entry) -> None:
         """The last of a Space or App that is gone too: its heir may be waiting for the child's name, be it one of the
@@ -201,12 +216,16 @@ class Triggers:
             self.spaces.add(Key("", labels[LABEL_SPACE]))
 
     def _home(self, change: Change) -> None:
-        """Apps wait until namespace and policy are there and the Space's own. When one goes, they have nothing to do:
-        the Space repairs it, and what runs goes on.
+        """Apps wait until namespace and policy are there, the Space's own, and as desired. When one goes, they have
+        nothing to do: the Space repairs it, and what runs goes on.
         """
         old, new = change.old, change.new
-        if new is None or (old is not None and (old.uid, old.owner_uid) == (new.uid, new.owner_uid)):
+        if new is None:
             return
+        if old is not None and (old.uid, old.owner_uid) == (new.uid, new.owner_uid):
+            repaired = change.own and old.content != new.content
+            if not repaired:
+                return
         if new.key.namespace and new.key.name != SPACE_OBJECT:
             return
         name = new.key.namespace or new.key.name

@@ -20,7 +20,7 @@ from decco.kube.apply import Applier
 from decco.kube.client import Client
 from decco.kube.controller import Action
 from decco.kube.store import Entry, Store
-from decco.objects import Key, Obj
+from decco.objects import Key, Obj, Resource
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.local_secrets import LocalSecrets
@@ -168,6 +168,9 @@ class _Notes(Reporter):
         del store, entry, obj
         self.status = status
         return False
+
+    def left_over(self, resource: Resource, owner: Obj, left: Iterable[tuple[Resource, Entry]]) -> None:
+        del resource, owner, left
 
 
 class _Names(Records):

@@ -16,7 +16,7 @@ from decco import __version__
 from decco.cli.controller import main, parser
 from decco.errors import ConfigError
 from decco.settings import LogLevel, Settings
-from decco.settings_load import SETTINGS, load
+from decco.settings_load import SETTINGS, WrongSettings, load
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +81,33 @@ def test_a_configuration_that_cannot_work_is_one_line_and_status_2(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "decco-controller: the API server refuses us\\nsee --kubeconfig\n"
+
+
+def test_mistakes_that_show_after_the_start_are_one_line_each_and_status_2(
+    daemon: Callable[[Callable[[Settings], int]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The daemon's parts run in TaskGroups, which raise groups, nested as the parts are."""
+
+    def run(_settings: Settings) -> int:
+        inner = ExceptionGroup("unhandled errors in a TaskGroup", [ConfigError("the plugin is gone"), ConfigError("b")])
+        wrong = WrongSettings(["c", "d"])
+        raise ExceptionGroup("unhandled errors in a TaskGroup", [inner, wrong, ConfigError("b")])
+
+    daemon(run)
+    assert main([]) == 2
+    assert capsys.readouterr().err == "".join(
+        f"decco-controller: {line}\n" for line in ("the plugin is gone", "b", "c", "d")
+    )
+
+
+def test_a_defect_beside_a_mistake_is_not_hidden(daemon: Callable[[Callable[[Settings], int]], None]) -> None:
+    def run(_settings: Settings) -> int:
+        raise ExceptionGroup("unhandled errors in a TaskGroup", [ConfigError("mistake"), RuntimeError("defect")])
+
+    daemon(run)
+    with pytest.raises(ExceptionGroup) as caught:
+        main([])
+    assert caught.group_contains(RuntimeError, match="defect")
 
 
 def test_a_defect_is_not_taken_for_a_wrong_configuration(daemon: Callable[[Callable[[Settings], int]], None]) -> None:

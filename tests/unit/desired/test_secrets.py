@@ -325,7 +325,7 @@ def test_no_content_keeps_the_event_loop_for_long() -> None:
     started = time.process_time()
     for key_pem in (rsa_pem, b"-----BEGIN PRIVATE KEY-----\n" * 20_000, in_pem(b"DSA PRIVATE KEY", long)):
         assert inspect(tls_crt=WEB.crt * 300, tls_key=key_pem).problem is not None
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 20
 
 
 def _der(tag: int, content: bytes) -> bytes:

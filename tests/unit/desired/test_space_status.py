@@ -199,6 +199,13 @@ CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
         {"NamespaceReady": "Invalid", "Ready": "Invalid"},
     ),
     # NetworkReady
+    "a policy that goes with its namespace": (
+        {
+            "live": replace(LIVE, namespace=DELETING),
+            "outcomes": {key: value for key, value in WRITTEN.items() if key[0] != "NetworkPolicy"},
+        },
+        dict.fromkeys(("NamespaceReady", "NetworkReady", "Ready"), "NamespaceTerminating"),
+    ),
     "refused policy": (
         {"outcomes": with_outcome("NetworkPolicy", "decco", REFUSED)},
         {"NetworkReady": "Invalid", "Ready": "Invalid"},

@@ -77,8 +77,14 @@ class Script:
         await self._answer(f"delete {resource.plural}/{key.name} {uid}")
 
 
-def stage(*answers: Obj | Exception | None, live: tuple[Obj, ...] = ()) -> tuple[Applier, Store, Script]:
-    script, store = Script(*answers), Store(CONFIGMAPS)
+def team_of(obj: Obj) -> str | None:
+    return (obj["metadata"].get("labels") or {}).get("team")
+
+
+def stage(
+    *answers: Obj | Exception | None, live: tuple[Obj, ...] = (), shape: Shape | None = None
+) -> tuple[Applier, Store, Script]:
+    script, store = Script(*answers), Store(CONFIGMAPS, shape or Shape())
     for obj in live:
         store.put(copy.deepcopy(obj), own=False)
     return Applier(script, {CONFIGMAPS: store}), store, script
@@ -190,6 +196,76 @@ async def test_prune_survives_a_kind_that_appears_meanwhile() -> None:
     assert await Applier(script, stores).prune("owner-1", set()) == 1
 
 
+def orphan(name: str, manager: str = "decco", *, label: str = "red", with_hash: bool = True) -> Obj:
+    live = stored(wish(name, labels={"team": label}), 1, name, ownerReferences=[])
+    live["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": {}}]
+    if not with_hash:
+        del live["metadata"]["annotations"]
+    return live
+
+
+async def test_prune_removes_what_lost_its_owner_reference_only_if_it_is_proven() -> None:
+    live = (
+        orphan("proven"),
+        orphan("kept"),
+        orphan("other", label="blue"),
+        orphan("by-hand", "kubectl"),
+        orphan("bare", with_hash=False),
+    )
+    applier, _, script = stage(None, live=live, shape=Shape(labelled_owner=team_of))
+    keep = {(CONFIGMAPS, Key("acme", "kept"))}
+    assert await applier.prune("owner-1", keep, "red") == 1
+    assert script.asked == ["delete configmaps/proven proven"]
+    left = [entry.key.name for _, entry in applier.left_over("owner-1", keep, "red") if not entry.deleting]
+    assert sorted(left) == ["bare", "by-hand"]
+
+
+async def test_what_is_not_wanted_and_held_in_deletion_is_left_over() -> None:
+    going = stored(wish(), deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x.example.net/keep"])
+    applier, _, script = stage(live=(going,))
+    assert await applier.prune("owner-1", set()) == 0
+    assert [entry.key.name for _, entry in applier.left_over("owner-1", set(), "red")] == ["web"]
+    assert applier.left_over("owner-1", {(CONFIGMAPS, AT)}, "red") == []
+    assert script.asked == []
+
+
+async def test_an_owner_reference_without_decco_s_mark_counts_for_nothing() -> None:
+    """Who may write the object sets the reference; the mark only decco can set."""
+    live = stored(wish())
+    del live["metadata"]["annotations"][ANNOTATION_HASH]
+    applier, store, _ = stage(live=(live,), shape=Shape(marked=lambda _obj: False))
+    assert store.owned_by("owner-1") == []
+    with pytest.raises(Foreign):
+        await applier.ensure(CONFIGMAPS, wish())
+
+
+# Objects that are being deleted
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_an_object_that_is_held_in_deletion_is_kept_as_desired(kept: bool) -> None:
+    desired = wish(data={"a": "1"})
+    going = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x.example.net/keep"]}
+    live = stored(desired, **going)
+    live["data"]["a"] = "theirs"
+    live["metadata"]["managedFields"].append({"manager": "kubectl", "fieldsV1": {"f:data": {"f:a": {}}}})
+    applier, _, script = stage(stored(desired, 11, **going), live=(live,), shape=Shape(kept_while_deleting=kept))
+    first = await applier.ensure(CONFIGMAPS, desired)
+    assert first.result is (Result.UPDATED if kept else Result.WAITING)
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.WAITING
+    assert script.asked == (["replace"] if kept else [])
+    if kept:
+        assert script.bodies[0]["data"] == {"a": "1"}
+        assert script.bodies[0]["metadata"]["finalizers"] == ["x.example.net/keep"]
+
+
+async def test_an_object_whose_deletion_decco_asked_for_is_left_until_the_event_of_it() -> None:
+    applier, store, script = stage(live=(stored(wish(data={"a": "1"})),))
+    store.mark_deleting(AT, "u1")
+    assert (await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))).result is Result.WAITING
+    assert script.asked == []
+
+
 async def test_a_settled_object_is_not_even_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Digests are compared, and that is all: an App has ten children, and is looked at for every event of each."""
     desired = wish()
@@ -218,24 +294,30 @@ async def test_a_repair_is_told_from_a_new_wish() -> None:
 # Whose object it is
 
 
+@pytest.mark.parametrize("settled", [False, True], ids=["after a restart", "in the same process"])
 @pytest.mark.parametrize(
-    ("owners", "same_hash", "settled", "ours"),
+    ("owners", "same_hash", "label", "ours"),
     [
-        ([OWNER], False, False, True),
-        ([{**OWNER, "uid": "other"}], True, True, False),
-        ([], True, False, True),
-        ([], False, True, True),
-        ([], False, False, False),
-        ([{**OWNER, "controller": False}], True, False, True),
-        ([{**OWNER, "uid": "other", "controller": False}], False, False, False),
+        ([OWNER], False, None, True),
+        ([OWNER], False, "blue", True),
+        ([{**OWNER, "uid": "other"}], True, "red", False),
+        ([], True, None, True),
+        ([], False, "red", True),
+        ([], False, "blue", False),
+        ([], False, None, False),
+        ([{**OWNER, "controller": False}], True, None, True),
+        ([{**OWNER, "uid": "other", "controller": False}], False, None, False),
     ],
 )
-async def test_whose_object_it_is(owners: list[Obj], same_hash: bool, settled: bool, ours: bool) -> None:
-    desired = wish()
-    live = stored(desired, ownerReferences=owners)
+async def test_whose_object_it_is(
+    owners: list[Obj], same_hash: bool, label: str | None, ours: bool, settled: bool
+) -> None:
+    """By proof in the object alone: what this process remembers of it changes nothing."""
+    desired = wish(labels={"team": "red"})
+    live = stored(desired, ownerReferences=owners, labels={"team": label} if label else {})
     if not same_hash:
         live["metadata"]["annotations"][ANNOTATION_HASH] = "other"
-    applier, store, script = stage(stored(desired, 11), live=(live,))
+    applier, store, script = stage(stored(desired, 11), live=(live,), shape=Shape(labelled_owner=team_of))
     if settled:
         store.settled["u1"] = (b"", b"")
     if ours:

@@ -29,6 +29,7 @@ from decco.kube.client import Client
 from decco.kube.config import InClusterSource, KubeconfigSource, connect
 from decco.kube.connection import Connection
 from decco.kube.errors import Unreachable
+from tests.promises import PATIENCE
 
 JWT_END = 4_000_000_000
 EXEC_API = "client.authentication.k8s.io/v1"
@@ -470,7 +471,7 @@ async def test_a_plugin_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ConfigError, match=r"gave no answer within 0\.5 s"):
         await connect(write(tmp_path / "config", {"server": "http://c"}, exec_.user))
     child = int((tmp_path / "child").read_text())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while is_running(child):  # noqa: ASYNC110 - a process that is not ours to wait for
             await asyncio.sleep(0.01)
 
@@ -547,10 +548,37 @@ async def test_a_plugin_that_gives_no_credentials(tmp_path: Path, status: Any) -
             "idp-issuer-url, client-id or refresh-token is not set",
         ),
         ({"server": "https://c"}, {"exec": "aws"}, "exec of user 'u' .* must be a mapping"),
-        ({"server": "https://c"}, {"exec": {"command": "x"}}, "missing key 'apiVersion'"),
+        ({"server": "https://c"}, {"exec": {"command": "x"}}, "its apiVersion is None, and must be client.auth"),
+        ({"server": "https://c"}, {"exec": {"apiVersion": EXEC_API}}, "its command is missing"),
         (
             {"server": "https://c"},
-            {"exec": {"command": "no-such-plugin", "apiVersion": "v1", "installHint": "get it\nthere"}},
+            {"exec": {"command": "x", "apiVersion": EXEC_API, "interactiveMode": "Always"}},
+            "interactiveMode is Always, but decco has no terminal",
+        ),
+        (
+            {"server": "https://c"},
+            {"exec": {"command": "x", "apiVersion": EXEC_API, "interactiveMode": "never"}},
+            "must be Never, IfAvailable or Always",
+        ),
+        (
+            {"server": "https://c"},
+            {"exec": {"command": "x", "apiVersion": EXEC_API, "args": [1]}},
+            "args must be a list",
+        ),
+        (
+            {"server": "https://c"},
+            {"exec": {"command": "x", "apiVersion": EXEC_API, "args": "a b"}},
+            "args must be a list",
+        ),
+        (
+            {"server": "https://c"},
+            {"exec": {"command": "x", "apiVersion": EXEC_API, "env": ["A=b"]}},
+            "env must be a list",
+        ),
+        ({"server": "https://c"}, {"exec": {"command": "x", "apiVersion": EXEC_API, "env": {"A": "b"}}}, "env must be"),
+        (
+            {"server": "https://c"},
+            {"exec": {"command": "no-such-plugin", "apiVersion": EXEC_API, "installHint": "get it\nthere"}},
             "the exec plugin 'no-such-plugin' of user 'u' .* is not installed: get it there",
         ),
     ],

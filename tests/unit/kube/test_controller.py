@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ OUTCOMES: dict[str, tuple[BaseException | Action, str, list[float], str]] = {
     "done": (Action.done(), "success", [0.0], ""),
     "again in a while": (Action.after(7), "requeue", [0.0, 7.0], ""),
     "again at once": (Action.after(0), "requeue", [0.0, 0.0], ""),
-    "conflict": (CONFLICT, "conflict", [0.0, 1.0], "debug"),
+    "conflict": (CONFLICT, "conflict", [0.0, 0.0], "debug"),
     "terminal": (TerminalError("only a change helps"), "terminal", [0.0], "warning"),
     "an error of ours": (ReconcileError("not yet"), "error", [0.0, 1.0], "warning info"),
     "an API error": (Forbidden(403, "Forbidden", "no"), "error", [0.0, 1.0], "warning info"),
@@ -117,13 +118,32 @@ async def test_a_trouble_is_told_once_as_a_warning(lines: list[MutableMapping[st
 
 
 async def test_failures_come_back_ever_later_until_one_goes_well() -> None:
-    stage = Stage(raising(ReconcileError("1"), CONFLICT, OSError("3"), Action.done(), ReconcileError("5")))
+    stage = Stage(raising(ReconcileError("1"), ValueError("2"), OSError("3"), Action.done(), ReconcileError("5")))
     stage.queue.add("a")
     task = asyncio.create_task(stage.run_for(100))
     await asyncio.sleep(50)
     stage.queue.add("a")
     await task
     assert [at for _, at in stage.turns] == [0.0, 1.0, 3.0, 7.0, 50.0, 51.0]
+
+
+async def test_a_conflict_is_retried_at_once_and_does_not_count_as_a_failure() -> None:
+    stage = Stage(raising(CONFLICT, ReconcileError("1"), CONFLICT, CONFLICT, ReconcileError("2")))
+    stage.queue.add("a")
+    await stage.run_for(100)
+    assert [at for _, at in stage.turns] == [0.0, 0.0, 1.0, 1.0, 1.0, 3.0]
+
+
+async def test_two_writers_who_undo_each_other_s_work_do_not_spin() -> None:
+    stage = Stage(raising(*[CONFLICT] * 1000))
+    stage.queue.add("a")
+    await stage.run_for(600)
+    times = [at for _, at in stage.turns]
+    assert times[:8] == [0.0, 0.0, 0.0, 0.0, 0.05, 0.15, 0.35, 0.75]
+    pauses = [round(later - earlier, 2) for earlier, later in pairwise(times)]
+    assert pauses == sorted(pauses)
+    assert max(pauses) == 5.0, "never the pause of a failure, which grows to five minutes"
+    assert len(times) < 140
 
 
 async def test_a_change_does_not_wait_for_the_retry() -> None:

@@ -12,6 +12,7 @@ from decco.kube import watch as w
 from decco.kube.informer import Informer
 from decco.kube.store import Change, Shape, Store
 from decco.objects import CONFIGMAPS, Obj
+from tests.promises import PATIENCE
 
 
 def cm(name: str, version: int) -> Obj:
@@ -43,7 +44,7 @@ class Script:
         for line in lines:
             self._said.clear()
             self._lines.put_nowait(line)
-            await asyncio.wait_for(self._said.wait(), 0.5)
+            await asyncio.wait_for(self._said.wait(), PATIENCE)
 
     def end(self) -> None:
         self._lines.put_nowait(None)

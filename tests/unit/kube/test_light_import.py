@@ -19,7 +19,7 @@ modules, memory = len(sys.modules), resident()
 {imports}
 print(json.dumps(dict(modules=len(sys.modules) - modules, mb=resident() - memory, {more})))
 """
-IS_USED = "__import__('decco.kube.config').kube.config.ExecProvider is k.config.kube_config.ExecProvider"
+IS_USED = "__import__('decco.kube.config').kube.config.KubeConfigLoader is k.config.kube_config.KubeConfigLoader"
 
 
 def report(imports: str, more: str = "") -> dict[str, Any]:
@@ -31,10 +31,10 @@ def report(imports: str, more: str = "") -> dict[str, Any]:
 
 def test_most_modules_and_memory_are_saved() -> None:
     light = report(
-        "import decco.kube.config as c", "ok=c.ExecProvider.__name__, left='kubernetes_asyncio' in sys.modules"
+        "import decco.kube.config as c", "ok=c.KubeConfigLoader.__name__, left='kubernetes_asyncio' in sys.modules"
     )
     plain = report("import kubernetes_asyncio as k", f"same={IS_USED}")
-    assert light["ok"] == "ExecProvider"
+    assert light["ok"] == "KubeConfigLoader"
     assert light["left"] is False
     assert plain["modules"] - light["modules"] > 500, (light, plain)
     assert plain["mb"] - light["mb"] > 30, (light, plain)
@@ -57,7 +57,7 @@ def test_another_layout_is_imported_whole() -> None:
         "import decco.kube._light_import as light\n"
         "light._prepare = lambda: (light._bare('kubernetes_asyncio', None), light._bare('kubernetes_asyncio.x', []))\n"
         "import decco.kube.config as c\n",
-        "ok=c.ExecProvider.__name__, whole=hasattr(sys.modules['kubernetes_asyncio'].client, 'CoreV1Api')",
+        "ok=c.KubeConfigLoader.__name__, whole=hasattr(sys.modules['kubernetes_asyncio'].client, 'CoreV1Api')",
     )
-    assert both["ok"] == "ExecProvider"
+    assert both["ok"] == "KubeConfigLoader"
     assert both["whole"] is True

@@ -193,6 +193,16 @@ async def test_retry_never_overflows_and_stays_in_its_bounds() -> None:
     assert len({round(pause, 6) for pause in pauses[11:]}) > 100, "keys that fail together must not return together"
 
 
+async def test_conflicts_in_a_row_have_pauses_of_their_own() -> None:
+    queue = queue_of(retry_base=1.0, jitter=lambda: 0.5)
+    pauses = [queue.retry_conflict("a") for _ in range(12)]
+    assert pauses == pytest.approx([0, 0, 0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5])
+    assert queue.retry("a") == 1.0, "they are no failures"
+    queue.forget("a")
+    assert queue.retry_conflict("a") == 0.0
+    assert 5.0 in {queue.retry_conflict("a") for _ in range(2000)}, "and never overflow"
+
+
 async def test_retry_comes_back_after_its_pause() -> None:
     queue = queue_of([("a", CHANGE)], jitter=lambda: 0.5)
     loop = asyncio.get_running_loop()

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from decco.desired import reasons
-from decco.desired.model import Child
+from decco.desired.model import Child, Problem
+from decco.desired.ownership import LabelledOwner
 from decco.kube.apply import Applied, Applier, Foreign, Result
 from decco.kube.errors import Conflict, Forbidden, Invalid, ServerError
+from decco.kube.store import Entry, Shape, read_entry
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Key, Obj, Resource, key_of
 from decco.reconcilers.children import REFUSAL_SECONDS, ChildWriter, Written
 from decco.reconcilers.outcomes import RECHECK_SECONDS
 from tests.unit.reconcilers.world import app, owned
 
+OWNER = LabelledOwner("acme", "web")
 WEB = app("web", "acme", uid="web-uid")
 INVALID = Invalid(422, "Invalid", "spec: wrong")
 FORBIDDEN = Forbidden(403, "Forbidden", "exceeded quota: decco")
@@ -38,20 +41,25 @@ class Script(Applier):
     ) -> None:
         """``changed`` are the kinds that decco wants to be something else than it wrote last."""
         self.changed = changed
+        self.as_written: Collection[Resource] = ()
         self.ends = ends
         self.repaired = repaired
         self.asked: list[str] = []
         self.pruned: list[str] = []
+        self.entries: dict[Resource, Entry] = {}
 
     async def ensure(self, resource: Resource, desired: Obj) -> Applied:
         self.asked.append(f"{resource.kind}/{key_of(desired).name}")
         end = self.ends.get(resource.kind, Result.UNCHANGED)
         if isinstance(end, Exception):
             raise end
-        return Applied(end, None, self.repaired and end is Result.UPDATED)
+        return Applied(end, self.entries.get(resource), self.repaired and end is Result.UPDATED)
 
     def changes(self, resource: Resource, desired: Obj) -> bool:
         return resource in self.changed
+
+    def is_as_written(self, resource: Resource, desired: Obj) -> bool:
+        return resource in self.as_written
 
     async def check(self, resource: Resource, desired: Obj) -> None:
         self.asked.append(f"check {resource.kind}")
@@ -59,12 +67,17 @@ class Script(Applier):
         if isinstance(end, Exception):
             raise end
 
-    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]]) -> int:
+    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None) -> int:
         self.pruned.append(owner_uid)
         end = self.ends.get("prune", Result.UNCHANGED)
         if isinstance(end, Exception):
             raise end
         return 2
+
+    def left_over(
+        self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
+    ) -> list[tuple[Resource, Entry]]:
+        return list(self.entries.items())
 
 
 class Clock:
@@ -158,10 +171,62 @@ async def test_another_writer_is_no_news() -> None:
 async def test_a_deletion_that_fails_hides_no_other_news() -> None:
     script = Script(prune=DOWN)
     written = Written()
-    await ChildWriter(script, Clock()).prune("web-uid", set(), written)
+    await ChildWriter(script, Clock()).prune("web-uid", OWNER, set(), written)
     assert written.disturbances == [DOWN]
-    await ChildWriter(Script(), Clock()).prune("web-uid", set(), written)
+    await ChildWriter(Script(), Clock()).prune("web-uid", OWNER, set(), written)
     assert written.writes == 2
+
+
+# -- children that are held in deletion --------------------------------------------------------------------------------
+
+
+def held(resource: Resource, *finalizers: str) -> Entry:
+    meta = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": list(finalizers)}
+    return read_entry(owned(resource, "web", WEB, meta=meta), Shape())
+
+
+@pytest.mark.parametrize("resource", [NETWORK_POLICIES, SERVICES, CONFIGMAPS, DEPLOYMENTS, JOBS])
+@pytest.mark.parametrize("end", [Result.WAITING, Result.UPDATED])
+async def test_a_child_that_is_held_in_deletion_is_a_problem_that_names_who_holds_it(
+    resource: Resource, end: Result
+) -> None:
+    script = Script(**{resource.kind: end})
+    script.entries[resource] = held(resource, "x.example.net/keep", "foregroundDeletion")
+    problem = (await write(script, child(resource))).outcomes[resource.kind, "web"]
+    assert problem is not None
+    assert problem.reason == reasons.BEING_DELETED
+    assert f"{resource.kind} acme/web is being deleted and is held by the finalizers x.example.net/keep:" in (
+        problem.message
+    )
+
+
+async def test_a_deletion_that_kubernetes_is_about_to_end_only_waits() -> None:
+    script = Script(Job=Result.WAITING)
+    script.entries[JOBS] = held(JOBS, "foregroundDeletion")
+    problem = (await write(script, child(JOBS))).outcomes["Job", "web"]
+    assert problem is not None
+    assert problem.reason == reasons.NOT_WRITTEN
+
+
+async def test_no_workload_starts_behind_a_policy_that_is_being_deleted() -> None:
+    script = Script(NetworkPolicy=Result.UPDATED)
+    script.entries[NETWORK_POLICIES] = held(NETWORK_POLICIES, "x.example.net/keep")
+    await write(script, child(NETWORK_POLICIES), child(SERVICES), child(DEPLOYMENTS))
+    assert script.asked == ["NetworkPolicy/web", "Service/web"]
+
+
+async def test_no_workload_starts_while_the_policy_of_the_space_is_not_in_place() -> None:
+    script, why = Script(), Problem(reasons.NAMESPACE_NOT_READY, "the policy goes")
+    written = await ChildWriter(script, Clock()).write([child(SERVICES), child(DEPLOYMENTS)], Written(waits_for=why))
+    assert script.asked == ["Service/web"]
+    assert written.outcomes["Deployment", "web"] == why
+
+
+async def test_what_runs_is_still_repaired_while_a_policy_is_not_in_place() -> None:
+    script = Script(NetworkPolicy=DOWN)
+    script.as_written = (DEPLOYMENTS,)
+    await write(script, child(NETWORK_POLICIES), child(DEPLOYMENTS))
+    assert script.asked == ["NetworkPolicy/web", "Deployment/web"]
 
 
 # -- refusals that are believed ----------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ import pytest
 from decco.kube.client import Client
 from decco.kube.errors import Conflict, Invalid, NotFound, ServerError
 from decco.kube.events import Recorder
-from decco.objects import Obj, Resource, key_of
+from decco.kube.store import Entry, Shape, read_entry
+from decco.objects import APPS, SERVICES, Obj, Resource, key_of
 from decco.reconcilers.report import Reporter, ready_counts, status_of
-from tests.unit.reconcilers.world import VERSIONS, app, make_caches
+from tests.unit.reconcilers.world import VERSIONS, app, make_caches, owned
 
 WEB = app("web")
 
@@ -45,6 +46,36 @@ class Server(Client):
             raise self.error
         meta = {**WEB["metadata"], "resourceVersion": str(next(VERSIONS))}
         return {**WEB, "metadata": meta, "status": obj["status"]}
+
+
+def left(deleting: bool = False, **meta: Any) -> list[tuple[Resource, Entry]]:
+    meta |= {"ownerReferences": [], **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {})}
+    return [(SERVICES, read_entry(owned(SERVICES, "db", WEB, meta=meta), Shape()))]
+
+
+def test_what_is_left_over_is_said_once_with_the_way_out() -> None:
+    events = Events()
+    reporter = Reporter(Server(), events)
+    for _ in range(3):
+        reporter.left_over(APPS, WEB, left())
+    (told,) = events.told
+    assert told == (
+        "Warning LeftOver Service acme/db has decco's labels and no owner, and nothing wants it; decco removes only "
+        "what it surely made: if nobody needs it, kubectl delete services db --namespace acme"
+    )
+
+
+def test_what_is_left_over_in_deletion_is_said_with_who_holds_it() -> None:
+    events = Events()
+    reporter = Reporter(Server(), events)
+    reporter.left_over(APPS, WEB, left(deleting=True, finalizers=["foregroundDeletion"]))
+    assert events.told == [], "it is about to go"
+    reporter.left_over(APPS, WEB, left(deleting=True, finalizers=["x.example.net/keep"]))
+    (told,) = events.told
+    assert told == (
+        "Warning LeftOver Service acme/db is no longer wanted, but is held in deletion by the finalizers "
+        "x.example.net/keep: remove them"
+    )
 
 
 def status(**conditions: str | tuple[str, str]) -> Obj:

@@ -208,6 +208,21 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
         NOBODY,
         NOBODY,
     ),
+    "an App's child without an owner comes": (
+        lambda s: s.put(owned(SERVICES, "stray", WEB, meta={"ownerReferences": []})),
+        NOBODY,
+        {"acme/web"},
+    ),
+    "a child of an App that is not there comes without an owner": (
+        lambda s: s.put(owned(SERVICES, "stray", app("gone", "acme"), meta={"ownerReferences": []})),
+        NOBODY,
+        {"acme/gone"},
+    ),
+    "a namespace without its owner": (
+        lambda s: s.change(NAMESPACE, meta={"ownerReferences": []}),
+        {"acme"},
+        NOBODY,
+    ),
     # -- the Space's home
     "a policy altered": (lambda s: s.change(POLICY, spec={"podSelector": {"a": "b"}}), {"acme"}, NOBODY),
     "a policy gone: its Apps have nothing to do": (lambda s: s.drop(POLICY), {"acme"}, NOBODY),
@@ -246,6 +261,12 @@ OWN: dict[str, tuple[Step, set[str], set[str]]] = {
     "a Space's status": (lambda s: s.change(OTHER, own=True, status={"conditions": []}), NOBODY, {"other/caller"}),
     "an App's status": (lambda s: s.change(WEB, own=True, status={"conditions": []}), NOBODY, NOBODY),
     "a Deployment": (lambda s: s.change(DEPLOYMENT, own=True, spec={"replicas": 4}), NOBODY, NOBODY),
+    "a repaired policy: Apps may wait for it": (
+        lambda s: s.change(POLICY, own=True, spec={"podSelector": {"a": "b"}}),
+        NOBODY,
+        OF_ACME,
+    ),
+    "a policy's annotation": (lambda s: s.change(POLICY, own=True, meta={"annotations": {"a": "b"}}), NOBODY, NOBODY),
     "a copy of a Secret: its content is news to others": (
         lambda s: s.change(COPY_TLS, own=True, data=tls_data("new.test")),
         {"acme"},

@@ -10,6 +10,7 @@ import pytest
 
 from testbed.faults import Call, Drop, Rule, html, refuse
 from testbed.watchstream import lines
+from tests.promises import PATIENCE
 
 CALL = Call("GET", "/api/v1/pods", {"limit": "5"}, {"User-Agent": "x"}, b"", watch=False)
 
@@ -42,7 +43,7 @@ async def test_a_rule_is_used_up_and_can_be_waited_for() -> None:
         assert not waiting.done()
         await rule.count()
     assert not rule.matches(CALL)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, PATIENCE)
 
 
 def test_a_refusal_looks_like_one_of_the_api_server() -> None:

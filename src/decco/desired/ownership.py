@@ -1,0 +1,87 @@
+"""Which owner an object without an owner reference names: the proof that lies in the object itself.
+
+The owner reference with its UID is the identity. It gets lost: a backup tool restores objects without owner references
+and under new UIDs, ``kubectl delete --cascade=orphan`` removes them, and whoever may write an object may remove them.
+What is left are labels and annotations, the same before and after a restart of decco, so the same decision follows.
+The reasons are in docs/design/2026-11-29-ownership.md.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from decco.desired.names import ANNOTATION_COPIED_FROM
+from decco.objects import (
+    ANNOTATION_FQDN,
+    ANNOTATION_HASH,
+    APPS,
+    FIELD_MANAGER,
+    LABEL_APP,
+    LABEL_MANAGED_BY,
+    LABEL_PROJECT,
+    LABEL_SPACE,
+    NAMESPACES,
+    SPACES,
+    Obj,
+    annotations_of,
+    labels_of,
+)
+
+_BESIDE_THE_OWNER = frozenset(kind.kind for kind in (SPACES, APPS, NAMESPACES))
+"""Kinds that a child's owner references name: the policy of a Space also belongs to the namespace."""
+
+
+class LabelledOwner(NamedTuple):
+    """The owner that an object's labels and annotations name; ``app`` is "" for a child of the Space itself."""
+
+    space: str
+    app: str = ""
+    fqdn: str = ""
+    """Of a namespace only."""
+    project: str = ""
+    """Of a namespace only; "" for none."""
+
+
+def owner_of_child(obj: Obj) -> LabelledOwner | None:
+    """Of an object in a Space's namespace: its labels name the Space whose namespace it is in, and its App if any.
+
+    Only who may write in that namespace can set them, so nobody else's object is taken over.
+    """
+    labels = labels_of(obj)
+    if labels.get(LABEL_MANAGED_BY) != FIELD_MANAGER or labels.get(LABEL_SPACE) != obj["metadata"].get("namespace"):
+        return None
+    if any(owner.get("kind") not in _BESIDE_THE_OWNER for owner in obj["metadata"].get("ownerReferences") or ()):
+        return None  # a gateway controller, for one, copies a Gateway's labels to the Service that it makes for it
+    return LabelledOwner(labels[LABEL_SPACE], labels.get(LABEL_APP) or "")
+
+
+def owner_of_copy(obj: Obj) -> LabelledOwner | None:
+    """Of a Secret: beside the labels, it says that it was copied from a Secret of its own name."""
+    source = annotations_of(obj).get(ANNOTATION_COPIED_FROM) or ""
+    if source.partition("/")[2] != obj["metadata"]["name"]:
+        return None
+    return owner_of_child(obj)
+
+
+def owner_of_namespace(obj: Obj) -> LabelledOwner | None:
+    """Of a namespace: the Space of its name, its FQDN and its project.
+
+    The policy namespace-labels lets only decco, and who has the permission "label", write these. A Space of the same
+    name in another domain or project is another owner: what runs in the namespace was not made for it.
+    """
+    labels, fqdn = labels_of(obj), annotations_of(obj).get(ANNOTATION_FQDN)
+    name = obj["metadata"]["name"]
+    if labels.get(LABEL_MANAGED_BY) != FIELD_MANAGER or labels.get(LABEL_SPACE) != name or not fqdn:
+        return None
+    return LabelledOwner(name, "", fqdn, labels.get(LABEL_PROJECT) or "")
+
+
+def is_marked_namespace(obj: Obj) -> bool:
+    """Whether the namespace carries any key that only decco, and who has the permission "label", may write.
+
+    Each namespace of decco's has them from its creation. One without them that has the owner reference of a Space was
+    given it by somebody who may write namespaces and waits for the Space's Secrets to be copied into it.
+    """
+    return LABEL_SPACE in labels_of(obj) or not annotations_of(obj).keys().isdisjoint(
+        {ANNOTATION_FQDN, ANNOTATION_HASH}
+    )
