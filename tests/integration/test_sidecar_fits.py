@@ -31,8 +31,6 @@ CONSTRAINTS: dict[str, Obj] = {
     "quota on the limit of cpu alone": {"resourceQuota": {"hard": {"limits.cpu": "4"}}},
     "quota with a scope": {"resourceQuota": {"hard": QUOTA, "scopes": ["NotTerminating"]}},
     "minimum": limits(min={"memory": "64Mi", "cpu": "50m"}),
-    "minimum above the sidecar's limit": limits(min={"memory": "128Mi"}, defaultRequest={"memory": "128Mi"})
-    | {"resourceQuota": {"hard": QUOTA}},
     "maximum": limits(max={"memory": "128Mi", "cpu": "300m"}),
     "maximum below the sidecar's limit": limits(
         max={"memory": "128Mi", "cpu": "200m"}, maxLimitRequestRatio={"cpu": "2"}
