@@ -31,6 +31,7 @@ from decco.objects import (
     INGRESSES,
     JOBS,
     LABEL_MANAGED_BY,
+    LABEL_SPACE,
     LIMIT_RANGES,
     MANAGED_SELECTOR,
     NAMESPACES,
@@ -246,7 +247,12 @@ def wishes(world: World) -> dict[Resource, Obj]:
     ingress["http"]["paths"][0]["backend"] = {"service": {"name": "web", "port": {"number": 80}}}  # type: ignore[index]
     policy = {"targetRefs": [{"group": "", "kind": "Service", "name": "web"}]}
     return {
-        NAMESPACES: world.wish(NAMESPACES, name=f"{world.namespace}-child"),
+        # The label is a mark that only decco may write, by a policy of the cluster's: see is_marked_namespace.
+        NAMESPACES: world.wish(
+            NAMESPACES,
+            name=f"{world.namespace}-child",
+            metadata={"labels": {LABEL_SPACE: f"{world.namespace}-child"}},
+        ),
         SECRETS: world.wish(
             SECRETS, type="kubernetes.io/tls", data={"tls.crt": encoded("c"), "tls.key": encoded("k"), "empty": ""}
         ),

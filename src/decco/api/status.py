@@ -34,6 +34,12 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class RunOutcome(StrEnum):
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    DELETED = "Deleted"
+
+
 class Condition(Model):
     """metav1.Condition, with its own limits."""
 
@@ -78,6 +84,21 @@ class EndpointStatus(Model):
     """Port under which the endpoint is reached."""
 
 
+class JobStatus(Model):
+    run: str
+    """Digest of the pod that was run. Another pod is another run."""
+    uid: str
+    """UID of the Job."""
+    started: bool | None = None
+    """Whether a pod of the Job has been seen ready; set only for a run that takes longer than a minute."""
+    outcome: RunOutcome | None = None
+    """How the run ended; absent until then. Deleted: the Job is gone, and was not seen to finish."""
+    completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    """When the run ended, or was found deleted."""
+    message: str | None = None
+    """Why the Job failed."""
+
+
 class AppStatus(Status):
     url: str | None = None
     """URL of the first endpoint."""
@@ -85,3 +106,5 @@ class AppStatus(Status):
     """Replicas that the App's Deployment asks for at present, whoever scaled it."""
     endpoints: Annotated[tuple[EndpointStatus, ...], Field(json_schema_extra=_BY_NAME)] = ()
     """How the App's endpoints are reached."""
+    job: JobStatus | None = None
+    """The last run of an App with runAsJob. It outlives the Job: the same pod is not run a second time."""

@@ -281,7 +281,8 @@ class AppSpec(Model):
     initial_replicas: Count = 1
     """Replicas at creation and whenever this field changes; in between the count belongs to whoever scales."""
     run_as_job: bool = False
-    """Run the pod to completion as a Job instead of keeping it up as a Deployment."""
+    """Run the pod to completion as a Job instead of keeping it up as a Deployment. Each value of pod has one run,
+    recorded in status.job; another run needs another pod, such as a changed environment variable."""
     job_backoff_limit: Count | None = None
     """Retries of the Job before it counts as failed."""
     endpoints: Annotated[

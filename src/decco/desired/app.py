@@ -49,7 +49,7 @@ def app_children(inputs: AppInputs) -> AppDesired:
     policy = app_policy(inputs.space, inputs.name, inputs.uid, inputs.settings, policy_ports(resolved))
     if policy is not None:
         children.append(policy)
-    if tls is not None and pods is not None:
+    if tls is not None and not pod_findings:
         children.append(tls.config_map)
     children += services(inputs, resolved)
     if pods is not None:
@@ -64,7 +64,7 @@ def app_children(inputs: AppInputs) -> AppDesired:
     findings = (*resolved.findings, *tls_findings, *pod_findings, *routes.findings, *(certificates or ()))
     return AppDesired(
         children=children,
-        keep=frozenset() if pods is not None else _workload_objects(inputs),
+        keep=_workload_objects(inputs) if pod_findings else frozenset(),
         findings=findings,
         conditions=frozenset(conditions | {finding.condition for finding in findings}),
         resolved=resolved,

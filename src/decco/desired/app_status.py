@@ -15,9 +15,11 @@ from decco.api.conditions import APP_CONDITIONS, ConditionType, set_condition
 from decco.desired import reasons
 from decco.desired.app import AppDesired
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
-from decco.desired.live_routes import route_problem
+from decco.desired.live_job import job_state
+from decco.desired.live_routes import ENDPOINTS_SECONDS, Backends, route_problem
 from decco.desired.live_workload import workload_state
 from decco.desired.model import AppInputs, Child, Problem
+from decco.desired.runs import JobEnd, JobView, RunRecord, observe, run_digest, seconds_to_next_run
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Obj
 from decco.settings import RoutingBackend
 
@@ -29,7 +31,7 @@ Outcomes = Mapping[tuple[str, str], Problem | None]
 
 _WORKLOADS = (DEPLOYMENTS, JOBS)
 _OF_THE_WORKLOAD = (*_WORKLOADS, NETWORK_POLICIES, CONFIGMAPS, SERVICES)
-_KEPT_WHILE_BLOCKED = ("url", "replicas", "endpoints")
+_KEPT_WHILE_BLOCKED = ("url", "replicas", "endpoints", "job")
 
 _ALL_WELL = {
     ConditionType.CERTIFICATES_READY: "All certificates are there and valid",
@@ -45,6 +47,10 @@ class AppLive:
     workload: Obj | None = None
     routes: Mapping[tuple[str, str], Obj] = field(default_factory=dict)
     """By kind and name."""
+    job: JobView | None = None
+    """The App's Job, whether it is still wanted or not."""
+    ended: JobEnd | None = None
+    """What the recorded Job said before it left, if that was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,14 @@ def app_status(
     dns: Sequence[Problem] | None = None,
 ) -> Obj:
     """The whole status. ``dns`` is what is wrong with the App's records; None: it has none."""
+    run = current_run(inputs, live, now)
     verdicts: dict[ConditionType, _Verdict] = {}
     for condition in APP_CONDITIONS[1:]:
         if condition in desired.conditions:
-            verdicts[condition] = _verdict(condition, desired, outcomes, live, now)
+            backends = _backends(verdicts.get(ConditionType.WORKLOAD_READY), live, previous, now)
+            verdict = _verdict(condition, inputs, desired, outcomes, live, run, backends, now)
+            if verdict is not None:
+                verdicts[condition] = verdict
     if dns is not None:
         problem = reasons.combine(dns)
         verdicts[ConditionType.DNS_READY] = _verdict_of(problem, _ALL_WELL[ConditionType.DNS_READY])
@@ -86,7 +96,18 @@ def app_status(
         status["replicas"] = replicas
     if endpoints:
         status["endpoints"] = endpoints
+    if run is not None:
+        status["job"] = run.status()
     return status
+
+
+def current_run(inputs: AppInputs, live: AppLive, now: datetime) -> RunRecord | None:
+    """What is to be remembered of the App's Job now."""
+    digest = run_digest(inputs.spec.pod) if inputs.spec.run_as_job else ""
+    run = observe(digest, inputs.run, live.job, live.ended, now, lost=inputs.job_lost)
+    if not digest and not seconds_to_next_run(digest, run, inputs.spec.pod, now):
+        return None
+    return run
 
 
 def blocked_app_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
@@ -103,19 +124,37 @@ def blocked_app_status(problem: Problem, generation: int, previous: Obj, now: da
 
 
 def _verdict(
-    condition: ConditionType, desired: AppDesired, outcomes: Outcomes, live: AppLive, now: datetime
-) -> _Verdict:
+    condition: ConditionType,
+    inputs: AppInputs,
+    desired: AppDesired,
+    outcomes: Outcomes,
+    live: AppLive,
+    run: RunRecord | None,
+    backends: Backends,
+    now: datetime,
+) -> _Verdict | None:
+    """None for a condition that does not apply."""
+    if run is not None and (not inputs.spec.run_as_job or run.run != run_digest(inputs.spec.pod)):
+        run = None  # another pod's
+    over = run is not None and run.end is not None
     problems = [finding.problem for finding in desired.findings if finding.condition is condition]
     if condition is ConditionType.ROUTES_READY:
         for child in desired.children:
             if child.resource not in _OF_THE_WORKLOAD:
-                problems += _route_problems(child, outcomes, live)
+                # Nothing answers behind the routes of a Job that has ended, whatever a gateway thinks of that.
+                problems += _route_problems(child, outcomes, live if not over else None, backends)
+        if over and not problems:
+            return None
     if condition is not ConditionType.WORKLOAD_READY:
         return _verdict_of(reasons.combine(problems), _ALL_WELL[condition])
 
     own = [child for child in desired.children if child.resource in _OF_THE_WORKLOAD]
     problems += [problem for child in own if (problem := _outcome(child, outcomes)) is not None]
     pods = next((child for child in own if child.resource in _WORKLOADS), None)
+    if not problems and inputs.spec.run_as_job:
+        resumed = inputs.run is not None and live.job is not None and inputs.run.uid == live.job.uid
+        job = job_state(inputs.name, live.workload, live.job, run, now, resumed=resumed)
+        return _Verdict(job.ready, job.reason, job.message)
     if problems or pods is None:
         # The live object may be of yesterday's spec: what keeps it from being today's comes first.
         return _verdict_of(reasons.combine(problems), "")
@@ -129,10 +168,37 @@ def _verdict_of(problem: Problem | None, well: str) -> _Verdict:
     return _Verdict(False, problem.reason, problem.message)
 
 
-def _route_problems(child: Child, outcomes: Outcomes, live: AppLive) -> Iterator[Problem]:
+def _backends(workload: _Verdict | None, live: AppLive, previous: Obj, now: datetime) -> Backends:
+    """``workload`` is the verdict of this look, ``previous`` the status before it."""
+    if (live.workload or {}).get("spec", {}).get("replicas") == 0:
+        return Backends.NONE
+    if workload is None or not workload.good:
+        return Backends.STARTING
+    return Backends.STARTING if _seconds_to_endpoints(previous, now) else Backends.READY
+
+
+def seconds_to_route_look(status: Obj, now: datetime) -> float | None:
+    """When routes that wait for the edge are to be looked at without an event; None if not."""
+    waiting = any(
+        (each["type"], each["reason"]) == (ConditionType.ROUTES_READY, reasons.WAITING_FOR_EDGE)
+        for each in status["conditions"]
+    )
+    return (_seconds_to_endpoints(status, now) or None) if waiting else None
+
+
+def _seconds_to_endpoints(status: Obj, now: datetime) -> float:
+    """How much longer a gateway may need to hear of the pods of a workload that has become ready."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == ConditionType.WORKLOAD_READY and condition["status"] == "True":
+            age = (now - datetime.fromisoformat(condition["lastTransitionTime"])).total_seconds()
+            return max(0.0, ENDPOINTS_SECONDS - age)
+    return ENDPOINTS_SECONDS
+
+
+def _route_problems(child: Child, outcomes: Outcomes, live: AppLive | None, backends: Backends) -> Iterator[Problem]:
     problem = _outcome(child, outcomes)
-    if problem is None:
-        problem = route_problem(child, live.routes.get(_address(child)))
+    if problem is None and live is not None:
+        problem = route_problem(child, live.routes.get(_address(child)), backends)
     if problem is not None:
         yield problem
 

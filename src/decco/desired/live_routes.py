@@ -1,12 +1,14 @@
 """What a gateway says of a route, as the condition RoutesReady.
 
-Every answer counts only for the generation it was given for. Kinds that nobody answers for (Ingress, and Traefik's
-own) are as they should be once they are written.
+Every answer counts only for the generation it was given for. A refusal that is about endpoints only repeats what
+WorkloadReady says: while no pod is ready, and until a gateway has heard that one is, it is waited for. Kinds that
+nobody answers for (Ingress, and Traefik's own) are as they should be once they are written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum, auto
 
 from decco.desired import reasons
 from decco.desired.model import Child, Problem
@@ -17,19 +19,29 @@ BACKEND_TLS_POLICY = "BackendTLSPolicy"
 PENDING = "Pending"
 """The reason of a gateway that has not looked yet (Gateway API, RouteReasonPending)."""
 _ANSWERED = ("HTTPRoute", "TLSRoute")
+ENDPOINTS_SECONDS = 10.0
+"""How long a gateway may take to hear of endpoints after the workload is ready."""
 
 
-def route_problem(child: Child, live: Obj | None) -> Problem | None:
+class Backends(Enum):
+    """What is known of the pods behind a route."""
+
+    READY = auto()
+    STARTING = auto()  # none is ready, or they became so a moment ago
+    NONE = auto()  # none is wanted
+
+
+def route_problem(child: Child, live: Obj | None, backends: Backends = Backends.READY) -> Problem | None:
     """Why the route is not in effect, or None; ``live`` is None if it is not in the cache (yet)."""
     kind, name = child.resource.kind, child.obj["metadata"]["name"]
     if child.resource.group != GATEWAY_GROUP:
         return None
     if kind == BACKEND_TLS_POLICY:
-        return _refusal(kind, name, _policy_answers(live)) if live is not None else None
+        return _refusal(kind, name, _policy_answers(live), backends) if live is not None else None
     answers = list(_route_answers(child, live)) if live is not None else []
     if kind in _ANSWERED and not any(answer.get("type") == "Accepted" for answer in answers):
         return Problem(reasons.WAITING_FOR_EDGE, f"no gateway has answered for {kind} {name} yet")
-    return _refusal(kind, name, iter(answers))
+    return _refusal(kind, name, iter(answers), backends)
 
 
 def _route_answers(child: Child, live: Obj) -> Iterator[Obj]:
@@ -54,10 +66,19 @@ def _current(answer: Obj, live: Obj) -> Iterator[Obj]:
             yield condition
 
 
-def _refusal(kind: str, name: str, answers: Iterator[Obj]) -> Problem | None:
+def _refusal(kind: str, name: str, answers: Iterator[Obj], backends: Backends) -> Problem | None:
     for answer in answers:
         if answer.get("type") in ("Accepted", "ResolvedRefs", "Programmed") and answer.get("status") == "False":
             if answer.get("reason") == PENDING:
                 return Problem(reasons.WAITING_FOR_EDGE, f"the gateway is still at {kind} {name}: {quote(answer)}")
+            if backends is not Backends.READY and _is_about_endpoints(answer):
+                if backends is Backends.NONE:
+                    continue
+                return Problem(reasons.WAITING_FOR_EDGE, f"{kind} {name} has no ready pod to send traffic to yet")
             return Problem(reasons.NOT_ACCEPTED, f"the gateway refuses {kind} {name}: {quote(answer)}")
     return None
+
+
+def _is_about_endpoints(answer: Obj) -> bool:
+    """There is no reason of the Gateway API for this; Envoy Gateway says "no ready endpoints" in words of its own."""
+    return any("endpoint" in str(answer.get(field) or "").lower() for field in ("reason", "message"))

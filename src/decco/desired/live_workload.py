@@ -1,7 +1,7 @@
-"""What a Deployment or Job says of itself, as the condition WorkloadReady: the rules of kstatus, without its counters.
+"""What a Deployment says of itself, as the condition WorkloadReady: the rules of kstatus, without its counters.
 
 A Deployment counts as ready when its newest revision is rolled out whole and it is available. A pod that restarts later
-makes it no less ready while the Deployment's own promise (maxUnavailable) holds. A Job counts as ready when it is done.
+makes it no less ready while the Deployment's own promise (maxUnavailable) holds. Jobs are in ``live_job.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from decco.desired import reasons
 from decco.desired.model import Child
 from decco.desired.pod_refusals import advice
 from decco.desired.quoting import quote
-from decco.objects import JOBS, Obj
+from decco.objects import Obj
 
 NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"
 """Reason of Progressing once a rollout is complete; it stays until the next one."""
@@ -42,26 +42,24 @@ def workload_state(child: Child, live: Obj | None, now: datetime) -> WorkloadSta
     what = f"{child.resource.kind} {child.obj['metadata']['name']}"
     if live is None:
         return WorkloadState(False, reasons.PROGRESSING, f"{what} is being created")
-    if child.resource == JOBS:
-        return _job(what, live, now)
     return _deployment(what, live, now)
 
 
 def _deployment(what: str, live: Obj, now: datetime) -> WorkloadState:
     if live.get("status", {}).get("observedGeneration", 0) < live["metadata"].get("generation", 0):
         return WorkloadState(False, reasons.PROGRESSING, f"{what} is being rolled out")
-    failure = _condition(live, "ReplicaFailure")
+    failure = live_condition(live, "ReplicaFailure")
     if failure.get("status") == "True" and not grace_left(live, now):
         cause = _without_pod_names(quote(failure), live["metadata"]["name"])
         message = f"{what} cannot create pods: {cause}; {advice(cause, live)}"
         return WorkloadState(False, reasons.REPLICA_FAILURE, message)
-    progressing = _condition(live, "Progressing")
+    progressing = live_condition(live, "Progressing")
     if progressing.get("reason") == DEADLINE_EXCEEDED:
         message = f"{what} made no progress for as long as it may; look at its pods, or undo the last change"
         return WorkloadState(False, reasons.PROGRESS_DEADLINE_EXCEEDED, message)
     if progressing.get("reason") != NEW_REPLICA_SET_AVAILABLE:
         return WorkloadState(False, reasons.PROGRESSING, f"{what} is being rolled out")
-    if _condition(live, "Available").get("status") != "True":
+    if live_condition(live, "Available").get("status") != "True":
         return WorkloadState(
             False, reasons.UNAVAILABLE, f"{what} has fewer ready pods than it promises; look at its pods"
         )
@@ -70,10 +68,10 @@ def _deployment(what: str, live: Obj, now: datetime) -> WorkloadState:
 
 def grace_left(live: Obj | None, now: datetime) -> float:
     """Seconds until a failure to create pods that is still young will be told; 0 if there is none."""
-    podless = _podless_grace(live or {}, now)
+    podless = podless_grace(live or {}, now)
     if podless is not None:
         return podless
-    failure = _condition(live or {}, "ReplicaFailure")
+    failure = live_condition(live or {}, "ReplicaFailure")
     since = failure.get("lastTransitionTime")
     if failure.get("status") != "True" or since is None:
         return 0.0
@@ -81,43 +79,22 @@ def grace_left(live: Obj | None, now: datetime) -> float:
     return max(0.0, FAILURE_GRACE_SECONDS - age)
 
 
-def _podless_grace(live: Obj, now: datetime) -> float | None:
+def podless_grace(live: Obj, now: datetime) -> float | None:
     """Seconds until a Job without any pod will be told, 0 if that is now; None if it has, or had, or needs none."""
     status = live.get("status") or {}
     pods = any(
         status.get(count) for count in ("active", "succeeded", "failed", "terminating", "uncountedTerminatedPods")
     )
-    if pods or status.get("conditions") or status.get("startTime") is None or live.get("spec", {}).get("suspend"):
+    # A Job that was resumed says so in a condition.
+    decided = any(condition.get("type") != "Suspended" for condition in status.get("conditions") or ())
+    if pods or decided or status.get("startTime") is None or live.get("spec", {}).get("suspend"):
         return None
     age = (now - datetime.fromisoformat(status["startTime"])).total_seconds()
     return max(0.0, PODLESS_SECONDS - age)
 
 
-def _job(what: str, live: Obj, now: datetime) -> WorkloadState:
-    failed = _condition(live, "Failed")
-    if failed.get("status") == "True":
-        # A Job that failed does not change any more, and so neither does its message.
-        return WorkloadState(
-            False, reasons.JOB_FAILED, f"{what} failed: {quote(failed)}; look at its pods. A changed pod is a new run"
-        )
-    if _condition(live, "Complete").get("status") == "True":
-        return WorkloadState(True, reasons.JOB_COMPLETE, f"{what} is complete")
-    if live.get("spec", {}).get("suspend"):
-        return WorkloadState(
-            False, reasons.JOB_SUSPENDED, f"{what} is suspended by somebody; set its spec.suspend to false to go on"
-        )
-    if _podless_grace(live, now) == 0:
-        name, namespace = live["metadata"]["name"], live["metadata"].get("namespace", "")
-        message = (
-            f"{what} has started and has no pod: a quota, Pod Security or another admission refuses them; look at its "
-            f"Events with kubectl describe job {name} --namespace {namespace}"
-        )
-        return WorkloadState(False, reasons.REPLICA_FAILURE, message)
-    # Whether its first pod exists already makes no difference to anybody, and would be one more write for each Job.
-    return WorkloadState(False, reasons.JOB_RUNNING, f"{what} has not finished yet")
-
-
-def _condition(live: Obj, type_: str) -> Obj:
+def live_condition(live: Obj, type_: str) -> Obj:
+    """The condition of this type, {} if there is none."""
     conditions = live.get("status", {}).get("conditions") or ()
     return next((condition for condition in conditions if condition.get("type") == type_), {})
 

@@ -8,8 +8,6 @@ refuse is left to Kubernetes.
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from typing import Any
 
 from decco.api.types import ZoneSpread
@@ -17,6 +15,7 @@ from decco.desired import findings, names, reasons
 from decco.desired.endpoints import objects
 from decco.desired.findings import Finding
 from decco.desired.model import AppInputs, Child
+from decco.desired.runs import plan, run_digest
 from decco.desired.sidecar import Sidecar
 from decco.objects import ANNOTATION_INITIAL_REPLICAS, ANNOTATION_RUN, DEPLOYMENTS, JOBS, Obj, Resource
 
@@ -32,11 +31,15 @@ def workload_kind(inputs: AppInputs) -> Resource:
 
 
 def workload(inputs: AppInputs, sidecar: Sidecar | None) -> tuple[Child | None, tuple[Finding, ...]]:
-    """The App's Deployment or Job; None, and why, if the user's pod leaves no place for the sidecar."""
+    """The App's Deployment or Job; None, and why, if the user's pod leaves no place for the sidecar.
+
+    Also None, without a finding, for a Job whose run is over and that somebody cleaned up.
+    """
     clash = _clash(inputs.spec.pod, sidecar) if sidecar is not None else None
     if clash is not None:
         return None, (findings.workload(reasons.RESERVED_NAME, clash),)
-    return (_job if inputs.spec.run_as_job else _deployment)(inputs, pod_spec(inputs, sidecar)), ()
+    pod = pod_spec(inputs, sidecar)
+    return (_job(inputs, pod) if inputs.spec.run_as_job else _deployment(inputs, pod)), ()
 
 
 def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj:
@@ -59,15 +62,6 @@ def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj:
     return pod
 
 
-def run_digest(pod: Obj) -> str:
-    """Tells one run of a Job from another: the same for equal pods, however they were written.
-
-    It is about the user's pod alone. A new sidecar image or a new port of the sidecar's must not run a migration twice.
-    """
-    canonical = json.dumps(pod, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()[:32]
-
-
 def _deployment(inputs: AppInputs, pod: Obj) -> Child:
     replicas = inputs.spec.initial_replicas
     spec: Obj = {
@@ -79,11 +73,17 @@ def _deployment(inputs: AppInputs, pod: Obj) -> Child:
     return names.child(DEPLOYMENTS, _meta(inputs, {ANNOTATION_INITIAL_REPLICAS: str(replicas)}), spec=spec)
 
 
-def _job(inputs: AppInputs, pod: Obj) -> Child:
+def _job(inputs: AppInputs, pod: Obj) -> Child | None:
+    digest = run_digest(inputs.spec.pod)
+    run = plan(digest, inputs.run, inputs.job)
+    if not run.wanted:
+        return None
     spec: Obj = {"template": _template(inputs, pod)}
+    if run.suspended and not inputs.rehearsed:
+        spec["suspend"] = True
     if inputs.spec.job_backoff_limit is not None:
         spec["backoffLimit"] = inputs.spec.job_backoff_limit
-    return names.child(JOBS, _meta(inputs, {ANNOTATION_RUN: run_digest(inputs.spec.pod)}), spec=spec)
+    return names.child(JOBS, _meta(inputs, {ANNOTATION_RUN: digest}), spec=spec)
 
 
 def _meta(inputs: AppInputs, annotations: dict[str, str | None]) -> Obj:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -13,15 +13,17 @@ from decco.api.parse import parse_app
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.app import AppDesired, app_children
-from decco.desired.app_status import AppLive, app_status, blocked_app_status
+from decco.desired.app_status import AppLive, app_status, blocked_app_status, current_run, seconds_to_route_look
+from decco.desired.live_job import seconds_to_job_look
 from decco.desired.live_workload import grace_left
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.desired.ownership import LabelledOwner
 from decco.desired.pausing import OWN_PAUSE, pause_of_space, paused_status
 from decco.desired.records import app_names, withdrawal_status
+from decco.desired.runs import JobEnd, JobView, RunRecord, job_view, run_digest, run_record, seconds_to_next_run
 from decco.errors import TerminalError
 from decco.kube.controller import Action
-from decco.kube.store import UNKNOWN, Entry
+from decco.kube.store import UNKNOWN, Entry, Store
 from decco.objects import (
     ANNOTATION_ABANDON_DNS,
     CONFIGMAPS,
@@ -34,6 +36,7 @@ from decco.objects import (
     Resource,
     annotations_of,
     key_of,
+    uid_of,
 )
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
@@ -47,7 +50,8 @@ from decco.reconcilers.shapes import routing_kinds
 
 log = structlog.get_logger(__name__)
 
-_PODS = (DEPLOYMENTS, JOBS, CONFIGMAPS)
+_WORKLOADS = (DEPLOYMENTS, JOBS)
+_PODS = (*_WORKLOADS, CONFIGMAPS)
 """What runs, and what it reads."""
 _NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 
@@ -65,6 +69,8 @@ class AppReconciler:
     records: Records
     now: Callable[[], datetime]
     certificates: Callable[[str, Mapping[str, float]], None]
+    rehearsed: bool = False
+    """See ``AppInputs``."""
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.caches.apps.get(key)
@@ -152,11 +158,13 @@ class AppReconciler:
             return await self._blocked(entry, Problem(reasons.INVALID, str(error)))
         labelled = LabelledOwner(*entry.key)
         waits_for = None if self.caches.is_isolated(space) else _not_isolated(space)
-        written = await self.writer.write(desired.children, Written(waits_for=waits_for))
+        written = Written(waits_for=waits_for)
+        held, way = await self._hold(entry, inputs, desired, written)
+        await self.writer.write(desired.children, written, held=held)
         written.raise_if_overtaken()
-        await self.writer.prune(entry.uid, labelled, self._keep(entry, desired, written), written)
+        await self.writer.prune(entry.uid, labelled, self._keep(entry, desired, written, way), written)
         self.reporter.left_over(self.caches.apps.resource, obj, written.left)
-        live = self._live(entry.uid, desired.children)
+        live = self._live(entry, desired.children, inputs)
         names = app_names(desired.resolved)
         addresses = addresses_for(self.caches, space) if names and self.records.enabled else ()
         records = await self.records.publish(self.caches.apps, entry, obj, names, addresses)
@@ -173,24 +181,84 @@ class AppReconciler:
             written.recheck,
             records.recheck,
             grace_left(live.workload, inputs.now) or None,
+            self._next_step_of_job(inputs, live, reported=reported),
+            seconds_to_route_look(status, inputs.now),
             self.secrets.seconds_to_next_look(space, inputs.secrets.values()),
             seconds_to_expiry(inputs.secrets.values(), inputs.now),
         )
 
-    def _keep(self, entry: Entry, desired: AppDesired, written: Written) -> set[tuple[Resource, Key]]:
-        """What is not to be pruned: what is wanted, and what goes on running while its successor is not there."""
+    async def _hold(
+        self, app: Entry, inputs: AppInputs, desired: AppDesired, written: Written
+    ) -> tuple[Problem | None, Problem | None]:
+        """Why the workload is not written yet, and the same again if the former one makes way for it.
+
+        A Deployment never runs beside pods of the App's Job, nor a Job beside those of its Deployment: decco deletes
+        the former one in the foreground, and it is there until its pods are gone. But what runs is not taken away for
+        something that the API server refuses.
+        """
+        pods = next((child for child in desired.children if child.resource in _WORKLOADS), None)
+        if pods is None:
+            return None, None
+        what = f"{pods.resource.kind} {inputs.name}"
+        former = [
+            (resource, entry)
+            for resource in _WORKLOADS
+            if resource != pods.resource
+            for entry in self._own(self.caches.children[resource], app)
+        ]
+        if former:
+            if not all(entry.deleting for _, entry in former) and await self.writer.refuses(pods, written):
+                return written.outcomes[pods.resource.kind, inputs.name], None
+            sentence = f"{what} starts when the pods of the App's former {former[0][0].kind} are gone"
+            held = Problem(reasons.PROGRESSING, sentence)
+            return held, held
+        digest = run_digest(inputs.spec.pod) if inputs.spec.run_as_job else ""
+        run = current_run(inputs, AppLive(job=inputs.job, ended=self._ended(inputs)), inputs.now)
+        seconds = seconds_to_next_run(digest, run, inputs.spec.pod, inputs.now)
+        if not seconds:
+            return None, None
+        written.look_again(seconds)
+        sentence = f"{what} waits for pods of a Job that somebody deleted before it had finished"
+        return Problem(reasons.PROGRESSING, sentence), None
+
+    def _ended(self, inputs: AppInputs) -> JobEnd | None:
+        return self.caches.ended_jobs.get(inputs.run.uid) if inputs.run is not None else None
+
+    @staticmethod
+    def _next_step_of_job(inputs: AppInputs, live: AppLive, *, reported: bool) -> float | None:
+        """Seconds until the App's Job is to be looked at without an event; ``reported``: the status was written."""
+        run, job = current_run(inputs, live, inputs.now), live.job
+        if job is None or run is None or job.uid != run.uid:
+            return None
+        if job.suspended and (inputs.run is None or inputs.run.uid != job.uid):
+            return 0.0 if reported else None  # recorded by this reconcile, and resumed by the next one
+        return seconds_to_job_look(job, run, inputs.now)
+
+    @staticmethod
+    def _own(store: Store, app: Entry) -> list[Entry]:
+        """The App's objects of a kind; also those that lost their owner reference, if they prove to be its own."""
+        labelled = store.labelled_for(LabelledOwner(*app.key))
+        return [*store.owned_by(app.uid), *(entry for entry in labelled if entry.proven)]
+
+    def _keep(
+        self, entry: Entry, desired: AppDesired, written: Written, way: Problem | None
+    ) -> set[tuple[Resource, Key]]:
+        """What is not to be pruned: what is wanted, and what goes on running while its successor is not there; ``way``
+        is the outcome of a successor that waits for the former one to go.
+        """
         labelled = LabelledOwner(*entry.key)
         keep = {(child.resource, key_of(child.obj)) for child in desired.children} | desired.keep
         for child in desired.children:
-            if child.resource in _PODS and written.outcomes.get(
-                (child.resource.kind, key_of(child.obj).name), _NOT_TRIED
-            ):
+            outcome = written.outcomes.get((child.resource.kind, key_of(child.obj).name), _NOT_TRIED)
+            if child.resource in _PODS and outcome is not None and outcome is not way:
                 keep |= self.caches.owned(entry.uid, labelled, _PODS)
         return keep | self.caches.unreplaced(entry.uid, labelled, written.disturbed)
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
         names = facts.secrets | secret_rules.named_by_space(space.spec)
+        run = run_record(status_of(obj))
+        job, lost = await self._find_job(entry, run)
         return AppInputs(
             namespace=entry.key.namespace,
             name=entry.key.name,
@@ -205,7 +273,34 @@ class AppReconciler:
             targets=self._targets(entry.key, facts),
             taken=self.caches.index.taken(entry.key, facts, space.fqdn),
             now=self.now(),
+            run=run,
+            job=job,
+            job_lost=lost,
+            rehearsed=self.rehearsed,
         )
+
+    def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
+        """The App's own Job as the cache has it: by its owner, or by the record if somebody removed the owner."""
+        entry = self.caches.children[JOBS].get(app.key)
+        if entry is None or not isinstance(entry.facts, JobView):
+            return None
+        recorded = run is not None and entry.uid == run.uid and not entry.owner_uid
+        if not recorded and entry not in self._own(self.caches.children[JOBS], app):
+            return None
+        return replace(entry.facts, deleting=entry.deleting)
+
+    async def _find_job(self, app: Entry, run: RunRecord | None) -> tuple[JobView | None, bool]:
+        """The App's Job, and whether it is certain that the recorded one is lost.
+
+        A Job that leaves the cache while it runs is asked for once: it may only lack the label that decco watches by.
+        """
+        job = self._job(app, run)
+        if job is not None or run is None or run.end is not None or run.uid in self.caches.ended_jobs or self.rehearsed:
+            return job, False
+        live = await self.writer.look(JOBS, app.key)
+        if live is None or uid_of(live) != run.uid:
+            return None, True
+        return job_view(live), False
 
     def _targets(self, key: Key, facts: AppFacts) -> dict[tuple[str, str], EgressTarget]:
         found: dict[tuple[str, str], EgressTarget] = {}
@@ -222,7 +317,9 @@ class AppReconciler:
             )
         return found
 
-    def _live(self, uid: str, children: list[Child]) -> AppLive:
+    def _live(self, app: Entry, children: list[Child], inputs: AppInputs) -> AppLive:
+        uid = app.uid
+
         def live(resource: Resource, key: Key) -> Obj | None:
             store = self.caches.children.get(resource)
             found = store.get(key) if store is not None else None
@@ -237,6 +334,8 @@ class AppReconciler:
                 for child in children
                 if child.resource in routes and (obj := live(child.resource, key_of(child.obj))) is not None
             },
+            job=self._job(app, inputs.run),
+            ended=self._ended(inputs),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from decco.desired.claims import ClaimIndex
 from decco.desired.model import Served, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
+from decco.desired.runs import JobEnd
 from decco.kube.store import Entry, Shape, Store
 from decco.kube.watch import WatchSpec
 from decco.objects import (
@@ -44,6 +46,8 @@ class Caches:
     children: dict[Resource, Store] = field(default_factory=dict)
     claims: ClaimIndex = field(default_factory=ClaimIndex)
     index: AppIndex = field(default_factory=AppIndex)
+    ended_jobs: OrderedDict[str, JobEnd] = field(default_factory=OrderedDict)
+    """UID -> the end of Jobs that finished and were removed since: the record of their run may still lack it."""
     space_keys: dict[str, Key] = field(default_factory=dict)
     """UID -> key of a Space, to find the owner of a child."""
     app_keys: dict[str, Key] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decco.desired.model import Served
 from decco.desired.ownership import is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
+from decco.desired.runs import job_view
 from decco.kube.store import Shape
 from decco.objects import (
     ANNOTATION_INITIAL_REPLICAS,
@@ -29,8 +30,8 @@ _POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
 CHILDREN: dict[Resource, Shape] = {
     # spec.finalizers of a namespace is the API server's own book-keeping.
     NAMESPACES: Shape(yields=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
-    SECRETS: Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy),
-    CONFIGMAPS: Shape(labelled_owner=owner_of_child),
+    SECRETS: Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy, recreate=True),
+    CONFIGMAPS: Shape(labelled_owner=owner_of_child, recreate=True),
     # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
     SERVICES: Shape(
         yields=(
@@ -41,12 +42,14 @@ CHILDREN: dict[Resource, Shape] = {
         ),
         labelled_owner=owner_of_child,
     ),
-    RESOURCE_QUOTAS: Shape(labelled_owner=owner_of_child),
-    LIMIT_RANGES: Shape(labelled_owner=owner_of_child),
+    RESOURCE_QUOTAS: Shape(labelled_owner=owner_of_child, recreate=True),
+    LIMIT_RANGES: Shape(labelled_owner=owner_of_child, recreate=True),
     NETWORK_POLICIES: Shape(labelled_owner=owner_of_child),
     DEPLOYMENTS: Shape(
         yields=(_REPLICAS, _POD_ANNOTATIONS),
         until=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
+        # What takes its place must not run beside its last pods.
+        foreground=True,
         labelled_owner=owner_of_child,
         kept_while_deleting=False,  # its controller rolls nothing out any more
     ),
@@ -59,7 +62,15 @@ CHILDREN: dict[Resource, Shape] = {
             ("spec", "activeDeadlineSeconds"),
             ("spec", "ttlSecondsAfterFinished"),
         ),
+        # A cluster's policy may limit Jobs, or have them cleaned up; decco writes none of these today.
+        yields=(
+            ("spec", "parallelism"),
+            ("spec", "activeDeadlineSeconds"),
+            ("spec", "ttlSecondsAfterFinished"),
+        ),
         replace_if=(("metadata", "annotations", ANNOTATION_RUN),),
+        foreground=True,
+        facts=job_view,
         labelled_owner=owner_of_child,
         kept_while_deleting=False,
     ),

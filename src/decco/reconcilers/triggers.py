@@ -25,13 +25,15 @@ from typing import TypeVar
 from decco.desired.model import SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
+from decco.desired.runs import JobView
 from decco.kube.store import UNKNOWN, Change, Entry, Store
 from decco.kube.workqueue import Priority, WorkQueue
-from decco.objects import LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
+from decco.objects import JOBS, LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts, claims_of_broken
 
 GATEWAY_KIND = "Gateway"
+MOST_ENDED_JOBS = 4096
 
 F = TypeVar("F", SpaceFacts, AppFacts)
 
@@ -66,6 +68,8 @@ class Triggers:
         store.subscribe(self._child)
         if resource in (NAMESPACES, NETWORK_POLICIES):
             store.subscribe(self._home)
+        if resource == JOBS:
+            store.subscribe(self._job)
         if resource == SECRETS:
             store.subscribe(self._copy)
         if resource.kind == GATEWAY_KIND:
@@ -80,6 +84,13 @@ class Triggers:
             self.apps.add(self.caches.app_keys[uid])
         elif uid in self.caches.space_keys:
             self.spaces.add(self.caches.space_keys[uid])
+
+    def wake_after(self, uid: str, seconds: float) -> None:
+        """Looks at the Space or App with this UID again after so many seconds."""
+        if uid in self.caches.app_keys:
+            self.apps.add_after(self.caches.app_keys[uid], seconds)
+        elif uid in self.caches.space_keys:
+            self.spaces.add_after(self.caches.space_keys[uid], seconds)
 
     def everything(self) -> None:
         """Look at all: nothing is known yet, or the rules themselves changed (the cluster serves other kinds)."""
@@ -232,6 +243,16 @@ class Triggers:
         found = self.caches.space(name)
         if found is not None and self.caches.namespace_is_ready(found[1]):
             self._wake_apps_of(name)
+
+    def _job(self, change: Change) -> None:
+        """How a removed Job ended is kept: whoever cleans up may be faster than the reconcile that records it."""
+        if change.old is None or (change.new is not None and change.new.uid == change.old.uid):
+            return
+        facts, ended = change.old.facts, self.caches.ended_jobs
+        if isinstance(facts, JobView) and facts.end is not None:
+            ended[change.old.uid] = facts.end
+            if len(ended) > MOST_ENDED_JOBS:
+                ended.popitem(last=False)
 
     def _source(self, change: Change) -> None:
         name = change.entry.key.name

@@ -34,8 +34,8 @@ def test_every_reason_that_decco_gives_a_sentence_has_it_there() -> None:
     by_dns = {name for name in vars(reasons) if name.startswith(("RECORD", "ZONE", "PROVIDER", "INVALID_R", "DNS_F"))}
     known = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
     absent = known - told - {getattr(reasons, name) for name in by_dns}
-    # Ready and Resumed are said in status and Events; of the others a function chooses the reason or the sentence.
-    assert absent <= {"Ready", "Resumed", "Forbidden", "QuotaExceeded", "ReservedName"}, absent
+    # Ready, Resumed and LeftOver are said in status and Events; else a function chooses the reason or the sentence.
+    assert absent <= {"Ready", "Resumed", "LeftOver", "Forbidden", "QuotaExceeded", "ReservedName"}, absent
 
 
 @pytest.mark.parametrize("message", sorted(set(conditions())), ids=lambda each: f"{each.about}-{each.text[:30]}")

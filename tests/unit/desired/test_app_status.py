@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from decco.api.status import RunOutcome
 from decco.desired.app import AppDesired, app_children
-from decco.desired.app_status import AppLive, app_status, blocked_app_status
+from decco.desired.app_status import AppLive, app_status, blocked_app_status, seconds_to_route_look
 from decco.desired.live_workload import grace_left, workload_state
 from decco.desired.model import AppInputs, Problem, SecretState
-from decco.objects import Obj
+from decco.desired.runs import JobEnd, RunRecord, job_view, run_digest
+from decco.objects import ANNOTATION_RUN, Obj
 from tests.unit.desired.app_cases import FQDN, GOOD_SECRETS, NOW, app, secret
 
 HTTP = app({"httpUrlPath": "/web"})
@@ -261,9 +263,18 @@ def test_refused_pods_are_told_without_their_names() -> None:
     assert one == other == f"{told}; change the pod, or what refuses it"
 
 
+RUN = run_digest(JOB.spec.pod)
+META = {"name": "web", "namespace": "acme", "uid": "u1", "annotations": {ANNOTATION_RUN: RUN}}
+RECORDED = replace(JOB, run=RunRecord(RUN, "u1"))
+
+
+def job_live(live: Obj | None, **more: Any) -> AppLive:
+    return AppLive(live, job=job_view(live) if live is not None else None, **more)
+
+
 def job(suspend: bool = False, started: bool = True, **conditions: tuple[str, str]) -> Obj:
     return {
-        "metadata": {"name": "web"},
+        "metadata": META,
         "spec": {"suspend": suspend},
         "status": {
             **({"startTime": "2026-06-01T12:00:00Z", "active": 1} if started else {}),
@@ -286,7 +297,8 @@ def job(suspend: bool = False, started: bool = True, **conditions: tuple[str, st
     ],
 )
 def test_jobs(live: Obj | None, want: tuple[str, str]) -> None:
-    assert conditions(status_of(JOB, AppLive(live)))["WorkloadReady"] == want
+    inputs = RECORDED if live is not None else JOB
+    assert conditions(status_of(inputs, job_live(live)))["WorkloadReady"] == want
 
 
 @pytest.mark.parametrize(
@@ -303,14 +315,129 @@ def test_jobs(live: Obj | None, want: tuple[str, str]) -> None:
 def test_a_job_whose_pods_cannot_be_created(counts: dict[str, int], age: int, want: str, left: float) -> None:
     started = NOW - timedelta(seconds=age)
     live = {
-        "metadata": {"name": "web", "namespace": "acme"},
+        "metadata": META,
         "spec": {},
         "status": {"startTime": started.strftime("%Y-%m-%dT%H:%M:%SZ"), **counts},
     }
-    told = {each["type"]: each for each in status_of(JOB, AppLive(live))["conditions"]}["WorkloadReady"]
+    told = {each["type"]: each for each in status_of(RECORDED, job_live(live))["conditions"]}["WorkloadReady"]
     assert told["reason"] == want
     assert grace_left(live, NOW) == left
     assert ("kubectl describe job web --namespace acme" in told["message"]) == (want == "ReplicaFailure")
+
+
+def running(age: float, **status: Any) -> Obj:
+    """The status of a Job that was resumed ``age`` seconds ago."""
+    live = job()
+    start = (NOW - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    resumed = [{"type": "Suspended", "status": "False", "reason": "JobResumed"}]
+    return {**live, "status": {"startTime": start, "conditions": resumed, **status}}
+
+
+@pytest.mark.parametrize(
+    ("status", "age", "reason", "words"),
+    [
+        ({"active": 1, "ready": 0}, 5, "JobRunning", "has not finished yet"),
+        ({"active": 1, "ready": 0}, 46, "JobStalled", "does not become ready"),
+        ({"active": 1, "ready": 1}, 46, "JobRunning", "has not finished yet"),
+        ({"active": 1}, 46, "JobRunning", "has not finished yet"),
+        ({"failed": 1}, 5, "JobRunning", "a pod of it failed"),
+        ({"active": 1, "ready": 1, "failed": 2}, 46, "JobRunning", "a pod of it failed"),
+        ({}, 31, "ReplicaFailure", "has started and has no pod"),
+    ],
+    ids=["young", "no pod is ready", "ready", "an API server that counts no ready pods", "retry", "retries", "no pod"],
+)
+def test_a_job_that_cannot_start_says_why(status: dict[str, int], age: float, reason: str, words: str) -> None:
+    told = {each["type"]: each for each in status_of(RECORDED, job_live(running(age, **status)))["conditions"]}
+    assert told["WorkloadReady"]["reason"] == reason
+    assert words in told["WorkloadReady"]["message"]
+
+
+def test_the_end_of_a_long_job_is_not_taken_for_one_that_cannot_start() -> None:
+    """While its sidecar ends, a pod is not ready any more and still active."""
+    seen = status_of(RECORDED, job_live(running(50, active=1, ready=1)))
+    assert seen["job"] == {"run": RUN, "uid": "u1", "started": True}
+    ending = replace(JOB, run=RunRecord(RUN, "u1", started=True))
+    assert conditions(status_of(ending, job_live(running(300, active=1, ready=0))))["WorkloadReady"][1] == "JobRunning"
+
+
+def test_a_new_job_is_recorded_before_it_runs() -> None:
+    status = status_of(JOB, job_live(job(suspend=True, started=False)))
+    assert status["job"] == {"run": RUN, "uid": "u1"}
+    assert conditions(status)["WorkloadReady"] == ("False", "Progressing")
+
+
+def test_a_finished_job_that_is_gone_keeps_its_verdict() -> None:
+    done = JobEnd(RunOutcome.COMPLETE, "2026-06-01T12:00:00Z", "")
+    over = replace(JOB, run=RunRecord(RUN, "u1", end=done))
+    status = status_of(over, AppLive())
+    assert conditions(status) == {"Ready": READY, "WorkloadReady": ("True", "JobComplete")}
+    assert status["job"] == {"run": RUN, "uid": "u1", "outcome": "Complete", "completionTime": "2026-06-01T12:00:00Z"}
+    assert status_of(RECORDED, AppLive(ended=done)) == status, "removed before its end was recorded"
+    failed = replace(over, run=RunRecord(RUN, "u1", end=replace(done, outcome=RunOutcome.FAILED, message="no more")))
+    told = status_of(failed, AppLive())
+    assert conditions(told)["WorkloadReady"] == ("False", "JobFailed")
+    assert "Job web failed: no more" in told["conditions"][1]["message"]
+    assert blocked_app_status(Problem("Invalid", "x"), 1, told, NOW)["job"] == told["job"]
+
+
+def test_a_job_that_was_not_seen_to_finish_says_how_to_run_it_again() -> None:
+    status = status_of(replace(RECORDED, job_lost=True), AppLive())
+    assert conditions(status)["WorkloadReady"] == ("False", "JobDeleted")
+    assert "change the pod" in status["conditions"][1]["message"]
+    assert status["job"]["outcome"] == "Deleted"
+
+
+def test_a_running_job_that_somebody_deletes_is_not_said_to_come_back() -> None:
+    live = running(5, active=1, ready=1)
+    told = status_of(RECORDED, AppLive(live, job=replace(job_view(live), deleting=True)))["conditions"][1]
+    assert told["reason"] == "JobRunning"
+    assert "not run a second time" in told["message"]
+
+
+def test_the_end_of_the_former_run_is_not_that_of_the_new_one() -> None:
+    """Its Job is complete and being deleted; a status of the new generation that says so would be a lie."""
+    former = job(Complete=("True", "x"))
+    changed = replace(RECORDED, spec=app({"runAsJob": True, "pod": {"containers": [{"name": "other"}]}}).spec)
+    status = status_of(changed, AppLive(former, job=replace(job_view(former), deleting=True)))
+    assert conditions(status)["WorkloadReady"] == ("False", "Progressing")
+
+
+@pytest.mark.parametrize("ended", ["Complete", "Failed"])
+def test_routes_of_a_finished_job_do_not_count(ended: str) -> None:
+    inputs = app({"runAsJob": True, "httpUrlPath": "/web"})
+    inputs = replace(inputs, run=RunRecord(run_digest(inputs.spec.pod), "u1"))
+    route = accepted(children_of(inputs)["HTTPRoute", "web"], Accepted="False")
+    live = job(**{ended: ("True", "x")})
+    live["metadata"] = {**META, "annotations": {ANNOTATION_RUN: run_digest(inputs.spec.pod)}}
+    status = status_of(inputs, job_live(live, routes={("HTTPRoute", "web"): route}))
+    assert "RoutesReady" not in conditions(status)
+    assert conditions(status)["Ready"][0] == ("True" if ended == "Complete" else "False")
+    refused = status_of(inputs, job_live(live), written(inputs, HTTPRoute=Problem("Conflict", "foreign")))
+    assert conditions(refused)["RoutesReady"] == ("False", "Conflict"), "what the spec is to blame for is told"
+
+
+def without_endpoints(obj: Obj) -> Obj:
+    accepted(obj, ResolvedRefs="False")["status"]["parents"][1]["conditions"][1]["message"] = "no ready endpoints"
+    return obj
+
+
+def test_a_route_without_ready_endpoints_waits_while_the_pods_start() -> None:
+    starting = replace(routed(TCP, without_endpoints), workload=deployment(Progressing=("True", "ReplicaSetUpdated")))
+    status = status_of(TCP, starting)
+    assert conditions(status)["RoutesReady"] == ("False", "WaitingForEdge")
+    ready = status_of(TCP, routed(TCP, without_endpoints), previous=status, now=LATER)
+    assert conditions(ready)["RoutesReady"] == ("False", "WaitingForEdge"), "the gateway has not heard of them yet"
+    assert seconds_to_route_look(ready, LATER + timedelta(seconds=4)) == 6.0
+    late = status_of(TCP, routed(TCP, without_endpoints), previous=ready, now=LATER + timedelta(seconds=11))
+    assert conditions(late)["RoutesReady"] == ("False", "NotAccepted")
+    assert seconds_to_route_look(late, LATER) is None
+
+
+def test_a_route_without_endpoints_is_fine_where_none_are_wanted() -> None:
+    scaled = routed(TCP, without_endpoints)
+    assert scaled.workload is not None
+    scaled.workload["spec"]["replicas"] = 0
+    assert conditions(status_of(TCP, scaled))["RoutesReady"] == WELL
 
 
 @pytest.mark.parametrize("kind", ["NetworkPolicy", "ConfigMap", "Service", "Deployment"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +9,13 @@ import pytest
 from decco.api.types import AppSpec
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs
-from decco.desired.workload import run_digest
+from decco.desired.runs import JobView, RunRecord, run_digest
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, Key, Obj
 from tests.unit.desired.app_cases import POD, addresses, app, by_address, pod_of, reasons_of
 
+LIVE = JobView(uid="u1", run=run_digest(POD), suspended=True, deleting=False, ready=False, start_time="", end=None)
+"""The Job of an App with the usual pod, as it is right after its creation."""
+EGRESS = {"localPort": 80, "fqdn": "x.test"}
 ZONE = "topology.kubernetes.io/zone"
 
 
@@ -101,11 +105,28 @@ def test_no_replicas_is_a_number_too() -> None:
 
 
 def test_a_job() -> None:
-    made = job(app({"runAsJob": True, "jobBackoffLimit": 2}))
+    recorded = replace(app({"runAsJob": True, "jobBackoffLimit": 2}), job=LIVE, run=RunRecord(LIVE.run, LIVE.uid))
+    made = job(recorded)
     assert made["spec"]["backoffLimit"] == 2
     assert sorted(made["spec"]) == ["backoffLimit", "template"]
     assert "Deployment/web" not in addresses(app({"runAsJob": True}))
     assert "backoffLimit" not in job(app({"runAsJob": True}))["spec"]
+
+
+def test_a_job_is_suspended_until_its_run_is_recorded() -> None:
+    inputs = app({"runAsJob": True})
+    assert job(inputs)["spec"]["suspend"] is True
+    assert job(replace(inputs, job=LIVE))["spec"]["suspend"] is True
+    assert "suspend" not in job(replace(inputs, job=replace(LIVE, suspended=False)))["spec"], "of an earlier version"
+    assert "suspend" not in job(replace(inputs, rehearsed=True))["spec"], "shown as it will run"
+
+
+def test_a_run_that_is_recorded_and_whose_job_is_gone_gets_no_other_job() -> None:
+    over = replace(app({"runAsJob": True, "tlsEgresses": [EGRESS]}), run=RunRecord(LIVE.run, LIVE.uid))
+    assert [each for each in addresses(over) if each.startswith(("Job", "Deployment"))] == []
+    assert "ConfigMap/web-stunnel" in addresses(over), "pods of a deleted Job may still read it"
+    assert reasons_of(over) == []
+    assert app_children(over).keep == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Applier, Contested, Foreign, Result, altered, hash_of, rebuild, to_wire
+from decco.kube.apply import Applier, Contested, Foreign, Result
+from decco.kube.diff import altered, hash_of, rebuild, to_wire
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, Unreachable
 from decco.kube.fights import FREE_REPAIRS
 from decco.kube.ownership import EVERYTHING, Path
@@ -46,6 +47,8 @@ class Script:
         self.asked: list[str] = []
         self.bodies: list[Obj] = []
         self.before_answer: Callable[[], Awaitable[None] | None] = lambda: None
+        self.admission: Callable[[Obj], Obj] = lambda obj: obj
+        self.previewed = 0
 
     async def _answer(self, verb: str) -> Obj:
         self.asked.append(verb)
@@ -68,12 +71,16 @@ class Script:
         self.bodies.append(obj)
         await self._answer("check")
 
+    async def preview(self, resource: Resource, obj: Obj) -> Obj:
+        self.previewed += 1
+        return self.admission(copy.deepcopy(obj))
+
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         assert strict
         self.bodies.append(obj)
         return await self._answer("replace")
 
-    async def delete(self, resource: Resource, key: Key, *, uid: str) -> None:
+    async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = "Background") -> None:
         await self._answer(f"delete {resource.plural}/{key.name} {uid}")
 
 
@@ -470,6 +477,15 @@ def test_of_a_kind_with_few_mutable_fields_the_rest_stays() -> None:
     live = stored(wish(spec={"parallelism": 1, "suspend": True, "selector": {"s": 1}, "template": {"old": 1}}))
     body = put(live, wish(spec={"parallelism": 2, "backoffLimit": 3, "template": {"new": 1}}), shape)
     assert body["spec"] == {"parallelism": 2, "backoffLimit": 3, "selector": {"s": 1}, "template": {"old": 1}}
+
+
+def test_a_mutable_field_that_the_kind_yields_stays_unless_decco_wants_it() -> None:
+    """A Job's TTL, which a cluster's admission sets and decco has no opinion of."""
+    ttl = ("spec", "ttl")
+    shape = Shape(mutable=(("spec", "suspend"), ttl), yields=(ttl,))
+    live = stored(wish(spec={"suspend": True, "ttl": 5}))
+    assert put(live, wish(spec={}), shape)["spec"] == {"ttl": 5}
+    assert put(live, wish(spec={"ttl": 7}), shape)["spec"] == {"ttl": 7}
 
 
 # Was it altered? Seen from the live object alone, as after a restart

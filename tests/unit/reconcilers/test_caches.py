@@ -1,0 +1,66 @@
+"""What the caches say of a Space's isolation, and of children that lost their owner reference."""
+
+from __future__ import annotations
+
+import pytest
+
+from decco.desired.ownership import LabelledOwner
+from decco.objects import NAMESPACES, NETWORK_POLICIES, SERVICES, Key, Obj
+from decco.reconcilers.caches import Caches
+from tests.unit.reconcilers.world import VERSIONS, app, facts_of, make_caches, owned, space
+
+ACME = space("acme")
+WEB = app("web", "acme", uid="web-uid")
+POLICY = owned(NETWORK_POLICIES, "decco", ACME, spec={"podSelector": {}})
+OPENED: Obj = {"podSelector": {}, "ingress": [{}]}
+
+
+def caches(*children: tuple[Obj, bool]) -> Caches:
+    """Children that are there, each with whether it is as decco wrote it last."""
+    made = make_caches()
+    made.spaces.put(ACME, own=False)
+    made.children[NAMESPACES].put(owned(NAMESPACES, "acme", ACME), own=False)
+    for obj, settled in children:
+        store = next(store for kind, store in made.children.items() if kind.kind == obj["kind"])
+        entry = store.put({**obj, "metadata": dict(obj["metadata"])}, own=True)
+        if settled:
+            store.settled[entry.uid] = (entry.content, entry.meta)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("policy", "isolated"),
+    [
+        (None, False),
+        ({}, True),
+        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, False),
+        ({"spec": OPENED}, False),
+        ({"metadata": {"labels": {"theirs": "1"}}}, True),
+    ],
+)
+def test_whether_a_space_is_isolated(policy: Obj | None, isolated: bool) -> None:
+    """As decco wrote it and going to stay."""
+    made = caches((POLICY, True))
+    store = made.children[NETWORK_POLICIES]
+    if policy is None:
+        store.remove(Key("acme", "decco"), POLICY["metadata"]["uid"], next(VERSIONS))
+    else:
+        meta = {**POLICY["metadata"], "resourceVersion": str(next(VERSIONS)), **policy.get("metadata", {})}
+        store.put({**POLICY, **policy, "metadata": meta}, own=False)
+    assert made.is_isolated(facts_of(made, "acme")) is isolated
+
+
+def test_a_policy_that_was_not_compared_since_the_start_counts() -> None:
+    made = caches((POLICY, False))
+    assert made.is_isolated(facts_of(made, "acme"))
+
+
+def test_what_an_owner_has_includes_what_lost_its_owner_reference() -> None:
+    mine = owned(SERVICES, "mine", WEB)
+    lost = owned(SERVICES, "lost", WEB, meta={"ownerReferences": []})
+    labels = {**WEB["metadata"].get("labels", {}), "app.kubernetes.io/managed-by": "decco"}
+    foreign = owned(SERVICES, "foreign", WEB, meta={"ownerReferences": [], "labels": labels})
+    made = caches((mine, True), (lost, False), (foreign, False))
+    found = made.owned("web-uid", LabelledOwner("acme", "web"), [SERVICES])
+    assert {key.name for _, key in found} == {"mine", "lost"}
+    assert [entry.key.name for _, entry in made.labelled_for(LabelledOwner("acme", "web"))] == ["lost"]
