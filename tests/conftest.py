@@ -16,7 +16,7 @@ import structlog
 from blockbuster import BlockBuster
 
 NODES = ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("2001:2::/48")
-"""Networks of the testbed's nodes, which are network namespaces on this machine."""
+"""Networks of the testbed's nodes and of tests, which are network namespaces on this machine; RFC 2544 and RFC 5180."""
 
 
 def pytest_configure() -> None:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,13 @@ PORT, LISTENER, LOCAL = 8080, 20443, 15432
 """Of the App, of its endpoint's listener, of an egress; a network of its own has all ports free."""
 
 
+@dataclass(frozen=True)
+class Declared:
+    """The port of an App, whether or not somebody listens there."""
+
+    port: int = PORT
+
+
 @pytest.fixture
 def dual() -> Iterator[None]:
     with network(*DUAL):
@@ -48,8 +56,7 @@ def dual() -> Iterator[None]:
 
 def written(pod: Pod) -> Pod:
     """With an endpoint, and an egress that leads to it."""
-    app = type("Declared", (), {"port": PORT})()
-    pod.write(server("web", LISTENER, app), egress(LOCAL, LISTENER, "server.test"))
+    pod.write(server("web", LISTENER, Declared()), egress(LOCAL, LISTENER, "server.test"))
     return pod
 
 
@@ -103,8 +110,8 @@ def test_an_app_that_is_not_there_is_not_reached_elsewhere(quick: Path, pod: Pod
 @pytest.mark.usefixtures("dual")
 def test_an_endpoint_never_leads_to_the_sidecar_itself(quick: Path, pod: Pod) -> None:
     """decco writes no such text. One connection would become as many as there are descriptors."""
-    app = type("Declared", (), {"port": PORT})()
-    pod.write_text(pod.text(server("web", LISTENER, app), server("loop", PORT, app)).replace("connect = 127", ";"))
+    text = pod.text(server("web", LISTENER, Declared()), server("loop", PORT, Declared()))
+    pod.write_text(text.replace("connect = 127", ";"))
     with Sidecar([quick, pod.config_path]) as sidecar:
         sidecar.await_log(LOADED)
         text = Path(f"/proc/{sidecar.stunnel_pid}/fd/0").read_text()
