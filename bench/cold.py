@@ -39,13 +39,23 @@ import orjson
 from decco.api.parse import parse_app
 from decco.desired.app import app_children
 from decco.desired.app_status import AppLive, app_status
-from decco.desired.model import AppInputs, Child, Claims, SecretState, SecretView, Served, SpaceFacts, SpaceInputs
-from decco.desired.secrets import inspect, source_from
+from decco.desired.model import (
+    AppInputs,
+    Child,
+    Claims,
+    SecretCopy,
+    SecretState,
+    SecretView,
+    Served,
+    SpaceFacts,
+    SpaceInputs,
+)
+from decco.desired.secrets import inspect
 from decco.desired.space import space_children
 from decco.desired.space_status import SpaceLive, space_status
-from decco.kube.apply import to_wire
 from decco.kube.client import Client
 from decco.kube.config import connect
+from decco.kube.diff import to_wire
 from decco.objects import APPS, DEPLOYMENTS, NAMESPACES, SPACES
 from decco.reconcilers.discover import discover
 from decco.reconcilers.facts import space_facts
@@ -312,8 +322,8 @@ class Plan:
 
     def __init__(self, cp: ControlPlane, secret: Obj) -> None:
         self._settings = Settings()
-        self._source = source_from(secret)
-        facts = inspect(self._source.type, self._source.data)
+        self._copy = SecretCopy(secret["metadata"]["name"], secret["type"], secret["data"])
+        facts = inspect(self._copy.type, self._copy.data)
         self._secrets = {SECRET: SecretView(SECRET, SecretState.COPY, facts)}
         self._served = asyncio.run(_discover(cp))
         self._now = datetime.now(UTC)
@@ -331,7 +341,7 @@ class Plan:
             settings=self._settings,
             served=self._served,
             claims=Claims(),
-            copies={SECRET: self._source},
+            copies={SECRET: self._copy},
             secrets=self._secrets,
             now=self._now,
             namespace_uid=facts.uid,  # as long as the right one

@@ -25,15 +25,26 @@ _PORTS: Final = {"http": "80", "https": "443"}
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+def is_http_url(url: str) -> bool:
+    """Whether it is an http or https URL with a host, a port in its range if any, and no space or control character."""
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    clean = url.isprintable() and " " not in url
+    return clean and port_is_valid and parts.scheme in _PORTS and bool(parts.hostname)
+
+
 def proxy_url(url: Any, where: str) -> str | None:
     """A proxy that somebody has configured, checked; None if there is none. Raises ConfigError for a SOCKS proxy."""
     if not url:
         return None
-    if not isinstance(url, str) or not _usable(url):
+    if not isinstance(url, str) or not is_http_url(url.strip()):
         raise ConfigError(
             f"proxy-url of {where} must be an http or https URL; other kinds of proxies are not supported"
         )
-    return url
+    return url.strip()
 
 
 def proxy_from_environment(server: str, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -46,7 +57,7 @@ def proxy_from_environment(server: str, environ: Mapping[str, str] = os.environ)
     if not proxy or not _is_proxied(server, _variable(environ, "no_proxy")[1]):
         return None
     url = proxy if _has_host(proxy) else f"http://{proxy}"
-    if not _usable(url):
+    if not is_http_url(url):
         raise ConfigError(
             f"{variable} of the environment must be an http or https URL, or host:port, without line breaks or "
             "spaces: correct it; other kinds of proxies are not supported"
@@ -68,16 +79,6 @@ def _has_host(url: str) -> bool:
     except ValueError:
         return False
     return bool(parts.scheme and parts.netloc)
-
-
-def _usable(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    clean = url.isprintable() and " " not in url
-    return clean and port_is_valid and parts.scheme in _PORTS and bool(parts.hostname)
 
 
 def _is_proxied(server: str, no_proxy: str) -> bool:

@@ -26,8 +26,10 @@ from decco.objects import SECRETS, Key
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
+from decco.reconcilers.deleted_sources import DeletedSources
 from decco.reconcilers.local_secrets import LocalSecrets
 from decco.reconcilers.records import Records
+from decco.reconcilers.rejections import RETRY_SECONDS
 from decco.reconcilers.report import Reporter
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
@@ -70,15 +72,17 @@ class Term:
                 group=group,
                 retry_base=control.retry_base_seconds,
                 retry_max=control.retry_max_seconds,
+                retry_max_of_few=min(RETRY_SECONDS, control.retry_max_seconds),
                 observer=metrics,
             )
 
         self._spaces = queue("space", lambda key: key.name)
         self._apps = queue("app", lambda key: key.namespace)
         applier = Applier(client, caches.children)
-        writer = ChildWriter(applier, time.monotonic, metrics.child_repaired)
+        writer = ChildWriter(applier, time.monotonic, metrics.child_repaired, triggers.wake_after)
         local = LocalSecrets(client, time.monotonic)
-        secrets = Secrets(caches, local, lambda key: applier.is_foreign(SECRETS, key))
+        deleted = DeletedSources(client, time.monotonic)
+        secrets = Secrets(caches, local, deleted, lambda key: applier.is_foreign(SECRETS, key))
         reporter = Reporter(client, self._recorder)
         self._records = Records(dns, client, settings, time.monotonic)
         shared = (caches, writer, secrets, reporter, self._records, _now, metrics.certificates)

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from decco.dns.errors import ProviderThrottled, ZoneNotFound
+from decco.dns.errors import ProviderRefused, ProviderThrottled, ZoneNotFound
+from decco.dns.factory import Outside, make_provider
 from decco.dns.provider import Change, Zone
 from decco.dns.records import address_sets
 from decco.dns.registry import Owner, mark_set
 from decco.dns.route53 import Credentials, Route53Provider
 from decco.dns.wrappers.pace import Pace
+from decco.settings_dns import Route53Settings
 from testbed.dns.route53_model import MAX_CHARACTERS, MAX_RECORDS, Route53Model
 from tests.dns.world import UID
 
@@ -103,3 +105,27 @@ async def test_a_deleted_zone_is_not_found(model: Route53Model, provider: Route5
     for call in (provider.records(zone), provider.apply(zone, [claim(f"x.{ZONE}", "192.0.2.1")])):
         with pytest.raises(ZoneNotFound):
             await call
+
+
+async def test_keys_read_from_a_file_have_a_line_break_at_their_end(model: Route53Model) -> None:
+    """Sent as they are, they break the request's headers: the service would be called unreachable for ever."""
+    model.create_zone(ZONE)
+    settings = Route53Settings(zones=(ZONE,), endpoint_url=model.url, secret_name="aws")
+    content = {"accessKeyId": b"AKIAEXAMPLE\n", "secretAccessKey": b"s/ecret\r\n", "sessionToken": b"token\n"}
+    made = make_provider(settings, Outside({"aws": content}))
+    try:
+        assert [zone.name for zone in await made.zones()] == [ZONE]
+    finally:
+        await made.close()
+
+
+async def test_a_profile_that_does_not_exist_is_refused_and_not_a_defect(
+    model: Route53Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "none")
+    made = make_provider(Route53Settings(zones=(ZONE,), endpoint_url=model.url), Outside())
+    try:
+        with pytest.raises(ProviderRefused, match=r"correct the variables AWS_\*.*none"):
+            await made.zones()
+    finally:
+        await made.close()

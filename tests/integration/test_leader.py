@@ -12,8 +12,12 @@ from typing import Any
 import pytest
 
 from decco.errors import ConfigError
+from decco.kube import fence, leader
+from decco.kube import lease as lease_module
 from decco.kube.client import Client
+from decco.kube.clock import boot_time
 from decco.kube.config import connect
+from decco.kube.fence import Fence
 from decco.kube.leader import Leader
 from decco.kube.lease import Times
 from decco.objects import LEASES, Key, Obj
@@ -30,7 +34,14 @@ class Candidate:
     """One process' part; notes when its work ran."""
 
     def __init__(
-        self, kubeconfig: Path, name: str, identity: str, *, times: Times = TIMES, stubborn: float = 0.0
+        self,
+        kubeconfig: Path,
+        name: str,
+        identity: str,
+        *,
+        times: Times = TIMES,
+        stubborn: float = 0.0,
+        fence: Fence | None = None,
     ) -> None:
         """``stubborn`` work goes on for so many seconds after it was told to stop."""
         self._kubeconfig = kubeconfig
@@ -46,6 +57,7 @@ class Candidate:
             Key("default", name),
             identity,
             times=times,
+            fence=fence,
             on_change=self.changes.append,
             abort=lambda: self.aborted.append(time.monotonic()),
         )
@@ -167,6 +179,45 @@ async def test_a_dead_event_loop_leads_no_more(stage: Any) -> None:
     time.sleep(6.0)  # noqa: ASYNC251 - that is the point
     assert a.aborted, "the process must end: its work cannot be stopped"
     await within(WAIT, a.rests.wait())
+
+
+class Suspensions:
+    """Lets the clock that counts suspended time jump, as it does when a machine goes on; all others stand still."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 0.0
+        for module in (fence, leader, lease_module):
+            monkeypatch.setattr(module, "now", lambda: boot_time() + self.seconds)
+
+
+async def test_a_machine_that_was_suspended_for_less_than_the_lease_goes_on_leading(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop gave no sign of life for longer than a dead one may: it slept with the machine."""
+    suspensions = Suspensions(monkeypatch)
+    a = stage("a", times=Times(lease=60.0, renew=50.0, retry=0.25, dead=5.0)).start()
+    await within(WAIT, a.leads.wait())
+    for _ in range(20):  # one jump alone could hit the moment between a sign of life and the look at it
+        suspensions.seconds += 20.0
+        await asyncio.sleep(0.3)
+    assert a.changes == [True]
+    assert a.leads.is_set()
+
+
+async def test_a_machine_that_was_suspended_past_the_renewal_writes_nothing_more(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspensions = Suspensions(monkeypatch)
+    right = Fence()
+    a = stage("a", times=Times(lease=60.0, renew=50.0, retry=0.25), fence=right).start()
+    await within(WAIT, a.leads.wait())
+    assert right.allows()
+    suspensions.seconds += 55.0
+    assert not right.allows(), "in that very moment, before any timer has fired"
+    await within(WAIT, a.rests.wait())
+    assert a.changes[:2] == [True, False]
+    await within(WAIT, a.leads.wait())
+    assert right.allows()
 
 
 @timed

@@ -89,7 +89,11 @@ def test_a_proxy_may_be_named_without_scheme(monkeypatch: pytest.MonkeyPatch) ->
     assert proxy_from_environment("https://api.example.com") == "http://proxy:3128"
 
 
-@pytest.mark.parametrize("url", ["socks5://proxy:1080", "proxy:3128", 8080])
+def test_a_line_break_at_the_end_of_a_proxy_url_does_not_count() -> None:
+    assert proxy_url("http://proxy:3128\n", "here") == "http://proxy:3128"
+
+
+@pytest.mark.parametrize("url", ["socks5://proxy:1080", "proxy:3128", 8080, "http://[::1", "http://p:99999"])
 def test_other_proxies_are_refused(url: object) -> None:
     with pytest.raises(ConfigError, match="proxy-url of here must be an http or https URL"):
         proxy_url(url, "here")

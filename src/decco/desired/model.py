@@ -48,6 +48,7 @@ class SecretState(StrEnum):
     COPY = "Copy"  # in the Space's namespace, copied by decco from its own
     LOCAL = "Local"  # in the Space's namespace, put there by somebody else
     PENDING = "Pending"  # shared with the Space, the copy not written yet
+    DELETED = "Deleted"  # as Copy, but its source has just been deleted and may be on its way back
     TAKEN = "Taken"  # shared with the Space, but somebody else's Secret has the copy's name
     MISSING = "Missing"
     NOT_SHARED = "NotShared"  # exists in decco's namespace, but its owner does not consent
@@ -68,11 +69,13 @@ class SecretFacts:
     """DNS SANs of the first certificate."""
     ca_pem: str | None = None
     """Text of ``ca.crt``, which is public: edges want it in a ConfigMap to verify pods by (encryptHttp)."""
+    ca_changed: str = ""
+    """Of a copy: value of its annotation ca-changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretView:
-    """A Secret as one Space sees it; ``facts`` is None unless the state is Copy or Local."""
+    """A Secret as one Space sees it; ``facts`` are those of the Secret there, or of the source that is being copied."""
 
     name: str
     state: SecretState
@@ -89,9 +92,23 @@ class SecretSource:
     """Values in base64, as the API serves them."""
     shared_with: frozenset[str]
     """Space names, or "*"."""
+    replace_at_once: bool = False
+    """Whether its owner wants no former authority to be trusted any longer."""
 
     def consents_to(self, space: str) -> bool:
         return "*" in self.shared_with or space in self.shared_with
+
+
+@dataclass(frozen=True, slots=True)
+class SecretCopy:
+    """What a copy of a Secret must be: its source, or on the way from the former content to it."""
+
+    name: str
+    type: str
+    data: Mapping[str, str]
+    """Values in base64."""
+    ca_changed: str = ""
+    """Value of the annotation ca-changed; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +167,14 @@ class SpaceInputs:
     settings: Settings
     served: Served
     claims: Claims
-    copies: Mapping[str, SecretSource]
+    copies: Mapping[str, SecretCopy]
     """Secrets to be copied into the Space: named by it or by one of its Apps, shared, and not hidden by a local one."""
     secrets: Mapping[str, SecretView]
     """The Secrets that the Space itself names (httpCertSecretName, tcpCertAndCaSecretName)."""
     now: datetime
     """For expiry only."""
+    in_force: Mapping[str, datetime] = field(default_factory=dict)
+    """Secret -> when its new certificate will be in the copy; those alone whose authority has just changed."""
     namespace_uid: str | None = None
     """UID of the Space's own namespace, None while there is none."""
 

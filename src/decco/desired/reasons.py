@@ -39,6 +39,8 @@ NAMESPACE_TERMINATING = "NamespaceTerminating"
 """The Space's namespace is being deleted and is made anew when it is gone."""
 SECRET_PENDING = "SecretPending"
 """A Secret is shared with the Space and is not copied into its namespace yet."""
+SECRET_DELETED = "SecretDeleted"
+"""A shared Secret was deleted; for 30 s its copy stays as it is, since the Secret may be about to be created again."""
 WAITING_FOR_EDGE = "WaitingForEdge"
 """The gateway or ingress controller has not said yet what it thinks of the listeners or routes."""
 WAITING_FOR_DNS = "WaitingForDNS"
@@ -55,7 +57,7 @@ CONFLICT = "Conflict"
 BEING_DELETED = "BeingDeleted"
 """An object is being deleted and a finalizer of somebody else holds it; decco creates it again when it is gone."""
 CONTESTED = "Contested"
-"""Somebody else alters an object again and again; decco repairs it with growing pauses."""
+"""Somebody else alters or deletes an object again and again; decco repairs it with growing pauses."""
 HOSTNAME_CONFLICT = "HostnameConflict"
 """An older Space owns the host name, or one above or below it; or an older App of the same Space has it."""
 HOSTNAME_NOT_ALLOWED = "HostnameNotAllowed"
@@ -146,6 +148,7 @@ WAITING: frozenset[str] = frozenset(
         NAMESPACE_NOT_READY,
         NAMESPACE_TERMINATING,
         SECRET_PENDING,
+        SECRET_DELETED,
         WAITING_FOR_EDGE,
         WAITING_FOR_DNS,
         NOT_WRITTEN,

@@ -31,7 +31,14 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID
 from decco.api.types import SpaceSpec
 from decco.desired import reasons
 from decco.desired.model import Problem, SecretFacts, SecretSource, SecretState, SecretView
-from decco.objects import ANNOTATION_SHARE_WITH, LABEL_SHARE, Obj, annotations_of, labels_of
+from decco.objects import (
+    ANNOTATION_REPLACE_AT_ONCE,
+    ANNOTATION_SHARE_WITH,
+    LABEL_SHARE,
+    Obj,
+    annotations_of,
+    labels_of,
+)
 
 TLS_CRT, TLS_KEY, CA_CRT = "tls.crt", "tls.key", "ca.crt"
 
@@ -51,7 +58,7 @@ _KEYS_OF_TLS = frozenset(
 _DNS_NAME = re.compile(r"[A-Za-z0-9*._-]{1,253}")
 
 # All that cryptography raises on strange input: its own errors are no family, and some have no base but Exception.
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     TypeError,
     OverflowError,
@@ -74,10 +81,10 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
         warnings.simplefilter("ignore")  # cryptography warns of odd certificates, such as a negative serial number
         try:
             if data.get(CA_CRT):
-                facts = replace(facts, has_ca=True, ca_pem=_as_pem(_certificates(data, CA_CRT)))
-            certificates = _certificates(data, TLS_CRT)
-            _check_key(_public_half(_decode(data, TLS_KEY)), certificates)
-            return replace(facts, not_after=_not_after(certificates[0]), dns_names=_dns_names(certificates[0]))
+                facts = replace(facts, has_ca=True, ca_pem=_as_pem(certificates(data, CA_CRT)))
+            shown = certificates(data, TLS_CRT)
+            _check_key(_public_half(_decode(data, TLS_KEY)), shown)
+            return replace(facts, not_after=_not_after(shown[0]), dns_names=_dns_names(shown[0]))
         except _UnusableError as unusable:
             return replace(facts, problem=Problem(reasons.SECRET_INVALID, str(unusable)))
 
@@ -108,11 +115,12 @@ _EXPECTED = {
 }
 
 
-def _certificates(data: Mapping[str, str], key: str) -> list[x509.Certificate]:
+def certificates(data: Mapping[str, str], key: str) -> list[x509.Certificate]:
+    """The certificates under this key of a Secret's ``data``; raises only what ``inspect`` reports as a problem."""
     pem = _decode(data, key)
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise _UnusableError(f"{key} holds no readable PEM certificates; {_EXPECTED[key]}") from None
     if not found:
         raise _UnusableError(f"{key} holds no PEM certificate; {_EXPECTED[key]}")
@@ -135,7 +143,7 @@ def _public_half(pem: bytes) -> bytes:
         return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except TypeError:
         raise _UnusableError(f"{TLS_KEY} is locked with a passphrase; {_EXPECTED[TLS_KEY]}") from None
-    except _UNREADABLE:
+    except UNREADABLE:
         raise _UnusableError(f"{TLS_KEY} holds no readable private key; {_EXPECTED[TLS_KEY]}") from None
 
 
@@ -166,14 +174,14 @@ def _public_key(certificate: x509.Certificate) -> bytes:
         raise _UnusableError(unusable)
     try:
         return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise _UnusableError(unusable) from None
 
 
 def _not_after(certificate: x509.Certificate) -> datetime:
     try:
         return certificate.not_valid_after_utc
-    except _UNREADABLE:
+    except UNREADABLE:
         raise _UnusableError(f"{TLS_CRT} holds a certificate whose end of validity cannot be read; renew it") from None
 
 
@@ -181,7 +189,7 @@ def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         found = names.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, *_UNREADABLE):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return ()  # shown to people, decides nothing: a TLS client is the one to judge
     return tuple(name for name in found if _DNS_NAME.fullmatch(name))
 
@@ -199,6 +207,7 @@ def source_from(obj: Obj) -> SecretSource:
         type=obj.get("type") or "Opaque",
         data=obj.get("data") or {},
         shared_with=parse_share_with(annotations_of(obj).get(ANNOTATION_SHARE_WITH)) if shared else frozenset(),
+        replace_at_once=annotations_of(obj).get(ANNOTATION_REPLACE_AT_ONCE) == "true",
     )
 
 
@@ -230,6 +239,12 @@ def problem_of(view: SecretView, *, space: str, home: str, now: datetime, local:
             return Problem(reasons.SECRET_NOT_SHARED, sentence)
         case SecretState.PENDING:
             return _pending(name)
+        case SecretState.DELETED:
+            sentence = (
+                f"Secret {home}/{name} was deleted; its copy in namespace {space} is removed in a moment unless the "
+                "Secret is created again"
+            )
+            return Problem(reasons.SECRET_DELETED, sentence)
         case SecretState.TAKEN:
             sentence = (
                 f"Secret {space}/{name} exists and is not decco's copy of {home}/{name}, which cannot be written; "

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from decco.api.types import Mesh
 from decco.desired import names
-from decco.desired.model import Child, SecretSource, SpaceFacts, SpaceInputs
+from decco.desired.model import Child, SecretCopy, SpaceFacts, SpaceInputs
 from decco.desired.network import space_policy
 from decco.desired.routing import space_routing
-from decco.objects import ANNOTATION_FQDN, LABEL_PROJECT, LIMIT_RANGES, NAMESPACES, RESOURCE_QUOTAS, SECRETS
+from decco.objects import (
+    ANNOTATION_CA_CHANGED,
+    ANNOTATION_FQDN,
+    LABEL_PROJECT,
+    LIMIT_RANGES,
+    NAMESPACES,
+    RESOURCE_QUOTAS,
+    SECRETS,
+)
 
 LABEL_POD_SECURITY = "pod-security.kubernetes.io/enforce"
 LABEL_POD_SECURITY_VERSION = "pod-security.kubernetes.io/enforce-version"
@@ -25,7 +33,7 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
     return [
         _namespace(inputs),
         *_limits(space),
-        *(_copy(inputs, source) for _, source in sorted(inputs.copies.items())),
+        *(copy_child(space, inputs.settings.namespace, copy) for _, copy in sorted(inputs.copies.items())),
         space_policy(space, inputs.namespace_uid),
         *space_routing(inputs),
     ]
@@ -59,9 +67,10 @@ def _limits(space: SpaceFacts) -> list[Child]:
     ]
 
 
-def _copy(inputs: SpaceInputs, source: SecretSource) -> Child:
-    """The Secret as its owner made it, in the Space's namespace."""
-    space = inputs.space
-    annotations = {names.ANNOTATION_COPIED_FROM: f"{inputs.settings.namespace}/{source.name}"}
-    meta = names.child_meta(source.name, uid=space.uid, space=space.name, annotations=annotations)
-    return names.child(SECRETS, meta, type=source.type, data=dict(source.data))
+def copy_child(space: SpaceFacts, home: str, copy: SecretCopy) -> Child:
+    """The copy of a Secret of the namespace ``home``, in the Space's namespace."""
+    annotations = {names.ANNOTATION_COPIED_FROM: f"{home}/{copy.name}"}
+    if copy.ca_changed:
+        annotations[ANNOTATION_CA_CHANGED] = copy.ca_changed
+    meta = names.child_meta(copy.name, uid=space.uid, space=space.name, annotations=annotations)
+    return names.child(SECRETS, meta, type=copy.type, data=dict(copy.data))

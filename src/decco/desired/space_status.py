@@ -21,7 +21,7 @@ from decco.desired.held import holders_of
 from decco.desired.model import Problem, SpaceInputs
 from decco.desired.pausing import unpaused
 from decco.desired.routing import space_routing_problems
-from decco.desired.secrets import problem_of
+from decco.desired.secrets import CA_CRT, problem_of
 from decco.objects import (
     LIMIT_RANGES,
     NAMESPACES,
@@ -86,7 +86,7 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
     known = {condition.get("type"): condition for condition in previous.get("conditions") or ()}
     conditions = [known[type_] for type_ in SPACE_CONDITIONS if type_ in found and type_ in known]
     for type_ in found:
-        conditions = _set(conditions, type_, found[type_], space.generation, now)
+        conditions = _set(conditions, type_, found[type_], space.generation, now, _well(type_, inputs))
     order = {type_: place for place, type_ in enumerate(SPACE_CONDITIONS)}
     status: Obj = {
         "observedGeneration": space.generation,
@@ -133,12 +133,27 @@ def _load_balancer_addresses(service: Obj | None) -> list[str]:
 
 
 def _set(
-    conditions: Iterable[Obj], type_: ConditionType, problem: Problem | None, generation: int, now: datetime
+    conditions: Iterable[Obj],
+    type_: ConditionType,
+    problem: Problem | None,
+    generation: int,
+    now: datetime,
+    well: str = "",
 ) -> list[Obj]:
     if problem is not None:
         return set_condition(conditions, type_, "False", problem.reason, problem.message, generation, now)
     reason = reasons.READY if type_ is ConditionType.READY else reasons.RECONCILED
-    return set_condition(conditions, type_, "True", reason, _WELL[type_], generation, now)
+    return set_condition(conditions, type_, "True", reason, well or _WELL[type_], generation, now)
+
+
+def _well(type_: ConditionType, inputs: SpaceInputs) -> str:
+    """The message of a condition that is True. A certificate that is held back is no problem, but is not in use yet."""
+    waiting = [
+        f"; the new certificate of Secret {name} is in force at {moment:%H:%M:%S} UTC, because its {CA_CRT} has changed"
+        for name, moment in sorted(inputs.in_force.items())
+        if type_ is ConditionType.CERTIFICATES_READY and name in inputs.secrets
+    ]
+    return "".join([_WELL[type_], *waiting])
 
 
 _WELL: Mapping[ConditionType, str] = {

@@ -17,7 +17,6 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -28,7 +27,7 @@ from decco.kube.connection import RETRY_SECONDS, Access, Connection, Source
 from decco.kube.errors import printable
 from decco.kube.kubeconfig import ContextInUse, content_of, read, read_file
 from decco.kube.tls import client_context
-from decco.proxy import proxy_from_environment, proxy_url
+from decco.proxy import is_http_url, proxy_from_environment, proxy_url
 
 with bare_kubernetes_asyncio():
     from kubernetes_asyncio.client.configuration import Configuration
@@ -191,7 +190,7 @@ class KubeconfigSource:
             lasts = min(lasts, given.lasts())
         else:
             authorization = await self._authorization(user, files.token, where)
-        server = str(cluster["server"]).rstrip("/")
+        server = str(cluster["server"]).strip().rstrip("/")
         context = None
         if server.startswith("https:"):
             context = await asyncio.to_thread(
@@ -266,8 +265,7 @@ def _lasts(cluster: dict[str, Any], user: dict[str, Any]) -> float:
 
 def _check_cluster(cluster: dict[str, Any], where: str) -> None:
     server = cluster.get("server")
-    parts = urlsplit(server) if isinstance(server, str) else None
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not isinstance(server, str) or not is_http_url(server.strip()):
         raise ConfigError(f"{where} must have a server of the form https://host:port, not {server!r}")
     if cluster.get("insecure-skip-tls-verify") and (
         cluster.get("certificate-authority") or cluster.get("certificate-authority-data")

@@ -11,12 +11,12 @@ import asyncio
 import math
 import ssl
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Final, Protocol
 
 import structlog
 
 from decco.errors import ConfigError
+from decco.kube.clock import boot_time
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,7 @@ class Connection:
     generation: int = 0
     _authorization: str | None = field(default=None, repr=False)
     _due_at: float = math.inf
+    """On a clock that counts suspended time, in which credentials expire too."""
     _reloads: int = 0
     _rejected_at: float = -math.inf
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
@@ -80,7 +81,7 @@ class Connection:
     @property
     def due(self) -> bool:
         """Whether ``headers`` would read the credentials anew first."""
-        return monotonic() >= self._due_at
+        return boot_time() >= self._due_at
 
     async def headers(self) -> dict[str, str]:
         """The headers that prove who we are, renewed first if their time has come.
@@ -108,10 +109,10 @@ class Connection:
             if self.source is None or self._reloads != seen:
                 return
             if rejected:
-                if monotonic() < self._rejected_at + MIN_REFRESH_SECONDS:
+                if boot_time() < self._rejected_at + MIN_REFRESH_SECONDS:
                     return
-                self._rejected_at = monotonic()
-            self._due_at = monotonic() + RETRY_SECONDS
+                self._rejected_at = boot_time()
+            self._due_at = boot_time() + RETRY_SECONDS
             try:
                 self.take(await self.source.load(rejected=rejected))
             finally:
@@ -123,7 +124,7 @@ class Connection:
 
     def take(self, access: Access) -> None:
         """Use these credentials from now on."""
-        self._due_at = monotonic() + access.lasts
+        self._due_at = boot_time() + access.lasts
         context = access.ssl if access.ssl is not None else True
         if (self._authorization, self.ssl) != (access.authorization, context):
             self._authorization = access.authorization

@@ -2,25 +2,32 @@
 
 A leader whose process was stopped for longer than its lease (SIGSTOP, a frozen container, a suspended machine, a
 starved processor) knows nothing of that when it goes on: its next instruction may be the sending of a request that was
-decided upon long ago. So the right to write has an end of its own, known beforehand:
+decided upon long ago. So the right to write has an end of its own, known beforehand, on a clock that counts all of that
+time (``clock.boot_time``):
 
-* from ``stop_at`` on ``check`` refuses; the client asks it at the moment of sending each request that changes anything;
-* at ``end_at`` the kernel's timer ends the process. A signal that came due while the process was stopped is delivered
-  before it goes on, so there is no moment between the check and the system call in which it could have slept unnoticed.
+* from ``stop_at`` on ``check`` refuses; the client asks it before it connects, and again when the connection is there
+  and the next thing is to write;
+* at ``end_at`` the kernel's timer, on the same clock, ends the process. A signal that came due while the process was
+  stopped is delivered before it goes on, so Python runs at most the instruction in which it was stopped.
 
-A request is sent at most one such moment after its check: if the process slept in it past the end of the lease, it is
-ended; if it slept for less, the lease was still its own.
+That one instruction may be the system call that sends: its bytes, and those that were in the kernel's buffers, can
+still arrive. They are harmless by preconditions of their own, see docs/design/2026-11-29-clocks.md.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
+from decco.kube.clock import BootTimer
+from decco.kube.clock import boot_time as now
 from decco.kube.errors import Fenced
+
+log = structlog.get_logger(__name__)
 
 PAUSED_STATUS: Final = 75
 """Exit status of a process that was stopped, or wedged as a whole, past the end of its lease (EX_TEMPFAIL of
@@ -29,24 +36,22 @@ sysexits.h: tried again, it works)."""
 Alarm = Callable[[float], None]
 """Ends the process in so many seconds unless it is called again before; 0 calls that off."""
 
-_BOOT_TIME: Final = getattr(time, "CLOCK_BOOTTIME", None)
-
-
-def now() -> float:
-    """Seconds on a clock that nobody can set, and that counts while the machine sleeps, where there is such a clock."""
-    return time.monotonic() if _BOOT_TIME is None else time.clock_gettime(_BOOT_TIME)
-
 
 def process_alarm() -> Alarm:
     """The kernel's timer as an alarm for this process; to be called in the main thread.
 
     The handler runs in the main thread, between two instructions of the interpreter: the thread that sends the requests
     sends none more. A handler and not the signal's default, which the kernel leaves out for process 1 of a container.
+    Where the kernel has no timer on the clock of the lease (gVisor), the alarm does not count suspended time.
     """
 
     def alarm(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
+    try:
+        alarm = BootTimer(signal.SIGALRM).set
+    except OSError as error:
+        log.warning("no timer counts suspended time", error=str(error))
     signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(PAUSED_STATUS))
     return alarm
 

@@ -3,7 +3,7 @@
 The protocol is client-go's (``tools/leaderelection``), so either can follow the other: who holds the Lease writes it
 again and again; others take it over once they have seen it unchanged for its duration, or given back. They follow it by
 a watch, so a Lease that is given back has a new holder in milliseconds. All times are measured on the own clock
-(``fence.now``); the times written in the Lease are for people.
+(``clock.boot_time``); the times written in the Lease are for people.
 
 Never two at once rests on four things:
 
@@ -23,12 +23,14 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from time import monotonic
 from typing import Final
 
 import structlog
 
 from decco.kube.client import Client
-from decco.kube.fence import Fence, now
+from decco.kube.clock import boot_time as now
+from decco.kube.fence import Fence
 from decco.kube.lease import RELEASE_SECONDS, Lease, Outcome, Times
 from decco.objects import Key
 
@@ -139,7 +141,8 @@ class _Election:
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._error: Exception | None = None
-        self._beat = now()
+        self._beat = monotonic()
+        """Not on the lease's clock: an event loop that was suspended with the machine is not dead."""
         self._home = home
         self._acquired = asyncio.Event()
         self._lost = asyncio.Event()
@@ -160,7 +163,7 @@ class _Election:
     async def live(self) -> None:
         """Show that this event loop is alive."""
         while True:
-            self._beat = now()
+            self._beat = monotonic()
             await asyncio.sleep(BEAT_SECONDS)
 
     def work_has_ended(self) -> None:
@@ -232,7 +235,7 @@ class _Election:
             sent = now()
             if sent >= renewed + self._times.renew:
                 reason = "the lease could not be renewed"
-            elif sent - self._beat > self._times.dead:
+            elif monotonic() - self._beat > self._times.dead:
                 reason = "the event loop gives no sign of life"
             else:
                 outcome = await lease.hold(min(self._times.call, renewed + self._times.renew - sent))

@@ -21,8 +21,8 @@ import orjson
 import structlog
 
 from decco.kube.client import Client
+from decco.kube.clock import boot_time as now
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, Garbled, KubeError, NotFound, error_of_status
-from decco.kube.fence import now
 from decco.objects import LEASES, Key, Obj
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,8 @@ The rules, in one place:
   number of times (API Priority and Fairness, KEP-1040).
 * A lost connection: reads are tried again a few times, writes never; the caller reconciles and decides.
 * An answer that is no JSON from an API server is Garbled, whatever its status.
-* What changes anything is sent only while ``may_write`` lets it, asked anew for each attempt.
+* What changes anything is sent only while ``may_write`` lets it, asked for each attempt: before a connection is made,
+  and again when it is there, since DNS, TCP and TLS may have taken seconds.
 
 A request costs little more than aiohttp itself: headers are set once per session, URLs are never parsed twice or
 quoted anew, and the body of an answer is handed on as bytes.
@@ -23,7 +24,7 @@ import os
 import random
 from collections.abc import AsyncGenerator, Callable
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import orjson
@@ -110,6 +111,7 @@ class Transport:
             timeout=self._timeout,
             proxy=self._connection.proxy,
             auto_decompress=False,
+            request_class=_request_class(self._may_write),
             headers={
                 "User-Agent": self._user_agent,
                 "Accept": "application/json",
@@ -234,7 +236,7 @@ class Transport:
             started = perf_counter()
             response = None
             if method != "GET":
-                self._may_write()  # last of all: nothing is waited for between here and the connection
+                self._may_write()  # before a connection is made; _Request asks again when there is one
             try:
                 response = await session.request(
                     method,
@@ -284,6 +286,18 @@ class Transport:
         if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
             return Unreachable(f"cannot connect to {server}: {_words(error)}", sent=False)
         return Unreachable(f"no answer from {server}: {_words(error)}", sent=True if answered else None)
+
+
+def _request_class(may_write: Callable[[], None]) -> type[aiohttp.ClientRequest]:
+    """A request that asks ``may_write`` with its connection at hand, just before its first byte is written."""
+
+    class _Request(aiohttp.ClientRequest):
+        async def send(self, conn: Any) -> aiohttp.ClientResponse:
+            if self.method != "GET":
+                may_write()
+            return await super().send(conn)
+
+    return _Request
 
 
 def error_of(status: int, headers: _Headers, raw: bytes) -> KubeError:

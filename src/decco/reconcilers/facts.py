@@ -6,7 +6,7 @@ that egress lead), and those answers must not cost a decoding of every neighbour
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from decco.api.formats import DNS_NAME
 from decco.api.parse import parse_app, parse_space
@@ -14,7 +14,7 @@ from decco.api.types import MAX_HOSTNAMES, AppSpec, SpaceSpec
 from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of, without_slash
 from decco.desired.model import SecretFacts, SecretSource, SpaceFacts, canonical
-from decco.objects import ANNOTATION_PAUSED, Obj, annotations_of
+from decco.objects import ANNOTATION_CA_CHANGED, ANNOTATION_PAUSED, Obj, annotations_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,9 @@ def is_paused(obj: Obj) -> bool:
 
 
 def secret_facts(obj: Obj) -> SecretFacts:
-    return secrets.inspect(obj.get("type", ""), obj.get("data") or {})
+    facts = secrets.inspect(obj.get("type", ""), obj.get("data") or {})
+    changed = annotations_of(obj).get(ANNOTATION_CA_CHANGED)
+    return replace(facts, ca_changed=changed) if changed else facts
 
 
 @dataclass(frozen=True, slots=True)

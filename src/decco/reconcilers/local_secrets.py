@@ -22,6 +22,9 @@ FOUND_SECONDS = 600.0
 """How long a Secret that was seen counts as being there, unchanged."""
 MISSING_SECONDS = 15.0
 """How soon a Secret that has not been missed for long is asked for again."""
+DELETED_SECONDS = 30.0
+"""How long one that was there, and is missed for the first time, still counts as being there: what replaces an object
+often deletes it first, and the name must not be taken by a copy meanwhile."""
 LONG_MISSING_SECONDS = 60.0
 """How soon one is asked for again that has been missed for as long as this."""
 KEPT_SECONDS = 600.0
@@ -37,6 +40,8 @@ class _Answer:
     due: float
     """When to ask again."""
     missing_since: float
+    deleted: bool = False
+    """Whether the facts are those of a Secret that was missed at the last look."""
 
 
 def _is_copy(obj: Obj) -> bool:
@@ -72,6 +77,9 @@ class LocalSecrets:
                 if not _is_copy(obj):
                     facts = secret_facts(obj)
         now = self._clock()
+        if facts is None and known is not None and known.facts is not None and not known.deleted:
+            self._answers[key] = _Answer(namespace_uid, known.facts, now + DELETED_SECONDS, now, deleted=True)
+            return known.facts
         since = known.missing_since if known is not None and known.facts is None else now
         missing = MISSING_SECONDS if now - since < LONG_MISSING_SECONDS else LONG_MISSING_SECONDS
         due = now + (FOUND_SECONDS if facts is not None else missing)

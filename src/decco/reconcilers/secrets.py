@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from decco.desired import secrets
-from decco.desired.model import SecretFacts, SecretSource, SecretState, SecretView, SpaceFacts
+from decco.desired.ca_change import LiveCopy, Plan, plan_copy
+from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
+from decco.desired.space import copy_child
+from decco.kube.diff import hash_of
+from decco.kube.store import Entry
 from decco.objects import NAMESPACES, SECRETS, Key
 from decco.reconcilers.caches import Caches
+from decco.reconcilers.deleted_sources import DeletedSources
 from decco.reconcilers.facts import SharedSecret
 from decco.reconcilers.local_secrets import LocalSecrets
 from decco.reconcilers.outcomes import RECHECK_SECONDS
@@ -25,34 +31,51 @@ _UNTOLD = (SecretState.PENDING, SecretState.TAKEN)
 class Copying:
     """What the Space's reconcile does about Secrets: write these copies, and leave those alone as they are."""
 
-    write: dict[str, SecretSource]
-    keep: frozenset[str]
-    """Copies whose source has become unusable: what runs goes on with the last good one."""
+    write: dict[str, SecretCopy] = field(default_factory=dict)
+    keep: set[str] = field(default_factory=set)
+    """Copies whose source has become unusable, or was deleted just now: what runs goes on with the last good one."""
+    in_force: dict[str, datetime] = field(default_factory=dict)
+    """Secret -> when its new certificate will be in the copy."""
+    rechecks: list[float] = field(default_factory=list)
+    """Seconds until a copy must be looked at again although nothing changes."""
 
 
 class Secrets:
     """Looks Secrets up in the caches, and in the Space's namespace where the caches do not reach."""
 
-    def __init__(self, caches: Caches, local: LocalSecrets, taken: Callable[[Key], bool] = lambda _key: False) -> None:
+    def __init__(
+        self,
+        caches: Caches,
+        local: LocalSecrets,
+        deleted: DeletedSources,
+        taken: Callable[[Key], bool] = lambda _key: False,
+    ) -> None:
         """``taken`` tells whether a copy met somebody else's Secret of its name when it was written last."""
         self._caches = caches
         self._local = local
+        self._deleted = deleted
         self._taken = taken
 
-    async def copying(self, space: SpaceFacts) -> Copying:
-        """Which Secrets are to be copied into the Space's namespace."""
-        own = secrets.named_by_space(space.spec)
-        write: dict[str, SecretSource] = {}
-        keep: set[str] = set()
-        for name in sorted(self._named(space)):
+    async def copying(self, space: SpaceFacts, now: datetime) -> Copying:
+        """Which Secrets are to be copied into the Space's namespace, and how they must be at this moment."""
+        own, of_apps = secrets.named_by_space(space.spec), self._named_by_apps(space)
+        found = Copying()
+        for name in sorted(own | of_apps):
             shared = self._shared(space, name)
             if shared is None:
-                continue
-            if shared.facts.problem is not None:
-                keep.add(name)
+                if left := await self._grace_left(space, name):
+                    found.keep.add(name)
+                    found.rechecks.append(left)
+            elif shared.facts.problem is not None:
+                found.keep.add(name)
             elif name in own or self._copy(space, name) is not None or await self._look(space, name) is None:
-                write[name] = shared.source
-        return Copying(write, frozenset(keep))
+                plan = self._plan(space, shared, now, of_an_app=name in of_apps)
+                found.write[name] = plan.copy
+                if plan.in_force is not None:
+                    found.in_force[name] = plan.in_force
+                if plan.due is not None:
+                    found.rechecks.append(max(0.0, (plan.due - now).total_seconds()))
+        return found
 
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
         """Each Secret as the Space sees it."""
@@ -83,8 +106,10 @@ class Secrets:
 
     def _named(self, space: SpaceFacts) -> set[str]:
         """By the Space itself or by one of its Apps."""
-        of_apps = {name for _, facts in self._caches.app_facts_in(space.name) for name in facts.secrets}
-        return of_apps | secrets.named_by_space(space.spec)
+        return self._named_by_apps(space) | secrets.named_by_space(space.spec)
+
+    def _named_by_apps(self, space: SpaceFacts) -> set[str]:
+        return {name for _, facts in self._caches.app_facts_in(space.name) for name in facts.secrets}
 
     async def _view(self, space: SpaceFacts, name: str) -> SecretView:
         shared = self._shared(space, name)
@@ -94,12 +119,17 @@ class Secrets:
             if local is not None:
                 return SecretView(name, SecretState.LOCAL, local)
         if shared is not None and shared.facts.problem is not None:
-            return SecretView(name, SecretState.COPY, shared.facts)
+            # The edge must go on trusting what pods present, which is the last good copy.
+            facts = replace(copy, problem=shared.facts.problem) if copy is not None else shared.facts
+            return SecretView(name, SecretState.COPY, facts)
         if copy is not None and shared is not None:
             return SecretView(name, SecretState.COPY, copy)
+        if copy is not None and await self._grace_left(space, name):
+            return SecretView(name, SecretState.DELETED, copy)
         if shared is not None:
-            taken = self._taken(Key(space.name, name))
-            return SecretView(name, SecretState.TAKEN if taken else SecretState.PENDING)
+            if self._taken(Key(space.name, name)):
+                return SecretView(name, SecretState.TAKEN)
+            return SecretView(name, SecretState.PENDING, shared.facts)
         known = self._caches.sources.get(self._source_key(name)) is not None
         return SecretView(name, SecretState.NOT_SHARED if known else SecretState.MISSING)
 
@@ -111,14 +141,63 @@ class Secrets:
         entry = self._caches.sources.get(self._source_key(name))
         if entry is None or entry.deleting or not isinstance(entry.facts, SharedSecret):
             return None
+        self._deleted.is_there(entry.key)
         return entry.facts if entry.facts.source.consents_to(space.name) else None
+
+    async def _grace_left(self, space: SpaceFacts, name: str) -> float:
+        """Seconds for which the copy of a Secret that is not shared now stays as it is; 0: it goes, if it is there."""
+        if self._copy(space, name) is None:
+            return 0.0
+        key = self._source_key(name)
+        entry = self._caches.sources.get(key)
+        if entry is None:
+            return await self._deleted.seconds_left(key)
+        consents = isinstance(entry.facts, SharedSecret) and entry.facts.source.consents_to(space.name)
+        return await self._deleted.seconds_left(key, deleting=True) if entry.deleting and consents else 0.0
+
+    def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:
+        name, spec = shared.source.name, space.spec
+        encrypts = name == spec.http_cert_secret_name and spec.encrypt_http
+        between_pods = of_an_app or encrypts or name == spec.tcp_cert_and_ca_secret_name
+        live = self._live(space, shared) if between_pods else None
+        return plan_copy(shared.source, shared.facts, live, now, between_pods=between_pods)
+
+    def _live(self, space: SpaceFacts, shared: SharedSecret) -> LiveCopy | None:
+        """The copy, unless somebody else may have changed what decco wrote: nobody's authority is to be trusted by it.
+
+        What decco wrote is known exactly within one life of the process. After a restart it is what no other field
+        manager has written to, what the hash annotation stands for, and, if no change is on record, what is older than
+        the source.
+        """
+        name = shared.source.name
+        entry, facts = self._copy_entry(space, name), self._copy(space, name)
+        if entry is None or facts is None:
+            return None
+        if not facts.ca_changed and facts.digest == shared.facts.digest:
+            return LiveCopy(facts, shared.source.data, "")
+        settled = self._caches.children[SECRETS].settled.get(entry.uid)
+        if entry.foreign if settled is None else settled[0] != entry.content:
+            return None
+        data = entry.obj().get("data") or {}
+        for record in dict.fromkeys((facts.ca_changed, "")):
+            wanted = copy_child(space, self._caches.settings.namespace, SecretCopy(name, facts.type, data, record))
+            if entry.written == hash_of(wanted.obj):
+                known = settled is not None or record or self._is_older(entry, name)
+                return LiveCopy(facts, data, record) if known else None
+        return None
+
+    def _is_older(self, copy: Entry, name: str) -> bool:
+        source = self._caches.sources.get(self._source_key(name))
+        return source is not None and copy.version < source.version
 
     def _copy(self, space: SpaceFacts, name: str) -> SecretFacts | None:
         """What is known of decco's own copy, if there is one."""
+        entry = self._copy_entry(space, name)
+        return entry.facts if entry is not None and isinstance(entry.facts, SecretFacts) else None
+
+    def _copy_entry(self, space: SpaceFacts, name: str) -> Entry | None:
         entry = self._caches.children[SECRETS].get(Key(space.name, name))
-        if entry is None or entry.owner_uid != space.uid or entry.deleting:
-            return None
-        return entry.facts if isinstance(entry.facts, SecretFacts) else None
+        return entry if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None
 
     async def _look(self, space: SpaceFacts, name: str) -> SecretFacts | None:
         return await self._local.look(Key(space.name, name), self._namespace_uid(space))

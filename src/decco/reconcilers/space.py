@@ -96,7 +96,7 @@ class SpaceReconciler:
 
     async def _make(self, entry: Entry, space: SpaceFacts, obj: Obj) -> Action:
         now = self.now()
-        copying = await self.secrets.copying(space)
+        copying = await self.secrets.copying(space, now)
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = SpaceInputs(
             space=space,
@@ -106,6 +106,7 @@ class SpaceReconciler:
             copies=copying.write,
             secrets=views,
             now=now,
+            in_force=copying.in_force,
             namespace_uid=self._namespace_uid(space),
         )
         children = space_children(inputs)
@@ -138,7 +139,7 @@ class SpaceReconciler:
         log.debug("space reconciled", space=space.name, writes=written.writes, status_written=reported)
         if written.disturbances:
             raise written.disturbances[0]
-        return next_look(written.recheck, records.recheck, seconds_to_expiry(views.values(), now))
+        return next_look(written.recheck, records.recheck, *copying.rechecks, seconds_to_expiry(views.values(), now))
 
     def _namespace_uid(self, space: SpaceFacts) -> str | None:
         """UID of the namespace if it is the Space's own and is going to stay."""

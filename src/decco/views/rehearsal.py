@@ -23,6 +23,7 @@ from decco.kube.store import Entry, Store
 from decco.objects import Key, Obj, Resource
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.children import ChildWriter
+from decco.reconcilers.deleted_sources import DeletedSources
 from decco.reconcilers.local_secrets import LocalSecrets
 from decco.reconcilers.records import Published, Records
 from decco.reconcilers.report import Reporter
@@ -215,7 +216,8 @@ class _Assuming(Secrets):
     """A Secret that could not be seen is taken to be on its way: the state in which nothing is made worse."""
 
     def __init__(self, snapshot: Snapshot, stage: Stage) -> None:
-        super().__init__(snapshot.caches, _Asking(stage))
+        asked = _Asking(stage)
+        super().__init__(snapshot.caches, asked, DeletedSources(stage, time.monotonic))  # type: ignore[arg-type]
         self._snapshot = snapshot
         self._stage = stage
         self.assumed: dict[Key, set[str]] = {}
@@ -224,7 +226,7 @@ class _Assuming(Secrets):
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
         found = await super().views(space, names)
         for name, view in found.items():
-            if view.state is SecretState.MISSING and self._may_be_there(space, name):
+            if view.state in (SecretState.MISSING, SecretState.DELETED) and self._may_be_there(space, name):
                 key = Key(self._snapshot.caches.settings.namespace, name)
                 self.assumed.setdefault(key, set()).add(space.name)
                 found[name] = SecretView(name, SecretState.PENDING)

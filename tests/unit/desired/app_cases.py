@@ -52,7 +52,7 @@ SERVED = Served(
 def secret(
     name: str, state: SecretState = SecretState.COPY, *, has_ca: bool = True, facts: bool = True, **more: Any
 ) -> SecretView:
-    known = state in (SecretState.COPY, SecretState.LOCAL) and facts
+    known = state in (SecretState.COPY, SecretState.DELETED, SecretState.LOCAL) and facts
     ca_pem = "-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n" if has_ca else None
     view = SecretFacts("kubernetes.io/tls", "digest", has_ca=has_ca, ca_pem=ca_pem, **more) if known else None
     return SecretView(name, state, view)

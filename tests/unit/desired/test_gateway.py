@@ -70,6 +70,7 @@ def test_space_goldens(golden: str, inputs: SpaceInputs) -> None:
         ({"secrets": {}}, [HTTP, TLS]),
         ({"secrets": {"http": secret("http", SecretState.PENDING)}}, [HTTP, HTTPS, TLS]),
         ({"secrets": {"http": secret("http", SecretState.LOCAL)}}, [HTTP, HTTPS, TLS]),
+        ({"secrets": {"http": secret("http", SecretState.DELETED)}}, [HTTP, HTTPS, TLS]),
         ({"lost": {FQDN: "elder"}}, []),
         ({"hostnames": ["x.test"]}, [HTTP, HTTPS, TLS, "tls-x.test TLS x.test 443"]),
         ({"hostnames": ["x.test"], "lost": {FQDN: "elder"}}, ["tls-x.test TLS x.test 443"]),
@@ -87,6 +88,7 @@ def test_space_goldens(golden: str, inputs: SpaceInputs) -> None:
         "not looked at",
         "being copied",
         "put there by somebody else",
+        "deleted a moment ago",
         "lost FQDN",
         "a further name",
         "lost FQDN, held name",
@@ -160,6 +162,7 @@ def test_other_backends_need_nothing_of_the_space(backend: str) -> None:
     ("more", "there"),
     [
         ({"encryptHttp": True}, True),
+        ({"encryptHttp": True, "secrets": {"http": secret("http", SecretState.DELETED)}}, True),
         ({"encryptHttp": False}, False),
         ({"encryptHttp": True, "secrets": {"http": secret("http", has_ca=False)}}, False),
         ({"encryptHttp": True, "secrets": {"http": secret("http", SecretState.MISSING)}}, False),

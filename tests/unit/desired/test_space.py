@@ -11,8 +11,8 @@ import pytest
 from decco.api.types import SpaceSpec
 from decco.desired.model import (
     Claims,
+    SecretCopy,
     SecretFacts,
-    SecretSource,
     SecretState,
     SecretView,
     Served,
@@ -54,7 +54,7 @@ SERVED = Served(
 def inputs(
     settings: Settings = NO_ROUTING,
     claims: Claims | None = None,
-    copies: Iterable[SecretSource] = (),
+    copies: Iterable[SecretCopy] = (),
     secrets: Iterable[SecretView] = (),
     **spec: Any,
 ) -> SpaceInputs:
@@ -76,9 +76,9 @@ def inputs(
     )
 
 
-def source(name: str, secret_type: str = "kubernetes.io/tls") -> SecretSource:
+def source(name: str, secret_type: str = "kubernetes.io/tls") -> SecretCopy:
     data = {"tls.crt": "Y3J0", "tls.key": "a2V5", "ca.crt": "Y2E="}
-    return SecretSource(name=name, type=secret_type, data=data, shared_with=frozenset({"acme"}))
+    return SecretCopy(name=name, type=secret_type, data=data)
 
 
 def seen(name: str) -> SecretView:

@@ -365,6 +365,17 @@ def test_all_lost_names_are_told() -> None:
     )
 
 
+def test_a_certificate_that_is_held_back_is_announced_and_no_problem() -> None:
+    given = replace(inputs(SHARED, seen("http")), in_force={"http": NOW, "of-an-app": NOW})
+    found = status(given)
+    assert told(found)["CertificatesReady"] == "True"
+    text = message(found, "CertificatesReady")
+    assert text.endswith(
+        f"the new certificate of Secret http is in force at {NOW:%H:%M:%S} UTC, because its ca.crt has changed"
+    )
+    assert "of-an-app" not in text
+
+
 def test_all_missing_secrets_are_told() -> None:
     views = MISSING, SecretView("tcp", SecretState.NOT_SHARED)
     text = message(status(inputs(SHARED, *views)), "CertificatesReady")

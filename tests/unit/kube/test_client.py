@@ -175,6 +175,25 @@ async def test_the_right_to_write_is_asked_for_anew_before_each_attempt(stage: S
     assert len(seen.requests) == 1
 
 
+async def test_the_right_to_write_is_asked_for_again_when_the_connection_is_there(stage: Stage) -> None:
+    """Looking up a name, TCP and TLS may take longer than a lease; so may a suspended machine."""
+    asked: list[str] = []
+
+    def may_write() -> None:
+        asked.append("now")
+        if len(asked) == 2:  # while it connected
+            raise Fenced("not sent: this process leads no more")
+
+    client, seen = await stage.client(live, may_write=may_write)
+    with pytest.raises(Fenced, match="not sent"):
+        await client.create(CONFIGMAPS, LIVE)
+    assert seen.requests == [], "not a byte of it"
+    await client.create(CONFIGMAPS, LIVE)
+    await client.get(CONFIGMAPS, KEY)
+    assert [method for method, _ in seen.requests] == ["POST", "GET"]
+    assert len(asked) == 4, "twice for each write"
+
+
 async def test_writes_that_could_hit_the_wrong_object_are_refused(stage: Stage) -> None:
     client, seen = await stage.client(live)
     with pytest.raises(ValueError, match="without a UID"):

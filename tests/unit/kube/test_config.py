@@ -26,6 +26,7 @@ from structlog.testing import capture_logs
 from decco.errors import ConfigError
 from decco.kube import config
 from decco.kube.client import Client
+from decco.kube.clock import boot_time
 from decco.kube.config import InClusterSource, KubeconfigSource, connect
 from decco.kube.connection import Connection
 from decco.kube.errors import Unreachable
@@ -332,6 +333,19 @@ async def test_a_token_file_is_followed(tmp_path: Path, monkeypatch: pytest.Monk
     assert connection.generation > generation
 
 
+async def test_credentials_expire_while_the_machine_is_suspended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspended = 0.0
+    monkeypatch.setattr("decco.kube.connection.boot_time", lambda: boot_time() + suspended)
+    (tmp_path / "token").write_text("first")
+    connection = await connect(write(tmp_path / "config", {"server": "http://c"}, {"tokenFile": "token"}))
+    (tmp_path / "token").write_text("second")
+    assert await connection.headers() == {"Authorization": "Bearer first"}
+    suspended = 3600.0
+    assert await connection.headers() == {"Authorization": "Bearer second"}
+
+
 async def test_old_credentials_stay_in_use_while_new_ones_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -524,6 +538,11 @@ async def test_a_plugin_that_gives_no_credentials(tmp_path: Path, status: Any) -
             {},
             "certificate-authority-data of .* must be base64",
         ),
+        ({"server": "https://[::1"}, {}, "must have a server of the form https://host:port"),
+        ({"server": "https://h:99999"}, {}, "must have a server of the form https://host:port"),
+        ({"server": "https://h:port"}, {}, "must have a server of the form https://host:port"),
+        ({"server": "https://h h"}, {}, "must have a server of the form https://host:port"),
+        ({"server": "https://h\nx"}, {}, "must have a server of the form https://host:port"),
         ({"server": "https://c", "proxy-url": "socks5://p"}, {}, "other kinds of proxies are not supported"),
         ({"server": "https://c"}, {"client-certificate-data": "eA=="}, "has a client-certificate but no client-key"),
         ({"server": "https://c"}, {"client-key-data": "eA=="}, "has a client-key but no client-certificate"),

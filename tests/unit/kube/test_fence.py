@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from decco.kube import fence as fence_module
+from decco.kube import leader, lease
+from decco.kube.clock import boot_time
 from decco.kube.errors import Fenced
 from decco.kube.fence import PAUSED_STATUS, Fence, now
 
@@ -55,6 +58,47 @@ def test_what_is_over_already_is_not_opened(clock: list[float]) -> None:
     assert not fence.open_until(1000.0, 1005.0)
     assert not fence.allows()
     assert alarms == []
+
+
+def test_the_right_ends_in_the_moment_in_which_a_suspended_machine_goes_on(clock: list[float]) -> None:
+    fence = Fence()
+    fence.open_until(1010.0, 1015.0)
+    clock[0] += 3600  # the clock that counts suspended time jumps; the event loop's does not
+    assert not fence.allows()
+    assert not fence.open_until(1012.0, 1017.0), "an answer that comes then is too late"
+
+
+@pytest.mark.skipif(not Path("/proc/self/timers").exists(), reason="MISSING /proc/<pid>/timers: CHECKPOINT_RESTORE")
+def test_the_alarm_counts_suspended_time() -> None:
+    """The kernel itself says which clock its timer is on; that of setitimer is not even listed."""
+    code = "from decco.kube.fence import process_alarm; process_alarm()(60); print(open('/proc/self/timers').read())"
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    timers = [line for line in listed.stdout.splitlines() if line.startswith(("signal", "ClockID"))]
+    assert [line.partition("/")[0] for line in timers] == [
+        f"signal: {signal.SIGALRM.value}",
+        f"ClockID: {time.CLOCK_BOOTTIME}",
+    ]
+
+
+WITHOUT_THE_TIMER = """
+import time
+from decco.kube import clock, fence
+clock.BOOT_CLOCK = 99  # as a kernel that lacks it: EINVAL
+fence.process_alarm()(0.1)
+time.sleep(30)
+"""
+
+
+def test_without_such_a_timer_there_is_still_an_alarm() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_THE_TIMER], capture_output=True, text=True, check=False)
+    assert done.returncode == PAUSED_STATUS
+    assert "no timer counts suspended time" in done.stdout + done.stderr
+
+
+def test_the_lease_and_the_fence_are_on_one_clock_that_counts_suspended_time() -> None:
+    assert fence_module.now is leader.now is lease.now is boot_time
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= now() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def test_the_clock_counts_and_is_not_set_back() -> None:

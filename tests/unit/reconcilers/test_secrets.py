@@ -15,8 +15,10 @@ from decco.desired.secrets import problem_of
 from decco.kube.client import Client, ListPage
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of, uid_of
 from decco.reconcilers.caches import Caches
+from decco.reconcilers.deleted_sources import DeletedSources
 from decco.reconcilers.facts import app_facts
 from decco.reconcilers.local_secrets import (
+    DELETED_SECONDS,
     FOUND_SECONDS,
     KEPT_SECONDS,
     LONG_MISSING_SECONDS,
@@ -28,6 +30,7 @@ from decco.reconcilers.secrets import Secrets
 from tests.unit.desired.app_cases import secret
 from tests.unit.reconcilers.world import app, facts_of, make_caches, owned, shared, space, stored, tls_data
 
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ACME = space("acme", httpCertSecretName="http")
 NAMESPACE = owned(NAMESPACES, "acme", ACME)
 
@@ -63,7 +66,8 @@ class Stage:
         self.server = Server(*holds)
         self.local = LocalSecrets(self.server, lambda: self.now)
         self.taken: set[Key] = set()
-        self.secrets = Secrets(self.caches, self.local, self.taken.__contains__)
+        self.deleted = DeletedSources(self.server, lambda: self.now)
+        self.secrets = Secrets(self.caches, self.local, self.deleted, self.taken.__contains__)
         self.put(ACME, NAMESPACE, *apps)
         self.space = facts_of(self.caches, "acme")
 
@@ -115,7 +119,7 @@ VIEWS: dict[str, tuple[str, tuple[Obj, ...], tuple[Obj, ...], SecretState]] = {
     "shared, not copied yet": ("x", (source("x"),), (), SecretState.PENDING),
     "copied": ("x", (source("x"), copy("x")), (), SecretState.COPY),
     "revoked, the copy still there": ("x", (source("x", "other"), copy("x")), (), SecretState.NOT_SHARED),
-    "source gone, the copy still there": ("x", (copy("x"),), (), SecretState.MISSING),
+    "source gone, the copy still there": ("x", (copy("x"),), (), SecretState.DELETED),
     "the App's own": ("x", (), (local("x"),), SecretState.LOCAL),
     "the App's own, though one is shared": ("x", (source("x"),), (local("x"),), SecretState.LOCAL),
     "the App's own, though one is not shared": ("x", (source("x", "other"),), (local("x"),), SecretState.LOCAL),
@@ -156,7 +160,7 @@ async def test_a_source_that_became_unusable_is_told_and_its_last_good_copy_stay
     view = (await stage.secrets.views(stage.space, ["x"]))["x"]
     assert view.facts is not None
     assert view.facts.problem is not None
-    copying = await stage.secrets.copying(stage.space)
+    copying = await stage.secrets.copying(stage.space, NOW)
     assert (dict(copying.write), copying.keep) == ({}, {"x"})
 
 
@@ -185,7 +189,7 @@ async def test_what_is_copied(what: str) -> None:
     cached, holds, wanted = COPIES[what]
     stage = Stage(user("x"), holds=holds)
     stage.put(*cached)
-    assert set((await stage.secrets.copying(stage.space)).write) == wanted
+    assert set((await stage.secrets.copying(stage.space, NOW)).write) == wanted
 
 
 async def test_expiries_are_of_what_is_used() -> None:
@@ -206,7 +210,7 @@ async def test_a_settled_space_asks_for_nothing() -> None:
     stage = Stage(user("x"))
     stage.put(source("http"), copy("http"), source("x"), copy("x"))
     views = await stage.secrets.views(stage.space, ["http", "x"])
-    await stage.secrets.copying(stage.space)
+    await stage.secrets.copying(stage.space, NOW)
     assert stage.server.asked == []
     assert stage.secrets.seconds_to_next_look(stage.space, views.values()) is None
 
@@ -249,6 +253,8 @@ async def test_one_that_was_found_and_is_missed_again_is_asked_for_often_again()
     assert stage.secrets.seconds_to_next_look(stage.space, views.values()) == FOUND_SECONDS
     stage.server.holds.clear()
     stage.now += FOUND_SECONDS
+    assert await stage.state("x") is SecretState.LOCAL, "it may be on its way back"
+    stage.now += DELETED_SECONDS
     assert await stage.state("x") is SecretState.MISSING
     assert stage.local.seconds_to_next_look(Key("acme", "x"), uid_of(NAMESPACE)) == MISSING_SECONDS
 

@@ -27,7 +27,7 @@ CA_CONFIG_MAP = names.SPACE_OBJECT
 MAX_LISTENER_NAME = 253
 
 _SAME_NAMESPACE = {"namespaces": {"from": "Same"}}
-_THERE_OR_COMING = (SecretState.COPY, SecretState.LOCAL, SecretState.PENDING)
+_THERE_OR_COMING = (SecretState.COPY, SecretState.DELETED, SecretState.LOCAL, SecretState.PENDING)
 
 
 # -- Space ------------------------------------------------------------------------------------------------------------

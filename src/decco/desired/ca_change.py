@@ -1,0 +1,165 @@
+"""A copy of a Secret while its certificate authority changes.
+
+Pods read a changed Secret when their kubelet brings it to them, up to 90 seconds later and each at another moment. If
+the new certificate comes from another authority, pods that verify each other by the same Secret, and an edge that
+verifies pods, refuse one another during that time. So a change of ``ca.crt`` goes through phases:
+
+1. The copy has the former certificate and key, and trusts the former and the new authorities, for SPREAD.
+2. The copy has the new certificate and key, and still trusts both, until FORMER_TRUSTED after the change.
+3. The copy is the source.
+
+The state is in the copy itself: the former authorities are in its ``ca.crt``, and one annotation says when the change
+began and when each of them left the source. Nobody else remembers anything, so a restart changes nothing.
+
+A renewal by an authority that the copy trusts already is copied at once. So is what cannot be combined: a Secret that
+has no ``ca.crt`` before or after, for nobody trusts the system's authorities and others at the same time, and
+authorities that cannot be told apart (see ``authorities.py``).
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from decco.desired.authorities import authorities, can_be_combined, issued, not_after, pem
+from decco.desired.model import SecretCopy, SecretFacts, SecretSource
+from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
+
+SPREAD = timedelta(seconds=120)
+"""Until all pods trust a new authority: a kubelet needs up to 90 s to update a Secret's volume, stunnel a moment."""
+FORMER_TRUSTED = timedelta(seconds=600)
+"""How long an authority is trusted after it has left the source, if it does not expire before.
+
+A former certificate is replaced 2 * SPREAD before its authority is no longer trusted, however often the authority
+changes meanwhile, and SPREAD before it expires.
+"""
+CLOCK_SKEW = timedelta(seconds=60)
+"""The clock of the controller that led before may be ahead by this much."""
+MAX_FORMER = 100
+"""Former authorities in one copy; a bundle of more is replaced at once."""
+MAX_BYTES = 1_000_000
+"""Of the values together; the API server takes 1 MiB."""
+
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+_FORMER = rf"[0-9a-f]{{64}}@{_TIME}"
+_RECORD = re.compile(rf"({_TIME})(?: ({_FORMER}(?:,{_FORMER}){{0,{MAX_FORMER - 1}}}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCopy:
+    """What decco itself wrote into the Space's namespace; nothing that somebody else may have put there."""
+
+    facts: SecretFacts
+    data: Mapping[str, str]
+    record: str
+    """Value of the annotation ca-changed; "" if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The copy as it must be now."""
+
+    copy: SecretCopy
+    in_force: datetime | None = None
+    """When the source's certificate will be in the copy; None if it is."""
+    due: datetime | None = None
+    """When the copy must change although nothing else does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    changed: datetime | None = None
+    """When an authority last came that the copy did not have."""
+    left: Mapping[str, datetime] = field(default_factory=dict)
+    """Fingerprint of a former authority -> when it left the source."""
+
+    def text(self) -> str:
+        if self.changed is None:
+            return ""
+        former = ",".join(f"{fingerprint}@{_text(moment)}" for fingerprint, moment in self.left.items())
+        return f"{_text(self.changed)} {former}".strip()
+
+
+def plan_copy(
+    source: SecretSource, facts: SecretFacts, live: LiveCopy | None, now: datetime, *, between_pods: bool
+) -> Plan:
+    """The copy of a usable ``source``; ``live`` is None if there is none, or none to rely on.
+
+    ``between_pods``: whether pods show the certificate to each other or to the edge, so that ``ca.crt`` matters.
+    """
+    record = _parse(live.record, now) if live is not None else _Record()
+    whole = Plan(_copy(source, source.data, _Record(record.changed)))
+    if live is None or not between_pods or source.replace_at_once or live.facts.digest == facts.digest:
+        return whole
+    if live.facts.problem is not None or not (live.facts.has_ca and facts.has_ca) or live.facts.type != facts.type:
+        return whole
+    now = now.replace(microsecond=0)
+    new, old = authorities(source.data), authorities(live.data)
+    same_certificate = all(live.data.get(key) == source.data.get(key) for key in (TLS_CRT, TLS_KEY))
+    # Whoever drops an authority and keeps the certificate has finished a change, or revokes the authority.
+    left = {
+        fingerprint: record.left.get(fingerprint, now)
+        for fingerprint in old
+        if fingerprint not in new and (fingerprint in record.left or not same_certificate)
+    }
+    ends = {each: min(moment + FORMER_TRUSTED, not_after(old[each])) for each, moment in left.items()}
+    left = {fingerprint: moment for fingerprint, moment in left.items() if now < ends[fingerprint]}
+    changed = record.changed if new.keys() <= old.keys() else now
+    held_until = None
+    if changed is not None and not same_certificate:
+        limits = [changed + SPREAD, *(ends[each] - 2 * SPREAD for each in left if issued(live.data, old[each]))]
+        if live.facts.not_after is not None:
+            limits.append(live.facts.not_after - SPREAD)
+        held_until = min(limits)
+    held = held_until is not None and now < held_until
+    if not left and not held:
+        return Plan(_copy(source, source.data, _Record(changed)))
+    changed = changed or now
+    data = {**source.data, CA_CRT: _with_former(source.data[CA_CRT], [pem(old[fingerprint]) for fingerprint in left])}
+    if held:
+        data |= {key: live.data[key] for key in (TLS_CRT, TLS_KEY)}
+    if len(left) > MAX_FORMER or sum(len(b64decode(value)) for value in data.values()) > MAX_BYTES:
+        return whole
+    if not can_be_combined(live.data, source.data):
+        return whole
+    return Plan(
+        _copy(source, data, _Record(changed, left)),
+        in_force=held_until if held else None,
+        due=held_until if held else min(ends[each] for each in left),
+    )
+
+
+def _copy(source: SecretSource, data: Mapping[str, str], record: _Record) -> SecretCopy:
+    return SecretCopy(source.name, source.type, data, record.text())
+
+
+def _with_former(ca_crt: str, former: list[bytes]) -> str:
+    """``ca.crt`` in base64, with these certificates in PEM behind it."""
+    return b64encode(b64decode(ca_crt).rstrip(b"\n") + b"\n" + b"".join(former)).decode()
+
+
+def _parse(text: str, now: datetime) -> _Record:
+    """The record of a copy; an empty one if the text is none, or speaks of the future."""
+    found = _RECORD.fullmatch(text)
+    if found is None:
+        return _Record()
+    try:
+        changed = _time(found[1])
+        pairs = [each.split("@") for each in (found[2] or "").split(",") if each]
+        left = {fingerprint: _time(moment) for fingerprint, moment in pairs}
+    except ValueError:
+        return _Record()
+    if any(moment > now + CLOCK_SKEW for moment in (changed, *left.values())):
+        return _Record()
+    return _Record(changed, left)
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
