@@ -14,8 +14,9 @@ from decco.kube.apply import Applied, Applier, Foreign, Result
 from decco.kube.errors import Conflict, Forbidden, Invalid, ServerError
 from decco.kube.store import Entry, Shape, read_entry
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Key, Obj, Resource, key_of
-from decco.reconcilers.children import REFUSAL_SECONDS, ChildWriter, Written
+from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.outcomes import RECHECK_SECONDS
+from decco.reconcilers.rejections import REFUSAL_SECONDS
 from tests.unit.reconcilers.world import app, owned
 
 OWNER = LabelledOwner("acme", "web")
@@ -44,6 +45,7 @@ class Script(Applier):
         self.as_written: Collection[Resource] = ()
         self.ends = ends
         self.repaired = repaired
+        self.live: tuple[str, bytes, bytes, bool] | None = None
         self.asked: list[str] = []
         self.pruned: list[str] = []
         self.entries: dict[Resource, Entry] = {}
@@ -57,6 +59,9 @@ class Script(Applier):
 
     def changes(self, resource: Resource, desired: Obj) -> bool:
         return resource in self.changed
+
+    def state(self, resource: Resource, key: Key) -> tuple[str, bytes, bytes, bool] | None:
+        return self.live
 
     def is_as_written(self, resource: Resource, desired: Obj) -> bool:
         return resource in self.as_written
@@ -296,9 +301,9 @@ async def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
     writer = ChildWriter(script, clock)
     for number in range(5):
         await writer.write([child(SERVICES, f"s{number}")])
-    clock.now += REFUSAL_SECONDS
+    clock.now += 2 * REFUSAL_SECONDS
     await writer.write([child(SERVICES, "last")])
-    assert len(writer._refused) == 1
+    assert len(writer._rejections) == 1
 
 
 # -- what pods read, and the pods themselves --------------------------------------------------------------------------
