@@ -53,9 +53,9 @@ from decco.desired.model import (
 from decco.desired.secrets import inspect
 from decco.desired.space import space_children
 from decco.desired.space_status import SpaceLive, space_status
-from decco.kube.apply import to_wire
 from decco.kube.client import Client
 from decco.kube.config import connect
+from decco.kube.diff import to_wire
 from decco.objects import APPS, DEPLOYMENTS, NAMESPACES, SPACES
 from decco.reconcilers.discover import discover
 from decco.reconcilers.facts import space_facts

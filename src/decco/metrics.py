@@ -130,7 +130,7 @@ class Metrics:
             "dns_lag_seconds", "Age of the oldest change that a zone has not taken yet.", "provider", "zone"
         )
         self._repairs = new.counter(
-            "child_repairs", "Children that somebody else had changed and decco wrote again.", "resource"
+            "child_repairs", "Children that somebody else had changed or deleted and decco wrote again.", "resource"
         )
         self._expiry = new.gauge(
             "certificate_expiry_timestamp_seconds", "When a certificate in use expires.", "space", "secret"

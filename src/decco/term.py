@@ -29,6 +29,7 @@ from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.deleted_sources import DeletedSources
 from decco.reconcilers.local_secrets import LocalSecrets
 from decco.reconcilers.records import Records
+from decco.reconcilers.rejections import RETRY_SECONDS
 from decco.reconcilers.report import Reporter
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
@@ -71,13 +72,14 @@ class Term:
                 group=group,
                 retry_base=control.retry_base_seconds,
                 retry_max=control.retry_max_seconds,
+                retry_max_of_few=min(RETRY_SECONDS, control.retry_max_seconds),
                 observer=metrics,
             )
 
         self._spaces = queue("space", lambda key: key.name)
         self._apps = queue("app", lambda key: key.namespace)
         applier = Applier(client, caches.children)
-        writer = ChildWriter(applier, time.monotonic, metrics.child_repaired)
+        writer = ChildWriter(applier, time.monotonic, metrics.child_repaired, triggers.wake_after)
         local = LocalSecrets(client, time.monotonic)
         deleted = DeletedSources(client, time.monotonic)
         secrets = Secrets(caches, local, deleted, lambda key: applier.is_foreign(SECRETS, key))

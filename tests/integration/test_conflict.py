@@ -236,8 +236,10 @@ class TestSecrets:
         cluster.make_space(name, httpCertSecretName=name)
         eventually(lambda: cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}"), 5)
         cluster.delete(f"/api/v1/namespaces/decco/secrets/{name}")
-        eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "SecretMissing", 5)
-        eventually(lambda: cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}") is None, 5)
+        eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "SecretDeleted", 15)
+        assert cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}"), "the Secret may be on its way back"
+        eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "SecretMissing", 90)
+        eventually(lambda: cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}") is None, 15)
 
     def test_half_a_key_is_told_and_the_last_good_copy_stays(self, cluster: Cluster, decco: Decco, name: str) -> None:
         secret = tls_secret(name)

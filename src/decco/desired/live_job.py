@@ -34,6 +34,9 @@ def job_state(
         return _ended(what, run)
     if live is None or job is None or (job.suspended and not resumed):
         return WorkloadState(False, reasons.PROGRESSING, f"{what} is being created")
+    if job.deleting:
+        message = f"{what} is being deleted before it has finished; the same pod is not run a second time"
+        return WorkloadState(False, reasons.JOB_RUNNING, message)
     if job.suspended:
         return WorkloadState(
             False, reasons.JOB_SUSPENDED, f"{what} is suspended by somebody; set its spec.suspend to false to go on"

@@ -11,8 +11,11 @@ When is a write needed?
 2. The live content differs from what the server made of our last write: somebody altered it. Within one life of the
    process that is an exact comparison of digests (``Store.settled``). After a restart there is none, so the live
    object is looked at: a content path owned by another field manager (``ownership.py``) or one of our own fields
-   gone.
+   gone. What looks altered then may be the work of the cluster's admission, which a dry run of the same write tells.
 3. Labels, annotations or owner references that decco wants are not there, or one that it wants gone is.
+
+An object that is not there is created; where decco has written the same before, that is a repair as well, and who makes
+it necessary again and again is answered with growing pauses (``fights.py``).
 
 Identity is the owner's UID. An object of the wanted name that another owner controls is never written to, nor one
 that nobody controls, unless the object itself proves that it is decco's: see ``_is_ours``.
@@ -26,42 +29,25 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-from decco.errors import ReconcileError
-from decco.kube.errors import AlreadyExists, Invalid, KubeError, NotFound
-from decco.kube.fights import Fights
-from decco.kube.ownership import MISSING, Path, lookup, other_managers
-from decco.kube.store import Entry, Shape, Store, content_of, digest, guarded, read_entry, with_value
-from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, annotations_of, controller_of, key_of
+import structlog
 
-# Fields that the API server keeps although they are false or 0: their absence is an alteration. Any other False, 0, ""
-# or empty list that the live object lacks was left out by the server, which stores no zero values.
-_KEPT_WHEN_ZERO = frozenset(
-    {
-        "allowPrivilegeEscalation",
-        "automountServiceAccountToken",
-        "enableServiceLinks",
-        "fsGroup",
-        "hostUsers",
-        "optional",
-        "privileged",
-        "readOnlyRootFilesystem",
-        "runAsGroup",
-        "runAsNonRoot",
-        "runAsUser",
-        "setHostnameAsFQDN",
-        "shareProcessNamespace",
-        "tolerationSeconds",
-    }
-)
-# Maps with keys of the user's own: these the server keeps as they are, also with empty values.
-_MAPS_OF_TEXT = frozenset({"annotations", "binaryData", "data", "labels", "matchLabels", "nodeSelector"})
+from decco.errors import ReconcileError
+from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
+from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, KubeError, NotFound
+from decco.kube.fights import Fights, Opponent
+from decco.kube.ownership import other_managers
+from decco.kube.store import Entry, Store, guarded, read_entry
+from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, key_of
 
 _REMEMBERED_FOREIGN = 4096
+_REMEMBERED_UNMARKED = 4096
 _ABSENT = object()
+
+log = structlog.get_logger(__name__)
 
 
 class Foreign(ReconcileError):
@@ -76,16 +62,21 @@ class Foreign(ReconcileError):
 
 
 class Contested(ReconcileError):
-    """Somebody alters the object again and again; it is left as it is for now.
+    """Somebody alters or deletes the object again and again; it is left as it is for now.
 
     Attributes:
         managers: field managers other than decco that wrote to it, as the object says; sorted.
+        deletes: whether the object is not there.
         seconds: until the next repair.
     """
 
-    def __init__(self, resource: Resource, key: Key, managers: tuple[str, ...], seconds: float) -> None:
-        super().__init__(f"{resource.kind} {key} is altered again and again by {', '.join(managers) or 'somebody'}")
-        self.managers = managers
+    def __init__(self, resource: Resource, key: Key, opponent: Opponent, seconds: float) -> None:
+        what = "deleted" if opponent.deletes else "altered"
+        super().__init__(
+            f"{resource.kind} {key} is {what} again and again by {', '.join(opponent.managers) or 'somebody'}"
+        )
+        self.managers = opponent.managers
+        self.deletes = opponent.deletes
         self.seconds = seconds
 
 
@@ -106,7 +97,7 @@ class Applied:
     result: Result
     entry: Entry | None
     repaired: bool = False
-    """Whether nothing new was wanted: somebody else had changed what decco wrote."""
+    """Whether nothing new was wanted: somebody else had changed or deleted what decco wrote."""
 
 
 class Writer(Protocol):
@@ -115,6 +106,7 @@ class Writer(Protocol):
     async def get(self, resource: Resource, key: Key) -> Obj: ...
     async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
     async def check(self, resource: Resource, obj: Obj) -> None: ...
+    async def preview(self, resource: Resource, obj: Obj) -> Obj: ...
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
     async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = ...) -> None: ...
 
@@ -129,6 +121,8 @@ class Applier:
         self._stores = stores
         self._fights = Fights(clock)
         self._foreign: OrderedDict[tuple[Resource, Key], None] = OrderedDict()
+        self._unmarked: OrderedDict[str, str] = OrderedDict()
+        """UID -> hash of what was written last, of objects that admission does not leave the annotation."""
 
     async def ensure(self, resource: Resource, desired: Obj) -> Applied:
         """Makes the object exist as desired.
@@ -150,6 +144,11 @@ class Applier:
         return (
             entry is not None and entry.written != hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
         )
+
+    def state(self, resource: Resource, key: Key) -> tuple[str, bytes, bytes, bool] | None:
+        """What a write depends on of the live object: another state may get another answer. None if it is not there."""
+        entry = self._stores[resource].get(key)
+        return None if entry is None else (entry.uid, entry.content, entry.meta, entry.deleting)
 
     async def look(self, resource: Resource, key: Key) -> Obj | None:
         """The object as it is in the cluster, also if the cache does not have it; None if there is none."""
@@ -215,18 +214,25 @@ class Applier:
         if left == 0:
             return
 
-        async def ask() -> tuple[str, ...]:
-            return other_managers(await self._client.get(resource, key))
+        async def ask() -> Opponent:
+            try:
+                return Opponent(other_managers(await self._client.get(resource, key)))
+            except NotFound:
+                return Opponent(deletes=True)
 
-        raise Contested(resource, key, await self._fights.others(resource, key, ask), left)
+        raise Contested(resource, key, await self._fights.opponent(resource, key, ask), left)
 
     async def delete(self, store: Store, entry: Entry) -> None:
         propagation = "Foreground" if store.shape.foreground else "Background"
         await self._client.delete(store.resource, entry.key, uid=entry.uid, propagation=propagation)
         store.mark_deleting(entry.key, entry.uid)
+        self._fights.deleted(store.resource, entry.key)
 
     async def _create(self, store: Store, desired: Obj) -> Applied:
-        resource, key = store.resource, key_of(desired)
+        resource, key, wanted = store.resource, key_of(desired), hash_of(desired)
+        again = self._fights.is_made(resource, key, wanted)
+        if again:
+            await self._brake(resource, key)
         if (resource, key) not in self._foreign:
             try:
                 made = await self._client.create(resource, to_wire(desired), strict=True)
@@ -234,7 +240,9 @@ class Applier:
                 # Not in the cache: foreign, or ours without the label that decco watches by. A look tells.
                 pass
             else:
-                return Applied(Result.CREATED, _settle(store, store.read(made)))
+                if again:
+                    self._fights.repaired(resource, key)
+                return Applied(Result.CREATED, self._settle(store, store.read(made), wanted), repaired=again)
         try:
             live = await self._client.get(resource, key)
         except NotFound:
@@ -260,47 +268,101 @@ class Applier:
             return Applied(Result.WAITING, entry)
         wanted = hash_of(desired)
         known = store.settled.get(entry.uid)
-        if entry.written == wanted and known == (entry.content, entry.meta):
+        if known == (entry.content, entry.meta) and wanted in (entry.written, self._unmarked.get(entry.uid)):
             return Applied(unchanged, entry)
         live = entry.obj()
-        if entry.written != wanted and _must_be_replaced(live, desired, shape):
-            if entry.deleting:
-                return Applied(Result.WAITING, entry)
-            # What runs is not taken away for something that the server would refuse.
-            await self._client.check(store.resource, to_wire(desired))
-            await self.delete(store, entry)
-            return Applied(Result.DELETED, entry)
+        if entry.written != wanted and must_be_replaced(live, desired, shape):
+            return await self._replace(store, entry, desired)
         body = rebuild(live, desired, shape)
-        if _same_meta(live, body):
+        if same_meta(live, body):
             intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
             if intact:
-                return Applied(unchanged, _settle(store, entry))
+                return Applied(unchanged, self._settle(store, entry, wanted))
         is_repair = entry.written == wanted  # decco wants what it wanted
         if is_repair:
             await self._brake(store.resource, entry.key)
         try:
+            if known is None and entry.written in (wanted, "") and await self._is_admitted_as(store, live, body):
+                return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
             return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next turn
-        except Invalid:
-            if entry.deleting:
-                return Applied(Result.WAITING, entry)  # it cannot be changed so; the next one is created as desired
+        except Invalid as error:
+            if not (entry.deleting or (shape.recreate and error.immutable)):
+                raise
+            applied = await self._replace(store, entry, desired)
+        else:
+            applied = Applied(Result.UPDATED, self._settle(store, store.read(updated), wanted))
+        if not is_repair or applied.result is Result.WAITING:
+            return applied
+        self._fights.repaired(store.resource, entry.key)
+        return replace(applied, repaired=True)
+
+    async def _is_admitted_as(self, store: Store, live: Obj, body: Obj) -> bool:
+        """Whether the write of ``body`` would leave ``live`` as it is: what differs is then the work of admission.
+
+        Asked at most once for each object and life of the process. Nobody can forge the answer, and nothing needs to
+        be remembered in the object. A policy may look at creations only, so the creation is tried as well.
+        """
+        try:
+            if _same(live, await self._client.preview(store.resource, body), store):
+                return True
+        except BadRequest as error:
+            if error.no_dry_run:
+                return False
             raise
-        if is_repair:
-            self._fights.repaired(store.resource, entry.key)
-        return Applied(Result.UPDATED, _settle(store, store.read(updated)), repaired=is_repair)
+        try:
+            made = await self._client.preview(store.resource, as_created(body, store.shape))
+        except ApiError:
+            return False  # refused under another name: that says nothing about this object
+        return _same(live, made, store)
+
+    async def _replace(self, store: Store, entry: Entry, desired: Obj) -> Applied:
+        """Deletes the object and creates it again; where that would stop what runs, once its last event has come."""
+        if entry.deleting:
+            return Applied(Result.WAITING, entry)  # the next one is created as desired
+        # What runs is not taken away for something that the server would refuse.
+        await self._client.check(store.resource, to_wire(desired))
+        await self.delete(store, entry)
+        if not store.shape.recreate:
+            return Applied(Result.DELETED, entry)
+        try:
+            made = await self._client.create(store.resource, to_wire(desired), strict=True)
+        except AlreadyExists:
+            return Applied(Result.DELETED, entry)  # a finalizer holds the old one
+        return Applied(Result.UPDATED, self._settle(store, store.read(made), hash_of(desired)))
+
+    def _settle(self, store: Store, made: Entry, wanted: str) -> Entry | None:
+        """Remembers ``made`` as what the server made of our last write; returns what the store has now.
+
+        That may be newer (a controller has already reacted to the write) or nothing (the object is gone again).
+        """
+        store.take(made, own=True)
+        self._fights.wrote(store.resource, made.key, wanted)
+        entry = store.get(made.key)
+        if entry is not None and entry.uid == made.uid:
+            store.settled[made.uid] = (made.content, made.meta)
+            if made.written != wanted:
+                self._remember_unmarked(store, made, wanted)
+        return entry
+
+    def _remember_unmarked(self, store: Store, made: Entry, wanted: str) -> None:
+        """Admission took off or changed the hash; without this the object would be written in each turn."""
+        if made.uid not in self._unmarked:
+            log.warning(
+                "an admission policy or webhook changes the annotation by which decco knows what it wrote: exempt it",
+                kind=store.resource.kind,
+                key=str(made.key),
+                annotation=ANNOTATION_HASH,
+            )
+        self._unmarked[made.uid] = wanted
+        if len(self._unmarked) > _REMEMBERED_UNMARKED:
+            self._unmarked.popitem(last=False)
 
 
-def _settle(store: Store, made: Entry) -> Entry | None:
-    """Remembers ``made`` as what the server made of our last write; returns what the store has now.
-
-    That may be newer (a controller has already reacted to the write) or nothing (the object is gone again).
-    """
-    store.take(made, own=True)
-    entry = store.get(made.key)
-    if entry is not None and entry.uid == made.uid:
-        store.settled[made.uid] = (made.content, made.meta)
-    return entry
+def _same(live: Obj, answer: Obj, store: Store) -> bool:
+    """Whether the two have the same labels, annotations, owners and content; what the kind yields is left out."""
+    return same_meta(live, answer) and guarded(live, store.shape) == guarded(answer, store.shape)
 
 
 def _is_held(entry: Entry) -> bool:
@@ -323,120 +385,3 @@ def _is_ours(store: Store, entry: Entry, desired: Obj) -> bool:
         return True
     labelled = store.shape.labelled_owner
     return entry.labelled_owner is not None and labelled is not None and entry.labelled_owner == labelled(desired)
-
-
-def _must_be_replaced(live: Obj, desired: Obj, shape: Shape) -> bool:
-    """Whether decco wants another value than the live one where none can be written."""
-    wanted = ((path, lookup(desired, path)) for path in shape.replace_if)
-    return any(value is not MISSING and value != lookup(live, path) for path, value in wanted)
-
-
-def hash_of(desired: Obj) -> str:
-    """The digest that decco writes as an annotation: what it wants, and for which owner (by UID)."""
-    owner = controller_of(desired) or {}
-    labels = desired["metadata"].get("labels")
-    return digest([content_of(desired), labels, annotations_of(desired), owner.get("uid")]).hex()
-
-
-def to_wire(desired: Obj) -> Obj:
-    """The object as it is sent: no None among labels and annotations, the hash added."""
-    meta = dict(desired["metadata"])
-    meta["labels"] = _present(meta.get("labels"))
-    meta["annotations"] = {**_present(meta.get("annotations")), ANNOTATION_HASH: hash_of(desired)}
-    return {**desired, "metadata": meta}
-
-
-def _present(values: Obj | None) -> Obj:
-    return {name: value for name, value in (values or {}).items() if value is not None}
-
-
-def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
-    """The whole object to PUT: decco's content, and everything else as it is."""
-    meta = live["metadata"]
-    wire = to_wire(desired)["metadata"]
-    new_meta = {
-        **{name: meta[name] for name in ("name", "namespace", "uid", "resourceVersion", "finalizers") if name in meta},
-        "labels": _overlay(meta.get("labels"), desired["metadata"].get("labels"), wire["labels"]),
-        "annotations": _overlay(meta.get("annotations"), desired["metadata"].get("annotations"), wire["annotations"]),
-        "ownerReferences": _owners(meta.get("ownerReferences") or [], wire.get("ownerReferences") or []),
-    }
-    head = {"apiVersion": desired["apiVersion"], "kind": desired["kind"], "metadata": new_meta}
-    if shape.mutable is not None:
-        body = content_of(live)
-        for path in shape.mutable:
-            wanted = lookup(desired, path)
-            if wanted is not MISSING or path not in shape.yields:
-                body = with_value(body, path, wanted)
-        return {**head, **body}
-    body = content_of(desired)
-    taken_back = _taken_back(live, desired, shape)
-    for path in shape.yields:
-        theirs = lookup(live, path)
-        if path in taken_back or theirs is MISSING:
-            continue
-        ours = lookup(desired, path)
-        both = isinstance(theirs, dict) and isinstance(ours, dict)
-        body = with_value(body, path, {**theirs, **ours} if both else theirs)
-    return {**head, **body}
-
-
-def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:
-    """Yielded paths that decco writes this time: it wants another value of their annotation than it wrote before.
-
-    An annotation that is gone, or was changed by others while decco still wants the same, says nothing of that kind.
-    """
-    before, now = annotations_of(live), annotations_of(desired)
-    if before.get(ANNOTATION_HASH) == hash_of(desired):
-        return set()
-    return {path for path, name in shape.until if name in before and before[name] != now.get(name)}
-
-
-def _overlay(live: Obj | None, desired: Obj | None, present: Obj) -> Obj:
-    """``live`` with ours on top, and without the keys that we want gone."""
-    gone = {name for name, value in (desired or {}).items() if value is None}
-    return {**{name: value for name, value in (live or {}).items() if name not in gone}, **present}
-
-
-def _owners(live: list[Obj], desired: list[Obj]) -> list[Obj]:
-    ours = {owner["uid"] for owner in desired}
-    return [*(owner for owner in live if owner["uid"] not in ours), *desired]
-
-
-def _same_meta(live: Obj, body: Obj) -> bool:
-    """Whether the PUT would leave labels, annotations (the hash among them) and owners as they are."""
-    old, new = live["metadata"], body["metadata"]
-    return (
-        (old.get("labels") or {}) == new["labels"]
-        and (old.get("annotations") or {}) == new["annotations"]
-        and sorted(map(digest, old.get("ownerReferences") or [])) == sorted(map(digest, new["ownerReferences"]))
-    )
-
-
-def altered(live: Obj, desired: Obj, foreign: tuple[Path, ...], shape: Shape) -> bool:
-    """Whether somebody else changed the content since decco wrote it, seen from the live object alone.
-
-    Values are not compared where decco is the only writer: the server normalizes some (``cpu: 0.5`` becomes
-    ``500m``).
-    """
-    ours, theirs = guarded(desired, shape), guarded(live, shape)
-    for path in foreign:
-        value = lookup(theirs, path)
-        if value is not MISSING and value != lookup(ours, path):
-            return True
-    return not _covers(theirs, ours)
-
-
-def _covers(live: Any, desired: Any, name: str = "") -> bool:
-    """Whether all that decco wrote in the field ``name`` is still there, and lists in their order (values aside)."""
-    if isinstance(desired, dict):
-        return isinstance(live, dict) and all(
-            _covers(live[inner], value, inner) if inner in live else _left_out_by_server(name, inner, value)
-            for inner, value in desired.items()
-        )
-    if isinstance(desired, list):
-        return isinstance(live, list) and len(live) == len(desired) and all(map(_covers, live, desired))
-    return name != "name" or live == desired
-
-
-def _left_out_by_server(within: str, name: str, value: Any) -> bool:
-    return not value and within not in _MAPS_OF_TEXT and not (value == 0 and name in _KEPT_WHEN_ZERO)

@@ -191,11 +191,13 @@ class Client:
             if not error.quota_exceeded:
                 raise
         except BadRequest as error:
-            if "does not support dry run" not in error.message:  # k8s.io/apiserver, NewDryRunUnsupportedErr
+            if not error.no_dry_run:
                 raise
 
     async def preview(self, resource: Resource, obj: Obj) -> Obj:
         """What a strict ``create`` would store, or ``replace`` if there is a resourceVersion; changes nothing."""
+        if self._dry_run:
+            return obj
         verb, path = "POST", _collection_path
         if obj["metadata"].get("resourceVersion"):
             verb, path = "PUT", _path_of_known

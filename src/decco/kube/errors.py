@@ -30,6 +30,7 @@ from typing import Any
 from decco.errors import DeccoError
 from decco.objects import Obj
 
+_IMMUTABLE = ("field is immutable", "may not change once set", "Value is immutable")
 _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
 
 
@@ -101,6 +102,11 @@ class ApiError(KubeError):
 class BadRequest(ApiError):
     """400: the request itself cannot be understood, whatever the cluster holds."""
 
+    @property
+    def no_dry_run(self) -> bool:
+        """A webhook with side effects cannot be asked (NewDryRunUnsupportedErr of k8s.io/apiserver)."""
+        return "does not support dry run" in self.message
+
 
 class Unauthorized(ApiError):
     """401: the credentials are wrong or have expired, also after they were read anew."""
@@ -149,6 +155,26 @@ class Gone(ApiError):
 
 class Invalid(ApiError):
     """422: the API server understood the object and refuses it."""
+
+    @property
+    def immutable(self) -> bool:
+        """Whether all that is wrong is that fields of the live object cannot be changed.
+
+        The field errors have no reason of their own for that, only these words: ValidateImmutableField of
+        k8s.io/apimachinery/pkg/api/validation, the validations of ConfigMap, Secret and Service in k8s.io/kubernetes.
+        A policy of the cluster that calls a field immutable gives no field error, and is obeyed.
+        """
+        causes = self.details.get("causes")
+        return (
+            isinstance(causes, list)
+            and bool(causes)
+            and all(
+                isinstance(cause, dict)
+                and cause.get("reason") in ("FieldValueInvalid", "FieldValueForbidden")
+                and any(words in str(cause.get("message")) for words in _IMMUTABLE)
+                for cause in causes
+            )
+        )
 
 
 class TooManyRequests(ApiError):

@@ -3,6 +3,10 @@
 Whoever alters an object by hand, or a controller that starts, costs a few repairs, and those come at once. Only when
 one object had to be repaired FREE_REPAIRS times, each within QUIET_SECONDS of the one before, do pauses begin, and they
 double. A pause is a time in which the object is wrong, so what isolates a Space is never left for long.
+
+A repair is any write that brings the object back: a PUT after an alteration, a POST after a deletion. All of them share
+one counter, so whoever alternates between the two gains nothing. The counters are in memory: a restart, or another
+leader, begins with none.
 """
 
 from __future__ import annotations
@@ -23,12 +27,22 @@ _ISOLATING = frozenset({NAMESPACES, NETWORK_POLICIES})
 _REMEMBERED = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """What can be learned about the other side."""
+
+    managers: tuple[str, ...] = ()
+    """Field managers other than decco that wrote to the object; sorted."""
+    deletes: bool = False
+    """Whether the object is gone: who deletes leaves no trace in it."""
+
+
 @dataclass(slots=True)
 class _Fight:
     repairs: int
     last: float
-    others: tuple[str, ...] | None = None
-    """Who is on the other side, once it was asked in this pause."""
+    opponent: Opponent | None = None
+    """Asked once in each pause."""
 
 
 class Fights:
@@ -37,6 +51,8 @@ class Fights:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._known: OrderedDict[tuple[Resource, Key], _Fight] = OrderedDict()
+        self._made: OrderedDict[tuple[Resource, Key], str] = OrderedDict()
+        """Hash of what was written last: to create the same again is a repair, to create something else is not."""
 
     def pause_left(self, resource: Resource, key: Key) -> float:
         """Seconds until the object may be repaired again; 0: now."""
@@ -47,14 +63,27 @@ class Fights:
         pause = min(longest, FIRST_PAUSE * 2.0 ** min(fight.repairs - FREE_REPAIRS, 16))
         return max(0.0, fight.last + pause - self._clock())
 
-    async def others(
-        self, resource: Resource, key: Key, ask: Callable[[], Awaitable[tuple[str, ...]]]
-    ) -> tuple[str, ...]:
+    async def opponent(self, resource: Resource, key: Key, ask: Callable[[], Awaitable[Opponent]]) -> Opponent:
         """Who is on the other side; asked once in each pause, however often the object is altered."""
         fight = self._known[resource, key]
-        if fight.others is None:
-            fight.others = await ask()
-        return fight.others
+        if fight.opponent is None:
+            fight.opponent = await ask()
+        return fight.opponent
+
+    def is_made(self, resource: Resource, key: Key, wanted: str) -> bool:
+        """Whether decco has written an object with this hash, and has not deleted it since."""
+        return self._made.get((resource, key)) == wanted
+
+    def wrote(self, resource: Resource, key: Key, wanted: str) -> None:
+        """decco has written the object, which carries this hash now."""
+        self._made[resource, key] = wanted
+        self._made.move_to_end((resource, key))
+        if len(self._made) > _REMEMBERED:
+            self._made.popitem(last=False)
+
+    def deleted(self, resource: Resource, key: Key) -> None:
+        """decco itself deleted the object: to create it again is no repair."""
+        self._made.pop((resource, key), None)
 
     def repaired(self, resource: Resource, key: Key) -> None:
         """Counts a repair."""
@@ -62,7 +91,7 @@ class Fights:
         fight = self._known.setdefault((resource, key), _Fight(0, now))
         fight.repairs = fight.repairs + 1 if now - fight.last <= QUIET_SECONDS else 1
         fight.last = now
-        fight.others = None
+        fight.opponent = None
         self._known.move_to_end((resource, key))
         while len(self._known) > _REMEMBERED or now - next(iter(self._known.values())).last > QUIET_SECONDS:
             self._known.popitem(last=False)

@@ -48,6 +48,8 @@ class Shape:
     (Job)."""
     replace_if: tuple[Path, ...] = ()
     """A difference here cannot be written in place: the object is deleted and made anew."""
+    recreate: bool = False
+    """Whether an object that is immutable to a wanted change is deleted and created again: nothing is lost by that."""
     foreground: bool = False
     """Whether decco deletes it in the foreground: it stays until its dependents (pods) are gone."""
     facts: Callable[[Obj], Any] | None = None

@@ -2,9 +2,10 @@
 
 client-go's workqueue in asyncio (https://github.com/kubernetes/client-go, util/workqueue): a key is queued once
 however often it is added; a key that is being worked on and is added again is queued again when it is done, never
-worked on twice at once. Two things are added. Keys have a priority, so that a person's edit overtakes the 2,000
+worked on twice at once. Three things are added. Keys have a priority, so that a person's edit overtakes the 2,000
 objects of the initial list; every eighth turn goes to the least urgent, so that urgency delays but never starves. And
-within a priority the groups (one per Space) take turns, so that a Space with many Apps delays no other.
+within a priority the groups (one per Space) take turns, so that a Space with many Apps delays no other. And keys that
+fail together (a webhook is down, or the API server) recover together: the first that succeeds hastens the others.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ CONFLICT_BASE = 0.05
 """Seconds before the next retry; it doubles with each further conflict in a row."""
 CONFLICT_MAX = 5.0
 """Longest pause in seconds, so that two writers who undo each other's work cannot keep the API server busy."""
+
+
+RETRIES_PER_SECOND = 20.0
+"""Retries of failing keys, once they are so many that ``retry_max_of_few`` no longer holds."""
+HASTEN_SECONDS = 20.0
+"""Spread of the retries after one key has succeeded again."""
+_HASTEN_EVERY = 60.0
+_FAILURES_OF_AN_OUTAGE = 3
 
 
 class Priority(IntEnum):
@@ -73,11 +82,15 @@ class WorkQueue(Generic[K]):
         group: Callable[[K], str],
         retry_base: float = 0.25,
         retry_max: float = 300.0,
+        retry_max_of_few: float | None = None,
         observer: Observer | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        """``retry_max_of_few`` is the longest pause of retries while so few keys fail that it costs little."""
         self.name = name
         self._group = group
+        self._retry_max_of_few = retry_max if retry_max_of_few is None else retry_max_of_few
+        self._hastened = float("-inf")
         self._retry_base = retry_base
         self._retry_max = retry_max
         self._observer = observer
@@ -151,7 +164,7 @@ class WorkQueue(Generic[K]):
         """Queues a key that failed, later each time (doubling, with jitter); returns the pause in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        return self._retry_after(key, min(self._retry_base * 2.0 ** min(failures, 32), self._retry_max))
+        return self._retry_after(key, min(self._retry_base * 2.0 ** min(failures, 32), self._longest_pause()))
 
     def retry_conflict(self, key: K) -> float:
         """Queues a key whose write met another writer; returns the pause in seconds.
@@ -173,8 +186,23 @@ class WorkQueue(Generic[K]):
 
     def forget(self, key: K) -> None:
         """The key's failures and conflicts are over."""
-        self._failures.pop(key, None)
         self._conflicts.pop(key, None)
+        if self._failures.pop(key, 0) >= _FAILURES_OF_AN_OUTAGE:
+            self._hasten()
+
+    def _longest_pause(self) -> float:
+        return min(self._retry_max, max(self._retry_max_of_few, len(self._failures) / RETRIES_PER_SECOND))
+
+    def _hasten(self) -> None:
+        """Retries all failing keys soon, spread over a while: what one of them met may be over for the others too."""
+        now = asyncio.get_running_loop().time()
+        if now - self._hastened < _HASTEN_EVERY or not self._failures:
+            return
+        self._hastened = now
+        spread = min(HASTEN_SECONDS, len(self._failures) / 500)
+        for key in self._failures:
+            if key in self._later:  # its retry; a key that is queued or at work needs none
+                self.add_after(key, spread * self._jitter())
 
     async def get(self) -> K:
         """The next key, now being worked on by the caller, who owes a ``done``. Raises Closed after ``close``."""

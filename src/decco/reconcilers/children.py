@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from decco.desired.held import holders_of
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
 from decco.errors import DeccoError
-from decco.kube.apply import Applied, Applier, Contested, Foreign, Result, hash_of
-from decco.kube.errors import Conflict, KubeError
+from decco.kube.apply import Applied, Applier, Contested, Foreign, Result
+from decco.kube.diff import hash_of
+from decco.kube.errors import ApiError, Conflict, KubeError
 from decco.kube.store import Entry
 from decco.objects import (
     CONFIGMAPS,
@@ -23,16 +25,14 @@ from decco.objects import (
     controller_of,
     key_of,
 )
-from decco.reconcilers.outcomes import RECHECK_SECONDS, Refusal, being_deleted, disturbed, refusal_of
+from decco.reconcilers.outcomes import RECHECK_SECONDS, Refusal, being_deleted, disturbed, refusal_of, rule_of
+from decco.reconcilers.rejections import Question, Rejections, Wake
 
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not what it should be, or None."""
 
 _WORKLOADS = (DEPLOYMENTS, JOBS)
 _WITH_PODS = (*_WORKLOADS, CONFIGMAPS)
-
-REFUSAL_SECONDS = 600.0
-"""How long a refusal is believed without asking again: the object is the same, and so, most likely, is the answer."""
 
 
 @dataclass(slots=True)
@@ -64,15 +64,6 @@ class Written:
         self.recheck = seconds if self.recheck is None else min(self.recheck, seconds)
 
 
-@dataclass(slots=True)
-class _Believed:
-    """A refusal that stands for the object with this hash, of this owner, until then."""
-
-    what: tuple[str, str]
-    problem: Problem
-    until: float
-
-
 class ChildWriter:
     """Applies children and turns refusals into outcomes; ``clock`` in seconds, monotonic."""
 
@@ -81,12 +72,12 @@ class ChildWriter:
         applier: Applier,
         clock: Callable[[], float],
         on_repair: Callable[[str], None] | None = None,
+        wake: Wake | None = None,
     ) -> None:
-        """``on_repair`` is told the kind, as ``deployments.apps``, of each child that somebody else had changed."""
+        """``on_repair`` gets the kind, as ``deployments.apps``, of each child that somebody else had changed."""
         self._applier = applier
         self._on_repair = on_repair
-        self._clock = clock
-        self._refused: dict[tuple[Resource, Key], _Believed] = {}
+        self._rejections = Rejections(clock, wake)
 
     async def write(
         self, children: Iterable[Child], written: Written | None = None, *, held: Problem | None = None
@@ -132,9 +123,9 @@ class ChildWriter:
     async def refuses(self, pods: Child, written: Written) -> bool:
         """Whether the API server refuses this workload, which is not written; a refusal is noted as its outcome."""
         key = key_of(pods.obj)
-        believed = self._believed(pods, key)
-        if believed is not None:
-            _note(written, pods, key, believed)
+        cached = self._rejections.standing((pods.resource, key), self._question(pods, key))
+        if cached is not None:
+            _note(written, pods, key, cached)
             return True
         try:
             await self._applier.check(pods.resource, pods.obj)
@@ -168,7 +159,7 @@ class ChildWriter:
             _note(written, child, key, applied)
             return
         entry = applied.entry
-        if entry is not None and entry.deleting and child.resource != NAMESPACES:  # of that its own status says more
+        if entry is not None and entry.deleting and not _says_more(child.resource, entry):
             _note(written, child, key, Refusal(being_deleted(child.resource, key, entry.obj()), None))
         else:
             written.outcomes[child.resource.kind, key.name] = None
@@ -187,37 +178,34 @@ class ChildWriter:
             written.disturbed.add(child.resource)
             _note(written, child, key, disturbed(error, child.resource, key))
         else:
-            if refusal.recheck is None:
-                refusal = self._believe(child, key, refusal)
+            if isinstance(error, ApiError):
+                place, question = (child.resource, key), self._question(child, key)
+                refusal = self._rejections.refused(place, question, refusal, rule_of(error, child.resource, key))
             _note(written, child, key, refusal)
 
     async def _ensure(self, child: Child, key: Key) -> Applied | Refusal:
-        return self._believed(child, key) or await self._applier.ensure(child.resource, child.obj)
+        place = (child.resource, key)
+        if place not in self._rejections:
+            return await self._applier.ensure(child.resource, child.obj)
+        question = self._question(child, key)
+        cached = self._rejections.standing(place, question)
+        if cached is not None:
+            return cached
+        applied = await self._applier.ensure(child.resource, child.obj)
+        self._rejections.passed(place, question)
+        return applied
 
-    def _believed(self, child: Child, key: Key) -> Refusal | None:
-        """A refusal of this very object that still stands."""
-        believed = self._refused.get((child.resource, key))
-        if believed is None:
-            return None
-        left = believed.until - self._clock()
-        if left > 0 and believed.what == _identity(child):
-            return Refusal(believed.problem, left)
-        del self._refused[child.resource, key]
-        return None
-
-    def _believe(self, child: Child, key: Key, refusal: Refusal) -> Refusal:
-        """Remembers the refusal. It is looked at again in the end: a policy of the cluster's may have changed."""
-        now = self._clock()
-        for known in [known for known, believed in self._refused.items() if believed.until <= now]:
-            del self._refused[known]
-        self._refused[child.resource, key] = _Believed(_identity(child), refusal.problem, now + REFUSAL_SECONDS)
-        return Refusal(refusal.problem, REFUSAL_SECONDS)
+    def _question(self, child: Child, key: Key) -> Question:
+        owner = controller_of(child.obj)
+        assert owner is not None
+        return Question(hash_of(child.obj), owner["uid"], self._applier.state(child.resource, key))
 
 
-def _identity(child: Child) -> tuple[str, str]:
-    owner = controller_of(child.obj)
-    assert owner is not None
-    return hash_of(child.obj), owner["uid"]
+def _says_more(resource: Resource, entry: Entry) -> bool:
+    """Whether the owner's status says more of the deletion: a namespace has a status of its own, and a Job is not
+    created again for the same pod. What others hold is reported here.
+    """
+    return resource == NAMESPACES or (resource == JOBS and not holders_of(entry.obj()))
 
 
 def _note(written: Written, child: Child, key: Key, refusal: Refusal) -> None:

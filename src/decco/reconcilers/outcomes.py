@@ -7,6 +7,7 @@ disturbance (unreachable, overloaded): that one is no outcome but an error, and 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from decco.desired import reasons
@@ -40,11 +41,23 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
         return Refusal(Problem(reasons.CONFLICT, _foreign(error, what)), RECHECK_SECONDS)
     if isinstance(error, Contested):
         who = ", ".join(error.managers) or "somebody who leaves no name in managedFields"
+        if error.deletes:
+            sentence = (
+                f"{what} is deleted again and again after decco has created it; decco goes on with growing pauses. "
+                "The audit log of the API server names who deletes it: correct that, or pause this object"
+            )
+            return Refusal(Problem(reasons.CONTESTED, sentence), error.seconds)
         sentence = (
             f"{what} is altered again and again after decco has put it right (who else writes to it: {who}); decco "
             "goes on with growing pauses. Correct the other writer, or pause this object"
         )
         return Refusal(Problem(reasons.CONTESTED, sentence), error.seconds)
+    if isinstance(error, Invalid) and error.immutable:
+        sentence = (
+            f"The API server refuses to change {what}: {_shorten(error.message)}; decco does not delete it, since that "
+            f"would stop what runs. Delete it, and decco creates it as it should be"
+        )
+        return Refusal(Problem(reasons.INVALID, sentence), None)
     if isinstance(error, Invalid | BadRequest):
         return Refusal(
             Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}; correct the spec"),
@@ -73,6 +86,35 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
             None,
         )
     return None
+
+
+_BUILT_IN = frozenset({"", "apps", "batch", "networking.k8s.io"})
+_RULES = (
+    re.compile(r"""^admission webhook "([^"]+)" denied the request"""),
+    re.compile(r"""ValidatingAdmissionPolicy '([^']+)' with binding '([^']+)' denied request"""),
+    re.compile(r"""exceeded quota: ([^,]+),"""),
+    re.compile(r"""User "[^"]*" cannot (\w+) resource "([^"]+)" in API group"""),
+)
+
+
+def is_by_policy(error: ApiError) -> bool:
+    """Whether a policy or webhook of the cluster refused: it may be corrected at any moment."""
+    return any(pattern.search(error.message) for pattern in _RULES[:2])
+
+
+def rule_of(error: ApiError, resource: Resource, key: Key) -> str:
+    """What refused: a name of the webhook, policy, quota or permission; "" for the API server's own validation.
+
+    The API server gives these names in its message alone. Rules of CustomResourceDefinitions change with an upgrade of
+    their CRDs, built-in ones with the API server.
+    """
+    for pattern in _RULES:
+        if found := pattern.search(error.message):
+            where = key.namespace if isinstance(error, Forbidden) and error.quota_exceeded else ""
+            return "/".join((pattern.pattern[:12], where, *found.groups()))
+    if isinstance(error, Forbidden | NotFound | MethodNotAllowed) or resource.group not in _BUILT_IN:
+        return f"{type(error).__name__}/{resource}"
+    return ""
 
 
 def _foreign(error: Foreign, what: str) -> str:

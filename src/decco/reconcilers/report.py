@@ -15,7 +15,7 @@ from decco.kube.errors import Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
 from decco.kube.store import Entry, Store
 from decco.objects import Obj, Resource
-from decco.reconcilers.outcomes import left_over
+from decco.reconcilers.outcomes import is_by_policy, left_over
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class Reporter:
         except NotFound:
             return False  # the object has just gone; nobody is left to be told
         except (Invalid, ServerError) as error:
-            if isinstance(error, ServerError) and not error.too_large:
+            if is_by_policy(error) or (isinstance(error, ServerError) and not error.too_large):
                 error.add_note(_WRITING)
                 raise
             if self._remember_unwritable(entry):

@@ -30,8 +30,8 @@ _POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
 CHILDREN: dict[Resource, Shape] = {
     # spec.finalizers of a namespace is the API server's own book-keeping.
     NAMESPACES: Shape(yields=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
-    SECRETS: Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy),
-    CONFIGMAPS: Shape(labelled_owner=owner_of_child),
+    SECRETS: Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy, recreate=True),
+    CONFIGMAPS: Shape(labelled_owner=owner_of_child, recreate=True),
     # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
     SERVICES: Shape(
         yields=(
@@ -42,8 +42,8 @@ CHILDREN: dict[Resource, Shape] = {
         ),
         labelled_owner=owner_of_child,
     ),
-    RESOURCE_QUOTAS: Shape(labelled_owner=owner_of_child),
-    LIMIT_RANGES: Shape(labelled_owner=owner_of_child),
+    RESOURCE_QUOTAS: Shape(labelled_owner=owner_of_child, recreate=True),
+    LIMIT_RANGES: Shape(labelled_owner=owner_of_child, recreate=True),
     NETWORK_POLICIES: Shape(labelled_owner=owner_of_child),
     DEPLOYMENTS: Shape(
         yields=(_REPLICAS, _POD_ANNOTATIONS),

@@ -85,6 +85,13 @@ class Triggers:
         elif uid in self.caches.space_keys:
             self.spaces.add(self.caches.space_keys[uid])
 
+    def wake_after(self, uid: str, seconds: float) -> None:
+        """Looks at the Space or App with this UID again after so many seconds."""
+        if uid in self.caches.app_keys:
+            self.apps.add_after(self.caches.app_keys[uid], seconds)
+        elif uid in self.caches.space_keys:
+            self.spaces.add_after(self.caches.space_keys[uid], seconds)
+
     def everything(self) -> None:
         """Look at all: nothing is known yet, or the rules themselves changed (the cluster serves other kinds)."""
         for entry in self.caches.spaces:

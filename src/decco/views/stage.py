@@ -78,7 +78,7 @@ class Stage:
             await self._raise_if_taken(resource, key_of(obj))
         if self._preview is not None:
             try:
-                made = await self._previewed(resource, obj)
+                made = await self.preview(resource, obj)
             except NotFound as error:
                 if error.details.get("kind") != "namespaces":
                     raise
@@ -104,7 +104,7 @@ class Stage:
                 _raise_if_not_allowed(error)
                 raise
 
-    async def _previewed(self, resource: Resource, obj: Obj) -> Obj:
+    async def preview(self, resource: Resource, obj: Obj) -> Obj:
         """What the API server would make of it; offline the object as it is."""
         if self._preview is None:
             return obj
@@ -117,7 +117,7 @@ class Stage:
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         del strict
         live = self._live(resource, key_of(obj))
-        made = await self._previewed(resource, obj)
+        made = await self.preview(resource, obj)
         if live is not None and "status" in live:
             made = {**made, "status": live["status"]}
         self._note(resource, made, live, made)

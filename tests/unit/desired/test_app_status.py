@@ -387,6 +387,13 @@ def test_a_job_that_was_not_seen_to_finish_says_how_to_run_it_again() -> None:
     assert status["job"]["outcome"] == "Deleted"
 
 
+def test_a_running_job_that_somebody_deletes_is_not_said_to_come_back() -> None:
+    live = running(5, active=1, ready=1)
+    told = status_of(RECORDED, AppLive(live, job=replace(job_view(live), deleting=True)))["conditions"][1]
+    assert told["reason"] == "JobRunning"
+    assert "not run a second time" in told["message"]
+
+
 def test_the_end_of_the_former_run_is_not_that_of_the_new_one() -> None:
     """Its Job is complete and being deleted; a status of the new generation that says so would be a lie."""
     former = job(Complete=("True", "x"))

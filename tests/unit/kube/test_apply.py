@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Applier, Contested, Foreign, Result, altered, hash_of, rebuild, to_wire
+from decco.kube.apply import Applier, Contested, Foreign, Result
+from decco.kube.diff import altered, hash_of, rebuild, to_wire
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, Unreachable
 from decco.kube.fights import FREE_REPAIRS
 from decco.kube.ownership import EVERYTHING, Path
@@ -46,6 +47,8 @@ class Script:
         self.asked: list[str] = []
         self.bodies: list[Obj] = []
         self.before_answer: Callable[[], Awaitable[None] | None] = lambda: None
+        self.admission: Callable[[Obj], Obj] = lambda obj: obj
+        self.previewed = 0
 
     async def _answer(self, verb: str) -> Obj:
         self.asked.append(verb)
@@ -67,6 +70,10 @@ class Script:
     async def check(self, resource: Resource, obj: Obj) -> None:
         self.bodies.append(obj)
         await self._answer("check")
+
+    async def preview(self, resource: Resource, obj: Obj) -> Obj:
+        self.previewed += 1
+        return self.admission(copy.deepcopy(obj))
 
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         assert strict

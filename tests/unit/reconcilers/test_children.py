@@ -14,8 +14,9 @@ from decco.kube.apply import Applied, Applier, Foreign, Result
 from decco.kube.errors import Conflict, Forbidden, Invalid, ServerError
 from decco.kube.store import Entry, Shape, read_entry
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Key, Obj, Resource, key_of
-from decco.reconcilers.children import REFUSAL_SECONDS, ChildWriter, Written
+from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.outcomes import RECHECK_SECONDS
+from decco.reconcilers.rejections import REFUSAL_SECONDS
 from tests.unit.reconcilers.world import app, owned
 
 OWNER = LabelledOwner("acme", "web")
@@ -44,6 +45,7 @@ class Script(Applier):
         self.as_written: Collection[Resource] = ()
         self.ends = ends
         self.repaired = repaired
+        self.live: tuple[str, bytes, bytes, bool] | None = None
         self.asked: list[str] = []
         self.pruned: list[str] = []
         self.entries: dict[Resource, Entry] = {}
@@ -57,6 +59,9 @@ class Script(Applier):
 
     def changes(self, resource: Resource, desired: Obj) -> bool:
         return resource in self.changed
+
+    def state(self, resource: Resource, key: Key) -> tuple[str, bytes, bytes, bool] | None:
+        return self.live
 
     def is_as_written(self, resource: Resource, desired: Obj) -> bool:
         return resource in self.as_written
@@ -201,11 +206,17 @@ async def test_a_child_that_is_held_in_deletion_is_a_problem_that_names_who_hold
 
 
 async def test_a_deletion_that_kubernetes_is_about_to_end_only_waits() -> None:
-    script = Script(Job=Result.WAITING)
-    script.entries[JOBS] = held(JOBS, "foregroundDeletion")
-    problem = (await write(script, child(JOBS))).outcomes["Job", "web"]
+    script = Script(Deployment=Result.WAITING)
+    script.entries[DEPLOYMENTS] = held(DEPLOYMENTS, "foregroundDeletion")
+    problem = (await write(script, child(DEPLOYMENTS))).outcomes["Deployment", "web"]
     assert problem is not None
     assert problem.reason == reasons.NOT_WRITTEN
+
+
+async def test_of_a_job_in_deletion_the_record_of_its_run_says_whether_it_comes_back() -> None:
+    script = Script(Job=Result.WAITING)
+    script.entries[JOBS] = held(JOBS, "foregroundDeletion")
+    assert (await write(script, child(JOBS))).outcomes == {("Job", "web"): None}
 
 
 async def test_no_workload_starts_behind_a_policy_that_is_being_deleted() -> None:
@@ -290,9 +301,9 @@ async def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
     writer = ChildWriter(script, clock)
     for number in range(5):
         await writer.write([child(SERVICES, f"s{number}")])
-    clock.now += REFUSAL_SECONDS
+    clock.now += 2 * REFUSAL_SECONDS
     await writer.write([child(SERVICES, "last")])
-    assert len(writer._refused) == 1
+    assert len(writer._rejections) == 1
 
 
 # -- what pods read, and the pods themselves --------------------------------------------------------------------------

@@ -231,7 +231,10 @@ async def test_a_status_that_cannot_be_written(error: Exception, told: list[str]
     assert await report(None, status(Ready=("Invalid", "x")), error=error) == told
 
 
-@pytest.mark.parametrize("error", [Conflict(409, "Conflict", "x"), ServerError(500, "InternalError", "x")])
+BY_POLICY = Invalid(422, "Invalid", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no")
+
+
+@pytest.mark.parametrize("error", [Conflict(409, "Conflict", "x"), ServerError(500, "InternalError", "x"), BY_POLICY])
 async def test_what_may_pass_is_tried_again(error: Exception) -> None:
     with pytest.raises(type(error)):
         await report(None, status(Ready="True"), error=error)

@@ -1,0 +1,169 @@
+"""The pure half of apply: what a write says, and whether somebody else has changed an object since decco wrote it.
+
+Values are compared where that is safe. The API server fills in defaults and normalizes values, so a difference alone
+proves nothing: see docs/design/2026-11-23-diff-before-write.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from decco.kube.ownership import MISSING, Path, lookup
+from decco.kube.store import Shape, content_of, digest, guarded, with_value, without
+from decco.objects import ANNOTATION_HASH, Obj, annotations_of, controller_of
+
+# Fields that the API server keeps although they are false or 0: their absence is an alteration. Any other False, 0, ""
+# or empty list that the live object lacks was left out by the server, which stores no zero values.
+_KEPT_WHEN_ZERO = frozenset(
+    {
+        "allowPrivilegeEscalation",
+        "automountServiceAccountToken",
+        "enableServiceLinks",
+        "fsGroup",
+        "hostUsers",
+        "optional",
+        "privileged",
+        "readOnlyRootFilesystem",
+        "runAsGroup",
+        "runAsNonRoot",
+        "runAsUser",
+        "setHostnameAsFQDN",
+        "shareProcessNamespace",
+        "tolerationSeconds",
+    }
+)
+# Maps with keys of the user's own: these the server keeps as they are, also with empty values.
+_MAPS_OF_TEXT = frozenset({"annotations", "binaryData", "data", "labels", "matchLabels", "nodeSelector"})
+
+
+def must_be_replaced(live: Obj, desired: Obj, shape: Shape) -> bool:
+    """Whether decco wants another value than the live one where none can be written."""
+    wanted = ((path, lookup(desired, path)) for path in shape.replace_if)
+    return any(value is not MISSING and value != lookup(live, path) for path, value in wanted)
+
+
+_OF_THE_LIVE = frozenset({"name", "uid", "resourceVersion", "finalizers"})
+_LONGEST_PREFIX = 50
+"""The server adds 5 characters to a generateName, and the names of some kinds have 63 at most."""
+
+
+def hash_of(desired: Obj) -> str:
+    """The digest that decco writes as an annotation: what it wants, and for which owner (by UID)."""
+    owner = controller_of(desired) or {}
+    labels = desired["metadata"].get("labels")
+    return digest([content_of(desired), labels, annotations_of(desired), owner.get("uid")]).hex()
+
+
+def to_wire(desired: Obj) -> Obj:
+    """The object as it is sent: no None among labels and annotations, the hash added."""
+    meta = dict(desired["metadata"])
+    meta["labels"] = _present(meta.get("labels"))
+    meta["annotations"] = {**_present(meta.get("annotations")), ANNOTATION_HASH: hash_of(desired)}
+    return {**desired, "metadata": meta}
+
+
+def _present(values: Obj | None) -> Obj:
+    return {name: value for name, value in (values or {}).items() if value is not None}
+
+
+def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
+    """The whole object to PUT: decco's content, and everything else as it is."""
+    meta = live["metadata"]
+    wire = to_wire(desired)["metadata"]
+    new_meta = {
+        **{name: meta[name] for name in ("name", "namespace", "uid", "resourceVersion", "finalizers") if name in meta},
+        "labels": _overlay(meta.get("labels"), desired["metadata"].get("labels"), wire["labels"]),
+        "annotations": _overlay(meta.get("annotations"), desired["metadata"].get("annotations"), wire["annotations"]),
+        "ownerReferences": _owners(meta.get("ownerReferences") or [], wire.get("ownerReferences") or []),
+    }
+    head = {"apiVersion": desired["apiVersion"], "kind": desired["kind"], "metadata": new_meta}
+    if shape.mutable is not None:
+        body = content_of(live)
+        for path in shape.mutable:
+            wanted = lookup(desired, path)
+            if wanted is not MISSING or path not in shape.yields:
+                body = with_value(body, path, wanted)
+        return {**head, **body}
+    body = content_of(desired)
+    taken_back = _taken_back(live, desired, shape)
+    for path in shape.yields:
+        theirs = lookup(live, path)
+        if path in taken_back or theirs is MISSING:
+            continue
+        ours = lookup(desired, path)
+        both = isinstance(theirs, dict) and isinstance(ours, dict)
+        body = with_value(body, path, {**theirs, **ours} if both else theirs)
+    return {**head, **body}
+
+
+def as_created(body: Obj, shape: Shape) -> Obj:
+    """The object of a PUT as one to create, under a name of the server's choice and without what the kind yields."""
+    meta = {name: value for name, value in body["metadata"].items() if name not in _OF_THE_LIVE}
+    meta["generateName"] = f"{body['metadata']['name'][:_LONGEST_PREFIX]}-"
+    return {**without(body, shape.yields), "metadata": meta}
+
+
+def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:
+    """Yielded paths that decco writes this time: it wants another value of their annotation than it wrote before.
+
+    An annotation that is gone, or was changed by others while decco still wants the same, says nothing of that kind.
+    """
+    before, now = annotations_of(live), annotations_of(desired)
+    if before.get(ANNOTATION_HASH) == hash_of(desired):
+        return set()
+    return {path for path, name in shape.until if name in before and before[name] != now.get(name)}
+
+
+def _overlay(live: Obj | None, desired: Obj | None, present: Obj) -> Obj:
+    """``live`` with ours on top, and without the keys that we want gone."""
+    gone = {name for name, value in (desired or {}).items() if value is None}
+    return {**{name: value for name, value in (live or {}).items() if name not in gone}, **present}
+
+
+def _owners(live: list[Obj], desired: list[Obj]) -> list[Obj]:
+    ours = {owner["uid"] for owner in desired}
+    return [*(owner for owner in live if owner["uid"] not in ours), *desired]
+
+
+def same_meta(live: Obj, body: Obj) -> bool:
+    """Whether labels, annotations (the hash among them) and owners are the same."""
+    old, new = live["metadata"], body["metadata"]
+    return (
+        (old.get("labels") or {}) == (new.get("labels") or {})
+        and (old.get("annotations") or {}) == (new.get("annotations") or {})
+        and _owner_digests(old) == _owner_digests(new)
+    )
+
+
+def _owner_digests(meta: Obj) -> list[bytes]:
+    return sorted(map(digest, meta.get("ownerReferences") or []))
+
+
+def altered(live: Obj, desired: Obj, foreign: tuple[Path, ...], shape: Shape) -> bool:
+    """Whether somebody else changed the content since decco wrote it, seen from the live object alone.
+
+    Values are not compared where decco is the only writer: the server normalizes some (``cpu: 0.5`` becomes
+    ``500m``).
+    """
+    ours, theirs = guarded(desired, shape), guarded(live, shape)
+    for path in foreign:
+        value = lookup(theirs, path)
+        if value is not MISSING and value != lookup(ours, path):
+            return True
+    return not _covers(theirs, ours)
+
+
+def _covers(live: Any, desired: Any, name: str = "") -> bool:
+    """Whether all that decco wrote in the field ``name`` is still there, and lists in their order (values aside)."""
+    if isinstance(desired, dict):
+        return isinstance(live, dict) and all(
+            _covers(live[inner], value, inner) if inner in live else _left_out_by_server(name, inner, value)
+            for inner, value in desired.items()
+        )
+    if isinstance(desired, list):
+        return isinstance(live, list) and len(live) == len(desired) and all(map(_covers, live, desired))
+    return name != "name" or live == desired
+
+
+def _left_out_by_server(within: str, name: str, value: Any) -> bool:
+    return not value and within not in _MAPS_OF_TEXT and not (value == 0 and name in _KEPT_WHEN_ZERO)

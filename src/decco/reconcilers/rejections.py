@@ -1,0 +1,161 @@
+"""Cached rejections: what the API server refused, and when each is tried again.
+
+A rejection stands while the question is the same: the desired object, its owner, and the live object. It also ends when
+the rule that refused it changes. decco may not watch the policies, quotas and webhooks of the cluster, so each rejected
+object is tried again after a while. That is one request for each, and one policy may refuse thousands, so the pause
+grows with their number: at most RETRIES_PER_SECOND for one rule, TOTAL_PER_SECOND for all. With so many, some retry
+comes every moment, and the first one that gets another answer shows that the rule has changed: then all that the rule
+refused are tried within SPREAD_SECONDS.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from decco.objects import Key, Resource
+from decco.reconcilers.outcomes import Refusal
+
+RETRY_SECONDS: Final = 30.0
+"""Pause before the next try of what a rule of the cluster refuses, while few are refused."""
+REFUSAL_SECONDS: Final = 600.0
+"""The same where no rule is known: the API server's own validation, which gives the same answer to the same object."""
+RETRIES_PER_SECOND: Final = 20.0
+TOTAL_PER_SECOND: Final = 200.0
+SPREAD_SECONDS: Final = 20.0
+RELEASES_PER_SECOND: Final = 500.0
+MIN_RETRY_SECONDS: Final = 2.0
+"""A live object that somebody changes all the time does not make decco ask all the time."""
+_FORGET_SECONDS: Final = 120.0
+"""After its time is over, a rejection waits so long for its retry; then nobody wants the object any more."""
+
+Place = tuple[Resource, Key]
+Wake = Callable[[str, float], None]
+"""Reconciles the object with this UID again after so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked: two equal questions get the same answer as long as the rules stay."""
+
+    wanted: str
+    """Hash of the desired object, the owner's UID included."""
+    owner: str
+    live: object
+    """State of the live object, None if there is none."""
+
+
+@dataclass(slots=True)
+class _Rejection:
+    question: Question
+    refusal: Refusal
+    rule: str
+    asked: float
+    until: float
+    cached: bool
+    """False while so few are refused that each look at the object may ask again."""
+
+
+class Rejections:
+    """``clock`` in seconds, monotonic; ``jitter`` from 0 to 1."""
+
+    def __init__(
+        self, clock: Callable[[], float], wake: Wake | None = None, jitter: Callable[[], float] = random.random
+    ) -> None:
+        self._clock = clock
+        self._wake = wake
+        self._jitter = jitter
+        self._known: dict[Place, _Rejection] = {}
+        self._by_rule: dict[str, dict[Place, None]] = {}
+        self._released: dict[str, float] = {}
+        self._swept = clock()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self._known
+
+    def standing(self, place: Place, question: Question) -> Refusal | None:
+        """The answer to this question, without asking; None if it has to be asked."""
+        known = self._known.get(place)
+        if known is None or not known.cached:
+            return None
+        now = self._clock()
+        asked = known.question
+        if asked == question:
+            left = known.until - now
+        elif (asked.wanted, asked.owner) == (question.wanted, question.owner):
+            left = min(known.until, known.asked + MIN_RETRY_SECONDS) - now
+        else:
+            left = 0.0
+        return Refusal(known.refusal.problem, left) if left > 0 else None
+
+    def refused(self, place: Place, question: Question, refusal: Refusal, rule: str) -> Refusal:
+        """The question was asked, and refused by ``rule`` ("" if that is not known); returns when to ask again.
+
+        ``refusal.recheck`` is set for what may end at any moment: while few are refused, it is asked at each look.
+        """
+        before = self._known.pop(place, None)
+        if before is not None:
+            self._leave(before.rule, place)
+            if before.rule != rule and before.question == question:
+                self._release(before.rule)
+        now = self._clock()
+        self._sweep(now)
+        members = self._by_rule.setdefault(rule, {})
+        members[place] = None
+        shortest = refusal.recheck or (RETRY_SECONDS if rule else REFUSAL_SECONDS)
+        pause = self._pause(shortest, len(members))
+        cached = refusal.recheck is None or pause != shortest
+        self._known[place] = _Rejection(question, refusal, rule, now, now + pause, cached)
+        return Refusal(refusal.problem, pause)
+
+    def passed(self, place: Place, question: Question) -> None:
+        """The question was asked, and not refused."""
+        before = self._known.pop(place, None)
+        if before is None:
+            return
+        self._leave(before.rule, place)
+        if before.question == question:
+            self._release(before.rule)
+
+    def _pause(self, shortest: float, members: int) -> float:
+        longer = max(members / RETRIES_PER_SECOND, len(self._known) / TOTAL_PER_SECOND)
+        if longer <= shortest:
+            return shortest
+        # Those that were refused together must not return together: their retries are what shows a change.
+        return longer * (0.5 + self._jitter())
+
+    def _release(self, rule: str) -> None:
+        """The rule has changed: whatever it refused is tried again soon."""
+        members = self._by_rule.get(rule)
+        now = self._clock()
+        if not rule or not members or self._released.get(rule, -SPREAD_SECONDS) + SPREAD_SECONDS > now:
+            return
+        self._released[rule] = now
+        spread = min(SPREAD_SECONDS, len(members) / RELEASES_PER_SECOND)
+        for place in members:
+            known = self._known[place]
+            known.until = min(known.until, now)
+            if self._wake is not None:
+                self._wake(known.question.owner, spread * self._jitter())
+
+    def _leave(self, rule: str, place: Place) -> None:
+        members = self._by_rule[rule]
+        del members[place]
+        if not members:
+            del self._by_rule[rule]
+            self._released.pop(rule, None)
+
+    def _sweep(self, now: float) -> None:
+        """Forgets what nobody asks for any more."""
+        if now - self._swept < _FORGET_SECONDS:
+            return
+        self._swept = now
+        for place, known in list(self._known.items()):
+            if known.until + _FORGET_SECONDS <= now:
+                del self._known[place]
+                self._leave(known.rule, place)
