@@ -117,7 +117,7 @@ class ControlPlane:
         try:
             self._prepare()
             # Not waited for: the API server tries until etcd answers, and the two start side by side.
-            self.processes.start("etcd", [self.binaries.etcd, *flags.etcd(self._ports, self.folder / "etcd")])
+            self.start_etcd()
             self.start_apiserver()
             self._start_manager()
             self._bind_controller_user()
@@ -129,6 +129,19 @@ class ControlPlane:
         """Ends all programs at once, since nothing of them is kept, and removes the folder."""
         self.processes.close(0)
         self._apiserver = None
+
+    @property
+    def etcd_folder(self) -> Path:
+        """etcd's data; for others only while it is stopped."""
+        return self.folder / "etcd"
+
+    def start_etcd(self) -> None:
+        """Starts etcd on its port and its data; the API server waits until it answers."""
+        self._etcd = self.processes.start("etcd", [self.binaries.etcd, *flags.etcd(self._ports, self.etcd_folder)])
+
+    def stop_etcd(self) -> None:
+        """Ends etcd, in an orderly way; the API server does not live long without it."""
+        self.processes.stop(self._etcd, sig=signal.SIGTERM)
 
     def start_apiserver(self) -> None:
         """Starts the API server on its port and its data, and waits until it is ready.

@@ -330,7 +330,7 @@ class _Daemon:
                 continue
             if served != self.caches.served:
                 await self._fill(background, helpers, served)
-                self.triggers.everything()
+                await self.triggers.everything()
 
 
 def _sync_check(informer: Informer) -> Callable[[], str | None]:

@@ -73,9 +73,11 @@ class SidecarSettings(Section):
     resources: Resources = Field(
         default_factory=lambda: {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "128Mi"}}
     )
-    """Resources of the sidecar, as in a container."""
-    run_as_user: Annotated[int, Field(ge=1)] = 65532
-    """UID of the sidecar's process; never 0."""
+    """Resources of the sidecar, as in a container. A Space's own resourceQuota and limitRange change them where they
+    would refuse the sidecar."""
+    run_as_user: Annotated[int, Field(ge=1)] | None = 65532
+    """UID of the sidecar's process; never 0. With null decco sets neither runAsUser nor runAsGroup: for clusters that
+    choose them for each namespace, as OpenShift does."""
 
 
 class ControllerSettings(Section):

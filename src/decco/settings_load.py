@@ -233,6 +233,8 @@ def _from_environment(environ: Mapping[str, str], mistakes: list[str]) -> dict[s
 def _decode(setting: Setting, text: str) -> Any:
     """Lists and mappings from JSON, lists also from words with commas between; the rest is judged as text."""
     kind = get_origin(setting.field.annotation)
+    if text == "null" and NoneType in get_args(setting.field.annotation) and setting.field.default is not None:
+        return None  # the one way to take back a default; elsewhere an empty variable does
     if kind is tuple and not text.lstrip().startswith("["):
         return [word.strip() for word in text.split(",") if word.strip()]
     if kind in {tuple, dict}:

@@ -135,7 +135,7 @@ class Term:
             helpers.append(group.create_task(self._dns.run(), name="dns"))
             self._health.watch_task("dns", helpers[-1])
         workers = [group.create_task(each.run(), name=f"{each.name}-controller") for each in self._controllers]
-        self._triggers.feed(self._spaces, self._apps)
+        await self._triggers.feed(self._spaces, self._apps)
         log.info("work begins", spaces=len(self._caches.spaces), apps=len(self._caches.apps))
         await stop.wait()
         log.info("stopping: no new work is taken")

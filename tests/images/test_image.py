@@ -107,6 +107,7 @@ class Container:
         (self.root / "dev/null").touch()
         (self.root / "etc/hosts").write_text("127.0.0.1 localhost\n")
         self.pod = Pod(self.root / "etc/decco", {"own": authority.leaf("server.test")})
+        self.user = f"{build_root.USER_ID}:{build_root.USER_ID}"
 
     @property
     def command(self) -> list[str]:
@@ -116,7 +117,7 @@ class Container:
             mount --bind /dev/null {self.root}/dev/null
             mount -o remount,bind,ro {self.root}
             (sleep 0.2 &)
-            exec chroot --userspec={build_root.USER_ID}:{build_root.USER_ID} {self.root} \
+            exec chroot --userspec={self.user} {self.root} \
                 {build_root.ENTRYPOINT} {build_root.CONFIG}
         """
         return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", script]
@@ -130,6 +131,23 @@ def container(root: Path, tmp_path: Path, apps: tuple[App, App], authority: Auth
     made = Container(root, tmp_path, authority)
     yield made
     made.close()
+
+
+@needs_packages
+@needs_root
+def test_it_runs_as_a_user_that_the_cluster_chooses(
+    container: Container, apps: tuple[App, App], authority: Authority
+) -> None:
+    """As on OpenShift: a user id that no file knows, in the group root."""
+    container.user = "1000660000:0"
+    inside, outside = free_ports(2)
+    text = container.pod.text(server("web", inside, apps[0]), egress(outside, inside, "server.test"))
+    container.pod.write_text(text.replace(str(container.root), ""))
+    with Sidecar(container.command) as sidecar:
+        sidecar.await_log(LOADED)
+        assert (ask(inside)[0], ask_plain(outside)) == ("one", "one")
+        with sidecar.change():
+            container.pod.renew("own", authority.leaf("server.test"))
 
 
 @needs_packages

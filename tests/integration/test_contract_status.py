@@ -223,7 +223,7 @@ def test_what_no_longer_applies_disappears(cluster: Cluster, name: str) -> None:
     job = {"endpoints": [], "runAsJob": True, "pod": pod(restartPolicy="Never")}
     cluster.patch(f"{APIS}/namespaces/{name}/apps/web", {"spec": job})
     eventually(lambda: status_of(cluster, name)["observedGeneration"] == 2, 5)
-    eventually(lambda: status_of(cluster, name).keys() == {"observedGeneration", "conditions"}, 5)
+    eventually(lambda: status_of(cluster, name).keys() == {"observedGeneration", "conditions", "job"}, 30)
     eventually(lambda: told(cluster, name, "CertificatesReady") == told(cluster, name, "RoutesReady") == "absent", 5)
     assert told_of_space(cluster, name, "CertificatesReady") == "True"
     cluster.patch(f"{APIS}/spaces/{name}", {"spec": {"httpCertSecretName": None, "tcpCertAndCaSecretName": None}})

@@ -23,10 +23,12 @@ def test_the_result_is_accepted(control_plane: ControlPlane, cluster: Cluster, d
     eventually(lambda: (cluster.space_condition("imported", "NetworkReady") or {}).get("status") == "True", 15)
     control_plane.kubectl("apply", "--validate=strict", "-f", str(folder / "2-permissions.yaml"))
     applied = control_plane.kubectl("apply", "--validate=strict", "-f", str(folder / "3-apps.yaml"))
-    assert applied.count("created") == 5
-    for name in ("store", "wiki", "probe", "later"):
+    assert applied.count("created") == 6
+    for name in ("store", "wiki", "timeserver-tcp", "probe", "later"):
         eventually(lambda name=name: cluster.deployment("imported", name), 10)
     eventually(lambda: cluster.get("/apis/batch/v1/namespaces/imported/jobs/tidy"), 10)
+    # The talk's TCP example, which lists no endpoints.
+    assert eventually(lambda: cluster.service("imported", "timeserver-tcp"), 10)
     assert (cluster.service("imported", "store-raw") or {})["spec"]["ports"][0]["port"] == 7443
     assert (cluster.service("imported", "store-metrics") or {})["spec"]["ports"][0]["port"] == 9100
     assert cluster.service("imported", "store-admin") is None

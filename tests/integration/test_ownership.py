@@ -208,6 +208,9 @@ class TestRestore:
             runs.start()
         eventually(lambda: is_whole(cluster, name), SECONDS)
         assert uids(cluster, name).items() >= restored.items(), "nothing that was restored is deleted or replaced"
+        if not running:
+            job = cluster.get(f"/apis/batch/v1/namespaces/{name}/jobs/migrate") or {}
+            assert job["metadata"]["generation"] == 1, "a Job that was restored is not suspended: its pods go on"
         runs.decco.settle()
         before = versions(cluster, name)
         runs.restart().settle()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from decco import __version__
 from testbed.controlplane import ControlPlane
+from tests.integration.by_hand import run_pods
 from tests.integration.harness import Cluster, Decco
 from tests.skew.world import FIXTURES, SETTINGS, people_make, save
 
@@ -22,7 +23,10 @@ def main() -> None:
         cp.restart_manager()
         cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
         with Decco(cp, Path(scratch), **SETTINGS) as decco:
-            people_make(Cluster(cp))
+            cluster = Cluster(cp)
+            people_make(cluster)
+            for phase in ("Running", "Succeeded"):
+                run_pods(cluster, "skew-b", "job", phase)  # a Job without a ready pod would be reported after a while
             decco.settle(quiet=2.0)
             save(FIXTURES / __version__, cp)
     print(f"tests/skew/{__version__} is what version {__version__} writes")

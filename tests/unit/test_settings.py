@@ -420,3 +420,10 @@ def test_a_mistake_in_a_dns_provider_has_its_place(provider: Any, line: str, tmp
     path = config(tmp_path, yaml.safe_dump({"dns": {"providers": [provider]}}))
     [told] = mistakes({}, path)
     assert told.startswith(f"decco.yaml:2: dns.providers{line}")
+
+
+def test_the_sidecars_user_can_be_left_to_the_cluster(tmp_path: Path) -> None:
+    for text in ("sidecar: {runAsUser: null}", "sidecar:\n  runAsUser:"):
+        assert load({}, {}, config(tmp_path, text)).sidecar.run_as_user is None
+    assert load({}, {"DECCO_SIDECAR__RUN_AS_USER": "null"}, None).sidecar.run_as_user is None
+    assert load({}, {"DECCO_SIDECAR__RUN_AS_USER": ""}, None).sidecar.run_as_user == 65532

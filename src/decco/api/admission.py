@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic.alias_generators import to_snake
 
 from decco.api.formats import MAX_DNS_NAME, MAX_LABEL, OBJECT_NAME
-from decco.api.rules import Reason, Rule
+from decco.api.reserved_names import RESERVED, RESERVED_PREFIXES, is_reserved
+from decco.api.rules import Reason, Rule, cel_string
 
 if TYPE_CHECKING:
     from decco.api.types import AppSpec, Egress, Endpoint, SpaceSpec
@@ -270,12 +271,23 @@ def _hostnames_are_outside(space: NamedSpace) -> bool:
     return not any(h == fqdn or h.endswith("." + fqdn) for h in space.spec.hostnames)
 
 
+_RESERVED_LIST = f"[{', '.join(cel_string(name) for name in RESERVED)}]"
+_RESERVED_PREFIX = " || ".join(f"self.metadata.name.startsWith({cel_string(prefix)})" for prefix in RESERVED_PREFIXES)
+
 SPACE_RULES: tuple[Rule[NamedSpace], ...] = (
     Rule(
         cel=OBJECT_NAME.cel("self.metadata.name"),
         holds=lambda space: OBJECT_NAME.matches(space.name),
         at=".metadata.name",
         message=OBJECT_NAME.message,
+    ),
+    Rule(
+        cel=f"!(self.metadata.name in {_RESERVED_LIST} || {_RESERVED_PREFIX})",
+        holds=lambda space: not is_reserved(space.name),
+        at=".metadata.name",
+        message="is a top-level domain, a word of cluster DNS, or a system namespace's name: its Services would answer "
+        "for names that others ask for; choose another name",
+        at_creation=True,
     ),
     Rule(
         cel=f"size(self.metadata.name) + 1 + size(self.spec.domainName) <= {MAX_DNS_NAME}",

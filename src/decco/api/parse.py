@@ -78,7 +78,11 @@ def _parse(model: type[M], kind: str, obj: Obj) -> M:
 
 
 def _obey(kind: str, rules: Iterable[Rule[T]], subject: T) -> None:
-    broken = [f"{rule.at.removeprefix('.')}: {rule.message}" for rule in rules if not rule.holds(subject)]
+    broken = [
+        f"{rule.at.removeprefix('.')}: {rule.message}"
+        for rule in rules
+        if not rule.at_creation and not rule.holds(subject)
+    ]
     if broken:
         raise InvalidObjectError(kind, broken)
 

@@ -65,9 +65,15 @@ class Rule(Generic[T]):
     at: str = ""
     """The field to blame, as a fieldPath such as ".rewritePath"; "" blames the object."""
     reason: Reason = Reason.INVALID
+    at_creation: bool = False
+    """Whether objects that are there already may break the rule; then ``holds`` is not asked when one is parsed."""
 
-    def as_validation(self) -> dict[str, str]:
-        return validation(self.cel, self.message, self.at, self.reason)
+    def as_validation(self) -> dict[str, Any]:
+        if not self.at_creation:
+            return validation(self.cel, self.message, self.at, self.reason)
+        # The cluster evaluates a rule about oldSelf at creation only if it is told that there may be none.
+        cel = f"oldSelf.hasValue() || ({self.cel})"
+        return {**validation(cel, self.message, self.at, self.reason), "optionalOldSelf": True}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from decco.desired import reasons
 from decco.desired.model import Child
+from decco.desired.pod_refusals import advice
 from decco.desired.quoting import quote
 from decco.objects import Obj
 
@@ -50,9 +51,8 @@ def _deployment(what: str, live: Obj, now: datetime) -> WorkloadState:
     failure = live_condition(live, "ReplicaFailure")
     if failure.get("status") == "True" and not grace_left(live, now):
         cause = _without_pod_names(quote(failure), live["metadata"]["name"])
-        return WorkloadState(
-            False, reasons.REPLICA_FAILURE, f"{what} cannot create pods: {cause}; change the pod, or what refuses it"
-        )
+        message = f"{what} cannot create pods: {cause}; {advice(cause, live)}"
+        return WorkloadState(False, reasons.REPLICA_FAILURE, message)
     progressing = live_condition(live, "Progressing")
     if progressing.get("reason") == DEADLINE_EXCEEDED:
         message = f"{what} made no progress for as long as it may; look at its pods, or undo the last change"

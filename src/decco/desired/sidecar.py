@@ -15,7 +15,6 @@ For the same reason everything is mounted as a directory: the kubelet updates a 
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from decco.desired import names
 from decco.desired.egress import ResolvedEgress, resolve_egresses
 from decco.desired.endpoints import ResolvedApp
 from decco.desired.findings import Finding
+from decco.desired.fitting import fit
 from decco.desired.model import AppInputs, Child
 from decco.desired.stunnel import SECRETS_DIR, config
 from decco.objects import CONFIGMAPS, Obj
@@ -64,7 +64,7 @@ def sidecar(inputs: AppInputs, resolved: ResolvedApp) -> tuple[Sidecar | None, t
     secrets = _secrets(resolved, egresses)
     made = Sidecar(
         config_map=config_map,
-        container=_container(inputs.settings.sidecar, resolved, secrets),
+        container=_container(inputs, resolved, secrets),
         volumes=_volumes(names.stunnel_config(inputs.name), secrets),
         sysctls=_sysctls(egresses),
     )
@@ -77,7 +77,8 @@ def _secrets(resolved: ResolvedApp, egresses: tuple[ResolvedEgress, ...]) -> lis
     return sorted(found)
 
 
-def _container(settings: SidecarSettings, resolved: ResolvedApp, secrets: list[str]) -> Obj:
+def _container(inputs: AppInputs, resolved: ResolvedApp, secrets: list[str]) -> Obj:
+    settings = inputs.settings.sidecar
     # By name, so that endpoints which only change places in the spec do not restart the pods.
     listeners = sorted((e.tls for e in resolved.servers if e.tls is not None), key=lambda tls: tls.port_name)
     ports = [{"name": tls.port_name, "containerPort": tls.port, "protocol": "TCP"} for tls in listeners]
@@ -89,11 +90,10 @@ def _container(settings: SidecarSettings, resolved: ResolvedApp, secrets: list[s
         "imagePullPolicy": settings.image_pull_policy,
         "restartPolicy": "Always",
         "args": [f"{CONFIG_DIR}/{CONFIG_FILE}"],
-        "resources": copy.deepcopy(settings.resources),
+        "resources": fit(settings.resources, inputs.space.spec, inputs.spec.pod).resources,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": settings.run_as_user,
-            "runAsGroup": settings.run_as_user,
+            **_user(settings),
             "readOnlyRootFilesystem": True,
             "allowPrivilegeEscalation": False,
             "privileged": False,
@@ -113,6 +113,13 @@ def _container(settings: SidecarSettings, resolved: ResolvedApp, secrets: list[s
             "failureThreshold": STARTUP_SECONDS,
         }
     return container
+
+
+def _user(settings: SidecarSettings) -> Obj:
+    """Nothing if the cluster chooses; the image names a user that is not root, for clusters that do not."""
+    if settings.run_as_user is None:
+        return {}
+    return {"runAsUser": settings.run_as_user, "runAsGroup": settings.run_as_user}
 
 
 def _volumes(config_map: str, secrets: list[str]) -> list[Obj]:

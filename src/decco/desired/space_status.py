@@ -20,8 +20,10 @@ from decco.desired import names, reasons
 from decco.desired.held import holders_of
 from decco.desired.model import Problem, SpaceInputs
 from decco.desired.pausing import unpaused
+from decco.desired.reserved import reserved_name
 from decco.desired.routing import space_routing_problems
 from decco.desired.secrets import CA_CRT, problem_of
+from decco.desired.sidecar_admission import sidecar_problems
 from decco.objects import (
     LIMIT_RANGES,
     NAMESPACES,
@@ -188,7 +190,14 @@ def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Prob
         held = f" and is held by the finalizers {holders}: remove them, or correct what should" if holders else ""
         sentence = f"namespace {name} is being deleted{held}; it is created again when it is gone"
         return Problem(reasons.NAMESPACE_TERMINATING, sentence)
-    return reasons.combine(_failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind}))
+    reserved = reserved_name(name, inputs.settings)
+    if reserved is not None:
+        return reserved
+    refusals = (
+        *_failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind}),
+        *sidecar_problems(inputs, live.namespace),
+    )
+    return reasons.combine(refusals)
 
 
 def _is_terminating(namespace: Obj) -> bool:

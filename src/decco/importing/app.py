@@ -24,8 +24,14 @@ class ImportedApp:
     """ServiceAccount, Role and RoleBinding that the first decco made itself."""
 
 
-def convert_app(obj: Obj, remarks: Remarks, namespace: str, space: ImportedSpace | None) -> ImportedApp:
-    """``namespace`` is where the App belongs, "" if nothing says it; ``space`` is its Space, if it was given too."""
+def convert_app(
+    obj: Obj, remarks: Remarks, namespace: str, space: ImportedSpace | None, *, serve_first_port: bool = True
+) -> ImportedApp:
+    """``namespace`` is where the App belongs, "" if nothing says it; ``space`` is its Space, if it was given too.
+
+    ``serve_first_port``: how an App without ``endpoints`` is read. True: it is the short form of 2017, which serves the
+    first container's first port. False: it serves nothing, as the versions from 2018 on read it.
+    """
     meta = new_meta(obj, remarks)
     meta.pop("namespace", None)
     if namespace:
@@ -39,7 +45,7 @@ def convert_app(obj: Obj, remarks: Remarks, namespace: str, space: ImportedSpace
     _domain_variable(fields, pod, space)
     extras = _permissions(fields, pod, str(meta["name"]), namespace)
     reader = EndpointReader(remarks, space, namespace)
-    endpoints = _endpoints(fields, reader, str(meta["name"]), pod)
+    endpoints = _endpoints(fields, reader, str(meta["name"]), pod, implied=serve_first_port and not job)
     if job and endpoints:
         remarks.note("spec.endpoints", "the first decco served no endpoint of a Job, so they are left out")
         endpoints = []
@@ -135,15 +141,19 @@ def _permissions(fields: Fields, pod: dict[str, Any], app: str, namespace: str) 
     return [*made, *role_objects(account, namespace, rules, subject)]
 
 
-def _endpoints(fields: Fields, reader: EndpointReader, app: str, pod: dict[str, Any]) -> list[Obj]:
+def _endpoints(fields: Fields, reader: EndpointReader, app: str, pod: dict[str, Any], *, implied: bool) -> list[Obj]:
+    """``implied``: an App that has neither endpoints nor a field of the short form is that form all the same."""
     listed = fields.objects("endpoints") if "endpoints" in fields else None
     short = {name: fields.take(name) for name in _SHORT if name in fields}
     if listed is None and not short:
-        if _first_port(pod) is not None:
-            fields.remarks.note(
-                fields.at("endpoints"), "absent means that nothing is served; before 2018 the first port was"
-            )
-        return []
+        port = _first_port(pod)
+        if port is None or not implied:
+            return []
+        fields.remarks.note(
+            fields.at("endpoints"),
+            f"absent: endpoint {app} serves the first container's first port, {port}, as before 2018; later versions "
+            "served nothing: --absent-endpoints none reads it so",
+        )
     if listed is not None:
         for name in short:
             fields.remarks.lost(fields.at(name), "endpoints are given too, and were what counted")

@@ -53,8 +53,16 @@ class Result:
         return [*self.spaces, *self.apps, *self.others]
 
 
-def convert(given: Iterable[tuple[Source, Obj]], *, domain: str | None = None, namespace: str | None = None) -> Result:
-    """``domain`` is for Spaces that name none, ``namespace`` for Apps that name none."""
+def convert(
+    given: Iterable[tuple[Source, Obj]],
+    *,
+    domain: str | None = None,
+    namespace: str | None = None,
+    serve_first_port: bool = True,
+) -> Result:
+    """``domain`` is for Spaces that name none, ``namespace`` for Apps that name none; ``serve_first_port`` see
+    ``convert_app``.
+    """
     result = Result([], [], [])
     spaces: dict[str, tuple[Source, ImportedSpace]] = {}
     apps: list[tuple[Source, Obj]] = []
@@ -67,7 +75,9 @@ def convert(given: Iterable[tuple[Source, Obj]], *, domain: str | None = None, n
         else:
             result.others.append(Imported(source, remarks.all))
     seen: dict[Key, Source] = {}
-    result.apps = [_app(source, obj, spaces, seen, namespace or "") for source, obj in apps]
+    result.apps = [
+        _app(source, obj, spaces, seen, namespace or "", serve_first_port=serve_first_port) for source, obj in apps
+    ]
     for imported in result.spaces:  # an App may have added a host name to its Space
         if imported.obj is not None:
             _judge(imported, parse_space)
@@ -97,6 +107,8 @@ def _app(
     spaces: dict[str, tuple[Source, ImportedSpace]],
     seen: dict[Key, Source],
     default: str,
+    *,
+    serve_first_port: bool,
 ) -> Imported:
     remarks = Remarks()
     meta = obj.get("metadata")
@@ -110,7 +122,7 @@ def _app(
     elif not DNS_LABEL.matches(namespace):
         remarks.error("metadata.namespace", DNS_LABEL.message)
     _, space = spaces.get(namespace, (None, None))
-    made = convert_app(obj, remarks, namespace, space)
+    made = convert_app(obj, remarks, namespace, space, serve_first_port=serve_first_port)
     key = Key(namespace, made.obj["metadata"]["name"])
     if not SUBDOMAIN.matches(key.name):
         remarks.error("metadata.name", SUBDOMAIN.message)

@@ -76,12 +76,8 @@ class EndpointReader:
                 fields.at("port"),
                 f"inside the cluster the Service {made['name']} has port {HTTP_PORT} now, not {made['port']}",
             )
-        for name in (
-            "createDnsRecord",
-            "disableTcpClientTlsVerification",
-            "verifyTcpClientCert",
-            "disableTlsTermination",
-        ):
+        self._no_record(fields, made)
+        for name in ("disableTcpClientTlsVerification", "verifyTcpClientCert", "disableTlsTermination"):
             fields.take(name)  # without effect on an endpoint with a path, then and now
         for name in ("sniHostname", "tcpHostnameSuffix"):
             fields.take(name)
@@ -102,8 +98,8 @@ class EndpointReader:
         )
         if secret:
             self._remarks.lost(fields.at("certAndCaSecretName"), "metrics are read in plain text")
+        self._no_record(fields, made)
         for name in (
-            "createDnsRecord",
             "disableTcpClientTlsVerification",
             "verifyTcpClientCert",
             "disableTlsTermination",
@@ -113,6 +109,15 @@ class EndpointReader:
             "httpLocalhostOnly",
         ):
             fields.take(name)
+
+    def _no_record(self, fields: Fields, made: Obj) -> None:
+        """The first decco published <endpoint>.<space>.<domain> for any endpoint that asked, served or not."""
+        if fields.flag("createDnsRecord"):
+            self._remarks.note(
+                fields.at("createDnsRecord"),
+                f"{shown(made['name'])} is not reached at a host name of its own: only TCP endpoints have one, and the "
+                "record of the FQDN is always published",
+            )
 
     def _tcp(self, fields: Fields, made: Obj, secret: str) -> None:
         for name in ("rewritePath", "httpLocalhostOnly"):

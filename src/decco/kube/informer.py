@@ -1,15 +1,18 @@
 """Keeps one store equal to the API server: the only writer of a store besides decco's own writes.
 
 The watch (``watch.py``) says what it sees; the informer turns it into steps of the store. A list is gathered whole
-before it becomes visible, so no reader ever sees half of one.
+before it becomes visible, and then moves the store object by object: other tasks run in between, and to them it looks
+like a burst of changes. Of the first list nobody sees half, because all wait until it is complete.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Protocol
+from time import monotonic
+from typing import Final, Protocol
 
 import structlog
 
@@ -18,6 +21,13 @@ from decco.kube.store import Entry, Store
 from decco.objects import Key, Obj, key_of, uid_of
 
 log = structlog.get_logger(__name__)
+
+SLICE_SECONDS: Final = 0.01
+"""How long a list may hold the event loop at a time: it may have tens of thousands of objects, and readers of facts."""
+
+
+FREEZE_OBJECTS: Final = 1000
+"""After so many new objects of lists the garbage collector forgets what there is; smaller clusters never come here."""
 
 
 class Observer(Protocol):
@@ -41,15 +51,16 @@ class Informer:
         self.synced = asyncio.Event()
         """Set once the first list is in the store."""
         self._source = source
+        self._listed = 0
         self._observer = observer
 
     async def run(self) -> None:
         """Follows the watch until cancelled. Raises RuntimeError if it ends: the store would grow old in silence."""
         listing: dict[Key, Entry] = {}
-        store = self.store
+        store, breather = self.store, Breather()
         async with aclosing(self._source()) as events:
             async for event in events:
-                if self._observer is not None:
+                if self._observer is not None and not isinstance(event, w.Init):  # that is our request, not an answer
                     self._observer.watch_event(self.name)
                 match event:
                     case w.Apply(obj=obj):
@@ -59,24 +70,55 @@ class Informer:
                         store.remove(key_of(obj), uid_of(obj), int(obj["metadata"]["resourceVersion"]))
                     case w.Init():
                         listing = {}
+                        store.begin_list()
                     case w.InitApply(obj=obj):
                         # Kept as an entry, not as the decoded object, which takes ten times the memory.
-                        if (entry := self._read(obj)) is not None:
+                        if (entry := self._read(obj) or store.get(key_of(obj))) is not None:
                             listing[entry.key] = entry
+                            self._count(entry)
                     case w.InitDone(resource_version=version):
-                        store.swap(listing, int(version or 0))
+                        for _ in store.swapping(listing, int(version or 0)):
+                            await breather.breathe()
                         listing = {}
                         self.synced.set()
                     case _:
                         continue
                 if self._observer is not None:
                     self._observer.cache_objects(self.name, len(store))
+                await breather.breathe()
         raise RuntimeError(f"the watch of {self.name} has ended")
 
+    def _count(self, entry: Entry) -> None:
+        """Takes what a large list brings out of the garbage collector's sight, once it has brought so much: these
+        objects have no cycles and live long, and a full collection of tens of thousands takes 200 ms.
+        """
+        if entry is self.store.get(entry.key):
+            return
+        self._listed += 1
+        if self._listed % FREEZE_OBJECTS == 0:
+            gc.freeze()
+
     def _read(self, obj: Obj) -> Entry | None:
-        """The object's entry, None if it has none: one object that meets a defect of ours hides no other."""
+        """The object's entry, None if it has none: one object that meets a defect of ours hides no other, and what the
+        cache knew of it stays, whether a list or an event brought it.
+        """
         try:
             return self.store.read(obj)
         except Exception:
             log.exception("object cannot be read into the cache", resource=self.name, key=str(key_of(obj)))
             return None
+
+
+class Breather:
+    """Lets the event loop's other tasks run whenever a long computation has held it for SLICE_SECONDS."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._since = clock()
+
+    async def breathe(self) -> None:
+        """To be awaited after each step; returns at once most of the time."""
+        if self._clock() - self._since < SLICE_SECONDS:
+            return
+        await asyncio.sleep(0)
+        self._since = self._clock()

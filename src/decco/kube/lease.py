@@ -186,8 +186,11 @@ class Lease:
         if version != self._observed:
             self._observed = version
             self._free_at = now() + float(spec.get("leaseDurationSeconds") or self._times.lease)
-        if spec.get("holderIdentity") in {None, "", self._identity}:
+        holder = spec.get("holderIdentity")
+        if not holder or (holder == self._identity and self._maybe_ours):
             return False
+        # Another's, or our own of a time that is over: after a restore of etcd the Lease may name a former holder, and
+        # whoever held it last learns of that only by its next renewal.
         return now() < self._free_at
 
     def _desired(self, lease: Obj) -> Obj:

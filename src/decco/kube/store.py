@@ -6,11 +6,13 @@ time (owner, generation, digests) is worked out once, on the way in.
 
 Three rules keep the cache right although two sources feed it:
 
-* an entry only moves to a higher resourceVersion (the API server's are integers that grow, KEP-5504);
+* between two lists an entry only moves to a higher resourceVersion (the API server's are integers that grow, KEP-5504);
 * an object that was seen to leave comes back only at a higher resourceVersion (the answer to our own write may
   arrive after the event of the object's deletion; an object that lost the label decco watches by leaves too, and may
   come back);
-* a list replaces everything but what was written after it was taken, and nothing older counts from then on.
+* a complete list replaces everything, whatever its version, but for what decco wrote after it was requested; nothing
+  older than the list counts from then on. After a restore of etcd the versions of a list are lower than those in the
+  cache, or they belong to another history that has overtaken them: the list is right in both cases.
 """
 
 from __future__ import annotations
@@ -240,6 +242,10 @@ class Store:
     _gone: Tombstones = field(default_factory=Tombstones)
     _listed: int = 0
     """Version of the last list: what is not newer and not in the list is gone, however late the answer to a write."""
+    _since_list: set[str] | None = None
+    """UIDs that decco wrote or asked to delete since the list under way was requested; None: no list is under way."""
+    _reread: bool = False
+    """Whether the next list is in another version of the kind, so that equal versions do not mean equal content."""
     _subscribers: list[Subscriber] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -278,7 +284,8 @@ class Store:
         """The entry that ``obj`` would be; the one in the store if that is the same version. Takes ``obj`` over."""
         meta = obj["metadata"]
         old = self._entries.get(key_of(obj))
-        if old is not None and old.uid == meta["uid"] and old.version == int(meta["resourceVersion"]):
+        known = old is not None and old.uid == meta["uid"] and old.version == int(meta["resourceVersion"])
+        if old is not None and known and not self._reread:
             return old
         return read_entry(obj, self.shape)
 
@@ -309,20 +316,87 @@ class Store:
         entry = self._entries.get(key)
         if entry is not None and entry.uid == uid:
             self._entries[key] = replace(entry, deleting=True)
+            if self._since_list is not None:
+                self._since_list.add(uid)
+
+    def begin_list(self) -> None:
+        """A consistent list is about to be requested: it shows all that is known now, or that is not true any more."""
+        self._since_list = set()
+
+    def switch(self, resource: Resource) -> None:
+        """The kind is followed in another version from now on. What is cached is read again with the next list, and
+        what is known of decco's own writes, which is about content in the former version, is forgotten.
+        """
+        self.resource = resource
+        self.settled.clear()
+        self._reread = True
 
     def swap(self, entries: dict[Key, Entry], list_version: int) -> None:
-        """Makes the store what a list says, but for what decco wrote after it."""
+        """Makes the store what a complete, consistent list says, but for what decco wrote after it was requested
+        (``begin_list``; without that, for all that is newer than the list).
+        """
+        for _ in self.swapping(entries, list_version):
+            pass
+
+    def swapping(self, entries: dict[Key, Entry], list_version: int) -> Iterator[None]:
+        """As ``swap``, one object at each step, so that the caller can let others run in between."""
+        since = self._since_list
         self._listed = list_version
-        for key, entry in list(self._entries.items()):
-            if key not in entries:
-                self.remove(key, entry.uid, list_version)
+        if since is not None:
+            self._gone = Tombstones()  # of former writes and deletions the list knows
+        for key, old in list(self._entries.items()):
+            if key not in entries and not self._is_later(self._entries.get(key), list_version):
+                self._drop(key, old.uid, list_version)
+            yield
         for entry in entries.values():
-            self._move(entry, own=False, initial=True)
+            if not self._is_later(self._entries.get(entry.key), list_version):
+                self._replace(entry, forward_only=since is None)
+            yield
+        self._since_list = None
+        self._reread = False
+
+    def _is_later(self, entry: Entry | None, list_version: int) -> bool:
+        """Whether decco wrote this after the list was taken."""
+        if entry is None or entry.version <= list_version:
+            return False
+        return self._since_list is None or entry.uid in self._since_list
+
+    def _drop(self, key: Key, uid: str, list_version: int) -> None:
+        """The list does not have the object."""
+        old = self._entries.get(key)
+        if old is None or old.uid != uid:
+            return
+        self._bury(uid, list_version)
+        del self._entries[key]
+        self._unindex(old)
+        self._tell(Change(old, None, own=False))
+
+    def _replace(self, new: Entry, *, forward_only: bool) -> None:
+        """Takes the list's entry, also for a higher version: that is one of a history that a restore has ended."""
+        old = self._entries.get(new.key)
+        if forward_only or old is None:
+            self._move(new, own=False, initial=True)
+            return
+        if old.uid == new.uid and self._since_list is not None and new.uid in self._since_list:
+            new = replace(new, deleting=new.deleting or old.deleting)
+        if (old.uid, old.version, old.deleting) == (new.uid, new.version, new.deleting):
+            self._entries[new.key] = new
+            return
+        if old.uid != new.uid:
+            self._bury(old.uid, new.version)
+        elif new.version < old.version:
+            self.settled.pop(new.uid, None)
+        self._unindex(old)
+        self._entries[new.key] = new
+        self._index(new)
+        self._tell(Change(old, new, own=False, initial=True))
 
     def _move(self, new: Entry, *, own: bool, initial: bool) -> None:
         old = self._entries.get(new.key)
         if self._gone.version(new.uid) >= new.version or (old is not None and old.version >= new.version):
             return
+        if own and self._since_list is not None:
+            self._since_list.add(new.uid)
         if old is not None:
             if old.uid != new.uid:
                 self._bury(old.uid, new.version)

@@ -9,8 +9,10 @@ Every way in which a watch ends leads back to one of them, after a pause that gr
 is there to connect to) with full jitter and starts anew once a watch was healthy (it brought a change, or stood for 5
 s):
 
-* the server ends the stream; a connection is cut, in the middle of a line or not; silence; 401, 403, 429, 5xx: watch
-  again from the last resourceVersion seen, nothing is lost and nothing listed;
+* the server ends the stream; a connection is cut, in the middle of a line or not; a short silence; 401, 403, 429, 5xx:
+  watch again from the last resourceVersion seen, nothing is lost and nothing listed;
+* an outage: connections were refused, or nothing but failures was heard for OUTAGE_SECONDS: list, for the server may
+  have come back with another history (docs/design/2026-11-29-restored-history.md);
 * 410, any other ERROR event, 404, a resourceVersion that the server does not know: list anew; ``Init`` tells the
   reader to gather a new picture, and ``InitDone`` to swap it in;
 * a line that is no event: watch again from the last good version; if the same happens there once more, list anew.
@@ -37,7 +39,6 @@ from decco.kube.errors import (
     Garbled,
     Gone,
     KubeError,
-    NotFound,
     ServerError,
     TooManyRequests,
     Unauthorized,
@@ -45,6 +46,7 @@ from decco.kube.errors import (
     error_of_status,
 )
 from decco.kube.transport import excerpt
+from decco.kube.watch_troubles import Troubles
 from decco.objects import Obj, Resource
 
 log = structlog.get_logger(__name__)
@@ -55,13 +57,11 @@ BACKOFF_UNHEARD_SECONDS: Final = 5.0
 """Longest pause while connections are refused: a try costs the server nothing, and usually it is back in seconds."""
 HEALTHY_SECONDS: Final = 5.0
 """A watch that stood for this long was healthy, even if nothing changed."""
-START_SECONDS: Final = 2.0
-"""How long the refusals of an API server that has just started are not worth a warning."""
+OUTAGE_SECONDS: Final = 10.0
+"""A server that has not been heard of for so long, and then answers again, may have another history; so may one that
+has refused connections for any time."""
 WATCH_SECONDS: Final = (300, 600)
 """How long the server is asked to keep one watch open; random, so that the watches of a restart do not end together."""
-
-
-_OF_A_START: Final = (Forbidden, TooManyRequests, ServerError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,11 @@ class _Watcher:
         self._page_limit = page_limit
         self._clock = clock
         self._opened = 0.0
+        self._heard = clock()
+        self._failing_since: float | None = None
+        """When the server was heard of last, if it has failed to answer since."""
+        self._newest = 0
+        """Highest resourceVersion that the server has told of since the last list."""
         self._garbled_at: str | None = None
         self.version: str | None = None
         """Resume from here; None: list first."""
@@ -151,12 +156,26 @@ class _Watcher:
                         yield InitApply(obj)
                 version = page.resource_version
         self.version = version
+        self._failing_since = None
+        self._note_history(version)
         yield InitDone(version)
+
+    def _note_history(self, version: str) -> None:
+        """A consistent list is at least as new as all that was heard before it, unless etcd was restored since."""
+        listed = int(version) if version.isdigit() else 0
+        if listed < self._newest:
+            log.warning(
+                "the API server's history has gone back, as after a restore of etcd: all that was cached is replaced",
+                resource=str(self._spec.resource),
+                known=self._newest,
+                listed=listed,
+            )
+        self._newest = listed
 
     async def watch(self, version: str) -> AsyncGenerator[WatchEvent, None]:
         """The events of one watch request; returns when the server ends it."""
         spec = self._spec
-        self._opened = self._clock()
+        self._opened = self._heard = self._clock()
         self.healthy = False
         lines = self._client.watch_lines(
             spec.resource,
@@ -170,9 +189,11 @@ class _Watcher:
         try:
             async with aclosing(lines):
                 async for line in lines:
+                    self._heard, self._failing_since = self._clock(), None
                     event = self._event(line)
                     if event is not None:
                         yield event
+            self._failing_since = None
         finally:
             self._stood()
 
@@ -195,12 +216,12 @@ class _Watcher:
         if kind == "BOOKMARK":
             if not isinstance(version, str) or not version:
                 return None
-            self.version = version
+            self._reached(version)
             self._stood()
             return Bookmark(version)
         if not self._usable(obj):
             return None
-        self.version = version
+        self._reached(version)
         self.healthy = True
         if kind in {"ADDED", "MODIFIED"}:
             return Apply(obj)
@@ -208,6 +229,11 @@ class _Watcher:
             return Delete(obj)
         log.warning("watch event of an unknown type skipped", resource=str(self._spec.resource))
         return None
+
+    def _reached(self, version: str) -> None:
+        self.version = version
+        if version.isdigit():
+            self._newest = max(self._newest, int(version))
 
     def _reported(self, status: Obj) -> ApiError:
         """The exception for an ERROR event. The server has given this watch up; where it stood cannot be trusted."""
@@ -226,6 +252,10 @@ class _Watcher:
 
     def failed(self, error: KubeError) -> None:
         """Decide whether the next request may resume; see the table at the top."""
+        if isinstance(error, Unreachable | ServerError):
+            self._was_away(error)
+        else:
+            self._failing_since = None  # an answer, whatever it says
         match error:
             case Garbled():
                 again = self.version is not None and self.version == self._garbled_at
@@ -241,49 +271,17 @@ class _Watcher:
             case _:
                 pass
 
-
-class _Troubles:
-    """Tells of troubles: each kind once as a warning, its repetitions for debugging, and the end of it all.
-
-    An API server that has just started refuses requests for a moment, with 403 until it knows the roles; such answers
-    are a trouble only if they go on.
-    """
-
-    def __init__(
-        self, spec: WatchSpec, on_trouble: Callable[[Exception, float], None] | None, clock: Callable[[], float]
-    ) -> None:
-        # One kind may be followed twice, in all namespaces and in one.
-        self._resource = spec.resource
-        self._log = log.bind(resource=str(spec.resource), **({"namespace": spec.namespace} if spec.namespace else {}))
-        self._on_trouble = on_trouble
-        self._clock = clock
-        self._kind = ""
-        self._since = 0.0
-        self._told = ""
-
-    def ended(self, error: KubeError | None, healthy: bool, tries: int, seconds: float) -> None:
-        """A request has ended, and the next follows in so many seconds."""
-        # Not a local of the watcher's: that waits for hours, and with an error its frames would, and all they hold.
-        trouble = _trouble(self._resource, error, healthy, tries)
-        if trouble is not None:
-            self._tell(trouble, seconds)
-
-    def _tell(self, error: KubeError, seconds: float) -> None:
-        if self._on_trouble is not None:
-            self._on_trouble(error, seconds)
-        kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
-        if kind != self._kind:
-            self._kind, self._since = kind, self._clock()
-        passing = isinstance(error, _OF_A_START) and self._clock() - self._since < START_SECONDS
-        method = self._log.debug if passing or kind == self._told else self._log.warning
-        method("watch interrupted", error=str(error), retry_in=round(seconds, 2))
-        if not passing:
-            self._told = kind
-
-    def over(self) -> None:
-        if self._told:
-            self._log.info("watch works again")
-        self._kind = self._told = ""
+    def _was_away(self, error: Unreachable | ServerError) -> None:
+        """While nobody was there, etcd may have been restored: the server does not refuse to watch from a version of
+        the future, nor from one that belongs to another history, so only a list shows what is true now.
+        """
+        now = self._clock()
+        if self._failing_since is None:
+            silent = now - self._heard >= self._idle_seconds
+            self._failing_since = self._heard if silent else now
+        refused = isinstance(error, Unreachable) and error.sent is False
+        if refused or now - self._failing_since >= OUTAGE_SECONDS:
+            self.version = None
 
 
 async def watch(
@@ -302,7 +300,7 @@ async def watch(
     expired version are no trouble. ``idle_seconds`` must be longer than the server's interval of bookmarks, a minute.
     """
     watcher = _Watcher(client, spec, idle_seconds, page_limit, clock)
-    troubles = _Troubles(spec, on_trouble, clock)
+    troubles = Troubles(spec.resource, spec.namespace, on_trouble, clock)
     tries = 0
     gone = False
     while True:
@@ -336,25 +334,3 @@ def pause(tries: int, error: KubeError | None = None) -> float:
     most = BACKOFF_UNHEARD_SECONDS if unheard else BACKOFF_MAX_SECONDS
     ceiling = min(most, BACKOFF_BASE_SECONDS * 2.0 ** min(tries, 16))
     return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
-
-
-def _trouble(resource: Resource, error: KubeError | None, healthy: bool, tries: int) -> KubeError | None:
-    """What to tell of the end of a request, None if it is the ordinary course of things."""
-    if error is None:
-        return (
-            None
-            if healthy
-            else Unreachable(f"the server ends the watch of {resource} as soon as it is open", sent=True)
-        )
-    if isinstance(error, Gone):
-        return None if tries == 1 else error
-    if isinstance(error, NotFound):
-        message = f"the cluster does not serve {resource}: is its CustomResourceDefinition installed?"
-        return NotFound(error.status, error.reason, message, error.details)
-    if isinstance(error, Unauthorized):
-        message = f"the API server does not accept our credentials any more ({error.message}): renew them"
-        return Unauthorized(error.status, error.reason, message, error.details)
-    if isinstance(error, Forbidden):
-        message = f"{error.message}: allow it to list and watch them, as the roles in manifests/rbac do"
-        return Forbidden(error.status, error.reason, message, error.details)
-    return error

@@ -280,12 +280,15 @@ class AppReconciler:
         )
 
     def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
-        """The App's own Job as the cache has it: by its owner, or by the record if somebody removed the owner."""
+        """The App's own Job as the cache has it: by its owner, or by the record if somebody removed the owner.
+
+        Also one that is about to be taken over by its labels alone: a Job that was restored and runs goes on running.
+        """
         entry = self.caches.children[JOBS].get(app.key)
         if entry is None or not isinstance(entry.facts, JobView):
             return None
         recorded = run is not None and entry.uid == run.uid and not entry.owner_uid
-        if not recorded and entry not in self._own(self.caches.children[JOBS], app):
+        if not recorded and entry.owner_uid != app.uid and entry.labelled_owner != LabelledOwner(*app.key):
             return None
         return replace(entry.facts, deleting=entry.deleting)
 

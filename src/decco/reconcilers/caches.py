@@ -27,6 +27,7 @@ from decco.objects import (
 )
 from decco.reconcilers.facts import AppFacts, app_facts, shared_secret, space_facts
 from decco.reconcilers.index import AppIndex
+from decco.reconcilers.secret_users import SecretUsers
 from decco.reconcilers.shapes import CHILDREN, optional_children, routing_kinds
 from decco.settings import RoutingBackend, Settings
 
@@ -46,6 +47,7 @@ class Caches:
     children: dict[Resource, Store] = field(default_factory=dict)
     claims: ClaimIndex = field(default_factory=ClaimIndex)
     index: AppIndex = field(default_factory=AppIndex)
+    secret_users: SecretUsers = field(default_factory=SecretUsers)
     ended_jobs: OrderedDict[str, JobEnd] = field(default_factory=OrderedDict)
     """UID -> the end of Jobs that finished and were removed since: the record of their run may still lack it."""
     space_keys: dict[str, Key] = field(default_factory=dict)

@@ -6,12 +6,15 @@ Two questions that every App's reconcile asks, answered without looking at every
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from decco.objects import Key
 from decco.reconcilers.facts import AppFacts, EndpointFacts
 
+K = TypeVar("K")
+
 _NO_APPS: dict[Key, None] = {}
+_NO_ENDPOINTS: dict[str, dict[Key, None]] = {}
 _NO_CLAIMANTS: dict[Key, AppFacts] = {}
 
 
@@ -20,19 +23,24 @@ class AppIndex:
 
     def __init__(self) -> None:
         self._claimants: dict[tuple[str, str], dict[Key, AppFacts]] = {}
-        self._egress: dict[tuple[str, str], dict[Key, None]] = {}
+        self._egress: dict[str, dict[str, dict[Key, None]]] = {}
+        """Space -> endpoint -> Apps with an egress to it."""
 
     def add(self, key: Key, facts: AppFacts) -> None:
         for identity in facts.identities:
             self._claimants.setdefault((key.namespace, identity), {})[key] = facts
-        for target in _targets(key, facts):
-            self._egress.setdefault(target, {})[key] = None
+        for space, endpoint in _targets(key, facts):
+            self._egress.setdefault(space, {}).setdefault(endpoint, {})[key] = None
 
     def remove(self, key: Key, facts: AppFacts) -> None:
         for identity in facts.identities:
             _drop(self._claimants, (key.namespace, identity), key)
-        for target in _targets(key, facts):
-            _drop(self._egress, target, key)
+        for space, endpoint in _targets(key, facts):
+            endpoints = self._egress.get(space)
+            if endpoints is not None:
+                _drop(endpoints, endpoint, key)
+                if not endpoints:
+                    del self._egress[space]
 
     def rivals(self, key: Key, identity: str) -> Iterator[tuple[Key, AppFacts]]:
         """The other Apps of the same namespace that claim this identity."""
@@ -50,11 +58,11 @@ class AppIndex:
 
     def callers(self, space: str, endpoint: str) -> list[Key]:
         """Apps with an egress to this endpoint."""
-        return list(self._egress.get((space, endpoint), _NO_APPS))
+        return list(self._egress.get(space, _NO_ENDPOINTS).get(endpoint, _NO_APPS))
 
     def callers_of_space(self, space: str) -> list[Key]:
         """Apps with an egress to any endpoint of this Space."""
-        return list({key: None for (target, _), keys in self._egress.items() if target == space for key in keys})
+        return list({key: None for keys in self._egress.get(space, _NO_ENDPOINTS).values() for key in keys})
 
     def contests(self, key: Key, facts: AppFacts, fqdn: str | None) -> Iterator[tuple[str, Key, AppFacts]]:
         """(identity, App, its facts) for each identity of this App that another App of the Space wants too.
@@ -99,7 +107,7 @@ def _targets(key: Key, facts: AppFacts) -> Iterator[tuple[str, str]]:
     return ((space or key.namespace, endpoint) for space, endpoint in facts.targets)
 
 
-def _drop(index: dict[tuple[str, str], Any], at: tuple[str, str], key: Key) -> None:
+def _drop(index: dict[K, Any], at: K, key: Key) -> None:
     members = index.get(at)
     if members is not None:
         members.pop(key, None)

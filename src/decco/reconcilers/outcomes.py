@@ -24,6 +24,10 @@ RECHECK_SECONDS = 15.0
 """How often a refusal that may end by itself is looked at again."""
 
 _LONGEST_MESSAGE = 1024
+_QUOTA_CURE = (
+    "what decco makes for Spaces and Apps counts too: raise the quota (the one named decco is spec.resourceQuota of "
+    "the Space), or ask for less"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
             sentence = f"Namespace {key.namespace} is being deleted; decco goes on when it is gone."
             return Refusal(Problem(reasons.NAMESPACE_TERMINATING, sentence), RECHECK_SECONDS)
         reason = reasons.QUOTA_EXCEEDED if error.quota_exceeded else reasons.FORBIDDEN
-        cure = "raise the quota, or ask for less" if error.quota_exceeded else "permit it to decco, or ask for another"
+        cure = _QUOTA_CURE if error.quota_exceeded else "permit it to decco, or ask for another"
         sentence = f"The API server forbids {what}: {_shorten(error.message)}; {cure}"
         return Refusal(Problem(reason, sentence), RECHECK_SECONDS)
     if isinstance(error, NotFound) and error.details.get("kind") == "namespaces":

@@ -58,9 +58,9 @@ class Secrets:
 
     async def copying(self, space: SpaceFacts, now: datetime) -> Copying:
         """Which Secrets are to be copied into the Space's namespace, and how they must be at this moment."""
-        own = secrets.named_by_space(space.spec)
+        own, of_apps = secrets.named_by_space(space.spec), self._named_by_apps(space)
         found = Copying()
-        for name in sorted(self._named(space)):
+        for name in sorted(own | of_apps):
             shared = self._shared(space, name)
             if shared is None:
                 if left := await self._grace_left(space, name):
@@ -69,7 +69,7 @@ class Secrets:
             elif shared.facts.problem is not None:
                 found.keep.add(name)
             elif name in own or self._copy(space, name) is not None or await self._look(space, name) is None:
-                plan = self._plan(space, shared, now)
+                plan = self._plan(space, shared, now, of_an_app=name in of_apps)
                 found.write[name] = plan.copy
                 if plan.in_force is not None:
                     found.in_force[name] = plan.in_force
@@ -106,8 +106,10 @@ class Secrets:
 
     def _named(self, space: SpaceFacts) -> set[str]:
         """By the Space itself or by one of its Apps."""
-        of_apps = {name for _, facts in self._caches.app_facts_in(space.name) for name in facts.secrets}
-        return of_apps | secrets.named_by_space(space.spec)
+        return self._named_by_apps(space) | secrets.named_by_space(space.spec)
+
+    def _named_by_apps(self, space: SpaceFacts) -> set[str]:
+        return {name for _, facts in self._caches.app_facts_in(space.name) for name in facts.secrets}
 
     async def _view(self, space: SpaceFacts, name: str) -> SecretView:
         shared = self._shared(space, name)
@@ -153,13 +155,10 @@ class Secrets:
         consents = isinstance(entry.facts, SharedSecret) and entry.facts.source.consents_to(space.name)
         return await self._deleted.seconds_left(key, deleting=True) if entry.deleting and consents else 0.0
 
-    def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime) -> Plan:
+    def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:
         name, spec = shared.source.name, space.spec
-        between_pods = (
-            name == spec.tcp_cert_and_ca_secret_name
-            or (name == spec.http_cert_secret_name and spec.encrypt_http)
-            or any(name in facts.secrets for _, facts in self._caches.app_facts_in(space.name))
-        )
+        encrypts = name == spec.http_cert_secret_name and spec.encrypt_http
+        between_pods = of_an_app or encrypts or name == spec.tcp_cert_and_ca_secret_name
         live = self._live(space, shared) if between_pods else None
         return plan_copy(shared.source, shared.facts, live, now, between_pods=between_pods)
 

@@ -15,6 +15,7 @@ from decco.desired.model import Problem, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.pausing import OWN_PAUSE, paused_status
 from decco.desired.records import space_names, withdrawal_status
+from decco.desired.reserved import reserved_name
 from decco.desired.space import space_children
 from decco.desired.space_status import Checked, blocked_space_status, edge_addresses, space_status
 from decco.kube.controller import Action
@@ -61,6 +62,9 @@ class SpaceReconciler:
             return await self._pause(entry, obj)
         if not isinstance(entry.facts, SpaceFacts):
             return await self._blocked(entry, obj, Problem(reasons.INVALID, str(entry.facts)))
+        reserved = reserved_name(key.name, self.caches.settings)
+        if reserved is not None and self._namespace_uid(entry.facts) is None:
+            return await self._blocked(entry, obj, reserved)
         return await self._make(entry, entry.facts, obj)
 
     def _gone(self, key: Key) -> None:

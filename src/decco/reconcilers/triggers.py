@@ -26,6 +26,8 @@ from decco.desired.model import SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
 from decco.desired.runs import JobView
+from decco.desired.secrets import named_by_space
+from decco.kube.informer import Breather
 from decco.kube.store import UNKNOWN, Change, Entry, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import JOBS, LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
@@ -49,10 +51,10 @@ class Triggers:
     _known_apps: dict[Key, AppFacts] = field(default_factory=dict)
     """What is in the indices now."""
 
-    def feed(self, spaces: WorkQueue[Key], apps: WorkQueue[Key]) -> None:
+    async def feed(self, spaces: WorkQueue[Key], apps: WorkQueue[Key]) -> None:
         """Sends keys into these queues from now on; they begin with all that the caches hold."""
         self.spaces, self.apps = spaces, apps
-        self.everything()
+        await self.everything()
 
     def connect(self) -> None:
         """Subscribes to the stores that exist from the start."""
@@ -92,15 +94,17 @@ class Triggers:
         elif uid in self.caches.space_keys:
             self.spaces.add_after(self.caches.space_keys[uid], seconds)
 
-    def everything(self) -> None:
+    async def everything(self) -> None:
         """Look at all: nothing is known yet, or the rules themselves changed (the cluster serves other kinds)."""
-        for entry in self.caches.spaces:
-            self.spaces.add(entry.key, Priority.LIST)
-        for entry in self.caches.apps:
-            self.apps.add(entry.key, Priority.LIST)
+        breather = Breather()
+        for store, queue in ((self.caches.spaces, self.spaces), (self.caches.apps, self.apps)):
+            for entry in store:
+                queue.add(entry.key, Priority.LIST)
+                await breather.breathe()
         for store in self.caches.children.values():
             for owner in store.labelled_owners():
                 self._wake_labelled(owner, Priority.LIST)
+                await breather.breathe()
 
     def _space(self, change: Change) -> None:
         caches, name = self.caches, change.entry.key.name
@@ -135,11 +139,14 @@ class Triggers:
     def _claim(self, old: SpaceFacts | None, new: SpaceFacts | None) -> frozenset[str]:
         """Enters the Space's new claims; returns the Spaces whose host names may be others now."""
         affected: frozenset[str] = frozenset()
+        users = self.caches.secret_users
         if old is not None:
             affected |= self.caches.claims.remove(old.name)
+            users.remove(Key("", old.name), named_by_space(old.spec))
             del self._known_spaces[old.name]
         if new is not None:
             affected |= self.caches.claims.add(new)
+            users.add(Key("", new.name), named_by_space(new.spec))
             self._known_spaces[new.name] = new
         return affected
 
@@ -168,9 +175,11 @@ class Triggers:
             return
         if old is not None:
             caches.index.remove(key, old)
+            caches.secret_users.remove(key, old.secrets)
             del self._known_apps[key]
         if new is not None:
             caches.index.add(key, new)
+            caches.secret_users.add(key, new.secrets)
             self._known_apps[key] = new
         for facts in (old, new):
             if facts is not None:
@@ -255,34 +264,25 @@ class Triggers:
                 ended.popitem(last=False)
 
     def _source(self, change: Change) -> None:
-        name = change.entry.key.name
-        for entry in self.caches.spaces:
-            facts = entry.facts
-            if isinstance(facts, SpaceFacts) and name in {
-                facts.spec.http_cert_secret_name,
-                facts.spec.tcp_cert_and_ca_secret_name,
-            }:
-                self._wake_space(entry.key.name)
-        for entry in self.caches.apps:
-            if isinstance(entry.facts, AppFacts) and name in entry.facts.secrets:
-                self.spaces.add(Key("", entry.key.namespace))
-                self.apps.add(entry.key)
+        for user in self.caches.secret_users.users(change.entry.key.name):
+            if user.namespace:
+                self.spaces.add(Key("", user.namespace))
+                self.apps.add(user)
+            else:
+                self._wake_space(user.name)
 
     def _copy(self, change: Change) -> None:
         key = change.entry.key
         if change.old is not None and change.new is not None and change.old.facts == change.new.facts:
             return
         self.spaces.add(Key("", key.namespace))
-        found = self.caches.space(key.namespace)
-        if found is not None and key.name in {
-            found[1].spec.http_cert_secret_name,
-            found[1].spec.tcp_cert_and_ca_secret_name,
-        }:
+        users = self.caches.secret_users.users_in(key.namespace, key.name)
+        if Key("", key.namespace) in users and self.caches.space(key.namespace) is not None:
             self._wake_apps_of(key.namespace)
             return
-        for entry, facts in self.caches.app_facts_in(key.namespace):
-            if key.name in facts.secrets:
-                self.apps.add(entry.key)
+        for user in users:
+            if user.namespace:
+                self.apps.add(user)
 
     def _edge(self, change: Change) -> None:
         for entry in self.caches.spaces:

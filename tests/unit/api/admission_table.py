@@ -239,6 +239,9 @@ def rule_rows() -> Iterator[Row]:
     # Space
     for bad, good in (("1acme", "acme1"), ("a.b", "a-b"), ("0", "o")):
         yield Row(f"space named {bad}", space(bad), space(good), "metadata.name", OBJECT_NAME)
+    reserved = "is a top-level domain, a word of cluster DNS, or a system namespace's name"
+    for bad, good in (("com", "com-1"), ("svc", "svcs"), ("io", "i-o"), ("kube-evil", "kubes"), ("local", "global")):
+        yield Row(f"space named {bad}", space(bad), space(good), "metadata.name", reserved, parsed=False)
     yield Row("long space name", space("a" * 64), space("a" * 63), "metadata.name", TOO_LONG)
     parts = ".".join(["a" * 63] * 3)  # 191 characters
     fits = f"{parts[: 252 - 63 - 1]}a"  # 63 + 1 + 189 = 253

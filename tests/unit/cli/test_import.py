@@ -38,11 +38,11 @@ def test_one_stream_of_what_there_is_to_apply(convert: Run) -> None:
     done = convert(str(SAMPLE))
     assert done.returncode == 1
     kinds = [each["kind"] for each in yaml.safe_load_all(done.stdout)]
-    assert kinds == ["Space", *["Role", "RoleBinding"], *["ServiceAccount", "Role", "RoleBinding"], *["App"] * 5]
+    assert kinds == ["Space", *["Role", "RoleBinding"], *["ServiceAccount", "Role", "RoleBinding"], *["App"] * 6]
     assert "# lost: spec.endpoints[1].httpLocalhostOnly" in done.stdout
     assert all(line.startswith("decco import: ") for line in done.stderr.splitlines())
     assert done.stderr.splitlines()[-1] == (
-        "decco import: 1 of 2 Spaces and 5 of 5 Apps converted; without a counterpart: 4, with errors: 1"
+        "decco import: 1 of 2 Spaces and 6 of 6 Apps converted; without a counterpart: 4, with errors: 1"
     )
 
 
@@ -50,6 +50,42 @@ def test_all_has_a_counterpart(convert: Run) -> None:
     done = convert("-", given=GOOD)
     assert done.returncode == 0
     assert yaml.safe_load(done.stdout)["spec"] == {"domainName": "example.net", "encryptHttp": True}
+
+
+TALK = (
+    GOOD
+    + """---
+apiVersion: decco.platform9.com/v1beta2
+kind: App
+metadata: {name: timeserver-tcp, namespace: acme}
+spec:
+  initialReplicas: 1
+  pod:
+    containers:
+    - {name: timeserver, image: "registry.example/timeserver:1", ports: [{containerPort: 80}]}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "want"),
+    [
+        ([], [{"name": "timeserver-tcp", "port": 80}]),
+        (["--absent-endpoints", "first-port"], [{"name": "timeserver-tcp", "port": 80}]),
+        (["--absent-endpoints", "none"], []),
+    ],
+)
+def test_the_talks_tcp_example_is_served(convert: Run, options: list[str], want: list[dict[str, object]]) -> None:
+    done = convert("-", *options, given=TALK)
+    assert done.returncode == 0
+    _, app = yaml.safe_load_all(done.stdout)
+    assert app["spec"]["endpoints"] == want
+
+
+def test_a_wrong_reading_of_absent_endpoints(convert: Run) -> None:
+    done = convert("-", "--absent-endpoints", "first", given=TALK)
+    assert done.returncode == 2
+    assert "first-port" in done.stderr
 
 
 def test_nobodys_text_leaves_its_comment(convert: Run) -> None:

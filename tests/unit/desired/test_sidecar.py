@@ -50,6 +50,15 @@ def test_settings_reach_the_container() -> None:
     assert (made["securityContext"]["runAsUser"], made["securityContext"]["runAsGroup"]) == (1234, 1234)
 
 
+def test_the_user_is_left_to_a_cluster_that_chooses_it() -> None:
+    inputs = app()
+    changed = settings().model_validate({"sidecar": {"runAsUser": None}})
+    object.__setattr__(inputs, "settings", changed)
+    context = pod_of(inputs)["initContainers"][0]["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert {"runAsUser", "runAsGroup", "fsGroup"}.isdisjoint(context)
+
+
 def test_the_probe_is_at_a_listener_that_the_kubelet_can_reach() -> None:
     made = container({"endpoints": [{"name": "b", "port": 1}, {"name": "a", "port": 2}]})
     assert made["startupProbe"] == {

@@ -298,6 +298,60 @@ def test_conditions(case: str) -> None:
     assert told(status(**arguments)) == {**WELL, **differs}
 
 
+UIDS = "openshift.io/sa.scc.uid-range"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "user", "want"),
+    [
+        ({UIDS: "1000660000/10000"}, 65532, "SidecarRefused"),
+        ({UIDS: "1000660000-1000669999"}, 65532, "SidecarRefused"),
+        ({UIDS: "1000660000/10000"}, None, "True"),
+        ({UIDS: "1000660000/10000"}, 1000660000, "True"),
+        ({UIDS: "1000660000/10000"}, 1000670000, "SidecarRefused"),
+        ({UIDS: "65000-66000"}, 65532, "True"),
+        ({UIDS: "some"}, 65532, "True"),
+        ({}, 65532, "True"),
+    ],
+)
+def test_a_range_of_user_ids_that_refuses_the_sidecar(annotations: Obj, user: int | None, want: str) -> None:
+    given = inputs(Settings.model_validate({"routing": {"backend": "none"}, "sidecar": {"runAsUser": user}}))
+    namespace = {"metadata": {"name": "acme", "annotations": annotations}, "status": {"phase": "Active"}}
+    found = status(given, live=SpaceLive(namespace=namespace))
+    assert told(found)["NamespaceReady"] == want
+    if want != "True":
+        assert "set sidecar.runAsUser to null" in message(found, "NamespaceReady")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "want"),
+    [
+        ("com", NONE, "NameReserved"),
+        ("svc", NONE, "NameReserved"),
+        ("kube-evil", NONE, "NameReserved"),
+        ("decco", NONE, "NameReserved"),
+        ("public-edge", Settings.model_validate({"edge": {"namespace": "public-edge"}}), "NameReserved"),
+        ("balancer", Settings.model_validate({"edge": {"service": "balancer/proxy"}}), "NameReserved"),
+        ("edge", SHARED, "NameReserved"),
+        ("edge", NONE, "True"),
+        ("global", NONE, "True"),
+    ],
+)
+def test_a_space_that_has_a_name_of_others_says_so(name: str, settings: Settings, want: str) -> None:
+    given = inputs(settings)
+    facts = replace(given.space, name=name)
+    written: Outcomes = {("Namespace", name): None, ("NetworkPolicy", "decco"): None}
+    found = status(replace(given, space=facts), written, SpaceLive(namespace=NAMESPACE))
+    assert told(found)["NamespaceReady"] == want
+
+
+def test_limits_that_refuse_the_sidecar_are_told_before_there_is_an_app() -> None:
+    spec = SpaceSpec.model_validate({"domainName": "example.com", "resourceQuota": {"hard": {"limits.memory": "8Mi"}}})
+    given = inputs(NONE)
+    found = status(replace(given, space=replace(given.space, spec=spec)), live=SpaceLive(namespace=NAMESPACE))
+    assert told(found)["NamespaceReady"] == "SidecarRefused"
+
+
 def test_without_routing_there_is_no_routes_ready() -> None:
     found = status(inputs(NONE), live=SpaceLive(namespace=NAMESPACE))
     assert told(found) == {"Ready": "True", "NamespaceReady": "True", "NetworkReady": "True"}

@@ -27,10 +27,10 @@ def result_of(*objects: Obj, **options: Any) -> Result:
     return convert(given, **options)
 
 
-def app_of(spec: Obj, *, space: Obj | None = None) -> Imported:
+def app_of(spec: Obj, *, space: Obj | None = None, **options: Any) -> Imported:
     """An App with a pod, in a Space that is given too."""
     there = obj("Space", "acme", "spaces", {**SPACE, **(space or {})})
-    [app] = result_of(there, obj("App", "web", "acme", {"pod": POD, "initialReplicas": 1, **spec})).apps
+    [app] = result_of(there, obj("App", "web", "acme", {"pod": POD, "initialReplicas": 1, **spec}), **options).apps
     return app
 
 
@@ -266,10 +266,44 @@ def test_the_short_form_of_2017(what: str) -> None:
     assert app.complete
 
 
-def test_without_endpoints_nothing_is_served() -> None:
+def test_an_app_without_endpoints_serves_its_first_port_as_the_talks_tcp_example() -> None:
     app = app_of({})
-    assert spec_of(app)["endpoints"] == []
+    assert spec_of(app)["endpoints"] == [{"name": "web", "port": 8080}]
     assert told(app, Level.NOTE) == ["spec.endpoints"]
+    assert app.complete
+    own = app_of({"certAndCaSecretName": "own", "createClearTextSvc": True})
+    assert spec_of(own)["endpoints"] == [
+        {"name": "web", "port": 8080, "createClearTextService": True, "certAndCaSecretName": "own"}
+    ]
+    assert own.complete
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"endpoints": []},
+        {"runAsJob": True},
+        {"pod": {"containers": [{"name": "main"}]}},
+        {"pod": {"containers": [{"name": "main", "ports": []}]}},
+    ],
+)
+def test_an_app_that_never_served_anything_still_serves_nothing(spec: Obj) -> None:
+    app = app_of(spec)
+    assert spec_of(app)["endpoints"] == []
+    assert "spec.endpoints" not in told(app, Level.NOTE)
+
+
+def test_the_other_reading_of_absent_endpoints() -> None:
+    assert spec_of(app_of({}, serve_first_port=False))["endpoints"] == []
+    short = app_of({"httpUrlPath": "/w"}, serve_first_port=False)
+    assert [each["name"] for each in spec_of(short)["endpoints"]] == ["web"]
+
+
+@pytest.mark.parametrize("item", [{"httpPath": "/e"}, {"isMetricsEndpoint": True}])
+def test_a_record_of_an_endpoint_without_a_host_name_is_not_dropped_in_silence(item: Obj) -> None:
+    app = app_of({"endpoints": [{"name": "e", "port": 5000, "createDnsRecord": True, **item}]})
+    assert "spec.endpoints[0].createDnsRecord" in told(app, Level.NOTE)
+    assert "createDnsRecord" not in spec_of(app)["endpoints"][0]
 
 
 def test_permissions_become_objects_and_the_pod_their_account() -> None:

@@ -244,6 +244,66 @@ def test_the_same_list_twice_is_no_news() -> None:
     assert [store.get(AT), store.get(Key("acme", "api"))] == kept
 
 
+# A list after a restore of etcd
+
+
+def test_a_complete_list_replaces_higher_versions() -> None:
+    """Versions went back, or another history has overtaken what was cached: the list is right either way."""
+    for list_version in (8, 100):
+        store = store_of(cm(20), cm(21, "u2", name="lost"))
+        store.remove(Key("acme", "back"), "u3", 30)
+        store.settled["u1"] = (b"content", b"meta")
+        log = Log(store)
+        store.begin_list()
+        store.swap(listing(cm(5), cm(6, "u3", name="back")), list_version)
+        assert versions(store) == {"web": 5, "back": 6}
+        assert log.steps == [(21, None, False, False), (20, 5, False, True), (None, 6, False, True)]
+        assert store.settled == {}, "what the server made of a write that is lost says nothing"
+
+
+def test_what_was_written_while_the_list_was_under_way_stays() -> None:
+    store = store_of(cm(20, "u2", name="lost"))
+    store.put(cm(25, "u4", name="lost-too"), own=True)
+    store.begin_list()
+    store.put(cm(110, "u1"), own=True)
+    store.put(cm(111, "u3", name="made"), own=True)
+    store.swap(listing(cm(100)), 105)
+    assert versions(store) == {"web": 110, "made": 111}
+
+
+def test_a_deletion_of_a_lost_history_is_taken_back() -> None:
+    store = store_of(cm(5), cm(6, "u2", name="api"))
+    store.mark_deleting(AT, "u1")
+    store.begin_list()
+    store.mark_deleting(Key("acme", "api"), "u2")
+    store.swap(listing(cm(5), cm(6, "u2", name="api")), 10)
+    assert {entry.key.name: entry.deleting for entry in store} == {"web": False, "api": True}
+
+
+def test_an_answer_from_before_a_list_is_no_news_after_it() -> None:
+    store = store_of(cm(5))
+    store.remove(AT, "u1", 7)
+    store.begin_list()
+    store.swap({}, 10)
+    store.put(cm(6), own=True)
+    assert len(store) == 0
+
+
+def test_another_version_of_the_kind_is_read_again_and_is_no_news() -> None:
+    store = store_of(cm(5))
+    store.settled["u1"] = (b"content", b"meta")
+    log = Log(store)
+    other = {**cm(5), "data": {"in": "another form"}}
+    store.switch(dataclasses.replace(CONFIGMAPS, version="v2"))
+    assert (store.resource.version, store.settled) == ("v2", {})
+    store.begin_list()
+    store.swap({entry.key: entry for entry in [store.read(copy.deepcopy(other))]}, 10)
+    assert log.steps == []
+    assert store.get(AT).obj()["data"] == {"in": "another form"}  # type: ignore[union-attr]
+    kept = store.get(AT)
+    assert store.read(cm(5)) is kept, "only once"
+
+
 # Indices and readers
 
 
@@ -455,6 +515,8 @@ class Server:
         self.live: dict[str, Obj] = {}
         self.events: list[tuple[bool, Obj]] = []
         self.answers: list[Obj] = []
+        self.announced = dice.random() < 0.7
+        """Whether the store hears of a list before it is requested."""
 
     def write(self, name: str) -> None:
         """Somebody writes; if it is we, there is an answer as well."""
@@ -491,6 +553,8 @@ class Server:
     def list_anew(self, store: Store) -> None:
         """The watch is lost, and its events with it; answers arrive while the pages come in."""
         self.events.clear()
+        if self.announced:
+            store.begin_list()
         entries = {entry.key: entry for entry in map(store.read, copy.deepcopy(list(self.live.values())))}
         at = self.version
         for _ in range(self.dice.randrange(3)):

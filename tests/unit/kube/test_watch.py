@@ -294,12 +294,53 @@ async def test_lists_and_watches_that_fail_in_turn_get_no_storm(monkeypatch: pyt
     assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
 
 
-async def test_a_server_that_is_back_is_listed_at_once_if_history_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = Unreachable("connection refused", sent=False)
-    away = [Watching([], refused) for _ in range(7)]
-    script = full(Script([EMPTY, *away, Watching([], GONE), EMPTY, QUIET]), monkeypatch)
+REFUSED = Unreachable("connection refused", sent=False)
+
+
+async def test_a_server_that_is_back_after_an_outage_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = [Watching([], REFUSED), *(Listing(error=REFUSED) for _ in range(6))]
+    script = full(Script([EMPTY, *away, Listing([([], "20")]), QUIET]), monkeypatch)
     await script.play()
-    assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 0.2, 0.2]
+    assert script.asked == ["list", "watch 10", *["list"] * 7, "watch 20", "watch 20"]
+    assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 0.2]
+
+
+FAILING = errors.ServerError(503, "ServiceUnavailable", "no healthy upstream")
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        [Watching([CHANGE], REFUSED)],
+        [Watching([CHANGE], CUT), Watching([], REFUSED)],
+        [Watching([CHANGE], Unreachable("silent for 75 s", sent=True), seconds=75.0)],
+        [Watching([CHANGE], CUT), *(Watching([], CUT, seconds=3.0) for _ in range(4))],
+        [Watching([CHANGE]), *(Watching([], FAILING, seconds=3.0) for _ in range(5))],
+    ],
+    ids=["refused", "cut, then refused", "a long silence", "cut for long", "503 for long"],
+)
+async def test_after_an_outage_a_version_is_not_resumed(outage: list[Watching]) -> None:
+    """etcd may have been restored meanwhile: the server would be silent until that version is reached, or leave out
+    what came before it in the new history.
+    """
+    script = Script([EMPTY, *outage, EMPTY])
+    await script.play()
+    assert script.asked[-2:] == ["list", "watch 10"]
+
+
+async def test_failures_with_signs_of_life_in_between_are_no_outage() -> None:
+    failing = Watching([], FAILING, seconds=4.0)
+    script = Script([EMPTY, Watching([CHANGE]), failing, Watching([bookmark(16)], CUT), failing, failing])
+    await script.play()
+    assert script.asked == ["list", "watch 10", "watch 15", "watch 15", "watch 16", "watch 16", "watch 16"]
+
+
+async def test_a_history_that_has_gone_back_is_reported() -> None:
+    script = Script([EMPTY, Watching([CHANGE, bookmark(30)], REFUSED), Listing([([obj("a", 9)], "12")]), QUIET])
+    with capture_logs() as logs:
+        assert (await script.play())[-2:] == ["InitApply a@9", "InitDone 12"]
+    (line,) = [line for line in logs if "history has gone back" in line["event"]]
+    assert (line["known"], line["listed"], line["log_level"]) == (30, 12, "warning")
 
 
 @pytest.mark.parametrize("tries", [0, 1, 5, 10, 1000])
@@ -341,7 +382,7 @@ async def test_refusals_of_a_server_that_starts_are_told_only_if_they_go_on() ->
 
 
 async def test_the_ordinary_course_is_no_trouble() -> None:
-    script = Script([EMPTY, QUIET, Watching([CHANGE], GONE), EMPTY, QUIET])
+    script = Script([EMPTY, QUIET, Watching([CHANGE], GONE), Listing([([], "20")]), QUIET])
     with capture_logs() as logs:
         await script.play()
     assert script.troubles == []

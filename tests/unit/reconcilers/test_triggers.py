@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from decco.kube.store import Store
+from decco.kube.store import Entry, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import (
     ANNOTATION_PAUSED,
@@ -23,6 +24,9 @@ from decco.objects import (
     key_of,
     uid_of,
 )
+from decco.reconcilers.facts import app_facts
+from decco.reconcilers.index import AppIndex
+from decco.reconcilers.secret_users import SecretUsers
 from decco.reconcilers.triggers import Triggers
 from tests.unit.desired.app_cases import SERVED
 from tests.unit.reconcilers.world import VERSIONS, app, make_caches, owned, shared, space, stored, tls_data
@@ -413,7 +417,7 @@ def test_after_a_spaces_first_turn_its_apps_are_told(stage: Stage) -> None:
         (lambda s: s.drop(DEPLOYMENT), "acme/web", Priority.CHANGE),
         (lambda s: s.change(DEPLOYMENT, status={"replicas": 9}), "acme/web", Priority.LIST),
         (lambda s: s.change(ACME, spec={"project": "x"}), "acme", Priority.EDIT),
-        (lambda s: s.triggers.everything(), "acme/web", Priority.LIST),
+        (lambda s: asyncio.run(s.triggers.everything()), "acme/web", Priority.LIST),
     ],
     ids=[
         "edit",
@@ -442,6 +446,75 @@ def test_everything() -> None:
     stage = Stage()
     stage.put(*OBJECTS)
     stage.quiet()
-    stage.triggers.everything()
+    asyncio.run(stage.triggers.everything())
     assert stage.spaces == {"acme", "other"}
     assert stage.apps == OF_ACME | {"other/caller"}
+
+
+# Cost
+
+
+def test_a_secret_wakes_its_users_and_looks_at_nobody_else() -> None:
+    """The first list of thousands of shared Secrets comes while thousands of Apps are cached, also on a standby."""
+    stage = Stage()
+    stage.put(ACME, OTHER, WEB, DB)
+    stage.put(*(app(f"bystander-{n}", "other", {"name": f"n{n}"}) for n in range(50)))
+    stage.quiet()
+    looked = 0
+
+    class Watched(Store):
+        __slots__ = ()
+
+        def __iter__(self) -> Iterator[Entry]:
+            nonlocal looked
+            looked += 1
+            return super().__iter__()
+
+        def in_namespace(self, namespace: str) -> list[Entry]:
+            nonlocal looked
+            found = super().in_namespace(namespace)
+            looked += len(found)
+            return found
+
+    for store in (stage.caches.spaces, stage.caches.apps):
+        store.__class__ = Watched
+    stage.put(SOURCE_TLS, *(stored(SECRETS, f"nobodys-{n}", "decco", data=tls_data()) for n in range(20)))
+    assert (stage.spaces, stage.apps, looked) == ({"acme"}, {"acme/db"}, 0)
+    stage.quiet()
+    stage.put(COPY_TLS)
+    assert (stage.spaces, stage.apps, looked) == ({"acme"}, {"acme/db"}, 0)
+
+
+def test_a_space_looks_at_the_egresses_into_it_alone() -> None:
+    index = AppIndex()
+    for n in range(300):
+        caller = app(f"caller-{n}", f"s{n}", tlsEgresses=[{"localPort": 1, "endpoint": "db", "spaceName": f"t{n}"}])
+        index.add(key_of(caller), app_facts(caller))
+    visited = 0
+
+    class Counted(dict[str, Any]):
+        def values(self) -> Any:
+            nonlocal visited
+            visited += len(self)
+            return super().values()
+
+        def items(self) -> Any:
+            nonlocal visited
+            visited += len(self)
+            return super().items()
+
+    index._egress = Counted({space: Counted(endpoints) for space, endpoints in index._egress.items()})
+    assert index.callers_of_space("t7") == [Key("s7", "caller-7")]
+    assert visited == 1
+
+
+def test_who_names_no_secret_any_more_leaves_nothing_behind() -> None:
+    users = SecretUsers()
+    web, acme = Key("acme", "web"), Key("", "acme")
+    users.add(web, {"a", "b"})
+    users.add(acme, {"a"})
+    users.add(web, {"b"})
+    assert (users.users("a"), users.users_in("acme", "b"), users.users_in("other", "a")) == ([web, acme], [web], [])
+    users.remove(web, {"a", "b", "never"})
+    users.remove(acme, {"a"})
+    assert users._users == {}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from decco.api.formats import DNS_LABEL, DNS_NAME
+from decco.cli.arguments import one_of
 from decco.errors import ConfigError
 from decco.importing.convert import Imported, Result, convert
 from decco.importing.output import apps_yaml, join, left_out, lines, permissions_yaml, spaces_yaml
@@ -15,6 +16,8 @@ from decco.importing.remarks import Level
 
 EXIT_DONE = 0
 EXIT_LOST = 1
+FIRST_PORT = "first-port"
+_READINGS = (FIRST_PORT, "none")
 
 _EPILOG = """\
 The YAML of the new objects goes to standard output, what is to be known about them to standard error and, as comments,
@@ -34,6 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="write files there, in the order to apply")
     parser.add_argument("-n", "--namespace", metavar="SPACE", help="namespace of Apps that name none")
     parser.add_argument("--domain", metavar="DOMAIN", help="domainName of Spaces that name none")
+    parser.add_argument(
+        "--absent-endpoints",
+        metavar="READING",
+        type=one_of(*_READINGS),
+        default=FIRST_PORT,
+        help="what an App without endpoints serves: first-port, the first container's first port, as before 2018 "
+        "(default), or none, as later versions of the first decco read it",
+    ).choices_for_completion = _READINGS  # type: ignore[attr-defined]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,7 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"there is no object in {', '.join(name for name in arguments.files if name != STDIN) or 'it'}"
         )
-    result = convert(given, domain=arguments.domain, namespace=arguments.namespace)
+    result = convert(
+        given,
+        domain=arguments.domain,
+        namespace=arguments.namespace,
+        serve_first_port=arguments.absent_endpoints == FIRST_PORT,
+    )
     if arguments.output is None:
         sys.stdout.write(join(spaces_yaml(result), permissions_yaml(result), apps_yaml(result)) + left_out(result))
     else:
