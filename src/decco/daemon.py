@@ -36,7 +36,7 @@ from decco.kube.store import Store
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
 from decco.reconcilers.caches import Caches, watch_specs
-from decco.reconcilers.discover import discover, missing
+from decco.reconcilers.discover import discover, is_needed, is_optional, missing
 from decco.reconcilers.providers import dns_maker
 from decco.reconcilers.report import ready_counts
 from decco.reconcilers.triggers import Triggers
@@ -53,6 +53,8 @@ STARTUP_RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between looks at a cluster that is not ready for decco yet."""
 END_SECONDS = FINISH_SECONDS + DRAIN_SECONDS + RELEASE_SECONDS + JOIN_SECONDS
 """How long work may take to end after SIGTERM, and the lease to be given back."""
+OPTIONAL_SECONDS = 5.0
+"""How long a kind that cannot be listed, and without which the rest works, is waited for after its first failure."""
 DISCOVERY_SECONDS = 30.0
 """How often a kind that the cluster does not serve, and the routing backend needs, is looked for."""
 
@@ -279,12 +281,18 @@ class _Daemon:
     async def _fill(self, background: asyncio.TaskGroup, helpers: list[asyncio.Task[None]], served: Served) -> Served:
         """Starts an informer for each kind that is not watched yet; returns ``served`` when all caches are full."""
         known = set(self.caches.children) | set(self.caches.edges)
+        needed: list[Informer] = []
         for name, (store, spec) in watch_specs(self.caches, served).items():
             if name in self.informers:
                 continue
             informer = Informer(store, self._source(name, spec), self.metrics, name)
             self.informers[name] = informer
-            self.health.add_check(f"cache {name}", _sync_check(informer), kind="ready")
+            optional = is_optional(spec.resource)
+            if is_needed(spec.resource, self.settings.routing):
+                needed.append(informer)
+                self.health.add_check(f"cache {name}", _sync_check(informer, optional=optional), kind="ready")
+                if optional:
+                    self.health.add_note(f"cache {name}", _note(informer))
             self.metrics.add_resource(name)
             if store in self.caches.children.values():
                 self.metrics.add_child(name)
@@ -295,10 +303,29 @@ class _Daemon:
                 self._connect_late(store)
         if not known:
             self.triggers.connect()
-        for informer in self.informers.values():
-            await informer.synced.wait()
+        for informer in needed:
+            if not is_optional(informer.store.resource):
+                await informer.synced.wait()
+                continue
+            await informer.tried.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(OPTIONAL_SECONDS):
+                    await informer.synced.wait()
+            if not informer.synced.is_set():
+                log.warning(
+                    "work goes on without a kind that cannot be listed: what depends on it waits",
+                    resource=informer.name,
+                    error=informer.store.unlisted,
+                )
+                helpers.append(background.create_task(self._catch_up(informer), name=f"catch up {informer.name}"))
         self.caches.served = served
         return served
+
+    async def _catch_up(self, informer: Informer) -> None:
+        """Looks at everything once a kind can be listed that could not be before."""
+        await informer.synced.wait()
+        log.info("the kind can be listed now", resource=informer.name)
+        await self.triggers.everything()
 
     def _connect_late(self, store: Store) -> None:
         if store in self.caches.edges.values():
@@ -309,6 +336,7 @@ class _Daemon:
     def _source(self, name: str, spec: watch.WatchSpec) -> Callable[[], AsyncGenerator[watch.WatchEvent, None]]:
         def trouble(error: Exception, _pause: float) -> None:
             self.metrics.watch_trouble(name, type(error).__name__)
+            self.informers[name].failed(error)
 
         idle = self.settings.controller.watch_idle_seconds
         return lambda: watch.watch(self.client, spec, idle_seconds=idle, on_trouble=trouble)
@@ -333,5 +361,16 @@ class _Daemon:
                 await self.triggers.everything()
 
 
-def _sync_check(informer: Informer) -> Callable[[], str | None]:
-    return lambda: None if informer.synced.is_set() else "not listed yet"
+def _sync_check(informer: Informer, *, optional: bool) -> Callable[[], str | None]:
+    """Without an optional kind the process is ready: a restart would not help, and all else works."""
+
+    def check() -> str | None:
+        if informer.synced.is_set() or (optional and informer.tried.is_set()):
+            return None
+        return "not listed yet"
+
+    return check
+
+
+def _note(informer: Informer) -> Callable[[], str | None]:
+    return lambda: f"cannot be listed: {informer.store.unlisted}" if informer.store.unlisted else None

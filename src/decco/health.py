@@ -66,10 +66,15 @@ class Health:
         self._clock = clock
         self._loop_silence = loop_silence
         self._checks: dict[Kind, dict[str, Check]] = {"live": {}, "ready": {}}
+        self._notes: dict[str, Check] = {}
 
     def add_check(self, name: str, check: Check, kind: Kind = "live") -> None:
         """Asks ``check`` whenever the endpoint of its kind is; a check of the same name is replaced."""
         self._checks[kind][name] = check
+
+    def add_note(self, name: str, note: Check) -> None:
+        """What /readyz says beside its checks, if there is something to say: the process is ready all the same."""
+        self._notes[name] = note
 
     def remove_check(self, name: str, kind: Kind = "live") -> None:
         self._checks[kind].pop(name, None)
@@ -149,10 +154,13 @@ class Health:
     def report(self, kind: Kind, endpoint: str, *, verbose: bool) -> tuple[bool, str]:
         """Whether all checks of a kind pass, and the text that says so."""
         failing = self.failing(kind)
+        said = {name: note() for name, note in dict(self._notes).items()} if kind == "ready" else {}
+        notes = [f"[!]{name}: {text}\n" for name, text in said.items() if text is not None]
         if not failing and not verbose:
-            return True, "ok\n"
+            return True, "ok\n" + "".join(notes)
         lines = [f"[+]{name} ok" for name in dict(self._checks[kind]) if name not in failing]
         lines += [f"[-]{name} failed: {trouble}" for name, trouble in failing.items()]
+        lines += [note.rstrip() for note in notes]
         lines.append(f"{endpoint} check {'failed' if failing else 'passed'}")
         return not failing, "\n".join(lines) + "\n"
 

@@ -37,7 +37,7 @@ import structlog
 
 from decco.errors import ReconcileError
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
-from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, KubeError, NotFound
+from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, KubeError, NotFound, NotListed
 from decco.kube.fights import Fights, Opponent
 from decco.kube.ownership import other_managers
 from decco.kube.store import Entry, Store, guarded, read_entry
@@ -131,6 +131,8 @@ class Applier:
         be absent. Raises Foreign, Contested, or what the client raises.
         """
         store = self._stores[resource]
+        if store.unlisted:
+            raise NotListed(f"{resource.kind} objects cannot be listed ({store.unlisted})")
         entry = store.get(key_of(desired))
         if entry is None:
             return await self._create(store, desired)

@@ -6,6 +6,7 @@
         │   └── Untrusted           the server's certificate is not signed by whom we trust, or not for its name
         ├── Garbled                 an answer, but not one that the Kubernetes API promises
         ├── Fenced                  not sent: the right to write has run out
+        ├── NotListed               not sent: what there is of the kind is not known
         └── ApiError                an answer with a ``Status``: the API server says no
             ├── BadRequest          400
             ├── Unauthorized        401
@@ -36,6 +37,10 @@ _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger
 
 class KubeError(DeccoError):
     """Anything that went wrong between decco and the API server."""
+
+
+class NotListed(KubeError):
+    """The kind could not be listed since the start, so an object that is not in the cache may exist."""
 
 
 class Unreachable(KubeError):

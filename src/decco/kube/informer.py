@@ -50,6 +50,9 @@ class Informer:
         self.name = name or str(store.resource)
         self.synced = asyncio.Event()
         """Set once the first list is in the store."""
+        self.tried = asyncio.Event()
+        """Set once the first list is in the store, or a request has failed."""
+        store.unlisted = "it is not listed yet"
         self._source = source
         self._listed = 0
         self._observer = observer
@@ -81,12 +84,19 @@ class Informer:
                             await breather.breathe()
                         listing = {}
                         self.synced.set()
+                        self.tried.set()
                     case _:
                         continue
                 if self._observer is not None:
                     self._observer.cache_objects(self.name, len(store))
                 await breather.breathe()
         raise RuntimeError(f"the watch of {self.name} has ended")
+
+    def failed(self, error: Exception) -> None:
+        """A request of the watch has failed, and the next follows."""
+        if not self.synced.is_set():
+            self.store.unlisted = str(error)
+        self.tried.set()
 
     def _count(self, entry: Entry) -> None:
         """Takes what a large list brings out of the garbage collector's sight, once it has brought so much: these

@@ -244,6 +244,8 @@ class Store:
     """Version of the last list: what is not newer and not in the list is gone, however late the answer to a write."""
     _since_list: set[str] | None = None
     """UIDs that decco wrote or asked to delete since the list under way was requested; None: no list is under way."""
+    unlisted: str = ""
+    """Why the store does not show what the cluster holds: never listed, and the last error; "" once it was listed."""
     _reread: bool = False
     """Whether the next list is in another version of the kind, so that equal versions do not mean equal content."""
     _subscribers: list[Subscriber] = field(default_factory=list)
@@ -354,6 +356,7 @@ class Store:
             yield
         self._since_list = None
         self._reread = False
+        self.unlisted = ""
 
     def _is_later(self, entry: Entry | None, list_version: int) -> bool:
         """Whether decco wrote this after the list was taken."""

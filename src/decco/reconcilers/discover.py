@@ -5,7 +5,7 @@ from __future__ import annotations
 from decco.desired.model import Served
 from decco.kube import discovery
 from decco.kube.client import Client
-from decco.objects import GATEWAY_GROUP
+from decco.objects import GATEWAY_GROUP, INGRESSES, Resource
 from decco.settings import IngressDialect, RoutingBackend, RoutingSettings
 
 TRAEFIK_GROUP = "traefik.io"
@@ -26,6 +26,32 @@ async def discover(client: Client) -> Served:
         servers_transport=traefik.get("ServersTransport"),
         tls_option=traefik.get("TLSOption"),
     )
+
+
+OPTIONAL_GROUPS = frozenset({GATEWAY_GROUP, TRAEFIK_GROUP})
+
+
+def is_optional(resource: Resource) -> bool:
+    """Whether decco can work without the kind: what depends on it waits, and nothing else."""
+    return resource.group in OPTIONAL_GROUPS or resource == INGRESSES
+
+
+def is_needed(resource: Resource, routing: RoutingSettings) -> bool:
+    """Whether the settings need the kind. One that they do not need is followed to remove what former settings left."""
+    if not is_optional(resource):
+        return True
+    if routing.backend is RoutingBackend.GATEWAY:
+        listeners = {"ListenerSet", "Gateway"} if routing.parent_gateway else {"Gateway"}
+        return resource.group == GATEWAY_GROUP and resource.kind in listeners | {
+            "HTTPRoute",
+            "TLSRoute",
+            "BackendTLSPolicy",
+        }
+    if routing.backend is RoutingBackend.INGRESS:
+        return resource == INGRESSES or (
+            resource.group == TRAEFIK_GROUP and routing.ingress_dialect is IngressDialect.TRAEFIK
+        )
+    return False
 
 
 def missing(served: Served, routing: RoutingSettings) -> list[str]:
