@@ -37,10 +37,11 @@ import structlog
 
 from decco.errors import ReconcileError
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
+from decco.kube.entry import Entry, guarded, read_entry
 from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, KubeError, NotFound, NotListed
 from decco.kube.fights import Fights, Opponent
 from decco.kube.ownership import other_managers
-from decco.kube.store import Entry, Store, guarded, read_entry
+from decco.kube.store import Store
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, key_of
 
 _REMEMBERED_FOREIGN = 4096

@@ -11,8 +11,8 @@ from decco.desired.ownership import LabelledOwner
 from decco.errors import DeccoError
 from decco.kube.apply import Applied, Applier, Contested, Foreign, Result
 from decco.kube.diff import hash_of
+from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Conflict, KubeError
-from decco.kube.store import Entry
 from decco.objects import (
     CONFIGMAPS,
     DEPLOYMENTS,

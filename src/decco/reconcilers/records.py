@@ -18,8 +18,9 @@ from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, REASONS
 from decco.dns.records import WantedRecord
 from decco.dns.service import Dns, DnsProblem
 from decco.kube.client import Client
+from decco.kube.entry import Entry
 from decco.kube.errors import Conflict, NotFound
-from decco.kube.store import Change, Entry, Store
+from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
 from decco.reconcilers.report import status_of
 from decco.settings import Settings

@@ -19,7 +19,7 @@ from decco.desired.reserved import reserved_name
 from decco.desired.space import space_children
 from decco.desired.space_status import Checked, blocked_space_status, edge_addresses, space_status
 from decco.kube.controller import Action
-from decco.kube.store import Entry
+from decco.kube.entry import Entry
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter

@@ -15,8 +15,9 @@ from decco.api.crd import crds
 from decco.desired.model import Served, SpaceFacts
 from decco.errors import ConfigError
 from decco.kube.client import Client
+from decco.kube.entry import read_entry
 from decco.kube.errors import Forbidden, NotFound
-from decco.kube.store import Store, read_entry
+from decco.kube.store import Store
 from decco.kube.watch import WatchSpec
 from decco.objects import APPS, GATEWAY_GROUP, GROUP, LABEL_SHARE, SPACES, VERSION, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches, watch_specs

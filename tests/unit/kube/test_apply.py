@@ -14,10 +14,11 @@ import pytest
 
 from decco.kube.apply import Applier, Contested, Foreign, Result
 from decco.kube.diff import altered, hash_of, rebuild, to_wire
+from decco.kube.entry import Entry, Shape
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, Unreachable
 from decco.kube.fights import FREE_REPAIRS
 from decco.kube.ownership import EVERYTHING, Path
-from decco.kube.store import Change, Entry, Shape, Store
+from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, DEPLOYMENTS, SECRETS, Key, Obj, Resource
 
 OWNER: Obj = {"apiVersion": "x/v1", "kind": "App", "name": "web", "uid": "owner-1", "controller": True}

@@ -11,8 +11,8 @@ from decco.desired import reasons
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
 from decco.kube.apply import Applied, Applier, Foreign, Result
+from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import Conflict, Forbidden, Invalid, ServerError
-from decco.kube.store import Entry, Shape, read_entry
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Key, Obj, Resource, key_of
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.outcomes import RECHECK_SECONDS
