@@ -129,9 +129,11 @@ class Applier:
         """Makes the object exist as desired.
 
         ``desired`` carries a controller owner reference with a UID; labels and annotations whose value is None must
-        be absent. Raises Foreign, Contested, or what the client raises.
+        be absent. It is written in the version of its kind that the store follows now. Raises Foreign, Contested, or
+        what the client raises.
         """
         store = self._stores[resource]
+        desired = {**desired, "apiVersion": store.resource.api_version}
         if store.unlisted:
             raise NotListed(f"{resource.kind} objects cannot be listed ({store.unlisted})")
         entry = store.get(key_of(desired))
@@ -185,6 +187,8 @@ class Applier:
         asked = 0
         errors: list[KubeError] = []
         for store in list(self._stores.values()):  # a copy: the cluster may begin to serve another kind meanwhile
+            if store.unlisted:
+                continue  # what there is of the kind is not known, or the cluster does not serve it any more
             orphans = [entry for entry in store.labelled_for(labelled_owner) if entry.proven]
             for entry in (*store.owned_by(owner_uid), *orphans):
                 if (store.resource, entry.key) in keep or entry.deleting:

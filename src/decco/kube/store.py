@@ -65,7 +65,8 @@ class Store:
     _since_list: set[str] | None = None
     """UIDs that decco wrote or asked to delete since the list under way was requested; None: no list is under way."""
     unlisted: str = ""
-    """Why the store does not show what the cluster holds: never listed, and the last error; "" once it was listed."""
+    """Why the store does not show what the cluster holds: not listed yet, and the last error, or the cluster does not
+    serve the kind any more; "" from a complete list on."""
     _reread: bool = False
     """Whether the next list is in another version of the kind, so that equal versions do not mean equal content."""
     _subscribers: list[Subscriber] = field(default_factory=list)
@@ -146,11 +147,10 @@ class Store:
         self._since_list = set()
 
     def switch(self, resource: Resource) -> None:
-        """The kind is followed in another version from now on. What is cached is read again with the next list, and
-        what is known of decco's own writes, which is about content in the former version, is forgotten.
+        """The kind is followed in another version from now on; what is cached stays until the next list is complete,
+        which reads each object again: the same resourceVersion may have another content in another version.
         """
         self.resource = resource
-        self.settled.clear()
         self._reread = True
 
     def swap(self, entries: dict[Key, Entry], list_version: int) -> None:
@@ -202,6 +202,8 @@ class Store:
             return
         if old.uid == new.uid and self._since_list is not None and new.uid in self._since_list:
             new = replace(new, deleting=new.deleting or old.deleting)
+        if self._reread and old.uid == new.uid:
+            self._resettle(old, new)
         if (old.uid, old.version, old.deleting) == (new.uid, new.version, new.deleting):
             self._entries[new.key] = new
             return
@@ -213,6 +215,17 @@ class Store:
         self._entries[new.key] = new
         self._index(new)
         self._tell(Change(old, new, own=False, initial=True))
+
+    def _resettle(self, old: Entry, new: Entry) -> None:
+        """Carries what is known of decco's last write over to another version of the kind. Without a write in between
+        the content is the same, however it looks now; otherwise nobody knows what made the difference.
+        """
+        if self.settled.get(old.uid) != (old.content, old.meta):
+            self.settled.pop(old.uid, None)
+        elif old.version == new.version:
+            self.settled[old.uid] = (new.content, new.meta)
+        elif old.content != new.content:
+            self.settled.pop(old.uid, None)
 
     def _move(self, new: Entry, *, own: bool, initial: bool) -> None:
         old = self._entries.get(new.key)

@@ -192,10 +192,10 @@ class _Names(Records):
         pass
 
     async def publish(
-        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str]
+        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
     ) -> Published:
         del store
-        self.names, self.addresses, self.judged = tuple(names), tuple(addresses), True
+        self.names, self.addresses, self.judged = tuple(names), tuple(addresses or ()), True
         return Published(entry, obj)
 
     async def release(
