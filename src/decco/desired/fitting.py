@@ -64,8 +64,6 @@ class _Fitting:
         self._pod = _range(space.limit_range, "Pod")
         self._stated = must_be_stated(space.resource_quota, pod)
         self._hard = hard_parts(space.resource_quota)
-        whole = (pod or {}).get("resources")
-        self._pod_limits = _amounts(whole.get("limits")) if isinstance(whole, dict) else {}
         self._final: dict[Part, Quantity] = {}
         self._problems: list[str] = []
 
@@ -107,9 +105,8 @@ class _Fitting:
             return
         if request is not None and least is not None and request.amount < least.amount:
             request = least
-        for ceiling in (most, self._pod_limits.get(name)):
-            if limit is not None and ceiling is not None and limit.amount > ceiling.amount:
-                limit = ceiling
+        if limit is not None and most is not None and limit.amount > most.amount:
+            limit = most
         if request is not None and limit is not None and limit.amount < request.amount:
             if most is not None and request.amount > most.amount:
                 self._problems.append(

@@ -143,11 +143,6 @@ def test_a_quota_selects_pods_by_priority(
     assert found == (made(limits={"cpu": "200m"}) if applies else SETTING)
 
 
-def test_the_limit_is_not_above_that_of_the_whole_pod() -> None:
-    pod = {"containers": [], "resources": {"limits": {"memory": "64Mi", "cpu": "1"}}}
-    assert fitted(pod=pod) == made(limits={"memory": "64Mi"})
-
-
 @pytest.mark.parametrize(
     ("quota", "limits", "words"),
     [
