@@ -33,6 +33,7 @@ from decco.errors import DeccoError
 from decco.objects import Obj
 
 _IMMUTABLE = ("field is immutable", "may not change once set", "Value is immutable")
+_NO_SUCH_KIND = "the server could not find the requested resource"
 _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
 
 
@@ -146,7 +147,8 @@ class NotFound(ApiError):
 class NotServed(ApiError):
     """404 of an API server that does not serve the kind, or not in this version: it says nothing about an object.
 
-    Such an answer comes from before the API machinery, as plain text and not as a Status.
+    It is plain text if the group and version are unknown or the kind is a custom one, and else a Status whose message
+    is that of NewGenericServerResponse (k8s.io/apimachinery/pkg/api/errors).
     """
 
 
@@ -252,7 +254,8 @@ def error_of_status(status: Obj, http_status: int, retry_after: float | None = N
     if retry_after is None:
         seconds = details.get("retryAfterSeconds")
         retry_after = float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None
-    return class_of(code, reason)(code, reason, message, details, retry_after)
+    kind = NotServed if code == 404 and message.startswith(_NO_SUCH_KIND) else class_of(code, reason)
+    return kind(code, reason, message, details, retry_after)
 
 
 def class_of(code: int, reason: str) -> type[ApiError]:

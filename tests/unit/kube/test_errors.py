@@ -99,3 +99,11 @@ def test_messages_are_cleaned_and_bounded() -> None:
     error = error_of_status({"code": 422, "reason": "Invalid", "message": "spec\x1b]0;x\x07 " + "y" * 100_000}, 422)
     assert "\x1b" not in error.message
     assert len(error.message) <= 2048
+
+
+def test_a_kind_that_is_not_served_is_not_an_object_that_is_not_there() -> None:
+    """Both are a Status with the reason NotFound where the group and version have other kinds."""
+    generic = {"code": 404, "reason": "NotFound", "message": "the server could not find the requested resource"}
+    assert type(error_of_status({**generic, "details": {}}, 404)) is errors.NotServed
+    gone = {"code": 404, "reason": "NotFound", "message": 'tlsroutes "web" not found', "details": {"name": "web"}}
+    assert type(error_of_status(gone, 404)) is errors.NotFound
