@@ -394,7 +394,7 @@ def _status(obj: Obj, plural: str, status: Obj) -> Write:
 
 async def _discover(cp: ControlPlane) -> Served:
     async with Client(await connect(str(cp.kubeconfig), None), user_agent="bench") as client:
-        return await discover(client)
+        return await discover(client, Settings().routing)
 
 
 # The runs ------------------------------------------------------------------------------------------------------------

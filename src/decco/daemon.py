@@ -13,7 +13,7 @@ import contextlib
 import signal
 import socket
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import structlog
@@ -25,18 +25,17 @@ from decco.desired.model import Served
 from decco.dns.service import Dns
 from decco.errors import ConfigError
 from decco.health import Health
-from decco.kube import config, discovery, watch
+from decco.informers import Informers
+from decco.kube import config, discovery
 from decco.kube.client import Client
 from decco.kube.errors import ApiError, Forbidden, KubeError, Unauthorized, Untrusted
 from decco.kube.fence import Fence, process_alarm
-from decco.kube.informer import Informer
 from decco.kube.leader import JOIN_SECONDS, Leader
 from decco.kube.lease import RELEASE_SECONDS, Times
-from decco.kube.store import Store
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
-from decco.reconcilers.caches import Caches, watch_specs
-from decco.reconcilers.discover import discover, is_needed, is_optional, missing
+from decco.reconcilers.caches import Caches
+from decco.reconcilers.discover import discover
 from decco.reconcilers.providers import dns_maker
 from decco.reconcilers.report import ready_counts
 from decco.reconcilers.triggers import Triggers
@@ -53,10 +52,6 @@ STARTUP_RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between looks at a cluster that is not ready for decco yet."""
 END_SECONDS = FINISH_SECONDS + DRAIN_SECONDS + RELEASE_SECONDS + JOIN_SECONDS
 """How long work may take to end after SIGTERM, and the lease to be given back."""
-OPTIONAL_SECONDS = 5.0
-"""How long a kind that cannot be listed, and without which the rest works, is waited for after its first failure."""
-DISCOVERY_SECONDS = 30.0
-"""How often a kind that the cluster does not serve, and the routing backend needs, is looked for."""
 
 
 async def run(settings: Settings, file: SettingsFile | None = None) -> int:
@@ -91,7 +86,7 @@ async def run(settings: Settings, file: SettingsFile | None = None) -> int:
             )
         )
         settings = await asyncio.to_thread(with_cluster_domain, settings)
-        served = await _unless(stop, _wait_for_cluster(client))
+        served = await _unless(stop, _wait_for_cluster(client, settings))
         if served is not None:
             allows = fence.allows if fence is not None else lambda: True
             make_dns = await _unless(stop, dns_maker(settings, client, metrics, allows))
@@ -155,7 +150,7 @@ async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T | None:
         await asyncio.gather(task, stopping, return_exceptions=True)
 
 
-async def _wait_for_cluster(client: Client) -> Served:
+async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
     """Returns once the API server answers and serves Spaces and Apps: with what else it serves.
 
     Raises ConfigError for what waiting cannot cure.
@@ -167,7 +162,7 @@ async def _wait_for_cluster(client: Client) -> Served:
         try:
             kinds = await discovery.served(client, GROUP)
             if {"Space", "App"} <= kinds.keys():
-                return await discover(client)
+                return await discover(client, settings.routing)
             trouble = (
                 f"the cluster does not know Spaces and Apps ({GROUP}): install them with "
                 "`decco crds | kubectl apply -f -`; waiting"
@@ -221,7 +216,6 @@ class _Daemon:
         self.leader = leader
         self.working = False
         self.caches = Caches(settings)
-        self.informers: dict[str, Informer] = {}
         self.triggers = Triggers(self.caches)
         metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
         metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
@@ -233,15 +227,13 @@ class _Daemon:
             await asyncio.wait({life})
 
     async def _live(self, background: asyncio.TaskGroup, served: Served) -> None:
-        helpers: list[asyncio.Task[None]] = []
+        informers = Informers(self.client, self.metrics, self.health, self.caches, self.triggers, background)
         try:
-            if await _unless(self.stop, self._fill(background, helpers, served)):
+            if await _unless(self.stop, informers.start(served)):
                 log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
-                helpers.append(background.create_task(self._follow_discovery(background, helpers), name="discovery"))
                 await self._lead()
         finally:
-            for task in helpers:
-                task.cancel()
+            informers.stop()
 
     async def _lead(self) -> None:
         """Works whenever this process leads, until ``stop`` is set."""
@@ -277,100 +269,3 @@ class _Daemon:
             await term.run(self.stop)
         finally:
             self.working = False
-
-    async def _fill(self, background: asyncio.TaskGroup, helpers: list[asyncio.Task[None]], served: Served) -> Served:
-        """Starts an informer for each kind that is not watched yet; returns ``served`` when all caches are full."""
-        known = set(self.caches.children) | set(self.caches.edges)
-        needed: list[Informer] = []
-        for name, (store, spec) in watch_specs(self.caches, served).items():
-            if name in self.informers:
-                continue
-            informer = Informer(store, self._source(name, spec), self.metrics, name)
-            self.informers[name] = informer
-            optional = is_optional(spec.resource)
-            if is_needed(spec.resource, self.settings.routing):
-                needed.append(informer)
-                self.health.add_check(f"cache {name}", _sync_check(informer, optional=optional), kind="ready")
-                if optional:
-                    self.health.add_note(f"cache {name}", _note(informer))
-            self.metrics.add_resource(name)
-            if store in self.caches.children.values():
-                self.metrics.add_child(name)
-            task = background.create_task(informer.run(), name=f"informer {name}")
-            self.health.watch_task(f"informer {name}", task)
-            helpers.append(task)
-            if self.caches.served != Served() or known:
-                self._connect_late(store)
-        if not known:
-            self.triggers.connect()
-        for informer in needed:
-            if not is_optional(informer.store.resource):
-                await informer.synced.wait()
-                continue
-            await informer.tried.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(OPTIONAL_SECONDS):
-                    await informer.synced.wait()
-            if not informer.synced.is_set():
-                log.warning(
-                    "work goes on without a kind that cannot be listed: what depends on it waits",
-                    resource=informer.name,
-                    error=informer.store.unlisted,
-                )
-                helpers.append(background.create_task(self._catch_up(informer), name=f"catch up {informer.name}"))
-        self.caches.served = served
-        return served
-
-    async def _catch_up(self, informer: Informer) -> None:
-        """Looks at everything once a kind can be listed that could not be before."""
-        await informer.synced.wait()
-        log.info("the kind can be listed now", resource=informer.name)
-        await self.triggers.everything()
-
-    def _connect_late(self, store: Store) -> None:
-        if store in self.caches.edges.values():
-            self.triggers.connect_edge(store)
-        else:
-            self.triggers.connect_child(store.resource, store)
-
-    def _source(self, name: str, spec: watch.WatchSpec) -> Callable[[], AsyncGenerator[watch.WatchEvent, None]]:
-        def trouble(error: Exception, _pause: float) -> None:
-            self.metrics.watch_trouble(name, type(error).__name__)
-            self.informers[name].failed(error)
-
-        idle = self.settings.controller.watch_idle_seconds
-        return lambda: watch.watch(self.client, spec, idle_seconds=idle, on_trouble=trouble)
-
-    async def _follow_discovery(self, background: asyncio.TaskGroup, helpers: list[asyncio.Task[None]]) -> None:
-        """Waits for kinds that the routing backend needs; asks nothing once all are served."""
-        said: list[str] = []
-        while lacking := missing(self.caches.served, self.settings.routing):
-            if lacking != said:
-                log.warning(
-                    "the cluster lacks kinds that routing needs", kinds=lacking, backend=self.settings.routing.backend
-                )
-                said = lacking
-            await asyncio.sleep(DISCOVERY_SECONDS)
-            try:
-                served = await discover(self.client)
-            except KubeError as error:
-                log.warning("discovery failed", error=str(error))
-                continue
-            if served != self.caches.served:
-                await self._fill(background, helpers, served)
-                await self.triggers.everything()
-
-
-def _sync_check(informer: Informer, *, optional: bool) -> Callable[[], str | None]:
-    """Without an optional kind the process is ready: a restart would not help, and all else works."""
-
-    def check() -> str | None:
-        if informer.synced.is_set() or (optional and informer.tried.is_set()):
-            return None
-        return "not listed yet"
-
-    return check
-
-
-def _note(informer: Informer) -> Callable[[], str | None]:
-    return lambda: f"cannot be listed: {informer.store.unlisted}" if informer.store.unlisted else None

@@ -6,7 +6,7 @@ everything else is a dict, and this file holds the few words that all rooms need
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 Obj = dict[str, Any]
@@ -56,10 +56,14 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Where the API server keeps a kind: enough to make every URL of it, and to fill apiVersion and kind."""
+    """Where the API server keeps a kind: enough to make every URL of it, and to fill apiVersion and kind.
+
+    The version does not count when two are compared: an object is the same one in all versions of its kind, and the
+    cluster may cease to serve one and begin to serve another.
+    """
 
     group: str
-    version: str
+    version: str = field(compare=False)
     plural: str
     kind: str
     namespaced: bool = True

@@ -20,8 +20,9 @@ from decco.desired.model import Served
 from decco.kube import config, discovery
 from decco.kube.apply import Applied, Applier
 from decco.kube.client import Client
+from decco.kube.entry import Entry
 from decco.kube.errors import Conflict
-from decco.kube.store import Entry, Store
+from decco.kube.store import Store
 from decco.objects import (
     ANNOTATION_INITIAL_REPLICAS,
     ANNOTATION_RUN,

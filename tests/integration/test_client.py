@@ -126,7 +126,7 @@ async def test_refusals_as_the_server_words_them(client: Client, namespace: str)
     unknown = Resource("", "v1", "nonesuch", "Nonesuch")
     table: list[tuple[Any, type[KubeError]]] = [
         (client.get(CONFIGMAPS, Key(namespace, "none")), errors.NotFound),
-        (client.get(unknown, Key(namespace, "x")), errors.NotFound),
+        (client.get(unknown, Key(namespace, "x")), errors.NotServed),
         (client.create(CONFIGMAPS, configmap("no-such-namespace")), errors.NotFound),
         (client.create(CONFIGMAPS, configmap(namespace)), errors.AlreadyExists),
         (client.create(CONFIGMAPS, configmap(namespace, "Not A Name")), errors.Invalid),
@@ -136,7 +136,7 @@ async def test_refusals_as_the_server_words_them(client: Client, namespace: str)
         (client.create(CONFIGMAPS, {**configmap(namespace, "x"), "kind": "Secret"}), errors.BadRequest),
         (client.raw("/apis/authentication.k8s.io/v1/tokenreviews"), errors.MethodNotAllowed),
         (client.create(CONFIGMAPS, configmap(namespace, "x", a="y" * 2 * MIB)), errors.KubeError),
-        (client.raw("/no/such/path"), errors.NotFound),
+        (client.raw("/no/such/path"), errors.NotServed),
     ]  # fmt: skip
     for awaitable, expected in table:
         error = await refused(awaitable)

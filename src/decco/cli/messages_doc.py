@@ -214,7 +214,9 @@ SECTIONS = (
         ),
         _of_forms,
     ),
-    Section("Start-up and health: the program ends, or waits", "", ("daemon.py", "term.py", "health.py")),
+    Section(
+        "Start-up and health: the program ends, or waits", "", ("daemon.py", "informers.py", "term.py", "health.py")
+    ),
     Section(
         "Kubeconfig and credentials",
         "",

@@ -37,10 +37,11 @@ import structlog
 
 from decco.errors import ReconcileError
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
+from decco.kube.entry import Entry, guarded, read_entry
 from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, KubeError, NotFound, NotListed
 from decco.kube.fights import Fights, Opponent
 from decco.kube.ownership import other_managers
-from decco.kube.store import Entry, Store, guarded, read_entry
+from decco.kube.store import Store
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, key_of
 
 _REMEMBERED_FOREIGN = 4096
@@ -128,9 +129,11 @@ class Applier:
         """Makes the object exist as desired.
 
         ``desired`` carries a controller owner reference with a UID; labels and annotations whose value is None must
-        be absent. Raises Foreign, Contested, or what the client raises.
+        be absent. It is written in the version of its kind that the store follows now. Raises Foreign, Contested, or
+        what the client raises.
         """
         store = self._stores[resource]
+        desired = {**desired, "apiVersion": store.resource.api_version}
         if store.unlisted:
             raise NotListed(f"{resource.kind} objects cannot be listed ({store.unlisted})")
         entry = store.get(key_of(desired))
@@ -184,6 +187,8 @@ class Applier:
         asked = 0
         errors: list[KubeError] = []
         for store in list(self._stores.values()):  # a copy: the cluster may begin to serve another kind meanwhile
+            if store.unlisted:
+                continue  # what there is of the kind is not known, or the cluster does not serve it any more
             orphans = [entry for entry in store.labelled_for(labelled_owner) if entry.proven]
             for entry in (*store.owned_by(owner_uid), *orphans):
                 if (store.resource, entry.key) in keep or entry.deleting:

@@ -245,9 +245,9 @@ class Client:
     ) -> None:
         """Delete this very object; also returns if it is gone, is going already, or if the name is another's now.
 
-        Never touches an object with another UID. With ``resource_version`` the object must also be unchanged since, or
-        Conflict is raised. ``propagation`` is Background, Foreground or Orphan. An object with finalizers is only
-        marked.
+        Raises NotServed if the kind is not served, which does not mean that the object is gone. Never touches an object
+        with another UID. With ``resource_version`` the object must also be unchanged since, or Conflict is raised.
+        ``propagation`` is Background, Foreground or Orphan. An object with finalizers is only marked.
         """
         if not uid:
             raise ValueError("a delete without a UID could hit another object of the same name")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from decco.kube.entry import Shape, content_of, digest, guarded, with_value, without
 from decco.kube.ownership import MISSING, Path, lookup
-from decco.kube.store import Shape, content_of, digest, guarded, with_value, without
 from decco.objects import ANNOTATION_HASH, Obj, annotations_of, controller_of
 
 # Fields that the API server keeps although they are false or 0: their absence is an alteration. Any other False, 0, ""

@@ -10,7 +10,7 @@ import re
 from typing import Final, NamedTuple
 
 from decco.kube.client import Client
-from decco.kube.errors import Garbled, NotFound
+from decco.kube.errors import Garbled, NotFound, NotServed
 from decco.objects import Obj, Resource
 
 _VERSION: Final = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
@@ -30,7 +30,7 @@ async def served(client: Client, group: str) -> dict[str, Resource]:
     """
     try:
         answer = await client.raw(f"/apis/{group}")
-    except NotFound:
+    except (NotFound, NotServed):
         return {}
     versions = [v["version"] for v in _list(answer, "versions", "version")]
     preferred = (answer.get("preferredVersion") or {}).get("version")
@@ -38,7 +38,7 @@ async def served(client: Client, group: str) -> dict[str, Resource]:
     for version in sorted(versions, key=lambda v: (v == preferred, priority(v)), reverse=True):
         try:
             answer = await client.raw(f"/apis/{group}/{version}")
-        except NotFound:  # its CustomResourceDefinition went away in between
+        except (NotFound, NotServed):  # its CustomResourceDefinition went away in between
             continue
         for entry in _list(answer, "resources", "name"):
             if "/" not in entry["name"]:  # "apps/status" and the like

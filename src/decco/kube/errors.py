@@ -12,6 +12,7 @@
             ├── Unauthorized        401
             ├── Forbidden           403
             ├── NotFound            404
+            ├── NotServed           404, no such kind, or not in this version
             ├── MethodNotAllowed    405
             ├── Conflict            409, the resourceVersion or UID is not the one we knew
             ├── AlreadyExists       409, the name is taken
@@ -139,7 +140,14 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """404: no such object, or no such kind."""
+    """404: no such object (or no such namespace to create it in)."""
+
+
+class NotServed(ApiError):
+    """404 of an API server that does not serve the kind, or not in this version: it says nothing about an object.
+
+    Such an answer comes from before the API machinery, as plain text and not as a Status.
+    """
 
 
 class MethodNotAllowed(ApiError):

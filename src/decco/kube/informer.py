@@ -17,7 +17,8 @@ from typing import Final, Protocol
 import structlog
 
 from decco.kube import watch as w
-from decco.kube.store import Entry, Store
+from decco.kube.entry import Entry
+from decco.kube.store import Store
 from decco.objects import Key, Obj, key_of, uid_of
 
 log = structlog.get_logger(__name__)

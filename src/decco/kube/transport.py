@@ -37,6 +37,7 @@ from decco.kube.connection import Connection
 from decco.kube.errors import (
     Garbled,
     KubeError,
+    NotServed,
     ServerError,
     Unreachable,
     Untrusted,
@@ -313,7 +314,8 @@ def error_of(status: int, headers: _Headers, raw: bytes) -> KubeError:
             return error_of_status(answer, status, retry_after)
     elif kind.startswith("text/plain") and status >= 400:
         # Filters before the API machinery answer like this: "404 page not found", "Too many requests, ..."
-        return class_of(status, "")(status, "", excerpt("", raw) or f"HTTP status {status}", None, retry_after)
+        kind_of_error = NotServed if status == 404 else class_of(status, "")
+        return kind_of_error(status, "", excerpt("", raw) or f"HTTP status {status}", None, retry_after)
     if status >= 500:  # a load balancer's page: its meaning is clear enough
         return ServerError(status, "", f"HTTP status {status}: {excerpt('', raw)}", None, retry_after)
     return garbled("", raw, status)

@@ -12,6 +12,7 @@ from decco.kube.errors import (
     Gone,
     KubeError,
     NotFound,
+    NotServed,
     ServerError,
     TooManyRequests,
     Unauthorized,
@@ -85,9 +86,9 @@ def _trouble(resource: Resource, error: KubeError | None, healthy: bool, tries: 
         )
     if isinstance(error, Gone):
         return None if tries == 1 else error
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound | NotServed):
         message = f"the cluster does not serve {resource}: is its CustomResourceDefinition installed?"
-        return NotFound(error.status, error.reason, message, error.details)
+        return type(error)(error.status, error.reason, message, error.details)
     if isinstance(error, Unauthorized):
         message = f"the API server does not accept our credentials any more ({error.message}): renew them"
         return Unauthorized(error.status, error.reason, message, error.details)

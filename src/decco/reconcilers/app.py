@@ -23,7 +23,8 @@ from decco.desired.records import app_names, withdrawal_status
 from decco.desired.runs import JobEnd, JobView, RunRecord, job_view, run_digest, run_record, seconds_to_next_run
 from decco.errors import TerminalError
 from decco.kube.controller import Action
-from decco.kube.store import UNKNOWN, Entry, Store
+from decco.kube.entry import UNKNOWN, Entry
+from decco.kube.store import Store
 from decco.objects import (
     ANNOTATION_ABANDON_DNS,
     CONFIGMAPS,

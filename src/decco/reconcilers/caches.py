@@ -11,7 +11,8 @@ from decco.desired.model import Served, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
 from decco.desired.runs import JobEnd
-from decco.kube.store import Entry, Shape, Store
+from decco.kube.entry import Entry, Shape
+from decco.kube.store import Store
 from decco.kube.watch import WatchSpec
 from decco.objects import (
     APPS,

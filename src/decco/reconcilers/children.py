@@ -11,8 +11,8 @@ from decco.desired.ownership import LabelledOwner
 from decco.errors import DeccoError
 from decco.kube.apply import Applied, Applier, Contested, Foreign, Result
 from decco.kube.diff import hash_of
-from decco.kube.errors import ApiError, Conflict, KubeError
-from decco.kube.store import Entry
+from decco.kube.entry import Entry
+from decco.kube.errors import ApiError, Conflict, KubeError, NotListed
 from decco.objects import (
     CONFIGMAPS,
     DEPLOYMENTS,
@@ -172,7 +172,10 @@ class ChildWriter:
 
     def _failed(self, child: Child, key: Key, error: KubeError | Foreign | Contested, written: Written) -> None:
         refusal = refusal_of(error, child.resource, key)
-        if refusal is None:
+        if isinstance(error, NotListed):  # another try changes nothing; all is looked at when the kind can be listed
+            written.disturbed.add(child.resource)
+            _note(written, child, key, disturbed(error, child.resource, key))
+        elif refusal is None:
             error.add_note(f"while writing {child.resource.kind} {key}")
             written.disturbances.append(error)
             written.disturbed.add(child.resource)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
+import structlog
+
 from decco.desired.model import Served
 from decco.kube import discovery
 from decco.kube.client import Client
+from decco.kube.errors import ApiError, Garbled
 from decco.objects import GATEWAY_GROUP, INGRESSES, Resource
 from decco.settings import IngressDialect, RoutingBackend, RoutingSettings
+
+log = structlog.get_logger(__name__)
 
 TRAEFIK_GROUP = "traefik.io"
 
 
-async def discover(client: Client) -> Served:
-    """Asks the API server; kinds that are not needed now are included, so that their old children can be removed."""
-    gateway = await discovery.served(client, GATEWAY_GROUP)
-    traefik = await discovery.served(client, TRAEFIK_GROUP)
+async def discover(client: Client, routing: RoutingSettings, known: Served | None = None) -> Served:
+    """Asks the API server; kinds that are not needed now are included, so that their old children can be removed.
+
+    A group that is not needed and cannot be asked for is what it is in ``known``.
+    """
+    gateway = await _group(client, GATEWAY_GROUP, routing, known)
+    traefik = await _group(client, TRAEFIK_GROUP, routing, known)
     return Served(
         gateway=gateway.get("Gateway"),
         listener_set=gateway.get("ListenerSet"),
@@ -26,6 +36,40 @@ async def discover(client: Client) -> Served:
         servers_transport=traefik.get("ServersTransport"),
         tls_option=traefik.get("TLSOption"),
     )
+
+
+async def _group(client: Client, group: str, routing: RoutingSettings, known: Served | None) -> dict[str, Resource]:
+    try:
+        return await discovery.served(client, group)
+    except (ApiError, Garbled) as error:
+        if group in _needed_groups(routing):
+            raise
+        log.warning("a group that the settings do not need cannot be discovered", group=group, error=str(error))
+        return {kind.kind: kind for kind in kinds_of(known or Served()) if kind.group == group}
+
+
+def kinds_of(served: Served) -> list[Resource]:
+    """The kinds that are served."""
+    return [kind for each in fields(served) if (kind := getattr(served, each.name)) is not None]
+
+
+def versions(served: Served) -> dict[Resource, str]:
+    """The version of each kind, which does not count when kinds are compared."""
+    return {kind: kind.version for kind in kinds_of(served)}
+
+
+def keeping(found: Served, known: Served) -> Served:
+    """``found``, with those kinds of ``known`` that it lacks."""
+    lacking = {each.name: getattr(known, each.name) for each in fields(found) if getattr(found, each.name) is None}
+    return replace(found, **lacking)
+
+
+def _needed_groups(routing: RoutingSettings) -> frozenset[str]:
+    if routing.backend is RoutingBackend.GATEWAY:
+        return frozenset({GATEWAY_GROUP})
+    if routing.backend is RoutingBackend.INGRESS and routing.ingress_dialect is IngressDialect.TRAEFIK:
+        return frozenset({TRAEFIK_GROUP})
+    return frozenset()
 
 
 OPTIONAL_GROUPS = frozenset({GATEWAY_GROUP, TRAEFIK_GROUP})

@@ -7,6 +7,7 @@ from decco.desired.names import SPACE_OBJECT
 from decco.desired.space_status import SpaceLive, edge_addresses
 from decco.objects import NAMESPACES, SERVICES, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
+from decco.settings import RoutingBackend
 
 
 def space_live(caches: Caches, space: SpaceFacts) -> SpaceLive:
@@ -27,6 +28,25 @@ def space_live(caches: Caches, space: SpaceFacts) -> SpaceLive:
     )
 
 
-def addresses_for(caches: Caches, space: SpaceFacts) -> tuple[str, ...]:
-    """Where the host names of a Space and of its Apps should lead, sorted."""
-    return edge_addresses(caches.settings, space_live(caches, space))
+def addresses_for(caches: Caches, space: SpaceFacts) -> tuple[str, ...] | None:
+    """Where the host names of a Space and of its Apps should lead, sorted; None if that cannot be known now."""
+    return edge_addresses(caches.settings, space_live(caches, space)) if _addresses_are_known(caches) else None
+
+
+def _addresses_are_known(caches: Caches) -> bool:
+    """Whether the object whose status has the addresses could be seen, if there is one: while its kind cannot be
+    listed, or is not served, an edge without an address is only a guess.
+    """
+    settings = caches.settings
+    if settings.edge.addresses:
+        return True
+    if settings.edge.service is not None:
+        source = caches.edges.get(SERVICES)
+    elif settings.routing.backend is not RoutingBackend.GATEWAY:
+        return True
+    elif caches.served.gateway is None:
+        return False
+    else:
+        stores = caches.edges if settings.routing.parent_gateway is not None else caches.children
+        source = stores.get(caches.served.gateway)
+    return source is not None and not source.unlisted

@@ -17,7 +17,16 @@ from decco.desired.ownership import LabelledOwner
 from decco.desired.quoting import shown
 from decco.errors import DeccoError
 from decco.kube.apply import Contested, Foreign
-from decco.kube.errors import ApiError, BadRequest, Forbidden, Invalid, MethodNotAllowed, NotFound, ServerError
+from decco.kube.errors import (
+    ApiError,
+    BadRequest,
+    Forbidden,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    NotServed,
+    ServerError,
+)
 from decco.objects import Key, Obj, Resource
 
 RECHECK_SECONDS = 15.0
@@ -75,6 +84,8 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
         cure = _QUOTA_CURE if error.quota_exceeded else "permit it to decco, or ask for another"
         sentence = f"The API server forbids {what}: {_shorten(error.message)}; {cure}"
         return Refusal(Problem(reason, sentence), RECHECK_SECONDS)
+    if isinstance(error, NotServed):
+        return None  # nobody's opinion of the object: the kind is about to be followed in another version, or to go
     if isinstance(error, NotFound) and error.details.get("kind") == "namespaces":
         sentence = f"Namespace {key.namespace} is not there (any more); decco goes on when it is."
         return Refusal(Problem(reasons.NAMESPACE_NOT_READY, sentence), RECHECK_SECONDS)

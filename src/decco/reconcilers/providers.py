@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 import structlog
 
@@ -23,6 +24,7 @@ from decco.kube.errors import (
     Invalid,
     KubeError,
     NotFound,
+    NotServed,
     TooManyRequests,
     Unauthorized,
 )
@@ -100,8 +102,7 @@ async def _outside(settings: Settings, client: Client) -> Outside:
             raise ConfigError(f"dns.providers: decco may not read its Secret {name} ({error}): grant it get") from error
     endpoints = None
     if any(isinstance(provider, ExternalDnsSettings) for provider in settings.dns.providers):
-        group = externaldns.API_VERSION.partition("/")[0]
-        resource = (await discovery.served(client, group)).get(externaldns.KIND)
+        resource = await _endpoints_kind(client)
         endpoints = EndpointsClient(client, resource) if resource is not None else None
 
     async def read(name: str) -> Mapping[str, bytes] | None:
@@ -124,60 +125,84 @@ def _content(secret: Obj) -> Mapping[str, bytes]:
         ) from error
 
 
+async def _endpoints_kind(client: Client) -> Resource | None:
+    return (await discovery.served(client, externaldns.API_VERSION.partition("/")[0])).get(externaldns.KIND)
+
+
+T = TypeVar("T")
+
+
 class EndpointsClient:
-    """``externaldns.Endpoints`` over decco's own client."""
+    """``externaldns.Endpoints`` over decco's own client, in the version that the cluster serves now."""
 
     def __init__(self, client: Client, resource: Resource) -> None:
         self._client = client
         self._resource = resource
 
     async def list(self) -> Sequence[Obj]:
-        found: list[Obj] = []
-        try:
-            async for page in self._client.list_pages(self._resource):
-                found += page.items
-        except KubeError as error:
-            raise _told(error) from error
-        return found
+        async def all_pages(kind: Resource) -> list[Obj]:
+            return [obj async for page in self._client.list_pages(kind) for obj in page.items]
+
+        return await self._call(all_pages)
 
     async def get(self, namespace: str, name: str) -> Obj | None:
         try:
-            return await self._client.get(self._resource, Key(namespace, name))
+            return await self._call(lambda kind: self._client.get(kind, Key(namespace, name)), NotFound)
         except NotFound:
             return None
-        except KubeError as error:
-            raise _told(error) from error
 
     async def create(self, obj: Obj) -> Obj | None:
         try:
-            return await self._client.create(self._resource, obj)
+            return await self._call(
+                lambda kind: self._client.create(kind, {**obj, "apiVersion": kind.api_version}), AlreadyExists
+            )
         except AlreadyExists:
             return None
-        except KubeError as error:
-            raise _told(error) from error
 
     async def replace(self, obj: Obj) -> Obj | None:
         try:
-            return await self._client.replace(self._resource, obj)
+            return await self._call(
+                lambda kind: self._client.replace(kind, {**obj, "apiVersion": kind.api_version}), Conflict, NotFound
+            )
         except (Conflict, NotFound):
             return None
-        except KubeError as error:
-            raise _told(error) from error
 
     async def delete(self, namespace: str, name: str, uid: str, resource_version: str) -> bool:
         """Also True for an object that was gone already: what was to be removed is not there."""
         try:
-            await self._client.delete(self._resource, Key(namespace, name), uid=uid, resource_version=resource_version)
+            await self._call(
+                lambda kind: self._client.delete(
+                    kind, Key(namespace, name), uid=uid, resource_version=resource_version
+                ),
+                Conflict,
+            )
         except Conflict:
             return False
-        except KubeError as error:
-            raise _told(error) from error
         return True
+
+    async def _call(self, request: Callable[[Resource], Awaitable[T]], *expected: type[KubeError]) -> T:
+        """The answer to ``request``, which is made again if the kind is served in another version now.
+
+        Raises the ``expected`` errors as they are, and DnsError for any other.
+        """
+        try:
+            try:
+                return await request(self._resource)
+            except NotServed:
+                kind = await _endpoints_kind(self._client)
+                if kind is None or kind.version == self._resource.version:
+                    raise
+                self._resource = kind
+                return await request(kind)
+        except KubeError as error:
+            if isinstance(error, expected):
+                raise
+            raise _told(error) from error
 
 
 def _told(error: KubeError) -> DnsError:
     sentence = f"the API server and DNSEndpoint objects: {error}"
-    if isinstance(error, Forbidden | Unauthorized | NotFound):
+    if isinstance(error, Forbidden | Unauthorized | NotFound | NotServed):
         return ProviderRefused(sentence)
     if isinstance(error, TooManyRequests):
         return ProviderThrottled(sentence)

@@ -18,8 +18,9 @@ from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, REASONS
 from decco.dns.records import WantedRecord
 from decco.dns.service import Dns, DnsProblem
 from decco.kube.client import Client
+from decco.kube.entry import Entry
 from decco.kube.errors import Conflict, NotFound
-from decco.kube.store import Change, Entry, Store
+from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
 from decco.reconcilers.report import status_of
 from decco.settings import Settings
@@ -27,6 +28,11 @@ from decco.settings import Settings
 log = structlog.get_logger(__name__)
 
 _WITHDRAWING = Problem(reasons.WAITING_FOR_DNS, "records that are no longer wanted are being removed")
+_UNKNOWN_ADDRESS = Problem(
+    reasons.NO_ADDRESS,
+    "the edge's addresses cannot be known, because its Gateway or Service cannot be listed (see /readyz of decco); "
+    "records stay as they are",
+)
 _READY = "DNSReady"
 
 
@@ -86,9 +92,10 @@ class Records:
     # --- an object that stays ---
 
     async def publish(
-        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str]
+        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
     ) -> Published:
-        """Says which names the object wants, and where they should lead; all others of it are withdrawn.
+        """Says which names the object wants, and where they should lead; all others of it are withdrawn. While it is
+        not known where they should lead (None), all stay as they are.
 
         Raises Conflict if the object changed meanwhile.
         """
@@ -102,6 +109,11 @@ class Records:
         if not names and not held:
             self._forget(entry.uid)
             return Published(entry, obj)
+        if addresses is None and names:
+            self._without_address.pop(entry.uid, None)
+            self._dns.pause(entry.uid)
+            return Published(entry, obj, (_UNKNOWN_ADDRESS,))
+        addresses = addresses or ()
         left = self._grace_left(entry.uid, addresses)
         if not names or left == 0:
             return await self._withdraw(self._dns, store, entry, obj, names)

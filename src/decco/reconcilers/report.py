@@ -11,9 +11,10 @@ from decco.api.conditions import ConditionType
 from decco.desired import reasons
 from decco.desired.held import holders_of
 from decco.kube.client import Client
+from decco.kube.entry import Entry
 from decco.kube.errors import Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
-from decco.kube.store import Entry, Store
+from decco.kube.store import Store
 from decco.objects import Obj, Resource
 from decco.reconcilers.outcomes import is_by_policy, left_over
 

@@ -11,7 +11,7 @@ from decco.desired.ca_change import LiveCopy, Plan, plan_copy
 from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.space import copy_child
 from decco.kube.diff import hash_of
-from decco.kube.store import Entry
+from decco.kube.entry import Entry
 from decco.objects import NAMESPACES, SECRETS, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.deleted_sources import DeletedSources

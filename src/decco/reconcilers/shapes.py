@@ -5,7 +5,7 @@ from __future__ import annotations
 from decco.desired.model import Served
 from decco.desired.ownership import is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
 from decco.desired.runs import job_view
-from decco.kube.store import Shape
+from decco.kube.entry import Shape
 from decco.objects import (
     ANNOTATION_INITIAL_REPLICAS,
     ANNOTATION_RUN,

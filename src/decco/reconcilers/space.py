@@ -17,13 +17,13 @@ from decco.desired.pausing import OWN_PAUSE, paused_status
 from decco.desired.records import space_names, withdrawal_status
 from decco.desired.reserved import reserved_name
 from decco.desired.space import space_children
-from decco.desired.space_status import Checked, blocked_space_status, edge_addresses, space_status
+from decco.desired.space_status import Checked, blocked_space_status, space_status
 from decco.kube.controller import Action
-from decco.kube.store import Entry
+from decco.kube.entry import Entry
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
-from decco.reconcilers.edge import space_live
+from decco.reconcilers.edge import addresses_for, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.looks import next_look, seconds_to_expiry
 from decco.reconcilers.records import Records
@@ -133,7 +133,7 @@ class SpaceReconciler:
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = replace(inputs, secrets=views)
         live = space_live(self.caches, space)
-        addresses = edge_addresses(inputs.settings, live)
+        addresses = addresses_for(self.caches, space)
         records = await self.records.publish(self.caches.spaces, entry, obj, space_names(inputs), addresses)
         if records.problems is not None:
             live = replace(live, dns=Checked(reasons.combine(records.problems)))

@@ -27,8 +27,9 @@ from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
 from decco.desired.runs import JobView
 from decco.desired.secrets import named_by_space
+from decco.kube.entry import UNKNOWN, Entry
 from decco.kube.informer import Breather
-from decco.kube.store import UNKNOWN, Change, Entry, Store
+from decco.kube.store import Change, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import JOBS, LABEL_APP, LABEL_SPACE, NAMESPACES, NETWORK_POLICIES, SECRETS, Key, Resource, labels_of
 from decco.reconcilers.caches import Caches

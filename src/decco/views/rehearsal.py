@@ -19,7 +19,8 @@ from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts
 from decco.kube.apply import Applier
 from decco.kube.client import Client
 from decco.kube.controller import Action
-from decco.kube.store import Entry, Store
+from decco.kube.entry import Entry
+from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.children import ChildWriter
@@ -191,10 +192,10 @@ class _Names(Records):
         pass
 
     async def publish(
-        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str]
+        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
     ) -> Published:
         del store
-        self.names, self.addresses, self.judged = tuple(names), tuple(addresses), True
+        self.names, self.addresses, self.judged = tuple(names), tuple(addresses or ()), True
         return Published(entry, obj)
 
     async def release(

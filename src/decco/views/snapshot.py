@@ -15,12 +15,13 @@ from decco.api.crd import crds
 from decco.desired.model import Served, SpaceFacts
 from decco.errors import ConfigError
 from decco.kube.client import Client
-from decco.kube.errors import Forbidden, NotFound
-from decco.kube.store import Store, read_entry
+from decco.kube.entry import read_entry
+from decco.kube.errors import ApiError, Forbidden, NotFound, NotServed
+from decco.kube.store import Store
 from decco.kube.watch import WatchSpec
 from decco.objects import APPS, GATEWAY_GROUP, GROUP, LABEL_SHARE, SPACES, VERSION, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches, watch_specs
-from decco.reconcilers.discover import TRAEFIK_GROUP, discover
+from decco.reconcilers.discover import TRAEFIK_GROUP, discover, is_needed
 from decco.reconcilers.facts import AppFacts
 from decco.settings import Settings
 from decco.views.documents import Document
@@ -242,7 +243,7 @@ async def from_cluster(
     it does not know Spaces and Apps.
     """
     caches = Caches(settings)
-    served = await discover(client)
+    served = await discover(client, settings.routing)
     specs = watch_specs(caches, served)
     caches.served = served
     snapshot = Snapshot(caches, offline=False)
@@ -279,7 +280,7 @@ class _Reader:
         resource = spec.resource
         try:
             return await self._all(spec, "")
-        except NotFound as error:
+        except (NotFound, NotServed) as error:
             raise ConfigError(
                 f"the cluster does not know Spaces and Apps ({GROUP}): install them with "
                 "`decco crds | kubectl apply --server-side -f -`"
@@ -315,8 +316,13 @@ class _Reader:
                 return [obj for page in pages for obj in page]
             self.snapshot.unreadable.add((spec.resource, namespace))
             return []
-        except NotFound:
+        except (NotFound, NotServed):
             return []  # the kind went away since discovery
+        except ApiError:
+            if is_needed(spec.resource, self.snapshot.caches.settings.routing):
+                raise
+            self.snapshot.unreadable.add((spec.resource, namespace))
+            return []
 
     async def _all(self, spec: WatchSpec, namespace: str) -> list[Obj]:
         found: list[Obj] = []

@@ -12,7 +12,7 @@ from typing import Any
 
 from decco.errors import DeccoError
 from decco.kube.client import Client, ListPage
-from decco.kube.errors import AlreadyExists, Forbidden, NotFound
+from decco.kube.errors import AlreadyExists, Forbidden, NotFound, NotServed
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource, key_of, uid_of
 from decco.views.refusals import permission_lacking
@@ -92,7 +92,7 @@ class Stage:
             return
         try:
             await self.get(resource, key)
-        except (NotFound, Forbidden):
+        except (NotFound, NotServed, Forbidden):
             return
         raise AlreadyExists(409, "AlreadyExists", f"{resource} {key} already exists")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from decco.api.parse import InvalidObjectError
 from decco.desired import reasons
-from decco.kube.store import Entry
+from decco.kube.entry import Entry
 from decco.objects import Key
 from decco.views.rehearsal import Play
 from decco.views.snapshot import Snapshot

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,10 +15,11 @@ import pytest
 
 from decco.kube.apply import Applier, Contested, Foreign, Result
 from decco.kube.diff import altered, hash_of, rebuild, to_wire
-from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, Unreachable
+from decco.kube.entry import Entry, Shape
+from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, NotListed, NotServed, Unreachable
 from decco.kube.fights import FREE_REPAIRS
 from decco.kube.ownership import EVERYTHING, Path
-from decco.kube.store import Change, Entry, Shape, Store
+from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, DEPLOYMENTS, SECRETS, Key, Obj, Resource
 
 OWNER: Obj = {"apiVersion": "x/v1", "kind": "App", "name": "web", "uid": "owner-1", "controller": True}
@@ -590,3 +592,41 @@ async def test_an_edit_of_the_owner_is_no_repair() -> None:
     applier, _, _ = stage(*[stored(each, 10 + number) for number, each in enumerate(wishes)])
     for each in wishes:
         assert (await applier.ensure(CONFIGMAPS, each)).result is not Result.UNCHANGED
+
+
+# Kinds that are not served, or in another version
+
+
+NOT_SERVED = NotServed(404, "", "404 page not found")
+
+
+async def test_a_write_is_in_the_version_that_the_store_follows() -> None:
+    desired = wish(data={"a": "1"})
+    applier, store, script = stage(stored(desired, 10), stored(desired, 11))
+    store.switch(dataclasses.replace(CONFIGMAPS, version="v2"))
+    made = await applier.ensure(CONFIGMAPS, desired)
+    assert (made.result, script.bodies[0]["apiVersion"]) == (Result.CREATED, "v2")
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
+    await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))
+    assert script.bodies[1]["apiVersion"] == "v2"
+
+
+async def test_a_kind_that_is_not_served_does_not_mean_that_the_object_is_deleted() -> None:
+    desired = wish(data={"a": "1"})
+    applier, store, _ = stage(NOT_SERVED, NOT_SERVED, live=(stored(desired),))
+    with pytest.raises(NotServed):
+        await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))
+    with pytest.raises(NotServed):
+        await applier.prune(OWNER["uid"], ())
+    entry = store.get(AT)
+    assert entry is not None
+    assert not entry.deleting
+
+
+async def test_nothing_is_pruned_of_a_kind_that_is_not_listed() -> None:
+    applier, store, script = stage(live=(stored(wish()),))
+    store.unlisted = "the cluster does not serve it"
+    assert await applier.prune(OWNER["uid"], ()) == 0
+    with pytest.raises(NotListed):
+        await applier.ensure(CONFIGMAPS, wish())
+    assert script.asked == []

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from decco.kube.apply import Applier, Result
+from decco.kube.entry import Shape
 from decco.kube.errors import BadRequest, Conflict, Forbidden, NotFound
-from decco.kube.store import Shape, Store
+from decco.kube.store import Store
 from decco.objects import ANNOTATION_HASH, DEPLOYMENTS, Obj
 from tests.unit.kube.test_apply import Script, stored, wish
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from decco.kube.apply import Applier, Contested, Result
+from decco.kube.entry import Shape
 from decco.kube.errors import Invalid, error_of_status
 from decco.kube.fights import FIRST_PAUSE, FREE_REPAIRS, LONGEST_OF_ISOLATION
-from decco.kube.store import Shape, Store
+from decco.kube.store import Store
 from decco.objects import CONFIGMAPS, NETWORK_POLICIES, Obj, Resource
 from tests.unit.kube.test_apply import AT, EXISTS, MISSING, OWNER, Script, stored, wish
 

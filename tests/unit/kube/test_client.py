@@ -231,7 +231,7 @@ async def test_a_server_below_a_path(stage: Stage) -> None:
     ("code", "kind", "body", "expected", "words"),
     [
         (404, "application/json", b'{"kind":"Status","code":404,"message":"no such"}', errors.NotFound, "no such"),
-        (404, "text/plain; charset=utf-8", b"404 page not found\n", errors.NotFound, "404 page not found"),
+        (404, "text/plain; charset=utf-8", b"404 page not found\n", errors.NotServed, "404 page not found"),
         (404, "text/html", b"<html>\x1b[2J nothing here", errors.Garbled, "<html> [2J nothing here"),
         (403, "application/json", b'{"error":"some gateway"}', errors.Garbled, "some gateway"),
         (403, "application/json", b'{"kind":"Status","code":4', errors.Garbled, "Status"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from decco.kube.discovery import ServerVersion, priority, served, server_version
-from decco.kube.errors import Garbled, NotFound
+from decco.kube.errors import Garbled, NotServed
 from decco.objects import Obj, Resource
 
 GROUP = "gateway.networking.k8s.io"
@@ -23,7 +23,7 @@ class Documents:
     async def raw(self, path: str) -> Obj:
         self.asked.append(path)
         if path not in self._documents:
-            raise NotFound(404, "", "404 page not found")
+            raise NotServed(404, "", "404 page not found")
         return self._documents[path]
 
 
@@ -46,7 +46,16 @@ async def test_each_kind_at_the_best_version_that_has_it() -> None:
             f"/apis/{GROUP}/v1alpha2": kinds("TLSRoute", "TCPRoute"),
         }
     )
-    assert await served(client, GROUP) == {
+    found = await served(client, GROUP)
+    versions = {kind: resource.version for kind, resource in found.items()}
+    assert versions == {
+        "HTTPRoute": "v1",
+        "GatewayClass": "v1",
+        "ReferenceGrant": "v1beta1",
+        "TLSRoute": "v1alpha3",
+        "TCPRoute": "v1alpha2",
+    }
+    assert found == {
         "HTTPRoute": Resource(GROUP, "v1", "httproutes", "HTTPRoute"),
         "GatewayClass": Resource(GROUP, "v1", "gatewayclasss", "GatewayClass", namespaced=False),
         "ReferenceGrant": Resource(GROUP, "v1beta1", "referencegrants", "ReferenceGrant"),

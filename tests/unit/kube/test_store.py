@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from decco.kube.entry import Entry, Shape, content_of, digest, guarded, read_entry, with_value, without
 from decco.kube.ownership import EVERYTHING
-from decco.kube.store import Change, Entry, Shape, Store, content_of, digest, guarded, read_entry, with_value, without
+from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, Key, Obj
 
 AT = Key("acme", "web")
@@ -295,10 +296,9 @@ def test_another_version_of_the_kind_is_read_again_and_is_no_news() -> None:
     log = Log(store)
     other = {**cm(5), "data": {"in": "another form"}}
     store.switch(dataclasses.replace(CONFIGMAPS, version="v2"))
-    assert (store.resource.version, store.settled) == ("v2", {})
     store.begin_list()
     store.swap({entry.key: entry for entry in [store.read(copy.deepcopy(other))]}, 10)
-    assert log.steps == []
+    assert (store.resource.version, store.settled, log.steps) == ("v2", {}, [])
     assert store.get(AT).obj()["data"] == {"in": "another form"}  # type: ignore[union-attr]
     kept = store.get(AT)
     assert store.read(cm(5)) is kept, "only once"
@@ -589,3 +589,54 @@ def test_any_order_of_events_answers_and_lists_ends_in_the_truth(seed: int) -> N
     assert sorted(e.key.name for uid in ("o1", "o2") for e in store.owned_by(uid)) == sorted(truth)
     told = [new for _, new, _, _ in log.steps if new is not None]
     assert len(told) == len(set(told)), "a version is told twice"
+
+
+# Another version of the kind
+
+OTHER_VERSION = dataclasses.replace(CONFIGMAPS, version="v2")
+
+
+def in_v2(obj: Obj) -> Obj:
+    """The same state of an object as another version shows it: with a default that the former version did not have."""
+    return {**obj, "apiVersion": "v2", "data": {**obj["data"], "defaulted": "yes"}}
+
+
+def switched(store: Store, *objects: Obj) -> None:
+    store.switch(OTHER_VERSION)
+    store.begin_list()
+    store.swap({entry.key: entry for entry in map(store.read, objects)}, 20)
+
+
+def test_the_cache_stays_until_the_list_in_another_version_is_complete() -> None:
+    store = store_of(cm(5))
+    store.switch(OTHER_VERSION)
+    store.begin_list()
+    assert (versions(store), store.unlisted, store.resource.api_version) == ({"web": 5}, "", "v2")
+
+
+def test_another_version_of_an_object_that_nobody_wrote_is_no_alteration() -> None:
+    store = store_of(cm(5))
+    before = store.get(AT)
+    assert before is not None
+    store.settled["u1"] = (before.content, before.meta)
+    switched(store, in_v2(cm(5)))
+    after = store.get(AT)
+    assert after is not None
+    assert after.obj()["data"] == {"v": "5", "defaulted": "yes"}
+    assert store.settled["u1"] == (after.content, after.meta) != (before.content, before.meta)
+
+
+def test_what_was_written_during_a_change_of_version_is_compared_again() -> None:
+    store = store_of(cm(5))
+    before = store.get(AT)
+    assert before is not None
+    store.settled["u1"] = (before.content, before.meta)
+    switched(store, in_v2(cm(6)))
+    assert store.settled == {}
+
+
+def test_an_alteration_is_not_taken_for_the_work_of_another_version() -> None:
+    store = store_of(cm(5))
+    store.settled["u1"] = (b"what decco wrote", b"")
+    switched(store, in_v2(cm(5)))
+    assert store.settled == {}

@@ -21,7 +21,7 @@ from decco.objects import APPS, SECRETS, Obj, Resource
 
 CUT = Unreachable("cut", sent=True)
 GONE = errors.Gone(410, "Expired", "too old resource version")
-NOT_SERVED = errors.NotFound(404, "", "404 page not found")
+NOT_SERVED = errors.NotServed(404, "", "404 page not found")
 
 
 def obj(name: str, version: int) -> Obj:

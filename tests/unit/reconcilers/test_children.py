@@ -11,8 +11,8 @@ from decco.desired import reasons
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
 from decco.kube.apply import Applied, Applier, Foreign, Result
-from decco.kube.errors import Conflict, Forbidden, Invalid, ServerError
-from decco.kube.store import Entry, Shape, read_entry
+from decco.kube.entry import Entry, Shape, read_entry
+from decco.kube.errors import Conflict, Forbidden, Invalid, NotListed, NotServed, ServerError
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Key, Obj, Resource, key_of
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.outcomes import RECHECK_SECONDS
@@ -344,3 +344,17 @@ async def test_a_disturbance_of_the_question_is_tried_again() -> None:
     written = await write(script, child(CONFIGMAPS), child(DEPLOYMENTS))
     assert script.asked == ["check Deployment"]
     assert written.disturbances == [DOWN]
+
+
+async def test_a_kind_that_cannot_be_listed_is_reported_and_not_tried_again_and_again() -> None:
+    written = await write(Script(Service=NotListed("Service objects cannot be listed (forbidden)")), child(SERVICES))
+    assert (written.disturbances, written.disturbed, written.recheck) == ([], {SERVICES}, None)
+    problem = written.outcomes["Service", "web"]
+    assert problem is not None
+    assert "Service objects cannot be listed (forbidden)" in problem.message
+
+
+async def test_a_kind_that_is_not_served_is_no_refusal() -> None:
+    error = NotServed(404, "", "404 page not found")
+    written = await write(Script(Service=error), child(SERVICES))
+    assert (written.disturbances, written.disturbed) == ([error], {SERVICES})

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from decco.kube.client import Client
+from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import Conflict, Invalid, NotFound, ServerError
 from decco.kube.events import Recorder
-from decco.kube.store import Entry, Shape, read_entry
 from decco.objects import APPS, SERVICES, Obj, Resource, key_of
 from decco.reconcilers.report import Reporter, ready_counts, status_of
 from tests.unit.reconcilers.world import VERSIONS, app, make_caches, owned

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from decco.kube.store import Entry, Store
+from decco.kube.entry import Entry
+from decco.kube.store import Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import (
     ANNOTATION_PAUSED,

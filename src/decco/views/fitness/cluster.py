@@ -8,7 +8,7 @@ from typing import Any
 
 from decco.api.crd import crds
 from decco.kube import discovery
-from decco.kube.errors import NotFound
+from decco.kube.errors import NotFound, NotServed
 from decco.objects import GROUP, VERSION, Key, Obj
 from decco.views.fitness.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, Check, Grade, Patient
 
@@ -140,7 +140,7 @@ async def admission(patient: Patient) -> list[Check]:
         try:
             policy = await patient.client.get(POLICIES, Key("", name))
             binding = await patient.client.get(BINDINGS, Key("", name))
-        except NotFound as error:
+        except (NotFound, NotServed) as error:
             what = "its binding" if "binding" in error.message else "it"
             found.append(Check(about, Grade.FAILURE, f"{what} is not there, so nothing is refused: {fix}"))
             continue

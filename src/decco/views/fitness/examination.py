@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from decco.errors import ConfigError
 from decco.kube.client import Client
-from decco.kube.errors import Forbidden, KubeError, NotFound
+from decco.kube.errors import Forbidden, KubeError, NotFound, NotServed
 from decco.reconcilers.discover import discover
 from decco.settings import Settings
 from decco.settings_load import WrongSettings
@@ -53,7 +53,7 @@ async def examine(
         hidden = not given and running.hidden
         text = f"you may not read the controller's: {where} taken" if hidden else f"valid: {where}"
         found.append(Check("settings", Grade.UNKNOWN if hidden else Grade.OK, text))
-    served = await discover(client)
+    served = await discover(client, settings.routing)
     patient = Patient(client, settings, running, served, datetime.now(UTC), account)
     results = await asyncio.gather(*(_run(name, check, patient) for name, check in CHECKS.items()))
     order = [results[0], results[1], found, *results[2:]]
@@ -65,7 +65,7 @@ async def _run(name: str, check: Callable[[Patient], Awaitable[list[Check]]], pa
         return await check(patient)
     except Forbidden as error:
         return [Check(name, Grade.UNKNOWN, _may_not(error))]
-    except NotFound as error:
+    except (NotFound, NotServed) as error:
         return [
             Check(
                 name,

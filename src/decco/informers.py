@@ -1,0 +1,288 @@
+"""Which kinds are followed, and in which version: as discovery says, from the start to the end of the process.
+
+What the cluster serves is asked for at the start, and again when an answer says that it has changed: a list or watch of
+a kind ends with NotServed. Only a kind that is needed and not served is looked for at intervals.
+
+* A kind that is served in another version: its informer is started again in that version, on the same store. The cache
+  stays as it is until the new list is complete, so nothing is missing in between and nothing is written because of it.
+* A kind that is not served any more: believed after a second look, because while a CustomResourceDefinition is
+  replaced, or several API servers learn of it one after the other, a kind may seem to be gone. Its store then counts as
+  unlisted (nothing of the kind is written or deleted), and routing goes on as if the kind were served.
+* A kind that is served for the first time, or again: an informer is started, and everything is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import dataclass, field
+from time import monotonic
+
+import structlog
+
+from decco.desired.model import Served
+from decco.health import Health
+from decco.kube import watch
+from decco.kube.client import Client
+from decco.kube.errors import KubeError, NotServed
+from decco.kube.informer import Informer
+from decco.kube.store import Store
+from decco.metrics import Metrics
+from decco.objects import Resource
+from decco.reconcilers.caches import Caches, watch_specs
+from decco.reconcilers.discover import discover, is_needed, is_optional, keeping, kinds_of, missing, versions
+from decco.reconcilers.triggers import Triggers
+
+log = structlog.get_logger(__name__)
+
+OPTIONAL_SECONDS = 5.0
+"""How long a kind that cannot be listed, and without which the rest works, is waited for after its first failure."""
+ANSWER_SECONDS = 15.0
+"""How long the first answer about such a kind is waited for: an API server whose conversion webhook is dead answers 429
+with a Retry-After of up to 30 s, which is obeyed several times before it counts as a failure."""
+DISCOVERY_SECONDS = 30.0
+"""How often a kind that the cluster does not serve, and the routing backend needs, is looked for."""
+REDISCOVERY_SECONDS = 1.0
+"""Shortest pause between two discoveries; it doubles up to DISCOVERY_SECONDS while they bring nothing new."""
+VANISHED_SECONDS = 10.0
+"""A kind that is still not served after so long is believed to be gone."""
+
+
+@dataclass(slots=True, eq=False)
+class _Followed:
+    informer: Informer
+    spec: watch.WatchSpec
+    task: asyncio.Task[None] | None = None
+    """None while the cluster does not serve the kind."""
+
+
+@dataclass(slots=True, eq=False)
+class Informers:
+    """The informers of all kinds. Their tasks belong to ``group``; ``stop`` ends them."""
+
+    client: Client
+    metrics: Metrics
+    health: Health
+    caches: Caches
+    triggers: Triggers
+    group: asyncio.TaskGroup
+    _followed: dict[str, _Followed] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _rediscover: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when an answer says that a kind is not served."""
+    _doubted: dict[Resource, float] = field(default_factory=dict)
+    """Kinds that discovery did not find any more, and since when."""
+    _vanished: set[Resource] = field(default_factory=set)
+    """Kinds that are believed not to be served any more; ``caches.served`` still has them."""
+
+    async def start(self, served: Served) -> Served:
+        """Follows all kinds; returns ``served`` when all caches are full. Kinds that the settings do not need are not
+        waited for, nor for long those without which the rest works.
+        """
+        await self._fill(served)
+        self._run(self._follow_discovery(), "discovery")
+        return served
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _fill(self, served: Served) -> None:
+        """Brings the informers in line with ``served``."""
+        late = bool(self.caches.children or self.caches.edges)
+        needed: list[Informer] = []
+        for name, (store, spec) in watch_specs(self.caches, served).items():
+            followed = self._followed.get(name)
+            if followed is None:
+                followed = self._followed[name] = self._add(name, store, spec, late=late)
+            elif self._is_current(followed, spec.resource):
+                continue
+            else:
+                await self._restart(followed, spec)
+                if store.unlisted == "":
+                    continue
+            if is_needed(spec.resource, self.caches.settings.routing):
+                needed.append(followed.informer)
+        if not late:
+            self.triggers.connect()
+        optional = [informer for informer in needed if is_optional(informer.store.resource)]
+        for informer in needed:
+            if informer not in optional:
+                await informer.synced.wait()
+        await asyncio.gather(*map(self._wait_for, optional))
+        self.caches.served = served
+
+    def _is_current(self, followed: _Followed, kind: Resource) -> bool:
+        """Whether the kind is followed as it is served, or still not served at all."""
+        return kind in self._vanished or (followed.task is not None and followed.spec.resource.version == kind.version)
+
+    def _add(self, name: str, store: Store, spec: watch.WatchSpec, *, late: bool) -> _Followed:
+        informer = Informer(store, self._source(name), self.metrics, name)
+        followed = _Followed(informer, spec)
+        optional = is_optional(spec.resource)
+        if is_needed(spec.resource, self.caches.settings.routing):
+            self.health.add_check(f"cache {name}", _sync_check(informer, optional=optional), kind="ready")
+            if optional:
+                self.health.add_note(f"cache {name}", _note(informer))
+        self.metrics.add_resource(name)
+        if store in self.caches.children.values():
+            self.metrics.add_child(name)
+        if late and store in self.caches.edges.values():
+            self.triggers.connect_edge(store)
+        elif late:
+            self.triggers.connect_child(store.resource, store)
+        self._begin(followed)
+        return followed
+
+    def _begin(self, followed: _Followed) -> None:
+        name = f"informer {followed.informer.name}"
+        followed.task = self._run(followed.informer.run(), name)
+        self.health.watch_task(name, followed.task)
+
+    async def _end(self, followed: _Followed) -> None:
+        if followed.task is None:
+            return
+        self.health.remove_check(f"informer {followed.informer.name}")
+        followed.task.cancel()
+        await asyncio.wait({followed.task})
+        followed.task = None
+
+    async def _restart(self, followed: _Followed, spec: watch.WatchSpec) -> None:
+        """Follows the kind in the version of ``spec`` from now on, into the same store."""
+        log.info(
+            "the kind is followed in another version" if followed.task else "the kind is served again",
+            resource=followed.informer.name,
+            version=spec.resource.version,
+            before=followed.spec.resource.version,
+        )
+        await self._end(followed)
+        followed.spec = spec
+        followed.informer.store.switch(spec.resource)
+        if followed.informer.store.unlisted:
+            followed.informer.synced.clear()
+        self._begin(followed)
+
+    async def _wait_for(self, informer: Informer) -> None:
+        """Waits for an optional kind for a while; then the process counts as ready without it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await informer.tried.wait()
+            async with asyncio.timeout(OPTIONAL_SECONDS):
+                await informer.synced.wait()
+        informer.tried.set()
+        if not informer.synced.is_set():
+            log.warning(
+                "work goes on without a kind that cannot be listed: what depends on it waits",
+                resource=informer.name,
+                error=informer.store.unlisted,
+            )
+            self._run(self._catch_up(informer), f"catch up {informer.name}")
+
+    async def _catch_up(self, informer: Informer) -> None:
+        """Looks at everything once a kind can be listed that could not be before."""
+        await informer.synced.wait()
+        log.info("the kind can be listed now", resource=informer.name)
+        await self.triggers.everything()
+
+    def _source(self, name: str) -> Callable[[], AsyncGenerator[watch.WatchEvent, None]]:
+        def trouble(error: Exception, _pause: float) -> None:
+            self.metrics.watch_trouble(name, type(error).__name__)
+            self._followed[name].informer.failed(error)
+            if isinstance(error, NotServed):
+                self._rediscover.set()
+
+        idle = self.caches.settings.controller.watch_idle_seconds
+        return lambda: watch.watch(self.client, self._followed[name].spec, idle_seconds=idle, on_trouble=trouble)
+
+    async def _follow_discovery(self) -> None:
+        """Asks again what the cluster serves, when there is a reason to; see the top."""
+        said: list[str] = []
+        asked, pause = monotonic(), REDISCOVERY_SECONDS
+        while True:
+            lacking = self._lacking()
+            if lacking and lacking != said:
+                log.warning(
+                    "the cluster lacks kinds that routing needs",
+                    kinds=lacking,
+                    backend=self.caches.settings.routing.backend,
+                )
+            said = lacking
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._next_look(lacking)):
+                    await self._rediscover.wait()
+            if monotonic() - asked > DISCOVERY_SECONDS:
+                pause = REDISCOVERY_SECONDS
+            await asyncio.sleep(max(0.0, asked + pause - monotonic()))
+            self._rediscover.clear()
+            asked = monotonic()
+            try:
+                found = await discover(self.client, self.caches.settings.routing, self.caches.served)
+            except KubeError as error:
+                log.warning("discovery failed", error=str(error))
+                changed = False
+            else:
+                changed = await self._take(found, asked)
+            pause = REDISCOVERY_SECONDS if changed else min(2 * pause, DISCOVERY_SECONDS)
+
+    def _next_look(self, lacking: list[str]) -> float | None:
+        """Seconds until discovery is due without a sign that something has changed; None: not at all."""
+        if self._doubted:
+            return VANISHED_SECONDS
+        return DISCOVERY_SECONDS if lacking else None
+
+    def _lacking(self) -> list[str]:
+        """Needed kinds that are not served, be it that they never were or not any more."""
+        routing = self.caches.settings.routing
+        vanished = {kind.kind for kind in self._vanished if is_needed(kind, routing)}
+        return sorted(vanished.union(missing(self.caches.served, routing)))
+
+    async def _take(self, found: Served, now: float) -> bool:
+        """Follows what discovery has found; returns whether anything has changed."""
+        known, there = self.caches.served, set(kinds_of(found))
+        returned = self._vanished & there
+        self._vanished -= returned
+        gone = set(kinds_of(known)) - there - self._vanished
+        self._doubted = {kind: self._doubted.get(kind, now) for kind in gone}
+        lost = {kind for kind, since in self._doubted.items() if now - since >= VANISHED_SECONDS}
+        for kind in lost:
+            await self._lose(kind)
+        served = keeping(found, known)
+        if not returned and not lost and versions(served) == versions(known):
+            return False
+        await self._fill(served)
+        await self.triggers.everything()
+        return True
+
+    async def _lose(self, kind: Resource) -> None:
+        """The cluster does not serve the kind any more. What the cache knows of it stays."""
+        del self._doubted[kind]
+        self._vanished.add(kind)
+        for followed in self._followed.values():
+            if followed.spec.resource == kind:
+                await self._end(followed)
+                followed.informer.store.unlisted = (
+                    "the cluster does not serve the kind any more: install its CustomResourceDefinition"
+                )
+        log.warning("a kind is not served any more: what decco made of it is left as it is", resource=str(kind))
+
+    def _run(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = self.group.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _sync_check(informer: Informer, *, optional: bool) -> Callable[[], str | None]:
+    """Without an optional kind the process is ready: a restart would not help, and all else works."""
+
+    def check() -> str | None:
+        if informer.synced.is_set() or (optional and informer.tried.is_set()):
+            return None
+        return "not listed yet"
+
+    return check
+
+
+def _note(informer: Informer) -> Callable[[], str | None]:
+    return lambda: f"cannot be listed: {informer.store.unlisted}" if informer.store.unlisted else None
