@@ -128,11 +128,11 @@ class World:
         asked = [
             (f"{verbs[event.verb]} {event.code}", "dryRun=All" in event.uri) for event in events if event.verb in verbs
         ]
-        self.previews = [request for request, dry_run in asked if dry_run]
-        sent = [request for request, dry_run in asked if not dry_run]
-        assert sent.count("PUT 409") == self.conflicts
+        assert [request for request, _ in asked].count("PUT 409") == self.conflicts
         self.conflicts = 0
-        return [request for request in sent if request != "PUT 409"]
+        counted = [(request, dry_run) for request, dry_run in asked if request != "PUT 409"]
+        self.previews = [request for request, dry_run in counted if dry_run]
+        return [request for request, dry_run in counted if not dry_run]
 
     # Everybody else
 

@@ -395,7 +395,7 @@ async def test_a_job_is_not_taken_away_for_one_that_the_server_refuses(world: Wo
     bad = {"containers": [{"name": "no label", "image": "registry.example/app:2"}]}
     with pytest.raises(Invalid):
         await world.ensure(JOBS, job(world, run="2", pod=bad))
-    assert world.requests() == ["POST 201", "POST 422"]
+    assert (world.requests(), world.previews) == (["POST 201"], ["POST 422"])
     assert world.live(JOBS)["metadata"]["uid"] == uid
     assert "deletionTimestamp" not in world.live(JOBS)["metadata"]
 
@@ -408,7 +408,7 @@ async def test_a_job_is_replaced_although_the_quota_has_no_room_for_two(world: W
     await world.relist(JOBS)
     world.requests()
     assert (await world.ensure(JOBS, job(world, run="2"))).result is Result.DELETED
-    assert world.requests() == ["POST 403", "DELETE 200"]
+    assert (world.requests(), world.previews) == (["DELETE 200"], ["POST 403"])
 
 
 async def test_a_secret_of_another_type_is_replaced(world: World) -> None:
