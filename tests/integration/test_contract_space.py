@@ -205,7 +205,7 @@ def test_a_space_named_like_the_namespace_of_the_controller(cluster: Cluster, de
     objects = len(policies(cluster, system))
     cluster.create(space(system))
     try:
-        eventually(lambda: reason(cluster, system, "NamespaceReady") == "NameReserved")
+        eventually(lambda: reason(cluster, system, "Ready") == "NameReserved")
         cluster.create(http_app(system, "web"))
         eventually(lambda: cluster.app_condition(system, "web", "Ready"), 5)
         decco.settle()

@@ -139,7 +139,7 @@ def test_a_restore_under_leader_election(own: ControlPlane, tmp_path: Path) -> N
         eventually(lambda: image(cluster, "web"), LONG)
         first.settle()
         copy = snapshot(own)
-        two.leader(LONG)
+        two.leader()
         for decco in (first, second):  # another leader, and another identity of the first
             if two.leads(next(user for user, each in two.running.items() if each is decco)):
                 decco.stop()
