@@ -144,11 +144,11 @@ def test_a_restore_under_leader_election(own: ControlPlane, tmp_path: Path) -> N
             if two.leads(next(user for user, each in two.running.items() if each is decco)):
                 decco.stop()
         two.revive()
-        two.leader(LONG)
+        two.leader()
         edit(cluster, "web", "registry.example/lost:2")
         eventually(lambda: image(cluster, "web") == "registry.example/lost:2", LONG)
         restore(own, copy)
-        two.leader(LONG)
+        two.leader()
         edit(cluster, "web", "registry.example/edited:3")
         eventually(lambda: image(cluster, "web") == "registry.example/edited:3", LONG, "an edited App is followed")
         cluster.delete(f"{POLICIES}/decco")
