@@ -15,7 +15,7 @@ from typing import Any
 
 from testbed.pki import KeyPair
 
-REQUEST_SECONDS = 30.0
+REQUEST_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ class AuditEvent:
 
     @property
     def writes(self) -> bool:
-        return self.verb in WRITE_VERBS
+        """Whether it may have changed something; a dry run changes nothing."""
+        return self.verb in WRITE_VERBS and "dryRun=All" not in self.uri
 
 
 def parse_event(line: bytes) -> AuditEvent:

@@ -35,7 +35,7 @@ from testbed.versions import kubernetes_version
 PORTS = range(20000, 30000)
 """Below Linux' ephemeral ports (32768), so that no outgoing connection takes a port while its server restarts, and
 below the NodePorts (30000)."""
-START_SECONDS = 60.0
+START_SECONDS = 240.0
 """Limit for each program; they need 1 to 2 s, but a machine may be busy."""
 CONTROLLER_USER = "decco"
 """The user of decco's own requests: bound to cluster-admin, and the only one whose requests are audited."""

@@ -279,7 +279,7 @@ def _sync_check(informer: Informer, *, optional: bool) -> Callable[[], str | Non
     def check() -> str | None:
         if informer.synced.is_set() or (optional and informer.tried.is_set()):
             return None
-        return "not listed yet"
+        return f"not listed yet: {informer.store.unlisted}" if informer.store.unlisted else "not listed yet"
 
     return check
 

@@ -29,7 +29,7 @@ PLACES = 4
 """So many nodes can be on one machine at a time."""
 CGROUPS = Path("/sys/fs/cgroup")
 CGROUP_PREFIX = "decco-node-"
-START_SECONDS = 10.0
+START_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)

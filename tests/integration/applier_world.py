@@ -64,6 +64,8 @@ class World:
         self.owner: Obj = {}
         self._mark = 0
         self.conflicts = 0
+        self.previews: list[str] = []
+        """The dry runs among the requests of the last look."""
         self.restart_empty()
 
     # decco
@@ -117,15 +119,20 @@ class World:
     def requests(self) -> list[str]:
         """What the Applier sent since the last call or ``mark``, as "POST 201".
 
-        Without lists, and without the PUTs that were refused because somebody had written in between.
+        Without lists, and without the PUTs that were refused because somebody had written in between. Dry runs are in
+        ``previews``.
         """
         verbs = {"create": "POST", "update": "PUT", "delete": "DELETE", "get": "GET", "patch": "PATCH"}
         events = self.cp.audit(AGENT, since=self._mark)
         self.mark()
-        sent = [f"{verbs[event.verb]} {event.code}" for event in events if event.verb in verbs]
-        assert sent.count("PUT 409") == self.conflicts
+        asked = [
+            (f"{verbs[event.verb]} {event.code}", "dryRun=All" in event.uri) for event in events if event.verb in verbs
+        ]
+        assert [request for request, _ in asked].count("PUT 409") == self.conflicts
         self.conflicts = 0
-        return [request for request in sent if request != "PUT 409"]
+        counted = [(request, dry_run) for request, dry_run in asked if request != "PUT 409"]
+        self.previews = [request for request, dry_run in counted if dry_run]
+        return [request for request, dry_run in counted if not dry_run]
 
     # Everybody else
 

@@ -28,7 +28,7 @@ APIS = f"/apis/{GROUP}/v1beta2"
 POLL_SECONDS = 0.05
 
 
-_QUIET_LOOKS = 8
+_QUIET_LOOKS = 4
 """decco is taken for settled when it was quiet for as long as so many of its slowest answers took."""
 
 
@@ -165,7 +165,7 @@ class Decco:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def settle(self, quiet: float = 0.7, seconds: float = PATIENCE) -> None:
+    def settle(self, quiet: float = 0.7, seconds: float = 2 * PATIENCE) -> None:
         """Waits until decco has had nothing to do for ``quiet`` seconds.
 
         That time grows with the slowest answer of decco: on a busy machine its events and answers are late as well.
@@ -178,7 +178,7 @@ class Decco:
             busy = self.metric("decco_workqueue_depth{")
             slowest = max(slowest, time.monotonic() - asked)
             if now != done or busy:
-                done, since = now, time.monotonic()
+                done, since, slowest = now, time.monotonic(), 0.0
             elif time.monotonic() - since >= max(quiet, _QUIET_LOOKS * slowest):
                 return
             time.sleep(POLL_SECONDS)

@@ -239,8 +239,9 @@ def explained(cp: ControlPlane, what: str, *flags: str) -> str:
 
             FIELDS:
               allowedClients <[]string>
-                Accept only clients whose certificate carries one of these names as a SAN;
-                implies verifyTcpClientCert.
+                Accept only clients whose certificate has one of these names as a DNS SAN;
+                implies verifyTcpClientCert. The common name and wildcards in the
+                certificate do not count.
             """,
         ),
         (

@@ -302,7 +302,8 @@ async def test_another_run_is_another_job(world: World) -> None:
     await world.relist(JOBS)
     second = await world.ensure(JOBS, changed)
     assert second.result is Result.CREATED
-    assert world.requests() == ["POST 201", "POST 409", "DELETE 200", "POST 201"], "the POST 409 is a dry run"
+    assert world.requests() == ["POST 201", "DELETE 200", "POST 201"]
+    assert world.previews == ["POST 409"], "the server was asked first whether it takes the new one"
     assert first.entry is not None
     assert second.entry is not None
     assert first.entry.uid != second.entry.uid
@@ -348,7 +349,8 @@ async def test_another_run_of_a_job_that_lost_its_label(world: World) -> None:
     assert (waiting.result, waiting.entry) == (Result.WAITING, None), "no event will tell when it is gone"
     await world.eventually(lambda: world.cp.request("GET", world.path(JOBS, "web")).status == 404)
     assert (await world.ensure(JOBS, changed)).result is Result.CREATED
-    assert world.requests() == ["POST 201", "POST 409", "GET 200", "POST 409", "DELETE 200", "POST 201"]
+    assert world.requests() == ["POST 201", "POST 409", "GET 200", "DELETE 200", "POST 201"]
+    assert world.previews == ["POST 409"]
 
 
 OURS, THEIRS, FIXED = "decco writes it", "decco leaves it alone", "the server refuses another value"
@@ -393,7 +395,7 @@ async def test_a_job_is_not_taken_away_for_one_that_the_server_refuses(world: Wo
     bad = {"containers": [{"name": "no label", "image": "registry.example/app:2"}]}
     with pytest.raises(Invalid):
         await world.ensure(JOBS, job(world, run="2", pod=bad))
-    assert world.requests() == ["POST 201", "POST 422"]
+    assert (world.requests(), world.previews) == (["POST 201"], ["POST 422"])
     assert world.live(JOBS)["metadata"]["uid"] == uid
     assert "deletionTimestamp" not in world.live(JOBS)["metadata"]
 
@@ -406,18 +408,18 @@ async def test_a_job_is_replaced_although_the_quota_has_no_room_for_two(world: W
     await world.relist(JOBS)
     world.requests()
     assert (await world.ensure(JOBS, job(world, run="2"))).result is Result.DELETED
-    assert world.requests() == ["POST 403", "DELETE 200"]
+    assert (world.requests(), world.previews) == (["DELETE 200"], ["POST 403"])
 
 
 async def test_a_secret_of_another_type_is_replaced(world: World) -> None:
     desired = wishes(world)[SECRETS]
     await world.ensure(SECRETS, desired)
     desired["type"] = "Opaque"
-    assert (await world.ensure(SECRETS, desired)).result is Result.DELETED
-    assert (await world.ensure(SECRETS, desired)).result is Result.WAITING
+    assert (await world.ensure(SECRETS, desired)).result is Result.UPDATED
     await world.relist(SECRETS)
-    assert (await world.ensure(SECRETS, desired)).result is Result.CREATED
-    assert world.requests() == ["POST 201", "POST 409", "DELETE 200", "POST 201"], "the POST 409 is a dry run"
+    assert (await world.ensure(SECRETS, desired)).result is Result.UNCHANGED
+    assert world.requests() == ["POST 201", "DELETE 200", "POST 201"]
+    assert world.previews == ["POST 409"], "the server was asked first whether it takes the new one"
     assert world.live(SECRETS)["type"] == "Opaque"
 
 

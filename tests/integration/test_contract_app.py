@@ -230,8 +230,14 @@ class TestPod:
     ) -> None:
         cluster.make_space(name, **SECRETS)
         cluster.create(app(name, "web", **spec))
-        before = eventually(lambda: cluster.deployment(name, "web") or job(cluster, name, "web"), 10)
-        eventually(lambda: sections(cluster, name, "web"), 5)
+        eventually(lambda: sections(cluster, name, "web"))
+
+        def begun() -> Obj | None:
+            """A Job is created suspended, and resumed when its run is recorded."""
+            found = cluster.deployment(name, "web") or job(cluster, name, "web")
+            return found if found and not found["spec"].get("suspend") else None
+
+        before = eventually(begun)
         edit(cluster, name, "web", **broken)
         assert reason(cluster, name, "web", "WorkloadReady") == "Invalid", cluster.app(name, "web")
         assert reason(cluster, name, "web") == "Invalid"

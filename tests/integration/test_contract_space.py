@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from testbed.api import RequestFailed
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, http_app, pod, space, tls_secret
 from tests.integration.loop import assert_no_defects
@@ -192,13 +193,19 @@ def test_many_hostnames(cluster: Cluster, name: str) -> None:
     assert len({listener["name"] for listener in gateway["spec"]["listeners"]}) == len(found)
 
 
-@pytest.mark.parametrize("system", ["kube-system", "default", "decco"])
-def test_a_space_named_like_a_namespace_of_the_systems(cluster: Cluster, decco: Decco, system: str) -> None:
+@pytest.mark.parametrize("system", ["kube-system", "default"])
+def test_a_space_named_like_a_namespace_of_kubernetes_is_refused(cluster: Cluster, system: str) -> None:
+    with pytest.raises(RequestFailed, match="choose another name"):
+        cluster.create(space(system))
+
+
+def test_a_space_named_like_the_namespace_of_the_controller(cluster: Cluster, decco: Decco) -> None:
+    system = "decco"
     before = cluster.get(f"/api/v1/namespaces/{system}")
     objects = len(policies(cluster, system))
     cluster.create(space(system))
     try:
-        eventually(lambda: reason(cluster, system, "NamespaceReady") == "Conflict", 5)
+        eventually(lambda: reason(cluster, system, "Ready") == "NameReserved")
         cluster.create(http_app(system, "web"))
         eventually(lambda: cluster.app_condition(system, "web", "Ready"), 5)
         decco.settle()

@@ -294,7 +294,7 @@ EDITS: list[tuple[str, Obj, Obj, Check, Check]] = [
         {"endpoints": []},
         {"tlsEgresses": [{"localPort": 6000, "fqdn": "out.example.com", "certAndCaSecretName": "tls"}]},
         lambda c, n: not _config(c, n),
-        lambda c, n: "out.example.com:443" in _config(c, n) and ":6000" in _config(c, n),
+        lambda c, n: "out.example.com.:443" in _config(c, n) and ":6000" in _config(c, n),
     ),
     (
         "an egress's target and port",
@@ -303,8 +303,8 @@ EDITS: list[tuple[str, Obj, Obj, Check, Check]] = [
             "egresses": [{"localPort": 6000, "fqdn": "out.example.com", "certAndCaSecretName": "tls"}],
         },
         {"egresses": [{"localPort": 6001, "fqdn": "two.example.com", "targetPort": 99, "certAndCaSecretName": "tls"}]},
-        lambda c, n: "out.example.com:443" in _config(c, n),
-        lambda c, n: "two.example.com:99" in _config(c, n) and "out.example.com" not in _config(c, n),
+        lambda c, n: "out.example.com.:443" in _config(c, n),
+        lambda c, n: "two.example.com.:99" in _config(c, n) and "out.example.com" not in _config(c, n),
     ),
     (
         "an egress that trusts everybody",

@@ -55,6 +55,12 @@ def test_nothing_to_do_means_nothing_sent(control_plane: ControlPlane, cluster: 
             eventually(lambda each=each: cluster.condition(cluster.space(each), "NetworkReady"), 20)
         for number in range(SETTLED_APPS):
             cluster.create(_app_in_all_its_variety(spaces[number % SETTLED_SPACES], number))
+        jobs = [number for number in range(SETTLED_APPS) if number % 5 == JOB]
+        for number in jobs:  # no node runs their pods, which is reported after a while
+            where = spaces[number % SETTLED_SPACES], f"app-{number:03d}"
+            eventually(
+                lambda where=where: (cluster.app_condition(*where, "WorkloadReady") or {}).get("reason") == "JobStalled"
+            )
         first.settle(quiet=2.0, seconds=120)
         mark = cluster.cp.audit_mark()
         time.sleep(IDLE_SECONDS)
@@ -88,6 +94,9 @@ def test_nothing_to_do_means_nothing_sent(control_plane: ControlPlane, cluster: 
         assert second.stop() == 0
 
 
+JOB = 3
+
+
 def _app_in_all_its_variety(namespace: str, number: int) -> dict[str, object]:
     """Every fifth App is of the same kind; values in them are such as the API server writes in another way."""
     name = f"app-{number:03d}"
@@ -106,7 +115,7 @@ def _app_in_all_its_variety(namespace: str, number: int) -> dict[str, object]:
                 "stdin": False,
             }
             return app(namespace, name, pod=odd, endpoints=[])
-        case 3:
+        case 3:  # JOB
             return app(namespace, name, runAsJob=True, pod=pod(restartPolicy="Never"))
         case _:
             egress = {

@@ -24,7 +24,7 @@ from testbed.processes import Process, Processes
 PEER = Path(__file__).with_name("peer.py")
 PODS = ipaddress.IPv4Network("10.77.0.0/16")
 GATEWAY = PODS[1]
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 ANSWER_SECONDS = 60.0
 SYSCTLS = {
     "net/ipv4/ip_forward": "1",

@@ -178,12 +178,14 @@ def _backends(workload: _Verdict | None, live: AppLive, previous: Obj, now: date
 
 
 def seconds_to_route_look(status: Obj, now: datetime) -> float | None:
-    """When routes that wait for the edge are to be looked at without an event; None if not."""
-    waiting = any(
-        (each["type"], each["reason"]) == (ConditionType.ROUTES_READY, reasons.WAITING_FOR_EDGE)
-        for each in status["conditions"]
-    )
-    return (_seconds_to_endpoints(status, now) or None) if waiting else None
+    """When routes that wait for the edge are to be looked at without an event; None if not.
+
+    Only time makes a difference once the workload is ready; before that its own events do.
+    """
+    found = {each["type"]: each for each in status["conditions"]}
+    waiting = found.get(ConditionType.ROUTES_READY, {}).get("reason") == reasons.WAITING_FOR_EDGE
+    ready = found.get(ConditionType.WORKLOAD_READY, {}).get("status") == "True"
+    return (_seconds_to_endpoints(status, now) or None) if waiting and ready else None
 
 
 def _seconds_to_endpoints(status: Obj, now: datetime) -> float:

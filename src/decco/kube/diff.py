@@ -79,9 +79,10 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
     head = {"apiVersion": desired["apiVersion"], "kind": desired["kind"], "metadata": new_meta}
     if shape.mutable is not None:
         body = content_of(live)
+        repairs = annotations_of(live).get(ANNOTATION_HASH) == hash_of(desired)
         for path in shape.mutable:
             wanted = lookup(desired, path)
-            if wanted is not MISSING or path not in shape.yields:
+            if wanted is not MISSING or repairs or path not in shape.admitted:
                 body = with_value(body, path, wanted)
         return {**head, **body}
     body = content_of(desired)

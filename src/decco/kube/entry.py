@@ -35,6 +35,9 @@ class Shape:
     mutable: tuple[Path, ...] | None = None
     """If set, a write changes only these paths of the content; the rest of the live object stays, whoever changes it
     (Job)."""
+    admitted: tuple[Path, ...] = ()
+    """Mutable paths that admission may have set: a write keeps them where decco wants no value, but for one that
+    repairs an alteration."""
     replace_if: tuple[Path, ...] = ()
     """A difference here cannot be written in place: the object is deleted and made anew."""
     recreate: bool = False

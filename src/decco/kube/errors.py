@@ -27,13 +27,12 @@ each status and reason is that of ``k8s.io/apimachinery/pkg/apis/meta/v1`` (``St
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from decco.errors import DeccoError
 from decco.objects import Obj
 
 _IMMUTABLE = ("field is immutable", "may not change once set", "Value is immutable")
-_NO_SUCH_KIND = "the server could not find the requested resource"
 _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
 
 
@@ -147,8 +146,7 @@ class NotFound(ApiError):
 class NotServed(ApiError):
     """404 of an API server that does not serve the kind, or not in this version: it says nothing about an object.
 
-    It is plain text if the group and version are unknown or the kind is a custom one, and else a Status whose message
-    is that of NewGenericServerResponse (k8s.io/apimachinery/pkg/api/errors).
+    Such an answer is plain text, or, for a kind of Kubernetes' own groups, a Status with the words of ``NOT_SERVED``.
     """
 
 
@@ -237,6 +235,10 @@ def printable(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+NOT_SERVED: Final = "the server could not find the requested resource"
+"""NewGenericServerResponse of k8s.io/apimachinery for 404, where no object is named."""
+
+
 def error_of_status(status: Obj, http_status: int, retry_after: float | None = None) -> ApiError:
     """The exception for a decoded ``Status``, be it a response's body or the object of an ERROR event of a watch.
 
@@ -254,8 +256,10 @@ def error_of_status(status: Obj, http_status: int, retry_after: float | None = N
     if retry_after is None:
         seconds = details.get("retryAfterSeconds")
         retry_after = float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None
-    kind = NotServed if code == 404 and message.startswith(_NO_SUCH_KIND) else class_of(code, reason)
-    return kind(code, reason, message, details, retry_after)
+    kind_of_error = class_of(code, reason)
+    if kind_of_error is NotFound and message == NOT_SERVED and not details:
+        kind_of_error = NotServed
+    return kind_of_error(code, reason, message, details, retry_after)
 
 
 def class_of(code: int, reason: str) -> type[ApiError]:

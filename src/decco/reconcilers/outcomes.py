@@ -167,8 +167,9 @@ def left_over(resource: Resource, key: Key, live: Obj) -> str:
         holders = ", ".join(holders_of(live)) or "of Kubernetes itself"
         return f"{what} is no longer wanted, but is held in deletion by the finalizers {holders}: remove them"
     return (
-        f"{what} has decco's labels and no owner, and nothing wants it; decco removes only what it surely made: "
-        f"if nobody needs it, {delete}"
+        f"{what} has decco's labels and no owner, and nothing wants it now. While a backup is being restored, wait: "
+        "decco takes it back when its Space or App is there. decco removes only what it surely made: if nobody needs "
+        f"it and what is in it, {delete}"
     )
 
 

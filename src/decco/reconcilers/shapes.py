@@ -63,7 +63,7 @@ CHILDREN: dict[Resource, Shape] = {
             ("spec", "ttlSecondsAfterFinished"),
         ),
         # A cluster's policy may limit Jobs, or have them cleaned up; decco writes none of these today.
-        yields=(
+        admitted=(
             ("spec", "parallelism"),
             ("spec", "activeDeadlineSeconds"),
             ("spec", "ttlSecondsAfterFinished"),

@@ -425,6 +425,7 @@ def test_a_route_without_ready_endpoints_waits_while_the_pods_start() -> None:
     starting = replace(routed(TCP, without_endpoints), workload=deployment(Progressing=("True", "ReplicaSetUpdated")))
     status = status_of(TCP, starting)
     assert conditions(status)["RoutesReady"] == ("False", "WaitingForEdge")
+    assert seconds_to_route_look(status, LATER) is None, "the Deployment's own events are enough"
     ready = status_of(TCP, routed(TCP, without_endpoints), previous=status, now=LATER)
     assert conditions(ready)["RoutesReady"] == ("False", "WaitingForEdge"), "the gateway has not heard of them yet"
     assert seconds_to_route_look(ready, LATER + timedelta(seconds=4)) == 6.0

@@ -481,13 +481,17 @@ def test_of_a_kind_with_few_mutable_fields_the_rest_stays() -> None:
     assert body["spec"] == {"parallelism": 2, "backoffLimit": 3, "selector": {"s": 1}, "template": {"old": 1}}
 
 
-def test_a_mutable_field_that_the_kind_yields_stays_unless_decco_wants_it() -> None:
-    """A Job's TTL, which a cluster's admission sets and decco has no opinion of."""
+def test_a_mutable_field_that_admission_may_set_stays_unless_decco_wants_it_or_repairs() -> None:
+    """A Job's TTL: the cluster's admission sets it, and the write that resumes the Job keeps it."""
     ttl = ("spec", "ttl")
-    shape = Shape(mutable=(("spec", "suspend"), ttl), yields=(ttl,))
+    shape = Shape(mutable=(("spec", "suspend"), ttl), admitted=(ttl,))
     live = stored(wish(spec={"suspend": True, "ttl": 5}))
     assert put(live, wish(spec={}), shape)["spec"] == {"ttl": 5}
     assert put(live, wish(spec={"ttl": 7}), shape)["spec"] == {"ttl": 7}
+    wanted = wish(spec={"suspend": True})
+    altered = stored(wanted)
+    altered["spec"]["ttl"] = 5
+    assert put(altered, wanted, shape)["spec"] == {"suspend": True}
 
 
 # Was it altered? Seen from the live object alone, as after a restart

@@ -60,8 +60,9 @@ def test_what_is_left_over_is_said_once_with_the_way_out() -> None:
         reporter.left_over(APPS, WEB, left())
     (told,) = events.told
     assert told == (
-        "Warning LeftOver Service acme/db has decco's labels and no owner, and nothing wants it; decco removes only "
-        "what it surely made: if nobody needs it, kubectl delete services db --namespace acme"
+        "Warning LeftOver Service acme/db has decco's labels and no owner, and nothing wants it now. While a backup is "
+        "being restored, wait: decco takes it back when its Space or App is there. decco removes only what it surely "
+        "made: if nobody needs it and what is in it, kubectl delete services db --namespace acme"
     )
 
 
