@@ -22,7 +22,7 @@ from typing import Any
 from decco import daemon
 from decco.cli import controller
 from decco.kube import events, fights, tombstones, transport
-from decco.reconcilers import children, local_secrets
+from decco.reconcilers import local_secrets, rejections
 from decco.settings import Settings
 from tests.soak.leaks import plant
 
@@ -33,7 +33,8 @@ CLOCKS = {
     (fights, "QUIET_SECONDS"): 6.0,
     (tombstones, "KEPT_SECONDS"): 10.0,
     (transport, "KEEP_ALIVE_SECONDS"): 1.0,
-    (children, "REFUSAL_SECONDS"): 6.0,
+    (rejections, "RETRY_SECONDS"): 0.3,
+    (rejections, "REFUSAL_SECONDS"): 6.0,
     (local_secrets, "FOUND_SECONDS"): 6.0,
     (local_secrets, "MISSING_SECONDS"): 1.0,
     (local_secrets, "LONG_MISSING_SECONDS"): 2.0,

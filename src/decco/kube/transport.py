@@ -6,7 +6,8 @@ The rules, in one place:
 * 401: credentials are read anew (once for all requests that failed with the old ones), then one more try.
 * 429, and 503 with Retry-After: the API server did not carry the request out, so writes too are sent again, a bounded
   number of times (API Priority and Fairness, KEP-1040).
-* A lost connection: reads are tried again a few times, writes never; the caller reconciles and decides.
+* A lost connection: reads are tried again a few times, writes never; the caller reconciles and decides. A list that is
+  refused a connection is not tried again: who lists waits by itself, longer each time.
 * An answer that is no JSON from an API server is Garbled, whatever its status.
 * What changes anything is sent only while ``may_write`` lets it, asked for each attempt: before a connection is made,
   and again when it is there, since DNS, TCP and TLS may have taken seconds.
@@ -138,8 +139,10 @@ class Transport:
         while True:
             try:
                 generation, status, headers, raw = await self._attempt(verb, method, resource, url, body)
-            except Unreachable:
-                if method != "GET" or lost == MAX_LOST_READS:
+            except Unreachable as error:
+                # Who lists has pauses of its own, made for a server that is away.
+                away = verb == "LIST" and error.sent is False
+                if method != "GET" or away or lost == MAX_LOST_READS:
                     raise
                 lost += 1
                 await asyncio.sleep(random.uniform(0.05, 0.1) * 2 ** (lost - 1))  # noqa: S311 - jitter, no secret
