@@ -199,6 +199,23 @@ async def test_a_job_does_not_run_before_its_run_is_recorded(
     await asyncio.to_thread(goes_on)
 
 
+def test_a_job_that_a_queue_suspends_stays_suspended(control_plane: ControlPlane, cluster: Cluster, name: str) -> None:
+    """As Kueue does it: after decco has resumed the Job; the queue resumes it too."""
+    work = Work(cluster, name)
+    work.run()
+    job = f"{BATCH}/namespaces/{name}/jobs/migrate"
+    cluster.patch(job, {"spec": {"suspend": True}})
+    eventually(lambda: work.workload_ready().get("reason") == "JobSuspended", SOON)
+    cluster.patch(work.path, {"metadata": {"annotations": {"example.org/touched": "1"}}})
+    mark = control_plane.audit_mark()
+    time.sleep(QUIET)
+    assert (work.job() or {})["spec"]["suspend"] is True
+    assert [e.uri for e in control_plane.audit("decco", since=mark) if e.writes and "/jobs/" in e.uri] == []
+    cluster.patch(job, {"spec": {"suspend": False}})
+    work.end_pods()
+    work.finish()
+
+
 def test_a_policy_that_cleans_up_at_once_leads_to_one_run(cluster: Cluster, name: str) -> None:
     """The TTL controller removes the Job right after its end; a cluster's policy gave it the TTL."""
     expression = "Object{spec: Object.spec{ttlSecondsAfterFinished: 0}}"

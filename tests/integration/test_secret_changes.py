@@ -270,6 +270,19 @@ def test_a_revoked_secret_loses_its_copy_at_once(
     eventually(lambda: condition(cluster, name)[1] in {"SecretMissing", "SecretNotShared"}, 20)
 
 
+@pytest.mark.parametrize("how", REVOCATIONS)
+def test_a_secret_that_a_finalizer_holds_is_revoked_at_once(cluster: Cluster, name: str, how: str) -> None:
+    make(cluster, name)
+    cluster.patch(path("decco", name), {"metadata": {"finalizers": ["example.org/hold"]}})
+    cluster.delete(path("decco", name))
+    eventually(lambda: condition(cluster, name)[1] == "SecretDeleted", 20)
+    started = time.monotonic()
+    cluster.patch(path("decco", name), {"metadata": REVOCATIONS[how]})
+    eventually(lambda: cluster.get(path(name, name)) is None, 20)
+    assert time.monotonic() - started < GRACE_SECONDS / 2
+    cluster.patch(path("decco", name), {"metadata": {"finalizers": None}})
+
+
 def test_a_deleted_secret_that_comes_back_without_consent_loses_its_copy(cluster: Cluster, name: str) -> None:
     make(cluster, name)
     cluster.delete(path("decco", name))

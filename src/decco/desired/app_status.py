@@ -152,8 +152,7 @@ def _verdict(
     problems += [problem for child in own if (problem := _outcome(child, outcomes)) is not None]
     pods = next((child for child in own if child.resource in _WORKLOADS), None)
     if not problems and inputs.spec.run_as_job:
-        resumed = inputs.run is not None and live.job is not None and inputs.run.uid == live.job.uid
-        job = job_state(inputs.name, live.workload, live.job, run, now, resumed=resumed)
+        job = job_state(inputs.name, live.workload, live.job, run, now)
         return _Verdict(job.ready, job.reason, job.message)
     if problems or pods is None:
         # The live object may be of yesterday's spec: what keeps it from being today's comes first.

@@ -18,12 +18,8 @@ _ENDING = ("FailureTarget", "SuccessCriteriaMet")
 """Conditions of a Job whose last pods still terminate."""
 
 
-def job_state(
-    name: str, live: Obj | None, job: JobView | None, run: RunRecord | None, now: datetime, *, resumed: bool
-) -> WorkloadState:
-    """``run`` is the record of the run for the present pod, None before its Job exists; ``resumed`` is whether that
-    record is stored, and so the Job may run.
-    """
+def job_state(name: str, live: Obj | None, job: JobView | None, run: RunRecord | None, now: datetime) -> WorkloadState:
+    """``run`` is the record of the run for the present pod, None before its Job exists."""
     what = f"Job {name}"
     if run is None:
         if job is None:
@@ -32,14 +28,16 @@ def job_state(
         return WorkloadState(False, reasons.PROGRESSING, message)
     if run.end is not None:
         return _ended(what, run)
-    if live is None or job is None or (job.suspended and not resumed):
+    if live is None or job is None or (job.suspended and not job.resumed):
         return WorkloadState(False, reasons.PROGRESSING, f"{what} is being created")
     if job.deleting:
         message = f"{what} is being deleted before it has finished; the same pod is not run a second time"
         return WorkloadState(False, reasons.JOB_RUNNING, message)
     if job.suspended:
         return WorkloadState(
-            False, reasons.JOB_SUSPENDED, f"{what} is suspended by somebody; set its spec.suspend to false to go on"
+            False,
+            reasons.JOB_SUSPENDED,
+            f"{what} is suspended by a queue or a person; it goes on when its spec.suspend is false",
         )
     return _running(what, live, job, run, now)
 

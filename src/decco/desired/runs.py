@@ -18,7 +18,7 @@ from typing import Any
 from decco.api.conditions import timestamp
 from decco.api.status import RunOutcome as Outcome
 from decco.desired.quoting import quote
-from decco.objects import ANNOTATION_RUN, Obj, annotations_of, uid_of
+from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, Obj, annotations_of, uid_of
 
 DEFAULT_GRACE_SECONDS = 30
 """terminationGracePeriodSeconds of a pod that names none (Kubernetes' default)."""
@@ -67,6 +67,8 @@ class JobView:
     run: str
     """The digest that it was created for, "" if somebody removed the annotation."""
     suspended: bool
+    resumed: bool
+    """Whether decco has resumed it before; if it is suspended now, somebody else did that."""
     deleting: bool
     ready: bool
     """Whether a pod is ready."""
@@ -102,6 +104,7 @@ def job_view(obj: Obj) -> JobView:
         uid=uid_of(obj),
         run=annotations_of(obj).get(ANNOTATION_RUN, ""),
         suspended=obj.get("spec", {}).get("suspend") is True,
+        resumed=annotations_of(obj).get(ANNOTATION_RESUMED) == "true",
         deleting="deletionTimestamp" in obj["metadata"],
         ready=bool(status.get("ready")),
         start_time=str(status.get("startTime") or ""),
@@ -152,10 +155,11 @@ def seconds_to_ready(job: JobView, now: datetime) -> float:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What the Job should be: there or not, and suspended or not."""
+    """What the Job should be: there or not, suspended or not, and whether it says that decco has resumed it."""
 
     wanted: bool
     suspended: bool = False
+    resumed: bool = False
 
 
 def plan(digest: str, record: RunRecord | None, job: JobView | None) -> RunPlan:
@@ -165,7 +169,10 @@ def plan(digest: str, record: RunRecord | None, job: JobView | None) -> RunPlan:
         return RunPlan(wanted=False)
     if recorded and record is not None and job is not None and job.uid != record.uid and job.suspended:
         return RunPlan(wanted=False)  # created from an old view of the App: this pod has had its run
-    return RunPlan(wanted=True, suspended=not recorded and (job is None or job.suspended))
+    if not recorded or job is None:
+        return RunPlan(wanted=True, suspended=job is None or job.suspended, resumed=job is not None and job.resumed)
+    # decco resumes a Job once. A queue (Kueue) or a person may suspend it later, and resumes it too.
+    return RunPlan(wanted=True, suspended=job.suspended and job.resumed, resumed=job.suspended or job.resumed)
 
 
 def seconds_to_next_run(digest: str, record: RunRecord | None, pod: Obj, now: datetime) -> float:

@@ -17,7 +17,15 @@ from decco.desired.findings import Finding
 from decco.desired.model import AppInputs, Child
 from decco.desired.runs import plan, run_digest
 from decco.desired.sidecar import Sidecar
-from decco.objects import ANNOTATION_INITIAL_REPLICAS, ANNOTATION_RUN, DEPLOYMENTS, JOBS, Obj, Resource
+from decco.objects import (
+    ANNOTATION_INITIAL_REPLICAS,
+    ANNOTATION_RESUMED,
+    ANNOTATION_RUN,
+    DEPLOYMENTS,
+    JOBS,
+    Obj,
+    Resource,
+)
 
 ZONE = "topology.kubernetes.io/zone"
 TEMPLATE_HASH = "pod-template-hash"
@@ -83,7 +91,10 @@ def _job(inputs: AppInputs, pod: Obj) -> Child | None:
         spec["suspend"] = True
     if inputs.spec.job_backoff_limit is not None:
         spec["backoffLimit"] = inputs.spec.job_backoff_limit
-    return names.child(JOBS, _meta(inputs, {ANNOTATION_RUN: digest}), spec=spec)
+    annotations: dict[str, str | None] = {ANNOTATION_RUN: digest}
+    if run.resumed:
+        annotations[ANNOTATION_RESUMED] = "true"
+    return names.child(JOBS, _meta(inputs, annotations), spec=spec)
 
 
 def _meta(inputs: AppInputs, annotations: dict[str, str | None]) -> Obj:

@@ -26,6 +26,8 @@ class _Absence:
     since: float
     revoked: bool
     """Whether the Secret exists, without the label."""
+    deleting: bool = False
+    """Whether it was in the cache when the absence began; one that a finalizer holds may lose the label after that."""
 
 
 class DeletedSources:
@@ -44,11 +46,12 @@ class DeletedSources:
         """
         async with self._asking:  # hundreds of Spaces may miss the same Secret at the same moment
             absence = self._absences.get(key)
-            if absence is None:
+            if absence is None or (absence.deleting and not deleting):
                 labels = None if deleting else await self._labels(key)
                 if labels is not None and labels.get(LABEL_SHARE) == "true":
                     return RETURNING_SECONDS
-                absence = self._remember(key, revoked=labels is not None)
+                since = self._clock() if absence is None else absence.since
+                absence = self._remember(key, _Absence(since, labels is not None, deleting))
         return 0.0 if absence.revoked else max(0.0, absence.since + GRACE_SECONDS - self._clock())
 
     def is_there(self, key: Key) -> None:
@@ -62,9 +65,9 @@ class DeletedSources:
         found = [labels_of(obj) async for page in pages for obj in page.items]
         return found[0] if found else None
 
-    def _remember(self, key: Key, *, revoked: bool) -> _Absence:
+    def _remember(self, key: Key, absence: _Absence) -> _Absence:
         now = self._clock()
         for known in [known for known, each in self._absences.items() if each.since + KEPT_SECONDS < now]:
             del self._absences[known]
-        self._absences[key] = _Absence(now, revoked)
-        return self._absences[key]
+        self._absences[key] = absence
+        return absence

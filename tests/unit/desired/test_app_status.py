@@ -13,7 +13,7 @@ from decco.desired.app_status import AppLive, app_status, blocked_app_status, se
 from decco.desired.live_workload import grace_left, workload_state
 from decco.desired.model import AppInputs, Problem, SecretState
 from decco.desired.runs import JobEnd, RunRecord, job_view, run_digest
-from decco.objects import ANNOTATION_RUN, Obj
+from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, Obj
 from tests.unit.desired.app_cases import FQDN, GOOD_SECRETS, NOW, app, secret
 
 HTTP = app({"httpUrlPath": "/web"})
@@ -264,7 +264,12 @@ def test_refused_pods_are_told_without_their_names() -> None:
 
 
 RUN = run_digest(JOB.spec.pod)
-META = {"name": "web", "namespace": "acme", "uid": "u1", "annotations": {ANNOTATION_RUN: RUN}}
+META = {
+    "name": "web",
+    "namespace": "acme",
+    "uid": "u1",
+    "annotations": {ANNOTATION_RUN: RUN, ANNOTATION_RESUMED: "true"},
+}
 RECORDED = replace(JOB, run=RunRecord(RUN, "u1"))
 
 
@@ -361,7 +366,9 @@ def test_the_end_of_a_long_job_is_not_taken_for_one_that_cannot_start() -> None:
 
 
 def test_a_new_job_is_recorded_before_it_runs() -> None:
-    status = status_of(JOB, job_live(job(suspend=True, started=False)))
+    new = job(suspend=True, started=False)
+    new["metadata"] = {**META, "annotations": {ANNOTATION_RUN: RUN}}
+    status = status_of(JOB, job_live(new))
     assert status["job"] == {"run": RUN, "uid": "u1"}
     assert conditions(status)["WorkloadReady"] == ("False", "Progressing")
 

@@ -26,8 +26,9 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 COMPLETE = JobEnd(RunOutcome.COMPLETE, "2026-06-01T11:00:00Z", "")
 FAILED = JobEnd(RunOutcome.FAILED, "2026-06-01T11:00:00Z", "too often")
 DELETED = JobEnd(RunOutcome.DELETED, "2026-06-01T12:00:00Z", "")
-RUNS = JobView(uid="u1", run="a", suspended=False, deleting=False, ready=False, start_time="", end=None)
+RUNS = JobView(uid="u1", run="a", suspended=False, resumed=False, deleting=False, ready=False, start_time="", end=None)
 NEW = replace(RUNS, suspended=True)
+QUEUED = replace(NEW, resumed=True)
 DONE = replace(RUNS, end=COMPLETE)
 ANOTHER = replace(NEW, uid="u2")
 RECORD = RunRecord("a", "u1")
@@ -35,6 +36,7 @@ OVER = RunRecord("a", "u1", end=COMPLETE)
 LOST = RunRecord("a", "u1", end=DELETED)
 
 NONE, HOLD, GO = RunPlan(wanted=False), RunPlan(wanted=True, suspended=True), RunPlan(wanted=True)
+RESUME, LEAVE = RunPlan(wanted=True, resumed=True), RunPlan(wanted=True, suspended=True, resumed=True)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,10 @@ NONE, HOLD, GO = RunPlan(wanted=False), RunPlan(wanted=True, suspended=True), Ru
         ("a", None, None, HOLD),
         ("a", None, NEW, HOLD),
         ("a", None, RUNS, GO),
-        ("a", RECORD, NEW, GO),
+        ("a", RECORD, NEW, RESUME),
+        ("a", RECORD, QUEUED, LEAVE),
+        ("a", None, QUEUED, LEAVE),
+        ("a", RECORD, replace(QUEUED, suspended=False), RESUME),
         ("a", RECORD, RUNS, GO),
         ("a", RECORD, None, NONE),
         ("a", OVER, None, NONE),
@@ -59,6 +64,9 @@ NONE, HOLD, GO = RunPlan(wanted=False), RunPlan(wanted=True, suspended=True), Ru
         "created, not recorded",
         "of an earlier version, or the status was lost",
         "recorded",
+        "suspended by a queue",
+        "suspended by a queue, and the status was lost",
+        "resumed by the queue",
         "running",
         "gone while it ran",
         "finished and cleaned up",
@@ -147,7 +155,7 @@ def test_a_run_goes_on_after_any_crash() -> None:
     for _ in range(2):  # crash after the create, before the record
         assert plan("a", stored, NEW) == HOLD
     stored = observe("a", stored, NEW, None, NOW, lost=False)
-    assert plan("a", stored, NEW) == GO  # crash after the record, before it is resumed
+    assert plan("a", stored, NEW) == RESUME  # crash after the record, before it is resumed
     for job in (None, NEW, RUNS, DONE):
         assert not plan("a", stored, job).suspended, "never a second one"
     assert plan("a", stored, None) == NONE
@@ -161,7 +169,9 @@ def test_the_view_of_a_job() -> None:
             "status": {"ready": 1, "startTime": "t", "conditions": [{"type": "Failed", "status": "False"}]},
         }
     )
-    assert view == JobView("u1", "a", suspended=True, deleting=True, ready=True, start_time="t", end=None)
+    assert view == JobView(
+        "u1", "a", suspended=True, resumed=False, deleting=True, ready=True, start_time="t", end=None
+    )
 
 
 @pytest.mark.parametrize(

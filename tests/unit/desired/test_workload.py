@@ -13,7 +13,9 @@ from decco.desired.runs import JobView, RunRecord, run_digest
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, Key, Obj
 from tests.unit.desired.app_cases import POD, addresses, app, by_address, pod_of, reasons_of
 
-LIVE = JobView(uid="u1", run=run_digest(POD), suspended=True, deleting=False, ready=False, start_time="", end=None)
+LIVE = JobView(
+    uid="u1", run=run_digest(POD), suspended=True, resumed=False, deleting=False, ready=False, start_time="", end=None
+)
 """The Job of an App with the usual pod, as it is right after its creation."""
 EGRESS = {"localPort": 80, "fqdn": "x.test"}
 ZONE = "topology.kubernetes.io/zone"
@@ -119,6 +121,18 @@ def test_a_job_is_suspended_until_its_run_is_recorded() -> None:
     assert job(replace(inputs, job=LIVE))["spec"]["suspend"] is True
     assert "suspend" not in job(replace(inputs, job=replace(LIVE, suspended=False)))["spec"], "of an earlier version"
     assert "suspend" not in job(replace(inputs, rehearsed=True))["spec"], "shown as it will run"
+
+
+def test_a_job_is_resumed_once() -> None:
+    recorded = replace(app({"runAsJob": True}), job=LIVE, run=RunRecord(LIVE.run, LIVE.uid))
+    resumed = job(recorded)
+    assert resumed["metadata"]["annotations"]["decco.platform9.com/resumed"] == "true"
+    assert "suspend" not in resumed["spec"]
+    again = job(replace(recorded, job=replace(LIVE, resumed=True)))
+    assert again["spec"]["suspend"] is True, "a queue, or a person, decides from now on"
+    assert job(replace(recorded, job=replace(LIVE, resumed=True, suspended=False))) == resumed
+    former = job(replace(recorded, job=replace(LIVE, suspended=False)))
+    assert "decco.platform9.com/resumed" not in former["metadata"]["annotations"], "a Job of an earlier version"
 
 
 def test_a_run_that_is_recorded_and_whose_job_is_gone_gets_no_other_job() -> None:

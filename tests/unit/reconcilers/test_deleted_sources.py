@@ -115,6 +115,19 @@ async def test_a_secret_that_kubernetes_is_deleting_has_the_same_grace() -> None
     assert stage.server.asked == []
 
 
+@pytest.mark.parametrize("revoked", [True, False], ids=["loses its label", "is gone in the end"])
+async def test_a_secret_that_is_held_in_deletion_can_still_be_revoked(revoked: bool) -> None:
+    stage = Stage(user("x"), holds=(unlabelled(),) if revoked else ())
+    ending = source("x")
+    ending["metadata"]["deletionTimestamp"] = "2026-06-01T12:00:00Z"
+    stage.put(ending, copy("x"))
+    assert await kept(stage) == ({"x"}, [GRACE_SECONDS])
+    stage.now += 1
+    leave(stage, ending)
+    assert await kept(stage) == ((set(), []) if revoked else ({"x"}, [GRACE_SECONDS - 1]))
+    assert stage.server.asked == [HOME]
+
+
 async def test_a_secret_that_exists_and_is_labelled_is_waited_for() -> None:
     """It was created again a moment ago, and the watch is behind."""
     stage = Stage(user("x"), holds=(source("x"),))
