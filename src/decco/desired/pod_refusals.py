@@ -20,7 +20,10 @@ def advice(cause: str, workload: Obj) -> str:
     if any(name in cause for name in _QUOTA):
         return f"let the pod ask for less, or raise spec.resourceQuota of the Space{counted}"
     if any(name in cause for name in _LIMIT_RANGE):
-        return f"change the resources of the pod's containers, or the LimitRange: spec.limitRange of the Space, or another one in its namespace{counted}"
+        return (
+            "change the resources of the pod's containers, or the LimitRange: spec.limitRange of the Space, or another "
+            f"one in its namespace{counted}"
+        )
     if sidecar is not None and "initContainers[0].runAsUser" in cause:
         return "the cluster chooses user ids by itself: set decco's setting sidecar.runAsUser to null"
     if sidecar is not None and CONTAINER in cause:

@@ -218,3 +218,12 @@ def test_a_real_process_says_its_version_and_fails_with_status_2() -> None:
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith('decco-controller: DECCO_CLUSTER_ID: "\\u00e9\\n" must be a DNS label')
     assert wrong.stderr.count("\n") == 1
+
+
+def test_the_libraries_of_dns_providers_are_loaded_only_by_their_providers() -> None:
+    script = (
+        "import sys\nimport decco.cli.controller, decco.daemon\n"
+        "print('loaded:', sorted({'aiobotocore', 'botocore', 'google'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("loaded: []\n"), done
