@@ -23,7 +23,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
+.PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
 .PHONY: soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
@@ -42,9 +42,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything CI judges: check, unit, integration, a sample of the soak, DNS, packaging, images, a sample of e2e
+test: $(VENV)/.complete assets ## everything CI judges: check, unit, thorough, integration, a sample of the soak, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit integration soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
+	for part in check unit thorough integration soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -66,7 +66,10 @@ check-generated: $(VENV)/.complete
 	$(call step,check: generated files,failed=; for each in $(GENERATORS); do $(BIN)/python -m $$each --check || failed=1; done; test -z "$$failed")
 
 unit: $(VENV)/.complete ## tests without network, in seconds
-	$(call step,unit,$(BIN)/python -m pytest tests/unit -n 2 --junitxml=$(REPORTS)/unit.xml $(ARGS))
+	$(call step,unit,$(BIN)/python -m pytest tests/unit -n 2 -m 'not thorough' --junitxml=$(REPORTS)/unit.xml $(ARGS))
+
+thorough: $(VENV)/.complete ## the other tests of tests/unit, which take seconds each: programs that start, many random histories
+	$(call step,thorough,$(BIN)/python -m pytest tests/unit -n 2 -m thorough --junitxml=$(REPORTS)/thorough.xml $(ARGS))
 
 integration: $(VENV)/.complete assets ## tests against a real API server
 	-@$(BIN)/python -m testbed.netpol >/dev/null

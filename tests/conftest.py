@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import os
@@ -19,11 +20,27 @@ NODES = ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("2001:2::/48
 """Networks of the testbed's nodes and of tests, which are network namespaces on this machine; RFC 2544 and RFC 5180."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Leaves the main thread without an event loop: pytest-asyncio looks for one to put back after each test, and that
     look would make one which nobody closes.
     """
     asyncio.set_event_loop(None)
+    # looptime goes through the names of this module at each fixture of each test, and looks for fixtures among them:
+    # a twentieth of the whole run if all 130 are there.
+    module = config.pluginmanager.getplugin("asyncio")
+    fixtures = [name for name, each in vars(module).items() if type(each).__name__.startswith("FixtureFunction")]
+    module.__dir__ = lambda: fixtures
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spares the garbage collector what lives until the end anyway: the modules and some thousand collected tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

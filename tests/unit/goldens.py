@@ -59,7 +59,7 @@ def check_golden(path: str, objs: Sequence[Obj]) -> None:
     twice = [key for key, count in address.items() if count > 1]
     assert not twice, f"given twice: {twice}"
     file = GOLDEN / f"{path}.yaml"
-    want = list(yaml.safe_load_all(file.read_text())) if file.exists() else None
+    want = list(yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader)) if file.exists() else None
     if want == list(objs):
         return
     if os.environ.get(UPDATE):

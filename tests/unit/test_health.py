@@ -121,7 +121,9 @@ async def test_the_event_loop_itself_owes_heartbeats(
         # The watcher sleeps now, until a moment that it has already chosen.
         clock.now += 61
         assert health.failing("live") == {"event-loop": "no sign of life for 61 s"}
-        assert await asyncio.wait_for(measured.get(), PATIENCE) == pytest.approx(60.999)
+        while (lag := await asyncio.wait_for(measured.get(), PATIENCE)) == 0.0:
+            """Measured before the clock went on, while this test waited for its turn."""
+        assert lag == pytest.approx(60.999)
         assert health.failing("live") == {}
 
 

@@ -34,14 +34,14 @@ def main(argv: Sequence[str] | None = None, root: Path = CHECKOUT) -> int:
     if not (root / "manifests").is_dir():
         sys.stderr.write(f"{root} is not a checkout of decco: it has no folder manifests\n")
         return 2
-    stale = [name for name, text in outputs().items() if _read(root / name) != text]
-    for name in stale:
+    stale = {name: text for name, text in outputs().items() if _read(root / name) != text}
+    for name, text in stale.items():
         if arguments.check:
             sys.stderr.write(f"{name} is stale: run `python -m decco.api.crd` and commit the result\n")
         else:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(outputs()[name], encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
             sys.stdout.write(f"{name} written\n")
     return 1 if stale and arguments.check else 0
 

@@ -58,7 +58,7 @@ def files() -> list[str]:
 @functools.cache
 def sentences(file: str, source: str | None = None) -> tuple[str, ...]:
     """Each text in a file that a person may meet, parts of longer ones included, with ``<…>`` for values."""
-    tree = ast.parse((PACKAGE / file).read_text() if source is None else source)
+    tree = _tree(PACKAGE / file) if source is None else ast.parse(source)
     return tuple(" ".join(text.split()) for text in _spoken(tree, file))
 
 
@@ -108,24 +108,29 @@ def calls(*places: str) -> Iterator[tuple[str, ast.Call, ast.AST]]:
     for place in places:
         path = PACKAGE / place
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            tree = ast.parse(file.read_text())
-            for scope in _scopes(tree):
-                for node in _own(scope):
-                    if isinstance(node, ast.Call):
-                        yield file.relative_to(PACKAGE).as_posix(), node, scope
+            for node, scope in _calls(file):
+                yield file.relative_to(PACKAGE).as_posix(), node, scope
 
 
-def _scopes(tree: ast.Module) -> Iterator[ast.AST]:
-    yield tree
-    yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+@functools.cache
+def _calls(path: Path) -> tuple[tuple[ast.Call, ast.AST], ...]:
+    """All calls in a file, each with the innermost function that holds it, or with the module."""
+    found = []
+    tree = _tree(path)
+    left: list[tuple[ast.AST, ast.AST]] = [(tree, tree)]
+    while left:
+        node, scope = left.pop()
+        for child in ast.iter_child_nodes(node):
+            around = child if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else scope
+            left.append((child, around))
+            if isinstance(child, ast.Call):
+                found.append((child, scope))
+    return tuple(found)
 
 
-def _own(scope: ast.AST) -> Iterator[ast.AST]:
-    """All nodes of a function or module, without those of functions in it."""
-    for child in ast.iter_child_nodes(scope):
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield child
-            yield from _own(child)
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def name_of(node: ast.expr) -> str:

@@ -16,6 +16,7 @@ from decco.api import generate
 from decco.api.crd import crds, to_yaml
 from decco.api.schema import Schema, structural_schema
 from decco.api.types import FreeForm, Model
+from tests.sample import thorough
 
 SPACE, APP = (crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in crds())
 
@@ -72,6 +73,7 @@ def test_quoted_where_yaml_would_read_something_else() -> None:
     assert "default: 'Off'" in to_yaml(crds())
 
 
+@thorough
 def test_the_same_in_another_process() -> None:
     """No set, hash or clock decides the order of anything."""
     script = "import sys; from decco.api.crd import crds, to_yaml; sys.stdout.write(to_yaml(crds()))"

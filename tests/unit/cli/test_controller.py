@@ -17,6 +17,7 @@ from decco.cli.controller import main, parser
 from decco.errors import ConfigError
 from decco.settings import LogLevel, Settings
 from decco.settings_load import SETTINGS, WrongSettings, load
+from tests.sample import thorough
 
 
 @pytest.fixture(autouse=True)
@@ -206,6 +207,7 @@ def test_help_tells_the_defaults_that_are_in_force() -> None:
         assert f"default: {default}" in text, key
 
 
+@thorough
 def test_a_real_process_says_its_version_and_fails_with_status_2() -> None:
     command = [sys.executable, "-m", "decco.cli.controller"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DECCO_")}

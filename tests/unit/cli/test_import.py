@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.sample import thorough
 from tests.unit.cli.conftest import Run
 
 ROOT = Path(__file__).parents[3]
@@ -27,6 +28,7 @@ def convert(run: Run) -> Run:
     return functools.partial(run, "import")
 
 
+@thorough
 def test_a_real_process(convert: Run) -> None:
     """The tests below call the command in this process; this one shows that it makes no difference."""
     command = [sys.executable, "-m", "decco.cli.main", "import", "-"]

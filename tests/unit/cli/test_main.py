@@ -16,6 +16,7 @@ from decco.api.crd import crds
 from decco.cli import main as cli
 from decco.errors import ConfigError, DeccoError
 from decco.kube.errors import Unreachable
+from tests.sample import thorough
 from tests.unit.cli.conftest import Run
 
 SEE = "; see `decco doctor --help`"
@@ -31,6 +32,7 @@ def process(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@thorough
 def test_a_real_process(run: Run) -> None:
     """The tests below call the command in this process; this one shows that it makes no difference."""
     for words in (["crds"], ["--version"], ["crd"], []):
@@ -101,6 +103,7 @@ sys.exit(cli.main(["short"]))
 """A command whose output is still in Python's buffer when it returns."""
 
 
+@thorough
 @pytest.mark.parametrize("program", [["-m", "decco.cli.main", "crds"], ["-c", SHORT]], ids=["long", "short"])
 def test_a_reader_that_has_seen_enough(program: list[str]) -> None:
     """``decco crds | head -1`` ends quietly."""
@@ -115,6 +118,7 @@ def test_a_reader_that_has_seen_enough(program: list[str]) -> None:
     assert (done.returncode, done.stderr) == (cli.EXIT_NO_READER, "")
 
 
+@thorough
 def test_help_and_typos_import_nothing_heavy() -> None:
     script = (
         "import sys\nfrom decco.cli.main import main\n"

@@ -10,6 +10,7 @@ from decco.cli import messages_doc, messages_source
 from decco.cli.messages_doc import conditions, of_dns, page
 from decco.desired import reasons
 from decco.dns import errors
+from tests.sample import thorough
 
 CURES = (
     "add", "ask", "change", "choose", "correct", "create", "delete", "give", "install", "label", "look at", "permit",
@@ -25,6 +26,7 @@ QUOTED = {
 }
 
 
+@thorough
 def test_the_page_is_of_today() -> None:
     assert messages_doc.PAGE.read_text() == page(), "run `make generate`"
 

@@ -21,6 +21,7 @@ from decco.kube.fights import FREE_REPAIRS
 from decco.kube.ownership import EVERYTHING, Path
 from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, DEPLOYMENTS, SECRETS, Key, Obj, Resource
+from tests.sample import thorough
 
 OWNER: Obj = {"apiVersion": "x/v1", "kind": "App", "name": "web", "uid": "owner-1", "controller": True}
 AT = Key("acme", "web")
@@ -177,6 +178,7 @@ async def test_a_conflict_is_the_callers() -> None:
     assert store.settled == {}
 
 
+@thorough
 async def test_foreign_names_are_forgotten_one_day() -> None:
     applier, _, script = stage()
     theirs = {"metadata": {"name": "x", "namespace": "acme", "uid": "t", "resourceVersion": "1"}}

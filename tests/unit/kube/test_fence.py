@@ -16,6 +16,7 @@ from decco.kube import leader, lease
 from decco.kube.clock import boot_time
 from decco.kube.errors import Fenced
 from decco.kube.fence import PAUSED_STATUS, Fence, now
+from tests.sample import thorough
 
 
 @pytest.fixture
@@ -68,6 +69,7 @@ def test_the_right_ends_in_the_moment_in_which_a_suspended_machine_goes_on(clock
     assert not fence.open_until(1012.0, 1017.0), "an answer that comes then is too late"
 
 
+@thorough
 @pytest.mark.skipif(not Path("/proc/self/timers").exists(), reason="MISSING /proc/<pid>/timers: CHECKPOINT_RESTORE")
 def test_the_alarm_counts_suspended_time() -> None:
     """The kernel itself says which clock its timer is on; that of setitimer is not even listed."""
@@ -89,6 +91,7 @@ time.sleep(30)
 """
 
 
+@thorough
 def test_without_such_a_timer_there_is_still_an_alarm() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_THE_TIMER], capture_output=True, text=True, check=False)
     assert done.returncode == PAUSED_STATUS
@@ -147,6 +150,7 @@ def ends(process: subprocess.Popen[str]) -> int:
         return process.wait()
 
 
+@thorough
 def test_a_process_that_was_stopped_past_the_end_does_nothing_more() -> None:
     with subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -159,6 +163,7 @@ def test_a_process_that_was_stopped_past_the_end_does_nothing_more() -> None:
         assert [line for line in process.stdout if float(line) > continued] == []
 
 
+@thorough
 def test_a_process_that_was_stopped_between_question_and_act_does_not_act() -> None:
     with subprocess.Popen([sys.executable, "-c", IN_THE_ACT], stdout=subprocess.PIPE, text=True) as process:
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
@@ -169,6 +174,7 @@ def test_a_process_that_was_stopped_between_question_and_act_does_not_act() -> N
         assert process.stdout.read() == ""
 
 
+@thorough
 def test_an_alarm_that_is_called_off_ends_nobody() -> None:
     done = subprocess.run([sys.executable, "-c", CALLED_OFF], check=False)
     assert done.returncode == 0

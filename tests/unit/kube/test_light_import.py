@@ -10,6 +10,10 @@ import subprocess
 import sys
 from typing import Any
 
+from tests.sample import thorough
+
+pytestmark = thorough
+
 REPORT = """
 import json, sys
 from pathlib import Path

@@ -13,6 +13,7 @@ from decco.kube.entry import Entry, Shape, content_of, digest, guarded, read_ent
 from decco.kube.ownership import EVERYTHING
 from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, Key, Obj
+from tests.sample import seeds
 
 AT = Key("acme", "web")
 
@@ -563,7 +564,7 @@ class Server:
         store.swap(entries, at)
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", seeds(200, sample=40))
 def test_any_order_of_events_answers_and_lists_ends_in_the_truth(seed: int) -> None:
     """A server's history comes by watch (in order), by lists, and by answers to our writes (at any time)."""
     dice = random.Random(seed)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import pytest
 
 from decco.kube.workqueue import Closed, Priority, WorkQueue
+from tests.sample import seeds
 
 EDIT, CHANGE, LIST = Priority.EDIT, Priority.CHANGE, Priority.LIST
 pytestmark = pytest.mark.looptime
@@ -392,7 +393,7 @@ class Model:
         self.working.remove(key)
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", seeds(150, sample=20))
 async def test_random_histories_lose_nothing(seed: int) -> None:
     """Random additions, timers, failures, ends of turns and cancelled getters, with and without time to react."""
     dice = random.Random(seed)

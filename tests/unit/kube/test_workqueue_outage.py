@@ -8,6 +8,7 @@ import itertools
 import pytest
 
 from decco.kube.workqueue import RETRIES_PER_SECOND, WorkQueue
+from tests.sample import thorough
 
 pytestmark = pytest.mark.looptime
 
@@ -41,7 +42,7 @@ class Outage:
             self.queue.done(key)
 
 
-@pytest.mark.parametrize("count", [1, 50, 700])
+@pytest.mark.parametrize("count", [1, 50, pytest.param(700, marks=thorough)])
 async def test_all_proceed_within_a_minute_of_an_outage_s_end(count: int) -> None:
     outage = Outage(queue_of(), count)
     await asyncio.sleep(300)
@@ -51,6 +52,7 @@ async def test_all_proceed_within_a_minute_of_an_outage_s_end(count: int) -> Non
     outage.task.cancel()
 
 
+@thorough
 async def test_many_that_fail_are_retried_at_a_bounded_rate() -> None:
     outage = Outage(queue_of(), 700)
     await asyncio.sleep(300)

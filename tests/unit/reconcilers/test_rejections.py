@@ -23,6 +23,7 @@ from decco.reconcilers.rejections import (
     Question,
     Rejections,
 )
+from tests.sample import thorough
 from tests.unit.reconcilers.test_children import INVALID, Clock, Script, child
 
 PROBLEM = Problem(reasons.INVALID, "refused")
@@ -74,7 +75,7 @@ class Crowd:
         heapq.heappush(self.due, (self.clock.now + refusal.recheck, number))
 
 
-@pytest.mark.parametrize("count", [1, 300, 10_000])
+@pytest.mark.parametrize("count", [1, 300, pytest.param(10_000, marks=thorough)])
 @pytest.mark.parametrize("recheck", [None, RECHECK_SECONDS], ids=["invalid", "forbidden"])
 def test_all_proceed_within_a_minute_of_the_rule_s_change(count: int, recheck: float | None) -> None:
     crowd = Crowd(count, recheck=recheck)
@@ -85,6 +86,7 @@ def test_all_proceed_within_a_minute_of_the_rule_s_change(count: int, recheck: f
     assert crowd.waiting == set()
 
 
+@thorough
 @pytest.mark.parametrize("recheck", [None, RECHECK_SECONDS], ids=["invalid", "forbidden"])
 def test_ten_thousand_that_are_refused_cost_a_bounded_number_of_requests(recheck: float | None) -> None:
     crowd = Crowd(10_000, recheck=recheck)
