@@ -15,6 +15,9 @@ export PYTHONPATH := .
 # Compiled modules are kept: checks and tests start hundreds of processes, which would compile everything each time.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Made before pytest starts, so that no build falls into a test's time. A cluster that somebody gives has no use for them.
+NODE_ASSETS := $(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(if $(filter 0,$(shell id -u)),node-assets))
+
 # Runs a step, shows how long it took also when it failed, and passes its status on.
 # $(call step,<name>,<command>)
 define step
@@ -24,7 +27,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades venv assets up bench format generate skew-fixtures lock clean
+.PHONY: soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated
 
 help: ## this page
@@ -37,6 +40,7 @@ help: ## this page
 	@echo "  ONCE=1                 make demo ends by itself, with status 0 only if everything held"
 	@echo "  ARGS='-k watch -x'     further arguments for pytest (unit, integration)"
 	@echo "  DECCO_CACHE=<folder>   where programs are kept (default ~/.cache/decco)"
+	@echo "  ALLOW_MISSING=1        go on without system packages that are missing; what needs them is skipped"
 	@echo "  PYTHON=<program>       Python 3.11 or later for the virtual environment"
 
 demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
@@ -75,7 +79,7 @@ integration: $(VENV)/.complete assets ## tests against a real API server
 	-@$(BIN)/python -m testbed.netpol >/dev/null
 	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies -n 2 --dist loadfile --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
-test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients (needs gcc and stunnel4)
+test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
 
 test-policies: $(VENV)/.complete assets ## NetworkPolicies: who reaches whom, judged and enforced by others' programs
@@ -93,11 +97,11 @@ test-upgrades: $(VENV)/.complete assets ## the guides' commands as they stand, n
 
 # The tests wait for servers more than they compute, so there are more processes than cores.
 test-dns: $(VENV)/.complete assets ## every DNS provider against real servers; ends with the matrix, says which are missing
-	-@$(BIN)/python -m testbed.dns.install
+	-@$(BIN)/python -m testbed.dns.coredns >/dev/null
 	$(call step,dns,$(BIN)/python -m pytest tests/dns -n 4 -m "not full" --dns-matrix=$(REPORTS)/dns-matrix.md --junitxml=$(REPORTS)/dns.xml $(ARGS))
 
 test-dns-full: $(VENV)/.complete assets ## the same with each trouble in each step of a name's life
-	-@$(BIN)/python -m testbed.dns.install
+	-@$(BIN)/python -m testbed.dns.coredns >/dev/null
 	$(call step,dns,$(BIN)/python -m pytest tests/dns -n 4 --dns-matrix=$(REPORTS)/dns-matrix.md --junitxml=$(REPORTS)/dns.xml $(ARGS))
 
 test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the leader, 10,000 objects; 25 minutes, machine to itself
@@ -105,11 +109,13 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
 
-test-times: $(VENV)/.complete assets ## the durations that decco promises; machine to itself, some ten minutes
+test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the durations that decco promises; machine to itself, some ten minutes
 	$(call step,times,TIMED=1 $(BIN)/python -m pytest tests/integration tests/e2e -m timed -s --junitxml=$(REPORTS)/times.xml $(ARGS))
 
+test-fresh-machine: $(VENV)/.complete ## a bare Debian with only what README names: make test-images as root and not (root)
+	$(call step,fresh machine,$(BIN)/python -m testbed.fresh_machine $(ARGS))
+
 soak: $(VENV)/.complete assets ## RECONCILES=200000 SEED=: a day of churn in a quarter of an hour: nothing may be left over
-	-@$(BIN)/python -m testbed.dns.install
 	$(call step,soak,$(BIN)/python -m tests.soak --reconciles $(or $(RECONCILES),200000) $(if $(SEED),--seed $(SEED)) $(ARGS))
 
 soak-sample: $(VENV)/.complete assets ## the part of it that make test runs, about a minute
@@ -121,21 +127,28 @@ test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random int
 # Starting the cluster falls into the first test's time.
 E2E_PYTEST := $(BIN)/python -m pytest -o timeout=600
 
-e2e: $(VENV)/.complete assets ## real pods, edge, clients, nothing sampled (root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>; E2E_DECCO=process)
+e2e: $(VENV)/.complete assets $(NODE_ASSETS) ## real pods, edge, clients, nothing sampled (root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>; E2E_DECCO=process)
 	$(call step,e2e,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) $(E2E_PYTEST) tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 	@$(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(MAKE) e2e-routing)
 
-e2e-routing: $(VENV)/.complete assets ## the same through Traefik, and with a Gateway for each Space (builds Traefik once)
+e2e-routing: $(VENV)/.complete assets $(NODE_ASSETS) ## the same through Traefik, and with a Gateway for each Space (builds Traefik once)
 	$(call step,e2e: ingress,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=ingress $(E2E_PYTEST) $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
 	$(call step,e2e: gateways,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
 
-e2e-sample: $(VENV)/.complete assets ## the part of it that make test runs; skipped with one loud line where it cannot
+e2e-sample: $(VENV)/.complete assets $(NODE_ASSETS) ## the part of it that make test runs; skipped with one loud line where it cannot
 	$(call step,e2e,$(E2E_PYTEST) tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+
+# The first step of every target: what is missing is said within a second or two, before anything is built.
+prerequisites: ## packages of the targets on this command line: installed (root on Debian or Ubuntu), or the command for it
+	@python=$$(bash requirements/python.sh) && "$$python" -m testbed.prerequisites $(MAKECMDGOALS)
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 
 assets: $(VENV)/.complete ## programs of the control plane: found, downloaded or built, then cached
 	$(call step,assets,$(BIN)/python -m testbed assets >/dev/null)
+
+node-assets: $(VENV)/.complete ## programs and images of the node and its edge: built, then cached
+	$(call step,node assets,$(BIN)/python -m testbed assets --node $(if $(filter e2e e2e-routing,$(MAKECMDGOALS)),--full) >/dev/null)
 
 up: $(VENV)/.complete assets ## a control plane to play with, until Ctrl-C
 	@$(BIN)/python -m testbed up
@@ -162,6 +175,6 @@ clean: ## remove everything that is made here; the cache of programs stays
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.complete: requirements/dev.txt requirements/venv.sh pyproject.toml
+$(VENV)/.complete: requirements/dev.txt requirements/venv.sh requirements/python.sh pyproject.toml | prerequisites
 	$(call step,virtual environment,bash requirements/venv.sh $(VENV))
 	@touch $@

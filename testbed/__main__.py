@@ -1,5 +1,5 @@
-"""``python -m testbed up [--node | --kind]``: a cluster to play with. ``python -m testbed assets``: only its programs.
-``python -m testbed images``: the images of its node.
+"""``python -m testbed up [--node | --kind]``: a cluster to play with.
+``python -m testbed assets [--node]``: only its programs. ``python -m testbed images``: the images of its node.
 
 Options are environment variables: ``KUBE_VERSION``, ``DECCO_CACHE``, ``KUBEBUILDER_ASSETS``.
 """
@@ -13,13 +13,16 @@ import threading
 import time
 from contextlib import AbstractContextManager
 
-from testbed import assets, cluster
+from testbed import assets, cluster, gotool, helm, netpol
 from testbed.api import RequestFailed
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
+from testbed.dns import coredns
 from testbed.found import AssetsMissing
 from testbed.images import catalog
 from testbed.kind import kind
+from testbed.node import edge, traefik
+from testbed.node import programs as node
 from testbed.processes import ProcessFailed
 from testbed.progress import elapsed
 from testbed.versions import KUBERNETES, kubernetes_version
@@ -32,6 +35,21 @@ def provide_assets() -> None:
     for path in [binaries.etcd, *binaries.kubernetes.values()]:
         print(path)
     print(assets.gateway_api_crds()[0].parent)
+
+
+def provide_node(*, full: bool) -> None:
+    """Gets or makes what ``cluster.own`` needs beyond those; ``full`` adds the other edge and decco's own image."""
+    node.provide(kubernetes_version())
+    coredns.build()
+    helm.provide()
+    netpol.provide("enforcer")
+    tools = (edge.PROGRAM, traefik.PROGRAM) if full else (edge.PROGRAM,)
+    images = [catalog.go_program(tool.name, gotool.provide(tool)) for tool in tools]
+    for name, provide in catalog.IMAGES.items():
+        if full or name != "controller":
+            images.append(provide())
+    for image in images:
+        print(image.archive)
 
 
 def provide_images() -> None:
@@ -90,12 +108,16 @@ def main() -> int:
     kinds = starting.add_mutually_exclusive_group()
     kinds.add_argument("--node", action="store_true", help="with a node that runs pods, and an edge (Linux, root)")
     kinds.add_argument("--kind", action="store_true", help="the same by kind, on a machine with Docker")
-    commands.add_parser("assets", help="find, download or build the programs, and print their paths")
+    providing = commands.add_parser("assets", help="find, download or build the programs, and print their paths")
+    providing.add_argument("--node", action="store_true", help="those of a node and its edge, with their images")
+    providing.add_argument("--full", action="store_true", help="with --node: also Traefik, and the controller's image")
     commands.add_parser("images", help="make the images of the node, and print their names, archives and sizes")
     chosen = parser.parse_args()
     try:
         if chosen.command == "up" and (chosen.node or chosen.kind):
             up_with_node(kind() if chosen.kind else cluster.own())
+        elif chosen.command == "assets" and chosen.node:
+            provide_node(full=chosen.full)
         else:
             {"up": up, "assets": provide_assets, "images": provide_images}[chosen.command]()
     except (AssetsMissing, ProcessFailed, RequestFailed, ValueError) as error:

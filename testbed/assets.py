@@ -17,7 +17,7 @@ from pathlib import Path
 from testbed import cache, download, etcd, golang
 from testbed.found import GIVEN, AssetsMissing, given, program
 from testbed.progress import step
-from testbed.versions import CONTROL_PLANE, EXTERNAL_DNS, GATEWAY_API
+from testbed.versions import CONTROL_PLANE, EXTERNAL_DNS, GATEWAY_API, kubernetes_version
 
 HERE = Path(__file__).resolve().parent
 
@@ -98,6 +98,13 @@ def external_dns_crd() -> Path:
         except golang.GoFailed as error:
             raise AssetsMissing(f"{what} is not to be had: {error}") from error
     return target
+
+
+def without_go() -> bool:
+    """Whether a control plane can be had without Go: its programs are here, or the official server answers."""
+    version = kubernetes_version()
+    here = all(given(name) or _cached(version, name) for name in CONTROL_PLANE)
+    return here or (cache.go_platform()[0] == "linux" and _official_reachable())
 
 
 def _refuse_other_minor(version: str) -> None:

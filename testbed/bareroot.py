@@ -52,12 +52,12 @@ def build(stages: Sequence[Stage], context: Path, folder: Path) -> Path:
         root = folder / stage.name
         with step(f"stage {stage.name} of the Dockerfile"):
             if stage.base in roots:
-                _copy_tree(roots[stage.base], root)
+                copy_tree(roots[stage.base], root)
             elif stage.base == "scratch":
                 root.mkdir(parents=True)
             else:
-                _copy_tree(debian(), root)
-                _pass_on_sources(root)
+                copy_tree(debian(), root)
+                pass_on_sources(root)
             for each in stage.steps:
                 if isinstance(each, Copy):
                     copy(each, roots[each.origin] if each.origin else context, root)
@@ -97,7 +97,7 @@ def run(instruction: Run, root: Path, *, more: Mapping[str, str] | None = None) 
     user = instruction.user if ":" in instruction.user else f"{instruction.user}:{instruction.user}"
     chroot = ["chroot", f"--userspec={user}", str(root), *instruction.argv]
     argv = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={root / 'proc'}", *chroot]
-    environment = {"PATH": PATH, "HOME": "/", **_passed_on(root), **instruction.environment, **(more or {})}
+    environment = {"PATH": PATH, "HOME": "/", **passed_on(root), **instruction.environment, **(more or {})}
     return _ended_well(argv, environment)
 
 
@@ -108,14 +108,14 @@ def copy(instruction: Copy, origin: Path, root: Path) -> None:
     for source in instruction.sources:
         path = origin / source.lstrip("/")
         if path.is_dir():
-            _copy_tree(path, target)
+            copy_tree(path, target)
         else:
             into = target / path.name if many else target
             into.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, into)
 
 
-def _copy_tree(source: Path, target: Path) -> None:
+def copy_tree(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     # cp and not shutil: it keeps devices, owners and links.
     _ended_well(["cp", "--archive", "--no-target-directory", str(source), str(target)])
@@ -131,7 +131,7 @@ def _mirror() -> str:
     raise AssetsMissing(f"apt is not configured for Debian's release {RELEASE}, of which the image is made")
 
 
-def _pass_on_sources(root: Path) -> None:
+def pass_on_sources(root: Path) -> None:
     for name in (*SOURCES, *NETWORK):
         path, target = Path("/") / name, root / name
         if path.is_dir():
@@ -145,7 +145,7 @@ def _pass_on_sources(root: Path) -> None:
         shutil.copy(bundle, root / AUTHORITIES)
 
 
-def _passed_on(root: Path) -> dict[str, str]:
+def passed_on(root: Path) -> dict[str, str]:
     if not (root / "etc" / "apt").is_dir():
         return {}  # an image made from scratch is run as it is
     passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}

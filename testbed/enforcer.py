@@ -13,7 +13,6 @@ import contextlib
 import ipaddress
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from testbed import netpol
+from testbed import netpol, packages
 from testbed.processes import Process, Processes
 
 CHAIN = "DECCO-NETPOL"
@@ -53,7 +52,7 @@ def missing() -> str | None:
         return "needs Linux"
     if os.geteuid() != 0:
         return "needs root"
-    programs = [name for name in ("iptables", "nsenter", "ip") if _tool(name) is None]
+    programs = [name for name in ("iptables", "nsenter", "ip") if packages.path_of(name) is None]
     return f"needs the programs {', '.join(programs)}" if programs else None
 
 
@@ -161,7 +160,7 @@ class Enforcer:
 
     def _tables(self, tool: str, *rule: str) -> None:
         enter = [] if self._netns is None else ["nsenter", f"--net={self._netns}"]
-        argv = [*enter, _tool(tool) or tool, "-w", XTABLES_LOCK_SECONDS, "-t", "mangle", *rule]
+        argv = [*enter, str(packages.path_of(tool) or tool), "-w", XTABLES_LOCK_SECONDS, "-t", "mangle", *rule]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise EnforcerFailed(f"{' '.join(argv)}: {done.stderr.strip()}")
@@ -172,7 +171,3 @@ class Enforcer:
         for line in self._process.log.read_text(errors="replace").splitlines(keepends=True):
             if line.startswith("{") and line.endswith("\n"):
                 yield json.loads(line)
-
-
-def _tool(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")

@@ -1,18 +1,22 @@
-"""Programs that Debian has: says which are missing, and installs their packages where that is possible."""
+"""Debian's packages: what is there of them, and how apt installs the rest. Needs nothing but Python's own library."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-from testbed.found import AssetsMissing
 from testbed.progress import step
 
 SBIN = "/usr/sbin:/sbin"
 LOCK_SECONDS = 300
+DISTRIBUTIONS = frozenset({"debian", "ubuntu"})
+
+
+class InstallFailed(RuntimeError):
+    """apt could not install the packages; the message has what it said."""
 
 
 def path_of(name: str) -> Path | None:
@@ -21,42 +25,38 @@ def path_of(name: str) -> Path | None:
     return Path(found) if found else None
 
 
-def ensure(wanted: Mapping[str, str]) -> None:
-    """Installs, as root on Debian, what is missing.
+def is_debian(os_release: Path = Path("/etc/os-release")) -> bool:
+    """Whether this is Debian or Ubuntu, or made from them, with apt."""
+    try:
+        lines = [line.partition("=") for line in os_release.read_text().splitlines()]
+    except OSError:
+        return False
+    words = " ".join(value.strip('"') for key, _, value in lines if key in {"ID", "ID_LIKE"}).split()
+    return bool(DISTRIBUTIONS.intersection(words)) and shutil.which("apt-get") is not None
 
-    Args:
-        wanted: program, or absolute path of a file, to the package that has it.
+
+def can_install() -> bool:
+    """Whether this process may install packages by itself: as root on Debian or Ubuntu."""
+    return os.geteuid() == 0 and is_debian()
+
+
+def install(packages: Sequence[str]) -> None:
+    """Installs packages without a question, and starts none of their services.
 
     Raises:
-        AssetsMissing: something is missing and cannot be installed; the message says what to install.
+        InstallFailed: see the class.
     """
-    missing = {name: package for name, package in wanted.items() if path_of(name) is None}
-    if not missing:
-        return
-    packages = sorted(set(missing.values()))
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        with step(f"installing Debian's {', '.join(packages)}"):
-            said = _install(packages)
-        missing = {name: package for name, package in missing.items() if path_of(name) is None}
-    else:
-        said = "no apt-get here, or not root"
-    if missing:
-        raise AssetsMissing(
-            f"missing: {', '.join(missing)}; install (names of Debian's packages) "
-            f"{', '.join(sorted(set(missing.values())))}. {said}"
-        )
-
-
-def _install(packages: list[str]) -> str:
     # RUNLEVEL=1: Debian's invoke-rc.d then starts no service for a package.
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     lock = f"DPkg::Lock::Timeout={LOCK_SECONDS}"
-    install = ["install", "-q", "-y", "--no-install-recommends", *packages]
+    wanted = ["install", "-q", "-y", "--no-install-recommends", *packages]
     said = ""
-    # A fresh machine has no package lists, a kept one has old ones: then what they name may be gone.
-    for arguments in (install, ["update", "-q"], install):
-        done = subprocess.run(["apt-get", "-o", lock, *arguments], env=env, capture_output=True, text=True, check=False)
-        if done.returncode == 0 and arguments is install:
-            return ""
-        said = f"apt-get {' '.join(arguments)}: {done.stderr.strip()[-500:]}"
-    return said
+    with step(f"installing {' '.join(packages)}"):
+        # A fresh machine has no package lists, a kept one has old ones: then what they name may be gone.
+        for arguments in (wanted, ["update", "-q"], wanted):
+            argv = ["apt-get", "-o", lock, *arguments]
+            done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            if done.returncode == 0 and arguments is wanted:
+                return
+            said = f"apt-get {' '.join(arguments)}: {done.stderr.strip()[-500:]}"
+    raise InstallFailed(said)

@@ -16,6 +16,8 @@ import pytest
 import structlog
 from blockbuster import BlockBuster
 
+from testbed import prerequisites
+
 NODES = ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("2001:2::/48")
 """Networks of the testbed's nodes and of tests, which are network namespaces on this machine; RFC 2544 and RFC 5180."""
 
@@ -47,8 +49,15 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Lets a report hold only what UTF-8 can say: tests log half a surrogate pair, and between the processes of xdist
     such a report would end the run.
+
+    A test that is skipped for want of a package fails where the package can be installed, and in CI: a run without the
+    tests must not look like one with them.
     """
     report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith(prerequisites.SKIP) and prerequisites.strict():
+            report.outcome, report.longrepr = "failed", f"a skip for a missing package is a failure here: {reason}"
     report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
     return report
 

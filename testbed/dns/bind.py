@@ -8,13 +8,14 @@ from typing import ClassVar
 
 import dns.tsig
 
-from testbed.dns.install import program
 from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer, free_port
+from testbed.packages import path_of
+from testbed.prerequisites import BIND, Need
 
 
 class Bind(NameServer):
     kind: ClassVar[str] = "bind"
-    programs: ClassVar[tuple[str, ...]] = ("named", "rndc")
+    needs: ClassVar[tuple[Need, ...]] = BIND
 
     def prepare(self) -> None:
         self._control = free_port()
@@ -45,7 +46,7 @@ class Bind(NameServer):
         )
 
     def command(self) -> Sequence[str | Path]:
-        return [program("named") or "named", "-g", "-n", "1", "-c", self.folder / "named.conf"]
+        return [path_of("named") or "named", "-g", "-n", "1", "-c", self.folder / "named.conf"]
 
     def _rndc(self, *words: str) -> str:
         return self.run("rndc", "-c", str(self.folder / "rndc.conf"), *words)

@@ -1,6 +1,6 @@
 """CoreDNS with its etcd plugin, and the etcd behind it.
 
-CoreDNS is a Go program that is built once (``python -m testbed.dns.install``; some minutes) and kept in the cache.
+CoreDNS is a Go program that is built once (``python -m testbed.dns.coredns``; some minutes) and kept in the cache.
 Without it etcd alone is served, and the suite looks at the records in etcd instead of asking for them.
 """
 
@@ -22,8 +22,8 @@ import dns.query
 import dns.rdatatype
 
 from testbed import cache, golang
-from testbed.dns.install import program
 from testbed.dns.server import HOST, Records, free_port
+from testbed.packages import path_of
 from testbed.processes import Processes
 from testbed.progress import step
 from testbed.versions import COREDNS_MODULE, COREDNS_VERSION
@@ -71,7 +71,7 @@ class CoreDns:
             etcd = self._processes.start(
                 "etcd",
                 [
-                    program("etcd") or "etcd",
+                    path_of("etcd") or "etcd",
                     *("--data-dir", str(self.folder / "etcd"), "--unsafe-no-fsync"),
                     *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
                     *("--listen-peer-urls", f"http://{HOST}:{peer}"),
@@ -192,3 +192,7 @@ def _meaning(service: dict[str, Any]) -> tuple[str, str]:
 
 def _b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+if __name__ == "__main__":
+    print(build() or "no CoreDNS: it needs Go to be built")

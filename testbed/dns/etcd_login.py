@@ -10,8 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from testbed.dns.install import program
 from testbed.dns.server import HOST, free_port
+from testbed.packages import path_of
 from testbed.pki import Authority
 from testbed.processes import Processes
 
@@ -41,7 +41,7 @@ class EtcdWithLogin:
             etcd = self._processes.start(
                 "etcd",
                 [
-                    program("etcd") or "etcd",
+                    path_of("etcd") or "etcd",
                     *("--data-dir", str(self.folder / "etcd"), "--unsafe-no-fsync"),
                     *("--cert-file", str(serving.cert), "--key-file", str(serving.key)),
                     *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from testbed.dns.install import program
 from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer
+from testbed.packages import path_of
+from testbed.prerequisites import KNOT, Need
 
 
 class Knot(NameServer):
     kind: ClassVar[str] = "knot"
-    programs: ClassVar[tuple[str, ...]] = ("knotd", "knotc")
+    needs: ClassVar[tuple[Need, ...]] = KNOT
 
     def prepare(self) -> None:
         self._zones: dict[str, Path] = {}
@@ -34,7 +35,7 @@ class Knot(NameServer):
         )
 
     def command(self) -> Sequence[str | Path]:
-        return [program("knotd") or "knotd", "-c", self.folder / "knot.conf"]
+        return [path_of("knotd") or "knotd", "-c", self.folder / "knot.conf"]
 
     def _knotc(self, *words: str) -> str:
         return self.run("knotc", "-b", "-s", str(self.folder / "control"), *words)

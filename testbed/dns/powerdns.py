@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
-from testbed.dns.install import program
 from testbed.dns.server import HOST, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, NameServer
+from testbed.packages import path_of
+from testbed.prerequisites import POWERDNS, Need
 
 SCHEMAS = (
     Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql"),
@@ -19,7 +20,7 @@ SCHEMAS = (
 
 class PowerDns(NameServer):
     kind: ClassVar[str] = "powerdns"
-    programs: ClassVar[tuple[str, ...]] = ("pdns_server", "pdnsutil")
+    needs: ClassVar[tuple[Need, ...]] = POWERDNS
 
     @classmethod
     def missing(cls) -> str:
@@ -44,7 +45,7 @@ class PowerDns(NameServer):
         self._pdnsutil("import-tsig-key", KEY_NAME, KEY_ALGORITHM, KEY_SECRET)
 
     def command(self) -> Sequence[str | Path]:
-        return [program("pdns_server") or "pdns_server", f"--config-dir={self.folder}", "--guardian=no", "--daemon=no"]
+        return [path_of("pdns_server") or "pdns_server", f"--config-dir={self.folder}", "--guardian=no", "--daemon=no"]
 
     def _pdnsutil(self, *words: str) -> str:
         return self.run("pdnsutil", f"--config-dir={self.folder}", *words)

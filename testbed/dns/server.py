@@ -24,7 +24,9 @@ import dns.tsig
 import dns.update
 import dns.zone
 
-from testbed.dns import install
+from testbed import prerequisites
+from testbed.packages import path_of
+from testbed.prerequisites import Need
 from testbed.processes import Process, Processes, ProcessFailed
 
 HOST = "127.0.0.1"
@@ -55,7 +57,7 @@ class NameServer:
     """One running name server; zones are made and removed while it runs, each with a SOA, an NS and its address."""
 
     kind: ClassVar[str]
-    programs: ClassVar[tuple[str, ...]]
+    needs: ClassVar[tuple[Need, ...]]
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -66,8 +68,8 @@ class NameServer:
     @classmethod
     def missing(cls) -> str:
         """One line that says what to install, or ""."""
-        left = install.missing(*cls.programs)
-        return f"{cls.kind}: install Debian's {' '.join(install.packages(left))}" if left else ""
+        line = prerequisites.reason(*cls.needs)
+        return f"{cls.kind}: {line.removeprefix(prerequisites.SKIP)}" if line else ""
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="decco-dns-"))
@@ -116,7 +118,7 @@ class NameServer:
 
     def run(self, *argv: str) -> str:
         """Run one of the server's tools; raises ProcessFailed with what it said."""
-        path = install.program(argv[0])
+        path = path_of(argv[0])
         done = subprocess.run(
             [path or argv[0], *argv[1:]], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
         )

@@ -5,23 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed import assets, gotool, packages
+from testbed import assets, gotool, packages, prerequisites
+from testbed.found import AssetsMissing
 from testbed.gotool import Tool
-from testbed.node.config import CNI_PLUGINS
 
 CONTAINERD_VERSION = "2.4.2"
 CONTAINERD = "github.com/containerd/containerd/v2"
 KUBERNETES = ("kubelet", "kube-proxy", "kube-scheduler")
-DEBIAN = {
-    "runc": "runc",
-    "ip": "iproute2",
-    "iptables": "iptables",
-    "ipset": "ipset",
-    "conntrack": "conntrack",
-    "mount": "mount",
-    "nsenter": "util-linux",
-    str(CNI_PLUGINS / "ptp"): "containernetworking-plugins",
-}
 
 
 def _containerd(name: str, minutes: float) -> Tool:
@@ -48,7 +38,8 @@ def provide(version: str) -> Programs:
     Raises:
         AssetsMissing: see the class.
     """
-    packages.ensure(DEBIAN)
+    if said := prerequisites.ensure(prerequisites.NODE):
+        raise AssetsMissing(said)
     runc = packages.path_of("runc")
     assert runc is not None
     kubernetes = assets.provide(version, KUBERNETES).kubernetes

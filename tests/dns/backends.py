@@ -20,8 +20,7 @@ from decco.dns.provider import Provider
 from decco.dns.records import RecordSet
 from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.route53 import Credentials, Route53Provider
-from testbed import assets
-from testbed.dns import install
+from testbed import assets, prerequisites
 from testbed.dns.bind import Bind
 from testbed.dns.clouddns_model import CloudDnsModel
 from testbed.dns.coredns import CoreDns
@@ -382,7 +381,8 @@ class CoreDnsBackend(WiredBackend):
 
     @classmethod
     def missing(cls) -> str:
-        return "" if not install.missing("etcd") else "coredns: install Debian's etcd-server"
+        line = prerequisites.reason(*prerequisites.ETCD)
+        return f"coredns: {line.removeprefix(prerequisites.SKIP)}" if line else ""
 
     def start(self) -> None:
         self.server = CoreDns().__enter__()

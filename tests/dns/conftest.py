@@ -66,7 +66,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
             service.start()
             _running[cls.kind] = service
     if cls.kind in _missing:
-        pytest.skip(f"{MISSING}{_missing[cls.kind]} (or run python -m testbed.dns.install as root)")
+        pytest.skip(f"{MISSING}{_missing[cls.kind]}")
     return _running[cls.kind]
 
 

@@ -15,14 +15,15 @@ from decco.dns.provider import Change, Provider, Zone
 from decco.dns.records import address_sets
 from decco.dns.registry import Owner, mark_set
 from decco.settings_dns import CoreDnsSettings
-from testbed.dns import install
+from testbed import prerequisites
 from testbed.dns.etcd_login import PASSWORD, USER, EtcdWithLogin
 from testbed.dns.httpmodel import HttpModel, Request, Response
 from testbed.pki import Authority
 from tests.dns.world import UID
 
 ZONE = Zone("z.test")
-pytestmark = pytest.mark.skipif(bool(install.missing("etcd")), reason="MISSING coredns: install Debian's etcd-server")
+NO_ETCD = prerequisites.reason(*prerequisites.ETCD)
+pytestmark = pytest.mark.skipif(bool(NO_ETCD), reason=NO_ETCD)
 
 
 def claim(label: str) -> Change:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from testbed import cluster as clusters
+from testbed import prerequisites
 from testbed.cluster import Backend, Cluster
 from testbed.controller import Controller
 from testbed.deployed import deployed, metrics
@@ -41,6 +42,9 @@ collect_ignore = [] if BACKEND is Backend.GATEWAYS else ["test_own_gateway.py"]
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     given = os.environ.get("E2E_KUBECONFIG")
     started = time.monotonic()
+    if not given and not FULL and os.geteuid() == 0 and (line := prerequisites.reason(*prerequisites.NODE)):
+        request.config.stash[MISSING] = line
+        pytest.skip(line)
     try:
         if given:
             context = clusters.given(Path(given))

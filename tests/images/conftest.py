@@ -1,20 +1,18 @@
-"""Compiles the entry point once for the session. Without gcc or stunnel the tests here are skipped, loudly."""
+"""Compiles the entry point once for the session. Without its packages the tests here are skipped, loudly."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from images.stunnel import build_root
+from testbed import prerequisites
 from tests.images.pki import Authority
 from tests.images.rig import App, Pod
 
-MISSING = [
-    name for name, there in {"gcc": shutil.which("gcc"), "stunnel4": build_root.STUNNEL.exists()}.items() if not there
-]
+MISSING = prerequisites.reason(*prerequisites.SIDECAR)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -22,9 +20,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
     if not MISSING or not here:
         return
-    reason = f"THE SIDECAR'S IMAGE IS NOT TESTED: install {' and '.join(MISSING)} (Debian: gcc libc6-dev stunnel4)"
     stands = next((item for item in here if item.get_closest_marker("skipif") is None), here[0])
-    stands.add_marker(pytest.mark.skip(reason=reason))
+    stands.add_marker(pytest.mark.skip(reason=f"{MISSING} (THE SIDECAR'S IMAGE IS NOT TESTED)"))
     here.remove(stands)
     config.hook.pytest_deselected(items=here)
     items[:] = [item for item in items if item not in here]

@@ -22,7 +22,7 @@ from tests.images.rig import LOADED, App, Pod, Sidecar, ask, ask_plain, children
 
 needs_packages = pytest.mark.skipif(
     not build_root.AUTHORITIES.exists() or shutil.which("dpkg-query") is None,
-    reason="THE SIDECAR'S IMAGE IS NOT LAID OUT: needs Debian with ca-certificates",
+    reason="MISSING Debian with ca-certificates: THE SIDECAR'S IMAGE IS NOT LAID OUT",
 )
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="THE SIDECAR'S IMAGE IS NOT RUN: chroot and unshare need root"

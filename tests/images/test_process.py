@@ -199,7 +199,7 @@ def test_eight_endpoints_are_one_small_process(entry: Path, pod: Pod, apps: tupl
         assert below < 20 * 1024
 
 
-@pytest.mark.skipif(not Path(stunnel.SYSTEM_CA_FILE).exists(), reason="needs the package ca-certificates")
+@pytest.mark.skipif(not Path(stunnel.SYSTEM_CA_FILE).exists(), reason="MISSING ca-certificates")
 def test_many_egresses_share_the_systems_authorities(
     entry: Path, pod: Pod, authority: Authority, apps: tuple[App, App]
 ) -> None:

@@ -27,7 +27,7 @@ from testbed.pki import Authority
 from tests.promises import PATIENCE
 
 ALL = ("http", "echo", "sink", "source", "hello")
-pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="THE TEST APP IS NOT TESTED: install Go")
+pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="MISSING Go: THE TEST APP IS NOT TESTED")
 
 
 @pytest.fixture(scope="module")

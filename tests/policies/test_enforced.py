@@ -6,6 +6,7 @@ the API server. What is stopped is told twice: the client gets no answer, and th
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from testbed import enforcer
 from testbed.controlplane import ControlPlane
 from testbed.enforcer import Enforcer, Verdict
+from testbed.prerequisites import POLICIES, reason
 from tests.integration.harness import APIS, Cluster, Decco, eventually
 from tests.policies import picture
 from tests.policies.picture import Connection
@@ -26,9 +28,9 @@ PATIENT = 20.0
 CURT = 1.5
 """For those that must not; a packet that is dropped is never answered, and each is looked up in the enforcer's log."""
 
-pytestmark = pytest.mark.skipif(
-    enforcer.missing() is not None, reason=f"NetworkPolicies are not enforced: {enforcer.missing()}"
-)
+NOT_ENFORCED = reason(*POLICIES) if os.geteuid() == 0 else ""
+NOT_ENFORCED = NOT_ENFORCED or f"NetworkPolicies are not enforced: {enforcer.missing()}"
+pytestmark = pytest.mark.skipif(enforcer.missing() is not None, reason=NOT_ENFORCED)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from decco.desired.egress import ResolvedEgress, Target, resolve_egresses
 from decco.desired.endpoints import ResolvedEndpoint, TlsServer, resolve
 from decco.desired.model import AppInputs, EgressTarget
 from decco.desired.stunnel import NOWHERE, SECRETS_DIR, SYSTEM_CA_FILE, config
+from testbed import prerequisites
 from tests.unit.desired.app_cases import app, sections_of
 
 STUNNEL = shutil.which("stunnel4") or shutil.which("stunnel")
@@ -226,7 +227,7 @@ def _full() -> AppInputs:
     )
 
 
-@pytest.mark.skipif(STUNNEL is None, reason="needs stunnel")
+@pytest.mark.skipif(STUNNEL is None, reason=prerequisites.reason(prerequisites.STUNNEL))
 def test_stunnel_takes_the_text(tmp_path: Path) -> None:
     inputs = _full()
     resolved = resolve(inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.tsig_key import TsigKey, algorithm_name, choose, read_keys
 from decco.errors import ConfigError
 from decco.settings_dns import DnsSettings
+from testbed import packages, prerequisites
 
+NO_BIND = prerequisites.reason(*prerequisites.BIND)
 SECRET = "c2l4dGVlbiBieXRlcyBvZiB0ZXN0IHNlY3JldCBoZXJl"
 OTHER = "YW5vdGhlciBzZWNyZXQgb2YgMzIgb2N0ZXRzIGF0IGxlYXN0"
 BIND = f"""key "decco.example" {{
@@ -160,11 +161,15 @@ def test_a_key_that_cannot_work_ends_the_start_with_place_and_cause(
     assert SECRET[:-1] not in str(caught.value)
 
 
-@pytest.mark.skipif(shutil.which("tsig-keygen") is None, reason="MISSING tsig-keygen: install Debian's bind9")
+@pytest.mark.skipif(bool(NO_BIND), reason=NO_BIND)
 @pytest.mark.parametrize("algorithm", ["hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha512"])
 def test_what_tsig_keygen_writes(algorithm: str) -> None:
     written = subprocess.run(
-        ["tsig-keygen", "-a", algorithm, "decco.example"], capture_output=True, text=True, check=True, timeout=60
+        [str(packages.path_of("tsig-keygen")), "-a", algorithm, "decco.example"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     (key,) = read_keys(written.stdout)
     assert (key.name, key.algorithm) == ("decco.example", algorithm)

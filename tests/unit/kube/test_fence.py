@@ -70,7 +70,9 @@ def test_the_right_ends_in_the_moment_in_which_a_suspended_machine_goes_on(clock
 
 
 @thorough
-@pytest.mark.skipif(not Path("/proc/self/timers").exists(), reason="MISSING /proc/<pid>/timers: CHECKPOINT_RESTORE")
+@pytest.mark.skipif(
+    not Path("/proc/self/timers").exists(), reason="a kernel without /proc/<pid>/timers: CHECKPOINT_RESTORE"
+)
 def test_the_alarm_counts_suspended_time() -> None:
     """The kernel itself says which clock its timer is on; that of setitimer is not even listed."""
     code = "from decco.kube.fence import process_alarm; process_alarm()(60); print(open('/proc/self/timers').read())"

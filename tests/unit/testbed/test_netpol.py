@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import enforcer, gotool, netpol
+from testbed import enforcer, gotool, netpol, packages
 from testbed.found import AssetsMissing
 
 
@@ -42,5 +42,5 @@ def test_the_enforcer_says_what_it_misses(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert enforcer.missing() in {"needs root", "needs Linux"}
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(enforcer, "_tool", lambda name: None if name == "iptables" else f"/sbin/{name}")
+    monkeypatch.setattr(packages, "path_of", lambda name: None if name == "iptables" else Path("/sbin") / name)
     assert enforcer.missing() in {"needs the programs iptables", "needs Linux"}

@@ -1,0 +1,129 @@
+"""``make test-fresh-machine``: what the prerequisites are worth, on a Debian that has only what README names.
+
+A bare Debian by debootstrap, in which this commit is checked out: make, Python and Go are there, nothing else. Without
+root ``make test`` and ``make test-images`` must end at once with one command. As root ``make test-images`` must install
+what it needs, and skip no test for want of it.
+
+The cache of programs and Go's modules are this machine's, so that nothing is built anew. Needs root and Linux.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from testbed import bareroot, cache, golang
+from testbed.bareroot import StepFailed
+from testbed.dockerfile import Run
+from testbed.found import AssetsMissing
+from testbed.progress import say, step
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+README = ("make", "python3", "git", "ca-certificates")
+"""What README asks for, of Debian's packages; ca-certificates is what git and Python reach anything with."""
+COMMAND = re.compile(r"sudo apt-get install .*")
+SOON_SECONDS = 30.0
+NOBODY = "nobody:nogroup"
+
+
+class NotSeen(RuntimeError):
+    """Something that README promises did not happen."""
+
+
+class Machine:
+    """A bare Debian in a folder, with parts of this machine mounted into it while a command runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "root"
+        bareroot.copy_tree(bareroot.debian(), self.root)
+        bareroot.pass_on_sources(self.root)
+        go_root, modules, built = golang.go(["env", "GOROOT", "GOMODCACHE", "GOCACHE"], CHECKOUT).split()
+        self._mounts = {
+            go_root: "usr/local/go",
+            modules: "root/go/pkg/mod",
+            built: "root/.cache/go-build",
+            str(cache.root()): "root/.cache/decco",
+        }
+        for target in self._mounts.values():
+            (self.root / target).mkdir(parents=True, exist_ok=True)
+
+    def run(self, command: str, user: str = "root:root") -> tuple[int, str]:
+        """Runs a shell command in the checkout; returns its status and what it printed."""
+        binds = [
+            f"mount --rbind {source} {self.root / target}"
+            for source, target in {"/dev": "dev", "/sys": "sys", **self._mounts}.items()
+        ]
+        # A mount namespace of its own: however it ends, nothing stays mounted.
+        enter = f'mount -t proc proc {self.root}/proc; exec chroot --userspec={user} {self.root} sh -c "$0"'
+        argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", "; ".join([*binds, enter])]
+        path = f"/usr/local/go/bin:{bareroot.PATH}"
+        environment = {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", **bareroot.passed_on(self.root)}
+        done = subprocess.run(
+            [*argv, f"cd /decco && {command}"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+
+def refuses(machine: Machine, target: str) -> None:
+    """Without root, a target ends at once, with one command that installs everything, and has built nothing."""
+    started = time.monotonic()
+    status, said = machine.run(f"HOME=/tmp make {target}", NOBODY)
+    took = time.monotonic() - started
+    commands = COMMAND.findall(said)
+    say(f"as nobody, make {target}: status {status} after {took:.1f} s: {' | '.join(commands)}")
+    built = (machine.root / "decco" / ".venv").exists()
+    if status == 0 or took > SOON_SECONDS or len(commands) != 1 or built:
+        raise NotSeen(f"make {target} was to end within {SOON_SECONDS:.0f} s with one command:\n{said}")
+
+
+def tests(machine: Machine, target: str, report: str) -> None:
+    """As root, a target installs what it needs; all its tests pass, and none is skipped for a package."""
+    with step(f"as root, make {target}"):
+        status, said = machine.run(f"make {target}")
+    path = machine.root / "decco" / "build" / "tests" / report
+    suite = next(ET.parse(path).getroot().iter("testsuite")).attrib if path.is_file() else {}
+    skips = re.findall(r"^SKIPPED .*$", said, re.MULTILINE)
+    if status != 0 or int(suite.get("tests", 0)) < 2 or any("MISSING" in line for line in skips):
+        raise NotSeen(f"make {target} ended with status {status}:\n{said[-6000:]}")
+    say(f"make {target}: {suite['tests']} tests, {suite['failures']} failed, {suite['skipped']} skipped")
+    for line in skips:
+        say(f"  {line}")
+
+
+def main() -> int:
+    """Exit status 1 if a promise was not kept, 2 if this machine cannot try."""
+    with tempfile.TemporaryDirectory(prefix="decco-fresh-", ignore_cleanup_errors=True) as folder:
+        try:
+            machine = Machine(Path(folder))
+            with step(f"installing {' '.join(README)} and checking this commit out"):
+                for words in (("update", "-q"), ("install", "-q", "-y", "--no-install-recommends", *README)):
+                    bareroot.run(Run(("apt-get", *words), "root", {}), machine.root)
+                target = machine.root / "decco"
+                subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(CHECKOUT), str(target)], check=True)
+            for each in ("test-images", "test"):
+                refuses(machine, each)
+            tests(machine, "test-images", "images.xml")
+            tests(machine, "unit", "unit.xml")
+        except NotSeen as error:
+            say(f"testbed: {error}")
+            return 1
+        except (AssetsMissing, StepFailed, golang.GoFailed) as error:
+            say(f"testbed: {error}")
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
