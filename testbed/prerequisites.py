@@ -87,6 +87,7 @@ INTEGRATION = (*BIND, *POLICIES)
 
 TARGETS: dict[str, tuple[Need, ...]] = {
     "unit": (STUNNEL, *BIND),
+    "thorough": (STUNNEL, *BIND),
     "integration": INTEGRATION,
     "test-leader": (),
     "test-policies": POLICIES,
@@ -108,13 +109,13 @@ TARGETS: dict[str, tuple[Need, ...]] = {
 """Of the targets that need more than Python and the control plane."""
 TARGETS["test"] = tuple(
     need
-    for part in ("unit", "integration", "soak-sample", "test-dns", "packaging", "test-images", "e2e-sample")
+    for part in ("unit", "thorough", "integration", "soak-sample", "test-dns", "packaging", "test-images", "e2e-sample")
     for need in TARGETS[part]
 )
 NEED_ROOT = frozenset({"e2e", "e2e-routing", "test-packaging", "test-fresh-machine"})
 WITHOUT_CONTROL_PLANE = frozenset(
     {"check", "check-format", "check-lint", "check-types", "check-imports", "check-generated", "format", "generate"}
-    | {"prerequisites", "test-dns-interleavings", "test-fresh-machine", "test-images", "unit", "venv"}
+    | {"prerequisites", "test-dns-interleavings", "test-fresh-machine", "test-images", "thorough", "unit", "venv"}
 )
 
 
