@@ -81,11 +81,11 @@ class Crowd:
 
     async def want(self, names: Iterable[str], address: str = ADDRESS) -> None:
         """Returns when every name is published."""
-        wishes = {uid_of(name): WantedRecord(name, frozenset({address})) for name in names}
-        self._left = set(wishes)
+        desired = {uid_of(name): WantedRecord(name, frozenset({address})) for name in names}
+        self._left = set(desired)
         self._done.clear()
-        for uid, wish in wishes.items():
-            self._service.ensure(uid, [wish])
+        for uid, record in desired.items():
+            self._service.ensure(uid, [record])
             self._heard(uid)  # it may be there already
         await self._done.wait()
 

@@ -26,8 +26,8 @@ from decco.kube.store import Store
 from decco.kube.workqueue import WorkQueue
 from decco.objects import ANNOTATION_SHARE_WITH, API_VERSION, LABEL_SHARE, Key, Obj
 from decco.reconcilers.caches import Caches, watch_specs
+from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.report import ready_counts
-from decco.reconcilers.triggers import Triggers
 from decco.settings import Settings
 from testbed.certificates import self_signed
 from testbed.progress import say
@@ -117,8 +117,8 @@ async def follow(store: Store, objects: list[Obj], version: int) -> None:
 async def measure(of_spaces: int, of_apps: int, of_secrets: int) -> dict[str, float]:
     caches = Caches(Settings())
     watch_specs(caches, Served())
-    triggers = Triggers(caches)
-    triggers.connect()
+    event_handlers = EventHandlers(caches)
+    event_handlers.connect()
     lists = [
         (caches.spaces, list(spaces(of_spaces, of_secrets))),
         (caches.apps, list(apps(of_apps, of_spaces, of_secrets))),
@@ -140,7 +140,7 @@ async def measure(of_spaces: int, of_apps: int, of_secrets: int) -> dict[str, fl
 
     async def everything() -> None:
         queues: list[WorkQueue[Key]] = [WorkQueue(name, group=str) for name in ("space", "app")]
-        await triggers.feed(*queues)
+        await event_handlers.feed(*queues)
 
     found["everything"] = await gap_during(everything)
 

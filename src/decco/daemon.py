@@ -32,16 +32,16 @@ from decco.kube.errors import ApiError, Forbidden, KubeError, Unauthorized, Untr
 from decco.kube.fence import Fence, process_alarm
 from decco.kube.leader import JOIN_SECONDS, Leader
 from decco.kube.lease import RELEASE_SECONDS, Times
+from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, LeaderSession
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.discover import discover
+from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.providers import dns_maker
 from decco.reconcilers.report import ready_counts
-from decco.reconcilers.triggers import Triggers
 from decco.settings import Settings
 from decco.settings_follow import SettingsFile, follow
-from decco.term import DRAIN_SECONDS, FINISH_SECONDS, Term
 
 log = structlog.get_logger(__name__)
 
@@ -216,7 +216,7 @@ class _Daemon:
         self.leader = leader
         self.working = False
         self.caches = Caches(settings)
-        self.triggers = Triggers(self.caches)
+        self.event_handlers = EventHandlers(self.caches)
         metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
         metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
 
@@ -227,7 +227,7 @@ class _Daemon:
             await asyncio.wait({life})
 
     async def _live(self, background: asyncio.TaskGroup, served: Served) -> None:
-        informers = Informers(self.client, self.metrics, self.health, self.caches, self.triggers, background)
+        informers = Informers(self.client, self.metrics, self.health, self.caches, self.event_handlers, background)
         try:
             if await _unless(self.stop, informers.start(served)):
                 log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
@@ -261,11 +261,18 @@ class _Daemon:
         if (make_dns := self.make_dns) is not None:
             # In a thread, because key files are read.
             dns = await retry_config(lambda: asyncio.to_thread(make_dns), "DNS providers")
-        term = Term(
-            self.settings, self.client, self.metrics, self.health, self.caches, self.triggers, dns, program=PROGRAM
+        session = LeaderSession(
+            self.settings,
+            self.client,
+            self.metrics,
+            self.health,
+            self.caches,
+            self.event_handlers,
+            dns,
+            program=PROGRAM,
         )
         self.working = True
         try:
-            await term.run(self.stop)
+            await session.run(self.stop)
         finally:
             self.working = False

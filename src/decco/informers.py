@@ -32,7 +32,7 @@ from decco.metrics import Metrics
 from decco.objects import Resource
 from decco.reconcilers.caches import Caches, watch_specs
 from decco.reconcilers.discover import discover, is_needed, is_optional, keeping, kinds_of, missing, versions
-from decco.reconcilers.triggers import Triggers
+from decco.reconcilers.event_handlers import EventHandlers
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Informers:
     metrics: Metrics
     health: Health
     caches: Caches
-    triggers: Triggers
+    event_handlers: EventHandlers
     group: asyncio.TaskGroup
     _followed: dict[str, _Followed] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -105,7 +105,7 @@ class Informers:
             if is_needed(spec.resource, self.caches.settings.routing):
                 needed.append(followed.informer)
         if not late:
-            self.triggers.connect()
+            self.event_handlers.connect()
         optional = [informer for informer in needed if is_optional(informer.store.resource)]
         for informer in needed:
             if informer not in optional:
@@ -129,9 +129,9 @@ class Informers:
         if store in self.caches.children.values():
             self.metrics.add_child(name)
         if late and store in self.caches.edges.values():
-            self.triggers.connect_edge(store)
+            self.event_handlers.connect_edge(store)
         elif late:
-            self.triggers.connect_child(store.resource, store)
+            self.event_handlers.connect_child(store.resource, store)
         self._begin(followed)
         return followed
 
@@ -183,7 +183,7 @@ class Informers:
         """Looks at everything once a kind can be listed that could not be before."""
         await informer.synced.wait()
         log.info("the kind can be listed now", resource=informer.name)
-        await self.triggers.everything()
+        await self.event_handlers.everything()
 
     def _source(self, name: str) -> Callable[[], AsyncGenerator[watch.WatchEvent, None]]:
         def trouble(error: Exception, _pause: float) -> None:
@@ -209,7 +209,7 @@ class Informers:
                 )
             said = lacking
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._next_look(lacking)):
+                async with asyncio.timeout(self._requeue_after(lacking)):
                     await self._rediscover.wait()
             if monotonic() - asked > DISCOVERY_SECONDS:
                 pause = REDISCOVERY_SECONDS
@@ -225,7 +225,7 @@ class Informers:
                 changed = await self._take(found, asked)
             pause = REDISCOVERY_SECONDS if changed else min(2 * pause, DISCOVERY_SECONDS)
 
-    def _next_look(self, lacking: list[str]) -> float | None:
+    def _requeue_after(self, lacking: list[str]) -> float | None:
         """Seconds until discovery is due without a sign that something has changed; None: not at all."""
         if self._doubted:
             return VANISHED_SECONDS
@@ -251,7 +251,7 @@ class Informers:
         if not returned and not lost and versions(served) == versions(known):
             return False
         await self._fill(served)
-        await self.triggers.everything()
+        await self.event_handlers.everything()
         return True
 
     async def _lose(self, kind: Resource) -> None:

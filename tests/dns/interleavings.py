@@ -448,8 +448,8 @@ class Game:
             for uid in cluster.going:
                 said = [str(p) for p in cluster.dns.obstacles(uid)]
                 yield f"{cluster.name} still waits for {uid} to be gone and says {said}"
-            for uid, wishes in cluster.wanted.items():
-                for name in wishes:
+            for uid, desired in cluster.wanted.items():
+                for name in desired:
                     if name not in marks and not any(n in (name, PREFIX + name) for n, _ in self.stranger.own):
                         said = [str(p) for p in cluster.dns.state(uid).problems]
                         yield f"missing: {name}, which {uid} wants and of which {cluster.name} says {said}"

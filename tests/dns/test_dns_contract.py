@@ -290,21 +290,21 @@ async def test_changed_behind_our_back(world: World) -> None:
 
 
 async def test_restart_changes_nothing(world: World) -> None:
-    wishes = [
+    desired = [
         wish(world.name("a"), ADDRESS, "2001:db8::1"),
         wish(world.name("c"), "lb.example"),
         wish(world.name("*.w")),
     ]
     async with world.running() as dns:
-        dns.ensure(UID, wishes)
+        dns.ensure(UID, desired)
         await ready(dns, UID)
     before = await world.read()
     world.calls.clear()
     async with world.running() as again:
-        again.ensure(UID, wishes)
+        again.ensure(UID, desired)
         await ready(again, UID)
         assert world.calls["apply"] == 0
-        again.ensure(UID, wishes[:1])
+        again.ensure(UID, desired[:1])
         await until(again, lambda: again.state(UID).published == {world.name("a")})
     assert before.keys() - (await world.read()).keys() == {
         (world.name("c"), "CNAME"), (world.mark("c"), "TXT"), (world.name("*.w"), "A"), (world.mark("*.w"), "TXT"),
@@ -371,9 +371,9 @@ async def test_zone_moved_to_an_empty_one(world: World) -> None:
 
 async def test_zone_moved_with_its_records(world: World) -> None:
     """Records that were copied with the zone keep their owner: nothing is written, and all can be withdrawn."""
-    wishes = [wish(world.name("a"), ADDRESS, "192.0.2.2"), wish(world.name("c"), "lb.example")]
+    desired = [wish(world.name("a"), ADDRESS, "192.0.2.2"), wish(world.name("c"), "lb.example")]
     async with world.running() as dns:
-        dns.ensure(UID, wishes)
+        dns.ensure(UID, desired)
         await ready(dns, UID)
     former = await world.read()
     new = MemoryProvider("new", (world.zone,))
@@ -383,7 +383,7 @@ async def test_zone_moved_with_its_records(world: World) -> None:
     copied = {name: dict(types) for name, types in new.contents[world.zone].items()}
     world.calls.clear()
     async with world.running(providers=[new]) as moved:
-        moved.ensure(UID, wishes)
+        moved.ensure(UID, desired)
         await ready(moved, UID)
         assert world.calls["apply"] == 0
         assert new.contents[world.zone] == copied

@@ -101,9 +101,9 @@ async def test_partial_failure(world: World) -> None:
 @pytest.mark.parametrize("keep", [*(pytest.param(n, marks=pytest.mark.full) for n in (0, 1, 20)), 300])
 async def test_truncated_reading(world: World, keep: int) -> None:
     """Half a zone is no picture of it: nothing is published again, and nothing that is wanted no more is forgotten."""
-    wishes = [wish(world.name(f"n{i}")) for i in range(60)]
+    desired = [wish(world.name(f"n{i}")) for i in range(60)]
     async with world.running() as dns:
-        dns.ensure(UID, wishes)
+        dns.ensure(UID, desired)
         dns.ensure(OTHER_UID, [wish(world.name("left"))])
         await ready(dns, UID, OTHER_UID)
     before = await world.read()
@@ -111,7 +111,7 @@ async def test_truncated_reading(world: World, keep: int) -> None:
     async def restart(line: Line) -> int:
         world.calls.clear()
         async with world.running(providers=[line.provider]) as again:
-            again.ensure(UID, wishes)
+            again.ensure(UID, desired)
             await ready(again, UID)
         return world.calls.total()
 
@@ -124,7 +124,7 @@ async def test_truncated_reading(world: World, keep: int) -> None:
         assert world.calls["apply"] == 0
         assert await world.read() == before
         async with world.running(providers=[line.provider]) as again:
-            again.ensure(UID, wishes)
+            again.ensure(UID, desired)
             again.ensure(OTHER_UID, [])
             await ready(again, UID)
             await until(again, lambda: not again.state(OTHER_UID).published)

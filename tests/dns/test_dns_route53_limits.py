@@ -13,7 +13,7 @@ from decco.dns.provider import Change, Zone
 from decco.dns.records import address_sets
 from decco.dns.registry import Owner, mark_set
 from decco.dns.route53 import Credentials, Route53Provider
-from decco.dns.wrappers.pace import Pace
+from decco.dns.wrappers.rate_limiter import RateLimiter
 from decco.settings_dns import Route53Settings
 from testbed.dns.route53_model import MAX_CHARACTERS, MAX_RECORDS, Route53Model
 from tests.dns.world import UID
@@ -91,7 +91,7 @@ async def test_paced_calls_are_never_throttled(model: Route53Model, provider: Ro
     await provider.zones()
     await asyncio.sleep(1)  # the model's own bucket fills in real time
     model.limit_rate = True
-    paced = Pace(provider, per_second=4.0, burst=4)
+    paced = RateLimiter(provider, per_second=4.0, burst=4)
     for i in range(10):
         await paced.apply(zone, [claim(f"x{i}.{ZONE}", "192.0.2.1")])
     unpaced = (provider.apply(zone, [claim(f"y{i}.{ZONE}", "192.0.2.1")]) for i in range(10))

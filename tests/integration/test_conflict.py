@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, http_app, space, tls_secret
 
-RECHECK_SECONDS = 25.0
+REQUEUE_SECONDS = 25.0
 
 
 def _reason(condition: Obj | None) -> str:
@@ -53,7 +53,7 @@ class TestForeignObjects:
         eventually(lambda: _reason(cluster.space_condition(name, "NamespaceReady")) == "Conflict", 5)
         cluster.delete(f"/api/v1/namespaces/{name}")
         eventually(
-            lambda: (cluster.space_condition(name, "NetworkReady") or {}).get("status") == "True", RECHECK_SECONDS + 15
+            lambda: (cluster.space_condition(name, "NetworkReady") or {}).get("status") == "True", REQUEUE_SECONDS + 15
         )
         decco.settle()
 
@@ -91,7 +91,7 @@ class TestForeignObjects:
         path = f"{root}/namespaces/{name}/{resource}/{names[kind]}"
         assert cluster.get(path) == foreign
         cluster.delete(path)
-        eventually(lambda: (cluster.get(path) or {"metadata": {}})["metadata"].get("ownerReferences"), RECHECK_SECONDS)
+        eventually(lambda: (cluster.get(path) or {"metadata": {}})["metadata"].get("ownerReferences"), REQUEUE_SECONDS)
         eventually(lambda: "Conflict" not in str((cluster.app(name, "web") or {})["status"]), 5)
 
     def test_a_foreign_secret_of_the_wanted_name(self, cluster: Cluster, decco: Decco, name: str) -> None:

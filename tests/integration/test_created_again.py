@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Contested, Result
+from decco.kube.apply import DriftConflict, Result
 from decco.kube.errors import Invalid
-from decco.kube.fights import FREE_REPAIRS
+from decco.kube.repair_backoff import FREE_REPAIRS
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, NETWORK_POLICIES, RESOURCE_QUOTAS, SECRETS, SERVICES, Key, Resource
 from testbed.controlplane import ControlPlane
 from tests.integration.applier_world import LIVES, World, encoded, named, wishes
@@ -127,7 +127,7 @@ async def test_an_object_that_is_deleted_again_and_again_is_created_with_pauses(
     await deleted(world, resource)
     world.requests()
     for _ in range(3):
-        with pytest.raises(Contested) as caught:
+        with pytest.raises(DriftConflict) as caught:
             await world.ensure(resource, desired)
     assert caught.value.deletes
     assert world.requests() == ["GET 404"]

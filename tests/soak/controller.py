@@ -21,7 +21,7 @@ from typing import Any
 
 from decco import daemon
 from decco.cli import controller
-from decco.kube import events, fights, tombstones, transport
+from decco.kube import events, repair_backoff, tombstones, transport
 from decco.reconcilers import local_secrets, rejections
 from decco.settings import Settings
 from tests.soak.leaks import plant
@@ -30,7 +30,7 @@ CLOCKS = {
     (events, "SERIES_SECONDS"): 3.6,
     (events, "PATCH_SECONDS"): 0.6,
     (events, "REFILL_SECONDS"): 0.6,
-    (fights, "QUIET_SECONDS"): 6.0,
+    (repair_backoff, "QUIET_SECONDS"): 6.0,
     (tombstones, "KEPT_SECONDS"): 10.0,
     (transport, "KEEP_ALIVE_SECONDS"): 1.0,
     (rejections, "RETRY_SECONDS"): 0.3,

@@ -15,7 +15,7 @@ from decco.kube.errors import NotServed
 from decco.metrics import Metrics
 from decco.objects import Resource
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.triggers import Triggers
+from decco.reconcilers.event_handlers import EventHandlers
 from decco.settings import Settings
 from tests.unit.desired.app_cases import SERVED
 
@@ -57,7 +57,7 @@ async def running() -> AsyncIterator[tuple[Client, Informers]]:
     metrics = Metrics()
     caches = Caches(Settings())
     async with asyncio.TaskGroup() as group:
-        informers = Informers(client, metrics, Health(metrics), caches, Triggers(caches), group)
+        informers = Informers(client, metrics, Health(metrics), caches, EventHandlers(caches), group)
         await informers.start(BEFORE)
         yield client, informers
         informers.stop()

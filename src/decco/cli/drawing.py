@@ -11,52 +11,52 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from decco.cli.output import Style, clean
-from decco.views.reach import ANYBODY, MONITORING, Call, Door, Place, Reach
+from decco.views.connectivity import ANYBODY, MONITORING, Call, ConnectivityGraph, Node, ServicePort
 
 OPEN = "no project: open to anybody"
 DOORS_SHOWN = 6
 
 
-def groups(picture: Reach) -> dict[str, list[Place]]:
+def groups(graph: ConnectivityGraph) -> dict[str, list[Node]]:
     """Title of a box -> its Spaces."""
-    found: dict[str, list[Place]] = {}
-    for place in picture.places:
-        title = f"project {place.project}" if place.project is not None else OPEN
-        found.setdefault(title, []).append(place)
+    found: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        title = f"project {node.project}" if node.project is not None else OPEN
+        found.setdefault(title, []).append(node)
     return found
 
 
-def outsiders(places: Iterable[Place], spaces: set[str]) -> list[str]:
+def outsiders(nodes: Iterable[Node], spaces: set[str]) -> list[str]:
     """Who is let into these Spaces beside Spaces."""
-    return sorted({who for place in places for who in place.admits if who not in spaces})
+    return sorted({who for node in nodes for who in node.allowed_from if who not in spaces})
 
 
 # -- text -------------------------------------------------------------------------------------------------------------
 
 
-def text(picture: Reach, style: Style) -> str:
+def text(graph: ConnectivityGraph, style: Style) -> str:
     """For people; ``clean`` stands around every name, since the colours are ours and the names are not."""
     lines: list[str] = []
-    spaces = {place.name for place in picture.places}
-    for title, members in groups(picture).items():
+    spaces = {node.name for node in graph.nodes}
+    for title, members in groups(graph).items():
         lines.append(style.head(clean(title[0].upper() + title[1:])))
-        for place in members:
-            lines += _text_of(place, picture, style, spaces)
+        for node in members:
+            lines += _text_of(node, graph, style, spaces)
         lines.append("")
     return "\n".join(lines) if lines else "there is no Space\n"
 
 
-def _text_of(place: Place, picture: Reach, style: Style, spaces: set[str]) -> Iterator[str]:
-    yield f"  {style.head(clean(place.name))}  {clean(place.fqdn)}"
+def _text_of(node: Node, graph: ConnectivityGraph, style: Style, spaces: set[str]) -> Iterator[str]:
+    yield f"  {style.head(clean(node.name))}  {clean(node.fqdn)}"
     by_doors: dict[tuple[str, ...], list[str]] = {}
-    for who, doors in sorted(place.admits.items()):
-        by_doors.setdefault(tuple(f"{door.endpoint}:{door.port}" for door in doors), []).append(who)
+    for who, ports in sorted(node.allowed_from.items()):
+        by_doors.setdefault(tuple(f"{port.endpoint}:{port.port}" for port in ports), []).append(who)
     for names, whos in by_doors.items():
         yield f"    {clean(', '.join(names))}  {style.dim('from')} {clean(_names(whos, spaces))}"
-    if not place.admits:
+    if not node.allowed_from:
         yield f"    {style.dim('nothing of it can be reached from outside')}"
-    for call in picture.calls:
-        if call.caller.namespace == place.name:
+    for call in graph.calls:
+        if call.caller.namespace == node.name:
             yield f"    {clean(call.caller.name)} {style.dim('calls')} {_called(call, style)}"
 
 
@@ -75,22 +75,22 @@ def _names(whos: list[str], spaces: set[str]) -> str:
 # -- Mermaid ----------------------------------------------------------------------------------------------------------
 
 
-def mermaid(picture: Reach) -> str:
+def mermaid(graph: ConnectivityGraph) -> str:
     """A flowchart (https://mermaid.js.org/syntax/flowchart.html); ids are our own, names stand in quotes only."""
     lines = ["flowchart LR"]
-    ids = {place.name: f"s{number}" for number, place in enumerate(picture.places)}
+    ids = {node.name: f"s{number}" for number, node in enumerate(graph.nodes)}
     others: dict[str, str] = {}
-    for number, (title, members) in enumerate(groups(picture).items()):
+    for number, (title, members) in enumerate(groups(graph).items()):
         lines.append(f"  subgraph g{number}[{_quoted(title)}]")
-        for place in members:
-            doors = "".join(f"<br/>{_plain(f'{door.endpoint}:{door.port}')}" for door in place.doors)
-            lines.append(f'    {ids[place.name]}["{_plain(place.name)}{doors}"]')
+        for node in members:
+            ports = "".join(f"<br/>{_plain(f'{port.endpoint}:{port.port}')}" for port in node.ports)
+            lines.append(f'    {ids[node.name]}["{_plain(node.name)}{ports}"]')
         lines.append("  end")
         for who in outsiders(members, set(ids)):
             others.setdefault(who, f"o{len(others)}")
             lines.append(f"  {others[who]} --> g{number}")
     outside: dict[str, str] = {}
-    for call in picture.calls:
+    for call in graph.calls:
         source = ids.get(call.caller.namespace)
         if source is None:
             continue
@@ -154,9 +154,9 @@ class _Box:
         return self.y + self.height / 2
 
 
-def svg(picture: Reach) -> str:
-    """A picture without scripts or anything from elsewhere; names are escaped text."""
-    layout = _Layout(picture)
+def svg(graph: ConnectivityGraph) -> str:
+    """A graph without scripts or anything from elsewhere; names are escaped text."""
+    layout = _Layout(graph)
     layout.draw()
     body = "\n".join([*layout.back, *layout.lines, *layout.front])
     tips = "".join(_tip(kind, color) for kind, color in _COLORS.items())
@@ -181,8 +181,8 @@ def _tip(kind: str, color: str) -> str:
 class _Layout:
     """Sources on the left, boxes of projects under each other on the right, cards of Spaces in rows in each."""
 
-    def __init__(self, picture: Reach) -> None:
-        self.picture = picture
+    def __init__(self, graph: ConnectivityGraph) -> None:
+        self.graph = graph
         self.back: list[str] = []
         self.lines: list[str] = []
         self.front: list[str] = []
@@ -197,50 +197,50 @@ class _Layout:
         return self.right + PAD, self.bottom + 3 * LINE
 
     def draw(self) -> None:
-        grouped = groups(self.picture)
+        grouped = groups(self.graph)
         left = PAD + SOURCE_WIDTH + 2.5 * GAP
         for title, members in grouped.items():
             self._group(title, members, left)
-        outside = sorted({call.target for call in self.picture.calls if call.space is None})
+        outside = sorted({call.target for call in self.graph.calls if call.space is None})
         if outside:
             self._outside(outside, left)
         self._sources(grouped)
-        for call in self.picture.calls:
+        for call in self.graph.calls:
             self._call(call)
         self._legend()
 
-    def _group(self, title: str, members: list[Place], left: float) -> None:
+    def _group(self, title: str, members: list[Node], left: float) -> None:
         top = self.bottom
         y = top + TITLE
         rows = [members[start : start + COLUMNS] for start in range(0, len(members), COLUMNS)]
-        placed: list[tuple[Place, _Box]] = []
+        placed: list[tuple[Node, _Box]] = []
         for row in rows:
-            height = max(_card_height(place) for place in row)
-            for column, place in enumerate(row):
-                placed.append((place, _Box(left + PAD + column * (CARD + GAP), y, CARD, _card_height(place))))
+            height = max(_card_height(node) for node in row)
+            for column, node in enumerate(row):
+                placed.append((node, _Box(left + PAD + column * (CARD + GAP), y, CARD, _card_height(node))))
             y += height + GAP
         width = min(len(members), COLUMNS) * (CARD + GAP) - GAP + 2 * PAD
         box = _Box(left, top, max(width, CARD + 2 * PAD), y - GAP + PAD - top)
         self.boxes[title] = box
         self._rect(box, "group open" if members[0].project is None else "group", radius=10)
         self._text(box.x + PAD, box.y + LINE + 2, title, "title", box.width - 2 * PAD)
-        for place, card in placed:
-            self._card(place, card)
+        for node, card in placed:
+            self._card(node, card)
         self.bottom = box.y + box.height + GAP
         self.right = max(self.right, box.x + box.width)
 
-    def _card(self, place: Place, box: _Box) -> None:
-        self.cards[place.name] = box
+    def _card(self, node: Node, box: _Box) -> None:
+        self.cards[node.name] = box
         self._rect(box, "card", radius=6)
         room = box.width - 2 * 10
-        self._text(box.x + 10, box.y + LINE + 2, place.name, "title", room)
-        self._text(box.x + 10, box.y + 2 * LINE + 2, place.fqdn, "dim", room)
+        self._text(box.x + 10, box.y + LINE + 2, node.name, "title", room)
+        self._text(box.x + 10, box.y + 2 * LINE + 2, node.fqdn, "dim", room)
         y = box.y + HEAD + 2
-        for door in place.doors[:DOORS_SHOWN]:
+        for port in node.ports[:DOORS_SHOWN]:
             y += LINE
-            self._text(box.x + 10, y - 4, f"{door.endpoint}:{door.port}{_path_of(door, place.fqdn)}", "", room)
-        if len(place.doors) > DOORS_SHOWN:
-            self._text(box.x + 10, y + LINE - 4, f"and {len(place.doors) - DOORS_SHOWN} more", "dim", room)
+            self._text(box.x + 10, y - 4, f"{port.endpoint}:{port.port}{_path_of(port, node.fqdn)}", "", room)
+        if len(node.ports) > DOORS_SHOWN:
+            self._text(box.x + 10, y + LINE - 4, f"and {len(node.ports) - DOORS_SHOWN} more", "dim", room)
 
     def _outside(self, names: list[str], left: float) -> None:
         for number, name in enumerate(names):
@@ -252,8 +252,8 @@ class _Layout:
             self.right = max(self.right, box.x + box.width)
         self.bottom += ((len(names) - 1) // COLUMNS + 1) * (2 * LINE + PAD) + GAP / 2
 
-    def _sources(self, grouped: dict[str, list[Place]]) -> None:
-        spaces = {place.name for place in self.picture.places}
+    def _sources(self, grouped: dict[str, list[Node]]) -> None:
+        spaces = {node.name for node in self.graph.nodes}
         lets_in = {title: outsiders(members, spaces) for title, members in grouped.items()}
         names = sorted({who for whos in lets_in.values() for who in whos}, key=lambda who: (who != ANYBODY, who))
         y = float(PAD)
@@ -314,16 +314,16 @@ class _Layout:
         self.lines.append(f'<path {look} d="{path}"><title>{words}</title></path>')
 
 
-def _path_of(door: Door, fqdn: str) -> str:
+def _path_of(port: ServicePort, fqdn: str) -> str:
     """What the name of the endpoint and the FQDN above do not tell already."""
-    if door.url is None:
+    if port.url is None:
         return " inside only"
-    url = door.url.removeprefix(f"https://{fqdn}")
-    return "" if url == f"tls://{door.endpoint}.{fqdn}:443" else f" {url.removeprefix('tls://')}"
+    url = port.url.removeprefix(f"https://{fqdn}")
+    return "" if url == f"tls://{port.endpoint}.{fqdn}:443" else f" {url.removeprefix('tls://')}"
 
 
-def _card_height(place: Place) -> int:
-    lines = min(len(place.doors), DOORS_SHOWN) + (len(place.doors) > DOORS_SHOWN)
+def _card_height(node: Node) -> int:
+    lines = min(len(node.ports), DOORS_SHOWN) + (len(node.ports) > DOORS_SHOWN)
     return HEAD + lines * LINE + 8
 
 

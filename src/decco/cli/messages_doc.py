@@ -215,7 +215,9 @@ SECTIONS = (
         _of_forms,
     ),
     Section(
-        "Start-up and health: the program ends, or waits", "", ("daemon.py", "informers.py", "term.py", "health.py")
+        "Start-up and health: the program ends, or waits",
+        "",
+        ("daemon.py", "informers.py", "leader_session.py", "health.py"),
     ),
     Section(
         "Kubeconfig and credentials",
@@ -226,7 +228,7 @@ SECTIONS = (
     Section("Objects that the API server would not have let in", "", ("api/",)),
     Section("`decco`: the command line, and files and objects that it is given", "", ("cli/", "views/")),
     Section("`decco explain`", "", ("views/explanation/", "views/lookup.py")),
-    Section("`decco doctor`", "", ("views/fitness/", "cli/actions/doctor.py")),
+    Section("`decco doctor`", "", ("views/preflight/", "cli/actions/doctor.py")),
     Section("`decco import`", "level", ("importing/", "cli/commands/import_.py"), _of_import),
 )
 """In the order of the page. A file is in the section that names it most exactly."""

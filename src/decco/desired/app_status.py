@@ -176,7 +176,7 @@ def _backends(workload: _Verdict | None, live: AppLive, previous: Obj, now: date
     return Backends.STARTING if _seconds_to_endpoints(previous, now) else Backends.READY
 
 
-def seconds_to_route_look(status: Obj, now: datetime) -> float | None:
+def route_requeue_after(status: Obj, now: datetime) -> float | None:
     """When routes that wait for the edge are to be looked at without an event; None if not.
 
     Only time makes a difference once the workload is ready; before that its own events do.

@@ -42,7 +42,7 @@ def job_state(name: str, live: Obj | None, job: JobView | None, run: RunRecord |
     return _running(what, live, job, run, now)
 
 
-def seconds_to_job_look(job: JobView | None, run: RunRecord | None, now: datetime) -> float | None:
+def job_requeue_after(job: JobView | None, run: RunRecord | None, now: datetime) -> float | None:
     """When a Job without a ready pod is to be looked at without an event; None if not."""
     if job is None or run is None or run.uid != job.uid or run.end is not None or run.started or not job.start_time:
         return None

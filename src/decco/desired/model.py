@@ -216,5 +216,5 @@ class AppInputs:
     """The App's Job as it is, None if there is none."""
     job_lost: bool = False
     """Whether the API server has said that the recorded Job does not exist, although its run had not ended."""
-    rehearsed: bool = False
+    simulated: bool = False
     """Whether nothing will be written, and so no run recorded: the Job is shown as it will run."""

@@ -87,7 +87,7 @@ def _job(inputs: AppInputs, pod: Obj) -> Child | None:
     if not run.wanted:
         return None
     spec: Obj = {"template": _template(inputs, pod)}
-    if run.suspended and not inputs.rehearsed:
+    if run.suspended and not inputs.simulated:
         spec["suspend"] = True
     if inputs.spec.job_backoff_limit is not None:
         spec["backoffLimit"] = inputs.spec.job_backoff_limit

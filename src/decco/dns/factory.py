@@ -1,6 +1,7 @@
 """From settings to a service: makes each provider and puts the wrappers around it, in one order for all.
 
-    Cache( Guard( Bisect( DryRun?( Pace?( Meter( Deadline( Renew?( Lead( provider )))))))))
+    Cache( PlanGuard( Bisect( DryRun?( RateLimiter?( Instrumented( Deadline(
+        CredentialRefresh?( LeaderGate( provider )))))))))
 
 The cache is outermost, so it learns what really happened; counting and time limits are inside, so they see each call
 that leaves, the halves of a spoiled batch too. Innermost is the question whether this process may write at all.
@@ -31,13 +32,13 @@ from decco.dns.service import Dns
 from decco.dns.tsig_key import TsigKey, algorithm_name, choose, read_keys
 from decco.dns.wrappers.bisect import Bisect
 from decco.dns.wrappers.cache import Cache
+from decco.dns.wrappers.credential_refresh import CredentialRefresh
 from decco.dns.wrappers.deadline import Deadline
 from decco.dns.wrappers.dryrun import DryRun
-from decco.dns.wrappers.guard import Guard
-from decco.dns.wrappers.lead import Lead
-from decco.dns.wrappers.meter import Meter, Observe
-from decco.dns.wrappers.pace import Pace
-from decco.dns.wrappers.renew import Renew
+from decco.dns.wrappers.instrumented import Instrumented, Observe
+from decco.dns.wrappers.leader_gate import LeaderGate
+from decco.dns.wrappers.plan_guard import PlanGuard
+from decco.dns.wrappers.rate_limiter import RateLimiter
 from decco.dns.zonequeue import Pacing
 from decco.errors import ConfigError
 from decco.settings_dns import (
@@ -103,12 +104,12 @@ def stack(
     dry_run: bool = False,
 ) -> Provider:
     """Put all wrappers around one provider."""
-    calls: Provider = Meter(Deadline(provider, settings.timeout_seconds), observe)
+    calls: Provider = Instrumented(Deadline(provider, settings.timeout_seconds), observe)
     if settings.requests_per_second is not None:
-        calls = Pace(calls, settings.requests_per_second, burst=max(1, int(settings.requests_per_second)))
+        calls = RateLimiter(calls, settings.requests_per_second, burst=max(1, int(settings.requests_per_second)))
     if dry_run:
         calls = DryRun(calls)
-    return Cache(Guard(Bisect(calls), cluster_id))
+    return Cache(PlanGuard(Bisect(calls), cluster_id))
 
 
 def make_provider(settings: ProviderSettings, outside: Outside) -> Provider:
@@ -118,7 +119,7 @@ def make_provider(settings: ProviderSettings, outside: Outside) -> Provider:
 
 def renewing(settings: ProviderSettings, outside: Outside, may_write: Callable[[], bool] = lambda: True) -> Provider:
     """Make the provider so that it follows its credentials: a Secret, a file, or what its platform's chain gives."""
-    provider = Lead(make_provider(settings, outside), may_write)
+    provider = LeaderGate(make_provider(settings, outside), may_write)
     if not isinstance(settings, Rfc2136Settings | Route53Settings | CloudDnsSettings | CoreDnsSettings):
         return provider
     known = _credentials(settings, outside.secrets)
@@ -137,9 +138,9 @@ def renewing(settings: ProviderSettings, outside: Outside, may_write: Callable[[
             return None
         made = await asyncio.to_thread(make_provider, settings, replace(outside, secrets=secrets))
         known = now
-        return Lead(made, may_write)
+        return LeaderGate(made, may_write)
 
-    return Renew(provider, make)
+    return CredentialRefresh(provider, make)
 
 
 def _credentials(settings: ProviderSettings, secrets: Secrets) -> object:

@@ -30,7 +30,7 @@ from decco.dns.errors import DnsError, InvalidRecord, RecordConflict
 from decco.dns.names import in_zone
 from decco.dns.provider import Change
 from decco.dns.records import CNAME, RecordSet, WantedRecord, address_sets
-from decco.dns.registry import Held, Owner, mark_name, mark_set
+from decco.dns.registry import Current, Owner, mark_name, mark_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a plan depends on beside the zone and the wishes."""
+    """What a plan depends on beside the zone and the desired."""
 
     zone: str
     cluster: str
     ttl: int
-    """Seconds, for wishes without one."""
+    """Seconds, for desired without one."""
     alive: Collection[str]
     """UIDs of the objects that this cluster has right now."""
     adopt: bool = False
@@ -58,20 +58,20 @@ class Rules:
     """UIDs of the owners whose names stay as they are, right or wrong."""
 
 
-def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecord]], rules: Rules) -> Plan:
+def plan(current: Mapping[str, Current], wanted: Mapping[str, Mapping[str, WantedRecord]], rules: Rules) -> Plan:
     """Compare ``held`` with ``wanted`` for every name in either.
 
-    ``wanted`` maps a name to its wishes by owner's UID, and for a name that nobody wants to no wish. A name of
+    ``wanted`` maps a name to its desired by owner's UID, and for a name that nobody wants to no record. A name of
     ``wanted`` that ``held`` lacks is taken for absent from the zone.
     """
     changes: list[Change] = []
     problems: dict[tuple[str, str], DnsError] = {}
     orphans: list[str] = []
-    for name in sorted(held.keys() | wanted.keys()):
-        now = held.get(name) or Held(name)
-        wishes = wanted.get(name) or {}
-        uid = _chosen(now, wishes)
-        for other in wishes:
+    for name in sorted(current.keys() | wanted.keys()):
+        now = current.get(name) or Current(name)
+        desired = wanted.get(name) or {}
+        uid = _chosen(now, desired)
+        for other in desired:
             if other != uid:
                 problems[name, other] = RecordConflict(
                     f"{name} is also wanted by the owner {uid}, which has it: rename one of the two"
@@ -90,11 +90,11 @@ def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecor
             changes.append(_withdrawal(now))
             continue
         try:
-            change = _reach(now, wishes[uid], uid, rules)
+            change = _reach(now, desired[uid], uid, rules)
         except DnsError as error:
             problems[name, uid] = error
             former = now.owner
-            if former is None or former.uid in wishes or not _mine(now, rules, adopt=False):
+            if former is None or former.uid in desired or not _mine(now, rules, adopt=False):
                 continue
             # The one who wants it cannot have it, but the one who has it does not want it, and may be waiting to go.
             change = _withdrawal(now)
@@ -103,35 +103,35 @@ def plan(held: Mapping[str, Held], wanted: Mapping[str, Mapping[str, WantedRecor
     return Plan(tuple(changes), problems, tuple(orphans))
 
 
-def _withdrawal(now: Held) -> Change:
+def _withdrawal(now: Current) -> Change:
     return Change(now.name, now.marks[0].name, (*now.addresses, *now.marks), ())
 
 
-def _chosen(now: Held, wishes: Mapping[str, WantedRecord]) -> str | None:
-    if not wishes:
+def _chosen(now: Current, desired: Mapping[str, WantedRecord]) -> str | None:
+    if not desired:
         return None
     holder = now.owner
-    return holder.uid if holder is not None and holder.uid in wishes else min(wishes)
+    return holder.uid if holder is not None and holder.uid in desired else min(desired)
 
 
-def _is_paused(now: Held, uid: str | None, rules: Rules) -> bool:
+def _is_paused(now: Current, uid: str | None, rules: Rules) -> bool:
     """Whether the name is of an owner that is left alone, or would be given to one."""
     holder = now.owner
     of_paused = holder is not None and holder.cluster == rules.cluster and holder.uid in rules.paused
     return of_paused or uid in rules.paused
 
 
-def _mine(now: Held, rules: Rules, *, adopt: bool) -> bool:
+def _mine(now: Current, rules: Rules, *, adopt: bool) -> bool:
     owner = now.owner
     return owner is not None and owner.cluster == rules.cluster and (adopt or owner.uid in rules.alive)
 
 
-def _reach(now: Held, wish: WantedRecord, uid: str, rules: Rules) -> Change | None:
+def _reach(now: Current, record: WantedRecord, uid: str, rules: Rules) -> Change | None:
     """Give the change that leads from ``now`` to the wish; raises RecordConflict or InvalidRecord."""
-    name, ttl = now.name, rules.ttl if wish.ttl is None else wish.ttl
+    name, ttl = now.name, rules.ttl if record.ttl is None else record.ttl
     if not in_zone(name, rules.zone):
         raise InvalidRecord(f"{name} is not in the zone {rules.zone}: choose a name below it")
-    sets = address_sets(name, wish.targets, ttl)
+    sets = address_sets(name, record.targets, ttl)
     mark = mark_set(name, rules.zone, Owner(rules.cluster, uid), ttl)
     apex = name == rules.zone
     if apex and any(s.type == CNAME for s in sets):
@@ -152,7 +152,7 @@ def _reach(now: Held, wish: WantedRecord, uid: str, rules: Rules) -> Change | No
     return None if set(before) == set(after) else Change(name, mark_name(name, rules.zone), before, after)
 
 
-def _check_free(now: Held, *, apex: bool, rules: Rules) -> None:
+def _check_free(now: Current, *, apex: bool, rules: Rules) -> None:
     """Raise RecordConflict unless the name is free, or ours to change."""
     rivals: tuple[RecordSet, ...] = now.addresses if apex else now.sets
     if _mine(now, rules, adopt=rules.adopt) or not (rivals or now.marks):
@@ -180,7 +180,7 @@ def _check_free(now: Held, *, apex: bool, rules: Rules) -> None:
     )
 
 
-def _check_types(now: Held, sets: tuple[RecordSet, ...], *, apex: bool) -> None:
+def _check_types(now: Current, sets: tuple[RecordSet, ...], *, apex: bool) -> None:
     to_alias = any(s.type == CNAME for s in sets)
     if now.others and to_alias and not apex:
         raise RecordConflict(

@@ -42,7 +42,7 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Current:
     """What a zone holds at one name and at the name of its mark."""
 
     name: str
@@ -115,7 +115,7 @@ def marked_name(record: RecordSet, zone: str) -> str | None:
     return None
 
 
-def fold(records: Iterable[RecordSet], zone: str) -> dict[str, Held]:
+def fold(records: Iterable[RecordSet], zone: str) -> dict[str, Current]:
     """Gather the sets of a zone, or of a part of it, by the name that they are at or mark."""
     sets: dict[str, list[RecordSet]] = {}
     marks: dict[str, list[RecordSet]] = {}
@@ -128,7 +128,7 @@ def fold(records: Iterable[RecordSet], zone: str) -> dict[str, Held]:
         else:
             marks.setdefault(of, []).append(record)
     return {
-        name: Held(name, _ordered(sets.get(name)), _ordered(marks.get(name))) for name in sets.keys() | marks.keys()
+        name: Current(name, _ordered(sets.get(name)), _ordered(marks.get(name))) for name in sets.keys() | marks.keys()
     }
 
 

@@ -19,7 +19,7 @@ from decco.dns.names import normalise, zone_of
 from decco.dns.plan import Plan
 from decco.dns.provider import Provider
 from decco.dns.records import WantedRecord
-from decco.dns.zonequeue import Pacing, Wishes, ZoneQueue
+from decco.dns.zonequeue import Desired, Pacing, ZoneQueue
 
 log = structlog.get_logger("decco.dns")
 _LATE = (
@@ -71,12 +71,12 @@ class Dns:
         self._paused: set[str] = set()
         self._callbacks: list[Callable[[str], None]] = []
         pacing = pacing or Pacing()
-        wishes = Wishes(self._by_name, self._wanted.keys(), cluster_id, ttl, adopt, self._paused)
+        desired = Desired(self._by_name, self._wanted.keys(), cluster_id, ttl, adopt, self._paused)
         self._queues: dict[str, list[ZoneQueue]] = {}
         for provider in providers:
             shared = Backoff(pacing.retry_base, pacing.retry_limit)
             for zone in provider.zone_names:
-                queue = ZoneQueue(zone, provider, wishes, pacing, shared, self._tell)
+                queue = ZoneQueue(zone, provider, desired, pacing, shared, self._tell)
                 self._queues.setdefault(zone, []).append(queue)
 
     async def run(self) -> None:
@@ -109,13 +109,13 @@ class Dns:
         """Say all that an owner wants: names left out, and wanted before, are withdrawn. Gives the state as of now."""
         new: dict[str, WantedRecord] = {}
         refused: list[DnsProblem] = []
-        for wish in wanted:
+        for record in wanted:
             try:
-                name = self._publishable(wish.name)
+                name = self._publishable(record.name)
             except DnsError as error:
-                refused.append(DnsProblem(wish.name, error.reason, str(error)))
+                refused.append(DnsProblem(record.name, error.reason, str(error)))
                 continue
-            new[name] = WantedRecord(name, wish.targets, wish.ttl)
+            new[name] = WantedRecord(name, record.targets, record.ttl)
         self._refused[owner_uid] = tuple(refused)
         if new:
             self._releasing.discard(owner_uid)
@@ -127,12 +127,12 @@ class Dns:
         self._former.setdefault(owner_uid, set()).update(new)
         changed = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
         for name in changed:
-            wishes = self._by_name.setdefault(name, {})
+            desired = self._by_name.setdefault(name, {})
             if name in new:
-                wishes[owner_uid] = new[name]
+                desired[owner_uid] = new[name]
             else:
-                wishes.pop(owner_uid, None)
-            if not wishes:
+                desired.pop(owner_uid, None)
+            if not desired:
                 del self._by_name[name]
         for name in changed:
             for queue in self._of(name):
@@ -156,8 +156,8 @@ class Dns:
     def state(self, owner_uid: str) -> OwnerState:
         """How the owner's names are, by what is known now; an owner never heard of has no names and no problem."""
         problems = list(self._refused.get(owner_uid, ()))
-        for name, wish in self._wanted.get(owner_uid, {}).items():
-            if (problem := self._problem(name, wish, owner_uid)) is not None:
+        for name, record in self._wanted.get(owner_uid, {}).items():
+            if (problem := self._problem(name, record, owner_uid)) is not None:
                 problems.append(problem)
         published = frozenset[str]().union(*(queue.holds(owner_uid) for queue in self._all()))
         return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published)
@@ -245,13 +245,13 @@ class Dns:
             )
         return name
 
-    def _problem(self, name: str, wish: WantedRecord, uid: str) -> DnsProblem | None:
+    def _problem(self, name: str, record: WantedRecord, uid: str) -> DnsProblem | None:
         queues = self._of(name)
         for queue in queues:
             if (error := queue.problem(name, uid)) is not None:
                 return DnsProblem(name, error.reason, "; ".join(filter(None, (str(error), error.advice))))
         held = all(name in queue.holds(uid) for queue in queues)
-        if not wish.targets:
+        if not record.targets:
             stays = "what is published stays for now" if held else "nothing is published"
             return DnsProblem(
                 name,

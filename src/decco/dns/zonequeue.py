@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import structlog
 
 from decco.dns.backoff import Backoff
-from decco.dns.doubts import Doubts
 from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import WantedRecord
-from decco.dns.registry import Held, fold, mark_name
+from decco.dns.registry import Current, fold, mark_name
+from decco.dns.unconfirmed import UnconfirmedChanges
 
 log = structlog.get_logger("decco.dns")
 
@@ -39,7 +39,7 @@ class Pacing:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Desired:
     """What the service knows, live: the queue looks it up at each turn and never changes it."""
 
     by_name: Mapping[str, Mapping[str, WantedRecord]]
@@ -57,7 +57,7 @@ class ZoneQueue:
         self,
         zone: str,
         provider: Provider,
-        wishes: Wishes,
+        desired: Desired,
         pacing: Pacing,
         shared: Backoff,
         changed: Callable[[Iterable[str]], None],
@@ -69,7 +69,7 @@ class ZoneQueue:
         self.trouble: DnsError | None = None
         """Why the last turn did not reach its end."""
         self.orphans = 0
-        self._wishes = wishes
+        self._wishes = desired
         self._pacing = pacing
         self._shared = shared
         self._own = Backoff(pacing.retry_base, pacing.retry_limit)
@@ -86,12 +86,12 @@ class ZoneQueue:
         self._marked: dict[str, set[str]] = {}
         self._marks: dict[str, str] = {}
         self._twice: set[str] = set()
-        self._doubts = Doubts(pacing.settle)
+        self._unconfirmed = UnconfirmedChanges(pacing.settle)
 
     # Asked by the service
 
     def want(self, names: Iterable[str]) -> None:
-        """Take these names up: their wishes have changed."""
+        """Take these names up: their desired have changed."""
         for name in names:
             (self._wanted.add if self._wishes.by_name.get(name) else self._wanted.discard)(name)
             self._mark_due(name)
@@ -111,7 +111,7 @@ class ZoneQueue:
 
     def in_doubt(self, names: Collection[str]) -> bool:
         """Tell whether any of the names may still be changed by a call of which no answer came."""
-        return self._doubts.any_of(names)
+        return self._unconfirmed.any_of(names)
 
     def lag(self) -> float:
         """Seconds since the zone last was as wanted; 0 if it is now, as far as is known."""
@@ -145,9 +145,9 @@ class ZoneQueue:
     async def preview(self) -> Plan:
         """Read the whole zone and tell what a turn would change; nothing is sent."""
         zone = await self._find()
-        held = fold(await self.provider.records(zone), zone.name)
-        self._learn(held)
-        return self._plan(held, self._wanted | self._ours())
+        current = fold(await self.provider.records(zone), zone.name)
+        self._learn(current)
+        return self._plan(current, self._wanted | self._ours())
 
     async def _rest(self) -> None:
         """Wait until there is work and neither the zone nor its provider is left alone."""
@@ -166,7 +166,7 @@ class ZoneQueue:
         return held_back if self._due else max(held_back, self._next_comparison())
 
     def _next_comparison(self) -> float:
-        return min(self._compare_at, self._doubts.look_at)
+        return min(self._compare_at, self._unconfirmed.look_at)
 
     async def _gather(self) -> None:
         if not self._due:
@@ -202,24 +202,24 @@ class ZoneQueue:
             zone = await self._find()
             if full:
                 began = loop.time()
-                held = fold(await self.provider.records(zone), zone.name)
-                self._doubts.looked(began)
-                self._learn(held)
+                current = fold(await self.provider.records(zone), zone.name)
+                self._unconfirmed.looked(began)
+                self._learn(current)
                 self._compare_at = loop.time() + self._pacing.compare
                 names |= self._ours()
                 self._busy = set(names)
             else:
                 asked = {*names, *(self._mark_of(name) for name in names)} - {""}
-                held = fold(await self.provider.records(zone, asked), zone.name)
+                current = fold(await self.provider.records(zone, asked), zone.name)
                 for name in names:
-                    self._note(name, held.get(name))
+                    self._note(name, current.get(name))
         except BaseException:
             self._due |= names
             raise
-        for name in self._doubts.names if full else names:
-            self._doubts.seen(held.get(name) or Held(name))
-        # From here to the first call nothing is awaited: the plan is made of the wishes of one moment.
-        result = self._plan(held, names)
+        for name in self._unconfirmed.names if full else names:
+            self._unconfirmed.seen(current.get(name) or Current(name))
+        # From here to the first call nothing is awaited: the plan is made of the desired of one moment.
+        result = self._plan(current, names)
         if full:
             self.orphans = len(result.orphans)
         await self._send(zone, names, result)
@@ -228,14 +228,14 @@ class ZoneQueue:
         """Names that the zone says are of objects which this cluster has."""
         return {name for uid in self._wishes.alive for name in self._marked.get(uid, ())}
 
-    def _plan(self, held: Mapping[str, Held], names: Collection[str]) -> Plan:
-        wishes = self._wishes
+    def _plan(self, current: Mapping[str, Current], names: Collection[str]) -> Plan:
+        desired = self._wishes
         # Names of others that nobody wants are left out before the plan sees them: it costs what ours cost.
-        ours = {n: h for n, h in held.items() if n in names or self._is_orphan(h)}
-        rules = Rules(self.zone_name, wishes.cluster, wishes.ttl, wishes.alive, wishes.adopt, wishes.paused)
-        return plan(ours, {name: wishes.by_name.get(name, {}) for name in names}, rules)
+        ours = {n: h for n, h in current.items() if n in names or self._is_orphan(h)}
+        rules = Rules(self.zone_name, desired.cluster, desired.ttl, desired.alive, desired.adopt, desired.paused)
+        return plan(ours, {name: desired.by_name.get(name, {}) for name in names}, rules)
 
-    def _is_orphan(self, now: Held) -> bool:
+    def _is_orphan(self, now: Current) -> bool:
         owner = now.owner
         return owner is not None and owner.cluster == self._wishes.cluster and owner.uid not in self._wishes.alive
 
@@ -252,7 +252,7 @@ class ZoneQueue:
                 try:
                     outcomes = await self.provider.apply(zone, batch)
                 except ProviderUnreachable as error:
-                    self._doubts.add(batch if error.uncertain else ())
+                    self._unconfirmed.add(batch if error.uncertain else ())
                     raise
                 log.info("dns changes sent", provider=self.provider.name, zone=zone.name, changes=len(batch))
                 left = left[len(batch) :]
@@ -274,15 +274,15 @@ class ZoneQueue:
     def _finish(self, change: Change, outcome: Outcome, problems: Mapping[tuple[str, str], DnsError]) -> set[str]:
         name = change.name
         if isinstance(outcome, ProviderUnreachable) and outcome.uncertain:
-            self._doubts.add((change,))
+            self._unconfirmed.add((change,))
         if outcome is None:
             given_up_by = {uid for uid in (self._marks.get(name),) if uid}
             now = fold(change.after, self.zone_name).get(name)
             self._note(name, now)
-            self._doubts.seen(now or Held(name))
+            self._unconfirmed.seen(now or Current(name))
             self._twice.discard(name)
             return self._settle(name, problems) | given_up_by
-        wishes = self._wishes.by_name.get(name, {})
+        desired = self._wishes.by_name.get(name, {})
         if isinstance(outcome, RecordConflict) and name not in self._twice:
             # The zone was not as remembered; the cache now reads this name anew, and the plan judges what it finds.
             self._twice.add(name)
@@ -292,7 +292,7 @@ class ZoneQueue:
             self._mark_due(name)
         if isinstance(outcome, RecordConflict):
             self._own.fail()
-        return self._settle(name, {**problems, **{(name, uid): outcome for uid in wishes}})
+        return self._settle(name, {**problems, **{(name, uid): outcome for uid in desired}})
 
     def _settle(self, name: str, problems: Mapping[tuple[str, str], DnsError]) -> set[str]:
         """Keep what is known of a name after its turn; gives the owners concerned."""
@@ -311,15 +311,15 @@ class ZoneQueue:
 
     # What the zone says of owners
 
-    def _learn(self, held: Mapping[str, Held]) -> None:
+    def _learn(self, current: Mapping[str, Current]) -> None:
         self._marked, self._marks = {}, {}
-        for name, now in held.items():
+        for name, now in current.items():
             self._note(name, now)
         if not self.synced:
             self.synced = True
             self._changed(tuple(self._wishes.alive))  # some wait to hear that the zone holds nothing of theirs
 
-    def _note(self, name: str, now: Held | None) -> None:
+    def _note(self, name: str, now: Current | None) -> None:
         owner = now.owner if now is not None else None
         before = self._marks.pop(name, None)
         if before is not None:

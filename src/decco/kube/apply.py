@@ -15,7 +15,7 @@ When is a write needed?
 3. Labels, annotations or owner references that decco wants are not there, or one that it wants gone is.
 
 An object that is not there is created; where decco has written the same before, that is a repair as well, and who makes
-it necessary again and again is answered with growing pauses (``fights.py``).
+it necessary again and again is answered with growing pauses (``repair_backoff.py``).
 
 Identity is the owner's UID. An object of the wanted name that another owner controls is never written to, nor one
 that nobody controls, unless the object itself proves that it is decco's: see ``_is_ours``.
@@ -39,8 +39,8 @@ from decco.errors import ReconcileError
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
 from decco.kube.entry import Entry, guarded, read_entry
 from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, KubeError, NotFound, NotListed
-from decco.kube.fights import Fights, Opponent
 from decco.kube.ownership import other_managers
+from decco.kube.repair_backoff import Opponent, RepairBackoff
 from decco.kube.store import Store
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, key_of
 
@@ -62,7 +62,7 @@ class Foreign(ReconcileError):
         self.labelled_owner = labelled_owner
 
 
-class Contested(ReconcileError):
+class DriftConflict(ReconcileError):
     """Somebody alters or deletes the object again and again; it is left as it is for now.
 
     Attributes:
@@ -120,7 +120,7 @@ class Applier:
     ) -> None:
         self._client = client
         self._stores = stores
-        self._fights = Fights(clock)
+        self._repair_backoff = RepairBackoff(clock)
         self._foreign: OrderedDict[tuple[Resource, Key], None] = OrderedDict()
         self._unmarked: OrderedDict[str, str] = OrderedDict()
         """UID -> hash of what was written last, of objects that admission does not leave the annotation."""
@@ -129,8 +129,8 @@ class Applier:
         """Makes the object exist as desired.
 
         ``desired`` carries a controller owner reference with a UID; labels and annotations whose value is None must
-        be absent. It is written in the version of its kind that the store follows now. Raises Foreign, Contested, or
-        what the client raises.
+        be absent. It is written in the version of its kind that the store follows now. Raises Foreign, DriftConflict,
+        or what the client raises.
         """
         store = self._stores[resource]
         desired = {**desired, "apiVersion": store.resource.api_version}
@@ -216,8 +216,8 @@ class Applier:
         return found
 
     async def _brake(self, resource: Resource, key: Key) -> None:
-        """Raises Contested while the object's next repair has to wait."""
-        left = self._fights.pause_left(resource, key)
+        """Raises DriftConflict while the object's next repair has to wait."""
+        left = self._repair_backoff.pause_left(resource, key)
         if left == 0:
             return
 
@@ -227,17 +227,17 @@ class Applier:
             except NotFound:
                 return Opponent(deletes=True)
 
-        raise Contested(resource, key, await self._fights.opponent(resource, key, ask), left)
+        raise DriftConflict(resource, key, await self._repair_backoff.opponent(resource, key, ask), left)
 
     async def delete(self, store: Store, entry: Entry) -> None:
         propagation = "Foreground" if store.shape.foreground else "Background"
         await self._client.delete(store.resource, entry.key, uid=entry.uid, propagation=propagation)
         store.mark_deleting(entry.key, entry.uid)
-        self._fights.deleted(store.resource, entry.key)
+        self._repair_backoff.deleted(store.resource, entry.key)
 
     async def _create(self, store: Store, desired: Obj) -> Applied:
         resource, key, wanted = store.resource, key_of(desired), hash_of(desired)
-        again = self._fights.is_made(resource, key, wanted)
+        again = self._repair_backoff.is_made(resource, key, wanted)
         if again:
             await self._brake(resource, key)
         if (resource, key) not in self._foreign:
@@ -248,7 +248,7 @@ class Applier:
                 pass
             else:
                 if again:
-                    self._fights.repaired(resource, key)
+                    self._repair_backoff.repaired(resource, key)
                 return Applied(Result.CREATED, self._settle(store, store.read(made), wanted), repaired=again)
         try:
             live = await self._client.get(resource, key)
@@ -302,7 +302,7 @@ class Applier:
             applied = Applied(Result.UPDATED, self._settle(store, store.read(updated), wanted))
         if not is_repair or applied.result is Result.WAITING:
             return applied
-        self._fights.repaired(store.resource, entry.key)
+        self._repair_backoff.repaired(store.resource, entry.key)
         return replace(applied, repaired=True)
 
     async def _is_admitted_as(self, store: Store, live: Obj, body: Obj) -> bool:
@@ -345,7 +345,7 @@ class Applier:
         That may be newer (a controller has already reacted to the write) or nothing (the object is gone again).
         """
         store.take(made, own=True)
-        self._fights.wrote(store.resource, made.key, wanted)
+        self._repair_backoff.wrote(store.resource, made.key, wanted)
         entry = store.get(made.key)
         if entry is not None and entry.uid == made.uid:
             store.settled[made.uid] = (made.content, made.meta)

@@ -28,7 +28,7 @@ K = TypeVar("K")
 
 
 class Action(NamedTuple):
-    """When to look at the key again without being told: in ``seconds``, or never (None)."""
+    """When to reconcile the key again without an event: in ``seconds``, or never (None)."""
 
     seconds: float | None = None
 
@@ -37,7 +37,7 @@ class Action(NamedTuple):
         return cls(None)
 
     @classmethod
-    def after(cls, seconds: float) -> Action:
+    def requeue_after(cls, seconds: float) -> Action:
         return cls(seconds)
 
 

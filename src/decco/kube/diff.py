@@ -87,7 +87,7 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
         return {**head, **body}
     body = content_of(desired)
     taken_back = _taken_back(live, desired, shape)
-    for path in shape.yields:
+    for path in shape.unmanaged:
         theirs = lookup(live, path)
         if path in taken_back or theirs is MISSING:
             continue
@@ -101,7 +101,7 @@ def as_created(body: Obj, shape: Shape) -> Obj:
     """The object of a PUT as one to create, under a name of the server's choice and without what the kind yields."""
     meta = {name: value for name, value in body["metadata"].items() if name not in _OF_THE_LIVE}
     meta["generateName"] = f"{body['metadata']['name'][:_LONGEST_PREFIX]}-"
-    return {**without(body, shape.yields), "metadata": meta}
+    return {**without(body, shape.unmanaged), "metadata": meta}
 
 
 def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:
@@ -112,7 +112,7 @@ def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:
     before, now = annotations_of(live), annotations_of(desired)
     if before.get(ANNOTATION_HASH) == hash_of(desired):
         return set()
-    return {path for path, name in shape.until if name in before and before[name] != now.get(name)}
+    return {path for path, name in shape.unmanaged_while if name in before and before[name] != now.get(name)}
 
 
 def _overlay(live: Obj | None, desired: Obj | None, present: Obj) -> Obj:

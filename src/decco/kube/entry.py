@@ -25,13 +25,13 @@ from decco.objects import ANNOTATION_HASH, Key, Obj, key_of
 class Shape:
     """How a kind is read on the way into its store, and how it may be written (see ``apply.py``).
 
-    ``yields``: paths that belong to others once the object exists, such as a Deployment's replicas: left out of the
-    content digest and carried over from the live object at a write. ``until`` names, for some of them, the
+    ``unmanaged``: paths that belong to others once the object exists, such as a Deployment's replicas: left out of the
+    content digest and carried over from the live object at a write. ``unmanaged_while`` names, for some of them, the
     annotation whose change takes the path back. A yielded map keeps the others' keys and gets ours.
     """
 
-    yields: tuple[Path, ...] = ()
-    until: tuple[tuple[Path, str], ...] = ()
+    unmanaged: tuple[Path, ...] = ()
+    unmanaged_while: tuple[tuple[Path, str], ...] = ()
     mutable: tuple[Path, ...] | None = None
     """If set, a write changes only these paths of the content; the rest of the live object stays, whoever changes it
     (Job)."""
@@ -135,7 +135,7 @@ def guarded(obj: Obj, shape: Shape) -> Obj:
         whole, content = content, {}
         for path in shape.mutable:
             content = with_value(content, path, lookup(whole, path))
-    return without(content, shape.yields)
+    return without(content, shape.unmanaged)
 
 
 def _ready(obj: Obj) -> str:

@@ -162,7 +162,7 @@ class Recorder:
         """Send events until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(self._seconds_to_next_look()):
+                async with asyncio.timeout(self._requeue_after()):
                     identity, when = await self._queue.get()
             except TimeoutError:
                 await self._patch_due()
@@ -219,7 +219,7 @@ class Recorder:
             self._budgets.popitem(last=False)
         return taken
 
-    def _seconds_to_next_look(self) -> float | None:
+    def _requeue_after(self) -> float | None:
         """Until a series has to be patched or is over; None if there is none."""
         if not self._series:
             return None

@@ -115,7 +115,7 @@ class WorkQueue(Generic[K]):
 
     @property
     def waiting(self) -> int:
-        """Keys with a timer: retries and rechecks to come."""
+        """Keys with a timer: retries and requeue_afters to come."""
         return len(self._later)
 
     def oldest(self) -> float:

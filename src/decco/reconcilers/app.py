@@ -13,8 +13,8 @@ from decco.api.parse import parse_app
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.app import AppDesired, app_children
-from decco.desired.app_status import AppLive, app_status, blocked_app_status, current_run, seconds_to_route_look
-from decco.desired.live_job import seconds_to_job_look
+from decco.desired.app_status import AppLive, app_status, blocked_app_status, current_run, route_requeue_after
+from decco.desired.live_job import job_requeue_after
 from decco.desired.live_workload import grace_left
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.desired.ownership import LabelledOwner
@@ -43,9 +43,9 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.edge import addresses_for
 from decco.reconcilers.facts import AppFacts, is_paused
-from decco.reconcilers.looks import next_look, seconds_to_expiry
 from decco.reconcilers.records import Records
 from decco.reconcilers.report import Reporter, status_of
+from decco.reconcilers.requeue import requeue_action, seconds_to_expiry
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.shapes import routing_kinds
 
@@ -70,7 +70,7 @@ class AppReconciler:
     records: Records
     now: Callable[[], datetime]
     certificates: Callable[[str, Mapping[str, float]], None]
-    rehearsed: bool = False
+    simulated: bool = False
     """See ``AppInputs``."""
 
     async def reconcile(self, key: Key) -> Action:
@@ -176,15 +176,15 @@ class AppReconciler:
         if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):
             # Only now known to the Space's own turn.
             self.certificates(space.name, self.secrets.expiries(space))
-        if written.disturbances:
-            raise written.disturbances[0]
-        return next_look(
-            written.recheck,
-            records.recheck,
+        if written.retryable_errors:
+            raise written.retryable_errors[0]
+        return requeue_action(
+            written.requeue_after,
+            records.requeue_after,
             grace_left(live.workload, inputs.now) or None,
             self._next_step_of_job(inputs, live, reported=reported),
-            seconds_to_route_look(status, inputs.now),
-            self.secrets.seconds_to_next_look(space, inputs.secrets.values()),
+            route_requeue_after(status, inputs.now),
+            self.secrets.requeue_after(space, inputs.secrets.values()),
             seconds_to_expiry(inputs.secrets.values(), inputs.now),
         )
 
@@ -218,7 +218,7 @@ class AppReconciler:
         seconds = seconds_to_next_run(digest, run, inputs.spec.pod, inputs.now)
         if not seconds:
             return None, None
-        written.look_again(seconds)
+        written.requeue(seconds)
         sentence = f"{what} waits for pods of a Job that somebody deleted before it had finished"
         return Problem(reasons.PROGRESSING, sentence), None
 
@@ -233,7 +233,7 @@ class AppReconciler:
             return None
         if job.suspended and (inputs.run is None or inputs.run.uid != job.uid):
             return 0.0 if reported else None  # recorded by this reconcile, and resumed by the next one
-        return seconds_to_job_look(job, run, inputs.now)
+        return job_requeue_after(job, run, inputs.now)
 
     @staticmethod
     def _own(store: Store, app: Entry) -> list[Entry]:
@@ -253,7 +253,7 @@ class AppReconciler:
             outcome = written.outcomes.get((child.resource.kind, key_of(child.obj).name), _NOT_TRIED)
             if child.resource in _PODS and outcome is not None and outcome is not way:
                 keep |= self.caches.owned(entry.uid, labelled, _PODS)
-        return keep | self.caches.unreplaced(entry.uid, labelled, written.disturbed)
+        return keep | self.caches.unreplaced(entry.uid, labelled, written.unwritten)
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
@@ -277,7 +277,7 @@ class AppReconciler:
             run=run,
             job=job,
             job_lost=lost,
-            rehearsed=self.rehearsed,
+            simulated=self.simulated,
         )
 
     def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
@@ -299,7 +299,7 @@ class AppReconciler:
         A Job that leaves the cache while it runs is asked for once: it may only lack the label that decco watches by.
         """
         job = self._job(app, run)
-        if job is not None or run is None or run.end is not None or run.uid in self.caches.ended_jobs or self.rehearsed:
+        if job is not None or run is None or run.end is not None or run.uid in self.caches.ended_jobs or self.simulated:
             return job, False
         live = await self.writer.look(JOBS, app.key)
         if live is None or uid_of(live) != run.uid:

@@ -9,7 +9,7 @@ from decco.desired.held import holders_of
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
 from decco.errors import DeccoError
-from decco.kube.apply import Applied, Applier, Contested, Foreign, Result
+from decco.kube.apply import Applied, Applier, DriftConflict, Foreign, Result
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Conflict, KubeError, NotListed
@@ -25,7 +25,7 @@ from decco.objects import (
     controller_of,
     key_of,
 )
-from decco.reconcilers.outcomes import RECHECK_SECONDS, Refusal, being_deleted, disturbed, refusal_of, rule_of
+from decco.reconcilers.outcomes import REQUEUE_SECONDS, Refusal, being_deleted, disturbed, refusal_of, rule_of
 from decco.reconcilers.rejections import Question, Rejections, Wake
 
 Outcomes = dict[tuple[str, str], Problem | None]
@@ -41,11 +41,11 @@ class Written:
 
     outcomes: Outcomes = field(default_factory=dict)
     writes: int = 0
-    recheck: float | None = None
+    requeue_after: float | None = None
     """Seconds until a refusal should be looked at again."""
-    disturbances: list[DeccoError] = field(default_factory=list)
+    retryable_errors: list[DeccoError] = field(default_factory=list)
     """Errors that say nothing about the object: the reconcile is tried again because of them."""
-    disturbed: set[Resource] = field(default_factory=set)
+    unwritten: set[Resource] = field(default_factory=set)
     """The kinds of the children that were met by such an error."""
     isolated: bool = True
     """Whether the policies written so far are in place."""
@@ -56,12 +56,12 @@ class Written:
 
     def raise_if_overtaken(self) -> None:
         """Raises Conflict if another writer was faster: the next turn comes at once, and until then nothing is news."""
-        for error in self.disturbances:
+        for error in self.retryable_errors:
             if isinstance(error, Conflict):
                 raise error
 
-    def look_again(self, seconds: float) -> None:
-        self.recheck = seconds if self.recheck is None else min(self.recheck, seconds)
+    def requeue(self, seconds: float) -> None:
+        self.requeue_after = seconds if self.requeue_after is None else min(self.requeue_after, seconds)
 
 
 class ChildWriter:
@@ -113,7 +113,7 @@ class ChildWriter:
             return False
         if written.waits_for is not None:
             written.outcomes[child.resource.kind, key_of(child.obj).name] = written.waits_for
-            written.look_again(RECHECK_SECONDS)  # the policy's event wakes the App, but may come before it is settled
+            written.requeue(REQUEUE_SECONDS)  # the policy's event wakes the App, but may come before it is settled
         return True
 
     async def look(self, resource: Resource, key: Key) -> Obj | None:
@@ -145,14 +145,14 @@ class ChildWriter:
         try:
             written.writes += await self._applier.prune(owner_uid, keep, labelled)
         except KubeError as error:
-            written.disturbances.append(error)
+            written.retryable_errors.append(error)
         written.left += self._applier.left_over(owner_uid, keep, labelled)
 
     async def _write(self, child: Child, written: Written) -> None:
         key = key_of(child.obj)
         try:
             applied = await self._ensure(child, key)
-        except (KubeError, Foreign, Contested) as error:
+        except (KubeError, Foreign, DriftConflict) as error:
             self._failed(child, key, error, written)
             return
         if isinstance(applied, Refusal):
@@ -168,17 +168,17 @@ class ChildWriter:
         if applied.repaired and self._on_repair is not None:
             self._on_repair(str(child.resource))
         if applied.result is Result.WAITING and applied.entry is None:
-            written.look_again(1.0)  # it went while we looked, and no event will tell of it
+            written.requeue(1.0)  # it went while we looked, and no event will tell of it
 
-    def _failed(self, child: Child, key: Key, error: KubeError | Foreign | Contested, written: Written) -> None:
+    def _failed(self, child: Child, key: Key, error: KubeError | Foreign | DriftConflict, written: Written) -> None:
         refusal = refusal_of(error, child.resource, key)
         if isinstance(error, NotListed):  # another try changes nothing; all is looked at when the kind can be listed
-            written.disturbed.add(child.resource)
+            written.unwritten.add(child.resource)
             _note(written, child, key, disturbed(error, child.resource, key))
         elif refusal is None:
             error.add_note(f"while writing {child.resource.kind} {key}")
-            written.disturbances.append(error)
-            written.disturbed.add(child.resource)
+            written.retryable_errors.append(error)
+            written.unwritten.add(child.resource)
             _note(written, child, key, disturbed(error, child.resource, key))
         else:
             if isinstance(error, ApiError):
@@ -215,5 +215,5 @@ def _note(written: Written, child: Child, key: Key, refusal: Refusal) -> None:
     written.outcomes[child.resource.kind, key.name] = refusal.problem
     if child.resource == NETWORK_POLICIES:
         written.isolated = False
-    if refusal.recheck is not None:
-        written.look_again(refusal.recheck)
+    if refusal.requeue_after is not None:
+        written.requeue(refusal.requeue_after)

@@ -92,7 +92,7 @@ class LocalSecrets:
         known = self._known(key, namespace_uid)
         return known.facts if known is not None else None
 
-    def seconds_to_next_look(self, key: Key, namespace_uid: str) -> float | None:
+    def requeue_after(self, key: Key, namespace_uid: str) -> float | None:
         """Until the Secret is asked for again; None if it never was."""
         known = self._known(key, namespace_uid)
         return max(0.0, known.due - self._clock()) if known is not None else None

@@ -16,7 +16,7 @@ from decco.desired.model import Problem
 from decco.desired.ownership import LabelledOwner
 from decco.desired.quoting import shown
 from decco.errors import DeccoError
-from decco.kube.apply import Contested, Foreign
+from decco.kube.apply import DriftConflict, Foreign
 from decco.kube.errors import (
     ApiError,
     BadRequest,
@@ -29,7 +29,7 @@ from decco.kube.errors import (
 )
 from decco.objects import Key, Obj, Resource
 
-RECHECK_SECONDS = 15.0
+REQUEUE_SECONDS = 15.0
 """How often a refusal that may end by itself is looked at again."""
 
 _LONGEST_MESSAGE = 1024
@@ -41,18 +41,18 @@ _QUOTA_CURE = (
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one child is not what it should be; ``recheck``: seconds until another look, None to wait for a change."""
+    """Why one child is not what it should be; ``requeue_after``: seconds, None to wait for a change."""
 
     problem: Problem
-    recheck: float | None
+    requeue_after: float | None
 
 
 def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None:
     """None if the error says nothing about the object itself and the reconcile should simply be tried again."""
     what = f"{resource.kind} {key}"
     if isinstance(error, Foreign):
-        return Refusal(Problem(reasons.CONFLICT, _foreign(error, what)), RECHECK_SECONDS)
-    if isinstance(error, Contested):
+        return Refusal(Problem(reasons.CONFLICT, _foreign(error, what)), REQUEUE_SECONDS)
+    if isinstance(error, DriftConflict):
         who = ", ".join(error.managers) or "somebody who leaves no name in managedFields"
         if error.deletes:
             sentence = (
@@ -79,19 +79,19 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
     if isinstance(error, Forbidden):
         if error.namespace_terminating:
             sentence = f"Namespace {key.namespace} is being deleted; decco goes on when it is gone."
-            return Refusal(Problem(reasons.NAMESPACE_TERMINATING, sentence), RECHECK_SECONDS)
+            return Refusal(Problem(reasons.NAMESPACE_TERMINATING, sentence), REQUEUE_SECONDS)
         reason = reasons.QUOTA_EXCEEDED if error.quota_exceeded else reasons.FORBIDDEN
         cure = _QUOTA_CURE if error.quota_exceeded else "permit it to decco, or ask for another"
         sentence = f"The API server forbids {what}: {_shorten(error.message)}; {cure}"
-        return Refusal(Problem(reason, sentence), RECHECK_SECONDS)
+        return Refusal(Problem(reason, sentence), REQUEUE_SECONDS)
     if isinstance(error, NotServed):
         return None  # nobody's opinion of the object: the kind is about to be followed in another version, or to go
     if isinstance(error, NotFound) and error.details.get("kind") == "namespaces":
         sentence = f"Namespace {key.namespace} is not there (any more); decco goes on when it is."
-        return Refusal(Problem(reasons.NAMESPACE_NOT_READY, sentence), RECHECK_SECONDS)
+        return Refusal(Problem(reasons.NAMESPACE_NOT_READY, sentence), REQUEUE_SECONDS)
     if isinstance(error, NotFound | MethodNotAllowed):
         sentence = f"The cluster has no place for {what}: {_shorten(error.message)}; install or upgrade what serves it"
-        return Refusal(Problem(reasons.INVALID, sentence), RECHECK_SECONDS)
+        return Refusal(Problem(reasons.INVALID, sentence), REQUEUE_SECONDS)
     if isinstance(error, ServerError) and error.too_large:
         sentence = f"{what} is larger than the cluster's storage takes: make the spec smaller."
         return Refusal(Problem(reasons.INVALID, sentence), None)

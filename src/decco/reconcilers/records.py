@@ -44,7 +44,7 @@ class Published:
     obj: Obj
     problems: tuple[Problem, ...] | None = None
     """None: no record is wanted, and none is left."""
-    recheck: float | None = None
+    requeue_after: float | None = None
     """Seconds until time itself changes what is wanted."""
 
 

@@ -96,7 +96,7 @@ class Rejections:
     def refused(self, place: Place, question: Question, refusal: Refusal, rule: str) -> Refusal:
         """The question was asked, and refused by ``rule`` ("" if that is not known); returns when to ask again.
 
-        ``refusal.recheck`` is set for what may end at any moment: while few are refused, it is asked at each look.
+        ``refusal.requeue_after`` is set for what may end at any moment: while few are refused, each reconcile asks.
         """
         before = self._known.pop(place, None)
         if before is not None:
@@ -107,9 +107,9 @@ class Rejections:
         self._sweep(now)
         members = self._by_rule.setdefault(rule, {})
         members[place] = None
-        shortest = refusal.recheck or (RETRY_SECONDS if rule else REFUSAL_SECONDS)
+        shortest = refusal.requeue_after or (RETRY_SECONDS if rule else REFUSAL_SECONDS)
         pause = self._pause(shortest, len(members))
-        cached = refusal.recheck is None or pause != shortest
+        cached = refusal.requeue_after is None or pause != shortest
         self._known[place] = _Rejection(question, refusal, rule, now, now + pause, cached)
         return Refusal(refusal.problem, pause)
 

@@ -17,7 +17,7 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.deleted_sources import DeletedSources
 from decco.reconcilers.facts import SharedSecret
 from decco.reconcilers.local_secrets import LocalSecrets
-from decco.reconcilers.outcomes import RECHECK_SECONDS
+from decco.reconcilers.outcomes import REQUEUE_SECONDS
 
 _ASKED_FOR = (SecretState.MISSING, SecretState.NOT_SHARED, SecretState.LOCAL)
 """States in which a Secret may be in the Space's namespace, come there, or go from there without a watch telling."""
@@ -36,7 +36,7 @@ class Copying:
     """Copies whose source has become unusable, or was deleted just now: what runs goes on with the last good one."""
     in_force: dict[str, datetime] = field(default_factory=dict)
     """Secret -> when its new certificate will be in the copy."""
-    rechecks: list[float] = field(default_factory=list)
+    requeue_afters: list[float] = field(default_factory=list)
     """Seconds until a copy must be looked at again although nothing changes."""
 
 
@@ -65,7 +65,7 @@ class Secrets:
             if shared is None:
                 if left := await self._grace_left(space, name):
                     found.keep.add(name)
-                    found.rechecks.append(left)
+                    found.requeue_afters.append(left)
             elif shared.facts.problem is not None:
                 found.keep.add(name)
             elif name in own or self._copy(space, name) is not None or await self._look(space, name) is None:
@@ -74,21 +74,21 @@ class Secrets:
                 if plan.in_force is not None:
                     found.in_force[name] = plan.in_force
                 if plan.due is not None:
-                    found.rechecks.append(max(0.0, (plan.due - now).total_seconds()))
+                    found.requeue_afters.append(max(0.0, (plan.due - now).total_seconds()))
         return found
 
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
         """Each Secret as the Space sees it."""
         return {name: await self._view(space, name) for name in sorted(set(names))}
 
-    def seconds_to_next_look(self, space: SpaceFacts, views: Iterable[SecretView]) -> float | None:
+    def requeue_after(self, space: SpaceFacts, views: Iterable[SecretView]) -> float | None:
         """Until one of these should be asked for again where no watch reaches; None if a watch tells all."""
         seconds = []
         for view in views:
             if view.state in _UNTOLD:
-                seconds.append(RECHECK_SECONDS)
+                seconds.append(REQUEUE_SECONDS)
             elif view.state in _ASKED_FOR and view.name not in secrets.named_by_space(space.spec):
-                left = self._local.seconds_to_next_look(Key(space.name, view.name), self._namespace_uid(space))
+                left = self._local.requeue_after(Key(space.name, view.name), self._namespace_uid(space))
                 if left is not None:
                     seconds.append(left)
         return min(seconds, default=None)

@@ -29,12 +29,12 @@ _POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
 
 CHILDREN: dict[Resource, Shape] = {
     # spec.finalizers of a namespace is the API server's own book-keeping.
-    NAMESPACES: Shape(yields=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
+    NAMESPACES: Shape(unmanaged=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
     SECRETS: Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy, recreate=True),
     CONFIGMAPS: Shape(labelled_owner=owner_of_child, recreate=True),
     # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
     SERVICES: Shape(
-        yields=(
+        unmanaged=(
             ("spec", "clusterIP"),
             ("spec", "clusterIPs"),
             ("spec", "ipFamilies"),
@@ -46,8 +46,8 @@ CHILDREN: dict[Resource, Shape] = {
     LIMIT_RANGES: Shape(labelled_owner=owner_of_child, recreate=True),
     NETWORK_POLICIES: Shape(labelled_owner=owner_of_child),
     DEPLOYMENTS: Shape(
-        yields=(_REPLICAS, _POD_ANNOTATIONS),
-        until=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
+        unmanaged=(_REPLICAS, _POD_ANNOTATIONS),
+        unmanaged_while=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
         # What takes its place must not run beside its last pods.
         foreground=True,
         labelled_owner=owner_of_child,

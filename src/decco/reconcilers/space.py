@@ -25,9 +25,9 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.edge import addresses_for, space_live
 from decco.reconcilers.facts import is_paused
-from decco.reconcilers.looks import next_look, seconds_to_expiry
 from decco.reconcilers.records import Records
 from decco.reconcilers.report import Reporter, status_of
+from decco.reconcilers.requeue import requeue_action, seconds_to_expiry
 from decco.reconcilers.secrets import Secrets
 
 log = structlog.get_logger(__name__)
@@ -126,7 +126,7 @@ class SpaceReconciler:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
             keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
             labelled = LabelledOwner(space.name)
-            keep |= self.caches.unreplaced(space.uid, labelled, written.disturbed)
+            keep |= self.caches.unreplaced(space.uid, labelled, written.unwritten)
             await self.writer.prune(space.uid, labelled, keep, written)
             self.reporter.left_over(self.caches.spaces.resource, obj, written.left)
         # A copy that was written just now is there now, and the status is about what is there.
@@ -141,9 +141,14 @@ class SpaceReconciler:
         reported = await self.reporter.report(self.caches.spaces, records.entry, records.obj, status)
         self.certificates(space.name, self.secrets.expiries(space))
         log.debug("space reconciled", space=space.name, writes=written.writes, status_written=reported)
-        if written.disturbances:
-            raise written.disturbances[0]
-        return next_look(written.recheck, records.recheck, *copying.rechecks, seconds_to_expiry(views.values(), now))
+        if written.retryable_errors:
+            raise written.retryable_errors[0]
+        return requeue_action(
+            written.requeue_after,
+            records.requeue_after,
+            *copying.requeue_afters,
+            seconds_to_expiry(views.values(), now),
+        )
 
     def _namespace_uid(self, space: SpaceFacts) -> str | None:
         """UID of the namespace if it is the Space's own and is going to stay."""

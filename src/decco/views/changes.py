@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from decco.objects import ANNOTATION_HASH, SECRETS, Obj, Resource, annotations_of
-from decco.views.stage import Write
+from decco.views.dry_run_client import Write
 from decco.views.yamlform import to_yaml
 
 _NO_NEWS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")

@@ -1,4 +1,4 @@
-"""What would change in DNS: the wishes of a rehearsal, and the plan that the DNS room makes of them.
+"""What would change in DNS: the desired of a simulation, and the plan that the DNS room makes of them.
 
 The daemon's own code from end to end (the reconcilers say what is wanted, ``Dns.plan`` compares), with a service that
 never runs: it reads the zones and has no way to send anything.
@@ -16,7 +16,7 @@ from decco.dns.records import RecordSet, WantedRecord
 from decco.dns.registry import parse
 from decco.dns.service import Dns, DnsProblem
 from decco.kube.store import Store
-from decco.views.rehearsal import Play
+from decco.views.simulation import SimulationResult
 from decco.views.snapshot import Snapshot
 
 
@@ -46,19 +46,19 @@ class DnsView:
     """(provider, zone, name) of names with this cluster's mark whose owner does not exist."""
 
 
-async def look(dns: Dns, snapshot: Snapshot, play: Play) -> DnsView:
+async def look(dns: Dns, snapshot: Snapshot, result: SimulationResult) -> DnsView:
     """Tells ``dns``, which is not running, what is wanted, and reads every zone."""
     owners: dict[str, str] = {}
     view = DnsView()
     stores: dict[str, Store] = {"Space": snapshot.caches.spaces, "App": snapshot.caches.apps}
-    for turn in play.turns:
-        entry = stores[turn.kind].get(turn.key)
-        if entry is None or not turn.judged:
+    for reconciled in result.results:
+        entry = stores[reconciled.kind].get(reconciled.key)
+        if entry is None or not reconciled.judged:
             continue
-        owners[entry.uid] = str(turn)
-        targets = frozenset(turn.addresses)
-        state = dns.ensure(entry.uid, [WantedRecord(name, targets) for name in turn.names])
-        view.refused += [(str(turn), problem) for problem in state.problems if problem.reason != REASON_PENDING]
+        owners[entry.uid] = str(reconciled)
+        targets = frozenset(reconciled.addresses)
+        state = dns.ensure(entry.uid, [WantedRecord(name, targets) for name in reconciled.names])
+        view.refused += [(str(reconciled), problem) for problem in state.problems if problem.reason != REASON_PENDING]
     for provider, zone, found in await dns.plan():
         if isinstance(found, DnsError):
             view.unreadable.append((provider, zone, found))

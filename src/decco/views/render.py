@@ -1,4 +1,4 @@
-"""What the daemon would write, as files: the objects of a rehearsal without what only a server can give."""
+"""What the daemon would write, as files: the objects of a simulation without what only a server can give."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from decco.objects import ANNOTATION_HASH, Obj, annotations_of
-from decco.views.rehearsal import Play, Turn
+from decco.views.dry_run_client import Write
+from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import NO_UID, Snapshot
-from decco.views.stage import Write
 
 _BY_THE_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 
 NAMES_TOLD = 3
 
 
-def rendered(turn: Turn) -> list[Obj]:
+def rendered(reconciled: ReconcileResult) -> list[Obj]:
     """The objects of one Space or App in the order of writing, as decco sends them.
 
     The annotation with the digest is left out where it would hang on a UID that nobody knows yet.
     """
-    return [_sent(write) for write in turn.writes if write.after is not None]
+    return [_sent(write) for write in reconciled.writes if write.after is not None]
 
 
 def _sent(write: Write) -> Obj:
@@ -42,25 +42,25 @@ def _ordered(meta: Obj) -> Obj:
     return {**{name: meta[name] for name in first if name in meta}, **meta}
 
 
-def notes(snapshot: Snapshot, play: Play) -> Iterator[str]:
+def notes(snapshot: Snapshot, result: SimulationResult) -> Iterator[str]:
     """What was assumed for want of a cluster, one sentence each."""
     home = snapshot.caches.settings.namespace
-    for key, spaces in sorted(play.assumed.items()):
+    for key, spaces in sorted(result.assumed.items()):
         yield (
             f"Secret {key} is not in the files: taken to be there, usable, and shared with {_and(sorted(spaces))}; its "
             "copies are not shown"
         )
-    if any(key.namespace == home for key in play.assumed) and _encrypts(snapshot, play):
+    if any(key.namespace == home for key in result.assumed) and _encrypts(snapshot, result):
         yield "encryptHttp: the ConfigMap with the authority of such a Secret is not shown either"
-    if any(_has_placeholder(write) for write in play.writes):
+    if any(_has_placeholder(write) for write in result.writes):
         yield (
             "UIDs in owner references are known once the objects exist: do not apply these objects as they are, "
             "Kubernetes would collect them as orphans"
         )
 
 
-def _encrypts(snapshot: Snapshot, play: Play) -> bool:
-    named = {space for spaces in play.assumed.values() for space in spaces}
+def _encrypts(snapshot: Snapshot, result: SimulationResult) -> bool:
+    named = {space for spaces in result.assumed.values() for space in spaces}
     found = (snapshot.caches.space(name) for name in named)
     return any(space is not None and space[1].spec.encrypt_http for space in found)
 

@@ -30,7 +30,7 @@ from decco.views.unknown_fields import unknown_fields
 UNBORN = "9999-12-31T23:59:59Z"
 """creationTimestamp of an object that no server has seen: younger than all that exist."""
 NEWER_THAN_ALL = 2**61
-"""resourceVersion above those of any server, and below that of what is written on a stage."""
+"""resourceVersion above those of any server, and below that of what is written on a dry_run."""
 NO_UID = "<uid of "
 """How the UID begins that stands in for one which no server has given yet."""
 
@@ -96,7 +96,7 @@ class Snapshot:
         return found
 
     def forget_children(self) -> None:
-        """Leaves Spaces, Apps and Secrets only: what a rehearsal writes then is all that there should be."""
+        """Leaves Spaces, Apps and Secrets only: what a simulation writes then is all that there should be."""
         for store in self.caches.children.values():
             store.swap({}, NEWER_THAN_ALL)
         for entry in list(self.caches.apps):

@@ -9,7 +9,7 @@ from decco.api.parse import InvalidObjectError
 from decco.desired import reasons
 from decco.kube.entry import Entry
 from decco.objects import Key
-from decco.views.rehearsal import Play
+from decco.views.simulation import SimulationResult
 from decco.views.snapshot import Snapshot
 
 _HOW_IT_RUNS = frozenset(
@@ -33,19 +33,19 @@ class Verdict:
     fatal: bool
 
 
-def verdicts(snapshot: Snapshot, play: Play, places: Mapping[tuple[str, str], str]) -> list[Verdict]:
+def verdicts(snapshot: Snapshot, result: SimulationResult, places: Mapping[tuple[str, str], str]) -> list[Verdict]:
     """``places``: (kind, key as text) -> where the object is. Sentences are those of admission and of conditions."""
     found: list[Verdict] = []
-    for turn in play.turns:
-        place = places.get((turn.kind, str(turn.key)))
-        where = f"{place}: {turn}" if place is not None else str(turn)
-        store = snapshot.caches.spaces if turn.kind == "Space" else snapshot.caches.apps
-        entry = store.get(turn.key)
+    for reconciled in result.results:
+        place = places.get((reconciled.kind, str(reconciled.key)))
+        where = f"{place}: {reconciled}" if place is not None else str(reconciled)
+        store = snapshot.caches.spaces if reconciled.kind == "Space" else snapshot.caches.apps
+        entry = store.get(reconciled.key)
         if entry is not None and isinstance(entry.facts, InvalidObjectError):
             found += [Verdict(f"{where}: {problem}", fatal=True) for problem in entry.facts.problems]
         elif entry is not None and isinstance(entry.facts, Exception):
             found.append(Verdict(f"{where}: {entry.facts}", fatal=True))
-        elif turn.kind == "App" and (missing := _without_space(snapshot, turn.key)) is not None:
+        elif reconciled.kind == "App" and (missing := _without_space(snapshot, reconciled.key)) is not None:
             found.append(Verdict(f"{where}: {missing}", fatal=True))
         elif entry is not None and entry.deleting:
             found.append(Verdict(f"{where}: is being deleted", fatal=False))
@@ -53,7 +53,7 @@ def verdicts(snapshot: Snapshot, play: Play, places: Mapping[tuple[str, str], st
             fatal = {reasons.PAUSED}
             found += [
                 Verdict(f"{where}: {problem.reason}: {problem.message}", problem.reason in fatal)
-                for problem in turn.problems()
+                for problem in reconciled.problems()
                 if problem.reason not in _HOW_IT_RUNS
             ]
     return found

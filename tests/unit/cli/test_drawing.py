@@ -10,22 +10,22 @@ from xml.etree import ElementTree as ET
 from decco.cli.drawing import _Layout, mermaid, svg, text
 from decco.cli.output import Style
 from decco.objects import Key
-from decco.views.reach import Call, Door, Place, Reach, reach
-from tests.unit.views.stories import app, rehearsed, space
+from decco.views.connectivity import Call, ConnectivityGraph, Node, ServicePort, connectivity
+from tests.unit.views.stories import app, simulated, space
 
 EVIL = '</text><script>alert(\'x\')</script>"]; click x "javascript:1"\n\x1b[2J'
 PLAIN = Style(enabled=False)
 
 
-def evil() -> Reach:
-    door = Door(EVIL, EVIL, 443, 20000, f"tls://{EVIL}")
-    place = Place(EVIL, EVIL, EVIL, [door], {"anybody": [door], EVIL + "2": [door]})
-    return Reach(
-        [place], [Call(Key(EVIL, EVIL), None, EVIL, None), Call(Key(EVIL, EVIL), EVIL, "x", allowed=False, why=EVIL)]
+def evil() -> ConnectivityGraph:
+    port = ServicePort(EVIL, EVIL, 443, 20000, f"tls://{EVIL}")
+    node = Node(EVIL, EVIL, EVIL, [port], {"anybody": [port], EVIL + "2": [port]})
+    return ConnectivityGraph(
+        [node], [Call(Key(EVIL, EVIL), None, EVIL, None), Call(Key(EVIL, EVIL), EVIL, "x", allowed=False, why=EVIL)]
     )
 
 
-def many(count: int) -> Reach:
+def many(count: int) -> ConnectivityGraph:
     objects: list[Any] = []
     for number in range(count):
         project = {"project": f"p{number % 4}"} if number % 5 else {}
@@ -34,8 +34,8 @@ def many(count: int) -> Reach:
         objects.append(
             app("db", f"s{number}", *({"name": n} for n in ["db", "x", "y"][: number % 3 + 1]), tlsEgresses=egress)
         )
-    snapshot, play = rehearsed(*objects, edge={"namespace": "edge"})
-    return reach(snapshot, play)
+    snapshot, result = simulated(*objects, edge={"namespace": "edge"})
+    return connectivity(snapshot, result)
 
 
 def test_an_svg_is_xml_whose_texts_are_texts() -> None:
@@ -65,14 +65,14 @@ def test_text_cannot_move_the_cursor() -> None:
 
 
 def test_text_says_who_is_refused() -> None:
-    snapshot, play = rehearsed(
+    snapshot, result = simulated(
         space("a", tcpCertAndCaSecretName="t"),
         space("b", project="p", tcpCertAndCaSecretName="t"),
         app("x", "a", tlsEgresses=[{"localPort": 9000, "endpoint": "db", "spaceName": "b"}]),
         app("db", "b", {"name": "db"}),
         edge={"namespace": "edge"},
     )
-    assert text(reach(snapshot, play), PLAIN) == (
+    assert text(connectivity(snapshot, result), PLAIN) == (
         "Project p\n"
         "  b  b.example.net\n"
         "    db:443  from edge in namespace edge\n"
@@ -82,7 +82,7 @@ def test_text_says_who_is_refused() -> None:
         "    nothing of it can be reached from outside\n"
         "    x calls db of b  refused: the Space lets only its project in\n"
     )
-    assert text(Reach([], []), PLAIN) == "there is no Space\n"
+    assert text(ConnectivityGraph([], []), PLAIN) == "there is no Space\n"
 
 
 def test_twenty_spaces_do_not_overlap() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from decco.api.status import RunOutcome
 from decco.desired.app import AppDesired, app_children
-from decco.desired.app_status import AppLive, app_status, blocked_app_status, seconds_to_route_look
+from decco.desired.app_status import AppLive, app_status, blocked_app_status, route_requeue_after
 from decco.desired.live_workload import grace_left, workload_state
 from decco.desired.model import AppInputs, Problem, SecretState
 from decco.desired.runs import JobEnd, RunRecord, job_view, run_digest
@@ -432,13 +432,13 @@ def test_a_route_without_ready_endpoints_waits_while_the_pods_start() -> None:
     starting = replace(routed(TCP, without_endpoints), workload=deployment(Progressing=("True", "ReplicaSetUpdated")))
     status = status_of(TCP, starting)
     assert conditions(status)["RoutesReady"] == ("False", "WaitingForEdge")
-    assert seconds_to_route_look(status, LATER) is None, "the Deployment's own events are enough"
+    assert route_requeue_after(status, LATER) is None, "the Deployment's own events are enough"
     ready = status_of(TCP, routed(TCP, without_endpoints), previous=status, now=LATER)
     assert conditions(ready)["RoutesReady"] == ("False", "WaitingForEdge"), "the gateway has not heard of them yet"
-    assert seconds_to_route_look(ready, LATER + timedelta(seconds=4)) == 6.0
+    assert route_requeue_after(ready, LATER + timedelta(seconds=4)) == 6.0
     late = status_of(TCP, routed(TCP, without_endpoints), previous=ready, now=LATER + timedelta(seconds=11))
     assert conditions(late)["RoutesReady"] == ("False", "NotAccepted")
-    assert seconds_to_route_look(late, LATER) is None
+    assert route_requeue_after(late, LATER) is None
 
 
 def test_a_route_without_endpoints_is_fine_where_none_are_wanted() -> None:

@@ -120,7 +120,7 @@ def test_a_job_is_suspended_until_its_run_is_recorded() -> None:
     assert job(inputs)["spec"]["suspend"] is True
     assert job(replace(inputs, job=LIVE))["spec"]["suspend"] is True
     assert "suspend" not in job(replace(inputs, job=replace(LIVE, suspended=False)))["spec"], "of an earlier version"
-    assert "suspend" not in job(replace(inputs, rehearsed=True))["spec"], "shown as it will run"
+    assert "suspend" not in job(replace(inputs, simulated=True))["spec"], "shown as it will run"
 
 
 def test_a_job_is_resumed_once() -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from decco.dns.externaldns import Endpoints
 from decco.dns.factory import Outside, make_dns, make_provider, renewing, stack
 from decco.dns.wrappers.dryrun import DryRun
-from decco.dns.wrappers.lead import Lead
+from decco.dns.wrappers.leader_gate import LeaderGate
 from decco.errors import ConfigError
 from decco.settings_dns import DnsSettings, MemorySettings
 
@@ -100,4 +100,4 @@ async def test_a_dry_run_reaches_no_provider() -> None:
         found.append(type(inner))
         inner = inner.inner
     assert DryRun in found
-    assert found[-1] is Lead, "asked last of all, where the call leaves"
+    assert found[-1] is LeaderGate, "asked last of all, where the call leaves"

@@ -7,7 +7,7 @@ import pytest
 from decco.dns.errors import InvalidRecord, RecordConflict
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, WantedRecord
-from decco.dns.registry import Held, Owner, mark_set
+from decco.dns.registry import Current, Owner, mark_set
 
 ZONE = "example.com"
 NAME = "x.example.com"
@@ -23,33 +23,38 @@ def mark(uid: str, cluster: str = "here", name: str = NAME) -> RecordSet:
 
 
 def decide(
-    held: Held | None, *wishes: tuple[str, WantedRecord], adopt: bool = False, paused: frozenset[str] = frozenset()
+    current: Current | None,
+    *desired: tuple[str, WantedRecord],
+    adopt: bool = False,
+    paused: frozenset[str] = frozenset(),
 ) -> Plan:
-    name = wishes[0][1].name if wishes else NAME
+    name = desired[0][1].name if desired else NAME
     rules = Rules(ZONE, "here", 180, frozenset({U, V}), adopt, paused)
-    return plan({held.name: held} if held else {}, {name: dict(wishes)}, rules)
+    return plan({current.name: current} if current else {}, {name: dict(desired)}, rules)
 
 
-MINE_U = Held(NAME, (ADDRESS,), (mark(U),))
-MINE_V = Held(NAME, (ADDRESS,), (mark(V),))
-OF_GONE = Held(NAME, (ADDRESS,), (mark(GONE),))
-OTHERS = Held(NAME, (ADDRESS,), (mark(U, "there"),))
-UNMARKED = Held(NAME, (ADDRESS,))
-FORGED = Held(NAME, (ADDRESS,), (RecordSet(mark(U).name, TXT, 180, ("v1 here uid-u", "x")),))
-MARK_ALONE = Held(NAME, (), (mark(U),))
-BESIDE_MX = Held(NAME, (ADDRESS, FOREIGN_MX), (mark(U),))
+MINE_U = Current(NAME, (ADDRESS,), (mark(U),))
+MINE_V = Current(NAME, (ADDRESS,), (mark(V),))
+OF_GONE = Current(NAME, (ADDRESS,), (mark(GONE),))
+OTHERS = Current(NAME, (ADDRESS,), (mark(U, "there"),))
+UNMARKED = Current(NAME, (ADDRESS,))
+FORGED = Current(NAME, (ADDRESS,), (RecordSet(mark(U).name, TXT, 180, ("v1 here uid-u", "x")),))
+MARK_ALONE = Current(NAME, (), (mark(U),))
+BESIDE_MX = Current(NAME, (ADDRESS, FOREIGN_MX), (mark(U),))
 
 
 @pytest.mark.parametrize(
-    ("held", "before", "after"),
+    ("current", "before", "after"),
     [
         (None, (), (ADDRESS, mark(U))),
         (MINE_V, (ADDRESS, mark(V)), (ADDRESS, mark(U))),
         (MARK_ALONE, (mark(U),), (ADDRESS, mark(U))),
     ],
 )
-def test_wanted_and_reachable(held: Held | None, before: tuple[RecordSet, ...], after: tuple[RecordSet, ...]) -> None:
-    (change,) = decide(held, (U, WISH)).changes
+def test_wanted_and_reachable(
+    current: Current | None, before: tuple[RecordSet, ...], after: tuple[RecordSet, ...]
+) -> None:
+    (change,) = decide(current, (U, WISH)).changes
     assert (change.before, change.after) == (before, after)
 
 
@@ -57,18 +62,18 @@ def test_as_wanted_is_no_change() -> None:
     assert decide(MINE_U, (U, WISH)) == Plan()
 
 
-@pytest.mark.parametrize("held", [MINE_U, MINE_V, MARK_ALONE, BESIDE_MX])
-def test_mine_and_unwanted_is_deleted_with_its_mark(held: Held) -> None:
-    (change,) = decide(held).changes
-    assert change.before == (*held.addresses, *held.marks)
+@pytest.mark.parametrize("current", [MINE_U, MINE_V, MARK_ALONE, BESIDE_MX])
+def test_mine_and_unwanted_is_deleted_with_its_mark(current: Current) -> None:
+    (change,) = decide(current).changes
+    assert change.before == (*current.addresses, *current.marks)
     assert change.after == ()
     assert change.verb == "delete"
 
 
-@pytest.mark.parametrize("held", [OF_GONE, OTHERS, UNMARKED, FORGED, Held(NAME, (FOREIGN_MX,))])
-def test_what_is_not_mine_is_never_touched(held: Held) -> None:
-    assert decide(held).changes == ()
-    refused = decide(held, (U, OTHER_WISH))
+@pytest.mark.parametrize("current", [OF_GONE, OTHERS, UNMARKED, FORGED, Current(NAME, (FOREIGN_MX,))])
+def test_what_is_not_mine_is_never_touched(current: Current) -> None:
+    assert decide(current).changes == ()
+    refused = decide(current, (U, OTHER_WISH))
     assert refused.changes == ()
     problem = refused.problems[NAME, U]
     assert isinstance(problem, RecordConflict)
@@ -88,7 +93,7 @@ def test_between_types_in_one_change() -> None:
     assert to_alias.removed == (ADDRESS,)
     assert to_alias.written == (alias,)
     (back,) = decide(
-        Held(NAME, (alias,), (mark(U),)), (U, WantedRecord(NAME, frozenset({"192.0.2.1", "2001:db8::1"})))
+        Current(NAME, (alias,), (mark(U),)), (U, WantedRecord(NAME, frozenset({"192.0.2.1", "2001:db8::1"})))
     ).changes
     assert back.removed == (alias,)
     assert {s.type for s in back.written} == {A, AAAA}
@@ -107,8 +112,8 @@ def test_no_alias_beside_what_others_put_there() -> None:
 
 
 def test_who_cannot_have_a_name_keeps_nobody_elses_record_in_it() -> None:
-    held = Held(NAME, (ADDRESS, FOREIGN_MX), (mark(V),))
-    result = decide(held, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
+    current = Current(NAME, (ADDRESS, FOREIGN_MX), (mark(V),))
+    result = decide(current, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
     assert isinstance(result.problems[NAME, U], RecordConflict)
     assert [(c.before, c.after) for c in result.changes] == [((ADDRESS, mark(V)), ())]
     same = decide(BESIDE_MX, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
@@ -119,7 +124,7 @@ def test_who_cannot_have_a_name_keeps_nobody_elses_record_in_it() -> None:
 def test_without_an_address_the_mark_is_handed_over() -> None:
     (change,) = decide(MINE_V, (U, WantedRecord(NAME))).changes
     assert (change.before, change.after) == ((ADDRESS, mark(V)), (ADDRESS, mark(U)))
-    (change,) = decide(Held(NAME, (), (mark(V),)), (U, WantedRecord(NAME))).changes
+    (change,) = decide(Current(NAME, (), (mark(V),)), (U, WantedRecord(NAME))).changes
     assert (change.before, change.after) == ((mark(V),), ())
     assert decide(MINE_U, (U, WantedRecord(NAME))) == Plan()
     assert decide(UNMARKED, (U, WantedRecord(NAME))).changes == ()
@@ -136,18 +141,18 @@ def test_two_owners_of_one_name() -> None:
 
 
 def test_no_address_keeps_what_is_there_and_makes_nothing() -> None:
-    wish = (U, WantedRecord(NAME))
-    assert decide(MINE_U, wish) == Plan()
-    assert decide(None, wish) == Plan()
+    record = (U, WantedRecord(NAME))
+    assert decide(MINE_U, record) == Plan()
+    assert decide(None, record) == Plan()
 
 
 def test_the_apex_takes_addresses_and_no_alias() -> None:
-    mail = Held(ZONE, (RecordSet(ZONE, "MX", 60, ()), RecordSet(ZONE, TXT, 60, ("spf",))))
+    mail = Current(ZONE, (RecordSet(ZONE, "MX", 60, ()), RecordSet(ZONE, TXT, 60, ("spf",))))
     (change,) = decide(mail, (U, WantedRecord(ZONE, frozenset({"192.0.2.1"})))).changes
     assert change.before == ()
     alias = decide(mail, (U, WantedRecord(ZONE, frozenset({"lb.example"}))))
     assert isinstance(alias.problems[ZONE, U], InvalidRecord)
-    taken = Held(ZONE, (RecordSet(ZONE, A, 60, ("192.0.2.9",)),))
+    taken = Current(ZONE, (RecordSet(ZONE, A, 60, ("192.0.2.9",)),))
     assert decide(taken, (U, WantedRecord(ZONE, frozenset({"192.0.2.1"})))).changes == ()
 
 
@@ -159,10 +164,12 @@ def test_one_bad_name_does_not_stop_the_others() -> None:
     assert list(result.problems) == [(NAME, U)]
 
 
-@pytest.mark.parametrize("wishes", [(), ((U, WISH),), ((U, OTHER_WISH),)])
-@pytest.mark.parametrize("held", [MINE_U, MARK_ALONE, BESIDE_MX])
-def test_a_paused_owners_name_stays_right_or_wrong(held: Held, wishes: tuple[tuple[str, WantedRecord], ...]) -> None:
-    assert decide(held, *wishes, paused=frozenset({U})) == Plan()
+@pytest.mark.parametrize("desired", [(), ((U, WISH),), ((U, OTHER_WISH),)])
+@pytest.mark.parametrize("current", [MINE_U, MARK_ALONE, BESIDE_MX])
+def test_a_paused_owners_name_stays_right_or_wrong(
+    current: Current, desired: tuple[tuple[str, WantedRecord], ...]
+) -> None:
+    assert decide(current, *desired, paused=frozenset({U})) == Plan()
 
 
 def test_a_paused_owner_gets_no_new_name() -> None:

@@ -26,10 +26,10 @@ def test_every_name_has_a_place_for_its_mark(name: str) -> None:
     record = RecordSet(name, A, 60, ("192.0.2.1",))
     mark = mark_set(name, ZONE, OWNER, 60)
     assert len(mark.name) <= 253
-    held = fold([record, mark], ZONE)
-    assert set(held) == {name}
-    assert held[name].owner == OWNER
-    assert held[name].addresses == (record,)
+    current = fold([record, mark], ZONE)
+    assert set(current) == {name}
+    assert current[name].owner == OWNER
+    assert current[name].addresses == (record,)
 
 
 def test_a_long_name_without_room_is_refused() -> None:
@@ -68,8 +68,8 @@ def test_parsing_never_raises() -> None:
     ],
 )
 def test_only_one_mark_alone_makes_an_owner(marks: list[RecordSet]) -> None:
-    held = fold([RecordSet("x.example.com", A, 60, ("192.0.2.1",)), *marks], ZONE)
-    assert held["x.example.com"].owner is None
+    current = fold([RecordSet("x.example.com", A, 60, ("192.0.2.1",)), *marks], ZONE)
+    assert current["x.example.com"].owner is None
 
 
 def test_what_a_zone_holds_by_itself_is_nobodys_claim() -> None:

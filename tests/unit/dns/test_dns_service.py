@@ -19,7 +19,7 @@ from decco.dns.service import Dns
 from decco.dns.wrappers.base import Wrapper
 from decco.dns.wrappers.bisect import Bisect
 from decco.dns.wrappers.cache import Cache
-from decco.dns.wrappers.guard import Guard
+from decco.dns.wrappers.plan_guard import PlanGuard
 
 pytestmark = pytest.mark.looptime
 ZONE = "example.com"
@@ -79,7 +79,7 @@ class Bench:
 
     def new_dns(self, cluster: str | None = None, *, adopt: bool = False) -> Dns:
         cluster = cluster or self.cluster
-        return Dns([Cache(Guard(Bisect(self.faulty), cluster))], cluster_id=cluster, adopt=adopt)
+        return Dns([Cache(PlanGuard(Bisect(self.faulty), cluster))], cluster_id=cluster, adopt=adopt)
 
     def put(self, record: RecordSet) -> None:
         self.memory.contents[ZONE].setdefault(record.name, {})[record.type] = record
@@ -560,12 +560,12 @@ async def test_random_interleavings_with_a_second_writer(bench: Bench) -> None:
     for name, record in foreign.items():
         assert held[name].sets == (record,)
         assert held[name].marks == ()
-    wanted = {wish.name: (uid, wish) for uid in owners for wish in bench.dns._wanted[uid].values()}
+    wanted = {record.name: (uid, record) for uid in owners for record in bench.dns._wanted[uid].values()}
     assert {n for n in held if n not in foreign} == {n for n in wanted if n not in foreign}
     for name in wanted.keys() - foreign.keys():
-        uid, wish = wanted[name]
+        uid, record = wanted[name]
         assert held[name].owner == Owner("here", uid)
-        assert {v for s in held[name].sets for v in s.values} == wish.targets
+        assert {v for s in held[name].sets for v in s.values} == record.targets
         assert held[name].marks == (mark_set(name, ZONE, Owner("here", uid), 180),)
 
 

@@ -15,10 +15,10 @@ from decco.dns.wrappers.bisect import Bisect
 from decco.dns.wrappers.cache import Cache
 from decco.dns.wrappers.deadline import Deadline
 from decco.dns.wrappers.dryrun import DryRun
-from decco.dns.wrappers.guard import Guard
-from decco.dns.wrappers.lead import Lead
-from decco.dns.wrappers.meter import Meter
-from decco.dns.wrappers.pace import Pace
+from decco.dns.wrappers.instrumented import Instrumented
+from decco.dns.wrappers.leader_gate import LeaderGate
+from decco.dns.wrappers.plan_guard import PlanGuard
+from decco.dns.wrappers.rate_limiter import RateLimiter
 
 ZONE = Zone("example.com")
 
@@ -235,7 +235,7 @@ def _unmarked(change: Change) -> Change:
     ],
 )
 async def test_the_guard_lets_nothing_foreign_pass(calls: Calls, change: Change) -> None:
-    outcomes = await Guard(calls, "here").apply(ZONE, [change, create("fine")])
+    outcomes = await PlanGuard(calls, "here").apply(ZONE, [change, create("fine")])
     assert isinstance(outcomes[0], RecordConflict)
     assert outcomes[1] is None
     assert calls.applies == [1]
@@ -248,7 +248,7 @@ async def test_a_dry_run_changes_nothing(memory: MemoryProvider) -> None:
 
 @pytest.mark.looptime
 async def test_pace_waits_only_as_long_as_needed(calls: Calls, looptime: int) -> None:
-    paced = Pace(calls, per_second=5, burst=3)
+    paced = RateLimiter(calls, per_second=5, burst=3)
     for _ in range(3):
         await paced.records(ZONE)
     assert looptime == 0
@@ -275,7 +275,9 @@ async def test_a_deadline_says_that_the_outcome_is_unknown(memory: MemoryProvide
 
 async def test_every_call_is_counted_with_its_result(memory: MemoryProvider, calls: Calls) -> None:
     seen: list[tuple[str, str, str]] = []
-    meter = Meter(calls, lambda provider, operation, result, _seconds: seen.append((provider, operation, result)))
+    meter = Instrumented(
+        calls, lambda provider, operation, result, _seconds: seen.append((provider, operation, result))
+    )
     put(memory, RecordSet("x.example.com", "MX", 60, ()))
     await meter.zones()
     await meter.records(ZONE)
@@ -293,7 +295,7 @@ async def test_every_call_is_counted_with_its_result(memory: MemoryProvider, cal
 
 async def test_who_leads_no_more_reads_and_changes_nothing(memory: MemoryProvider, calls: Calls) -> None:
     leads = True
-    lead = Lead(calls, lambda: leads)
+    lead = LeaderGate(calls, lambda: leads)
     assert await lead.apply(ZONE, [create("a")]) == [None]
     leads = False
     with pytest.raises(ProviderUnreachable, match="leads no more") as refused:

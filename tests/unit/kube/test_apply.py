@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Applier, Contested, Foreign, Result
+from decco.kube.apply import Applier, DriftConflict, Foreign, Result
 from decco.kube.diff import altered, hash_of, rebuild, to_wire
 from decco.kube.entry import Entry, Shape
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, NotListed, NotServed, Unreachable
-from decco.kube.fights import FREE_REPAIRS
 from decco.kube.ownership import EVERYTHING, Path
+from decco.kube.repair_backoff import FREE_REPAIRS
 from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, DEPLOYMENTS, SECRETS, Key, Obj, Resource
 from tests.sample import thorough
@@ -379,7 +379,7 @@ def test_to_wire_leaves_out_what_must_be_absent() -> None:
 
 REPLICAS: Path = ("spec", "replicas")
 POD_NOTES: Path = ("spec", "template", "metadata", "annotations")
-SCALED = Shape(yields=(REPLICAS, POD_NOTES), until=((REPLICAS, "initial"),))
+SCALED = Shape(unmanaged=(REPLICAS, POD_NOTES), unmanaged_while=((REPLICAS, "initial"),))
 
 
 def put(live: Obj, desired: Obj, shape: Shape = SCALED) -> Obj:
@@ -549,7 +549,7 @@ ALTERED: dict[str, tuple[Obj, Obj, tuple[Path, ...], bool]] = {
 @pytest.mark.parametrize("name", ALTERED)
 def test_altered(name: str) -> None:
     live, desired, foreign, expected = ALTERED[name]
-    assert altered(live, desired, foreign, Shape(yields=(("spec", "yielded"),))) is expected
+    assert altered(live, desired, foreign, Shape(unmanaged=(("spec", "yielded"),))) is expected
 
 
 def test_of_a_kind_with_few_mutable_fields_only_those_count() -> None:
@@ -564,7 +564,7 @@ def test_foreign_says_which_object() -> None:
     assert str(Foreign(DEPLOYMENTS, AT)) == "Deployment acme/web exists and was not made by decco for this owner"
 
 
-# Fights
+# RepairBackoff
 
 
 async def test_who_alters_an_object_again_and_again_is_named_and_not_answered_at_once() -> None:
@@ -582,7 +582,7 @@ async def test_who_alters_an_object_again_and_again_is_named_and_not_answered_at
         assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UPDATED
     for version in (98, 99):
         alter(version)
-        with pytest.raises(Contested) as caught:
+        with pytest.raises(DriftConflict) as caught:
             await applier.ensure(CONFIGMAPS, desired)
     assert caught.value.managers == ("mallory",)
     assert 0 < caught.value.seconds <= 2

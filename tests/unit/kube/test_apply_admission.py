@@ -17,7 +17,7 @@ from decco.kube.store import Store
 from decco.objects import ANNOTATION_HASH, DEPLOYMENTS, Obj
 from tests.unit.kube.test_apply import Script, stored, wish
 
-SCALED = Shape(yields=(("spec", "replicas"),))
+SCALED = Shape(unmanaged=(("spec", "replicas"),))
 
 
 def deployment(*containers: str) -> Obj:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Applier, Contested, Result
+from decco.kube.apply import Applier, DriftConflict, Result
 from decco.kube.entry import Shape
 from decco.kube.errors import Invalid, error_of_status
-from decco.kube.fights import FIRST_PAUSE, FREE_REPAIRS, LONGEST_OF_ISOLATION
+from decco.kube.repair_backoff import FIRST_PAUSE, FREE_REPAIRS, LONGEST_OF_ISOLATION
 from decco.kube.store import Store
 from decco.objects import CONFIGMAPS, NETWORK_POLICIES, Obj, Resource
 from tests.unit.kube.test_apply import AT, EXISTS, MISSING, OWNER, Script, stored, wish
@@ -76,7 +76,7 @@ async def test_who_deletes_an_object_again_and_again_is_answered_with_pauses() -
     stage.delete()
     for _ in range(3):
         stage.script.answers = [MISSING]
-        with pytest.raises(Contested) as caught:
+        with pytest.raises(DriftConflict) as caught:
             await stage.applier.ensure(CONFIGMAPS, desired)
     assert caught.value.deletes
     assert caught.value.seconds == FIRST_PAUSE
@@ -107,7 +107,7 @@ async def test_deletions_and_alterations_share_one_counter() -> None:
         await stage.ensure(desired, uid)
     stage.delete()
     stage.script.answers = [MISSING]
-    with pytest.raises(Contested):
+    with pytest.raises(DriftConflict):
         await stage.applier.ensure(CONFIGMAPS, desired)
 
 
@@ -125,7 +125,7 @@ async def test_an_object_that_loses_its_label_is_answered_with_pauses() -> None:
     theirs = stage.answer(desired)
     theirs["metadata"]["managedFields"] = [{"manager": "decco"}, {"manager": "mallory"}]
     stage.script.answers = [theirs]
-    with pytest.raises(Contested) as caught:
+    with pytest.raises(DriftConflict) as caught:
         await stage.applier.ensure(CONFIGMAPS, desired)
     assert (caught.value.managers, caught.value.deletes) == (("mallory",), False)
     assert stage.script.asked == [*before, "get"]
@@ -243,5 +243,5 @@ async def test_who_makes_an_object_immutable_again_and_again_is_answered_with_pa
         assert (applied.result, applied.repaired) == (Result.UPDATED, True)
     store.put({**stored(desired, version + 1, f"u{version}"), "immutable": True}, own=False)
     script.answers = [stored(desired, version)]
-    with pytest.raises(Contested):
+    with pytest.raises(DriftConflict):
         await applier.ensure(CONFIGMAPS, desired)

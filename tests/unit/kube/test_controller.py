@@ -76,8 +76,8 @@ def raising(*errors: BaseException | Action) -> Reconcile:
 OUTCOMES: dict[str, tuple[BaseException | Action, str, list[float], str]] = {
     # outcome -> its result, the times of all turns, the log levels of its lines
     "done": (Action.done(), "success", [0.0], ""),
-    "again in a while": (Action.after(7), "requeue", [0.0, 7.0], ""),
-    "again at once": (Action.after(0), "requeue", [0.0, 0.0], ""),
+    "again in a while": (Action.requeue_after(7), "requeue", [0.0, 7.0], ""),
+    "again at once": (Action.requeue_after(0), "requeue", [0.0, 0.0], ""),
     "conflict": (CONFLICT, "conflict", [0.0, 0.0], "debug"),
     "terminal": (TerminalError("only a change helps"), "terminal", [0.0], "warning"),
     "an error of ours": (ReconcileError("not yet"), "error", [0.0, 1.0], "warning info"),
@@ -213,7 +213,7 @@ async def test_close_lets_what_runs_finish() -> None:
     async def reconcile(key: str) -> Action:
         await asyncio.sleep(3)
         finished.append(key)
-        return Action.after(5)
+        return Action.requeue_after(5)
 
     stage = Stage(reconcile, workers=2)
     for key in ("a", "b", "c"):

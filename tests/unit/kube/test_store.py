@@ -413,7 +413,7 @@ CHANGES: dict[str, tuple[Obj, bool, bool]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_digests_see_what_they_should(name: str) -> None:
     patch, content, meta = CHANGES[name]
-    shape = Shape(yields=(("spec", "replicas"),))
+    shape = Shape(unmanaged=(("spec", "replicas"),))
     base = cm(1, spec={"replicas": 1})
     changed = copy.deepcopy(base)
     for field, value in patch.items():

@@ -76,7 +76,7 @@ async def test_a_change_is_seen_while_decco_runs(stage: Stage) -> None:
     copying = await stage.secrets.copying(stage.space, NOW)
     assert trusted(copying) == [OLD, NEW]
     assert copying.in_force == {"x": NOW + SPREAD}
-    assert copying.rechecks == [SPREAD.total_seconds()]
+    assert copying.requeue_afters == [SPREAD.total_seconds()]
 
 
 async def test_a_change_that_happened_while_decco_was_down_is_seen_after_the_start(stage: Stage) -> None:
@@ -144,7 +144,7 @@ async def test_a_secret_that_only_the_edge_shows_is_copied_at_once() -> None:
     stage = Stage()
     stage.put(written(stage, OLD, name="http"), source(NEW, "http"))
     copying = await stage.secrets.copying(stage.space, NOW)
-    assert (dict(copying.write["http"].data), copying.rechecks) == (encoded(NEW), [])
+    assert (dict(copying.write["http"].data), copying.requeue_afters) == (encoded(NEW), [])
 
 
 async def test_a_source_that_became_unusable_does_not_change_whom_the_edge_trusts(stage: Stage) -> None:

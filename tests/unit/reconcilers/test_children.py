@@ -15,7 +15,7 @@ from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import Conflict, Forbidden, Invalid, NotListed, NotServed, ServerError
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Key, Obj, Resource, key_of
 from decco.reconcilers.children import ChildWriter, Written
-from decco.reconcilers.outcomes import RECHECK_SECONDS
+from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.rejections import REFUSAL_SECONDS
 from tests.unit.reconcilers.world import app, owned
 
@@ -103,7 +103,7 @@ async def test_in_order_and_counted() -> None:
     assert script.asked == ["Service/web", "ConfigMap/web", "Deployment/web", "Job/web"]
     assert written.writes == 3
     assert set(written.outcomes.values()) == {None}
-    assert (written.recheck, written.disturbances) == (None, [])
+    assert (written.requeue_after, written.retryable_errors) == (None, [])
 
 
 async def test_repairs_are_told_by_kind() -> None:
@@ -114,17 +114,17 @@ async def test_repairs_are_told_by_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "reason", "recheck", "disturbed"),
+    ("end", "reason", "requeue_after", "disturbed"),
     [
         (INVALID, reasons.INVALID, REFUSAL_SECONDS, False),
-        (FORBIDDEN, reasons.QUOTA_EXCEEDED, RECHECK_SECONDS, False),
-        (Foreign(SERVICES, Key("acme", "web")), reasons.CONFLICT, RECHECK_SECONDS, False),
+        (FORBIDDEN, reasons.QUOTA_EXCEEDED, REQUEUE_SECONDS, False),
+        (Foreign(SERVICES, Key("acme", "web")), reasons.CONFLICT, REQUEUE_SECONDS, False),
         (DOWN, reasons.NOT_WRITTEN, None, True),
     ],
     ids=["invalid", "quota", "foreign", "webhook"],
 )
 async def test_one_that_fails_keeps_no_other_back(
-    end: Exception, reason: str, recheck: float | None, disturbed: bool
+    end: Exception, reason: str, requeue_after: float | None, disturbed: bool
 ) -> None:
     script = Script(Service=end)
     written = await write(script, child(SERVICES), child(DEPLOYMENTS))
@@ -132,9 +132,9 @@ async def test_one_that_fails_keeps_no_other_back(
     assert problem is not None
     assert problem.reason == reason
     assert written.outcomes["Deployment", "web"] is None
-    assert written.recheck == recheck
-    assert written.disturbances == ([end] if disturbed else [])
-    assert written.disturbed == ({SERVICES} if disturbed else set())
+    assert written.requeue_after == requeue_after
+    assert written.retryable_errors == ([end] if disturbed else [])
+    assert written.unwritten == ({SERVICES} if disturbed else set())
 
 
 @pytest.mark.parametrize("end", [INVALID, FORBIDDEN, DOWN, OVERTAKEN])
@@ -157,12 +157,12 @@ async def test_several_rounds_add_up() -> None:
 
 async def test_the_sooner_look_counts() -> None:
     written = await write(Script(Service=FORBIDDEN, ConfigMap=INVALID), child(CONFIGMAPS), child(SERVICES))
-    assert written.recheck == RECHECK_SECONDS
+    assert written.requeue_after == REQUEUE_SECONDS
 
 
 async def test_an_object_that_went_while_we_looked_is_looked_at_soon() -> None:
     written = await write(Script(Service=Result.WAITING), child(SERVICES))
-    assert written.recheck == 1.0
+    assert written.requeue_after == 1.0
     assert written.outcomes["Service", "web"] is None
 
 
@@ -177,7 +177,7 @@ async def test_a_deletion_that_fails_hides_no_other_news() -> None:
     script = Script(prune=DOWN)
     written = Written()
     await ChildWriter(script, Clock()).prune("web-uid", OWNER, set(), written)
-    assert written.disturbances == [DOWN]
+    assert written.retryable_errors == [DOWN]
     await ChildWriter(Script(), Clock()).prune("web-uid", OWNER, set(), written)
     assert written.writes == 2
 
@@ -251,7 +251,7 @@ async def test_a_refusal_is_believed_until_something_changes() -> None:
     again = await writer.write([child(SERVICES)])
     assert len(script.asked) == 1
     assert again.outcomes["Service", "web"] is not None
-    assert again.recheck == REFUSAL_SECONDS - 100, "the time that is left"
+    assert again.requeue_after == REFUSAL_SECONDS - 100, "the time that is left"
     await writer.write([child(SERVICES, spec={"other": True})])
     assert len(script.asked) == 2, "another object"
 
@@ -275,7 +275,7 @@ async def test_in_the_end_it_is_asked_again() -> None:
     script.ends = {"Service": Result.CREATED}
     written = await writer.write([child(SERVICES)])
     assert written.outcomes["Service", "web"] is None
-    assert written.recheck is None
+    assert written.requeue_after is None
     assert len(script.asked) == 2
 
 
@@ -323,7 +323,7 @@ async def test_what_pods_read_stays_while_their_new_form_is_refused() -> None:
         assert refused is not None
         assert refused.reason == reasons.INVALID
         assert ("ConfigMap", "web") not in written.outcomes
-        assert written.recheck == REFUSAL_SECONDS
+        assert written.requeue_after == REFUSAL_SECONDS
 
 
 async def test_both_are_written_if_the_pods_are_accepted() -> None:
@@ -343,12 +343,12 @@ async def test_a_disturbance_of_the_question_is_tried_again() -> None:
     script = Script(changed=BOTH, check_Deployment=DOWN)
     written = await write(script, child(CONFIGMAPS), child(DEPLOYMENTS))
     assert script.asked == ["check Deployment"]
-    assert written.disturbances == [DOWN]
+    assert written.retryable_errors == [DOWN]
 
 
 async def test_a_kind_that_cannot_be_listed_is_reported_and_not_tried_again_and_again() -> None:
     written = await write(Script(Service=NotListed("Service objects cannot be listed (forbidden)")), child(SERVICES))
-    assert (written.disturbances, written.disturbed, written.recheck) == ([], {SERVICES}, None)
+    assert (written.retryable_errors, written.unwritten, written.requeue_after) == ([], {SERVICES}, None)
     problem = written.outcomes["Service", "web"]
     assert problem is not None
     assert "Service objects cannot be listed (forbidden)" in problem.message
@@ -357,4 +357,4 @@ async def test_a_kind_that_cannot_be_listed_is_reported_and_not_tried_again_and_
 async def test_a_kind_that_is_not_served_is_no_refusal() -> None:
     error = NotServed(404, "", "404 page not found")
     written = await write(Script(Service=error), child(SERVICES))
-    assert (written.disturbances, written.disturbed) == ([error], {SERVICES})
+    assert (written.retryable_errors, written.unwritten) == ([error], {SERVICES})

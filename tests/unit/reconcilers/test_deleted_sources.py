@@ -31,7 +31,7 @@ def leave(stage: Stage, obj: Obj) -> None:
 async def kept(stage: Stage) -> tuple[set[str], list[float]]:
     copying = await stage.secrets.copying(stage.space, NOW)
     assert not copying.write
-    return copying.keep, copying.rechecks
+    return copying.keep, copying.requeue_afters
 
 
 async def test_the_copy_of_a_deleted_secret_stays_for_its_grace_and_goes_then() -> None:

@@ -69,6 +69,6 @@ async def test_records_stay_while_it_is_unknown_where_they_should_lead() -> None
     assert caches.apps.resource == APPS
     for _ in range(2):
         published = await records.publish(caches.apps, entry, entry.obj(), ["web.example.net"], None)
-        assert published.recheck is None
+        assert published.requeue_after is None
         assert [problem.reason for problem in published.problems or ()] == ["NoAddress"]
     assert dns.asked == ["pause uid-web"] * 2

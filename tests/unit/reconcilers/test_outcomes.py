@@ -10,7 +10,7 @@ from decco.desired import reasons
 from decco.kube.apply import Foreign
 from decco.kube.errors import Conflict, Garbled, Unreachable, error_of_status
 from decco.objects import NAMESPACES, SERVICES, Key
-from decco.reconcilers.outcomes import RECHECK_SECONDS, disturbed, refusal_of
+from decco.reconcilers.outcomes import REQUEUE_SECONDS, disturbed, refusal_of
 
 KEY = Key("acme", "db")
 
@@ -20,25 +20,25 @@ def answer(code: int, reason: str, message: str = "no", **details: Any) -> Excep
 
 
 REFUSALS: dict[str, tuple[Exception, str, float | None]] = {
-    "foreign": (Foreign(SERVICES, KEY), reasons.CONFLICT, RECHECK_SECONDS),
+    "foreign": (Foreign(SERVICES, KEY), reasons.CONFLICT, REQUEUE_SECONDS),
     "invalid": (answer(422, "Invalid"), reasons.INVALID, None),
     "unknown field": (answer(400, "BadRequest"), reasons.INVALID, None),
     "too large": (answer(413, "RequestEntityTooLarge"), reasons.INVALID, None),
     "not acceptable": (answer(406, "NotAcceptable"), reasons.INVALID, None),
-    "RBAC": (answer(403, "Forbidden", 'User "x" cannot create'), reasons.FORBIDDEN, RECHECK_SECONDS),
-    "quota": (answer(403, "Forbidden", "exceeded quota: decco, requested"), reasons.QUOTA_EXCEEDED, RECHECK_SECONDS),
+    "RBAC": (answer(403, "Forbidden", 'User "x" cannot create'), reasons.FORBIDDEN, REQUEUE_SECONDS),
+    "quota": (answer(403, "Forbidden", "exceeded quota: decco, requested"), reasons.QUOTA_EXCEEDED, REQUEUE_SECONDS),
     "namespace on its way out": (
         answer(403, "Forbidden", causes=[{"reason": "NamespaceTerminating"}]),
         reasons.NAMESPACE_TERMINATING,
-        RECHECK_SECONDS,
+        REQUEUE_SECONDS,
     ),
     "namespace gone": (
         answer(404, "NotFound", 'namespaces "acme" not found', kind="namespaces", name="acme"),
         reasons.NAMESPACE_NOT_READY,
-        RECHECK_SECONDS,
+        REQUEUE_SECONDS,
     ),
-    "kind gone": (answer(404, "NotFound", "the server could not find"), reasons.INVALID, RECHECK_SECONDS),
-    "verb unknown": (answer(405, "MethodNotAllowed"), reasons.INVALID, RECHECK_SECONDS),
+    "kind gone": (answer(404, "NotFound", "the server could not find"), reasons.INVALID, REQUEUE_SECONDS),
+    "verb unknown": (answer(405, "MethodNotAllowed"), reasons.INVALID, REQUEUE_SECONDS),
 }
 NO_OPINION = {
     "another writer": answer(409, "Conflict"),
@@ -54,10 +54,10 @@ NO_OPINION = {
 
 @pytest.mark.parametrize("what", REFUSALS)
 def test_refusals(what: str) -> None:
-    error, reason, recheck = REFUSALS[what]
+    error, reason, requeue_after = REFUSALS[what]
     found = refusal_of(error, SERVICES, KEY)
     assert found is not None
-    assert (found.problem.reason, found.recheck) == (reason, recheck)
+    assert (found.problem.reason, found.requeue_after) == (reason, requeue_after)
     assert "acme" in found.problem.message
 
 

@@ -14,7 +14,7 @@ from decco.desired.model import Problem
 from decco.kube.errors import Conflict, Forbidden, Invalid
 from decco.objects import CONFIGMAPS, NETWORK_POLICIES, SERVICES, Key, Resource
 from decco.reconcilers.children import ChildWriter
-from decco.reconcilers.outcomes import RECHECK_SECONDS, Refusal, rule_of
+from decco.reconcilers.outcomes import REQUEUE_SECONDS, Refusal, rule_of
 from decco.reconcilers.rejections import (
     MIN_RETRY_SECONDS,
     REFUSAL_SECONDS,
@@ -41,10 +41,10 @@ def place(number: int) -> tuple[Resource, Key]:
 class Crowd:
     """Many objects that one rule refuses, each tried again when it is due or woken; counts the tries."""
 
-    def __init__(self, count: int, *, recheck: float | None = None) -> None:
+    def __init__(self, count: int, *, requeue_after: float | None = None) -> None:
         self.clock = Clock()
         self.rejections = Rejections(self.clock, self._wake, random.Random(1).random)
-        self.recheck = recheck
+        self.requeue_after = requeue_after
         self.waiting = set(range(count))
         self.due = [(self.clock.now, number) for number in range(count)]
         self.tries = 0
@@ -70,15 +70,17 @@ class Crowd:
                 self.rejections.passed(place(number), question(number))
                 self.waiting.remove(number)
                 return
-            refusal = self.rejections.refused(place(number), question(number), Refusal(PROBLEM, self.recheck), "policy")
-        assert refusal.recheck is not None
-        heapq.heappush(self.due, (self.clock.now + refusal.recheck, number))
+            refusal = self.rejections.refused(
+                place(number), question(number), Refusal(PROBLEM, self.requeue_after), "policy"
+            )
+        assert refusal.requeue_after is not None
+        heapq.heappush(self.due, (self.clock.now + refusal.requeue_after, number))
 
 
 @pytest.mark.parametrize("count", [1, 300, pytest.param(10_000, marks=thorough)])
-@pytest.mark.parametrize("recheck", [None, RECHECK_SECONDS], ids=["invalid", "forbidden"])
-def test_all_proceed_within_a_minute_of_the_rule_s_change(count: int, recheck: float | None) -> None:
-    crowd = Crowd(count, recheck=recheck)
+@pytest.mark.parametrize("requeue_after", [None, REQUEUE_SECONDS], ids=["invalid", "forbidden"])
+def test_all_proceed_within_a_minute_of_the_rule_s_change(count: int, requeue_after: float | None) -> None:
+    crowd = Crowd(count, requeue_after=requeue_after)
     crowd.run(300)
     crowd.refuses = False
     crowd.run(60)
@@ -87,9 +89,9 @@ def test_all_proceed_within_a_minute_of_the_rule_s_change(count: int, recheck: f
 
 
 @thorough
-@pytest.mark.parametrize("recheck", [None, RECHECK_SECONDS], ids=["invalid", "forbidden"])
-def test_ten_thousand_that_are_refused_cost_a_bounded_number_of_requests(recheck: float | None) -> None:
-    crowd = Crowd(10_000, recheck=recheck)
+@pytest.mark.parametrize("requeue_after", [None, REQUEUE_SECONDS], ids=["invalid", "forbidden"])
+def test_ten_thousand_that_are_refused_cost_a_bounded_number_of_requests(requeue_after: float | None) -> None:
+    crowd = Crowd(10_000, requeue_after=requeue_after)
     crowd.run(700)
     before = crowd.tries
     crowd.run(300)
@@ -180,7 +182,7 @@ async def test_what_a_policy_refuses_is_tried_again_sooner_than_what_is_wrong_in
     for error, pause in ((POLICY, RETRY_SECONDS), (INVALID, REFUSAL_SECONDS)):
         script, clock = Script(Service=error), Clock()
         writer = ChildWriter(script, clock)
-        assert (await writer.write([child(SERVICES)])).recheck == pause
+        assert (await writer.write([child(SERVICES)])).requeue_after == pause
         clock.now += pause
         script.ends = {}
         assert (await writer.write([child(SERVICES)])).outcomes["Service", "web"] is None

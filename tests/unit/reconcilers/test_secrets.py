@@ -25,7 +25,7 @@ from decco.reconcilers.local_secrets import (
     MISSING_SECONDS,
     LocalSecrets,
 )
-from decco.reconcilers.looks import LONGEST_SECONDS, MOMENT_SECONDS, next_look, seconds_to_expiry
+from decco.reconcilers.requeue import LONGEST_SECONDS, MOMENT_SECONDS, requeue_action, seconds_to_expiry
 from decco.reconcilers.secrets import Secrets
 from tests.unit.desired.app_cases import secret
 from tests.unit.reconcilers.world import app, facts_of, make_caches, owned, shared, space, stored, tls_data
@@ -150,7 +150,7 @@ async def test_somebody_elses_secret_in_the_place_of_a_copy_is_told_once_it_was_
     problem = problem_of(views["http"], space="acme", home="decco", now=datetime.now(UTC))
     assert problem is not None
     assert (problem.reason, "acme/http" in problem.message) == (reasons.CONFLICT, True)
-    assert stage.secrets.seconds_to_next_look(stage.space, views.values()), "it ends without an event for the App"
+    assert stage.secrets.requeue_after(stage.space, views.values()), "it ends without an event for the App"
     assert stage.server.asked == []
 
 
@@ -212,14 +212,14 @@ async def test_a_settled_space_asks_for_nothing() -> None:
     views = await stage.secrets.views(stage.space, ["http", "x"])
     await stage.secrets.copying(stage.space, NOW)
     assert stage.server.asked == []
-    assert stage.secrets.seconds_to_next_look(stage.space, views.values()) is None
+    assert stage.secrets.requeue_after(stage.space, views.values()) is None
 
 
 async def test_what_only_the_space_names_is_watched_and_not_asked_for() -> None:
     stage = Stage()
     views = await stage.secrets.views(stage.space, ["http"])
     assert stage.server.asked == []
-    assert stage.secrets.seconds_to_next_look(stage.space, views.values()) is None
+    assert stage.secrets.requeue_after(stage.space, views.values()) is None
 
 
 async def test_a_missing_one_is_asked_for_often_at_first_and_seldom_later() -> None:
@@ -227,7 +227,7 @@ async def test_a_missing_one_is_asked_for_often_at_first_and_seldom_later() -> N
     times = []
     for _ in range(8):
         views = await stage.secrets.views(stage.space, ["x"])
-        left = stage.secrets.seconds_to_next_look(stage.space, views.values())
+        left = stage.secrets.requeue_after(stage.space, views.values())
         assert left is not None
         times.append(left)
         stage.now += left
@@ -243,20 +243,20 @@ async def test_between_the_looks_nobody_is_asked() -> None:
         stage.now += 1
     assert len(stage.server.asked) == 1
     views = await stage.secrets.views(stage.space, ["x"])
-    assert stage.secrets.seconds_to_next_look(stage.space, views.values()) == MISSING_SECONDS - 10
+    assert stage.secrets.requeue_after(stage.space, views.values()) == MISSING_SECONDS - 10
 
 
 async def test_one_that_was_found_and_is_missed_again_is_asked_for_often_again() -> None:
     stage = Stage(holds=(local("x"),))
     assert await stage.state("x") is SecretState.LOCAL
     views = await stage.secrets.views(stage.space, ["x"])
-    assert stage.secrets.seconds_to_next_look(stage.space, views.values()) == FOUND_SECONDS
+    assert stage.secrets.requeue_after(stage.space, views.values()) == FOUND_SECONDS
     stage.server.holds.clear()
     stage.now += FOUND_SECONDS
     assert await stage.state("x") is SecretState.LOCAL, "it may be on its way back"
     stage.now += DELETED_SECONDS
     assert await stage.state("x") is SecretState.MISSING
-    assert stage.local.seconds_to_next_look(Key("acme", "x"), uid_of(NAMESPACE)) == MISSING_SECONDS
+    assert stage.local.requeue_after(Key("acme", "x"), uid_of(NAMESPACE)) == MISSING_SECONDS
 
 
 async def test_another_namespace_of_the_name_has_other_secrets() -> None:
@@ -291,7 +291,7 @@ async def test_answers_that_nobody_asks_for_are_forgotten() -> None:
     ],
 )
 def test_next_look(seconds: tuple[float | None, ...], wanted: float | None) -> None:
-    assert next_look(*seconds).seconds == wanted
+    assert requeue_action(*seconds).seconds == wanted
 
 
 def test_the_next_expiry_counts_however_far_it_is() -> None:

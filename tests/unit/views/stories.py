@@ -14,7 +14,7 @@ from decco.objects import Obj
 from decco.settings import Settings
 from decco.views import documents
 from decco.views.documents import Document
-from decco.views.rehearsal import Play, rehearse
+from decco.views.simulation import SimulationResult, simulate
 from decco.views.snapshot import Snapshot, from_documents
 from tests.unit.reconcilers.world import tls_data
 
@@ -51,7 +51,7 @@ def files(objects: Iterable[Obj]) -> list[Document]:
     return documents.read(["-"], io.StringIO(yaml.safe_dump_all(list(objects))))
 
 
-def rehearsed(*objects: Obj, namespace: str | None = None, **settings: Any) -> tuple[Snapshot, Play]:
+def simulated(*objects: Obj, namespace: str | None = None, **settings: Any) -> tuple[Snapshot, SimulationResult]:
     """The play of these objects, without a cluster."""
     snapshot = from_documents(files(objects), Settings.model_validate(settings), namespace)
-    return snapshot, asyncio.run(rehearse(snapshot, NOW))
+    return snapshot, asyncio.run(simulate(snapshot, NOW))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decco.objects import DEPLOYMENTS, SECRETS, Key, Obj, Resource
 from decco.views.changes import is_news, shown, unified
-from decco.views.stage import Write
+from decco.views.dry_run_client import Write
 
 HASH = "decco.platform9.com/hash"
 

@@ -13,15 +13,15 @@ from decco.views.explanation.explain import explain
 from decco.views.explanation.statements import State, World
 from decco.views.lookup import Answer
 from decco.views.targets import Target
-from tests.unit.views.stories import NOW, app, rehearsed, secret, space
+from tests.unit.views.stories import NOW, app, secret, simulated, space
 
 ZONES = {"dns": {"providers": [{"type": "memory", "zones": ["example.net"]}]}, "edge": {"addresses": ["192.0.2.1"]}}
 
 
 def world(*objects: Obj, now: datetime = NOW, answers: dict[str, Answer] | None = None, **settings: Any) -> World:
-    snapshot, play = rehearsed(*objects, **settings)
+    snapshot, result = simulated(*objects, **settings)
     snapshot.offline = False
-    return World(snapshot, play, now, {}, answers or {})
+    return World(snapshot, result, now, {}, answers or {})
 
 
 def said(found: World, target: Target, about: str) -> list[tuple[State, str]]:

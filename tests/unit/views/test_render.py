@@ -21,7 +21,7 @@ from decco.views.render import notes, rendered
 from decco.views.snapshot import from_documents
 from decco.views.verdicts import verdicts
 from tests.unit.api import admission_table
-from tests.unit.views.stories import app, files, rehearsed, secret, space
+from tests.unit.views.stories import app, files, secret, simulated, space
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "manifests" / "examples"
 
@@ -34,16 +34,16 @@ def _validations(schema: Any) -> Iterator[Any]:
 
 
 def objects(*given: Obj, **settings: Any) -> dict[tuple[str, str], Obj]:
-    _, play = rehearsed(*given, **settings)
-    made = [obj for turn in play.turns for obj in rendered(turn)]
+    _, result = simulated(*given, **settings)
+    made = [obj for reconciled in result.results for obj in rendered(reconciled)]
     found = {(obj["kind"], obj["metadata"]["name"]): obj for obj in made}
     assert len(found) == len(made)
     return found
 
 
 def told(*given: Obj, **settings: Any) -> list[str]:
-    snapshot, play = rehearsed(*given, **settings)
-    return [verdict.text for verdict in verdicts(snapshot, play, {})]
+    snapshot, result = simulated(*given, **settings)
+    return [verdict.text for verdict in verdicts(snapshot, result, {})]
 
 
 def test_the_objects_of_a_space_and_an_app_in_the_order_of_writing() -> None:
@@ -78,16 +78,16 @@ def test_uids_that_no_server_has_given_are_marked_and_known_ones_are_not() -> No
 
 def test_a_secret_that_is_not_given_is_taken_to_be_there() -> None:
     given = (space(httpCertSecretName="http", encryptHttp=True), app("web", "acme", {"name": "web", "httpPath": "/"}))
-    snapshot, play = rehearsed(*given)
-    assert [verdict.text for verdict in verdicts(snapshot, play, {})] == []
+    snapshot, result = simulated(*given)
+    assert [verdict.text for verdict in verdicts(snapshot, result, {})] == []
     made = objects(*given)
     assert "https" in {listener["name"] for listener in made["Gateway", "decco"]["spec"]["listeners"]}
     assert ("Secret", "http") not in made
-    assert next(iter(notes(snapshot, play))) == (
+    assert next(iter(notes(snapshot, result))) == (
         "Secret decco/http is not in the files: taken to be there, usable, and shared with Space acme; its copies are "
         "not shown"
     )
-    assert any("ConfigMap with the authority" in note for note in notes(snapshot, play))
+    assert any("ConfigMap with the authority" in note for note in notes(snapshot, result))
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_secret_that_is_not_given_is_taken_to_be_there() -> None:
     [(1, "Space a"), (2, "Spaces a and b"), (4, "Spaces a, b, c and 1 more"), (6, "Spaces a, b, c and 3 more")],
 )
 def test_a_secret_of_many_spaces_is_told_once(count: int, words: str) -> None:
-    snapshot, play = rehearsed(*(space(name, tcpCertAndCaSecretName="tcp") for name in "abcdef"[:count]))
-    told_once = [note for note in notes(snapshot, play) if "Secret decco/tcp" in note]
+    snapshot, result = simulated(*(space(name, tcpCertAndCaSecretName="tcp") for name in "abcdef"[:count]))
+    told_once = [note for note in notes(snapshot, result) if "Secret decco/tcp" in note]
     assert len(told_once) == 1
     assert f"and shared with {words}; its copies" in told_once[0]
 
@@ -130,14 +130,14 @@ def test_of_two_claims_the_first_in_the_files_wins_and_what_exists_wins_over_it(
 
 
 def test_an_app_without_its_space() -> None:
-    snapshot, play = rehearsed(app())
-    (verdict,) = verdicts(snapshot, play, {("App", "acme/web"): "f.yaml:1"})
+    snapshot, result = simulated(app())
+    (verdict,) = verdicts(snapshot, result, {("App", "acme/web"): "f.yaml:1"})
     assert verdict.fatal
     assert verdict.text == (
         "f.yaml:1: App acme/web: there is no Space acme in the files, and an App gets its names from it: "
         "give it as well"
     )
-    assert play.writes == []
+    assert result.writes == []
 
 
 OUR_SENTENCES = [rule["message"] for crd in crds() for rule in _validations(crd)]
@@ -147,8 +147,8 @@ OUR_SENTENCES = [rule["message"] for crd in crds() for rule in _validations(crd)
 @pytest.mark.parametrize("row", [row for row in admission_table.ROWS if row.parsed], ids=lambda row: row.id)
 def test_wrong_input_gets_the_sentences_of_admission(row: admission_table.Row) -> None:
     """The same table that the API server's admission is tested with."""
-    snapshot, play = rehearsed(row.bad, namespace="default")
-    found = [verdict.text for verdict in verdicts(snapshot, play, {}) if verdict.fatal]
+    snapshot, result = simulated(row.bad, namespace="default")
+    found = [verdict.text for verdict in verdicts(snapshot, result, {}) if verdict.fatal]
     assert found
     if any(row.says in sentence for sentence in OUR_SENTENCES):
         assert any(row.says in text for text in found), found

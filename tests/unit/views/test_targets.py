@@ -8,9 +8,9 @@ import pytest
 
 from decco.objects import Key
 from decco.views.targets import Target, UnknownTargetError, is_file, namespaces_of, resolve
-from tests.unit.views.stories import app, rehearsed, space
+from tests.unit.views.stories import app, simulated, space
 
-SNAPSHOT, _ = rehearsed(
+SNAPSHOT, _ = simulated(
     space("acme"), space("beta"), app("web", "acme"), app("web", "beta"), app("db", "beta"), app("beta", "acme")
 )
 

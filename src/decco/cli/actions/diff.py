@@ -1,4 +1,4 @@
-"""The work of ``decco diff``: a rehearsal in which the API server previews every write."""
+"""The work of ``decco diff``: a simulation in which the API server previews every write."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from decco.views import documents
 from decco.views import snapshot as snapshots
 from decco.views.changes import is_news, shown, unified
 from decco.views.documents import Document
-from decco.views.rehearsal import Play, Turn, rehearse
+from decco.views.dry_run_client import Write
+from decco.views.simulation import ReconcileResult, SimulationResult, simulate
 from decco.views.snapshot import Snapshot
-from decco.views.stage import Write
 from decco.views.targets import UnknownTargetError, is_file, namespaces_of, resolve
 from decco.views.verdicts import verdicts
 
@@ -37,19 +37,19 @@ async def _run(arguments: argparse.Namespace, settings: Settings, found: list[Do
         namespaces = spaces | namespaces_of(words, arguments.namespace) if arguments.targets else None
         snapshot = await snapshots.from_cluster(client, settings, namespaces, found, arguments.namespace)
         chosen = _chosen(snapshot, words, arguments.namespace) if arguments.targets else None
-        play = await rehearse(
+        result = await simulate(
             snapshot,
             datetime.now(UTC),
             client=client,
             preview=True,
             wanted=lambda kind, key: chosen is None or (kind, key) in chosen,
         )
-    changes = [(turn, [write for write in turn.writes if is_news(write)]) for turn in play.turns]
+    changes = [(reconciled, [write for write in reconciled.writes if is_news(write)]) for reconciled in result.results]
     _show(arguments, changes)
-    judged = verdicts(snapshot, play, places)
+    judged = verdicts(snapshot, result, places)
     output.tell(
         arguments.program,
-        [*remarks, *snapshot.warnings, *(each.text for each in judged), *snapshot.gaps, *_unsure(play)],
+        [*remarks, *snapshot.warnings, *(each.text for each in judged), *snapshot.gaps, *_unsure(result)],
     )
     return 1 if any(writes for _, writes in changes) else 0
 
@@ -72,28 +72,28 @@ def _chosen(snapshot: Snapshot, words: list[str], namespace: str | None) -> set[
     return chosen
 
 
-def _show(arguments: argparse.Namespace, changes: Iterable[tuple[Turn, list[Write]]]) -> None:
+def _show(arguments: argparse.Namespace, changes: Iterable[tuple[ReconcileResult, list[Write]]]) -> None:
     style = output.style_of(arguments.color)
-    rows = [(turn, write) for turn, writes in changes for write in writes]
+    rows = [(reconciled, write) for reconciled, writes in changes for write in writes]
     if arguments.output == "diff":
-        for turn, write in rows:
-            head = f"diff {turn}: {write.verb} {write.resource.kind} {write.key}"
+        for reconciled, write in rows:
+            head = f"diff {reconciled}: {write.verb} {write.resource.kind} {write.key}"
             output.write(style.head(output.clean(head)) + "\n")
             for line in unified(write):
                 paint = {"+": style.good, "-": style.bad, "@": style.dim}.get(line[:1], str)
                 output.write(paint(output.clean(line)) + "\n")
     elif arguments.output == "table":
         if rows:
-            table = [(write.verb, f"{write.resource.kind} {write.key}", str(turn)) for turn, write in rows]
+            table = [(write.verb, f"{write.resource.kind} {write.key}", str(reconciled)) for reconciled, write in rows]
             output.write(output.table(("ACTION", "OBJECT", "FOR"), table, style))
     else:
         listed = []
-        for turn, write in rows:
+        for reconciled, write in rows:
             before, after = shown(write)
-            listed.append({"for": str(turn), "action": write.verb, "before": before, "after": after})
+            listed.append({"for": str(reconciled), "action": write.verb, "before": before, "after": after})
         output.write_data({"changes": listed}, arguments.output)
 
 
-def _unsure(play: Play) -> Iterable[str]:
-    for key in sorted(play.assumed):
+def _unsure(result: SimulationResult) -> Iterable[str]:
+    for key in sorted(result.assumed):
         yield f"Secret {key} cannot be seen: taken to be there, and its copies are left out"

@@ -17,7 +17,7 @@ from decco.reconcilers.providers import dns_service
 from decco.settings import Settings
 from decco.views import snapshot as snapshots
 from decco.views.dnsplan import DnsView, look
-from decco.views.rehearsal import rehearse
+from decco.views.simulation import simulate
 
 EXIT_FOUND, EXIT_FAILED = 1, 2
 
@@ -32,12 +32,12 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         if not settings.dns.providers:
             raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to plan")
         snapshot = await snapshots.from_cluster(client, settings)
-        play = await rehearse(snapshot, datetime.now(UTC), client=client)
+        result = await simulate(snapshot, datetime.now(UTC), client=client)
         # Whatever went wrong above this line, a service with dryRun could not send anything either.
         dns = await dns_service(settings.model_copy(update={"dry_run": True}), client, Metrics(), patient=False)
         assert dns is not None
         try:
-            view = await look(dns, snapshot, play)
+            view = await look(dns, snapshot, result)
         finally:
             await dns.close()
     _show(arguments, view)

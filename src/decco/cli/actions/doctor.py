@@ -9,8 +9,8 @@ import os
 from decco.cli import arguments as flags
 from decco.cli import output
 from decco.settings import Settings
-from decco.views.fitness.examination import examine
-from decco.views.fitness.model import Grade
+from decco.views.preflight.checks import check
+from decco.views.preflight.model import Grade
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     async with flags.cluster(settings) as client:
-        checks = await examine(
+        checks = await check(
             client,
             settings,
             os.environ,

@@ -19,7 +19,7 @@ from decco.views import lookup
 from decco.views import snapshot as snapshots
 from decco.views.explanation.explain import explain, hostnames_of
 from decco.views.explanation.statements import State, World
-from decco.views.rehearsal import rehearse
+from decco.views.simulation import simulate
 from decco.views.snapshot import Snapshot
 from decco.views.targets import Target, namespaces_of, resolve
 
@@ -41,15 +41,15 @@ async def _run(arguments: argparse.Namespace, settings: Settings, asked: Resolve
         if home is not None and home not in namespaces:
             snapshot = await snapshots.from_cluster(client, settings, {home})
         now = datetime.now(UTC)
-        play = await rehearse(
+        result = await simulate(
             snapshot,
             now,
             client=client,
             wanted=lambda kind, key: home in (key.namespace, key.name if kind == "Space" else ""),
         )
         backends = await _backends(client, home) if home is not None else None
-    answers = await lookup.look_up(asked, hostnames_of(snapshot, play, target)) if asked is not None else {}
-    statements = explain(World(snapshot, play, now, backends, answers), target)
+    answers = await lookup.look_up(asked, hostnames_of(snapshot, result, target)) if asked is not None else {}
+    statements = explain(World(snapshot, result, now, backends, answers), target)
     if arguments.output == "table":
         style = output.style_of(arguments.color)
         output.write(style.head(output.clean(target)) + "\n")

@@ -1,4 +1,4 @@
-"""The work of ``decco graph``: a rehearsal of everything, and its policies drawn."""
+"""The work of ``decco graph``: a simulation of everything, and its policies drawn."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from decco.cli import arguments as flags
 from decco.cli import drawing, output
 from decco.settings import Settings
 from decco.views import documents
+from decco.views.connectivity import as_data, connectivity
 from decco.views.documents import Document
-from decco.views.reach import as_data, reach
-from decco.views.rehearsal import rehearse
+from decco.views.simulation import simulate
 from decco.views.snapshot import Snapshot, from_cluster, from_documents
 from decco.views.targets import UnknownTargetError, is_file, resolve
 
@@ -37,17 +37,17 @@ async def _run(
             snapshot = await from_cluster(client, settings, set())
     spaces = _spaces(snapshot, words)
     snapshot.forget_children()
-    picture = reach(snapshot, await rehearse(snapshot, datetime.now(UTC)))
+    graph = connectivity(snapshot, await simulate(snapshot, datetime.now(UTC)))
     if spaces:
-        picture = picture.only(spaces)
+        graph = graph.only(spaces)
     if arguments.output == "text":
-        output.write(drawing.text(picture, output.style_of(arguments.color)))
+        output.write(drawing.text(graph, output.style_of(arguments.color)))
     elif arguments.output in ("json", "yaml"):
-        output.write_data(as_data(picture), arguments.output)
+        output.write_data(as_data(graph), arguments.output)
     else:
-        output.write(drawing.mermaid(picture) if arguments.output == "mermaid" else drawing.svg(picture))
+        output.write(drawing.mermaid(graph) if arguments.output == "mermaid" else drawing.svg(graph))
     output.tell(arguments.program, [*remarks, *snapshot.warnings, *snapshot.gaps])
-    return 1 if any(call.allowed is False for call in picture.calls) else 0
+    return 1 if any(call.allowed is False for call in graph.calls) else 0
 
 
 def _spaces(snapshot: Snapshot, words: list[str]) -> set[str]:

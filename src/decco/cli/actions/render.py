@@ -1,4 +1,4 @@
-"""The work of ``decco render``: a rehearsal without a cluster."""
+"""The work of ``decco render``: a simulation without a cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decco.cli import arguments as flags
 from decco.cli import output
 from decco.views import documents, render
-from decco.views.rehearsal import rehearse
+from decco.views.simulation import simulate
 from decco.views.snapshot import from_documents
 from decco.views.verdicts import verdicts
 from decco.views.yamlform import to_yaml
@@ -23,16 +23,16 @@ def run(arguments: argparse.Namespace) -> int:
     if not snapshot.given:
         output.tell(program, ["the files hold no Space and no App: nothing to render"])
         return 1
-    play = asyncio.run(rehearse(snapshot, datetime.now(UTC)))
+    result = asyncio.run(simulate(snapshot, datetime.now(UTC)))
     places = {(document.kind, str(document.key)): document.place for document in found}
-    judged = verdicts(snapshot, play, places)
+    judged = verdicts(snapshot, result, places)
     if arguments.output == "json":
-        items = [obj for turn in play.turns for obj in render.rendered(turn)]
+        items = [obj for reconciled in result.results for obj in render.rendered(reconciled)]
         output.write_data({"apiVersion": "v1", "kind": "List", "items": items}, "json")
     else:
         style = output.style_of(arguments.color)
-        for turn in play.turns:
-            for obj in render.rendered(turn):
-                output.write(style.dim(f"--- # {output.clean(turn)}") + "\n" + to_yaml(obj))
-    output.tell(program, [*snapshot.warnings, *(each.text for each in judged), *render.notes(snapshot, play)])
+        for reconciled in result.results:
+            for obj in render.rendered(reconciled):
+                output.write(style.dim(f"--- # {output.clean(reconciled)}") + "\n" + to_yaml(obj))
+    output.tell(program, [*snapshot.warnings, *(each.text for each in judged), *render.notes(snapshot, result)])
     return 1 if any(each.fatal for each in judged) else 0

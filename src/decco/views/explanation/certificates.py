@@ -22,9 +22,9 @@ def certificate(
         return
     home = world.snapshot.caches.settings.namespace
     about = f"certificate {secret}"
-    view = world.play.secrets.get(Key(space.name, secret)) or SecretView(secret, SecretState.MISSING)
+    view = world.result.secrets.get(Key(space.name, secret)) or SecretView(secret, SecretState.MISSING)
     own = secret in secret_rules.named_by_space(space.spec)
-    if Key(home, secret) in world.play.assumed and view.facts is None:
+    if Key(home, secret) in world.result.assumed and view.facts is None:
         where = f"{space.name}, and of {home}" if not world.snapshot.may_read(SECRETS, space.name) else home
         text = f"you may not read the Secrets of {where}: nothing is known of it; a platform operator sees it"
         yield Statement(State.UNKNOWN, about, text)

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from decco.dns.names import zone_of
 from decco.views.explanation.statements import State, Statement, World
 from decco.views.lookup import Answer
-from decco.views.rehearsal import Turn
+from decco.views.simulation import ReconcileResult
 
 
-def record(world: World, hostname: str, turn: Turn | None, *, unowned: bool = False) -> Iterator[Statement]:
+def record(
+    world: World, hostname: str, reconciled: ReconcileResult | None, *, unowned: bool = False
+) -> Iterator[Statement]:
     """Whether decco publishes the name, where it leads, and what DNS says."""
     settings = world.snapshot.caches.settings
     zones = {zone for provider in settings.dns.providers for zone in provider.zones}
-    addresses = turn.addresses if turn is not None else ()
-    if turn is None:
+    addresses = reconciled.addresses if reconciled is not None else ()
+    if reconciled is None:
         text = "none, since the name is not the Space's" if unowned else "none is asked for (createDnsRecord)"
         yield Statement(State.OK, "record", f"{hostname}: {text}")
     elif not zones:
@@ -32,10 +34,12 @@ def record(world: World, hostname: str, turn: Turn | None, *, unowned: bool = Fa
         yield Statement(State.FAILURE, "record", text)
     else:
         yield Statement(State.OK, "record", f"{hostname}: wanted in zone {zone}, leading to {', '.join(addresses)}")
-    yield from published(world, hostname, turn, addresses)
+    yield from published(world, hostname, reconciled, addresses)
 
 
-def published(world: World, hostname: str, turn: Turn | None, addresses: Sequence[str]) -> Iterator[Statement]:
+def published(
+    world: World, hostname: str, reconciled: ReconcileResult | None, addresses: Sequence[str]
+) -> Iterator[Statement]:
     """What DNS says of the name, and whose mark it has there; nothing if DNS was not asked."""
     answer = world.answers.get(hostname)
     if answer is None:
@@ -54,11 +58,15 @@ def published(world: World, hostname: str, turn: Turn | None, addresses: Sequenc
     if addresses and not _same(answer, addresses):
         state, text = State.WARNING, f"{text}, which is not {', '.join(addresses)}: caches may hold it for its TTL"
     owner, settings = answer.owner, world.snapshot.caches.settings
-    store = world.snapshot.caches.spaces if turn is not None and turn.kind == "Space" else world.snapshot.caches.apps
-    entry = store.get(turn.key) if turn is not None else None
+    store = (
+        world.snapshot.caches.spaces
+        if reconciled is not None and reconciled.kind == "Space"
+        else world.snapshot.caches.apps
+    )
+    entry = store.get(reconciled.key) if reconciled is not None else None
     if owner is None:
         text += "; it carries no mark of decco's"
-        state = State.WARNING if turn is not None else state
+        state = State.WARNING if reconciled is not None else state
     elif owner.cluster != settings.cluster_id:
         text += f"; marked by cluster {owner.cluster}"
     elif entry is not None and owner.uid != entry.uid:

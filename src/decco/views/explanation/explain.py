@@ -1,6 +1,6 @@
 """Who owns a host name, Space or App, how it is reached, and what is missing: a list of short statements.
 
-Everything is worked out from what the user may read: the rehearsal says what the daemon wants, the live objects say
+Everything is worked out from what the user may read: the simulation says what the daemon wants, the live objects say
 what is there, and what others (a gateway, a DNS server) say of it. A part that cannot be read is a statement too.
 """
 
@@ -20,33 +20,38 @@ from decco.views.explanation.certificates import certificate, validity
 from decco.views.explanation.dns import published, record
 from decco.views.explanation.edge import listeners, route
 from decco.views.explanation.statements import State, Statement, World, endpoints_of
-from decco.views.rehearsal import Play, Turn
+from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
 from decco.views.targets import Target
 
 
-def hostnames_of(snapshot: Snapshot, play: Play, target: Target) -> list[str]:
+def hostnames_of(snapshot: Snapshot, result: SimulationResult, target: Target) -> list[str]:
     """The names about which DNS can be asked for this target."""
     if target.hostname is not None:
         return [target.hostname]
     if target.app is not None:
-        turn = play.turn("App", target.app)
+        reconciled = result.of("App", target.app)
         entry = snapshot.caches.apps.get(target.app)
         told = status_of(entry.obj()).get("endpoints") or () if entry is not None else ()
-        return sorted({canonical(str(e["hostname"])) for e in endpoints_of(turn) or told if "hostname" in e})
+        return sorted({canonical(str(e["hostname"])) for e in endpoints_of(reconciled) or told if "hostname" in e})
     space = snapshot.caches.space(target.space or "")
     if space is None:
         return []
     names = {space[1].fqdn}
     for entry in snapshot.caches.apps.in_namespace(space[1].name):
-        turn = play.turn("App", entry.key)
-        names |= set(turn.names) if turn is not None else set()
+        reconciled = result.of("App", entry.key)
+        names |= set(reconciled.names) if reconciled is not None else set()
     return sorted(names)
 
 
-def known_hostnames(snapshot: Snapshot, play: Play) -> list[str]:
+def known_hostnames(snapshot: Snapshot, result: SimulationResult) -> list[str]:
     """Every name that a Space claims by itself, and those of the endpoints that were looked at."""
-    found = {endpoint["hostname"] for turn in play.turns for endpoint in endpoints_of(turn) if "hostname" in endpoint}
+    found = {
+        endpoint["hostname"]
+        for reconciled in result.results
+        for endpoint in endpoints_of(reconciled)
+        if "hostname" in endpoint
+    }
     for entry in snapshot.caches.spaces:
         if isinstance(entry.facts, SpaceFacts):
             found |= {entry.facts.fqdn, *map(canonical, entry.facts.spec.hostnames)}
@@ -71,7 +76,7 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
     if owner is None:
         where = "" if world.snapshot.may_read(SPACES) else " that you may see"
         text = f"no Space{where} has this name: it would be under <space>.<domainName>, or in the hostnames of a Space"
-        close = difflib.get_close_matches(hostname, known_hostnames(world.snapshot, world.play), n=1)
+        close = difflib.get_close_matches(hostname, known_hostnames(world.snapshot, world.result), n=1)
         yield Statement(State.FAILURE, "owner", text + (f"; did you mean {close[0]}?" if close else ""))
         yield from _rivals(world, hostname, None)
         yield from published(world, hostname, None, ())
@@ -83,15 +88,15 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
     yield Statement(State.OK, "owner", f"Space {owner}, since {space.created}: {claim}")
     yield from _rivals(world, hostname, owner)
     serving = [
-        (turn, endpoint)
+        (reconciled, endpoint)
         for entry in caches.apps.in_namespace(owner)
-        if (turn := world.play.turn("App", entry.key)) is not None
-        for endpoint in endpoints_of(turn)
+        if (reconciled := world.result.of("App", entry.key)) is not None
+        for endpoint in endpoints_of(reconciled)
         if endpoint.get("hostname") == hostname
     ]
     if not serving:
         text = f"no App of Space {owner} has an endpoint at this name: give an endpoint this hostname, or add one"
-        close = difflib.get_close_matches(hostname, known_hostnames(world.snapshot, world.play), n=1)
+        close = difflib.get_close_matches(hostname, known_hostnames(world.snapshot, world.result), n=1)
         text += f"; did you mean {close[0]}?" if close and close[0] != hostname else ""
         if not world.snapshot.may_read(APPS, owner):
             yield Statement(State.UNKNOWN, "endpoint", f"you may not list Apps in namespace {owner}")
@@ -100,10 +105,12 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
     yield from listeners(world, space, hostname)
     if hostname == space.fqdn:
         yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{hostname}", hostname)
-    for turn, endpoint in serving:
-        yield from _endpoint(world, space, turn, endpoint)
-    turns = [world.play.turn("Space", Key("", owner)), *(turn for turn, _ in serving)]
-    publisher = next((turn for turn in turns if turn is not None and hostname in turn.names), None)
+    for reconciled, endpoint in serving:
+        yield from _endpoint(world, space, reconciled, endpoint)
+    results = [world.result.of("Space", Key("", owner)), *(reconciled for reconciled, _ in serving)]
+    publisher = next(
+        (reconciled for reconciled in results if reconciled is not None and hostname in reconciled.names), None
+    )
     yield from record(world, hostname, publisher)
 
 
@@ -151,19 +158,27 @@ def _space(world: World, name: str) -> Iterator[Statement]:
         yield from listeners(world, space, None)
     yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{space.fqdn}", space.fqdn)
     yield from certificate(world, space, space.spec.tcp_cert_and_ca_secret_name, "TCP endpoints", None)
-    turn = world.play.turn("Space", entry.key)
-    yield from record(world, space.fqdn, turn if turn is not None and turn.names else None, unowned=space.fqdn in lost)
+    reconciled = world.result.of("Space", entry.key)
+    yield from record(
+        world,
+        space.fqdn,
+        reconciled if reconciled is not None and reconciled.names else None,
+        unowned=space.fqdn in lost,
+    )
     if not world.snapshot.may_read(APPS, name):
         yield Statement(State.UNKNOWN, "apps", f"you may not list Apps in namespace {name}")
     for app in sorted(caches.apps.in_namespace(name), key=lambda entry: entry.key):
         yield _summary(world, app.key)
-    yield from _conditions(turn)
+    yield from _conditions(reconciled)
 
 
 def _summary(world: World, key: Key) -> Statement:
-    turn = world.play.turn("App", key)
-    urls = ", ".join(str(endpoint.get("url") or endpoint["name"]) for endpoint in endpoints_of(turn)) or "no endpoint"
-    problems = turn.problems() if turn is not None else []
+    reconciled = world.result.of("App", key)
+    urls = (
+        ", ".join(str(endpoint.get("url") or endpoint["name"]) for endpoint in endpoints_of(reconciled))
+        or "no endpoint"
+    )
+    problems = reconciled.problems() if reconciled is not None else []
     if not problems:
         return Statement(State.OK, f"app {key.name}", urls)
     more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
@@ -195,17 +210,17 @@ def _app(world: World, key: Key) -> Iterator[Statement]:
         yield Statement(State.FAILURE, "spec", str(entry.facts))
         return
     yield from _life(world, "App", key, entry.obj(), entry.deleting)
-    turn = world.play.turn("App", key)
-    for endpoint in endpoints_of(turn):
-        yield from _endpoint(world, space, turn, endpoint)
+    reconciled = world.result.of("App", key)
+    for endpoint in endpoints_of(reconciled):
+        yield from _endpoint(world, space, reconciled, endpoint)
         hostname = endpoint.get("hostname")
-        if turn is not None and hostname in turn.names:
-            yield from record(world, hostname, turn)
-    if not endpoints_of(turn) and turn is not None and turn.status is not None:
+        if reconciled is not None and hostname in reconciled.names:
+            yield from record(world, hostname, reconciled)
+    if not endpoints_of(reconciled) and reconciled is not None and reconciled.status is not None:
         yield Statement(State.OK, "endpoints", "none")
     for name in sorted(entry.facts.secrets):
         yield from certificate(world, space, name, "named by this App", None)
-    yield from _conditions(turn)
+    yield from _conditions(reconciled)
 
 
 def _told(world: World, obj: Obj) -> Iterator[Statement]:
@@ -230,8 +245,10 @@ def _told(world: World, obj: Obj) -> Iterator[Statement]:
             yield Statement(state, condition["type"], f"{condition['reason']}: {condition['message']}")
 
 
-def _endpoint(world: World, space: SpaceFacts, turn: Turn | None, endpoint: Mapping[str, Any]) -> Iterator[Statement]:
-    name, key = endpoint["name"], turn.key if turn is not None else Key(space.name, "")
+def _endpoint(
+    world: World, space: SpaceFacts, reconciled: ReconcileResult | None, endpoint: Mapping[str, Any]
+) -> Iterator[Statement]:
+    name, key = endpoint["name"], reconciled.key if reconciled is not None else Key(space.name, "")
     about = f"endpoint {name}"
     where = endpoint.get("url") or f"{name}.{space.name}.svc:{endpoint['port']}, inside the cluster only"
     yield Statement(State.OK, about, f"{where}, of App {key}")
@@ -273,8 +290,8 @@ def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Iterat
     if seen is None or seen < obj["metadata"].get("generation", 0):
         text = "decco has not looked at the last change of it: is the controller running? (decco doctor)"
         yield Statement(State.FAILURE, "life", text)
-    turn = world.play.turn(kind, key)
-    pending = len(turn.writes) if turn is not None else 0
+    reconciled = world.result.of(kind, key)
+    pending = len(reconciled.writes) if reconciled is not None else 0
     if pending and not world.snapshot.gaps:
         many = pending > 1
         text = f"{pending} object{'s are' if many else ' is'} not as decco would write {'them' if many else 'it'}"
@@ -282,9 +299,9 @@ def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Iterat
         yield Statement(State.WARNING, "life", text)
 
 
-def _conditions(turn: Turn | None) -> Iterator[Statement]:
+def _conditions(reconciled: ReconcileResult | None) -> Iterator[Statement]:
     """What keeps the object from being Ready, in the words of its conditions, as they would be now."""
-    conditions = ((turn.status if turn is not None else None) or {}).get("conditions") or ()
+    conditions = ((reconciled.status if reconciled is not None else None) or {}).get("conditions") or ()
     bad = [c for c in conditions if c["status"] == "False"]
     causes = [c for c in bad if c["type"] != "Ready"] or bad
     for condition in causes:

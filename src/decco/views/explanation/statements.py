@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from decco.objects import Key, Obj
 from decco.views.lookup import Answer
-from decco.views.rehearsal import Play, Turn
+from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
 
 
@@ -34,7 +34,7 @@ class World:
     """All that a statement can rest on."""
 
     snapshot: Snapshot
-    play: Play
+    result: SimulationResult
     now: datetime
     ready_backends: Mapping[Key, tuple[int, int]] | None
     """Service -> its ready endpoints, and all; None if that could not be read."""
@@ -42,6 +42,6 @@ class World:
     """Host name -> what DNS says; names that were not asked for are not in it."""
 
 
-def endpoints_of(turn: Turn | None) -> list[Obj]:
-    """The endpoints that a turn would write into the status of its App."""
-    return list(((turn.status if turn is not None else None) or {}).get("endpoints") or ())
+def endpoints_of(reconciled: ReconcileResult | None) -> list[Obj]:
+    """The endpoints that a reconcile would write into the status of its App."""
+    return list(((reconciled.status if reconciled is not None else None) or {}).get("endpoints") or ())

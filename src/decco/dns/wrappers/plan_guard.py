@@ -15,7 +15,7 @@ from decco.dns.registry import parse
 from decco.dns.wrappers.base import Wrapper
 
 
-class Guard(Wrapper):
+class PlanGuard(Wrapper):
     def __init__(self, inner: Provider, cluster: str) -> None:
         super().__init__(inner)
         self._cluster = cluster

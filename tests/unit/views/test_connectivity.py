@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from decco.objects import Obj
-from decco.views.reach import Reach, as_data, reach
-from tests.unit.views.stories import app, rehearsed, space
+from decco.views.connectivity import ConnectivityGraph, as_data, connectivity
+from tests.unit.views.stories import app, simulated, space
 
 
-def picture(*objects: Obj, **settings: Any) -> Reach:
-    snapshot, play = rehearsed(*objects, **settings)
-    return reach(snapshot, play)
+def graph(*objects: Obj, **settings: Any) -> ConnectivityGraph:
+    snapshot, result = simulated(*objects, **settings)
+    return connectivity(snapshot, result)
 
 
-def admits(found: Reach, name: str) -> dict[str, list[str]]:
-    (place,) = (place for place in found.places if place.name == name)
-    return {who: [door.endpoint for door in doors] for who, doors in place.admits.items()}
+def allowed_from(found: ConnectivityGraph, name: str) -> dict[str, list[str]]:
+    (node,) = (node for node in found.nodes if node.name == name)
+    return {who: [port.endpoint for port in ports] for who, ports in node.allowed_from.items()}
 
 
 def test_a_project_lets_its_own_in_and_the_edge() -> None:
-    found = picture(
+    found = graph(
         space("a", project="p", tcpCertAndCaSecretName="s"),
         space("b", project="p"),
         space("c", project="q"),
@@ -30,32 +30,32 @@ def test_a_project_lets_its_own_in_and_the_edge() -> None:
         app("db", "a", {"name": "db"}, {"name": "stats", "isMetricsEndpoint": True}, {"name": "web", "httpPath": "/"}),
         edge={"namespace": "edge", "cidrs": ["192.0.2.0/24"]},
     )
-    assert admits(found, "a") == {
+    assert allowed_from(found, "a") == {
         "b": ["db", "web"],
         "edge in namespace edge": ["db", "web"],
         "edge at 192.0.2.0/24": ["db", "web"],
         "monitoring": ["stats"],
     }
-    assert admits(found, "b") == {}
+    assert allowed_from(found, "b") == {}
 
 
 def test_without_a_project_anybody_may() -> None:
-    assert admits(picture(space("a"), app("w", "a", {"name": "w", "httpPath": "/"})), "a") == {"anybody": ["w"]}
+    assert allowed_from(graph(space("a"), app("w", "a", {"name": "w", "httpPath": "/"})), "a") == {"anybody": ["w"]}
 
 
 def test_in_a_mesh_the_port_of_the_mesh_opens_no_endpoint() -> None:
-    found = picture(
+    found = graph(
         space("a", project="p", mesh="Istio"),
         space("b", project="p"),
         app("w", "a", {"name": "w", "port": 15008, "httpPath": "/"}),
     )
-    assert admits(found, "a") == {}, "15008 alone is how the mesh delivers, whatever it is for"
+    assert allowed_from(found, "a") == {}, "15008 alone is how the mesh delivers, whatever it is for"
 
 
 def test_an_endpoint_without_a_certificate_is_reached_by_nobody() -> None:
     """Its Service leads to a port that no pod has."""
-    found = picture(space("a"), app("db", "a", {"name": "db"}))
-    assert admits(found, "a") == {}
+    found = graph(space("a"), app("db", "a", {"name": "db"}))
+    assert allowed_from(found, "a") == {}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_calls_by_projects(caller: str | None, owner: str | None, allowed: bool)
         return space(name, tcpCertAndCaSecretName="s", **({"project": project} if project else {}))
 
     egress = [{"localPort": 9000, "endpoint": "db", "spaceName": "owner"}]
-    found = picture(
+    found = graph(
         one("caller", caller),
         one("owner", owner),
         app("c", "caller", tlsEgresses=egress),
@@ -84,7 +84,7 @@ def test_calls_to_nothing_to_oneself_and_outside() -> None:
         {"localPort": 9001, "endpoint": "db"},
         {"localPort": 9002, "fqdn": "api.example.com", "targetPort": 8443},
     ]
-    found = picture(space("a", tcpCertAndCaSecretName="s"), app("db", "a", {"name": "db"}, tlsEgresses=egresses))
+    found = graph(space("a", tcpCertAndCaSecretName="s"), app("db", "a", {"name": "db"}, tlsEgresses=egresses))
     assert [(call.target, call.space, call.allowed, call.why) for call in found.calls] == [
         ("api.example.com:8443", None, None, ""),
         ("db", "a", True, ""),
@@ -94,14 +94,14 @@ def test_calls_to_nothing_to_oneself_and_outside() -> None:
 
 def test_only_some_spaces_and_their_neighbours() -> None:
     egress = [{"localPort": 9000, "endpoint": "db", "spaceName": "b"}]
-    found = picture(space("a"), space("b"), space("c"), app("x", "a", tlsEgresses=egress))
-    assert [place.name for place in found.only({"b"}).places] == ["a", "b"]
-    assert [place.name for place in found.only({"c"}).places] == ["c"]
+    found = graph(space("a"), space("b"), space("c"), app("x", "a", tlsEgresses=egress))
+    assert [node.name for node in found.only({"b"}).nodes] == ["a", "b"]
+    assert [node.name for node in found.only({"c"}).nodes] == ["c"]
     assert found.only({"c"}).calls == []
 
 
 def test_as_data_has_no_empty_words() -> None:
-    data = as_data(picture(space("a", project="p"), app("w", "a", {"name": "w", "httpPath": "/x"})))
+    data = as_data(graph(space("a", project="p"), app("w", "a", {"name": "w", "httpPath": "/x"})))
     assert data == {
         "spaces": [
             {
@@ -109,7 +109,7 @@ def test_as_data_has_no_empty_words() -> None:
                 "fqdn": "a.example.net",
                 "project": "p",
                 "endpoints": [{"app": "w", "endpoint": "w", "port": 80, "url": "https://a.example.net/x"}],
-                "admits": [],
+                "allowed_from": [],
             }
         ],
         "calls": [],

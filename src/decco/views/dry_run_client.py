@@ -19,7 +19,7 @@ from decco.views.refusals import permission_lacking
 from decco.views.snapshot import Snapshot, placeholder
 
 WRITTEN_NOW = 2**62
-"""resourceVersion of what was written on the stage: newer than anything a server has."""
+"""resourceVersion of what was written on the dry_run: newer than anything a server has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class MayNotAskError(DeccoError):
     """The user may not write such an object, and so may not ask either what would become of it."""
 
 
-class Stage:
+class DryRunClient:
     """What a reconciler sees in place of the client. ``client`` is asked for previews and Secrets; None: offline."""
 
     def __init__(self, snapshot: Snapshot, client: Client | None = None, *, preview: bool = False) -> None:

@@ -13,11 +13,11 @@ from decco.reconcilers.discover import discover
 from decco.settings import Settings
 from decco.settings_load import WrongSettings
 from decco.views import running as running_
-from decco.views.fitness import cluster, controller, edge
-from decco.views.fitness.model import Check, Grade, Patient
+from decco.views.preflight import cluster, controller, edge
+from decco.views.preflight.model import Check, ClusterContext, Grade
 from decco.views.refusals import permission_lacking
 
-CHECKS: Mapping[str, Callable[[Patient], Awaitable[list[Check]]]] = {
+CHECKS: Mapping[str, Callable[[ClusterContext], Awaitable[list[Check]]]] = {
     "api server": cluster.api_server,
     "clock": cluster.clock,
     "crds": cluster.custom_resources,
@@ -32,7 +32,7 @@ CHECKS: Mapping[str, Callable[[Patient], Awaitable[list[Check]]]] = {
 }
 
 
-async def examine(
+async def check(
     client: Client, local: Settings, environ: Mapping[str, str], *, given: bool, account: str
 ) -> list[Check]:
     """``given``: whether the settings come from a file here; otherwise those of the running controller are taken.
@@ -54,15 +54,17 @@ async def examine(
         text = f"you may not read the controller's: {where} taken" if hidden else f"valid: {where}"
         found.append(Check("settings", Grade.UNKNOWN if hidden else Grade.OK, text))
     served = await discover(client, settings.routing)
-    patient = Patient(client, settings, running, served, datetime.now(UTC), account)
-    results = await asyncio.gather(*(_run(name, check, patient) for name, check in CHECKS.items()))
+    context = ClusterContext(client, settings, running, served, datetime.now(UTC), account)
+    results = await asyncio.gather(*(_run(name, check, context) for name, check in CHECKS.items()))
     order = [results[0], results[1], found, *results[2:]]
     return [check for each in order for check in each]
 
 
-async def _run(name: str, check: Callable[[Patient], Awaitable[list[Check]]], patient: Patient) -> list[Check]:
+async def _run(
+    name: str, check: Callable[[ClusterContext], Awaitable[list[Check]]], context: ClusterContext
+) -> list[Check]:
     try:
-        return await check(patient)
+        return await check(context)
     except Forbidden as error:
         return [Check(name, Grade.UNKNOWN, _may_not(error))]
     except (NotFound, NotServed) as error:

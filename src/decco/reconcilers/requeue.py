@@ -14,10 +14,10 @@ LONGEST_SECONDS = 86_400.0
 MOMENT_SECONDS = 0.1
 
 
-def next_look(*seconds: float | None) -> Action:
+def requeue_action(*seconds: float | None) -> Action:
     """The earliest of these, and a moment later, so that it is over by then; None is never."""
     wanted = [each + MOMENT_SECONDS for each in seconds if each is not None]
-    return Action.after(min(*wanted, LONGEST_SECONDS)) if wanted else Action.done()
+    return Action.requeue_after(min(*wanted, LONGEST_SECONDS)) if wanted else Action.done()
 
 
 def seconds_to_expiry(views: Iterable[SecretView], now: datetime) -> float | None:

@@ -12,7 +12,7 @@ from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.wrappers.base import Wrapper
 
 
-class Lead(Wrapper):
+class LeaderGate(Wrapper):
     def __init__(self, inner: Provider, may_write: Callable[[], bool]) -> None:
         super().__init__(inner)
         self._may_write = may_write

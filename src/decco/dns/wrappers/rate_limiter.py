@@ -10,7 +10,7 @@ from decco.dns.records import RecordSet
 from decco.dns.wrappers.base import Wrapper
 
 
-class Pace(Wrapper):
+class RateLimiter(Wrapper):
     """At most ``per_second`` calls a second on average, and ``burst`` at once after a rest."""
 
     def __init__(self, inner: Provider, per_second: float, burst: int = 1) -> None:

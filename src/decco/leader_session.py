@@ -27,13 +27,13 @@ from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.deleted_sources import DeletedSources
+from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.local_secrets import LocalSecrets
 from decco.reconcilers.records import Records
 from decco.reconcilers.rejections import RETRY_SECONDS
 from decco.reconcilers.report import Reporter
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
-from decco.reconcilers.triggers import Triggers
 from decco.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ DRAIN_SECONDS = 0.5
 """How long Events that are still to be sent may take then."""
 
 
-class Term:
+class LeaderSession:
     """Made and run once each time that this process leads. ``program`` is the source of its Events."""
 
     def __init__(
@@ -54,14 +54,14 @@ class Term:
         metrics: Metrics,
         health: Health,
         caches: Caches,
-        triggers: Triggers,
+        event_handlers: EventHandlers,
         dns: Dns | None,
         program: str,
     ) -> None:
         self._metrics = metrics
         self._health = health
         self._caches = caches
-        self._triggers = triggers
+        self._event_handlers = event_handlers
         self._dns = dns
         self._recorder = Recorder(client, controller=program, on_drop=metrics.event_dropped)
         control = settings.controller
@@ -79,7 +79,7 @@ class Term:
         self._spaces = queue("space", lambda key: key.name)
         self._apps = queue("app", lambda key: key.namespace)
         applier = Applier(client, caches.children)
-        writer = ChildWriter(applier, time.monotonic, metrics.child_repaired, triggers.wake_after)
+        writer = ChildWriter(applier, time.monotonic, metrics.child_repaired, event_handlers.wake_after)
         local = LocalSecrets(client, time.monotonic)
         deleted = DeletedSources(client, time.monotonic)
         secrets = Secrets(caches, local, deleted, lambda key: applier.is_foreign(SECRETS, key))
@@ -129,13 +129,13 @@ class Term:
     async def _work(self, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
         helpers = [group.create_task(self._recorder.run(), name="events")]
         if self._dns is not None:
-            self._dns.subscribe(self._triggers.records)
+            self._dns.subscribe(self._event_handlers.records)
             self._metrics.follow_dns(self._dns.lags)
             # Reads the zones; it changes nothing before a reconcile has said what is wanted.
             helpers.append(group.create_task(self._dns.run(), name="dns"))
             self._health.watch_task("dns", helpers[-1])
         workers = [group.create_task(each.run(), name=f"{each.name}-controller") for each in self._controllers]
-        await self._triggers.feed(self._spaces, self._apps)
+        await self._event_handlers.feed(self._spaces, self._apps)
         log.info("work begins", spaces=len(self._caches.spaces), apps=len(self._caches.apps))
         await stop.wait()
         log.info("stopping: no new work is taken")

@@ -12,14 +12,14 @@ from decco.objects import GATEWAY_GROUP, SPACES, Key, Obj
 from decco.reconcilers.discover import missing
 from decco.reconcilers.providers import read_outside
 from decco.settings import RoutingBackend
-from decco.views.fitness.model import (
+from decco.views.preflight.model import (
     CRDS,
     GATEWAY_CLASSES,
     GATEWAYS,
     INGRESS_CLASSES,
     Check,
+    ClusterContext,
     Grade,
-    Patient,
 )
 
 FEATURES = frozenset({"Gateway", "HTTPRoute", "TLSRoute", "HTTPRoutePathRewrite", "HTTPRouteSchemeRedirect"})
@@ -31,31 +31,31 @@ CHANNEL = "gateway.networking.k8s.io/channel"
 DNS_SECONDS = 15.0
 
 
-async def routing(patient: Patient) -> list[Check]:
-    settings = patient.settings.routing
-    if lacking := missing(patient.served, settings):
+async def routing(context: ClusterContext) -> list[Check]:
+    settings = context.settings.routing
+    if lacking := missing(context.served, settings):
         what = "the Gateway API, v1.5 or later" if settings.backend is RoutingBackend.GATEWAY else "Traefik's CRDs"
         text = f"the cluster does not serve {', '.join(lacking)}: install {what}, or set routing.backend to another"
         return [Check("routing", Grade.FAILURE, text)]
     if settings.backend is RoutingBackend.NONE:
         return [Check("routing", Grade.OK, "none: Services only")]
     if settings.backend is RoutingBackend.INGRESS:
-        return [await _ingress_class(patient)]
-    found = [await _gateway_api(patient)]
+        return [await _ingress_class(context)]
+    found = [await _gateway_api(context)]
     if settings.parent_gateway is not None:
-        found += await _parent(patient, settings.parent_gateway)
+        found += await _parent(context, settings.parent_gateway)
     else:
-        found.append(await _gateway_class(patient, settings.gateway_class_name, shared=False))
+        found.append(await _gateway_class(context, settings.gateway_class_name, shared=False))
     return found
 
 
-async def _gateway_api(patient: Patient) -> Check:
-    served = patient.served
+async def _gateway_api(context: ClusterContext) -> Check:
+    served = context.served
     kinds = (served.gateway, served.listener_set, served.http_route, served.tls_route, served.backend_tls_policy)
     told = ", ".join(f"{kind.kind} {kind.version}" for kind in kinds if kind is not None)
     bundle = ""
     try:
-        crd = await patient.client.get(CRDS, Key("", f"gateways.{GATEWAY_GROUP}"))
+        crd = await context.client.get(CRDS, Key("", f"gateways.{GATEWAY_GROUP}"))
         annotations = crd["metadata"].get("annotations") or {}
         if BUNDLE in annotations:
             bundle = f"{annotations[BUNDLE]}, {annotations.get(CHANNEL, 'standard')} channel: "
@@ -64,11 +64,11 @@ async def _gateway_api(patient: Patient) -> Check:
     return Check("gateway api", Grade.OK, f"{bundle}{told}")
 
 
-async def _gateway_class(patient: Patient, name: str, *, shared: bool) -> Check:
+async def _gateway_class(context: ClusterContext, name: str, *, shared: bool) -> Check:
     about = f"gateway class {name}"
     where = "the parent Gateway" if shared else "routing.gatewayClassName"
     try:
-        found = await patient.client.get(GATEWAY_CLASSES, Key("", name))
+        found = await context.client.get(GATEWAY_CLASSES, Key("", name))
     except NotFound:
         text = f"there is no such GatewayClass, which {where} names: install a gateway controller, or name its class"
         return Check(about, Grade.FAILURE, text)
@@ -97,11 +97,11 @@ def _name(feature: object) -> str:
     return str(feature.get("name")) if isinstance(feature, dict) else str(feature)
 
 
-async def _parent(patient: Patient, reference: str) -> list[Check]:
+async def _parent(context: ClusterContext, reference: str) -> list[Check]:
     about = f"gateway {reference}"
     namespace, _, name = reference.partition("/")
     try:
-        gateway = await patient.client.get(patient.served.gateway or GATEWAYS, Key(namespace, name))
+        gateway = await context.client.get(context.served.gateway or GATEWAYS, Key(namespace, name))
     except NotFound:
         text = "there is no such Gateway, which routing.parentGateway names: create it, or name another"
         return [Check(about, Grade.FAILURE, text)]
@@ -112,10 +112,10 @@ async def _parent(patient: Patient, reference: str) -> list[Check]:
         found.append(
             Check(about, Grade.FAILURE, f"it is not in effect, see its conditions and its controller: {reason}")
         )
-    elif not (gateway.get("status") or {}).get("addresses") and not patient.settings.edge.addresses:
+    elif not (gateway.get("status") or {}).get("addresses") and not context.settings.edge.addresses:
         text = "it has no address, and no setting names one: DNS records have nowhere to lead; set edge.addresses"
         found.append(Check(about, Grade.WARNING, text))
-    found.append(await _gateway_class(patient, gateway["spec"]["gatewayClassName"], shared=True))
+    found.append(await _gateway_class(context, gateway["spec"]["gatewayClassName"], shared=True))
     return found
 
 
@@ -130,9 +130,9 @@ def _allows(about: str, gateway: Obj) -> Check:
     return Check(about, Grade.FAILURE, text)
 
 
-async def _ingress_class(patient: Patient) -> Check:
-    name = patient.settings.routing.ingress_class_name
-    classes = [obj async for page in patient.client.list_pages(INGRESS_CLASSES) for obj in page.items]
+async def _ingress_class(context: ClusterContext) -> Check:
+    name = context.settings.routing.ingress_class_name
+    classes = [obj async for page in context.client.list_pages(INGRESS_CLASSES) for obj in page.items]
     if name is not None:
         if any(obj["metadata"]["name"] == name for obj in classes):
             return Check("ingress class", Grade.OK, name)
@@ -149,15 +149,15 @@ async def _ingress_class(patient: Patient) -> Check:
     return Check("ingress class", Grade.OK, f"{defaults[0]['metadata']['name']}, the default")
 
 
-async def reach(patient: Patient) -> list[Check]:
+async def reach(context: ClusterContext) -> list[Check]:
     """Whether the edge will be let into Spaces with a project."""
-    edge = patient.settings.edge
+    edge = context.settings.edge
     if edge.namespace is not None or edge.cidrs:
         told = [f"namespace {edge.namespace}"] if edge.namespace is not None else []
         return [Check("edge", Grade.OK, f"known by {', '.join([*told, *edge.cidrs])}")]
-    if patient.settings.routing.backend is RoutingBackend.NONE:
+    if context.settings.routing.backend is RoutingBackend.NONE:
         return []
-    pages = patient.client.list_pages(SPACES)
+    pages = context.client.list_pages(SPACES)
     closed = [obj["metadata"]["name"] async for page in pages for obj in page.items if obj["spec"].get("project")]
     text = (
         "neither edge.namespace nor edge.cidrs is set: Spaces with a project let no traffic of the edge in, so set one"
@@ -168,13 +168,13 @@ async def reach(patient: Patient) -> list[Check]:
     return [Check("edge", Grade.FAILURE, f"{text}, such as {closed[0]}{more}")]
 
 
-async def dns(patient: Patient) -> list[Check]:
+async def dns(context: ClusterContext) -> list[Check]:
     """Whether each provider answers and has its zones; nothing is changed."""
-    settings = patient.settings
+    settings = context.settings
     if not settings.dns.providers:
         return [Check("dns", Grade.OK, "no provider is set: names are published by somebody else")]
     try:
-        outside = await read_outside(settings, patient.client)
+        outside = await read_outside(settings, context.client)
     except ConfigError as error:
         return [Check("dns", Grade.FAILURE, str(error))]
     found = []

@@ -1,10 +1,10 @@
-"""The brake for fights, on a clock of the test's own."""
+"""The brake for repair_backoff, on a clock of the test's own."""
 
 from __future__ import annotations
 
 import pytest
 
-from decco.kube.fights import FREE_REPAIRS, LONGEST_OF_ISOLATION, LONGEST_PAUSE, QUIET_SECONDS, Fights
+from decco.kube.repair_backoff import FREE_REPAIRS, LONGEST_OF_ISOLATION, LONGEST_PAUSE, QUIET_SECONDS, RepairBackoff
 from decco.objects import CONFIGMAPS, NAMESPACES, NETWORK_POLICIES, Key, Resource
 
 AT = Key("acme", "web")
@@ -20,12 +20,12 @@ class Clock:
 def pauses(resource: Resource, times: int) -> list[float]:
     """The pause before each repair of an object that is altered at once every time."""
     clock = Clock()
-    fights, found = Fights(clock), []
+    repair_backoff, found = RepairBackoff(clock), []
     for _ in range(times):
-        found.append(left := fights.pause_left(resource, AT))
+        found.append(left := repair_backoff.pause_left(resource, AT))
         clock.now += left
-        assert fights.pause_left(resource, AT) == 0
-        fights.repaired(resource, AT)
+        assert repair_backoff.pause_left(resource, AT) == 0
+        repair_backoff.repaired(resource, AT)
     return found
 
 
@@ -43,22 +43,22 @@ def test_what_isolates_is_not_left_for_long(resource: Resource) -> None:
 
 def test_after_a_time_of_quiet_all_is_forgotten_and_others_are_not_concerned() -> None:
     clock = Clock()
-    fights = Fights(clock)
+    repair_backoff = RepairBackoff(clock)
     for _ in range(FREE_REPAIRS):
-        fights.repaired(CONFIGMAPS, AT)
-    assert fights.pause_left(CONFIGMAPS, AT) > 0
-    assert fights.pause_left(CONFIGMAPS, Key("acme", "db")) == 0
+        repair_backoff.repaired(CONFIGMAPS, AT)
+    assert repair_backoff.pause_left(CONFIGMAPS, AT) > 0
+    assert repair_backoff.pause_left(CONFIGMAPS, Key("acme", "db")) == 0
     clock.now += QUIET_SECONDS + 1
-    assert fights.pause_left(CONFIGMAPS, AT) == 0
-    fights.repaired(CONFIGMAPS, AT)
-    assert fights.pause_left(CONFIGMAPS, AT) == 0
+    assert repair_backoff.pause_left(CONFIGMAPS, AT) == 0
+    repair_backoff.repaired(CONFIGMAPS, AT)
+    assert repair_backoff.pause_left(CONFIGMAPS, AT) == 0
 
 
 def test_what_is_quiet_for_so_long_takes_no_room() -> None:
     clock = Clock()
-    fights = Fights(clock)
+    repair_backoff = RepairBackoff(clock)
     for number in range(100):
-        fights.repaired(CONFIGMAPS, Key("acme", str(number)))
+        repair_backoff.repaired(CONFIGMAPS, Key("acme", str(number)))
         clock.now += QUIET_SECONDS / 10
-    fights.repaired(CONFIGMAPS, AT)
-    assert len(fights._known) == 11
+    repair_backoff.repaired(CONFIGMAPS, AT)
+    assert len(repair_backoff._known) == 11

@@ -25,10 +25,10 @@ from decco.objects import (
     key_of,
     uid_of,
 )
+from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.facts import app_facts
 from decco.reconcilers.index import AppIndex
 from decco.reconcilers.secret_users import SecretUsers
-from decco.reconcilers.triggers import Triggers
 from tests.unit.desired.app_cases import SERVED
 from tests.unit.reconcilers.world import VERSIONS, app, make_caches, owned, shared, space, stored, tls_data
 
@@ -50,8 +50,8 @@ class Stage:
     def __init__(self) -> None:
         self.caches = make_caches(routing={"parentGateway": "edge/shared"}, edge={"service": "edge/lb"})
         self._spaces, self._apps = Heard("space"), Heard("app")
-        self.triggers = Triggers(self.caches, self._spaces, self._apps)
-        self.triggers.connect()
+        self.event_handlers = EventHandlers(self.caches, self._spaces, self._apps)
+        self.event_handlers.connect()
         self.objects: dict[tuple[str, Key], Obj] = {}
 
     @property
@@ -418,7 +418,7 @@ def test_after_a_spaces_first_turn_its_apps_are_told(stage: Stage) -> None:
         (lambda s: s.drop(DEPLOYMENT), "acme/web", Priority.CHANGE),
         (lambda s: s.change(DEPLOYMENT, status={"replicas": 9}), "acme/web", Priority.LIST),
         (lambda s: s.change(ACME, spec={"project": "x"}), "acme", Priority.EDIT),
-        (lambda s: asyncio.run(s.triggers.everything()), "acme/web", Priority.LIST),
+        (lambda s: asyncio.run(s.event_handlers.everything()), "acme/web", Priority.LIST),
     ],
     ids=[
         "edit",
@@ -447,7 +447,7 @@ def test_everything() -> None:
     stage = Stage()
     stage.put(*OBJECTS)
     stage.quiet()
-    asyncio.run(stage.triggers.everything())
+    asyncio.run(stage.event_handlers.everything())
     assert stage.spaces == {"acme", "other"}
     assert stage.apps == OF_ACME | {"other/caller"}
 

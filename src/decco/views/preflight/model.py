@@ -33,8 +33,8 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """The cluster under examination."""
+class ClusterContext:
+    """The cluster under check."""
 
     client: Client
     settings: Settings

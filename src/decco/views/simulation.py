@@ -1,8 +1,8 @@
-"""The daemon's reconcilers at work on a stage: what they would write, say and publish.
+"""The reconcilers with a dry-run client: what they would write, report and publish.
 
-Not a second telling of what the daemon does but the same code (``reconcilers/space.py``, ``reconcilers/app.py`` and
-all that they call), with other surroundings: a ``Stage`` takes the writes, the status is noted instead of written, DNS
-names are noted instead of published, and a Secret that cannot be seen is taken to be there.
+The simulation runs the daemon's own code (``reconcilers/space.py``, ``reconcilers/app.py`` and all that they call) with
+other surroundings: a ``DryRunClient`` takes the writes, the status is kept instead of written, DNS names are kept
+instead of published, and a Secret that cannot be seen is assumed to exist.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from decco.reconcilers.report import Reporter
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
 from decco.settings import Settings
+from decco.views.dry_run_client import DryRunClient, Write
 from decco.views.snapshot import Snapshot
-from decco.views.stage import Stage, Write
 
 _NOBODY_TO_ASK = frozenset({reasons.GATEWAY_NOT_FOUND})
 """What is always so where no cluster was asked."""
@@ -43,7 +43,7 @@ MOST_LOOKS = 5
 
 
 @dataclass(slots=True)
-class Turn:
+class ReconcileResult:
     """One Space's or App's reconcile, as it would be."""
 
     kind: str
@@ -72,10 +72,10 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Play:
-    """All turns, in the order in which the daemon would have to take them, and what was assumed for them."""
+class SimulationResult:
+    """All results, in the order in which the daemon would have to take them, and what was assumed for them."""
 
-    turns: list[Turn]
+    results: list[ReconcileResult]
     assumed: dict[Key, set[str]]
     """Secrets that nobody could show -> the Spaces that use them; the key's namespace is decco's own."""
     unseen: set[Key]
@@ -85,74 +85,78 @@ class Play:
 
     @property
     def writes(self) -> list[Write]:
-        return [write for turn in self.turns for write in turn.writes]
+        return [write for reconciled in self.results for write in reconciled.writes]
 
-    def turn(self, kind: str, key: Key) -> Turn | None:
-        return next((turn for turn in self.turns if (turn.kind, turn.key) == (kind, key)), None)
+    def of(self, kind: str, key: Key) -> ReconcileResult | None:
+        return next(
+            (reconciled for reconciled in self.results if (reconciled.kind, reconciled.key) == (kind, key)), None
+        )
 
 
-async def rehearse(
+async def simulate(
     snapshot: Snapshot,
     now: datetime,
     *,
     client: Client | None = None,
     preview: bool = False,
     wanted: Callable[[str, Key], bool] = lambda _kind, _key: True,
-) -> Play:
-    """Lets the daemon's code play the turns of the Spaces and Apps for which ``wanted`` is true; Spaces come first.
+) -> SimulationResult:
+    """Runs the daemon's reconcilers for the Spaces and Apps for which ``wanted`` is true; Spaces come first.
 
     ``client`` is asked what only a cluster knows, with ``preview`` also what it would make of each write. Raises
     MayNotAskError if the user may not ask for that, and KubeErrors.
     """
-    stage = Stage(snapshot, client, preview=preview)
-    cast = _Cast(snapshot, stage, now)
-    program = [("Space", entry.key, cast.space.reconcile) for entry in sorted(snapshot.caches.spaces, key=_seniority)]
-    program += [("App", entry.key, cast.app.reconcile) for entry in sorted(snapshot.caches.apps, key=_seniority)]
-    turns = [await cast.turn(kind, key, play) for kind, key, play in program if wanted(kind, key)]
-    return Play(turns, cast.secrets.assumed, stage.unseen_secrets, cast.secrets.seen)
+    dry_run = DryRunClient(snapshot, client, preview=preview)
+    harness = _Harness(snapshot, dry_run, now)
+    program = [
+        ("Space", entry.key, harness.space.reconcile) for entry in sorted(snapshot.caches.spaces, key=_seniority)
+    ]
+    program += [("App", entry.key, harness.app.reconcile) for entry in sorted(snapshot.caches.apps, key=_seniority)]
+    results = [await harness.reconcile(kind, key, run) for kind, key, run in program if wanted(kind, key)]
+    return SimulationResult(results, harness.secrets.assumed, dry_run.unseen_secrets, harness.secrets.seen)
 
 
 def _seniority(entry: Entry) -> tuple[str, Key]:
     return str(entry.obj()["metadata"].get("creationTimestamp", "")), entry.key
 
 
-class _Cast:
-    """The reconcilers and their surroundings."""
+class _Harness:
+    """The reconcilers with a dry-run client."""
 
-    def __init__(self, snapshot: Snapshot, stage: Stage, now: datetime) -> None:
+    def __init__(self, snapshot: Snapshot, dry_run: DryRunClient, now: datetime) -> None:
         caches = snapshot.caches
         self._offline = snapshot.offline
-        self._stage = stage
+        self._client = dry_run
         self._reporter = _Notes()
         self._records = _Names(caches.settings)
-        self.secrets = _Assuming(snapshot, stage)
-        writer = ChildWriter(Applier(stage, caches.children), time.monotonic)
+        self.secrets = _Assuming(snapshot, dry_run)
+        writer = ChildWriter(Applier(dry_run, caches.children), time.monotonic)
 
         def certificates(_space: str, _expiries: Mapping[str, float]) -> None:
             """Metrics, of which there are none."""
 
         shared = (caches, writer, self.secrets, self._reporter, self._records, lambda: now, certificates)
         self.space = SpaceReconciler(*shared)
-        self.app = AppReconciler(*shared, rehearsed=True)
+        self.app = AppReconciler(*shared, simulated=True)
 
-    async def turn(self, kind: str, key: Key, reconcile: Callable[[Key], Awaitable[Action]]) -> Turn:
-        self._stage.writes.clear()
+    async def reconcile(self, kind: str, key: Key, reconcile: Callable[[Key], Awaitable[Action]]) -> ReconcileResult:
+        self._client.writes.clear()
         self._reporter.status = None
         self._records.names, self._records.addresses, self._records.judged = (), (), False
         known = -1
         for _ in range(MOST_LOOKS):
-            if len(self._stage.writes) == known:
+            if len(self._client.writes) == known:
                 break
-            known = len(self._stage.writes)
+            known = len(self._client.writes)
             await reconcile(key)
-            if not self._stage.writes:
+            if not self._client.writes:
                 break
-        turn = Turn(kind, key, list(self._stage.writes.values()), self._reporter.status)
-        turn.names, turn.addresses = self._records.names, self._records.addresses
-        turn.judged = self._records.judged
-        if self._offline and turn.status is not None:
-            turn.status = _without(turn.status, _NOBODY_TO_ASK)
-        return turn
+        reconciled = ReconcileResult(kind, key, list(self._client.writes.values()), self._reporter.status)
+        reconciled.names, reconciled.addresses = self._records.names, self._records.addresses
+        reconciled.judged = self._records.judged
+        if self._offline and reconciled.status is not None:
+            reconciled.status = _without(reconciled.status, _NOBODY_TO_ASK)
+        return reconciled
 
 
 def _without(status: Obj, left_out: Collection[str]) -> Obj:
@@ -207,20 +211,20 @@ class _Names(Records):
 
 
 class _Asking(LocalSecrets):
-    """Asks the stage."""
+    """Asks the dry_run."""
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage, time.monotonic)  # type: ignore[arg-type]
+    def __init__(self, dry_run: DryRunClient) -> None:
+        super().__init__(dry_run, time.monotonic)  # type: ignore[arg-type]
 
 
 class _Assuming(Secrets):
     """A Secret that could not be seen is taken to be on its way: the state in which nothing is made worse."""
 
-    def __init__(self, snapshot: Snapshot, stage: Stage) -> None:
-        asked = _Asking(stage)
-        super().__init__(snapshot.caches, asked, DeletedSources(stage, time.monotonic))  # type: ignore[arg-type]
+    def __init__(self, snapshot: Snapshot, dry_run: DryRunClient) -> None:
+        asked = _Asking(dry_run)
+        super().__init__(snapshot.caches, asked, DeletedSources(dry_run, time.monotonic))  # type: ignore[arg-type]
         self._snapshot = snapshot
-        self._stage = stage
+        self._client = dry_run
         self.assumed: dict[Key, set[str]] = {}
         self.seen: dict[Key, SecretView] = {}
 
@@ -239,6 +243,6 @@ class _Assuming(Secrets):
         if self._snapshot.offline:
             return Key(home, name) not in self._snapshot.given_secrets
         local = (
-            name not in secret_rules.named_by_space(space.spec) and Key(space.name, name) in self._stage.unseen_secrets
+            name not in secret_rules.named_by_space(space.spec) and Key(space.name, name) in self._client.unseen_secrets
         )
         return local or not self._snapshot.may_read(self._snapshot.caches.sources.resource, home)

@@ -22,7 +22,7 @@ class Observe(Protocol):
     def __call__(self, provider: str, operation: str, result: str, seconds: float) -> None: ...
 
 
-class Meter(Wrapper):
+class Instrumented(Wrapper):
     """``result`` is "ok", the reason of the error, or "Cancelled"; some changes failing is the first one's reason."""
 
     def __init__(self, inner: Provider, observe: Observe) -> None:

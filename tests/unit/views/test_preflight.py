@@ -17,9 +17,18 @@ from decco.kube.client import ListPage
 from decco.kube.errors import Forbidden, NotFound
 from decco.objects import LEASES, SECRETS, SPACES, Key, Obj, Resource
 from decco.settings import Settings
-from decco.views.fitness import cluster, controller, edge
-from decco.views.fitness.examination import CHECKS, _run
-from decco.views.fitness.model import BINDINGS, CRDS, GATEWAY_CLASSES, GATEWAYS, POLICIES, Check, Grade, Patient
+from decco.views.preflight import cluster, controller, edge
+from decco.views.preflight.checks import CHECKS, _run
+from decco.views.preflight.model import (
+    BINDINGS,
+    CRDS,
+    GATEWAY_CLASSES,
+    GATEWAYS,
+    POLICIES,
+    Check,
+    ClusterContext,
+    Grade,
+)
 from decco.views.running import Running, _variables
 from tests.unit.desired.app_cases import SERVED
 from tests.unit.views.stories import secret, space
@@ -57,10 +66,10 @@ def _key(obj: Obj) -> Key:
     return Key(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
 
-def patient(*objects: tuple[Resource, Obj], running: Running | None = None, **more: Any) -> Patient:
+def context(*objects: tuple[Resource, Obj], running: Running | None = None, **more: Any) -> ClusterContext:
     settings = Settings.model_validate(more.pop("settings", {}))
     fake: Any = Cluster(*objects, **more)
-    return Patient(fake, settings, running or Running(), SERVED, NOW, "decco-controller")
+    return ClusterContext(fake, settings, running or Running(), SERVED, NOW, "decco-controller")
 
 
 def named(name: str, namespace: str = "", **parts: Any) -> Obj:
@@ -80,14 +89,14 @@ def named(name: str, namespace: str = "", **parts: Any) -> Obj:
     ],
 )
 async def test_versions_of_kubernetes(version: str, grade: str) -> None:
-    assert [check.grade for check in await cluster.api_server(patient(version=version))] == [grade]
+    assert [check.grade for check in await cluster.api_server(context(version=version))] == [grade]
 
 
 @pytest.mark.parametrize(("seconds", "grade"), [(0, "ok"), (-4, "ok"), (30, "warning"), (-600, "failure")])
 async def test_clocks(seconds: int, grade: str) -> None:
     stamp = (NOW + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
     answer = {"metadata": {"creationTimestamp": stamp}, "status": {"userInfo": {"username": "me"}}}
-    you, clock = await cluster.clock(patient(answers=lambda _: answer))
+    you, clock = await cluster.clock(context(answers=lambda _: answer))
     assert (you.text, clock.grade) == ("me", grade)
 
 
@@ -99,7 +108,7 @@ def live_crd(**changes: Any) -> Obj:
 
 
 async def crd_check(*crd: Obj) -> Check:
-    return (await cluster.custom_resources(patient(*((CRDS, each) for each in crd))))[0]
+    return (await cluster.custom_resources(context(*((CRDS, each) for each in crd))))[0]
 
 
 async def test_crds() -> None:
@@ -127,19 +136,19 @@ def test_the_policies_are_those_of_the_manifests() -> None:
     ]
     names = {each["metadata"]["name"] for each in documents if each["kind"] == POLICIES.kind}
     assert {f"{short}.decco.platform9.com" for short in cluster.ADMISSION_POLICIES} == names, (
-        "list the policies of manifests/policies in ADMISSION_POLICIES of src/decco/views/fitness/cluster.py"
+        "list the policies of manifests/policies in ADMISSION_POLICIES of src/decco/views/preflight/cluster.py"
     )
 
 
 async def test_policies_need_a_binding_that_denies() -> None:
     name = "namespace-labels.decco.platform9.com"
     policy = (POLICIES, named(name))
-    assert (await cluster.admission(patient()))[0].grade is Grade.FAILURE
-    assert "its binding is not there" in (await cluster.admission(patient(policy)))[0].text
+    assert (await cluster.admission(context()))[0].grade is Grade.FAILURE
+    assert "its binding is not there" in (await cluster.admission(context(policy)))[0].text
     warn = (BINDINGS, named(name, spec={"validationActions": ["Warn"]}))
-    assert "its binding says Warn and not Deny" in (await cluster.admission(patient(policy, warn)))[0].text
+    assert "its binding says Warn and not Deny" in (await cluster.admission(context(policy, warn)))[0].text
     deny = (BINDINGS, named(name, spec={"validationActions": ["Deny"]}))
-    assert (await cluster.admission(patient(policy, deny)))[0].grade is Grade.OK
+    assert (await cluster.admission(context(policy, deny)))[0].grade is Grade.OK
 
 
 def test_the_manifests_grant_what_the_code_needs() -> None:
@@ -149,7 +158,7 @@ def test_the_manifests_grant_what_the_code_needs() -> None:
         if document["kind"] in ("ClusterRole", "Role"):
             rules += [(document["metadata"].get("namespace", ""), rule) for rule in document["rules"]]
     providers = [{"type": "externaldns", "zones": ["example.net"]}]
-    needs = controller.needed(patient(settings={"dns": {"providers": providers}}))
+    needs = controller.needed(context(settings={"dns": {"providers": providers}}))
     # Finalizers are set by a patch, and nothing else of a Space or App is.
     assert {controller.Permission("decco.platform9.com", plural, "patch") for plural in ("spaces", "apps")} <= set(
         needs
@@ -180,11 +189,11 @@ async def test_permissions_name_what_is_lacking() -> None:
         assert question["spec"]["user"] == "system:serviceaccount:decco:decco-controller"
         return {"status": {"allowed": asked["resource"] != "leases"}}
 
-    (found,) = await controller.permissions(patient(account, answers=answer))
+    (found,) = await controller.permissions(context(account, answers=answer))
     assert found.grade is Grade.FAILURE
     assert "may not create leases.coordination.k8s.io in decco; get leases" in found.text
     assert "get leases.coordination.k8s.io 'decco-controller' in decco" in found.text
-    (found,) = await controller.permissions(patient())
+    (found,) = await controller.permissions(context())
     assert "there is no service account decco/decco-controller" in found.text
 
 
@@ -210,7 +219,7 @@ def gateway_class(status: str = "True", features: tuple[Any, ...] = ()) -> Obj:
 )
 async def test_gateway_classes(found: Obj | None, grade: str, words: str) -> None:
     objects = [(GATEWAY_CLASSES, found)] if found is not None else []
-    check = (await edge.routing(patient(*objects)))[-1]
+    check = (await edge.routing(context(*objects)))[-1]
     assert check.grade == grade
     assert words in check.text
 
@@ -225,22 +234,22 @@ async def test_a_parent_gateway_must_let_listener_sets_in(allowed: str | None, g
     status = {"conditions": [{"type": "Programmed", "status": "True"}], "addresses": [{"value": "192.0.2.1"}]}
     resource = SERVED.gateway or GATEWAYS
     objects = [(resource, named("shared", "edge", spec=spec, status=status)), (GATEWAY_CLASSES, gateway_class())]
-    checks = await edge.routing(patient(*objects, settings={"routing": {"parentGateway": "edge/shared"}}))
+    checks = await edge.routing(context(*objects, settings={"routing": {"parentGateway": "edge/shared"}}))
     assert [check.grade for check in checks if check.name == "gateway edge/shared"] == [grade]
 
 
 async def test_the_edge_must_be_known_to_spaces_with_a_project() -> None:
     closed = (SPACES, space("acme", project="p"))
-    assert (await edge.reach(patient(closed)))[0].grade is Grade.FAILURE
-    assert (await edge.reach(patient((SPACES, space("acme")))))[0].grade is Grade.WARNING
-    assert (await edge.reach(patient(closed, settings={"edge": {"namespace": "edge"}})))[0].grade is Grade.OK
+    assert (await edge.reach(context(closed)))[0].grade is Grade.FAILURE
+    assert (await edge.reach(context((SPACES, space("acme")))))[0].grade is Grade.WARNING
+    assert (await edge.reach(context(closed, settings={"edge": {"namespace": "edge"}})))[0].grade is Grade.OK
 
 
 async def test_dns_providers_are_asked_for_their_zones() -> None:
-    (found,) = await edge.dns(patient(settings={"dns": {"providers": [{"type": "memory", "zones": ["example.net"]}]}}))
+    (found,) = await edge.dns(context(settings={"dns": {"providers": [{"type": "memory", "zones": ["example.net"]}]}}))
     assert (found.grade, found.text) == (Grade.OK, "answers, and has example.net")
     refused = {"type": "rfc2136", "zones": ["a.org"], "host": "127.0.0.1", "tsigKeyName": "k", "secretName": "missing"}
-    (found,) = await edge.dns(patient(settings={"dns": {"providers": [refused]}}))
+    (found,) = await edge.dns(context(settings={"dns": {"providers": [refused]}}))
     assert found.grade is Grade.FAILURE
     assert "missing" in found.text
 
@@ -249,7 +258,7 @@ async def test_dns_providers_are_asked_for_their_zones() -> None:
 async def test_leases(age: float, holder: str, grade: str) -> None:
     renewed = (NOW - timedelta(seconds=age)).isoformat().replace("+00:00", "Z")
     spec = {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15}
-    (found,) = await controller.running(patient((LEASES, named(controller.NAME, "decco", spec=spec))))
+    (found,) = await controller.running(context((LEASES, named(controller.NAME, "decco", spec=spec))))
     assert found.grade == grade
 
 
@@ -265,7 +274,7 @@ async def test_leases(age: float, holder: str, grade: str) -> None:
 async def test_replicas_and_versions(image: str, grade: str) -> None:
     pod = {"template": {"spec": {"containers": [{"image": image}]}}}
     deployment = named("decco-controller", "decco", spec={"replicas": 2, **pod}, status={"readyReplicas": 1})
-    replicas, version = await controller.running(patient(running=Running(deployment=deployment)))
+    replicas, version = await controller.running(context(running=Running(deployment=deployment)))
     assert (replicas.grade, version.grade) == (Grade.WARNING, grade)
 
 
@@ -289,7 +298,7 @@ async def test_marks_on_secrets() -> None:
         mark("nobody", "true", None),
         mark("stranger", "true", "acme,acne"),
     ]
-    found = {check.name: check.text for check in await controller.shared_secrets(patient(*objects))}
+    found = {check.name: check.text for check in await controller.shared_secrets(context(*objects))}
     assert found.keys() == {f"secret decco/{name}" for name in ("yes", "unlabelled", "nobody", "stranger")}
     assert "is 'yes', so decco does not see it" in found["secret decco/yes"]
     assert "names acne, and there is no such Space" in found["secret decco/stranger"]
@@ -301,7 +310,7 @@ async def test_objects_that_nobody_has_looked_at() -> None:
         return named(name, meta={"generation": 2}, spec={}, status=status if seen is not None else {})
 
     async def grade(*objects: Obj) -> Grade:
-        return (await controller.objects(patient(*((SPACES, each) for each in objects))))[0].grade
+        return (await controller.objects(context(*((SPACES, each) for each in objects))))[0].grade
 
     assert await grade() is Grade.OK
     assert await grade(one("a", 2, "True")) is Grade.OK
@@ -311,11 +320,11 @@ async def test_objects_that_nobody_has_looked_at() -> None:
 
 
 async def test_a_check_that_may_not_look_hinders_no_other() -> None:
-    async def refused(_: Patient) -> list[Check]:
+    async def refused(_: ClusterContext) -> list[Check]:
         text = 'secrets is forbidden: User "u" cannot list resource "secrets" in API group "" in the namespace "decco"'
         raise Forbidden(403, "Forbidden", text)
 
-    (found,) = await _run("secrets", refused, patient())
+    (found,) = await _run("secrets", refused, context())
     assert (found.grade, found.text) == (
         Grade.UNKNOWN,
         "you may not list secrets in namespace decco; a platform operator may",

@@ -26,7 +26,7 @@ Make = Callable[[], Awaitable[Provider | None]]
 """Makes the provider from the credentials of this moment; None if they are those that it had. Raises ConfigError."""
 
 
-class Renew(Wrapper):
+class CredentialRefresh(Wrapper):
     """Serves all zones of its provider, perhaps several at once: the old one is closed when its last call is over."""
 
     def __init__(self, inner: Provider, make: Make) -> None:

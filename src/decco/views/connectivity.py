@@ -1,7 +1,7 @@
 """Who may talk to whom, read from the very NetworkPolicies that decco writes, and who wants to, from the egresses.
 
-Nothing here knows the rules of ``desired/network.py``: the policies of a rehearsal are evaluated as a network plugin
-would, with the labels that the namespaces of the same rehearsal carry. So the picture cannot say another thing than
+Nothing here knows the rules of ``desired/network.py``: the policies of a simulation are evaluated as a network plugin
+would, with the labels that the namespaces of the same simulation carry. So the graph cannot say another thing than
 the policies do.
 """
 
@@ -27,7 +27,7 @@ from decco.objects import (
     Resource,
     labels_of,
 )
-from decco.views.rehearsal import Play, Turn
+from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
 
 ANYBODY = "anybody"
@@ -36,7 +36,7 @@ EDGE = "edge"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ServicePort:
     """An endpoint of an App, as the policy opens it."""
 
     app: str
@@ -48,14 +48,14 @@ class Door:
 
 
 @dataclass(slots=True)
-class Place:
-    """A Space with its doors, and who may come to each: names of other Spaces, ANYBODY, MONITORING, "edge ..."."""
+class Node:
+    """A Space with its ports, and who may come to each: names of other Spaces, ANYBODY, MONITORING, "edge ..."."""
 
     name: str
     fqdn: str
     project: str | None
-    doors: list[Door] = field(default_factory=list)
-    admits: dict[str, list[Door]] = field(default_factory=dict)
+    ports: list[ServicePort] = field(default_factory=list)
+    allowed_from: dict[str, list[ServicePort]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,53 +71,53 @@ class Call:
 
 
 @dataclass(slots=True)
-class Reach:
-    """The whole picture."""
+class ConnectivityGraph:
+    """The whole graph."""
 
-    places: list[Place]
+    nodes: list[Node]
     calls: list[Call]
 
-    def only(self, spaces: set[str]) -> Reach:
+    def only(self, spaces: set[str]) -> ConnectivityGraph:
         """These Spaces, and those that they call or that call them."""
         calls = [call for call in self.calls if call.caller.namespace in spaces or call.space in spaces]
         near = spaces | {call.caller.namespace for call in calls} | {call.space for call in calls if call.space}
-        return Reach([place for place in self.places if place.name in near], calls)
+        return ConnectivityGraph([node for node in self.nodes if node.name in near], calls)
 
 
-def reach(snapshot: Snapshot, play: Play) -> Reach:
-    """From a rehearsal that wrote everything anew (``Snapshot.forget_children``)."""
+def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGraph:
+    """From a simulation that wrote everything anew (``Snapshot.forget_children``)."""
     labels = {
-        turn.key.name: {**labels_of(obj), LABEL_NAMESPACE_NAME: turn.key.name}
-        for turn in play.turns
-        for obj in _objects(turn, NAMESPACES)
+        reconciled.key.name: {**labels_of(obj), LABEL_NAMESPACE_NAME: reconciled.key.name}
+        for reconciled in result.results
+        for obj in _objects(reconciled, NAMESPACES)
     }
-    places: dict[str, Place] = {}
+    nodes: dict[str, Node] = {}
     for entry in snapshot.caches.spaces:
         if isinstance(entry.facts, SpaceFacts):
             facts = entry.facts
-            places[facts.name] = Place(facts.name, facts.fqdn, facts.spec.project)
+            nodes[facts.name] = Node(facts.name, facts.fqdn, facts.spec.project)
     # By name: the caches' order is that in which objects were seen.
-    for turn in sorted(play.turns, key=lambda turn: turn.key):
-        place = places.get(turn.key.namespace)
-        if turn.kind == "App" and place is not None:
-            _open(place, turn, labels)
-    ordered = sorted(places.values(), key=lambda place: (place.project is None, place.project or "", place.name))
-    return Reach(
-        ordered, sorted(_calls(snapshot, places), key=lambda call: (call.caller, call.space or "", call.target))
+    for reconciled in sorted(result.results, key=lambda reconciled: reconciled.key):
+        node = nodes.get(reconciled.key.namespace)
+        if reconciled.kind == "App" and node is not None:
+            _open(node, reconciled, labels)
+    ordered = sorted(nodes.values(), key=lambda node: (node.project is None, node.project or "", node.name))
+    return ConnectivityGraph(
+        ordered, sorted(_calls(snapshot, nodes), key=lambda call: (call.caller, call.space or "", call.target))
     )
 
 
-def _open(place: Place, turn: Turn, labels: Mapping[str, Mapping[str, str]]) -> None:
-    doors = sorted(_doors(turn), key=lambda door: door.endpoint)
-    place.doors += doors
-    for policy in _objects(turn, NETWORK_POLICIES):
+def _open(node: Node, reconciled: ReconcileResult, labels: Mapping[str, Mapping[str, str]]) -> None:
+    service_ports = sorted(_service_ports(reconciled), key=lambda port: port.endpoint)
+    node.ports += service_ports
+    for policy in _objects(reconciled, NETWORK_POLICIES):
         for rule in policy["spec"].get("ingress") or ():
             ports = {port["port"] for port in rule.get("ports") or ()} - {HBONE_PORT}
-            opened = [door for door in doors if door.pod_port in ports]
+            opened = [port for port in service_ports if port.pod_port in ports]
             for who in _sources(rule, labels):
-                if who != place.name and opened:
-                    known = place.admits.setdefault(who, [])
-                    known += [door for door in opened if door not in known]
+                if who != node.name and opened:
+                    known = node.allowed_from.setdefault(who, [])
+                    known += [port for port in opened if port not in known]
 
 
 def _sources(rule: Obj, labels: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -138,23 +138,23 @@ def _sources(rule: Obj, labels: Mapping[str, Mapping[str, str]]) -> Iterator[str
             yield from (name for name, has in sorted(labels.items()) if wanted.items() <= has.items())
 
 
-def _doors(turn: Turn) -> Iterator[Door]:
+def _service_ports(reconciled: ReconcileResult) -> Iterator[ServicePort]:
     """The App's Services, each with the port of the pod that it leads to."""
-    numbers = _port_numbers(turn)
-    urls = {entry["name"]: entry.get("url") for entry in (turn.status or {}).get("endpoints") or ()}
-    for service in _objects(turn, SERVICES):
+    numbers = _port_numbers(reconciled)
+    urls = {entry["name"]: entry.get("url") for entry in (reconciled.status or {}).get("endpoints") or ()}
+    for service in _objects(reconciled, SERVICES):
         name = service["metadata"]["name"]
         for port in service["spec"]["ports"]:
             target = port["targetPort"]
             number = target if isinstance(target, int) else numbers.get(target)
             if number is not None and name in urls:
-                yield Door(turn.key.name, name, port["port"], number, urls[name])
+                yield ServicePort(reconciled.key.name, name, port["port"], number, urls[name])
 
 
-def _port_numbers(turn: Turn) -> dict[str, int]:
+def _port_numbers(reconciled: ReconcileResult) -> dict[str, int]:
     """The pod's named ports."""
     found: dict[str, int] = {}
-    for workload in _objects(turn, DEPLOYMENTS, JOBS):
+    for workload in _objects(reconciled, DEPLOYMENTS, JOBS):
         spec: dict[str, Any] = workload["spec"]["template"]["spec"]
         for kind in ("containers", "initContainers"):
             for container in spec.get(kind) or ():
@@ -163,7 +163,7 @@ def _port_numbers(turn: Turn) -> dict[str, int]:
     return found
 
 
-def _calls(snapshot: Snapshot, places: Mapping[str, Place]) -> Iterator[Call]:
+def _calls(snapshot: Snapshot, nodes: Mapping[str, Node]) -> Iterator[Call]:
     for entry in snapshot.caches.apps:
         try:
             spec = parse_app(entry.obj())
@@ -174,48 +174,48 @@ def _calls(snapshot: Snapshot, places: Mapping[str, Place]) -> Iterator[Call]:
                 yield Call(entry.key, None, f"{egress.fqdn}:{egress.target_port}", None)
                 continue
             space = egress.space_name or entry.key.namespace
-            yield _call(entry.key, space, egress.endpoint, places)
+            yield _call(entry.key, space, egress.endpoint, nodes)
 
 
-def _call(caller: Key, space: str, endpoint: str, places: Mapping[str, Place]) -> Call:
-    place = places.get(space)
-    door = next((door for door in place.doors if door.endpoint == endpoint), None) if place is not None else None
-    if place is None or door is None:
+def _call(caller: Key, space: str, endpoint: str, nodes: Mapping[str, Node]) -> Call:
+    node = nodes.get(space)
+    port = next((port for port in node.ports if port.endpoint == endpoint), None) if node is not None else None
+    if node is None or port is None:
         return Call(caller, space, endpoint, allowed=False, why="no such endpoint")
     if space == caller.namespace:
         return Call(caller, space, endpoint, allowed=True)
     for who in (caller.namespace, ANYBODY):
-        if door in place.admits.get(who, ()):
+        if port in node.allowed_from.get(who, ()):
             return Call(caller, space, endpoint, allowed=True)
     return Call(caller, space, endpoint, allowed=False, why="the Space lets only its project in")
 
 
-def _objects(turn: Turn, *resources: Resource) -> Iterator[Obj]:
-    for write in turn.writes:
+def _objects(reconciled: ReconcileResult, *resources: Resource) -> Iterator[Obj]:
+    for write in reconciled.writes:
         if write.resource in resources and write.after is not None:
             yield write.after
 
 
-def as_data(picture: Reach) -> Obj:
+def as_data(graph: ConnectivityGraph) -> Obj:
     """For programs."""
 
-    def door(each: Door) -> Obj:
+    def port(each: ServicePort) -> Obj:
         found: Obj = {"app": each.app, "endpoint": each.endpoint, "port": each.port}
         return {**found, "url": each.url} if each.url is not None else found
 
     return {
         "spaces": [
             {
-                "name": place.name,
-                "fqdn": place.fqdn,
-                **({"project": place.project} if place.project is not None else {}),
-                "endpoints": [door(each) for each in place.doors],
-                "admits": [
-                    {"from": who, "endpoints": [each.endpoint for each in doors]}
-                    for who, doors in sorted(place.admits.items())
+                "name": node.name,
+                "fqdn": node.fqdn,
+                **({"project": node.project} if node.project is not None else {}),
+                "endpoints": [port(each) for each in node.ports],
+                "allowed_from": [
+                    {"from": who, "endpoints": [each.endpoint for each in ports]}
+                    for who, ports in sorted(node.allowed_from.items())
                 ],
             }
-            for place in picture.places
+            for node in graph.nodes
         ],
         "calls": [
             {
@@ -225,6 +225,6 @@ def as_data(picture: Reach) -> Obj:
                 **({"allowed": call.allowed} if call.allowed is not None else {}),
                 **({"why": call.why} if call.why else {}),
             }
-            for call in picture.calls
+            for call in graph.calls
         ],
     }

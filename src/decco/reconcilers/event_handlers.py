@@ -42,7 +42,7 @@ F = TypeVar("F", SpaceFacts, AppFacts)
 
 
 @dataclass(slots=True)
-class Triggers:
+class EventHandlers:
     """Subscribes the queues to the caches."""
 
     caches: Caches

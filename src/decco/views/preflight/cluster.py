@@ -10,7 +10,7 @@ from decco.api.crd import crds
 from decco.kube import discovery
 from decco.kube.errors import NotFound, NotServed
 from decco.objects import GROUP, VERSION, Key, Obj
-from decco.views.fitness.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, Check, Grade, Patient
+from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, Check, ClusterContext, Grade
 
 OLDEST = (1, 33)
 """Native sidecars are there for good since 1.33, ValidatingAdmissionPolicy since 1.30."""
@@ -23,8 +23,8 @@ ADMISSION_POLICIES = ("namespace-labels", "space-membership")
 INSTALL_CRDS = "`decco crds | kubectl apply --server-side -f -`"
 
 
-async def api_server(patient: Patient) -> list[Check]:
-    version = await discovery.server_version(patient.client)
+async def api_server(context: ClusterContext) -> list[Check]:
+    version = await discovery.server_version(context.client)
     told = f"Kubernetes {version.major}.{version.minor}"
     oldest, newest = (f"{major}.{minor}" for major, minor in TESTED)
     if version < OLDEST:
@@ -39,9 +39,9 @@ async def api_server(patient: Patient) -> list[Check]:
     return [Check("api server", Grade.OK, told)]
 
 
-async def clock(patient: Patient) -> list[Check]:
+async def clock(context: ClusterContext) -> list[Check]:
     """The API server puts its time into every answer that looks like an object."""
-    answer = await patient.client.ask(SELF_REVIEWS, {})
+    answer = await context.client.ask(SELF_REVIEWS, {})
     user = ((answer.get("status") or {}).get("userInfo") or {}).get("username", "?")
     stamp = (answer.get("metadata") or {}).get("creationTimestamp")
     found = [Check("you", Grade.OK, f"{user}")]
@@ -52,7 +52,7 @@ async def clock(patient: Patient) -> list[Check]:
         ]
     theirs = datetime.fromisoformat(stamp)
     # Stamps have whole seconds, and the answer took its time.
-    skew = max(0.0, abs((patient.now - theirs).total_seconds()) - 1.0)
+    skew = max(0.0, abs((context.now - theirs).total_seconds()) - 1.0)
     if skew < SKEW_SECONDS[0]:
         return [*found, Check("clock", Grade.OK, "this machine's and the API server's agree")]
     grade = Grade.FAILURE if skew >= SKEW_SECONDS[1] else Grade.WARNING
@@ -60,13 +60,13 @@ async def clock(patient: Patient) -> list[Check]:
     return [*found, Check("clock", grade, text)]
 
 
-async def custom_resources(patient: Patient) -> list[Check]:
+async def custom_resources(context: ClusterContext) -> list[Check]:
     """Whether the cluster's CRDs are the ones of this very version."""
     found = []
     for ours in crds():
         name, kind = ours["metadata"]["name"], ours["spec"]["names"]["kind"]
         try:
-            live = await patient.client.get(CRDS, Key("", name))
+            live = await context.client.get(CRDS, Key("", name))
         except NotFound:
             text = f"the cluster does not know {kind}s: install them with {INSTALL_CRDS}"
             found.append(Check(f"crd {kind}", Grade.FAILURE, text))
@@ -130,7 +130,7 @@ _STRUCTURE = frozenset(
 )
 
 
-async def admission(patient: Patient) -> list[Check]:
+async def admission(context: ClusterContext) -> list[Check]:
     """The policies without which labels of namespaces, projects and domains are anybody's to take."""
     found = []
     for short in ADMISSION_POLICIES:
@@ -138,8 +138,8 @@ async def admission(patient: Patient) -> list[Check]:
         about = f"policy {short}"
         fix = "apply manifests/policies"
         try:
-            policy = await patient.client.get(POLICIES, Key("", name))
-            binding = await patient.client.get(BINDINGS, Key("", name))
+            policy = await context.client.get(POLICIES, Key("", name))
+            binding = await context.client.get(BINDINGS, Key("", name))
         except (NotFound, NotServed) as error:
             what = "its binding" if "binding" in error.message else "it"
             found.append(Check(about, Grade.FAILURE, f"{what} is not there, so nothing is refused: {fix}"))

@@ -38,19 +38,19 @@ class Opponent:
 
 
 @dataclass(slots=True)
-class _Fight:
+class _Repairs:
     repairs: int
     last: float
     opponent: Opponent | None = None
     """Asked once in each pause."""
 
 
-class Fights:
+class RepairBackoff:
     """Repairs of objects that decco wanted no different; ``clock`` in seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._known: OrderedDict[tuple[Resource, Key], _Fight] = OrderedDict()
+        self._known: OrderedDict[tuple[Resource, Key], _Repairs] = OrderedDict()
         self._made: OrderedDict[tuple[Resource, Key], str] = OrderedDict()
         """Hash of what was written last: to create the same again is a repair, to create something else is not."""
 
@@ -88,7 +88,7 @@ class Fights:
     def repaired(self, resource: Resource, key: Key) -> None:
         """Counts a repair."""
         now = self._clock()
-        fight = self._known.setdefault((resource, key), _Fight(0, now))
+        fight = self._known.setdefault((resource, key), _Repairs(0, now))
         fight.repairs = fight.repairs + 1 if now - fight.last <= QUIET_SECONDS else 1
         fight.last = now
         fight.opponent = None

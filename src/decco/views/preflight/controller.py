@@ -31,7 +31,7 @@ from decco.objects import (
 from decco.reconcilers.facts import secret_facts, space_facts
 from decco.reconcilers.shapes import CHILDREN, optional_children
 from decco.settings_dns import ExternalDnsSettings
-from decco.views.fitness.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, Check, Grade, Patient
+from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, Check, ClusterContext, Grade
 from decco.views.running import NAME
 
 WATCHED = ("get", "list", "watch")
@@ -43,23 +43,23 @@ _TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.\d+)?[^/]*$")
 # -- running ----------------------------------------------------------------------------------------------------------
 
 
-async def running(patient: Patient) -> list[Check]:
+async def running(context: ClusterContext) -> list[Check]:
     """By its Lease, and by the Deployment of the manifests."""
     found: list[Check] = []
     try:
-        lease = await patient.client.get(
-            LEASES, Key(patient.settings.namespace, patient.settings.leader_election.lease_name)
+        lease = await context.client.get(
+            LEASES, Key(context.settings.namespace, context.settings.leader_election.lease_name)
         )
     except NotFound:
         lease = None
-    deployment = patient.running.deployment
+    deployment = context.running.deployment
     if lease is not None:
-        found.append(_lease(lease["spec"], patient.now))
+        found.append(_lease(lease["spec"], context.now))
     if deployment is not None:
         found += _deployment(deployment)
     if not found:
         text = (
-            f"there is neither a Lease nor a Deployment {NAME} in namespace {patient.settings.namespace}: install "
+            f"there is neither a Lease nor a Deployment {NAME} in namespace {context.settings.namespace}: install "
             "the controller, or name its namespace with --decco-namespace"
         )
         found.append(Check("controller", Grade.WARNING, text))
@@ -107,11 +107,11 @@ def _skew(image: str) -> Check:
     return Check("version", Grade.OK, f"controller {match.group().lstrip(':')}, this program {__version__}")
 
 
-async def objects(patient: Patient) -> list[Check]:
+async def objects(context: ClusterContext) -> list[Check]:
     """How many Spaces and Apps there are, and whether the controller has seen their last changes."""
     found = []
     for resource in (SPACES, APPS):
-        seen = [obj async for obj in _all(patient, resource)]
+        seen = [obj async for obj in _all(context, resource)]
         unready = [obj for obj in seen if _ready(obj) != "True"]
         behind = [obj for obj in seen if _is_behind(obj)]
         name = resource.plural
@@ -162,11 +162,11 @@ class Permission(NamedTuple):
         return f"{self.verb} {name}" + (f" in {self.namespace}" if self.namespace else "")
 
 
-def needed(patient: Patient) -> list[Permission]:
+def needed(context: ClusterContext) -> list[Permission]:
     """Everything that the controller's code asks of the API server, from the kinds that it watches and writes."""
-    home = patient.settings.namespace
-    kinds: list[Resource] = [*CHILDREN, *optional_children(patient.served)]
-    if any(isinstance(each, ExternalDnsSettings) for each in patient.settings.dns.providers):
+    home = context.settings.namespace
+    kinds: list[Resource] = [*CHILDREN, *optional_children(context.served)]
+    if any(isinstance(each, ExternalDnsSettings) for each in context.settings.dns.providers):
         group, _, version = externaldns.API_VERSION.partition("/")
         kinds.append(Resource(group, version, "dnsendpoints", externaldns.KIND))
     found = [Permission(kind.group, kind.plural, verb) for kind in kinds for verb in WRITTEN]
@@ -177,23 +177,23 @@ def needed(patient: Patient) -> list[Permission]:
     found += [Permission(EVENTS.group, EVENTS.plural, verb) for verb in ("create", "patch")]
     found.append(Permission(LEASES.group, LEASES.plural, "create", home))
     found += [
-        Permission(LEASES.group, LEASES.plural, verb, home, name=patient.settings.leader_election.lease_name)
+        Permission(LEASES.group, LEASES.plural, verb, home, name=context.settings.leader_election.lease_name)
         for verb in ("get", "watch", "update")
     ]
     found.append(Permission(GROUP, "namespaces", "label"))
     return found
 
 
-async def permissions(patient: Patient) -> list[Check]:
-    account = Key(patient.settings.namespace, patient.service_account)
+async def permissions(context: ClusterContext) -> list[Check]:
+    account = Key(context.settings.namespace, context.service_account)
     try:
-        await patient.client.get(SERVICE_ACCOUNTS, account)
+        await context.client.get(SERVICE_ACCOUNTS, account)
     except NotFound:
         text = f"there is no service account {account}: apply manifests/rbac, or name another with --service-account"
         return [Check("permissions", Grade.WARNING, text)]
-    wanted = needed(patient)
+    wanted = needed(context)
     try:
-        allowed = await asyncio.gather(*(_may(patient, account, permission) for permission in wanted))
+        allowed = await asyncio.gather(*(_may(context, account, permission) for permission in wanted))
     except Forbidden:
         text = "you may not ask what others may do: ask for create on subjectaccessreviews.authorization.k8s.io"
         return [Check("permissions", Grade.UNKNOWN, text)]
@@ -205,7 +205,7 @@ async def permissions(patient: Patient) -> list[Check]:
     return [Check("permissions", Grade.OK, f"service account {account} may do all of {len(wanted)} things")]
 
 
-async def _may(patient: Patient, account: Key, permission: Permission) -> bool:
+async def _may(context: ClusterContext, account: Key, permission: Permission) -> bool:
     attributes = {
         "group": permission.group,
         "resource": permission.resource,
@@ -217,27 +217,27 @@ async def _may(patient: Patient, account: Key, permission: Permission) -> bool:
     user = f"system:serviceaccount:{account.namespace}:{account.name}"
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{account.namespace}", "system:authenticated"]
     question = {"spec": {"user": user, "groups": groups, "resourceAttributes": attributes}}
-    answer = await patient.client.ask(ACCESS_REVIEWS, question)
+    answer = await context.client.ask(ACCESS_REVIEWS, question)
     return bool((answer.get("status") or {}).get("allowed"))
 
 
 # -- Secrets ----------------------------------------------------------------------------------------------------------
 
 
-async def shared_secrets(patient: Patient) -> list[Check]:
+async def shared_secrets(context: ClusterContext) -> list[Check]:
     """Marks on Secrets of decco's namespace that do not do what their owner must have meant."""
-    home = patient.settings.namespace
-    spaces = [space async for space in _spaces(patient)]
+    home = context.settings.namespace
+    spaces = [space async for space in _spaces(context)]
     names = {space.name for space in spaces}
     found: list[Check] = []
     count = 0
-    async for obj in _all(patient, SECRETS, home):
+    async for obj in _all(context, SECRETS, home):
         about = f"secret {home}/{obj['metadata']['name']}"
         label, annotation = labels_of(obj).get(LABEL_SHARE), annotations_of(obj).get(ANNOTATION_SHARE_WITH)
         if label is None and annotation is None:
             continue
         count += 1
-        for grade, text in _marks(label, annotation, names, obj, patient.now):
+        for grade, text in _marks(label, annotation, names, obj, context.now):
             found.append(Check(about, grade, text))
     if not found:
         found.append(Check("secrets", Grade.OK, f"{count} shared" if count else "none is shared yet"))
@@ -269,15 +269,15 @@ def _marks(
             yield Grade.WARNING, f"its certificate ends in {days} days: renew it"
 
 
-async def _spaces(patient: Patient) -> AsyncIterator[SpaceFacts]:
-    async for obj in _all(patient, SPACES):
+async def _spaces(context: ClusterContext) -> AsyncIterator[SpaceFacts]:
+    async for obj in _all(context, SPACES):
         try:
             yield space_facts(obj)
         except ValueError:
             continue  # told by the check of objects, as not Ready
 
 
-async def _all(patient: Patient, resource: Resource, namespace: str = "") -> AsyncIterator[Obj]:
-    async for page in patient.client.list_pages(resource, namespace=namespace):
+async def _all(context: ClusterContext, resource: Resource, namespace: str = "") -> AsyncIterator[Obj]:
+    async for page in context.client.list_pages(resource, namespace=namespace):
         for obj in page.items:
             yield obj
