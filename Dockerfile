@@ -1,11 +1,12 @@
-# The controller's image: Debian's Python, decco and what it needs, the authorities of the Web; no shell, no compiler, no pip.
-# What is in it is said in images/controller/build_root.py, which the testbed calls too.
+# The controller's image: Debian's Python, decco and its dependencies, the public certificate authorities; no shell, no
+# compiler, no pip. images/controller/build_root.py, which the testbed also calls, defines the content.
 #
 #   docker build -t decco-controller .
 #
-# For the same image twice: pin the base by digest (--build-arg BASE=debian@sha256:...), set SOURCE_DATE_EPOCH, and let
+# For a reproducible image: pin the base by digest (--build-arg BASE=debian@sha256:...), set SOURCE_DATE_EPOCH, and let
 # BuildKit rewrite the times of layers (--output type=image,rewrite-timestamp=true). Python packages are pinned by hash;
-# Debian's are the newest of its stable release, since security updates of Python and OpenSSL matter more than sameness.
+# Debian's are the newest of its stable release, because security updates of Python and OpenSSL are more important than
+# reproducibility.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
@@ -26,11 +27,11 @@ LABEL org.opencontainers.image.title="decco controller" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image /
 USER 65532:65532
-# Fails here, not in somebody's cluster, if a module or a library is missing.
+# Fails during the build, not in a cluster, if a module or a library is missing.
 RUN ["/usr/local/bin/decco-controller", "--version"]
 RUN ["/usr/local/bin/decco", "crds"]
 EXPOSE 8080
-# For engines other than Kubernetes, which has probes of its own. It asks at the default of metricsBindAddress.
+# For engines without Kubernetes' probes. It uses the default of metricsBindAddress.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
   CMD ["/usr/bin/python3.11", "-I", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8080, timeout=4); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["/usr/local/bin/decco-controller"]

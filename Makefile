@@ -1,4 +1,4 @@
-# Bare `make` explains the targets. `make demo` and `make test` are each enough on a fresh machine.
+# `make` without target lists the targets. `make demo` and `make test` work on a fresh machine without other steps.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,13 +12,13 @@ REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
 GENERATORS := decco.api.crd decco.cli.reference decco.cli.messages_doc testbed.chart
 export PYTHONPATH := .
-# Compiled modules are kept: checks and tests start hundreds of processes, which would compile everything each time.
+# Compiled modules are kept: otherwise hundreds of processes of checks and tests would compile everything each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Made before pytest starts, so that no build falls into a test's time. A cluster that somebody gives has no use for them.
+# Built before pytest starts, so that builds do not count as test time. An existing cluster does not need them.
 NODE_ASSETS := $(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(if $(filter 0,$(shell id -u)),node-assets))
 
-# Runs a step, shows how long it took also when it failed, and passes its status on.
+# Runs a step, prints its duration also after a failure, and keeps its exit status.
 # $(call step,<name>,<command>)
 define step
 @echo "== $(1)"; start=$$(date +%s); status=0; { $(2); } || status=$$?; \
@@ -28,25 +28,25 @@ endef
 
 .PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
 .PHONY: soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv assets node-assets up bench format generate skew-fixtures lock clean
-.PHONY: check-format check-lint check-types check-imports check-generated
+.PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
 	@echo "decco: make <target>"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  KUBE_VERSION=1.34      Kubernetes of the testbed (default 1.37)"
-	@echo "  KUBECONFIG=<file>      on the command line of make demo: use that cluster, start none"
-	@echo "  NODE=1                 make demo with pods that run, an edge, and requests through it (Linux and root)"
-	@echo "  ONCE=1                 make demo ends by itself, with status 0 only if everything held"
+	@echo "  KUBECONFIG=<file>      on the command line of make demo: use that cluster"
+	@echo "  NODE=1                 make demo with running pods, an edge, and requests through it (Linux and root)"
+	@echo "  ONCE=1                 make demo ends without Ctrl-C, with status 0 only if all checks passed"
 	@echo "  ARGS='-k watch -x'     further arguments for pytest (unit, integration)"
-	@echo "  DECCO_CACHE=<folder>   where programs are kept (default ~/.cache/decco)"
-	@echo "  ALLOW_MISSING=1        go on without system packages that are missing; what needs them is skipped"
+	@echo "  DECCO_CACHE=<folder>   cache of programs (default ~/.cache/decco)"
+	@echo "  ALLOW_MISSING=1        continue without missing system packages; tests that need them are skipped"
 	@echo "  PYTHON=<program>       Python 3.11 or later for the virtual environment"
 
-demo: $(VENV)/.complete assets ## the main job on a real control plane, until Ctrl-C
+demo: $(VENV)/.complete assets ## the controller and the examples on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything CI judges: check, unit, thorough, integration, a sample of the soak, DNS, packaging, images, a sample of e2e
+test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough, integration, a sample of the soak, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
 	for part in check unit thorough integration soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
@@ -66,13 +66,17 @@ check-types: $(VENV)/.complete
 check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
+# Not part of check yet.
+check-vocabulary: $(VENV)/.complete
+	$(call step,check: vocabulary,$(BIN)/python -m tools.vocabulary)
+
 check-generated: $(VENV)/.complete
 	$(call step,check: generated files,failed=; for each in $(GENERATORS); do $(BIN)/python -m $$each --check || failed=1; done; test -z "$$failed")
 
 unit: $(VENV)/.complete ## tests without network, in seconds
 	$(call step,unit,$(BIN)/python -m pytest tests/unit -n 2 -m 'not thorough' --junitxml=$(REPORTS)/unit.xml $(ARGS))
 
-thorough: $(VENV)/.complete ## the other tests of tests/unit, which take seconds each: programs that start, many random histories
+thorough: $(VENV)/.complete ## the other tests of tests/unit, of seconds each: started programs, many random histories
 	$(call step,thorough,$(BIN)/python -m pytest tests/unit -n 2 -m thorough --junitxml=$(REPORTS)/thorough.xml $(ARGS))
 
 integration: $(VENV)/.complete assets ## tests against a real API server
@@ -82,52 +86,52 @@ integration: $(VENV)/.complete assets ## tests against a real API server
 test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
 
-test-policies: $(VENV)/.complete assets ## NetworkPolicies: who reaches whom, judged and enforced by others' programs
+test-policies: $(VENV)/.complete assets ## NetworkPolicies: allowed connections, evaluated and enforced by third-party programs
 	@$(BIN)/python -m testbed.netpol >/dev/null
 	$(call step,policies,$(BIN)/python -m pytest tests/policies --junitxml=$(REPORTS)/policies.xml $(ARGS))
 
-packaging: $(VENV)/.complete assets ## manifests, chart, alerts before the real Helm, kubectl, promtool and API server
+packaging: $(VENV)/.complete assets ## manifests, chart, alerts with the real Helm, kubectl, promtool and API server
 	$(call step,packaging,$(BIN)/python -m pytest tests/packaging -m 'not long' --junitxml=$(REPORTS)/packaging.xml $(ARGS))
 
-test-packaging: $(VENV)/.complete assets ## that, and the controller's image by its Dockerfile's steps (minutes, root)
+test-packaging: $(VENV)/.complete assets ## packaging, and the controller's image by its Dockerfile's steps (minutes, root)
 	$(call step,test-packaging,$(BIN)/python -m pytest tests/packaging --junitxml=$(REPORTS)/packaging.xml $(ARGS))
 
-test-upgrades: $(VENV)/.complete assets ## the guides' commands as they stand, new CRDs over old ones
+test-upgrades: $(VENV)/.complete assets ## the commands of the guides, new CRDs over old ones
 	$(call step,test-upgrades,$(BIN)/python -m pytest tests/upgrades --junitxml=$(REPORTS)/upgrades.xml $(ARGS))
 
-# The tests wait for servers more than they compute, so there are more processes than cores.
-test-dns: $(VENV)/.complete assets ## every DNS provider against real servers; ends with the matrix, says which are missing
+# The tests mostly wait for servers, so there are more processes than cores.
+test-dns: $(VENV)/.complete assets ## every DNS provider against real servers; prints the matrix and the missing servers
 	-@$(BIN)/python -m testbed.dns.coredns >/dev/null
 	$(call step,dns,$(BIN)/python -m pytest tests/dns -n 4 -m "not full" --dns-matrix=$(REPORTS)/dns-matrix.md --junitxml=$(REPORTS)/dns.xml $(ARGS))
 
-test-dns-full: $(VENV)/.complete assets ## the same with each trouble in each step of a name's life
+test-dns-full: $(VENV)/.complete assets ## the same with each fault in each step of a name's life cycle
 	-@$(BIN)/python -m testbed.dns.coredns >/dev/null
 	$(call step,dns,$(BIN)/python -m pytest tests/dns -n 4 --dns-matrix=$(REPORTS)/dns-matrix.md --junitxml=$(REPORTS)/dns.xml $(ARGS))
 
-test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the leader, 10,000 objects; 25 minutes, machine to itself
+test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the leader, 10,000 objects; 25 minutes, idle machine
 	$(call step,leader,TIMED=1 LEADER_TRIALS=100 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
 	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
 
-test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the durations that decco promises; machine to itself, some ten minutes
+test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the promised durations; idle machine, some ten minutes
 	$(call step,times,TIMED=1 $(BIN)/python -m pytest tests/integration tests/e2e -m timed -s --junitxml=$(REPORTS)/times.xml $(ARGS))
 
-test-fresh-machine: $(VENV)/.complete ## a bare Debian with only what README names: make test-images as root and not (root)
+test-fresh-machine: $(VENV)/.complete ## a bare Debian with only the packages of README: make test-images as root and as user (root)
 	$(call step,fresh machine,$(BIN)/python -m testbed.fresh_machine $(ARGS))
 
-soak: $(VENV)/.complete assets ## RECONCILES=200000 SEED=: a day of churn in a quarter of an hour: nothing may be left over
+soak: $(VENV)/.complete assets ## RECONCILES=200000 SEED=: a day of churn in a quarter of an hour, without leftovers
 	$(call step,soak,$(BIN)/python -m tests.soak --reconciles $(or $(RECONCILES),200000) $(if $(SEED),--seed $(SEED)) $(ARGS))
 
-soak-sample: $(VENV)/.complete assets ## the part of it that make test runs, about a minute
+soak-sample: $(VENV)/.complete assets ## the part of soak that make test runs, about a minute
 	$(call step,soak: sample,$(BIN)/python -m pytest tests/soak --junitxml=$(REPORTS)/soak.xml $(ARGS))
 
 test-dns-interleavings: $(VENV)/.complete ## N=10000 SEED= KIND=bind: random interleavings of several writers on one zone
 	$(call step,dns interleavings,$(BIN)/python -m tests.dns.interleavings -n $(or $(N),10000) $(if $(SEED),--seed $(SEED)) --kind $(or $(KIND),bind))
 
-# Starting the cluster falls into the first test's time.
+# The start of the cluster counts as time of the first test.
 E2E_PYTEST := $(BIN)/python -m pytest -o timeout=600
 
-e2e: $(VENV)/.complete assets $(NODE_ASSETS) ## real pods, edge, clients, nothing sampled (root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>; E2E_DECCO=process)
+e2e: $(VENV)/.complete assets $(NODE_ASSETS) ## real pods, edge, clients, all cases (root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>; E2E_DECCO=process)
 	$(call step,e2e,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) $(E2E_PYTEST) tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 	@$(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(MAKE) e2e-routing)
 
@@ -135,43 +139,43 @@ e2e-routing: $(VENV)/.complete assets $(NODE_ASSETS) ## the same through Traefik
 	$(call step,e2e: ingress,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=ingress $(E2E_PYTEST) $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
 	$(call step,e2e: gateways,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
 
-e2e-sample: $(VENV)/.complete assets $(NODE_ASSETS) ## the part of it that make test runs; skipped with one loud line where it cannot
+e2e-sample: $(VENV)/.complete assets $(NODE_ASSETS) ## the part of e2e that make test runs; skipped with one message where it cannot run
 	$(call step,e2e,$(E2E_PYTEST) tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 
-# The first step of every target: what is missing is said within a second or two, before anything is built.
-prerequisites: ## packages of the targets on this command line: installed (root on Debian or Ubuntu), or the command for it
+# The first step of every target: reports missing packages within a second or two, before anything is built.
+prerequisites: ## packages of the targets on this command line: installs them (root on Debian or Ubuntu), or prints the command
 	@python=$$(bash requirements/python.sh) && "$$python" -m testbed.prerequisites $(MAKECMDGOALS)
 
 venv: $(VENV)/.complete ## .venv with everything locked in requirements/
 
-assets: $(VENV)/.complete ## programs of the control plane: found, downloaded or built, then cached
+assets: $(VENV)/.complete ## programs of the control plane: found, downloaded or built, and cached
 	$(call step,assets,$(BIN)/python -m testbed assets >/dev/null)
 
-node-assets: $(VENV)/.complete ## programs and images of the node and its edge: built, then cached
+node-assets: $(VENV)/.complete ## programs and images of the node and its edge: built and cached
 	$(call step,node assets,$(BIN)/python -m testbed assets --node $(if $(filter e2e e2e-routing,$(MAKECMDGOALS)),--full) >/dev/null)
 
-up: $(VENV)/.complete assets ## a control plane to play with, until Ctrl-C
+up: $(VENV)/.complete assets ## a control plane for manual tests, until Ctrl-C
 	@$(BIN)/python -m testbed up
 
 bench: $(VENV)/.complete assets ## one benchmark: make bench NAME=cold
-	@test -n "$(NAME)" || { echo "which one? make bench NAME=<$$(cd bench && ls [a-z]*.py | sed 's/\.py$$//' | paste -sd'|')>"; exit 2; }
+	@test -n "$(NAME)" || { echo "NAME is missing: make bench NAME=<$$(cd bench && ls [a-z]*.py | sed 's/\.py$$//' | paste -sd'|')>"; exit 2; }
 	@$(BIN)/python -m bench.$(NAME) $(ARGS)
 
-format: $(VENV)/.complete ## format and repair what can be repaired
+format: $(VENV)/.complete ## format, and apply automatic fixes
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
 generate: $(VENV)/.complete ## write CRDs, reference pages and the chart's copies from models and parsers
 	@for each in $(GENERATORS); do $(BIN)/python -m $$each || exit 1; done
 
-skew-fixtures: $(VENV)/.complete assets ## once for each release: what this version leaves in a cluster
+skew-fixtures: $(VENV)/.complete assets ## once for each release: record the objects that this version writes to a cluster
 	$(call step,skew-fixtures,$(BIN)/python -m tests.skew.record)
 
-lock: ## renew requirements/*.txt from pyproject.toml (needs uv)
+lock: ## update requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }
 	$(call step,lock,bash requirements/lock.sh)
 
-clean: ## remove everything that is made here; the cache of programs stays
+clean: ## remove everything that is generated here; the cache of programs stays
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,13 +1,13 @@
 """How much slower than a bare client is decco at making everything from nothing?
 
-200 Spaces and 2,000 Apps lie in the API server. Then either a bare client (aiohttp, POST only, bodies made beforehand)
+200 Spaces and 2,000 Apps are in the API server. Then either a bare client (aiohttp, POST only, bodies made beforehand)
 writes the very children and statuses, or the real ``decco-controller`` is started and converges. Each with 16, 32 and
 64 requests in flight, each on a fresh control plane; the best of each counts. decco's time is that of the whole
 process, its start included.
 
     cold ratio=<bare best / decco best> raw_apps_per_s=… decco_apps_per_s=… rss_mb=…
 
-The bare client knows what to write because it is asked before the clock starts: the same pure functions that decco
+The bare client knows what to write because that is computed before the clock starts: the same pure functions that decco
 uses.
 """
 
@@ -134,7 +134,7 @@ def apps(space: str, count: int) -> Iterator[Obj]:
 
 
 class Bench:
-    """One control plane with the Spaces, their namespaces and the Apps in it, and nothing made of them yet."""
+    """One control plane with the Spaces, their namespaces and the Apps in it, without any children."""
 
     def __init__(self, cp: ControlPlane, space_count: int, app_count: int) -> None:
         self.cp = cp
@@ -318,7 +318,7 @@ def _free_port() -> int:
 
 
 class Plan:
-    """The requests that lead to the same children and statuses, worked out with decco's own pure functions."""
+    """The requests that lead to the same children and statuses, computed with decco's own pure functions."""
 
     def __init__(self, cp: ControlPlane, secret: Obj) -> None:
         self._settings = Settings()

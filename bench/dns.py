@@ -3,9 +3,9 @@
 Everything runs against BIND, through a proxy that counts messages and octets, and against the strict model of Route 53,
 which counts requests. Each question prints one line with its ratios; the exit status is 0 if every target is met.
 
-    dns calls        calls for 1,000 new names, marks included, divided by the 2 that are allowed
+    dns calls        calls for 1,000 new names, ownership records included, divided by the 2 that are allowed
     dns throughput   names per second of decco, divided by those of a bare dnspython client: 10,000 names, the same
-                     records in the same batches over one TCP connection, without a prerequisite or a look at an answer
+                     records in the same batches over one TCP connection, without prerequisites or checks of the answers
     dns large_zone   what one change costs in a zone of 100,000 records, divided by what it costs in one of 100
     dns idle         calls in ten minutes without work, on simulated time, and in 60 s on the real clock
 """
@@ -37,7 +37,7 @@ from decco.dns.factory import stack
 from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Provider
 from decco.dns.records import WantedRecord
-from decco.dns.registry import Owner, mark_set
+from decco.dns.registry import Owner, ownership_set
 from decco.dns.rfc2136 import MAX_CHANGES, Rfc2136Provider
 from decco.dns.route53 import Credentials, Route53Provider
 from decco.dns.service import Dns
@@ -57,7 +57,7 @@ NEW_NAMES = 1000
 MOST_CALLS = 2
 IDLE_SIMULATED_SECONDS = 600.0
 SMALL, LARGE = 100, 100_000
-"""Records of the two zones: half of them names, half of them their marks."""
+"""Records of the two zones: half of them names, half of them their ownership records."""
 LEAST_THROUGHPUT = 0.8
 MOST_LARGE = 1.25
 """What "the same" is in seconds, which are never the same twice; calls and octets must be equal."""
@@ -65,7 +65,7 @@ LAG_PROBE_SECONDS = 0.005
 
 
 class Crowd:
-    """Owners of one name each, and when the last of them heard that its name is published."""
+    """Owners of one name each, and the time of the last notification that a name is published."""
 
     def __init__(self, service: Dns) -> None:
         self._service = service
@@ -166,7 +166,7 @@ async def _calls(idle_seconds: float) -> tuple[int, int, int]:
 
 
 def _simulated_idle() -> int:
-    """Runs on a loop of its own whose clock jumps; each owner is looked at again and again, as by a resync."""
+    """Runs on a loop of its own whose clock jumps; each owner is reconciled repeatedly, as by a resync."""
 
     async def quiet() -> int:
         zone = "idle.test"
@@ -195,9 +195,9 @@ def bare(bind: Bind, zone: str, names: list[str]) -> float:
         for first in range(0, len(names), MAX_CHANGES):
             message = dns.update.UpdateMessage(zone)
             for name in names[first : first + MAX_CHANGES]:
-                mark = mark_set(name, zone, Owner(CLUSTER, uid_of(name)), TTL)
+                ownership = ownership_set(name, zone, Owner(CLUSTER, uid_of(name)), TTL)
                 message.add(dns.name.from_text(name), TTL, "A", ADDRESS)
-                message.add(dns.name.from_text(mark.name), TTL, "TXT", quoted(mark.values[0]))
+                message.add(dns.name.from_text(ownership.name), TTL, "TXT", quoted(ownership.values[0]))
             message.use_tsig(bind.key)
             answer = dns.query.tcp(message, HOST, timeout=30, sock=connection)
             assert answer.rcode() == dns.rcode.NOERROR, answer
@@ -205,7 +205,7 @@ def bare(bind: Bind, zone: str, names: list[str]) -> float:
 
 
 async def with_decco(bind: Bind, zone: str, names: list[str]) -> float:
-    """Seconds from the first wish to the last owner's news, in a service that has read its zone."""
+    """Seconds from the first desired record to the last owner's notification, in a service that has read its zone."""
     provider = Rfc2136Provider("rfc2136", (zone,), HOST, bind.port, bind.key)
     async with serving(provider) as (service, _):
         crowd = Crowd(service)
@@ -232,7 +232,7 @@ async def throughput(count: int, rounds: int) -> bool:
                 {(n.removesuffix(f"{w}{number}.test"), t) for n, t in bind.read(f"{w}{number}.test")} for w in seconds
             ]
             say(f"round {number + 1}: bare client {seconds['bare']:.2f} s, decco {seconds['decco']:.2f} s")
-            if len(held[0] ^ held[1]) != 2:  # decco's first name and its mark
+            if len(held[0] ^ held[1]) != 2:  # decco's first name and its ownership record
                 say("not the same work")
                 return False
             bare_best, decco_best = min(bare_best, seconds["bare"]), min(decco_best, seconds["decco"])
@@ -263,10 +263,10 @@ class Cost:
 async def filled(bind: Bind, zone: str, records: int) -> AsyncIterator[tuple[Crowd, DnsProxy]]:
     """A service whose owners already have all the names of a zone of that many records."""
     names = names_in(zone, records // 2)
-    marks = [mark_set(name, zone, Owner(CLUSTER, uid_of(name)), TTL) for name in names]
+    ownership_sets = [ownership_set(name, zone, Owner(CLUSTER, uid_of(name)), TTL) for name in names]
     lines = [
-        f'{name}. {TTL} IN A {ADDRESS}\n{mark.name}. {TTL} IN TXT "{mark.values[0]}"\n'
-        for name, mark in zip(names, marks, strict=True)
+        f'{name}. {TTL} IN A {ADDRESS}\n{ownership.name}. {TTL} IN TXT "{ownership.values[0]}"\n'
+        for name, ownership in zip(names, ownership_sets, strict=True)
     ]
     bind.create_zone(zone, "".join(lines))
     async with DnsProxy(bind.port) as proxy:
@@ -278,7 +278,7 @@ async def filled(bind: Bind, zone: str, records: int) -> AsyncIterator[tuple[Cro
                 await crowd.want(names)
             say(
                 f"{records} records read and compared in {time.monotonic() - started:.2f} s, "
-                f"the event loop was held up for {max(lag) * 1000:.0f} ms at most"
+                f"the event loop was blocked for {max(lag) * 1000:.0f} ms at most"
             )
             assert not proxy.messages[UPDATE], "the zone was as wanted"
             yield crowd, proxy
@@ -307,7 +307,7 @@ async def large_zone(changes: int) -> bool:
         async with filled(bind, "small.test", SMALL) as small, filled(bind, "large.test", LARGE) as large:
             costs = {"small.test": Cost(), "large.test": Cost()}
             gc.collect()  # what the reading left to do is the reading's
-            # Turn and turn about, so that whatever else happens on the machine happens to both.
+            # Alternately, so that whatever else happens on the machine happens to both.
             for number in range(changes):
                 for zone, (crowd, proxy) in (("small.test", small), ("large.test", large)):
                     await _one_name(bind, crowd, proxy, f"new-{number:05d}.{zone}", costs[zone])

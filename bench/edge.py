@@ -1,6 +1,6 @@
 """What the data path costs: ``make bench NAME=edge`` (Linux and root, since it runs pods).
 
-One run on one cluster, all ways to the same program side by side in turns, so that what else the machine does falls on
+One run on one cluster, all ways to the same program alternately, so that other load of the machine falls on
 all alike. Prints the median time of a request on a kept connection for each way, what each hop adds, and handshakes per
 second through the edge and past it. On few cores the clients, the edge and the pods share them: trust the ratios.
 
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def measure(cluster: Cluster) -> None:
-    """Makes two Spaces, asks, prints."""
+    """Creates two Spaces, sends the requests, prints the result."""
     world = World(cluster)
     plain, encrypted = world.tenant("plain"), world.tenant("encrypted", encryptHttp=True)
     line = plain.app("line", ["echo:9000"], endpoints=[{"name": "line", "port": 9000}])

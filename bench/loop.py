@@ -2,7 +2,7 @@
 
 2,500 Spaces, 16,000 Apps and 4,000 shared Secrets come as first lists, then again, then all keys are queued
 (the beginning of leading), then metrics are counted: what a standby and a new leader do. There is no API server; the
-informers, stores, facts, indices and triggers are decco's own. A task that wakes all the time measures the longest gap.
+informers, stores, facts, indices and event handlers are decco's. A polling task measures the longest gap.
 
     loop first_ms=… relist_ms=… everything_ms=… counts_ms=…     (longest gaps; limit 100)
 """
@@ -69,7 +69,7 @@ def _obj(kind: str, name: str, namespace: str, number: int, spec: Any) -> Obj:
 
 
 class Gap:
-    """The longest time for which nobody else could run, in CPU time: other programs of the machine do not count."""
+    """The longest time for which no other task could run, in CPU time: other programs of the machine do not count."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -161,7 +161,7 @@ def main() -> int:
     found = asyncio.run(measure(given.spaces, given.apps, given.secrets))
     for part, longest in found.items():
         if longest > MOST_MS:
-            say(f"{part}: the event loop was held for {longest:.0f} ms, more than {MOST_MS:.0f}")
+            say(f"{part}: the event loop was blocked for {longest:.0f} ms, more than {MOST_MS:.0f}")
     print("loop " + " ".join(f"{part}_ms={longest:.1f}" for part, longest in found.items()))
     return int(max(found.values()) > MOST_MS)
 

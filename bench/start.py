@@ -1,7 +1,7 @@
 """How long does decco take to start, and how large is it, with nothing and with 1,000 Apps?
 
 The Apps, in 100 Spaces, were settled by a controller that has ended. Then a new one is started: it is ready when its
-caches are full, and its memory is taken once it has looked at all of them and had nothing to write.
+caches are full, and its memory is taken once it has reconciled all of them without a write.
 
     start apps=0 ready_s=… rss_mb=… apps=1000 ready_s=… rss_mb=…
 """
@@ -33,7 +33,7 @@ SETTINGS = {"DECCO_LEADER_ELECTION__ENABLED": "false"}
 
 
 def started(cp: ControlPlane, log: Path, objects: int) -> tuple[float, float]:
-    """(seconds until ready, RSS in MB once it is quiet) of one start; ``objects`` have to be looked at."""
+    """(seconds until ready, RSS in MB once it is quiet) of one start; ``objects`` have to be reconciled."""
     begin = time.monotonic()
     with Controller(cp.controller_kubeconfig, log, SETTINGS, "--log-level", "warning") as controller:
         ready = time.monotonic() - begin

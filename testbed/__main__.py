@@ -100,7 +100,7 @@ def _ending() -> threading.Event:
 
 
 def main() -> int:
-    """Runs a subcommand; what went wrong in a way that a person can cure is one sentence and exit status 2."""
+    """Runs a subcommand; an error that the user can correct is one message and exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m testbed", description="Real parts to run decco against.")
     commands = parser.add_subparsers(dest="command", required=True)
     versions = " or ".join(KUBERNETES)

@@ -1,4 +1,4 @@
-"""A small synchronous client of the API server for the testbed's own use and for tests that look from outside.
+"""A small synchronous client of the API server for the testbed's own use and for tests from outside.
 
 It is not decco's client on purpose: a fault there must not hide itself.
 """

@@ -108,7 +108,7 @@ def without_go() -> bool:
 
 
 def _refuse_other_minor(version: str) -> None:
-    """Refuses a folder ``$KUBEBUILDER_ASSETS`` of another minor version, which would only fail in stranger ways later.
+    """Refuses a folder ``$KUBEBUILDER_ASSETS`` of another minor version, which would fail later with misleading errors.
 
     Raises:
         AssetsMissing: see the class.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 REPLICAS = ("decco-a", "decco-b")
-"""Users of two controllers at once, so that the record tells them apart."""
+"""Users of two controllers at once, so that the audit log distinguishes them."""
 
 WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
@@ -31,7 +31,7 @@ class AuditEvent:
     """One request: a watch is there twice, with stage ResponseStarted and, once it has ended, ResponseComplete.
 
     ``verb`` is Kubernetes' (get, list, watch, create, update, patch, delete, deletecollection), or the HTTP method in
-    lower case for paths that are no resources. ``resource`` and the like are "" there. ``received`` is the Unix time at
+    lower case for paths that are not resources. ``resource`` and others are "" there. ``received`` is the Unix time at
     which the API server had the request's head, to the microsecond.
     """
 

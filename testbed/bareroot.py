@@ -44,7 +44,7 @@ def build(stages: Sequence[Stage], context: Path, folder: Path) -> Path:
     """Carries out all stages in new folders below ``folder``; returns the last one's, the image's root.
 
     Raises:
-        AssetsMissing: this is not root on Linux, or there is no debootstrap and none can be had.
+        AssetsMissing: this is not root on Linux, or there is no debootstrap and none can be provided.
         StepFailed: see the class.
     """
     roots: dict[str, Path] = {}

@@ -69,7 +69,7 @@ class Cluster:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What decco-controller is to be told, as environment variables."""
+        """Settings of decco-controller, as environment variables."""
         routing = {"DECCO_ROUTING__PARENT_GATEWAY": self.gateway} if self.routing is None else self.routing
         return {
             **routing,
@@ -143,7 +143,7 @@ def given(kubeconfig: Path) -> Iterator[Cluster]:
     path = "jsonpath={.status.addresses[0].value}"
     edge = os.environ.get("E2E_EDGE") or kubectl("get", "gateway", name, "-n", namespace, "-o", path)
     if not edge:
-        raise AssetsMissing(f"the Gateway {gateway} has no address: set E2E_EDGE to where it is reached from here")
+        raise AssetsMissing(f"the Gateway {gateway} has no address: set E2E_EDGE to its address from here")
     yield Cluster(
         kubectl=kubectl,
         kubeconfig=kubeconfig,

@@ -33,7 +33,7 @@ class Controller:
         """Starts nothing yet.
 
         Args:
-            kubeconfig: how it reaches the cluster.
+            kubeconfig: access to the cluster.
             log: file that its lines are added to.
             settings: environment variables; other ``DECCO_*`` variables of ours do not reach it.
             flags: further flags.

@@ -45,7 +45,7 @@ POLL_SECONDS = 0.005
 
 
 def free_port(taken: set[int]) -> int:
-    """A loopback port that nobody listens on and that is not in ``taken``, to which it is added."""
+    """A loopback port that nothing listens on and that is not in ``taken``, to which it is added."""
     while True:
         port = random.choice(PORTS)
         if port in taken:
@@ -116,7 +116,7 @@ class ControlPlane:
         self.processes = Processes(self.folder)
         try:
             self._prepare()
-            # Not waited for: the API server tries until etcd answers, and the two start side by side.
+            # Not waited for: the API server retries until etcd answers, and the two start side by side.
             self.start_etcd()
             self.start_apiserver()
             self._start_manager()
@@ -217,7 +217,7 @@ class ControlPlane:
         manager.wait_until(lambda: self.request("GET", account).status == 200, START_SECONDS)
 
     def restart_manager(self) -> None:
-        """Starts the kube-controller-manager anew: its garbage collector looks for new kinds only every 30 seconds, so
+        """Restarts the kube-controller-manager: its garbage collector looks for new kinds only every 30 seconds, so
         after CRDs were installed their objects' children would stay for as long.
         """
         assert self._manager is not None
@@ -263,7 +263,7 @@ class ControlPlane:
         """Runs kubectl as administrator and returns what it printed.
 
         Raises:
-            RequestFailed: it ended with another status than 0; the message holds what it said.
+            RequestFailed: it ended with another status than 0; the message holds its output.
         """
         argv = [str(self.binaries.kubernetes["kubectl"]), f"--kubeconfig={self.kubeconfig}"]
         argv += [f"--cache-dir={self.folder / 'kubectl-cache'}", *args]
@@ -320,7 +320,7 @@ class ControlPlane:
         return Counter({key: count for key, count in self.request_counts().items() if key.writes})
 
     def audit_mark(self) -> int:
-        """A place in the record of requests: what is recorded from now on is ``audit(since=mark)``."""
+        """A position in the audit log: what is recorded from now on is ``audit(since=mark)``."""
         self._fence()
         return self._audit_log.stat().st_size if self._audit_log.exists() else 0
 
@@ -345,7 +345,7 @@ class ControlPlane:
         ]
 
     def _fence(self) -> None:
-        """Waits until the record holds a request of our own: those answered before it are then in it too."""
+        """Waits until the audit log holds a request of our own: those answered before it are then in it too."""
         if not self._audited:
             raise RuntimeError("this control plane was started with audit=False")
         if self._apiserver is None:

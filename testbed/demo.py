@@ -93,7 +93,7 @@ class Demo:
         except NotSeen as error:
             said = self._kubectl("get", "apps.decco.platform9.com", "-n", SPACE, "-o", _UNTRUE)
             raise NotSeen(f"{error}; these were not:\n{said}") from error
-        self.title("What decco made of them")
+        self.title("The objects that decco made")
         self.run("get", "spaces,apps", "--all-namespaces")
         self.title("The children of one App, shop")
         kinds = "deployments,services,configmaps,networkpolicies,httproutes,tlsroutes"
@@ -233,7 +233,7 @@ def _path(route: Obj) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Target:
     """Where it is shown: kubectl, the controller's kubeconfig, and what runs pods, if anything does."""
 
     kubectl: Callable[..., str]
@@ -244,12 +244,12 @@ class Stage:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What the controller is told, as environment variables."""
+        """Settings of the controller, as environment variables."""
         return self.cluster.settings if self.cluster is not None else {}
 
 
 @contextmanager
-def _own_cluster() -> Iterator[Stage]:
+def _own_cluster() -> Iterator[Target]:
     """A control plane of our own; the controller has the permissions of its ServiceAccount."""
     started = time.monotonic()
     with ControlPlane() as cp:
@@ -258,18 +258,18 @@ def _own_cluster() -> Iterator[Stage]:
         cp.restart_manager()
         print(f"Kubernetes {cp.version} at {cp.url} in {elapsed(time.monotonic() - started)}")
         # Named like the ServiceAccount, so that the controller has the permissions of manifests/rbac and no others.
-        yield Stage(cp.kubectl, str(cp.kubeconfig_for(CONTROLLER)), alone=True)
+        yield Target(cp.kubectl, str(cp.kubeconfig_for(CONTROLLER)), alone=True)
 
 
 @contextmanager
-def _cluster_with_node() -> Iterator[Stage]:
+def _cluster_with_node() -> Iterator[Target]:
     """A control plane, a node and an edge of our own."""
     with clusters.own() as cluster:
-        yield Stage(cluster.kubectl, str(cluster.controller_kubeconfig), cluster)
+        yield Target(cluster.kubectl, str(cluster.controller_kubeconfig), cluster)
 
 
 @contextmanager
-def _given_cluster(kubeconfig: str) -> Iterator[Stage]:
+def _given_cluster(kubeconfig: str) -> Iterator[Target]:
     """The reader's cluster; the Space is deleted at the end, what decco needs stays installed."""
     binary = assets.provide(kubernetes_version()).kubernetes["kubectl"]
 
@@ -283,15 +283,15 @@ def _given_cluster(kubeconfig: str) -> Iterator[Stage]:
     for folder in ("crds", "rbac", "policies"):
         kubectl("apply", "--server-side", "-f", str(MANIFESTS / folder))
     try:
-        yield Stage(kubectl, kubeconfig)
+        yield Target(kubectl, kubeconfig)
     finally:
         kubectl("delete", "space", SPACE, "--ignore-not-found", "--wait=false")
 
 
 @contextmanager
-def _names(stage: Stage, folder: Path) -> Iterator[Names | None]:
+def _names(target: Target, folder: Path) -> Iterator[Names | None]:
     """Names are shown where the demo itself says where the edge is, so neither in a cluster of others nor on a node."""
-    if not stage.alone:
+    if not target.alone:
         yield None
         return
     with demo_dns.names(folder, folder / "decco.log") as found:
@@ -308,22 +308,22 @@ def main() -> int:
         context = _cluster_with_node() if os.environ.get("NODE") == "1" else _own_cluster()
     try:
         with (
-            context as stage,
+            context as target,
             tempfile.TemporaryDirectory(prefix="decco-demo-") as folder,
-            _names(stage, Path(folder)) as names,
+            _names(target, Path(folder)) as names,
             Controller(
-                stage.kubeconfig,
+                target.kubeconfig,
                 Path(folder) / "decco.log",
-                {**stage.settings, **(names.settings if names is not None else {})},
+                {**target.settings, **(names.settings if names is not None else {})},
                 "--log-format=console",
             ) as decco,
         ):
             print(f"decco-controller runs, its metrics are at http://{decco.address}/metrics")
             examples = MANIFESTS / "examples"
-            if stage.cluster is not None:
-                demo_node.runnable(examples, Path(folder), stage.cluster.echo)
+            if target.cluster is not None:
+                demo_node.runnable(examples, Path(folder), target.cluster.echo)
                 examples = Path(folder)
-            Demo(stage.kubectl, examples, Authority(Path(folder), "demo"), stage.cluster, names).show()
+            Demo(target.kubectl, examples, Authority(Path(folder), "demo"), target.cluster, names).show()
             print(f"\nAll of it held, in {elapsed(time.monotonic() - started)}.", flush=True)
             if os.environ.get("ONCE") != "1":
                 print("It stays up until Ctrl-C.", flush=True)

@@ -1,4 +1,4 @@
-"""The names of the demo: a real zone of BIND's that anybody may ask, or the memory of the controller, told by its log.
+"""The names of the demo: from a zone of BIND, open for queries, or from the controller's memory, read from its log.
 
 There is no load balancer here: the demo itself writes into the status of the edge's Service where the edge is.
 """
@@ -46,7 +46,7 @@ class Names:
 def names(folder: Path, log: Path) -> Iterator[Names]:
     """BIND's if ``named`` is installed; ``log`` is the controller's."""
     if line := Bind.missing():
-        yield Names(f"in the controller's memory ({line} for a real zone)", {"type": "memory"}, _told_by(log))
+        yield Names(f"in the controller's memory ({line} for a real zone)", {"type": "memory"}, _read_from(log))
         return
     with Bind() as server:
         server.create_zone(ZONE)
@@ -59,10 +59,10 @@ def names(folder: Path, log: Path) -> Iterator[Names]:
             "tsigKeyName": KEY_NAME,
             "tsigSecretFile": str(key),
         }
-        yield Names(f"as BIND tells them at {HOST} port {server.port}", provider, server.resolve)
+        yield Names(f"as BIND serves them at {HOST} port {server.port}", provider, server.resolve)
 
 
-def _told_by(log: Path) -> Callable[[str], Answers]:
+def _read_from(log: Path) -> Callable[[str], Answers]:
     def answers(name: str) -> Answers:
         found: Answers = set()
         for line in _COLOR.sub("", log.read_text(errors="replace")).splitlines():

@@ -32,7 +32,7 @@ LISTEN = {
 
 
 class Edge:
-    """Requests as a client outside of the cluster makes them, and the lines that tell of them."""
+    """Requests as a client outside of the cluster makes them, and the lines that describe them."""
 
     def __init__(self, cluster: Cluster, fqdn: str, authority: Authority) -> None:
         self._address = cluster.edge
@@ -57,7 +57,7 @@ class Edge:
             ("orders", "without a certificate", None),
             ("database", "with any certificate of the Space's authority", self._authority.peer("any", ["any.test"])),
             ("database", "with a stranger's certificate", self._stranger.peer("stranger", [CLIENT])),
-            ("nobody", "a name that nobody has", None),
+            ("nobody", "an unknown name", None),
         ]
         wait(f"TLS to orders.{self._fqdn}", lambda: self._tls("orders", right) == "hello")
         for name, how, pair in cases:

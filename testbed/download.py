@@ -1,4 +1,4 @@
-"""Official downloads, where the network lets us: faster than a build, and never waited for in vain."""
+"""Official downloads, where the network lets us: faster than a build, with a timeout."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Enforcer:
             kubeconfig: of somebody who may list and watch namespaces, pods and NetworkPolicies.
             pods: address ranges of the pods; only connections from or to them are judged.
             netns: file of the network namespace that the packets pass through; None is this process' own.
-            queue: number of a netfilter queue that nobody else uses in that namespace.
+            queue: number of a netfilter queue that is unused in that namespace.
         """
         self._processes = processes
         self._kubeconfig = kubeconfig
@@ -88,7 +88,7 @@ class Enforcer:
         self._process: Process | None = None
 
     def start(self) -> None:
-        """Returns when the program knows all policies and every new connection of a pod is judged.
+        """Returns when the program has all policies and every new connection of a pod is judged.
 
         Raises:
             ProcessFailed: the program ended, or did not get ready in time.
@@ -146,7 +146,7 @@ class Enforcer:
         """As upstream has them for nftables: after Services' addresses were replaced, before any masquerading."""
         queue = ["-j", "NFQUEUE", "--queue-num", str(self._queue)]
         yield ["-N", CHAIN]
-        # The node's own programs, the kubelet's probes among them, are no business of NetworkPolicies.
+        # The node's own programs, the kubelet's probes among them, are not subject to NetworkPolicies.
         yield ["-A", CHAIN, "-m", "owner", "--uid-owner", "0", "-j", "RETURN"]
         yield ["-A", CHAIN, "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "RETURN"]
         if tool == "ip6tables":

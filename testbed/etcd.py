@@ -25,14 +25,14 @@ REPORTS_PROGRESS = {(3, 4): 31, (3, 5): 13}
 
 
 class DebianFailed(RuntimeError):
-    """This is no Debian, or its package cannot be had."""
+    """This is not Debian, or its package is not available."""
 
 
 def provide() -> Path:
     """Gives an etcd; what is not here is made and cached.
 
     Raises:
-        AssetsMissing: there is none, and none can be had.
+        AssetsMissing: there is none, and none can be provided.
     """
     built = cache.programs("etcd", ETCD_VERSION) / "etcd"
     on_path = shutil.which("etcd")

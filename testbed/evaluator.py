@@ -1,4 +1,4 @@
-"""Asks cyclonus who may connect to whom under a set of NetworkPolicies; nothing runs, nothing is sent."""
+"""Evaluates with cyclonus who may connect to whom under a set of NetworkPolicies; nothing runs, nothing is sent."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SECONDS = 120.0
 
 
 class EvaluatorFailed(RuntimeError):
-    """The evaluator could not understand what it was given; the message holds its own words."""
+    """The evaluator rejected its input; the message holds its own words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A pod; without a namespace something that is none: outside the cluster, or on a node's own network."""
+    """A pod; without a namespace something else: outside the cluster, or on a node's own network."""
 
     ip: str
     namespace: str = ""
@@ -53,7 +53,7 @@ def open_ports(
         testbed.found.AssetsMissing: there is no evaluator, and none can be built.
     """
     asked = {
-        # Its types know nothing of newer servers' metadata, and it is strict about unknown fields.
+        # Its types do not have newer servers' metadata, and it is strict about unknown fields.
         "policies": [
             {"metadata": {key: policy["metadata"][key] for key in ("name", "namespace")}, "spec": policy["spec"]}
             for policy in policies

@@ -32,7 +32,7 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as the proxy got it; ``watch`` tells a watch from all others."""
+    """One request as the proxy got it; ``watch`` distinguishes a watch from all other requests."""
 
     method: str
     path: str
@@ -61,7 +61,7 @@ def refuse(status: int, message: str = "injected", *, retry_after: int | None = 
 
     Args:
         status: HTTP status code.
-        message: the sentence in the Status.
+        message: the message in the Status.
         retry_after: seconds in the header Retry-After (the API server sends it with 429 and some 503, 500).
         reason: machine-readable reason; without it the usual one of that code.
     """
@@ -114,7 +114,7 @@ class Hold:
         self.released = asyncio.Event()
 
     def release(self) -> None:
-        """Lets go everything that waits here, now and later."""
+        """Releases all requests that wait here, now and later."""
         self.released.set()
 
 

@@ -10,7 +10,7 @@ from testbed.pki import KeyPair
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Where the API server is and which addresses Services get; without nodes nobody but this machine uses either.
+    """Where the API server is and which addresses Services get; without nodes only this machine uses either.
 
     ``address`` is the server's own, which is all that it listens on; ``kubernetes_ip`` is that of the Service
     ``kubernetes``, the first of ``services``.
@@ -33,7 +33,7 @@ class Ports:
 
 
 def etcd(ports: Ports, data: Path) -> list[str]:
-    """etcd for one API server on this machine, whose data nobody misses after a power cut."""
+    """etcd for one API server on this machine, whose data may be lost at a power cut."""
     client, peer = f"http://127.0.0.1:{ports.etcd}", f"http://127.0.0.1:{ports.etcd_peer}"
     return [
         f"--data-dir={data}",
@@ -73,7 +73,7 @@ def apiserver(
     """
     where = [f"--bind-address={network.address}", f"--advertise-address={network.address}"]
     if not network.nodes:
-        # No loopback address may stand in the endpoints of the Service `kubernetes`, so nobody writes them.
+        # No loopback address may stand in the endpoints of the Service `kubernetes`, so they are not written.
         where.append("--endpoint-reconciler-type=none")
     audited = []
     if audit:

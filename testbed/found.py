@@ -1,4 +1,4 @@
-"""Programs that somebody else has put on this machine, and the error when nobody has."""
+"""Programs that are already installed on this machine, and the error when one is not."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A bare Debian by debootstrap, in which this commit is checked out: make, Python 
 root ``make test`` and ``make test-images`` must end at once with one command. As root ``make test-images`` must install
 what it needs, and skip no test for want of it.
 
-The cache of programs and Go's modules are this machine's, so that nothing is built anew. Needs root and Linux.
+The cache of programs and Go's modules are this machine's, so that nothing is built again. Needs root and Linux.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from testbed.progress import say, step
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = ("make", "python3", "git", "ca-certificates")
-"""What README asks for, of Debian's packages; ca-certificates is what git and Python reach anything with."""
+"""What README asks for, of Debian's packages; ca-certificates is what git and Python need for TLS."""
 COMMAND = re.compile(r"sudo apt-get install .*")
 SOON_SECONDS = 30.0
 NOBODY = "nobody:nogroup"

@@ -40,7 +40,7 @@ def provide(tool: Tool) -> Path:
     """Gives the program; builds it if it is not in the cache.
 
     Raises:
-        AssetsMissing: there is no Go, or its module cannot be had or built.
+        AssetsMissing: there is no Go, or its module cannot be downloaded or built.
     """
     if found := program(tool.path):
         return found

@@ -17,7 +17,7 @@ def monitoring_crds() -> list[Path]:
     """The files with the CRDs of the kinds that decco's manifests use.
 
     Raises:
-        AssetsMissing: there is no Go, or its module cannot be had.
+        AssetsMissing: there is no Go, or its module cannot be downloaded.
     """
     try:
         folder = golang.module_folder(PROMETHEUS_OPERATOR, HERE) / FOLDER

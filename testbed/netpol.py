@@ -1,6 +1,6 @@
-"""Two programs that know what NetworkPolicies mean, neither of them decco's: an evaluator and an enforcer.
+"""Two programs that implement NetworkPolicies, neither of them decco's: an evaluator and an enforcer.
 
-decco only writes policies. Whether they say what they should can be told by somebody else alone, so the tests ask two
+decco only writes policies. Their effect can be verified only by other software, so the tests use two
 implementations: cyclonus, which computes the answer, and SIG Network's kube-network-policies, which stops packets. Both
 are Go modules; ``netpol_module/`` has a short program of ours around each. They are built once and cached.
 """
@@ -19,7 +19,7 @@ PROGRAMS = ("evaluator", "enforcer")
 
 
 def provide(name: str) -> Path:
-    """Gives one of ``PROGRAMS``; built anew when anything in the module's folder changes.
+    """Gives one of ``PROGRAMS``; built again when anything in the module's folder changes.
 
     Raises:
         AssetsMissing: it is not cached and cannot be built; the message says what to install.

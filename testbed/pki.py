@@ -1,4 +1,4 @@
-"""A certificate authority for one control plane, made anew at each start; ECDSA, because RSA keys take seconds.
+"""A certificate authority for one control plane, created at each start; ECDSA, because RSA keys take seconds.
 
 Kubernetes reads identity from a client certificate: the common name is the user, each organization is a group
 (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#x509-client-certificates).
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=365)
-"""Longer than any testbed lives; it is not renewed."""
+"""Longer than any testbed runs; it is not renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Authority:
         return self._sign(name, subject, [ExtendedKeyUsageOID.SERVER_AUTH], names)
 
     def peer(self, name: str, hosts: Sequence[str]) -> KeyPair:
-        """Signs a certificate that serves as well as asks: what a pod shows in and out."""
+        """Signs a certificate for server and client: a pod presents it in both directions."""
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         return self._sign(name, subject, [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH], names)

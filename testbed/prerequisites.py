@@ -153,7 +153,7 @@ def reason(*wanted: Need) -> str:
 
 
 def strict() -> bool:
-    """Whether a skip for a missing package is a failure: it could have been installed, or nobody would read of it."""
+    """Whether a skip for a missing package is a failure: it could have been installed, or the skip goes unnoticed."""
     return os.environ.get("CI") == "true" or (packages.can_install() and not os.environ.get(ALLOW))
 
 

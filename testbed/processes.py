@@ -1,4 +1,4 @@
-"""Starts processes that never outlive the testbed, and tells what one said before it failed.
+"""Starts processes that never outlive the testbed, and reports the output of one that failed.
 
 Each process leads a group of its own, so a Ctrl-C in the terminal reaches the testbed alone, which then ends them in
 order. Should the testbed die without a chance to, ``testbed.watchdog`` does it.
@@ -20,8 +20,8 @@ TAIL_LINES = 15
 POLL_SECONDS = 0.01
 
 AFTER_A_LINE = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
-"""Becomes the program that follows once it was given a line: when the watchdog knows of it. Should the testbed be
-killed between starting a program and telling the watchdog, the line never comes and the program never runs."""
+"""Becomes the program that follows once it was given a line: when the watchdog has its number. Should the testbed be
+killed between starting a program and informing the watchdog, the line never comes and the program never runs."""
 
 
 class ProcessFailed(RuntimeError):
@@ -50,7 +50,7 @@ class Process:
         return "\n".join(f"    {line[:400]}" for line in lines)
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Asks ``ready`` until it says yes.
+        """Polls ``ready`` until it is true.
 
         Raises:
             ProcessFailed: the process ended meanwhile, or ``seconds`` have passed.
@@ -82,7 +82,7 @@ class Processes:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        self._tell(f"folder {folder}")
+        self._notify(f"folder {folder}")
 
     def __enter__(self) -> Processes:
         return self
@@ -111,7 +111,7 @@ class Processes:
             self._started.append(process)
             assert popen.stdin is not None
             with popen.stdin:
-                self._tell(f"pid {popen.pid}")
+                self._notify(f"pid {popen.pid}")
                 popen.stdin.write(b"\n")
         return process
 
@@ -127,7 +127,7 @@ class Processes:
         with self._lock:
             if process in self._started:
                 self._started.remove(process)
-                self._tell(f"gone {process.pid}")
+                self._notify(f"gone {process.pid}")
         return status
 
     def close(self, seconds: float = 5.0) -> None:
@@ -148,7 +148,7 @@ class Processes:
             self._watchdog.stdin.close()
         self._watchdog.wait()
 
-    def _tell(self, line: str) -> None:
+    def _notify(self, line: str) -> None:
         stdin = self._watchdog.stdin
         if stdin is None or self._watchdog.poll() is not None:
             raise ProcessFailed("the testbed's watchdog process is gone, and nothing is started without it")

@@ -22,7 +22,7 @@ def provide() -> Path:
     """Gives a promtool; what is not here is taken out of Debian's package, and cached.
 
     Raises:
-        AssetsMissing: there is none, and none can be had.
+        AssetsMissing: there is none, and none can be provided.
     """
     if on_path := shutil.which("promtool"):
         return Path(on_path)

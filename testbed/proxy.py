@@ -58,7 +58,7 @@ HOP_BY_HOP = frozenset(
         "content-length",
     }
 )
-"""Headers that are about one connection and not about the message, RFC 9110 section 7.6.1; the length is set anew."""
+"""Headers that are about one connection and not about the message, RFC 9110 section 7.6.1; the length is set again."""
 GRACE_SECONDS = 0.1
 """How long requests under way may go on when the proxy ends."""
 CLOSE_SECONDS = 5.0
@@ -119,7 +119,7 @@ class FaultProxy:
             auto_decompress=False,
             read_bufsize=1 << 20,
         )
-        # A client that goes away takes its request with it, as in any proxy; else a dead watch would stay open.
+        # The request ends with its client, as in any proxy; else a dead watch would stay open.
         self._server = web.Server(self._handle, request_factory=_large_request, handler_cancellation=True)
         await self.start_listening()
         self.kubeconfig = write_kubeconfig(self._folder / f"proxy-{self._port}.kubeconfig", self.url)
@@ -133,9 +133,9 @@ class FaultProxy:
             stream.end()
         await self._server.shutdown(GRACE_SECONDS)
         await self._session.close()
-        # Closing TLS takes a few turns of the event loop more, and nobody else can wait for it.
+        # Closing TLS takes some more iterations of the event loop, and only this place can wait for it.
         async with asyncio.timeout(CLOSE_SECONDS):
-            while any(sock.fileno() != -1 for sock in self._sockets):  # noqa: ASYNC110 (no event tells)
+            while any(sock.fileno() != -1 for sock in self._sockets):  # noqa: ASYNC110 (no event reports it)
                 await asyncio.sleep(POLL_SECONDS)
 
     def _socket(self, address: AddrInfoType) -> socket.socket:
@@ -187,7 +187,7 @@ class FaultProxy:
         """Takes all rules back."""
         self._rules.clear()
 
-    # Looking on
+    # Observation
 
     def count(self, method: str | None = None, path: str = "", *, watch: bool | None = None) -> int:
         """How many requests have come, of that method, with a path in which the expression is found."""
@@ -237,7 +237,7 @@ class FaultProxy:
         try:
             return await self._carry_out(action, request, seen)
         except ClientError:
-            # The API server is not there or went away; the client sees no more than that.
+            # The API server is not there or was stopped; the client sees only that.
             return _reset(request)
 
     async def _carry_out(self, action: Action | None, request: web.BaseRequest, seen: Seen) -> web.StreamResponse:
@@ -320,7 +320,7 @@ def _large_request(
 
 
 def _reset(request: web.BaseRequest) -> web.Response:
-    """Resets the connection; the answer is for the server's bookkeeping only, nobody gets it."""
+    """Resets the connection; the answer is for the server's bookkeeping only, it is not sent."""
     reset(request.transport)
     return web.Response(status=502)
 
@@ -330,11 +330,11 @@ def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
 
 
 def _to_upstream(call: Call) -> CIMultiDict[str]:
-    """The proxy's certificate says who it is, so the client's own credentials are left for the tests to look at."""
+    """The proxy's certificate identifies the client, so the tests can check the client's own credentials."""
     forwarded = _end_to_end(call.headers)
     forwarded.popall("Authorization", None)
     forwarded.popall("Host", None)
     if call.watch:
-        # The API server compresses watches too, since 1.37; then there would be no lines to tell apart.
+        # The API server compresses watches too, since 1.37; then the lines could not be separated.
         forwarded["Accept-Encoding"] = "identity"
     return forwarded

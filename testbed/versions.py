@@ -1,4 +1,4 @@
-"""What the testbed is made of: one exact version of each part, so that a failing test fails everywhere."""
+"""The parts of the testbed: one exact version of each part, so that a failing test fails everywhere."""
 
 from __future__ import annotations
 

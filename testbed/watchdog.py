@@ -1,12 +1,12 @@
 """Ends what a testbed started after the testbed itself was killed; runs as a small process of its own.
 
-A killed process runs no cleanup, so somebody else has to. The testbed holds the only writing end of a pipe that is this
+A killed process runs no cleanup, so another one does. The testbed holds the only writing end of a pipe that is this
 process's standard input: when the testbed ends, in whatever way, the kernel closes it and reading here ends. Lines:
 
 ``pid N``
     Kill this process group (the testbed starts each process as leader of its own group).
 ``gone N``
-    It has ended in an orderly way; its number may soon belong to somebody else.
+    It has ended in an orderly way; its number may soon belong to another process.
 ``folder PATH``
     Remove this folder when all of them are dead.
 

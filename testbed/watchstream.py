@@ -15,7 +15,7 @@ from testbed.connections import reset
 
 BOOKMARK = b'"type":"BOOKMARK"'
 TYPE_WITHIN = 64
-"""The API server writes the type first; a whole event is not decoded only to know it."""
+"""The API server writes the type first; so the event is not decoded for it."""
 
 EXPIRED = {
     "type": "ERROR",
@@ -104,7 +104,7 @@ class WatchStream:
         self.end()
 
     async def garble(self) -> None:
-        """Sends a line that is no JSON, and goes on."""
+        """Sends a line that is not JSON, and goes on."""
         await self.inject(b'{"type":"MODIFIED","object":{"kind:\xff}\n')
 
     async def cut(self) -> None:

@@ -1,4 +1,4 @@
-"""What holds for every test: nothing of decco blocks the event loop, and nobody talks to another machine."""
+"""What holds for every test: nothing of decco blocks the event loop, and no test connects to another machine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ NODES = ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("2001:2::/48
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leaves the main thread without an event loop: pytest-asyncio looks for one to put back after each test, and that
-    look would make one which nobody closes.
+    """Leaves the main thread without an event loop: pytest-asyncio reads one to restore after each test, and that
+    read would create one that is never closed.
     """
     asyncio.set_event_loop(None)
-    # looptime goes through the names of this module at each fixture of each test, and looks for fixtures among them:
+    # looptime goes through the names of this module at each fixture of each test, and searches fixtures among them:
     # a twentieth of the whole run if all 130 are there.
     module = config.pluginmanager.getplugin("asyncio")
     fixtures = [name for name, each in vars(module).items() if type(each).__name__.startswith("FixtureFunction")]
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Spares the garbage collector what lives until the end anyway: the modules and some thousand collected tests."""
+    """Spares the garbage collector what stays until the end anyway: the modules and some thousand collected tests."""
     gc.disable()
     try:
         return (yield)

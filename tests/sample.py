@@ -1,4 +1,4 @@
-"""Random histories: ``make unit`` looks at a sample of them, ``make thorough`` at all the others."""
+"""Random histories: ``make unit`` runs a sample of them, ``make thorough`` at all the others."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""decco: one shared Kubernetes cluster as a home for many customers' Internet-facing services."""
+"""decco: one shared Kubernetes cluster for many customers' Internet-facing services."""
 
 __version__ = "0.1.0"

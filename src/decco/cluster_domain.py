@@ -25,7 +25,7 @@ def with_cluster_domain(
         return settings
     try:
         text = resolv_conf.read_text(errors="replace")
-    except OSError:  # a pod without any resolver: the setting, or its default, is all there is
+    except OSError:  # a pod without a resolver: only the setting, or its default, is left
         return settings
     return settings.model_copy(update={"cluster_domain": domain_of(text)})
 

@@ -1,8 +1,8 @@
 """Configuration that is read again while the controller runs: files and plugins get a few seconds before it ends.
 
-At the start a ConfigError ends the process at once. Later the same source has worked before: a file may be missing for
-the moment in which somebody exchanges it, a credential plugin may fail once. If the error persists, waiting does not
-cure it, and the process ends as it would have ended at the start: one line per mistake and exit status 2.
+At the start a ConfigError ends the process at once. Later the same source has worked before: a file may be missing
+while it is being replaced, a credential plugin may fail once. If the error persists, the process ends as it would at
+the start: one line per mistake and exit status 2.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 RETRY_SECONDS: Final = 10.0
-"""How long a configuration that has worked before may fail: longer than any orderly exchange of a file takes."""
+"""How long a configuration that has worked before may fail: longer than the replacement of a file takes."""
 PAUSE_SECONDS: Final = 0.5
 
 

@@ -1,9 +1,9 @@
-"""The controller as a process: what is started in which order, and how it ends.
+"""The controller as a process: the order of start and end.
 
     settings -> connection -> client -> (server there? CRDs there?) -> informers -> caches synced -> leading -> work
 
-Nothing is written before every cache is full and this process leads; until then it stands by, warm. At SIGTERM the
-queues give out no more work, what runs is finished, then the lease is given back and the rest ends.
+Nothing is written before every cache is full and this process leads; until then it is a warm standby. At SIGTERM the
+queues are closed, running reconciles are finished, then the lease is released and the rest ends.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ T = TypeVar("T")
 
 PROGRAM = "decco-controller"
 STARTUP_RETRY_SECONDS = (0.5, 10.0)
-"""First and longest pause between looks at a cluster that is not ready for decco yet."""
+"""First and longest pause between checks of a cluster that is not ready for decco yet."""
 END_SECONDS = FINISH_SECONDS + DRAIN_SECONDS + RELEASE_SECONDS + JOIN_SECONDS
-"""How long work may take to end after SIGTERM, and the lease to be given back."""
+"""How long work may take to end after SIGTERM, and the lease to be released."""
 
 
 async def run(settings: Settings, file: SettingsFile | None = None) -> int:
-    """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigError for what waiting cannot cure.
+    """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigError for errors that do not end by waiting.
 
     Changes of the settings in ``file``, which has been read, are followed as far as they can be without a restart.
     """
@@ -69,7 +69,7 @@ async def run(settings: Settings, file: SettingsFile | None = None) -> int:
     if connection is None:
         return 0
     log.info("decco starts", version=__version__, connection=connection.describe(), dry_run=settings.dry_run)
-    # A dry run writes nothing, so it needs no leave to write, and must not keep anybody else from it.
+    # A dry run writes nothing, so it needs no lease, and must not block another process.
     fence = Fence(process_alarm()) if settings.leader_election.enabled and not settings.dry_run else None
     async with contextlib.AsyncExitStack() as stack:
         if file is not None:
@@ -130,7 +130,7 @@ def _leader(settings: Settings, metrics: Metrics, fence: Fence) -> Leader:
     return Leader(
         connect,
         Key(settings.namespace, election.lease_name),
-        f"{socket.gethostname()}_{uuid.uuid4()}",  # the pod's name, and what tells two of its starts apart
+        f"{socket.gethostname()}_{uuid.uuid4()}",  # the pod's name, and what distinguishes two of its starts
         times=times,
         fence=fence,
         on_change=metrics.leader,
@@ -138,7 +138,7 @@ def _leader(settings: Settings, metrics: Metrics, fence: Fence) -> Leader:
 
 
 async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T | None:
-    """What ``work`` brings; None if asked to stop before it ended."""
+    """The result of ``work``; None if ``stop`` was set before it ended."""
     task = asyncio.ensure_future(work)
     stopping = asyncio.ensure_future(stop.wait())
     try:
@@ -151,20 +151,19 @@ async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T | None:
 
 
 async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
-    """Returns once the API server answers and serves Spaces and Apps: with what else it serves.
-
-    Raises ConfigError for what waiting cannot cure.
+    """Waits until the API server answers and serves Spaces and Apps; returns all kinds that it serves. Raises
+    ConfigError for errors that do not end by waiting.
     """
     connection = client.connection.describe()
     pause, longest = STARTUP_RETRY_SECONDS
-    said = ""
+    logged = ""
     while True:
         try:
             kinds = await discovery.served(client, GROUP)
             if {"Space", "App"} <= kinds.keys():
                 return await discover(client, settings.routing)
             trouble = (
-                f"the cluster does not know Spaces and Apps ({GROUP}): install them with "
+                f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
                 "`decco crds | kubectl apply -f -`; waiting"
             )
         except Unauthorized as error:
@@ -179,22 +178,22 @@ async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
             ) from error
         except Forbidden as error:
             trouble = (
-                f"{connection} does not say which kinds it serves ({error}): give the controller's own credentials, or "
-                "bind the ClusterRole system:discovery to this user; waiting"
+                f"{connection} does not report which kinds it serves ({error}): give the controller's own credentials, "
+                "or bind the ClusterRole system:discovery to this user; waiting"
             )
         except ApiError as error:
             trouble = f"{connection} answers: {error}; waiting"
         except KubeError as error:
             trouble = f"cannot reach {connection} ({error}): is it up, and is this its address? waiting"
-        if trouble != said:
+        if trouble != logged:
             log.warning("the cluster is not ready for decco", reason=trouble)
-            said = trouble
+            logged = trouble
         await asyncio.sleep(pause)
         pause = min(pause * 2, longest)
 
 
 class _Daemon:
-    """The running parts, once the cluster is known to be there."""
+    """The running parts, once the cluster is ready."""
 
     def __init__(
         self,
@@ -206,7 +205,7 @@ class _Daemon:
         make_dns: Callable[[], Dns] | None,
         leader: Leader | None,
     ) -> None:
-        """Without ``leader`` there is no election: whoever runs, leads."""
+        """Without ``leader`` there is no election: the process always leads."""
         self.settings = settings
         self.client = client
         self.metrics = metrics
@@ -221,7 +220,7 @@ class _Daemon:
         metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
 
     async def run(self, served: Served) -> None:
-        """Runs until ``stop`` is set, and then ends in order. A defect in any part ends the whole process."""
+        """Runs until ``stop`` is set, then ends in order. A defect in any part ends the whole process."""
         async with asyncio.TaskGroup() as background:
             life = background.create_task(self._live(background, served), name="daemon")
             await asyncio.wait({life})
@@ -247,7 +246,8 @@ class _Daemon:
         try:
             await asyncio.wait({standing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if self.working:
-                # What runs is finished. Not for ever: a lease that is lost meanwhile would begin another waiting.
+                # Running reconciles are finished, within a time limit: a lease that is lost meanwhile would start
+                # another wait.
                 await asyncio.wait({standing}, timeout=END_SECONDS)
         finally:
             for task in (standing, stopping):

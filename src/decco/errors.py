@@ -1,9 +1,9 @@
-"""The errors that cross a room's border, as one tree.
+"""The errors that packages raise to each other, as one tree.
 
     DeccoError
-    ├── ConfigError         what decco was given cannot work, and waiting does not help: exit status 2, at any time
-    └── ReconcileError      this key's turn failed
-        └── TerminalError   trying again is of no use until the object changes
+    ├── ConfigError         decco's configuration cannot work, and waiting does not help: exit status 2, at any time
+    └── ReconcileError      this key's reconcile failed
+        └── TerminalError   a retry cannot succeed until the object changes
 
 The Kubernetes client has its own branch below DeccoError, in ``kube/client.py``.
 """
@@ -15,18 +15,18 @@ from typing import ClassVar
 
 
 class DeccoError(Exception):
-    """Base of all errors that decco raises on purpose; its text is a sentence for a person."""
+    """Base of all errors that decco raises on purpose; its text is a message for a person."""
 
     advice: ClassVar[str] = ""
-    """What to do about any error of the class, for texts that only tell what happened."""
+    """What to do about any error of the class, for texts that only report what happened."""
 
 
 class ConfigError(DeccoError):
-    """What the operator of decco gave us cannot work: says what, where, and what to do."""
+    """The operator's configuration cannot work: contains what, where, and what to do."""
 
 
 class ReconcileError(DeccoError):
-    """A reconcile did not reach its goal; the work queue tries it again, ever more slowly."""
+    """A reconcile failed; the work queue retries it with growing pauses."""
 
 
 class TerminalError(ReconcileError):
@@ -34,9 +34,8 @@ class TerminalError(ReconcileError):
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Yields the exceptions inside of an exception group, at any depth; an exception that is no group is its own leaf.
-
-    A TaskGroup raises what its tasks raised as a group, so whoever judges errors of a running program has to look in.
+    """Yields the exceptions inside of an exception group, at any depth; an exception that is not a group is its own
+    leaf. A TaskGroup raises its tasks' exceptions as a group, so error handling has to search it.
     """
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:

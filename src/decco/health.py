@@ -1,11 +1,10 @@
-"""What the kubelet and Prometheus ask over HTTP: /healthz, /readyz, /metrics.
+"""The HTTP endpoints for the kubelet and Prometheus: /healthz, /readyz, /metrics.
 
-``/healthz`` (a failure restarts the process): every long-lived task is alive, and the event loop has been heard of
-lately. ``/readyz``: the caches are full; a process that waits to lead is ready too. Both speak as the API server's own
-do: "ok", or a line per check, with ``?verbose`` also when all passed.
+``/healthz`` (a failure restarts the process): every long-lived task is alive, and the event loop has sent a heartbeat
+lately. ``/readyz``: the caches are full; a process that waits to lead is ready too. Both answer like the API server's:
+"ok", or a line per check, with ``?verbose`` also when all passed.
 
-They are answered by a thread of their own: a loop that is busy must not look dead, and one that is wedged must be able
-to say so.
+A separate thread answers: a busy event loop must not appear dead, and a blocked one must still be reported.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ from decco.settings_forms import parse_bind_address
 log = structlog.get_logger(__name__)
 
 Check = Callable[[], str | None]
-"""None if all is well, else a few words on what is not."""
+"""None if the check passes, else a short text about the failure."""
 Kind = Literal["live", "ready"]
 
 LAG_INTERVAL = 0.5
 """Seconds between two measurements of the event loop's lag."""
 SILENCE = 60.0
-"""A task that owes heartbeats and has been silent for more seconds is dead."""
+"""A task that must send heartbeats and has been silent for more seconds is dead."""
 LOOP_SILENCE = 30.0
 """The same for the event loop, unless the settings say otherwise."""
 REFRESH_SECONDS = 2.0
-"""How long a scrape waits for the event loop to bring its gauges up to date; then it gets them as they are."""
+"""How long a scrape waits for the event loop to update its gauges; then it gets them as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,8 @@ class Server:
 class Health:
     """The checks, and the small HTTP server that answers with them.
 
-    Checks are added in the event loop and asked in the server's thread, so they only look at a flag or a number.
-    ``loop_silence`` is how many seconds the event loop may go without a sign of life.
+    Checks are added in the event loop and called in the server's thread, so they only read a flag or a number.
+    ``loop_silence`` is how many seconds the event loop may be without a heartbeat.
     """
 
     def __init__(
@@ -69,18 +68,20 @@ class Health:
         self._notes: dict[str, Check] = {}
 
     def add_check(self, name: str, check: Check, kind: Kind = "live") -> None:
-        """Asks ``check`` whenever the endpoint of its kind is; a check of the same name is replaced."""
+        """Calls ``check`` at each request to the endpoint of its kind; a check of the same name is replaced."""
         self._checks[kind][name] = check
 
     def add_note(self, name: str, note: Check) -> None:
-        """What /readyz says beside its checks, if there is something to say: the process is ready all the same."""
+        """An optional text that /readyz returns beside its checks; the process is ready in any case."""
         self._notes[name] = note
 
     def remove_check(self, name: str, kind: Kind = "live") -> None:
         self._checks[kind].pop(name, None)
 
     def heartbeat(self, name: str, silence: float = SILENCE) -> Callable[[], None]:
-        """A callable for a long-lived task to call at every turn; it is dead after ``silence`` seconds without one."""
+        """A callable for a long-lived task to call at every iteration; it is dead after ``silence`` seconds without a
+        call.
+        """
         last = self._clock()
 
         def beat() -> None:
@@ -89,7 +90,7 @@ class Health:
 
         def check() -> str | None:
             age = self._clock() - last
-            return f"no sign of life for {age:.0f} s" if age > silence else None
+            return f"no heartbeat for {age:.0f} s" if age > silence else None
 
         self.add_check(name, check)
         return beat
@@ -108,7 +109,7 @@ class Health:
         self.add_check(name, check)
 
     def failing(self, kind: Kind) -> dict[str, str]:
-        """The checks that fail now, name -> what is wrong. Nothing is ready before there is a check that says so."""
+        """The checks that fail now, name -> what is wrong. The process is not ready before a check exists."""
         if kind == "ready" and not self._checks[kind]:
             return {"startup": "no cache has been started yet"}
         checks = dict(self._checks[kind])  # copied at once: the event loop may add one meanwhile
@@ -118,7 +119,7 @@ class Health:
     async def serve(self, address: str) -> AsyncIterator[Server]:
         """Serves the endpoints at a metricsBindAddress of the settings ("0": not at all) and measures the loop's lag.
 
-        Raises ConfigError if the address cannot be had.
+        Raises ConfigError if the address cannot be bound.
         """
         where = parse_bind_address(address)
         if where is None:
@@ -154,8 +155,8 @@ class Health:
     def report(self, kind: Kind, endpoint: str, *, verbose: bool) -> tuple[bool, str]:
         """Whether all checks of a kind pass, and the text that says so."""
         failing = self.failing(kind)
-        said = {name: note() for name, note in dict(self._notes).items()} if kind == "ready" else {}
-        notes = [f"[!]{name}: {text}\n" for name, text in said.items() if text is not None]
+        texts = {name: note() for name, note in dict(self._notes).items()} if kind == "ready" else {}
+        notes = [f"[!]{name}: {text}\n" for name, text in texts.items() if text is not None]
         if not failing and not verbose:
             return True, "ok\n" + "".join(notes)
         lines = [f"[+]{name} ok" for name in dict(self._checks[kind]) if name not in failing]
@@ -173,24 +174,24 @@ class Health:
         """The metrics in the best form that an Accept header names, and the form's media type."""
         try:
             encode, content_type = choose_encoder(accept)
-        except TypeError:  # a version that is no number
+        except TypeError:  # a version that is not a number
             encode, content_type = choose_encoder("")
         return encode(self._metrics.registry), content_type
 
 
 class _Answering:
-    """The HTTP server in its thread; ``home`` is the event loop that it speaks of."""
+    """The HTTP server in its thread; ``main_loop`` is the event loop that it reports on."""
 
-    def __init__(self, health: Health, where: tuple[str | None, int], home: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, health: Health, where: tuple[str | None, int], main_loop: asyncio.AbstractEventLoop) -> None:
         self._health = health
         self._where = where
-        self._home = home
+        self._main_loop = main_loop
         self._started: Future[int] = Future()
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._main, name="health", daemon=True)
 
-    # Called at home
+    # Called in the main loop
 
     async def start(self) -> int:
         """Returns the port once it listens; raises OSError if it cannot."""
@@ -235,7 +236,9 @@ class _Answering:
         return web.Response(text=text, status=200 if passed else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        refreshed = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._health.refresh_metrics(), self._home))
+        refreshed = asyncio.wrap_future(
+            asyncio.run_coroutine_threadsafe(self._health.refresh_metrics(), self._main_loop)
+        )
         await asyncio.wait({refreshed}, timeout=REFRESH_SECONDS)
         if refreshed.done():
             refreshed.result()

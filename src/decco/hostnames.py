@@ -1,7 +1,7 @@
 """Host names as decco compares and sends them.
 
-One spelling for one name: lower case (RFC 4343), no trailing dot, international labels as A-labels (RFC 5891, mapped
-by UTS 46), so that equality of text is equality of names. On the ground floor because the settings name zones.
+One spelling for one name: lower case (RFC 4343), no trailing dot, international labels as A-labels (RFC 5891, mapped by
+UTS 46), so that equality of text is equality of names. In the lowest layer because the settings name zones.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # the dots of UTS 46
 
 
 class WrongName(ValueError):
-    """A text that is no name which decco could publish; says what is wrong with it and what to do."""
+    """A text that is not a name which decco can publish; contains what is wrong with it and what to do."""
 
 
 def normalise(text: str) -> str:
     """Give the one spelling of a name that decco is to publish.
 
-    Allowed are letters, digits, hyphens and underscores, and ``*`` as the whole first label. Raises WrongName with
-    a sentence that shows the name and the label at fault.
+    Allowed are letters, digits, hyphens and underscores, and ``*`` as the whole first label. Raises WrongName with a
+    message that contains the name and the wrong label.
     """
     shown = ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
     plain = text.removesuffix(".")

@@ -1,14 +1,14 @@
-"""Which kinds are followed, and in which version: as discovery says, from the start to the end of the process.
+"""Which kinds are followed, and in which version: from discovery, from the start to the end of the process.
 
-What the cluster serves is asked for at the start, and again when an answer says that it has changed: a list or watch of
-a kind ends with NotServed. Only a kind that is needed and not served is looked for at intervals.
+Discovery runs at the start, and again when an answer shows a change: a list or watch of a kind ends with NotServed.
+Only a kind that is needed and not served is searched for at intervals.
 
 * A kind that is served in another version: its informer is started again in that version, on the same store. The cache
   stays as it is until the new list is complete, so nothing is missing in between and nothing is written because of it.
-* A kind that is not served any more: believed after a second look, because while a CustomResourceDefinition is
-  replaced, or several API servers learn of it one after the other, a kind may seem to be gone. Its store then counts as
-  unlisted (nothing of the kind is written or deleted), and routing goes on as if the kind were served.
-* A kind that is served for the first time, or again: an informer is started, and everything is looked at.
+* A kind that is no longer served: it counts as gone after a second discovery, because while a CustomResourceDefinition
+  is replaced, or several API servers load it one after the other, a kind may seem to be gone. Its store then counts as
+  unlisted (nothing of the kind is written or deleted), and routing continues as if the kind were served.
+* A kind that is served for the first time, or again: an informer is started, and all keys are enqueued.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ from decco.reconcilers.event_handlers import EventHandlers
 log = structlog.get_logger(__name__)
 
 OPTIONAL_SECONDS = 5.0
-"""How long a kind that cannot be listed, and without which the rest works, is waited for after its first failure."""
+"""How long the start waits for an optional kind that cannot be listed, after its first failure."""
 ANSWER_SECONDS = 15.0
-"""How long the first answer about such a kind is waited for: an API server whose conversion webhook is dead answers 429
-with a Retry-After of up to 30 s, which is obeyed several times before it counts as a failure."""
+"""How long the start waits for the first answer about such a kind: an API server whose conversion webhook is down
+answers 429 with a Retry-After of up to 30 s, and the client waits for it several times before it counts as a
+failure."""
 DISCOVERY_SECONDS = 30.0
-"""How often a kind that the cluster does not serve, and the routing backend needs, is looked for."""
+"""Interval of the search for a kind that the cluster does not serve and the routing backend needs."""
 REDISCOVERY_SECONDS = 1.0
 """Shortest pause between two discoveries; it doubles up to DISCOVERY_SECONDS while they bring nothing new."""
 VANISHED_SECONDS = 10.0
-"""A kind that is still not served after so long is believed to be gone."""
+"""A kind that is still not served after so long counts as gone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -70,15 +71,15 @@ class Informers:
     _followed: dict[str, _Followed] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _rediscover: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when an answer says that a kind is not served."""
+    """Set when an answer shows that a kind is not served."""
     _doubted: dict[Resource, float] = field(default_factory=dict)
-    """Kinds that discovery did not find any more, and since when."""
+    """Kinds that discovery no longer finds, and since when."""
     _vanished: set[Resource] = field(default_factory=set)
-    """Kinds that are believed not to be served any more; ``caches.served`` still has them."""
+    """Kinds that count as no longer served; ``caches.served`` still has them."""
 
     async def start(self, served: Served) -> Served:
-        """Follows all kinds; returns ``served`` when all caches are full. Kinds that the settings do not need are not
-        waited for, nor for long those without which the rest works.
+        """Follows all kinds; returns ``served`` when all caches are full. Does not wait for kinds that the settings do
+        not need, and waits only a limited time for optional kinds.
         """
         await self._fill(served)
         self._run(self._follow_discovery(), "discovery")
@@ -114,7 +115,7 @@ class Informers:
         self.caches.served = served
 
     def _is_current(self, followed: _Followed, kind: Resource) -> bool:
-        """Whether the kind is followed as it is served, or still not served at all."""
+        """Whether the kind is followed in its served version, or not followed because it is not served."""
         return kind in self._vanished or (followed.task is not None and followed.spec.resource.version == kind.version)
 
     def _add(self, name: str, store: Store, spec: watch.WatchSpec, *, late: bool) -> _Followed:
@@ -180,7 +181,7 @@ class Informers:
             self._run(self._catch_up(informer), f"catch up {informer.name}")
 
     async def _catch_up(self, informer: Informer) -> None:
-        """Looks at everything once a kind can be listed that could not be before."""
+        """Enqueues everything once a kind can be listed that could not be before."""
         await informer.synced.wait()
         log.info("the kind can be listed now", resource=informer.name)
         await self.event_handlers.everything()
@@ -196,18 +197,18 @@ class Informers:
         return lambda: watch.watch(self.client, self._followed[name].spec, idle_seconds=idle, on_trouble=trouble)
 
     async def _follow_discovery(self) -> None:
-        """Asks again what the cluster serves, when there is a reason to; see the top."""
-        said: list[str] = []
+        """Repeats discovery when needed; see the module's docstring."""
+        logged: list[str] = []
         asked, pause = monotonic(), REDISCOVERY_SECONDS
         while True:
             lacking = self._lacking()
-            if lacking and lacking != said:
+            if lacking and lacking != logged:
                 log.warning(
                     "the cluster lacks kinds that routing needs",
                     kinds=lacking,
                     backend=self.caches.settings.routing.backend,
                 )
-            said = lacking
+            logged = lacking
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._requeue_after(lacking)):
                     await self._rediscover.wait()
@@ -226,19 +227,19 @@ class Informers:
             pause = REDISCOVERY_SECONDS if changed else min(2 * pause, DISCOVERY_SECONDS)
 
     def _requeue_after(self, lacking: list[str]) -> float | None:
-        """Seconds until discovery is due without a sign that something has changed; None: not at all."""
+        """Seconds until discovery is due without a sign of a change; None: not at all."""
         if self._doubted:
             return VANISHED_SECONDS
         return DISCOVERY_SECONDS if lacking else None
 
     def _lacking(self) -> list[str]:
-        """Needed kinds that are not served, be it that they never were or not any more."""
+        """Needed kinds that are not served, or no longer."""
         routing = self.caches.settings.routing
         vanished = {kind.kind for kind in self._vanished if is_needed(kind, routing)}
         return sorted(vanished.union(missing(self.caches.served, routing)))
 
     async def _take(self, found: Served, now: float) -> bool:
-        """Follows what discovery has found; returns whether anything has changed."""
+        """Applies the result of discovery; returns whether anything has changed."""
         known, there = self.caches.served, set(kinds_of(found))
         returned = self._vanished & there
         self._vanished -= returned
@@ -255,16 +256,16 @@ class Informers:
         return True
 
     async def _lose(self, kind: Resource) -> None:
-        """The cluster does not serve the kind any more. What the cache knows of it stays."""
+        """The cluster no longer serves the kind. Its cached objects stay."""
         del self._doubted[kind]
         self._vanished.add(kind)
         for followed in self._followed.values():
             if followed.spec.resource == kind:
                 await self._end(followed)
                 followed.informer.store.unlisted = (
-                    "the cluster does not serve the kind any more: install its CustomResourceDefinition"
+                    "the cluster no longer serves the kind: install its CustomResourceDefinition"
                 )
-        log.warning("a kind is not served any more: what decco made of it is left as it is", resource=str(kind))
+        log.warning("a kind is no longer served: decco's objects of it are left as they are", resource=str(kind))
 
     def _run(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = self.group.create_task(work, name=name)
@@ -274,7 +275,7 @@ class Informers:
 
 
 def _sync_check(informer: Informer, *, optional: bool) -> Callable[[], str | None]:
-    """Without an optional kind the process is ready: a restart would not help, and all else works."""
+    """Without an optional kind the process is ready: a restart would not help, and the rest works."""
 
     def check() -> str | None:
         if informer.synced.is_set() or (optional and informer.tried.is_set()):

@@ -1,7 +1,8 @@
-"""One time of leading: everything that writes, from its beginning to its end.
+"""One leader session: everything that writes, from its beginning to its end.
 
-The caches live as long as the process and are full before this begins, so it begins with no LIST. All else is new each
-time: queues, what reconcilers remember, Events, and the DNS service, which first compares all that its zones hold.
+The caches exist as long as the process and are full before this begins, so it begins without a LIST. All else is new
+each time: queues, the reconcilers' state, Events, and the DNS service, which first compares the whole content of its
+zones.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ DRAIN_SECONDS = 0.5
 
 
 class LeaderSession:
-    """Made and run once each time that this process leads. ``program`` is the source of its Events."""
+    """Made and run once for each time that this process leads. ``program`` is the source of its Events."""
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class LeaderSession:
         self._spaces = queue("space", lambda key: key.name)
         self._apps = queue("app", lambda key: key.namespace)
         applier = Applier(client, caches.children)
-        writer = ChildWriter(applier, time.monotonic, metrics.child_repaired, event_handlers.wake_after)
+        writer = ChildWriter(applier, time.monotonic, metrics.child_repaired, event_handlers.enqueue_after)
         local = LocalSecrets(client, time.monotonic)
         deleted = DeletedSources(client, time.monotonic)
         secrets = Secrets(caches, local, deleted, lambda key: applier.is_foreign(SECRETS, key))
@@ -104,9 +105,10 @@ class LeaderSession:
         ]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until ``stop`` is set: then what runs is finished. Cancelled, it cuts off what runs and waits for it.
+        """Works until ``stop`` is set: then running reconciles are finished. Cancellation cancels them and waits for
+        their end.
 
-        A defect in any part ends all, and is raised.
+        A defect in any part ends all parts, and is raised.
         """
         for queue in (self._spaces, self._apps):
             self._metrics.follow_queue(queue.name, queue)
@@ -122,7 +124,7 @@ class LeaderSession:
                 self._records.unfollow(store)
             self._health.remove_check("dns")
             if self._dns is not None:
-                # Whoever leads now is late or not; a standby has nothing to be late with.
+                # Only the leader has a DNS lag; a standby publishes nothing.
                 nothing = dict.fromkeys(self._dns.lags(), 0.0)
                 self._metrics.follow_dns(lambda: nothing)
 
@@ -131,7 +133,7 @@ class LeaderSession:
         if self._dns is not None:
             self._dns.subscribe(self._event_handlers.records)
             self._metrics.follow_dns(self._dns.lags)
-            # Reads the zones; it changes nothing before a reconcile has said what is wanted.
+            # Reads the zones; it changes nothing before a reconcile has passed the desired records.
             helpers.append(group.create_task(self._dns.run(), name="dns"))
             self._health.watch_task("dns", helpers[-1])
         workers = [group.create_task(each.run(), name=f"{each.name}-controller") for each in self._controllers]

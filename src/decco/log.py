@@ -1,9 +1,8 @@
 """Log lines: one per fact, a constant message with the variables as keys, safe to show on a terminal.
 
-Tenants choose names, and servers choose error texts, so nothing that arrives in a line can end it: every character
-that does not print (line breaks, terminal escapes, direction marks) leaves as an escape, and long values are cut.
-Libraries log through the same door and never below warning: at debug, Kubernetes clients log the bodies of requests,
-Secrets included.
+Names come from tenants and error texts from servers, so no value can end its line: every non-printable character (line
+breaks, terminal escapes, direction marks) is written as an escape, and long values are cut. Libraries log through the
+same handler and never below warning: at debug, Kubernetes clients log the bodies of requests, Secrets included.
 
 Loggers are made with ``structlog.get_logger(__name__)`` anywhere; ``configure`` is called once, by the commands.
 """
@@ -37,25 +36,25 @@ _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 Event = MutableMapping[str, Any]
 Processor = Callable[[Any, str, Event], Any]
 
-_turn: ContextVar[tuple[int, str, object] | None] = ContextVar("reconcile", default=None)
-_turns = itertools.count(int.from_bytes(os.urandom(4), "big"))
+_current: ContextVar[tuple[int, str, object] | None] = ContextVar("reconcile", default=None)
+_numbers = itertools.count(int.from_bytes(os.urandom(4), "big"))
 
 
 def bind_reconcile(controller: str, key: object) -> None:
-    """Marks the start of a reconcile in the current task: until the next one, every line carries its
-    ``reconcile_id`` (8 hex digits), ``controller`` and ``key``, also lines of the rooms below that know of neither.
+    """Marks the start of a reconcile in the current task: until the next one, every line carries its ``reconcile_id``
+    (8 hex digits), ``controller`` and ``key``, also lines of lower layers.
     """
-    _turn.set((next(_turns) & 0xFFFFFFFF, controller, key))
+    _current.set((next(_numbers) & 0xFFFFFFFF, controller, key))
 
 
 def reconcile_id() -> str:
     """The id of the current task's reconcile, "" outside of one."""
-    turn = _turn.get()
-    return f"{turn[0]:08x}" if turn else ""
+    current = _current.get()
+    return f"{current[0]:08x}" if current else ""
 
 
 def configure(fmt: str, level: str, stream: BinaryIO | None = None) -> None:
-    """Sends all log lines, the libraries' too, to ``stream`` (the standard error by default).
+    """Writes all log lines, the libraries' too, to ``stream`` (the standard error by default).
 
     ``fmt`` is "json" or "console" (in colour if the stream is a terminal), ``level`` a name of LogLevel. May be called
     again; loggers made and used before follow.
@@ -66,7 +65,7 @@ def configure(fmt: str, level: str, stream: BinaryIO | None = None) -> None:
     _PROCESSORS[:] = [
         structlog.processors.add_log_level,
         _add_logger,
-        _add_turn,
+        _add_reconcile,
         structlog.contextvars.merge_contextvars,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _shorten_exception,
@@ -93,8 +92,8 @@ def set_level(level: str) -> None:
     """Changes the least severe level that is written, from now on, for loggers in use as well."""
     number = _LEVELS[level]
     _Sink.whole_traces = number <= logging.DEBUG
-    # structlog makes one class per level, whose methods below it do nothing: that is what makes a disabled line cheap.
-    # Loggers keep the class that they were made with, so it is the methods of ours that change.
+    # structlog makes one class per level, whose methods below it do nothing: that makes a disabled line cheap. Loggers
+    # keep the class that they were made with, so the methods of this class change.
     for name, method in vars(structlog.make_filtering_bound_logger(number)).items():
         if not name.startswith("__"):
             setattr(_Logger, name, method)
@@ -111,12 +110,12 @@ def lost_lines() -> int:
 
 
 _PROCESSORS: list[Processor] = []
-"""One list for ever, changed in place: loggers that are cached hold on to it."""
+"""One list for the whole process, changed in place: cached loggers reference it."""
 _Logger = type("DeccoLogger", (structlog.make_filtering_bound_logger(logging.INFO),), {})
 
 
 class _Sink:
-    """Where a rendered line goes; one per logger, because it knows the logger's name."""
+    """Writes rendered lines; one per logger, because it contains the logger's name."""
 
     out: BinaryIO = io.BytesIO()
     whole_traces = False
@@ -136,7 +135,7 @@ class _Sink:
 
 
 class _Bridge(logging.Handler):
-    """Carries the lines of libraries over to structlog."""
+    """Passes the lines of libraries to structlog."""
 
     def __init__(self) -> None:
         # On the handler too: kubernetes_asyncio sets levels on loggers of its own.
@@ -160,10 +159,10 @@ def _add_logger(logger: Any, _method: str, event: Event) -> Event:
     return event
 
 
-def _add_turn(_logger: Any, _method: str, event: Event) -> Event:
-    turn = _turn.get()
-    if turn is not None:
-        number, controller, key = turn
+def _add_reconcile(_logger: Any, _method: str, event: Event) -> Event:
+    current = _current.get()
+    if current is not None:
+        number, controller, key = current
         event.setdefault("controller", controller)
         event.setdefault("key", str(key))
         event["reconcile_id"] = f"{number:08x}"
@@ -171,7 +170,9 @@ def _add_turn(_logger: Any, _method: str, event: Event) -> Event:
 
 
 def _shorten_exception(_logger: Any, _method: str, event: Event) -> Event:
-    """``error`` says what, ``where`` the innermost frames; the whole traceback is written at debug only."""
+    """``error`` contains type and text, ``where`` the innermost frames; the whole traceback is written at debug
+    only.
+    """
     error = event.pop("exc_info", None)
     if isinstance(error, tuple):
         error = error[1]
@@ -186,7 +187,7 @@ def _shorten_exception(_logger: Any, _method: str, event: Event) -> Event:
 
 
 def _short(error: BaseException) -> str:
-    """``Type: text``, with its cause; of a group its members, which say more than "unhandled errors in a TaskGroup"."""
+    """``Type: text``, with its cause; for a group its members, instead of "unhandled errors in a TaskGroup"."""
     texts = []
     for leaf in itertools.islice(_leaves(error), _FRAMES):
         cause = f" (caused by {type(leaf.__cause__).__name__}: {leaf.__cause__})" if leaf.__cause__ else ""
@@ -227,7 +228,7 @@ def _plain(value: object) -> object:
     if isinstance(value, dict | list | set | frozenset) or type(value) is tuple:
         try:
             text = json.dumps(value, default=_member)
-        except (TypeError, ValueError, RecursionError):  # a key that is no text, a circle
+        except (TypeError, ValueError, RecursionError):  # a key that is not a text, a circle
             return _clip(repr(value))
         return json.loads(text) if len(text) <= LONGEST_VALUE else _clip(text)
     return _clip(str(value))
@@ -257,7 +258,8 @@ def _json(_logger: Any, _method: str, event: Event) -> bytes:
         text = orjson.dumps(head | dict(event)).decode()
     except TypeError:  # half a surrogate pair, an integer beyond 64 bits
         text = json.dumps(head | dict(event), separators=(",", ":"))
-    # What JSON lets through unescaped but a terminal obeys stands inside its strings only, where an escape is the same.
+    # Characters that JSON leaves unescaped but a terminal interprets are inside strings only, where an escape is
+    # equivalent.
     return (escape(text) + "\n").encode()
 
 
@@ -279,7 +281,7 @@ def _console(*, colour: bool) -> Processor:
 
 
 def _word(value: object) -> str:
-    """A value as one word: bare if it can be told from its neighbours, else as JSON."""
+    """A value as one word: bare if it is distinguishable from its neighbours, else as JSON."""
     if isinstance(value, str) and value.isprintable() and value and not set(value) & set(" =\"'\\[]{}"):
         return value
     return escape(json.dumps(value, ensure_ascii=False))

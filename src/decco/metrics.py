@@ -1,8 +1,8 @@
 """The controller's metrics: names and labels as in controller-runtime, with the prefix ``decco_``.
 
 Every metric exists from the start, with its label sets at 0 where they are known: an alert on a series that appears
-with the first failure would miss that failure. The rooms below call the small methods of ``Metrics`` through protocols
-and callables of their own and know nothing of Prometheus. Those methods are cheap (about 4 µs a reconcile, 1.5 µs a
+with the first failure would miss that failure. Lower layers call the small methods of ``Metrics`` through their own
+protocols and callables and do not depend on Prometheus. Those methods are cheap (about 4 µs a reconcile, 1.5 µs a
 request): label children are kept, and what only a scrape reads becomes a gauge in ``refresh``.
 """
 
@@ -20,7 +20,7 @@ from decco import __version__
 
 CONTROLLERS = ("space", "app")
 RESULTS = ("success", "requeue", "conflict", "error", "terminal")
-"""How a reconcile can end; error and terminal are failures, a conflict is another writer's luck."""
+"""How a reconcile can end; error and terminal are failures, a conflict is not."""
 READY = ("True", "False", "Unknown")
 DNS_OPERATIONS = ("zones", "records", "apply")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -28,14 +28,14 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class Queue(Protocol):
-    """What a scrape asks of a work queue; both in seconds, 0 if there is none."""
+    """What a scrape reads of a work queue; both in seconds, 0 if the queue is idle."""
 
     def oldest(self) -> float: ...
     def longest_running(self) -> float: ...
 
 
 class _Names:
-    """Makes metrics of one registry with the house's prefix and the suffixes that OpenMetrics asks for."""
+    """Makes metrics of one registry with decco's prefix and the suffixes that OpenMetrics requires."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -92,7 +92,7 @@ class _Loop:
         self.depth = 0
         self.running = 0
         self.starts = 0.0
-        """Sum of the moments when the running turns began: their total age is known without a list of them."""
+        """Sum of the start times of the running reconciles: gives their total age without a list of them."""
 
     def refresh(self) -> None:
         self.depth_gauge.set(self.depth)
@@ -119,9 +119,9 @@ class Metrics:
         )
         self._request_time = new.histogram("api_request_duration", "Duration of a request to the API server.", "verb")
         self._watch_event = new.gauge(
-            "watch_last_event_timestamp_seconds", "When the watch last heard anything; 0 if never.", "resource"
+            "watch_last_event_timestamp_seconds", "When the watch last received anything; 0 if never.", "resource"
         )
-        self._watch_restarts = new.counter("watch_restarts", "Watches that were opened anew.", "resource", "cause")
+        self._watch_restarts = new.counter("watch_restarts", "Watches that were opened again.", "resource", "cause")
         self._cached = new.gauge("cache_objects", "Objects in the cache.", "resource")
         self._objects = new.gauge("objects", "Spaces and Apps by their Ready condition.", "kind", "ready")
         self._dns_calls = new.counter("dns_calls", "Calls to DNS providers.", "provider", "operation", "result")
@@ -168,19 +168,21 @@ class Metrics:
         self._repairs.labels(resource)
 
     def follow_queue(self, name: str, queue: Queue) -> None:
-        """Asks the queue at each scrape how old its keys are; ``name`` is the controller's."""
+        """Reads the age of the queue's keys at each scrape; ``name`` is the controller's."""
         self._loop(name).queue = queue
 
     def follow_objects(self, kind: str, count: Callable[[], Mapping[str, int]]) -> None:
-        """Asks at each scrape how many objects of the kind are Ready: "True", "False", "Unknown" -> number."""
+        """Reads at each scrape how many objects of the kind are Ready: "True", "False", "Unknown" -> number."""
         self._ready_counts[kind] = count
 
     def follow_dns(self, lags: Callable[[], Mapping[tuple[str, str], float]]) -> None:
-        """Asks at each scrape how late each zone is: (provider, zone) -> seconds, 0 if it holds all that is wanted."""
+        """Reads at each scrape how late each zone is: (provider, zone) -> seconds, 0 if it contains all desired
+        records.
+        """
         self._dns_lags = lags
 
     def refresh(self) -> None:
-        """Brings the gauges that nobody pushes up to date; to be called in the event loop before each rendering."""
+        """Updates the gauges that are read at a scrape; to be called in the event loop before each rendering."""
         for loop in self._loops.values():
             loop.refresh()
         for resource, size in self._cache_sizes.items():
@@ -218,18 +220,18 @@ class Metrics:
         loop.starts += time.monotonic()
 
     def queue_done(self, name: str, worked: float) -> None:
-        """A worker's turn ended after so many seconds."""
+        """A worker finished a key after so many seconds."""
         loop = self._loop(name)
         loop.worked.observe(worked)
         loop.running -= 1
-        # From 0 again when idle, or the rounding errors of years would add up.
+        # Reset to 0 when idle, or rounding errors would accumulate.
         loop.starts = loop.starts - (time.monotonic() - worked) if loop.running else 0.0
 
     def queue_retried(self, name: str) -> None:
         self._loop(name).retries.inc()
 
     def queue_closed(self, name: str) -> None:
-        """Nothing waits in the queue any more."""
+        """The queue is empty."""
         self._loop(name).depth = 0
 
     def api_request(self, verb: str, resource: str, code: str, seconds: float) -> None:
@@ -243,11 +245,11 @@ class Metrics:
         children[1].observe(seconds)
 
     def watch_event(self, resource: str) -> None:
-        """The watch of a kind heard something, be it a bookmark."""
+        """The watch of a kind received an event or a bookmark."""
         self._heard[resource] = time.time()
 
     def watch_trouble(self, resource: str, cause: str) -> None:
-        """A watch ended for a cause out of a small set, such as an error's class, and is opened anew."""
+        """A watch ended for a cause out of a small set, such as an error's class, and is opened again."""
         self._watch_restarts.labels(resource, cause).inc()
 
     def cache_objects(self, resource: str, count: int) -> None:
@@ -258,7 +260,7 @@ class Metrics:
         self._dns_time.labels(provider).observe(seconds)
 
     def child_repaired(self, resource: str) -> None:
-        """A child was not as decco had left it, though nothing else was wanted, and was written again."""
+        """A child differed from decco's last write with the desired state unchanged, and was written again."""
         self._repairs.labels(resource).inc()
 
     def certificates(self, space: str, expiries: Mapping[str, float]) -> None:
@@ -272,7 +274,7 @@ class Metrics:
 
     def leader(self, leads: bool) -> None:
         self._leader.set(leads)
-        if not leads:  # who leads knows better which certificates are in use
+        if not leads:  # the leader reports which certificates are in use
             for space in list(self._certificates):
                 self.certificates(space, {})
 

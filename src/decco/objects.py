@@ -1,7 +1,7 @@
 """Kubernetes objects as plain dicts: addresses, keys, and the fields that every object has.
 
 decco keeps Kubernetes' own objects as the JSON they arrive as. Only its two own kinds have models (``decco.api``);
-everything else is a dict, and this file holds the few words that all rooms need to talk about one.
+everything else is a dict, and this file contains the few definitions that all packages need for them.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ ANNOTATION_INITIAL_REPLICAS = f"{GROUP}/initial-replicas"
 ANNOTATION_RUN = f"{GROUP}/run"
 """On a Job: digest of the App's own ``pod``; another value means another run."""
 ANNOTATION_RESUMED = f"{GROUP}/resumed"
-"""On a Job: "true" since decco resumed it; whoever suspends it afterwards decides when it goes on."""
+"""On a Job: "true" since decco resumed it; if another client suspends it afterwards, decco does not resume it."""
 ANNOTATION_PAUSED = f"{GROUP}/paused"
 ANNOTATION_IMPORTED = f"{GROUP}/imported-from"
-"""On what `decco import` made: version, namespace and name of the object of the first decco."""
+"""On objects that `decco import` made: version, namespace and name of the object of the first decco."""
 ANNOTATION_ABANDON_DNS = f"{GROUP}/abandon-dns"
 """On a Space or App that is being deleted: "true" leaves its DNS records where they are."""
 FINALIZER_DNS = f"{GROUP}/dns"
@@ -58,10 +58,9 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Where the API server keeps a kind: enough to make every URL of it, and to fill apiVersion and kind.
-
-    The version does not count when two are compared: an object is the same one in all versions of its kind, and the
-    cluster may cease to serve one and begin to serve another.
+    """A kind's location in the API: enough to make every URL of it, and to fill apiVersion and kind. The version is
+    ignored when two are compared: an object is the same one in all versions of its kind, and the cluster may cease to
+    serve one and begin to serve another.
     """
 
     group: str
@@ -117,7 +116,7 @@ def key_of(obj: Obj) -> Key:
 
 
 def uid_of(obj: Obj) -> str:
-    """The object's UID, "" for one that no server has seen yet."""
+    """The object's UID, "" for one that is not created yet."""
     return str(obj["metadata"].get("uid", ""))
 
 
@@ -130,7 +129,7 @@ def annotations_of(obj: Obj) -> dict[str, str]:
 
 
 def controller_of(obj: Obj) -> Obj | None:
-    """The owner reference that says ``controller: true``, or None."""
+    """The owner reference with ``controller: true``, or None."""
     for ref in obj["metadata"].get("ownerReferences") or ():
         if ref.get("controller"):
             return dict(ref)

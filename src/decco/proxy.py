@@ -37,7 +37,7 @@ def is_http_url(url: str) -> bool:
 
 
 def proxy_url(url: Any, where: str) -> str | None:
-    """A proxy that somebody has configured, checked; None if there is none. Raises ConfigError for a SOCKS proxy."""
+    """A configured proxy, checked; None if there is no proxy. Raises ConfigError for a SOCKS proxy."""
     if not url:
         return None
     if not isinstance(url, str) or not is_http_url(url.strip()):
@@ -48,7 +48,7 @@ def proxy_url(url: Any, where: str) -> str | None:
 
 
 def proxy_from_environment(server: str, environ: Mapping[str, str] = os.environ) -> str | None:
-    """The proxy for this URL by the environment, None if there is none. Raises ConfigError for one that cannot work.
+    """The proxy for this URL by the environment, None if there is no proxy. Raises ConfigError for an invalid one.
 
     Of https_proxy and HTTPS_PROXY the lower case wins, as in curl, in Python and in Go's package since 0.58 of 2026.
     """

@@ -1,8 +1,8 @@
-"""Every setting of the controller: one model, with unit and reason under each field.
+"""All settings of the controller as one model, with unit and reason under each field.
 
 Sources, the later the stronger: defaults, the YAML file of ``--config``, the environment (``DECCO_*``, nested with
 ``__``), flags. Keys are camelCase in the file and snake_case in the environment. ``settings_load.py`` reads the sources
-and names the place of each mistake; ``settings_forms.py`` says what the values must look like.
+and reports the place of each mistake; ``settings_forms.py`` defines the allowed values.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class EdgeSettings(Section):
     cidrs: tuple[Network, ...] = ()
     """Addresses of an edge on the host network, which no namespace selector can name."""
     service: ObjectName | None = None
-    """namespace/name of the Service whose load balancer address is the edge's; while it has none, there is none."""
+    """namespace/name of the Service whose load balancer address is the edge's; while that is missing, the edge has no
+    address."""
     addresses: tuple[Address, ...] = ()
     """The edge's external addresses or names; without them those of edge.service, or else of the Gateway's status."""
 
@@ -88,13 +89,14 @@ class ControllerSettings(Section):
     requests_in_flight: Annotated[int, Field(ge=1, le=512)] = 48
     """Requests to the API server at once; more than 64 only adds waiting there."""
     watch_idle_seconds: Seconds = 75.0
-    """A watch that is silent for longer is deaf and is opened anew; the API server sends a bookmark each minute."""
+    """A watch that is silent for longer counts as broken and is opened again; the API server sends a bookmark each
+    minute."""
     retry_base_seconds: Seconds = 0.25
     """First pause after a failed reconcile; it doubles up to retryMaxSeconds."""
     retry_max_seconds: Annotated[Seconds, Field(validate_default=True)] = 300.0
     """Longest pause between two tries of a failing reconcile; 30 s while only a few hundred fail."""
     loop_silence_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30.0
-    """An event loop that is silent for so long is wedged: /healthz fails, and the leadership is given up."""
+    """An event loop that is silent for so long counts as blocked: /healthz fails, and the leadership is released."""
 
     @field_validator("retry_max_seconds")
     @classmethod
@@ -107,16 +109,16 @@ class ControllerSettings(Section):
 
 class LeaderElectionSettings(Section):
     enabled: bool = True
-    """Whether processes agree by a Lease on one that works, while the others stand by. Turn it off only where there is
-    never more than one; a dry run takes no part."""
+    """Whether a Lease selects one working process, with the others as standbys. Turn it off only if there is never more
+    than one; a dry run does not take part."""
     lease_name: DnsName = "decco-controller"
     """Name of the Lease, in decco's own namespace."""
     lease_seconds: Seconds = 15.0
-    """A leader that has not been heard of for so long is replaced; whole seconds are what others see of it."""
+    """A leader that has not renewed the Lease for so long is replaced; the Lease contains it in whole seconds."""
     renew_seconds: Annotated[Seconds, Field(validate_default=True)] = 10.0
     """A leader that could not renew the Lease for so long stops its work, which has until leaseSeconds to end."""
     retry_seconds: Annotated[Seconds, Field(validate_default=True)] = 2.0
-    """How often the leader renews the Lease: one small write each time is what a quiet decco costs."""
+    """How often the leader renews the Lease: each renewal is one small write."""
 
     @field_validator("renew_seconds", "retry_seconds")
     @classmethod
@@ -142,7 +144,7 @@ class LogLevel(StrEnum):
 
 class Settings(Section):
     namespace: DnsLabel = "decco"
-    """decco's own namespace: where the Secrets that Spaces name live."""
+    """decco's own namespace: contains the Secrets that Spaces name."""
     cluster_id: DnsLabel = "default"
     """Name of this cluster among those that serve the same FQDNs."""
     cluster_domain: DnsName | None = None

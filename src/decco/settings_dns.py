@@ -1,4 +1,4 @@
-"""Settings ``dns.*``: what to publish with, one model per kind of provider.
+"""Settings ``dns.*``: the DNS providers, one model per kind.
 
 A provider's credentials come from a Secret of decco's own namespace (``secretName``; the keys are named in each
 model), or without one from where its platform keeps them.
@@ -99,7 +99,7 @@ class Rfc2136Settings(ProviderSettings):
 
 class Route53Settings(ProviderSettings):
     """Amazon Route 53. The Secret holds ``accessKeyId`` and ``secretAccessKey``, and may hold ``sessionToken``; without
-    one the usual chain is asked: environment, web identity of the service account, files, instance.
+    one the usual chain applies: environment, web identity of the service account, files, instance.
     """
 
     type: Literal["route53"] = "route53"
@@ -112,11 +112,11 @@ class Route53Settings(ProviderSettings):
     endpoint_url: Url | None = None
     """Another endpoint: a VPC endpoint, or a stand-in for tests."""
     requests_per_second: PerSecond | None = 4.0
-    """The service allows five in all per account, to everybody who uses it."""
+    """The service allows five per account in total, for all its users."""
 
 
 class CloudDnsSettings(ProviderSettings):
-    """Google Cloud DNS. The Secret holds ``key.json``, a service account's key; without one the usual chain is asked:
+    """Google Cloud DNS. The Secret holds ``key.json``, a service account's key; without one the usual chain applies:
     GOOGLE_APPLICATION_CREDENTIALS, workload identity, the metadata server.
     """
 
@@ -161,7 +161,7 @@ class MemorySettings(ProviderSettings):
 
 
 class NoneSettings(ProviderSettings):
-    """No records: the names of these zones are somebody else's work, and count as published."""
+    """No records: the names of these zones are managed elsewhere, and count as published."""
 
     type: Literal["none"] = "none"
 
@@ -180,13 +180,14 @@ AnyProvider = Annotated[
 
 class DnsSettings(Section):
     providers: tuple[AnyProvider, ...] = ()
-    """Who keeps the records. A zone may be named by two providers, which then both get its records (split horizon)."""
+    """The providers of the records. A zone may be named by two providers, which then both get its records (split
+    horizon)."""
     ttl: Annotated[int, Field(ge=1, le=86_400)] = 180
     """Seconds that resolvers may keep a record."""
     gather_milliseconds: Annotated[int, Field(ge=0, le=200)] = 200
     """How long a change waits for others to share its call."""
     compare_seconds: Seconds = 3600.0
-    """Between two comparisons of whole zones with what is wanted."""
+    """Interval between comparisons of whole zones with the desired records."""
     no_address_grace_seconds: Annotated[float, Field(ge=0)] = 600.0
     """How long records stay while the edge has no address."""
     retry_base_seconds: Seconds = 1.0
@@ -194,8 +195,8 @@ class DnsSettings(Section):
     retry_max_seconds: Seconds = 300.0
     """Longest pause between two tries of a failing provider."""
     adopt: bool = False
-    """Give names that carry this clusterId and an owner that no longer exists to the object that now wants them: after
-    a cluster was restored from a backup. Leave it off while two clusters share a clusterId."""
+    """Give names that carry this clusterId and an owner that no longer exists to the object that now requests them:
+    after a cluster was restored from a backup. Leave it off while two clusters share a clusterId."""
 
     @field_validator("providers")
     @classmethod

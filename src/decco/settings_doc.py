@@ -2,7 +2,7 @@
 
     python -m decco.settings_doc > docs/reference/settings.md
 
-A test compares the page with the model, so neither can run ahead of the other.
+A test compares the page with the model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ An unknown key, an unknown variable that begins with `DECCO_`, or a wrong value 
 and exit status 2. Left alone are variables that the kubelet sets for Services named `decco` or `decco-...`, and
 {others}. `decco-controller --print-config` prints what is in force, in the form of the file.
 
-The file is looked at every few seconds while the controller runs. A changed `{at_once}` is in force at once, unless the
+The file is checked every few seconds while the controller runs. A changed `{at_once}` is in force at once, unless the
 environment or a flag sets it. Any other change is named in the log and waits for a restart. Of a file with mistakes
 each is logged, and what was in force stays.
 """

@@ -1,10 +1,11 @@
 """Settings that change while the controller runs: another log level is in force at once, all else at the next start.
 
-Most settings decide how connections, queues and children are made, so a part of them exchanged in mid-work would be a
-state that no start ever has. The level is what an operator needs without losing what is just going wrong.
+Most settings decide how connections, queues and children are made, so changing a part of them at run time would create
+a state that no start has. An operator needs another level without a restart, which could end the problem under
+investigation.
 
-The file is looked at every few seconds, not watched: a mounted ConfigMap is a symbolic link that the kubelet points at
-another folder, and network file systems tell nobody. One ``stat`` in a thread is all that a look costs.
+The file is checked every few seconds, not watched: a mounted ConfigMap is a symbolic link that the kubelet points at
+another folder, and network file systems send no notifications. A check costs one ``stat`` in a thread.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from decco.settings_load import SETTINGS, WrongSettings, load
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 3.0
-"""How often the file is looked at. The kubelet takes up to a minute to bring a changed ConfigMap."""
+"""Interval of the checks of the file. The kubelet takes up to a minute to bring a changed ConfigMap."""
 AT_ONCE = "logLevel"
 """The key of the setting that needs no restart."""
 ADVICE = (
@@ -33,14 +34,14 @@ ADVICE = (
 )
 
 Version = tuple[int, int, int, int] | None
-"""What tells two contents of a file apart without reading them; None is no file."""
+"""Distinguishes two contents of a file without reading them; None is a missing file."""
 
 
 class SettingsFile:
-    """The sources of the settings, among them a file that may change: reads it, and knows if it has changed since."""
+    """The sources of the settings, among them a file that may change: reads it, and detects later changes."""
 
     def __init__(self, path: Path, flags: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-        """Reads nothing yet; flags and environment as for ``load``, those of the start for ever."""
+        """Reads nothing yet; flags and environment as for ``load``, which do not change after the start."""
         self.path = path
         self._flags = dict(flags)
         self._environ = dict(environ)
@@ -48,12 +49,12 @@ class SettingsFile:
 
     def read(self) -> Settings:
         """The settings of all sources as they are now. Raises WrongSettings."""
-        # The version first: a change between the two is seen again at the next look, and never missed.
+        # The version first: a change between the two is found by the next check.
         self._read = self._version()
         return load(self._flags, self._environ, self.path)
 
     def changed(self) -> Settings | None:
-        """``read`` if the file is not the one that was read last, else None. Raises WrongSettings."""
+        """``read`` if the file has changed since the last read, else None. Raises WrongSettings."""
         return self.read() if self._version() != self._read else None
 
     def _version(self) -> Version:
@@ -65,15 +66,15 @@ class SettingsFile:
 
 
 async def follow(file: SettingsFile, running: Settings, look_seconds: float = LOOK_SECONDS) -> Never:
-    """Brings changed settings into force as far as that can be, and says what else has changed or is wrong.
+    """Applies changed settings where no restart is needed, and logs other changes and mistakes.
 
     Args:
         file: read once already; the result was ``running``.
         running: what the process was started with.
-        look_seconds: pause between looks.
+        look_seconds: pause between checks.
     """
     level = running.log_level
-    told: Mapping[str, Any] = {}
+    reported: Mapping[str, Any] = {}
     while True:
         await asyncio.sleep(look_seconds)
         try:
@@ -88,16 +89,16 @@ async def follow(file: SettingsFile, running: Settings, look_seconds: float = LO
             _set_level(level, found.log_level)
             level = found.log_level
         waiting = _differences(running, found)
-        if waiting != told:
+        if waiting != reported:
             if waiting:
                 log.warning("changed settings wait for a restart", settings=sorted(waiting), advice=ADVICE)
             else:
                 log.info("the settings file is again as at the start", file=str(file.path))
-            told = waiting
+            reported = waiting
 
 
 def _set_level(before: str, after: str) -> None:
-    """Told at the more talkative of the two levels, so that the line is there whichever way it goes."""
+    """Logged at the less severe of the two levels, so that the line is written in both directions."""
     talkative = min(before, after, key=logs.severity)
     logs.set_level(talkative)
     log.info("the log level is changed", before=before, after=after)

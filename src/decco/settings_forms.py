@@ -1,6 +1,5 @@
-"""What the values of settings must look like: each form in words and as a test, in one place.
-
-The words stand in three: the message about a wrong value, the reference page, and the type of the field.
+"""The allowed values of settings: each form as a text and as a test. The text is used in the message about a wrong
+value, in the reference page, and in the type of the field.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Section(BaseModel):
 
 
 class Form:
-    """What a value must look like: in words that fit behind "must be", and as a test."""
+    """The allowed form of a value: a text that continues "must be", and a test."""
 
     def __init__(self, words: str, holds: Callable[[Any], bool]) -> None:
         self.words = words
@@ -47,12 +46,12 @@ class Form:
 
 
 def is_dns_label(text: str) -> bool:
-    """RFC 1123 label, as Kubernetes asks of namespaces."""
+    """RFC 1123 label, as Kubernetes requires for namespaces."""
     return _LABEL.fullmatch(text) is not None
 
 
 def is_dns_name(text: str) -> bool:
-    """RFC 1123 subdomain: labels with dots between them, as Kubernetes asks of most names."""
+    """RFC 1123 subdomain: labels with dots between them, as Kubernetes requires for most names."""
     return len(text) <= 253 and all(is_dns_label(label) for label in text.split("."))
 
 

@@ -1,9 +1,9 @@
 """Reads the settings from their sources, and reports every mistake at once, each with its place.
 
-A controller that ends at the first mistake makes its operator restart it once per mistake. So each source is read to
-the end, unknown names and wrong values are gathered as one line each, and only then is the start refused. A value that
-a stronger source replaces is not judged. pydantic judges the values; the sources are read here, because a message has
-to say ``decco.yaml:7: routing.backend`` or ``DECCO_ROUTING__BACKEND``, and a misspelt variable must not pass unseen.
+A controller that ended at the first mistake would need one restart per mistake. So each source is read to the end,
+unknown names and wrong values are collected as one line each, and then the start is refused. A value that a stronger
+source replaces is not validated. pydantic validates the values; the sources are read here, because a message has to
+contain ``decco.yaml:7: routing.backend`` or ``DECCO_ROUTING__BACKEND``, and a misspelt variable must be reported.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from decco.settings_forms import Form, Section
 
 PREFIX = "DECCO_"
 NOT_SETTINGS = frozenset({"DECCO_CACHE"})
-"""Variables with our prefix that are somebody else's: the folder where testbed/ keeps what it built."""
+"""Variables with decco's prefix that are not settings: the folder where testbed/ keeps what it built."""
 _SERVICE_LINK = re.compile(
     r"DECCO_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_[A-Z]+(_[A-Z]+)?)?)"
 )
-"""What the kubelet sets in our pod for Services named decco or decco-*; the names are Docker's of old."""
+"""Variables that the kubelet sets in the pod for Services named decco or decco-*, with Docker's former naming."""
 _LONGEST = 60
 """Characters of a wrong value that a message shows."""
 
 
 class WrongSettings(ConfigError):
-    """All mistakes in the settings; ``lines`` has one sentence per mistake."""
+    """All mistakes in the settings; ``lines`` has one message per mistake."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.lines = tuple(lines)
@@ -58,7 +58,7 @@ class Setting:
 
     @property
     def allowed(self) -> str:
-        """What the value must be, in words that fit behind "must be"."""
+        """The allowed values, in a text that continues "must be"."""
         return _allowed(self.field.annotation, tuple(self.field.metadata))
 
     @property
@@ -90,7 +90,7 @@ GROUPS = {key.rpartition(".")[0] for key in SETTINGS} - {""}
 
 
 class ConfigText(NamedTuple):
-    """The content of a file with settings that is not in a file here; ``place`` is what messages call it."""
+    """The content of a settings file that is not a local file; ``place`` is its name in messages."""
 
     text: str
     place: str
@@ -123,7 +123,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config_file: Path
     try:
         settings = Settings.model_validate(nested)
     except ValidationError as error:
-        mistakes += [_sentence(detail, given) for detail in error.errors(include_url=False)]
+        mistakes += [_message(detail, given) for detail in error.errors(include_url=False)]
     if mistakes:
         raise WrongSettings(mistakes)
     return settings
@@ -248,8 +248,8 @@ def _decode(setting: Setting, text: str) -> Any:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _sentence(detail: ErrorDetails, given: Mapping[str, Given]) -> str:
-    """What pydantic found, as one line: place, value, what it must be, what may have been meant."""
+def _message(detail: ErrorDetails, given: Mapping[str, Given]) -> str:
+    """An error of pydantic as one line: place, value, allowed values, suggestion."""
     key, rest = "", ""
     kind: Any = None
     metadata: tuple[Any, ...] = ()
@@ -300,7 +300,7 @@ def variants(kind: Any) -> Mapping[str, type[Section]]:
 
 
 def _part_of(kind: Any, part: int | str) -> tuple[Any, tuple[Any, ...]]:
-    """Kind and metadata of an item or field of a value; None for what has no words of its own."""
+    """Kind and metadata of an item or field of a value; None for what has no text of its own."""
     if get_origin(kind) is tuple:
         return get_args(kind)[0], ()
     if isinstance(kind, type) and issubclass(kind, Section):
@@ -362,7 +362,7 @@ def _choices(kind: Any) -> tuple[str, ...]:
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was probably meant: same letters, then same last part, then similar spelling."""
+    """The most similar candidate: same letters, then same last part, then similar spelling."""
 
     def plain(text: str) -> str:
         return text.removeprefix(PREFIX).replace("__", ".").replace("_", "").replace("-", "").lower()

@@ -1,6 +1,6 @@
 """A strict model of Cloud DNS's record API, from the public discovery document (dns v1) and its reference pages.
 
-It is a model: what only the real service knows, it cannot tell.
+It is a model: it cannot show behaviour that only the real service has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CoreDNS with its etcd plugin, and the etcd behind it.
 
 CoreDNS is a Go program that is built once (``python -m testbed.dns.coredns``; some minutes) and kept in the cache.
-Without it etcd alone is served, and the suite looks at the records in etcd instead of asking for them.
+Without it etcd alone is served, and the suite reads the records from etcd instead of querying them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An etcd that speaks TLS only and lets only known users in: what a CoreDNS of some size has behind it."""
+"""An etcd that speaks TLS only and accepts only known users, as the etcd of a larger CoreDNS installation."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SKEW_SECONDS = 300.0
 
 
 FLAVOUR = {"Metadata-Flavor": "Google"}
-"""By which callers know Google's metadata server."""
+"""Header by which callers identify Google's metadata server."""
 
 
 class GoogleTokens(HttpModel):
@@ -48,16 +48,16 @@ class GoogleTokens(HttpModel):
     def respond(self, request: Request) -> Response:
         if request.method == "POST":
             form = parse_qs(request.body.decode())
-            return _told(*self.exchange({name: values[0] for name, values in form.items()}))
+            return _response(*self.exchange({name: values[0] for name, values in form.items()}))
         if request.headers.get("Metadata-Flavor") != "Google":
-            return _told(403, {"error": "Missing Metadata-Flavor:Google header."})
+            return _response(403, {"error": "Missing Metadata-Flavor:Google header."})
         if "/token" in request.path:
-            return _told(200, self.issue())
+            return _response(200, self.issue())
         if "/project/project-id" in request.path:
-            return _told(200, "example")
+            return _response(200, "example")
         if "/service-accounts/default/" in request.path:
-            return _told(200, {"email": ACCOUNT, "scopes": [], "aliases": ["default"]})
-        return _told(200, {})
+            return _response(200, {"email": ACCOUNT, "scopes": [], "aliases": ["default"]})
+        return _response(200, {})
 
     def key(self) -> bytes:
         """A service account's key file."""
@@ -104,7 +104,7 @@ def _unb64(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _told(status: int, answer: Any) -> Response:
+def _response(status: int, answer: Any) -> Response:
     """Texts as they are, all else as JSON."""
     if isinstance(answer, str):
         return Response(status, "application/text", answer.encode(), FLAVOUR)

@@ -1,4 +1,4 @@
-"""Stands in front of a name server: counts what passes over TCP, and loses, refuses or cuts it as told.
+"""Stands in front of a name server: counts what passes over TCP, and loses, refuses or cuts it on demand.
 
 It sees messages, not octets, so a test can act between decco's decision and the server's (``before``), and between the
 server's answer and decco's hearing of it (``after``): the two moments that make interleavings.
@@ -26,11 +26,11 @@ class Fault(StrEnum):
     """What happens to one message."""
 
     LOST = "lost"
-    """The connection ends before the server hears of it."""
+    """The connection ends before the server receives the request."""
     ANSWER_LOST = "answer lost"
     """The server carries it out, and the connection ends before its answer arrives."""
     SILENCE = "silence"
-    """The server carries it out, and nothing comes until the asker gives up."""
+    """The server carries it out, and no answer comes until the client's timeout."""
     LATE = "late"
     """The connection ends, and the server carries it out all the same, ``late_seconds`` later."""
     SERVFAIL = "servfail"
@@ -83,11 +83,11 @@ class DnsProxy:
         await self._server.wait_closed()
 
     async def quiet(self) -> None:
-        """Wait until no message is on its way to the server: what was sent before is carried out, or lost."""
+        """Waits until no message to the server is pending: what was sent before is carried out, or lost."""
         await self._quiet.wait()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A task of our own: one that start_server makes is told to the loop's exception handler when it is cancelled.
+        # A task of our own: the loop's exception handler receives a task of start_server that is cancelled.
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)

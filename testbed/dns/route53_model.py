@@ -1,8 +1,8 @@
 """A strict model of Route 53's record API: its documented limits and refusals, and nothing lenient.
 
 Written from the API reference ("ChangeResourceRecordSets", "ListResourceRecordSets", "ListHostedZonesByName") and the
-Developer Guide's "Quotas" and "DNS domain name format". It is a model: what only the real service knows, it cannot
-tell.
+Developer Guide's "Quotas" and "DNS domain name format". It is a model: it cannot show behaviour
+that only the real service has.
 """
 
 from __future__ import annotations

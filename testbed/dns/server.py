@@ -136,7 +136,7 @@ class NameServer:
         raise NotImplementedError
 
     def add_zone(self, zone: str, records: str = "") -> None:
-        """Tell the server of a new zone; it may load it later."""
+        """Announces a new zone to the server; it may load it later."""
         raise NotImplementedError
 
     def remove_zone(self, zone: str) -> None:
@@ -212,7 +212,7 @@ class NameServer:
         return found
 
     def ask(self, name: str, rtype: str) -> set[str]:
-        """Values of one type at a name, as a resolver is told; for an alias, its target."""
+        """Values of one type at a name, as a resolver receives them; for an alias, its target."""
         query = dns.message.make_query(name, rtype)
         answer = dns.query.udp_with_fallback(query, HOST, timeout=5, port=self.port)[0]
         asked = dns.name.from_text(name)

@@ -1,6 +1,6 @@
 """A line between a provider and its service that can be troubled: requests lost, answers lost, late, cut or replaced.
 
-It passes octets on and knows of the protocol only where one request ends and which requests change something. It
+It passes octets on and parses of the protocol only where one request ends and which requests change something. It
 listens on loopback, in the event loop of the test::
 
     async with Wire(server.port, DnsMessages()) as wire:
@@ -81,7 +81,7 @@ class HttpRequests:
 
 
 def dns_answer(rcode: int) -> Callable[[bytes], bytes]:
-    """An answer without records and without a signature, as servers send that cannot tell who asks."""
+    """An answer without records and without a signature, as servers send that cannot identify the client."""
 
     def answer(request: bytes) -> bytes:
         ident, flags = struct.unpack("!HH", request[2:6])
@@ -136,9 +136,9 @@ class Wire:
         await self._server.wait_closed()
 
     def trouble(self, trouble: Trouble, on: On, *, times: int = 1, skip: int = 0, keep: int = 0) -> None:
-        """Have the next ``times`` such requests fare so, after ``skip`` that pass; ``keep`` octets of a CUT answer."""
+        """Makes the next ``times`` such requests fail so, after ``skip`` that pass; ``keep`` octets of a CUT answer."""
         if trouble in ANSWERED and trouble not in self._answers:
-            raise ValueError(f"what the service says is not known: {trouble}")
+            raise ValueError(f"the service's answer is not defined: {trouble}")
         self._planned += [_Planned(trouble, on, skip if number == 0 else 0, keep) for number in range(times)]
 
     def quiet(self) -> bool:
@@ -193,7 +193,7 @@ class Wire:
                     writer.write(answer[: planned.keep])
                     await writer.drain()
                 elif planned.trouble is Trouble.NO_REPLY:
-                    await reader.read()  # until the client gives up
+                    await reader.read()  # until the client closes
                 return
         finally:
             if passing is not None:

@@ -18,7 +18,7 @@ def controller() -> Image:
     """decco-controller, with ``decco`` beside it, of this checkout as it is now.
 
     Raises:
-        AssetsMissing: this is no Debian with the packages that build_root.py names, or no package index answers.
+        AssetsMissing: this is not a Debian with the packages that build_root.py names, or no package index answers.
     """
     checkout = build_root.CHECKOUT
     python = build_root.PYTHON.resolve().name

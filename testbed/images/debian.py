@@ -22,7 +22,7 @@ def authorities() -> str:
 
 
 def libraries(program: Path) -> list[Path]:
-    """The loader and the shared libraries of a program, by the paths under which the loader looks for them.
+    """The loader and the shared libraries of a program, by the paths at which the loader searches them.
 
     Raises:
         AssetsMissing: they are not to be found on this machine.
@@ -37,7 +37,7 @@ def versions(*packages: str) -> str:
     """Name and version of each package, a line each.
 
     Raises:
-        AssetsMissing: one of them is not installed, or this is no Debian.
+        AssetsMissing: one of them is not installed, or this is not Debian.
     """
     query = shutil.which("dpkg-query")
     if query is None:

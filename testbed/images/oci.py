@@ -32,7 +32,7 @@ TAG = "org.opencontainers.image.ref.name"
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NONROOT = "65532:65532"
-"""Numbers, since the kubelet can not tell from a name that ``runAsNonRoot`` holds."""
+"""Numbers, since the kubelet cannot derive ``runAsNonRoot`` from a name."""
 
 
 @dataclass(frozen=True, slots=True)

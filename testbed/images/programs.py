@@ -36,7 +36,7 @@ def echo(edition: str = "1") -> Image:
         edition: what it says its edition is; another one is another image, for rolling changes.
 
     Raises:
-        AssetsMissing: there is no Go, or its modules cannot be had.
+        AssetsMissing: there is no Go, or its modules cannot be downloaded.
     """
     config = oci.Config(entrypoint=["/echo"], cmd=["serve", "--listen", "http:8080"], env={"ECHO_EDITION": edition})
     return _own("echo", config, "echo")

@@ -18,7 +18,7 @@ def stunnel() -> Image:
     """The sidecar that decco puts into pods.
 
     Raises:
-        AssetsMissing: this is no Debian with the packages that build_root.py names.
+        AssetsMissing: this is not a Debian with the packages that build_root.py names.
     """
     ingredients: list[str | bytes | Path] = [Path(__file__), build_root.HERE, debian.versions(*build_root.PACKAGES)]
     ingredients += [_compiler(), build_root.STUNNEL, *debian.libraries(build_root.STUNNEL)]
@@ -35,5 +35,5 @@ def stunnel() -> Image:
 
 
 def _compiler() -> str:
-    """Its own version, which the package gcc does not tell: that one only depends on it."""
+    """Its own version, which the package gcc does not contain: that package only depends on it."""
     return subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout

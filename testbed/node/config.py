@@ -1,4 +1,4 @@
-"""What the node's programs are told: their configuration files and flags, and why."""
+"""Configuration files and flags of the node's programs, with the reasons."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ snapshotter = "overlayfs"
 sandbox = "{sandbox_image}"
 
 [plugins.'io.containerd.cri.v1.runtime']
-# Without CAP_SYS_RESOURCE nobody may make a process less likely to be killed than its parent.
+# Without CAP_SYS_RESOURCE no process may be made less likely to be killed than its parent.
 restrict_oom_score_adj = true
 enable_selinux = false
 max_container_log_line_size = 65536
@@ -93,7 +93,7 @@ def kubelet(folder: Path, place: Place, *, ca_file: Path, cgroup: str) -> dict[s
         "maxPods": 250,
         "podLogsDir": str(folder / "log" / "pods"),
         "volumePluginDir": str(folder / "volume-plugins"),
-        # A renewed Secret reaches a pod when the kubelet looks at the pod again: after this, or up to half more.
+        # A renewed Secret reaches a pod when the kubelet syncs the pod again: after this, or up to half more.
         "syncFrequency": SYNC,
         "serializeImagePulls": False,
         "shutdownGracePeriod": "0s",

@@ -111,7 +111,7 @@ def _rendered(image: str) -> str:
         (chart / "values.yaml").write_text(filled)
         argv = [str(helm.provide()), "template", "envoy-gateway", str(chart), f"--namespace={NAMESPACE}"]
         argv += ["--set=crds.enabled=false", "--set=topologyInjector.enabled=false"]
-        # Its defaults wait ten seconds between two looks at whether it is ready.
+        # Its defaults wait ten seconds between two readiness probes.
         argv += ["--set=deployment.envoyGateway.readinessProbe.periodSeconds=1"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -166,7 +166,7 @@ def _gateway() -> dict[str, Any]:
         "spec": {
             "gatewayClassName": CLASS,
             "allowedListeners": {"namespaces": {"from": "All"}},
-            # A Gateway must have a listener; plain HTTP of no host answers nobody.
+            # A Gateway must have a listener; plain HTTP of no host answers no request.
             "listeners": [
                 {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "Same"}}}
             ],
@@ -175,7 +175,7 @@ def _gateway() -> dict[str, Any]:
 
 
 def _patch(host_ports: bool) -> dict[str, Any]:
-    """Envoy Gateway looks every ten seconds whether its Envoy has started, and the one beside it as well."""
+    """Envoy Gateway checks every ten seconds whether its Envoy has started, and the one beside it as well."""
     often = {"periodSeconds": 1, "failureThreshold": 60}
     envoy: dict[str, Any] = {"name": "envoy", "startupProbe": often}
     if host_ports:

@@ -1,4 +1,4 @@
-"""Process 1 of the node's namespaces: prepares the mounts, says so, then does what an init does, bury the dead.
+"""Process 1 of the node's namespaces: prepares the mounts, reports that, then reaps processes as an init does.
 
 Its end is the end of everything in the namespaces: processes, mounts, interfaces, firewall rules. Run by
 ``sandbox.py`` inside ``unshare``, with the standard library alone: ``init.py <folder>``.
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 PRIVATE = ("run", "log")
-"""Folders of ours that cover /run and /var/log: the runtime's sockets, locks and pods' logs are nobody else's."""
+"""Folders of ours that cover /run and /var/log: the runtime's sockets, locks and pods' logs are not shared."""
 FORWARD = "/proc/sys/net/ipv4/ip_forward"
 
 

@@ -35,8 +35,8 @@ class Node:
 
         Args:
             cp: a running control plane with the network of the sandbox's place.
-            box: where the node lives.
-            zones: DNS zones to the ``address:port`` of the server that CoreDNS asks for them.
+            box: the sandbox of the node.
+            zones: DNS zones to the ``address:port`` of the server to which CoreDNS forwards them.
         """
         self.cp = cp
         self.box = box
@@ -63,7 +63,7 @@ class Node:
             self._ctr("images", "import", "--local", "--digests=false", str(archive))
 
     def wait(self, what: str, holds: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-        """Asks again and again.
+        """Polls.
 
         Raises:
             ProcessFailed: it did not become true; the message has what it is and the kubelet's last lines.

@@ -63,7 +63,7 @@ class Place:
 
     @property
     def network(self) -> Network:
-        """What a control plane needs to be told for pods of this node to reach it."""
+        """Settings that a control plane needs so that pods of this node can connect to it."""
         third = 32 * self.number
         return Network(self.host, f"198.19.{third}.0/19", f"198.19.{third}.1", nodes=True)
 
@@ -102,7 +102,7 @@ class Sandbox:
         """Runs a program inside to its end and returns what it printed.
 
         Raises:
-            AssetsMissing: it failed; the message holds what it said.
+            AssetsMissing: it failed; the message holds its output.
         """
         return _run(*self._enter(), *argv, seconds=seconds)
 
@@ -131,7 +131,7 @@ class Sandbox:
         _run("ip", "link", "set", link, "up")
         self.run("ip", "address", "add", f"{place.node}/{LINK_BITS}", "dev", link)
         self.run("ip", "link", "set", link, "up")
-        # Nothing leads further than this machine, which forwards nothing; a default route is what programs look for.
+        # Nothing leads further than this machine, which forwards nothing; some programs need a default route.
         self.run("ip", "route", "add", "default", "via", place.host)
         for network in (place.pods, place.network.services):
             _run("ip", "route", "add", network, "via", place.node, "dev", link)
@@ -146,7 +146,7 @@ class Sandbox:
 
 @contextlib.contextmanager
 def _place() -> Iterator[Place]:
-    """A place that nobody else on this machine has: each is a lock on a file, which goes with its process."""
+    """A place that is unique on this machine: each is a lock on a file, which goes with its process."""
     cache.root().mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context((cache.root() / f"node-{number}.lock").open("a")) for number in range(PLACES)]

@@ -1,7 +1,7 @@
-"""The other edge: Traefik as an ingress controller, set up as docs/routing.md tells platform teams to.
+"""The other edge: Traefik as an ingress controller, set up as docs/routing.md describes.
 
 One process listens on 443 for both kinds of traffic: it reads the server name, hands connections for the name of a TCP
-endpoint on as they are, and ends TLS of all others itself and looks at their paths.
+endpoint on as they are, and ends TLS of all others itself and routes them by path.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SETTINGS = {
     "DECCO_ROUTING__INGRESS_DIALECT": "traefik",
     "DECCO_ROUTING__INGRESS_CLASS_NAME": CLASS,
 }
-"""What decco-controller is told of it."""
+"""Settings of decco-controller for it."""
 
 Obj = dict[str, Any]
 
@@ -170,7 +170,7 @@ def _flags() -> list[str]:
 
 
 def _refuse_unknown_names() -> Obj:
-    """Without it a name that nobody has is shown a certificate that Traefik signs itself."""
+    """Without it an unknown name gets a certificate that Traefik signs itself."""
     annotations = {"kubernetes.io/ingress.class": CLASS}
     return {
         "apiVersion": "traefik.io/v1alpha1",

@@ -82,11 +82,11 @@ class Backend:
         raise NotImplementedError
 
     def ask(self, name: str, rtype: str) -> set[str] | None:
-        """What a resolver would be told at this very name; None where nothing serves DNS."""
+        """What a resolver would receive at this very name; None where nothing serves DNS."""
         return None
 
     refusal: ClassVar[str] = "ProviderRefused"
-    """Reason that is shown where the service knows us not."""
+    """Reason that is reported for unknown credentials."""
     lookups: ClassVar[int] = 0
     """Requests that precede the first reading of a zone."""
     troubles: ClassVar[Answers] = {}
@@ -133,7 +133,7 @@ class MemoryBackend(Backend):
     kind = "memory"
     real = False
     unfit: ClassVar[dict[str, str]] = {
-        "bad_credentials": "memory asks for none",
+        "bad_credentials": "memory needs none",
         "clock_skew": "memory has no clock",
         "truncated_reading": "memory reads without a line",
     }
@@ -248,7 +248,7 @@ class KnotBackend(NameServerBackend):
 class PowerDnsBackend(NameServerBackend):
     kind = "powerdns"
     server_class = PowerDns
-    refusal = "ZoneNotFound"  # it answers NOTAUTH to a wrong key and to a wrong time alike; the sentence names both
+    refusal = "ZoneNotFound"  # it answers NOTAUTH to a wrong key and to a wrong time alike; the message names both
 
 
 def _aws(status: int, code: str) -> Callable[[bytes], bytes]:
@@ -372,10 +372,10 @@ class CoreDnsBackend(WiredBackend):
     types = frozenset({"A", "AAAA", "CNAME", "TXT", "MX"})
     unfit: ClassVar[dict[str, str]] = {
         "wildcard_answers": "the etcd plugin serves no wildcards",
-        "zone_deleted_and_made_anew": "a zone in etcd is only a prefix, which cannot be missing",
+        "zone_deleted_and_created_again": "a zone in etcd is only a prefix, which cannot be missing",
         "a_thousand_names_in_two_calls": "etcd takes 128 operations per transaction, so it is 16 calls",
-        "a_foreign_name_in_mixed_case": "the plugin looks keys up in lower case, so such a key is no name",
-        "bad_credentials": "this etcd asks for none; one that does is in test_dns_etcd_login.py",
+        "a_foreign_name_in_mixed_case": "the plugin reads keys in lower case, so such a key is not a name",
+        "bad_credentials": "this etcd needs none; one that does is in test_dns_etcd_login.py",
         "clock_skew": "nothing that etcd checks has a time",
     }
 
@@ -484,9 +484,9 @@ class ExternalDnsBackend(Backend):
         Trouble.THROTTLED: _kubernetes(429),
     }
     unfit: ClassVar[dict[str, str]] = {
-        "zone_deleted_and_made_anew": "objects know no zone, so none can be missing",
+        "zone_deleted_and_created_again": "objects have no zone, so none can be missing",
         "a_thousand_names_in_two_calls": "each name is an object, and a request to the API server",
-        "mark_without_record": "a mark in an object of others is not believed",
+        "ownership_record_without_record": "an ownership record in an object of others is not trusted",
         "a_name_taken_behind_our_back": "objects of others are seen when they are read, not by the API server",
         "clock_skew": "the API server checks no time but that of certificates",
     }

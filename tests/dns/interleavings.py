@@ -2,16 +2,16 @@
 
     python -m tests.dns.interleavings -n 10000 --seed 7 --kind bind
 
-One interleaving is: a cluster changes what it wants (or loses its process), a fault may wait for its next message, and
-the stranger acts before decco decides, between decco's decision and the server's, between the server's answer and
-decco's hearing of it, or at any moment beside it. Two of the clusters share one cluster id, as by mistake.
+One interleaving is: a cluster changes its desired records (or loses its process), a fault waits for its next message,
+and the stranger acts before decco decides, between decco's decision and the server's, between the server's answer and
+its receipt, or at any moment beside it. Two of the clusters share one cluster id, as by mistake.
 
-The stranger guards each of its own steps with prerequisites, so it always knows what is its own. Every 50 interleavings
-everything comes to rest, and the zone has to hold
+The stranger guards each of its own steps with prerequisites, so its own records are known. Every 50 interleavings
+all faults end, and the zone has to hold
 
 * what the stranger left there, and nothing of it changed,
-* no mark whose owner does not want the name, no mark without a record, no record of nobody,
-* every name that is wanted and that nobody else holds.
+* no ownership record without a desired name, none without a record, no record without owner,
+* every name that is wanted and that no other owner holds.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ TIMEOUT = 0.25
 SHORT_HOUR = 0.2
 """Seconds between comparisons of the whole zone where time is short."""
 SETTLE = 2.0
-"""Seconds in which a call that decco has given up is carried out or dead: more than any delay that is made here."""
+"""Seconds in which a call that decco has given up is carried out or lost: more than any delay that is made here."""
 REST_EVERY = 50
 
 Moment = Callable[[], Awaitable[None]]
@@ -77,8 +77,8 @@ class Broken(AssertionError):
 class Stranger:
     """The second writer; ``own`` is what is its own: (name, type) -> values."""
 
-    def __init__(self, server: NameServer, zone: str, dice: random.Random, tell: Callable[[str], None]) -> None:
-        self._server, self._zone, self._dice, self._tell = server, zone, dice, tell
+    def __init__(self, server: NameServer, zone: str, dice: random.Random, note: Callable[[str], None]) -> None:
+        self._server, self._zone, self._dice, self._note = server, zone, dice, note
         self.own: dict[tuple[str, str], frozenset[str]] = {}
         self.acts: Counter[str] = Counter()
         self._count = 0
@@ -86,7 +86,7 @@ class Stranger:
 
     async def act(self, name: str) -> None:
         """One random step; may raise Broken."""
-        async with self._one_at_a_time:  # or the stranger would be in its own way
+        async with self._one_at_a_time:  # or the stranger's steps would conflict
             await self._act(name)
 
     async def _act(self, name: str) -> None:
@@ -99,7 +99,7 @@ class Stranger:
             deed = self._dice.choice((self.take, self.beside, self.forge, self.change, self.meddle, self.meddle))
         done = await deed(name)
         self.acts[deed.__name__ if done else "refused"] += 1
-        self._tell(f"stranger {deed.__name__} {name}: {'done' if done else 'refused'}")
+        self._note(f"stranger {deed.__name__} {name}: {'done' if done else 'refused'}")
 
     async def take(self, name: str) -> bool:
         """A name of its own where nothing is."""
@@ -112,7 +112,7 @@ class Stranger:
         return await self._add(name, rtype, self._value(rtype), absent=((name, "CNAME"), (name, rtype)))
 
     async def forge(self, name: str) -> bool:
-        """Something where a mark would be."""
+        """Something at the name of an ownership record."""
         text = self._dice.choice(("v1 a nobody", "v1 elsewhere 0b3c9f4e", "v2 a x", "heritage=external-dns", "v1 a"))
         mark = PREFIX + name
         return await self._add(mark, "TXT", f'"{text}"', absent=((mark, None),))
@@ -130,7 +130,7 @@ class Stranger:
         return await self._alter(mine, self._value(mine[1]))
 
     async def meddle(self, name: str) -> bool:
-        """Takes a record, or the mark, or both from a name of decco's, or bends the record under the mark."""
+        """Takes a record, or the ownership record, or both from a name of decco's, or changes the record."""
         mark = PREFIX + name
         held = {t: v for t in ADDRESSES if (name, t) not in self.own and (v := await self._now(name, t))}
         marks = await self._now(mark, "TXT")
@@ -154,7 +154,7 @@ class Stranger:
             message.replace(_at(name), 60, rtype, {"AAAA": "2001:db8::bad", "CNAME": "bad."}.get(rtype, "198.51.100.9"))
         if not await self._sent(message):
             return False
-        if way == "mark":  # a record without a mark is whose it may be, and now the stranger's
+        if way == "mark":  # a record without an ownership record may be anybody's, and is now the stranger's
             self.own.update({(name, rtype): values for rtype, values in held.items()})
         self.acts[f"meddle {way}"] += 1
         return True
@@ -281,7 +281,7 @@ class Game:
         self.server, self.zone = server, zone
         self.dice = random.Random(seed)
         self.names = [f"n{i}.{zone}" for i in range(NAMES)]
-        self.stranger = Stranger(server, zone, self.dice, self._tell)
+        self.stranger = Stranger(server, zone, self.dice, self._note)
         self.figures: Counter[str] = Counter()
         self.story: deque[str] = deque(maxlen=400)
         self.clusters: list[Cluster] = []
@@ -289,10 +289,10 @@ class Game:
         self._faults: dict[str, list[Fault]] = {}
         self._trouble: list[BaseException] = []
 
-    def _tell(self, line: str) -> None:
+    def _note(self, line: str) -> None:
         self.story.append(f"{time.monotonic():.3f} {line}")
 
-    async def play(self, count: int, progress: Callable[[int], None] = lambda _: None) -> None:
+    async def run(self, count: int, progress: Callable[[int], None] = lambda _: None) -> None:
         proxies = [DnsProxy(self.server.port) for _ in CLUSTERS]
         for proxy in proxies:
             await proxy.__aenter__()
@@ -329,12 +329,12 @@ class Game:
             if not faults or (opcode != UPDATE and self.dice.random() < 0.7):
                 return None
             self.figures[f"fault {faults[0]}{'' if opcode == UPDATE else ' of a reading'}"] += 1
-            self._tell(f"{cluster.name} fault {faults[0]} for opcode {opcode}")
+            self._note(f"{cluster.name} fault {faults[0]} for opcode {opcode}")
             return faults.pop(0)
 
         def at(moment: str) -> Moment:
             async def act() -> None:
-                self._tell(f"{cluster.name} update {moment}")
+                self._note(f"{cluster.name} update {moment}")
                 while hooks[moment]:
                     self.figures[f"stranger {moment} an update"] += 1
                     await self._strange(hooks[moment].pop(0))
@@ -351,7 +351,7 @@ class Game:
             RuntimeError,
             OSError,
             dns.exception.DNSException,
-        ) as error:  # told by the one who waits for it, not by a proxy's connection
+        ) as error:  # reported by the waiting caller, not by a proxy's connection
             self._trouble.append(error)
 
     def _raise_trouble(self) -> None:
@@ -383,18 +383,18 @@ class Game:
         uid = dice.choice(sorted(cluster.wanted))
         lot = dice.random()
         if lot < 0.04:
-            self._tell(f"{cluster.name} crashes")
+            self._note(f"{cluster.name} crashes")
             self.figures["crashes"] += 1
             await cluster.crash()
             await cluster.start(self.dice.choice((SHORT_HOUR, 3600.0)))
         elif lot < 0.2:
-            self._tell(f"{cluster.name} deletes {uid}: {sorted(cluster.wanted[uid])}")
+            self._note(f"{cluster.name} deletes {uid}: {sorted(cluster.wanted[uid])}")
             self.figures["owners deleted"] += 1
             cluster.delete(uid)
             cluster.new_owner()
         else:
             names = {name: dice.choice(TARGETS) for name in dice.sample(self.names, dice.randint(0, 3))}
-            self._tell(f"{cluster.name} {uid} wants {names}")
+            self._note(f"{cluster.name} {uid} wants {names}")
             cluster.want(uid, names)
 
     # Rest, and what has to hold then
@@ -441,7 +441,7 @@ class Game:
         held = {name: {t: v for (n, t), v in left.items() if n == name} for name in self.names}
         for (name, rtype), values in left.items():
             if name not in marks:
-                yield f"dangling: {name} {rtype} {set(values)} without a mark"
+                yield f"dangling: {name} {rtype} {set(values)} without an ownership record"
         for name, values in marks.items():
             yield from self._marked(name, values, held[name])
         for cluster in self.clusters:
@@ -470,7 +470,7 @@ class Game:
             for s in address_sets(name, cluster.wanted[owner.uid][name], 1)
         }
         alias = "CNAME" in wanted or "CNAME" in held
-        # Beside another type an alias can neither be made nor taken back; the mark then keeps the name for its owner.
+        # Beside another type an alias can neither be made nor taken back; the ownership record keeps the name.
         if held != wanted and not (alias and any(n == name for n, _ in self.stranger.own)):
             yield f"wrong: {name} is {held}, and {owner.uid} wants {wanted}"
 
@@ -479,14 +479,14 @@ def _shown(rtype: str, value: str) -> str:
     return f"{value}." if rtype == "CNAME" else value
 
 
-async def play(kind: str, count: int, seed: int, progress: Callable[[int], None] = lambda _: None) -> Counter[str]:
+async def run(kind: str, count: int, seed: int, progress: Callable[[int], None] = lambda _: None) -> Counter[str]:
     """Raises Broken with the story; gives the figures."""
     with SERVERS[kind]() as server:
         zone = "interleaved.test"
         await asyncio.to_thread(server.create_zone, zone)
         game = Game(server, zone, seed)
         try:
-            await game.play(count, progress)
+            await game.run(count, progress)
         except Broken as error:
             raise Broken("\n".join([str(error), f"seed {seed}; the last steps:", *game.story])) from None
         return game.figures + Counter({f"stranger {act}": n for act, n in game.stranger.acts.items()})
@@ -510,7 +510,7 @@ def main() -> int:
             print(f"  {number} interleavings, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
     try:
-        figures = asyncio.run(play(arguments.kind, arguments.n, seed, progress))
+        figures = asyncio.run(run(arguments.kind, arguments.n, seed, progress))
     except Broken as error:
         print(error)
         return 1

@@ -1,4 +1,4 @@
-"""Providers for the contract suite whose line to the service can be troubled, or that open it by themselves."""
+"""Providers for the contract suite whose connection to the service can be made to fail, or that open it themselves."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ ENDPOINTS = Resource("externaldns.k8s.io", "v1alpha1", "dnsendpoints", "DNSEndpo
 
 @dataclass(frozen=True)
 class Line:
-    """``trouble(kind, on, times=, skip=, keep=)`` has requests to come fare ill, see ``testbed.dns.wire.Wire``;
-    ``quiet`` tells whether all of it has happened.
+    """``trouble(kind, on, times=, skip=, keep=)`` makes future requests fail, see ``testbed.dns.wire.Wire``;
+    ``quiet`` reports whether all of it has happened.
     """
 
     provider: Provider
@@ -33,7 +33,7 @@ class Line:
 
 
 class MemoryLine(Wrapper):
-    """A service in this process has no line; what the line's troubles look like to the layers above is raised."""
+    """A service in this process has no line; the errors that the layers above would get are raised."""
 
     _BEFORE: ClassVar[dict[Trouble, Callable[[], DnsError]]] = {
         Trouble.FAILS: lambda: ProviderUnreachable("failed", one_zone=True),

@@ -16,9 +16,9 @@ from decco.dns.service import Dns
 from decco.dns.wrappers.base import Wrapper
 from testbed.dns.wire import ANSWERED, Trouble
 from tests.dns.lines import Line
-from tests.dns.world import OTHER_UID, UID, World, problem, ready, until, wish
+from tests.dns.world import OTHER_UID, UID, World, problem, ready, until, wanted_record
 
-PATIENT, IMPATIENT = 30.0, 3.0
+LONG_TIMEOUT, SHORT_TIMEOUT = 30.0, 3.0
 """Seconds for a call; the second where an answer never comes, and still long enough for a busy machine."""
 NAMES = 10
 STORM = 2
@@ -26,14 +26,14 @@ STORM = 2
 
 
 async def run(
-    world: World, provider: Provider, at: Callable[[str], None] = lambda _step: None, timeout: float = PATIENT
+    world: World, provider: Provider, at: Callable[[str], None] = lambda _step: None, timeout: float = LONG_TIMEOUT
 ) -> int:
-    """Publish, move, withdraw; ``at`` is told each step before it begins. Gives the calls of the whole run."""
+    """Publish, move, withdraw; ``at`` receives each step before it begins. Gives the calls of the whole run."""
     world.calls.clear()
     async with world.running(providers=[provider], timeout=timeout) as dns:
         for step, target in (("publish", "192.0.2.1"), ("move", "192.0.2.2")):
             at(step)
-            dns.ensure(UID, [wish(world.name(f"n{i}"), target) for i in range(NAMES)])
+            dns.ensure(UID, [wanted_record(world.name(f"n{i}"), target) for i in range(NAMES)])
             await ready(dns, UID)
         at("withdraw")
         dns.release(UID)
@@ -73,7 +73,7 @@ async def test_one_call(world: World, trouble: Trouble, step: str) -> None:
             if now == step:
                 line.trouble(trouble, "change")
 
-        calls = await run(world, line.provider, at, IMPATIENT if trouble is Trouble.NO_REPLY else PATIENT)
+        calls = await run(world, line.provider, at, SHORT_TIMEOUT if trouble is Trouble.NO_REPLY else LONG_TIMEOUT)
         assert line.quiet()
     assert calls <= STORM * without, world.calls
     assert await world.holds() == {}
@@ -100,11 +100,11 @@ async def test_partial_failure(world: World) -> None:
 
 @pytest.mark.parametrize("keep", [*(pytest.param(n, marks=pytest.mark.full) for n in (0, 1, 20)), 300])
 async def test_truncated_reading(world: World, keep: int) -> None:
-    """Half a zone is no picture of it: nothing is published again, and nothing that is wanted no more is forgotten."""
-    desired = [wish(world.name(f"n{i}")) for i in range(60)]
+    """After a partial read of a zone nothing is published again, and nothing that is no longer desired is forgotten."""
+    desired = [wanted_record(world.name(f"n{i}")) for i in range(60)]
     async with world.running() as dns:
         dns.ensure(UID, desired)
-        dns.ensure(OTHER_UID, [wish(world.name("left"))])
+        dns.ensure(OTHER_UID, [wanted_record(world.name("left"))])
         await ready(dns, UID, OTHER_UID)
     before = await world.read()
 
@@ -128,12 +128,15 @@ async def test_truncated_reading(world: World, keep: int) -> None:
             again.ensure(OTHER_UID, [])
             await ready(again, UID)
             await until(again, lambda: not again.state(OTHER_UID).published)
-    assert before.keys() - (await world.read()).keys() == {(world.name("left"), "A"), (world.mark("left"), "TXT")}
+    assert before.keys() - (await world.read()).keys() == {
+        (world.name("left"), "A"),
+        (world.ownership_name("left"), "TXT"),
+    }
 
 
 async def refused(world: World, dns: Dns) -> None:
     """Expect that nothing can be done, and that the condition says why."""
-    dns.ensure(UID, [wish(world.name())])
+    dns.ensure(UID, [wanted_record(world.name())])
     said = await problem(dns, UID, world.backend.refusal)
     assert len(said) > 20
 
@@ -144,7 +147,7 @@ async def test_bad_credentials(world: World) -> None:
         assert world.calls["apply"] == 0
         assert await world.holds() == {}
     async with world.running() as right:
-        right.ensure(UID, [wish(world.name())])
+        right.ensure(UID, [wanted_record(world.name())])
         await ready(right, UID)
 
 

@@ -1,19 +1,19 @@
 """What decco's work costs BIND, counted in messages and octets by a proxy between the two.
 
-`make bench NAME=dns` asks the same at full size, and for time as well.
+`make bench NAME=dns` measures the same at full size, and the time as well.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from decco.dns.registry import Owner, mark_set
+from decco.dns.registry import Owner, ownership_set
 from decco.dns.rfc2136 import Rfc2136Provider
 from testbed.dns.bind import Bind
 from testbed.dns.proxy import QUERY, UPDATE, DnsProxy
 from testbed.dns.server import HOST
 from tests.dns.backends import BindBackend
-from tests.dns.world import ADDRESS, OTHER_UID, UID, World, ready, until, wish
+from tests.dns.world import ADDRESS, OTHER_UID, UID, World, ready, until, wanted_record
 
 pytestmark = pytest.mark.parametrize("backend", [BindBackend], indirect=True, ids=["bind"])
 
@@ -29,7 +29,7 @@ async def test_a_thousand_names_are_one_reading_and_two_updates_and_rest_is_free
         async with world.running(providers=[provider]) as dns:
             for _ in range(3):
                 for number, uid in enumerate(uids(1000)):
-                    dns.ensure(uid, [wish(world.name(f"orders.acme-{number:03d}"))])
+                    dns.ensure(uid, [wanted_record(world.name(f"orders.acme-{number:03d}"))])
                 await ready(dns, *uids(1000))
             assert dict(proxy.messages) == {QUERY: 1, UPDATE: 2}
 
@@ -39,21 +39,21 @@ async def test_a_change_costs_the_same_in_a_zone_of_any_size(world: World) -> No
     found = []
     for zone, size in ((f"s-{world.zone}", 10), (f"l-{world.zone}", 2000)):
         lines = [
-            f'n{number}.{zone}. 180 IN A {ADDRESS}\n{mark.name}. 180 IN TXT "{mark.values[0]}"\n'
+            f'n{number}.{zone}. 180 IN A {ADDRESS}\n{ownership.name}. 180 IN TXT "{ownership.values[0]}"\n'
             for number, uid in enumerate(uids(size))
-            for mark in [mark_set(f"n{number}.{zone}", zone, Owner("here", uid), 180)]
+            for ownership in [ownership_set(f"n{number}.{zone}", zone, Owner("here", uid), 180)]
         ]
         server.create_zone(zone, "".join(lines))
         async with DnsProxy(server.port) as proxy:
             provider = Rfc2136Provider("p", (zone,), HOST, proxy.port, server.key)
             async with world.running(providers=[provider]) as dns:
                 for number, uid in enumerate(uids(size)):
-                    dns.ensure(uid, [wish(f"n{number}.{zone}")])
+                    dns.ensure(uid, [wanted_record(f"n{number}.{zone}")])
                 await ready(dns, *uids(size))
                 assert dict(proxy.messages) == {QUERY: 1}
                 before = proxy.octets[UPDATE], proxy.messages.total()
                 for address in (ADDRESS, "192.0.2.2"):
-                    dns.ensure(OTHER_UID, [wish(f"new.{zone}", address)])
+                    dns.ensure(OTHER_UID, [wanted_record(f"new.{zone}", address)])
                     await ready(dns, OTHER_UID)
                 dns.release(OTHER_UID)
                 await until(dns, lambda dns=dns: dns.gone(OTHER_UID))

@@ -13,7 +13,7 @@ from decco.dns.service import Dns
 from decco.settings_dns import DnsSettings, Rfc2136Settings
 from testbed.dns.bind import Bind
 from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
-from tests.dns.world import UID, ready, running, until, wish
+from tests.dns.world import UID, ready, running, until, wanted_record
 
 pytestmark = pytest.mark.skipif(bool(Bind.missing()), reason=f"MISSING {Bind.missing()}")
 ZONE = "keys.test"
@@ -52,7 +52,7 @@ def service(bind: Bind, secrets: Secrets | None, **key: str) -> Dns:
 
 
 async def publish(dns: Dns, *labels: str) -> None:
-    dns.ensure(UID, [wish(f"{label}.{ZONE}") for label in labels])
+    dns.ensure(UID, [wanted_record(f"{label}.{ZONE}") for label in labels])
     await ready(dns, UID)
 
 
@@ -77,7 +77,7 @@ async def test_the_condition_says_so_until_the_secret_follows(bind: Bind) -> Non
     async with running(dns):
         await publish(dns, "a")
         await asyncio.to_thread(bind.change_key, NEW_SECRET)
-        dns.ensure(UID, [wish(f"a.{ZONE}"), wish(f"b.{ZONE}")])
+        dns.ensure(UID, [wanted_record(f"a.{ZONE}"), wanted_record(f"b.{ZONE}")])
         await until(dns, lambda: [p.reason for p in dns.state(UID).problems] == ["ProviderRefused"])
         secrets.secret = "no base64!"
         await until(dns, lambda: "cannot be used" in dns.state(UID).problems[0].message)

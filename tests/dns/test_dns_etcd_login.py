@@ -13,7 +13,7 @@ from decco.dns.errors import DnsError, ProviderRefused, ProviderUnreachable
 from decco.dns.factory import Outside, make_provider
 from decco.dns.provider import Change, Provider, Zone
 from decco.dns.records import address_sets
-from decco.dns.registry import Owner, mark_set
+from decco.dns.registry import Owner, ownership_set
 from decco.settings_dns import CoreDnsSettings
 from testbed import prerequisites
 from testbed.dns.etcd_login import PASSWORD, USER, EtcdWithLogin
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.skipif(bool(NO_ETCD), reason=NO_ETCD)
 
 def claim(label: str) -> Change:
     name = f"{label}.{ZONE.name}"
-    mark = mark_set(name, ZONE.name, Owner("here", UID), 60)
-    return Change(name, mark.name, (), (*address_sets(name, ["192.0.2.1"], 60), mark))
+    ownership = ownership_set(name, ZONE.name, Owner("here", UID), 60)
+    return Change(name, ownership.name, (), (*address_sets(name, ["192.0.2.1"], 60), ownership))
 
 
 def provider(etcd: EtcdWithLogin, path: str = "/skydns", **secret: bytes) -> Provider:
@@ -58,7 +58,7 @@ async def test_a_token_that_is_no_longer_good_is_replaced(etcd: EtcdWithLogin) -
     made = provider(etcd, ca_crt=etcd.ca, username=USER.encode(), password=PASSWORD.encode())
     try:
         await made.records(ZONE)
-        made._token = "forgotten.1"  # type: ignore[attr-defined]  # what etcd knows no more: it was restarted
+        made._token = "forgotten.1"  # type: ignore[attr-defined]  # unknown to etcd after a restart
         assert await made.apply(ZONE, [claim("token")]) == [None]
     finally:
         await made.close()
@@ -73,7 +73,7 @@ async def test_a_password_read_from_a_file_has_a_line_break_at_its_end(etcd: Etc
 
 
 class Rejecting(HttpModel):
-    """An etcd whose tokens are never good: as a member that does not know the others' tokens, behind a load balancer.
+    """An etcd whose tokens are never good: as a member that does not have the others' tokens, behind a load balancer.
 
     ``answer`` is what it says of them, ``logins`` how many it has issued; one of the first ``good_from`` is good.
     """
@@ -140,7 +140,7 @@ async def test_many_calls_whose_token_is_rejected_together_cause_one_login(answe
     ],
     ids=["wrong password", "unknown user", "no user", "outside of the role"],
 )
-async def test_who_may_not_is_told_so(
+async def test_a_missing_permission_is_reported(
     etcd: EtcdWithLogin, secret: dict[str, bytes], path: str, error: type[DnsError]
 ) -> None:
     made = provider(etcd, path, ca_crt=etcd.ca, **secret)

@@ -104,7 +104,7 @@ async def test_the_key_of_another_account_is_refused(google: GoogleTokens, servi
         await GoogleToken(json.dumps(foreign).encode())()
 
 
-async def test_a_skewed_clock_is_told_as_such(google: GoogleTokens, provider: CloudDnsProvider) -> None:
+async def test_a_skewed_clock_is_reported_as_such(google: GoogleTokens, provider: CloudDnsProvider) -> None:
     google.clock_ahead = 7200
     with pytest.raises(ProviderRefused, match="iat and exp"):
         await provider.zones()

@@ -16,12 +16,12 @@ import pytest
 from decco.dns.errors import DnsError, ProviderRefused, ProviderUnreachable, ZoneNotFound
 from decco.dns.provider import Change, Zone
 from decco.dns.records import A, RecordSet
-from decco.dns.registry import Owner, mark_set
+from decco.dns.registry import Owner, ownership_set
 from decco.dns.rfc2136 import Rfc2136Provider
 from testbed.dns.bind import Bind
 from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
 from tests.dns.backends import BindBackend
-from tests.dns.world import UID, World, ready, until, wish
+from tests.dns.world import UID, World, ready, until, wanted_record
 
 ZONE = Zone("z.test")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -29,8 +29,8 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 def claim(label: str = "x", zone: str = ZONE.name) -> Change:
     name = f"{label}.{zone}"
-    mark = mark_set(name, zone, Owner("here", UID), 60)
-    return Change(name, mark.name, (), (RecordSet(name, A, 60, ("192.0.2.1",)), mark))
+    ownership = ownership_set(name, zone, Owner("here", UID), 60)
+    return Change(name, ownership.name, (), (RecordSet(name, A, 60, ("192.0.2.1",)), ownership))
 
 
 @asynccontextmanager
@@ -97,7 +97,7 @@ async def test_an_answer_to_another_question_is_no_answer() -> None:
         assert caught.value.uncertain
 
 
-async def test_an_unsigned_yes_is_not_believed() -> None:
+async def test_an_unsigned_success_is_not_trusted() -> None:
     async with serving(answering(dns.rcode.NOERROR)) as port:
         provider = Rfc2136Provider("p", (ZONE.name,), HOST, port, dns.tsig.Key(KEY_NAME, KEY_SECRET))
         with pytest.raises(ProviderUnreachable, match="wrong answer") as caught:
@@ -207,11 +207,11 @@ async def test_a_reply_lost_on_the_wire_converges_without_a_storm(world: World) 
         provider = Rfc2136Provider("p", (world.zone,), HOST, port, world.backend.server.key)  # type: ignore[attr-defined]
         cutter.keep = None
         async with world.running(providers=[provider]) as service:
-            service.ensure("first", [wish(world.name("first"))])
+            service.ensure("first", [wanted_record(world.name("first"))])
             await ready(service, "first")
             cutter.keep = 0
             before = world.work
-            service.ensure(UID, [wish(world.name(f"n{i}")) for i in range(20)])
+            service.ensure(UID, [wanted_record(world.name(f"n{i}")) for i in range(20)])
             await until(service, lambda: {p.reason for p in service.state(UID).problems} == {"ProviderUnreachable"})
             cutter.keep = None
             await ready(service, UID)

@@ -11,7 +11,7 @@ from decco.dns.errors import ProviderRefused, ProviderThrottled, ZoneNotFound
 from decco.dns.factory import Outside, make_provider
 from decco.dns.provider import Change, Zone
 from decco.dns.records import address_sets
-from decco.dns.registry import Owner, mark_set
+from decco.dns.registry import Owner, ownership_set
 from decco.dns.route53 import Credentials, Route53Provider
 from decco.dns.wrappers.rate_limiter import RateLimiter
 from decco.settings_dns import Route53Settings
@@ -22,8 +22,8 @@ ZONE = "z.test"
 
 
 def claim(name: str, *targets: str) -> Change:
-    mark = mark_set(name, ZONE, Owner("default", UID), 60)
-    return Change(name, mark.name, (), (*address_sets(name, targets, 60), mark))
+    ownership = ownership_set(name, ZONE, Owner("default", UID), 60)
+    return Change(name, ownership.name, (), (*address_sets(name, targets, 60), ownership))
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ async def test_batches_stay_within_the_limits_and_nearly_fill_them(
     long = [
         claim(f"m{i}.{ZONE}", *(f"2001:db8:1111:2222:3333:4444:5555:{j:x}" for j in range(1, 9))) for i in range(200)
     ]
-    for changes in (many, long, [Change(c.name, c.mark, c.after, ()) for c in many]):
+    for changes in (many, long, [Change(c.name, c.ownership_name, c.after, ()) for c in many]):
         left = changes
         while left:
             size = provider.fit(zone, left)
@@ -69,7 +69,7 @@ async def test_a_zone_of_many_pages_is_read_whole(model: Route53Model, provider:
     assert [s.name for s in await provider.records(zone, [f"n77.{ZONE}", f"none.{ZONE}"])] == [f"n77.{ZONE}"]
 
 
-async def test_private_and_public_zones_are_told_apart(model: Route53Model, provider: Route53Provider) -> None:
+async def test_private_and_public_zones_are_distinguished(model: Route53Model, provider: Route53Provider) -> None:
     public, private = model.create_zone(ZONE), model.create_zone(ZONE, private=True)
     assert await provider.zones() == (Zone(ZONE, public),)
     other = Route53Provider("q", (ZONE,), private=True, credentials=Credentials("a", "b"), endpoint_url=model.url)

@@ -1,4 +1,4 @@
-"""One zone of one service, with decco on one side and somebody else on the other."""
+"""One zone of one service, with decco and a second writer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from decco.dns.factory import stack
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import ADDRESS_TYPES, RecordSet, WantedRecord
-from decco.dns.registry import PREFIX, mark_name
+from decco.dns.registry import PREFIX, ownership_name
 from decco.dns.service import Dns
 from decco.dns.wrappers.base import Wrapper
 from decco.dns.zonequeue import Pacing
@@ -22,8 +22,8 @@ from tests.promises import PATIENCE
 
 UID = "0b3c9f4e-6f0c-4a39-8a53-1d1f3b5f2d11"
 OTHER_UID = "7d1e0c55-2f5e-4b8e-9f43-a2a7f4a3c0de"
-LOOK_SECONDS, LOOK_SHARE = 0.02, 4.0
-"""Pause between two looks at a zone, and how many times longer than the look it is at least."""
+READ_SECONDS, READ_SHARE = 0.02, 4.0
+"""Pause between two reads of a zone, and how many times longer than the read it is at least."""
 ADDRESS = "192.0.2.1"
 
 
@@ -75,8 +75,8 @@ class World:
     def name(self, label: str = "x") -> str:
         return f"{label}.{self.zone}" if label else self.zone
 
-    def mark(self, label: str = "x") -> str:
-        return mark_name(self.name(label), self.zone)
+    def ownership_name(self, label: str = "x") -> str:
+        return ownership_name(self.name(label), self.zone)
 
     def service(
         self,
@@ -111,34 +111,34 @@ class World:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Look at the zone all the time; fails at the end if a name was ever seen without its mark, or a mark without
+        """Reads the zone repeatedly; fails at the end if a name was seen without ownership record, or one without
         its name.
         """
         halves: list[tuple[str, str]] = []
-        looks = 0
+        reads = 0
         ended = asyncio.Event()
 
-        async def look() -> None:
-            nonlocal looks
+        async def read_once() -> None:
+            nonlocal reads
             while True:
                 started = time.monotonic()
                 held = await self.holds()
                 names = {name for name, rtype in held if rtype in ADDRESS_TYPES}
                 marked = {name.removeprefix(PREFIX) for name, rtype in held if rtype == "TXT"}
-                halves.extend(("without mark", name) for name in sorted(names - marked))
+                halves.extend(("without ownership record", name) for name in sorted(names - marked))
                 halves.extend(("without record", name) for name in sorted(marked - names))
-                looks += 1
+                reads += 1
                 if ended.is_set():
                     return
-                await asyncio.sleep(max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - started)))
+                await asyncio.sleep(max(READ_SECONDS, READ_SHARE * (time.monotonic() - started)))
 
-        task = asyncio.create_task(look())
+        task = asyncio.create_task(read_once())
         try:
             yield
         finally:
             ended.set()
             await task
-        assert looks > 1
+        assert reads > 1
         assert halves == []
 
     # The second writer, off the event loop
@@ -164,32 +164,32 @@ class World:
         return {key: values for key, (_, values) in (await self.read()).items()}
 
     async def answers(self, name: str, rtype: str, expected: set[str]) -> None:
-        """Fail unless a resolver is told ``expected``; where nothing serves DNS, unless the zone holds it."""
-        told = await asyncio.to_thread(self.backend.ask, name, rtype)
-        if told is None:
-            told = set((await self.holds()).get((name, rtype), frozenset()))
-        assert told == expected
+        """Fail unless a resolver receives ``expected``; where nothing serves DNS, unless the zone holds it."""
+        answer = await asyncio.to_thread(self.backend.ask, name, rtype)
+        if answer is None:
+            answer = set((await self.holds()).get((name, rtype), frozenset()))
+        assert answer == expected
 
 
-def wish(name: str, *targets: str, ttl: int | None = None) -> WantedRecord:
+def wanted_record(name: str, *targets: str, ttl: int | None = None) -> WantedRecord:
     return WantedRecord(name, frozenset(targets or [ADDRESS]), ttl)
 
 
 async def problem(dns: Dns, uid: str, reason: str) -> str:
-    """Wait until the first of the owner's problems has this reason; gives its sentence."""
+    """Wait until the first of the owner's problems has this reason; returns its message."""
     await until(dns, lambda: [p.reason for p in dns.state(uid).problems][:1] == [reason])
     return dns.state(uid).problems[0].message
 
 
 async def until(dns: Dns, condition: Callable[[], bool], *others: Dns) -> None:
     """Wait for the service's own signal that the condition may have come true."""
-    told = asyncio.Event()
+    notified = asyncio.Event()
     for service in (dns, *others):
-        service.subscribe(lambda _uid: told.set())
+        service.subscribe(lambda _uid: notified.set())
     async with asyncio.timeout(PATIENCE):
         while not condition():
-            told.clear()
-            await told.wait()
+            notified.clear()
+            await notified.wait()
 
 
 async def ready(dns: Dns, *uids: str) -> None:
@@ -200,6 +200,6 @@ async def ready(dns: Dns, *uids: str) -> None:
 
 
 async def conflict(dns: Dns, uid: str) -> str:
-    """Wait for a conflict of the owner's one name; gives its sentence."""
+    """Wait for a conflict of the owner's one name; returns its message."""
     await until(dns, lambda: [p.reason for p in dns.state(uid).problems] == ["RecordConflict"])
     return dns.state(uid).problems[0].message

@@ -1,4 +1,4 @@
-"""Clients outside of the cluster: they know a name, and connect to the edge's address."""
+"""Clients outside of the cluster: they have a name, and connect to the edge's address."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def context(ca: bytes, client: Leaf | None = None) -> ssl.SSLContext:
 def tls(
     edge: str, name: str | None, ca: bytes, client: Leaf | None = None, seconds: float = SECONDS
 ) -> Iterator[ssl.SSLSocket]:
-    """A connection through the edge to the server of that name; with None no name is said, and none is checked."""
+    """A connection through the edge to the server of that name; with None no name is sent, and none is checked."""
     trust = context(ca, client)
     if name is None:
         trust.check_hostname = False

@@ -90,10 +90,10 @@ def _assert_its_roles_are_enough(cluster: Cluster) -> None:
 
     An Event about what is in a namespace that ends is forbidden for that reason; so others must have been taken.
     """
-    told = "\n".join(metrics(cluster).values())
-    refused = [line for line in FORBIDDEN.findall(told) if not EVENT.search(line)]
+    exposition = "\n".join(metrics(cluster).values())
+    refused = [line for line in FORBIDDEN.findall(exposition) if not EVENT.search(line)]
     assert refused == []
-    assert any('code="201"' in line for line in told.splitlines() if EVENT.search(line))
+    assert any('code="201"' in line for line in exposition.splitlines() if EVENT.search(line))
 
 
 @pytest.fixture(scope="session")

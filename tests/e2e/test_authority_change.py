@@ -27,7 +27,7 @@ EGRESS = 15432
 
 
 class Asking:
-    """Asks until it is ended; what went wrong is in ``failures``."""
+    """Sends requests until it is ended; errors are in ``failures``."""
 
     def __init__(self, ask: Callable[[], object], pause: float) -> None:
         self._ask, self._pause = ask, pause

@@ -1,4 +1,4 @@
-"""Client certificates: who may connect to an endpoint that asks for one."""
+"""Client certificates: who may connect to an endpoint that requests one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CASES = ("none", "expired", "stranger", "wrong name", "common name", "wildcard",
 PASSES = {
     "admin": {"second name", "right"},
     "member": {"wrong name", "common name", "wildcard", "second name", "right"},
-    # Nobody is asked, so nothing that is shown matters.
+    # No certificate is requested, so any is accepted.
     "guest": set(CASES),
 }
 
@@ -65,13 +65,13 @@ def test_who_may_connect(keystone: Tenant, endpoint: str, case: str) -> None:
     if case in PASSES[endpoint]:
         assert greeting(keystone, endpoint, client) == b"keystone/keystone\n"
     else:
-        # TLS 1.3: the client believes that it is connected until it reads the server's refusal.
+        # TLS 1.3: the client is connected from its view until it reads the server's refusal.
         with pytest.raises((ssl.SSLError, ConnectionError)):
             greeting(keystone, endpoint, client)
 
 
 def greeting(tenant: Tenant, endpoint: str, client: Leaf | None) -> bytes:
-    """What the App says first, which nobody hears who may not connect."""
+    """The first bytes of the App, which a refused client does not receive."""
     with tenant.tls(endpoint, client=client) as connection:
         got = clients.read_all(connection)
         # An end without a word would be a refusal as well.

@@ -45,9 +45,9 @@ def condition(pod: Obj, kind: str) -> Obj:
 
 
 def leaders(world: World) -> list[str]:
-    """Names of the pods that say that they lead."""
-    told = metrics(world.cluster)
-    return [name for name, text in told.items() if float(LEADER.findall(text)[0]) == 1]
+    """Names of the pods that report that they lead."""
+    by_pod = metrics(world.cluster)
+    return [name for name, text in by_pod.items() if float(LEADER.findall(text)[0]) == 1]
 
 
 def leader(world: World) -> str:
@@ -109,16 +109,16 @@ def test_the_pods_are_those_of_the_manifests(world: World) -> None:
         write = "open('/etc/decco/mine', 'w')"
         with pytest.raises(RequestFailed, match="Read-only file system"):
             world.kubectl("exec", name, "-n", NAMESPACE, "--", "/usr/bin/python3.11", "-I", "-c", write)
-        # What the kernel holds it to, and not only what was asked for.
-        look = "print(open('/proc/self/status').read())"
-        text = world.kubectl("exec", name, "-n", NAMESPACE, "--", "/usr/bin/python3.11", "-I", "-c", look)
+        # The limits in the kernel, and not only the requested ones.
+        script = "print(open('/proc/self/status').read())"
+        text = world.kubectl("exec", name, "-n", NAMESPACE, "--", "/usr/bin/python3.11", "-I", "-c", script)
         held = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
         assert (held["CapEff"], held["NoNewPrivs"]) == ("0" * 16, "1")
         assert held["Uid"].split() == ["65532"] * 4
 
 
 def test_metrics_are_served_at_the_service(world: World) -> None:
-    """By its name in the cluster, as a Prometheus in a labelled namespace asks: every replica is behind it."""
+    """By its name in the cluster, as a Prometheus in a labelled namespace scrapes it: every replica is behind it."""
     slices = world.list("endpointslices", NAMESPACE, f"kubernetes.io/service-name={NAME}")
     behind = {address for each in slices for endpoint in each["endpoints"] for address in endpoint["addresses"]}
     assert behind == {pod["status"]["podIP"] for pod in replicas(world)}
@@ -128,7 +128,7 @@ def test_metrics_are_served_at_the_service(world: World) -> None:
 
 @timed
 def test_a_drain_takes_one_at_a_time_and_the_other_leads(world: World) -> None:
-    tenant = world.tenant("heir")
+    tenant = world.tenant("claimant")
     replicas(world)
     before = leader(world)
     [other] = [pod["metadata"]["name"] for pod in pods(world.cluster) if pod["metadata"]["name"] != before]

@@ -22,7 +22,7 @@ DATABASE, SLOPPY, OUT, LOST = 15432, 15433, 15434, 15435
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    """Of the project that both Spaces are of: what one shows, the other believes."""
+    """Of the project that both Spaces are of: the other trusts the certificate of the one."""
     return Authority("authority of the project")
 
 
@@ -106,7 +106,7 @@ def test_a_host_outside_of_the_cluster(client: Tenant, authority: Authority) -> 
 
 @contextmanager
 def outside(address: str, leaf: Leaf) -> Iterator[None]:
-    """A server beside the cluster that asks for a certificate of the project's authority."""
+    """A server beside the cluster that requests a certificate of the project's authority."""
     trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=leaf.ca.decode())
     trust.verify_mode = ssl.CERT_REQUIRED
     with tempfile.TemporaryDirectory() as folder:

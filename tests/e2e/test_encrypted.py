@@ -40,7 +40,7 @@ def speaks_tls(tenant: Tenant, name: str) -> Obj:
     return tenant.app(name, [listen], endpoints=[endpoint], pod=pod)
 
 
-def test_the_sidecar_is_believed(tenant: Tenant) -> None:
+def test_the_certificate_of_the_sidecar_is_trusted(tenant: Tenant) -> None:
     assert tenant.https("/sidecar").json()["name"] == "sealed/sidecar"
 
 

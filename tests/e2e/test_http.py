@@ -158,7 +158,7 @@ class _Resolver(aiohttp.abc.AbstractResolver):
 
 
 def test_no_certificate_of_another_space(red: Tenant, blue: Tenant) -> None:
-    """Whatever name is said, what is shown is the certificate of that name's Space or nothing."""
+    """For any server name, the certificate is that of the name's Space, or there is none."""
     for said in (f"other.{red.fqdn}", f"{red.fqdn}.evil.test", "unknown.decco.test", None):
         with (
             pytest.raises((ssl.SSLError, ConnectionError)),
@@ -168,7 +168,7 @@ def test_no_certificate_of_another_space(red: Tenant, blue: Tenant) -> None:
 
 
 def test_no_app_by_another_spaces_certificate(red: Tenant, blue: Tenant) -> None:
-    """A client says red's name in the handshake and asks for blue's host."""
+    """A client sends red's name in the handshake and requests blue's host."""
     answer = red.https("/web", headers={"Host": blue.fqdn})
     assert answer.status in {404, 421}, answer
 
@@ -207,8 +207,8 @@ def _until(holds: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-def test_a_taken_away_certificate_closes_the_door_alone(world: World) -> None:
-    """Consent is withdrawn: the Space says so and its HTTPS ends; its neighbour answers as before."""
+def test_a_withdrawn_certificate_ends_https_of_its_space_only(world: World) -> None:
+    """Consent is withdrawn: the Space reports that and its HTTPS ends; its neighbour answers as before."""
     tenant, neighbour = world.tenant("amber"), world.tenant("azure")
     for each in (tenant, neighbour):
         each.run(each.app("web", httpUrlPath="/"))

@@ -66,12 +66,12 @@ def test_a_job_that_fails_says_so(tenant: Tenant) -> None:
     tenant.world.apply(app)
     assert eventually(lambda: finished(tenant, "broken"), 60) == "Failed"
 
-    def told() -> bool:
+    def reported() -> bool:
         conditions = tenant.world.get(APPS, "broken", tenant.name)["status"]["conditions"]
         [ready] = [each for each in conditions if each["type"] == "WorkloadReady"]
         return bool(ready["status"] == "False" and "Failed" in ready["reason"])
 
-    eventually(told, 15)
+    eventually(reported, 15)
 
 
 def test_a_sidecar_that_dies_does_not_keep_the_job(tenant: Tenant) -> None:

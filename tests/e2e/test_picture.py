@@ -22,7 +22,7 @@ from tests.policies.rig import PEER, Attempt, connect
 from tests.policies.world import World as Observed
 from tests.policies.world import read
 
-PATIENT, CURT = 20.0, 1.5
+LONG_TIMEOUT, CURT = 20.0, 1.5
 EDGE = "edge-system/proxy"
 """How the picture calls the edge; here it is a pod of Envoy Gateway's."""
 NOT_HERE = {"edge host"}
@@ -104,12 +104,12 @@ def test_who_reaches_whom(
 
     node = cluster.node
     assert node is not None
-    free = connect(sockets, [attempt(each, PATIENT) for each in asked])
+    free = connect(sockets, [attempt(each, LONG_TIMEOUT) for each in asked])
     assert None not in free, [each for each, answer in zip(asked, free, strict=True) if answer is None]
     try:
         running = Enforcer(node.cp.processes, node.cp.kubeconfig, [node.box.place.pods], netns=node.box.network)
         with running:
-            answers = connect(sockets, [attempt(each, PATIENT if each.allowed else CURT) for each in asked])
+            answers = connect(sockets, [attempt(each, LONG_TIMEOUT if each.allowed else CURT) for each in asked])
     except AssetsMissing as error:
         pytest.skip(f"no enforcer: {error}")
     wrong = [

@@ -1,4 +1,4 @@
-"""Certificates renewed at their source, in many Spaces at once: seen by new handshakes, noticed by nobody else.
+"""Certificates renewed at their source, in many Spaces at once: only new handshakes are affected.
 
 ``E2E=full`` renews twenty Spaces, else three.
 """
@@ -82,7 +82,7 @@ def _app(tenant: Tenant) -> dict[str, object]:
 
 
 @timed
-def test_renewal_is_seen_and_noticed_by_nobody(tenants: list[Tenant], world: World) -> None:
+def test_renewal_is_seen_without_an_interruption(tenants: list[Tenant], world: World) -> None:
     pods = {tenant.name: _state(tenant) for tenant in tenants}
     asking = [Client(tenant, PAUSE_SECONDS if number else 0) for number, tenant in enumerate(tenants)]
     with ThreadPoolExecutor(len(asking)) as pool:

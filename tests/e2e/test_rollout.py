@@ -1,4 +1,4 @@
-"""Changes under load: a new image and another number of replicas cost nobody a request."""
+"""Changes under load: a new image and another number of replicas cost no request."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_eight_endpoints_have_one_process(tenant: Tenant) -> None:
 
 
 def test_it_passes_restricted(tenant: Tenant) -> None:
-    """The namespace enforces the level; a pod that runs has passed. What it says itself is looked at as well."""
+    """The namespace enforces the level; a pod that runs has passed. Its own output is checked as well."""
     labels = tenant.world.get("namespace", tenant.name)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     [pod] = tenant.pods("octopus")

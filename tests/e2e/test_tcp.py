@@ -72,8 +72,8 @@ def test_no_name_or_an_unknown_one_is_closed(bank: Tenant, name: str | None) -> 
         pytest.fail(f"{name}: got {connection.recv(100)!r}")
 
 
-def test_what_is_not_tls_reaches_nobody(bank: Tenant) -> None:
-    """Envoy closes; Traefik, which knows HTTP without TLS on any port, has nothing there to lead it to."""
+def test_what_is_not_tls_reaches_no_pod(bank: Tenant) -> None:
+    """Envoy closes; Traefik, which accepts HTTP without TLS on any port, has no backend for it."""
     with socket.create_connection((bank.edge, clients.HTTPS), 5) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: ledger.bank.decco.test\r\n\r\n")
         with contextlib.suppress(ConnectionError):

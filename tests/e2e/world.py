@@ -36,7 +36,7 @@ RESTRICTED: Obj = {
 
 
 def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
-    """Asks until the answer is true, and returns it; errors of the network and of tests count as "not yet".
+    """Polls until the answer is true, and returns it; errors of the network and of tests count as "not yet".
 
     Fails after ``seconds``, and never before PATIENCE: a busy machine must not fail a test that waits for a fact.
     """
@@ -170,7 +170,7 @@ class Tenant:
         eventually(lambda: ready(self.world.get(APPS, name, self.name)), seconds, f"App {self.name}/{name} Ready")
 
     def settled(self, *paths: str) -> None:
-        """Waits until the edge knows these paths: a route that is accepted takes a moment to reach its Envoy."""
+        """Waits until the edge has these paths: a route that is accepted takes a moment to reach its Envoy."""
         for path in paths:
             eventually(lambda path=path: self.https(path).status == 200, 15, f"https://{self.fqdn}{path}")  # type: ignore[misc]
 

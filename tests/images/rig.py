@@ -73,7 +73,7 @@ class Listening(Protocol):
 
 
 class App:
-    """A container's port: says its name to whoever connects, then repeats what it is told."""
+    """A container's port: sends its name to each client, then echoes what it receives."""
 
     def __init__(self, name: str, address: str = "127.0.0.1", port: int = 0) -> None:
         self.name = name
@@ -149,7 +149,7 @@ class Sidecar:
         """Waits until the log holds the text that often."""
         with self._changed:
             ended = self._changed.wait_for(lambda: self.log.count(text) >= times, PATIENCE)
-            assert ended, f"{text!r} was said {self.log.count(text)} times, not {times}:\n{self.log}"
+            assert ended, f"{text!r} was logged {self.log.count(text)} times, not {times}:\n{self.log}"
 
     def change(self, says: str = LOADED) -> _Change:
         """A block of which the sidecar must say, at its end, that it loaded what was changed in it (or what else)."""
@@ -160,7 +160,7 @@ class Sidecar:
         return self.wait()
 
     def wait(self) -> int:
-        """The exit status, once everything has been read that was said."""
+        """The exit status, once its output has been read."""
         status = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         if self.process.stderr is not None:
@@ -233,7 +233,7 @@ def egress(local_port: int, port: int, server_name: str, secret: str | None = "o
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that nobody listens on, below those of outgoing connections, so that none takes them meanwhile."""
+    """Unused ports, below those of outgoing connections, so that none takes them meanwhile."""
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     found: list[int] = []
     port = 10000 + os.getpid() * 97 % max(1, low - 12000)
@@ -250,7 +250,7 @@ def free_ports(number: int) -> list[int]:
 
 
 def client_context(leaf: Leaf | None = None, folder: Path | None = None) -> ssl.SSLContext:
-    """A client that believes any server (the tests look at the certificate themselves) and may have a certificate."""
+    """A client without verification of the server (the tests check its certificate), and maybe with a certificate."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -333,7 +333,7 @@ def memory_kb(pid: int, what: str = "VmRSS") -> int:
 
 
 def until(right: Callable[[], bool]) -> None:
-    """For the kernel's own state, which tells nobody when it changes."""
+    """For the kernel's own state, which sends no notification when it changes."""
     end = time.monotonic() + PATIENCE
     while not right():
         assert time.monotonic() < end, "it did not come about"

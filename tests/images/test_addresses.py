@@ -83,7 +83,7 @@ def test_an_app_is_reached_at_whatever_address_it_listens(quick: Path, pod: Pod,
 @needs_root
 @pytest.mark.usefixtures("dual")
 def test_the_loopback_address_comes_first(quick: Path, pod: Pod) -> None:
-    """What was reached before this version is reached now, whoever else listens at the same port; and none of the two
+    """The destination of earlier versions stays the same, whoever else listens at the same port; and none of the two
     is taken in turns."""
     with (
         App("one", "127.0.0.1", PORT),
@@ -146,7 +146,7 @@ def test_pods_of_one_family(
 
 
 def test_an_egress_without_ipv6(quick: Path, pod: Pod, apps: tuple[App, App]) -> None:
-    """In the kernel, that is; a second look at the same text finds no listener missing."""
+    """In the kernel, that is; a second reload of the same text finds no listener missing."""
     port, local = free_ports(2)
     pod.write(server("web", port, apps[0]), egress(local, port, "server.test"))
     with Sidecar([sys.executable, deny.__file__, "socket:10", "EAFNOSUPPORT", quick, pod.config_path]) as sidecar:

@@ -200,7 +200,7 @@ def test_endpoints_with_one_authority_follow_its_change(
 def test_no_client_is_admitted_by_a_name_that_the_entry_point_did_not_mark(
     quick: Path, pod: Pod, authority: Authority, apps: tuple[App, App], tmp_path: Path
 ) -> None:
-    """A global line holds for all sections; an empty name fits nobody."""
+    """A global line holds for all sections; an empty name matches nothing."""
     first, second = free_ports(2)
     text = pod.text(server("all", first, apps[0], clients=()), server("none", second, apps[0], clients=("x.test",)))
     text = text.replace("sslVersionMin", f"verifyChain = yes\nCHECKHOST={NAME}\nsslVersionMin", 1)
@@ -225,7 +225,7 @@ BROKEN = {
 def test_it_refuses_to_start_where_names_would_not_be_exact(
     quick: Path, pod: Pod, apps: tuple[App, App], tmp_path: Path, case: str
 ) -> None:
-    """The loader says so and goes on; stunnel would serve."""
+    """The loader reports that and goes on; stunnel would serve."""
     entry = tmp_path / "entry"
     shutil.copy(quick, entry)
     library = tmp_path / build_root.PRELOADED
@@ -243,7 +243,7 @@ def test_it_refuses_to_start_where_names_would_not_be_exact(
         assert LOADED not in sidecar.log
 
 
-def test_without_the_library_nobody_is_admitted(
+def test_without_the_library_no_client_is_admitted(
     quick: Path, pod: Pod, authority: Authority, apps: tuple[App, App], tmp_path: Path
 ) -> None:
     """What stunnel alone makes of the text that the entry point gives it: also in the moment before it is ended."""

@@ -30,7 +30,7 @@ PAUSE = 0.002
 
 
 class Answerer:
-    """An App that hears its client out, then answers and closes at once."""
+    """An App that reads all from its client, then answers and closes at once."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))

@@ -138,7 +138,7 @@ def container(root: Path, tmp_path: Path, apps: tuple[App, App], authority: Auth
 def test_it_runs_as_a_user_that_the_cluster_chooses(
     container: Container, apps: tuple[App, App], authority: Authority
 ) -> None:
-    """As on OpenShift: a user id that no file knows, in the group root."""
+    """As on OpenShift: a user id that is in no file, in the group root."""
     container.user = "1000660000:0"
     inside, outside = free_ports(2)
     text = container.pod.text(server("web", inside, apps[0]), egress(outside, inside, "server.test"))

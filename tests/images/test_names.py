@@ -1,6 +1,6 @@
 """What the sidecar's stunnel resolves, with the C library's own resolver and the search path of a pod.
 
-A name server here knows the public name, the Service, and what tenants could own below the search path; who is reached
+A name server here has the public name, the Service, and what tenants could own below the search path; who is reached
 is read from the connection. The resolv.conf is bound over /etc/resolv.conf in a mount namespace, which needs root.
 """
 
@@ -45,12 +45,12 @@ SEARCH = "beta.svc.cluster.local svc.cluster.local cluster.local"
 
 
 class NameServer:
-    """Answers A for the names that it knows, NXDOMAIN for all others, over UDP; remembers what it was asked."""
+    """Answers A for its names, NXDOMAIN for all others, over UDP; remembers what it was asked."""
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
         self._addresses = addresses
         self.asked: list[str] = []
-        # Any address of 127/8 will do, so nobody else's port 53 is in the way.
+        # Any address of 127/8 will do, so no other port 53 is in the way.
         self.address = f"127.53.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((self.address, 53))
@@ -78,7 +78,7 @@ class NameServer:
 
 
 class Target:
-    """A TLS server that says which address was reached and which server name was asked for."""
+    """A TLS server that sends the address of the connection and the requested server name."""
 
     def __init__(self, address: str, port: int, pair: Path) -> None:
         self._address = address

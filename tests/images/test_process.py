@@ -171,7 +171,7 @@ def test_more_clients_than_memory_are_turned_away(
                 assert greeting(tls) == "one"
 
 
-def test_a_log_that_nobody_reads_holds_up_no_signal(quick: Path, pod: Pod, apps: tuple[App, App]) -> None:
+def test_an_unread_log_does_not_block_signals(quick: Path, pod: Pod, apps: tuple[App, App]) -> None:
     (port,) = free_ports(1)
     pod.write(server("web", port, apps[0]))
     with subprocess.Popen([quick, pod.config_path], stderr=subprocess.PIPE) as process:

@@ -32,7 +32,7 @@ from tests.images.rig import (
 )
 
 RENEWALS = int(os.environ.get("DECCO_RENEWALS", "5"))
-"""More of them for a longer look."""
+"""More of them for a longer run."""
 REFUSES_CONFIG = "LOG3[entry]: stunnel refuses the new configuration"
 REFUSES_FILES = "LOG3[entry]: stunnel refuses the files"
 
@@ -225,7 +225,7 @@ def test_nothing_is_loaded_without_a_change(entry: Path, pod: Pod, apps: tuple[A
         sidecar.await_log(LOADED)
         (pod.config_path.parent / "another file").touch()
         with sidecar.change():
-            sidecar.process.send_signal(signal.SIGHUP)  # asks for it, and by then the other was looked at
+            sidecar.process.send_signal(signal.SIGHUP)  # requests the reload; the other was checked by then
         assert sidecar.count(LOADED) == 2
 
 

@@ -129,7 +129,7 @@ def test_egress(world: World, name: str) -> None:
 
 
 def test_an_egress_listens_on_loopback_only(world: World) -> None:
-    """On an address of loopback that nobody gave, which stands for the pod's own here."""
+    """On an address of loopback that is not configured, which stands for the pod's own here."""
     with socket.socket() as sock, pytest.raises(ConnectionRefusedError):
         sock.connect(("127.0.0.2", world.ports["right"]))
 

@@ -54,7 +54,7 @@ def mutating(
 def forbidding(
     cp: ControlPlane, namespace: str, expression: str, *, group: str = "apps", plural: str = "deployments"
 ) -> Iterator[str]:
-    """Refuses what is created or changed in the namespace unless the expression is true; yields the policy's path."""
+    """Refuses what is created or changed in the namespace unless the expression is true; gives the policy's path."""
     name = f"forbid-{namespace}-{plural}"
     spec: Obj = {
         "failurePolicy": "Fail",

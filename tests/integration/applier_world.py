@@ -1,6 +1,6 @@
-"""A namespace, an owner, the real Applier with its stores, and an administrator who meddles.
+"""A namespace, an owner, the real Applier with its stores, and an administrator who changes objects.
 
-What the tests of diff-and-apply have in common: ``World``, and one wish of each kind that decco writes. Every object is
+Shared parts of the tests of diff-and-apply: ``World``, and one desired object of each kind that decco writes. They are
 made, changed and repaired by the real Applier through the real Client, and the API server's audit log says what that
 cost; others' changes are made as an administrator, by kubectl where there is a command for it.
 """
@@ -53,7 +53,7 @@ LIVES = pytest.mark.parametrize("restarted", [False, True], ids=["same-life", "a
 
 
 class World:
-    """One namespace, one owner, an Applier with its stores, and an administrator who meddles."""
+    """One namespace, one owner, an Applier with its stores, and an administrator who changes objects."""
 
     def __init__(self, cp: ControlPlane, client: Client, served: Served, namespace: str) -> None:
         self.cp = cp
@@ -65,7 +65,7 @@ class World:
         self._mark = 0
         self.conflicts = 0
         self.previews: list[str] = []
-        """The dry runs among the requests of the last look."""
+        """The dry runs among the requests since the last call."""
         self.restart_empty()
 
     # decco
@@ -75,7 +75,7 @@ class World:
         self.applier = Applier(self.client, self.stores)
 
     async def restart(self, resource: Resource) -> None:
-        """Another process: nothing is known but what a list shows."""
+        """Another process: it has only what a list contains."""
         self.restart_empty()
         await self.relist(resource)
 
@@ -102,8 +102,8 @@ class World:
                 assert desired == before, "what is desired is not changed by applying it"
                 return applied
 
-    def wish(self, resource: Resource, name: str = "web", **content: Any) -> Obj:
-        """An object that decco wants, with its labels, owner and content."""
+    def desired(self, resource: Resource, name: str = "web", **content: Any) -> Obj:
+        """A desired object, with its labels, owner and content."""
         meta: Obj = {"name": name, "labels": {LABEL_MANAGED_BY: "decco", "team": "blue"}, "annotations": {"note": "a"}}
         meta["ownerReferences"] = [self.owner]
         if resource.namespaced:
@@ -200,7 +200,7 @@ async def world(control_plane: ControlPlane, served: Served, request: pytest.Fix
     control_plane.request("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
-# One wish of each kind ------------------------------------------------------------------------------------------------
+# One desired object of each kind --------------------------------------------------------------------------------------
 
 POD = {
     "containers": [
@@ -230,16 +230,16 @@ def labelled(pod: Obj) -> Obj:
 def deployment(world: World, pod: Obj | None = None, replicas: int = 1, **more: Any) -> Obj:
     spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": labelled(pod or POD)}
     annotations = {ANNOTATION_INITIAL_REPLICAS: str(replicas)}
-    return world.wish(DEPLOYMENTS, spec={**spec, **more}, metadata={"annotations": annotations})
+    return world.desired(DEPLOYMENTS, spec={**spec, **more}, metadata={"annotations": annotations})
 
 
 def job(world: World, run: str = "1", pod: Obj | None = None, **more: Any) -> Obj:
     template = {"spec": {**copy.deepcopy(pod or POD), "restartPolicy": "Never"}}
     spec = {"backoffLimit": 3, "template": template, **more}
-    return world.wish(JOBS, spec=spec, metadata={"annotations": {ANNOTATION_RUN: run}})
+    return world.desired(JOBS, spec=spec, metadata={"annotations": {ANNOTATION_RUN: run}})
 
 
-def wishes(world: World) -> dict[Resource, Obj]:
+def desired_objects(world: World) -> dict[Resource, Obj]:
     served = world.served
     assert served.listener_set is not None
     assert served.http_route is not None
@@ -255,28 +255,30 @@ def wishes(world: World) -> dict[Resource, Obj]:
     ingress["http"]["paths"][0]["backend"] = {"service": {"name": "web", "port": {"number": 80}}}  # type: ignore[index]
     policy = {"targetRefs": [{"group": "", "kind": "Service", "name": "web"}]}
     return {
-        # The label is a mark that only decco may write, by a policy of the cluster's: see is_marked_namespace.
-        NAMESPACES: world.wish(
+        # The label may be written only by decco, by a policy of the cluster's: see is_marked_namespace.
+        NAMESPACES: world.desired(
             NAMESPACES,
             name=f"{world.namespace}-child",
             metadata={"labels": {LABEL_SPACE: f"{world.namespace}-child"}},
         ),
-        SECRETS: world.wish(
+        SECRETS: world.desired(
             SECRETS, type="kubernetes.io/tls", data={"tls.crt": encoded("c"), "tls.key": encoded("k"), "empty": ""}
         ),
-        CONFIGMAPS: world.wish(CONFIGMAPS, data={"a": "1", "b": "2", "empty": ""}),
-        SERVICES: world.wish(
+        CONFIGMAPS: world.desired(CONFIGMAPS, data={"a": "1", "b": "2", "empty": ""}),
+        SERVICES: world.desired(
             SERVICES,
             spec={
                 "selector": {"app": "web"},
                 "ports": [{"name": "a", "port": 443, "targetPort": 8443}, {"name": "b", "port": 80}],
             },
         ),
-        RESOURCE_QUOTAS: world.wish(RESOURCE_QUOTAS, spec={"hard": {"cpu": "1000m", "pods": 10, "memory": "1024Mi"}}),
-        LIMIT_RANGES: world.wish(
+        RESOURCE_QUOTAS: world.desired(
+            RESOURCE_QUOTAS, spec={"hard": {"cpu": "1000m", "pods": 10, "memory": "1024Mi"}}
+        ),
+        LIMIT_RANGES: world.desired(
             LIMIT_RANGES, spec={"limits": [{"type": "Container", "default": {"cpu": "1000m", "memory": 1024}}]}
         ),
-        NETWORK_POLICIES: world.wish(
+        NETWORK_POLICIES: world.desired(
             NETWORK_POLICIES,
             spec={
                 "podSelector": {"matchLabels": {"app": "web", "flag": ""}},
@@ -286,12 +288,12 @@ def wishes(world: World) -> dict[Resource, Obj]:
         ),
         DEPLOYMENTS: deployment(world),
         JOBS: job(world),
-        INGRESSES: world.wish(INGRESSES, spec={"ingressClassName": "nginx", "rules": [ingress]}),
-        served.gateway: world.wish(served.gateway, spec={"gatewayClassName": "edge", "listeners": listeners}),
-        served.listener_set: world.wish(
+        INGRESSES: world.desired(INGRESSES, spec={"ingressClassName": "nginx", "rules": [ingress]}),
+        served.gateway: world.desired(served.gateway, spec={"gatewayClassName": "edge", "listeners": listeners}),
+        served.listener_set: world.desired(
             served.listener_set, spec={"parentRef": {"name": "edge", "namespace": "edge"}, "listeners": listeners}
         ),
-        served.http_route: world.wish(
+        served.http_route: world.desired(
             served.http_route,
             spec={
                 **PARENT,
@@ -299,10 +301,10 @@ def wishes(world: World) -> dict[Resource, Obj]:
                 "rules": [{"matches": [{"path": {"type": "PathPrefix", "value": "/web"}}], **backend}],
             },
         ),
-        served.tls_route: world.wish(
+        served.tls_route: world.desired(
             served.tls_route, spec={**PARENT, "hostnames": ["db.a.example.net"], "rules": [backend]}
         ),
-        served.backend_tls_policy: world.wish(
+        served.backend_tls_policy: world.desired(
             served.backend_tls_policy,
             spec={**policy, "validation": {"hostname": "a.example.net", "wellKnownCACertificates": "System"}},
         ),
@@ -313,8 +315,8 @@ KINDS = [*CHILDREN, "Gateway", "ListenerSet", "HTTPRoute", "TLSRoute", "BackendT
 
 
 def of_kind(world: World, kind: Resource | str) -> tuple[Resource, Obj]:
-    """The resource and the wish of a kind; the Gateway API's are named, since their version is the cluster's choice."""
-    made = wishes(world)
+    """The resource and the desired object of a kind; the Gateway API's by name, as their version is the cluster's."""
+    made = desired_objects(world)
     resource = next(r for r in made if kind in (r, r.kind))
     return resource, made[resource]
 

@@ -56,7 +56,7 @@ def accept_listeners(
     programmed: str = "True",
     **listener: Any,
 ) -> None:
-    """As a gateway controller: takes a Gateway or ListenerSet, and tells these addresses (Gateways only).
+    """As a gateway controller: takes a Gateway or ListenerSet, and reports these addresses (Gateways only).
 
     ``listener`` maps a listener's name to the condition that it has instead of being well.
     """
@@ -86,22 +86,22 @@ def accept_listeners(
 
 
 def answer_route(
-    cluster: Cluster, namespace: str, plural: str, name: str, *told: Obj, generation: int | None = None
+    cluster: Cluster, namespace: str, plural: str, name: str, *given: Obj, generation: int | None = None
 ) -> None:
-    """As a gateway controller: accepts a route, or says of it what is ``told``."""
+    """As a gateway controller: accepts a route, or reports ``given`` for it."""
     path = f"{GATEWAY}/namespaces/{namespace}/{plural}/{name}"
     route = eventually(lambda: cluster.get(path), 15, path)
     of = generation or route["metadata"]["generation"]
-    conditions = list(told) or [condition("Accepted", generation=of), condition("ResolvedRefs", generation=of)]
+    conditions = list(given) or [condition("Accepted", generation=of), condition("ResolvedRefs", generation=of)]
     parent = route["spec"]["parentRefs"][0]
     answer = {"controllerName": CONTROLLER_NAME, "parentRef": parent, "conditions": conditions}
     _write(cluster, path, {"parents": [answer]})
 
 
-def answer_policy(cluster: Cluster, namespace: str, name: str, *told: Obj) -> None:
+def answer_policy(cluster: Cluster, namespace: str, name: str, *given: Obj) -> None:
     """As a gateway controller: says this of a BackendTLSPolicy."""
     path = f"{GATEWAY}/namespaces/{namespace}/backendtlspolicies/{name}"
     eventually(lambda: cluster.get(path), 15, path)
     ancestor = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "decco"}
-    answer = {"controllerName": CONTROLLER_NAME, "ancestorRef": ancestor, "conditions": list(told)}
+    answer = {"controllerName": CONTROLLER_NAME, "ancestorRef": ancestor, "conditions": list(given)}
     _write(cluster, path, {"ancestors": [answer]})

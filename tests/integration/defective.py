@@ -2,7 +2,7 @@
 
 SIGUSR1: its event loop is wedged for ever, by a call that blocks.
 SIGUSR2: at its next write it stops itself (SIGSTOP) between the question whether it may write and the sending. A stop
-from outside hits that moment once in a hundred times; it is the one that no question can guard.
+from outside hits that moment once in a hundred times; it is the one that no check can guard.
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ APIS = f"/apis/{GROUP}/v1beta2"
 POLL_SECONDS = 0.05
 
 
-_QUIET_LOOKS = 4
+_QUIET_READS = 4
 """decco is taken for settled when it was quiet for as long as so many of its slowest answers took."""
 
 
 def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
-    """Asks until the answer is true, and returns it; the last answer or error is in the failure.
+    """Polls until the answer is true, and returns it; the last answer or error is in the failure.
 
     Fails after ``seconds``, and never before PATIENCE: a busy machine must not fail a test that waits for a fact.
     """
@@ -179,7 +179,7 @@ class Decco:
             slowest = max(slowest, time.monotonic() - asked)
             if now != done or busy:
                 done, since, slowest = now, time.monotonic(), 0.0
-            elif time.monotonic() - since >= max(quiet, _QUIET_LOOKS * slowest):
+            elif time.monotonic() - since >= max(quiet, _QUIET_READS * slowest):
                 return
             time.sleep(POLL_SECONDS)
         raise AssertionError(f"decco did not settle within {seconds} s:\n{self.tail()}")

@@ -1,4 +1,4 @@
-"""What decco said: its log lines as data, and what holds of every log, whatever happened meanwhile."""
+"""decco's log lines as data, and the rules for every log."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.integration.harness import Cluster, Decco
 Line = dict[str, Any]
 
 MOST_IN_A_SECOND = 100
-"""Lines above debug: twenty kinds that each tell of a trouble and of its end are no flood."""
+"""Lines above debug: up to twenty kinds of lines, each for a problem and for its end, are acceptable."""
 WINDOW = 32
 """Characters of a Secret's value that count as a piece of it; base64 of 24 bytes, which no line holds by chance."""
 
 
 def lines(decco: Decco, *levels: str) -> list[Line]:
-    """All whole lines, or those of these levels. A line that is no JSON has only the key ``plain``."""
+    """All whole lines, or those of these levels. A line that is not JSON has only the key ``plain``."""
     found = []
     for raw in decco.log.read_text(errors="replace").splitlines(keepends=True):
         if not raw.endswith("\n"):
@@ -33,18 +33,18 @@ def lines(decco: Decco, *levels: str) -> list[Line]:
     return found
 
 
-def told(decco: Decco) -> list[Line]:
-    """What an operator sees who does not debug."""
+def log_lines(decco: Decco) -> list[Line]:
+    """The lines at the default log level."""
     return [line for line in lines(decco) if line.get("level") != "debug"]
 
 
 def plain(decco: Decco) -> list[str]:
-    """The lines that are no JSON: mistakes in settings and credentials, which are told before or instead of a log."""
+    """The lines that are not JSON: errors in settings and credentials, reported before or instead of a log."""
     return [line["plain"] for line in lines(decco) if "plain" in line]
 
 
 def repetitions(decco: Decco) -> Counter[str]:
-    """How often each warning or error was said; equal are those that tell of the same thing and the same trouble."""
+    """How often each warning or error was logged; those about the same object and the same problem are equal."""
     subjects = ("event", "resource", "namespace", "controller", "key", "kind", "error", "reason", "kinds")
     said = lines(decco, "warning", "error")
     return Counter(" | ".join(str(line[name]) for name in subjects if name in line) for line in said)
@@ -56,7 +56,7 @@ def assert_sound(decco: Decco, *, defects: int = 0) -> None:
     assert "Traceback" not in text, text[-4000:]
     assert plain(decco) == []
     assert len(lines(decco, "error", "critical")) == defects, lines(decco, "error", "critical")
-    each_second = Counter(line["timestamp"][:19] for line in told(decco))
+    each_second = Counter(line["timestamp"][:19] for line in log_lines(decco))
     loudest = each_second.most_common(1)
     assert not loudest or loudest[0][1] <= MOST_IN_A_SECOND, loudest
 

@@ -1,6 +1,6 @@
 """Fixtures of the tests that run the whole loop: a shared controller for most, one of its own for those that end it.
 
-A plain module, imported by ``conftest.py`` beside it, so that these tests' words are in one place.
+A plain module, imported by ``conftest.py`` beside it, so that these tests' helpers are in one place.
 """
 
 from __future__ import annotations

@@ -119,10 +119,10 @@ def assert_each_write_is_under_the_lease(writes: list[AuditEvent]) -> None:
 
 
 def assert_nothing_is_made_twice(writes: list[AuditEvent]) -> None:
-    """No object is created twice, and none is tried in vain because the other had made it.
+    """No object is created twice, and there is no attempt that fails because the other created it.
 
     A request that the killed one had sent and got no answer to is not a second one: it has no such code. What neither
-    could create belongs to somebody else, for example to a test whose objects are still in the cluster.
+    could create belongs to others, for example to a test whose objects are still in the cluster.
     """
     made: dict[str, list[tuple[str, int]]] = {}
     for event in writes:

@@ -27,8 +27,8 @@ def post(cp: ControlPlane, obj: Obj, query: str = DRY) -> Response:
     return cp.request("POST", collection(obj) + query, obj)
 
 
-def told(answer: Response) -> list[tuple[str, str]]:
-    """What the server blames, and its sentence, of a refusal."""
+def causes(answer: Response) -> list[tuple[str, str]]:
+    """The fields of the server's refusal, and its messages."""
     return [(cause.get("field", ""), cause["message"]) for cause in answer.json()["details"]["causes"]]
 
 
@@ -38,11 +38,11 @@ def test_wrong_input_is_refused_and_its_neighbour_is_not(control_plane: ControlP
     assert good.status == 201, good.json()
     bad = post(control_plane, row.bad)
     assert bad.status == 422, bad.json()
-    assert any(field == row.field and row.says in message for field, message in told(bad)), told(bad)
+    assert any(field == row.field and row.says in message for field, message in causes(bad)), causes(bad)
 
 
 @pytest.mark.parametrize(
-    ("obj", "sentence"),
+    ("obj", "message"),
     [
         (
             space(domainName="Example.com"),
@@ -55,8 +55,8 @@ def test_wrong_input_is_refused_and_its_neighbour_is_not(control_plane: ControlP
         ),
     ],
 )
-def test_kubectl_shows_a_sentence(control_plane: ControlPlane, obj: Obj, sentence: str) -> None:
-    with pytest.raises(RequestFailed, match=sentence):
+def test_kubectl_shows_a_message(control_plane: ControlPlane, obj: Obj, message: str) -> None:
+    with pytest.raises(RequestFailed, match=message):
         control_plane.kubectl("create", "-f", "-", input=json.dumps(obj))
 
 
@@ -66,7 +66,7 @@ def test_the_domain_is_immutable(control_plane: ControlPlane) -> None:
     try:
         answer = control_plane.request("PUT", path, put(made, "spec.domainName", "example.org"))
         assert answer.status == 422
-        ((field, message),) = told(answer)
+        ((field, message),) = causes(answer)
         assert field == "spec.domainName"
         assert message.startswith("Forbidden: cannot be changed, because host names, certificates and DNS records")
         assert control_plane.request("PUT", path, put(made, "spec.encryptHttp", True)).status == 200
@@ -317,6 +317,6 @@ def test_the_largest_object_stays_within_the_cost_limit(control_plane: ControlPl
     answer = post(control_plane, large)
     assert answer.status == 201, answer.json()["message"][:2000]
     answer = post(control_plane, put(large, "spec.endpoints[63].name", large["spec"]["endpoints"][0]["name"]))
-    assert any("two endpoints have the same name" in message for _, message in told(answer)), told(answer)
+    assert any("two endpoints have the same name" in message for _, message in causes(answer)), causes(answer)
     hosts = space("s" * 63, domainName=name[:189], hostnames=[f"h{i:02d}.{name}" for i in range(60)])
     assert post(control_plane, hosts).status == 201

@@ -1,4 +1,4 @@
-"""Diff before write, against a real API server: what each wish costs, and whose property stays whose."""
+"""Diff before write, against a real API server: the cost of each desired state, and the ownership of each field."""
 
 from __future__ import annotations
 
@@ -28,17 +28,28 @@ from decco.objects import (
     key_of,
 )
 from decco.reconcilers.shapes import CHILDREN
-from tests.integration.applier_world import KINDS, LIVES, POD, World, deployment, encoded, job, named, of_kind, wishes
+from tests.integration.applier_world import (
+    KINDS,
+    LIVES,
+    POD,
+    World,
+    deployment,
+    desired_objects,
+    encoded,
+    job,
+    named,
+    of_kind,
+)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=named)
-async def test_a_wish_costs_one_write_and_no_more(world: World, kind: Resource | str) -> None:
+async def test_a_desired_object_costs_one_write(world: World, kind: Resource | str) -> None:
     resource, desired = of_kind(world, kind)
     name = desired["metadata"]["name"]
     made = await world.ensure(resource, desired)
     assert (made.result, world.requests()) == (Result.CREATED, ["POST 201"])
 
-    for _ in range(2):  # from the answer alone, and after the watch has told everything
+    for _ in range(2):  # from the answer alone, and after the watch has delivered everything
         assert (await world.ensure(resource, desired)).result is Result.UNCHANGED
         await world.relist(resource)
     assert world.requests() == []
@@ -67,7 +78,7 @@ async def test_a_wish_costs_one_write_and_no_more(world: World, kind: Resource |
 
 
 CONTENT_CHANGES: dict[str, tuple[Resource | str, Callable[[Obj], Any], Callable[[Obj], Any]]] = {
-    # what decco wants next, as a change of its wish; what must be true of the live object afterwards
+    # the next desired state, as a change of the previous one; what must be true of the live object afterwards
     "ConfigMap, a key less": (CONFIGMAPS, lambda o: o["data"].pop("a"), lambda o: set(o["data"]) == {"b", "empty"}),
     "Secret, a key less": (
         SECRETS,
@@ -119,7 +130,7 @@ CONTENT_CHANGES: dict[str, tuple[Resource | str, Callable[[Obj], Any], Callable[
 
 
 @pytest.mark.parametrize("name", CONTENT_CHANGES)
-async def test_another_wish_is_one_write_that_also_takes_away(world: World, name: str) -> None:
+async def test_another_desired_state_is_one_write_that_also_removes(world: World, name: str) -> None:
     kind, change, holds = CONTENT_CHANGES[name]
     resource, desired = of_kind(world, kind)
     await world.ensure(resource, desired)
@@ -187,7 +198,7 @@ async def test_replicas_are_not_taken_back_because_somebody_touched_the_annotati
 
 async def test_a_service_keeps_its_addresses(world: World) -> None:
     """The PUT carries them. Would the API server keep them by itself? It does, which the second half shows."""
-    desired = wishes(world)[SERVICES]
+    desired = desired_objects(world)[SERVICES]
     await world.ensure(SERVICES, desired)
     before = world.live(SERVICES)["spec"]
     desired["spec"]["ports"].pop()
@@ -205,7 +216,7 @@ async def test_a_service_keeps_its_addresses(world: World) -> None:
 
 
 async def test_a_headless_service_stays_headless(world: World) -> None:
-    desired = wishes(world)[SERVICES]
+    desired = desired_objects(world)[SERVICES]
     desired["spec"]["clusterIP"] = "None"
     await world.ensure(SERVICES, desired)
     await world.restart(SERVICES)
@@ -217,7 +228,7 @@ async def test_a_headless_service_stays_headless(world: World) -> None:
 
 
 async def test_a_namespace_keeps_its_finalizers(world: World) -> None:
-    desired = wishes(world)[NAMESPACES]
+    desired = desired_objects(world)[NAMESPACES]
     name = desired["metadata"]["name"]
     await world.ensure(NAMESPACES, desired)
     desired["metadata"]["labels"]["more"] = "x"
@@ -240,13 +251,13 @@ async def test_a_foreign_object_is_never_written_to(world: World, labelled: bool
         meta["ownerReferences"] = [another_owner(world)]
     theirs = world.cp.create(world.path(CONFIGMAPS), {"metadata": meta, "data": {"theirs": "1"}})
     await world.relist(CONFIGMAPS)
-    desired = wishes(world)[CONFIGMAPS]
+    desired = desired_objects(world)[CONFIGMAPS]
     world.mark()
     for _ in range(3):
         with pytest.raises(Foreign) as raised:
             await world.ensure(CONFIGMAPS, desired)
         assert str(raised.value) == (f"ConfigMap {world.namespace}/web exists and was not made by decco for this owner")
-    # Unwatched, its existence is learned from the refused creation; then a look each time, and no more attempts.
+    # Unwatched, its existence is learned from the refused creation; then it is read each time, and not created.
     assert world.requests() == ([] if labelled else ["POST 409", "GET 200", "GET 200", "GET 200"])
     assert world.live(CONFIGMAPS)["metadata"]["resourceVersion"] == theirs["metadata"]["resourceVersion"]
 
@@ -256,11 +267,11 @@ async def test_a_foreign_object_is_never_written_to(world: World, labelled: bool
     assert world.requests() == (["POST 201"] if labelled else ["GET 404", "POST 201"])
 
 
-async def test_an_object_of_the_same_app_made_anew_is_foreign_until_it_is_gone(world: World) -> None:
+async def test_an_object_of_the_same_app_created_again_is_foreign_until_it_is_deleted(world: World) -> None:
     """The App was deleted and made again: same name, another UID. The garbage collector removes the old children."""
-    desired = wishes(world)[CONFIGMAPS]
+    desired = desired_objects(world)[CONFIGMAPS]
     world.owner = another_owner(world)
-    await world.ensure(CONFIGMAPS, wishes(world)[CONFIGMAPS])
+    await world.ensure(CONFIGMAPS, desired_objects(world)[CONFIGMAPS])
     world.mark()
     with pytest.raises(Foreign):
         await world.ensure(CONFIGMAPS, desired)
@@ -277,7 +288,7 @@ def another_owner(world: World) -> Obj:
 
 
 async def test_copied_labels_and_hash_of_another_owner_do_not_make_an_object_ours(world: World) -> None:
-    desired = wishes(world)[CONFIGMAPS]
+    desired = desired_objects(world)[CONFIGMAPS]
     await world.ensure(CONFIGMAPS, desired)
     stolen = world.live(CONFIGMAPS)["metadata"]
     world.delete(CONFIGMAPS)
@@ -286,7 +297,7 @@ async def test_copied_labels_and_hash_of_another_owner_do_not_make_an_object_our
     world.cp.create(world.path(CONFIGMAPS), {"metadata": meta, "data": desired["data"]})
     await world.relist(CONFIGMAPS)
     with pytest.raises(Foreign):
-        await world.ensure(CONFIGMAPS, wishes(world)[CONFIGMAPS])
+        await world.ensure(CONFIGMAPS, desired_objects(world)[CONFIGMAPS])
 
 
 # Replacements and removals --------------------------------------------------------------------------------------------
@@ -346,7 +357,7 @@ async def test_another_run_of_a_job_that_lost_its_label(world: World) -> None:
     await world.relist(JOBS)
     changed = job(world, run="2")
     waiting = await world.ensure(JOBS, changed)
-    assert (waiting.result, waiting.entry) == (Result.WAITING, None), "no event will tell when it is gone"
+    assert (waiting.result, waiting.entry) == (Result.WAITING, None), "no event reports its deletion"
     await world.eventually(lambda: world.cp.request("GET", world.path(JOBS, "web")).status == 404)
     assert (await world.ensure(JOBS, changed)).result is Result.CREATED
     assert world.requests() == ["POST 201", "POST 409", "GET 200", "DELETE 200", "POST 201"]
@@ -400,8 +411,8 @@ async def test_a_job_is_not_taken_away_for_one_that_the_server_refuses(world: Wo
     assert "deletionTimestamp" not in world.live(JOBS)["metadata"]
 
 
-async def test_a_job_is_replaced_although_the_quota_has_no_room_for_two(world: World) -> None:
-    quota = world.wish(RESOURCE_QUOTAS, name="one", spec={"hard": {"count/jobs.batch": "1"}})
+async def test_a_job_is_replaced_although_the_quota_allows_only_one(world: World) -> None:
+    quota = world.desired(RESOURCE_QUOTAS, name="one", spec={"hard": {"count/jobs.batch": "1"}})
     await world.ensure(RESOURCE_QUOTAS, quota)
     await world.eventually(lambda: "used" in world.live(RESOURCE_QUOTAS, "one").get("status", {}))
     await world.ensure(JOBS, job(world, run="1"))
@@ -412,7 +423,7 @@ async def test_a_job_is_replaced_although_the_quota_has_no_room_for_two(world: W
 
 
 async def test_a_secret_of_another_type_is_replaced(world: World) -> None:
-    desired = wishes(world)[SECRETS]
+    desired = desired_objects(world)[SECRETS]
     await world.ensure(SECRETS, desired)
     desired["type"] = "Opaque"
     assert (await world.ensure(SECRETS, desired)).result is Result.UPDATED
@@ -424,7 +435,7 @@ async def test_a_secret_of_another_type_is_replaced(world: World) -> None:
 
 
 async def test_a_secret_without_a_type_is_not_replaced_for_ever(world: World) -> None:
-    desired = wishes(world)[SECRETS]
+    desired = desired_objects(world)[SECRETS]
     del desired["type"]
     await world.ensure(SECRETS, desired)
     desired["data"]["more"] = encoded("x")
@@ -433,11 +444,11 @@ async def test_a_secret_without_a_type_is_not_replaced_for_ever(world: World) ->
 
 
 async def test_prune_deletes_what_this_owner_no_longer_wants(world: World) -> None:
-    wanted, dropped = wishes(world)[CONFIGMAPS], wishes(world)[SECRETS]
+    wanted, dropped = desired_objects(world)[CONFIGMAPS], desired_objects(world)[SECRETS]
     for resource, desired in ((CONFIGMAPS, wanted), (SECRETS, dropped)):
         await world.ensure(resource, desired)
     uid, world.owner = world.owner["uid"], another_owner(world)
-    await world.ensure(SERVICES, wishes(world)[SERVICES])
+    await world.ensure(SERVICES, desired_objects(world)[SERVICES])
     world.mark()
     assert await world.applier.prune(uid, {(CONFIGMAPS, key_of(wanted))}) == 1
     assert await world.applier.prune(uid, {(CONFIGMAPS, key_of(wanted))}) == 0, "asked once"
@@ -447,7 +458,7 @@ async def test_prune_deletes_what_this_owner_no_longer_wants(world: World) -> No
 
 
 async def test_prune_leaves_an_object_that_was_replaced_by_another(world: World) -> None:
-    desired = wishes(world)[CONFIGMAPS]
+    desired = desired_objects(world)[CONFIGMAPS]
     await world.ensure(CONFIGMAPS, desired)
     world.delete(CONFIGMAPS)
     world.cp.create(world.path(CONFIGMAPS), {"metadata": {"name": "web"}, "data": {"theirs": "1"}})

@@ -1,4 +1,4 @@
-"""What the API server makes of an object is no alteration; and what a tenant makes of one harms no other."""
+"""Normalization by the API server is not an alteration; a tenant's change of one object does not affect others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from decco.objects import (
     key_of,
 )
 from decco.reconcilers.shapes import CHILDREN
-from tests.integration.applier_world import World, deployment, job, wishes
+from tests.integration.applier_world import World, deployment, desired_objects, job
 from tests.promises import PATIENCE
 
 # What the server makes of a PodSpec -----------------------------------------------------------------------------------
@@ -206,15 +206,15 @@ async def test_what_the_server_normalizes_is_no_alteration(world: World, name: s
 
 
 EMPTY_OBJECTS: dict[str, Callable[[World], tuple[Resource, Obj]]] = {
-    "ConfigMap without data": lambda world: (CONFIGMAPS, world.wish(CONFIGMAPS)),
-    "ConfigMap with empty data": lambda world: (CONFIGMAPS, world.wish(CONFIGMAPS, data={}, immutable=False)),
+    "ConfigMap without data": lambda world: (CONFIGMAPS, world.desired(CONFIGMAPS)),
+    "ConfigMap with empty data": lambda world: (CONFIGMAPS, world.desired(CONFIGMAPS, data={}, immutable=False)),
     "NetworkPolicy that closes": lambda world: (
         NETWORK_POLICIES,
-        world.wish(NETWORK_POLICIES, spec={"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []}),
+        world.desired(NETWORK_POLICIES, spec={"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []}),
     ),
     "NetworkPolicy with empty peers": lambda world: (
         NETWORK_POLICIES,
-        world.wish(
+        world.desired(
             NETWORK_POLICIES,
             spec={
                 "podSelector": {"matchLabels": {}, "matchExpressions": []},
@@ -224,7 +224,7 @@ EMPTY_OBJECTS: dict[str, Callable[[World], tuple[Resource, Obj]]] = {
     ),
     "Service with everything explicit": lambda world: (
         SERVICES,
-        world.wish(
+        world.desired(
             SERVICES,
             spec={
                 "type": "ClusterIP",
@@ -238,7 +238,7 @@ EMPTY_OBJECTS: dict[str, Callable[[World], tuple[Resource, Obj]]] = {
     ),
     "quota of quantities": lambda world: (
         RESOURCE_QUOTAS,
-        world.wish(RESOURCE_QUOTAS, spec={"hard": {"requests.cpu": 1.5, "limits.memory": "3072Mi"}, "scopes": []}),
+        world.desired(RESOURCE_QUOTAS, spec={"hard": {"requests.cpu": 1.5, "limits.memory": "3072Mi"}, "scopes": []}),
     ),
 }
 
@@ -275,7 +275,7 @@ async def test_an_object_made_to_do_harm_hides_no_other(world: World, name: str)
     made = await send("POST", "x", path, b'{"metadata":{"name":"harmful"}}')
     assert b"harmful" in made
     await send("PUT", "x", f"{path}/harmful", f'{{"metadata":{{{meta}}},"data":{{"a":"{text}"}}}}'.encode())
-    desired = wishes(world)[CONFIGMAPS]
+    desired = desired_objects(world)[CONFIGMAPS]
     await world.ensure(CONFIGMAPS, desired)
 
     spec = w.WatchSpec(CONFIGMAPS, namespace=world.namespace, labels=MANAGED_SELECTOR)

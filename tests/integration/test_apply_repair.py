@@ -32,7 +32,7 @@ from decco.objects import (
     Resource,
     key_of,
 )
-from tests.integration.applier_world import LIVES, World, encoded, named, of_kind, wishes
+from tests.integration.applier_world import LIVES, World, desired_objects, encoded, named, of_kind
 
 FIRST = "/spec/template/spec/containers/0"
 MIRROR = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "spy", "port": 80}}}
@@ -245,7 +245,7 @@ async def test_a_label_that_decco_watches_by_is_put_back(world: World) -> None:
     """The object leaves the cache as deleted, although it still exists; the repair brings it back."""
     spec = w.WatchSpec(CONFIGMAPS, namespace=world.namespace, labels=MANAGED_SELECTOR)
     store = world.stores[CONFIGMAPS]
-    desired = wishes(world)[CONFIGMAPS]
+    desired = desired_objects(world)[CONFIGMAPS]
     steps: list[tuple[bool, bool]] = []
     store.subscribe(lambda change: steps.append((change.new is not None, change.own)))
     informer = Informer(store, lambda: w.watch(world.client, spec, idle_seconds=90.0))
@@ -264,8 +264,8 @@ async def test_a_label_that_decco_watches_by_is_put_back(world: World) -> None:
     assert store.get(key_of(desired)) is repaired.entry
     assert (await world.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
 
-    # The watch catches up, and says nothing new. What decco wrote is told once, by the answer or by the watch, whoever
-    # is first; the annotation comes after both.
+    # The watch catches up, and reports nothing new. A write of decco is reported once, by the answer or by the watch,
+    # whichever is first; the annotation comes after both.
     await asyncio.to_thread(world.kubectl, "annotate", "configmap", "web", "x=y")
     await world.eventually(lambda: len(steps) >= 4)
     assert [present for present, _ in steps] == [True, False, True, True]
@@ -278,8 +278,8 @@ async def test_a_label_that_decco_watches_by_is_put_back(world: World) -> None:
 
 @LIVES
 async def test_label_and_owner_reference_both_removed(world: World, restarted: bool) -> None:
-    """It carries the digest of what its very owner wants, so it is no foreign object."""
-    desired = wishes(world)[CONFIGMAPS]
+    """It has the digest of its owner's desired state, so it is not a foreign object."""
+    desired = desired_objects(world)[CONFIGMAPS]
     await world.ensure(CONFIGMAPS, desired)
     json_patch(CONFIGMAPS, ("remove", "/metadata/labels", None), ("remove", "/metadata/ownerReferences", None))(world)
     await (world.restart if restarted else world.relist)(CONFIGMAPS)
@@ -291,7 +291,7 @@ async def test_label_and_owner_reference_both_removed(world: World, restarted: b
 
 @pytest.mark.parametrize("kind", [CONFIGMAPS, SERVICES, LIMIT_RANGES, DEPLOYMENTS, "HTTPRoute"], ids=named)
 async def test_a_deleted_object_is_made_again_by_a_creation_only(world: World, kind: Resource | str) -> None:
-    """Of some kinds (Service, LimitRange) a PUT makes a missing object anew, unless it says which UID it is for."""
+    """Of some kinds (Service, LimitRange) a PUT creates a missing object again, unless it contains the UID."""
     resource, desired = of_kind(world, kind)
     made = await world.ensure(resource, desired)
     world.delete(resource)
@@ -301,7 +301,7 @@ async def test_a_deleted_object_is_made_again_by_a_creation_only(world: World, k
     other = copy.deepcopy(desired)
     other["metadata"]["annotations"]["note"] = "changed"
     try:
-        # The cache does not know of the deletion yet.
+        # The deletion is not in the cache yet.
         assert (await world.applier.ensure(resource, other)).result is Result.WAITING
     except Conflict:
         assert resource in (SERVICES, LIMIT_RANGES)
@@ -317,8 +317,8 @@ async def test_a_deleted_object_is_made_again_by_a_creation_only(world: World, k
 
 
 async def test_an_object_that_was_replaced_by_another_is_not_overwritten(world: World) -> None:
-    """Deleted and made again by somebody, before the cache knows of either: the PUT names the UID that it is for."""
-    desired = wishes(world)[CONFIGMAPS]
+    """Deleted and made again by somebody, before either is in the cache: the PUT names the UID that it is for."""
+    desired = desired_objects(world)[CONFIGMAPS]
     await world.ensure(CONFIGMAPS, desired)
     world.delete(CONFIGMAPS)
     world.cp.create(world.path(CONFIGMAPS), {"metadata": {"name": "web"}, "data": {"theirs": "1"}})

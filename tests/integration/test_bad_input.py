@@ -1,7 +1,7 @@
-"""Bad input: refused at admission with a sentence, or a condition with a reason; the others never notice.
+"""Bad input: refused at admission with a message, or a condition with a reason; the others never notice.
 
-``test_admission.py`` has the whole table of what the CRDs refuse. Here is what only the cluster can tell, objects that
-today's rules would not let in, and sizes at the limit of what etcd holds. Beside each bad object a good one is made at
+``test_admission.py`` has the whole table of what the CRDs refuse. Here is what only the cluster can detect: objects
+that today's rules would refuse, and sizes at the limit of what etcd holds. Beside each bad object a good one is made at
 the same time, and it must be served as quickly as ever.
 """
 
@@ -24,22 +24,22 @@ IN_TIME = 10.0
 """Seconds within which a good object is served beside any number of bad ones; it takes 0.1 s on a quiet machine."""
 CALM_SECONDS = 10.0
 """How long requests are counted to see that nothing is tried again and again."""
-HOME = "bad-input"
+TENANT = "bad-input"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "crds"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def home(cluster: Cluster, decco: Decco) -> Iterator[str]:
-    """A Space for the bad Apps, with a good one that runs; at the end what is large or broken goes away."""
+def tenant(cluster: Cluster, decco: Decco) -> Iterator[str]:
+    """A Space for the bad Apps, with a good one that runs; at the end what is large or broken is deleted."""
     cluster.create(tls_secret("bad-input-tls"))
-    cluster.make_space(HOME, tcpCertAndCaSecretName="bad-input-tls")
-    cluster.create(app(HOME, "good"))
-    eventually(lambda: cluster.deployment(HOME, "good"), IN_TIME)
-    yield HOME
+    cluster.make_space(TENANT, tcpCertAndCaSecretName="bad-input-tls")
+    cluster.create(app(TENANT, "good"))
+    eventually(lambda: cluster.deployment(TENANT, "good"), IN_TIME)
+    yield TENANT
     assert_sound(decco)
     assert_no_secrets(decco, cluster)
-    for path in (f"{APIS}/namespaces/{HOME}/apps", f"{APIS}/spaces"):
+    for path in (f"{APIS}/namespaces/{TENANT}/apps", f"{APIS}/spaces"):
         for item in cluster.items(path):
             cluster.delete(f"{path}/{item['metadata']['name']}")
 
@@ -63,7 +63,7 @@ def served_in_time(cluster: Cluster, namespace: str, name: str) -> None:
 
 
 def problem(obj: Obj | None, kind: str, cluster: Cluster) -> tuple[str, str]:
-    """Reason and sentence of a condition that is False, else two empty texts."""
+    """Reason and message of a condition that is False, else two empty texts."""
     condition = cluster.condition(obj, kind) or {}
     return (condition["reason"], condition["message"]) if condition.get("status") == "False" else ("", "")
 
@@ -74,28 +74,28 @@ def problem(obj: Obj | None, kind: str, cluster: Cluster) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("obj", "says"),
     [
-        (app(HOME, "refused", pod={}), "spec.pod.containers: Required value"),
-        (app(HOME, "refused", pod={"containers": []}), "must hold at least one container"),
+        (app(TENANT, "refused", pod={}), "spec.pod.containers: Required value"),
+        (app(TENANT, "refused", pod={"containers": []}), "must hold at least one container"),
         (
-            app(HOME, "refused", pod=pod(80), endpoints=[{"name": "a", "port": 80}], httpUrlPath="/a"),
+            app(TENANT, "refused", pod=pod(80), endpoints=[{"name": "a", "port": 80}], httpUrlPath="/a"),
             "cannot be combined with the short form",
         ),
         (space("Refused_"), "must be a DNS label that starts with a letter"),
     ],
     ids=["no containers", "an empty list of containers", "both forms", "a name that is no label"],
 )
-def test_admission_answers_with_a_sentence(cluster: Cluster, obj: Obj, says: str) -> None:
+def test_admission_answers_with_a_message(cluster: Cluster, obj: Obj, says: str) -> None:
     answer = cluster.cp.request("POST", collection(obj), obj)
     assert answer.status == 422
     assert says in answer.json()["message"] or "RFC 1123" in answer.json()["message"]
 
 
-# Told by a condition --------------------------------------------------------------------------------------------------
+# Reported by a condition ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Bad:
-    """An App's spec, and the condition that tells of it."""
+    """An App's spec, and the condition that reports it."""
 
     id: str
     condition: str
@@ -109,7 +109,7 @@ class Bad:
 TLS = {"certAndCaSecretName": "bad-input-tls"}
 BAD = [
     Bad(
-        "a value that Kubernetes does not know",
+        "a value that Kubernetes does not have",
         "WorkloadReady",
         "Invalid",
         "imagePullPolicy: Unsupported value",
@@ -118,7 +118,7 @@ BAD = [
     Bad("a list for a text", "WorkloadReady", "Invalid", "image of type string", {"pod": one(image=["a"])}),
     Bad("a text for a list", "WorkloadReady", "Invalid", "initContainers", {"pod": {**one(), "initContainers": "a"}}),
     Bad(
-        "a field that Kubernetes does not know",
+        "a field that Kubernetes does not have",
         "WorkloadReady",
         "Invalid",
         'unknown field "spec.template.spec.nonsense"',
@@ -162,7 +162,7 @@ BAD = [
         runs=True,
     ),
     Bad(
-        "a host name of somebody else",
+        "a host name of another owner",
         "RoutesReady",
         "HostnameNotAllowed",
         "'www.example.com'",
@@ -191,23 +191,23 @@ BAD = [
 def _make(cluster: Cluster, bad: Bad) -> str:
     """Creates the App, unless it is there, and returns its name."""
     name = f"bad-{BAD.index(bad)}"
-    if cluster.app(HOME, name) is None:
-        cluster.create(app(HOME, name, **{"endpoints": [], **bad.spec}))
+    if cluster.app(TENANT, name) is None:
+        cluster.create(app(TENANT, name, **{"endpoints": [], **bad.spec}))
     return name
 
 
 @pytest.mark.parametrize("bad", BAD, ids=[bad.id for bad in BAD])
 def test_a_condition_says_what_is_wrong(cluster: Cluster, bad: Bad) -> None:
     name = _make(cluster, bad)
-    served_in_time(cluster, HOME, f"beside-{name}")
-    reason, message = _told(cluster, lambda: cluster.app(HOME, name), bad.condition)
+    served_in_time(cluster, TENANT, f"beside-{name}")
+    reason, message = _failure(cluster, lambda: cluster.app(TENANT, name), bad.condition)
     assert reason == bad.reason
     assert bad.says in message
     assert message.isprintable()
-    assert problem(cluster.app(HOME, name), "Ready", cluster)[0] == bad.reason
-    assert bool(cluster.deployment(HOME, name)) is bad.runs
+    assert problem(cluster.app(TENANT, name), "Ready", cluster)[0] == bad.reason
+    assert bool(cluster.deployment(TENANT, name)) is bad.runs
     for kind in ("httproutes", "tlsroutes"):
-        routes = cluster.items(f"/apis/gateway.networking.k8s.io/v1/namespaces/{HOME}/{kind}")
+        routes = cluster.items(f"/apis/gateway.networking.k8s.io/v1/namespaces/{TENANT}/{kind}")
         assert "www.example.com" not in str([route["spec"] for route in routes])
 
 
@@ -248,7 +248,7 @@ def test_an_unusable_secret(
     cluster.create(secret)
     cluster.create(space(name, **{field_name: name}))
     cluster.create(space(f"{name}-good"))
-    reason, message = _told(cluster, lambda: cluster.space(name), "CertificatesReady")
+    reason, message = _failure(cluster, lambda: cluster.space(name), "CertificatesReady")
     assert (reason, says in message) == ("SecretInvalid", True), message
     for each in (name, f"{name}-good"):
         eventually(
@@ -265,7 +265,7 @@ def test_a_secret_that_becomes_unusable_leaves_the_last_good_copy(cluster: Clust
     spoilt = cluster.get(f"/api/v1/namespaces/decco/secrets/{name}") or {}
     _half(spoilt)
     cluster.patch(f"/api/v1/namespaces/decco/secrets/{name}", {"data": spoilt["data"]})
-    reason, _ = _told(cluster, lambda: cluster.space(name), "CertificatesReady")
+    reason, _ = _failure(cluster, lambda: cluster.space(name), "CertificatesReady")
     assert reason == "SecretInvalid"
     decco.settle()
     assert cluster.get(copy) == good
@@ -296,13 +296,13 @@ def test_a_refused_edit_leaves_what_runs(cluster: Cluster, decco: Decco, name: s
     before = eventually(lambda: cluster.deployment(name, "web"), IN_TIME)
     decco.settle()
     cluster.patch(f"{APIS}/namespaces/{name}/apps/web", {"spec": edit})
-    reason, _ = _told(cluster, lambda: cluster.app(name, "web"), "WorkloadReady", "Invalid")
+    reason, _ = _failure(cluster, lambda: cluster.app(name, "web"), "WorkloadReady", "Invalid")
     assert reason == "Invalid"
     decco.settle()
     after = cluster.deployment(name, "web") or {}
     assert (after["metadata"]["uid"], after["metadata"]["generation"]) == (before["metadata"]["uid"], 1)
     assert after["spec"] == before["spec"]
-    assert cluster.get(config), "a pod that is started anew mounts it"
+    assert cluster.get(config), "a pod that is started again mounts it"
     cluster.patch(
         f"{APIS}/namespaces/{name}/apps/web",
         {"spec": {"pod": pod(80, image="b:2", restartPolicy=None), "runAsJob": None}},
@@ -310,13 +310,13 @@ def test_a_refused_edit_leaves_what_runs(cluster: Cluster, decco: Decco, name: s
     eventually(lambda: "b:2" in str(cluster.deployment(name, "web")), IN_TIME)
 
 
-def _told(
-    cluster: Cluster, look: Callable[[], Obj | None], condition: str, wanted: str = "", seconds: float = IN_TIME
+def _failure(
+    cluster: Cluster, read: Callable[[], Obj | None], condition: str, wanted: str = "", seconds: float = IN_TIME
 ) -> tuple[str, str]:
-    """Reason (``wanted``, if given) and sentence of a condition once it is False."""
+    """Reason (``wanted``, if given) and message of a condition once it is False."""
 
     def ask() -> tuple[str, str] | None:
-        found = problem(look(), condition, cluster)
+        found = problem(read(), condition, cluster)
         return found if found[0] and wanted in {"", found[0]} else None
 
     return eventually(ask, seconds, f"{condition} False {wanted}")
@@ -329,19 +329,19 @@ def test_hundreds_of_containers_and_variables_in_any_script(cluster: Cluster) ->
     odd = "\u202e\u2028\u0627\U0001f4a9\\n\"'`$(HOME)${x}\t"
     variables = [{"name": f"V{number}", "value": odd} for number in range(50)]
     containers = [{"name": f"c{number}", "image": "registry.example/app:1", "env": variables} for number in range(200)]
-    cluster.create(app(HOME, "many", pod={"containers": containers}, endpoints=[]))
-    served_in_time(cluster, HOME, "beside-many")
-    made = eventually(lambda: cluster.deployment(HOME, "many"), 2 * IN_TIME)
+    cluster.create(app(TENANT, "many", pod={"containers": containers}, endpoints=[]))
+    served_in_time(cluster, TENANT, "beside-many")
+    made = eventually(lambda: cluster.deployment(TENANT, "many"), 2 * IN_TIME)
     pod_spec = made["spec"]["template"]["spec"]
     assert [each["env"] for each in pod_spec["containers"]] == [variables] * 200
-    cluster.delete(f"{APIS}/namespaces/{HOME}/apps/many")
+    cluster.delete(f"{APIS}/namespaces/{TENANT}/apps/many")
 
 
 def test_a_spec_of_one_mebibyte(cluster: Cluster) -> None:
-    cluster.create(app(HOME, "large", pod=one(args=["v" * 2**20]), endpoints=[]))
-    served_in_time(cluster, HOME, "beside-large")
-    eventually(lambda: cluster.deployment(HOME, "large"), IN_TIME)
-    cluster.delete(f"{APIS}/namespaces/{HOME}/apps/large")
+    cluster.create(app(TENANT, "large", pod=one(args=["v" * 2**20]), endpoints=[]))
+    served_in_time(cluster, TENANT, "beside-large")
+    eventually(lambda: cluster.deployment(TENANT, "large"), IN_TIME)
+    cluster.delete(f"{APIS}/namespaces/{TENANT}/apps/large")
 
 
 @pytest.mark.parametrize("count", [26_000, 40_000], ids=["etcd refuses it", "the API server's own client refuses it"])
@@ -349,42 +349,42 @@ def test_a_deployment_that_is_too_large_for_etcd(cluster: Cluster, decco: Decco,
     """An App of 1 MB or less, and a Deployment that defaults and the ownership of fields make larger than 1.5 MiB."""
     name = f"too-large-{count}"
     containers = [{"name": f"c{number}", "image": "a"} for number in range(count)]
-    cluster.create(app(HOME, name, pod={"containers": containers}, endpoints=[]))
-    served_in_time(cluster, HOME, f"beside-{name}")
-    reason, message = _told(cluster, lambda: cluster.app(HOME, name), "WorkloadReady", "Invalid", 20)
+    cluster.create(app(TENANT, name, pod={"containers": containers}, endpoints=[]))
+    served_in_time(cluster, TENANT, f"beside-{name}")
+    reason, message = _failure(cluster, lambda: cluster.app(TENANT, name), "WorkloadReady", "Invalid", 20)
     assert (reason, message) == (
         "Invalid",
-        f"Deployment {HOME}/{name} is larger than the cluster's storage takes: make the spec smaller.",
+        f"Deployment {TENANT}/{name} is larger than the cluster's storage takes: make the spec smaller.",
     )
     mark = cluster.cp.audit_mark()
     time.sleep(2)
     assert [event for event in cluster.cp.audit("decco", since=mark) if event.resource == "deployments"] == []
-    cluster.delete(f"{APIS}/namespaces/{HOME}/apps/{name}")
+    cluster.delete(f"{APIS}/namespaces/{TENANT}/apps/{name}")
     decco.settle()
 
 
-def test_an_app_without_room_for_its_status(cluster: Cluster, decco: Decco) -> None:
-    """It fills etcd's limit to the last bytes: told in the log and by an Event, since no condition fits in."""
-    path = f"{APIS}/namespaces/{HOME}/apps"
+def test_an_app_too_large_for_its_status(cluster: Cluster, decco: Decco) -> None:
+    """It fills etcd's limit to the last bytes: reported in the log and by an Event, since no condition fits in."""
+    path = f"{APIS}/namespaces/{TENANT}/apps"
     fits, too_many = 1_500_000, 1_600_000
     while too_many - fits > 64:
         middle = (fits + too_many) // 2
-        answer = cluster.cp.request("POST", path, app(HOME, "full", pod=one(args=["v" * middle]), endpoints=[]))
+        answer = cluster.cp.request("POST", path, app(TENANT, "full", pod=one(args=["v" * middle]), endpoints=[]))
         assert answer.status in (201, 500), answer.json()
         fits, too_many = (middle, too_many) if answer.status == 201 else (fits, middle)
         cluster.delete(f"{path}/full")
-        eventually(lambda: cluster.app(HOME, "full") is None, IN_TIME)
-    made = cluster.create(app(HOME, "full", pod=one(args=["v" * fits]), endpoints=[]))
-    served_in_time(cluster, HOME, "beside-full")
+        eventually(lambda: cluster.app(TENANT, "full") is None, IN_TIME)
+    made = cluster.create(app(TENANT, "full", pod=one(args=["v" * fits]), endpoints=[]))
+    served_in_time(cluster, TENANT, "beside-full")
 
     def said() -> list[Obj]:
         return [line for line in lines(decco, "warning") if line["event"].startswith("status cannot be written")]
 
-    eventually(lambda: [line for line in said() if line["key"] == f"{HOME}/full"], IN_TIME)
+    eventually(lambda: [line for line in said() if line["key"] == f"{TENANT}/full"], IN_TIME)
     assert "request is too large" in said()[-1]["error"]
 
     def events() -> list[Obj]:
-        found = cluster.items(f"/apis/events.k8s.io/v1/namespaces/{HOME}/events")
+        found = cluster.items(f"/apis/events.k8s.io/v1/namespaces/{TENANT}/events")
         return [event for event in found if event["regarding"].get("uid") == made["metadata"]["uid"]]
 
     eventually(events, IN_TIME, "an Event about the full App")
@@ -436,7 +436,7 @@ def _await_rules(cluster: Cluster, status: int) -> None:
 
 
 UNDECODABLE: dict[str, tuple[Any, str]] = {
-    # The spec of an App (... for none), and what its owner is told.
+    # The spec of an App (... for none), and the message for its owner.
     "no-spec": (..., "spec: must be an object"),
     "text": ("x", "spec: must be an object"),
     "no-pod": ({}, "spec.pod: must be given"),
@@ -465,7 +465,7 @@ UNDECODABLE_SPACES: dict[str, tuple[Any, str]] = {
 
 
 def test_undecodable_objects(cluster: Cluster, decco: Decco, name: str, lax: Callable[[], None]) -> None:
-    """Each is told what is wrong, nothing is made of it, what it had goes on, and nobody else is disturbed."""
+    """The condition of each reports the error, no child is created, what it had stays, and others are not affected."""
     cluster.make_space(name)
     cluster.create(app(name, "once-good", endpoints=[]))
     before = eventually(lambda: cluster.deployment(name, "once-good"), IN_TIME)
@@ -482,11 +482,11 @@ def test_undecodable_objects(cluster: Cluster, decco: Decco, name: str, lax: Cal
     cluster.make_space(f"{name}-beside")
 
     for each, (_, says) in {**UNDECODABLE, "once-good": (..., "spec.pod: must be an object")}.items():
-        _, message = _told(cluster, lambda each=each: cluster.app(name, each), "Ready", "Invalid")
+        _, message = _failure(cluster, lambda each=each: cluster.app(name, each), "Ready", "Invalid")
         assert says in message, message
         assert message.isprintable()
     for each, (_, says) in UNDECODABLE_SPACES.items():
-        _, message = _told(cluster, lambda each=each: cluster.space(each), "Ready", "Invalid")
+        _, message = _failure(cluster, lambda each=each: cluster.space(each), "Ready", "Invalid")
         assert says in message, message
         assert cluster.get(f"/api/v1/namespaces/{each}") is None
     decco.settle()
@@ -499,7 +499,7 @@ def test_undecodable_objects(cluster: Cluster, decco: Decco, name: str, lax: Cal
     assert decco.metric("decco_build_info{") == 1
 
     lax()
-    # Now the API server takes no status for them either; that is said once for each.
+    # Now the API server takes no status for them either; that is logged once for each.
     cluster.create(app(name, "after", endpoints=[]))
     eventually(lambda: cluster.deployment(name, "after"), IN_TIME)
     decco.settle()
@@ -513,7 +513,7 @@ def test_undecodable_objects(cluster: Cluster, decco: Decco, name: str, lax: Cal
 
 
 def test_all_of_it_together_is_calm(cluster: Cluster, decco: Decco) -> None:
-    """With every bad App of above, decco asks for nothing but the Secrets that are missing.
+    """With every bad App of above, decco requests only the Secrets that are missing.
 
     A missing Secret is asked for every 15 s, by the App and by its Space, so in 10 s twice at most.
     """

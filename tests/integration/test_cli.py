@@ -153,7 +153,7 @@ def is_within(wanted: Any, live: Any, path: str) -> None:
 def test_what_is_rendered_is_what_the_daemon_writes(
     control_plane: ControlPlane, world: list[Obj], run: Run, tmp_path: Path
 ) -> None:
-    """The same objects, no more and no fewer, and every field of each, up to what only a server can add."""
+    """Exactly the same objects, and every field of each, up to what only a server can add."""
     (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(world))
     said = run("render", str(tmp_path), "-o", "json")
     assert said.status == 0, said.err
@@ -168,7 +168,7 @@ def test_what_is_rendered_is_what_the_daemon_writes(
 def test_rendered_from_the_live_objects_also_the_digests_are_the_same(
     control_plane: ControlPlane, world: list[Obj], run: Run, tmp_path: Path
 ) -> None:
-    """With the UIDs known, the annotation by which the daemon tells whether it must write is equal too."""
+    """With known UIDs, the annotation by which the daemon detects whether it must write is equal too."""
     owners = control_plane.kubectl("get", "spaces,apps", "-A", "-o", "yaml")
     (tmp_path / "owners.yaml").write_text(owners)
     (tmp_path / "secret.yaml").write_text(yaml.safe_dump(world[0]))
@@ -231,9 +231,7 @@ def test_diff_needs_the_permission_to_write(
     (tmp_path / "new.yaml").write_text(yaml.safe_dump_all(shop("cli-new")))
     said = run("diff", str(tmp_path / "new.yaml"), kubeconfig=control_plane.kubeconfig_for("viewer"))
     assert said.status == 2
-    assert said.err == (
-        "decco: you may not create namespaces: only who may write an object may ask what would become of it (dry run)\n"
-    )
+    assert said.err == ("decco: you may not create namespaces: a dry run needs the permission to write the object\n")
 
 
 # -- explain ----------------------------------------------------------------------------------------------------------
@@ -248,29 +246,29 @@ def statements(said: Said) -> dict[str, list[str]]:
 
 def test_explain_a_host_name(world: list[Obj], run: Run) -> None:
     said = run("explain", "db.cli-shop.example.net", "--no-lookup", "-o", "json")
-    told = statements(said)
-    assert told["owner"][0].startswith("ok Space cli-shop, since ")
-    assert any("tls://db.cli-shop.example.net:443" in text for text in told["endpoint db"])
-    assert any(text.startswith("failure") and "no pod is ready" in text for text in told["endpoint db"])
-    assert "TLS *.cli-shop.example.net:443, Passthrough" in told["listener"][0]
+    shown = statements(said)
+    assert shown["owner"][0].startswith("ok Space cli-shop, since ")
+    assert any("tls://db.cli-shop.example.net:443" in text for text in shown["endpoint db"])
+    assert any(text.startswith("failure") and "no pod is ready" in text for text in shown["endpoint db"])
+    assert "TLS *.cli-shop.example.net:443, Passthrough" in shown["listener"][0]
     assert said.status == 1
 
 
 def test_explain_names_the_loser_of_a_claim(cluster: Cluster, world: list[Obj], decco: Decco, run: Run) -> None:
     cluster.create(space("cli-rival", domain="cli-shop.example.net"))
     eventually(lambda: cluster.space_condition("cli-rival", "RoutesReady"), 30)
-    told = statements(run("explain", "cli-rival", "--no-lookup", "-o", "json"))
-    assert "belongs to the older Space cli-shop" in told["host name"][0]
-    told = statements(run("explain", "x.cli-rival.cli-shop.example.net", "--no-lookup", "-o", "json"))
-    assert told["owner"][0].startswith("ok Space cli-shop")
-    assert "cli-rival" in told["claim"][0]
+    shown = statements(run("explain", "cli-rival", "--no-lookup", "-o", "json"))
+    assert "belongs to the older Space cli-shop" in shown["host name"][0]
+    shown = statements(run("explain", "x.cli-rival.cli-shop.example.net", "--no-lookup", "-o", "json"))
+    assert shown["owner"][0].startswith("ok Space cli-shop")
+    assert "cli-rival" in shown["claim"][0]
     cluster.delete(f"/apis/{GROUP}/v1beta2/spaces/cli-rival")
 
 
 def test_explain_shows_the_certificate_and_what_an_app_lacks(world: list[Obj], run: Run) -> None:
-    told = statements(run("explain", "cli-shop", "--no-lookup", "-o", "json"))
-    assert "cli-shop.example.net, *.cli-shop.example.net; until " in told["certificate cli-shop-tls"][0]
-    assert told["record"] == [
+    shown = statements(run("explain", "cli-shop", "--no-lookup", "-o", "json"))
+    assert "cli-shop.example.net, *.cli-shop.example.net; until " in shown["certificate cli-shop-tls"][0]
+    assert shown["record"] == [
         "warning cli-shop.example.net: no DNS provider is set; publish the name to 192.0.2.10 yourself"
     ]
     said = run("explain", "cli-shop/dbb", "--no-lookup")
@@ -313,21 +311,21 @@ def test_explain_asks_dns(
     uid = (cluster.space("cli-shop") or {})["metadata"]["uid"]
     monkeypatch.setenv("DECCO_DNS__PROVIDERS", '[{"type": "memory", "zones": ["example.net"]}]')
 
-    def told(zone: dict[tuple[str, str], str]) -> list[str]:
+    def shown(zone: dict[tuple[str, str], str]) -> list[str]:
         monkeypatch.setattr(Names, "zone", zone)
         found = statements(run("explain", fqdn, "--resolver", dns_server, "-o", "json"))
         assert found["record"] == [f"ok {fqdn}: wanted in zone example.net, leading to 192.0.2.10"]
         return found["DNS"]
 
     mark = {(f"_decco.{fqdn}", "TXT"): f'"v1 default {uid}"'}
-    assert told({}) == [f"failure {fqdn}: nothing is published"]
-    assert told({(fqdn, "A"): "192.0.2.10", **mark}) == [f"ok {fqdn}: 192.0.2.10; marked as decco's"]
-    assert told({(fqdn, "A"): "192.0.2.10"}) == [f"warning {fqdn}: 192.0.2.10; it carries no mark of decco's"]
-    (wrong,) = told({(fqdn, "AAAA"): "2001:db8::1", **mark})
+    assert shown({}) == [f"failure {fqdn}: nothing is published"]
+    assert shown({(fqdn, "A"): "192.0.2.10", **mark}) == [f"ok {fqdn}: 192.0.2.10; marked as decco's"]
+    assert shown({(fqdn, "A"): "192.0.2.10"}) == [f"warning {fqdn}: 192.0.2.10; it has no ownership record of decco"]
+    (wrong,) = shown({(fqdn, "AAAA"): "2001:db8::1", **mark})
     assert wrong.startswith(f"warning {fqdn}: 2001:db8::1, which is not 192.0.2.10: ")
 
 
-def test_a_tenant_gets_what_he_may_read_and_a_sentence_for_the_rest(
+def test_a_tenant_gets_what_he_may_read_and_a_message_for_the_rest(
     control_plane: ControlPlane, world: list[Obj], run: Run
 ) -> None:
     control_plane.kubectl("create", "rolebinding", "tenant", "-n", "cli-shop", "--clusterrole=view", "--user=tenant")
@@ -340,11 +338,13 @@ def test_a_tenant_gets_what_he_may_read_and_a_sentence_for_the_rest(
     said = eventually(
         lambda: _visible(run("explain", "web", "-n", "cli-shop", "--no-lookup", "-o", "json", kubeconfig=tenant))
     )
-    told = statements(said)
-    assert told["space"] == ["unknown you may not read Space cli-shop; what follows is decco's own word"]
-    assert any("https://cli-shop.example.net/web" in text for text in told["endpoint web"])
-    assert told["certificates"] == ["unknown you may not read the Secrets of namespace cli-shop"]
-    assert "WorkloadReady" in told
+    shown = statements(said)
+    assert shown["space"] == [
+        "unknown you may not read Space cli-shop; what follows is from the status that decco reported"
+    ]
+    assert any("https://cli-shop.example.net/web" in text for text in shown["endpoint web"])
+    assert shown["certificates"] == ["unknown you may not read the Secrets of namespace cli-shop"]
+    assert "WorkloadReady" in shown
     assert any("spaces" in gap for gap in said.data()["gaps"])
 
 
@@ -360,7 +360,7 @@ def test_graph_says_what_the_live_policies_say(control_plane: ControlPlane, worl
     said = run("graph", "cli-shop", "-o", "json")
     (place,) = said.data()["spaces"]
     assert {each["endpoint"] for each in place["endpoints"]} == {"web", "db", "metrics", "own"}
-    assert place["admits"] == [
+    assert place["allowed_from"] == [
         {"from": "edge in namespace edge", "endpoints": ["db", "own", "web"]},
         {"from": "monitoring", "endpoints": ["metrics"]},
     ]
@@ -384,14 +384,14 @@ def test_doctor_finds_what_is_well_and_what_is_not(
     secret["metadata"]["labels"][f"{GROUP}/share"] = "yes"
     cluster.create(secret)
     said = run("doctor", "-o", "json")
-    told = checks(said)
+    shown = checks(said)
     assert said.status == 2
-    assert told["crd Space"].startswith("ok")
-    assert told["crd App"].startswith("ok")
-    assert told["clock"].startswith("ok")
-    assert told["gateway class decco"].startswith("failure there is no such GatewayClass")
-    assert told["edge"] == "ok known by namespace edge"
-    assert told["secret decco/cli-mislabelled"].startswith("warning the label")
+    assert shown["crd Space"].startswith("ok")
+    assert shown["crd App"].startswith("ok")
+    assert shown["clock"].startswith("ok")
+    assert shown["gateway class decco"].startswith("failure there is no such GatewayClass")
+    assert shown["edge"] == "ok identified by namespace edge"
+    assert shown["secret decco/cli-mislabelled"].startswith("warning the label")
     cluster.delete("/api/v1/namespaces/decco/secrets/cli-mislabelled")
 
 
@@ -413,7 +413,7 @@ def test_doctor_names_a_stale_crd(control_plane: ControlPlane, cluster: Cluster,
 def test_doctor_judges_the_permissions_of_the_manifests(
     control_plane: ControlPlane, cluster: Cluster, run: Run
 ) -> None:
-    """With manifests/rbac the controller may do all that its code asks; without a rule of it, that one is named."""
+    """With manifests/rbac the controller may do all that its code requests; without a rule of it, that one is named."""
     control_plane.kubectl("apply", "--server-side", "-f", str(RBAC))
     assert checks(run("doctor", "-o", "json"))["permissions"].startswith("ok service account decco/decco-controller")
     path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/decco-controller"
@@ -422,14 +422,14 @@ def test_doctor_judges_the_permissions_of_the_manifests(
     less = [rule for rule in role["rules"] if "jobs" not in rule["resources"]]
     cluster.patch(path, {"rules": less})
     try:
-        told = eventually(lambda: _lacking(checks(run("doctor", "-o", "json"))["permissions"]))
-        assert "may not get jobs.batch; list jobs.batch; watch jobs.batch; create jobs.batch; and 2 more" in told
+        shown = eventually(lambda: _lacking(checks(run("doctor", "-o", "json"))["permissions"]))
+        assert "may not get jobs.batch; list jobs.batch; watch jobs.batch; create jobs.batch; and 2 more" in shown
     finally:
         cluster.patch(path, {"rules": role["rules"]})
 
 
-def _lacking(told: str) -> str | None:
-    return told if told.startswith("failure") else None
+def _lacking(shown: str) -> str | None:
+    return shown if shown.startswith("failure") else None
 
 
 # -- as a plugin of kubectl -------------------------------------------------------------------------------------------

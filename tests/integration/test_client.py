@@ -1,4 +1,4 @@
-"""The client against a real API server: that it says what it means, and understands what it is told."""
+"""The client against a real API server: its requests have the intended effect, and it parses the answers."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def test_a_quota_and_a_terminating_namespace_are_recognized(client: Client
     quota = {"metadata": {"name": "q", "namespace": namespace}, "spec": {"hard": {"configmaps": "1"}}}
     made = await client.create(RESOURCE_QUOTAS, quota)
     version = made["metadata"]["resourceVersion"]
-    async with asyncio.timeout(PATIENCE):  # the quota counts once the controller-manager has looked at it
+    async with asyncio.timeout(PATIENCE):  # the quota counts once the controller-manager has processed it
         async for line in client.watch_lines(
             RESOURCE_QUOTAS,
             namespace=namespace,

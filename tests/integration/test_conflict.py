@@ -16,7 +16,7 @@ def _reason(condition: Obj | None) -> str:
 
 
 def _writes_to(cluster: Cluster, mark: int, **wanted: str) -> list[Any]:
-    """Successful writes to what is described; a refused creation is no write."""
+    """Successful writes to what is described; a refused creation is not a write."""
     return [
         event
         for event in cluster.cp.audit("decco", since=mark, writes=True)
@@ -108,7 +108,7 @@ class TestForeignObjects:
 
 
 class TestHostnames:
-    """Two Spaces with overlapping claims: the older wins, the other says so and takes over when the first goes."""
+    """Two Spaces with overlapping claims: the older wins, the other reports that and takes over on its deletion."""
 
     @pytest.mark.parametrize(
         ("older", "younger"),
@@ -224,7 +224,7 @@ class TestSecrets:
         eventually(lambda: cluster.get(copy) is None, 2)
         eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) != "", 2)
 
-    def test_absent_annotation_means_nobody(self, cluster: Cluster, decco: Decco, name: str) -> None:
+    def test_absent_annotation_means_not_shared(self, cluster: Cluster, decco: Decco, name: str) -> None:
         secret = tls_secret(name)
         del secret["metadata"]["annotations"]
         cluster.create(secret)
@@ -237,11 +237,13 @@ class TestSecrets:
         eventually(lambda: cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}"), 5)
         cluster.delete(f"/api/v1/namespaces/decco/secrets/{name}")
         eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "SecretDeleted", 15)
-        assert cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}"), "the Secret may be on its way back"
+        assert cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}"), "the Secret may be created again"
         eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "SecretMissing", 90)
         eventually(lambda: cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}") is None, 15)
 
-    def test_half_a_key_is_told_and_the_last_good_copy_stays(self, cluster: Cluster, decco: Decco, name: str) -> None:
+    def test_half_a_key_is_reported_and_the_last_good_copy_stays(
+        self, cluster: Cluster, decco: Decco, name: str
+    ) -> None:
         secret = tls_secret(name)
         secret["type"] = "Opaque"
         cluster.create(secret)

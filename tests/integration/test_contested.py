@@ -6,7 +6,7 @@ from testbed.controlplane import ControlPlane
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually, pod, tls_secret
 
 
-def test_a_fight_is_slowed_down_and_its_parties_are_named(
+def test_a_drift_conflict_is_slowed_down_and_its_parties_are_named(
     control_plane: ControlPlane, cluster: Cluster, decco: Decco, name: str
 ) -> None:
     cluster.make_space(name)
@@ -17,16 +17,16 @@ def test_a_fight_is_slowed_down_and_its_parties_are_named(
     said: list[str] = []
     mark = control_plane.audit_mark()
 
-    def fight() -> bool:
+    def backed_off() -> bool:
         image = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "mallory.example/app:1"}
         live = cluster.get(path) or {}
         if live["spec"]["template"]["spec"]["containers"][0]["image"] != image["value"]:
             cluster.patch(f"{path}?fieldManager=mallory", [image], "json")
-        told = cluster.app_condition(name, "web", "WorkloadReady") or {}
-        said.append(str(told.get("message")))
-        return bool(told.get("reason") == "Contested")
+        found = cluster.app_condition(name, "web", "WorkloadReady") or {}
+        said.append(str(found.get("message")))
+        return bool(found.get("reason") == "Contested")
 
-    eventually(fight, 100)
+    eventually(backed_off, 100)
     assert "mallory" in said[-1]
     decco.settle(quiet=0.5)
     writes = [each for each in control_plane.audit("decco-controller", since=mark, writes=True) if each.name == "web"]

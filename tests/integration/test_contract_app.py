@@ -1,4 +1,4 @@
-"""An App as its contract has it: what becomes of its pod, endpoints and egresses. Seen from outside only."""
+"""An App as its contract has it: the result of its pod, endpoints and egresses. Seen from outside only."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def observed(cluster: Cluster, namespace: str, name: str) -> Obj:
 
     def current() -> Obj | None:
         found = cluster.app(namespace, name) or {}
-        told = (found.get("status") or {}).get("observedGeneration")
-        return found if told == found["metadata"]["generation"] else None
+        generation = (found.get("status") or {}).get("observedGeneration")
+        return found if generation == found["metadata"]["generation"] else None
 
     found = eventually(current, 10, f"status of {namespace}/{name}")
     assert found is not None
@@ -414,7 +414,7 @@ class TestEndpoints:
 
 
 class TestNeighbours:
-    """Two Apps of one Space that want the same: the older has it, and the younger takes over when it goes."""
+    """Two Apps of one Space with the same claim: the older has it, and the younger takes over when it is deleted."""
 
     @pytest.mark.parametrize(
         ("older", "younger", "kind", "wanted"),
@@ -570,7 +570,7 @@ def test_the_replica_count_belongs_to_whoever_scales(cluster: Cluster, decco: De
     eventually(lambda: replicas(cluster, name) == 2, 10)
     scale = f"/apis/apps/v1/namespaces/{name}/deployments/web/scale"
     cluster.patch(scale, {"spec": {"replicas": 7}})
-    eventually(lambda: (cluster.app(name, "web") or {}).get("status", {}).get("replicas") == 7, 5, "told in the status")
+    eventually(lambda: (cluster.app(name, "web") or {}).get("status", {}).get("replicas") == 7, 5, "in the status")
     edit(cluster, name, "web", pod=pod(8080, image="registry.example/app:2"))
     eventually(lambda: "app:2" in str(cluster.deployment(name, "web")), 5)
     decco.settle(quiet=0.3)

@@ -38,7 +38,7 @@ EDGE_GATEWAY: Obj = {
 
 @pytest.fixture(scope="module")
 def routed() -> Iterator[Cluster]:
-    """A control plane that does not know the Gateway API yet."""
+    """A control plane without the Gateway API."""
     with ControlPlane() as cp:
         cp.install_decco_crds()
         cluster = Cluster(cp)
@@ -88,7 +88,7 @@ def names(cluster: Cluster, root: str, namespace: str, plural: str) -> list[str]
     return sorted(item["metadata"]["name"] for item in cluster.items(f"{root}/namespaces/{namespace}/{plural}"))
 
 
-def told(cluster: Cluster, namespace: str, kind: str = "Space") -> str:
+def reason_of(cluster: Cluster, namespace: str, kind: str = "Space") -> str:
     """RoutesReady as "True", or as its reason; "absent" if it is not there."""
     found = (
         cluster.space_condition(namespace, "RoutesReady")
@@ -111,7 +111,7 @@ def test_none_means_services_only(routed: Cluster, tenant: str, tmp_path: Path) 
     with Running(routed, tmp_path, routing__backend="none") as decco:
         make_app(routed, tenant)
         decco.settle(quiet=0.3)
-        assert told(routed, tenant) == told(routed, tenant, "App") == "absent"
+        assert reason_of(routed, tenant) == reason_of(routed, tenant, "App") == "absent"
         status = (routed.app(tenant, "app") or {})["status"]
         assert all("url" not in endpoint for endpoint in status["endpoints"])
         assert names(routed, "/api/v1", tenant, "services") == ["db", "metrics", "shop", "web"]
@@ -124,12 +124,12 @@ def test_a_cluster_without_the_gateway_api_says_so_and_runs_the_rest(
     with Running(routed, tmp_path) as decco:
         make_app(routed, tenant)
         decco.settle(quiet=0.3)
-        assert told(routed, tenant) == told(routed, tenant, "App") == "GatewayAPIMissing"
+        assert reason_of(routed, tenant) == reason_of(routed, tenant, "App") == "GatewayAPIMissing"
         assert routed.deployment(tenant, "app")
         assert "install the Gateway API" in message(routed, tenant)
 
 
-def test_a_dry_run_tells_of_all_and_writes_nothing(routed: Cluster, tenant: str, tmp_path: Path) -> None:
+def test_a_dry_run_reports_all_and_writes_nothing(routed: Cluster, tenant: str, tmp_path: Path) -> None:
     mark = routed.cp.audit_mark()
     with Running(routed, tmp_path, dry_run="true", routing__backend="none") as decco:
         decco.settle(quiet=0.5)
@@ -163,38 +163,40 @@ def test_a_gateway_for_each_space(gateway_api: Cluster, tenant: str, tmp_path: P
         assert names(cluster, GATEWAY, tenant, "backendtlspolicies") == []
 
         # The edge answers; every answer counts for the generation that it was given for only.
-        assert told(cluster, tenant) == told(cluster, tenant, "App") == "WaitingForEdge"
+        assert reason_of(cluster, tenant) == reason_of(cluster, tenant, "App") == "WaitingForEdge"
         accept_listeners(cluster, tenant, "203.0.113.7", "lb.example.net")
-        eventually(lambda: told(cluster, tenant) == "True", 5)
+        eventually(lambda: reason_of(cluster, tenant) == "True", 5)
         assert (cluster.space(tenant) or {})["status"]["addresses"] == ["203.0.113.7", "lb.example.net"]
         eventually(lambda: (cluster.space_condition(tenant, "Ready") or {})["status"] == "True", 5)
         for plural, route in (("httproutes", "web"), ("tlsroutes", "db"), ("tlsroutes", "shop")):
-            assert told(cluster, tenant, "App") == "WaitingForEdge"
+            assert reason_of(cluster, tenant, "App") == "WaitingForEdge"
             answer_route(cluster, tenant, plural, route)
-        eventually(lambda: told(cluster, tenant, "App") == "True", 5)
+        eventually(lambda: reason_of(cluster, tenant, "App") == "True", 5)
         refused = condition("ResolvedRefs", "False", "BackendNotFound", message="no such backend")
         answer_route(cluster, tenant, "tlsroutes", "db", condition("Accepted"), refused)
-        eventually(lambda: told(cluster, tenant, "App") == "NotAccepted", 5)
+        eventually(lambda: reason_of(cluster, tenant, "App") == "NotAccepted", 5)
         assert "no such backend" in message(cluster, tenant)
         answer_route(cluster, tenant, "tlsroutes", "db")
-        eventually(lambda: told(cluster, tenant, "App") == "True", 5)
+        eventually(lambda: reason_of(cluster, tenant, "App") == "True", 5)
 
         moved = [{**ENDPOINTS[0], "httpPath": "/moved"}, *ENDPOINTS[1:]]
         cluster.patch(f"{APIS}/namespaces/{tenant}/apps/app", {"spec": {"endpoints": moved}})
-        eventually(lambda: told(cluster, tenant, "App") == "WaitingForEdge", 5, "the answer was about the old route")
+        eventually(
+            lambda: reason_of(cluster, tenant, "App") == "WaitingForEdge", 5, "the answer was about the old route"
+        )
         answer_route(cluster, tenant, "httproutes", "web", generation=1)
         decco.settle(quiet=0.3)
-        assert told(cluster, tenant, "App") == "WaitingForEdge"
+        assert reason_of(cluster, tenant, "App") == "WaitingForEdge"
         answer_route(cluster, tenant, "httproutes", "web")
-        eventually(lambda: told(cluster, tenant, "App") == "True", 5)
+        eventually(lambda: reason_of(cluster, tenant, "App") == "True", 5)
 
         # A change is waited for again; the address goes when the edge loses it.
         cluster.patch(f"{APIS}/spaces/{tenant}", {"spec": {"httpCertSecretName": None}})
-        eventually(lambda: told(cluster, tenant) == "WaitingForEdge", 5)
+        eventually(lambda: reason_of(cluster, tenant) == "WaitingForEdge", 5)
         https = "https" in str((cluster.get(f"{GATEWAY}/namespaces/{tenant}/gateways/decco") or {})["spec"])
         assert not https, "no HTTPS listener without a certificate"
         accept_listeners(cluster, tenant, tls=condition("Accepted", "False", "Conflicted", 2, "taken"))
-        eventually(lambda: told(cluster, tenant) == "NotAccepted", 5)
+        eventually(lambda: reason_of(cluster, tenant) == "NotAccepted", 5)
         assert "addresses" not in (cluster.space(tenant) or {})["status"]
         decco.settle(quiet=0.3)
 
@@ -212,9 +214,9 @@ def test_an_edge_that_encrypts(gateway_api: Cluster, tenant: str, tmp_path: Path
         assert (target["name"], target["sectionName"]) == ("web", service["spec"]["ports"][0]["name"])
         assert cluster.get(f"/api/v1/namespaces/{tenant}/configmaps/decco")
         answer_route(cluster, tenant, "httproutes", "web")
-        eventually(lambda: told(cluster, tenant, "App") == "True", 5, "nobody has to answer for a policy")
+        eventually(lambda: reason_of(cluster, tenant, "App") == "True", 5, "a policy needs no answer")
         answer_policy(cluster, tenant, "web", condition("Accepted", "False", "Invalid", message="no such authority"))
-        eventually(lambda: told(cluster, tenant, "App") == "NotAccepted", 5)
+        eventually(lambda: reason_of(cluster, tenant, "App") == "NotAccepted", 5)
         assert "no such authority" in message(cluster, tenant)
         # Without a ca.crt the edge trusts the system's authorities; the policy follows.
         own = tls_secret(tenant)
@@ -236,7 +238,7 @@ def test_listener_sets_on_a_shared_gateway(gateway_api: Cluster, tenant: str, tm
     cluster = gateway_api
     with Running(cluster, tmp_path, routing__parent_gateway="edge/shared") as decco:
         make_app(cluster, tenant)
-        eventually(lambda: told(cluster, tenant) == "GatewayNotFound", 5)
+        eventually(lambda: reason_of(cluster, tenant) == "GatewayNotFound", 5)
         assert names(cluster, GATEWAY, tenant, "gateways") == []
         listener_set = eventually(lambda: cluster.get(f"{GATEWAY}/namespaces/{tenant}/listenersets/decco"), 5)["spec"]
         parent = listener_set["parentRef"]
@@ -246,9 +248,9 @@ def test_listener_sets_on_a_shared_gateway(gateway_api: Cluster, tenant: str, tm
         assert "namespace" not in route["parentRefs"][0]
 
         cluster.cp.create(f"{GATEWAY}/namespaces/edge/gateways", EDGE_GATEWAY)
-        eventually(lambda: told(cluster, tenant) == "WaitingForEdge", 5)
+        eventually(lambda: reason_of(cluster, tenant) == "WaitingForEdge", 5)
         accept_listeners(cluster, tenant, plural="listenersets")
-        eventually(lambda: told(cluster, tenant) == "True", 5)
+        eventually(lambda: reason_of(cluster, tenant) == "True", 5)
         assert "addresses" not in (cluster.space(tenant) or {})["status"]
         for addresses in (["203.0.113.9", "2001:db8::9"], ["203.0.113.10"], []):
             accept_listeners(cluster, "edge", *addresses, name="shared")
@@ -257,12 +259,12 @@ def test_listener_sets_on_a_shared_gateway(gateway_api: Cluster, tenant: str, tm
                 5,
             )
         cluster.delete(f"{GATEWAY}/namespaces/edge/gateways/shared")
-        eventually(lambda: told(cluster, tenant) == "GatewayNotFound", 5)
+        eventually(lambda: reason_of(cluster, tenant) == "GatewayNotFound", 5)
         decco.settle(quiet=0.3)
 
 
 def test_the_edges_addresses_as_its_operator_names_them(gateway_api: Cluster, tenant: str, tmp_path: Path) -> None:
-    """What is named counts, and nothing that a Gateway tells beside it."""
+    """The named addresses are used; the addresses of a Gateway are ignored."""
     cluster = gateway_api
     port = {"port": 443, "targetPort": 443}
     service = {"metadata": {"name": "lb"}, "spec": {"type": "LoadBalancer", "ports": [port], "selector": {"a": "b"}}}
@@ -294,7 +296,7 @@ DIALECTS = {"haproxy": "haproxy-ingress.github.io/", "nginx": "nginx.ingress.kub
 
 @pytest.fixture(scope="module")
 def traefik(routed: Cluster) -> Cluster:
-    """Traefik's kinds, as far as an API server needs to know them."""
+    """Traefik's kinds, as far as an API server needs them."""
     for kind in ("IngressRouteTCP", "Middleware", "ServersTransport", "TLSOption"):
         plural = f"{kind.lower()}s"
         schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -322,7 +324,7 @@ def test_ingress(traefik: Cluster, tenant: str, tmp_path: Path, dialect: str) ->
     with Running(cluster, tmp_path, routing__ingress_class_name="the-class", **settings) as decco:
         make_app(cluster, tenant)
         decco.settle(quiet=0.3)
-        assert told(cluster, tenant) == told(cluster, tenant, "App") == "True", message(cluster, tenant)
+        assert reason_of(cluster, tenant) == reason_of(cluster, tenant, "App") == "True", message(cluster, tenant)
         found = cluster.items(f"{INGRESSES}/namespaces/{tenant}/ingresses")
         assert all(each["spec"]["ingressClassName"] == "the-class" for each in found)
         web = next(each for each in found if each["metadata"]["name"] == "web")
@@ -380,4 +382,4 @@ def test_one_dialect_after_the_other_leaves_nothing_behind(traefik: Cluster, ten
     with Running(cluster, tmp_path, routing__backend="none") as decco:
         decco.settle(quiet=0.3)
         eventually(lambda: names(cluster, INGRESSES, tenant, "ingresses") == [], 10)
-        assert told(cluster, tenant, "App") == "absent"
+        assert reason_of(cluster, tenant, "App") == "absent"

@@ -34,7 +34,7 @@ def cluster(control_plane: ControlPlane) -> Cluster:
 
 @pytest.fixture(scope="module")
 def decco(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decco]:
-    """A controller that knows an edge: a namespace, and networks of both IP families."""
+    """A controller with an edge: a namespace, and networks of both IP families."""
     decco = Decco(control_plane, tmp_path_factory.mktemp("decco"), **EDGE).start()
     yield decco
     assert decco.stop() == 0, decco.tail()
@@ -119,7 +119,7 @@ class TestChildren:
         }
         assert managers == {"decco"}
 
-    def test_the_namespace_tells_project_security_and_fqdn(self, cluster: Cluster, full: str) -> None:
+    def test_the_namespace_contains_project_security_and_fqdn(self, cluster: Cluster, full: str) -> None:
         meta = namespace_of(cluster, full)
         assert meta["labels"][f"{PREFIX}/project"] == "0-project"
         assert meta["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -131,7 +131,7 @@ class TestChildren:
         limits = cluster.get(SPACE_CHILDREN["LimitRange"].format(n=full)) or {}
         assert limits["spec"]["limits"][0]["max"] == {"memory": "1Gi"}
 
-    def test_status_tells_namespace_and_hostname(self, cluster: Cluster, full: str) -> None:
+    def test_status_contains_namespace_and_hostname(self, cluster: Cluster, full: str) -> None:
         status = (cluster.space(full) or {})["status"]
         assert status["namespace"] == full
         assert status["hostname"] == f"{full}.full.example.net"
@@ -155,7 +155,7 @@ def _full() -> Obj:
     return {"domain": spec.pop("domainName"), **spec}
 
 
-def test_a_bare_space_has_a_home_and_no_more(cluster: Cluster, decco: Decco, name: str) -> None:
+def test_a_bare_space_has_only_a_namespace(cluster: Cluster, decco: Decco, name: str) -> None:
     """No Secrets, no limits, no Apps: what does not apply is absent, in the status too."""
     cluster.make_space(name)
     decco.settle()
@@ -249,7 +249,7 @@ def spaces(cluster: Cluster, decco: Decco) -> dict[str, str | None]:
 
 
 class TestIsolation:
-    """Who may connect, worked out from the NetworkPolicies and the namespaces' labels as the API server has them."""
+    """Who may connect, computed from the NetworkPolicies and the namespaces' labels as the API server has them."""
 
     @pytest.mark.parametrize(
         ("peer", "target", "port", "allowed"),
@@ -282,7 +282,7 @@ class TestIsolation:
             ("198.51.100.1", "iso-open", "8080", True),
             ("198.51.100.1", "iso-open", "5432", False),
             ("iso-other", "iso-open", "6666", False),
-            # Metrics: monitoring namespaces, and nobody else from outside.
+            # Metrics: monitoring namespaces, and no others from outside.
             ("iso-monitoring", "iso-a", "9090", True),
             ("iso-monitoring", "iso-open", "9090", True),
             ("iso-monitoring", "iso-a", "tls:db", False),
@@ -333,10 +333,10 @@ def _may_connect(cluster: Cluster, peer: str, target: str, port: int) -> bool:
         if _matches(policy["spec"]["podSelector"], template["metadata"]["labels"])
     ]
     assert selecting, "no policy selects the pods: anybody could connect"
-    return any(_admits(cluster, rule, peer, target, port) for spec in selecting for rule in spec.get("ingress", []))
+    return any(_allows(cluster, rule, peer, target, port) for spec in selecting for rule in spec.get("ingress", []))
 
 
-def _admits(cluster: Cluster, rule: Obj, peer: str, target: str, port: int) -> bool:
+def _allows(cluster: Cluster, rule: Obj, peer: str, target: str, port: int) -> bool:
     ports = rule.get("ports")
     if ports and not any(each["port"] == port and each["protocol"] == "TCP" for each in ports):
         return False
@@ -435,7 +435,7 @@ class TestSecrets:
         eventually(lambda: true(cluster, name, "CertificatesReady"), 5)
 
     def test_a_copy_that_lost_deccos_label_is_still_a_copy(self, cluster: Cluster, name: str) -> None:
-        """Named by an App only: then a Secret of somebody else's would be used as it is."""
+        """Named by an App only: then a foreign Secret would be used as it is."""
         cluster.create(tls_secret(name))
         cluster.make_space(name)
         cluster.create(app(name, "db", endpoints=[{"name": "db", "port": 8080, "certAndCaSecretName": name}]))

@@ -1,4 +1,4 @@
-"""What people and programs are told: conditions, Events, kubectl's output, metrics, flags. Seen from outside only."""
+"""What users and programs can read: conditions, Events, kubectl's output, metrics, flags. Seen from outside only."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def status_of(cluster: Cluster, namespace: str, name: str = "web") -> Obj:
     return dict((cluster.app(namespace, name) or {}).get("status") or {})
 
 
-def told(cluster: Cluster, namespace: str, kind: str, name: str = "web") -> str:
+def reason_of(cluster: Cluster, namespace: str, kind: str, name: str = "web") -> str:
     """A condition of an App as "True" or as its reason; "absent" if it is not there."""
-    return _told(cluster.app_condition(namespace, name, kind))
+    return _reason_of(cluster.app_condition(namespace, name, kind))
 
 
-def told_of_space(cluster: Cluster, name: str, kind: str) -> str:
-    return _told(cluster.space_condition(name, kind))
+def reason_of_space(cluster: Cluster, name: str, kind: str) -> str:
+    return _reason_of(cluster.space_condition(name, kind))
 
 
-def _told(found: Obj | None) -> str:
+def _reason_of(found: Obj | None) -> str:
     if found is None:
         return "absent"
     return "True" if found["status"] == "True" else str(found["reason"])
@@ -78,7 +78,7 @@ class TestReady:
     def test_all_becomes_ready_and_kubectl_waits_for_it(self, cluster: Cluster, name: str) -> None:
         cluster.make_space(name, **SECRETS)
         cluster.create(app(name, "web", endpoints=ENDPOINTS))
-        eventually(lambda: told(cluster, name, "WorkloadReady") == "Progressing", 10)
+        eventually(lambda: reason_of(cluster, name, "WorkloadReady") == "Progressing", 10)
         for kind in ("space", "app"):
             with pytest.raises(RequestFailed, match="timed out"):
                 cluster.cp.kubectl("wait", "--for=condition=Ready", kind, "--all", "-n", name, "--timeout=0.1s")
@@ -97,22 +97,22 @@ class TestReady:
         kinds = [each["type"] for each in status_of(cluster, name)["conditions"]]
         assert kinds == ["Ready", "WorkloadReady", "CertificatesReady", "RoutesReady"]
 
-        # A pod that is no longer ready takes the promise with it.
+        # A pod that is no longer ready ends the promise.
         (only,) = pods(cluster, name, "web")
         path = f"/api/v1/namespaces/{name}/pods/{only['metadata']['name']}/status"
         not_ready = {"type": "Ready", "status": "False", "lastTransitionTime": now()}
         cluster.patch(path, {"status": {"conditions": [not_ready]}})
-        eventually(lambda: told(cluster, name, "Ready") == "Unavailable", 15)
+        eventually(lambda: reason_of(cluster, name, "Ready") == "Unavailable", 15)
         run_pods(cluster, name, "web")
-        eventually(lambda: told(cluster, name, "Ready") == "True", 15)
+        eventually(lambda: reason_of(cluster, name, "Ready") == "True", 15)
 
     def test_each_change_of_a_condition_is_an_event(self, cluster: Cluster, name: str) -> None:
         cluster.make_space(name, httpCertSecretName="status-tls", tcpCertAndCaSecretName=name)
         cluster.create(app(name, "web", endpoints=ENDPOINTS))
-        eventually(lambda: told(cluster, name, "CertificatesReady") == "SecretMissing", 10)
+        eventually(lambda: reason_of(cluster, name, "CertificatesReady") == "SecretMissing", 10)
         cluster.create(tls_secret(name))
         make_ready(cluster, name)
-        eventually(lambda: told(cluster, name, "Ready") == "True", 20)
+        eventually(lambda: reason_of(cluster, name, "Ready") == "True", 20)
 
         def heard(kind: str, obj: str, *wanted: tuple[str, str, str]) -> bool:
             """Whether there is an Event of this type and reason about this condition."""
@@ -165,7 +165,7 @@ class TestReady:
     def test_only_a_change_of_the_status_moves_its_time(self, cluster: Cluster, decco: Decco, name: str) -> None:
         cluster.make_space(name, **SECRETS)
         cluster.create(app(name, "web", endpoints=[]))
-        eventually(lambda: told(cluster, name, "WorkloadReady") == "Progressing", 10)
+        eventually(lambda: reason_of(cluster, name, "WorkloadReady") == "Progressing", 10)
         first = cluster.app_condition(name, "web", "WorkloadReady") or {}
         eventually(lambda: now() > first["lastTransitionTime"], 3)
         cluster.patch(f"{APIS}/namespaces/{name}/apps/web", {"spec": {"pod": pod(image="registry.example/app:2")}})
@@ -173,41 +173,41 @@ class TestReady:
         second = cluster.app_condition(name, "web", "WorkloadReady") or {}
         assert second["observedGeneration"] == 2
         assert second["lastTransitionTime"] == first["lastTransitionTime"]
-        eventually(lambda: run_pods(cluster, name, "web") and told(cluster, name, "WorkloadReady") == "True", 20)
+        eventually(lambda: run_pods(cluster, name, "web") and reason_of(cluster, name, "WorkloadReady") == "True", 20)
         third = cluster.app_condition(name, "web", "WorkloadReady") or {}
         assert third["lastTransitionTime"] > first["lastTransitionTime"]
 
-    def test_a_certificate_that_expires_is_told_when_it_does(self, cluster: Cluster, name: str) -> None:
+    def test_an_expiring_certificate_is_reported_at_its_expiry(self, cluster: Cluster, name: str) -> None:
         """Nothing changes in the cluster but the time; and a renewed one is taken at once."""
         cluster.make_space(name, tcpCertAndCaSecretName=name)
         cluster.create(app(name, "web", endpoints=[{"name": "db", "port": 8080}]))
-        eventually(lambda: told(cluster, name, "CertificatesReady") == "SecretMissing", 10)
+        eventually(lambda: reason_of(cluster, name, "CertificatesReady") == "SecretMissing", 10)
         certificate, key = self_signed([f"{name}.example.net"], days=5 / 86_400)
         cluster.create(tls_secret(name, **{"tls.crt": certificate, "tls.key": key}))
-        eventually(lambda: told(cluster, name, "CertificatesReady") == "True", 5)
-        eventually(lambda: told(cluster, name, "CertificatesReady") == "CertificateExpired", 10)
-        eventually(lambda: told_of_space(cluster, name, "CertificatesReady") == "CertificateExpired", 5)
+        eventually(lambda: reason_of(cluster, name, "CertificatesReady") == "True", 5)
+        eventually(lambda: reason_of(cluster, name, "CertificatesReady") == "CertificateExpired", 10)
+        eventually(lambda: reason_of_space(cluster, name, "CertificatesReady") == "CertificateExpired", 5)
         assert cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}"), "what runs goes on"
         cluster.patch(f"/api/v1/namespaces/decco/secrets/{name}", {"data": tls_secret(name)["data"]})
-        eventually(lambda: told(cluster, name, "CertificatesReady") == "True", 5)
-        eventually(lambda: told_of_space(cluster, name, "CertificatesReady") == "True", 5)
+        eventually(lambda: reason_of(cluster, name, "CertificatesReady") == "True", 5)
+        eventually(lambda: reason_of_space(cluster, name, "CertificatesReady") == "True", 5)
 
     def test_pods_that_admission_refuses(self, cluster: Cluster, name: str) -> None:
         """Pod Security does not refuse the Deployment, only its pods."""
         cluster.make_space(name)
         cluster.create(app(name, "web", pod=pod(8080, hostNetwork=True), endpoints=[]))
-        eventually(lambda: told(cluster, name, "WorkloadReady") == "ReplicaFailure", 30)
+        eventually(lambda: reason_of(cluster, name, "WorkloadReady") == "ReplicaFailure", 30)
         message = (cluster.app_condition(name, "web", "WorkloadReady") or {})["message"]
         assert 'violates PodSecurity "baseline:latest": host namespaces' in message
 
-    def test_a_quota_that_leaves_no_room(self, cluster: Cluster, name: str) -> None:
+    def test_a_quota_that_is_used_up(self, cluster: Cluster, name: str) -> None:
         cluster.make_space(name, resourceQuota={"hard": {"services": "0"}})
         eventually(lambda: _quota_is_in_force(cluster, name), 10)
         cluster.create(app(name, "web", endpoints=[{"name": "web", "port": 8080, "httpPath": "/"}]))
-        eventually(lambda: told(cluster, name, "WorkloadReady") == "QuotaExceeded", 10)
+        eventually(lambda: reason_of(cluster, name, "WorkloadReady") == "QuotaExceeded", 10)
         assert cluster.deployment(name, "web"), "one refused child keeps no other back"
         cluster.patch(f"{APIS}/spaces/{name}", {"spec": {"resourceQuota": {"hard": {"services": "5"}}}})
-        eventually(lambda: cluster.service(name, "web"), 40, "looked at again without being told")
+        eventually(lambda: cluster.service(name, "web"), 40, "reconciled again without an event")
 
 
 def _quota_is_in_force(cluster: Cluster, namespace: str) -> bool:
@@ -224,10 +224,12 @@ def test_what_no_longer_applies_disappears(cluster: Cluster, name: str) -> None:
     cluster.patch(f"{APIS}/namespaces/{name}/apps/web", {"spec": job})
     eventually(lambda: status_of(cluster, name)["observedGeneration"] == 2, 5)
     eventually(lambda: status_of(cluster, name).keys() == {"observedGeneration", "conditions", "job"}, 30)
-    eventually(lambda: told(cluster, name, "CertificatesReady") == told(cluster, name, "RoutesReady") == "absent", 5)
-    assert told_of_space(cluster, name, "CertificatesReady") == "True"
+    eventually(
+        lambda: reason_of(cluster, name, "CertificatesReady") == reason_of(cluster, name, "RoutesReady") == "absent", 5
+    )
+    assert reason_of_space(cluster, name, "CertificatesReady") == "True"
     cluster.patch(f"{APIS}/spaces/{name}", {"spec": {"httpCertSecretName": None, "tcpCertAndCaSecretName": None}})
-    eventually(lambda: told_of_space(cluster, name, "CertificatesReady") == "absent", 5)
+    eventually(lambda: reason_of_space(cluster, name, "CertificatesReady") == "absent", 5)
 
 
 # -- kubectl ----------------------------------------------------------------------------------------------------------
@@ -251,7 +253,7 @@ class TestKubectl:
         assert "app.decco.platform9.com/web" in both
         assert "app.decco.platform9.com/web" in cluster.cp.kubectl("get", "all", "-n", name, "-o", "name")
 
-    def test_explain_tells_of_every_field(self, cluster: Cluster) -> None:
+    def test_explain_documents_every_field(self, cluster: Cluster) -> None:
         for path in (
             "space.spec",
             "space.status",
@@ -268,8 +270,8 @@ class TestKubectl:
     def test_the_crds_that_decco_prints_are_applied(self, cluster: Cluster) -> None:
         printed = _program("decco.cli.main", "crds")
         assert printed.returncode == 0, printed.stderr
-        told = cluster.cp.kubectl("apply", "--dry-run=server", "-f", "-", input=printed.stdout)
-        assert told.count("customresourcedefinition.apiextensions.k8s.io/") == 2
+        reason_of = cluster.cp.kubectl("apply", "--dry-run=server", "-f", "-", input=printed.stdout)
+        assert reason_of.count("customresourcedefinition.apiextensions.k8s.io/") == 2
 
 
 # -- the program ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from decco.kube.errors import Invalid
 from decco.kube.repair_backoff import FREE_REPAIRS
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, NETWORK_POLICIES, RESOURCE_QUOTAS, SECRETS, SERVICES, Key, Resource
 from testbed.controlplane import ControlPlane
-from tests.integration.applier_world import LIVES, World, encoded, named, wishes
+from tests.integration.applier_world import LIVES, World, desired_objects, encoded, named
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually, tls_secret
 
 Obj = dict[str, Any]
@@ -24,10 +24,10 @@ Obj = dict[str, Any]
 @pytest.mark.parametrize("scopes", [["NotTerminating"], [], ["BestEffort", "NotTerminating"]], ids=str)
 async def test_a_quota_with_other_scopes_is_created_again(world: World, scopes: list[str], restarted: bool) -> None:
     spec: Obj = {"hard": {"pods": "10"}, "scopes": ["NotBestEffort"]}
-    await world.ensure(RESOURCE_QUOTAS, world.wish(RESOURCE_QUOTAS, spec=spec))
+    await world.ensure(RESOURCE_QUOTAS, world.desired(RESOURCE_QUOTAS, spec=spec))
     wanted = {"hard": {"pods": "10"}, **({"scopes": scopes} if scopes else {})}
     await (world.restart if restarted else world.relist)(RESOURCE_QUOTAS)
-    desired = world.wish(RESOURCE_QUOTAS, spec=wanted)
+    desired = world.desired(RESOURCE_QUOTAS, spec=wanted)
     world.requests()
     assert (await world.ensure(RESOURCE_QUOTAS, desired)).result is Result.UPDATED
     assert world.live(RESOURCE_QUOTAS)["spec"].get("scopes", []) == scopes
@@ -43,7 +43,7 @@ async def test_a_quota_with_other_scopes_is_created_again(world: World, scopes: 
 async def test_what_somebody_made_immutable_is_created_again(
     world: World, resource: Resource, renewed: bool, restarted: bool
 ) -> None:
-    desired = wishes(world)[resource]
+    desired = desired_objects(world)[resource]
     await world.ensure(resource, desired)
     world.patch(resource, {"immutable": True})
     await (world.restart if restarted else world.relist)(resource)
@@ -61,7 +61,7 @@ async def test_what_somebody_made_immutable_is_created_again(
 
 async def test_a_secret_of_another_type_under_decco_s_name_is_created_again(world: World) -> None:
     """Somebody deleted the copy and created it again with all its metadata, but as another type."""
-    desired = wishes(world)[SECRETS]
+    desired = desired_objects(world)[SECRETS]
     await world.ensure(SECRETS, desired)
     live = world.live(SECRETS)
     world.delete(SECRETS)
@@ -74,7 +74,7 @@ async def test_a_secret_of_another_type_under_decco_s_name_is_created_again(worl
 
 
 async def test_a_deployment_is_never_deleted_because_it_cannot_be_changed(world: World) -> None:
-    desired = wishes(world)[DEPLOYMENTS]
+    desired = desired_objects(world)[DEPLOYMENTS]
     made = await world.ensure(DEPLOYMENTS, desired)
     other = {"app": "web", "more": "1"}
     desired["spec"]["selector"]["matchLabels"] = other
@@ -119,7 +119,7 @@ def test_a_space_follows_its_quota_s_scopes(cluster: Cluster, decco: Decco, name
 async def test_an_object_that_is_deleted_again_and_again_is_created_with_pauses(
     world: World, resource: Resource
 ) -> None:
-    desired = wishes(world)[resource]
+    desired = desired_objects(world)[resource]
     await world.ensure(resource, desired)
     for _ in range(FREE_REPAIRS):
         await deleted(world, resource)
@@ -165,8 +165,8 @@ def test_who_deletes_a_child_again_and_again_is_reported(cluster: Cluster, decco
     eventually(lambda: cluster.get(path), 60, "the pause ends by itself")
 
 
-async def test_the_wish_of_another_owner_does_not_wait(world: World) -> None:
-    desired = wishes(world)[CONFIGMAPS]
+async def test_the_desired_object_of_another_owner_does_not_wait(world: World) -> None:
+    desired = desired_objects(world)[CONFIGMAPS]
     await world.ensure(CONFIGMAPS, desired)
     for _ in range(FREE_REPAIRS):
         await deleted(world, CONFIGMAPS)

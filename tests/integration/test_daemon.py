@@ -25,7 +25,7 @@ from testbed.faults import Hold
 from testbed.pki import Authority, KeyPair
 from testbed.proxy import FaultProxy
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, pod, soon, space, tls_secret
-from tests.integration.logs import assert_no_secrets, assert_sound, lines, plain, repetitions, told
+from tests.integration.logs import assert_no_secrets, assert_sound, lines, log_lines, plain, repetitions
 from tests.promises import PATIENCE, promised, timed
 
 MISTAKE_SECONDS = PATIENCE
@@ -161,7 +161,7 @@ def mistakes(
 
 
 MISTAKES = {
-    # what is wrong -> what is said of it: what, where, and what to do
+    # the error -> its message: what, where, and what to do
     "missing file": r"kubeconfig: cannot read /.*/nowhere \(No such file or directory\): correct the path, or who .*",
     "garbage": r"kubeconfig /.*/garbage is not valid YAML in line 1: .*",
     "context": r"kubeconfig /.* has no context 'prod': name another with --context \(it has: testbed\)",
@@ -206,11 +206,11 @@ def test_without_crds_it_waits_and_goes_on(bare: ControlPlane, tmp_path: Path) -
     try:
         (line,) = eventually(lambda: lines(decco, "warning"), 10)
         assert line["reason"] == (
-            "the cluster does not know Spaces and Apps (decco.platform9.com): install them with "
+            "the cluster does not serve Spaces and Apps (decco.platform9.com): install them with "
             "`decco crds | kubectl apply -f -`; waiting"
         )
         time.sleep(3)
-        assert len(told(decco)) == 3, "it starts, it serves metrics, it waits"
+        assert len(log_lines(decco)) == 3, "it starts, it serves metrics, it waits"
         assert not decco.ready()
         assert decco.get("/healthz").startswith("ok"), "a restart would not help"
         bare.install_decco_crds()
@@ -332,13 +332,13 @@ def test_its_own_role_is_enough(installed: ControlPlane, there: Cluster, tmp_pat
         assert decco.stop() == 0
     assert_sound(decco)
     assert_no_secrets(decco, there)
-    # A namespace that is being deleted takes no more Events; that is no matter of permission.
+    # A namespace that is being deleted does not accept Events; that is not a matter of permission.
     refused = [line for line in lines(decco) if "orbidden" in str(line)]
     assert [line for line in refused if "because it is being terminated" not in line["error"]] == []
 
 
 def test_dry_run_writes_nothing(installed: ControlPlane, there: Cluster, tmp_path: Path, name: str) -> None:
-    """Everything is worked out and told, by kind and name; not one write is sent, be it of an Event."""
+    """Everything is computed and reported, by kind and name; no write is sent, not even of an Event."""
     there.create(tls_secret(name))
     there.create(space(name, tcpCertAndCaSecretName=name))
     mark = installed.audit_mark()
@@ -377,7 +377,7 @@ def test_sigterm_at_some_moments_of_the_start(installed: ControlPlane, tmp_path:
         decco = Decco(installed, tmp_path).start(wait=False)
         time.sleep(moment)
         status = decco.stop(END_SECONDS)
-        assert status == 0 or (status == -signal.SIGTERM and not told(decco)), (moment, status, decco.tail())
+        assert status == 0 or (status == -signal.SIGTERM and not log_lines(decco)), (moment, status, decco.tail())
         assert_sound(decco)
 
 
@@ -395,7 +395,7 @@ def test_sigterm_while_modules_are_imported(
     began = time.monotonic()
     assert decco.stop() == 0
     promised("the end after SIGTERM", time.monotonic() - began, END_SECONDS)
-    assert told(decco) == []
+    assert log_lines(decco) == []
 
 
 @pytest.mark.parametrize(
@@ -412,8 +412,8 @@ async def test_sigterm_while_it_waits(installed: ControlPlane, tmp_path: Path, p
         began = time.monotonic()
         assert await asyncio.to_thread(decco.stop) == 0
         promised("the end after SIGTERM", time.monotonic() - began, 2.0)
-        assert says in [line["event"] for line in told(decco)]
-        assert told(decco)[-1]["event"] == "decco ends"
+        assert says in [line["event"] for line in log_lines(decco)]
+        assert log_lines(decco)[-1]["event"] == "decco ends"
         assert_sound(decco)
 
 

@@ -2,8 +2,8 @@
 
 No gap: while the fault lasts, objects are created, changed and deleted directly; when it is over, the children are as
 if nothing had happened. No storm: requests are counted, and each test says why its bound is what it is. The pauses are
-``kube/watch.py``'s: with full jitter, so on average half of 0.2, 0.4, 0.8, ... 30 s (5 s while nobody is there to
-connect to). ``test_watch.py`` looks at one watch from near; here some twenty follow one API server, and a process that
+``kube/watch.py``'s: with full jitter, so on average half of 0.2, 0.4, 0.8, ... 30 s (5 s while there is no server to
+connect to). ``test_watch.py`` tests one watch in detail; here some twenty follow one API server, and a process that
 has work to do.
 """
 
@@ -23,7 +23,7 @@ from testbed.faults import OnWatch, html
 from testbed.proxy import FaultProxy
 from testbed.watchstream import WatchStream
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually, soon, tls_secret
-from tests.integration.logs import assert_no_secrets, assert_sound, lines, repetitions, told
+from tests.integration.logs import assert_no_secrets, assert_sound, lines, log_lines, repetitions
 
 IDLE_SECONDS = 6.0
 """Silence that makes a watch deaf here; more than the 5 s after which a watch counts as healthy."""
@@ -129,7 +129,7 @@ async def test_closed_again_and_again(proxy: FaultProxy, decco: Decco, tenant: T
 
 
 async def test_expired(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
-    """410: what the watch would have told is lost, so it is listed; once for each kind."""
+    """410: the events of the watch are lost, so it is listed; once for each kind."""
     streams = proxy.watches()
     for stream in streams:
         stream.silence()
@@ -172,7 +172,7 @@ async def test_silence(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
 
 
 async def test_broken(proxy: FaultProxy, decco: Decco, cluster: Cluster, name: str) -> None:
-    """A line cut in the middle, a line of garbage, a connection reset: watched anew from where it was."""
+    """A line cut in the middle, a line of garbage, a connection reset: watched again from the last version."""
     for fault in (WatchStream.cut, WatchStream.garble, WatchStream.break_off):
         tenant = Tenant(cluster, f"{name}-{fault.__name__.replace('_', '-')}")
         await asyncio.to_thread(tenant.settle_in)
@@ -232,7 +232,9 @@ async def test_away(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     warnings = lines(decco, "warning", "error")
     assert len(warnings) <= 2 * kinds, [(line["event"], line.get("resource"), line.get("error")) for line in warnings]
     await soon(
-        lambda: len([line for line in told(decco) if line["event"] == "watch works again"]) == kinds, 30, "all is well"
+        lambda: len([line for line in log_lines(decco) if line["event"] == "watch works again"]) == kinds,
+        30,
+        "all is well",
     )
 
 

@@ -108,7 +108,7 @@ class Town:
         return found
 
     def finished(self, decco: Decco) -> None:
-        """Waits until decco is at rest and all is complete, and then looks whether anything was done twice."""
+        """Waits until decco is at rest and all is complete, and then checks that nothing was done twice."""
         decco.settle()
         eventually(self.complete, 60)
         decco.settle()
@@ -117,11 +117,11 @@ class Town:
         eventually(self.written_once, 30)
 
     def complete(self) -> bool:
-        """Whether each App has its children, and nobody else has any. Raises AssertionError with what is not so."""
+        """Whether each App has its children, and no other object has any. Raises AssertionError with differences."""
         children = self.children()
         space = (self.cluster.space(self.name) or {})["metadata"]["uid"]
         apps = {item["metadata"]["uid"]: item for item in self.cluster.items(self.apps_path)}
-        assert children.keys() <= {space, *apps}, "children of nobody"
+        assert children.keys() <= {space, *apps}, "children without owner"
         assert len(apps) == len(self.apps)
         for uid, item in apps.items():
             name = item["metadata"]["name"]
@@ -197,10 +197,10 @@ async def test_writes_that_fail_in_every_way(
             await asyncio.to_thread(cluster.delete, f"{town.apps_path}/{each}")
         town.apps = town.apps[:-5]
         await held.hit(HELD)
-        # The two that wait for an answer keep nobody else from getting on.
+        # The two that wait for an answer do not block others.
         deployments = f"/apis/apps/v1/namespaces/{name}/deployments"
         await soon(lambda: len(cluster.items(deployments)) >= len(town.apps) - HELD, 30 - (time.monotonic() - began))
-        await soon(lambda: len(cluster.items(deployments)) == len(town.apps), 60, "the held ones too")
+        await soon(lambda: len(cluster.items(deployments)) == len(town.apps), 60, "the blocked ones too")
         await asyncio.to_thread(town.finished, decco)
         assert [rule.hits > 0 for rule in rules] == [True] * len(rules), [rule.hits for rule in rules]
         hold.release()

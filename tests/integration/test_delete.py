@@ -1,4 +1,4 @@
-"""Deletion: all of it goes, in any order, also while decco was down, and a name that is used again harms nobody."""
+"""Deletion: all of it goes, in any order, also while decco was down, and a name can be used again."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def test_deleting_a_space_removes_all_of_it(cluster: Cluster, decco: Decco, name
     assert is_gone(cluster, name)
 
 
-def test_a_namespace_deleted_by_hand_is_made_anew(cluster: Cluster, decco: Decco, name: str) -> None:
+def test_a_namespace_deleted_by_hand_is_created_again(cluster: Cluster, decco: Decco, name: str) -> None:
     full_space(cluster, name)
     old = (cluster.get(f"/api/v1/namespaces/{name}") or {})["metadata"]["uid"]
     cluster.delete(f"/api/v1/namespaces/{name}")
 
-    def made_anew() -> bool:
+    def created_again() -> bool:
         namespace = cluster.get(f"/api/v1/namespaces/{name}")
         ready = cluster.space_condition(name, "NetworkReady") or {}
         return bool(namespace and namespace["metadata"]["uid"] != old and ready.get("status") == "True")
 
-    eventually(made_anew, GONE_SECONDS + 15)
+    eventually(created_again, GONE_SECONDS + 15)
     eventually(lambda: (cluster.space_condition(name, "NamespaceReady") or {}).get("status") == "True", 5)
-    # Its Apps went with it, as with any namespace; new ones are at home in it.
+    # Its Apps went with it, as with any namespace; new ones can be created in it.
     cluster.create(app(name, "web", httpUrlPath="/web"))
     eventually(lambda: cluster.deployment(name, "web"), 5)
     decco.settle()

@@ -1,4 +1,4 @@
-"""DNS records on a real name server: made, followed, withdrawn before what they lead to, and nobody else's touched.
+"""DNS records on a real name server: made, followed, withdrawn before what they lead to, and foreign ones stay.
 
 Every test stands on a Space of its own in one zone of BIND. The controller is this module's own, because the settings
 of DNS are the whole point; tests that end it start it again.
@@ -23,7 +23,7 @@ from tests.integration.loop import assert_no_defects
 
 ZONE = "records.test"
 FINALIZER = f"{GROUP}/dns"
-GONE_SECONDS = 60.0  # a young control plane takes half a minute to know the new kinds as owners
+GONE_SECONDS = 60.0  # a young control plane takes half a minute to accept the new kinds as owners
 MISSING = Bind.missing()
 
 SHARED = {
@@ -72,7 +72,7 @@ class World:
         assert_no_defects(self.decco)
 
     def records(self, space: str) -> dict[str, frozenset[str]]:
-        """What the zone holds at and below a Space's FQDN, without decco's marks: "name TYPE" -> values."""
+        """What the zone holds at and below a Space's FQDN, without decco's ownership records: "name TYPE" -> values."""
         fqdn = f"{space}.{ZONE}"
         return {
             f"{name} {rtype}": values
@@ -89,7 +89,7 @@ class World:
         eventually(lambda: self.records(space) == expected, 15, f"{expected} of {self.records(space)}")
 
     def full(self, name: str, address: str = "192.0.2.1") -> None:
-        """A Space with an App that asks for a record, at an edge with this address, all published."""
+        """A Space with an App that wants a record, at an edge with this address, all published."""
         self.cluster.make_space(name, domain=ZONE)
         accept_listeners(self.cluster, name, address)
         self.cluster.create(db(name))
@@ -213,7 +213,7 @@ def test_abandoned_records_stay_and_the_objects_go(world: World, cluster: Cluste
     assert world.records(name).keys() == {f"{name}.{ZONE} A", f"db.{name}.{ZONE} A"}
 
 
-def test_a_foreign_record_is_told_and_not_touched(world: World, cluster: Cluster, name: str) -> None:
+def test_a_foreign_record_is_reported_and_not_touched(world: World, cluster: Cluster, name: str) -> None:
     fqdn = f"{name}.{ZONE}"
     world.server.put(ZONE, f"{fqdn}.", 300, "A", "198.51.100.7")
     # The zone was read before: decco finds out at its own change.
@@ -322,7 +322,7 @@ def test_the_address_of_the_edges_service_is_followed(world: World, cluster: Clu
     world.start(edge__service="decco/dns-edge")
     try:
         cluster.make_space(name, domain=ZONE)
-        accept_listeners(cluster, name)  # the Gateway tells none: where the Service has none, the Gateway's would do
+        accept_listeners(cluster, name)  # the Gateway reports none: where the Service has none, the Gateway's would do
         cluster.create(db(name))
         world.wait_for(name, at="203.0.113.1", db="203.0.113.1")
         move("203.0.113.2")
@@ -367,7 +367,7 @@ def test_providers_that_are_gone_from_the_settings_hold_nothing(world: World, cl
     try:
         eventually(lambda: not held(cluster.space(name)) and not held(cluster.app(name, "db")), 15)
         eventually(lambda: cluster.space_condition(name, "DNSReady") is None, 10)
-        assert "no dns provider is set any more" in decco.log.read_text()
+        assert "dns providers are no longer set" in decco.log.read_text()
         decco.settle()
         for obj in [*cluster.items(f"{APIS}/spaces"), *cluster.items(f"{APIS}/apps")]:
             assert not held(obj), obj["metadata"]["name"]
@@ -378,7 +378,7 @@ def test_providers_that_are_gone_from_the_settings_hold_nothing(world: World, cl
     eventually(lambda: held(cluster.space(name)) and held(cluster.app(name, "db")), 10, "taken up again")
 
 
-def test_dns_plan_tells_what_would_change_and_changes_nothing(
+def test_dns_plan_reports_what_would_change_and_changes_nothing(
     world: World,
     cluster: Cluster,
     name: str,
@@ -389,7 +389,7 @@ def test_dns_plan_tells_what_would_change_and_changes_nothing(
     world.stop()
     try:
         fqdn = f"{name}.{ZONE}"
-        world.server.put(ZONE, f"db.{fqdn}.", 180, "A", "203.0.113.9")  # bent, under decco's mark
+        world.server.put(ZONE, f"db.{fqdn}.", 180, "A", "203.0.113.9")  # changed, beside decco's ownership record
         world.server.put(ZONE, f"taken.{fqdn}.", 300, "MX", "10 mail.example.")
         for label in ("new", "taken"):
             endpoint = {"name": label, "port": 5432, "disableTlsTermination": True, "createDnsRecord": True}

@@ -54,7 +54,7 @@ DNS_ENDPOINTS = "/apis/externaldns.k8s.io/v1alpha1/namespaces/decco/dnsendpoints
 def test_records_as_dnsendpoint_objects(
     control_plane: ControlPlane, cluster: Cluster, name: str, tmp_path: Path
 ) -> None:
-    """Against the real API server and ExternalDNS's own CRD; a status as ExternalDNS writes it is in nobody's way."""
+    """Against the real API server and ExternalDNS's own CRD; a status of ExternalDNS is no problem."""
     manifests.install_crds(control_plane.api, [assets.external_dns_crd()])
 
     def published() -> dict[str, list[str]]:

@@ -49,8 +49,8 @@ class Server:
         for _ in protocols:
             line = self.line()
             assert " listening " in line, line + self.rest()
-            told = dict(word.split("=", 1) for word in line.split() if "=" in word)
-            self.ports[told["protocol"]] = int(told["address"].rpartition(":")[2])
+            fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
+            self.ports[fields["protocol"]] = int(fields["address"].rpartition(":")[2])
 
     def __enter__(self) -> Server:
         return self
@@ -107,7 +107,7 @@ def ask(program: Path, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes,
     return done.returncode, done.stdout, done.stderr.decode()
 
 
-def test_a_request_is_told_as_it_arrived(server: Server) -> None:
+def test_a_request_is_reported_as_it_arrived(server: Server) -> None:
     answer, body = request(server, "PUT", "/web/shop%20a?b=1&b=2", headers={"X-Test": "yes", "Host": "foo.example.net"})
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
     seen = json.loads(body)
@@ -207,7 +207,7 @@ def test_a_source_sends_what_was_asked_for(server: Server) -> None:
         assert read_all(conn) == b""
 
 
-def test_hello_says_its_name_and_resets_nobody_who_goes_on_talking(server: Server) -> None:
+def test_hello_says_its_name_and_does_not_reset_an_active_client(server: Server) -> None:
     with server.connect("hello") as conn:
         assert read_all(conn) == b"one\n"
         for _ in range(3):  # a reset would be the answer to the first, and an error of the next
@@ -255,15 +255,15 @@ def test_asking_prints_all_answers_and_ends_with_the_status_that_was_chosen(prog
     assert (status, answer) == (3, b"ok\nto all\none\n")
 
 
-def test_a_failure_is_status_1_and_a_sentence(program: Path, server: Server) -> None:
-    for target, sentence in {
+def test_a_failure_is_status_1_and_a_message(program: Path, server: Server) -> None:
+    for target, message in {
         server.url("/status/404"): "/status/404 answers 404 Not Found",
         server.url("/status/302"): "/status/302 answers 302 Found",
         f"127.0.0.1:{server.ports['source']}": "closed the connection without an answer",
     }.items():
         status, answer, said = ask(program, "--status", "3", target, server.url("/healthz"))
         assert (status, answer) == (1, b"")
-        assert sentence in said
+        assert message in said
 
 
 def test_trying_again_waits_for_one_who_comes_later(program: Path) -> None:

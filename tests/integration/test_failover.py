@@ -59,7 +59,7 @@ def test_standing_by_writes_nothing(control_plane: ControlPlane, tmp_path: Path,
         assert second.metric("decco_reconcile_total{") == 0
         by_second = [event for event in control_plane.audit(since=mark) if event.user == B]
         asked = [(event.verb, event.resource) for event in by_second if event.verb != "watch"]
-        assert asked in ([], [("get", "leases")]), "its first look may fall into this time; then a watch tells"
+        assert asked in ([], [("get", "leases")]), "its first read may fall into this time; then it watches"
         assert second.stop() == 0
         assert [event for event in control_plane.audit(since=mark, writes=True) if event.user == B] == []
         assert two.leads(A)
@@ -68,7 +68,7 @@ def test_standing_by_writes_nothing(control_plane: ControlPlane, tmp_path: Path,
 
 def lists(events: Sequence[AuditEvent]) -> list[str]:
     """Collections that were listed. Secrets that Apps name in their own namespaces, as those of other tests do, are
-    looked at one by one, by a list with the one name: they are watched by nobody, so a new leader must ask.
+    read one by one, by a list with the one name: they are not watched, so a new leader must read them.
     """
     return [each.uri for each in events if each.verb == "list" and "fieldSelector=metadata.name%3D" not in each.uri]
 
@@ -128,7 +128,7 @@ def test_a_killed_leader_is_replaced_after_its_lease(control_plane: ControlPlane
 def test_a_leader_that_was_stopped_writes_no_more(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
     """SIGSTOP for longer than the lease, then SIGCONT: not one write arrives.
 
-    In turns at a random moment of hard work, and in the act of writing.
+    Alternately at a random moment of hard work, and in the act of writing.
     """
     with pair(control_plane, tmp_path, module="tests.integration.defective") as two:
         two.both()
@@ -160,7 +160,7 @@ def test_a_leader_that_was_stopped_writes_no_more(control_plane: ControlPlane, t
 
 @FULL
 def test_a_leader_that_was_stopped_for_less_goes_on(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
-    """Stopped for longer than it may go without renewing, and for less than the lease: it stops, and leads anew."""
+    """Stopped for longer than it may go without renewing, and for less than the lease: it stops, and leads again."""
     with pair(control_plane, tmp_path) as two:
         only = two.start(A)
         eventually(lambda: two.leads(A), 10)

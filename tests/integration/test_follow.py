@@ -18,7 +18,7 @@ def _ingress_rules(cluster: Cluster, namespace: str, app_name: str) -> Obj:
 
 
 class TestSpace:
-    """What a Space becomes, and becomes anew after an edit."""
+    """The children of a Space, before and after an edit."""
 
     def test_a_space_becomes_a_namespace_that_is_isolated(self, cluster: Cluster, name: str) -> None:
         made = cluster.make_space(name, project="foo")
@@ -329,7 +329,7 @@ EDITS: list[tuple[str, Obj, Obj, Check, Check]] = [
 
 
 class TestApp:
-    """What an App becomes, and becomes anew after an edit."""
+    """The children of an App, before and after an edit."""
 
     @pytest.fixture(autouse=True)
     def _secrets(self, cluster: Cluster) -> None:

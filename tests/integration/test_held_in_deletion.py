@@ -32,7 +32,7 @@ HELD = {
 
 
 @pytest.fixture(scope="module")
-def home(cluster: Cluster, decco: Decco) -> Iterator[str]:
+def tenant(cluster: Cluster, decco: Decco) -> Iterator[str]:
     """A Space with a child of each kind."""
     name = "held"
     if cluster.get("/api/v1/namespaces/decco/secrets/held-tls") is None:
@@ -70,15 +70,15 @@ def condition(cluster: Cluster, name: str, owner: str, kind: str) -> Obj:
 
 @pytest.mark.parametrize("path", HELD)
 def test_the_condition_names_who_holds_the_child_and_it_is_created_again(
-    cluster: Cluster, decco: Decco, home: str, path: str
+    cluster: Cluster, decco: Decco, tenant: str, path: str
 ) -> None:
     owner, kind = HELD[path]
-    where = path.format(n=home)
+    where = path.format(n=tenant)
     held = hold(cluster, where)
     try:
         said = eventually(
             lambda: (
-                (found := condition(cluster, home, owner, kind))
+                (found := condition(cluster, tenant, owner, kind))
                 and found["reason"] == "BeingDeleted"
                 and found["message"]
             ),
@@ -86,17 +86,17 @@ def test_the_condition_names_who_holds_the_child_and_it_is_created_again(
             f"{kind} of {owner}",
         )
         assert KEEP in said
-        assert f"{home}/{held['metadata']['name']}" in said
+        assert f"{tenant}/{held['metadata']['name']}" in said
         decco.settle()
         assert (cluster.get(where) or {})["metadata"]["uid"] == held["metadata"]["uid"]
     finally:
         release(cluster, where)
     if path.endswith("/jobs/once"):  # a run is not repeated
-        eventually(lambda: condition(cluster, home, owner, kind)["reason"] == "JobDeleted", SECONDS)
+        eventually(lambda: condition(cluster, tenant, owner, kind)["reason"] == "JobDeleted", SECONDS)
         assert cluster.get(where) is None
         return
     eventually(lambda: (cluster.get(where) or held)["metadata"]["uid"] != held["metadata"]["uid"], SECONDS)
-    eventually(lambda: condition(cluster, home, owner, kind)["reason"] != "BeingDeleted", SECONDS)
+    eventually(lambda: condition(cluster, tenant, owner, kind)["reason"] != "BeingDeleted", SECONDS)
 
 
 ALTERED = {
@@ -109,8 +109,8 @@ ALTERED = {
 
 
 @pytest.mark.parametrize("path", ALTERED)
-def test_a_child_that_is_held_is_still_kept_as_desired(cluster: Cluster, decco: Decco, home: str, path: str) -> None:
-    where = path.format(n=home)
+def test_a_child_that_is_held_is_still_kept_as_desired(cluster: Cluster, decco: Decco, tenant: str, path: str) -> None:
+    where = path.format(n=tenant)
     held = hold(cluster, where)
     content = "data" if "data" in held else "spec"
     try:
@@ -122,26 +122,28 @@ def test_a_child_that_is_held_is_still_kept_as_desired(cluster: Cluster, decco: 
     eventually(lambda: (cluster.get(where) or held)["metadata"]["uid"] != held["metadata"]["uid"], SECONDS)
 
 
-def test_an_app_is_not_started_behind_a_policy_that_is_being_deleted(cluster: Cluster, decco: Decco, home: str) -> None:
-    where = POLICY.format(n=home)
+def test_an_app_is_not_started_behind_a_policy_that_is_being_deleted(
+    cluster: Cluster, decco: Decco, tenant: str
+) -> None:
+    where = POLICY.format(n=tenant)
     hold(cluster, where)
-    deployment = f"/apis/apps/v1/namespaces/{home}/deployments/web"
+    deployment = f"/apis/apps/v1/namespaces/{tenant}/deployments/web"
     before = cluster.get(deployment) or {}
     try:
-        eventually(lambda: condition(cluster, home, "space", "NetworkReady")["reason"] == "BeingDeleted", SECONDS)
-        cluster.create(app(home, "later", endpoints=[]))
-        eventually(lambda: "NetworkPolicy" in str(cluster.app_condition(home, "later", "WorkloadReady")), SECONDS)
-        cluster.patch(f"{APIS}/namespaces/{home}/apps/web", {"spec": {"pod": pod(8080, image="new:2")}})
-        eventually(lambda: "NetworkPolicy" in str(cluster.app_condition(home, "web", "WorkloadReady")), SECONDS)
+        eventually(lambda: condition(cluster, tenant, "space", "NetworkReady")["reason"] == "BeingDeleted", SECONDS)
+        cluster.create(app(tenant, "later", endpoints=[]))
+        eventually(lambda: "NetworkPolicy" in str(cluster.app_condition(tenant, "later", "WorkloadReady")), SECONDS)
+        cluster.patch(f"{APIS}/namespaces/{tenant}/apps/web", {"spec": {"pod": pod(8080, image="new:2")}})
+        eventually(lambda: "NetworkPolicy" in str(cluster.app_condition(tenant, "web", "WorkloadReady")), SECONDS)
         decco.settle()
-        assert cluster.deployment(home, "later") is None
+        assert cluster.deployment(tenant, "later") is None
         after = cluster.get(deployment) or {}
         assert (after["metadata"]["uid"], after["spec"]) == (before["metadata"]["uid"], before["spec"])
     finally:
         release(cluster, where)
-    eventually(lambda: cluster.deployment(home, "later"), SECONDS)
+    eventually(lambda: cluster.deployment(tenant, "later"), SECONDS)
     eventually(lambda: "new:2" in str(cluster.get(deployment)), SECONDS)
-    assert condition(cluster, home, "space", "NetworkReady")["status"] == "True"
+    assert condition(cluster, tenant, "space", "NetworkReady")["status"] == "True"
 
 
 def test_it_is_the_same_after_a_restart(cluster: Cluster, decco: Decco, name: str) -> None:

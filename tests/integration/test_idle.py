@@ -27,7 +27,7 @@ RENEW_EVERY = 2.0
 
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[ControlPlane]:
-    """One of this test's own: elsewhere are objects that wait for something, and decco looks after those."""
+    """One of this test's own: elsewhere are objects that wait for something, and decco reconciles those."""
     with ControlPlane() as cp:
         cp.install_gateway_api()
         cp.install_decco_crds()

@@ -80,7 +80,7 @@ class Work:
         return self.cluster.app_condition(self.space, "migrate", "WorkloadReady") or {}
 
     def run(self, phase: str = "Running", seconds: float = SOON) -> Obj:
-        """The first pod that is not on its way out reaches this phase on the Node; returns it."""
+        """The first pod that is not being deleted reaches this phase on the Node; returns it."""
         found = eventually(
             lambda: [each for each in self.pods() if "deletionTimestamp" not in each["metadata"]], seconds, "a pod"
         )[0]
@@ -138,7 +138,7 @@ def test_a_finished_job_that_is_cleaned_up_is_not_run_again(
         work.delete_job()
         eventually(lambda: work.job() is None, SOON)
         work.assert_not_run_again()
-        assert cluster.get(work.path) == before, "nobody has news"
+        assert cluster.get(work.path) == before, "no change is reported"
     with controller(control_plane, tmp_path):
         work.assert_not_run_again()
         assert work.workload_ready()["reason"] == "JobComplete"

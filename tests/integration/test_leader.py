@@ -43,10 +43,10 @@ class Candidate:
         stubborn: float = 0.0,
         fence: Fence | None = None,
     ) -> None:
-        """``stubborn`` work goes on for so many seconds after it was told to stop."""
+        """``stubborn`` work continues for so many seconds after the request to stop."""
         self._kubeconfig = kubeconfig
         self._stubborn = stubborn
-        self.terms: list[list[float]] = []
+        self.sessions: list[list[float]] = []
         """Begin and end of each time of work, on the monotonic clock; inf while it goes on."""
         self.changes: list[bool] = []
         self.aborted: list[float] = []
@@ -67,8 +67,8 @@ class Candidate:
         return Client(await connect(str(self._kubeconfig)), user_agent="decco-leader", in_flight=1)
 
     async def work(self) -> None:
-        term = [time.monotonic(), float("inf")]
-        self.terms.append(term)
+        session = [time.monotonic(), float("inf")]
+        self.sessions.append(session)
         self.rests.clear()
         self.leads.set()
         try:
@@ -76,7 +76,7 @@ class Candidate:
         finally:
             self.leads.clear()
             await asyncio.sleep(self._stubborn)
-            term[1] = time.monotonic()
+            session[1] = time.monotonic()
             self.rests.set()
 
     def start(self, work: Callable[[], Awaitable[None]] | None = None) -> Candidate:
@@ -90,7 +90,7 @@ class Candidate:
 
 
 @pytest.fixture
-async def stage(control_plane: ControlPlane, proxy: FaultProxy, name: str) -> AsyncIterator[Any]:
+async def make_candidate(control_plane: ControlPlane, proxy: FaultProxy, name: str) -> AsyncIterator[Any]:
     """Makes candidates for one Lease, and ends them."""
     made: list[Candidate] = []
 
@@ -102,9 +102,9 @@ async def stage(control_plane: ControlPlane, proxy: FaultProxy, name: str) -> As
     yield candidate
     for one in made:
         await one.stop()
-    terms = sorted(tuple(term) for one in made for term in one.terms)
-    for (_, end), (begin, _) in itertools.pairwise(terms):
-        assert end <= begin, f"two worked at once: {terms}"
+    sessions = sorted(tuple(session) for one in made for session in one.sessions)
+    for (_, end), (begin, _) in itertools.pairwise(sessions):
+        assert end <= begin, f"two worked at once: {sessions}"
 
 
 async def lease(control_plane: ControlPlane, name: str) -> Obj:
@@ -117,8 +117,8 @@ async def within(seconds: float, awaitable: Awaitable[Any]) -> None:
         await awaitable
 
 
-async def test_one_leads_and_hands_over(stage: Any, control_plane: ControlPlane, name: str) -> None:
-    a, b = stage("a").start(), stage("b")
+async def test_one_leads_and_hands_over(make_candidate: Any, control_plane: ControlPlane, name: str) -> None:
+    a, b = make_candidate("a").start(), make_candidate("b")
     await within(WAIT, a.leads.wait())
     b.start()
     await asyncio.sleep(1.5 * TIMES.lease)  # longer than a lease: it is renewed
@@ -127,23 +127,23 @@ async def test_one_leads_and_hands_over(stage: Any, control_plane: ControlPlane,
     spec = (await lease(control_plane, name))["spec"]
     assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == ("a", 3, 0)
     await a.stop()
-    await within(TIMES.lease, b.leads.wait())  # given back, so nobody waits for its end
+    await within(TIMES.lease, b.leads.wait())  # given back, so no candidate waits for its end
     assert (await lease(control_plane, name))["spec"]["leaseTransitions"] >= 1
     assert a.changes == [True, False]
     assert b.changes == [True]
 
 
 @timed
-async def test_who_is_cut_off_stops_before_another_begins(stage: Any, proxy: FaultProxy) -> None:
-    a, b = stage("a", through_proxy=True).start(), stage("b")
+async def test_who_is_cut_off_stops_before_another_begins(make_candidate: Any, proxy: FaultProxy) -> None:
+    a, b = make_candidate("a", through_proxy=True).start(), make_candidate("b")
     await within(WAIT, a.leads.wait())
     b.start()
     cut = time.monotonic()
     await proxy.stop_listening()
     await within(WAIT, b.leads.wait())
     assert a.rests.is_set()
-    promised("the end of work after the connection was cut", a.terms[0][1] - cut, TIMES.lease)
-    assert b.terms[0][0] >= a.terms[0][1]
+    promised("the end of work after the connection was cut", a.sessions[0][1] - cut, TIMES.lease)
+    assert b.sessions[0][0] >= a.sessions[0][1]
     await proxy.start_listening()
     await b.stop()
     await within(WAIT, a.leads.wait())  # a is a candidate again
@@ -151,8 +151,8 @@ async def test_who_is_cut_off_stops_before_another_begins(stage: Any, proxy: Fau
 
 
 @pytest.mark.parametrize("fault", [LoseReply(), refuse(500), refuse(409, reason="Conflict")])
-async def test_trouble_that_passes_costs_no_leadership(stage: Any, proxy: FaultProxy, fault: Any) -> None:
-    a = stage("a", through_proxy=True).start()
+async def test_trouble_that_passes_costs_no_leadership(make_candidate: Any, proxy: FaultProxy, fault: Any) -> None:
+    a = make_candidate("a", through_proxy=True).start()
     await within(WAIT, a.leads.wait())
     rule = proxy.add(fault, method="PUT", times=3)
     await within(WAIT, rule.hit(3))
@@ -161,20 +161,20 @@ async def test_trouble_that_passes_costs_no_leadership(stage: Any, proxy: FaultP
     assert a.changes == [True]
 
 
-async def test_a_busy_event_loop_costs_no_leadership(stage: Any) -> None:
-    a, b = stage("a").start(), stage("b").start()
+async def test_a_busy_event_loop_costs_no_leadership(make_candidate: Any) -> None:
+    a, b = make_candidate("a").start(), make_candidate("b").start()
     async with asyncio.timeout(WAIT):
         await asyncio.wait([asyncio.ensure_future(c.leads.wait()) for c in (a, b)], return_when=asyncio.FIRST_COMPLETED)
     first = a if a.leads.is_set() else b
     time.sleep(2 * TIMES.lease)  # noqa: ASYNC251 - that is the point
     await asyncio.sleep(0.5)
     assert first.leads.is_set()
-    assert len(a.terms) + len(b.terms) == 1
+    assert len(a.sessions) + len(b.sessions) == 1
 
 
-async def test_a_dead_event_loop_leads_no_more(stage: Any) -> None:
+async def test_a_dead_event_loop_leads_no_more(make_candidate: Any) -> None:
     times = Times(lease=2.0, renew=1.5, retry=0.25, dead=2.0)
-    a = stage("a", times=times).start()
+    a = make_candidate("a", times=times).start()
     await within(WAIT, a.leads.wait())
     time.sleep(6.0)  # noqa: ASYNC251 - that is the point
     assert a.aborted, "the process must end: its work cannot be stopped"
@@ -191,13 +191,13 @@ class Suspensions:
 
 
 async def test_a_machine_that_was_suspended_for_less_than_the_lease_goes_on_leading(
-    stage: Any, monkeypatch: pytest.MonkeyPatch
+    make_candidate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The event loop gave no sign of life for longer than a dead one may: it slept with the machine."""
+    """The event loop sent no heartbeat for longer than the limit: it was suspended with the machine."""
     suspensions = Suspensions(monkeypatch)
-    a = stage("a", times=Times(lease=60.0, renew=50.0, retry=0.25, dead=5.0)).start()
+    a = make_candidate("a", times=Times(lease=60.0, renew=50.0, retry=0.25, dead=5.0)).start()
     await within(WAIT, a.leads.wait())
-    for _ in range(20):  # one jump alone could hit the moment between a sign of life and the look at it
+    for _ in range(20):  # one jump alone could hit the moment between a sign of life and its check
         suspensions.seconds += 20.0
         await asyncio.sleep(0.3)
     assert a.changes == [True]
@@ -205,11 +205,11 @@ async def test_a_machine_that_was_suspended_for_less_than_the_lease_goes_on_lead
 
 
 async def test_a_machine_that_was_suspended_past_the_renewal_writes_nothing_more(
-    stage: Any, monkeypatch: pytest.MonkeyPatch
+    make_candidate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suspensions = Suspensions(monkeypatch)
     right = Fence()
-    a = stage("a", times=Times(lease=60.0, renew=50.0, retry=0.25), fence=right).start()
+    a = make_candidate("a", times=Times(lease=60.0, renew=50.0, retry=0.25), fence=right).start()
     await within(WAIT, a.leads.wait())
     assert right.allows()
     suspensions.seconds += 55.0
@@ -221,31 +221,33 @@ async def test_a_machine_that_was_suspended_past_the_renewal_writes_nothing_more
 
 
 @timed
-async def test_work_that_does_not_stop_ends_the_process(stage: Any, proxy: FaultProxy) -> None:
-    a = stage("a", through_proxy=True, stubborn=3.0).start()
+async def test_work_that_does_not_stop_ends_the_process(make_candidate: Any, proxy: FaultProxy) -> None:
+    a = make_candidate("a", through_proxy=True, stubborn=3.0).start()
     await within(WAIT, a.leads.wait())
     cut = time.monotonic()
     await proxy.stop_listening()
     await within(WAIT, a.rests.wait())
     assert len(a.aborted) == 1
     promised("the abort after the connection was cut", a.aborted[0] - cut, TIMES.lease + 0.5)
-    assert a.aborted[0] < a.terms[0][1]
+    assert a.aborted[0] < a.sessions[0][1]
 
 
-async def test_a_lease_taken_away_by_hand_stops_the_work(stage: Any, control_plane: ControlPlane, name: str) -> None:
-    a = stage("a").start()
+async def test_a_lease_taken_away_by_hand_stops_the_work(
+    make_candidate: Any, control_plane: ControlPlane, name: str
+) -> None:
+    a = make_candidate("a").start()
     await within(WAIT, a.leads.wait())
     patch = '{"spec":{"holderIdentity":"somebody","leaseDurationSeconds":2}}'
     await asyncio.to_thread(control_plane.kubectl, "patch", "lease", name, "--type=merge", "-p", patch)
     await within(WAIT, a.rests.wait())
-    await within(WAIT, a.leads.wait())  # nobody renewed it
+    await within(WAIT, a.leads.wait())  # it was not renewed
     assert a.aborted == []
 
 
 async def test_work_that_ends_by_itself_gives_the_lease_back(
-    stage: Any, control_plane: ControlPlane, name: str
+    make_candidate: Any, control_plane: ControlPlane, name: str
 ) -> None:
-    a = stage("a")
+    a = make_candidate("a")
 
     async def short() -> None:
         await asyncio.sleep(0.1)
@@ -256,8 +258,8 @@ async def test_work_that_ends_by_itself_gives_the_lease_back(
     assert (await lease(control_plane, name))["spec"]["holderIdentity"] == ""
 
 
-async def test_work_that_fails_is_not_hidden(stage: Any, control_plane: ControlPlane, name: str) -> None:
-    a = stage("a")
+async def test_work_that_fails_is_not_hidden(make_candidate: Any, control_plane: ControlPlane, name: str) -> None:
+    a = make_candidate("a")
 
     async def broken() -> None:
         raise ValueError("broken work")

@@ -13,7 +13,7 @@ import pytest
 from decco.kube.apply import Result
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, NETWORK_POLICIES, SERVICES, Resource
 from tests.integration.admission_rules import in_force, mutating
-from tests.integration.applier_world import World, wishes
+from tests.integration.applier_world import World, desired_objects
 
 Obj = dict[str, Any]
 
@@ -58,7 +58,7 @@ def was_mutated(probe: Obj) -> Callable[[int, Obj], bool]:
 
 
 def wait_for_policy(world: World) -> None:
-    probe = copy.deepcopy(wishes(world)[DEPLOYMENTS])
+    probe = copy.deepcopy(desired_objects(world)[DEPLOYMENTS])
     probe["metadata"]["annotations"]["decco.platform9.com/hash"] = "x"
     in_force(world.cp, world.path(DEPLOYMENTS), probe, was_mutated(probe))
 
@@ -69,7 +69,7 @@ async def test_nothing_is_written_for_what_admission_changed(
     world: World, name: str, operations: tuple[str, ...]
 ) -> None:
     expression, unless = POLICIES[name]
-    desired = wishes(world)[DEPLOYMENTS]
+    desired = desired_objects(world)[DEPLOYMENTS]
     with mutating(world.cp, world.namespace, expression, unless=unless, operations=operations):
         wait_for_policy(world)
         assert (await world.ensure(DEPLOYMENTS, desired)).result is Result.CREATED
@@ -91,7 +91,7 @@ async def test_an_alteration_is_repaired_beside_what_admission_changed(
     world: World, name: str, restarted: bool
 ) -> None:
     expression, unless = POLICIES[name]
-    desired = wishes(world)[DEPLOYMENTS]
+    desired = desired_objects(world)[DEPLOYMENTS]
     with mutating(world.cp, world.namespace, expression, unless=unless):
         wait_for_policy(world)
         await world.ensure(DEPLOYMENTS, desired)
@@ -121,7 +121,7 @@ KINDS: dict[str, tuple[Resource, str, str, str]] = {
 @pytest.mark.parametrize("name", KINDS)
 async def test_other_kinds_are_treated_alike(world: World, name: str) -> None:
     resource, group, plural, expression = KINDS[name]
-    desired = wishes(world)[resource]
+    desired = desired_objects(world)[resource]
     with mutating(world.cp, world.namespace, expression, group=group, plural=plural):
         before = size(desired)
         in_force(world.cp, world.path(resource), desired, lambda status, it: status == 201 and size(it) < before)

@@ -385,7 +385,7 @@ class TestWithoutOwnerReference:
         cluster.delete(f"{APIS}/spaces/{name}")
 
     @pytest.mark.parametrize("restart", [False, True], ids=["same-process", "after-restart"])
-    def test_an_object_without_owner_and_labels_is_nobodys(
+    def test_an_object_without_owner_and_labels_has_no_owner(
         self, cluster: Cluster, runs: Runs, name: str, restart: bool
     ) -> None:
         cluster.make_space(name)

@@ -72,8 +72,10 @@ def test_nothing_is_written_while_paused(
         eventually(lambda: cluster.get(f"/apis/networking.k8s.io/v1/namespaces/{name}/networkpolicies/decco"), 5)
         eventually(lambda: cluster.deployment(name, "new"), 5)
     events = cluster.items(f"/apis/events.k8s.io/v1/namespaces/{'default' if kind == 'space' else name}/events")
-    told = {each["reason"] for each in events if each["regarding"]["name"] == (name if kind == "space" else "web")}
-    assert {"Paused", "Resumed"} <= told
+    event_reasons = {
+        each["reason"] for each in events if each["regarding"]["name"] == (name if kind == "space" else "web")
+    }
+    assert {"Paused", "Resumed"} <= event_reasons
 
 
 def test_created_paused_and_deleted_paused(cluster: Cluster, decco: Decco, name: str) -> None:

@@ -92,7 +92,7 @@ def refused(answer: Response) -> bool:
     return answer.status == 403 and "ValidatingAdmissionPolicy" in answer.json()["message"]
 
 
-def sentence(answer: Response) -> str:
+def refusal(answer: Response) -> str:
     """What the policy said, without the server's introduction."""
     assert refused(answer), (answer.status, answer.json())
     return str(answer.json()["message"]).partition(" denied request: ")[2]
@@ -128,7 +128,7 @@ def stored(installed: ControlPlane) -> Iterator[Callable[[Obj], Obj]]:
 def test_naming_a_project_needs_use(operator: Api) -> None:
     assert operator.request("POST", SPACES + DRY, green("p1", project="green")).status == 201
     assert operator.request("POST", SPACES + DRY, green("p1")).status == 201
-    assert sentence(operator.request("POST", SPACES + DRY, green("p1", project="blue"))) == (
+    assert refusal(operator.request("POST", SPACES + DRY, green("p1", project="blue"))) == (
         'spec.project: you may not name project blue: choose another, or ask for the permission "use" on '
         'projects.decco.platform9.com "blue"'
     )
@@ -136,7 +136,7 @@ def test_naming_a_project_needs_use(operator: Api) -> None:
 
 def test_naming_a_domain_needs_use(operator: Api) -> None:
     for domain in ("example.com", "sub.green.example.com"):
-        assert sentence(operator.request("POST", SPACES + DRY, green("p2", domainName=domain))) == (
+        assert refusal(operator.request("POST", SPACES + DRY, green("p2", domainName=domain))) == (
             f'spec.domainName: you may not name domain {domain}: choose another, or ask for the permission "use" on '
             f'domains.decco.platform9.com "{domain}"'
         )
@@ -159,7 +159,7 @@ def test_a_change_is_asked_and_everything_else_is_not(operator: Api, stored: Cal
     assert patch({}, {"labels": {"a": "b"}}).status == 200
     assert refused(patch({"project": "red"}))
     assert patch({"project": "green"}).status == 200
-    assert refused(patch({"project": "blue"})), "back again is naming it anew"
+    assert refused(patch({"project": "blue"})), "a return needs the permission again"
     assert patch({"project": None}).status == 200, "leaving a project needs nothing"
     assert refused(patch({"project": "blue"}))
 
@@ -215,7 +215,7 @@ def relabel(api: Api, path: str, labels: Obj | None = None, annotations: Obj | N
 
 
 def test_nobody_but_decco_sets_our_labels(namespace_admin: Api, namespace: str) -> None:
-    assert sentence(relabel(namespace_admin, namespace, {PROJECT: "blue"})) == (
+    assert refusal(relabel(namespace_admin, namespace, {PROJECT: "blue"})) == (
         f"label {PROJECT} of namespace policy-labelled is decco's: leave it as it is, or ask for the permission "
         '"label" on namespaces.decco.platform9.com "policy-labelled"'
     )
@@ -232,7 +232,7 @@ def test_nobody_but_decco_sets_our_labels(namespace_admin: Api, namespace: str) 
 
 def test_nobody_but_decco_sets_our_annotations(namespace_admin: Api, namespace: str) -> None:
     fqdn = "decco.platform9.com/fqdn"
-    assert sentence(relabel(namespace_admin, namespace, annotations={fqdn: "bank.example.com"})).startswith(
+    assert refusal(relabel(namespace_admin, namespace, annotations={fqdn: "bank.example.com"})).startswith(
         f"annotation {fqdn} of namespace policy-labelled is decco's"
     )
     assert refused(relabel(namespace_admin, namespace, annotations={fqdn: None}))

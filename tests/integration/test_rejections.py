@@ -1,4 +1,4 @@
-"""A policy of the cluster refuses children: nobody has to touch an App after the policy is corrected."""
+"""A policy of the cluster refuses children: Apps need no change after the policy is corrected."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ ALTERATIONS: list[tuple[str, Any, str]] = [
 
 
 @pytest.fixture(scope="module")
-def home(cluster: Cluster, decco: Decco) -> str:
+def tenant(cluster: Cluster, decco: Decco) -> str:
     """A Space with one child of every kind."""
     namespace = "repair"
     cluster.create(tls_secret("repair-tls"))
@@ -126,8 +126,8 @@ def _repaired(cluster: Cluster, path: str, before: Obj | None, change: Callable[
 
 @pytest.mark.parametrize("path", CHILDREN)
 @timed
-def test_a_deleted_child_comes_back(cluster: Cluster, home: str, path: str) -> None:
-    path = path.format(n=home)
+def test_a_deleted_child_comes_back(cluster: Cluster, tenant: str, path: str) -> None:
+    path = path.format(n=tenant)
     before = cluster.get(path)
     _repaired(cluster, path, before, lambda: cluster.delete(path))
 
@@ -137,27 +137,27 @@ def test_a_deleted_child_comes_back(cluster: Cluster, home: str, path: str) -> N
 )
 @timed
 def test_an_altered_child_is_repaired(
-    cluster: Cluster, decco: Decco, home: str, alteration: tuple[str, Any, str]
+    cluster: Cluster, decco: Decco, tenant: str, alteration: tuple[str, Any, str]
 ) -> None:
     path, patch, kind = alteration
-    path = path.format(n=home)
+    path = path.format(n=tenant)
     before = cluster.get(path)
     mark = cluster.cp.audit_mark()
     _repaired(cluster, path, before, lambda: cluster.patch(path, patch, kind))
     decco.settle(quiet=0.3)
     repairs = [event for event in cluster.cp.audit("decco", since=mark, writes=True) if event.code < 400]
     of_children = [event for event in repairs if event.resource not in {"apps", "spaces", "events"}]
-    # managed-by is what decco watches by: without it the object looks deleted at first.
+    # managed-by is what decco watches by: without it the object is missing at first.
     assert len([event for event in of_children if event.resource != "events"]) == 1, repairs
 
 
-def test_the_others_fields_survive(cluster: Cluster, decco: Decco, home: str) -> None:
-    path = f"/apis/apps/v1/namespaces/{home}/deployments/web"
+def test_the_others_fields_survive(cluster: Cluster, decco: Decco, tenant: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{tenant}/deployments/web"
     cluster.patch(path, {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}, "finalizers": ["x.y/z"]}})
-    cluster.cp.kubectl("scale", "deployment", "web", "-n", home, "--replicas=3")
-    cluster.cp.kubectl("rollout", "restart", "deployment", "web", "-n", home)
+    cluster.cp.kubectl("scale", "deployment", "web", "-n", tenant, "--replicas=3")
+    cluster.cp.kubectl("rollout", "restart", "deployment", "web", "-n", tenant)
     restarted = cluster.get(path)["spec"]["template"]["metadata"]["annotations"]  # type: ignore[index]
-    cluster.patch(f"{APIS}/namespaces/{home}/apps/web", {"spec": {"pod": pod(8080, image="registry.example/app:9")}})
+    cluster.patch(f"{APIS}/namespaces/{tenant}/apps/web", {"spec": {"pod": pod(8080, image="registry.example/app:9")}})
 
     def followed() -> bool:
         live = cluster.get(path) or {}

@@ -1,4 +1,4 @@
-"""Spaces whose namespace would be everybody's resolver, or the edge: refused, or without a namespace."""
+"""Spaces whose namespace would be that of the cluster's DNS, or the edge: refused, or without a namespace."""
 
 from __future__ import annotations
 

@@ -89,10 +89,10 @@ def test_a_restored_history_is_followed(own: ControlPlane, tmp_path: Path, write
         )
         edit(cluster, "db", "registry.example/edited:4")
         eventually(lambda: image(cluster, "db") == "registry.example/edited:4", LONG, "a deleted App is back")
-        cluster.create(space("heir", domain="test", hostnames=["ghost.ghost.test", "x.ghost.ghost.test"]))
-        eventually(lambda: status(cluster, "heir", "NetworkReady")[0] == "True", LONG)
+        cluster.create(space("claimant", domain="test", hostnames=["ghost.ghost.test", "x.ghost.ghost.test"]))
+        eventually(lambda: status(cluster, "claimant", "NetworkReady")[0] == "True", LONG)
         decco.settle()
-        assert status(cluster, "heir", "Ready")[1] != "HostnameConflict", "the names of a lost Space are free"
+        assert status(cluster, "claimant", "Ready")[1] != "HostnameConflict", "the names of a lost Space are free"
         assert cached(decco) == {"spaces": 2, "apps": 2}
         assert decco.get("/readyz").startswith("ok")
         before = _children(cluster)

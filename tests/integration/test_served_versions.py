@@ -64,12 +64,12 @@ class World:
     def route(self, name: str, version: str = "v1") -> Obj | None:
         return self.cluster.get(f"/apis/{GROUP}/{version}/namespaces/{SPACE}/tlsroutes/{name}")
 
-    def looked_at_all(self) -> None:
+    def reconcile_all(self) -> None:
         """Waits until each App has been reconciled again, because its labels have changed."""
         done = self.decco.metric("decco_reconcile_total{")
         apps = [each["metadata"]["name"] for each in self.cluster.items(f"{APIS}/namespaces/{SPACE}/apps")]
         for name in apps:
-            labels = {"looked-at": str(time.monotonic_ns())}
+            labels = {"reconcile-at": str(time.monotonic_ns())}
             self.cluster.patch(f"{APIS}/namespaces/{SPACE}/apps/{name}", {"metadata": {"labels": labels}})
         eventually(
             lambda: (
@@ -77,7 +77,7 @@ class World:
                 and not self.decco.metric("decco_workqueue_depth{")
             ),
             LONG,
-            "all is looked at again",
+            "all is reconciled again",
         )
 
     def writes(self, mark: int) -> list[tuple[str, str]]:
@@ -111,13 +111,13 @@ def test_an_upgrade_while_decco_runs_leaves_existing_routes_and_is_followed(worl
     cluster.create(app(SPACE, "db"))
     cluster.create(app(SPACE, "queue"))
     before = [eventually(lambda name=name: world.route(name, "v1alpha3"), LONG) for name in ("db", "queue")]
-    world.looked_at_all()
+    world.reconcile_all()
     mark = world.cp.audit_mark()
     world.define(upgraded(definitions()[TLS_ROUTES]))
     cluster.create(app(SPACE, "new"))
     eventually(lambda: world.route("new"), LONG, "a new App gets its route")
     eventually(lambda: not world.decco.get("/readyz").count("cannot be listed"))
-    world.looked_at_all()
+    world.reconcile_all()
     for old in before:
         route = world.route(old["metadata"]["name"])
         assert route is not None
@@ -140,7 +140,7 @@ def test_a_kind_that_vanishes_leaves_what_runs_and_is_followed_when_it_returns(w
     world.define(v1)
     cluster.create(app(SPACE, "kept"))
     before = eventually(lambda: world.route("kept"), LONG)["metadata"]
-    world.looked_at_all()
+    world.reconcile_all()
     mark = world.cp.audit_mark()
     hidden = copy.deepcopy(v1)
     for version in hidden["spec"]["versions"]:
@@ -159,7 +159,7 @@ def test_a_kind_that_vanishes_leaves_what_runs_and_is_followed_when_it_returns(w
     )
     world.define(v1)
     eventually(lambda: world.route("late"), LONG, "the route follows when the kind is served again")
-    world.looked_at_all()
+    world.reconcile_all()
     after = (world.route("kept") or {})["metadata"]
     assert (after["uid"], after["resourceVersion"]) == (before["uid"], before["resourceVersion"])
     assert world.writes(mark) == [("create", "late")]

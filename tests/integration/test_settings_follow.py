@@ -1,4 +1,4 @@
-"""A running controller whose settings file changes: another level without a restart, mistakes without harm."""
+"""A running controller whose settings file changes: another level without a restart, mistakes without effect."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_a_limit_of_the_whole_pod_admits_the_sidecar(cluster: Cluster, name: str
     eventually(lambda: pods(cluster, name), 60, "the pod")
 
 
-def test_what_cannot_fit_is_told_by_the_space_before_there_is_an_app(cluster: Cluster, name: str) -> None:
+def test_what_cannot_fit_is_reported_by_the_space_before_there_is_an_app(cluster: Cluster, name: str) -> None:
     cluster.make_space(name, tcpCertAndCaSecretName=SECRET, **limits(max={"memory": "8Mi"}))
     condition = cluster.space_condition(name, "NamespaceReady") or {}
     assert (condition["status"], condition["reason"]) == ("False", "SidecarRefused")
@@ -86,7 +86,7 @@ def test_a_namespace_with_a_range_of_user_ids_names_the_setting(cluster: Cluster
     cluster.make_space(name, tcpCertAndCaSecretName=SECRET)
     ours = {"metadata": {"annotations": {"openshift.io/sa.scc.uid-range": "1000660000/10000"}}}
     cluster.patch(f"/api/v1/namespaces/{name}", ours)
-    told = eventually(
+    reported = eventually(
         lambda: (
             found
             if (found := cluster.space_condition(name, "NamespaceReady") or {}).get("reason") == "SidecarRefused"
@@ -94,14 +94,14 @@ def test_a_namespace_with_a_range_of_user_ids_names_the_setting(cluster: Cluster
         ),
         30,
     )
-    assert "sidecar.runAsUser" in told["message"]
+    assert "sidecar.runAsUser" in reported["message"]
 
 
 def test_a_quota_that_is_used_up_says_that_the_sidecar_counts(cluster: Cluster, name: str) -> None:
     quota = {"hard": {"limits.memory": "200Mi"}}
     cluster.make_space(name, tcpCertAndCaSecretName=SECRET, resourceQuota=quota)
     cluster.create(workload(name))
-    told = eventually(
+    reported = eventually(
         lambda: (
             found
             if (found := cluster.app_condition(name, "db", "WorkloadReady") or {}).get("reason") == "ReplicaFailure"
@@ -109,5 +109,5 @@ def test_a_quota_that_is_used_up_says_that_the_sidecar_counts(cluster: Cluster, 
         ),
         90,
     )
-    assert "spec.resourceQuota of the Space" in told["message"]
-    assert "limits.memory 128Mi" in told["message"]
+    assert "spec.resourceQuota of the Space" in reported["message"]
+    assert "limits.memory 128Mi" in reported["message"]

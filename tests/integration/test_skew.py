@@ -1,4 +1,4 @@
-"""Upgrades: a version that wants nothing else writes nothing over what its predecessor left, alone or side by side."""
+"""Upgrades: a version with the same desired state does not write over its predecessor's, alone or side by side."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def versions_of(cluster: Cluster) -> dict[str, str]:
 
 
 def allowed(version: str) -> set[str]:
-    """Resources that later versions write anew, each with a reason."""
-    told = yaml.safe_load((FIXTURES / "changes.yaml").read_text()) or {}
-    return set(told.get(version) or {})
+    """Resources that later versions write again, each with a reason."""
+    changes = yaml.safe_load((FIXTURES / "changes.yaml").read_text()) or {}
+    return set(changes.get(version) or {})
 
 
 def writes(cp: ControlPlane, since: int) -> Counter[str]:
@@ -84,7 +84,7 @@ def test_over_what_another_version_left(
 
 
 def _handover(cp: ControlPlane, cluster: Cluster, folder: Path) -> None:
-    """Old and new at once, which a leader election forbids, and worse than any handover: they want the same, so one of
+    """Old and new at once, which a leader election forbids, and worse than any handover: both want the same, so one of
     them writes, the other sees it, and both are quiet.
     """
     with Decco(cp, folder, **SETTINGS) as old:

@@ -180,7 +180,7 @@ def _programs_of(folder: Path) -> dict[int, str]:
     return found
 
 
-# The proxy: each fault as a client sees it, and what the API server made of the request
+# The proxy: each fault from the client's side, and the result in the API server
 
 
 class Client:
@@ -246,7 +246,7 @@ async def test_a_body_of_a_megabyte_and_a_half_passes(client: Client) -> None:
     body = json.dumps({"metadata": {"name": "big"}, "data": {"x": "A" * 1_500_000}}).encode()
     headers = {"Content-Type": "application/json"}
     async with client.session.post(client.path, data=io.BytesIO(body), headers=headers) as answer:
-        # 1 MiB is the limit of a Secret; it is the API server that says so.
+        # 1 MiB is the limit of a Secret; the API server enforces it.
         assert answer.status == 422
         assert "Too long" in await answer.text()
 

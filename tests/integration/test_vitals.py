@@ -1,6 +1,6 @@
 """Signs of life when little life is left: an API server that hangs, an event loop that is wedged, a process under load.
 
-A real controller that leads, or wants to, on a real API server.
+A real controller that leads, or is a candidate, on a real API server.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ async def test_a_hung_api_server(control_plane: ControlPlane, proxy: FaultProxy,
         rule = proxy.add(hung, when=lambda call: not call.watch)
         await asyncio.to_thread(cluster.create, space(name))
         await rule.hit(2)
-        await soon(lambda: decco.metric("decco_leader") == 0, what="leading no more")
+        await soon(lambda: decco.metric("decco_leader") == 0, what="no longer leading")
         assert decco.get("/healthz").startswith("ok"), "a restart would not help"
         assert decco.get("/readyz").startswith("ok"), "the caches are as they were"
         ended = moment(decco, "leading has ended")
@@ -84,7 +84,7 @@ async def test_a_hung_api_server(control_plane: ControlPlane, proxy: FaultProxy,
 
 @timed
 def test_a_wedged_event_loop(control_plane: ControlPlane, tmp_path: Path) -> None:
-    """``/healthz`` still answers and says it, the process leads no more and ends, and another takes over."""
+    """``/healthz`` still answers and reports it, the process stops leading and ends, and another takes over."""
     silence = 1.5
     with pair(control_plane, tmp_path, **SHORT, controller__loop_silence_seconds=str(silence)) as two:
         first = two.start("decco-a", module="tests.integration.defective")
@@ -96,7 +96,7 @@ def test_a_wedged_event_loop(control_plane: ControlPlane, tmp_path: Path) -> Non
         wedged = time.monotonic()
         said = eventually(lambda: refusal(first), what="/healthz fails")
         promised("the failure of /healthz after a wedge", time.monotonic() - wedged, silence + 1)
-        assert "[-]event-loop failed: no sign of life for" in said
+        assert "[-]event-loop failed: no heartbeat for" in said
         assert first.process.wait(PATIENCE) == ABORT_STATUS
         eventually(lambda: two.leads("decco-b"))
 
@@ -146,7 +146,7 @@ async def test_renewals_go_on_under_load(
 
 
 def fill(cluster: Cluster, namespace: str, count: int) -> None:
-    """ConfigMaps that decco watches and that are nobody's, 1 KB each."""
+    """ConfigMaps that decco watches and without owner, 1 KB each."""
 
     def make(number: int) -> None:
         meta = {"name": f"cm-{number}", "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "decco"}}
@@ -164,7 +164,7 @@ def create_apps(cluster: Cluster, namespace: str, count: int) -> None:
 @pytest.mark.timeout(600)
 @timed
 def test_health_answers_under_load(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
-    """Asked all the time while Apps are made: the kubelet's probes give up after a second, and this needs a tenth."""
+    """Asked all the time while Apps are made: the kubelet's probes time out after a second, and this needs a tenth."""
     cluster = Cluster(control_plane)
     with Decco(control_plane, tmp_path) as decco:
         cluster.make_space(name)
@@ -201,7 +201,7 @@ def test_health_answers_under_load(control_plane: ControlPlane, tmp_path: Path, 
 @FULL
 @timed
 async def test_a_dns_call_under_way_ends_with_the_lease(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
-    """A name server that takes a question and says nothing: who leads no more hangs up; leading again, it asks anew."""
+    """A name server that does not answer: a former leader closes the connection, and asks again when it leads again."""
     hung_up = asyncio.Queue[float]()
     asked = asyncio.Queue[float]()
 
@@ -228,7 +228,7 @@ async def test_a_dns_call_under_way_ends_with_the_lease(control_plane: ControlPl
             async with asyncio.timeout(PATIENCE):
                 ended = await hung_up.get()
             promised("the end of a DNS call after the loss of the lease", ended - lost, SHORT_LEASE)
-            assert asked.empty(), "no more questions while it does not lead"
+            assert asked.empty(), "no further questions while it does not lead"
             async with asyncio.timeout(PATIENCE):
                 await asked.get()
             assert decco.metric("decco_leader") == 1

@@ -33,7 +33,7 @@ WAIT = PATIENCE
 
 
 class Mirror:
-    """What one watch has told so far."""
+    """What one watch has delivered so far."""
 
     def __init__(self, client: Client, spec: w.WatchSpec, *, idle_seconds: float, most: float) -> None:
         """``most`` cuts pauses down to so many seconds, for tests that wait for one."""
@@ -112,7 +112,7 @@ async def following(
 ) -> AsyncIterator[Mirror]:
     """A mirror that runs in the background."""
     async with Client(await connect(str(kubeconfig)), user_agent="decco-test") as client:
-        # kube-controller-manager writes a ConfigMap of its own into each namespace, which is none of our business.
+        # kube-controller-manager writes a ConfigMap of its own into each namespace, which is ignored.
         fields = "metadata.name!=kube-root-ca.crt" if resource is CONFIGMAPS else ""
         mirror = Mirror(client, w.WatchSpec(resource, namespace, fields=fields), idle_seconds=idle_seconds, most=most)
         task = asyncio.create_task(mirror.run())
@@ -158,9 +158,7 @@ def writer(direct: Client, namespace: str) -> Writer:
     return Writer(direct, namespace)
 
 
-async def test_everything_that_happens_is_told(
-    proxy: FaultProxy, namespace: str, writer: Writer, direct: Client
-) -> None:
+async def test_every_event_is_delivered(proxy: FaultProxy, namespace: str, writer: Writer, direct: Client) -> None:
     async with following(proxy.kubeconfig, namespace) as mirror:
         await mirror.until(lambda m: m.lists == 1 and "first" in m.objects)
         made = await writer.create("second")
@@ -208,7 +206,7 @@ async def test_the_same_garbage_again_leads_to_a_list(proxy: FaultProxy, namespa
     assert [type(t) for t in mirror.troubles] == [errors.Garbled] * 2
 
 
-async def test_an_expired_watch_lists_anew(proxy: FaultProxy, namespace: str, writer: Writer) -> None:
+async def test_an_expired_watch_lists_again(proxy: FaultProxy, namespace: str, writer: Writer) -> None:
     async with following(proxy.kubeconfig, namespace) as mirror:
         (stream,) = await proxy.watching()
         stream.silence()
@@ -225,7 +223,7 @@ async def test_an_expired_watch_lists_anew(proxy: FaultProxy, namespace: str, wr
 
 
 @timed
-async def test_silence_is_not_believed(proxy: FaultProxy, namespace: str, writer: Writer) -> None:
+async def test_a_silent_watch_ends(proxy: FaultProxy, namespace: str, writer: Writer) -> None:
     """A firewall forgot the connection: what was swallowed arrives all the same."""
     async with following(proxy.kubeconfig, namespace, idle_seconds=1.0) as mirror:
         (stream,) = await proxy.watching()
@@ -371,7 +369,7 @@ async def test_a_permission_that_comes_later(
         await mirror.until(lambda m: m.versions == writer.versions)
 
 
-# The API server itself goes away. Each of these has a control plane of its own.
+# The API server itself is stopped. Each of these has a control plane of its own.
 
 
 @pytest.fixture

@@ -144,20 +144,20 @@ VALUES: list[tuple[Obj, Callable[[dict[Identity, Obj]], object], object]] = [
 
 
 @pytest.mark.parametrize(
-    ("values", "look", "expected"), VALUES, ids=lambda v: str(v)[:40] if isinstance(v, dict) else ""
+    ("values", "select", "expected"), VALUES, ids=lambda v: str(v)[:40] if isinstance(v, dict) else ""
 )
 def test_a_value_does_what_it_says(
     values: Obj,
-    look: Callable[[dict[Identity, Obj]], object],
+    select: Callable[[dict[Identity, Obj]], object],
     expected: object,
     render: Callable[..., dict[Identity, Obj]],
 ) -> None:
     try:
-        default = look(render())
+        default = select(render())
     except (KeyError, IndexError, ValueError):
         default = "absent"
     assert default != expected
-    assert look(render(values)) == expected
+    assert select(render(values)) == expected
 
 
 def test_new_settings_are_new_pods(render: Callable[..., dict[Identity, Obj]]) -> None:
@@ -173,7 +173,7 @@ def test_new_settings_are_new_pods(render: Callable[..., dict[Identity, Obj]]) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--set", "replica=1"], "additional properties 'replica' not allowed"),
         (["--set", "image.tags=x"], "additional properties 'tags' not allowed"),
@@ -184,8 +184,8 @@ def test_new_settings_are_new_pods(render: Callable[..., dict[Identity, Obj]]) -
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_wrong_values_are_refused_with_their_place(helm_: Tool, arguments: list[str], told: str) -> None:
-    assert told in helm_.refusal("template", "decco", CHART, *arguments)
+def test_wrong_values_are_refused_with_their_path(helm_: Tool, arguments: list[str], message: str) -> None:
+    assert message in helm_.refusal("template", "decco", CHART, *arguments)
 
 
 def test_helm_has_nothing_to_complain_about(helm_: Tool) -> None:

@@ -20,7 +20,7 @@ PODS = "/api/v1/namespaces/decco/pods?dryRun=All"
 
 @pytest.fixture(scope="module")
 def installed(control_plane: ControlPlane) -> ControlPlane:
-    """With the CRDs of decco, of the Prometheus Operator and of nobody else, and with decco's namespace."""
+    """With the CRDs of decco, of the Prometheus Operator and no others, and with decco's namespace."""
     manifests.install_crds(control_plane.api, monitoring_crds())
     control_plane.install_decco()
     return control_plane

@@ -46,7 +46,7 @@ def _programs() -> None:
         for name in netpol.PROGRAMS:
             netpol.provide(name)
     except AssetsMissing as error:
-        pytest.skip(f"MISSING, so nothing is known of NetworkPolicies: {error}")
+        pytest.skip(f"MISSING, so NetworkPolicies are not evaluated: {error}")
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def cluster(control_plane: ControlPlane) -> Cluster:
 
 @pytest.fixture(scope="session")
 def decco(control_plane: ControlPlane, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decco]:
-    """The real controller, told where the edge is."""
+    """The real controller, with the address of the edge."""
     cluster.create(tls_secret("policies"))
     cidrs = "[" + ", ".join(f'"{cidr}"' for cidr in EDGE_CIDRS) + "]"
     folder = tmp_path_factory.mktemp("decco")
@@ -77,7 +77,7 @@ def decco(control_plane: ControlPlane, cluster: Cluster, tmp_path_factory: pytes
 
 @pytest.fixture(scope="session")
 def strangers(control_plane: ControlPlane, cluster: Cluster) -> list[str]:
-    """Pods in namespaces that are no Spaces: the edge's, the monitoring's, one like any other, and an impostor's."""
+    """Pods in namespaces that are not Spaces: the edge's, the monitoring's, one like any other, and an impostor's."""
     make_namespace(cluster, EDGE_NAMESPACE)
     make_namespace(cluster, "monitoring", **{"decco.platform9.com/monitoring": "true"})
     make_namespace(cluster, "foreign")
@@ -90,7 +90,7 @@ def strangers(control_plane: ControlPlane, cluster: Cluster) -> list[str]:
 
 
 def _impostor(cp: ControlPlane) -> None:
-    """A namespace made by somebody who may make namespaces, and who wants to be taken for a Space of project foo."""
+    """A namespace made by somebody who may create namespaces, and who imitates a Space of project foo."""
     role = {"metadata": {"name": TENANT}, "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["*"]}]}
     cp.create(f"{RBAC}/clusterroles", role)
     binding = {

@@ -2,7 +2,7 @@
 
 Run by itself, with nothing but the standard library: ``peer.py <socket> <name> <port>...``. Every TCP connection to one
 of the ports is answered with the name. Lines of JSON come over the Unix socket, ``[[address, port, seconds], ...]``, to
-be tried all at once. A line says what each one answered, or null where nobody did in that time.
+be tried all at once. A line says what each one answered, or null where none did in that time.
 """
 
 from __future__ import annotations

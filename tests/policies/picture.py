@@ -61,7 +61,7 @@ APPS: dict[str, dict[str, dict[str, Any]]] = {
 # By hand, from the contract: a Space without project serves anybody; one of a project serves that project's Spaces and
 # the edge. Whoever is in the same Space ("all") reaches every port, whoever else ("yes") only those that an endpoint
 # declares: keystone's and nova's port by path, and of consul and mysql the TLS listener, never the plain text port.
-REACH = """
+CONNECTIVITY = """
 from \\ to           global  foo   foo-east  foo-west  bar   bar-west
 global              all     -     -         -         -     -
 foo                 yes     all   yes       yes       -     -
@@ -83,7 +83,7 @@ CLIENTS = {
     "bar-west": "bar-west/mysql",
     "edge-host": "edge host",
 }
-"""Which pod asks for a row of the table; the others are named by it as they are."""
+"""The client pod of a row of the table; the others are named by it as they are."""
 
 
 class Connection(NamedTuple):
@@ -95,7 +95,7 @@ class Connection(NamedTuple):
     allowed: bool
 
 
-def connections(text: str = REACH) -> list[Connection]:
+def connections(text: str = CONNECTIVITY) -> list[Connection]:
     """All questions of the table: each client to each App, at its endpoint, its plain text port, and another one."""
     return list(_connections(text))
 
@@ -107,11 +107,11 @@ def _connections(text: str) -> Iterator[Connection]:
         source = CLIENTS.get(row[0], row[0])
         for space, mark in zip(spaces, row[1:], strict=True):
             if mark not in {"all", "yes", "-"}:
-                raise ValueError(f"{mark!r} in the row of {row[0]} is none of all, yes, -")
+                raise ValueError(f"{mark!r} in the row of {row[0]} is not one of all, yes, -")
             for name, spec in APPS[space].items():
                 to = f"{space}/{name}"
                 if source == to:
-                    continue  # whether a pod reaches itself is no network policy's business
+                    continue  # whether a pod reaches itself is not subject to network policies
                 by_path = "httpPath" in spec["endpoints"][0]
                 yield Connection(source, to, name, mark != "-")
                 if not by_path:

@@ -2,7 +2,7 @@
 
 It is laid out as the bridge plugin of CNI lays out a node: a network namespace in the node's place, with a bridge that
 the pods' interfaces hang on, so that their packets pass netfilter there. What is outside of the cluster hangs on a link
-of its own. Every namespace lives in a process of its own and ends with it, also after a crash; this machine's own
+of its own. Every namespace belongs to a process of its own and ends with it, also after a crash; this machine's own
 network is not touched.
 """
 

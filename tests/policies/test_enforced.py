@@ -1,7 +1,7 @@
 """The picture that decco is explained with, by real connections: an enforcer that is not decco's stops or lets pass.
 
 Each pod of the picture is a network namespace with the pod's address; its policies, labels and addresses are those on
-the API server. What is stopped is told twice: the client gets no answer, and the enforcer says that it has stopped it.
+the API server. A blocked connection is visible twice: the client gets no answer, and the enforcer reports the block.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.policies.picture import Connection
 from tests.policies.rig import PODS, Attempt, Rig
 from tests.policies.world import OUTSIDE, World, read
 
-PATIENT = 20.0
+LONG_TIMEOUT = 20.0
 """For connections that must come about: as long as a busy machine may need."""
 CURT = 1.5
 """For those that must not; a packet that is dropped is never answered, and each is looked up in the enforcer's log."""
@@ -60,7 +60,7 @@ def rig(addressed: World) -> Iterator[Rig]:
 def attempt(world: World, asked: Connection) -> Attempt:
     port = world.port(asked.to, asked.port)
     assert port is not None, asked
-    return Attempt(asked.source, world.peers[asked.to].ip, port, PATIENT if asked.allowed else CURT)
+    return Attempt(asked.source, world.peers[asked.to].ip, port, LONG_TIMEOUT if asked.allowed else CURT)
 
 
 def wrong(world: World, rig: Rig, asked: list[Connection]) -> list[str]:
@@ -84,11 +84,11 @@ def test_who_reaches_whom(control_plane: ControlPlane, addressed: World, rig: Ri
     with Enforcer(rig.processes, control_plane.kubeconfig, [str(PODS)], netns=rig.node) as running:
         found = wrong(addressed, rig, picture.CONNECTIONS)
         assert not found, f"{len(found)} of {len(picture.CONNECTIONS)} connections differ:\n" + "\n".join(found)
-        told = {(each.source, each.to, each.port): each for each in running.verdicts()}
+        verdicts = {(each.source, each.to, each.port): each for each in running.verdicts()}
     for each in picture.CONNECTIONS:
         who = (OUTSIDE.get(each.source) or addressed.peers[each.source].ip, addressed.peers[each.to].ip)
         port = attempt(addressed, each).port
-        assert told[*who, port] == Verdict(*who, port, "TCP", each.allowed), each
+        assert verdicts[*who, port] == Verdict(*who, port, "TCP", each.allowed), each
 
 
 def test_a_change_is_in_force_at_once(

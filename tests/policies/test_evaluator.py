@@ -1,4 +1,4 @@
-"""What the evaluator understands of NetworkPolicies, by examples whose answers are known."""
+"""The evaluator's results for NetworkPolicies, by examples with known answers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from testbed.evaluator import EvaluatorFailed, Peer, Question, open_ports
 Obj = dict[str, Any]
 
 PEERS = {
-    "server": Peer("10.0.0.1", "home", {"kubernetes.io/metadata.name": "home"}, {"app": "server"}),
-    "mate": Peer("10.0.0.2", "home", {"kubernetes.io/metadata.name": "home"}, {"app": "mate"}),
+    "server": Peer("10.0.0.1", "acme", {"kubernetes.io/metadata.name": "acme"}, {"app": "server"}),
+    "mate": Peer("10.0.0.2", "acme", {"kubernetes.io/metadata.name": "acme"}, {"app": "mate"}),
     "guest": Peer("10.0.1.1", "away", {"kubernetes.io/metadata.name": "away", "team": "red"}, {"app": "mate"}),
     "near": Peer("172.17.0.9"),
     "except": Peer("172.17.1.9"),
@@ -24,7 +24,7 @@ EVERYBODY = {*PEERS} - {"server"}
 
 def policy(*ingress: Obj, **selector: str) -> Obj:
     return {
-        "metadata": {"name": "p", "namespace": "home"},
+        "metadata": {"name": "p", "namespace": "acme"},
         "spec": {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": list(ingress)},
     }
 

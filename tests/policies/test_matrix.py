@@ -1,4 +1,4 @@
-"""Who reaches what: every port of every kind of App, from everywhere, as an evaluator sees it that is not decco's.
+"""Connectivity: every port of every kind of App, from everywhere, as an evaluator sees it that is not decco's.
 
 The policies are those that the real controller wrote on a real API server. What they must say is in two tables, written
 by hand from the contract (Isolation): what kind of port each one is, and who reaches that kind.
@@ -76,7 +76,7 @@ world_v6                 routed   -        -
 # Whoever is a pod of the Space asked reaches everything in it, whatever the table says.
 
 UNDECLARED = (1, 53, 80, 443, 10250, 15008, 20000, 29999, 30000, 65535)
-"""Asked of every pod, beside every port that any pod declares."""
+"""Tested on every pod, with every port that any pod declares."""
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 REACHES = {"-": set[str](), "both": {"routed", "metrics"}}
 
@@ -91,7 +91,7 @@ def rows(table: str) -> list[list[str]]:
 
 
 def clients() -> dict[str, dict[str, set[str]]]:
-    """What kinds of ports a client reaches, by the project of whom it asks."""
+    """What kinds of ports a client reaches, by the project of the server."""
     return {
         row[0].replace("_", " "): {
             project: REACHES.get(mark, {mark}) for project, mark in zip(("none", "foo", "bar"), row[1:], strict=True)
@@ -197,7 +197,7 @@ def test_the_impostor_has_its_labels_but_for_the_one_that_the_server_writes(matr
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_all_ports_there_are(matrix: World, protocol: str) -> None:
-    """Every port number of some pods, asked by some clients: the matrix asks the named ones only."""
+    """Every port number of some pods, from some clients: the matrix covers the named ones only."""
     reached = clients()
     pairs = [
         (source, to)

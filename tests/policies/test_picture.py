@@ -1,4 +1,4 @@
-"""The picture that decco is explained with, by the evaluator; ``test_enforced.py`` asks it with real connections."""
+"""The picture that decco is explained with, by the evaluator; ``test_enforced.py`` tests it with real connections."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_who_reaches_whom(talk: World) -> None:
 def test_every_row_and_column_is_asked() -> None:
     apps = {f"{space}/{name}" for space, apps in picture.APPS.items() for name in apps}
     assert {asked.to for asked in picture.CONNECTIONS} == apps
-    rows = [line.split()[0] for line in picture.REACH.strip().splitlines()[1:]]
+    rows = [line.split()[0] for line in picture.CONNECTIVITY.strip().splitlines()[1:]]
     assert {asked.source for asked in picture.CONNECTIONS} == {picture.CLIENTS.get(row, row) for row in rows}
     assert {asked.allowed for asked in picture.CONNECTIONS} == {True, False}
 
 
-def test_a_mark_that_is_none_is_refused() -> None:
+def test_an_unknown_cell_is_refused() -> None:
     with pytest.raises(ValueError, match="'maybe' in the row of world"):
-        picture.connections(picture.REACH.replace("world               yes", "world               maybe"))
+        picture.connections(picture.CONNECTIVITY.replace("world               yes", "world               maybe"))

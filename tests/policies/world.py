@@ -1,6 +1,6 @@
 """A cluster with tenants and strangers, and what the API server holds of it: policies, pods, labels of namespaces.
 
-Everything is read back. The tests know of decco's objects only what every client of Kubernetes may know: which pods a
+Everything is read back. The tests use of decco's objects only what every client of Kubernetes may read: which pods a
 policy selects, and where a Service leads.
 """
 
@@ -24,7 +24,7 @@ OUTSIDE = {
     "world": "198.51.100.7",
     "world v6": "2001:db8:2::5",
 }
-"""What is no pod, by address: two in ``EDGE_CIDRS``, one just outside of the first, and the Internet."""
+"""Clients that are not pods, by address: two in ``EDGE_CIDRS``, one just outside of the first, and the Internet."""
 
 IMPOSTOR_LABELS = {
     "project": "foo",
@@ -121,7 +121,7 @@ def make_namespace(cluster: Cluster, name: str, **labels: str) -> None:
 
 
 def make_pod(cluster: Cluster, namespace: str, name: str, *ports: int, labels: Mapping[str, str] | None = None) -> None:
-    """A pod of nobody's; waits for the namespace's service account."""
+    """A pod without owner; waits for the namespace's service account."""
     made = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {}}, "spec": pod(*ports)}
     path = f"/api/v1/namespaces/{namespace}/pods"
     eventually(lambda: cluster.cp.request("POST", path, made).status == 201, 15, f"pod {namespace}/{name}")

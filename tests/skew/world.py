@@ -4,7 +4,7 @@ What a version of decco left in a cluster is more than what it sent: the server'
 owner references and in digests. So objects are taken as the server has them, and put back where it keeps them, into
 etcd: the new cluster is then the old one, as after an upgrade of decco alone.
 
-No private key is in the files. The Secrets' data is made anew, and is the same each time.
+No private key is in the files. The Secrets' data is generated, and is the same each time.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from tests.soak.world import (
 HANDS = 12
 """How many things happen at once."""
 ROBBERIES = 12
-"""Of one child in an hour: a few more in quick succession are a fight, from which decco withdraws for minutes."""
+"""Of one child in an hour: a few more in quick succession are a drift conflict; decco backs off for minutes."""
 BREAKS = (
     WatchStream.end,
     WatchStream.break_off,
@@ -110,7 +110,7 @@ class Churn:
         await self._admin.patch(space_path(self._dice.choice(self._world.names())), touch(self.happened.total()))
 
     async def touch_secret(self) -> None:
-        """It is used by many: a quarter of the Spaces is looked at, with all their Apps, and nothing has changed."""
+        """It is used by many: a quarter of the Spaces is reconciled, with all their Apps, and nothing has changed."""
         await self._admin.patch(f"{SECRETS_PATH}/{self._secret()}", touch(self.happened.total()))
 
     async def edit_app(self) -> None:
@@ -126,12 +126,12 @@ class Churn:
         )
 
     async def edit_space(self) -> None:
-        """A customer moves into another project: the policies of all its Apps are looked at."""
+        """A customer moves into another project: the policies of all its Apps are reconciled."""
         name = self._dice.choice(self._world.names())
         await self._admin.patch(space_path(name), {"spec": {"project": f"project-{self._dice.randrange(5)}"}})
 
     async def recreate_app(self) -> None:
-        """Deleted, and made anew under its name before its children are gone."""
+        """Deleted, and created again under its name before its children are gone."""
         path = self._app()
         await self._admin.ask("DELETE", path)
         if self._dice.random() < 0.7:
@@ -219,13 +219,13 @@ class Churn:
         await self._admin.ask("DELETE", space_path(name))
 
     async def take_lease(self) -> None:
-        """Somebody else leads for two seconds: everything that leading began has to end, and begins anew."""
+        """Somebody else leads for two seconds: everything that leading began has to end, and begins again."""
         self.happened["take_lease"] += 1
         await self._admin.patch(LEASE, {"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 2}})
 
     async def restart_apiserver(self) -> None:
         """And the controller manager, which in a cluster ends with its Lease. One that had lived on was seen to leave a
-        Service of an App that was gone, for as long as one looked (100 s).
+        Service of an App that was gone, for the whole observation (100 s).
         """
         self.happened["restart_apiserver"] += 1
         self._admin.up.clear()

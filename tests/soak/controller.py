@@ -1,4 +1,4 @@
-"""``decco-controller`` whose own clocks run fast, and that tells at SIGUSR1 how much it keeps: a census.
+"""``decco-controller`` whose own clocks run fast, and that reports at SIGUSR1 how much it keeps: a census.
 
 Measured from outside, memory says that something grows and not what. The census names it: for each class how many
 instances are alive, for each attribute of decco's that is a container how many items all of them hold, and the same for
@@ -60,13 +60,13 @@ def _attributes(instance: object) -> Iterator[tuple[str, Any]]:
 def census() -> dict[str, int]:
     """``Class`` -> instances; ``Class.attribute`` -> items of all instances in it; ``module:NAME`` -> items.
 
-    Classes of others bear their module's name; frames and coroutines are counted by their function too.
+    Classes of others have their module's name; frames and coroutines are counted by their function too.
     """
     found: Counter[str] = Counter()
     others: Counter[type] = Counter()
     gc.collect()
     alive = gc.get_objects()
-    # asyncio sweeps cancelled timers out when they are as many as the others; until then they are nobody's.
+    # asyncio sweeps cancelled timers out when they are as many as the others; until then they belong to no object.
     over = [each for each in alive if isinstance(each, asyncio.TimerHandle) and each.cancelled()]
     swept = {id(each) for each in over} | {id(each._context) for each in over}  # type: ignore[attr-defined]
     for each in alive:
@@ -93,15 +93,15 @@ def census() -> dict[str, int]:
     return dict(found)
 
 
-def _tell() -> None:
+def _write_census() -> None:
     path = Path(os.environ["SOAK_CENSUS"])
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(census()))
     unfinished.rename(path)
 
 
-async def _run_and_tell(settings: Settings, *more: Any) -> int:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell)
+async def _run_with_census(settings: Settings, *more: Any) -> int:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _write_census)
     return await _run(settings, *more)
 
 
@@ -111,5 +111,5 @@ if __name__ == "__main__":
         setattr(module, name, seconds)
     if leak := os.environ.get("SOAK_LEAK"):
         plant(leak)
-    daemon.run = _run_and_tell  # type: ignore[assignment]
+    daemon.run = _run_with_census  # type: ignore[assignment]
     sys.exit(controller.main())

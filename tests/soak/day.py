@@ -1,4 +1,4 @@
-"""One soaking from beginning to end: the hours of churn, the checkpoints between them, and what is said at the end."""
+"""One soaking from beginning to end: the hours of churn, the checkpoints between them, and the verdict at the end."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ QUIET_SECONDS = 4.0
 """Nothing was reconciled for so long, and all is as it was: a checkpoint. Unused connections and Events that may repeat
 are kept for less (``tests.soak.controller``)."""
 LONGEST_QUIET_SECONDS = 90.0
-CENSUS_LOOKS, CENSUS_PAUSE = 3, 2.5
+CENSUS_READS, CENSUS_PAUSE = 3, 2.5
 """Together longer than a series of Events lasts here."""
-"""After so long what is different stays different, and is told."""
+"""After so long what is different stays different, and is reported."""
 POLL_SECONDS = 0.25
 SETTINGS = {
     "leader_election__enabled": "true",
@@ -163,7 +163,7 @@ class _Day:
         story.results = dict(now.by("decco_reconcile_total", "result"))
         story.clocks = {
             "comparisons of the zone": int(now.total("decco_dns_calls_total", operation="records")),
-            "watches opened anew": int(now.total("decco_watch_restarts_total")),
+            "watches opened again": int(now.total("decco_watch_restarts_total")),
             "renewals of the Lease": int(
                 now.total("decco_api_requests_total", resource="leases.coordination.k8s.io", code="200")
             ),
@@ -181,7 +181,7 @@ class _Day:
         goal = hour * self._plan.reconciles / self._plan.hours
         done = False
 
-        async def look() -> None:
+        async def check() -> None:
             nonlocal done
             while not done:
                 now = await self._scrape()
@@ -189,7 +189,7 @@ class _Day:
                 await asyncio.sleep(POLL_SECONDS)
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(look())
+            group.create_task(check())
             group.create_task(self._churn.until(lambda: done))
             if hour % 2 == 1:
                 group.create_task(self._churn.recreate_space())
@@ -213,7 +213,7 @@ class _Day:
         least: Mapping[str, int] = {}
         since = time.monotonic()
         while True:
-            found = await self._look()
+            found = await self._check()
             if last is None or _state(found) != _state(last) or found.queued:
                 last, since, least = found, time.monotonic(), found.open
             # What comes and goes (a comparison of the zone, this scrape) is not what stays: the fewest count.
@@ -236,16 +236,16 @@ class _Day:
         )
 
     async def _least_census(self, process: subprocess.Popen[bytes]) -> dict[str, int]:
-        """The fewest of each in several looks: series of Events, for one, last for some seconds and then are over."""
+        """The minimum of each in several reads: series of Events, for one, last for some seconds and then are over."""
         least: dict[str, int] | None = None
-        for _ in range(CENSUS_LOOKS):
+        for _ in range(CENSUS_READS):
             await asyncio.sleep(CENSUS_PAUSE)
             taken = await asyncio.to_thread(take_census, self._pid, self._census, alive=lambda: process.poll() is None)
             least = {name: min(count, (least or taken).get(name, 0)) for name, count in taken.items()}
         assert least is not None
         return least
 
-    async def _look(self) -> Checkpoint:
+    async def _check(self) -> Checkpoint:
         now = await self._scrape()
         rss, pss = memory(self._pid)
         return Checkpoint(

@@ -1,4 +1,4 @@
-"""What was measured at the checkpoints, as a table, and whether the controller has kept what it should have let go."""
+"""The measurements at the checkpoints, as a table, and whether the controller kept what it should have released."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def growth(checkpoints: Sequence[Checkpoint]) -> tuple[float, float]:
 
 
 def complaints(checkpoints: Sequence[Checkpoint], limits: Limits) -> Iterator[str]:
-    """A sentence for each thing that is left over; none if all is well."""
+    """A message for each leftover; empty if there is none."""
     first, last = checkpoints[0], checkpoints[-1]
     early, late = growth(checkpoints)
     if late > early * (1 + limits.memory):

@@ -68,7 +68,7 @@ def open_files(pid: int) -> dict[str, int]:
     sockets = _tcp(pid)
     for each in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            target = os.readlink(each)  # noqa: PTH115 (a socket is no path)
+            target = os.readlink(each)  # noqa: PTH115 (a socket is not a path)
         except FileNotFoundError:
             continue
         kind, _, number = target.partition(":[")
@@ -114,12 +114,12 @@ def threads(pid: int) -> int:
 
 
 def take_census(pid: int, path: Path, *, alive: Callable[[], bool]) -> dict[str, int]:
-    """Asks a process of ``tests.soak.controller`` what it keeps; to be called in a thread of its own."""
+    """Requests the census of a process of ``tests.soak.controller``; to be called in a thread of its own."""
     path.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR1)
     deadline = time.monotonic() + CENSUS_SECONDS
     while not path.exists():
         if not alive() or time.monotonic() > deadline:
-            raise AssertionError("the controller told no census")
+            raise AssertionError("the controller wrote no census")
         time.sleep(0.05)
     return dict(json.loads(path.read_text()))

@@ -32,7 +32,7 @@ CHILDREN = (
 )
 """Paths of the children that are hurt, with namespace and name."""
 REFUSALS = {403, 404, 409, 429, 500, 503, 504}
-"""What somebody hears who works on objects that others delete, on a server that restarts; all else is our mistake."""
+"""The answers to work on objects that others delete, on a server that restarts; all other answers are an error."""
 
 
 class Unfit(RuntimeError):
@@ -168,7 +168,7 @@ class World:
                 await self._restore_secret(number)
             paths = list(self.full)
             await asyncio.gather(*(self._restore(path) for path in paths if "/apps/" not in path))
-            await asyncio.gather(*(self._have_home(name) for name in self.names()))
+            await asyncio.gather(*(self._ensure_namespace(name) for name in self.names()))
             await asyncio.gather(*(self._restore(path) for path in paths if "/apps/" in path))
             for plural in ("apps", "spaces"):
                 for each in await self.admin.items(f"{APIS}/{plural}"):
@@ -198,7 +198,7 @@ class World:
                     if owner["kind"] == "App" and owner["uid"] not in alive:
                         yield kind.format(each["metadata"]["namespace"], each["metadata"]["name"])
 
-    async def _have_home(self, name: str) -> None:
+    async def _ensure_namespace(self, name: str) -> None:
         """Waits for the Space's own namespace: what is put into the one of its predecessor goes with that."""
         while True:
             _, owner = await self.admin.ask("GET", space_path(name))

@@ -89,7 +89,7 @@ async def test_ready_follows_the_caches(client: aiohttp.ClientSession, health: H
         503,
         "[+]cache spaces ok\n[-]cache apps failed: not listed yet\nreadyz check failed\n",
     )
-    assert await get(client, "/healthz") == (200, "ok\n")  # not ready is not dead
+    assert await get(client, "/healthz") == (200, "ok\n")  # not ready, but alive
     synced["apps"] = True
     assert await get(client, "/readyz") == (200, "ok\n")
     assert await get(client, "/readyz?verbose=1") == (
@@ -105,7 +105,7 @@ async def test_a_task_without_heartbeats_is_dead(client: aiohttp.ClientSession, 
     clock.now += 1
     status, text = await get(client, "/healthz")
     assert status == 503
-    assert "[-]zone queue failed: no sign of life for 61 s\n" in text
+    assert "[-]zone queue failed: no heartbeat for 61 s\n" in text
     beat()
     assert "zone queue" not in health.failing("live")
 
@@ -120,9 +120,9 @@ async def test_the_event_loop_itself_owes_heartbeats(
         assert await asyncio.wait_for(measured.get(), PATIENCE) == 0.0
         # The watcher sleeps now, until a moment that it has already chosen.
         clock.now += 61
-        assert health.failing("live") == {"event-loop": "no sign of life for 61 s"}
+        assert health.failing("live") == {"event-loop": "no heartbeat for 61 s"}
         while (lag := await asyncio.wait_for(measured.get(), PATIENCE)) == 0.0:
-            """Measured before the clock went on, while this test waited for its turn."""
+            """Measured before the clock went on, while this test waited."""
         assert lag == pytest.approx(60.999)
         assert health.failing("live") == {}
 
@@ -192,7 +192,7 @@ async def test_a_check_that_breaks_is_a_failure(client: aiohttp.ClientSession, h
     assert (await get(client, "/healthz"))[0] == 500
 
 
-async def test_a_taken_port_is_a_sentence(health: Health) -> None:
+async def test_a_taken_port_is_a_message(health: Health) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigError) as caught:

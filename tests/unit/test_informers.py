@@ -1,4 +1,4 @@
-"""Which kinds are followed: what discovery finds, and what becomes of the informers and stores because of it."""
+"""Which kinds are followed: the result of discovery, and its effect on informers and stores."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def test_another_version_is_followed_into_the_same_store() -> None:
         await client.listed["v1"].wait()
 
 
-async def test_a_kind_is_believed_to_be_gone_after_a_second_look() -> None:
+async def test_a_kind_counts_as_gone_after_a_second_discovery() -> None:
     async with running() as (client, informers):
         client.served = set()
         assert not await informers._take(WITHOUT, 0.0)

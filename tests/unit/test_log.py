@@ -229,8 +229,8 @@ def test_libraries_never_write_below_warning(name: str, out: io.BytesIO) -> None
     logs.set_level("debug")
     library = logging.getLogger(name)
     before = library.level
-    assert not library.isEnabledFor(logging.INFO)  # so that it does not even format what nobody reads
-    library.setLevel(logging.DEBUG)  # as kubernetes_asyncio does with its own when told to debug
+    assert not library.isEnabledFor(logging.INFO)  # so that it does not even format what is not read
+    library.setLevel(logging.DEBUG)  # as kubernetes_asyncio does with its own with its debug setting
     try:
         library.debug("response body: %s", {"data": {"tls.key": "c2VjcmV0"}})
         library.info("connected")
@@ -330,7 +330,7 @@ def test_the_format_can_be_changed_for_loggers_in_use(out: io.BytesIO) -> None:
     assert [line.split()[2] for line in again.getvalue().decode().splitlines()] == ["second", "third"]
 
 
-def test_a_reader_that_went_away_stops_nobody(restored: None) -> None:
+def test_a_closed_reader_does_not_stop_the_process(restored: None) -> None:
     class Closed(io.BytesIO):
         def write(self, _data: object) -> int:
             raise BrokenPipeError

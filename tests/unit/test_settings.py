@@ -415,11 +415,11 @@ def test_the_reference_page_is_fresh() -> None:
     ],
 )
 def test_a_mistake_in_a_dns_provider_has_its_place(provider: Any, line: str, tmp_path: Path) -> None:
-    [told] = mistakes({"DECCO_DNS__PROVIDERS": json.dumps([provider])})
-    assert told.startswith(f"DECCO_DNS__PROVIDERS{line}")
+    [mistake] = mistakes({"DECCO_DNS__PROVIDERS": json.dumps([provider])})
+    assert mistake.startswith(f"DECCO_DNS__PROVIDERS{line}")
     path = config(tmp_path, yaml.safe_dump({"dns": {"providers": [provider]}}))
-    [told] = mistakes({}, path)
-    assert told.startswith(f"decco.yaml:2: dns.providers{line}")
+    [mistake] = mistakes({}, path)
+    assert mistake.startswith(f"decco.yaml:2: dns.providers{line}")
 
 
 def test_the_sidecars_user_can_be_left_to_the_cluster(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The settings file of a running controller: what is in force at once, what is said of the rest, and how often."""
+"""The settings file of a running controller: what is in force at once, what is logged about the rest, and how often."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Mounted:
         content = self._folder / f"..content-{self._number}"
         content.mkdir()
         (content / "decco.yaml").write_text(text)
-        # Same size and same time: only the inode tells it from the one before.
+        # Same size and same time: only the inode distinguishes it from the one before.
         os.utime(content / "decco.yaml", (1, 1))
         draft = self._folder / "..data_tmp"
         draft.symlink_to(content.name)
@@ -76,22 +76,22 @@ def mounted(tmp_path: Path) -> Mounted:
 
 
 class Watched(SettingsFile):
-    """Counts the looks, so that a test can wait until one more is over."""
+    """Counts the reads, so that a test can wait for the end of one more."""
 
-    looks = 0
+    reads = 0
 
     def changed(self) -> Any:
         try:
             return super().changed()
         finally:
-            self.looks += 1
+            self.reads += 1
 
-    async def look(self) -> None:
-        """Returns when the file as it is now has been looked at and what came of it was done."""
-        # The next look may have begun before now; the one after it begins when that was dealt with.
-        before = self.looks
+    async def await_read(self) -> None:
+        """Returns when the file as it is now has been read and applied."""
+        # The next read may have begun before now; the one after it begins when that was applied.
+        before = self.reads
         async with asyncio.timeout(PATIENCE):
-            while self.looks < before + 2:  # noqa: ASYNC110 - counted in another thread
+            while self.reads < before + 2:  # noqa: ASYNC110 - counted in another thread
                 await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -121,11 +121,11 @@ async def test_another_level_is_in_force_at_once(mounted: Mounted, out: Log) -> 
         assert (await out.until(2))["event"] == "after"
 
 
-async def test_a_quieter_level_is_told_before_it_is_quiet(mounted: Mounted, out: Log) -> None:
+async def test_a_quieter_level_is_logged_before_it_applies(mounted: Mounted, out: Log) -> None:
     async with following(mounted) as file:
         mounted.write("logLevel: error\n")
         assert (await out.until(1))["after"] == "error"
-        await file.look()
+        await file.await_read()
         log.warning("unheard")
         log.error("heard")
         assert (await out.until(2))["event"] == "heard"
@@ -139,7 +139,7 @@ async def test_what_needs_a_restart_is_said_once(mounted: Mounted, out: Log) -> 
         assert line["settings"] == ["clusterId", "routing.backend"]
         assert line["advice"] == ADVICE
         mounted.write("routing: {backend: none}\nclusterId: east\n")  # the same in other words
-        await file.look()
+        await file.await_read()
         mounted.write("logLevel: debug\nclusterId: east\nrouting: {backend: none}\n")
         assert (await out.until(2))["after"] == "debug"
         mounted.write("logLevel: debug\nclusterId: west\nrouting: {backend: none}\n")
@@ -152,7 +152,7 @@ async def test_each_mistake_is_a_line_and_the_old_settings_stay(mounted: Mounted
     async with following(mounted) as file:
         mounted.write("logLevel: debg\nclusterID: east\n")
         await out.until(2)
-        await file.look()
+        await file.await_read()
         first, second = out.lines()
         assert {first["level"], second["level"]} == {"error"}
         assert {first["event"]} == {"the settings file is wrong, what was in force stays"}
@@ -170,9 +170,9 @@ async def test_a_file_that_is_gone_for_a_time(mounted: Mounted, out: Log) -> Non
         mounted.path.unlink()
         line = await out.until(1)
         assert "cannot be read: No such file or directory" in line["mistake"]
-        await file.look()
+        await file.await_read()
         mounted.path.symlink_to("..data/decco.yaml")
-        await file.look()
+        await file.await_read()
         mounted.write("logLevel: debug\n")
         assert (await out.until(2))["after"] == "debug"
 
@@ -187,11 +187,11 @@ async def test_a_stronger_source_stays_stronger(
 ) -> None:
     async with following(mounted, flags, environ) as file:
         mounted.write("logLevel: debug\n")
-        await file.look()
+        await file.await_read()
         assert out.lines() == []
 
 
-async def test_a_change_between_the_start_and_the_first_look_is_seen(mounted: Mounted, out: Log) -> None:
+async def test_a_change_between_the_start_and_the_first_read_is_seen(mounted: Mounted, out: Log) -> None:
     file = SettingsFile(mounted.path, {}, {})
     running = await asyncio.to_thread(file.read)
     mounted.write("logLevel: debug\n")
@@ -203,4 +203,4 @@ async def test_a_change_between_the_start_and_the_first_look_is_seen(mounted: Mo
 async def test_a_file_that_does_not_change_is_not_read(mounted: Mounted, monkeypatch: pytest.MonkeyPatch) -> None:
     async with following(mounted) as file:
         monkeypatch.setattr("decco.settings_follow.load", lambda *_: pytest.fail("read again"))
-        await file.look()
+        await file.await_read()

@@ -1,4 +1,4 @@
-"""The judgement of ``make soak``: each thing that could be left over is told, and nothing else."""
+"""The judgement of ``make soak``: each leftover is reported, and nothing else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_quiet_day_has_no_complaints() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "told"),
+    ("last", "message"),
     [
         ({"tasks": 71}, "checkpoint 10: tasks 70 at first, 71 now"),
         (
@@ -59,12 +59,12 @@ def test_a_quiet_day_has_no_complaints() -> None:
         ({"census": {"Store._entries": 73}}, "Store._entries: 20 after a third, 73 at last"),
     ],
 )
-def test_what_is_left_over_is_told(last: dict[str, object], told: str) -> None:
-    assert list(complaints(day(**last), LIMITS)) == [told]
+def test_leftovers_are_reported(last: dict[str, object], message: str) -> None:
+    assert list(complaints(day(**last), LIMITS)) == [message]
 
 
 def test_growth_counts_after_the_warm_up() -> None:
-    """What is gained in the first tenth is no leak; what is gained bit by bit is, also where single values jump."""
+    """Growth in the first tenth is not a leak; steady growth is, also where single values jump."""
     warm = [replace(each, rss=50_000) if each.reconciles == 100 else each for each in day()]
     assert list(complaints(warm, LIMITS)) == []
     slow = [replace(each, rss=100_000 + each.reconciles) for each in day()]

@@ -1,4 +1,4 @@
-"""New CRDs over old ones: stored objects go on, and who applies a file of before is told what is no more."""
+"""New CRDs over old ones: stored objects stay, and whoever applies an old file is informed of removed fields."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ spec: {{domainName: example.net, legacy: text}}
             return "legacy" not in now["spec"] and now["metadata"]["uid"] == kept["metadata"]["uid"]
 
         eventually(pruned, 10, "the stored object is served by the new schema")
-        answer = eventually(lambda: _refusal(cp, space), 10, "who applies the old file is told of the field")
+        answer = eventually(lambda: _refusal(cp, space), 10, "the answer to the old file names the field")
         assert 'unknown field "spec.legacy"' in answer
         cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
         with Decco(cp, tmp_path):
@@ -61,7 +61,7 @@ spec: {{domainName: example.net, legacy: text}}
 
 
 def _refusal(cp: ControlPlane, text: str) -> str:
-    """What a strict dry run says of a file that holds a field which the schema has no more."""
+    """What a strict dry run reports for a file with a field that the schema no longer has."""
     kubectl = cp.binaries.kubernetes["kubectl"]
     argv = [kubectl, f"--kubeconfig={cp.kubeconfig}", "apply", "--dry-run=server", "--validate=strict", "-f", "-"]
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)

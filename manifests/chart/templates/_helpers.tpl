@@ -17,8 +17,8 @@ app.kubernetes.io/component: controller
 {{- end }}
 
 {{/*
-The objects of some files of files/, which are copies of those in manifests/: (list $ "files/rbac/*.yaml"). They are in
-namespace decco there, in the release's here. The Namespace itself is left out: Helm needs it before it can begin.
+The objects of some files of files/, which are copies of those in manifests/: (list $ "files/rbac/*.yaml"). Namespace decco
+is replaced by the release's namespace. The Namespace itself is left out: Helm needs it before the installation.
 */}}
 {{- define "decco.copies" -}}
 {{- $root := index . 0 -}}

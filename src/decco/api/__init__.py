@@ -1,1 +1,1 @@
-"""The two kinds of decco as models: what a person may write, and what the CRDs say about it."""
+"""The two kinds of decco as models, with their validation and their CRDs."""

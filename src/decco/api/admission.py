@@ -1,8 +1,8 @@
-"""What is wrong input, beyond the form of one field: the tables of rules, one per model.
+"""Validation beyond the form of one field: the tables of rules, one per model.
 
-A rule refuses only what can never work, or what would silently not do what it says (client certificates demanded of
-an HTTP endpoint, where nobody would check them). What only the cluster can tell, such as a missing Secret or a host
-name that belongs to another Space, is a condition of the object and not in here.
+A rule refuses only what can never work, or what would silently have no effect (client certificates required for an
+HTTP endpoint, where they are not verified). Problems that depend on the cluster, such as a missing Secret or a host
+name that belongs to another Space, are conditions of the object and not rules.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ SHORT_FORM = ("httpUrlPath", "verifyTcpClientCert", "createDnsRecord", "tlsCaAnd
 
 
 class NamedSpace(NamedTuple):
-    """What the rules at the root of a Space look at."""
+    """Input of the rules at the root of a Space."""
 
     name: str
     spec: SpaceSpec
 
 
 class NamedApp(NamedTuple):
-    """What the rules at the root of an App look at."""
+    """Input of the rules at the root of an App."""
 
     name: str
     spec: AppSpec
@@ -54,7 +54,7 @@ _GIVEN = {
     "disableTlsTermination": "self.?disableTlsTermination.orValue(false)",
     "isMetricsEndpoint": "self.?isMetricsEndpoint.orValue(false)",
 }
-"""When a field of an Endpoint is given: present, true or not empty. In Python that is its truth."""
+"""When a field of an Endpoint is given: present, true or not empty. In Python that is its truth value."""
 
 
 def _not_both(field: str, other: str, because: str) -> Rule[Endpoint]:
@@ -71,7 +71,7 @@ def _not_both(field: str, other: str, because: str) -> Rule[Endpoint]:
 _VIA_EDGE = "HTTP requests reach the pod from the edge, not with the client's certificate"
 _IN_CONTAINER = "TLS ends in the container, so only the container can check certificates"
 _INSIDE = "a metrics endpoint is reached only from inside the cluster and gets no route"
-_PLAIN = "metrics are read in plain text, where nobody shows a certificate"
+_PLAIN = "metrics are read in plain text, without client certificates"
 MAX_CLEARTEXT_NAME = MAX_LABEL - len(CLEARTEXT_SUFFIX)
 
 ENDPOINT_RULES: tuple[Rule[Endpoint], ...] = (
@@ -128,8 +128,8 @@ EGRESS_RULES: tuple[Rule[Egress], ...] = (
 # -- AppSpec ----------------------------------------------------------------------------------------------------------
 
 # Rules about pairs take the values out of the objects first: ``[list].all(l, ...)`` gives the list of values a name,
-# and indexOf compares them natively. Looking at each object again for each other one cost the API server (1.37.2)
-# 160 ms for an App of 64 endpoints, and 20 ms for one of 16; this way it is 25 ms and 3 ms.
+# and indexOf compares them natively. Comparing each object with each other one cost the API server (1.37.2) 160 ms for
+# an App of 64 endpoints, and 20 ms for one of 16; this way it is 25 ms and 3 ms.
 
 
 def _all_different(values: str) -> str:
@@ -204,7 +204,7 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
         message="only a Job has retries: set runAsJob to true, or remove jobBackoffLimit",
     ),
     Rule(
-        # A list map refuses this too, but only says which.
+        # A list map refuses this too, but its message has only the duplicate.
         cel=f"!has(self.endpoints) || {_all_different('self.endpoints.map(e, e.name)')}",
         holds=lambda s: _unique([e.name for e in s.endpoints or ()]),
         at=".endpoints",
@@ -229,8 +229,8 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
         f"{_all_different(f'self.endpoints.filter(e, {_TCP_WITH_HOSTNAME}).map(e, e.hostname)')}",
         holds=_tcp_hostnames_are_different,
         at=".endpoints",
-        message="two TCP endpoints have the same hostname, but TLS connections are told apart by host name only: give "
-        "each its own hostname",
+        message="two TCP endpoints have the same hostname, but TLS connections are distinguished by host name only: "
+        "give each its own hostname",
     ),
     Rule(
         cel="!has(self.endpoints) || [self.endpoints.map(e, e.name)].all(l, self.endpoints.all(e, "
@@ -242,7 +242,7 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
     ),
     Rule(
         cel="!(has(self.tlsEgresses) && has(self.egresses))",
-        holds=lambda _: True,  # two spellings of one field: AppSpec tells them apart before it is a model
+        holds=lambda _: True,  # two spellings of one field: AppSpec checks them before validation
         at=".egresses",
         reason=Reason.FORBIDDEN,
         message="is another spelling of tlsEgresses, and both are set: move everything to one of the two",
@@ -296,7 +296,8 @@ SPACE_RULES: tuple[Rule[NamedSpace], ...] = (
         message=f"is too long: the FQDN <name>.<domainName> may have at most {MAX_DNS_NAME} characters",
     ),
     Rule(
-        # The suffix is made once: 1.34 bounds no metadata.name, and finds making it for each hostname too expensive.
+        # The suffix is built once: Kubernetes 1.34 does not bound the length of metadata.name, so its cost estimate
+        # rejects a rule that builds it for each hostname.
         cel="!has(self.spec.hostnames) || ['.' + self.metadata.name + '.' + self.spec.domainName].all(fqdn, "
         "self.spec.hostnames.all(h, !('.' + h).endsWith(fqdn)))",
         holds=_hostnames_are_outside,

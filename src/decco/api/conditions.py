@@ -1,7 +1,7 @@
-"""Conditions as metav1.Condition has them: which there are, and how one is set.
+"""The types of conditions, and functions that set conditions in the form of metav1.Condition.
 
-``lastTransitionTime`` says when the status last changed, not when somebody last looked; keeping it is what lets a
-second, equal result be no write at all.
+``lastTransitionTime`` is the time of the last change of the status, not of the last reconcile. It is kept, so that an
+equal result causes no write.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _REASON = re.compile(REASON_PATTERN.removeprefix("^").removesuffix("$"))
 
 
 class ConditionType(StrEnum):
-    """What Spaces and Apps say about themselves. Ready is True when all others that are present are; while an object
-    is Paused, it and the others stay as they were.
+    """Conditions of Spaces and Apps. Ready is True when all others that are present are; while an object is Paused,
+    it and the others stay as they were.
     """
 
     READY = "Ready"
@@ -29,7 +29,7 @@ class ConditionType(StrEnum):
     CERTIFICATES_READY = "CertificatesReady"
     ROUTES_READY = "RoutesReady"
     DNS_READY = "DNSReady"
-    PAUSED = "Paused"  # there only while it is True
+    PAUSED = "Paused"  # present only while it is True
 
 
 SPACE_CONDITIONS = (
@@ -60,17 +60,17 @@ def set_condition(
     generation: int,
     now: datetime,
 ) -> list[Obj]:
-    """``existing`` with the condition of this type set, in its old place or at the end; nothing given is changed.
+    """``existing`` with the condition of this type set, in its old position or at the end; changes no argument.
 
     ``now`` becomes lastTransitionTime if the status differs from the one before, or if there was none. A message that
-    is longer than the API server takes is cut. Raises ValueError for a reason that is none, which is a mistake of the
-    caller.
+    is longer than the API server accepts is truncated. Raises ValueError for an invalid reason, which is a defect of
+    the caller.
     """
     if len(reason) > MAX_REASON or _REASON.fullmatch(reason) is None:
         raise ValueError(f"the reason of a condition is one CamelCase word, not {reason!r}")
     before = list(existing)
-    place = next((i for i, condition in enumerate(before) if condition.get("type") == type_), len(before))
-    old = before[place] if place < len(before) else {}
+    index = next((i for i, condition in enumerate(before) if condition.get("type") == type_), len(before))
+    old = before[index] if index < len(before) else {}
     since = old.get("lastTransitionTime") if old.get("status") == status else None
     condition = {
         "type": str(type_),
@@ -80,7 +80,7 @@ def set_condition(
         "reason": str(reason),
         "message": _cut(message),
     }
-    return [*before[:place], condition, *before[place + 1 :]]
+    return [*before[:index], condition, *before[index + 1 :]]
 
 
 def remove_condition(existing: Iterable[Obj], type_: str) -> list[Obj]:

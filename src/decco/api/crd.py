@@ -28,7 +28,7 @@ HEADER = "# Generated from the models in src/decco/api by `python -m decco.api.c
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a CRD says beyond the schema of spec and status."""
+    """What a CRD contains beyond the schema of spec and status."""
 
     resource: Resource
     short_names: tuple[str, ...]
@@ -59,7 +59,7 @@ _KINDS = (
     _Kind(
         resource=SPACES,
         short_names=("sp",),
-        # Not in "all": kubectl get all is what tenants type, and Spaces are not theirs to list.
+        # Not in "all": tenants use kubectl get all, and may not list Spaces.
         categories=("decco",),
         description="A Space is one customer's place in the cluster: a namespace of the same name, closed to the "
         "others, with an FQDN of its own. What runs in it are Apps.",
@@ -85,7 +85,7 @@ _KINDS = (
         rules=APP_RULES,
         columns=(
             _column("URL", ".status.url", "URL of the first endpoint."),
-            _column("Replicas", ".status.replicas", "Replicas that the App's Deployment asks for.", "integer"),
+            _column("Replicas", ".status.replicas", "Desired replicas of the App's Deployment.", "integer"),
             *_COMMON,
         ),
     ),
@@ -98,7 +98,7 @@ def crds() -> list[Obj]:
 
 
 def to_yaml(objects: Iterable[Obj]) -> str:
-    """One YAML stream, with a line that says where it comes from."""
+    """One YAML stream, with a header line that names its source."""
     documents = (yaml.safe_dump(obj, sort_keys=False, width=120, allow_unicode=True) for obj in objects)
     return HEADER + "---\n".join(documents)
 
@@ -146,7 +146,7 @@ def _schema(kind: _Kind) -> Schema:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            # Published as ObjectMeta whatever is said here; the limit on the name bounds the cost of the rules above.
+            # The API server always publishes ObjectMeta; the limit on the name bounds the cost of the rules above.
             "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": MAX_LABEL}}},
             "spec": spec,
             "status": status,

@@ -1,8 +1,7 @@
 """The forms of text that Spaces and Apps are written in.
 
-Everything here ends elsewhere: as a name of an object, in the configuration of stunnel, in a route of a proxy, in
-DNS. So each form admits what is needed and nothing that could end a line, a quotation or a word in any of those
-places.
+The values become names of objects, and parts of the configuration of stunnel, of routes of a proxy and of DNS. So each
+form allows what is needed and nothing that could end a line, a quotation or a word there.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ SUBDOMAIN = Format(
     max_length=MAX_DNS_NAME,
     message='must be the name of a Kubernetes object: lower-case letters, digits, "-" and ".", such as acme-tls',
 )
-"""What Kubernetes itself admits as the name of a Secret or RuntimeClass."""
+"""What Kubernetes itself accepts as the name of a Secret or RuntimeClass."""
 
 HTTP_PATH = Format(
     pattern="/([-A-Za-z0-9/._~:@=+,]|%[0-9A-Fa-f]{2})*",

@@ -1,7 +1,7 @@
-"""Writes what is generated from the models into a checkout, or says that the checkout is stale.
+"""Writes the files that are generated from the models into a checkout, or reports that the checkout is stale.
 
 python -m decco.api.crd            write manifests/crds and docs/reference
-python -m decco.api.crd --check    exit status 1, and one line per file, if they are not what the models say
+python -m decco.api.crd --check    exit status 1, and one line per file, if they differ from the models
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""From an object of the API server to a spec, or to one sentence about what is wrong with it.
+"""Parses an object of the API server into a spec, or raises an error with one message.
 
-The API server has judged every object at admission, but perhaps by yesterday's rules: the CRD may have been older
-when the object was written, or be older now. Such an object must not stop the others, and nothing of it may reach a
-configuration file unchecked; its owner gets the sentence as a condition.
+The API server validates objects at admission, but the CRD may have been older when the object was written, or be older
+now. An invalid object must not affect others, and its values must not reach a configuration file unchecked. The message
+becomes a condition of the object.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from decco.errors import TerminalError
 from decco.objects import Obj
 
 MAX_PROBLEMS = 5
-"""Problems told at once; an object with more has one cause, and the sentence must stay readable."""
+"""Problems in one message. More of them usually have one cause, and the message must stay readable."""
 
 _PLAIN = {
     "missing": "must be given",
@@ -34,14 +34,14 @@ _PLAIN = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
 }
-"""pydantic's types of error, which speak of Python, in the words of somebody who writes YAML."""
+"""Messages for pydantic's types of error, in terms of YAML instead of Python."""
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
 
 class InvalidObjectError(TerminalError, ValueError):
-    """A Space or App that breaks today's rules; trying again is of no use until it changes.
+    """A Space or App that violates the current rules; a retry cannot succeed until it changes.
 
     Attributes:
         problems: one "field: what is wrong" each, fields from the root of the object, such as "spec.endpoints[0].port".
@@ -49,11 +49,11 @@ class InvalidObjectError(TerminalError, ValueError):
 
     def __init__(self, kind: str, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
-        told = "; ".join(self.problems[:MAX_PROBLEMS])
+        text = "; ".join(self.problems[:MAX_PROBLEMS])
         more = len(self.problems) - MAX_PROBLEMS
         if more > 0:
-            told += f"; and {more} more"
-        super().__init__(f"{kind} is not valid by today's rules: {told}")
+            text += f"; and {more} more"
+        super().__init__(f"{kind} is not valid by today's rules: {text}")
 
 
 def parse_space(obj: Obj) -> SpaceSpec:
@@ -88,7 +88,7 @@ def _obey(kind: str, rules: Iterable[Rule[T]], subject: T) -> None:
 
 
 def _problems(error: ValidationError) -> list[str]:
-    """One line per mistake; values are left out, since they are somebody's text and may be anything."""
+    """One line per mistake; values are left out, because they are untrusted."""
     problems = []
     for item in error.errors(include_url=False, include_input=False):
         path = _path(item["loc"])

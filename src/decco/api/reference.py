@@ -34,7 +34,7 @@ def reference(crd: Obj) -> str:
 
 
 def _objects(path: str, node: Schema) -> Iterator[tuple[str, Schema]]:
-    """Every object with fields of its own, outermost first; not what is Kubernetes' own, and no other spellings."""
+    """Every object with fields of its own, outermost first; without objects of Kubernetes and alternative spellings."""
     if node.get("x-kubernetes-preserve-unknown-fields") or node.get("description", "").startswith("Another spelling"):
         return
     if "properties" in node:

@@ -1,6 +1,6 @@
-"""Names that a Space cannot have, because its namespace would mean something to others.
+"""Names that a Space cannot have, because a namespace of this name would conflict with others.
 
-In-cluster DNS makes a namespace the last label of names that every pod asks for: with the search path of a pod, Service
+In-cluster DNS makes a namespace the last label of names that every pod resolves: with the search path of a pod, Service
 ``github`` in namespace ``com`` is ``github.com``. The top-level domains here are those of countries and the older
 generic ones. The hundreds of newer ones (foo, bar, global, app, dev) are ordinary words that Spaces are named by; they
 are not refused.

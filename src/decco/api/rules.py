@@ -1,10 +1,9 @@
-"""How one rule is told twice: to the API server as CEL, to this program as Python.
+"""Rules in two forms: CEL for the API server, Python for this program.
 
-The API server refuses wrong objects at admission; that is where people meet the rules. But an object in etcd can be
-older than a rule, the CRD in the cluster can be older than this program, and what comes out of an object ends in
-configuration files of proxies. So every rule that matters is checked again when an object is parsed, with the same
-sentence. The admission table of the integration tests runs each wrong object through both, so the two tellings cannot
-drift apart.
+The API server refuses invalid objects at admission. But an object in etcd can be older than a rule, the CRD in the
+cluster can be older than this program, and values of an object become part of configuration files of proxies. So every
+rule that matters is checked again when an object is parsed, with the same message. The admission table of the
+integration tests runs each invalid object through both, so the two forms cannot diverge.
 
 Two kinds: ``Format`` is about the text of one field, ``Rule`` about fields that stand together. Both add themselves to
 pydantic's JSON schema as ``x-kubernetes-validations``, from which ``schema.py`` makes the CRD.
@@ -30,7 +29,7 @@ IMMUTABLE = "self == oldSelf"
 
 
 class Reason(StrEnum):
-    """The API server's words before a sentence: ``Invalid value``, ``Forbidden``, ``Required value``."""
+    """The API server's words before a message: ``Invalid value``, ``Forbidden``, ``Required value``."""
 
     INVALID = "FieldValueInvalid"
     FORBIDDEN = "FieldValueForbidden"
@@ -61,17 +60,17 @@ class Rule(Generic[T]):
     holds: Callable[[T], bool]
     """The same in Python, on the parsed model."""
     message: str
-    """A sentence that says what to change; it is read after ``path.at:``."""
+    """States what to change; shown after ``path.at:``."""
     at: str = ""
     """The field to blame, as a fieldPath such as ".rewritePath"; "" blames the object."""
     reason: Reason = Reason.INVALID
     at_creation: bool = False
-    """Whether objects that are there already may break the rule; then ``holds`` is not asked when one is parsed."""
+    """Whether objects that are there already may break the rule; then ``holds`` is not called when one is parsed."""
 
     def as_validation(self) -> dict[str, Any]:
         if not self.at_creation:
             return validation(self.cel, self.message, self.at, self.reason)
-        # The cluster evaluates a rule about oldSelf at creation only if it is told that there may be none.
+        # The API server evaluates a rule about oldSelf at creation only with optionalOldSelf.
         cel = f"oldSelf.hasValue() || ({self.cel})"
         return {**validation(cel, self.message, self.at, self.reason), "optionalOldSelf": True}
 
@@ -88,7 +87,7 @@ class Format:
     max_length: int
     """In characters; the API server also needs it to bound the cost of the rule."""
     message: str
-    """A sentence that begins with "must be" and describes the form."""
+    """Begins with "must be" and describes the form."""
     never: str = ""
     """What must match nowhere in the text; ``^`` and ``$`` are its ends."""
 
@@ -123,7 +122,7 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Immutable:
-    """A field that keeps its first value: only the API server, which sees the old object, can tell."""
+    """A field that keeps its first value: only the API server, which has the old object, can check it."""
 
     message: str
 

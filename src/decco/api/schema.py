@@ -1,7 +1,7 @@
 """From a pydantic model to a structural schema, the dialect of OpenAPI v3 that CRDs are written in.
 
-Pydantic's JSON schema says almost the right thing. What is left: references are put in place (CRDs have none),
-optional is not ``anyOf null`` but absence, titles go, and a default is kept only if it should be stored.
+Pydantic's JSON schema needs few changes: references are resolved (CRDs do not have them), an optional field is absent
+instead of ``anyOf null``, titles are removed, and a default is kept only if it should be stored.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ _ORDER = (
     "properties",
     "items",
 )
-"""Keys as a person reads a schema: what it is, what it admits, what is inside. It is also the list of what may
-occur."""
+"""The allowed keys, in the order of the output."""
 
 _RULE_ORDER = ("rule", "message", "fieldPath", "reason")
 
@@ -44,7 +43,7 @@ _RULE_ORDER = ("rule", "message", "fieldPath", "reason")
 def structural_schema(model: type[BaseModel]) -> Schema:
     """The structural schema of a model; the same model always gives the same, key by key.
 
-    Raises KeyError for a construct that CRDs do not know (a union, a mapping of models).
+    Raises KeyError for a construct that CRDs do not support (a union, a mapping of models).
     """
     root = model.model_json_schema(by_alias=True, mode="validation")
     return _convert(root, root.pop("$defs", {}))
@@ -65,7 +64,7 @@ def _convert(node: Schema, definitions: dict[str, Schema]) -> Schema:
         node["properties"] = {name: _convert(child, definitions) for name, child in node["properties"].items()}
     if "items" in node:
         node["items"] = _convert(node["items"], definitions)
-        node["items"].pop("description", None)  # the docstring of the model, which the list's own says better
+        node["items"].pop("description", None)  # the docstring of the model; the list has its own description
     return _in_order(node, _ORDER)
 
 
@@ -77,7 +76,7 @@ def _in_order(node: Schema, order: tuple[str, ...]) -> Schema:
 
 
 def _resolve(node: Schema, definitions: dict[str, Schema]) -> Schema:
-    """``node`` without reference and without ``anyOf null``; what stands beside them wins over what they lead to."""
+    """``node`` without reference and without ``anyOf null``; keys beside them have precedence over their content."""
     node = dict(node)
     options = [option for option in node.pop("anyOf", []) if option != {"type": "null"}]
     if len(options) == 1:
@@ -93,7 +92,7 @@ def _resolve(node: Schema, definitions: dict[str, Schema]) -> Schema:
 def _is_stored(default: Any) -> bool:
     """Whether the API server shall write a default into the object, as it does for a Service's ``protocol: TCP``.
 
-    Yes for a value that says something. Not for false, null and empty lists: they say what absence says, and for some
-    fields (``endpoints``) absence is a meaning of its own. Not for objects: their fields have their own defaults.
+    True for a value with a meaning. False for false, null and empty lists: they mean the same as absence, and for some
+    fields (``endpoints``) absence has its own meaning. False for objects: their fields have their own defaults.
     """
     return isinstance(default, str | int) and bool(default)

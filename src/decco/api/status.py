@@ -1,7 +1,7 @@
 """The status of Space and App as the CRDs describe it.
 
 The controller writes these fields as plain dicts (``conditions.py``, ``desired/``); the models exist for the schema,
-so that ``kubectl explain`` can tell what each field means and the API server keeps nothing else.
+so that ``kubectl explain`` describes each field and the API server prunes all others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_MESSAGE = 32768
 
 
 class ConditionStatus(StrEnum):
-    """Unknown means that nobody has looked yet, or that the look failed."""
+    """Unknown means that the object was not reconciled yet, or that the check failed."""
 
     TRUE = "True"
     FALSE = "False"
@@ -54,7 +54,7 @@ class Condition(Model):
     reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON, pattern=REASON_PATTERN)]
     """One CamelCase word that programs can rely on."""
     message: Annotated[str, Field(max_length=MAX_MESSAGE)]
-    """A sentence for people."""
+    """Human-readable message."""
 
 
 class Status(Model):
@@ -103,7 +103,7 @@ class AppStatus(Status):
     url: str | None = None
     """URL of the first endpoint."""
     replicas: Count | None = None
-    """Replicas that the App's Deployment asks for at present, whoever scaled it."""
+    """Desired replicas of the App's Deployment at present, whoever scaled it."""
     endpoints: Annotated[tuple[EndpointStatus, ...], Field(json_schema_extra=_BY_NAME)] = ()
     """How the App's endpoints are reached."""
     job: JobStatus | None = None

@@ -2,7 +2,7 @@
 
 The docstring under a field is what ``kubectl explain`` shows (``schema.py`` carries it over). The limits on lengths
 are there for the API server, which refuses a CEL rule whose cost it cannot bound. An object can be older than today's
-rules: read it with ``parse.py``, which says in one sentence what is wrong with it.
+rules: read it with ``parse.py``, which reports its problems in one message.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 FreeForm = Annotated[dict[str, Any], WithJsonSchema({"type": "object", PRESERVE: True})]
-"""An object of Kubernetes' own, judged by the API server when decco writes it."""
+"""An object of Kubernetes, validated by the API server when decco writes it."""
 
 
-NO_CONTAINER = "must hold at least one container: a pod is nothing without"
+NO_CONTAINER = "must hold at least one container"
 
 
 def _check_pod(pod: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ Pod = Annotated[
         }
     ),
 ]
-"""A PodSpec. The CRD knows no more of it than what decco itself reads; all other fields are kept as they are."""
+"""A PodSpec. The CRD declares only the fields that decco itself reads; all other fields are preserved."""
 
 
 class Model(BaseModel):
@@ -155,7 +155,7 @@ class PodSecurityLevel(StrEnum):
 
 
 class Mesh(StrEnum):
-    """Service meshes that decco can hand a Space's inside traffic to."""
+    """Service meshes for the traffic inside a Space."""
 
     NONE = "None"
     ISTIO = "Istio"
@@ -234,7 +234,7 @@ class Endpoint(Model):
     cert_and_ca_secret_name: SecretName | None = None
     """Secret (tls.crt, tls.key, ca.crt) of this endpoint instead of the Space's tcpCertAndCaSecretName."""
     create_dns_record: bool = False
-    """Publish the hostname of a TCP endpoint in DNS. HTTP endpoints need it not: the FQDN is always published."""
+    """Publish the hostname of a TCP endpoint in DNS. HTTP endpoints do not need it: the FQDN is always published."""
     hostname: DnsName | None = None
     """Host name of a TCP endpoint instead of <endpoint>.<FQDN>; under the FQDN or one of the Space's hostnames."""
     disable_tls_termination: bool = False
@@ -269,7 +269,7 @@ class Egress(Model):
 
 
 def _list_map(key: str) -> dict[str, Any]:
-    """A list whose items are told apart by one field: merged item by item, and duplicates are refused."""
+    """A list whose items are identified by one field: merged item by item, and duplicates are refused."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 

@@ -1,1 +1,1 @@
-"""The commands: argument parsing and printing, nothing else."""
+"""The commands: argument parsing and output only."""

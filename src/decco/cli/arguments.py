@@ -1,4 +1,4 @@
-"""Flags that several commands share, and what becomes of them."""
+"""Flags that several commands share, and their conversion to settings and clients."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from decco.settings import Settings
 
 REQUESTS_IN_FLIGHT = 16
-"""Requests of one command at once: quick enough for a person, and no burden for the API server."""
+"""Maximum concurrent requests of one command."""
 TIMEOUT_SECONDS = 15.0
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """The type of an argument with few values; a typo gets the one that was meant."""
+    """The type of an argument with a few values; the error suggests a similar value."""
 
     def check(text: str) -> str:
         if text in choices:
             return text
         close = did_you_mean(text, choices)
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(choices)}{close}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}{close}")
 
     return check
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """``; did you mean 'x'?``, or nothing if nothing known is near."""
+    """``; did you mean 'x'?``, or "" if no known word is similar."""
     by_plain = {name.lower().lstrip("-"): name for name in known}
     close = difflib.get_close_matches(word.lower().lstrip("-"), by_plain, n=1)
     return f"; did you mean {by_plain[close[0]]!r}?" if close else ""
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """What the controller's settings are, as far as they matter here."""
+    """Flags for the controller's settings."""
     group = parser.add_argument_group("settings")
     group.add_argument(
         "--config", metavar="FILE", type=Path, help="the controller's settings; DECCO_* variables count as well"
@@ -52,7 +52,7 @@ def add_namespace(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
-    """How the cluster is reached: as kubectl does."""
+    """Flags for the connection to the cluster, as for kubectl."""
     group = parser.add_argument_group("cluster")
     group.add_argument("--kubeconfig", metavar="FILE", help="connection to the cluster; default: kubectl's own")
     group.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
@@ -84,7 +84,7 @@ def add_color(group: argparse._ActionsContainer) -> None:
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The controller's settings as this command sees them. Raises WrongSettings."""
+    """The controller's settings from the file, the variables and the flags of this command. Raises WrongSettings."""
     from decco.cluster_domain import with_cluster_domain
     from decco.settings_load import WrongSettings, load
 
@@ -96,13 +96,13 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     try:
         return with_cluster_domain(load(flags, os.environ, arguments.config))
     except WrongSettings as error:
-        # There the flag has the name that it has for the controller.
+        # The message has the name of the controller's flag.
         raise WrongSettings(line.replace("--namespace:", "--decco-namespace:") for line in error.lines) from error
 
 
 @asynccontextmanager
 async def cluster(settings: Settings) -> AsyncIterator[Client]:
-    """A client for one command. Raises ConfigError if there is no usable connection."""
+    """A client for one command. Raises ConfigError without a usable connection."""
     from decco import __version__
     from decco.kube import config
     from decco.kube.client import Client
@@ -121,7 +121,7 @@ async def cluster(settings: Settings) -> AsyncIterator[Client]:
 async def running_settings(
     client: Client, settings: Settings, arguments: argparse.Namespace
 ) -> tuple[Settings, list[str]]:
-    """The settings of the controller in the cluster, unless ``--config`` gives others; and what to remark on that."""
+    """The settings of the controller in the cluster, unless ``--config`` gives others, and remarks."""
     from decco.views import running
 
     if arguments.config is not None:

@@ -1,10 +1,9 @@
-"""Completion of words in a shell: commands, flags, their values, and names of Spaces and Apps.
+"""Shell completion: commands, flags, their values, and names of Spaces and Apps.
 
-argcomplete does the shells' part. kubectl asks its plugins in cobra's words (a program ``kubectl_complete-<plugin>``
-gets the words typed so far and prints candidates and a number), and gets the same answers.
+argcomplete implements the protocols of the shells. kubectl completes plugins with the protocol of cobra: a program
+``kubectl_complete-<plugin>`` gets the words typed so far and prints candidates and a directive.
 
-A completion that fails or takes long is worse than none: the cluster has three seconds to answer, and any trouble means
-no names.
+Names from the cluster have a timeout of three seconds, and any error results in no names.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from decco.objects import APPS, SPACES
 SECONDS = 3.0
 NAMES_AT_MOST = 500
 NO_FILES = 4
-"""cobra's ShellCompDirectiveNoFileComp: do not offer files in place of candidates."""
+"""cobra's ShellCompDirectiveNoFileComp: do not complete file names."""
 DEFAULT = 0
 _OF_FILES = frozenset({"--config", "--kubeconfig"})
 
 
 def answer_shell(program: str) -> None:
-    """Answers the shell that argcomplete's script asks for, and ends the process."""
+    """Answers argcomplete's script in the shell, and ends the process."""
     words = os.environ.get("COMP_LINE", "").split()[1:]
     parser = _parser(program, words)
     argcomplete.autocomplete(parser, default_completer=FilesCompleter())
 
 
 def candidates(words: Sequence[str]) -> list[str]:
-    """What may stand in place of the last of ``words``, which may be empty."""
+    """Completions of the last of ``words``, which may be empty."""
     *before, last = words or [""]
     finder = CompletionFinder(_parser("decco", before), default_completer=SuppressCompleter())
     found: list[str] = finder._get_completions(["decco", *before], last, "", None)  # type: ignore[no-untyped-call] # noqa: SLF001
@@ -79,7 +78,7 @@ def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def _equip(action: argparse.Action) -> None:
-    """Gives an argument what completes it."""
+    """Sets the completer of an argument."""
     choices = getattr(action, "choices_for_completion", None)
     if choices:
         action.completer = ChoicesCompleter(choices)  # type: ignore[attr-defined]
@@ -100,7 +99,7 @@ def _names(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[st
 
 
 def _ask(arguments: argparse.Namespace, prefix: str) -> list[str]:
-    """Spaces, and Apps as namespace/name once a namespace is typed."""
+    """Names of Spaces, or of Apps as namespace/name if the prefix has a namespace."""
     from decco.kube import client, config  # noqa: F401 - not in the time that the cluster has
 
     try:

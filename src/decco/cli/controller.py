@@ -1,4 +1,4 @@
-"""``decco-controller``: flags to settings, settings to the daemon, mistakes to one line each and exit status 2."""
+"""``decco-controller``: parses flags and settings and runs the controller; wrong settings are exit status 2."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from decco.settings_load import WrongSettings, closest, dump, load
 PROGRAM = "decco-controller"
 EXIT_WRONG_SETTINGS = 2
 
-_DESCRIPTION = "Turns Spaces and Apps into Kubernetes objects, routes, certificates and DNS records, and keeps them so."
+_DESCRIPTION = "Creates and maintains the Kubernetes objects, routes, certificates and DNS records of Spaces and Apps."
 _EPILOG = """\
 Settings come from, the later the stronger: defaults, the file of --config, variables DECCO_* (nested with two
 underscores, as DECCO_ROUTING__BACKEND), flags. docs/reference/settings.md lists them all.
 
 Exit status: 0 after SIGTERM or SIGINT, 2 if the settings or the credentials cannot work, 70 or 75 if the process had to
-end because it led no more (docs/operations/failover.md).
+end because it was no longer the leader (docs/operations/failover.md).
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse without its usage text in front of each mistake: one line per mistake, as for all settings."""
+    """argparse without its usage text before an error: one line per error, as for all settings."""
 
     def error(self, message: str) -> NoReturn:
         _complain([f"{message}; {PROGRAM} --help lists the flags"])
@@ -41,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags; those that are settings carry the name of their field in Settings, and judge nothing themselves."""
+    """The flags; those that are settings have the name of their field in Settings, which validates them."""
     made = _Parser(
         prog=PROGRAM,
         description=_DESCRIPTION,
@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the controller until it is told to end; returns its exit status."""
+    """Runs the controller until a signal; returns its exit status."""
     arguments = parser()
     parsed, unknown = arguments.parse_known_args(argv)
     flags = vars(parsed)
@@ -95,13 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     log.configure(settings.log_format, settings.log_level)
     with _ends_at_signals():
-        # Only now: --help and a mistake must not wait for an HTTP client and its friends to be imported.
+        # Imported late: --help and wrong settings do not need the HTTP client and its dependencies.
         from decco.daemon import run
 
         try:
             return asyncio.run(run(settings, followed))
         except (ConfigError, ExceptionGroup) as error:
-            # A mistake that shows only after the start comes out of the daemon's TaskGroup.
+            # A ConfigError after the start is raised from the daemon's TaskGroup.
             found = list(leaves(error))
             if not all(isinstance(each, ConfigError) for each in found):
                 raise
@@ -111,9 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _ends_at_signals() -> Iterator[None]:
-    """Ends the process with status 0 at SIGTERM or SIGINT, until the daemon listens itself and ends in its order.
+    """Ends the process with status 0 at SIGTERM or SIGINT, until the daemon installs its own handlers.
 
-    A process with the ID 1, as in a container, otherwise never hears a signal that comes before that.
+    Without a handler, a process with the ID 1, as in a container, ignores these signals.
     """
 
     def end(_number: int, _frame: FrameType | None) -> NoReturn:

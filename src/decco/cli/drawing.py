@@ -1,7 +1,7 @@
-"""Who may talk to whom, drawn: as text, as a Mermaid flowchart, and as SVG.
+"""Renders the connectivity graph: as text, as a Mermaid flowchart, and as SVG.
 
-Spaces of one project may all talk to each other, which as arrows would be a knot. So a project is a box, everybody in
-it may talk to everybody in it, and arrows are left for what comes from outside and for what Apps really call.
+All Spaces of one project may connect to each other. They are drawn as a box instead of with arrows; arrows show
+external sources and the egresses of Apps.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from decco.cli.output import Style, clean
 from decco.views.connectivity import ANYBODY, MONITORING, Call, ConnectivityGraph, Node, ServicePort
 
 OPEN = "no project: open to anybody"
-DOORS_SHOWN = 6
+PORTS_SHOWN = 6
 
 
 def groups(graph: ConnectivityGraph) -> dict[str, list[Node]]:
-    """Title of a box -> its Spaces."""
+    """Title of a box -> its nodes."""
     found: dict[str, list[Node]] = {}
     for node in graph.nodes:
         title = f"project {node.project}" if node.project is not None else OPEN
@@ -27,7 +27,7 @@ def groups(graph: ConnectivityGraph) -> dict[str, list[Node]]:
 
 
 def outsiders(nodes: Iterable[Node], spaces: set[str]) -> list[str]:
-    """Who is let into these Spaces beside Spaces."""
+    """The sources other than Spaces that these nodes allow."""
     return sorted({who for node in nodes for who in node.allowed_from if who not in spaces})
 
 
@@ -35,7 +35,7 @@ def outsiders(nodes: Iterable[Node], spaces: set[str]) -> list[str]:
 
 
 def text(graph: ConnectivityGraph, style: Style) -> str:
-    """For people; ``clean`` stands around every name, since the colours are ours and the names are not."""
+    """The graph as text; every name is cleaned before it is coloured."""
     lines: list[str] = []
     spaces = {node.name for node in graph.nodes}
     for title, members in groups(graph).items():
@@ -48,10 +48,10 @@ def text(graph: ConnectivityGraph, style: Style) -> str:
 
 def _text_of(node: Node, graph: ConnectivityGraph, style: Style, spaces: set[str]) -> Iterator[str]:
     yield f"  {style.head(clean(node.name))}  {clean(node.fqdn)}"
-    by_doors: dict[tuple[str, ...], list[str]] = {}
+    by_ports: dict[tuple[str, ...], list[str]] = {}
     for who, ports in sorted(node.allowed_from.items()):
-        by_doors.setdefault(tuple(f"{port.endpoint}:{port.port}" for port in ports), []).append(who)
-    for names, whos in by_doors.items():
+        by_ports.setdefault(tuple(f"{port.endpoint}:{port.port}" for port in ports), []).append(who)
+    for names, whos in by_ports.items():
         yield f"    {clean(', '.join(names))}  {style.dim('from')} {clean(_names(whos, spaces))}"
     if not node.allowed_from:
         yield f"    {style.dim('nothing of it can be reached from outside')}"
@@ -76,7 +76,7 @@ def _names(whos: list[str], spaces: set[str]) -> str:
 
 
 def mermaid(graph: ConnectivityGraph) -> str:
-    """A flowchart (https://mermaid.js.org/syntax/flowchart.html); ids are our own, names stand in quotes only."""
+    """A flowchart (https://mermaid.js.org/syntax/flowchart.html); ids are generated, names are always quoted."""
     lines = ["flowchart LR"]
     ids = {node.name: f"s{number}" for number, node in enumerate(graph.nodes)}
     others: dict[str, str] = {}
@@ -108,7 +108,7 @@ def mermaid(graph: ConnectivityGraph) -> str:
 
 
 def _plain(name: str) -> str:
-    """Mermaid's own escape, by code point, for all that is not plainly text."""
+    """Escape special characters by code point, as Mermaid defines it."""
     return "".join(char if char.isalnum() or char in " .:-_/," else f"#{ord(char)};" for char in clean(name))
 
 
@@ -121,11 +121,11 @@ def _quoted(name: str) -> str:
 CARD, GAP, PAD = 220, 36, 18
 LINE, HEAD = 16, 46
 TITLE = 50
-"""From a box's upper side to its cards: room for its title, and for calls between neighbours."""
+"""Space between the top of a box and its cards, for its title and for calls between neighbours."""
 COLUMNS = 4
 SOURCE_WIDTH = 190
 LETTER = 7.0
-"""Mean width of a letter at 12 px in a sans-serif font, in px: enough to know when to cut."""
+"""Mean width of a letter at 12 px in a sans-serif font, in px: used to truncate texts."""
 
 _STYLE = """\
 text { font: 12px "DejaVu Sans", "Helvetica", "Arial", sans-serif; fill: #1f2933 }
@@ -139,7 +139,7 @@ path { fill: none; stroke-width: 1.5 }
 .refused { stroke-dasharray: 5 4 }
 """
 _COLORS = {"in": "#6366f1", "call": "#047857", "refused": "#dc2626"}
-"""Of each kind of line."""
+"""Colour of each kind of line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class _Box:
 
 
 def svg(graph: ConnectivityGraph) -> str:
-    """A graph without scripts or anything from elsewhere; names are escaped text."""
+    """The graph as SVG without scripts and external resources; names are escaped."""
     layout = _Layout(graph)
     layout.draw()
     body = "\n".join([*layout.back, *layout.lines, *layout.front])
@@ -172,21 +172,21 @@ def svg(graph: ConnectivityGraph) -> str:
 
 
 def _tip(kind: str, color: str) -> str:
-    """The head of an arrow in the colour of its line."""
+    """The arrowhead in the colour of its line."""
     size = 'viewBox="0 0 8 8" refX="8" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse"'
     shape = f'<path d="M0 0 L8 4 L0 8 z" style="fill: {color}; stroke: none"/>'
     return f'<marker id="tip-{kind}" {size} orient="auto">{shape}</marker>'
 
 
 class _Layout:
-    """Sources on the left, boxes of projects under each other on the right, cards of Spaces in rows in each."""
+    """Sources on the left; on the right one box per project, one below the other, with rows of cards, one per Space."""
 
     def __init__(self, graph: ConnectivityGraph) -> None:
         self.graph = graph
         self.back: list[str] = []
         self.lines: list[str] = []
         self.front: list[str] = []
-        """Cards lie over the lines, so that no line runs through a name."""
+        """Cards are drawn over the lines, so that no line crosses a name."""
         self.cards: dict[str, _Box] = {}
         self.boxes: dict[str, _Box] = {}
         self.sources: dict[str, _Box] = {}
@@ -232,15 +232,15 @@ class _Layout:
     def _card(self, node: Node, box: _Box) -> None:
         self.cards[node.name] = box
         self._rect(box, "card", radius=6)
-        room = box.width - 2 * 10
-        self._text(box.x + 10, box.y + LINE + 2, node.name, "title", room)
-        self._text(box.x + 10, box.y + 2 * LINE + 2, node.fqdn, "dim", room)
+        width = box.width - 2 * 10
+        self._text(box.x + 10, box.y + LINE + 2, node.name, "title", width)
+        self._text(box.x + 10, box.y + 2 * LINE + 2, node.fqdn, "dim", width)
         y = box.y + HEAD + 2
-        for port in node.ports[:DOORS_SHOWN]:
+        for port in node.ports[:PORTS_SHOWN]:
             y += LINE
-            self._text(box.x + 10, y - 4, f"{port.endpoint}:{port.port}{_path_of(port, node.fqdn)}", "", room)
-        if len(node.ports) > DOORS_SHOWN:
-            self._text(box.x + 10, y + LINE - 4, f"and {len(node.ports) - DOORS_SHOWN} more", "dim", room)
+            self._text(box.x + 10, y - 4, f"{port.endpoint}:{port.port}{_path_of(port, node.fqdn)}", "", width)
+        if len(node.ports) > PORTS_SHOWN:
+            self._text(box.x + 10, y + LINE - 4, f"and {len(node.ports) - PORTS_SHOWN} more", "dim", width)
 
     def _outside(self, names: list[str], left: float) -> None:
         for number, name in enumerate(names):
@@ -301,9 +301,9 @@ class _Layout:
         layer = self.back if kind.startswith("group") else self.front
         layer.append(f'<rect class="{kind}" {size} rx="{radius}"/>')
 
-    def _text(self, x: float, y: float, words: str, kind: str, room: float) -> None:
+    def _text(self, x: float, y: float, words: str, kind: str, width: float) -> None:
         words = clean(words)
-        most = max(4, int(room / LETTER))
+        most = max(4, int(width / LETTER))
         cut = words if len(words) <= most else words[: most - 1] + "…"
         title = f"<title>{escape(words)}</title>" if cut != words else ""
         self.front.append(f'<text class={quoteattr(kind)} x="{x:.0f}" y="{y:.0f}">{escape(cut)}{title}</text>')
@@ -315,7 +315,7 @@ class _Layout:
 
 
 def _path_of(port: ServicePort, fqdn: str) -> str:
-    """What the name of the endpoint and the FQDN above do not tell already."""
+    """The part of the URL that the name of the endpoint and the FQDN do not show."""
     if port.url is None:
         return " inside only"
     url = port.url.removeprefix(f"https://{fqdn}")
@@ -323,12 +323,12 @@ def _path_of(port: ServicePort, fqdn: str) -> str:
 
 
 def _card_height(node: Node) -> int:
-    lines = min(len(node.ports), DOORS_SHOWN) + (len(node.ports) > DOORS_SHOWN)
+    lines = min(len(node.ports), PORTS_SHOWN) + (len(node.ports) > PORTS_SHOWN)
     return HEAD + lines * LINE + 8
 
 
 def _curve(source: _Box, target: _Box) -> str:
-    """From the near side of one card to the near side of another."""
+    """A curve between the facing sides of two cards."""
     if abs(source.y - target.y) < LINE:  # in one row: over the top
         start, end = source.x + source.width / 2, target.x + target.width / 2
         up = min(source.y, target.y) - TITLE * 0.5

@@ -1,15 +1,15 @@
 """The command ``decco``, also found by kubectl as ``kubectl decco``.
 
-Each subcommand is one module of ``decco.cli.commands``, imported only when it is called, so that ``--help`` and a
-typo answer at once. A module has two functions, and imports what is heavy in the second:
+Each subcommand is one module of ``decco.cli.commands``, imported only when it is called, so that ``--help`` and errors
+in the command line are fast. A module has two functions, and imports heavy dependencies in the second:
 
-    configure(parser)        adds its arguments
-    run(arguments) -> int    does it, prints to standard output, returns the exit status
+    configure(parser)        adds the arguments
+    run(arguments) -> int    prints to standard output, returns the exit status
 
-``arguments.program`` is how the user called us. Exit status of all commands: 0 done, and nothing to be said against
-it; 1 done, and found what it was asked to look for (a difference, a defect, something missing); 2 could not do it: the
-command line, the settings, the cluster; 130 interrupted; 141 the reader went away. One sentence on standard error says
-which.
+``arguments.program`` is the name of the program as it was called. Exit status of all commands: 0 success; 1 success,
+and the command found what it looks for (a difference, a defect, something missing); 2 an error: the command line, the
+settings, the cluster; 130 interrupted; 141 the reader of the output closed it. A message on standard error names the
+cause.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ COMMANDS = {
     "import": "convert Spaces and Apps of the first decco",
     "render": "print what decco would write for the Spaces and Apps of some files, without a cluster",
     "diff": "show how what is in the cluster differs from what decco would write",
-    "explain": "tell who owns a host name, Space or App, how it is reached, and what is missing",
+    "explain": "show who owns a host name, Space or App, how it is reached, and what is missing",
     "graph": "draw who may talk to whom",
-    "doctor": "check whether a cluster is fit for decco, and decco for the cluster",
-    "dns": "tell what decco would change in DNS",
+    "doctor": "check whether a cluster and the controller in it meet the requirements",
+    "dns": "show what decco would change in DNS",
     "completion": "print the script that makes a shell complete the words of decco",
 }
-"""Name of a subcommand, which is the name of its module (with a _ if that is Python's) -> what it does, for --help."""
+"""Name of a subcommand, which is the name of its module (with a _ if it is a keyword) -> its summary, for --help."""
 
-DESCRIPTION = "One shared Kubernetes cluster as a home for many customers' Internet-facing services."
+DESCRIPTION = "One shared Kubernetes cluster for many customers' Internet-facing services."
 
 EXIT_FOUND = 1
 EXIT_FAILED = 2
@@ -50,18 +50,18 @@ EXIT_NO_READER = 128 + signal.SIGPIPE
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line and where to look, instead of printing the whole usage first."""
+    """Reports errors in one line with a reference to --help, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_FAILED, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
     def flags(self) -> list[str]:
-        """All flags that this parser knows."""
+        """All flags of this parser."""
         return [flag for action in self._actions for flag in action.option_strings]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The whole program; returns the exit status, or raises SystemExit with it for a wrong command line or --help."""
+    """Runs the program; returns the exit status, or raises SystemExit with it for a wrong command line or --help."""
     words = list(sys.argv[1:] if argv is None else argv)
     program = program_name()
     try:
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             answer_shell(program)
         arguments = _parse(program, words)
-        # The controller's code logs; of that a person who called a command wants to see what is broken, nothing else.
+        # The controller's code logs; a command shows errors only.
         log.configure("console", "error")
         status = int(arguments.run(arguments))
         sys.stdout.flush()
@@ -81,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"{program}: {line}\n")
         return EXIT_FAILED
     except BrokenPipeError:
-        # The reader of `decco crds | head` has seen enough; at exit Python would flush again, and complain (see the
-        # note on SIGPIPE in its documentation of signal).
+        # The reader closed the pipe, as in `decco crds | head`. Without this, Python would flush again at exit and
+        # report an error (see the note on SIGPIPE in the documentation of signal).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_NO_READER
     except KeyboardInterrupt:
@@ -90,18 +90,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def program_name() -> str:
-    """How the user called us: kubectl runs its plugin ``kubectl decco`` as the program kubectl-decco."""
+    """The name of the program as it was called: kubectl runs the plugin ``kubectl decco`` as kubectl-decco."""
     return "kubectl decco" if Path(sys.argv[0]).name.startswith("kubectl-decco") else "decco"
 
 
 def build(program: str, *loaded: str) -> tuple[Parser, dict[str, Parser]]:
-    """The parser, and those of its commands; only ``loaded`` ones know their arguments, for the sake of speed."""
+    """The parser, and those of its commands; only the ``loaded`` ones have their arguments, for speed."""
     parser = Parser(prog=program, description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"decco {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     known: dict[str, Parser] = {}
     for name, summary in COMMANDS.items():
-        known[name] = commands.add_parser(name, help=summary, description=_sentence(summary), allow_abbrev=False)
+        known[name] = commands.add_parser(name, help=summary, description=_description(summary), allow_abbrev=False)
         if name in loaded:
             module = importlib.import_module(f"decco.cli.commands.{name}{'_' if iskeyword(name) else ''}")
             module.configure(known[name])
@@ -130,7 +130,7 @@ def _unknown(asked: str) -> str:
     return f"unknown command {asked!r}{did_you_mean(asked, list(COMMANDS)) or '; there is ' + ', '.join(COMMANDS)}"
 
 
-def _sentence(summary: str) -> str:
+def _description(summary: str) -> str:
     return f"{summary[0].upper()}{summary[1:]}."
 
 

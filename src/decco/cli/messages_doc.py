@@ -1,10 +1,10 @@
-"""The reference page of all messages that people meet, read from the source: docs/reference/messages.md.
+"""Generates the reference page of all user-facing messages from the source: docs/reference/messages.md.
 
     python -m decco.cli.messages_doc [--check]
 
-Every such message shall say what happened, where, and what to do. Nobody reviews sentences that are spread over a
-hundred files; a list can be read. What the CRDs and policies say is taken from them; all else is every sentence of the
-source (messages_source.py), in the section of its file, beside the reason it is given under where the call names one.
+Every message must state what happened, where, and what to do. The page lists all messages in one file for review. The
+messages of the CRDs and policies are read from them; all others are the texts in the source (messages_source.py), in
+the section of their file, with the reason if the call has one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import yaml
 
 from decco.api.crd import crds
 from decco.api.rules import VALIDATIONS
-from decco.cli.messages_source import PACKAGE, calls, files, name_of, sentences, texts
+from decco.cli.messages_source import PACKAGE, calls, files, messages_in, name_of, texts
 from decco.desired import reasons
 
 ROOT = PACKAGE.parents[1]
@@ -30,10 +30,11 @@ _HEAD = """\
 
 <!-- Made by `python -m decco.cli.messages_doc` from the source; change the messages there. -->
 
-Everything that decco says to people, to be found by its words; `<…>` is where a value stands, often one of the other
-messages: a row without a word before it is a part of others, or is told under several. Log lines are not here: they
-are constants, and [the runbooks](../runbooks/README.md) name those that matter. Reasons of conditions are explained in
-[conditions.md](conditions.md), what a Space and an App may hold in [space.md](space.md) and [app.md](app.md).
+All messages of decco for users, to be searched by their text; `<…>` is a placeholder of a value, often of another
+message: a row without a word in its first column is a part of other messages, or is used with several reasons. Log
+lines are not listed: they are constants, and [the runbooks](../runbooks/README.md) name the important ones. Reasons of
+conditions are explained in [conditions.md](conditions.md), the fields of a Space and an App in [space.md](space.md) and
+[app.md](app.md).
 """
 
 
@@ -47,11 +48,11 @@ class Message:
 
 
 class Section(NamedTuple):
-    """The messages of some files or folders; ``known`` says which are told under which word."""
+    """The messages of some files or folders; ``known`` returns those with a word, such as a reason."""
 
     title: str
     about: str
-    places: tuple[str, ...]
+    paths: tuple[str, ...]
     known: Callable[[], Iterator[Message]] | None = None
 
 
@@ -73,29 +74,29 @@ def page() -> str:
 
 
 def messages(section: Section) -> list[Message]:
-    """All messages of a section: those told under a word, then the other sentences of its files."""
+    """All messages of a section: those with a word, then the other texts of its files."""
     known = _once(section.known()) if section.known else []
-    told = {(each.file, each.text) for each in known}
+    listed = {(each.file, each.text) for each in known}
     others = {
         Message("", text, file)
         for file in files()
-        if sentences(file) and section_of(file) is section
-        for text in sentences(file)
-        if (file, text) not in told
+        if messages_in(file) and section_of(file) is section
+        for text in messages_in(file)
+        if (file, text) not in listed
     }
     return [*known, *sorted(others, key=lambda each: (each.file, each.text))]
 
 
 def section_of(file: str) -> Section:
-    """The section with the longest place that holds the file."""
+    """The section with the longest path that contains the file."""
     fitting = [
-        (len(place), index)
+        (len(path), index)
         for index, section in enumerate(SECTIONS)
-        for place in section.places
-        if file == place or (place.endswith("/") and file.startswith(place))
+        for path in section.paths
+        if file == path or (path.endswith("/") and file.startswith(path))
     ]
     if not fitting:
-        raise KeyError(f"{file} says something and is in no section of {PAGE.name}: give it one in messages_doc.py")
+        raise KeyError(f"{file} has messages and is not in a section of {PAGE.name}: give it one in messages_doc.py")
     return SECTIONS[max(fitting)[1]]
 
 
@@ -157,14 +158,14 @@ _DNS = frozenset(
 
 
 def conditions() -> Iterator[Message]:
-    """What Spaces and Apps say under each reason."""
+    """Messages of the conditions of Spaces and Apps, by reason."""
     for file, call, scope in calls("desired", "reconcilers"):
         name = name_of(call.func)
-        place = 1 if name in _REASON_FIRST else 2 if name in _REASON_SECOND else 0
-        if not place or len(call.args) <= place:
+        position = 1 if name in _REASON_FIRST else 2 if name in _REASON_SECOND else 0
+        if not position or len(call.args) <= position:
             continue
-        for text in texts(call.args[place], scope):
-            for reason in _reasons(call.args[place - 1]):
+        for text in texts(call.args[position], scope):
+            for reason in _reasons(call.args[position - 1]):
                 yield Message(f"`{reason}`", text, file)
 
 
@@ -192,7 +193,7 @@ def _of_import() -> Iterator[Message]:
 
 
 def _reasons(node: ast.expr) -> list[str]:
-    """The reasons that an expression may give; an expression that is none of the constants is left as it is."""
+    """The possible reasons of an expression; an expression that is not a constant is returned as source."""
     if isinstance(node, ast.IfExp):
         return [*_reasons(node.body), *_reasons(node.orelse)]
     return [str(getattr(reasons, name_of(node), "")) or f"<{ast.unparse(node)}>"]
@@ -231,7 +232,7 @@ SECTIONS = (
     Section("`decco doctor`", "", ("views/preflight/", "cli/actions/doctor.py")),
     Section("`decco import`", "level", ("importing/", "cli/commands/import_.py"), _of_import),
 )
-"""In the order of the page. A file is in the section that names it most exactly."""
+"""In the order of the page. A file is in the section with the longest matching path."""
 
 
 def _cell(text: str) -> str:
@@ -245,7 +246,7 @@ def main(arguments: Iterable[str]) -> int:
         return 0
     if PAGE.exists() and PAGE.read_text() == page():
         return 0
-    sys.stderr.write(f"{PAGE.relative_to(ROOT)} is not of today: run `make generate`\n")
+    sys.stderr.write(f"{PAGE.relative_to(ROOT)} is stale: run `make generate`\n")
     return 1
 
 

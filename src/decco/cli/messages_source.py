@@ -1,7 +1,7 @@
-"""The sentences in decco's source, read from its syntax tree: for the list of messages, messages_doc.py.
+"""Extracts the messages from decco's source, from its syntax tree, for the list in messages_doc.py.
 
-Nothing is asked to register itself: each text of several words counts as a sentence that a person may meet, except
-where it is known that nobody does. So a new message cannot be forgotten, whatever function says it.
+Messages are not registered: each text of several words counts as a message for users, except in the contexts that are
+listed here. So a new message is always included, whatever function uses it.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ SILENT_FILES = {
     "metrics.py": "descriptions, for docs/reference/metrics.md",
     "settings_doc.py": "for developers",
 }
-"""Files that say nothing to anybody at run time, or whose sentences the page has from elsewhere -> why."""
+"""Files without messages at run time, or whose messages are documented elsewhere -> reason."""
 _LOGGING = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
 _HELPING = frozenset({"add_argument", "add_flag", "add_namespace", "add_parser"})
 _HELP = frozenset({"commands", "description", "epilog"})
-"""Calls, and variables, of what ``--help`` says, which is in docs/reference/cli.md."""
+"""Calls and variables of ``--help`` texts, which are in docs/reference/cli.md."""
 _OTHERS_WORDS = frozenset({"DENIALS", "_RBAC", "_TOO_LARGE"})
-"""Constants by which answers of others are recognised."""
+"""Constants for recognising the answers of other programs."""
 _DEFECTS = frozenset({"AssertionError", "ImportError", "KeyError", "NotImplementedError", "RuntimeError", "TypeError"})
-"""Who meets one of these reports a defect of decco with its traceback."""
+"""Exceptions that are defects of decco; they appear with a traceback."""
 _CALLERS_DEFECTS = frozenset({"api/conditions.py", "kube/client.py"})
-"""Here a ValueError is a defect as well; elsewhere its text becomes part of a message."""
+"""Files in which a ValueError is a defect as well; elsewhere its text becomes part of a message."""
 _PROTOCOL = re.compile(r"[\w.]+ = \w+$|[^ ]*&&|[^ ]*\|\||\s*!?(size|has)\(")
 """Lines of stunnel's configuration, and CEL."""
 _WORD = re.compile(r"(?<![\w<$/.-])[a-z]{2,}(?![\w>/=-])")
@@ -50,31 +50,31 @@ _FEWEST_WORDS = 2
 
 
 def files() -> list[str]:
-    """All files of the package that may say something, relative to it."""
+    """All files of the package that may have messages, relative to it."""
     found = (file.relative_to(PACKAGE).as_posix() for file in sorted(PACKAGE.rglob("*.py")))
     return [file for file in found if file not in SILENT_FILES]
 
 
 @functools.cache
-def sentences(file: str, source: str | None = None) -> tuple[str, ...]:
-    """Each text in a file that a person may meet, parts of longer ones included, with ``<…>`` for values."""
+def messages_in(file: str, source: str | None = None) -> tuple[str, ...]:
+    """Each message in a file, including parts of longer ones, with ``<…>`` for values."""
     tree = _tree(PACKAGE / file) if source is None else ast.parse(source)
-    return tuple(" ".join(text.split()) for text in _spoken(tree, file))
+    return tuple(" ".join(text.split()) for text in _messages_of(tree, file))
 
 
-def _spoken(node: ast.AST, file: str) -> Iterator[str]:
+def _messages_of(node: ast.AST, file: str) -> Iterator[str]:
     for child in _children(node):
-        if isinstance(child, ast.expr) and is_sentence(text := text_of(child)):
+        if isinstance(child, ast.expr) and is_message(text := text_of(child)):
             yield text
             values = [part for part in ast.walk(child) if isinstance(part, ast.FormattedValue)]
             for value in values:
-                yield from _spoken(value, file)
+                yield from _messages_of(value, file)
         elif not _is_silent(child, file):
-            yield from _spoken(child, file)
+            yield from _messages_of(child, file)
 
 
 def _children(node: ast.AST) -> Iterable[ast.AST]:
-    if isinstance(node, ast.Dict):  # a schema's descriptions are those of docs/reference/space.md and app.md
+    if isinstance(node, ast.Dict):  # descriptions of a schema are in docs/reference/space.md and app.md
         return [value for key, value in zip(node.keys, node.values, strict=True) if _word(key) != "description"]
     return ast.iter_child_nodes(node)
 
@@ -83,12 +83,12 @@ def _word(node: ast.expr | None) -> object:
     return node.value if isinstance(node, ast.Constant) else None
 
 
-def is_sentence(text: str) -> bool:
+def is_message(text: str) -> bool:
     return " " in text.strip() and len(_WORD.findall(text)) >= _FEWEST_WORDS and not _PROTOCOL.match(text)
 
 
 def _is_silent(node: ast.AST, file: str) -> bool:
-    """Whether nobody meets what is said in it."""
+    """Whether the texts in the node are not shown to users."""
     match node:
         case ast.Expr(value=ast.Constant()) | ast.Assert() | ast.Compare():  # also docstrings
             return True
@@ -103,10 +103,10 @@ def _is_silent(node: ast.AST, file: str) -> bool:
     return False
 
 
-def calls(*places: str) -> Iterator[tuple[str, ast.Call, ast.AST]]:
-    """(file, call, the function around it or the module) in these files and folders of the package."""
-    for place in places:
-        path = PACKAGE / place
+def calls(*paths: str) -> Iterator[tuple[str, ast.Call, ast.AST]]:
+    """(file, call, enclosing function or module) in these files and folders of the package."""
+    for relative in paths:
+        path = PACKAGE / relative
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             for node, scope in _calls(file):
                 yield file.relative_to(PACKAGE).as_posix(), node, scope
@@ -114,7 +114,7 @@ def calls(*places: str) -> Iterator[tuple[str, ast.Call, ast.AST]]:
 
 @functools.cache
 def _calls(path: Path) -> tuple[tuple[ast.Call, ast.AST], ...]:
-    """All calls in a file, each with the innermost function that holds it, or with the module."""
+    """All calls in a file, each with its innermost enclosing function, or with the module."""
     found = []
     tree = _tree(path)
     left: list[tuple[ast.AST, ast.AST]] = [(tree, tree)]
@@ -138,7 +138,7 @@ def name_of(node: ast.expr) -> str:
 
 
 def texts(node: ast.expr, scope: ast.AST) -> list[str]:
-    """What an expression can say; a variable is looked up where the function assigns it."""
+    """The possible texts of an expression; a variable is resolved by its assignments in the function."""
     if isinstance(node, ast.Name):
         values = _assigned(getattr(scope, "body", []), node.id, node.lineno)
         return [text for value in values for text in texts(value, scope)]
@@ -151,7 +151,7 @@ def texts(node: ast.expr, scope: ast.AST) -> list[str]:
 
 
 def _assigned(body: list[ast.stmt], name: str, line: int) -> list[ast.expr]:
-    """What a variable may be at a line: the assignments of the last statement before it that has any."""
+    """The possible values of a variable at a line: the assignments in the last statement before it that has any."""
     found: list[ast.expr] = []
     for statement in body:
         if statement.lineno >= line and not isinstance(statement, ast.Assign):
@@ -188,7 +188,7 @@ def text_of(node: ast.expr) -> str:
 
 
 def _placeholder(node: ast.expr) -> str:
-    """The last word of the expression: it names the value well enough."""
+    """The last name in the expression."""
     assert isinstance(node, ast.FormattedValue)
     inner = node.value
     while isinstance(inner, ast.Call):

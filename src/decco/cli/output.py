@@ -1,7 +1,7 @@
-"""Printing: tables, YAML, JSON, and colour where a terminal shows it.
+"""Output: tables, YAML, JSON, and colour on terminals.
 
-Names and messages of a cluster are other people's text. Whatever goes to a terminal goes through ``clean``, so that
-none of it can move the cursor or change what stands above.
+Names and messages from a cluster are untrusted text. All text for a terminal passes through ``clean``, so that it
+cannot move the cursor or change earlier output.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 NARROW = 40
-"""Columns that a table's last column has at least before its text is wrapped."""
+"""Minimum width of the last column of a table for wrapping its text."""
 
 
 def clean(text: object) -> str:
-    """On one line, without control characters."""
+    """The text on one line, without control characters."""
     return "".join(char if char.isprintable() else " " for char in str(text))
 
 
 def wants_color(when: str, stream: TextIO) -> bool:
-    """Whether to colour what goes to ``stream``; NO_COLOR as https://no-color.org has it."""
+    """Whether to colour the output to ``stream``; NO_COLOR as defined by https://no-color.org."""
     if when != "auto":
         return when == "always"
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -56,7 +56,7 @@ class Style:
         return self._with("2", text)
 
     def of(self, state: str, text: str) -> str:
-        """In the colour of a state: ok, warning, failure."""
+        """The text in the colour of a state: ok, warning, failure."""
         return {"ok": self.good, "warning": self.warn, "failure": self.bad}.get(state, self.dim)(text)
 
 
@@ -71,11 +71,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], style: Style, *,
     cells = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     before = sum(widths[:-1]) + 2 * (len(widths) - 1)
-    room = shutil.get_terminal_size().columns - before if sys.stdout.isatty() else 0
+    available = shutil.get_terminal_size().columns - before if sys.stdout.isatty() else 0
     lines = ["  ".join(word.ljust(width) for word, width in zip(header, widths, strict=True)).rstrip()]
     lines = [style.head(line) for line in lines]
     for row in cells:
-        texts = textwrap.wrap(row[-1], room) if room >= NARROW and row[-1] else [row[-1]]
+        texts = textwrap.wrap(row[-1], available) if available >= NARROW and row[-1] else [row[-1]]
         first = [word.ljust(width) for word, width in zip(row[:-1], widths, strict=False)]
         if state is not None:
             first[state] = style.of(row[state], first[state])
@@ -89,7 +89,7 @@ def write(text: str) -> None:
 
 
 def write_data(value: Any, output: str) -> None:
-    """As YAML or JSON, for programs."""
+    """Write a value as YAML or JSON."""
     if output == "json":
         write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
@@ -98,7 +98,7 @@ def write_data(value: Any, output: str) -> None:
         write(to_yaml(value))
 
 
-def tell(program: str, lines: Iterable[str]) -> None:
-    """Remarks, on standard error."""
+def report(program: str, lines: Iterable[str]) -> None:
+    """Write remarks to standard error."""
     for line in lines:
         sys.stderr.write(f"{program}: {clean(line)}\n")

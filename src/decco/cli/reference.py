@@ -1,7 +1,7 @@
-"""Makes the reference page of the command ``decco`` from its parsers.
+"""Generates the reference page of the command ``decco`` from its parsers.
 
 python -m decco.cli.reference            write docs/reference/cli.md
-python -m decco.cli.reference --check    exit status 1 if it is not what the parsers say
+python -m decco.cli.reference --check    exit status 1 if the page is stale
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ kubectl finds it as a plugin: `kubectl decco COMMAND`. It connects as kubectl do
 
 Settings matter, since what decco writes depends on them. Without `--config` those of the running controller are taken,
 from the ConfigMap `decco-controller` (`decco.yaml`) and the Deployment of that name in decco's namespace, where you may
-read them; variables `DECCO_*` are stronger than both. Commands that ask no cluster take the defaults.
+read them; variables `DECCO_*` are stronger than both. Commands without a cluster use the defaults.
 
 Colour is for terminals; `NO_COLOR` and `--color never` turn it off. Remarks go to standard error.
 
@@ -35,11 +35,11 @@ Colour is for terminals; `NO_COLOR` and `--color never` turn it off. Remarks go 
 
 | status | means |
 |---|---|
-| 0 | done, and nothing to be said against it |
-| 1 | done, and found what was asked for: a difference, a defect, something missing or not to be seen |
-| 2 | could not be done or told: the command line, the settings, the files, the cluster; `doctor`: a failure |
+| 0 | success |
+| 1 | success, and the command found what it looks for: a difference, a defect, something missing or not visible |
+| 2 | an error: the command line, the settings, the files, the cluster; `doctor`: a failure |
 | 130 | interrupted (Ctrl-C) |
-| 141 | whoever read the output went away |
+| 141 | the reader of the output closed it |
 """
 
 
@@ -55,7 +55,7 @@ def _sections() -> Iterator[str]:
 
 
 def _section(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
-    # Not parser.format_help(): its form hangs on the version of Python.
+    # Not parser.format_help(): its format depends on the version of Python.
     yield f"## {name}\n\n{parser.description or ''}\n"
     words, flags, below = [], [], {}
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to list them

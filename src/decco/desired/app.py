@@ -1,8 +1,8 @@
-"""All that one App gets, in the order in which it must come to be.
+"""The children of an App, in the order of writing.
 
-First the policy, so that no pod is ever reachable by more than it should be; then what pods read and what finds them;
-then the pods; then the routes, so that the edge sends nobody to what is not there yet. The apply layer writes in this
-order and removes what is not in it.
+First the policy, so that a pod is never reachable by more clients than it should be; then the ConfigMap that pods read
+and the Services; then the pods; then the routes, so that the edge does not route to missing pods. The apply layer
+writes in this order and removes what is not in it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from decco.settings import RoutingBackend
 
 @dataclass(frozen=True, slots=True)
 class AppDesired:
-    """What should be there, what stays as it is, and what the App's owner must be told."""
+    """Desired children, objects to leave unchanged, and problems to report to the App's owner."""
 
     children: list[Child]
     keep: frozenset[tuple[Resource, Key]]
-    """Objects that are neither written nor removed: the spec does not say what they should be, so what runs goes on."""
+    """Objects that are neither written nor removed, because their desired state cannot be derived from the spec."""
     findings: tuple[Finding, ...]
     conditions: frozenset[ConditionType]
     """Conditions that apply to this App, beside Ready."""

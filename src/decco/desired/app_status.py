@@ -1,8 +1,8 @@
-"""What an App says about itself.
+"""The status of an App.
 
-Every message is constant while its cause is: no counters, no times, no names of pods. So a settled App is never
-written again, and each Event is news. The one number is ``replicas``, which is what the Deployment asks for and not
-what it has.
+A message is constant while its cause lasts: it has no counters, times or names of pods. So the status of a stable App
+is not written again, and each Event reports a change. The only number is ``replicas``: the desired replicas of the
+Deployment, not the current ones.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVI
 from decco.settings import RoutingBackend
 
 EDGE_PORT = 443
-"""Where the edge takes HTTPS and TLS."""
+"""Port of the edge for HTTPS and TLS."""
 
 Outcomes = Mapping[tuple[str, str], Problem | None]
-"""(kind, name) of a child -> why the API server does not have it as it should be, or None. Absent: not tried."""
+"""(kind, name) of a child -> why it is not in its desired state, or None. Absent: not tried."""
 
 _WORKLOADS = (DEPLOYMENTS, JOBS)
 _OF_THE_WORKLOAD = (*_WORKLOADS, NETWORK_POLICIES, CONFIGMAPS, SERVICES)
@@ -42,15 +42,15 @@ _ALL_WELL = {
 
 @dataclass(frozen=True, slots=True)
 class AppLive:
-    """The children whose own status counts, as they are in the cluster."""
+    """The live children whose own status is evaluated."""
 
     workload: Obj | None = None
     routes: Mapping[tuple[str, str], Obj] = field(default_factory=dict)
     """By kind and name."""
     job: JobView | None = None
-    """The App's Job, whether it is still wanted or not."""
+    """The App's Job, whether it is still desired or not."""
     ended: JobEnd | None = None
-    """What the recorded Job said before it left, if that was seen."""
+    """The end of the recorded Job, if it was observed before the Job was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def app_status(
     now: datetime,
     dns: Sequence[Problem] | None = None,
 ) -> Obj:
-    """The whole status. ``dns`` is what is wrong with the App's records; None: it has none."""
+    """The complete status. ``dns`` has the problems of the App's records; None if it has no records."""
     run = current_run(inputs, live, now)
     verdicts: dict[ConditionType, _Verdict] = {}
     for condition in APP_CONDITIONS[1:]:
@@ -102,7 +102,7 @@ def app_status(
 
 
 def current_run(inputs: AppInputs, live: AppLive, now: datetime) -> RunRecord | None:
-    """What is to be remembered of the App's Job now."""
+    """The record of the App's Job for the new status."""
     digest = run_digest(inputs.spec.pod) if inputs.spec.run_as_job else ""
     run = observe(digest, inputs.run, live.job, live.ended, now, lost=inputs.job_lost)
     if not digest and not seconds_to_next_run(digest, run, inputs.spec.pod, now):
@@ -111,9 +111,10 @@ def current_run(inputs: AppInputs, live: AppLive, now: datetime) -> RunRecord | 
 
 
 def blocked_app_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
-    """The status of an App of which nothing can be judged: no Space, no namespace, a spec that is none.
+    """The status of an App that cannot be reconciled: no Space, no namespace, or an invalid spec.
 
-    What it had goes on, so its endpoints stay; the conditions about its parts go, for nobody looked.
+    Its objects keep running, so its endpoints stay in the status. The conditions of its parts are not evaluated and
+    are removed.
     """
     verdict = _Verdict(False, problem.reason, problem.message)
     return {
@@ -135,13 +136,13 @@ def _verdict(
 ) -> _Verdict | None:
     """None for a condition that does not apply."""
     if run is not None and (not inputs.spec.run_as_job or run.run != run_digest(inputs.spec.pod)):
-        run = None  # another pod's
+        run = None  # of another pod
     over = run is not None and run.end is not None
     problems = [finding.problem for finding in desired.findings if finding.condition is condition]
     if condition is ConditionType.ROUTES_READY:
         for child in desired.children:
             if child.resource not in _OF_THE_WORKLOAD:
-                # Nothing answers behind the routes of a Job that has ended, whatever a gateway thinks of that.
+                # A Job that has ended has no pods behind its routes, so their status is ignored.
                 problems += _route_problems(child, outcomes, live if not over else None, backends)
         if over and not problems:
             return None
@@ -155,7 +156,7 @@ def _verdict(
         job = job_state(inputs.name, live.workload, live.job, run, now)
         return _Verdict(job.ready, job.reason, job.message)
     if problems or pods is None:
-        # The live object may be of yesterday's spec: what keeps it from being today's comes first.
+        # The live object may be of an earlier spec: what prevents its update comes first.
         return _verdict_of(reasons.combine(problems), "")
     state = workload_state(pods, live.workload, now)
     return _Verdict(state.ready, state.reason, state.message)
@@ -168,7 +169,7 @@ def _verdict_of(problem: Problem | None, well: str) -> _Verdict:
 
 
 def _backends(workload: _Verdict | None, live: AppLive, previous: Obj, now: datetime) -> Backends:
-    """``workload`` is the verdict of this look, ``previous`` the status before it."""
+    """``workload`` is the verdict of this reconcile, ``previous`` the status before it."""
     if (live.workload or {}).get("spec", {}).get("replicas") == 0:
         return Backends.NONE
     if workload is None or not workload.good:
@@ -177,9 +178,9 @@ def _backends(workload: _Verdict | None, live: AppLive, previous: Obj, now: date
 
 
 def route_requeue_after(status: Obj, now: datetime) -> float | None:
-    """When routes that wait for the edge are to be looked at without an event; None if not.
+    """Seconds after which routes that wait for the edge need a reconcile without an event, or None.
 
-    Only time makes a difference once the workload is ready; before that its own events do.
+    Before the workload is ready, its own events trigger the reconcile.
     """
     found = {each["type"]: each for each in status["conditions"]}
     waiting = found.get(ConditionType.ROUTES_READY, {}).get("reason") == reasons.WAITING_FOR_EDGE
@@ -188,7 +189,7 @@ def route_requeue_after(status: Obj, now: datetime) -> float | None:
 
 
 def _seconds_to_endpoints(status: Obj, now: datetime) -> float:
-    """How much longer a gateway may need to hear of the pods of a workload that has become ready."""
+    """How much longer a gateway may need to observe the pods of a workload that has become ready."""
     for condition in status.get("conditions") or ():
         if condition["type"] == ConditionType.WORKLOAD_READY and condition["status"] == "True":
             age = (now - datetime.fromisoformat(condition["lastTransitionTime"])).total_seconds()
@@ -216,18 +217,18 @@ def _address(child: Child) -> tuple[str, str]:
 
 
 def _conditions(verdicts: Mapping[ConditionType, _Verdict], previous: Obj, generation: int, now: datetime) -> list[Obj]:
-    """Ready first, then the others in their order; a condition that does not apply is not there."""
+    """Ready first, then the others in their order; a condition that does not apply is absent."""
     bad = [(condition, verdict) for condition, verdict in verdicts.items() if not verdict.good]
     problem = reasons.combine(Problem(v.reason, f"{condition}: {v.message}") for condition, v in bad)
     if problem is None:
         ready = _Verdict(True, reasons.READY, "Everything is as the spec asks")
     else:
         ready = _Verdict(False, problem.reason, problem.message)
-    told = {ConditionType.READY: ready, **verdicts}
+    every = {ConditionType.READY: ready, **verdicts}
     return [
-        _condition(condition, told[condition], previous, generation, now)
+        _condition(condition, every[condition], previous, generation, now)
         for condition in APP_CONDITIONS
-        if condition in told
+        if condition in every
     ]
 
 

@@ -2,7 +2,7 @@
 
 OpenSSL and BoringSSL look an issuer up by its name and take the first certificate whose key identifier does not
 contradict; they do not go back if its signature turns out wrong. So of two authorities of one name only one is found
-unless key identifiers tell them apart (RFC 5280, sections 4.2.1.1 and 4.2.1.2).
+unless key identifiers distinguish them (RFC 5280, sections 4.2.1.1 and 4.2.1.2).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def pem(certificate: x509.Certificate) -> bytes:
 
 
 def not_after(certificate: x509.Certificate) -> datetime:
-    """When it expires; the end of all days if that cannot be read."""
+    """When it expires; datetime.max if that cannot be read."""
     try:
         return certificate.not_valid_after_utc
     except UNREADABLE:

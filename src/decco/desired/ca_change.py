@@ -1,6 +1,6 @@
 """A copy of a Secret while its certificate authority changes.
 
-Pods read a changed Secret when their kubelet brings it to them, up to 90 seconds later and each at another moment. If
+Pods read a changed Secret when their kubelet updates the volume, up to 90 seconds later and at different times. If
 the new certificate comes from another authority, pods that verify each other by the same Secret, and an edge that
 verifies pods, refuse one another during that time. So a change of ``ca.crt`` goes through phases:
 
@@ -9,11 +9,11 @@ verifies pods, refuse one another during that time. So a change of ``ca.crt`` go
 3. The copy is the source.
 
 The state is in the copy itself: the former authorities are in its ``ca.crt``, and one annotation says when the change
-began and when each of them left the source. Nobody else remembers anything, so a restart changes nothing.
+began and when each of them left the source. There is no other state, so a restart changes nothing.
 
 A renewal by an authority that the copy trusts already is copied at once. So is what cannot be combined: a Secret that
-has no ``ca.crt`` before or after, for nobody trusts the system's authorities and others at the same time, and
-authorities that cannot be told apart (see ``authorities.py``).
+has no ``ca.crt`` before or after, because peers cannot trust the system's authorities and others at the same time, and
+authorities that cannot be distinguished (see ``authorities.py``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ A former certificate is replaced 2 * SPREAD before its authority is no longer tr
 changes meanwhile, and SPREAD before it expires.
 """
 CLOCK_SKEW = timedelta(seconds=60)
-"""The clock of the controller that led before may be ahead by this much."""
+"""The clock of the previous leader may be ahead by this much."""
 MAX_FORMER = 100
 """Former authorities in one copy; a bundle of more is replaced at once."""
 MAX_BYTES = 1_000_000
@@ -50,7 +50,7 @@ _RECORD = re.compile(rf"({_TIME})(?: ({_FORMER}(?:,{_FORMER}){{0,{MAX_FORMER - 1
 
 @dataclass(frozen=True, slots=True)
 class LiveCopy:
-    """What decco itself wrote into the Space's namespace; nothing that somebody else may have put there."""
+    """A copy that decco wrote into the Space's namespace, not a Secret of another owner."""
 
     facts: SecretFacts
     data: Mapping[str, str]
@@ -86,7 +86,7 @@ class _Record:
 def plan_copy(
     source: SecretSource, facts: SecretFacts, live: LiveCopy | None, now: datetime, *, between_pods: bool
 ) -> Plan:
-    """The copy of a usable ``source``; ``live`` is None if there is none, or none to rely on.
+    """The copy of a usable ``source``; ``live`` is None if there is no copy, or no reliable one.
 
     ``between_pods``: whether pods show the certificate to each other or to the edge, so that ``ca.crt`` matters.
     """
@@ -99,7 +99,7 @@ def plan_copy(
     now = now.replace(microsecond=0)
     new, old = authorities(source.data), authorities(live.data)
     same_certificate = all(live.data.get(key) == source.data.get(key) for key in (TLS_CRT, TLS_KEY))
-    # Whoever drops an authority and keeps the certificate has finished a change, or revokes the authority.
+    # A source that drops an authority and keeps the certificate completes a change, or revokes the authority.
     left = {
         fingerprint: record.left.get(fingerprint, now)
         for fingerprint in old
@@ -142,7 +142,7 @@ def _with_former(ca_crt: str, former: list[bytes]) -> str:
 
 
 def _parse(text: str, now: datetime) -> _Record:
-    """The record of a copy; an empty one if the text is none, or speaks of the future."""
+    """The record of a copy; an empty one if the text is not valid, or has a time in the future."""
     found = _RECORD.fullmatch(text)
     if found is None:
         return _Record()

@@ -1,6 +1,6 @@
-"""What CertificatesReady says of an App: is there a usable Secret for all that it encrypts.
+"""The condition CertificatesReady of an App: whether there is a usable Secret for all that it encrypts.
 
-Nothing here changes an object. A Secret that is missing or bad is told, and what runs with it goes on running.
+A missing or invalid Secret is only reported: it does not change an object, and running pods keep running.
 """
 
 from __future__ import annotations
@@ -13,25 +13,29 @@ from decco.desired.secrets import CA_CRT, problem_of
 
 
 def certificate_findings(inputs: AppInputs) -> tuple[Finding, ...] | None:
-    """What is wrong with the certificates of an App; None if it has to do with none, () if all is well."""
+    """Problems with the certificates of an App; None if it uses no certificates, () if there are no problems."""
     needs = _Needs(inputs)
-    if not needs.secrets and not needs.told:
+    if not needs.secrets and not needs.problems:
         return None
-    told = list(needs.told)
+    problems = list(needs.problems)
     for name, verifies in sorted(needs.secrets.items()):
         view = inputs.secrets.get(name) or SecretView(name, SecretState.MISSING)
         problem = problem_of(
-            view, space=inputs.space.name, home=inputs.settings.namespace, now=inputs.now, local=name in needs.own
+            view,
+            space=inputs.space.name,
+            controller_namespace=inputs.settings.namespace,
+            now=inputs.now,
+            local=name in needs.own,
         )
         if problem is not None:
-            told.append(findings.certificates(problem.reason, problem.message))
+            problems.append(findings.certificates(problem.reason, problem.message))
         elif verifies and view.facts is not None and not view.facts.has_ca:
             message = (
                 f"Secret {name} has no {CA_CRT}, by which endpoint {verifies} is to verify its clients; add it, or "
                 "name another Secret"
             )
-            told.append(findings.certificates(reasons.SECRET_INVALID, message))
-    return tuple(told)
+            problems.append(findings.certificates(reasons.SECRET_INVALID, message))
+    return tuple(problems)
 
 
 class _Needs:
@@ -41,7 +45,7 @@ class _Needs:
         self.secrets: dict[str, str] = {}
         """Name -> an endpoint that verifies its clients by the Secret's ca.crt, or ""."""
         self.own: set[str] = set()
-        self.told: list[Finding] = []
+        self.problems: list[Finding] = []
         space = inputs.space.spec
         endpoints = [e for e in endpoints_of(inputs.name, inputs.spec) if not e.is_metrics_endpoint]
         if any(endpoint.http_path is not None for endpoint in endpoints):
@@ -52,7 +56,7 @@ class _Needs:
                     f"Space {inputs.space.name} names no httpCertSecretName, so there is no certificate for "
                     f"https://{inputs.space.fqdn}; set it, or serve TCP endpoints only"
                 )
-                self.told.append(findings.certificates(reasons.CERTIFICATE_MISSING, message))
+                self.problems.append(findings.certificates(reasons.CERTIFICATE_MISSING, message))
         for endpoint in endpoints:
             if endpoint.http_path is not None or endpoint.disable_tls_termination:
                 continue
@@ -66,7 +70,7 @@ class _Needs:
                     f"endpoint {endpoint.name} has no certificate and takes no connections: set certAndCaSecretName, "
                     "the Space's tcpCertAndCaSecretName, or disableTlsTermination if the container speaks TLS itself"
                 )
-                self.told.append(findings.certificates(reasons.CERTIFICATE_MISSING, message))
+                self.problems.append(findings.certificates(reasons.CERTIFICATE_MISSING, message))
         for egress in inputs.spec.tls_egresses:
             if egress.cert_and_ca_secret_name is not None:
                 self._add(egress.cert_and_ca_secret_name, own=True)

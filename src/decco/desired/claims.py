@@ -1,4 +1,4 @@
-"""Host names have one owner: which Space has which name, and who must look again when a Space comes, changes or goes.
+"""Each host name has one owning Space: the index of claims, and which Spaces a change of one Space affects.
 
 A Space claims its FQDN with everything below it (a subtree), and each of its ``hostnames`` (one exact name). Two claims
 overlap if some name is in both: two subtrees if one root is equal to or below the other, an exact name and a subtree if
@@ -6,15 +6,15 @@ the name is in it, two exact names if they are equal. Where claims of two Spaces
 and the claim of the younger is lost, as a whole: a FQDN that is lost loses everything below it, a lost ``hostnames``
 entry loses itself only.
 
-The rule looks at pairs. An older claim beats a younger one even if it is itself lost to a third: let A be older than B,
+The rule compares pairs. An older claim beats a younger one even if it is itself lost to a third: let A be older than B,
 and B older than C, and let B overlap both, but A and C not each other. Then B loses to A, and C loses to B although B
-does not have the name. If C were granted it, the deletion of A would take a name from C, whose customers use it, to
-give it to B, whom C knows nothing of. As it is, a deletion only ever gives names and takes none away.
+does not have the name. If C were granted it, the deletion of A would take a name that is in use from C and give it to
+B. With this rule a deletion only gives names to Spaces and never takes one away.
 
 So at most one Space holds a claim that covers a given name: two that cover it overlap, and one of them is lost.
 
 The index is a tree of DNS labels from the root down. What overlaps a claim is on the path to its node or, for a
-subtree, under that node; so every question costs the number of labels and of overlapping claims, whatever the number of
+subtree, under that node; so a lookup costs the number of labels and of overlapping claims, independent of the number of
 Spaces.
 """
 
@@ -31,7 +31,7 @@ Seniority = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Holding:
-    """What one Space claims; names are canonical. What ``exact`` has below the FQDN is claimed by the FQDN already."""
+    """The claims of one Space; names are canonical. The FQDN already claims names of ``exact`` that are below it."""
 
     seniority: Seniority
     fqdn: str
@@ -59,7 +59,7 @@ class ClaimIndex:
         self._holdings: dict[str, _Holding] = {}
 
     def add(self, space: SpaceFacts) -> frozenset[str]:
-        """Enters a Space, or its new state; returns the other Spaces whose verdict may be another now."""
+        """Adds or updates a Space; returns the other Spaces whose verdict may have changed."""
         new = _holding(space)
         if self._holdings.get(space.name) == new:
             return frozenset()
@@ -71,7 +71,7 @@ class ClaimIndex:
         return affected | self._younger_neighbours(space.name)
 
     def remove(self, name: str) -> frozenset[str]:
-        """Forgets a Space, known or not; returns the other Spaces whose verdict may be another now."""
+        """Removes a Space, if it is in the index; returns the other Spaces whose verdict may have changed."""
         old = self._holdings.get(name)
         if old is None:
             return frozenset()
@@ -83,7 +83,7 @@ class ClaimIndex:
         return affected
 
     def verdict(self, name: str) -> Claims:
-        """What the Space lost, and to whom: of several older Spaces the oldest. Nothing, for one that is not known."""
+        """Each lost claim of the Space, with the oldest Space that wins it. Empty if the Space is not in the index."""
         mine = self._holdings.get(name)
         if mine is None:
             return Claims()
@@ -95,7 +95,7 @@ class ClaimIndex:
         return Claims(lost)
 
     def owner_of(self, hostname: str) -> str | None:
-        """The Space that has this name, or None if nobody claims it or all who do have lost it."""
+        """The Space that has this name, or None if every claim on it is lost or there is no claim."""
         wanted = canonical(hostname)
         for name in sorted(set(self._overlapping(wanted, subtree=False)), key=self._seniority):
             lost = self.verdict(name).lost
@@ -120,7 +120,7 @@ class ClaimIndex:
         )
 
     def _overlapping(self, name: str, *, subtree: bool) -> Iterator[str]:
-        """Spaces (also the asking one, and some more than once) with a claim that overlaps this one."""
+        """Spaces (also the one with this claim, and some more than once) with a claim that overlaps this one."""
         node = self._root
         for label in _labels(name):
             yield from node.subtree
@@ -145,7 +145,7 @@ class ClaimIndex:
         return node
 
     def _discard(self, name: str, space: str, *, subtree: bool) -> None:
-        """Takes a claim out, and the nodes that only led to it."""
+        """Removes a claim, and the nodes that only led to it."""
         path = [self._root]
         labels = _labels(name)
         for label in labels:

@@ -1,8 +1,8 @@
-"""TLS out of the pod: which local ports the sidecar offers, and where each leads.
+"""TLS egress of a pod: the local ports of the sidecar, and the target of each.
 
-The set of local ports depends on the App alone. An egress whose target does not exist (yet, or any more) keeps its port
-and leads nowhere, so that an endpoint that comes or goes in another Space never restarts the pods of this one: only the
-sidecar's configuration changes, which it loads while it runs.
+The set of local ports depends on the App alone. An egress whose target does not exist keeps its port without a target,
+so that a new or deleted endpoint in another Space does not restart the pods of this one: only the sidecar's
+configuration changes, which the sidecar reloads.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Target:
     """The other side of an egress."""
 
     host: str
-    """What the sidecar resolves. With a dot at the end, which keeps the pod's DNS search path out of it, unless the
+    """The name that the sidecar resolves. It has a trailing dot, which excludes the pod's DNS search path, unless the
     pod's own hosts file has the name."""
     port: int
     server_name: str
-    """What the server's certificate must be for; also the TLS server name that is asked for."""
+    """Name that the server's certificate must have; also the TLS server name (SNI)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class ResolvedEgress:
 
     local_port: int
     target: Target | None
-    """None while the endpoint it should lead to cannot be found: connections are then closed at once."""
+    """None while the target endpoint does not exist: connections are then closed at once."""
     secret: str | None
-    """Secret with the client's certificate; without one the server is told none."""
+    """Secret with the client certificate; None: no client certificate is sent."""
     system_ca: bool
     """The server must be signed by an authority of the system's instead of the Secret's ca.crt."""
     verify: bool
@@ -46,9 +46,9 @@ class ResolvedEgress:
 def resolve_egresses(
     inputs: AppInputs, resolved: ResolvedApp
 ) -> tuple[tuple[ResolvedEgress, ...], tuple[Finding, ...]]:
-    """The egresses in the order of the spec, and why some lead nowhere or are not there."""
+    """The egresses in the order of the spec, and why some have no target or are left out."""
     found: list[ResolvedEgress] = []
-    told: list[Finding] = []
+    problems: list[Finding] = []
     pod = container_ports(inputs.spec.pod) | {e.port for e in endpoints_of(inputs.name, inputs.spec)}
     taken = set(pod) | {endpoint.tls.port for endpoint in resolved.servers if endpoint.tls is not None}
     for egress in inputs.spec.tls_egresses:
@@ -56,7 +56,7 @@ def resolve_egresses(
         if port in taken:
             who = "a container of the pod listens on it" if port in pod else "another listener of the sidecar has it"
             message = f"the egress at local port {port} is left out: {who}; choose another localPort"
-            told.append(findings.workload(reasons.EGRESS_PORT_CONFLICT, message))
+            problems.append(findings.workload(reasons.EGRESS_PORT_CONFLICT, message))
             continue
         taken.add(port)
         target = _target(inputs, egress)
@@ -66,11 +66,11 @@ def resolve_egresses(
                 f"the egress at local port {port} leads nowhere: {where} does not exist, or takes no TLS connections; "
                 "create it, or correct the egress"
             )
-            told.append(findings.workload(reasons.EGRESS_TARGET_NOT_FOUND, message))
+            problems.append(findings.workload(reasons.EGRESS_TARGET_NOT_FOUND, message))
         secret = egress.cert_and_ca_secret_name or inputs.space.spec.tcp_cert_and_ca_secret_name
         verify = not egress.disable_server_cert_verification
         found.append(ResolvedEgress(port, target, secret, _system_ca(inputs, secret), verify))
-    return tuple(found), tuple(told)
+    return tuple(found), tuple(problems)
 
 
 def _target(inputs: AppInputs, egress: Egress) -> Target | None:
@@ -83,15 +83,15 @@ def _target(inputs: AppInputs, egress: Egress) -> Target | None:
 
 
 def _absolute(host: str, inputs: AppInputs) -> str:
-    """The name in the form that every resolver takes as it stands.
+    """The absolute form of a name, to which resolvers do not apply a search path.
 
-    A pod's resolver completes a name of few dots by its search path before it asks for the name itself (ndots:5), so
+    A pod's resolver appends its search path to a name of few dots before it tries the name itself (ndots:5), so
     that ``github.com`` would be Service ``github`` in namespace ``com``. The two short forms that can only mean a
     Service, ``<service>`` in the pod's own namespace and ``<service>.<namespace>.svc``, are completed here instead.
     """
     name = canonical(host)
     if name in _hosts_file(inputs.spec.pod):
-        return name  # found there as it stands, and only without the dot
+        return name  # the hosts file matches only without the trailing dot
     if "." not in name:
         name = f"{name}.{inputs.space.name}.svc"
     if name.endswith(".svc"):
@@ -100,14 +100,14 @@ def _absolute(host: str, inputs: AppInputs) -> str:
 
 
 def _hosts_file(pod: Obj) -> frozenset[str]:
-    """The names that the kubelet writes into the pod's /etc/hosts because the PodSpec asks for it, and localhost."""
+    """The names that the kubelet writes into the pod's /etc/hosts by the hostAliases of the PodSpec, and localhost."""
     listed = (alias.get("hostnames") for alias in objects(pod.get("hostAliases")))
     names = (name for names in listed if isinstance(names, list) for name in names if isinstance(name, str))
     return frozenset({"localhost", *(canonical(name) for name in names)})
 
 
 def _system_ca(inputs: AppInputs, secret: str | None) -> bool:
-    """A Secret whose content nobody has seen is taken to have a ca.crt: one that is lost must not widen the trust."""
+    """A Secret with unknown content is assumed to have a ca.crt: the loss of a Secret must not widen the trust."""
     if secret is None:
         return True
     view = inputs.secrets.get(secret)

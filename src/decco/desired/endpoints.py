@@ -1,12 +1,12 @@
-"""The endpoints of an App as they will be: defaults filled in, names and ports settled, what cannot be left out.
+"""The resolved endpoints of an App: defaults filled in, names and ports assigned, conflicting parts left out.
 
-Everything that is made for an endpoint (Service, listener of the sidecar, route, opened port, DNS record) is made from
-its ``ResolvedEndpoint``, so that all of them agree. Three rules for an endpoint that is not as it should be:
+All objects of an endpoint (Service, listener of the sidecar, route, opened port, DNS record) are made from its
+``ResolvedEndpoint``, so that they agree. Three rules for an endpoint with a problem:
 
-* An endpoint whose name an older App of the Space has gets nothing: its Service would be the other's.
-* One whose path or hostname is not its own keeps its Service and gets no route and no record.
-* A Secret that is missing or bad changes nothing here. Only the Secret's *name* decides whether the sidecar listens, so
-  that what runs goes on as it was; the cause is told by ``certificates.py``.
+* An endpoint whose name belongs to an older App of the Space gets no objects: the Service of that name is the other's.
+* An endpoint that may not have its path or hostname keeps its Service and gets no route and no record.
+* A missing or invalid Secret changes nothing here. Only the Secret's *name* decides whether the sidecar listens, so
+  that running pods stay as they are; ``certificates.py`` reports the cause.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from decco.desired.quoting import shown
 from decco.objects import Obj
 
 HTTP_PORT = 80
-"""Port of an HTTP endpoint's Service while the edge talks plain HTTP to the pod."""
+"""Port of an HTTP endpoint's Service while the edge speaks plain HTTP to the pod."""
 
 
 class EndpointKind(StrEnum):
@@ -59,17 +59,17 @@ class ResolvedEndpoint:
     service_port: int
     service_port_name: str
     target_port: int | str
-    """Where the Service leads in the pod: the container's port, or the name of the sidecar's."""
+    """Target port of the Service: the container's port, or the name of the sidecar's."""
     clear_text_service: bool
     tls: TlsServer | None = None
     backend_tls: bool = False
-    """HTTP only: the pod speaks TLS, so the edge must too, and must see a certificate for the Space's FQDN."""
+    """HTTP only: the pod speaks TLS, so the edge must too, and must verify a certificate for the Space's FQDN."""
     hostname: str | None = None
-    """None if the endpoint may not have the one it wants, and for metrics."""
+    """None if the endpoint may not have the one of its spec, and for metrics."""
     path: str | None = None
     """httpPath as written."""
     rewrite: str | None = None
-    """What replaces ``prefix``; without a slash at the end, unless it is nothing else."""
+    """What replaces ``prefix``; without a slash at the end, except for "/" itself."""
     routed: bool = False
     dns: bool = False
 
@@ -88,7 +88,7 @@ class ResolvedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedApp:
-    """The endpoints of an App in the order of its spec, and what kept the others, or parts of them, out."""
+    """The endpoints of an App in the order of its spec, and why others, or parts of them, are left out."""
 
     endpoints: tuple[ResolvedEndpoint, ...]
     findings: tuple[Finding, ...]
@@ -130,7 +130,7 @@ def container_ports(pod: Obj) -> frozenset[int]:
 
 
 def objects(value: object) -> list[Obj]:
-    """The objects in a list of a PodSpec, which nobody has judged yet; anything else is left to the API server."""
+    """The objects in a list of a PodSpec that is not validated yet; other items are left to the API server."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
@@ -139,7 +139,7 @@ def without_slash(path: str) -> str:
 
 
 def resolve(inputs: AppInputs) -> ResolvedApp:
-    """Settles the endpoints of an App. The order of the spec is kept, and decides which of two equal ones stays."""
+    """Resolves the endpoints of an App. The order of the spec is kept; of two equal endpoints the first one stays."""
     return _Resolver(inputs).run()
 
 
@@ -164,7 +164,9 @@ class _Resolver:
     def _has_name(self, endpoint: Endpoint) -> bool:
         name = endpoint.name
         if not OBJECT_NAME.matches(name):
-            self._tell(findings.workload(reasons.INVALID, f"the name of endpoint {shown(name)} {OBJECT_NAME.message}"))
+            self._report(
+                findings.workload(reasons.INVALID, f"the name of endpoint {shown(name)} {OBJECT_NAME.message}")
+            )
             return False
         holder = self._inputs.taken.get(f"name:{name}")
         if holder is not None:
@@ -178,11 +180,11 @@ class _Resolver:
         else:
             self._services.update(names.service_names(endpoint))
             return True
-        self._tell(findings.workload(reasons.ENDPOINT_CONFLICT, f"{message}; rename one of the two"))
+        self._report(findings.workload(reasons.ENDPOINT_CONFLICT, f"{message}; rename one of the two"))
         return False
 
     def _listener_ports(self, endpoints: Iterable[Endpoint]) -> dict[str, int]:
-        """Sidecar ports by endpoint. A port hangs on the endpoint's name, whatever the order of the spec."""
+        """Sidecar ports by endpoint. A port depends on the endpoint's name, not on the order of the spec."""
         spec = self._inputs.spec
         listeners = [endpoint.name for endpoint in endpoints if self._secret_name(endpoint) is not None]
         reserved = container_ports(spec.pod) | {endpoint.port for endpoint in endpoints}
@@ -217,7 +219,7 @@ class _Resolver:
             container_port=endpoint.port,
             service_port=endpoint.tls_listen_port,
             service_port_name="tls",
-            # Without a certificate the name is in no pod: connections are refused, and never reach the plain text port.
+            # Without a certificate no pod has this port name: connections are refused and cannot reach plain text.
             target_port=endpoint.port if endpoint.disable_tls_termination else names.listener_port_name(endpoint.name),
             clear_text_service=self._clear_text(endpoint),
             tls=self._server(endpoint, port),
@@ -270,14 +272,14 @@ class _Resolver:
             f"endpoint {endpoint.name} gets no clear text Service {service}: App {holder} has an endpoint of this name "
             "and is older; rename one of the two"
         )
-        self._tell(findings.workload(reasons.ENDPOINT_CONFLICT, message))
+        self._report(findings.workload(reasons.ENDPOINT_CONFLICT, message))
         return False
 
     def _may_have_path(self, endpoint: Endpoint, path: str) -> bool:
-        """Whether the endpoint gets its path at the Space's FQDN; tells why not."""
+        """Whether the endpoint gets its path at the Space's FQDN; reports why not."""
         for value in (path, endpoint.rewrite_path):
             if value is not None and not HTTP_PATH.matches(value):
-                self._tell(
+                self._report(
                     findings.routes(reasons.INVALID, f"path {shown(value)} of {endpoint.name} {HTTP_PATH.message}")
                 )
                 return False
@@ -286,30 +288,30 @@ class _Resolver:
                 f"endpoint {endpoint.name} has an httpPath and is served at {self._space.fqdn}; remove its hostname "
                 f"{shown(endpoint.hostname)}, which only a TCP endpoint can have"
             )
-            self._tell(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
+            self._report(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
         prefix = without_slash(path)
         holder = self._inputs.taken.get(f"path:{prefix}")
         if holder is not None or prefix in self._paths:
             who = f"App {holder} serves it and is older" if holder else "another endpoint of this App serves it"
             message = f"endpoint {endpoint.name} gets no route for the path {path}: {who}; choose another path"
-            self._tell(findings.routes(reasons.PATH_CONFLICT, message))
+            self._report(findings.routes(reasons.PATH_CONFLICT, message))
             return False
         self._paths.add(prefix)
         return self._claims(endpoint, self._space.fqdn, self._space.fqdn)
 
     def _edge_speaks_tls(self, endpoint: Endpoint) -> bool:
-        """Whether the edge can reach an HTTP endpoint whose container speaks TLS itself; tells if not."""
+        """Whether the edge can reach an HTTP endpoint whose container speaks TLS itself; reports if not."""
         if self._space.spec.encrypt_http or not endpoint.disable_tls_termination:
             return True
         message = (
             f"endpoint {endpoint.name} gets no route: its container speaks TLS itself, and the edge speaks plain HTTP "
             "to the pods of a Space without encryptHttp; set encryptHttp, or remove disableTlsTermination"
         )
-        self._tell(findings.routes(reasons.ROUTE_NOT_SUPPORTED, message))
+        self._report(findings.routes(reasons.ROUTE_NOT_SUPPORTED, message))
         return False
 
     def _hostname(self, endpoint: Endpoint) -> str | None:
-        """The hostname of a TCP endpoint, or None if it may not have it; tells why not."""
+        """The hostname of a TCP endpoint, or None if it may not have it; reports why not."""
         fqdn = self._space.fqdn
         hostname = canonical(endpoint.hostname) if endpoint.hostname is not None else f"{endpoint.name}.{fqdn}"
         listed = {canonical(name) for name in self._space.spec.hostnames}
@@ -319,14 +321,14 @@ class _Resolver:
                 f"hostname {shown(hostname)} of endpoint {endpoint.name} has more than {MAX_DNS_NAME} characters; "
                 "rename the endpoint, or set its hostname"
             )
-            self._tell(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
+            self._report(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
             return None
         if not DNS_NAME.matches(hostname) or not (under or hostname in listed):
             message = (
                 f"hostname {shown(hostname)} of endpoint {endpoint.name} is neither a name under {fqdn} nor one of the "
                 f"hostnames of Space {self._space.name}; choose another, or have it added to the Space"
             )
-            self._tell(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
+            self._report(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
             return None
         if not self._claims(endpoint, hostname, fqdn if under else hostname):
             return None
@@ -334,13 +336,13 @@ class _Resolver:
         if holder is not None or hostname in self._hostnames:
             who = f"App {holder} has it and is older" if holder else "another endpoint of this App has it"
             message = f"endpoint {endpoint.name} gets no route for {hostname}: {who}; choose another hostname"
-            self._tell(findings.routes(reasons.HOSTNAME_CONFLICT, message))
+            self._report(findings.routes(reasons.HOSTNAME_CONFLICT, message))
             return None
         self._hostnames.add(hostname)
         return hostname
 
     def _claims(self, endpoint: Endpoint, hostname: str, claim: str) -> bool:
-        """Whether the Space holds the claim that the hostname rests on; tells if not."""
+        """Whether the Space holds the claim for the hostname; reports if not."""
         if self._inputs.claims.holds(claim):
             return True
         owner = self._inputs.claims.lost[claim]
@@ -348,8 +350,8 @@ class _Resolver:
             f"endpoint {endpoint.name} gets no route for {hostname}: the name belongs to the older Space {owner}; "
             "choose another"
         )
-        self._tell(findings.routes(reasons.HOSTNAME_CONFLICT, message))
+        self._report(findings.routes(reasons.HOSTNAME_CONFLICT, message))
         return False
 
-    def _tell(self, finding: Finding) -> None:
+    def _report(self, finding: Finding) -> None:
         self._findings.append(finding)

@@ -1,4 +1,4 @@
-"""What is wrong with an App, each sorted under the condition that tells its owner."""
+"""Problems of an App, each with the condition that reports it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decco.desired.model import Problem
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as the spec asks; the rest of the App goes on without it."""
+    """One deviation from the spec; the rest of the App is reconciled without it."""
 
     condition: ConditionType
     problem: Problem

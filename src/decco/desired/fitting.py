@@ -1,8 +1,8 @@
 """The sidecar's resources, so that the Space's own quota and limits do not refuse what decco adds to a pod.
 
-The setting ``sidecar.resources`` is what the sidecar gets. It changes only where a pod with it would be refused: a
-quota that asks for a limit, a LimitRange with a minimum, maximum or ratio. Values that the LimitRange's defaults
-provide are left to them. What cannot fit is a problem of the Space, whether it has Apps or not.
+The sidecar gets the setting ``sidecar.resources``. It changes only where a pod with it would be refused: a quota that
+requires a limit, a LimitRange with a minimum, maximum or ratio. Values that the LimitRange's defaults provide are left
+to them. A conflict that cannot be resolved is a problem of the Space, whether it has Apps or not.
 
 The rules are those of the LimitRanger admission (Kubernetes, plugin/pkg/admission/limitranger) and of the defaults of
 LimitRange (pkg/apis/core/v1/defaults.go).
@@ -23,18 +23,18 @@ from decco.desired.quota_scopes import Part, hard_parts, must_be_stated
 from decco.objects import Obj
 
 _NAME: Final = re.compile("[-A-Za-z0-9._/]{1,253}")
-"""A name of a resource. Names and amounts are in messages, and nobody has checked them before."""
+"""A name of a resource. Names and amounts appear in messages and are not validated before."""
 ADDED: Final[Mapping[str, tuple[str, str]]] = {
     "cpu": ("10m", "200m"),
     "memory": ("16Mi", "128Mi"),
     "ephemeral-storage": ("16Mi", "128Mi"),  # its log, which the kubelet rotates
 }
-"""Request and limit of the sidecar where the Space asks for one and the setting has none."""
+"""Request and limit of the sidecar where the Space requires one and the setting has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """``problems`` say why pods with the sidecar are refused all the same, and what to change."""
+    """``problems`` state why pods with the sidecar are still refused, and what to change."""
 
     resources: Obj
     problems: tuple[str, ...]
@@ -86,7 +86,7 @@ class _Fitting:
     def _resource(self, name: str) -> None:
         ranged = self._container
         given_request, given_limit = self._requests.get(name), self._limits.get(name)
-        # What the API server makes of the setting's values alone.
+        # The values that the API server derives from the setting alone.
         limit = given_limit or ranged.default.get(name)
         request = given_request or given_limit or ranged.default_request.get(name)
         before = request, limit
@@ -99,7 +99,7 @@ class _Fitting:
         if request is None and limit is None and added is None:
             if ratio:
                 self._problems.append(
-                    f"limitRange asks each container for {name}, and decco's TLS sidecar has none; "
+                    f"limitRange requires {name} of each container, and decco's TLS sidecar has none; "
                     f"{_cure('limitRange')}"
                 )
             return

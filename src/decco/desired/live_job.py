@@ -1,7 +1,7 @@
-"""What a Job says of itself, and what is remembered of its run, as the condition WorkloadReady.
+"""The condition WorkloadReady from the status of a Job and the record of its run.
 
-decco has no right to see pods, and Events cannot be read either. What keeps a pod from starting is therefore known by
-its effects on the Job's status: no pod at all, or no pod that is ready. The message says where to find the cause.
+decco has no permission to read pods or Events. What keeps a pod from starting is therefore inferred from the Job's
+status: no pod at all, or no pod that is ready. The message states where to find the cause.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def job_state(name: str, live: Obj | None, job: JobView | None, run: RunRecord |
 
 
 def job_requeue_after(job: JobView | None, run: RunRecord | None, now: datetime) -> float | None:
-    """When a Job without a ready pod is to be looked at without an event; None if not."""
+    """Seconds after which a Job without a ready pod needs a reconcile without an event, or None."""
     if job is None or run is None or run.uid != job.uid or run.end is not None or run.started or not job.start_time:
         return None
     return seconds_to_ready(job, now) or None
 
 
 def _ended(what: str, run: RunRecord) -> WorkloadState:
-    """A run that has ended does not change any more, and so neither does its message."""
+    """A run that has ended no longer changes, and neither does its message."""
     assert run.end is not None
     if run.end.outcome is RunOutcome.COMPLETE:
         return WorkloadState(True, reasons.JOB_COMPLETE, f"{what} is complete")
@@ -93,5 +93,5 @@ def _running(what: str, live: Obj, job: JobView, run: RunRecord, now: datetime) 
             f"ConfigMap, Secret or volume that it names is missing; the cause is in {look}"
         )
         return WorkloadState(False, reasons.JOB_STALLED, message)
-    # Whether its first pod exists already makes no difference to anybody, and would be one more write for each Job.
+    # Whether the first pod exists is not reported, because it would cost one more write for each Job.
     return WorkloadState(False, reasons.JOB_RUNNING, f"{what} has not finished yet")

@@ -1,8 +1,8 @@
-"""What a gateway says of a route, as the condition RoutesReady.
+"""The condition RoutesReady from the status that gateways write on a route.
 
-Every answer counts only for the generation it was given for. A refusal that is about endpoints only repeats what
-WorkloadReady says: while no pod is ready, and until a gateway has heard that one is, it is waited for. Kinds that
-nobody answers for (Ingress, and Traefik's own) are as they should be once they are written.
+A condition counts only for its observedGeneration. A refusal because of missing endpoints repeats WorkloadReady: while
+no pod is ready, and until a gateway has observed a ready pod, it is reported as waiting. Kinds on which no controller
+writes a status (Ingress, and Traefik's own) are ready once they are written.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from decco.objects import GATEWAY_GROUP, Obj
 
 BACKEND_TLS_POLICY = "BackendTLSPolicy"
 PENDING = "Pending"
-"""The reason of a gateway that has not looked yet (Gateway API, RouteReasonPending)."""
+"""The reason of a route that the gateway has not reconciled yet (Gateway API, RouteReasonPending)."""
 _ANSWERED = ("HTTPRoute", "TLSRoute")
 ENDPOINTS_SECONDS = 10.0
-"""How long a gateway may take to hear of endpoints after the workload is ready."""
+"""How long a gateway may take to observe endpoints after the workload is ready."""
 
 
 class Backends(Enum):
-    """What is known of the pods behind a route."""
+    """State of the pods behind a route."""
 
     READY = auto()
     STARTING = auto()  # none is ready, or they became so a moment ago
-    NONE = auto()  # none is wanted
+    NONE = auto()  # replicas is 0
 
 
 def route_problem(child: Child, live: Obj | None, backends: Backends = Backends.READY) -> Problem | None:
@@ -45,7 +45,7 @@ def route_problem(child: Child, live: Obj | None, backends: Backends = Backends.
 
 
 def _route_answers(child: Child, live: Obj) -> Iterator[Obj]:
-    """The conditions that gateways gave for the parent that decco asked for."""
+    """The conditions that gateways set for the parent of the desired route."""
     wanted = child.obj["spec"]["parentRefs"][0]
     for parent in live.get("status", {}).get("parents") or ():
         ref = parent.get("parentRef", {})
@@ -54,7 +54,7 @@ def _route_answers(child: Child, live: Obj) -> Iterator[Obj]:
 
 
 def _policy_answers(live: Obj) -> Iterator[Obj]:
-    """Gateways that know nothing of the policy say nothing: so silence is no problem here, only a refusal is."""
+    """Gateways that do not support the policy set no status, so only a refusal is a problem."""
     for ancestor in live.get("status", {}).get("ancestors") or ():
         yield from _current(ancestor, live)
 
@@ -70,7 +70,7 @@ def _refusal(kind: str, name: str, answers: Iterator[Obj], backends: Backends) -
     for answer in answers:
         if answer.get("type") in ("Accepted", "ResolvedRefs", "Programmed") and answer.get("status") == "False":
             if answer.get("reason") == PENDING:
-                return Problem(reasons.WAITING_FOR_EDGE, f"the gateway is still at {kind} {name}: {quote(answer)}")
+                return Problem(reasons.WAITING_FOR_EDGE, f"the gateway still processes {kind} {name}: {quote(answer)}")
             if backends is not Backends.READY and _is_about_endpoints(answer):
                 if backends is Backends.NONE:
                     continue
@@ -80,5 +80,5 @@ def _refusal(kind: str, name: str, answers: Iterator[Obj], backends: Backends) -
 
 
 def _is_about_endpoints(answer: Obj) -> bool:
-    """There is no reason of the Gateway API for this; Envoy Gateway says "no ready endpoints" in words of its own."""
+    """The Gateway API has no reason for this; Envoy Gateway reports "no ready endpoints" in its own words."""
     return any("endpoint" in str(answer.get(field) or "").lower() for field in ("reason", "message"))

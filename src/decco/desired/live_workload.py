@@ -1,7 +1,7 @@
-"""What a Deployment says of itself, as the condition WorkloadReady: the rules of kstatus, without its counters.
+"""The condition WorkloadReady from the status of a Deployment: the rules of kstatus, without its counters.
 
-A Deployment counts as ready when its newest revision is rolled out whole and it is available. A pod that restarts later
-makes it no less ready while the Deployment's own promise (maxUnavailable) holds. Jobs are in ``live_job.py``.
+A Deployment is ready when its newest revision is rolled out completely and it is available. A later restart of a pod
+does not change that while the Deployment stays within maxUnavailable. Jobs are in ``live_job.py``.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"
 """Reason of Progressing once a rollout is complete; it stays until the next one."""
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 FAILURE_GRACE_SECONDS = 10.0
-"""How long a Deployment may fail to create pods before it is told. In a new namespace it always does for a moment,
-until the ServiceAccount is there; telling that would be two writes and two Events about nothing."""
+"""How long a Deployment may fail to create pods before the failure is reported. In a new namespace it always fails
+until the ServiceAccount exists; a report of that would cost two writes and two Events."""
 
 PODLESS_SECONDS = 30.0
-"""How long a Job may be without its first pod. Its controller says nothing in the status but that it started; a pod
-that is admitted is there within a second, unless the cluster is in trouble."""
+"""How long a Job may be without its first pod. Its status contains only that it started; an admitted pod exists within
+a second in a healthy cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class WorkloadState:
 
 
 def workload_state(child: Child, live: Obj | None, now: datetime) -> WorkloadState:
-    """``live`` is the object that ``child`` asks for, as it is in the cluster; None if it is not there (yet)."""
+    """``live`` is the live object of ``child``, None if it does not exist (yet)."""
     what = f"{child.resource.kind} {child.obj['metadata']['name']}"
     if live is None:
         return WorkloadState(False, reasons.PROGRESSING, f"{what} is being created")
@@ -67,7 +67,7 @@ def _deployment(what: str, live: Obj, now: datetime) -> WorkloadState:
 
 
 def grace_left(live: Obj | None, now: datetime) -> float:
-    """Seconds until a failure to create pods that is still young will be told; 0 if there is none."""
+    """Seconds until a recent failure to create pods is reported; 0 if there is none."""
     podless = podless_grace(live or {}, now)
     if podless is not None:
         return podless
@@ -80,12 +80,12 @@ def grace_left(live: Obj | None, now: datetime) -> float:
 
 
 def podless_grace(live: Obj, now: datetime) -> float | None:
-    """Seconds until a Job without any pod will be told, 0 if that is now; None if it has, or had, or needs none."""
+    """Seconds until a Job without pods is reported, 0 if that is now; None if it has or had pods, or needs none."""
     status = live.get("status") or {}
     pods = any(
         status.get(count) for count in ("active", "succeeded", "failed", "terminating", "uncountedTerminatedPods")
     )
-    # A Job that was resumed says so in a condition.
+    # A resumed Job has the condition Suspended too, with status False.
     decided = any(condition.get("type") != "Suspended" for condition in status.get("conditions") or ())
     if pods or decided or status.get("startTime") is None or live.get("spec", {}).get("suspend"):
         return None
@@ -100,5 +100,5 @@ def live_condition(live: Obj, type_: str) -> Obj:
 
 
 def _without_pod_names(message: str, deployment: str) -> str:
-    """Each try to create a pod has another name and would make another message."""
+    """Each attempt to create a pod has another name and would result in another message."""
     return re.sub(rf"\b{re.escape(deployment)}-[a-z0-9]+(-[a-z0-9]*)?", f"{deployment}-…", message)

@@ -1,7 +1,7 @@
-"""What the pure middle is given and what it gives back.
+"""Inputs and outputs of the pure functions under ``desired/``.
 
-The reconcilers gather these frozen values from the caches; everything under ``desired/`` is a function of them. Dicts
-in here are shared with nobody and are still never changed: a builder makes new ones.
+The reconcilers build these frozen values from the caches. Dicts in them are not shared and are never modified: a
+builder makes new ones.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def canonical(hostname: str) -> str:
 class Child:
     """One object that must exist.
 
-    A label or annotation whose value is None must be absent from the live object: this is how a key that decco wrote
-    earlier, and wants no longer, is taken back without touching keys that others added.
+    A label or annotation with the value None must be absent from the live object. This removes a key that decco wrote
+    earlier and leaves the keys of other clients unchanged.
     """
 
     resource: Resource
@@ -36,7 +36,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a condition is not True: its reason (a constant of ``desired/reasons.py``) and a sentence for a person."""
+    """Why a condition is not True: its reason (a constant of ``desired/reasons.py``) and a message for people."""
 
     reason: str
     message: str
@@ -46,29 +46,29 @@ class SecretState(StrEnum):
     """Where a Secret that a Space or App names was found."""
 
     COPY = "Copy"  # in the Space's namespace, copied by decco from its own
-    LOCAL = "Local"  # in the Space's namespace, put there by somebody else
+    LOCAL = "Local"  # in the Space's namespace, created by another client
     PENDING = "Pending"  # shared with the Space, the copy not written yet
-    DELETED = "Deleted"  # as Copy, but its source has just been deleted and may be on its way back
-    TAKEN = "Taken"  # shared with the Space, but somebody else's Secret has the copy's name
+    DELETED = "Deleted"  # as Copy, but its source was just deleted and may be created again
+    TAKEN = "Taken"  # shared with the Space, but a Secret of another owner has the copy's name
     MISSING = "Missing"
-    NOT_SHARED = "NotShared"  # exists in decco's namespace, but its owner does not consent
+    NOT_SHARED = "NotShared"  # exists in decco's namespace, but its owner does not share it with the Space
 
 
 @dataclass(frozen=True, slots=True)
 class SecretFacts:
-    """What decco needs to know of a Secret's content, without keeping it."""
+    """Properties of a Secret's content, without the content."""
 
     type: str
     digest: str
     """Digest of the data, so that a change of content is a change of these facts."""
     has_ca: bool
     problem: Problem | None = None
-    """Half a key, a key that does not fit, text that is no certificate: None if it is a usable pair."""
+    """Why the pair is not usable (incomplete key, key that does not match, text that is not a certificate), or None."""
     not_after: datetime | None = None
     dns_names: tuple[str, ...] = ()
     """DNS SANs of the first certificate."""
     ca_pem: str | None = None
-    """Text of ``ca.crt``, which is public: edges want it in a ConfigMap to verify pods by (encryptHttp)."""
+    """Text of ``ca.crt``, which is public; edges need it in a ConfigMap to verify pods (encryptHttp)."""
     ca_changed: str = ""
     """Of a copy: value of its annotation ca-changed."""
 
@@ -93,7 +93,7 @@ class SecretSource:
     shared_with: frozenset[str]
     """Space names, or "*"."""
     replace_at_once: bool = False
-    """Whether its owner wants no former authority to be trusted any longer."""
+    """Whether its owner requires that former authorities are no longer trusted."""
 
     def consents_to(self, space: str) -> bool:
         return "*" in self.shared_with or space in self.shared_with
@@ -101,7 +101,7 @@ class SecretSource:
 
 @dataclass(frozen=True, slots=True)
 class SecretCopy:
-    """What a copy of a Secret must be: its source, or on the way from the former content to it."""
+    """Desired copy of a Secret: the content of its source, or an intermediate state of a change to it."""
 
     name: str
     type: str
@@ -128,7 +128,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What the claims on host names (``desired/claims.py``) decided about one Space.
+    """Result of the claims on host names (``desired/claims.py``) for one Space.
 
     ``lost`` maps a claimed name (the FQDN, or one of ``hostnames``) to the older Space that has it. Names are in their
     canonical form. Losing the FQDN means losing all that is below it.
@@ -137,7 +137,7 @@ class Claims:
     lost: Mapping[str, str] = field(default_factory=dict)
 
     def holds(self, claimed: str) -> bool:
-        """Whether the Space has a name that it claims; for a name below the FQDN ask about the FQDN."""
+        """Whether the Space has a name that it claims. For a name below the FQDN, pass the FQDN."""
         return canonical(claimed) not in self.lost
 
 
@@ -152,7 +152,7 @@ class SpaceFacts:
     """metadata.creationTimestamp, RFC 3339 in UTC: sorts as text."""
     spec: SpaceSpec
     paused: bool = False
-    """Whether a person asked decco to leave the Space and its Apps alone for now."""
+    """Whether reconciliation of the Space and its Apps is paused."""
 
     @property
     def fqdn(self) -> str:
@@ -172,16 +172,16 @@ class SpaceInputs:
     secrets: Mapping[str, SecretView]
     """The Secrets that the Space itself names (httpCertSecretName, tcpCertAndCaSecretName)."""
     now: datetime
-    """For expiry only."""
+    """Used for expiry only."""
     in_force: Mapping[str, datetime] = field(default_factory=dict)
-    """Secret -> when its new certificate will be in the copy; those alone whose authority has just changed."""
+    """Secret -> when its new certificate will be in the copy. Only Secrets whose authority has just changed."""
     namespace_uid: str | None = None
-    """UID of the Space's own namespace, None while there is none."""
+    """UID of the Space's own namespace, None if it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class EgressTarget:
-    """Where an egress by ``endpoint`` leads: the Service's name in the cluster, its port, and the name it must show."""
+    """Target of an egress by ``endpoint``: host name and port of the Service, and the name in its certificate."""
 
     host: str
     port: int
@@ -211,10 +211,10 @@ class AppInputs:
     same Space that has it."""
     now: datetime
     run: RunRecord | None = None
-    """What the App's status remembers of its Job."""
+    """Record of the Job in the App's status."""
     job: JobView | None = None
-    """The App's Job as it is, None if there is none."""
+    """The live Job of the App, or None."""
     job_lost: bool = False
-    """Whether the API server has said that the recorded Job does not exist, although its run had not ended."""
+    """Whether the API server reported that the recorded Job does not exist, although its run had not ended."""
     simulated: bool = False
-    """Whether nothing will be written, and so no run recorded: the Job is shown as it will run."""
+    """Whether this is a simulation: no run is recorded, and the Job is rendered without ``suspend``."""

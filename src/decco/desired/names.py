@@ -1,4 +1,4 @@
-"""Every name that decco gives to an object, in one place, so that one can see why no two of them collide.
+"""All names that decco gives to objects, and why they do not collide.
 
 Names of Spaces and endpoints are DNS labels: letters, digits and hyphens, at most 63, no dots. An App's name has at
 most 63 characters too, since it is the value of a label, but may have dots. From this:
@@ -8,13 +8,13 @@ most 63 characters too, since it is the value of a label, but may have dots. Fro
   never ``decco``, and no two Apps have the same one; the other kinds of that list are not made for Apps or endpoints.
 * Routes are named after their endpoint, which is unique in the Space. The Space's own routes have a dot in their name
   (``decco.redirect``), which no endpoint has.
-* Deployment and Job are named after the App; two kinds, so they do not meet.
+* Deployment and Job are named after the App; two kinds, so they do not collide.
 * Services are named after the endpoint, or ``<endpoint>-cleartext``. Service names allow no dot, so this is the one
-  pair that can meet: the cleartext Service of ``a`` and the Service of an endpoint ``a-cleartext``. ``service_names``
-  says which names an endpoint takes; uniqueness is about those.
-* Copies of Secrets keep the name of their source; a Secret of that name which is not decco's wins over the copy.
+  pair that can collide: the cleartext Service of ``a`` and the Service of an endpoint ``a-cleartext``.
+  ``service_names`` returns the names that an endpoint takes; these must be unique.
+* Copies of Secrets keep the name of their source; a Secret of that name that is not decco's has precedence.
 
-Against names that others use, nothing helps but the owner's UID: such an object gives the condition ``Conflict``.
+Names that other clients use can collide. The owner's UID distinguishes such objects: they give the reason ``Conflict``.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def pod_ports(listeners: Iterable[str], reserved: Collection[int]) -> dict[str, 
     """Ports for TLS listeners in a pod, by listener name (an endpoint's name), in the order given.
 
     A port is derived from the name alone, so adding, removing or reordering listeners does not move the others. Only if
-    two names meet (each pair 1 in 10,000), or a name meets a port in ``reserved`` (what the pod's own containers use),
-    the later one takes the next free port. Raises TerminalError if there is none.
+    two names collide (each pair 1 in 10,000), or a name collides with a port in ``reserved`` (ports of the pod's own
+    containers), the later one takes the next free port. Raises TerminalError if there is none.
     """
     ports: dict[str, int] = {}
     used = set(reserved)

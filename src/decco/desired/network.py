@@ -1,12 +1,12 @@
 """Who may connect to the pods of a Space, as NetworkPolicies.
 
-Policies of Kubernetes only ever allow: a pod that any policy selects is closed but for what the policies say together.
-So there are two kinds. The Space's own selects all pods and lets in only pods of the same namespace; with it,
-everything is closed to the outside. Each App's selects its pods and opens the ports of its endpoints, and those alone,
-to whom they are for. The port behind a TLS listener is in none of them.
+A NetworkPolicy only allows connections: a pod that a policy selects is closed except for what its policies allow
+together. So there are two kinds. The policy of the Space selects all pods and allows only pods of the same namespace;
+it closes everything to the outside. The policy of an App selects its pods and opens only the ports of its endpoints, to
+their intended clients. No policy has the port behind a TLS listener.
 
-Ports are numbers, not names. A port name is looked up in each pod by the network plugin, and our listener is the port
-of an init container (a native sidecar), where a plugin need not look. Numbers are stable: see ``names.pod_ports``.
+Ports are numbers, not names. The network plugin resolves a port name in each pod, and the listener is the port of an
+init container (a native sidecar), which a plugin may ignore. Numbers are stable: see ``names.pod_ports``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from decco.objects import LABEL_MONITORING, LABEL_PROJECT, NETWORK_POLICIES, Obj
 from decco.settings import Settings
 
 LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name"
-"""Set on every namespace by the API server, and writable by nobody."""
+"""Set on every namespace by the API server; clients cannot change it."""
 HBONE_PORT = 15008
 """Where Istio's ambient mesh delivers the traffic for all ports of a pod."""
 
@@ -30,8 +30,8 @@ HBONE_PORT = 15008
 class PolicyPort:
     """A port of a pod that is open to the outside of its Space.
 
-    ``monitoring``: open to the namespaces that monitor and to nobody else. Otherwise the port is routed: open to the
-    edge and to the Spaces that may connect to this one.
+    ``monitoring``: open only to the namespaces that monitor. Otherwise the port is routed: open to the edge and to the
+    Spaces that may connect to this one.
     """
 
     port: int
@@ -40,11 +40,11 @@ class PolicyPort:
 
 
 def space_policy(space: SpaceFacts, namespace_uid: str | None) -> Child:
-    """Closes all pods of the Space to all but each other.
+    """Closes all pods of the Space to clients outside it.
 
-    The policy belongs to the namespace too. When a Space is deleted, Kubernetes removes at once what only the Space
-    owns, but pods take their time to end; with a second owner the policy stays until the namespace's own deletion,
-    which removes pods before anything else (KEP-5080). ``namespace_uid`` is None as long as there is no namespace.
+    The namespace is a second owner. When a Space is deleted, Kubernetes removes at once the objects that only the Space
+    owns, while pods still terminate. With the second owner the policy stays until the deletion of the namespace, which
+    removes pods before all other objects (KEP-5080). ``namespace_uid`` is None if there is no namespace.
     """
     meta = names.child_meta(names.SPACE_OBJECT, uid=space.uid, space=space.name)
     if namespace_uid is not None:
@@ -78,7 +78,7 @@ def app_policy(
 
 
 def _peers(space: SpaceFacts, settings: Settings) -> list[Obj] | None:
-    """Who may connect to routed ports; None is anybody, inside the cluster or not."""
+    """Who may connect to routed ports; None means any client, inside the cluster or outside."""
     if space.spec.project is None:
         return None
     peers = [_namespaces(LABEL_PROJECT, space.spec.project)]
@@ -97,7 +97,7 @@ def _namespaces(label: str, value: str) -> Obj:
 
 
 def _ports(ports: Iterable[PolicyPort], *, mesh: bool) -> list[Obj]:
-    """In order of number and each once, so that endpoints may change places without a write."""
+    """Sorted and without duplicates, so that a new order of the endpoints causes no write."""
     wanted = {(port.port, port.protocol) for port in ports}
     if wanted and mesh:
         wanted.add((HBONE_PORT, "TCP"))

@@ -1,9 +1,9 @@
-"""Which owner an object without an owner reference names: the proof that lies in the object itself.
+"""The owner that an object without an owner reference names in its labels and annotations.
 
 The owner reference with its UID is the identity. It gets lost: a backup tool restores objects without owner references
 and under new UIDs, ``kubectl delete --cascade=orphan`` removes them, and whoever may write an object may remove them.
-What is left are labels and annotations, the same before and after a restart of decco, so the same decision follows.
-The reasons are in docs/design/2026-11-29-ownership.md.
+Labels and annotations remain. They do not depend on decco's memory, so a restart does not change the decision. The
+reasons are in docs/design/2026-11-29-ownership.md.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ class LabelledOwner(NamedTuple):
 def owner_of_child(obj: Obj) -> LabelledOwner | None:
     """Of an object in a Space's namespace: its labels name the Space whose namespace it is in, and its App if any.
 
-    Only who may write in that namespace can set them, so nobody else's object is taken over.
+    Only clients that may write in that namespace can set them, so no object of another owner is adopted.
     """
     labels = labels_of(obj)
     if labels.get(LABEL_MANAGED_BY) != FIELD_MANAGER or labels.get(LABEL_SPACE) != obj["metadata"].get("namespace"):
         return None
     if any(owner.get("kind") not in _BESIDE_THE_OWNER for owner in obj["metadata"].get("ownerReferences") or ()):
-        return None  # a gateway controller, for one, copies a Gateway's labels to the Service that it makes for it
+        return None  # for example, a gateway controller copies a Gateway's labels to the Service that it creates
     return LabelledOwner(labels[LABEL_SPACE], labels.get(LABEL_APP) or "")
 
 
 def owner_of_copy(obj: Obj) -> LabelledOwner | None:
-    """Of a Secret: beside the labels, it says that it was copied from a Secret of its own name."""
+    """Of a Secret: beside the labels, an annotation states that it is the copy of a Secret of the same name."""
     source = annotations_of(obj).get(ANNOTATION_COPIED_FROM) or ""
     if source.partition("/")[2] != obj["metadata"]["name"]:
         return None
@@ -66,8 +66,8 @@ def owner_of_copy(obj: Obj) -> LabelledOwner | None:
 def owner_of_namespace(obj: Obj) -> LabelledOwner | None:
     """Of a namespace: the Space of its name, its FQDN and its project.
 
-    The policy namespace-labels lets only decco, and who has the permission "label", write these. A Space of the same
-    name in another domain or project is another owner: what runs in the namespace was not made for it.
+    The policy namespace-labels allows only decco, and clients with the permission "label", to write these. A Space of
+    the same name in another domain or project is another owner: the workloads in the namespace were not made for it.
     """
     labels, fqdn = labels_of(obj), annotations_of(obj).get(ANNOTATION_FQDN)
     name = obj["metadata"]["name"]
@@ -77,10 +77,10 @@ def owner_of_namespace(obj: Obj) -> LabelledOwner | None:
 
 
 def is_marked_namespace(obj: Obj) -> bool:
-    """Whether the namespace carries any key that only decco, and who has the permission "label", may write.
+    """Whether the namespace has a key that only decco, and clients with the permission "label", may write.
 
-    Each namespace of decco's has them from its creation. One without them that has the owner reference of a Space was
-    given it by somebody who may write namespaces and waits for the Space's Secrets to be copied into it.
+    decco creates its namespaces with these keys. If a namespace has the owner reference of a Space and none of the
+    keys, another client set the reference, perhaps to obtain copies of the Space's Secrets.
     """
     return LABEL_SPACE in labels_of(obj) or not annotations_of(obj).keys().isdisjoint(
         {ANNOTATION_FQDN, ANNOTATION_HASH}

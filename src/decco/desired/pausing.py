@@ -1,8 +1,8 @@
-"""What a Space or App says of itself while decco leaves it alone.
+"""The status of a paused Space or App.
 
-As in Cluster API, pausing is a condition of its own and leaves all others as they were at the last look: whoever waits
-for Ready is not told that something broke because somebody asked for quiet. ``status.observedGeneration`` stays too, so
-that kstatus tells a spec that was edited meanwhile from one that is in effect.
+As in Cluster API, Paused is a separate condition and all others stay as they were at the last reconcile, so a client
+that waits for Ready does not see a failure. ``status.observedGeneration`` stays too, so that kstatus distinguishes a
+spec that was edited meanwhile from one that is in effect.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OWN_PAUSE = Problem(
 
 
 def pause_of_space(name: str) -> Problem:
-    """Why an App is paused whose Space is."""
+    """Why an App of a paused Space is paused."""
     return Problem(
         reasons.PAUSED,
         f"the annotation {ANNOTATION_PAUSED} of Space {name} is true, which holds for its Apps too; remove the "
@@ -31,18 +31,16 @@ def pause_of_space(name: str) -> Problem:
 
 
 def paused_status(pause: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
-    """``previous`` with the condition Paused; an object that was never looked at also says that of Ready."""
+    """``previous`` with the condition Paused; an object without a former reconcile also gets Ready=Unknown."""
     conditions = list(previous.get("conditions") or ())
     if not any(condition["type"] == ConditionType.READY for condition in conditions):
-        sentence = "paused before decco looked at it for the first time: nothing is made of it yet"
-        conditions = set_condition(
-            conditions, ConditionType.READY, "Unknown", reasons.PAUSED, sentence, generation, now
-        )
+        message = "paused before its first reconcile: decco has created no objects for it yet"
+        conditions = set_condition(conditions, ConditionType.READY, "Unknown", reasons.PAUSED, message, generation, now)
     conditions = set_condition(conditions, ConditionType.PAUSED, "True", pause.reason, pause.message, generation, now)
     return {**previous, "conditions": conditions}
 
 
 def unpaused(status: Obj) -> Obj:
-    """``status`` without the condition Paused, which does not apply to what decco works for."""
+    """``status`` without the condition Paused, which is absent from objects that are reconciled."""
     conditions = status.get("conditions")
     return {**status, "conditions": remove_condition(conditions, ConditionType.PAUSED)} if conditions else status

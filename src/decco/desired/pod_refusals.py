@@ -1,4 +1,4 @@
-"""What to do about a pod that an admission refuses: change the pod, the Space, or the settings."""
+"""Advice for a pod that an admission plugin refuses: change the pod, the Space, or the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LIMIT_RANGE = (" per Container", " per Pod")
 
 
 def advice(cause: str, workload: Obj) -> str:
-    """What to do about ``cause``, the refusal of a pod of ``workload`` in the words of who refuses."""
+    """Advice for ``cause``, the message with which a pod of ``workload`` was refused."""
     sidecar = _sidecar(workload)
     counted = f"; decco's TLS sidecar counts too: {_amounts(sidecar)}" if sidecar is not None else ""
     if any(name in cause for name in _QUOTA):

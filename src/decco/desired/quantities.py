@@ -1,4 +1,4 @@
-"""Kubernetes' quantities: enough of them to compare two and to divide one.
+"""Quantities of Kubernetes: parsing, comparison and division.
 
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -18,14 +18,14 @@ _BINARY = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", 1)
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """An amount in its base unit (cores, bytes), and the text that somebody wrote for it."""
+    """An amount in its base unit (cores, bytes), and its original text."""
 
     amount: Decimal
     text: str
 
 
 def quantity(value: Any) -> Quantity | None:
-    """What ``value``, of an object that nobody has checked, means as a quantity; None if it is not one."""
+    """Parses ``value``, which is not validated yet, as a quantity; None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     match = _FORM.fullmatch(str(value)) if len(str(value)) <= _LONGEST else None

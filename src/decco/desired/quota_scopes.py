@@ -1,4 +1,4 @@
-"""Which containers a Space's ResourceQuota asks for requests and limits.
+"""The requests and limits that a Space's ResourceQuota requires of the containers of a pod.
 
 The rules of the quota admission (Kubernetes, pkg/quota/v1/evaluator/core/pods.go): a quota on CPU or memory refuses a
 pod of which any container does not state that request or limit; other resources count as zero.

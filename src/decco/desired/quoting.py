@@ -1,19 +1,19 @@
-"""Other people's and controllers' words, as decco passes them on in a message of its own."""
+"""Text of users and other controllers as part of decco's messages."""
 
 from __future__ import annotations
 
 LONGEST_QUOTE = 512
 """Characters of a message that are passed on."""
 LONGEST_VALUE = 80
-"""Characters of a wrong value that are repeated."""
+"""Characters of an invalid value that are repeated."""
 
 
 def quote(condition: dict[str, object]) -> str:
-    """The message of a condition, or its reason: on one line and not too long."""
+    """The message of a condition, or its reason: on one line, truncated."""
     text = " ".join(str(condition.get("message") or condition.get("reason") or "no reason given").split())
     return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
 
 
 def shown(value: str) -> str:
-    """A value that somebody got wrong, for a message: quoted, escaped, and not too long."""
+    """An invalid value for a message: quoted, escaped and truncated."""
     return repr(value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…")

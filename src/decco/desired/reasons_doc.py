@@ -2,7 +2,7 @@
 
     python -m decco.desired.reasons_doc > docs/reference/conditions.md
 
-A test compares the page with the constants, so neither can run ahead of the other.
+A test compares the page with the constants.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _HEAD = """\
 
 <!-- Made by `python -m decco.desired.reasons_doc` from src/decco/desired/reasons.py; change it there. -->
 
-Spaces and Apps carry `status.conditions` (metav1.Condition). `Ready` is True if all others are, and otherwise tells the
-first cause that somebody can do something about. A condition that does not apply is absent.
+Spaces and Apps carry `status.conditions` (metav1.Condition). `Ready` is True if all others are, and otherwise has the
+first cause that needs action. A condition that does not apply is absent.
 
 | condition | on | is about |
 |---|---|---|
@@ -34,8 +34,8 @@ first cause that somebody can do something about. A condition that does not appl
 | `DNSReady` | Space, App | DNS records |
 | `Paused` | Space, App | True while decco leaves the object alone, and all others as they were; else absent |
 
-Reasons are constants for programs; the message beside one says what, where and what to do. Each change of a condition
-is an Event as well: `Warning` for a cause that needs somebody, `Normal` for all others.
+Reasons are constants for programs; the message beside one states what, where and what to do. Each change of a condition
+is an Event as well: `Warning` for a cause that needs action, `Normal` for all others.
 """
 
 
@@ -45,16 +45,16 @@ def page() -> str:
 
 
 def _tables() -> Iterator[str]:
-    told = dict(_documented())
+    documented = dict(_documented())
     elsewhere = _GOOD | reasons.WAITING | reasons.EVENTS
     for title, names in (
-        ("True", [name for name in told if name in _GOOD]),
-        ("False, and ends by itself", [name for name in told if name in reasons.WAITING]),
-        ("False, until somebody does something", [name for name in told if name not in elsewhere]),
-        ("Events only", [name for name in told if name in reasons.EVENTS]),
+        ("True", [name for name in documented if name in _GOOD]),
+        ("False, and ends by itself", [name for name in documented if name in reasons.WAITING]),
+        ("False, until somebody does something", [name for name in documented if name not in elsewhere]),
+        ("Events only", [name for name in documented if name in reasons.EVENTS]),
     ):
         yield f"## {title}\n\n| reason | means |\n|---|---|"
-        yield from (f"| `{name}` | {told[name]} |" for name in names)
+        yield from (f"| `{name}` | {documented[name]} |" for name in names)
         yield ""
 
 
@@ -62,7 +62,7 @@ _GOOD = frozenset({reasons.READY, reasons.RECONCILED, reasons.JOB_COMPLETE, reas
 
 
 def _documented() -> Iterator[tuple[str, str]]:
-    """(reason, its sentence) of each constant, in the order of the file."""
+    """(reason, its docstring) of each constant, in the order of the file."""
     body = ast.parse(inspect.getsource(reasons)).body
     for statement, after in pairwise(body):
         if (

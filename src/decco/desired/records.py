@@ -1,4 +1,4 @@
-"""Which DNS names a Space or App should have, and what is told of it while they are being taken back."""
+"""The DNS names that a Space or App should have, and its status while its records are being removed."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from decco.objects import Obj
 
 
 def space_names(inputs: SpaceInputs) -> tuple[str, ...]:
-    """The FQDN, while the Space has it."""
+    """The FQDN, if the Space has it."""
     fqdn = inputs.space.fqdn
     return (fqdn,) if inputs.claims.holds(fqdn) else ()
 
 
 def app_names(resolved: ResolvedApp) -> tuple[str, ...]:
-    """The host names of endpoints that ask for a record and may have their name, sorted."""
+    """The host names of endpoints with createDnsRecord that may have their name, sorted."""
     return tuple(sorted({e.hostname for e in resolved.endpoints if e.dns and e.hostname is not None}))
 
 
 def withdrawal_status(
     problems: Iterable[Problem], order: Sequence[ConditionType], generation: int, previous: Obj, now: datetime
 ) -> Obj:
-    """The status of an object that is only kept until its records are gone: DNSReady and Ready say what is in the way.
+    """The status of an object that exists only until its records are removed.
 
-    ``order`` has the kind's conditions in the order in which they are told.
+    DNSReady and Ready report what blocks the removal. ``order`` is the order of the kind's conditions.
     """
     problem = reasons.combine(problems)
     assert problem is not None
     conditions = unpaused(previous).get("conditions") or ()
     for type_ in (ConditionType.DNS_READY, ConditionType.READY):
         conditions = set_condition(conditions, type_, "False", problem.reason, problem.message, generation, now)
-    places = {str(type_): place for place, type_ in enumerate(order)}
+    positions = {str(type_): position for position, type_ in enumerate(order)}
     return {
         **previous,
         "observedGeneration": generation,
-        "conditions": sorted(conditions, key=lambda condition: places.get(condition["type"], len(places))),
+        "conditions": sorted(conditions, key=lambda condition: positions.get(condition["type"], len(positions))),
     }

@@ -1,6 +1,6 @@
-"""Space names that the cluster or the settings have given to others.
+"""Space names that are reserved by the cluster or the settings.
 
-Admission refuses most of them at creation. It does not know the settings, and some Spaces are older than its rule.
+Admission refuses most of them at creation. It cannot read the settings, and some Spaces are older than its rule.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from decco.settings import Settings
 
 
 def reserved_name(space: str, settings: Settings) -> Problem | None:
-    """Why a Space should not have this name; a namespace that it has already stays."""
+    """Why a Space should not have this name, or None; an existing namespace stays."""
     taken = {
         "namespace, decco's own": settings.namespace,
         "edge.namespace": settings.edge.namespace,

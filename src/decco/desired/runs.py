@@ -1,9 +1,9 @@
-"""One run of a Job for each value of an App's ``pod``: what is remembered of it, and what follows for the Job.
+"""One run of a Job for each value of an App's ``pod``: the record of the run, and the desired state of the Job.
 
-The memory is ``status.job`` of the App: it survives the Job, which anybody may clean up once it has finished, and it
-survives the controller. A Job is created suspended, its UID is recorded, and only then is it resumed. The record is
-written under the resourceVersion of the App, so a controller with an old view of the App cannot resume a second Job,
-and a controller that crashes at any point leaves either no run, or a run that is recorded. Reasons and alternatives:
+The record is ``status.job`` of the App: it outlives the Job, which any client may clean up once it has finished, and
+restarts of the controller. A Job is created suspended, its UID is recorded, and only then is it resumed. The record is
+written with the resourceVersion of the App, so a controller with a stale App cannot resume a second Job, and a
+controller that crashes at any point leaves either no run, or a run that is recorded. Reasons and alternatives:
 docs/design/2026-11-29-jobs.md.
 """
 
@@ -28,7 +28,7 @@ READY_SECONDS = 45.0
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """What a finished Job says of its end; ``time`` is RFC 3339."""
+    """How a Job finished; ``time`` is RFC 3339."""
 
     outcome: Outcome
     time: str
@@ -48,7 +48,7 @@ class RunRecord:
     end: JobEnd | None = None
 
     def status(self) -> Obj:
-        """As the App's status has it."""
+        """The record in the form of the App's status."""
         found: Obj = {"run": self.run, "uid": self.uid}
         if self.started:
             found["started"] = True
@@ -61,33 +61,33 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """What of a live Job its run depends on."""
+    """The fields of a live Job that its run depends on."""
 
     uid: str
     run: str
-    """The digest that it was created for, "" if somebody removed the annotation."""
+    """The digest that it was created for, "" if the annotation was removed."""
     suspended: bool
     resumed: bool
-    """Whether decco has resumed it before; if it is suspended now, somebody else did that."""
+    """Whether decco has resumed it before; if it is suspended now, another client suspended it."""
     deleting: bool
     ready: bool
     """Whether a pod is ready."""
     start_time: str
-    """When it was started or resumed, RFC 3339; "" if that is still to come."""
+    """When it was started or resumed, RFC 3339; "" before that."""
     end: JobEnd | None
 
 
 def run_digest(pod: Obj) -> str:
-    """Tells one run of a Job from another: the same for equal pods, however they were written.
+    """Identifies a run of a Job: the same for equal pods, independent of their notation.
 
-    It is about the user's pod alone. A new sidecar image or a new port of the sidecar's must not run a migration twice.
+    It covers only the user's pod. A new image or a new port of the sidecar must not run a migration twice.
     """
     canonical = json.dumps(pod, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def run_record(status: Obj) -> RunRecord | None:
-    """The record that a status holds; None if there is none, or none that can be understood."""
+    """The record in a status; None if it is absent or not valid."""
     found = status.get("job")
     if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in ("run", "uid")):
         return None
@@ -124,19 +124,19 @@ def _end(conditions: Any) -> JobEnd | None:
 def observe(
     digest: str, record: RunRecord | None, job: JobView | None, ended: JobEnd | None, now: datetime, *, lost: bool
 ) -> RunRecord | None:
-    """The record after a look at the App's Job.
+    """The record after an observation of the App's Job.
 
-    ``digest`` is that of the pod that the App has now; ``ended`` is what the recorded Job said before it left, if it
-    was seen to; ``lost`` is whether the API server has said that it does not exist. A Job is recorded as soon as it
-    exists, before it is resumed. One that runs although it was not recorded (an earlier version created it, or the
-    status was lost) is recorded too, and one that was taken for deleted and is there counts again.
+    ``digest`` is that of the App's current pod. ``ended`` is the end of the recorded Job, if it was observed before the
+    Job was deleted. ``lost`` is whether the API server reported that the Job does not exist. A Job is recorded as soon
+    as it exists, before it is resumed. A Job that runs without a record (an earlier version created it, or the status
+    was lost) is recorded too. A Job that was recorded as deleted but exists gets its current state recorded.
     """
     if record is not None and (record.end is None or record.end.outcome is Outcome.DELETED):
         if job is None or job.uid != record.uid:
             gone = JobEnd(Outcome.DELETED, timestamp(now), "") if lost else None
             record = replace(record, end=ended or record.end or gone)
         elif job.deleting and record.run != digest:
-            record = None  # ended by decco for the new pod; if the old pod returns, it has not had its run
+            record = None  # decco deletes it for the new pod; the run of the old pod does not count as done
         else:
             started = record.started or (job.ready and seconds_to_ready(job, now) == 0)
             record = replace(record, end=job.end, started=started)
@@ -155,7 +155,7 @@ def seconds_to_ready(job: JobView, now: datetime) -> float:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What the Job should be: there or not, suspended or not, and whether it says that decco has resumed it."""
+    """Desired state of the Job: existing or not, suspended or not, and with the annotation that decco resumed it."""
 
     wanted: bool
     suspended: bool = False
@@ -163,12 +163,12 @@ class RunPlan:
 
 
 def plan(digest: str, record: RunRecord | None, job: JobView | None) -> RunPlan:
-    """``record`` is what the App's status holds: what was observed and not yet written does not count."""
+    """``record`` is the one in the App's status, not one that was observed and is not written yet."""
     recorded = record is not None and record.run == digest
     if recorded and job is None:
         return RunPlan(wanted=False)
     if recorded and record is not None and job is not None and job.uid != record.uid and job.suspended:
-        return RunPlan(wanted=False)  # created from an old view of the App: this pod has had its run
+        return RunPlan(wanted=False)  # created from a stale App: this pod already had its run
     if not recorded or job is None:
         return RunPlan(wanted=True, suspended=job is None or job.suspended, resumed=job is not None and job.resumed)
     # decco resumes a Job once. A queue (Kueue) or a person may suspend it later, and resumes it too.
@@ -176,10 +176,10 @@ def plan(digest: str, record: RunRecord | None, job: JobView | None) -> RunPlan:
 
 
 def seconds_to_next_run(digest: str, record: RunRecord | None, pod: Obj, now: datetime) -> float:
-    """How long the next run waits for pods of a Job that somebody deleted before it had finished.
+    """How long the next run waits for pods of a Job that another client deleted before it had finished.
 
-    decco cannot see pods. It knows that they are gone when a Job has finished, or when it has itself deleted the Job,
-    which stays until they are gone. For pods of a Job that others deleted it waits as long as they may take to end.
+    decco cannot read pods. Those of a finished Job are gone, and a Job that decco itself deletes stays until its pods
+    are gone. For pods of a Job that another client deleted, decco waits for their grace period.
     """
     if record is None or record.end is None or record.end.outcome is not Outcome.DELETED or record.run == digest:
         return 0.0

@@ -1,14 +1,14 @@
-"""Secrets as their owners leave them: who may have a copy, whether the content is usable, and what to say if it is not.
+"""Secrets: which Spaces may have a copy, whether the content is usable, and the message if it is not.
 
-The content is somebody else's text, so ``inspect`` takes any bytes and raises nothing; and it runs in the event loop,
-so it does nothing whose cost such text can choose. Two traps, measured with cryptography 50 on one core:
+The content is untrusted: ``inspect`` accepts any bytes and does not raise. It runs in the event loop, so its cost must
+not depend on the content. Two cases, measured with cryptography 50 on one core:
 
-* The full check of an RSA key costs 39 ms for 2048 and 250 ms for 4096 bits. It is left out (0.03 ms): all that matters
-  here is whether the key's public half is the certificate's, which is all that a TLS server looks at as well.
-* A DSA or Diffie-Hellman key of our neighbour's choice makes OpenSSL compute for as long as he likes (16 Kbit: 0.7 s).
-  So a key of more than MAX_KEY_BYTES is not looked into, and certificates only if their kind of key is one of TLS.
+* The full check of an RSA key costs 39 ms for 2048 and 250 ms for 4096 bits. It is skipped (0.03 ms). Only the match of
+  the key's public half with the certificate is checked, as TLS servers do.
+* A DSA or Diffie-Hellman key chosen by a tenant makes OpenSSL compute for an arbitrary time (16 Kbit: 0.7 s). So a key
+  of more than MAX_KEY_BYTES is not parsed, and the key of a certificate only if TLS uses keys of its kind.
 
-No sentence in here ever holds a part of the content.
+Messages never contain a part of the content.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _KEYS_OF_TLS = frozenset(
 )
 _DNS_NAME = re.compile(r"[A-Za-z0-9*._-]{1,253}")
 
-# All that cryptography raises on strange input: its own errors are no family, and some have no base but Exception.
+# All errors that cryptography raises for invalid input. They have no common base; some derive from Exception only.
 UNREADABLE = (
     ValueError,
     TypeError,
@@ -71,11 +71,11 @@ UNREADABLE = (
 
 
 class _UnusableError(Exception):
-    """Carries the sentence about what is wrong out of the depth of an inspection."""
+    """The content is not usable; ``inspect`` reports the message."""
 
 
 def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
-    """What decco needs to know of a Secret's ``data`` (values in base64, as the API serves them); raises nothing."""
+    """The facts of a Secret's ``data`` (values in base64, as the API serves them); does not raise."""
     facts = SecretFacts(type=secret_type, digest=_digest(secret_type, data), has_ca=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cryptography warns of odd certificates, such as a negative serial number
@@ -90,7 +90,7 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
 
 
 def _digest(secret_type: str, data: Mapping[str, str]) -> str:
-    # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+    # The length before each part distinguishes ("ab", "c") from ("a", "bc").
     found = hashlib.sha256()
     for part in (secret_type, *(part for item in sorted(data.items()) for part in item)):
         text = str(part).encode(errors="surrogatepass")
@@ -128,9 +128,9 @@ def certificates(data: Mapping[str, str], key: str) -> list[x509.Certificate]:
 
 
 def _as_pem(certificates: list[x509.Certificate]) -> str:
-    """The certificates alone: what else was in the text (a private key, by mistake) is not for everybody's eyes."""
+    """The certificates alone: other parts of the text (a private key, by mistake) must not be published."""
     text = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates).decode()
-    return sys.intern(text)  # a Secret and all its copies, perhaps a thousand, have one and the same
+    return sys.intern(text)  # shared by a Secret and all its copies, perhaps a thousand
 
 
 def _public_half(pem: bytes) -> bytes:
@@ -148,7 +148,7 @@ def _public_half(pem: bytes) -> bytes:
 
 
 def _key_block(pem: bytes) -> bytes:
-    """The first private key of a file, whatever stands before it; OpenSSL takes the same one."""
+    """The first private key of a file, after any other text; OpenSSL takes the same one."""
     begin = _KEY_BEGIN.search(pem)
     if begin is not None:
         last_line = b"-----END %s-----" % begin[1]
@@ -190,7 +190,7 @@ def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         found = names.get_values_for_type(x509.DNSName)
     except (x509.ExtensionNotFound, *UNREADABLE):
-        return ()  # shown to people, decides nothing: a TLS client is the one to judge
+        return ()  # for display only: TLS clients verify the names
     return tuple(name for name in found if _DNS_NAME.fullmatch(name))
 
 
@@ -200,7 +200,7 @@ def parse_share_with(text: str | None) -> frozenset[str]:
 
 
 def source_from(obj: Obj) -> SecretSource:
-    """A Secret of decco's own namespace. Without the label share=true it is shared with nobody."""
+    """A Secret of decco's own namespace. Without the label share=true it is not shared."""
     shared = labels_of(obj).get(LABEL_SHARE) == "true"
     return SecretSource(
         name=obj["metadata"]["name"],
@@ -216,48 +216,49 @@ def named_by_space(spec: SpaceSpec) -> frozenset[str]:
     return frozenset(filter(None, (spec.http_cert_secret_name, spec.tcp_cert_and_ca_secret_name)))
 
 
-def problem_of(view: SecretView, *, space: str, home: str, now: datetime, local: bool = False) -> Problem | None:
-    """Why a named Secret is of no use now, or None.
+def problem_of(
+    view: SecretView, *, space: str, controller_namespace: str, now: datetime, local: bool = False
+) -> Problem | None:
+    """Why a referenced Secret is not usable now, or None.
 
-    ``home`` is decco's own namespace. ``local``: whether a Secret of the Space's namespace would do as well, which is
-    so for those that an App names.
+    ``local``: whether a Secret of the Space's namespace is accepted too, which is so for those that an App names.
     """
     name = view.name
     match view.state:
         case SecretState.MISSING:
             here = f", and none in namespace {space}" if local else ""
-            sentence = (
-                f"there is no Secret {name} in namespace {home} with the label {LABEL_SHARE}=true{here}; create it, or "
-                "label it"
+            message = (
+                f"there is no Secret {name} in namespace {controller_namespace} with the label "
+                f"{LABEL_SHARE}=true{here}; create it, or label it"
             )
-            return Problem(reasons.SECRET_MISSING, sentence)
+            return Problem(reasons.SECRET_MISSING, message)
         case SecretState.NOT_SHARED:
-            sentence = (
-                f"Secret {home}/{name} is not shared with this Space: its owner must add {space} to the annotation "
-                f"{ANNOTATION_SHARE_WITH}"
+            message = (
+                f"Secret {controller_namespace}/{name} is not shared with this Space: its owner must add {space} to "
+                f"the annotation {ANNOTATION_SHARE_WITH}"
             )
-            return Problem(reasons.SECRET_NOT_SHARED, sentence)
+            return Problem(reasons.SECRET_NOT_SHARED, message)
         case SecretState.PENDING:
             return _pending(name)
         case SecretState.DELETED:
-            sentence = (
-                f"Secret {home}/{name} was deleted; its copy in namespace {space} is removed in a moment unless the "
-                "Secret is created again"
+            message = (
+                f"Secret {controller_namespace}/{name} was deleted; its copy in namespace {space} is removed in a "
+                "moment unless the Secret is created again"
             )
-            return Problem(reasons.SECRET_DELETED, sentence)
+            return Problem(reasons.SECRET_DELETED, message)
         case SecretState.TAKEN:
-            sentence = (
-                f"Secret {space}/{name} exists and is not decco's copy of {home}/{name}, which cannot be written; "
-                "delete it, or rename one of the two"
+            message = (
+                f"Secret {space}/{name} exists and is not decco's copy of {controller_namespace}/{name}, which cannot "
+                "be written; delete it, or rename one of the two"
             )
-            return Problem(reasons.CONFLICT, sentence)
+            return Problem(reasons.CONFLICT, message)
     if view.facts is None:
         return _pending(name)
     if view.facts.problem is not None:
         return Problem(view.facts.problem.reason, f"Secret {name}: {view.facts.problem.message}")
     if view.facts.not_after is not None and view.facts.not_after <= now:
-        sentence = f"Secret {name}: the certificate expired on {view.facts.not_after:%Y-%m-%d}; renew it"
-        return Problem(reasons.CERTIFICATE_EXPIRED, sentence)
+        message = f"Secret {name}: the certificate expired on {view.facts.not_after:%Y-%m-%d}; renew it"
+        return Problem(reasons.CERTIFICATE_EXPIRED, message)
     return None
 
 

@@ -2,13 +2,13 @@
 
 stunnel runs as a native sidecar (KEP-753: an init container with ``restartPolicy: Always``), so that it is up before
 the App's containers, ends after them, and lets Jobs end. One process serves all endpoints and egresses of the pod,
-with as few rights as the Pod Security level ``restricted`` asks for.
+with as few rights as the Pod Security level ``restricted`` requires.
 
 The container is a function of the *structure* alone: which ports the sidecar listens on and which Secrets it reads.
 The ConfigMap holds all the rest (allowed clients, targets, names), and neither its digest nor that of a Secret is put
-into the pod template: the image's entry point watches the mounted files and lets stunnel load them anew, without
-dropping a connection. A digest would turn every such change, and every renewed certificate, into a restart of all
-pods. A change of structure is a change of ports or volumes, and rolls the pods by itself.
+into the pod template: the image's entry point watches the mounted files and makes stunnel reload them without dropping
+a connection. A digest would turn every such change, and every renewed certificate, into a restart of all pods. A change
+of structure is a change of ports or volumes, and rolls the pods by itself.
 
 For the same reason everything is mounted as a directory: the kubelet updates a directory, but never a ``subPath``.
 """
@@ -45,7 +45,7 @@ _READABLE_BY_ALL = 0o444
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What a pod with TLS has more than its user wrote."""
+    """What decco adds to a pod with TLS."""
 
     config_map: Child
     container: Obj
@@ -54,10 +54,10 @@ class Sidecar:
 
 
 def sidecar(inputs: AppInputs, resolved: ResolvedApp) -> tuple[Sidecar | None, tuple[Finding, ...]]:
-    """The sidecar, or None for a pod with nothing to encrypt; and what had to be left out of it."""
-    egresses, told = resolve_egresses(inputs, resolved)
+    """The sidecar, or None for a pod without TLS; and what had to be left out of it."""
+    egresses, unresolved = resolve_egresses(inputs, resolved)
     if not resolved.servers and not egresses:
-        return None, told
+        return None, unresolved
     text, refused = config(resolved.servers, egresses)
     meta = names.child_meta(names.stunnel_config(inputs.name), uid=inputs.uid, space=inputs.space.name, app=inputs.name)
     config_map = names.child(CONFIGMAPS, meta, data={CONFIG_FILE: text})
@@ -68,7 +68,7 @@ def sidecar(inputs: AppInputs, resolved: ResolvedApp) -> tuple[Sidecar | None, t
         volumes=_volumes(names.stunnel_config(inputs.name), secrets),
         sysctls=_sysctls(egresses),
     )
-    return made, told + refused
+    return made, unresolved + refused
 
 
 def _secrets(resolved: ResolvedApp, egresses: tuple[ResolvedEgress, ...]) -> list[str]:
@@ -79,7 +79,7 @@ def _secrets(resolved: ResolvedApp, egresses: tuple[ResolvedEgress, ...]) -> lis
 
 def _container(inputs: AppInputs, resolved: ResolvedApp, secrets: list[str]) -> Obj:
     settings = inputs.settings.sidecar
-    # By name, so that endpoints which only change places in the spec do not restart the pods.
+    # By name, so that a new order of the endpoints in the spec does not restart the pods.
     listeners = sorted((e.tls for e in resolved.servers if e.tls is not None), key=lambda tls: tls.port_name)
     ports = [{"name": tls.port_name, "containerPort": tls.port, "protocol": "TCP"} for tls in listeners]
     mounts: list[Obj] = [{"name": CONFIG_VOLUME, "mountPath": CONFIG_DIR, "readOnly": True}]
@@ -104,9 +104,9 @@ def _container(inputs: AppInputs, resolved: ResolvedApp, secrets: list[str]) -> 
     }
     if ports:
         container["ports"] = ports
-        # stunnel opens all listeners before it serves any, so one tells of all. A pod with egresses only has none that
-        # the kubelet could reach (they are on the loopback interface); there the App's first connections may come some
-        # milliseconds too early, and a probe by command would need a second program in the image.
+        # stunnel opens all listeners before it serves any, so a probe of one is enough. The listeners of egresses are
+        # on the loopback interface, where the kubelet cannot probe them: in a pod with egresses only, the App's first
+        # connections may come some milliseconds too early. An exec probe would need a second program in the image.
         container["startupProbe"] = {
             "tcpSocket": {"port": ports[0]["name"]},
             "periodSeconds": 1,
@@ -116,7 +116,7 @@ def _container(inputs: AppInputs, resolved: ResolvedApp, secrets: list[str]) -> 
 
 
 def _user(settings: SidecarSettings) -> Obj:
-    """Nothing if the cluster chooses; the image names a user that is not root, for clusters that do not."""
+    """Empty if the cluster chooses the user; for clusters that do not, the image names a non-root user."""
     if settings.run_as_user is None:
         return {}
     return {"runAsUser": settings.run_as_user, "runAsGroup": settings.run_as_user}
@@ -140,7 +140,7 @@ def _volume(secret: str) -> str:
 
 
 def _sysctls(egresses: tuple[ResolvedEgress, ...]) -> list[Obj]:
-    """What lets a process without rights listen on the lowest local port; most runtimes allow it anyway."""
+    """Allows an unprivileged process to listen on the lowest local port; most runtimes allow it by default."""
     lowest = min((egress.local_port for egress in egresses), default=FIRST_UNPRIVILEGED_PORT)
     if lowest >= FIRST_UNPRIVILEGED_PORT:
         return []

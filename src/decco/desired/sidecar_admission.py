@@ -1,4 +1,4 @@
-"""What in a Space will refuse the TLS sidecar of every pod, known before there is a pod."""
+"""Settings of a Space that cause a refusal of the TLS sidecar in every pod, found before a pod is created."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from decco.desired.model import Problem, SpaceInputs
 from decco.objects import Obj, annotations_of
 
 ANNOTATION_UID_RANGE = "openshift.io/sa.scc.uid-range"
-"""Written by OpenShift on each namespace; its default SecurityContextConstraints admit only these users."""
+"""Written by OpenShift on each namespace; its default SecurityContextConstraints allow only these users."""
 _RANGE = re.compile(r"([0-9]{1,12})/([0-9]{1,12})|([0-9]{1,12})-([0-9]{1,12})")
 
 
 def sidecar_problems(inputs: SpaceInputs, namespace: Obj) -> Iterator[Problem]:
-    """For the condition of the Space; ``namespace`` is the Space's own, as it is in the cluster."""
+    """Problems for the condition of the Space; ``namespace`` is its live namespace."""
     sidecar = inputs.settings.sidecar
     for message in fit(sidecar.resources, inputs.space.spec).problems:
         yield Problem(reasons.SIDECAR_REFUSED, message)
@@ -30,7 +30,7 @@ def sidecar_problems(inputs: SpaceInputs, namespace: Obj) -> Iterator[Problem]:
 
 
 def _holds(text: str, user: int) -> bool:
-    """Whether a range, ``<first>/<number>`` or ``<first>-<last>``, has the user; True for a text that is none."""
+    """Whether a range, ``<first>/<number>`` or ``<first>-<last>``, has the user; True for any other text."""
     match = _RANGE.fullmatch(text.strip())
     if match is None:
         return True

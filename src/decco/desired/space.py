@@ -1,8 +1,7 @@
-"""A Space's own children: its namespace, who may talk into it, its Secrets, its limits, and its listeners.
+"""The children of a Space, in the order of writing: namespace, limits, copies of Secrets, NetworkPolicy, listeners.
 
-In the order in which they are to be written: nothing can be in a namespace before it exists. Its Apps are made once the
-policy is there, so what they need comes before it, and what could be reached after it. A mesh's policies
-(PeerAuthentication, AuthorizationPolicy) will join the policies here.
+Apps are reconciled once the policy exists. So the objects that Apps need come before the policy, and the objects that
+make something reachable after it. The policies of a mesh (PeerAuthentication, AuthorizationPolicy) will be added here.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ def _namespace(inputs: SpaceInputs) -> Child:
     labels = {
         LABEL_PROJECT: space.spec.project,
         LABEL_POD_SECURITY: space.spec.pod_security.value,
-        # Named, so that nobody in the namespace can choose an old and milder version. The modes warn and audit refuse
-        # nothing; they are left to the cluster's operators.
+        # Set, so that the namespace cannot have an older and weaker version. The modes warn and audit refuse nothing;
+        # they are left to the cluster's operators.
         LABEL_POD_SECURITY_VERSION: "latest",
         LABEL_ISTIO_MODE: "ambient" if space.spec.mesh is Mesh.ISTIO else None,
     }
-    # Policies against naming other tenants' hosts read this annotation, so it names only what the Space really has.
+    # Policies against the use of other tenants' host names read this annotation, so it has only what the Space owns.
     annotations = {ANNOTATION_FQDN: space.fqdn if inputs.claims.holds(space.fqdn) else None}
     meta = names.child_meta(
         space.name, uid=space.uid, space=space.name, namespaced=False, labels=labels, annotations=annotations
@@ -58,7 +57,7 @@ def _namespace(inputs: SpaceInputs) -> Child:
 
 
 def _limits(space: SpaceFacts) -> list[Child]:
-    """Quota and limits as their authors wrote them; the API server judges them."""
+    """Quota and limits as in the spec; the API server validates them."""
     wanted = ((RESOURCE_QUOTAS, space.spec.resource_quota), (LIMIT_RANGES, space.spec.limit_range))
     return [
         names.child(resource, names.child_meta(names.SPACE_OBJECT, uid=space.uid, space=space.name), spec=spec)
@@ -67,9 +66,9 @@ def _limits(space: SpaceFacts) -> list[Child]:
     ]
 
 
-def copy_child(space: SpaceFacts, home: str, copy: SecretCopy) -> Child:
-    """The copy of a Secret of the namespace ``home``, in the Space's namespace."""
-    annotations = {names.ANNOTATION_COPIED_FROM: f"{home}/{copy.name}"}
+def copy_child(space: SpaceFacts, controller_namespace: str, copy: SecretCopy) -> Child:
+    """The copy of a Secret of the controller's namespace, in the Space's namespace."""
+    annotations = {names.ANNOTATION_COPIED_FROM: f"{controller_namespace}/{copy.name}"}
     if copy.ca_changed:
         annotations[ANNOTATION_CA_CHANGED] = copy.ca_changed
     meta = names.child_meta(copy.name, uid=space.uid, space=space.name, annotations=annotations)

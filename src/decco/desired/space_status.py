@@ -1,11 +1,11 @@
-"""What a Space says about itself: one condition per concern, each with its own cause, and Ready for all of them.
+"""The status of a Space: one condition per concern, each with its own cause, and Ready for all of them.
 
-A settled Space has a settled status: messages hold neither counts nor times of looking, lists are sorted, and a
-condition keeps its lastTransitionTime, so an equal state gives an equal status and no write.
+An equal state gives an equal status and no write: messages contain no counts and no times of reconciles, lists are
+sorted, and a condition keeps its lastTransitionTime.
 
 Ready is True exactly if all other conditions are. There is no Stalled or Reconciling: kstatus takes them as a hint,
-and reads Ready=False with a current observedGeneration as "in progress", which is true of everything here, because
-decco goes on trying. Whether a cause ends by itself is in its reason (``reasons.WAITING``).
+and reads Ready=False with a current observedGeneration as "in progress", which is true of all causes here, because
+decco retries. The reason states whether a cause ends by itself (``reasons.WAITING``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from decco.api.conditions import SPACE_CONDITIONS, ConditionType, set_condition
 from decco.desired import names, reasons
-from decco.desired.held import holders_of
+from decco.desired.finalizers import holders_of
 from decco.desired.model import Problem, SpaceInputs
 from decco.desired.pausing import unpaused
 from decco.desired.reserved import reserved_name
@@ -36,31 +36,31 @@ from decco.objects import (
 from decco.settings import RoutingBackend, Settings
 
 Outcomes = Mapping[tuple[str, str], Problem | None]
-"""(kind, name) of a child -> why it is not what it should be, or None. A child that was not tried is not in it."""
+"""(kind, name) of a child -> why it is not in its desired state, or None. Absent: not tried."""
 
 LONGEST_QUOTE = 512
 """Characters of another controller's message that are passed on."""
 
 _OWN_KINDS = frozenset(kind.kind for kind in (NAMESPACES, NETWORK_POLICIES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS))
-# Reasons with which a gateway controller says that it is still at it (Gateway API v1, GatewayConditionReason).
-_AT_IT = frozenset({"Pending", "AddressNotAssigned"})
+# Reasons of a gateway controller that is not done yet (Gateway API v1, GatewayConditionReason).
+_IN_PROGRESS = frozenset({"Pending", "AddressNotAssigned"})
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A concern that was looked into elsewhere; ``problem`` is None if all is well."""
+    """The result of a check in another module; ``problem`` is None if it found none."""
 
     problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceLive:
-    """What is in the cluster now, and what others say about it in their status."""
+    """The live objects, and the status that other controllers wrote on them."""
 
     namespace: Obj | None = None
-    """The Space's namespace, if it is the Space's."""
+    """The namespace of the Space's name, if the Space owns it."""
     listeners: Obj | None = None
-    """The Space's Gateway or ListenerSet, if it is the Space's."""
+    """The Gateway or ListenerSet in it, if the Space owns it."""
     gateway: Obj | None = None
     """The shared Gateway of the setting routing.parentGateway."""
     edge_service: Obj | None = None
@@ -70,13 +70,13 @@ class SpaceLive:
 
 
 def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previous: Obj, now: datetime) -> Obj:
-    """The whole status; ``previous`` is the one that the Space has, {} if none."""
+    """The complete status; ``previous`` is the current one, {} if there is none."""
     space = inputs.space
     found: dict[ConditionType, Problem | None] = {
         ConditionType.NAMESPACE_READY: _namespace(inputs, outcomes, live),
         ConditionType.NETWORK_READY: _network(outcomes, live),
     }
-    # The copies that only Apps need appear here if they fail; if not, an App's Secret is no news of the Space's.
+    # Copies that only Apps need are part of the Space's condition only if they fail.
     if inputs.secrets or any(_failed(outcomes, {SECRETS.kind})):
         found[ConditionType.CERTIFICATES_READY] = _certificates(inputs, outcomes, now)
     if inputs.claims.lost or inputs.settings.routing.backend is not RoutingBackend.NONE:
@@ -89,7 +89,7 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
     conditions = [known[type_] for type_ in SPACE_CONDITIONS if type_ in found and type_ in known]
     for type_ in found:
         conditions = _set(conditions, type_, found[type_], space.generation, now, _well(type_, inputs))
-    order = {type_: place for place, type_ in enumerate(SPACE_CONDITIONS)}
+    order = {type_: position for position, type_ in enumerate(SPACE_CONDITIONS)}
     status: Obj = {
         "observedGeneration": space.generation,
         "conditions": sorted(conditions, key=lambda condition: order[condition["type"]]),
@@ -104,25 +104,25 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
 
 
 def blocked_space_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
-    """The status of a Space that cannot be understood: what was made of it stays, and stays reported."""
+    """The status of a Space with an invalid spec: its objects stay, and stay in the status."""
     conditions = _set(unpaused(previous).get("conditions") or (), ConditionType.READY, problem, generation, now)
     return {**previous, "observedGeneration": generation, "conditions": conditions}
 
 
 def edge_addresses(settings: Settings, live: SpaceLive) -> tuple[str, ...]:
-    """Where the Space's host names should lead, sorted.
+    """Target addresses of the Space's host names, sorted.
 
-    What an operator has named is all that counts: ``edge.addresses``, or else the addresses of ``edge.service``. Only
-    where neither is named it is what the Gateway tells. A Gateway always tells something, and behind a NAT or a load
-    balancer of its own it is an address inside; so a Service that has lost its address leaves none.
+    The setting ``edge.addresses`` has precedence over the addresses of ``edge.service``. The addresses of the Gateway
+    are used only if neither is set. A Gateway always reports an address, and behind a NAT or a load balancer it is an
+    internal one; so the result is empty if the Service has lost its address.
     """
     if settings.edge.addresses:
-        told: Iterable[str] = settings.edge.addresses
+        found: Iterable[str] = settings.edge.addresses
     elif settings.edge.service is not None:
-        told = _load_balancer_addresses(live.edge_service)
+        found = _load_balancer_addresses(live.edge_service)
     else:
-        told = _gateway_addresses(live.gateway if settings.routing.parent_gateway is not None else live.listeners)
-    return tuple(sorted(set(told)))
+        found = _gateway_addresses(live.gateway if settings.routing.parent_gateway is not None else live.listeners)
+    return tuple(sorted(set(found)))
 
 
 def _gateway_addresses(gateway: Obj | None) -> list[str]:
@@ -131,7 +131,7 @@ def _gateway_addresses(gateway: Obj | None) -> list[str]:
 
 def _load_balancer_addresses(service: Obj | None) -> list[str]:
     entries = (_status(service).get("loadBalancer") or {}).get("ingress") or ()
-    return [told for entry in entries if (told := entry.get("ip") or entry.get("hostname"))]
+    return [address for entry in entries if (address := entry.get("ip") or entry.get("hostname"))]
 
 
 def _set(
@@ -149,7 +149,7 @@ def _set(
 
 
 def _well(type_: ConditionType, inputs: SpaceInputs) -> str:
-    """The message of a condition that is True. A certificate that is held back is no problem, but is not in use yet."""
+    """The message of a condition that is True; it names certificates that are not in use yet."""
     waiting = [
         f"; the new certificate of Secret {name} is in force at {moment:%H:%M:%S} UTC, because its {CA_CRT} has changed"
         for name, moment in sorted(inputs.in_force.items())
@@ -169,7 +169,7 @@ _WELL: Mapping[ConditionType, str] = {
 
 
 def _first(problems: Iterable[Problem | None]) -> Problem | None:
-    """The cause that Ready tells: a lost host name, or else the first to act on, or else the first of all."""
+    """The cause that Ready reports: a lost host name, or else the first that needs action, or else the first of all."""
     found = [problem for problem in problems if problem is not None]
     for problem in found:
         if problem.reason == reasons.HOSTNAME_CONFLICT:
@@ -188,8 +188,8 @@ def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Prob
     if _is_terminating(live.namespace):
         holders = ", ".join(holders_of(live.namespace))
         held = f" and is held by the finalizers {holders}: remove them, or correct what should" if holders else ""
-        sentence = f"namespace {name} is being deleted{held}; it is created again when it is gone"
-        return Problem(reasons.NAMESPACE_TERMINATING, sentence)
+        message = f"namespace {name} is being deleted{held}; it is created again when it is gone"
+        return Problem(reasons.NAMESPACE_TERMINATING, message)
     reserved = reserved_name(name, inputs.settings)
     if reserved is not None:
         return reserved
@@ -209,18 +209,18 @@ def _network(outcomes: Outcomes, live: SpaceLive) -> Problem | None:
     if policy in outcomes:
         return outcomes[policy]
     if live.namespace is not None and _is_terminating(live.namespace):
-        sentence = "the NetworkPolicy that isolates the namespace goes with the namespace, which is being deleted"
-        return Problem(reasons.NAMESPACE_TERMINATING, sentence)
+        message = "the NetworkPolicy that isolates the namespace is deleted with the namespace"
+        return Problem(reasons.NAMESPACE_TERMINATING, message)
     reason = reasons.NAMESPACE_NOT_READY if live.namespace is None else reasons.NOT_WRITTEN
     return Problem(reason, "the NetworkPolicy that isolates the namespace is not written yet")
 
 
 def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Problem | None:
-    home = inputs.settings.namespace
+    namespace = inputs.settings.namespace
 
     def problems() -> Iterator[Problem | None]:
         for _, view in sorted(inputs.secrets.items()):
-            yield problem_of(view, space=inputs.space.name, home=home, now=now)
+            yield problem_of(view, space=inputs.space.name, controller_namespace=namespace, now=now)
         yield from _failed(outcomes, {SECRETS.kind})
 
     return reasons.combine(problems())
@@ -249,18 +249,18 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
         return written
     parent = inputs.settings.routing.parent_gateway
     if parent is not None and live.gateway is None:
-        sentence = (
+        message = (
             f"there is no Gateway {parent}, which the setting routing.parentGateway names: "
             "create it, or correct the setting"
         )
-        return Problem(reasons.GATEWAY_NOT_FOUND, sentence)
+        return Problem(reasons.GATEWAY_NOT_FOUND, message)
     if live.listeners is None:
         return Problem(reasons.WAITING_FOR_EDGE, "the listeners are not written yet")
     return reasons.combine(_listener_problems(live.listeners))
 
 
 def _listener_problems(obj: Obj) -> Iterator[Problem | None]:
-    """What the gateway controller says about a Gateway or ListenerSet, and about each of its listeners."""
+    """Problems that the gateway controller reports for a Gateway or ListenerSet, and for each of its listeners."""
     what = f"{obj['kind']} {key_of(obj)}"
     generation = obj["metadata"].get("generation", 0)
     status = _status(obj)
@@ -281,10 +281,10 @@ def _refusal(what: str, conditions: Any, generation: int, types: Iterable[str]) 
         if condition.get("status") != "False":
             continue
         reason = condition.get("reason") or "no reason given"
-        sentence = f"{what}: {type_} is False, {reason}: {_quote(condition.get('message'))}"
-        if reason in _AT_IT:
-            return Problem(reasons.WAITING_FOR_EDGE, sentence)
-        return Problem(reasons.NOT_PROGRAMMED if type_ == "Programmed" else reasons.NOT_ACCEPTED, sentence)
+        message = f"{what}: {type_} is False, {reason}: {_quote(condition.get('message'))}"
+        if reason in _IN_PROGRESS:
+            return Problem(reasons.WAITING_FOR_EDGE, message)
+        return Problem(reasons.NOT_PROGRAMMED if type_ == "Programmed" else reasons.NOT_ACCEPTED, message)
     return None
 
 
@@ -303,7 +303,7 @@ def _current(conditions: Any, generation: int) -> dict[str, Obj]:
 
 
 def _quote(message: Any) -> str:
-    """Another controller's words on one line and not too many."""
+    """Another controller's message on one line, truncated."""
     text = " ".join(str(message or "").split())
     return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
 

@@ -1,9 +1,9 @@
 """The text of stunnel's configuration: one section for each listener, in and out.
 
-Whatever ends here was written by tenants, and a line of this text decides whom a pod trusts. So no value is put into a
-line before it has been matched, whole, against the form that it must have (``decco.api.formats``): none of these forms
-has a blank, a quotation mark, a semicolon, a ``[`` or the end of a line in it. Admission and parsing have checked the
-same forms before; this is the last door, and it does not rely on the others.
+The values come from tenants, and a line of this text decides which peers a pod trusts. So each value must match its
+form (``decco.api.formats``) as a whole before it is put into a line. None of these forms allows a blank, a quotation
+mark, a semicolon, a ``[`` or the end of a line. Admission and parsing check the same forms; this check does not rely on
+them.
 
 The options are stunnel's (stunnel(8), 5.68). The entry point of the image (``images/stunnel``) reads this text first:
 
@@ -38,33 +38,34 @@ GLOBAL = (
 )
 DEFAULTS = (
     "sslVersionMin = TLSv1.2",
-    # TLS 1.2 lets a client ask for handshakes without end (CVE-2011-1473).
+    # TLS 1.2 allows a client to renegotiate without limit (CVE-2011-1473).
     "renegotiation = no",
 )
 NOWHERE = "unresolved.invalid.:443"
-"""A name that never exists (RFC 6761); the dot at the end keeps it out of the pod's search domains, where it could."""
+"""A name that never exists (RFC 6761). The trailing dot excludes the pod's search domains, in which it could exist."""
 
 
 class _UnsafeError(ValueError):
-    """A value does not have the form that its place in the text asks for."""
+    """A value does not have the required form."""
 
 
 def config(servers: Iterable[ResolvedEndpoint], egresses: Iterable[ResolvedEgress]) -> tuple[str, tuple[Finding, ...]]:
-    """The text of ``stunnel.conf``. A section with a value of the wrong form is left out, and told."""
+    """The text of ``stunnel.conf``. A section with an invalid value is left out and reported."""
     sections = ["\n".join((*GLOBAL, "", *DEFAULTS))]
-    told: list[Finding] = []
+    problems: list[Finding] = []
     for endpoint in servers:
         try:
             sections.append(_server_section(endpoint))
         except _UnsafeError as error:
-            told.append(findings.workload(reasons.INVALID, f"endpoint {shown(endpoint.name)} is not served: {error}"))
+            message = f"endpoint {shown(endpoint.name)} is not served: {error}"
+            problems.append(findings.workload(reasons.INVALID, message))
     for egress in egresses:
         try:
             sections.append(_egress_section(egress))
         except _UnsafeError as error:
             message = f"the egress at local port {egress.local_port} is left out: {error}"
-            told.append(findings.workload(reasons.INVALID, message))
-    return "\n\n".join(sections) + "\n", tuple(told)
+            problems.append(findings.workload(reasons.INVALID, message))
+    return "\n\n".join(sections) + "\n", tuple(problems)
 
 
 def _server_section(endpoint: ResolvedEndpoint) -> str:
@@ -110,7 +111,7 @@ def _egress_section(egress: ResolvedEgress) -> str:
         _checked(egress.target.host.removesuffix("."), DNS_NAME)
         name = _checked(egress.target.server_name, DNS_NAME)
         lines += [f"connect = {egress.target.host}:{_port(egress.target.port)}", f"sni = {name}"]
-    # Asks for the address at each connection: it may change while the pod lives.
+    # Resolves the address for each connection: it may change while the pod runs.
     lines.append("delay = yes")
     if egress.secret is not None:
         lines += [f"cert = {_file(egress.secret, 'tls.crt')}", f"key = {_file(egress.secret, 'tls.key')}"]
@@ -128,7 +129,7 @@ def _file(secret: str, key: str) -> str:
 
 def _port(port: int) -> int:
     if not 1 <= port <= 65535:
-        raise _UnsafeError(f"{port} is no port")
+        raise _UnsafeError(f"{port} is not a port")
     return port
 
 

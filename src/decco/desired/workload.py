@@ -1,8 +1,8 @@
 """The Deployment or Job of an App: the user's PodSpec as it is, and what decco adds.
 
-decco adds and never changes. A field that the user set wins over the Space's default, and a container or volume of the
-user's that has a name of ours is a problem to be told, not to be overwritten. What Kubernetes itself would default or
-refuse is left to Kubernetes.
+decco only adds to the PodSpec. A field that the user set has precedence over the Space's default. A container or volume
+of the user with a name that decco uses is reported as a problem and not overwritten. Defaults and validation of
+Kubernetes are left to Kubernetes.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def workload_kind(inputs: AppInputs) -> Resource:
 
 
 def workload(inputs: AppInputs, sidecar: Sidecar | None) -> tuple[Child | None, tuple[Finding, ...]]:
-    """The App's Deployment or Job; None, and why, if the user's pod leaves no place for the sidecar.
+    """The App's Deployment or Job; None, and why, if names in the user's pod conflict with the sidecar.
 
-    Also None, without a finding, for a Job whose run is over and that somebody cleaned up.
+    Also None, without a finding, for a Job whose run is over and that was cleaned up.
     """
     clash = _clash(inputs.spec.pod, sidecar) if sidecar is not None else None
     if clash is not None:
@@ -60,7 +60,7 @@ def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj:
     if constraint is not None:
         pod["topologySpreadConstraints"] = [*_listed(pod, "topologySpreadConstraints"), constraint]
     if inputs.spec.run_as_job and pod.get("restartPolicy") is None:
-        # Kubernetes' own default, Always, is none for a Job. With Never a failed pod stays to be looked at.
+        # Kubernetes' own default, Always, is not valid for a Job. With Never a failed pod stays for inspection.
         pod["restartPolicy"] = "Never"
     if sidecar is not None:
         # First of all: the user's own init containers may want to use an egress.
@@ -73,7 +73,7 @@ def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj:
 def _deployment(inputs: AppInputs, pod: Obj) -> Child:
     replicas = inputs.spec.initial_replicas
     spec: Obj = {
-        # Kept by the apply layer at what others have made of it, while the annotation is the same.
+        # The apply layer keeps the live value while the annotation is unchanged.
         "replicas": replicas,
         "selector": {"matchLabels": names.pod_selector(inputs.name)},
         "template": _template(inputs, pod),
@@ -119,7 +119,7 @@ def _zone_constraint(inputs: AppInputs) -> Obj | None:
         "labelSelector": {"matchLabels": names.pod_selector(inputs.name)},
     }
     if not inputs.spec.run_as_job:
-        # Count each revision by itself: else the old pods of a rollout decide where the new ones go, and stay uneven.
+        # Counts each revision separately: otherwise the old pods of a rollout cause an uneven spread of the new ones.
         constraint["matchLabelKeys"] = [TEMPLATE_HASH]
     return constraint
 
@@ -136,7 +136,7 @@ def _clash(pod: Obj, sidecar: Sidecar) -> str | None:
 
 
 def _listed(pod: Obj, key: str) -> list[Any]:
-    """The items of a list of the user's. Something else than a list becomes its only item, for the server to refuse."""
+    """The items of a user's list. A value that is not a list becomes the only item, for the API server to refuse."""
     value = pod.get(key)
     if value is None:
         return []
@@ -145,7 +145,7 @@ def _listed(pod: Obj, key: str) -> list[Any]:
 
 def _add_sysctls(pod: Obj, sysctls: list[Obj]) -> None:
     if not sysctls or pod.get("hostNetwork"):
-        return  # on the host's network the node's own setting counts, and the server refuses another
+        return  # on the host's network the node's own setting applies, and the API server refuses another
     context = pod.setdefault("securityContext", {})
     if context is None:
         context = pod["securityContext"] = {}

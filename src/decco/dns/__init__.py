@@ -1,5 +1,5 @@
-"""DNS: what a zone should hold, who owns a name in it, and the providers that carry it there.
+"""DNS: the desired records of a zone, the ownership of names, and the providers that write the records.
 
-The way of a name: ``Dns.ensure`` (service.py) -> the zone's queue (zonequeue.py) -> ``plan`` (plan.py, pure) -> the
-wrappers (wrappers/) -> one provider. Nothing in here knows Kubernetes, Spaces or Apps.
+Data flow: ``Dns.ensure`` (service.py) -> the zone's queue (zonequeue.py) -> ``plan`` (plan.py, pure) -> the wrappers
+(wrappers/) -> one provider. This package does not depend on Kubernetes, Spaces or Apps.
 """

@@ -1,4 +1,4 @@
-"""How long to leave a provider, or one of its zones, alone after failures."""
+"""Exponential backoff for a provider or one of its zones."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 import random
 
 JITTER = 0.1
-"""Part of a pause by which it is shortened at random, so that zones which failed together do not return together."""
+"""Maximum fraction by which a pause is shortened at random, so that zones that failed together retry apart."""
 
 
 class Backoff:
-    """Doubles its pause with each failure, up to a limit; failures during a pause count as the same failure."""
+    """Doubles the pause with each failure, up to a limit. A failure during a pause is not counted."""
 
     def __init__(self, base: float, limit: float) -> None:
         self._base = base
         self._limit = limit
         self._failures = 0
         self.until = float("-inf")
-        """Time of the event loop before which nothing should be tried."""
+        """Event loop time before which no call should be made."""
 
     def fail(self, at_least: float = 0.0) -> None:
         now = asyncio.get_running_loop().time()

@@ -1,8 +1,8 @@
-"""Google Cloud DNS: one ``changes.create`` request per batch, which the service carries out whole or not at all.
+"""Google Cloud DNS: one atomic ``changes.create`` request per batch.
 
-Its own checks are the prerequisites: an addition fails if the set exists, a deletion unless name, type, TTL and values
-are exactly as said. Written from the public discovery document (dns v1) and its reference pages; seen on a model of
-them only.
+The checks of the service are the prerequisites: an addition fails if the set exists, a deletion fails unless name,
+type, TTL and values match exactly. Written from the public discovery document (dns v1) and its reference pages; tested
+against a model of them only.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ HTTP_UNAUTHORIZED = 401
 
 
 class Token(Protocol):
-    """Returns an OAuth 2 access token that is good for some minutes, and is not ``rejected``."""
+    """Returns an OAuth 2 access token that is valid for some minutes and is not ``rejected``."""
 
     async def __call__(self, rejected: str | None = None) -> str: ...
 
 
 class CloudDnsProvider:
-    """``zone_ids`` names the managed zone where several have a zone's name; else it is looked up, public or private."""
+    """``zone_ids`` names the managed zone if several have the same name; otherwise it is looked up by visibility."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class CloudDnsProvider:
             if len(changes) > 1:
                 named = {canonical(name) for name in _NAMED.findall(str(error))}
                 raise BatchRefused(
-                    str(error), suspects=frozenset(c.name for c in changes if named & {c.name, c.mark})
+                    str(error), suspects=frozenset(c.name for c in changes if named & {c.name, c.ownership_name})
                 ) from error
             return [
                 RecordConflict(
@@ -153,7 +153,7 @@ class CloudDnsProvider:
     ) -> dict[str, Any]:
         token = await self._token()
         status, answer = await self._send(method, url, query, body, token)
-        if status == HTTP_UNAUTHORIZED:  # it was revoked before its end: one new token for each rejected one
+        if status == HTTP_UNAUTHORIZED:  # revoked before it expired: one new token for each rejected one
             status, answer = await self._send(method, url, query, body, await self._token(rejected=token))
         if status < 400 and isinstance(answer, dict):
             return answer
@@ -223,7 +223,7 @@ def _write(records: RecordSet) -> dict[str, Any]:
 def _read(item: dict[str, Any]) -> RecordSet:
     rtype = str(item["type"])
     if "routingPolicy" in item:
-        # Weighted or by place: never decco's, whatever mark stands beside it.
+        # Weighted or geolocation routing: never decco's, even with an ownership record.
         return record_set(item["name"], f"{rtype} with a routing policy", 0, ())
     values = [str(value) for value in item.get("rrdatas", ())]
     if rtype == TXT:

@@ -1,6 +1,6 @@
-"""Access tokens for Cloud DNS from google-auth: a service account's key from a Secret, or the platform's usual chain.
+"""Access tokens for Cloud DNS from google-auth: a service account's key from a Secret, or the platform's default chain.
 
-The library is asked for only where the provider is configured, and works with blocking I/O: in a thread.
+The library is imported only if the provider is configured. It uses blocking I/O and runs in a thread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCOPE = "https://www.googleapis.com/auth/ndev.clouddns.readwrite"
 
 
 class GoogleToken:
-    """Call it for a token; it is fetched anew shortly before it ends. ``key`` is a service account's JSON."""
+    """Returns a token when called and refreshes it shortly before it expires. ``key`` is a service account's JSON."""
 
     def __init__(self, key: bytes | None = None) -> None:
         try:
@@ -67,9 +67,9 @@ class GoogleToken:
 
 
 class _Pools:
-    """urllib3 with the proxy of the environment, by decco's own rules; google-auth's transport has none.
+    """urllib3 with the proxy of the environment, by decco's rules; google-auth's transport does not use a proxy.
 
-    Plain http is the metadata server of the machine, which is never behind a proxy.
+    Plain http is used for the metadata server of the machine only, which is never behind a proxy.
     """
 
     def __init__(self, urllib3: Any) -> None:
@@ -90,7 +90,7 @@ class _Pools:
 
 
 def _cause(error: Exception) -> str:
-    """What is wrong with a key file, without anything that stands in it."""
+    """The defect of a key file, without its content."""
     if isinstance(error, json.JSONDecodeError):
         return f"line {error.lineno} is not JSON: {error.msg}"
     if isinstance(error, UnicodeDecodeError):

@@ -1,16 +1,15 @@
 """CoreDNS with its etcd plugin: SkyDNS records in etcd, changed in transactions through etcd's JSON gateway.
 
-The plugin answers for a name with everything below it (plugin/etcd README, "Special Behaviour"), so that a mark, or
-the records of a longer name, would show in the answers of a shorter one. Two things keep names apart:
+The plugin answers for a name with everything below it (plugin/etcd README, "Special Behaviour"), so an ownership
+record, or the records of a longer name, would appear in the answers for a shorter name. Two rules separate names:
 
-* A record is a key *below* its name, ``/skydns/com/example/x/_decco-<digest>``: the plugin looks at the exact key only
-where
-  nothing is below it.
-* Each value has its own name as ``group``: of all that it finds the plugin then keeps the group of the shortest key.
+* A record is a key *below* its name, ``/skydns/com/example/x/_decco-<digest>``: the plugin reads the exact key only if
+  it has no keys below it.
+* Each value has its own name as ``group``: the plugin returns only the group of the shortest key that it finds.
 
-Prerequisites are comparisons of the transaction: a claim needs that no key of decco's kind is there, in the range
-``x/_decco``, and none at the name itself; a change needs the very values that were read. What somebody else puts below
-a name under a key of his own (``x/abc``) is seen when the zone is read, not in the transaction.
+Prerequisites are comparisons of the transaction: a claim requires that no key of decco exists in the range
+``x/_decco``, and no key at the name itself; a change requires exactly the values that were read. A key of another
+writer below a name (``x/abc``) is detected when the zone is read, not by the transaction.
 """
 
 from __future__ import annotations
@@ -45,10 +44,11 @@ MAX_OPERATIONS = 128
 HTTP_UNAUTHORIZED = 401
 GRPC_UNAUTHENTICATED, GRPC_DENIED, GRPC_INVALID = 16, 7, 3
 DENIALS = ("permission denied", "authentication failed", "user name is empty", "authentication is not enabled")
-"""What etcd says of credentials with the code for invalid arguments (api/v3rpc/rpctypes/error.go)."""
+"""etcd's messages for rejected credentials that have the code for invalid arguments (api/v3rpc/rpctypes/error.go)."""
 TOKEN_REJECTED = ("invalid auth token", "revision of auth store is old")
-"""What etcd says of a token with the code for invalid arguments; a new one is good after a change of users or roles."""
-DEFAULT_TTL = 300  # the plugin's own, where a value has none
+"""etcd's messages for a rejected token that have the code for invalid arguments. A change of users or roles ends a
+token; a new one is accepted."""
+DEFAULT_TTL = 300  # the plugin's default for a value without a TTL
 
 
 class CoreDnsProvider:
@@ -68,7 +68,7 @@ class CoreDnsProvider:
         self.name = name
         self.zone_names = zones
         self._endpoints = {url.rstrip("/"): proxy_from_environment(url) for url in endpoints}
-        """URL -> the proxy on the way there."""
+        """URL -> its proxy."""
         self._prefix = "/" + prefix.strip("/")
         self._login = login
         self._tls = tls
@@ -77,10 +77,10 @@ class CoreDnsProvider:
         self._token: str | None = None
         self._authenticating = asyncio.Lock()
         self._seen: dict[tuple[str, str], dict[str, bytes]] = {}
-        """(name, type) -> key -> value, as last read or written: what a transaction compares with."""
+        """(name, type) -> key -> value, as last read or written. Transactions compare with it."""
 
     async def zones(self) -> tuple[Zone, ...]:
-        """All of them: in etcd a zone is only a prefix, and is there as soon as it has a record."""
+        """All of them: in etcd a zone is only a prefix of keys and is not created."""
         return tuple(Zone(name) for name in self.zone_names)
 
     async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
@@ -109,7 +109,7 @@ class CoreDnsProvider:
         return [record_set(name, rtype, ttl, values) for (name, rtype), (ttl, values) in found.items()]
 
     def _read(self, key: str, value: bytes) -> list[tuple[str, str, int, str]]:
-        """Tell which record a key is: at the name of the key, and for others' keys also at the name above it."""
+        """The records of a key: at the name of the key and, for keys of other writers, also at the parent name."""
         labels = key.removeprefix(self._prefix).strip("/").split("/")
         try:
             service = json.loads(value)
@@ -121,7 +121,7 @@ class CoreDnsProvider:
         above = canonical(".".join(reversed(labels[:-1])))
         if labels[-1].startswith(LEAF):
             return [(above, rtype, ttl, text)]
-        # SkyDNS gives a name several records as keys of any text below it, as ExternalDNS does.
+        # SkyDNS stores several records of a name as keys with any label below it, as ExternalDNS does.
         both = [(here, rtype, ttl, text)]
         if above and not labels[-1].startswith("_"):
             both.append((above, f"{rtype} below it", ttl, text))
@@ -150,7 +150,7 @@ class CoreDnsProvider:
                 raise BatchRefused(f"one of {len(changes)} names is not as expected")
             return [
                 RecordConflict(
-                    f"{changes[0].name}, or its mark, is not as decco left it in etcd: "
+                    f"{changes[0].name}, or its ownership record, is not as decco left it in etcd: "
                     "decco reads the zone again, see who else writes to it"
                 )
             ]
@@ -162,7 +162,7 @@ class CoreDnsProvider:
         return [None] * len(changes)
 
     def _transaction(self, zone: Zone, change: Change) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Give the comparisons, and the operations, of one change."""
+        """The comparisons and the operations of one change."""
         before: dict[str, bytes] = {}
         for old in change.before:
             before |= self._seen.get((old.name, old.type)) or self._values(old)
@@ -175,11 +175,13 @@ class CoreDnsProvider:
         else:
             path = self._path(change.name)
             compares = [_absent(f"{path}/_decco", f"{path}/_deccp")]
-            if change.name != zone.name:  # at the apex others' records of other types stay beside ours
+            if change.name != zone.name:  # at the apex, records of other types and other owners may exist
                 compares.append(_absent(path))
-            if not change.mark.startswith("_decco." + change.name):  # the mark of a long name stands elsewhere
-                place = self._path(change.mark)
-                compares.append(_absent(place, place[:-1] + chr(ord(place[-1]) + 1)))
+            if not change.ownership_name.startswith(
+                "_decco." + change.name
+            ):  # the ownership record of a long name is elsewhere
+                path = self._path(change.ownership_name)
+                compares.append(_absent(path, path[:-1] + chr(ord(path[-1]) + 1)))
         operations: list[dict[str, Any]] = [
             {"requestDeleteRange": {"key": _b64(key)}} for key in sorted(before.keys() - after.keys())
         ]
@@ -207,7 +209,7 @@ class CoreDnsProvider:
         return "/".join([self._prefix, *reversed(name.split("."))])
 
     async def _range(self, key: str, *, all_below: bool = False) -> list[tuple[str, bytes]]:
-        """Read one key, or all keys that start with it, in pages of one revision."""
+        """Read one key, or all keys with this prefix, in pages of one revision."""
         body: dict[str, Any] = {"key": _b64(key), "limit": PAGE}
         if all_below:
             body["range_end"] = _b64(key[:-1] + chr(ord(key[-1]) + 1))
@@ -237,7 +239,7 @@ class CoreDnsProvider:
             raise self._refused(f"it rejects the token that it has just issued ({error})") from error
 
     async def _authenticate(self, rejected: str | None) -> str | None:
-        """Returns a token that is not ``rejected``; one request to etcd, however many calls were rejected together."""
+        """Returns a token that is not ``rejected``. Concurrent calls with the same rejected token cause one request."""
         if self._login is None:
             return None
         async with self._authenticating:
@@ -260,7 +262,7 @@ class CoreDnsProvider:
                     answer = await response.json(content_type=None)
                     return self._checked(response.status, answer, uncertain=changes, with_token=token is not None)
             except aiohttp.ClientConnectorError as error:
-                trouble = error  # nothing was sent: the next member may do it
+                trouble = error  # nothing was sent: try the next member
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 raise ProviderUnreachable(f"etcd at {endpoint} broke off: {error}", uncertain=changes) from error
         raise ProviderUnreachable(
@@ -296,7 +298,7 @@ class CoreDnsProvider:
 
 
 class _TokenRejected(Exception):
-    """etcd does not accept the token: it lives five minutes by default, and ends when users or roles change."""
+    """etcd does not accept the token: it expires after five minutes by default, and when users or roles change."""
 
 
 def _inside(name: str, zone: str) -> bool:
@@ -304,7 +306,7 @@ def _inside(name: str, zone: str) -> bool:
 
 
 def _meaning(service: Mapping[str, Any]) -> tuple[str, str]:
-    """Tell the type of a SkyDNS value as the plugin does (msg/type.go)."""
+    """The type and the value of a SkyDNS service, by the rules of the plugin (msg/type.go)."""
     host, text = str(service.get("host") or ""), str(service.get("text") or "")
     if service.get("mail"):
         return "MX", host
@@ -328,7 +330,7 @@ def _equal(key: str, value: bytes) -> dict[str, Any]:
 
 
 def _absent(key: str, end: str | None = None) -> dict[str, Any]:
-    """Compare: no such key, or no key from ``key`` up to ``end``."""
+    """A comparison: no key ``key`` or, with ``end``, no key from ``key`` up to ``end``."""
     compare: dict[str, Any] = {"key": _b64(key), "target": "CREATE", "result": "EQUAL", "create_revision": "0"}
     if end is not None:
         compare["range_end"] = _b64(end)

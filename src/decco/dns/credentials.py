@@ -1,7 +1,7 @@
-"""Credentials as people write them: files, Secrets and variables that end in a line break, or hold the wrong thing.
+"""Cleaning and validation of credentials from files, Secrets and environment variables.
 
-A line break at the end is what ``echo`` and editors leave, so it does not count, as for kubectl and cert-manager. What
-can never be a credential is a ConfigError that says where it is and what is wrong, and never shows the value.
+A line break at the end, which ``echo`` and editors add, is ignored, as in kubectl and cert-manager. A value that cannot
+be a credential raises a ConfigError that names its location and the defect and never contains the value.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from decco.errors import ConfigError
 
 
 def access_key(value: bytes | str, where: str) -> str:
-    """An access key, token or name: surrounding white space removed, "" if nothing is left.
+    """An access key, token or name without surrounding white space; may be "".
 
     Args:
-        value: as it was found.
-        where: what it is and where it stands, for the error.
+        value: the raw value.
+        where: name and location of the value, for the error.
     """
     text = _text(value, where).strip()
     if not text:
@@ -24,14 +24,14 @@ def access_key(value: bytes | str, where: str) -> str:
     if any(character.isspace() for character in text):
         raise ConfigError(f"{where} has a space or line break in it: write it as one word")
     if text[0] in "\"'" or text[-1] in "\"'":
-        raise ConfigError(f"{where} is in quotation marks, which are no part of it: remove them")
+        raise ConfigError(f"{where} is in quotation marks, which are not part of it: remove them")
     if not (text.isascii() and text.isprintable()):
         raise ConfigError(f"{where} has characters that no such value has: is it the right one?")
     return text
 
 
 def password(value: bytes | str, where: str) -> str:
-    """A user name or password: only line breaks at the end are removed, since spaces may be a part of it."""
+    """A user name or password: only line breaks at the end are removed, since it may contain spaces."""
     text = _text(value, where).rstrip("\r\n")
     if not text.isprintable():
         raise ConfigError(f"{where} has a line break or another control character in it: write it in one line")
@@ -39,14 +39,14 @@ def password(value: bytes | str, where: str) -> str:
 
 
 def pem(value: bytes) -> bytes:
-    """Certificates or keys without the byte order mark that some editors put in front, and OpenSSL stumbles over."""
+    """Certificates or keys without a byte order mark, which some editors add and OpenSSL rejects."""
     return value.removeprefix(b"\xef\xbb\xbf")
 
 
 def aws_environment(environ: Mapping[str, str]) -> tuple[str, str, str] | None:
-    """Access key, secret and session token of the environment, cleaned; None if they are not there or need no cleaning.
+    """Access key, secret and session token of the environment, cleaned; None if they are absent or already clean.
 
-    None leaves the choice to AWS's usual chain, which would send a line break as it is.
+    With None, AWS's default chain is used. It would send a line break unchanged.
     """
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     raw = [environ.get(name, "") for name in names]

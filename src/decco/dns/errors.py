@@ -1,13 +1,13 @@
-"""What can go wrong with DNS, as one tree; each leaf has the reason that a condition shows.
+"""Errors of DNS; each class has the reason that a condition shows.
 
 DnsError
-├── InvalidRecord        the name or a target can never be published; only another wish helps
-├── ZoneNotFound         no zone for the name, or the provider has not (or no longer) the zone
-├── RecordConflict       the name belongs to somebody else
-├── ProviderRefused      the provider knows us not, or does not let us (credentials, policy, clock)
-├── ProviderThrottled    asked too often; the same call is good later
-├── ProviderUnreachable  no answer, or half of one; ``uncertain`` if the call may have been carried out
-└── BatchRefused         one change of an all-or-nothing batch failed, the provider does not say which
+├── InvalidRecord        the name or a target cannot be published; the desired record must change
+├── ZoneNotFound         no zone for the name, or the provider does not (or no longer) have the zone
+├── RecordConflict       the name has another owner
+├── ProviderRefused      authentication or authorization failed (credentials, policy, clock)
+├── ProviderThrottled    rate limit exceeded; the same call can succeed later
+├── ProviderUnreachable  no answer, or a partial one; ``uncertain`` if the call may have been carried out
+└── BatchRefused         one change of an atomic batch failed, the provider does not report which
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from decco.errors import DeccoError
 
 
 class DnsError(DeccoError):
-    """Base of the tree; its text is a sentence for the person who reads the condition."""
+    """Base class; the text becomes the message of a condition."""
 
     reason: ClassVar[str] = "DNSError"
     whole_provider: bool = False
-    """True if the cause lies with the provider, so that all its zones wait together."""
+    """True if the cause is the provider, so that all its zones back off together."""
 
 
 class InvalidRecord(DnsError):
@@ -48,10 +48,10 @@ class ProviderThrottled(DnsError):
 
 
 class ProviderUnreachable(DnsError):
-    """No usable answer; with ``uncertain`` the zone has to be read before anything is said about it."""
+    """No usable answer; with ``uncertain`` the zone must be read before its state is reported."""
 
     reason = "ProviderUnreachable"
-    advice = "decco tries again by itself; if it lasts, look at the provider, and at the way there from decco's pod"
+    advice = "decco tries again by itself; if it lasts, check the provider, and its connection from decco's pod"
     whole_provider = True
 
     def __init__(self, message: str, *, uncertain: bool = False, one_zone: bool = False) -> None:
@@ -61,9 +61,9 @@ class ProviderUnreachable(DnsError):
 
 
 class BatchRefused(DnsError):
-    """Never leaves the wrappers: ``wrappers/bisect.py`` finds the change that failed.
+    """Handled inside the wrappers: ``wrappers/bisect.py`` finds the change that failed.
 
-    ``suspects`` are names that the provider's answer mentions, empty if it mentions none.
+    ``suspects`` are the names in the provider's answer, if any.
     """
 
     reason = "BatchRefused"
@@ -74,9 +74,9 @@ class BatchRefused(DnsError):
 
 
 REASON_NO_ADDRESS = "NoAddress"
-"""The edge has no address, so there is nothing to point the name to."""
+"""The edge has no address, so the name has no target."""
 REASON_PENDING = "Publishing"
-"""The change is on its way and nothing is known to be wrong."""
+"""The change is in progress, without a known error."""
 REASONS = (
     *(cls.reason for cls in (InvalidRecord, ZoneNotFound, RecordConflict, ProviderRefused)),
     *(cls.reason for cls in (ProviderThrottled, ProviderUnreachable)),

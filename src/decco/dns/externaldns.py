@@ -1,9 +1,9 @@
-"""ExternalDNS's DNSEndpoint objects: one object per name, which ExternalDNS carries to its own provider.
+"""ExternalDNS's DNSEndpoint objects: one object per name, which ExternalDNS publishes with its own provider.
 
-The object is the unit of a change, so a name and its mark change together: it is created (its name is taken from the
-DNS name, so a second claim fails), replaced at the resourceVersion that was read, or deleted with that precondition.
-What is seen of a zone are DNSEndpoint objects of all namespaces; what else the zone holds is for ExternalDNS's own
-registry to respect.
+The object is the unit of a change, so a name and its ownership record change together: it is created (its name is
+derived from the DNS name, so a second claim fails), replaced at the resourceVersion that was read, or deleted with that
+precondition. Only the DNSEndpoint objects of all namespaces are visible; ExternalDNS's own registry protects all other
+records of the zone.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from decco.objects import FIELD_MANAGER, LABEL_MANAGED_BY, Obj
 API_VERSION, KIND = "externaldns.k8s.io/v1alpha1", "DNSEndpoint"
 _NAME_PART = 40
 TRIES = 3
-"""ExternalDNS writes each object's status after each change of it, so the resourceVersion that decco knows is soon an
-old one. An object whose records are still as expected is therefore read and tried again."""
+"""ExternalDNS writes the status of an object after each change, so the resourceVersion in decco's cache is soon stale.
+An object whose records are still as expected is therefore read again and the call is repeated."""
 
 
 class Endpoints(Protocol):
-    """The objects, as a Kubernetes client serves them; made by who knows one.
+    """Client for the objects; implemented outside this package.
 
-    The writing calls give False where the object is not as expected (409 Conflict or AlreadyExists, 404), and raise
-    DnsError of this room for anything else.
+    The writing calls return None or False if the object is not as expected (409 Conflict or AlreadyExists, 404), and
+    raise a DnsError of this package for any other failure.
     """
 
     async def list(self) -> Sequence[Obj]:
@@ -38,7 +38,7 @@ class Endpoints(Protocol):
         ...
 
     async def get(self, namespace: str, name: str) -> Obj | None:
-        """One object as it is now; None if there is none."""
+        """One object as it is now; None if it does not exist."""
         ...
 
     async def create(self, obj: Obj) -> Obj | None:
@@ -50,12 +50,12 @@ class Endpoints(Protocol):
         ...
 
     async def delete(self, namespace: str, name: str, uid: str, resource_version: str) -> bool:
-        """Delete this very state of the object; False if it has changed or is gone."""
+        """Delete exactly this version of the object; False if it has changed or is gone."""
         ...
 
 
 class ExternalDnsProvider:
-    """Writes into ``namespace``; each change of a batch is one request, and ends for itself."""
+    """Writes into ``namespace``; each change of a batch is one independent request."""
 
     def __init__(self, name: str, zones: tuple[str, ...], endpoints: Endpoints, namespace: str) -> None:
         self.name = name
@@ -77,7 +77,7 @@ class ExternalDnsProvider:
                     continue
                 rtype = one.type
                 if obj["metadata"].get("namespace") != self._namespace:
-                    # Whoever may write DNSEndpoints elsewhere must not be able to write marks that decco believes.
+                    # Users who may write DNSEndpoints in other namespaces must not be able to forge ownership records.
                     rtype = f"{rtype} of {obj['metadata'].get('namespace')}" if one.name.startswith(PREFIX) else rtype
                 elif obj["metadata"]["name"] == object_name(one.name):
                     self._objects[one.name] = obj
@@ -147,7 +147,7 @@ class ExternalDnsProvider:
 
 
 def object_name(name: str) -> str:
-    """Name of the object of a DNS name: readable at its start, unique by a digest."""
+    """Name of the object of a DNS name: a readable prefix and a digest."""
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     readable = name.replace("*", "any").replace("_", "-")[:_NAME_PART].strip(".-").replace("..", ".")
     return f"{readable}-{digest}".replace(".-", "-")

@@ -1,10 +1,10 @@
-"""From settings to a service: makes each provider and puts the wrappers around it, in one order for all.
+"""Builds the DNS service from settings: each provider with its wrappers, in one order for all providers.
 
     Cache( PlanGuard( Bisect( DryRun?( RateLimiter?( Instrumented( Deadline(
         CredentialRefresh?( LeaderGate( provider )))))))))
 
-The cache is outermost, so it learns what really happened; counting and time limits are inside, so they see each call
-that leaves, the halves of a spoiled batch too. Innermost is the question whether this process may write at all.
+The cache is outermost, so it sees the final outcomes. Metrics and time limits are inside, so they cover each call that
+is sent, also the halves of a refused batch. The leader gate is innermost: it checks right before the call.
 """
 
 from __future__ import annotations
@@ -56,20 +56,20 @@ from decco.settings_dns import (
 Secrets = Mapping[str, Mapping[str, bytes]]
 """Content of Secrets in decco's namespace, decoded, by name and key."""
 ReadSecret = Callable[[str], Awaitable[Mapping[str, bytes] | None]]
-"""Reads a Secret of decco's namespace as it is now; None if it cannot be read just now."""
+"""Reads a Secret of decco's namespace as it is now; None if it cannot be read at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What providers need of the rest of decco."""
+    """What providers need from the rest of decco."""
 
     secrets: Secrets = field(default_factory=dict)
     namespace: str = "decco"
-    """decco's own, for objects."""
+    """The controller namespace, for objects."""
     read_secret: ReadSecret | None = None
-    """None: Secrets stay as they were at the start."""
+    """None: Secrets are not read again."""
     endpoints: Endpoints | None = None
-    """Client for DNSEndpoint objects; None where no provider of type externaldns is set."""
+    """Client for DNSEndpoint objects; None without a provider of type externaldns."""
 
 
 def make_dns(
@@ -118,7 +118,7 @@ def make_provider(settings: ProviderSettings, outside: Outside) -> Provider:
 
 
 def renewing(settings: ProviderSettings, outside: Outside, may_write: Callable[[], bool] = lambda: True) -> Provider:
-    """Make the provider so that it follows its credentials: a Secret, a file, or what its platform's chain gives."""
+    """Make the provider with credential refresh: from a Secret, a file, or the platform's default chain."""
     provider = LeaderGate(make_provider(settings, outside), may_write)
     if not isinstance(settings, Rfc2136Settings | Route53Settings | CloudDnsSettings | CoreDnsSettings):
         return provider
@@ -144,14 +144,14 @@ def renewing(settings: ProviderSettings, outside: Outside, may_write: Callable[[
 
 
 def _credentials(settings: ProviderSettings, secrets: Secrets) -> object:
-    """What the credentials are, for comparison; None where a platform's chain keeps them and cannot be asked."""
+    """The credentials, for comparison; None if the platform's default chain provides them."""
     if settings.secret_name is not None:
         return dict(secrets.get(settings.secret_name, {}))
     if isinstance(settings, Rfc2136Settings) and settings.tsig_secret_file is not None:
         try:
             return Path(settings.tsig_secret_file).read_bytes()
         except OSError as error:
-            return str(error)  # it is told when the provider is made
+            return str(error)  # reported when the provider is made
     return None if isinstance(settings, Route53Settings | CloudDnsSettings) else ()
 
 
@@ -182,7 +182,7 @@ def _rfc2136(settings: ProviderSettings, outside: Outside) -> Provider:
 
 def _tsig_key(settings: Rfc2136Settings, name: str, outside: Outside) -> dns.tsig.Key | None:
     content = _secret(settings, name, outside.secrets)
-    key_name = settings.tsig_key_name or access_key(content.get("keyName", b""), _place("keyName", settings, name))
+    key_name = settings.tsig_key_name or access_key(content.get("keyName", b""), _location("keyName", settings, name))
     if settings.tsig_secret_file is not None:
         where = f"dns.providers: the TSIG key in the tsigSecretFile of {name}"
         try:
@@ -204,7 +204,7 @@ def _tsig_key(settings: Rfc2136Settings, name: str, outside: Outside) -> dns.tsi
         key = choose(read_keys(text), key_name)
         named = replace(key, name=key_name or key.name)
         if not named.name:
-            raise ValueError("it has no name: give tsigKeyName, the name that the server knows the key by")
+            raise ValueError("it has no name: give tsigKeyName, the name of the key on the server")
         return replace(named, algorithm=_algorithm(settings, key)).signing()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where} cannot be used: it must be text in UTF-8") from error
@@ -213,7 +213,7 @@ def _tsig_key(settings: Rfc2136Settings, name: str, outside: Outside) -> dns.tsi
 
 
 def _algorithm(settings: Rfc2136Settings, key: TsigKey) -> str:
-    """What the key's text says; a setting that says something else is a mistake of one of the two."""
+    """The algorithm in the key's text. Raises ValueError if the settings name another one."""
     wanted = settings.tsig_algorithm.value
     if not key.algorithm:
         return wanted
@@ -222,12 +222,12 @@ def _algorithm(settings: Rfc2136Settings, key: TsigKey) -> str:
     return key.algorithm
 
 
-def _place(key: str, settings: ProviderSettings, name: str) -> str:
+def _location(key: str, settings: ProviderSettings, name: str) -> str:
     return f"dns.providers: {key} in the Secret {settings.secret_name} of {name}"
 
 
 def _route53(settings: ProviderSettings, outside: Outside) -> Provider:
-    # botocore adds 8 MB of memory (75 MB against 67 at the start), which only those with a zone there should pay.
+    # Imported on demand: botocore adds 8 MB of memory (75 MB against 67 at the start).
     from decco.dns.route53 import Credentials, Route53Provider
 
     assert isinstance(settings, Route53Settings)
@@ -235,7 +235,7 @@ def _route53(settings: ProviderSettings, outside: Outside) -> Provider:
     content = _secret(settings, name, outside.secrets)
     if settings.secret_name is not None:
         key, secret, token = (
-            access_key(content.get(field, b""), _place(field, settings, name))
+            access_key(content.get(field, b""), _location(field, settings, name))
             for field in ("accessKeyId", "secretAccessKey", "sessionToken")
         )
         if not (key and secret):
@@ -267,8 +267,8 @@ def _coredns(settings: ProviderSettings, outside: Outside) -> Provider:
                 f"dns.providers: the Secret of {name} has only one of username and password: add the other"
             )
         login = (
-            password(content["username"], _place("username", settings, name)),
-            password(content["password"], _place("password", settings, name)),
+            password(content["username"], _location("username", settings, name)),
+            password(content["password"], _location("password", settings, name)),
         )
     return CoreDnsProvider(
         name,
@@ -312,7 +312,7 @@ def _externaldns(settings: ProviderSettings, outside: Outside) -> Provider:
 
 
 def _tls(name: str, content: Mapping[str, bytes]) -> ssl.SSLContext | None:
-    """Make the context from a Secret's PEM texts; None takes the system's authorities."""
+    """Make the context from a Secret's PEM texts; None uses the system's authorities."""
     authority, certificate, key = (pem(content.get(name, b"")) for name in ("ca.crt", "tls.crt", "tls.key"))
     if not (authority or certificate or key):
         return None
@@ -326,7 +326,7 @@ def _tls(name: str, content: Mapping[str, bytes]) -> ssl.SSLContext | None:
                 pair = Path(folder) / "pair.pem"
                 pair.touch(mode=0o600)
                 pair.write_bytes(key + b"\n" + certificate)
-                # An encrypted key must be an error, not a question on the terminal.
+                # An encrypted key must be an error, not a prompt on the terminal.
                 context.load_cert_chain(pair, password="")
     except ssl.SSLError as error:
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""A strict DNS service in memory: for tests, for ``make demo`` without a name server, and as the model of the others.
+"""A strict DNS service in memory: for tests, for ``make demo`` without a name server, and as the reference model.
 
-It refuses what a real server refuses: a change whose ``before`` is not what the zone holds, a CNAME beside anything, a
-CNAME at the apex, a name outside the zone or too long, an empty set, too large a batch. A batch is all or nothing.
+It refuses what a real server refuses: a change whose ``before`` differs from the zone, a CNAME beside other records, a
+CNAME at the apex, a name that is outside the zone or too long, an empty set, too large a batch. A batch is atomic.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Contents = dict[str, dict[str, RecordSet]]
 
 
 class MemoryProvider:
-    """Holds zones as dicts. ``contents`` may be changed by tests, as by a second writer."""
+    """Stores zones as dicts. Tests may change ``contents`` as a second writer."""
 
     def __init__(self, name: str, zones: tuple[str, ...], *, batch: int = 1000) -> None:
         self.name = name
@@ -57,7 +57,7 @@ class MemoryProvider:
             else:
                 contents.pop(name, None)
         for change in changes:
-            # Nobody else can look into this process.
+            # The records of this provider are visible in the log only.
             shown = [f"{s.type}/{s.ttl}/{value}" for s in change.after if s.name == change.name for value in s.values]
             log.info("dns name in memory", name=change.name, records=",".join(shown) or "none")
         return [None] * len(changes)
@@ -73,7 +73,7 @@ class MemoryProvider:
 
 
 class _Trial:
-    """A zone with changes on top that may still be thrown away; costs only the names touched."""
+    """A zone with uncommitted changes; copies only the names that are touched."""
 
     def __init__(self, contents: Contents, touched: Contents) -> None:
         self._contents = contents
@@ -108,8 +108,8 @@ def _prerequisites(trial: _Trial, zone: str, change: Change) -> None:
     for rtype in trial.at(change.name):
         if change.name != zone or rtype in ADDRESS_TYPES:
             raise RecordConflict(f"{change.name} already has a record of type {rtype}")
-    if trial.at(change.mark):
-        raise RecordConflict(f"{change.mark} already exists")
+    if trial.at(change.ownership_name):
+        raise RecordConflict(f"{change.ownership_name} already exists")
 
 
 def _check(types: Collection[str], zone: str, new: RecordSet) -> None:

@@ -1,4 +1,4 @@
-"""DNS names in this room: the one spelling of ``decco.hostnames``, and which zone a name is in."""
+"""DNS names: their canonical spelling, from ``decco.hostnames``, and the zone of a name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MAX_LABEL = hostnames.MAX_LABEL
 
 
 def canonical(text: str) -> str:
-    """Give the spelling for comparison of a name that some server sent: any octets, never an error."""
+    """The spelling for comparison of a name from a server: any octets, never an error."""
     return text.removesuffix(".").lower()
 
 
 def normalise(text: str) -> str:
-    """Give the one spelling of a name that decco is to publish, see ``hostnames.normalise``; raises InvalidRecord."""
+    """The canonical spelling of a name to publish, see ``hostnames.normalise``; raises InvalidRecord."""
     try:
         return hostnames.normalise(text)
     except hostnames.WrongName as error:
@@ -29,7 +29,7 @@ def in_zone(name: str, zone: str) -> bool:
 
 
 def zone_of(name: str, zones: Iterable[str]) -> str | None:
-    """Find the longest of ``zones`` that holds ``name``; all are normalised. None if there is none."""
+    """The longest of ``zones`` that contains ``name``, or None; all are normalised."""
     known = zones if isinstance(zones, (set, frozenset, dict)) else frozenset(zones)
     rest = name
     while rest:

@@ -1,4 +1,4 @@
-"""The provider that keeps no record at all: for clusters whose DNS is somebody else's work, such as one wildcard."""
+"""The provider that stores no records: for clusters whose DNS is managed elsewhere, such as with one wildcard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decco.dns.records import RecordSet
 
 
 class NoneProvider:
-    """Accepts every change and does nothing; every zone of it is empty for ever."""
+    """Accepts every change and does nothing; every zone of it is always empty."""
 
     def __init__(self, name: str, zones: tuple[str, ...]) -> None:
         self.name = name

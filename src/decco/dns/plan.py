@@ -1,24 +1,25 @@
-"""What to change in a zone: pure, one name at a time.
+"""The changes of a zone, one name at a time. Pure.
 
-``mine`` means: the mark has our cluster id and names a live owner, that is an object which this cluster has right now.
+OR is the ownership record. ``mine`` means: the OR has our cluster id and the UID of an object that exists in this
+cluster.
 
-| the zone holds at the name     | nobody wants it      | owner U wants it                                   |
-|--------------------------------|----------------------|----------------------------------------------------|
-| nothing                        | -                    | create records and mark                            |
-| mine, mark of U, as wanted     | delete both          | -                                                  |
-| mine, mark of U, different     | delete both          | update                                             |
-| mine, mark of V                | delete both          | update, the mark becomes U's (V wants it no more)  |
-| mark of U without a record     | delete the mark      | update: the record comes back                      |
-| our cluster, owner not alive   | - (counted: orphan)  | conflict; with ``adopt`` as "mine, mark of V"      |
-| mark of another cluster        | -                    | conflict                                           |
-| a record without a mark        | -                    | conflict                                           |
-| a mark that cannot be read     | -                    | conflict                                           |
-| mine, and a type of others     | delete ours          | update; to or from CNAME: conflict, and V's goes   |
+| current state of the name      | not desired          | desired by owner U                                   |
+|--------------------------------|----------------------|------------------------------------------------------|
+| nothing                        | -                    | create records and OR                                |
+| mine, OR of U, as desired      | delete both          | -                                                    |
+| mine, OR of U, different       | delete both          | update                                               |
+| mine, OR of V                  | delete both          | update, the OR becomes U's (V does not desire it)    |
+| OR of U without a record       | delete the OR        | update: the record is created again                  |
+| our cluster, owner not alive   | - (counted: orphan)  | conflict; with ``adopt`` as "mine, OR of V"          |
+| OR of another cluster          | -                    | conflict                                             |
+| a record without an OR         | -                    | conflict                                             |
+| an unreadable OR               | -                    | conflict                                             |
+| mine, and a type of others     | delete ours          | update; to or from CNAME: conflict, V's is deleted   |
 
-Two owners want one name: whoever has the mark, else the first by UID; the other has a conflict. A wish without targets
-(the edge has no address) creates nothing and keeps what is there, under the mark of who wants it. A CNAME at the apex
-is InvalidRecord (RFC 1034 3.6.2). At the apex, records that are not A, AAAA, or CNAME are no conflict: a zone cannot be
-without them.
+If two owners desire one name, it goes to the owner in the OR, otherwise to the first by UID; the other has a conflict.
+A desired record without targets (the edge has no address) creates nothing and keeps the current records, with the OR of
+the owner that desires the name. A CNAME at the apex is InvalidRecord (RFC 1034 3.6.2). At the apex, records that are
+not A, AAAA, or CNAME do not conflict: every zone has them.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from decco.dns.errors import DnsError, InvalidRecord, RecordConflict
 from decco.dns.names import in_zone
 from decco.dns.provider import Change
 from decco.dns.records import CNAME, RecordSet, WantedRecord, address_sets
-from decco.dns.registry import Current, Owner, mark_name, mark_set
+from decco.dns.registry import Current, Owner, ownership_name, ownership_set
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one look at a zone gave; ``problems`` are keyed by (name, UID of the owner who has the problem)."""
+    """The result of one comparison; ``problems`` are keyed by (name, UID of the owner with the problem)."""
 
     changes: tuple[Change, ...] = ()
     problems: Mapping[tuple[str, str], DnsError] = field(default_factory=dict)
@@ -44,25 +45,26 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a plan depends on beside the zone and the desired."""
+    """The inputs of a plan besides the current and the desired records."""
 
     zone: str
     cluster: str
     ttl: int
-    """Seconds, for desired without one."""
+    """Seconds, for desired records without a TTL."""
     alive: Collection[str]
-    """UIDs of the objects that this cluster has right now."""
+    """UIDs of the objects that exist in this cluster."""
     adopt: bool = False
-    """Let a live owner have a name that our cluster id marks for one that is not alive; never delete such a name."""
+    """A live owner may take over a name whose ownership record has our cluster id and the UID of an object that does
+    not exist. Such a name is never deleted."""
     paused: Collection[str] = frozenset()
-    """UIDs of the owners whose names stay as they are, right or wrong."""
+    """UIDs of the owners whose names are not changed."""
 
 
 def plan(current: Mapping[str, Current], wanted: Mapping[str, Mapping[str, WantedRecord]], rules: Rules) -> Plan:
-    """Compare ``held`` with ``wanted`` for every name in either.
+    """Compare ``current`` with ``wanted`` for every name in either.
 
-    ``wanted`` maps a name to its desired by owner's UID, and for a name that nobody wants to no record. A name of
-    ``wanted`` that ``held`` lacks is taken for absent from the zone.
+    ``wanted`` maps a name to its desired records by the UID of the owner; the inner mapping is empty for a name that is
+    not desired. A name of ``wanted`` that is missing in ``current`` is absent from the zone.
     """
     changes: list[Change] = []
     problems: dict[tuple[str, str], DnsError] = {}
@@ -90,13 +92,13 @@ def plan(current: Mapping[str, Current], wanted: Mapping[str, Mapping[str, Wante
             changes.append(_withdrawal(now))
             continue
         try:
-            change = _reach(now, desired[uid], uid, rules)
+            change = _transition(now, desired[uid], uid, rules)
         except DnsError as error:
             problems[name, uid] = error
             former = now.owner
             if former is None or former.uid in desired or not _mine(now, rules, adopt=False):
                 continue
-            # The one who wants it cannot have it, but the one who has it does not want it, and may be waiting to go.
+            # The new owner has a problem, but the former one does not desire the name and may wait for its withdrawal.
             change = _withdrawal(now)
         if change is not None:
             changes.append(change)
@@ -104,7 +106,7 @@ def plan(current: Mapping[str, Current], wanted: Mapping[str, Mapping[str, Wante
 
 
 def _withdrawal(now: Current) -> Change:
-    return Change(now.name, now.marks[0].name, (*now.addresses, *now.marks), ())
+    return Change(now.name, now.ownership[0].name, (*now.addresses, *now.ownership), ())
 
 
 def _chosen(now: Current, desired: Mapping[str, WantedRecord]) -> str | None:
@@ -115,7 +117,7 @@ def _chosen(now: Current, desired: Mapping[str, WantedRecord]) -> str | None:
 
 
 def _is_paused(now: Current, uid: str | None, rules: Rules) -> bool:
-    """Whether the name is of an owner that is left alone, or would be given to one."""
+    """Whether the owner of the name, or its next owner, is paused."""
     holder = now.owner
     of_paused = holder is not None and holder.cluster == rules.cluster and holder.uid in rules.paused
     return of_paused or uid in rules.paused
@@ -126,13 +128,13 @@ def _mine(now: Current, rules: Rules, *, adopt: bool) -> bool:
     return owner is not None and owner.cluster == rules.cluster and (adopt or owner.uid in rules.alive)
 
 
-def _reach(now: Current, record: WantedRecord, uid: str, rules: Rules) -> Change | None:
-    """Give the change that leads from ``now`` to the wish; raises RecordConflict or InvalidRecord."""
+def _transition(now: Current, record: WantedRecord, uid: str, rules: Rules) -> Change | None:
+    """The change from ``now`` to the desired record; raises RecordConflict or InvalidRecord."""
     name, ttl = now.name, rules.ttl if record.ttl is None else record.ttl
     if not in_zone(name, rules.zone):
         raise InvalidRecord(f"{name} is not in the zone {rules.zone}: choose a name below it")
     sets = address_sets(name, record.targets, ttl)
-    mark = mark_set(name, rules.zone, Owner(rules.cluster, uid), ttl)
+    ownership = ownership_set(name, rules.zone, Owner(rules.cluster, uid), ttl)
     apex = name == rules.zone
     if apex and any(s.type == CNAME for s in sets):
         raise InvalidRecord(
@@ -140,42 +142,42 @@ def _reach(now: Current, record: WantedRecord, uid: str, rules: Rules) -> Change
             "give the edge an address, or the Space a name below the zone"
         )
     _check_free(now, apex=apex, rules=rules)
-    before = (*now.addresses, *now.marks)
+    before = (*now.addresses, *now.ownership)
     _check_types(now, sets, apex=apex)
     if not sets:
         if now.owner is None or now.owner.uid == uid:
             return None
         if not now.addresses:
             return _withdrawal(now)
-        sets = now.addresses  # what is published stays, and is not kept in the name of one who does not want it
-    after = (*sets, mark)
-    return None if set(before) == set(after) else Change(name, mark_name(name, rules.zone), before, after)
+        sets = now.addresses  # the published records stay, with the new owner
+    after = (*sets, ownership)
+    return None if set(before) == set(after) else Change(name, ownership_name(name, rules.zone), before, after)
 
 
 def _check_free(now: Current, *, apex: bool, rules: Rules) -> None:
-    """Raise RecordConflict unless the name is free, or ours to change."""
+    """Raise RecordConflict unless the name is free or ours."""
     rivals: tuple[RecordSet, ...] = now.addresses if apex else now.sets
-    if _mine(now, rules, adopt=rules.adopt) or not (rivals or now.marks):
+    if _mine(now, rules, adopt=rules.adopt) or not (rivals or now.ownership):
         return
     owner = now.owner
     if owner is not None and owner.cluster == rules.cluster:
         raise RecordConflict(
             f"{now.name} is marked for the owner {owner.uid} of this cluster, which does not exist: "
             f"set dns.adopt if this cluster was restored from a backup; otherwise remove the TXT record at "
-            f"{now.marks[0].name} and the name's records if they are left over"
+            f"{now.ownership[0].name} and the name's records if they are left over"
         )
     if owner is not None:
         raise RecordConflict(
-            f"{now.name} belongs to another cluster ({owner}), as {now.marks[0].name} says: "
+            f"{now.name} belongs to another cluster ({owner}), as {now.ownership[0].name} states: "
             "withdraw it there, or choose another"
         )
-    if now.marks:
+    if now.ownership:
         raise RecordConflict(
-            f"{now.marks[0].name} holds {_types(now.marks)} that is no mark of decco, so {now.name} is left alone: "
-            "remove it, or choose another name"
+            f"{now.ownership[0].name} holds {_types(now.ownership)} that is not an ownership record of "
+            f"decco, so {now.name} is left alone: remove it, or choose another name"
         )
     raise RecordConflict(
-        f"{now.name} already has {_types(rivals)} without a mark of decco at _decco.{now.name}: "
+        f"{now.name} already has {_types(rivals)} without an ownership record of decco at _decco.{now.name}: "
         "remove it, or choose another name"
     )
 

@@ -1,8 +1,8 @@
-"""The one interface of all providers and of all wrappers around them.
+"""The interface of all providers and of all wrappers around them.
 
-A provider does exactly one call per ``apply``, all or nothing where its protocol can; batching, pacing, counting and
-the search for the change that spoils a batch are wrappers of the same shape. Providers know nothing of owners: a change
-carries the mark among its record sets.
+A provider makes exactly one call per ``apply``, atomic if its protocol allows it; rate limiting, metrics and the search
+for the change that fails a batch are wrappers with the same interface. Providers do not handle owners: the ownership
+record is one of the record sets of a change.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from decco.dns.errors import DnsError
 from decco.dns.records import RecordSet
 
 Outcome = DnsError | None
-"""How one change ended: None is done; an error is not done."""
+"""The result of one change: None if it was carried out, otherwise the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A zone as its provider addresses it; ``id`` is the provider's own name for it, "" where the name is enough."""
+    """A zone as its provider addresses it; ``id`` is the provider's identifier, "" if the name is sufficient."""
 
     name: str
     id: str = ""
@@ -28,14 +28,14 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One name's step from ``before`` to ``after``, mark included: carried out as a whole or not at all.
+    """One name's change from ``before`` to ``after``, including its ownership record. Atomic.
 
-    ``before`` is what must be in the zone now, for the change to be allowed: empty means that neither the name nor its
-    mark exists. ``mark`` is where the mark stands. Sets in both stay as they are.
+    ``before`` is the precondition, the record sets that the zone must have now: empty means that neither the name nor
+    its ownership record exists. ``ownership_name`` is the name of the ownership record. Sets in both are not changed.
     """
 
     name: str
-    mark: str
+    ownership_name: str
     before: tuple[RecordSet, ...]
     after: tuple[RecordSet, ...]
 
@@ -57,25 +57,25 @@ class Change:
         return "update" if self.after else "delete"
 
     def old(self, new: RecordSet) -> RecordSet | None:
-        """Give the set that ``new`` replaces."""
+        """The set that ``new`` replaces."""
         return next((s for s in self.before if (s.name, s.type) == (new.name, new.type)), None)
 
 
 class Provider(Protocol):
     """Reads and changes the zones of one DNS service.
 
-    Every call may raise ProviderUnreachable, ProviderRefused, ProviderThrottled, or ZoneNotFound, which say that no
-    change of the call was made (ProviderUnreachable with ``uncertain``: that this is not known).
+    Every call may raise ProviderUnreachable, ProviderRefused, ProviderThrottled, or ZoneNotFound: no change of the call
+    was made (ProviderUnreachable with ``uncertain``: a change may have been made).
     """
 
     @property
     def name(self) -> str:
-        """Unique among the providers of this process; a label of metrics and logs."""
+        """Unique among the providers of this process; a label in metrics and logs."""
         ...
 
     @property
     def zone_names(self) -> tuple[str, ...]:
-        """The zones that settings give to this provider, normalised."""
+        """The zones of this provider in the settings, normalised."""
         ...
 
     async def zones(self) -> tuple[Zone, ...]:
@@ -83,20 +83,20 @@ class Provider(Protocol):
         ...
 
     async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
-        """All record sets of the zone, or exactly those at ``names``, as the zone holds them: no wildcard expanded.
+        """All record sets of the zone, or exactly those at ``names``, without expanding wildcards.
 
         Types outside A, AAAA, CNAME and TXT may have no values.
         """
         ...
 
     def fit(self, zone: Zone, changes: Sequence[Change]) -> int:
-        """How many of the first ``changes`` one call can carry; at least 1."""
+        """How many of the first ``changes`` fit into one call; at least 1."""
         ...
 
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Carry out at most ``fit`` changes in one call; one outcome per change, in their order.
 
-        May raise BatchRefused where several changes stand or fall together.
+        May raise BatchRefused if the batch is atomic.
         """
         ...
 

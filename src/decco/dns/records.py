@@ -1,7 +1,7 @@
 """Record sets: the unit in which zones are read, compared and changed.
 
-A record set is all records of one name and type (RFC 2181 section 5). Values are kept in one spelling as well, so that
-a set read from any provider equals the set that was sent to another.
+A record set is all records of one name and type (RFC 2181 section 5). Values have one canonical spelling, so that a set
+read from one provider equals the same set of another.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from decco.dns.names import canonical, normalise
 
 A, AAAA, CNAME, TXT = "A", "AAAA", "CNAME", "TXT"
 ADDRESS_TYPES = frozenset({A, AAAA, CNAME})
-"""The types that decco publishes at a name of its own; a mark is a TXT at another name (registry.py)."""
+"""The types that decco publishes at a name; the ownership record is a TXT at another name (registry.py)."""
 MAX_TTL = 2**31 - 1  # RFC 2181 section 8
 
 
@@ -24,7 +24,7 @@ class RecordSet:
     """All records of one name and type.
 
     ``values`` are sorted and unique: addresses as ipaddress writes them, names normalised, TXT as plain text with its
-    strings joined. For types that decco does not write they are whatever the provider gave, perhaps nothing.
+    strings joined. For types that decco does not write they are as the provider returned them, and may be empty.
     """
 
     name: str
@@ -41,7 +41,7 @@ class RecordSet:
 
 
 def record_set(name: str, rtype: str, ttl: int, values: Iterable[str]) -> RecordSet:
-    """Make a set from what a provider sent: spelling unified, never an error, since zones hold anything."""
+    """Make a set from a provider's data in canonical spelling. Never an error, since zones can contain anything."""
     return RecordSet(canonical(name), rtype, ttl, tuple(sorted({_spell(rtype, value) for value in values})))
 
 
@@ -56,10 +56,10 @@ def _spell(rtype: str, value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WantedRecord:
-    """One name that an owner wants, and where it should lead.
+    """A desired record: one name of an owner and its targets.
 
-    ``targets`` are addresses, host names, or both; empty means that the edge has no address just now: what is published
-    stays, nothing new is made. ``ttl`` in seconds; None takes the setting.
+    ``targets`` are addresses, host names, or both; empty means that the edge has no address at the moment: published
+    records stay, new ones are not created. ``ttl`` in seconds; None uses the setting.
     """
 
     name: str
@@ -68,10 +68,10 @@ class WantedRecord:
 
 
 def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet, ...]:
-    """Give the sets that lead ``name`` to ``targets``: A and AAAA for addresses, else one CNAME.
+    """The sets that point ``name`` to ``targets``: A and AAAA for addresses, otherwise one CNAME.
 
-    Next to addresses host names are left out, since a CNAME tolerates nothing beside it (RFC 1034 section 3.6.2); of
-    several host names the first by text is taken, so that the choice is stable. Raises InvalidRecord.
+    If there are addresses, host names are ignored, since a CNAME excludes other records (RFC 1034 section 3.6.2); of
+    several host names the first in text order is used, so that the choice is stable. Raises InvalidRecord.
     """
     if not 0 <= ttl <= MAX_TTL:
         raise InvalidRecord(f"the TTL {ttl} of {name} is outside 0 to {MAX_TTL} seconds: correct dns.ttl")

@@ -1,7 +1,7 @@
 """DNS UPDATE (RFC 2136) with TSIG, and zone transfer for reading: BIND, Knot, PowerDNS, Windows.
 
-One TCP connection per call: a batch is one message, so a kept connection would save one round trip in hundreds of
-names, and would be found closed by the server after each quiet hour.
+One TCP connection per call: a batch is one message, so a persistent connection would save one round trip for hundreds
+of names, and the server would have closed it after each idle hour.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ PREREQUISITE_FAILED = frozenset(
 )
 HEADER = 12
 MAX_CHANGES = 500
-"""Changes per message: larger ones keep a server's one writer busy while others wait."""
+"""Changes per message: larger ones block the server's single writer."""
 
 
 class Rfc2136Provider:
-    """``key`` signs every message and must sign every answer; None only for servers that trust an address."""
+    """``key`` signs every message and must sign every answer; None only for servers that authorize by address."""
 
     def __init__(
         self, name: str, zones: tuple[str, ...], host: str, port: int = 53, key: dns.tsig.Key | None = None
@@ -52,11 +52,11 @@ class Rfc2136Provider:
         self._key = key
 
     async def zones(self) -> tuple[Zone, ...]:
-        """All of them, without asking: a zone that the server lacks shows when it is read."""
+        """All of them, without a query: a missing zone is detected when it is read."""
         return tuple(Zone(name) for name in self.zone_names)
 
     async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
-        """Transfer the zone, also for a few names: an ordinary query cannot tell a record from a wildcard's answer."""
+        """Transfer the zone, also for a few names: a query does not distinguish a record from a wildcard match."""
         query = dns.message.make_query(dns.name.from_text(zone.name), dns.rdatatype.AXFR)
         if self._key is not None:
             query.use_tsig(self._key)
@@ -84,7 +84,7 @@ class Rfc2136Provider:
 
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
         wire, asked = update_message(pack(changes, zone.name), self._key)
-        if len(wire) > MAX_MESSAGE:  # only of one change alone: see fit
+        if len(wire) > MAX_MESSAGE:  # only possible for a single change: see fit
             return [
                 InvalidRecord(
                     f"{changes[0].name} has more targets than one message can carry: give the edge fewer addresses"
@@ -105,7 +105,7 @@ class Rfc2136Provider:
             said = dns.rcode.to_text(rcode)
             return [
                 RecordConflict(
-                    f"{changes[0].name}, or its mark, is not as decco left it (the server said {said}): "
+                    f"{changes[0].name}, or its ownership record, is not as decco left it (the server said {said}): "
                     "decco reads the zone again, see who else writes to it"
                 )
             ]
@@ -134,10 +134,10 @@ class Rfc2136Provider:
         try:
             yield reader, writer
         except BaseException:
-            writer.transport.abort()  # a server that reads no more would keep a polite end waiting for ever
+            writer.transport.abort()  # close() would wait for ever for a server that no longer reads
             raise
         writer.close()
-        with contextlib.suppress(OSError):  # how the connection ends says nothing of what came over it
+        with contextlib.suppress(OSError):  # errors at the end do not affect the answer
             await writer.wait_closed()
 
     async def _receive(self, reader: asyncio.StreamReader, *, uncertain: bool) -> bytes:
@@ -164,7 +164,7 @@ class Rfc2136Provider:
                 f"{self._where} and decco do not agree on the TSIG key or the time of day, so compare both: {error}"
             ) from error
         except dns.exception.DNSException as error:
-            # Knot does not sign its refusal for a zone that it lacks. An unsigned "no" is believed, a "yes" never.
+            # Knot does not sign its refusal for a missing zone. Of unsigned answers only refusals are accepted.
             ours = len(wire) >= HEADER and wire[:2] == asked.id.to_bytes(2, "big")
             rcode = dns.rcode.Rcode(wire[3] & 0xF) if ours else dns.rcode.NOERROR
             if rcode not in PREREQUISITE_FAILED | {dns.rcode.NOERROR}:

@@ -1,7 +1,7 @@
-"""DNS UPDATE messages (RFC 2136) and zone transfers (RFC 5936) as values: no socket in here.
+"""DNS UPDATE messages (RFC 2136) and zone transfers (RFC 5936), without I/O.
 
-A change becomes prerequisites and updates of the one message that carries its batch, so the server carries out the
-claim of a name and its records together or not at all, whoever else writes to the zone at the same time.
+A change becomes prerequisites and updates of the one message of its batch, so the claim of a name and its records are
+atomic, also with concurrent writers.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ from decco.dns.txt import MAX_STRING
 MAX_MESSAGE = 65_535
 """Octets of a message over TCP (RFC 1035 4.2.2)."""
 TSIG_ROOM = 400
-"""Octets kept free for the TSIG record: two names and a hash of at most 64 octets."""
+"""Octets reserved for the TSIG record: two names and a hash of at most 64 octets."""
 FUDGE = 300
 """Seconds by which the clocks of the two sides may differ (RFC 8945 section 10 recommends it)."""
 RIVALS = ("MX", "TXT", "SRV", "NS", "CAA", "HTTPS", "SVCB", "DNAME")
-"""Types that must be absent where an alias takes the place of addresses, since a server would drop the alias
-silently."""
+"""Types that must be absent if an alias replaces addresses, since a server would drop the alias silently."""
 _TYPES = {t: int(dns.rdatatype.from_text(t)) for t in (*ADDRESS_TYPES, TXT, *RIVALS)}
 _ANY_TYPE, _SOA = 255, 6
 _IN, _NONE, _ANY = 1, 254, 255
@@ -46,11 +45,11 @@ _FIXED = struct.Struct("!HHIH")  # type, class, TTL, length
 _POINTER = 0xC000
 _POINTER_LIMIT = 0x4000  # RFC 1035 4.1.4: a compression pointer has 14 bits
 _ZONE_POINTER = struct.pack("!H", _POINTER | _HEADER.size)
-_MARK_PREFIX = len(PREFIX)  # on the wire as well: a label's length is there what the dot is in text
+_PREFIX_OCTETS = len(PREFIX)  # on the wire as well: the length octet of a label replaces the dot
 
 
 class Need(NamedTuple):
-    """A prerequisite: with ``records`` exactly these; without, ``rtype`` (None: any type) must be absent."""
+    """A prerequisite: with ``records`` exactly these must exist; without, ``rtype`` (None: any type) must be absent."""
 
     name: str
     rtype: str | None
@@ -58,15 +57,15 @@ class Need(NamedTuple):
 
 
 def needs(change: Change, zone: str) -> Iterator[Need]:
-    """Give the prerequisites of a change; the mark's come first, since its name holds the other for compression."""
+    """The prerequisites of a change. Those of the ownership record come first, for compression."""
     if not change.before:
-        yield Need(change.mark, None)
+        yield Need(change.ownership_name, None)
         if change.name != zone:
             yield Need(change.name, None)
         else:
             yield from (Need(zone, rtype) for rtype in (A, AAAA, CNAME))
         return
-    for old in sorted(change.before, key=lambda s: s.name != change.mark):
+    for old in sorted(change.before, key=lambda s: s.name != change.ownership_name):
         yield Need(old.name, old.type, old)
     known = {s.type for s in change.before if s.name == change.name}
     new = {s.type for s in change.after if s.name == change.name}
@@ -79,9 +78,10 @@ def needs(change: Change, zone: str) -> Iterator[Need]:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The first ``count`` changes of a batch as one message without header and signature, and how many records it has.
+    """The first ``count`` changes of a batch as one message without header and signature, and its record counts.
 
-    The prerequisites at the marks come first: there a pointer can reach nearly all of them, and by them every name.
+    The prerequisites of the ownership records come first: nearly all of them are within the range of a pointer, and
+    every other name is a pointer to one of them.
     """
 
     count: int
@@ -91,22 +91,22 @@ class Packed:
 
 
 def pack(changes: Sequence[Change], zone: str, limit: int = MAX_MESSAGE - TSIG_ROOM) -> Packed:
-    """Encode as many of ``changes`` as ``limit`` octets take, and at least the first.
+    """Encode as many of ``changes`` as fit into ``limit`` octets, and at least the first.
 
-    Written out here, and not with dnspython's message objects, because those take 17 times as long: a tenth of a second
-    for the 500 names of one message (100 ms to 6 ms), in which the event loop does nothing else.
+    This does not use dnspython's message objects because they take 17 times as long: 100 ms instead of 6 ms for the 500
+    names of one message, during which they block the event loop.
     """
     opening = _spelled(zone, "") + struct.pack("!HH", _SOA, _IN)
     at = _HEADER.size + len(opening)
     size, prerequisites, updates = at, 0, 0
     anchors, rest, wanted = [opening], list[bytes](), list[bytes]()
     for count, change in enumerate(changes):
-        places = _Places(change, zone, at)
+        owners = _OwnerNames(change, zone, at)
         first, *others = needs(change, zone)
-        anchor, asked = _need(first, places)
-        places.anchored = first.name == change.mark
-        following = [_need(need, places) for need in others]
-        edits = _edits(change, places)
+        anchor, asked = _need(first, owners)
+        owners.anchored = first.name == change.ownership_name
+        following = [_need(need, owners) for need in others]
+        edits = _edits(change, owners)
         size += len(anchor) + sum(len(octets) for octets, _ in following) + sum(map(len, edits))
         if size > limit and count:
             return Packed(count, b"".join((*anchors, *rest, *wanted)), prerequisites, updates)
@@ -119,35 +119,35 @@ def pack(changes: Sequence[Change], zone: str, limit: int = MAX_MESSAGE - TSIG_R
     return Packed(len(changes), b"".join((*anchors, *rest, *wanted)), prerequisites, updates)
 
 
-class _Places:
-    """How the owner's name of a record is written: a pointer to the mark's prerequisite, or to a part of it."""
+class _OwnerNames:
+    """Encodes the owner name of a record, if possible as a pointer into the prerequisite of the ownership record."""
 
     def __init__(self, change: Change, zone: str, at: int) -> None:
         self._zone = zone
-        self._mark, self._at = change.mark, at
-        self._under_mark = change.name if change.mark == PREFIX + change.name else None
+        self._ownership_name, self._at = change.ownership_name, at
+        self._published = change.name if change.ownership_name == PREFIX + change.name else None
         self.anchored = False
 
     def owner(self, name: str) -> bytes:
         if name == self._zone:
             return _ZONE_POINTER
-        if self.anchored and name == self._mark and self._at < _POINTER_LIMIT:
+        if self.anchored and name == self._ownership_name and self._at < _POINTER_LIMIT:
             return struct.pack("!H", _POINTER | self._at)
-        if self.anchored and name == self._under_mark and self._at + _MARK_PREFIX < _POINTER_LIMIT:
-            return struct.pack("!H", _POINTER | self._at + _MARK_PREFIX)
+        if self.anchored and name == self._published and self._at + _PREFIX_OCTETS < _POINTER_LIMIT:
+            return struct.pack("!H", _POINTER | self._at + _PREFIX_OCTETS)
         return _spelled(name, self._zone)
 
 
 def _spelled(name: str, zone: str) -> bytes:
-    """A name of plain labels, as all are that decco publishes; its zone is a pointer, or "" to write all of it."""
+    """Encode a name of plain labels. The zone is encoded as a pointer; with ``zone`` "" the whole name is encoded."""
     labels = name[: -len(zone) - 1] if zone else name
     tail = _ZONE_POINTER if zone else b"\0"
     return b"".join(bytes((len(label),)) + label for label in labels.encode().split(b".")) + tail
 
 
-def _need(need: Need, places: _Places) -> tuple[bytes, int]:
-    """A prerequisite, and how many records it is (RFC 2136 section 2.4)."""
-    owner = places.owner(need.name)
+def _need(need: Need, owners: _OwnerNames) -> tuple[bytes, int]:
+    """Encode a prerequisite; also returns its number of records (RFC 2136 section 2.4)."""
+    owner = owners.owner(need.name)
     if need.records is None:
         rtype = _ANY_TYPE if need.rtype is None else _TYPES[need.rtype]
         return owner + _FIXED.pack(rtype, _NONE, 0, 0), 1
@@ -155,12 +155,12 @@ def _need(need: Need, places: _Places) -> tuple[bytes, int]:
     return b"".join(_record(owner, need.records.type, 0, value) for value in values), len(values)
 
 
-def _edits(change: Change, places: _Places) -> list[bytes]:
-    """The updates of a change, one record each (RFC 2136 section 2.5); what is replaced is deleted before."""
+def _edits(change: Change, owners: _OwnerNames) -> list[bytes]:
+    """The updates of a change, one record each (RFC 2136 section 2.5); replaced sets are deleted first."""
     replaced = [old for new in change.written if (old := change.old(new)) is not None]
-    found = [places.owner(old.name) + _FIXED.pack(_TYPES[old.type], _ANY, 0, 0) for old in (*change.removed, *replaced)]
+    found = [owners.owner(old.name) + _FIXED.pack(_TYPES[old.type], _ANY, 0, 0) for old in (*change.removed, *replaced)]
     for new in change.written:
-        owner = places.owner(new.name)
+        owner = owners.owner(new.name)
         found += [_record(owner, new.type, new.ttl, value) for value in new.values]
     return found
 
@@ -184,7 +184,7 @@ def _data(rtype: str, value: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an answer is checked against: the message's ID, the key, and the hash that signed it ("" without a key)."""
+    """What an answer is verified against: the ID of the query, the key, and the MAC of the query ("" without a key)."""
 
     id: int
     key: dns.tsig.Key | None
@@ -208,7 +208,7 @@ def update_message(packed: Packed, key: dns.tsig.Key | None) -> tuple[bytes, Ask
 
 
 class Transfer:
-    """Takes the messages of an AXFR answer one by one; ``done`` after the second SOA."""
+    """Collects the messages of an AXFR answer; ``done`` after the second SOA."""
 
     def __init__(self) -> None:
         self.done = False

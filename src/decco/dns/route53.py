@@ -1,9 +1,9 @@
-"""Amazon Route 53: one ChangeResourceRecordSets request per batch, which the service carries out whole or not at all.
+"""Amazon Route 53: one atomic ChangeResourceRecordSets request per batch.
 
-Its own checks are the prerequisites. CREATE fails if the set exists, DELETE fails unless the set is exactly as said;
-so a claim is two CREATEs, and a change starts with a DELETE of each set, the mark among them. UPSERT by itself checks
-nothing and only follows the DELETE of what it replaces. A record of another type at a name that was free when it was
-last read is not noticed by CREATE; the next comparison notices it.
+The checks of the service are the prerequisites. CREATE fails if the set exists, DELETE fails unless the set matches
+exactly. So a claim is two CREATEs, and a change starts with a DELETE of each set, including the ownership record.
+UPSERT checks nothing and only follows the DELETE of the set that it replaces. CREATE does not detect a record of
+another type that was added after the name was last read; the next comparison detects it.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from decco.proxy import proxy_from_environment
 
 T = TypeVar("T")
 ENDPOINT = "https://route53.amazonaws.com"
-"""Of the usual partition; decides only which proxy is used."""
+"""Of the default partition; used only to select the proxy."""
 MAX_RECORDS = 1000
 """ResourceRecord elements per request ("Quotas", Route 53 Developer Guide)."""
 MAX_CHARACTERS = 32_000
 """Of all Value elements of a request together, quotation marks included."""
 PAGE = 300
 FEW_NAMES = 20
-"""Up to so many names are read one by one; more cost less as the whole zone."""
+"""Up to this number, names are read one by one; for more, reading the whole zone is cheaper."""
 THROTTLED = frozenset({"Throttling", "ThrottlingException", "PriorRequestNotComplete", "RequestLimitExceeded"})
 REFUSED = frozenset(
     {
@@ -66,7 +66,7 @@ _NAMED = re.compile(r"name='([^']+)'")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Keys from a Secret; without them the usual chain: environment, web identity, files, instance."""
+    """Keys from a Secret; without them the default chain is used: environment, web identity, files, instance."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -74,7 +74,7 @@ class Credentials:
 
 
 class Route53Provider:
-    """``zone_ids`` names the hosted zone where a name alone does not; else it is looked up, public or private."""
+    """``zone_ids`` names the hosted zone if several have the same name; otherwise it is looked up by visibility."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class Route53Provider:
             if len(changes) > 1:
                 named = {canonical(_unescape(name)) for name in _NAMED.findall(str(error))}
                 raise BatchRefused(
-                    str(error), suspects=frozenset(c.name for c in changes if named & {c.name, c.mark})
+                    str(error), suspects=frozenset(c.name for c in changes if named & {c.name, c.ownership_name})
                 ) from error
             return [
                 RecordConflict(
@@ -200,8 +200,8 @@ class Route53Provider:
     async def _connected(self) -> Any:
         async with self._opening:
             if self._client is None:
-                # Reads models and settings from files for 50 to 300 ms, which the event loop shall not wait for. The
-                # client opens its connections later, in the event loop that uses it.
+                # Reads models and settings from files for 50 to 300 ms, so it must not block the event loop. The client
+                # opens its connections later, in the event loop that uses it.
                 try:
                     context, self._client = await asyncio.to_thread(asyncio.run, self._make_client())
                 except (botocore.exceptions.BotoCoreError, ValueError) as error:  # a profile that does not exist
@@ -227,7 +227,7 @@ class Route53Provider:
                 proxies={} if self._proxy is None else {"http": self._proxy, "https": self._proxy},
                 connect_timeout=self._timeout,
                 read_timeout=self._timeout,
-                retries={"total_max_attempts": 1},  # the zone's queue tries again, and knows what was sent
+                retries={"total_max_attempts": 1},  # the zone's queue retries, with the unconfirmed changes in mind
             ),
         )
         return context, await context.__aenter__()
@@ -254,27 +254,28 @@ class Route53Provider:
             return BatchRefused(text)
         if code == "NoSuchHostedZone":
             return ZoneNotFound(
-                f"the provider {self.name} has no hosted zone {zone} any more: create it, or take it from the settings"
+                f"the provider {self.name} no longer has a hosted zone {zone}: create it, or remove it from the "
+                "settings"
             )
         if code in THROTTLED:
             return ProviderThrottled(text)
         if code in REFUSED:
             return ProviderRefused(text)
-        # Among them InternalFailure and ServiceUnavailable, of which it is not known what they did.
+        # Includes InternalFailure and ServiceUnavailable: the change may have been carried out.
         return ProviderUnreachable(text, uncertain=changes)
 
 
 @functools.cache
 def _models() -> botocore.loaders.Loader:
-    """The descriptions of the API, which each client would read and parse anew."""
+    """The descriptions of the API, shared because each client would otherwise read and parse them."""
     return botocore.loaders.create_loader()
 
 
 def _steps(change: Change) -> list[tuple[str, RecordSet]]:
-    """Give the actions of one change; deletions come first, since a name may change its type."""
+    """The actions of one change; deletions come first, since a name may change its type."""
     if not change.before:
         return [("CREATE", s) for s in change.after]
-    # Each set that was there is deleted, also where it stays: in the one transaction that makes sure it is unchanged.
+    # Each set of ``before`` is deleted, also if it stays: the DELETE verifies in the transaction that it is unchanged.
     replaced = {(s.name, s.type) for s in change.before}
     return [
         *(("DELETE", s) for s in change.before),
@@ -295,7 +296,7 @@ def _unescape(name: str) -> str:
 def _read(item: dict[str, Any]) -> RecordSet:
     name, rtype = _unescape(item["Name"]), item["Type"]
     if "SetIdentifier" in item or "AliasTarget" in item:
-        # Routed by weight or place, or an alias within AWS: never decco's, whatever mark stands beside it.
+        # Weighted or geolocation routing, or an AWS alias: never decco's, even with an ownership record.
         return record_set(name, f"{rtype} with a routing policy", 0, ())
     values = [record["Value"] for record in item.get("ResourceRecords", ())]
     if rtype == TXT:

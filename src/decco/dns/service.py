@@ -1,8 +1,8 @@
-"""The door of this room: owners say which names they want, and ask how it went.
+"""The public interface of this package: owners declare their desired records and read their state.
 
-A reconciler calls ``ensure`` at each of its turns with all that its object wants, and reads ``state``; when that
-changes later, ``subscribe``'s callback makes it look again. To delete: ``release``, wait until ``gone``, then
-``forget``. To let go of what cannot be reached: ``abandon``.
+A reconciler calls ``ensure`` in each reconcile with all desired records of its object, and reads ``state``; when the
+state changes later, the callback of ``subscribe`` enqueues the object. To delete: ``release``, wait until ``gone``,
+then ``forget``. To give up names in zones that cannot be reached: ``abandon``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from decco.dns.records import WantedRecord
 from decco.dns.zonequeue import Desired, Pacing, ZoneQueue
 
 log = structlog.get_logger("decco.dns")
-_LATE = (
+_UNCONFIRMED = (
     "a change of the zone {} was not answered and may still be carried out; the zone is read again before its names "
     "are taken for gone"
 )
@@ -30,7 +30,7 @@ _LATE = (
 
 @dataclass(frozen=True, slots=True)
 class DnsProblem:
-    """Why a name is not published as wanted: ``reason`` is one of ``errors.REASONS``, ``message`` names the record."""
+    """Why a name is not published as desired: ``reason`` is one of ``errors.REASONS``, ``message`` names the record."""
 
     name: str
     reason: str
@@ -39,7 +39,7 @@ class DnsProblem:
 
 @dataclass(frozen=True, slots=True)
 class OwnerState:
-    """How an owner's names are; ``published`` are those that a zone holds for it right now."""
+    """The state of an owner's names; ``published`` are those that a zone has for it now."""
 
     problems: tuple[DnsProblem, ...] = ()
     published: frozenset[str] = frozenset()
@@ -50,7 +50,7 @@ class OwnerState:
 
 
 class Dns:
-    """All zones of all providers. One event loop; every method but ``run`` and ``plan`` returns at once."""
+    """All zones of all providers. One event loop; only ``run``, ``plan`` and ``close`` are asynchronous."""
 
     def __init__(
         self,
@@ -76,11 +76,11 @@ class Dns:
         for provider in providers:
             shared = Backoff(pacing.retry_base, pacing.retry_limit)
             for zone in provider.zone_names:
-                queue = ZoneQueue(zone, provider, desired, pacing, shared, self._tell)
+                queue = ZoneQueue(zone, provider, desired, pacing, shared, self._notify)
                 self._queues.setdefault(zone, []).append(queue)
 
     async def run(self) -> None:
-        """Serve all zones until cancelled; then close the providers."""
+        """Run all zone queues until cancelled; then close the providers."""
         try:
             async with asyncio.TaskGroup() as group:
                 for queue in self._all():
@@ -89,16 +89,16 @@ class Dns:
             await self.close()
 
     async def close(self) -> None:
-        """Close the providers; ``run`` does it by itself."""
+        """Close the providers; only needed without ``run``."""
         for provider in self._providers:
             await provider.close()
 
     def subscribe(self, callback: Callable[[str], None]) -> None:
-        """Have ``callback(uid)`` called whenever that owner's ``state`` or ``gone`` may have another answer."""
+        """Call ``callback(uid)`` whenever the ``state`` or ``gone`` of that owner may have changed."""
         self._callbacks.append(callback)
 
     def serves(self, name: str) -> bool:
-        """Whether the name is one that can be published, in a zone of the providers."""
+        """Whether the name is valid and in a zone of the providers."""
         try:
             self._publishable(name)
         except DnsError:
@@ -106,7 +106,7 @@ class Dns:
         return True
 
     def ensure(self, owner_uid: str, wanted: Iterable[WantedRecord]) -> OwnerState:
-        """Say all that an owner wants: names left out, and wanted before, are withdrawn. Gives the state as of now."""
+        """Set all desired records of an owner; names that are no longer included are withdrawn. Returns the state."""
         new: dict[str, WantedRecord] = {}
         refused: list[DnsProblem] = []
         for record in wanted:
@@ -139,7 +139,7 @@ class Dns:
                 queue.forget(name, owner_uid)
                 queue.want([name])
         if resumed:
-            for name in new.keys() - set(changed):  # perhaps altered meanwhile, and left so
+            for name in new.keys() - set(changed):  # they may have been changed during the pause
                 for queue in self._of(name):
                     queue.want([name])
         if first or resumed:
@@ -150,11 +150,11 @@ class Dns:
         return state
 
     def pause(self, owner_uid: str) -> None:
-        """Leave the owner's names alone, whatever they are, until ``ensure`` or ``release`` speaks of it again."""
+        """Do not change the owner's names until the next ``ensure`` or ``release`` of this owner."""
         self._paused.add(owner_uid)
 
     def state(self, owner_uid: str) -> OwnerState:
-        """How the owner's names are, by what is known now; an owner never heard of has no names and no problem."""
+        """The last known state of the owner's names; an unknown owner has no names and no problems."""
         problems = list(self._refused.get(owner_uid, ()))
         for name, record in self._wanted.get(owner_uid, {}).items():
             if (problem := self._problem(name, record, owner_uid)) is not None:
@@ -165,8 +165,8 @@ class Dns:
     def release(self, owner_uid: str, names: Iterable[str] = ()) -> OwnerState:
         """Withdraw all names of an owner that is being deleted.
 
-        ``names`` are those it may have published before this process started: only their zones then have to answer
-        before the owner is ``gone``; without any, all zones.
+        ``names`` are those that it may have published before this process started: only their zones must be read before
+        the owner is ``gone``; without names, all zones.
         """
         for text in names:
             try:
@@ -177,27 +177,29 @@ class Dns:
         return self.ensure(owner_uid, ())
 
     def gone(self, owner_uid: str) -> bool:
-        """Whether no zone holds a name of this owner any more, as the zones themselves last said."""
+        """Whether all zones, when last read, had no name of this owner."""
         former = self._former.get(owner_uid, set())
         for queue in {q for name in former for q in self._of(name)} or set(self._all()):
             names = {name for name in former if zone_of(name, self._queues) == queue.zone_name}
-            if not queue.synced or queue.holds(owner_uid) or queue.open(names) or queue.in_doubt(names):
+            if not queue.synced or queue.holds(owner_uid) or queue.open(names) or queue.has_unconfirmed(names):
                 return False
         return not self._wanted.get(owner_uid)
 
     def obstacles(self, owner_uid: str) -> tuple[DnsProblem, ...]:
-        """Why an owner that was released is not gone yet: the zones that hold, or may hold, a name of it."""
+        """Why a released owner is not gone yet: the zones that have, or may have, a name of it."""
         found: dict[str, DnsProblem] = {}
         former = self._former.get(owner_uid, set())
         for queue in {q for name in former for q in self._of(name)} or set(self._all()):
             if queue.trouble is not None and (queue.holds(owner_uid) or not queue.synced or queue.open(former)):
                 found[queue.zone_name] = DnsProblem(queue.zone_name, queue.trouble.reason, str(queue.trouble))
-            elif queue.in_doubt(former):
-                found[queue.zone_name] = DnsProblem(queue.zone_name, REASON_PENDING, _LATE.format(queue.zone_name))
+            elif queue.has_unconfirmed(former):
+                found[queue.zone_name] = DnsProblem(
+                    queue.zone_name, REASON_PENDING, _UNCONFIRMED.format(queue.zone_name)
+                )
         return tuple(found[zone] for zone in sorted(found))
 
     def forget(self, owner_uid: str) -> None:
-        """Drop all that is known of an owner, after it is gone."""
+        """Remove all state of an owner, after it is gone."""
         if self._wanted.get(owner_uid):
             self.ensure(owner_uid, ())
         self._releasing.discard(owner_uid)
@@ -206,12 +208,12 @@ class Dns:
             known.pop(owner_uid, None)
 
     def abandon(self, owner_uid: str) -> None:
-        """Let go of an owner's names as they are: what the zones still hold stays there, marked as it is."""
+        """Forget an owner without withdrawing its names: its records and ownership records stay in the zones."""
         log.warning("dns names abandoned", owner=owner_uid, names=sorted(self._former.get(owner_uid, ())))
         self.forget(owner_uid)
 
     async def plan(self) -> list[tuple[str, str, Plan | DnsError]]:
-        """What would change now, by (provider, zone): reads every zone, sends nothing."""
+        """The changes that would be made now, by (provider, zone): reads every zone, sends nothing."""
         found: list[tuple[str, str, Plan | DnsError]] = []
         for queue in self._all():
             try:
@@ -221,7 +223,7 @@ class Dns:
         return found
 
     def lags(self) -> dict[tuple[str, str], float]:
-        """How long the oldest change of each zone has been waiting: (provider, zone) -> seconds, 0 if there is none."""
+        """The age of the oldest pending change of each zone: (provider, zone) -> seconds, 0 without one."""
         return {(queue.provider.name, queue.zone_name): queue.lag() for queue in self._all()}
 
     def _all(self) -> list[ZoneQueue]:
@@ -235,7 +237,8 @@ class Dns:
         name = normalise(text)
         if name.startswith("_"):
             raise InvalidRecord(
-                f"{name} starts with an underscore: such names are kept for marks and for services; choose another"
+                f"{name} starts with an underscore: such names are reserved for ownership records and services; "
+                "choose another"
             )
         if zone_of(name, self._queues) is None:
             served = ", ".join(sorted(self._queues)) or "none"
@@ -250,21 +253,21 @@ class Dns:
         for queue in queues:
             if (error := queue.problem(name, uid)) is not None:
                 return DnsProblem(name, error.reason, "; ".join(filter(None, (str(error), error.advice))))
-        held = all(name in queue.holds(uid) for queue in queues)
+        published = all(name in queue.holds(uid) for queue in queues)
         if not record.targets:
-            stays = "what is published stays for now" if held else "nothing is published"
+            stays = "what is published stays for now" if published else "nothing is published"
             return DnsProblem(
                 name,
                 REASON_NO_ADDRESS,
                 f"the edge has no address to point {name} to, so {stays}: "
                 "give its Service or Gateway one, or set edge.addresses",
             )
-        if not held or any(queue.open((name,)) for queue in queues):
+        if not published or any(queue.open((name,)) for queue in queues):
             return DnsProblem(name, REASON_PENDING, f"{name} is being published")
         return None
 
-    def _tell(self, uids: Iterable[str]) -> None:
-        # Who waits to be gone hears of every turn: a zone that never held its names has nothing to say of it by name.
+    def _notify(self, uids: Iterable[str]) -> None:
+        # Owners that wait to be gone are always notified: a zone without their names never reports them by UID.
         for uid in sorted({*uids, *self._releasing}):
             state = self.state(uid)
             if self._shown.get(uid) != state or uid in self._releasing:

@@ -1,11 +1,11 @@
-"""TSIG keys in the forms in which BIND's tools write them and people pass them on.
+"""TSIG keys in the formats of BIND's tools and in common short forms.
 
 * ``key "name" { algorithm ...; secret ...; };``: a file of tsig-keygen or rndc-confgen, or named.conf itself
 * ``K<name>.+<algorithm>+<id>.private`` and ``.key`` of dnssec-keygen
 * ``[algorithm:]name:secret``, as for ``nsupdate -y``
 * the secret alone, in base64
 
-Pure. Errors are ValueError with a few words, in which no secret ever stands.
+Pure. Errors are ValueError with a short text that never contains a secret.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _PRIVATE: Final = re.compile(r"^(Algorithm|Key):[ \t]*(\S*)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class TsigKey:
-    """One key; ``name`` and ``algorithm`` are "" where the form does not have them."""
+    """One key; ``name`` and ``algorithm`` are "" if the format does not have them."""
 
     name: str
     algorithm: str
     secret: str = field(repr=False)
 
     def signing(self) -> dns.tsig.Key:
-        """The key as dnspython takes it. Raises ValueError."""
+        """The key for dnspython. Raises ValueError."""
         try:
-            octets = base64.b64decode("".join(self.secret.split()), validate=True)  # dnspython skips what is no base64
+            octets = base64.b64decode("".join(self.secret.split()), validate=True)  # dnspython is lenient
         except (binascii.Error, ValueError) as error:
             raise ValueError("its secret must be base64") from error
         if not octets:
@@ -63,7 +63,7 @@ class TsigKey:
 
 
 def algorithm_name(text: str) -> str:
-    """An algorithm as RFC 8945 names it: ``HMACSHA256``, ``HMAC_SHA256.`` and ``hmac-sha256`` are one."""
+    """An algorithm by its name in RFC 8945: ``HMACSHA256``, ``HMAC_SHA256.`` and ``hmac-sha256`` are equal."""
     plain = text.strip().lower().rstrip(".").replace("_", "-")
     if plain.startswith("hmac") and not plain.startswith("hmac-"):
         plain = f"hmac-{plain[4:]}"
@@ -71,7 +71,7 @@ def algorithm_name(text: str) -> str:
 
 
 def read_keys(text: str) -> list[TsigKey]:
-    """All keys of a text in any of the forms. Raises ValueError; never returns an empty list."""
+    """All keys of a text in any of the formats. Raises ValueError; never returns an empty list."""
     text = text.removeprefix("\ufeff").strip()
     if "{" in text:
         keys = list(_of_statements(_tokens(text)))
@@ -90,7 +90,7 @@ def read_keys(text: str) -> list[TsigKey]:
 
 
 def choose(keys: list[TsigKey], name: str) -> TsigKey:
-    """The key of that name, or the only one if ``name`` is "". Raises ValueError."""
+    """The key with that name, or the only one if ``name`` is "". Raises ValueError."""
     if not name:
         if len(keys) > 1:
             raise ValueError(f"it has {len(keys)} keys ({_names(keys)}): name one with tsigKeyName")
@@ -117,7 +117,7 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 def _of_statements(tokens: Iterator[str], depth: int = 0) -> Iterator[TsigKey]:
-    """The keys among the statements of a file or of a block, such as a view; ends behind the block's brace."""
+    """The keys among the statements of a file or of a block, such as a view; stops after the block's closing brace."""
     words: list[str] = []
     for lexeme in tokens:
         if lexeme == "{":

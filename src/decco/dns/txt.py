@@ -1,4 +1,4 @@
-"""TXT values as master files and web APIs write them: quoted strings of at most 255 octets (RFC 1035 section 5.1)."""
+"""TXT values as in master files and web APIs: quoted strings of at most 255 octets (RFC 1035 section 5.1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def quoted(text: str) -> str:
 def unquoted(value: str, base: int = 10) -> str:
     """Join the strings of a value; ``base`` is that of three-digit escapes: 10 in master files, 8 in Route 53.
 
-    A value without quotation marks is given as it is.
+    A value without quotes is returned unchanged.
     """
 
     def octet(match: re.Match[str]) -> str:

@@ -1,10 +1,10 @@
-"""Calls of which no answer came, and which may still be carried out: after decco has read the zone again.
+"""Unconfirmed changes: calls without an answer that may still be carried out after decco has read the zone again.
 
-A server that was held up, or whatever stands between, may carry a change out when decco has long given it up, read the
-zone without it, and decided that there is nothing to do. Every change has prerequisites, so it can only happen while
-the name is as it was before it. That is the whole of the danger: a name that is wanted gets the change again, and once
-that is done the late one is refused. But if the wish has changed meanwhile and the name is as it was, it has to be
-looked at once more, when the call is surely dead; until then nobody may say of the name that it is gone for good.
+A delayed server or network may carry out a change after decco has given up on the call, has read the zone without the
+change, and has decided that there is nothing to do. Every change has prerequisites, so a late change can only succeed
+while the name is as it was before. If the name is still desired, the change is sent again, and afterwards the late one
+is refused. But if the desired record has changed and the name is as it was before the call, the zone must be read once
+more after the call has certainly expired. Until then the name cannot be reported as gone.
 """
 
 from __future__ import annotations
@@ -22,57 +22,57 @@ Data = frozenset[tuple[str, str, tuple[str, ...]]]
 
 
 @dataclass(slots=True)
-class _Doubt:
+class _Unconfirmed:
     until: float
     possible: bool = True
-    """Whether the name is such that the change could be carried out now."""
+    """Whether the prerequisites hold, so that the change could be carried out now."""
 
 
 class UnconfirmedChanges:
-    """Of one zone. ``settle`` in seconds; times are those of the event loop."""
+    """The unconfirmed changes of one zone. ``settle`` in seconds; times are those of the event loop."""
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
-        self._unconfirmed: dict[str, dict[Data, _Doubt]] = {}
-        """By name, and by how the name was before."""
+        self._unconfirmed: dict[str, dict[Data, _Unconfirmed]] = {}
+        """By name and by the state of the name before the change."""
 
     def any_of(self, names: Iterable[str]) -> bool:
-        """Whether a call in doubt may still change one of the names, as they are now."""
-        return any(doubt.possible for name in names for doubt in self._unconfirmed.get(name, {}).values())
+        """Whether an unconfirmed change may still alter one of the names in their current state."""
+        return any(change.possible for name in names for change in self._unconfirmed.get(name, {}).values())
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._unconfirmed)
 
     @property
-    def look_at(self) -> float:
-        """When the zone has to be read because of names in doubt; infinity for never."""
+    def read_at(self) -> float:
+        """When the zone must be read because of unconfirmed changes; infinity for never."""
         ends = [d.until for unconfirmed in self._unconfirmed.values() for d in unconfirmed.values() if d.possible]
         return max(ends, default=float("inf"))
 
     def add(self, changes: Iterable[Change]) -> None:
-        """No answer came to these."""
+        """Record changes without an answer."""
         until = asyncio.get_running_loop().time() + self._settle
         for change in changes:
-            self._unconfirmed.setdefault(change.name, {})[_data(change.before)] = _Doubt(until)
+            self._unconfirmed.setdefault(change.name, {})[_data(change.before)] = _Unconfirmed(until)
 
     def seen(self, now: Current) -> None:
-        """This is how a name is, by the zone itself or by an answer to a change."""
+        """Update with the current state of a name, from the zone or from the answer to a change."""
         unconfirmed = self._unconfirmed.get(now.name)
         if unconfirmed is None:
             return
-        data = _data((*now.sets, *now.marks))
+        data = _data((*now.sets, *now.ownership))
         time = asyncio.get_running_loop().time()
-        for before, doubt in tuple(unconfirmed.items()):
-            if doubt.until <= time and not doubt.possible:
-                del unconfirmed[before]  # it could not come true as long as it was alive
+        for before, change in tuple(unconfirmed.items()):
+            if change.until <= time and not change.possible:
+                del unconfirmed[before]  # its prerequisites did not hold before it expired
             else:
-                doubt.possible = before <= data if before else not data
+                change.possible = before <= data if before else not data
         if not unconfirmed:
             del self._unconfirmed[now.name]
 
-    def looked(self, at: float) -> None:
-        """The whole zone was read, from then on: calls that were dead by that time are in doubt no more."""
+    def zone_read(self, at: float) -> None:
+        """The whole zone was read, starting at ``at``: removes the changes that had expired by that time."""
         left = {
             name: {b: d for b, d in unconfirmed.items() if d.until > at}
             for name, unconfirmed in self._unconfirmed.items()

@@ -1,8 +1,8 @@
-"""One zone's queue and its one worker: names become due, are gathered, planned together and sent in the largest
-batches.
+"""The work queue of one zone and its single worker: names are enqueued, gathered, planned together and sent in the
+largest possible batches.
 
-Level-triggered: the queue holds names, never changes, and each turn compares what the zone holds with what is wanted
-then. So it does not matter how often a name became due, in which order, or what happened to an earlier call.
+Level-triggered: the queue contains names, not changes, and each reconcile compares the zone with the desired records at
+that time. So the number and order of events and the results of earlier calls do not matter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, Recor
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import WantedRecord
-from decco.dns.registry import Current, fold, mark_name
+from decco.dns.registry import Current, fold, ownership_name
 from decco.dns.unconfirmed import UnconfirmedChanges
 
 log = structlog.get_logger("decco.dns")
@@ -29,18 +29,18 @@ class Pacing:
     """Times in seconds."""
 
     gather: float = 0.2
-    """How long the first due name waits for others to share its batch."""
+    """How long the first name in the queue waits for others to share its batch."""
     compare: float = 3600.0
-    """Between two comparisons of the whole zone."""
+    """Interval of full comparisons of the zone."""
     retry_base: float = 1.0
     retry_limit: float = 300.0
     settle: float = 60.0
-    """How long a call of which no answer came may still be carried out."""
+    """How long a call without an answer may still be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What the service knows, live: the queue looks it up at each turn and never changes it."""
+    """A live view of the service's state: the queue reads it in each reconcile and never changes it."""
 
     by_name: Mapping[str, Mapping[str, WantedRecord]]
     alive: Collection[str]
@@ -51,7 +51,7 @@ class Desired:
 
 
 class ZoneQueue:
-    """``changed(uids)`` is called after a turn with the owners whose names did not stay as they were."""
+    """``changed(uids)`` is called after a reconcile with the owners whose state may have changed."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class ZoneQueue:
         self.synced = False
         """Whether the whole zone has been read at least once."""
         self.trouble: DnsError | None = None
-        """Why the last turn did not reach its end."""
+        """The error of the last reconcile, if it failed."""
         self.orphans = 0
-        self._wishes = desired
+        self._desired = desired
         self._pacing = pacing
         self._shared = shared
         self._own = Backoff(pacing.retry_base, pacing.retry_limit)
@@ -81,40 +81,40 @@ class ZoneQueue:
         self._due_since = 0.0
         self._behind_since: float | None = None
         self._compare_at = float("-inf")
-        self._wake = asyncio.Event()
+        self._work = asyncio.Event()
         self._problems: dict[tuple[str, str], DnsError] = {}
-        self._marked: dict[str, set[str]] = {}
-        self._marks: dict[str, str] = {}
+        self._owned: dict[str, set[str]] = {}
+        self._owner_of: dict[str, str] = {}
         self._twice: set[str] = set()
         self._unconfirmed = UnconfirmedChanges(pacing.settle)
 
-    # Asked by the service
+    # Called by the service
 
     def want(self, names: Iterable[str]) -> None:
-        """Take these names up: their desired have changed."""
+        """Enqueue these names: their desired records have changed."""
         for name in names:
-            (self._wanted.add if self._wishes.by_name.get(name) else self._wanted.discard)(name)
-            self._mark_due(name)
+            (self._wanted.add if self._desired.by_name.get(name) else self._wanted.discard)(name)
+            self._enqueue(name)
             self._twice.discard(name)
 
     def adopt_owner(self, uid: str) -> None:
-        """Take up the names that the zone says are this owner's; called when the owner is first seen."""
-        self.want(tuple(self._marked.get(uid, ())))
+        """Enqueue the names whose ownership records have this owner; called when the owner is first seen."""
+        self.want(tuple(self._owned.get(uid, ())))
 
     def holds(self, uid: str) -> frozenset[str]:
-        """Names that the zone, as last seen, says are this owner's."""
-        return frozenset(self._marked.get(uid, ()))
+        """Names that belonged to this owner when the zone was last read."""
+        return frozenset(self._owned.get(uid, ()))
 
     def open(self, names: Collection[str]) -> bool:
-        """Tell whether any of the names has work ahead of it or under way."""
+        """Whether any of the names is enqueued or in progress."""
         return any(name in self._due or name in self._busy for name in names)
 
-    def in_doubt(self, names: Collection[str]) -> bool:
-        """Tell whether any of the names may still be changed by a call of which no answer came."""
+    def has_unconfirmed(self, names: Collection[str]) -> bool:
+        """Whether an unconfirmed change may still alter any of the names."""
         return self._unconfirmed.any_of(names)
 
     def lag(self) -> float:
-        """Seconds since the zone last was as wanted; 0 if it is now, as far as is known."""
+        """Seconds since the zone last matched the desired records; 0 if it matches, as far as is known."""
         return 0.0 if self._behind_since is None else asyncio.get_running_loop().time() - self._behind_since
 
     def problem(self, name: str, uid: str) -> DnsError | None:
@@ -125,48 +125,48 @@ class ZoneQueue:
 
     async def run(self) -> None:
         while True:
-            await self._rest()
+            await self._wait_for_work()
             await self._gather()
             started = asyncio.get_running_loop().time()
             try:
-                await self._turn()
+                await self._reconcile()
             except DnsError as error:
                 self._failed(error)
-            except Exception:  # one zone's mistake of ours must not end the others' workers
-                log.exception("dns turn failed", provider=self.provider.name, zone=self.zone_name)
+            except Exception:  # a defect must not stop the workers of the other zones
+                log.exception("dns reconcile failed", provider=self.provider.name, zone=self.zone_name)
                 self._failed(DnsError(f"the provider {self.provider.name} failed on {self.zone_name}: see decco's log"))
             else:
-                self._reached()
-                # What became due meanwhile is younger than this turn, or was seen by it and refused.
+                self._succeeded()
+                # Names that are enqueued now were added during this reconcile, or were refused in it.
                 self._behind_since = started if self._due else None
             finally:
                 self._busy = set()
 
     async def preview(self) -> Plan:
-        """Read the whole zone and tell what a turn would change; nothing is sent."""
+        """Read the whole zone and plan the changes without sending them."""
         zone = await self._find()
         current = fold(await self.provider.records(zone), zone.name)
         self._learn(current)
         return self._plan(current, self._wanted | self._ours())
 
-    async def _rest(self) -> None:
-        """Wait until there is work and neither the zone nor its provider is left alone."""
+    async def _wait_for_work(self) -> None:
+        """Wait until there is work and neither the zone nor its provider backs off."""
         loop = asyncio.get_running_loop()
         while (ready_at := self._ready_at()) > loop.time():
-            self._wake.clear()
+            self._work.clear()
             try:
                 async with asyncio.timeout_at(ready_at):
-                    await self._wake.wait()
+                    await self._work.wait()
             except TimeoutError:
-                if self._ready_at() <= ready_at:  # not asked of the clock, which may be a hair behind its own timers
+                if self._ready_at() <= ready_at:  # the clock may be slightly behind its timers
                     return
 
     def _ready_at(self) -> float:
-        held_back = max(self._own.until, self._shared.until)
-        return held_back if self._due else max(held_back, self._next_comparison())
+        backoff = max(self._own.until, self._shared.until)
+        return backoff if self._due else max(backoff, self._next_comparison())
 
     def _next_comparison(self) -> float:
-        return min(self._compare_at, self._unconfirmed.look_at)
+        return min(self._compare_at, self._unconfirmed.read_at)
 
     async def _gather(self) -> None:
         if not self._due:
@@ -175,13 +175,13 @@ class ZoneQueue:
         if left > 0:
             await asyncio.sleep(left)
 
-    def _mark_due(self, name: str) -> None:
+    def _enqueue(self, name: str) -> None:
         if not self._due:
             self._due_since = asyncio.get_running_loop().time()
         self._due.add(name)
         if self._behind_since is None:
             self._behind_since = asyncio.get_running_loop().time()
-        self._wake.set()
+        self._work.set()
 
     async def _find(self) -> Zone:
         if self._zone is None:
@@ -193,7 +193,7 @@ class ZoneQueue:
             )
         return self._zone
 
-    async def _turn(self) -> None:
+    async def _reconcile(self) -> None:
         loop = asyncio.get_running_loop()
         full = loop.time() >= self._next_comparison()
         names = self._due | self._wanted if full else self._due
@@ -203,13 +203,13 @@ class ZoneQueue:
             if full:
                 began = loop.time()
                 current = fold(await self.provider.records(zone), zone.name)
-                self._unconfirmed.looked(began)
+                self._unconfirmed.zone_read(began)
                 self._learn(current)
                 self._compare_at = loop.time() + self._pacing.compare
                 names |= self._ours()
                 self._busy = set(names)
             else:
-                asked = {*names, *(self._mark_of(name) for name in names)} - {""}
+                asked = {*names, *(self._ownership_name_of(name) for name in names)} - {""}
                 current = fold(await self.provider.records(zone, asked), zone.name)
                 for name in names:
                     self._note(name, current.get(name))
@@ -218,26 +218,26 @@ class ZoneQueue:
             raise
         for name in self._unconfirmed.names if full else names:
             self._unconfirmed.seen(current.get(name) or Current(name))
-        # From here to the first call nothing is awaited: the plan is made of the desired of one moment.
+        # No await between here and the first call: the plan uses a consistent view of the desired records.
         result = self._plan(current, names)
         if full:
             self.orphans = len(result.orphans)
         await self._send(zone, names, result)
 
     def _ours(self) -> set[str]:
-        """Names that the zone says are of objects which this cluster has."""
-        return {name for uid in self._wishes.alive for name in self._marked.get(uid, ())}
+        """Names that belong to existing objects of this cluster by their ownership records."""
+        return {name for uid in self._desired.alive for name in self._owned.get(uid, ())}
 
     def _plan(self, current: Mapping[str, Current], names: Collection[str]) -> Plan:
-        desired = self._wishes
-        # Names of others that nobody wants are left out before the plan sees them: it costs what ours cost.
+        desired = self._desired
+        # Other names that are not desired are left out, so that the cost of the plan depends on our names only.
         ours = {n: h for n, h in current.items() if n in names or self._is_orphan(h)}
         rules = Rules(self.zone_name, desired.cluster, desired.ttl, desired.alive, desired.adopt, desired.paused)
         return plan(ours, {name: desired.by_name.get(name, {}) for name in names}, rules)
 
     def _is_orphan(self, now: Current) -> bool:
         owner = now.owner
-        return owner is not None and owner.cluster == self._wishes.cluster and owner.uid not in self._wishes.alive
+        return owner is not None and owner.cluster == self._desired.cluster and owner.uid not in self._desired.alive
 
     async def _send(self, zone: Zone, names: set[str], result: Plan) -> None:
         changing = {change.name for change in result.changes}
@@ -261,7 +261,7 @@ class ZoneQueue:
                 self._raise_shared(outcomes)
         except BaseException:
             for change in left:
-                self._mark_due(change.name)
+                self._enqueue(change.name)
             raise
         finally:
             self._changed(touched)
@@ -276,28 +276,28 @@ class ZoneQueue:
         if isinstance(outcome, ProviderUnreachable) and outcome.uncertain:
             self._unconfirmed.add((change,))
         if outcome is None:
-            given_up_by = {uid for uid in (self._marks.get(name),) if uid}
+            given_up_by = {uid for uid in (self._owner_of.get(name),) if uid}
             now = fold(change.after, self.zone_name).get(name)
             self._note(name, now)
             self._unconfirmed.seen(now or Current(name))
             self._twice.discard(name)
             return self._settle(name, problems) | given_up_by
-        desired = self._wishes.by_name.get(name, {})
+        desired = self._desired.by_name.get(name, {})
         if isinstance(outcome, RecordConflict) and name not in self._twice:
-            # The zone was not as remembered; the cache now reads this name anew, and the plan judges what it finds.
+            # The cache was stale: it reads this name again, and the plan decides on the result.
             self._twice.add(name)
-            self._mark_due(name)
+            self._enqueue(name)
             return set()
         if not isinstance(outcome, InvalidRecord):
-            self._mark_due(name)
+            self._enqueue(name)
         if isinstance(outcome, RecordConflict):
             self._own.fail()
         return self._settle(name, {**problems, **{(name, uid): outcome for uid in desired}})
 
     def _settle(self, name: str, problems: Mapping[tuple[str, str], DnsError]) -> set[str]:
-        """Keep what is known of a name after its turn; gives the owners concerned."""
+        """Store the problems of a name after its reconcile; returns the owners concerned."""
         self._busy.discard(name)
-        owners = set(self._wishes.by_name.get(name, ()))
+        owners = set(self._desired.by_name.get(name, ()))
         for uid in owners:
             if (name, uid) in problems:
                 self._problems[name, uid] = problems[name, uid]
@@ -306,63 +306,64 @@ class ZoneQueue:
         return owners
 
     def forget(self, name: str, uid: str) -> None:
-        """Drop what was said about an owner's name that it wants no more."""
+        """Remove the problem of a name that its owner no longer desires."""
         self._problems.pop((name, uid), None)
 
-    # What the zone says of owners
+    # Ownership in the zone
 
     def _learn(self, current: Mapping[str, Current]) -> None:
-        self._marked, self._marks = {}, {}
+        self._owned, self._owner_of = {}, {}
         for name, now in current.items():
             self._note(name, now)
         if not self.synced:
             self.synced = True
-            self._changed(tuple(self._wishes.alive))  # some wait to hear that the zone holds nothing of theirs
+            # Owners may wait for the result that the zone has none of their names.
+            self._changed(tuple(self._desired.alive))
 
     def _note(self, name: str, now: Current | None) -> None:
         owner = now.owner if now is not None else None
-        before = self._marks.pop(name, None)
+        before = self._owner_of.pop(name, None)
         if before is not None:
-            self._marked[before].discard(name)
-            if not self._marked[before]:
-                del self._marked[before]
-        if owner is not None and owner.cluster == self._wishes.cluster:
-            self._marks[name] = owner.uid
-            self._marked.setdefault(owner.uid, set()).add(name)
+            self._owned[before].discard(name)
+            if not self._owned[before]:
+                del self._owned[before]
+        if owner is not None and owner.cluster == self._desired.cluster:
+            self._owner_of[name] = owner.uid
+            self._owned.setdefault(owner.uid, set()).add(name)
 
-    def _mark_of(self, name: str) -> str:
+    def _ownership_name_of(self, name: str) -> str:
         try:
-            return mark_name(name, self.zone_name)
+            return ownership_name(name, self.zone_name)
         except InvalidRecord:
-            return ""  # the plan says the same of this name, where it can be shown
+            return ""  # the plan reports the same error for this name
 
-    # Failure and success
+    # Errors
 
     def _failed(self, error: DnsError) -> None:
-        news = self.trouble is None or str(self.trouble) != str(error)
+        changed = self.trouble is None or str(self.trouble) != str(error)
         self.trouble = error
         if isinstance(error, ZoneNotFound):
-            # Made anew, it may have another id and is surely empty: start from the beginning.
+            # A zone that is created again may have another id and is empty: start from scratch.
             self._zone, self._compare_at = None, float("-inf")
         if not self.synced:
             self._compare_at = float("-inf")
         (self._shared if error.whole_provider else self._own).fail()
-        if news:
+        if changed:
             log.warning(
-                "dns turn failed",
+                "dns reconcile failed",
                 provider=self.provider.name,
                 zone=self.zone_name,
                 reason=error.reason,
                 error=str(error),
             )
             concerned = self._due if self.synced else self._wanted
-            self._changed({uid for name in concerned for uid in self._wishes.by_name.get(name, ())})
+            self._changed({uid for name in concerned for uid in self._desired.by_name.get(name, ())})
 
-    def _reached(self) -> None:
+    def _succeeded(self) -> None:
         if self.trouble is not None:
             log.info("dns zone works again", provider=self.provider.name, zone=self.zone_name)
             self.trouble = None
-            self._changed({uid for name in self._wanted for uid in self._wishes.by_name.get(name, ())})
+            self._changed({uid for name in self._wanted for uid in self._desired.by_name.get(name, ())})
         if not self._twice:
             self._own.reset()
         self._shared.reset()

@@ -1,1 +1,1 @@
-"""From objects of the first decco (github.com/platform9/decco) to Spaces and Apps of this one; ``decco import``."""
+"""Converts objects of the first decco (github.com/platform9/decco) to Spaces and Apps; ``decco import``."""

@@ -1,4 +1,4 @@
-"""An App of the first decco, whatever year it is of: one container and one path (2017), a pod, endpoints (2018 on)."""
+"""Converts an App of any version of the first decco: one container and path (2017), a pod, endpoints (since 2018)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _SHORT = ("httpUrlPath", "httpPath", "rewritePath", "verifyTcpClientCert", "crea
 class ImportedApp:
     obj: Obj
     extras: list[Obj] = field(default_factory=list)
-    """ServiceAccount, Role and RoleBinding that the first decco made itself."""
+    """ServiceAccount, Role and RoleBinding that the first decco created itself."""
 
 
 def convert_app(
     obj: Obj, remarks: Remarks, namespace: str, space: ImportedSpace | None, *, serve_first_port: bool = True
 ) -> ImportedApp:
-    """``namespace`` is where the App belongs, "" if nothing says it; ``space`` is its Space, if it was given too.
+    """``namespace`` is that of the App, "" if it is not known; ``space`` is its Space, if it is also in the input.
 
-    ``serve_first_port``: how an App without ``endpoints`` is read. True: it is the short form of 2017, which serves the
-    first container's first port. False: it serves nothing, as the versions from 2018 on read it.
+    ``serve_first_port``: how an App without ``endpoints`` is read. True: as the short form of 2017, which serves the
+    first container's first port. False: as the versions since 2018, which serve nothing.
     """
     meta = new_meta(obj, remarks)
     meta.pop("namespace", None)
@@ -60,7 +60,7 @@ def convert_app(
         fields.ignore(name, "it was the sidecar's first port inside the pod, which decco chooses itself now")
     for name, because in _NO_COUNTERPART.items():
         fields.drop(name, because)
-    fields.tell_rest()
+    fields.report_rest()
     made: Obj = {"apiVersion": API_VERSION, "kind": "App", "metadata": meta}
     made["spec"] = {**spec, "endpoints": endpoints, **({"tlsEgresses": egresses} if egresses else {}), "pod": pod}
     return ImportedApp(made, extras)
@@ -74,7 +74,7 @@ _NO_COUNTERPART = {
 
 
 def _pod(fields: Fields) -> dict[str, Any]:
-    """``pod``; ``podSpec`` was its name in v1beta3, and the first Apps were a ``container``."""
+    """``pod``; it was named ``podSpec`` in v1beta3, and the first Apps had a ``container`` instead."""
     given = [(name, fields.take(name)) for name in ("pod", "podSpec", "container")]
     given = [(name, value) for name, value in given if value is not None]
     if not given:
@@ -92,17 +92,17 @@ def _pod(fields: Fields) -> dict[str, Any]:
 def _scale(fields: Fields, spec: dict[str, Any], *, job: bool, known: bool) -> None:
     replicas, retries = fields.number("initialReplicas"), fields.number("jobBackoffLimit")
     if job:
-        # Absent was 0 then, and is Kubernetes' own default, 6, now.
+        # An absent field was 0, and is now the default of Kubernetes, 6.
         spec.update(runAsJob=True, jobBackoffLimit=retries or 0)
         return
     if retries:
         fields.remarks.note(fields.at("jobBackoffLimit"), "only a Job has retries, so it is left out")
     if replicas is not None:
         spec["initialReplicas"] = replicas
-    elif known:  # the first and the last versions had no such field
+    elif known:  # the first and the last versions did not have the field
         spec["initialReplicas"] = 0
         fields.remarks.note(
-            fields.at("initialReplicas"), "absent meant 0, that is no pods, and stays so; set it to have some"
+            fields.at("initialReplicas"), "absent meant 0 and stays so: the App has no pods; set it to have some"
         )
 
 
@@ -134,7 +134,7 @@ def _permissions(fields: Fields, pod: dict[str, Any], app: str, namespace: str) 
         made.append(service_account(account, namespace))
     fields.remarks.note(
         fields.at("permissions"),
-        f"decco grants no permissions any more: ServiceAccount, Role and RoleBinding {account} are objects of their "
+        f"decco no longer grants permissions: ServiceAccount, Role and RoleBinding {account} are objects of their "
         "own here",
     )
     subject = {"kind": "ServiceAccount", "name": account, **({"namespace": namespace} if namespace else {})}
@@ -142,7 +142,7 @@ def _permissions(fields: Fields, pod: dict[str, Any], app: str, namespace: str) 
 
 
 def _endpoints(fields: Fields, reader: EndpointReader, app: str, pod: dict[str, Any], *, implied: bool) -> list[Obj]:
-    """``implied``: an App that has neither endpoints nor a field of the short form is that form all the same."""
+    """``implied``: an App with neither endpoints nor a field of the short form is read as the short form."""
     listed = fields.objects("endpoints") if "endpoints" in fields else None
     short = {name: fields.take(name) for name in _SHORT if name in fields}
     if listed is None and not short:
@@ -166,7 +166,7 @@ def _endpoints(fields: Fields, reader: EndpointReader, app: str, pod: dict[str, 
         return []
     path = short.pop("httpUrlPath", None)
     if path is not None:
-        # What came before rewritePath: the path was taken off unless preserveUri said otherwise.
+        # Before rewritePath existed, the path was removed unless preserveUri was set.
         short.setdefault("httpPath", path)
         if not short.get("preserveUri"):
             short.setdefault("rewritePath", "/")

@@ -1,4 +1,4 @@
-"""All objects that were given, together: Apps need their Spaces, and names that were apart may now be the same."""
+"""Converts all given objects together: Apps need their Spaces, and names that were distinct may now collide."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _OF_THIS_DECCO = {
     "Space": ("hostnames", "podSecurity", "runtimeClassName", "resourceQuota", "limitRange", "mesh", "topology"),
     "App": ("tlsCaAndCertSecretName",),
 }
-"""Fields that only this decco has."""
+"""Fields that exist in this decco only."""
 _OF_ENDPOINTS = ("allowedClients", "hostname", "createClearTextService")
 _CRDS = frozenset({f"spaces.{GROUP}", f"apps.{GROUP}", f"manifests.{GROUP}"})
 
 
 @dataclass(slots=True)
 class Imported:
-    """What became of one object; ``obj`` is None if it was left out."""
+    """The result for one object; ``obj`` is None if it was left out."""
 
     source: Source
     remarks: list[Remark]
@@ -42,7 +42,7 @@ class Imported:
 
 @dataclass(slots=True)
 class Result:
-    """In the order in which they were given."""
+    """All results in input order."""
 
     spaces: list[Imported]
     apps: list[Imported]
@@ -60,7 +60,7 @@ def convert(
     namespace: str | None = None,
     serve_first_port: bool = True,
 ) -> Result:
-    """``domain`` is for Spaces that name none, ``namespace`` for Apps that name none; ``serve_first_port`` see
+    """``domain`` is the default for Spaces, ``namespace`` the default for Apps; for ``serve_first_port`` see
     ``convert_app``.
     """
     result = Result([], [], [])
@@ -137,7 +137,7 @@ def _app(
 
 
 def _judge(imported: Imported, parse: Any) -> None:
-    """Leaves out what the CRDs would refuse, with their own sentences."""
+    """Leaves out an object that the CRDs would refuse, with their messages."""
     try:
         parse(imported.obj)
     except InvalidObjectError as error:
@@ -148,7 +148,7 @@ def _judge(imported: Imported, parse: Any) -> None:
 
 
 def _kind(source: Source, obj: Obj) -> tuple[str, Remarks]:
-    """The kind if it is one to convert, and what is to be said of the object in any case."""
+    """The kind, "" if it is not converted, and the remarks about the object."""
     remarks = Remarks()
     group, _, version = str(obj.get("apiVersion") or "").rpartition("/")
     kind = str(obj["kind"])
@@ -158,14 +158,14 @@ def _kind(source: Source, obj: Obj) -> tuple[str, Remarks]:
     if kind not in ("Space", "App"):
         remarks.error("kind", f"the first decco's {source.kind} has no counterpart here: there are Space and App")
     elif version not in VERSIONS:
-        remarks.error("apiVersion", f"is no version of the first decco's: there are {' and '.join(VERSIONS)}")
-    elif told := _is_new(kind, obj):
-        remarks.error("", f"was written for this decco ({told}) and needs no import: apply it as it is")
+        remarks.error("apiVersion", f"is not a version of the first decco: there are {' and '.join(VERSIONS)}")
+    elif evidence := _is_new(kind, obj):
+        remarks.error("", f"was written for this decco ({evidence}) and needs no import: apply it as it is")
     return kind, remarks
 
 
 def _is_new(kind: str, obj: Obj) -> str:
-    """What tells that the object is already of this decco, "" if nothing does."""
+    """The evidence that the object is already of this decco, "" without evidence."""
     if is_imported(obj):
         return "it comes from an import"
     spec = obj.get("spec")
@@ -184,14 +184,14 @@ def _foreign(group: str, kind: str, obj: Obj, remarks: Remarks) -> None:
     meta = meta if isinstance(meta, dict) else {}
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
     if kind == "Ingress" and isinstance(labels, dict) and labels.get("decco-derived-from") == "app":
-        remarks.note("", "the first decco made it from an App; decco makes its routes from the App anew")
+        remarks.note("", "the first decco made it from an App; decco makes its own routes from the App")
     elif kind == "Ingress" and isinstance(annotations, dict) and "k8sniff" in annotations.values():
         remarks.lost(
             "",
-            "there is no k8sniff any more: make its pods an App, with a TCP endpoint of disableTlsTermination whose "
+            "k8sniff no longer exists: make its pods an App, with a TCP endpoint of disableTlsTermination whose "
             "hostname is the host, and add the host to the Space's hostnames",
         )
     elif kind == "CustomResourceDefinition" and meta.get("name") in _CRDS:
         remarks.note("", "it has the name of a CRD of this decco: see the guide on what to do before these are applied")
     else:
-        remarks.note("", "is no object of decco's and is left out: apply it as it is")
+        remarks.note("", "is not an object of decco and is left out: apply it as it is")

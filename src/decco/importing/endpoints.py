@@ -1,8 +1,8 @@
 """Endpoints and egresses of the first decco.
 
-Two fields mean something else now. ``tlsListenPort`` was the sidecar's port in the pod and is the Service's, so it is
-never carried over. And clients' certificates were verified unless ``disableTcpClientTlsVerification`` said otherwise;
-now they are verified if ``verifyTcpClientCert`` says so.
+Two fields have a new meaning. ``tlsListenPort`` was the sidecar's port in the pod and is now the Service's, so it is
+not converted. Client certificates were verified unless ``disableTcpClientTlsVerification`` was set; now they are
+verified if ``verifyTcpClientCert`` is set.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from decco.objects import Obj
 
 
 class EndpointReader:
-    """Converts the endpoints and egresses of one App; ``space`` is None if its Space was not given."""
+    """Converts the endpoints and egresses of one App; ``space`` is None if its Space is not in the input."""
 
     def __init__(self, remarks: Remarks, space: ImportedSpace | None, namespace: str) -> None:
         self._remarks = remarks
@@ -55,7 +55,7 @@ class EndpointReader:
         else:
             kept = True
             (self._metrics if metrics else self._tcp)(fields, made, secret)
-        fields.tell_rest()
+        fields.report_rest()
         return made if kept else None
 
     def _http(self, fields: Fields, made: Obj, path: str, secret: str, *, metrics: bool) -> bool:
@@ -78,7 +78,7 @@ class EndpointReader:
             )
         self._no_record(fields, made)
         for name in ("disableTcpClientTlsVerification", "verifyTcpClientCert", "disableTlsTermination"):
-            fields.take(name)  # without effect on an endpoint with a path, then and now
+            fields.take(name)  # never had an effect on an endpoint with a path
         for name in ("sniHostname", "tcpHostnameSuffix"):
             fields.take(name)
         if fields.flag("httpLocalhostOnly"):
@@ -111,7 +111,7 @@ class EndpointReader:
             fields.take(name)
 
     def _no_record(self, fields: Fields, made: Obj) -> None:
-        """The first decco published <endpoint>.<space>.<domain> for any endpoint that asked, served or not."""
+        """The first decco published <endpoint>.<space>.<domain> for any endpoint with the field, served or not."""
         if fields.flag("createDnsRecord"):
             self._remarks.note(
                 fields.at("createDnsRecord"),
@@ -126,7 +126,7 @@ class EndpointReader:
             made["certAndCaSecretName"] = secret
         if fields.flag("createDnsRecord"):
             made["createDnsRecord"] = True
-        # The former name of the opposite, of 2017: absent meant false then.
+        # The field of 2017 with the inverse meaning: absent meant false.
         verify = fields.flag("verifyTcpClientCert") if "verifyTcpClientCert" in fields else True
         if fields.flag("disableTcpClientTlsVerification"):
             verify = False
@@ -202,5 +202,5 @@ class EndpointReader:
             self._remarks.note(
                 fields.at("springBoardDelaySeconds"), "the sidecar is up before the container starts, so nothing waits"
             )
-        fields.tell_rest()
+        fields.report_rest()
         return made

@@ -1,7 +1,7 @@
-"""Reading an object of the first decco as the first decco read it.
+"""Reads the fields of an object with the rules of the first decco.
 
-Its programs decoded JSON with Go's encoding/json: names of fields match whatever their case, null and absent are the
-zero value. Fields are taken out one by one; what is left at the end is told, so nothing gets lost in silence.
+Its programs decoded JSON with Go's encoding/json: names of fields are case-insensitive, null and absent fields are the
+zero value. Fields are taken out one by one; the remaining ones are reported, so that no field is lost silently.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from decco.objects import Obj
 
 
 class Fields:
-    """The fields of one object at ``path``; a value of a wrong type is an error and reads as absent."""
+    """The fields of one object at ``path``; a value of a wrong type is an error and is read as absent."""
 
     def __init__(self, value: Any, path: str, remarks: Remarks) -> None:
         self.path = path
@@ -47,7 +47,7 @@ class Fields:
         return bool(self._typed(name, bool, "true or false", False))
 
     def number(self, name: str) -> int | None:
-        """The whole number, None if absent; whether 0 means absent is the field's own matter."""
+        """The whole number, None if absent; whether 0 means absent depends on the field."""
         value = self.take(name)
         if value is None:
             return None
@@ -71,17 +71,17 @@ class Fields:
         return list(value)
 
     def drop(self, name: str, because: str) -> None:
-        """Takes a field that has no counterpart; only a value other than zero is worth a word."""
+        """Takes a field without a counterpart; a value other than zero is reported as lost."""
         if self.take(name):
             self.remarks.lost(self.at(name), because)
 
     def ignore(self, name: str, because: str) -> None:
-        """Takes a field that is needed no more; only a value other than zero is worth a word."""
+        """Takes a field that is no longer needed; a value other than zero is reported as a note."""
         if self.take(name):
             self.remarks.note(self.at(name), because)
 
-    def tell_rest(self) -> None:
-        """What the first decco did not know either."""
+    def report_rest(self) -> None:
+        """Reports the fields that were not taken: the first decco did not have them."""
         for name, _ in self._left.values():
             self.remarks.lost(
                 self.at(escape(name)[:LONGEST_VALUE]),

@@ -1,4 +1,4 @@
-"""Metadata that is worth keeping: the person's own, not what servers and controllers added."""
+"""Converts metadata: keeps what users have set, not what servers and controllers have added."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def new_meta(obj: Obj, remarks: Remarks) -> dict[str, Any]:
-    """name, namespace, labels, annotations; the latter say where the object came from."""
+    """name, namespace, labels, and annotations, including the origin of the object."""
     fields = Fields(obj.get("metadata"), "metadata", remarks)
     name, namespace = fields.text("name"), fields.text("namespace")
     if not name:
@@ -35,7 +35,7 @@ def new_meta(obj: Obj, remarks: Remarks) -> dict[str, Any]:
         fields.take(field)
     labels, annotations = _texts(fields, "labels"), _texts(fields, "annotations")
     annotations.pop(_LAST_APPLIED, None)
-    fields.tell_rest()
+    fields.report_rest()
     version = str(obj.get("apiVersion", "")).rpartition("/")[2]
     annotations[ANNOTATION_IMPORTED] = f"{version} {namespace}/{name}" if namespace else f"{version} {name}"
     meta: dict[str, Any] = {"name": name}
@@ -48,7 +48,7 @@ def new_meta(obj: Obj, remarks: Remarks) -> dict[str, Any]:
 
 
 def is_imported(obj: Obj) -> bool:
-    """Whether ``decco import`` has made this object."""
+    """Whether ``decco import`` created this object."""
     meta = obj.get("metadata")
     annotations = meta.get("annotations") if isinstance(meta, dict) else None
     return isinstance(annotations, dict) and ANNOTATION_IMPORTED in annotations

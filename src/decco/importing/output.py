@@ -1,4 +1,4 @@
-"""The converted objects as YAML, with what was said of each above it."""
+"""The converted objects as YAML, each with its remarks as comments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def spaces_yaml(result: Result) -> str:
 
 
 def permissions_yaml(result: Result) -> str:
-    """ServiceAccounts, Roles and RoleBindings that the first decco made itself."""
+    """ServiceAccounts, Roles and RoleBindings that the first decco created itself."""
     made = [(f"of {each.source}", extra) for each in result.all for extra in each.extras]
     return _stream(_comment([text]) + _yaml(obj) for text, obj in made)
 
@@ -29,7 +29,7 @@ def apps_yaml(result: Result) -> str:
 
 
 def left_out(result: Result) -> str:
-    """Comments on what is in none of the streams, "" if everything is."""
+    """Comments about the objects that were left out, "" without such objects."""
     absent = [imported for imported in result.all if imported.obj is None]
     return "".join(_head(imported, "left out") for imported in absent)
 
@@ -60,7 +60,7 @@ def _head(imported: Imported, how: str) -> str:
 
 
 def _comment(texts: Iterable[str]) -> str:
-    """Escaped to one line each before it is wrapped: nobody's text leaves its comment."""
+    """Each text is escaped to one line before it is wrapped, so that it cannot end its comment."""
     wrapped = (
         textwrap.wrap(escape(text), WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
         for text in texts
@@ -73,7 +73,7 @@ def _yaml(obj: Obj) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without anchors: each place where a value stands is written out."""
+    """YAML without anchors: repeated values are written in full."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Roles that the first decco made for Spaces and Apps, as the ordinary objects that they are."""
+"""Roles that the first decco created for Spaces and Apps, as ordinary objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _API = "rbac.authorization.k8s.io"
 
 
 def role_objects(name: str, namespace: str, rules: Sequence[Obj], subject: Obj) -> list[Obj]:
-    """A Role and a RoleBinding of this name; without a namespace they go where they are applied."""
+    """A Role and a RoleBinding of this name; without a namespace, ``kubectl apply`` chooses it."""
     meta: Obj = {"name": name, **({"namespace": namespace} if namespace else {})}
     role = {"apiVersion": f"{_API}/v1", "kind": "Role", "metadata": meta, "rules": list(rules)}
     binding = {

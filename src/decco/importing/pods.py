@@ -1,6 +1,6 @@
-"""What in a pod the Pod Security level ``baseline`` refuses, as far as one sees it at once.
+"""Finds the common fields of a pod that the Pod Security level ``baseline`` refuses.
 
-Only the API server judges for good; this is so that a person hears of it before the pods do not come.
+The decision is the API server's; this check reports problems before pods are refused.
 https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
 
@@ -29,7 +29,7 @@ _BASELINE_CAPABILITIES = frozenset(
 
 
 def beyond_baseline(pod: dict[str, Any]) -> Iterator[str]:
-    """Paths of such fields, from ``pod`` on."""
+    """Paths of the refused fields, relative to ``pod``."""
     for flag in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(flag) is True:
             yield f"pod.{flag}"

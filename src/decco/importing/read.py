@@ -1,7 +1,7 @@
-"""From files to objects: YAML as ``kubectl`` takes it, with limits, and a sentence for everything that is none.
+"""Reads objects from files: YAML with the rules of ``kubectl``, with limits, and an error message for other input.
 
-A file may be somebody else's: a few lines of YAML can stand for gigabytes (aliases of aliases) or refer to themselves.
-So each document is copied, which is where it would grow, under a limit.
+Files are untrusted: a few lines of YAML can expand to gigabytes (aliases of aliases) or refer to themselves. So each
+document is copied with a limit on its expanded size.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from decco.log import escape
 from decco.objects import Key, Obj
 
 MAX_BYTES = 32 * 1024 * 1024
-"""Of one file. etcd takes objects of 1.5 MiB; this is room for thousands of ordinary ones."""
+"""Limit of one file. etcd accepts objects of 1.5 MiB; this is enough for thousands of ordinary objects."""
 MAX_NODES = 2_000_000
-"""Values in one document, once its aliases are followed."""
+"""Limit of the values in one document, with expanded aliases."""
 MAX_DEPTH = 64
 MAX_WORD = 253
 STDIN = "-"
@@ -31,7 +31,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _JsonLoader(_Loader):  # type: ignore[misc]
-    """YAML without timestamps: like kubectl, which goes through JSON, it leaves 2018-01-02 a text."""
+    """YAML without timestamps: like kubectl, which converts to JSON, it reads 2018-01-02 as text."""
 
 
 _JsonLoader.yaml_implicit_resolvers = {
@@ -41,9 +41,9 @@ _JsonLoader.yaml_implicit_resolvers = {
 
 
 def read_objects(name: str, stdin: TextIO) -> list[tuple[Source, Obj]]:
-    """The objects of a file, or of standard input for "-", with the items of lists one by one.
+    """The objects of a file, or of standard input for "-"; lists are split into their items.
 
-    Raises ConfigError with one sentence if it cannot be read as YAML of objects.
+    Raises ConfigError if it cannot be read as YAML of objects.
     """
     label = "standard input" if name == STDIN else escape(name)
     text = stdin.read(MAX_BYTES + 1) if name == STDIN else _text(Path(name), label)
@@ -57,23 +57,23 @@ def read_objects(name: str, stdin: TextIO) -> list[tuple[Source, Obj]]:
             found += [(_source(obj, label, number), obj) for obj in _items(_plain(document, where), where)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise ConfigError(f"{label} is no YAML{place}: {error.problem or error.context}") from error
+        position = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise ConfigError(f"{label} is not YAML{position}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{label} is no YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{label} is not YAML: {' '.join(str(error).split())}") from error
     return found
 
 
 def _check_depth(text: str, label: str) -> None:
-    """The fast loader recurses in C without a limit: what is too deep would end the whole program."""
+    """Check the depth first: the fast loader recurses in C without a limit, deep nesting would crash the program."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                place = f" at line {event.start_mark.line + 1}" if event.start_mark is not None else ""
+                position = f" at line {event.start_mark.line + 1}" if event.start_mark is not None else ""
                 raise ConfigError(
-                    f"{label} is nested more than {MAX_DEPTH} levels deep{place}: no object of Kubernetes is"
+                    f"{label} is nested more than {MAX_DEPTH} levels deep{position}: no object of Kubernetes is"
                 )
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
@@ -98,7 +98,7 @@ def _source(obj: Obj, label: str, number: int) -> Source:
 
 
 def _word(value: Any) -> str:
-    """A name as a line can carry it."""
+    """A name, escaped and truncated for use in a message."""
     return escape(str(value if value is not None else ""))[:MAX_WORD]
 
 
@@ -106,7 +106,7 @@ def _items(document: Any, where: str) -> Iterator[Obj]:
     if document is None:
         return
     if not isinstance(document, dict):
-        raise ConfigError(f"{where} is no object: it has to begin with apiVersion and kind")
+        raise ConfigError(f"{where} is not an object: it has to begin with apiVersion and kind")
     kind = document.get("kind")
     if not isinstance(kind, str) or not kind:
         raise ConfigError(f"{where} has no kind: objects of Kubernetes begin with apiVersion and kind")
@@ -117,12 +117,12 @@ def _items(document: Any, where: str) -> Iterator[Obj]:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ConfigError(f"{where}: items of a {shown(kind)} must be a list of objects")
     for item in items:
-        # kubectl writes kind and apiVersion into the items, an API server's own list does not.
+        # kubectl writes kind and apiVersion into the items, the API server does not.
         yield {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List"), **item}
 
 
 def _plain(value: Any, where: str) -> Any:
-    """A copy made of JSON's types alone; nothing in it is there twice."""
+    """A copy with the types of JSON only and without shared values."""
     left = MAX_NODES
 
     def copy(node: Any, depth: int) -> Any:
@@ -130,8 +130,7 @@ def _plain(value: Any, where: str) -> Any:
         left -= 1
         if left < 0:
             raise ConfigError(
-                f"{where} holds more than {MAX_NODES} values once its aliases are followed: "
-                "write less into one document"
+                f"{where} has more than {MAX_NODES} values with expanded aliases: write less into one document"
             )
         if depth > MAX_DEPTH:
             raise ConfigError(f"{where} is nested more than {MAX_DEPTH} levels deep: no object of Kubernetes is")

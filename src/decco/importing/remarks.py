@@ -1,4 +1,4 @@
-"""What the person who imports must hear, and how much it matters."""
+"""Remarks about converted objects, with a severity."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from decco.objects import Key
 
 
 class Level(StrEnum):
-    NOTE = "note"  # it works as before; good to know, or something to be done beside the import
+    NOTE = "note"  # it works as before; an information, or a task besides the import
     LOST = "lost"  # it has no counterpart: the object was converted without it
     ERROR = "error"  # the object was left out
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One sentence about one field (``path``, as spec.endpoints[0].port) or, with an empty path, the whole object."""
+    """A message about one field (``path``, as spec.endpoints[0].port) or, with an empty path, the whole object."""
 
     level: Level
     path: str
@@ -28,7 +28,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an object was found: ``document`` counts from 1 in its file."""
+    """The origin of an object: ``document`` is its number in the file, from 1."""
 
     file: str
     document: int

@@ -1,4 +1,4 @@
-"""A namespaced Space of the first decco becomes a cluster-scoped one."""
+"""Converts a namespaced Space of the first decco to a cluster-scoped one."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _COPY_IS_FOLLOWED = (
 
 @dataclass(slots=True)
 class ImportedSpace:
-    """The new Space, and what its Apps need to know of it."""
+    """The new Space, and the values that its Apps need."""
 
     obj: Obj
     fqdn: str
     domain: str
     encrypt_http: bool
     extras: list[Obj] = field(default_factory=list)
-    """Role and RoleBinding that the first decco made itself."""
+    """Role and RoleBinding that the first decco created itself."""
 
     def allow(self, hostname: str) -> None:
-        """Lets Apps of the Space use a host name outside its FQDN."""
+        """Adds a host name outside the FQDN to the Space, for its Apps."""
         listed = self.obj["spec"].setdefault("hostnames", [])
         if hostname not in listed:
             listed.append(hostname)
 
 
 def convert_space(obj: Obj, remarks: Remarks, domain: str | None) -> ImportedSpace:
-    """Raises nothing: what is wrong is in ``remarks``. ``domain`` is for a Space that names none."""
+    """Does not raise: errors are in ``remarks``. ``domain`` is the default for a Space without a domain."""
     fields = Fields(obj.get("spec"), "spec", remarks)
     meta = new_meta(obj, remarks)
     name = str(meta.get("name", ""))
@@ -54,7 +54,7 @@ def convert_space(obj: Obj, remarks: Remarks, domain: str | None) -> ImportedSpa
         remarks.lost(
             "spec.project",
             f"{RESERVED_PROJECT!r} was reserved for the first decco's own namespaces and is a project like any other "
-            "now; decco knows the edge by its settings, and monitoring by the label decco.platform9.com/monitoring",
+            "now; decco identifies the edge by its settings, monitoring by the label decco.platform9.com/monitoring",
         )
     elif project:
         spec["project"] = project
@@ -71,7 +71,7 @@ def convert_space(obj: Obj, remarks: Remarks, domain: str | None) -> ImportedSpa
         spec["encryptHttp"] = True
     extras = _permissions(fields, name, remarks)
     _without_counterpart(fields)
-    fields.tell_rest()
+    fields.report_rest()
     made = {"apiVersion": API_VERSION, "kind": "Space", "metadata": meta, "spec": spec}
     return ImportedSpace(made, f"{name}.{own}", own, encrypt, extras)
 
@@ -81,13 +81,13 @@ def _permissions(fields: Fields, name: str, remarks: Remarks) -> list[Obj]:
         return []
     inner = Fields(fields.take("permissions"), fields.at("permissions"), remarks)
     subject, rules = inner.take("subject"), inner.objects("rules")
-    inner.tell_rest()
+    inner.report_rest()
     if not isinstance(subject, dict):
         remarks.error(inner.at("subject"), "must be an object")
         return []
     remarks.note(
         inner.path,
-        "decco grants no permissions any more: Role and RoleBinding space-creator are objects of their own here",
+        "decco no longer grants permissions: Role and RoleBinding space-creator are objects of their own here",
     )
     return role_objects("space-creator", name, rules, subject)
 
@@ -95,21 +95,21 @@ def _permissions(fields: Fields, name: str, remarks: Remarks) -> list[Obj]:
 def _without_counterpart(fields: Fields) -> None:
     fields.ignore("deleteHttpCertSecretAfterCopy", _COPY_IS_FOLLOWED)
     fields.ignore("deleteTcpCertAndCaSecretAfterCopy", _COPY_IS_FOLLOWED)
-    # Every Space is without one now.
+    # A Space no longer has one.
     fields.take("disablePrivateIngressController")
     fields.ignore(
         "verboseIngressControllerLogging",
-        "a Space has no ingress controller of its own any more; the shared edge has its own logs",
+        "a Space no longer has its own ingress controller; the shared edge has its own logs",
     )
     fields.drop(
         "privateIngressControllerTcpEndpoints",
-        "a Space has no ingress controller of its own any more: give the App that should serve these names a TCP "
+        "a Space no longer has its own ingress controller: give the App that should serve these names a TCP "
         "endpoint for each, with its hostname",
     )
-    fields.ignore("privateIngressControllerTcpHostnameSuffix", "a Space has no ingress controller of its own any more")
+    fields.ignore("privateIngressControllerTcpHostnameSuffix", "a Space no longer has its own ingress controller")
     fields.drop(
         "createDefaultHttpDeploymentAndIngress",
         'decco makes no default page: for one, create an App with an endpoint of httpPath "/"',
     )
     for name, what in (("manualPhase", "phases"), ("manifest", "manifests")):
-        fields.drop(name, f"decco knows no {what}: a Space's Apps are those in its namespace")
+        fields.drop(name, f"decco has no {what}: a Space's Apps are those in its namespace")

@@ -1,1 +1,1 @@
-"""A small Kubernetes client and controller runtime; knows nothing of Space or App."""
+"""A small Kubernetes client and controller runtime; independent of Space and App."""

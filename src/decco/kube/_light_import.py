@@ -1,15 +1,16 @@
 """Import ``kubernetes_asyncio.config`` without the rest of kubernetes_asyncio.
 
-decco needs of that package only how it finds credentials, some 1,500 lines. But importing any part of it first runs
-``kubernetes_asyncio/__init__.py`` and ``kubernetes_asyncio/client/__init__.py``, which import every model of every API
-group: in 36.1 that is 880 modules, more than a second, and 64 MB of memory, which is more than all the rest of decco.
-So while the block below runs, those two packages stand in ``sys.modules`` as modules that know their folder and
-nothing else; Python finds the submodules through them as usual. What ``config`` takes from ``client`` is given to it:
-the real ``Configuration``, and a stand-in for ``ApiClient``, which only functions need that decco does not call.
+decco needs only the part of that package that finds credentials, some 1,500 lines. But importing any part of it first
+runs ``kubernetes_asyncio/__init__.py`` and ``kubernetes_asyncio/client/__init__.py``, which import every model of every
+API group: in 36.1 that is 880 modules, more than a second, and 64 MB of memory, which is more than all the rest of
+decco. So while the block below runs, those two packages are in ``sys.modules`` as modules that have only their path;
+Python finds the submodules through them as usual. What ``config`` takes from ``client`` is given to it: the real
+``Configuration``, and a stand-in for ``ApiClient``, which only functions need that decco does not call.
 
-Nobody else notices: on leaving, everything the block loaded of the package is taken out of ``sys.modules`` again (the
-names imported in the block keep it alive), so a later ``import kubernetes_asyncio`` gets the real and whole package.
-Where the package has been imported already, or is laid out in another way one day, the block is an ordinary import.
+Other importers are not affected: on leaving, everything the block loaded of the package is taken out of ``sys.modules``
+again (the names imported in the block keep it alive), so a later ``import kubernetes_asyncio`` gets the real and whole
+package. Where the package has been imported already, or is laid out in another way one day, the block is an ordinary
+import.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def bare_kubernetes_asyncio() -> Iterator[None]:
         return
     try:
         _prepare()
-    except (ImportError, AttributeError):  # another layout than we know: import it whole
+    except (ImportError, AttributeError):  # another layout than expected: import it whole
         _forget()
         yield
         return

@@ -1,27 +1,27 @@
-"""Making one object what it should be, with at most one write, and with none if it is so already.
+"""Brings one object to its desired state with at most one write, and without a write if it is in that state.
 
-A create is a POST and a change is a PUT with the resourceVersion it was worked out from: on a real API server both
-cost less than half of a server-side apply, and a no-op apply costs as much as a change. What a PUT must keep (labels
-and annotations that others added, finalizers, what the kind yields) is taken from the cached live object.
+A create is a POST and a change is a PUT with the resourceVersion it was worked out from: on a real API server both cost
+less than half of a server-side apply, and a no-op apply costs as much as a change. What a PUT must keep (labels and
+annotations that others added, finalizers, unmanaged fields) is taken from the cached live object.
 
 When is a write needed?
 
-1. The digest of the desired object differs from the one that decco wrote as an annotation: decco wants something
-   else now.
-2. The live content differs from what the server made of our last write: somebody altered it. Within one life of the
-   process that is an exact comparison of digests (``Store.settled``). After a restart there is none, so the live
-   object is looked at: a content path owned by another field manager (``ownership.py``) or one of our own fields
-   gone. What looks altered then may be the work of the cluster's admission, which a dry run of the same write tells.
-3. Labels, annotations or owner references that decco wants are not there, or one that it wants gone is.
+1. The digest of the desired object differs from the one that decco wrote as an annotation: the desired state changed.
+2. The live content differs from what the server stored for decco's last write: another writer altered it. Within one
+   process that is an exact comparison of digests (``Store.settled``). After a restart there are no digests, so the live
+   object is inspected: a content path is owned by another field manager (``ownership.py``), or one of decco's own
+   fields is missing. Such a difference can also come from the cluster's admission; a dry run of the same write
+   distinguishes the two.
+3. Desired labels, annotations or owner references are missing, or one that must be absent is present.
 
-An object that is not there is created; where decco has written the same before, that is a repair as well, and who makes
-it necessary again and again is answered with growing pauses (``repair_backoff.py``).
+A missing object is created. If decco has written the same before, that is a repair as well, and repeated repairs of one
+object are delayed by growing pauses (``repair_backoff.py``).
 
-Identity is the owner's UID. An object of the wanted name that another owner controls is never written to, nor one
-that nobody controls, unless the object itself proves that it is decco's: see ``_is_ours``.
+Identity is the owner's UID. An object of the desired name that has another controller is never written. One without a
+controller is written only if the object itself proves that decco made it: see ``_is_ours``.
 
-An object that is being deleted and held by a finalizer is kept as desired until it is gone, if its shape says so:
-what it isolates or routes is in effect as long as it exists.
+An object that is being deleted and has a finalizer is kept as desired until it is gone, if its shape requires it: what
+it isolates or routes is in effect as long as it exists.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ log = structlog.get_logger(__name__)
 
 
 class Foreign(ReconcileError):
-    """An object of the wanted name exists and is not ours; it was not touched."""
+    """An object of the desired name exists and does not belong to this owner; it was not changed."""
 
     def __init__(self, resource: Resource, key: Key, labelled_owner: Any = None) -> None:
         """``labelled_owner`` is the owner that the object's labels name, if it has no owner reference."""
@@ -63,10 +63,10 @@ class Foreign(ReconcileError):
 
 
 class DriftConflict(ReconcileError):
-    """Somebody alters or deletes the object again and again; it is left as it is for now.
+    """Another writer alters or deletes the object repeatedly; the next repair is delayed.
 
     Attributes:
-        managers: field managers other than decco that wrote to it, as the object says; sorted.
+        managers: field managers other than decco that wrote to it, from its managedFields; sorted.
         deletes: whether the object is not there.
         seconds: until the next repair.
     """
@@ -82,13 +82,13 @@ class DriftConflict(ReconcileError):
 
 
 class Result(StrEnum):
-    """What came of applying one object."""
+    """The result of applying one object."""
 
     UNCHANGED = "unchanged"
     CREATED = "created"
     UPDATED = "updated"
     DELETED = "deleted"
-    WAITING = "waiting"  # the old object is still being deleted; its last event starts the next turn
+    WAITING = "waiting"  # the old object is still being deleted; its last event starts the next reconcile
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Applied:
     result: Result
     entry: Entry | None
     repaired: bool = False
-    """Whether nothing new was wanted: somebody else had changed or deleted what decco wrote."""
+    """Whether the desired state was unchanged: another writer had changed or deleted what decco wrote."""
 
 
 class Writer(Protocol):
@@ -144,51 +144,53 @@ class Applier:
         return await self._update(store, entry, desired)
 
     def changes(self, resource: Resource, desired: Obj) -> bool:
-        """Whether decco's own object of this name is there, and decco wants something else now than it wrote last."""
+        """Whether decco's own object of this name exists and the desired state differs from the last write."""
         entry = self._stores[resource].get(key_of(desired))
         return (
             entry is not None and entry.written != hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
         )
 
     def state(self, resource: Resource, key: Key) -> tuple[str, bytes, bytes, bool] | None:
-        """What a write depends on of the live object: another state may get another answer. None if it is not there."""
+        """The state of the live object that a write depends on: another state may get another answer. None if it is
+        missing.
+        """
         entry = self._stores[resource].get(key)
         return None if entry is None else (entry.uid, entry.content, entry.meta, entry.deleting)
 
     async def look(self, resource: Resource, key: Key) -> Obj | None:
-        """The object as it is in the cluster, also if the cache does not have it; None if there is none."""
+        """The object as it is in the cluster, also if the cache does not have it; None if it does not exist."""
         try:
             return await self._client.get(resource, key)
         except NotFound:
             return None
 
     def is_as_written(self, resource: Resource, desired: Obj) -> bool:
-        """Whether decco's own object of this name is there, and decco wants what it wrote last."""
+        """Whether decco's own object of this name exists and the desired state equals the last write."""
         entry = self._stores[resource].get(key_of(desired))
         return (
             entry is not None and entry.written == hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
         )
 
     async def check(self, resource: Resource, desired: Obj) -> None:
-        """Raises what the API server would say of this content; changes nothing."""
+        """Raises the error that the API server would return for this content; changes nothing."""
         await self._client.check(resource, to_wire(desired))
 
     def is_foreign(self, resource: Resource, key: Key) -> bool:
-        """Whether somebody else's object had this name when decco wanted to write its own."""
+        """Whether another owner's object had this name when decco tried to write its own."""
         return (resource, key) in self._foreign
 
     async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None) -> int:
-        """Deletes what this owner controls and no longer wants; returns how many were asked to go.
+        """Deletes the objects that this owner controls and that are no longer desired; returns the number of DELETE
+        requests.
 
         Also deletes what has lost its owner reference, if its labels name ``labelled_owner`` and it is proven to be
-        decco's. One that cannot be deleted does not keep the others: the first error is raised when all have been
-        asked.
+        decco's. A failed deletion does not stop the others: the first error is raised after the last request.
         """
-        asked = 0
+        requested = 0
         errors: list[KubeError] = []
-        for store in list(self._stores.values()):  # a copy: the cluster may begin to serve another kind meanwhile
+        for store in list(self._stores.values()):  # a copy: discovery may add a kind meanwhile
             if store.unlisted:
-                continue  # what there is of the kind is not known, or the cluster does not serve it any more
+                continue  # the kind's objects are not known, or the cluster no longer serves the kind
             orphans = [entry for entry in store.labelled_for(labelled_owner) if entry.proven]
             for entry in (*store.owned_by(owner_uid), *orphans):
                 if (store.resource, entry.key) in keep or entry.deleting:
@@ -198,15 +200,17 @@ class Applier:
                 except KubeError as error:
                     errors.append(error)
                 else:
-                    asked += 1
+                    requested += 1
         if errors:
             raise errors[0]
-        return asked
+        return requested
 
     def left_over(
         self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
     ) -> list[tuple[Resource, Entry]]:
-        """What is no longer wanted and what ``prune`` cannot remove: held in deletion, or not proven to be decco's."""
+        """Objects that are no longer desired and that ``prune`` cannot remove: deletion is blocked, or nothing proves
+        that decco made them.
+        """
         found: list[tuple[Resource, Entry]] = []
         for store in self._stores.values():
             labelled = store.labelled_for(labelled_owner)
@@ -221,13 +225,13 @@ class Applier:
         if left == 0:
             return
 
-        async def ask() -> Opponent:
+        async def find_opponent() -> Opponent:
             try:
                 return Opponent(other_managers(await self._client.get(resource, key)))
             except NotFound:
                 return Opponent(deletes=True)
 
-        raise DriftConflict(resource, key, await self._repair_backoff.opponent(resource, key, ask), left)
+        raise DriftConflict(resource, key, await self._repair_backoff.opponent(resource, key, find_opponent), left)
 
     async def delete(self, store: Store, entry: Entry) -> None:
         propagation = "Foreground" if store.shape.foreground else "Background"
@@ -244,7 +248,8 @@ class Applier:
             try:
                 made = await self._client.create(resource, to_wire(desired), strict=True)
             except AlreadyExists:
-                # Not in the cache: foreign, or ours without the label that decco watches by. A look tells.
+                # Not in the cache: foreign, or ours without the label that decco watches by. A GET distinguishes the
+                # two.
                 pass
             else:
                 if again:
@@ -254,7 +259,7 @@ class Applier:
             live = await self._client.get(resource, key)
         except NotFound:
             if self._foreign.pop((resource, key), _ABSENT) is _ABSENT:
-                return Applied(Result.WAITING, None)  # it came and went between the two requests
+                return Applied(Result.WAITING, None)  # it was created and deleted between the two requests
             return await self._create(store, desired)
         entry = read_entry(live, store.shape)
         if not _is_ours(store, entry, desired):
@@ -265,7 +270,7 @@ class Applier:
         self._foreign.pop((resource, key), None)
         applied = await self._update(store, entry, desired)
         if applied.result in (Result.WAITING, Result.DELETED):
-            return Applied(Result.WAITING, None)  # the watch does not see it, so nobody will tell when it is gone
+            return Applied(Result.WAITING, None)  # the watch does not select it, so no event reports its deletion
         return applied
 
     async def _update(self, store: Store, entry: Entry, desired: Obj) -> Applied:
@@ -285,7 +290,7 @@ class Applier:
             intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
             if intact:
                 return Applied(unchanged, self._settle(store, entry, wanted))
-        is_repair = entry.written == wanted  # decco wants what it wanted
+        is_repair = entry.written == wanted  # the desired state is unchanged
         if is_repair:
             await self._brake(store.resource, entry.key)
         try:
@@ -293,7 +298,7 @@ class Applier:
                 return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
-            return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next turn
+            return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next reconcile
         except Invalid as error:
             if not (entry.deleting or (shape.recreate and error.immutable)):
                 raise
@@ -306,10 +311,10 @@ class Applier:
         return replace(applied, repaired=True)
 
     async def _is_admitted_as(self, store: Store, live: Obj, body: Obj) -> bool:
-        """Whether the write of ``body`` would leave ``live`` as it is: what differs is then the work of admission.
+        """Whether the write of ``body`` would leave ``live`` as it is: the difference then comes from admission.
 
-        Asked at most once for each object and life of the process. Nobody can forge the answer, and nothing needs to
-        be remembered in the object. A policy may look at creations only, so the creation is tried as well.
+        At most one check for each object and process. The answer cannot be forged, and the object stores nothing for
+        it. A policy may apply to creations only, so the creation is tried as well.
         """
         try:
             if _same(live, await self._client.preview(store.resource, body), store):
@@ -321,14 +326,16 @@ class Applier:
         try:
             made = await self._client.preview(store.resource, as_created(body, store.shape))
         except ApiError:
-            return False  # refused under another name: that says nothing about this object
+            return False  # refused under another name: not a statement about this object
         return _same(live, made, store)
 
     async def _replace(self, store: Store, entry: Entry, desired: Obj) -> Applied:
-        """Deletes the object and creates it again; where that would stop what runs, once its last event has come."""
+        """Deletes the object and creates it again; if the deletion stops pods, the creation waits for the deletion's
+        event.
+        """
         if entry.deleting:
             return Applied(Result.WAITING, entry)  # the next one is created as desired
-        # What runs is not taken away for something that the server would refuse.
+        # Running pods are not deleted for an object that the server would refuse.
         await self._client.check(store.resource, to_wire(desired))
         await self.delete(store, entry)
         if not store.shape.recreate:
@@ -336,11 +343,11 @@ class Applier:
         try:
             made = await self._client.create(store.resource, to_wire(desired), strict=True)
         except AlreadyExists:
-            return Applied(Result.DELETED, entry)  # a finalizer holds the old one
+            return Applied(Result.DELETED, entry)  # a finalizer keeps the old one
         return Applied(Result.UPDATED, self._settle(store, store.read(made), hash_of(desired)))
 
     def _settle(self, store: Store, made: Entry, wanted: str) -> Entry | None:
-        """Remembers ``made`` as what the server made of our last write; returns what the store has now.
+        """Stores ``made`` as the server's result of decco's last write; returns the store's current entry.
 
         That may be newer (a controller has already reacted to the write) or nothing (the object is gone again).
         """
@@ -354,10 +361,10 @@ class Applier:
         return entry
 
     def _remember_unmarked(self, store: Store, made: Entry, wanted: str) -> None:
-        """Admission took off or changed the hash; without this the object would be written in each turn."""
+        """Admission removed or changed the hash; without this the object would be written in each reconcile."""
         if made.uid not in self._unmarked:
             log.warning(
-                "an admission policy or webhook changes the annotation by which decco knows what it wrote: exempt it",
+                "an admission policy or webhook changes the annotation that records decco's last write: exempt it",
                 kind=store.resource.kind,
                 key=str(made.key),
                 annotation=ANNOTATION_HASH,
@@ -368,21 +375,21 @@ class Applier:
 
 
 def _same(live: Obj, answer: Obj, store: Store) -> bool:
-    """Whether the two have the same labels, annotations, owners and content; what the kind yields is left out."""
+    """Whether the two have the same labels, annotations, owners and content; unmanaged fields are left out."""
     return same_meta(live, answer) and guarded(live, store.shape) == guarded(answer, store.shape)
 
 
 def _is_held(entry: Entry) -> bool:
-    """Whether the API server said that the object is being deleted; else only decco's own request says so."""
+    """Whether the API server reported the deletion, as opposed to decco's own request alone."""
     return "deletionTimestamp" in entry.obj()["metadata"]
 
 
 def _is_ours(store: Store, entry: Entry, desired: Obj) -> bool:
     """Whether decco made this object for the owner that ``desired`` names.
 
-    Without an owner reference the object itself has to prove it, by the digest of what this very owner wants (which
-    holds the owner's UID) or by its labels. What this process remembers proves nothing: it would be another answer
-    after a restart.
+    Without an owner reference the object itself has to prove it, by the digest of this owner's desired object (which
+    contains the owner's UID) or by its labels. The memory of this process is not a proof: the answer would change with
+    a restart.
     """
     owner = controller_of(desired)
     assert owner is not None, f"{store.resource.kind} {entry.key} has no controller"

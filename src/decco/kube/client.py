@@ -26,9 +26,9 @@ from decco.objects import FIELD_MANAGER, Key, Obj, Resource
 log = structlog.get_logger(__name__)
 
 PAGE_BYTES: Final = 2_000_000
-"""Size of a list page that we aim at: it decodes in about 10 ms, and the event loop is free again."""
+"""Target size of a list page: it decodes in about 10 ms, which blocks the event loop for that time."""
 FIRST_PAGE: Final = 64
-"""Items of a list's first page, before we know how large they are."""
+"""Items of a list's first page, while their size is not known."""
 
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*").fullmatch
 _FROM_US: Final = f"fieldManager={FIELD_MANAGER}"
@@ -38,7 +38,7 @@ _LENIENT: Final = f"?{_FROM_US}&fieldValidation=Ignore"
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page of a list; ``remaining`` says whether more pages follow.
+    """One page of a list; ``remaining``: whether more pages follow.
 
     ``resource_version`` is that of the whole list, the same on each of its pages: a watch starts there.
     """
@@ -105,11 +105,10 @@ class Client:
     ) -> AsyncGenerator[ListPage, None]:
         """All objects of a kind, page by page, every page of the same moment.
 
-        ``limit`` is the most items a page has; fewer are asked for while the items turn out to be large, so that
-        neither memory nor the event loop suffers from a page of 1 MiB objects. ``resource_version`` None is a
-        consistent read; "0" is whatever the server has cached, in one piece. Each item gets its apiVersion and kind,
-        which the server leaves out in lists. Raises Gone if the list took longer than the server keeps history: start
-        anew.
+        ``limit`` is the maximum number of items of a page; large items reduce it, so that a page of 1 MiB objects
+        neither fills the memory nor blocks the event loop. ``resource_version`` None is a consistent read; "0" is what
+        the server has cached, in one piece. Each item gets its apiVersion and kind, which the server leaves out in
+        lists. Raises Gone if the list took longer than the server keeps history: start again from scratch.
         """
         path = resource.path(_segment(namespace) if namespace else "")
         query = _selectors(labels, fields)
@@ -185,9 +184,9 @@ class Client:
         try:
             await self._transport.call("POST", self._name(resource), path, _body(obj))
         except AlreadyExists:
-            return  # found last, by the storage: everything else has been looked at
+            return  # found last, by the storage: everything else has been checked
         except Forbidden as error:
-            # Looked at after the object itself; the one that is to make room for this one is still counted.
+            # Checked after the object itself; the quota still counts the object that this one replaces.
             if not error.quota_exceeded:
                 raise
         except BadRequest as error:
@@ -243,7 +242,8 @@ class Client:
         resource_version: str | None = None,
         propagation: str = "Background",
     ) -> None:
-        """Delete this very object; also returns if it is gone, is going already, or if the name is another's now.
+        """Delete this object; also returns if it is gone or being deleted already, or if another object has the name
+        now.
 
         Raises NotServed if the kind is not served, which does not mean that the object is gone. Never touches an object
         with another UID. With ``resource_version`` the object must also be unchanged since, or Conflict is raised.
@@ -280,13 +280,13 @@ class Client:
         return name
 
     def _pretend(self, verb: str, resource: Resource, obj: Obj) -> Obj:
-        """A dry run's answer: the object, with what a server would have added and callers rely on."""
+        """A dry run's answer: the object, with the fields that a server adds and that callers need."""
         meta = obj["metadata"]
         key = Key(meta.get("namespace", ""), meta["name"])
         log.info("dry run: not sent", verb=verb, resource=str(resource), key=str(key))
         added = {
             "uid": meta.get("uid") or f"dry-run:{resource}:{key}",
-            # Newer than any list, so that the caches take it for something written after the last one.
+            # Newer than any list, so that the caches treat it as written after the last one.
             "resourceVersion": meta.get("resourceVersion") or str(2**62),
             "creationTimestamp": meta.get("creationTimestamp") or "1970-01-01T00:00:00Z",
         }
@@ -294,7 +294,7 @@ class Client:
 
 
 def _segment(text: str) -> str:
-    """A name as one segment of a URL path; never one that would address something else."""
+    """A name as one segment of a URL path; never one that addresses something else."""
     if _PLAIN_SEGMENT(text):
         return text
     if text in {"", ".", ".."}:
@@ -355,7 +355,7 @@ def _decode(raw: bytes, resource: str) -> Obj:
 
 
 def _object(resource: Resource, raw: bytes) -> Obj:
-    """A decoded Kubernetes object; anything that lacks metadata.name is not one."""
+    """A decoded Kubernetes object; metadata.name is required."""
     answer = _decode(raw, resource.plural)
     meta = answer.get("metadata")
     if type(meta) is not dict or "name" not in meta:
@@ -383,7 +383,7 @@ def _page(resource: Resource, raw: bytes) -> tuple[ListPage, str]:
 
 
 def _next_limit(size: int, limit: int, page_bytes: int, count: int) -> int:
-    """Items to ask for next: as many as make PAGE_BYTES at the size seen; at most twice as many, at most ``limit``."""
+    """Items to request next: as many as make PAGE_BYTES at the size seen; at most twice as many, at most ``limit``."""
     if not count:
         return size
     fitting = PAGE_BYTES * count // max(page_bytes, 1)
@@ -391,10 +391,9 @@ def _next_limit(size: int, limit: int, page_bytes: int, count: int) -> int:
 
 
 def _deletion_is_moot(error: Conflict) -> bool:
-    """Whether a refused DELETE has nothing left to do: the name has another UID now, or the namespace is going already.
-
-    The server tells only in words: BeforeDelete of k8s.io/apiserver/pkg/registry/rest/delete.go, Preconditions.Check of
-    k8s.io/apiserver/pkg/storage/interfaces.go, and the namespaces' own storage.
+    """Whether a refused DELETE has nothing left to do: the name has another UID now, or the namespace is being deleted.
+    The server reports it only in the message: BeforeDelete of k8s.io/apiserver/pkg/registry/rest/delete.go,
+    Preconditions.Check of k8s.io/apiserver/pkg/storage/interfaces.go, and the namespaces' own storage.
     """
     words = ("UID in the precondition", "UID in precondition", "automatically be purged by the system")
     return any(w in error.message for w in words)

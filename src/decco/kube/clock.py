@@ -1,9 +1,9 @@
 """The clock of everything that ends at a moment on other machines: leases and credentials.
 
 CLOCK_BOOTTIME cannot be set, and it counts while the machine is suspended, unlike CLOCK_MONOTONIC, which is Python's
-``time.monotonic`` and the event loop's. What waits for something in this process (idle watches, backoffs, the sign of
-life of the event loop) stays on the latter: nothing happened in the process meanwhile.
-docs/design/2026-11-29-clocks.md has the list.
+``time.monotonic`` and the event loop's. Waits for something in this process (idle watches, backoffs, the event loop's
+heartbeat) use the latter: nothing happens in the process while it is suspended. docs/design/2026-11-29-clocks.md has
+the list.
 
 ``BootTimer`` is the kernel's timer on the same clock. Python has none: ``signal.setitimer`` stops during suspend.
 """
@@ -63,7 +63,7 @@ class BootTimer:
         _check(create(ctypes.c_int(BOOT_CLOCK), ctypes.byref(event), ctypes.byref(self._timer)))
 
     def set(self, seconds: float) -> None:
-        """The signal comes after so many seconds, suspended ones included, in place of what was set; 0: never."""
+        """Sends the signal after ``seconds``, suspended time included, and replaces the former setting; 0: never."""
         whole, part = divmod(max(0.0, seconds), 1.0)
         value = _Time(int(whole), int(part * 1e9))
         _check(self._set_time(self._timer, 0, ctypes.byref(_Setting(value=value)), None))

@@ -1,8 +1,8 @@
-"""How to reach the API server, and as whom: finds the cluster and reads the credentials for it.
+"""Finds the cluster's API server and reads the credentials for it.
 
-The only file that knows kubernetes_asyncio, and all that decco takes from it: reading service account files, and the
-kinds of users in a kubeconfig that have no plugin. It is kept away from three of its habits: writing to the
-user's kubeconfig, leaving private keys in temporary files, and logging credentials.
+The only file that uses kubernetes_asyncio, for two things: reading service account files, and the kinds of users in a
+kubeconfig that have no plugin. Three of its functions are not used: writing to the user's kubeconfig, leaving private
+keys in temporary files, and logging credentials.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ with bare_kubernetes_asyncio():
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader
 
 log = structlog.get_logger(__name__)
-# It logs what it raises as well, a plugin's output included; decco says it once, in its own words.
+# It also logs what it raises, a plugin's output included; decco reports it once, in its own words.
 logging.getLogger("kubernetes_asyncio").setLevel(logging.CRITICAL + 1)
 
 FILE_SECONDS: Final = 60.0
-"""Token files are read anew this often, as in client-go; a kubelet renews a token many minutes before its end."""
+"""Token files are read again this often, as in client-go; a kubelet renews a token many minutes before its end."""
 CERTIFICATE_SECONDS: Final = 300.0
-"""Certificate files are read anew this often, as in client-go."""
+"""Certificate files are read again this often, as in client-go."""
 PLUGIN_SECONDS: Final = 60.0
-"""Time limit of an exec plugin: it may open a browser or ask a slow cloud."""
+"""Time limit of an exec plugin: it may open a browser or call a slow cloud API."""
 DEFAULT_KUBECONFIG: Final = "~/.kube/config"
 _TEXT: Final = 300
 
@@ -58,7 +58,7 @@ async def connect(kubeconfig: str | None = None, context: str | None = None) -> 
     """Find the cluster and load the credentials; nothing is sent to it.
 
     In this order: the file given; the files of $KUBECONFIG; ~/.kube/config; the service account of the pod. Raises
-    ConfigError with one sentence.
+    ConfigError with a one-line message.
     """
     source = await asyncio.to_thread(_find, kubeconfig, context)
     return Connection.of(source, await source.load())
@@ -93,7 +93,7 @@ def _find(kubeconfig: str | None, context: str | None) -> Source:
 
 
 class _Contexts:
-    """Makes TLS contexts, and gives the same one again while its material is the same.
+    """Makes TLS contexts, and returns the same one while its material is unchanged.
 
     Connections are pooled by context: a new one for old material would cost a new handshake for each.
     """
@@ -152,7 +152,7 @@ class InClusterSource:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """What the files behind a context held when they were read."""
+    """The content of a context's files at the time of reading."""
 
     context: ContextInUse
     ca: bytes | None
@@ -162,7 +162,7 @@ class _Files:
 
 
 class KubeconfigSource:
-    """One context of one or several kubeconfig files, read anew at each load."""
+    """One context of one or several kubeconfig files, read again at each load."""
 
     def __init__(self, paths: list[Path], context: str | None) -> None:
         self._paths = paths
@@ -211,7 +211,7 @@ class KubeconfigSource:
         )
 
     def _read(self) -> _Files:
-        """All that blocks: the kubeconfig, and the files that it names."""
+        """All blocking reads: the kubeconfig, and the files that it names."""
         context = read(self._paths, self._context)
         cluster, user = context.cluster, context.user
         of_cluster = f"the cluster of context {context.name!r} of kubeconfig {context.source}"
@@ -248,14 +248,14 @@ class KubeconfigSource:
             ) from error
         except (ConfigException, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ConfigError(
-                f"{where} cannot be used: {printable(str(error), _TEXT)}; correct it, or log in anew"
+                f"{where} cannot be used: {printable(str(error), _TEXT)}; correct it, or log in again"
             ) from error
         given = configuration.api_key.get("BearerToken")
         return _header(given, where) if given else None
 
 
 def _lasts(cluster: dict[str, Any], user: dict[str, Any]) -> float:
-    """Seconds until something that the context names outside of itself should be read again."""
+    """Seconds until the files that the context names should be read again."""
     if user.get("tokenFile") or user.get("auth-provider"):
         return FILE_SECONDS
     if cluster.get("certificate-authority") or user.get("client-certificate") or user.get("client-key"):
@@ -297,7 +297,7 @@ def _header(value: str, where: str) -> str:
     if not (value.isascii() and value.isprintable()):
         raise ConfigError(f"the token or password of {where} has characters that cannot be sent: is it the right file?")
     if value in {"Bearer", "Basic"}:
-        raise ConfigError(f"the token of {where} is empty: log in anew")
+        raise ConfigError(f"the token of {where} is empty: log in again")
     return value
 
 
@@ -305,7 +305,7 @@ def _header(value: str, where: str) -> str:
 
 
 class _Plugin:
-    """Runs an exec plugin, and keeps what it said until that expires or the server refuses it."""
+    """Runs an exec plugin, and keeps its credentials until they expire or the server refuses them."""
 
     def __init__(self) -> None:
         self._run: exec_plugin.Plugin | None = None
@@ -364,7 +364,7 @@ class _Loader(KubeConfigLoader):  # type: ignore[misc] # the package has no type
 
 
 def _loader(user: dict[str, Any]) -> _Loader:
-    """A loader that sees this user and nothing else: no files to read, none to write."""
+    """A loader that has this user and nothing else: it neither reads nor writes files."""
     kept = {k: v for k, v in user.items() if not k.startswith("client-") and k != "tokenFile"}
     return _Loader(
         {

@@ -1,8 +1,7 @@
-"""A cluster's address and our credentials for it, kept fresh.
+"""A cluster's address and decco's credentials for it, renewed in time.
 
-Where they come from is the matter of a ``Source`` (``config.py`` has them); this file decides when to ask it again:
-shortly before credentials expire, now and then where they are in files, and when the API server has refused them, once
-for all requests that it refused.
+A ``Source`` loads them (see ``config.py``); this file decides when to load again: shortly before credentials expire, at
+intervals if they are in files, and when the API server has refused them, once for all requests that it refused.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ MIN_REFRESH_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a source knows of the cluster at one moment; ``lasts`` is in seconds, inf if nothing in it can change."""
+    """What a source loads of the cluster at one moment; ``lasts`` is in seconds, inf if nothing in it can change."""
 
     server: str
     ssl: ssl.SSLContext | None
@@ -39,9 +38,9 @@ class Access:
 
 
 class Source(Protocol):
-    """Where access to a cluster comes from; ``load`` may be called again at any time and returns what is true then.
+    """Where access to a cluster comes from; ``load`` may be called again at any time and returns the current state.
 
-    ``rejected`` says that the server has refused the credentials of the last load, so a copy of them is of no use.
+    ``rejected``: the server has refused the credentials of the last load, so a cached copy must not be returned.
     """
 
     def describe(self) -> str: ...
@@ -51,7 +50,7 @@ class Source(Protocol):
 
 @dataclass
 class Connection:
-    """Everything a client needs to open connections and to say who it is.
+    """Everything a client needs to open connections and to authenticate.
 
     ``server`` is a URL without a trailing slash, with a path if the API server is behind one; ``ssl`` a context, or
     True for plain http; ``server_hostname`` the name the server's certificate must show where it is not the URL's;
@@ -80,13 +79,14 @@ class Connection:
 
     @property
     def due(self) -> bool:
-        """Whether ``headers`` would read the credentials anew first."""
+        """Whether ``headers`` would read the credentials again first."""
         return boot_time() >= self._due_at
 
     async def headers(self) -> dict[str, str]:
-        """The headers that prove who we are, renewed first if their time has come.
+        """The headers with the credentials, renewed first if that is due.
 
-        A renewal that fails is logged and tried again soon: until the server says 401, the old ones may still be good.
+        A renewal that fails is logged and tried again soon: until the server answers 401, the old ones may still be
+        valid.
         """
         if self.due:
             try:
@@ -96,10 +96,10 @@ class Connection:
         return {} if self._authorization is None else {"Authorization": self._authorization}
 
     async def refresh(self) -> None:
-        """The server has refused the credentials: read them anew, be it from files or a plugin. Raises ConfigError.
+        """The server has refused the credentials: read them again, from files or from a plugin. Raises ConfigError.
 
-        Safe to call from many tasks at once: those who wait while another reads take its result. Within 5 s of the last
-        such call nothing is read.
+        Safe to call from many tasks at once: tasks that wait while another one reads use its result. Within 5 s of the
+        last such call nothing is read.
         """
         await self._reload(rejected=True)
 

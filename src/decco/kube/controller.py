@@ -1,12 +1,12 @@
 """Workers that take keys from a queue and reconcile them.
 
-The contract of a reconcile (https://pkg.go.dev/sigs.k8s.io/controller-runtime/pkg/reconcile, in our words): it is
-told a key, never an event; it looks at the caches, and makes the world what the object says; it can be called at any
-time, any number of times. It returns when to look again, or raises:
+The contract of a reconcile (https://pkg.go.dev/sigs.k8s.io/controller-runtime/pkg/reconcile): it receives a key, never
+an event; it reads the caches and brings the cluster to the desired state; it can be called at any time, any number of
+times. It returns an Action (requeue_after), or raises:
 
-* ``TerminalError``: only a change of the object can help, so nothing is tried again before that;
-* ``Conflict``: somebody wrote in between; the cache is about to hear of it, so the first three retries in a row come at
-  once, further ones after short pauses of at most 5 s (``WorkQueue.retry_conflict``);
+* ``TerminalError``: only a change of the object can help, so there is no retry before that;
+* ``Conflict``: another writer was faster; its event is about to reach the cache, so the first three retries in a row
+  come at once, further ones after short pauses of at most 5 s (``WorkQueue.retry_conflict``);
 * anything else: retried until it succeeds, with pauses that double up to ``controller.retryMaxSeconds``.
 """
 
@@ -42,7 +42,7 @@ class Action(NamedTuple):
 
 
 class Observer(Protocol):
-    """What a controller tells about itself; ``result`` is success, requeue, conflict, terminal or error."""
+    """What a controller reports about itself; ``result`` is success, requeue, conflict, terminal or error."""
 
     def reconciled(self, controller: str, result: str, seconds: float) -> None: ...
 
@@ -59,18 +59,20 @@ class Controller(Generic[K]):
         observer: Observer | None = None,
         bind: Callable[[str, K], None] | None = None,
     ) -> None:
-        """``bind`` is called at the start of each turn, in the worker's context (for a log line's reconcile id)."""
+        """``bind`` is called at the start of each reconcile, in the worker's context (for a log line's reconcile
+        id).
+        """
         self.name = queue.name
         self.queue = queue
         self._reconcile = reconcile
         self._workers = workers
         self._observer = observer
         self._bind = bind
-        self._told: dict[K, str] = {}
-        """What was said last of the keys that fail now."""
+        self._reported: dict[K, str] = {}
+        """The last reported error of each failing key."""
 
     async def run(self) -> None:
-        """Works until the queue is closed; what runs then is finished. Cancelled, it cancels what runs."""
+        """Runs until the queue is closed; running reconciles are finished then. Cancellation cancels them."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._workers):
                 group.create_task(self._work(), name=f"{self.name}-worker-{number}")
@@ -82,11 +84,11 @@ class Controller(Generic[K]):
             except Closed:
                 return
             try:
-                await self._turn(key)
+                await self._process(key)
             finally:
                 self.queue.done(key)
 
-    async def _turn(self, key: K) -> None:
+    async def _process(self, key: K) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self._bind is not None:
@@ -97,31 +99,36 @@ class Controller(Generic[K]):
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Nobody asked this worker to end: what it waited for was cancelled. It would end in silence otherwise.
+            # This worker was not cancelled: what it waited for was. Without this, the worker would end silently.
             result = "error"
             pause = self.queue.retry(key)
             log.exception("reconcile was cancelled", controller=self.name, key=str(key), retry_seconds=round(pause, 3))
         except TerminalError as error:
             result = "terminal"
             self.queue.forget(key)
-            self._told.pop(key, None)
+            self._reported.pop(key, None)
             log.warning("reconcile ended for good", controller=self.name, key=str(key), error=str(error))
         except Conflict:
             result = "conflict"
             pause = self.queue.retry_conflict(key)
-            log.debug("reconcile met another writer", controller=self.name, key=str(key), retry_seconds=round(pause, 3))
+            log.debug(
+                "reconcile conflicted with another writer",
+                controller=self.name,
+                key=str(key),
+                retry_seconds=round(pause, 3),
+            )
         except DeccoError as error:
             result = "error"
             pause = self.queue.retry(key)
-            self._tell_failure(key, error, pause)
-        except Exception:  # a bug that one key meets must not stop the others: logged whole, tried again
+            self._log_failure(key, error, pause)
+        except Exception:  # a bug with one key must not stop the others: logged with its traceback, retried
             result = "error"
             pause = self.queue.retry(key)
             log.exception("reconcile hit a defect", controller=self.name, key=str(key), retry_seconds=round(pause, 3))
         else:
             result = "success"
             self.queue.forget(key)
-            if self._told.pop(key, None) is not None:
+            if self._reported.pop(key, None) is not None:
                 log.info("reconcile works again", controller=self.name, key=str(key))
             if action.seconds is not None:
                 result = "requeue"
@@ -129,9 +136,11 @@ class Controller(Generic[K]):
         if self._observer is not None:
             self._observer.reconciled(self.name, result, loop.time() - started)
 
-    def _tell_failure(self, key: K, error: DeccoError, pause: float) -> None:
-        """A trouble of a key once as a warning, its repetitions for debugging: the API server may be away for long."""
+    def _log_failure(self, key: K, error: DeccoError, pause: float) -> None:
+        """Logs an error of a key once as a warning and its repetitions at debug: the API server may be unreachable for
+        long.
+        """
         text = " ".join([str(error), *getattr(error, "__notes__", ())])
-        method = log.debug if self._told.get(key) == text else log.warning
-        self._told[key] = text
+        method = log.debug if self._reported.get(key) == text else log.warning
+        self._reported[key] = text
         method("reconcile failed", controller=self.name, key=str(key), error=text, retry_seconds=round(pause, 3))

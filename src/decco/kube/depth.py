@@ -1,9 +1,9 @@
-"""JSON of any depth, read without harm.
+"""Decodes JSON of any depth.
 
-Whoever may create a custom resource with free fields (an App's ``pod``), or write the managedFields of any object, can
-nest 10,000 levels, and the API server keeps them. orjson reads 1,024 and then refuses the whole text: a list of
-everybody's objects, or a line of the watch that comes again after each reconnection. So one object could blind decco to
-all of its kind. No real object has 50 levels; what is deeper than ``DEEPEST`` is read as null.
+A client that may create a custom resource with free fields (an App's ``pod``), or write the managedFields of any
+object, can nest 10,000 levels, and the API server keeps them. orjson reads 1,024 and then refuses the whole text: a
+list of everybody's objects, or a line of the watch that is sent again after each reconnection. So one object could make
+all objects of its kind unreadable. No real object has 50 levels; what is deeper than ``DEEPEST`` is read as null.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, Final
 import orjson
 
 DEEPEST: Final = 100
-"""Levels that are kept: less than orjson writes (254) and than Python's own recursion bears at several calls each."""
+"""Levels that are kept: less than orjson writes (254) and less than Python's recursion limit allows at several calls
+each."""
 
 _OPENING: Final = b"{["
 _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)

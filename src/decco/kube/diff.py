@@ -1,4 +1,4 @@
-"""The pure half of apply: what a write says, and whether somebody else has changed an object since decco wrote it.
+"""The pure half of apply: the content of a write, and whether another writer changed an object since decco wrote it.
 
 Values are compared where that is safe. The API server fills in defaults and normalizes values, so a difference alone
 proves nothing: see docs/design/2026-11-23-diff-before-write.md.
@@ -32,12 +32,12 @@ _KEPT_WHEN_ZERO = frozenset(
         "tolerationSeconds",
     }
 )
-# Maps with keys of the user's own: these the server keeps as they are, also with empty values.
+# Maps with the user's own keys: the server keeps them as they are, also with empty values.
 _MAPS_OF_TEXT = frozenset({"annotations", "binaryData", "data", "labels", "matchLabels", "nodeSelector"})
 
 
 def must_be_replaced(live: Obj, desired: Obj, shape: Shape) -> bool:
-    """Whether decco wants another value than the live one where none can be written."""
+    """Whether the desired value of an immutable field differs from the live one."""
     wanted = ((path, lookup(desired, path)) for path in shape.replace_if)
     return any(value is not MISSING and value != lookup(live, path) for path, value in wanted)
 
@@ -48,7 +48,7 @@ _LONGEST_PREFIX = 50
 
 
 def hash_of(desired: Obj) -> str:
-    """The digest that decco writes as an annotation: what it wants, and for which owner (by UID)."""
+    """The digest that decco writes as an annotation: of the desired object and its owner (by UID)."""
     owner = controller_of(desired) or {}
     labels = desired["metadata"].get("labels")
     return digest([content_of(desired), labels, annotations_of(desired), owner.get("uid")]).hex()
@@ -98,16 +98,15 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
 
 
 def as_created(body: Obj, shape: Shape) -> Obj:
-    """The object of a PUT as one to create, under a name of the server's choice and without what the kind yields."""
+    """The object of a PUT as one to create, under a name of the server's choice and without unmanaged fields."""
     meta = {name: value for name, value in body["metadata"].items() if name not in _OF_THE_LIVE}
     meta["generateName"] = f"{body['metadata']['name'][:_LONGEST_PREFIX]}-"
     return {**without(body, shape.unmanaged), "metadata": meta}
 
 
 def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:
-    """Yielded paths that decco writes this time: it wants another value of their annotation than it wrote before.
-
-    An annotation that is gone, or was changed by others while decco still wants the same, says nothing of that kind.
+    """Unmanaged paths that decco writes this time: the desired value of their annotation differs from the last write.
+    An annotation that is missing, or that others changed while its desired value is the same, has no effect.
     """
     before, now = annotations_of(live), annotations_of(desired)
     if before.get(ANNOTATION_HASH) == hash_of(desired):
@@ -116,7 +115,7 @@ def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:
 
 
 def _overlay(live: Obj | None, desired: Obj | None, present: Obj) -> Obj:
-    """``live`` with ours on top, and without the keys that we want gone."""
+    """``live`` with ``desired`` on top, and without the keys that must be absent."""
     gone = {name for name, value in (desired or {}).items() if value is None}
     return {**{name: value for name, value in (live or {}).items() if name not in gone}, **present}
 
@@ -141,7 +140,7 @@ def _owner_digests(meta: Obj) -> list[bytes]:
 
 
 def altered(live: Obj, desired: Obj, foreign: tuple[Path, ...], shape: Shape) -> bool:
-    """Whether somebody else changed the content since decco wrote it, seen from the live object alone.
+    """Whether another writer changed the content since decco wrote it, judged by the live object alone.
 
     Values are not compared where decco is the only writer: the server normalizes some (``cpu: 0.5`` becomes
     ``500m``).

@@ -1,7 +1,7 @@
 """Which kinds the cluster serves, and at which version; and which Kubernetes it is.
 
 Kinds of one group need not share a version: of the Gateway API, ``HTTPRoute`` has been in ``v1`` for long while
-``TLSRoute`` was still in ``v1alpha3``. So every version of the group is asked, the best one first.
+``TLSRoute`` was still in ``v1alpha3``. So every version of the group is requested, the best one first.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ async def served(client: Client, group: str) -> dict[str, Resource]:
     for version in sorted(versions, key=lambda v: (v == preferred, priority(v)), reverse=True):
         try:
             answer = await client.raw(f"/apis/{group}/{version}")
-        except (NotFound, NotServed):  # its CustomResourceDefinition went away in between
+        except (NotFound, NotServed):  # its CustomResourceDefinition was deleted in between
             continue
         for entry in _list(answer, "resources", "name"):
             if "/" not in entry["name"]:  # "apps/status" and the like

@@ -1,8 +1,8 @@
-"""One object in a store: how it is read on the way in, and which digests are worked out of it.
+"""One object in a store: how it is read, and which digests are computed from it.
 
-An object is kept as compressed JSON without ``managedFields`` and decoded for each reader, so no reader can change
-what another sees, and 10,000 Deployments cost tens of megabytes instead of hundreds. What a reconcile looks at each
-time (owner, generation, digests) is worked out once.
+An object is kept as compressed JSON without ``managedFields`` and decoded for each reader, so no reader can change what
+another sees, and 10,000 Deployments cost tens of megabytes instead of hundreds. What each reconcile reads (owner,
+generation, digests) is computed once.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from decco.objects import ANNOTATION_HASH, Key, Obj, key_of
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a kind is read on the way into its store, and how it may be written (see ``apply.py``).
+    """How a kind is read into its store, and how it may be written (see ``apply.py``).
 
     ``unmanaged``: paths that belong to others once the object exists, such as a Deployment's replicas: left out of the
     content digest and carried over from the live object at a write. ``unmanaged_while`` names, for some of them, the
-    annotation whose change takes the path back. A yielded map keeps the others' keys and gets ours.
+    annotation whose change makes decco write the path again. An unmanaged map keeps the others' keys and gets decco's.
     """
 
     unmanaged: tuple[Path, ...] = ()
     unmanaged_while: tuple[tuple[Path, str], ...] = ()
     mutable: tuple[Path, ...] | None = None
-    """If set, a write changes only these paths of the content; the rest of the live object stays, whoever changes it
-    (Job)."""
+    """If set, a write changes only these paths of the content; the rest of the live object stays as it is, whoever
+    changed it (Job)."""
     admitted: tuple[Path, ...] = ()
-    """Mutable paths that admission may have set: a write keeps them where decco wants no value, but for one that
+    """Mutable paths that admission may have set: a write keeps them where no value is desired, except for a write that
     repairs an alteration."""
     replace_if: tuple[Path, ...] = ()
-    """A difference here cannot be written in place: the object is deleted and made anew."""
+    """A difference here cannot be written in place: the object is deleted and created again."""
     recreate: bool = False
-    """Whether an object that is immutable to a wanted change is deleted and created again: nothing is lost by that."""
+    """Whether an object that cannot be changed as desired is deleted and created again: nothing is lost by that."""
     foreground: bool = False
     """Whether decco deletes it in the foreground: it stays until its dependents (pods) are gone."""
     facts: Callable[[Obj], Any] | None = None
-    """Works out what others ask of this object often; an exception it raises becomes the facts."""
+    """Computes what other reconciles often need of this object; an exception that it raises becomes the facts."""
     labelled_owner: Callable[[Obj], Any] | None = None
-    """Works out which owner the labels and annotations of an object without controller name; None: no owner."""
+    """Finds the owner that the labels and annotations of an object without controller name; None: no owner."""
     marked: Callable[[Obj], bool] | None = None
     """If set, an owner reference counts only on an object for which this is true."""
     kept_while_deleting: bool = True
-    """Whether the object is still kept as desired while it is being deleted and something holds it."""
+    """Whether the object is kept as desired while it is being deleted and a finalizer keeps it."""
     digests: bool = True
-    """Whether the kind is one that decco writes, so that alterations must be noticed."""
+    """Whether decco writes the kind, so that alterations must be detected."""
 
 
 UNKNOWN = "Unknown"
@@ -72,7 +72,7 @@ class Entry:
     written: str
     """The hash annotation: digest of the desired object that decco wrote last, "" if none."""
     content: bytes
-    """Digest of what decco keeps as it wants it, see ``guarded``."""
+    """Digest of the part that decco repairs, see ``guarded``."""
     meta: bytes
     """Digest of labels, annotations, owner references and finalizers."""
     foreign: tuple[Path, ...]
@@ -85,7 +85,7 @@ class Entry:
     """See ``Shape.labelled_owner``; None if the object has a controller."""
     proven: bool = False
     """Of an object with a labelled owner: whether it also has the hash annotation and decco among its field managers,
-    so it is no copy that somebody made of one of decco's objects."""
+    so it is not a user's copy of one of decco's objects."""
 
     def obj(self) -> Obj:
         """The object, decoded for this caller alone."""
@@ -124,12 +124,12 @@ _NOT_CONTENT = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
 def content_of(obj: Obj) -> Obj:
-    """What a person would call the body of the object: spec, data, rules, but no metadata and no status."""
+    """The body of the object: spec, data, rules, without metadata and status."""
     return {name: value for name, value in obj.items() if name not in _NOT_CONTENT}
 
 
 def guarded(obj: Obj, shape: Shape) -> Obj:
-    """The part of the content that decco repairs when others change it: not what the kind yields or cannot change."""
+    """The part of the content that decco repairs when others change it: without unmanaged and immutable fields."""
     content = content_of(obj)
     if shape.mutable is not None:
         whole, content = content, {}
@@ -142,12 +142,12 @@ def _ready(obj: Obj) -> str:
     try:
         conditions = (obj.get("status") or {}).get("conditions") or ()
         return next((str(c.get("status", UNKNOWN)) for c in conditions if c.get("type") == "Ready"), UNKNOWN)
-    except (AttributeError, TypeError):  # a status of a custom resource can be anything that its schema lets through
+    except (AttributeError, TypeError):  # a status of a custom resource can be anything that its schema allows
         return UNKNOWN
 
 
 def read_entry(obj: Obj, shape: Shape) -> Entry:
-    """Takes over ``obj`` (its managedFields are dropped from it) and works out its entry."""
+    """Takes over ``obj`` (drops its managedFields) and computes its entry."""
     managed = obj["metadata"].pop("managedFields", None)
     try:
         text = orjson.dumps(obj)

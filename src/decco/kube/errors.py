@@ -1,20 +1,20 @@
-"""What can go wrong between decco and the API server, as one tree.
+"""The errors between decco and the API server, as one tree.
 
     DeccoError
     └── KubeError                   anything that went wrong on the way to the API server, or there
         ├── Unreachable             no complete answer: refused, reset, DNS, TLS, time limit
-        │   └── Untrusted           the server's certificate is not signed by whom we trust, or not for its name
+        │   └── Untrusted           the server's certificate is not signed by a trusted CA, or not for its name
         ├── Garbled                 an answer, but not one that the Kubernetes API promises
         ├── Fenced                  not sent: the right to write has run out
-        ├── NotListed               not sent: what there is of the kind is not known
-        └── ApiError                an answer with a ``Status``: the API server says no
+        ├── NotListed               not sent: the existing objects of the kind are not known
+        └── ApiError                an answer with a ``Status``: the API server refuses
             ├── BadRequest          400
             ├── Unauthorized        401
             ├── Forbidden           403
             ├── NotFound            404
             ├── NotServed           404, no such kind, or not in this version
             ├── MethodNotAllowed    405
-            ├── Conflict            409, the resourceVersion or UID is not the one we knew
+            ├── Conflict            409, the resourceVersion or UID is not the cached one
             ├── AlreadyExists       409, the name is taken
             ├── Gone                410, the resourceVersion or continue token is too old
             ├── Invalid             422
@@ -47,8 +47,8 @@ class NotListed(KubeError):
 class Unreachable(KubeError):
     """No complete HTTP answer came.
 
-    ``sent`` tells whether the API server may have carried the request out: False (certainly not: the connection was
-    never made), True (its answer had begun), None (nobody can tell).
+    ``sent``: whether the API server may have carried the request out: False (certainly not: the connection was never
+    made), True (its answer had begun), None (unknown).
     """
 
     advice = "is it up, and the one you mean? --kubeconfig and --context name another"
@@ -59,7 +59,7 @@ class Unreachable(KubeError):
 
 
 class Untrusted(Unreachable):
-    """The server's certificate does not convince us, so nothing was sent."""
+    """The server's certificate is not trusted, so nothing was sent."""
 
     advice = "correct the certificate-authority of the kubeconfig, or the server's certificate"
 
@@ -78,7 +78,7 @@ class ApiError(KubeError):
     """The API server answered with a failure.
 
     ``status`` is the HTTP status code, ``reason`` the StatusReason ("" if the answer named none), ``message`` the
-    server's own sentence without control characters, ``details`` the Status' details, ``retry_after`` seconds or None.
+    server's own message without control characters, ``details`` the Status' details, ``retry_after`` seconds or None.
     """
 
     def __init__(
@@ -110,12 +110,12 @@ class BadRequest(ApiError):
 
     @property
     def no_dry_run(self) -> bool:
-        """A webhook with side effects cannot be asked (NewDryRunUnsupportedErr of k8s.io/apiserver)."""
+        """A webhook with side effects does not support dry run (NewDryRunUnsupportedErr of k8s.io/apiserver)."""
         return "does not support dry run" in self.message
 
 
 class Unauthorized(ApiError):
-    """401: the credentials are wrong or have expired, also after they were read anew."""
+    """401: the credentials are wrong or have expired, also after they were read again."""
 
     advice = "renew your credentials, or name others with --kubeconfig and --context"
 
@@ -132,9 +132,9 @@ class Forbidden(ApiError):
 
     @property
     def quota_exceeded(self) -> bool:
-        """A ResourceQuota has no room for it.
+        """The object would exceed a ResourceQuota.
 
-        The quota plugin gives no cause, only words (k8s.io/apiserver/pkg/admission/plugin/resourcequota).
+        The quota plugin gives no cause, only a message (k8s.io/apiserver/pkg/admission/plugin/resourcequota).
         """
         return "exceeded quota: " in self.message
 
@@ -144,14 +144,14 @@ class NotFound(ApiError):
 
 
 class NotServed(ApiError):
-    """404 of an API server that does not serve the kind, or not in this version: it says nothing about an object.
+    """404 of an API server that does not serve the kind, or not in this version: not a statement about an object.
 
     Such an answer is plain text, or, for a kind of Kubernetes' own groups, a Status with the words of ``NOT_SERVED``.
     """
 
 
 class MethodNotAllowed(ApiError):
-    """405: the kind does not know this verb."""
+    """405: the kind does not support this verb."""
 
 
 class Conflict(ApiError):
@@ -171,11 +171,11 @@ class Invalid(ApiError):
 
     @property
     def immutable(self) -> bool:
-        """Whether all that is wrong is that fields of the live object cannot be changed.
+        """Whether the only cause is that fields of the live object are immutable.
 
         The field errors have no reason of their own for that, only these words: ValidateImmutableField of
-        k8s.io/apimachinery/pkg/api/validation, the validations of ConfigMap, Secret and Service in k8s.io/kubernetes.
-        A policy of the cluster that calls a field immutable gives no field error, and is obeyed.
+        k8s.io/apimachinery/pkg/api/validation, the validations of ConfigMap, Secret and Service in k8s.io/kubernetes. A
+        policy of the cluster that calls a field immutable gives no field error, and counts as a refusal.
         """
         causes = self.details.get("causes")
         return (
@@ -222,13 +222,13 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 _MAX_MESSAGE = 2048
-"""Characters of a server's message that we keep: an Invalid of a large object repeats the object."""
+"""Characters of a server's message that are kept: an Invalid of a large object repeats the object."""
 
 
 def printable(text: str, limit: int) -> str:
     """The text on one line, without control characters, cut at ``limit`` characters.
 
-    For everything that others wrote and that goes into a log, an event or an exception.
+    For all foreign text that goes into a log, an event or an exception.
     """
     line = "".join(c if c.isprintable() else " " for c in text[: 2 * limit])
     line = " ".join(line.split())
@@ -240,10 +240,10 @@ NOT_SERVED: Final = "the server could not find the requested resource"
 
 
 def error_of_status(status: Obj, http_status: int, retry_after: float | None = None) -> ApiError:
-    """The exception for a decoded ``Status``, be it a response's body or the object of an ERROR event of a watch.
+    """The exception for a decoded ``Status``, which is a response's body or the object of a watch's ERROR event.
 
-    ``http_status`` stands in where the Status has no code; ``retry_after`` is the header's value in seconds and wins
-    over ``details.retryAfterSeconds``.
+    ``http_status`` is used if the Status has no code; ``retry_after`` is the header's value in seconds and wins over
+    ``details.retryAfterSeconds``.
     """
     code = status.get("code")
     code = code if isinstance(code, int) and code else http_status

@@ -1,8 +1,8 @@
 """Kubernetes Events: what ``kubectl describe`` shows below an object.
 
-An aid for people, so it must never hurt what it tells of: ``Recorder.event`` neither waits nor raises, the queue is
-bounded, and one object cannot flood it. Repetitions become one Event with a series, as in client-go's ``tools/events``
-(KEP-383): the first is written at once, then at most one patch a minute says how often and when it happened last.
+Events must not affect reconciles: ``Recorder.event`` neither waits nor raises, the queue is bounded, and one object
+cannot flood it. Repetitions become one Event with a series, as in client-go's ``tools/events`` (KEP-383): the first is
+written at once, then at most one patch a minute updates the count and the last time.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ EventType = Literal["Normal", "Warning"]
 
 QUEUE_SIZE: Final = 1000
 """Events that wait to be sent; more are dropped."""
-SMALL_NEWS_BURST: Final = 60
-"""Events of little interest that are told at once, about whatever objects: a person creates a Space with its Apps."""
-SMALL_NEWS_SECONDS: Final = 0.5
-"""After the burst one more each so often. A cold start has thousands, and they would be a third of its requests."""
+MINOR_EVENTS_BURST: Final = 60
+"""Minor events that are sent at once, for all objects together: enough for a Space created with its Apps."""
+MINOR_EVENTS_SECONDS: Final = 0.5
+"""After the burst, one more in this interval. A cold start has thousands, which would be a third of its requests."""
 SERIES_SECONDS: Final = 360.0
 """A repetition within this time belongs to the same series (client-go: 6 min)."""
 PATCH_SECONDS: Final = 60.0
@@ -38,11 +38,12 @@ PATCH_SECONDS: Final = 60.0
 BURST: Final = 25
 """Events about one object that are sent at once (client-go's spam filter)."""
 REFILL_SECONDS: Final = 60.0
-"""After the burst one more event about the object each so often."""
+"""After the burst, one more event about the object in this interval."""
 MAX_REMEMBERED: Final = 4096
-"""Series, and objects with a budget, kept in memory until they are over; the oldest go first (client-go: the same)."""
+"""Series, and objects with a budget, kept in memory until they are over; the oldest are dropped first (as in
+client-go)."""
 TRIES: Final = 4
-"""Attempts for one event while the API server is in trouble, 1, 2 and 4 s apart."""
+"""Attempts for one event while the API server fails, 1, 2 and 4 s apart."""
 
 _MAX_NOTE_BYTES: Final = 1024
 _MAX_WORD: Final = 128
@@ -50,7 +51,7 @@ _MAX_NAME: Final = 230  # with the time in hex behind it still a DNS subdomain
 
 
 class _Identity(NamedTuple):
-    """Events that are equal in this are the same event again."""
+    """Events with equal identity are repetitions of one event."""
 
     api_version: str
     kind: str
@@ -84,7 +85,7 @@ class _Budget:
     """Until one more token."""
 
     def full_again(self, now: float) -> bool:
-        """Whether it is as good as new, whatever was taken out of it."""
+        """Whether the bucket is full."""
         return now - self.filled >= self.burst * self.seconds
 
     def take(self, now: float) -> bool:
@@ -99,8 +100,8 @@ class _Budget:
 class Recorder:
     """Takes events from anywhere in the event loop's thread; ``run`` sends them.
 
-    ``controller`` is what people see as the event's source, a qualified name; ``instance`` tells the pods of one
-    Deployment apart; ``on_drop`` is called for each event that nobody will see.
+    ``controller`` is the event's source, a qualified name; ``instance`` distinguishes the pods of one Deployment;
+    ``on_drop`` is called for each dropped event.
     """
 
     def __init__(
@@ -121,19 +122,19 @@ class Recorder:
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._unsent: dict[_Identity, _Series] = {}
         self._budgets: OrderedDict[tuple[str, Key], _Budget] = OrderedDict()
-        self._small_news = _Budget(SMALL_NEWS_BURST, clock(), SMALL_NEWS_BURST, SMALL_NEWS_SECONDS)
+        self._minor_events = _Budget(MINOR_EVENTS_BURST, clock(), MINOR_EVENTS_BURST, MINOR_EVENTS_SECONDS)
         self.dropped = 0
-        """Events that nobody will see: the queue was full, the object too loud, or the API server refused them."""
+        """Dropped events: the queue was full, the object exceeded its budget, or the API server refused them."""
 
-    def may_tell_small_news(self) -> bool:
-        """Whether one more event of little interest may be told now; asking uses the place up."""
-        return self._small_news.take(self._clock())
+    def may_send_minor_event(self) -> bool:
+        """Whether one more minor event may be sent now; a call takes one token."""
+        return self._minor_events.take(self._clock())
 
     def event(self, obj_ref: Obj, type: EventType, reason: str, message: str, action: str) -> None:  # noqa: A002
-        """Tell of something about an object, given with apiVersion, kind and metadata.
+        """Queues an event about an object, given with apiVersion, kind and metadata.
 
-        ``reason`` and ``action`` are CamelCase constants (why; what decco did), ``message`` a sentence. Anything in it
-        that is not printable is replaced, and it is cut at 1 KiB.
+        ``reason`` and ``action`` are CamelCase constants (why; what decco did), ``message`` a text. Non-printable
+        characters in it are replaced, and it is cut at 1 KiB.
         """
         try:
             meta = obj_ref["metadata"]
@@ -152,7 +153,7 @@ class Recorder:
             self._drop()
         except (KeyError, TypeError, AttributeError) as error:
             self._drop()
-            log.warning("event about something that is no object dropped", reason=reason, error=repr(error))
+            log.warning("event dropped: it does not refer to an object", reason=reason, error=repr(error))
 
     def _drop(self) -> None:
         self.dropped += 1
@@ -174,7 +175,7 @@ class Recorder:
                 self._queue.task_done()
 
     async def drain(self, seconds: float) -> None:
-        """Wait until everything told so far is sent, but not longer; ``run`` must be running."""
+        """Waits until everything queued is sent, at most ``seconds``; ``run`` must be running."""
         try:
             async with asyncio.timeout(seconds):
                 await self._queue.join()
@@ -202,7 +203,7 @@ class Recorder:
             self._forget_series()
 
     def _forget_series(self) -> None:
-        """Those that no repetition can continue; their last patch was due long before."""
+        """Drops the series that no repetition can continue; their last patch was due long before."""
         over = self._clock() - SERIES_SECONDS
         while self._series and (len(self._series) > MAX_REMEMBERED or next(iter(self._series.values())).seen <= over):
             oldest, _ = self._series.popitem(last=False)
@@ -220,7 +221,7 @@ class Recorder:
         return taken
 
     def _requeue_after(self) -> float | None:
-        """Until a series has to be patched or is over; None if there is none."""
+        """Seconds until a series has to be patched or is over; None without series."""
         if not self._series:
             return None
         due = next(iter(self._series.values())).seen + SERIES_SECONDS
@@ -236,13 +237,13 @@ class Recorder:
             del self._unsent[identity]
             series.patched = now
             if not await self._patch(series):
-                self._series.pop(identity, None)  # its Event has expired or never was; the next one makes another
+                self._series.pop(identity, None)  # its Event has expired or was never created
 
     async def _create(self, identity: _Identity, when: datetime) -> Key | None:
         """POST the Event; returns its key, None if it could not be written."""
         namespace = (
             identity.key.namespace or "default"
-        )  # where the API server wants events about cluster-scoped objects
+        )  # where the API server requires events about cluster-scoped objects
         key = Key(namespace, f"{identity.key.name[:_MAX_NAME]}.{time_ns():x}")
         event: Obj = {
             "apiVersion": EVENTS.api_version,
@@ -268,7 +269,7 @@ class Recorder:
         except AlreadyExists:  # our own, its answer was lost
             return key
         except KubeError as error:
-            # A namespace that is being deleted takes no more events; that is no news.
+            # A namespace that is being deleted accepts no events; that is expected.
             self._drop()
             log.debug("event refused", about=str(identity.key), reason=identity.reason, error=str(error))
             return None

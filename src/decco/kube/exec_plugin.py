@@ -2,9 +2,8 @@
 
 Follows client-go (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins)
 for a program without a terminal: a plugin never gets the controller's standard input, and one that needs it
-(``interactiveMode: Always``) is refused. kubernetes_asyncio is not used: it knows neither ``provideClusterInfo`` nor
-``interactiveMode``, would let a plugin that hangs live on, and waits for ever on one that writes much to its standard
-error.
+(``interactiveMode: Always``) is refused. kubernetes_asyncio is not used: it supports neither ``provideClusterInfo`` nor
+``interactiveMode``, does not end a plugin that hangs, and waits forever for one that writes much to its standard error.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ EXTENSION: Final = f"{API_GROUP}/exec"
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """How to call it; ``cluster`` is what it learns about the cluster, None unless it asked for that."""
+    """How to call it; ``cluster`` is the cluster information for it, None unless it requires that."""
 
     args: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
@@ -47,7 +46,7 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a plugin gave: a token, or a client certificate with its key (both PEM), or all; "" for what it did not."""
+    """What a plugin gave: a token, or a client certificate with its key (both PEM), or all; "" for what is missing."""
 
     token: str
     certificate: str
@@ -67,7 +66,7 @@ def plugin(settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | 
 
     Args:
         settings: the section of the kubeconfig.
-        cluster: the kubeconfig's cluster, of which the plugin is informed if it asks.
+        cluster: the kubeconfig's cluster, passed to the plugin if it has provideClusterInfo.
         ca: its certificate authority in PEM, also where the kubeconfig names a file.
 
     Raises ValueError with what is wrong.
@@ -81,7 +80,7 @@ def plugin(settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | 
     if mode not in {"Never", "IfAvailable", "Always"}:
         raise ValueError(f"its interactiveMode is {mode!r}, and must be Never, IfAvailable or Always")
     if mode == "Always":
-        raise ValueError("its interactiveMode is Always, but decco has no terminal: use a plugin that asks nobody")
+        raise ValueError("its interactiveMode is Always, but decco has no terminal: use a plugin without prompts")
     args, env = settings.get("args") or [], settings.get("env") or []
     if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
         raise ValueError("its args must be a list of texts: write numbers in quotes")
@@ -116,7 +115,7 @@ def _cluster(cluster: Mapping[str, Any], ca: bytes | None) -> str:
 async def run(plugin: Plugin) -> Credentials:
     """Run the plugin to its end; if this is cancelled, it and what it started are ended.
 
-    Raises OSError if it cannot be started, and ValueError with a sentence for everything that it does wrong.
+    Raises OSError if it cannot be started, and ValueError with a message for any other failure.
     """
     spec: dict[str, Any] = {"interactive": False}
     if plugin.cluster is not None:
@@ -138,8 +137,8 @@ async def run(plugin: Plugin) -> Credentials:
         await process.communicate()
         raise
     if process.returncode:
-        said = errors.decode("utf-8", "replace").strip()
-        raise ValueError(f"it ended with status {process.returncode}" + (f": {said}" if said else ""))
+        text = errors.decode("utf-8", "replace").strip()
+        raise ValueError(f"it ended with status {process.returncode}" + (f": {text}" if text else ""))
     try:
         answer = json.loads(output)
     except ValueError as error:
@@ -164,7 +163,7 @@ def _credentials(status: Any) -> Credentials:
     try:
         expires = datetime.fromisoformat(expiry) if expiry else None
     except ValueError as error:
-        raise ValueError("it gave an expirationTimestamp that is no RFC 3339 time") from error
+        raise ValueError("it gave an expirationTimestamp that is not an RFC 3339 time") from error
     if expires is not None and expires.tzinfo is None:
         expires = expires.replace(tzinfo=UTC)
     return Credentials(token, certificate, key, expires)

@@ -1,12 +1,11 @@
 """The right to write, and the two ways in which it ends by itself.
 
 A leader whose process was stopped for longer than its lease (SIGSTOP, a frozen container, a suspended machine, a
-starved processor) knows nothing of that when it goes on: its next instruction may be the sending of a request that was
-decided upon long ago. So the right to write has an end of its own, known beforehand, on a clock that counts all of that
-time (``clock.boot_time``):
+starved processor) does not notice that when it continues: its next instruction may send a request that was decided upon
+long ago. So the right to write has a fixed end, on a clock that counts all of that time (``clock.boot_time``):
 
-* from ``stop_at`` on ``check`` refuses; the client asks it before it connects, and again when the connection is there
-  and the next thing is to write;
+* from ``stop_at`` on ``check`` refuses; the client calls it before it connects, and again with the connection open,
+  directly before it writes;
 * at ``end_at`` the kernel's timer, on the same clock, ends the process. A signal that came due while the process was
   stopped is delivered before it goes on, so Python runs at most the instruction in which it was stopped.
 
@@ -41,8 +40,9 @@ def process_alarm() -> Alarm:
     """The kernel's timer as an alarm for this process; to be called in the main thread.
 
     The handler runs in the main thread, between two instructions of the interpreter: the thread that sends the requests
-    sends none more. A handler and not the signal's default, which the kernel leaves out for process 1 of a container.
-    Where the kernel has no timer on the clock of the lease (gVisor), the alarm does not count suspended time.
+    sends no further one. It is a handler because the kernel does not apply the signal's default action to process 1 of
+    a container. Where the kernel has no timer on the clock of the lease (gVisor), the alarm does not count suspended
+    time.
     """
 
     def alarm(seconds: float) -> None:
@@ -57,7 +57,7 @@ def process_alarm() -> Alarm:
 
 
 class Fence:
-    """Closed until ``open_until``. Written by the thread that renews the lease, read by all."""
+    """Closed until ``open_until`` is called. Written by the thread that renews the lease, read by all."""
 
     def __init__(self, alarm: Alarm = lambda _: None) -> None:
         self._alarm = alarm
@@ -66,9 +66,9 @@ class Fence:
     def open_until(self, stop_at: float, end_at: float) -> bool:
         """Writes are allowed before ``stop_at``; at ``end_at`` nothing of this process may run. Times as of ``now``.
 
-        False, and nothing changes, if ``stop_at`` has passed already.
+        Returns False and changes nothing if ``stop_at`` has passed already.
         """
-        # The alarm first: a process that is stopped between the two lines is ended and not let in.
+        # The alarm first: a process that is stopped between the two lines is ended and cannot write.
         before = now()
         if stop_at <= before:
             return False
@@ -77,11 +77,11 @@ class Fence:
         return True
 
     def close(self) -> None:
-        """No more writes. What was already sent has until ``end_at``, so the alarm stays."""
+        """Stops writes. Requests that were sent may take until ``end_at``, so the alarm stays."""
         self._stop_at = 0.0
 
     def settle(self) -> None:
-        """All work has ended: no writes, and no alarm."""
+        """All work has ended: stops writes and cancels the alarm."""
         self._stop_at = 0.0
         self._alarm(0.0)
 
@@ -92,4 +92,4 @@ class Fence:
     def check(self) -> None:
         """Raises Fenced unless this process may write now."""
         if not self.allows():
-            raise Fenced("not sent: this process leads no more")
+            raise Fenced("not sent: this process no longer leads")

@@ -1,8 +1,8 @@
 """Keeps one store equal to the API server: the only writer of a store besides decco's own writes.
 
-The watch (``watch.py``) says what it sees; the informer turns it into steps of the store. A list is gathered whole
-before it becomes visible, and then moves the store object by object: other tasks run in between, and to them it looks
-like a burst of changes. Of the first list nobody sees half, because all wait until it is complete.
+The informer applies the events of the watch (``watch.py``) to the store. A list is collected completely before it
+becomes visible, and then updates the store object by object: other tasks run in between and see a burst of changes. The
+first list is not visible in parts, because all tasks wait until it is complete.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from decco.objects import Key, Obj, key_of, uid_of
 log = structlog.get_logger(__name__)
 
 SLICE_SECONDS: Final = 0.01
-"""How long a list may hold the event loop at a time: it may have tens of thousands of objects, and readers of facts."""
+"""How long a list may block the event loop at a time: it may have tens of thousands of objects, each with facts to
+compute."""
 
 
 FREEZE_OBJECTS: Final = 1000
-"""After so many new objects of lists the garbage collector forgets what there is; smaller clusters never come here."""
+"""After so many new objects of lists the existing objects are frozen (gc.freeze); smaller clusters never reach this."""
 
 
 class Observer(Protocol):
-    """What an informer tells about itself."""
+    """What an informer reports about itself."""
 
     def watch_event(self, resource: str) -> None: ...
     def watch_trouble(self, resource: str, cause: str) -> None: ...
@@ -59,7 +60,9 @@ class Informer:
         self._observer = observer
 
     async def run(self) -> None:
-        """Follows the watch until cancelled. Raises RuntimeError if it ends: the store would grow old in silence."""
+        """Follows the watch until cancelled. Raises RuntimeError if the watch ends: the store would become stale
+        without notice.
+        """
         listing: dict[Key, Entry] = {}
         store, breather = self.store, Breather()
         async with aclosing(self._source()) as events:
@@ -100,8 +103,8 @@ class Informer:
         self.tried.set()
 
     def _count(self, entry: Entry) -> None:
-        """Takes what a large list brings out of the garbage collector's sight, once it has brought so much: these
-        objects have no cycles and live long, and a full collection of tens of thousands takes 200 ms.
+        """Excludes the objects of large lists from garbage collection: they have no cycles and live long, and a full
+        collection of tens of thousands takes 200 ms.
         """
         if entry is self.store.get(entry.key):
             return
@@ -110,8 +113,8 @@ class Informer:
             gc.freeze()
 
     def _read(self, obj: Obj) -> Entry | None:
-        """The object's entry, None if it has none: one object that meets a defect of ours hides no other, and what the
-        cache knew of it stays, whether a list or an event brought it.
+        """The object's entry, None if it cannot be read: a defect with one object does not hide others, and its cached
+        entry stays, for a list and for an event.
         """
         try:
             return self.store.read(obj)
@@ -121,7 +124,7 @@ class Informer:
 
 
 class Breather:
-    """Lets the event loop's other tasks run whenever a long computation has held it for SLICE_SECONDS."""
+    """Lets the event loop's other tasks run whenever a long computation has blocked it for SLICE_SECONDS."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock

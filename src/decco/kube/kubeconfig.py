@@ -1,6 +1,6 @@
-"""Reading kubeconfig files: merge them as kubectl does, pick a context, and say in a sentence what is wrong.
+"""Reads kubeconfig files: merges them as kubectl does, selects a context, and reports mistakes in one line.
 
-Pure but for reading the files named; knows the format (``k8s.io/client-go/tools/clientcmd/api/v1``) and nothing of
+Pure except for reading the files named; handles the format (``k8s.io/client-go/tools/clientcmd/api/v1``), not
 connections. Rules taken from client-go: of several files the first to name a cluster, user, context or current-context
 wins; relative paths are relative to the file that names them; inline data wins over a file.
 """
@@ -29,10 +29,10 @@ _FILE_FIELDS = {
 
 @dataclass(frozen=True)
 class ContextInUse:
-    """What one context of a kubeconfig says; paths are absolute."""
+    """The content of one context of a kubeconfig; paths are absolute."""
 
     source: str
-    """The files it came from, for people."""
+    """The files it came from, for messages."""
     name: str
     cluster: Section
     user: Section
@@ -89,7 +89,7 @@ def content_of(section: Section, field: str, where: str) -> bytes | None:
 
 
 def read_file(path: Path, what: str) -> bytes:
-    """The file's bytes; a missing or unreadable one is a ConfigError that says whose file it is."""
+    """The file's bytes; a missing or unreadable one is a ConfigError that names its user or cluster."""
     try:
         return path.read_bytes()
     except OSError as error:

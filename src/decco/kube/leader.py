@@ -1,19 +1,18 @@
-"""Leader election by a Lease: of several processes one works, and never two at once.
+"""Leader election by a Lease: one of several processes works, never two at once.
 
-The protocol is client-go's (``tools/leaderelection``), so either can follow the other: who holds the Lease writes it
-again and again; others take it over once they have seen it unchanged for its duration, or given back. They follow it by
-a watch, so a Lease that is given back has a new holder in milliseconds. All times are measured on the own clock
-(``clock.boot_time``); the times written in the Lease are for people.
+The protocol is client-go's (``tools/leaderelection``), so both can share one Lease: its holder renews it; others take
+it over once they have seen it unchanged for its duration, or released. They follow it by a watch, so a released Lease
+has a new holder in milliseconds. All times are measured on the local clock (``clock.boot_time``); the times written in
+the Lease are for information only.
 
-Never two at once rests on four things:
+Four rules ensure that never two work at once:
 
 * The holder counts from the moment before it sent its last successful write, the others from when they saw it: later.
 * ``Leader.run`` cancels the work ``times.renew`` after that moment **and waits for its end**, which has until
   ``times.lease``. Work that has not ended by then ends the process, as in client-go: there is no other way to be sure.
-* The renewals have a thread, an event loop and connections of their own, so that a busy event loop does not cost the
-  leadership. But a process whose event loop is dead must not lead for ever: without a sign of life from it the thread
-  stops.
-* A process that was stopped does not know. So each single write asks the ``Fence``, which ends by itself.
+* The renewals have a thread, an event loop and connections of their own, so that a busy event loop does not lose the
+  leadership. But a process whose event loop is dead must not lead forever: without its heartbeat the thread stops.
+* A process that was stopped does not notice it. So each write checks the ``Fence``, which expires by itself.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ ABORT_STATUS: Final = 70
 """Exit status of a process whose work did not stop in time (EX_SOFTWARE of sysexits.h)."""
 BEAT_SECONDS: Final = 0.5
 JOIN_SECONDS: Final = 0.25
-"""How long the thread may take to end after the Lease was given back."""
+"""How long the thread may take to end after the Lease was released."""
 
 ClientFactory = Callable[[], Awaitable[AbstractAsyncContextManager[Client]]]
-"""Makes a client; it is called in the thread of the renewals and used there only."""
+"""Makes a client; called and used in the renewal thread only."""
 
 
 class Leader:
@@ -73,10 +72,11 @@ class Leader:
         self._abort = abort or (lambda: os._exit(ABORT_STATUS))
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Wait until this process leads, then run ``work``, again and again as leadership comes and goes.
+        """Wait until this process leads, then run ``work``; repeated after each loss of leadership.
 
-        Returns when ``work`` returns, and raises what it raises. When it or this is over, the Lease is given back, so
-        that another candidate need not wait. ``work`` is cancelled when leadership is lost, and must then end soon.
+        Returns when ``work`` returns, and raises what it raises. At the end, also by cancellation, the Lease is
+        released, so that another candidate need not wait. ``work`` is cancelled when leadership is lost, and must then
+        end soon.
         """
         loop = asyncio.get_running_loop()
         election = _Election(self._connect, self._key, self._identity, self._times, self._fence, self._abort, loop)
@@ -84,7 +84,7 @@ class Leader:
         thread.start()
         beat = asyncio.create_task(election.live())
         try:
-            while await self._term(election, work):
+            while await self._session(election, work):
                 pass
         finally:
             beat.cancel()
@@ -92,8 +92,8 @@ class Leader:
             await asyncio.shield(asyncio.to_thread(thread.join, RELEASE_SECONDS + JOIN_SECONDS))
             self._fence.settle()
 
-    async def _term(self, election: _Election, work: Callable[[], Awaitable[None]]) -> bool:
-        """One time of leading; False if the work has come to its end by itself."""
+    async def _session(self, election: _Election, work: Callable[[], Awaitable[None]]) -> bool:
+        """Runs one leader session; False if the work has ended by itself."""
         await election.acquired()
         log.info("leading", lease=str(self._key), identity=self._identity)
         self._on_change(True)
@@ -119,7 +119,7 @@ class Leader:
 
 
 class _Election:
-    """What runs in the thread, and the few calls by which the caller's event loop ("home") talks to it."""
+    """The part that runs in the thread, and the calls from the caller's event loop (the main loop)."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class _Election:
         times: Times,
         fence: Fence,
         abort: Callable[[], None],
-        home: asyncio.AbstractEventLoop,
+        main_loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._connect = connect
         self._key = key
@@ -142,38 +142,38 @@ class _Election:
         self._ended = asyncio.Event()
         self._error: Exception | None = None
         self._beat = monotonic()
-        """Not on the lease's clock: an event loop that was suspended with the machine is not dead."""
-        self._home = home
+        """Not measured on the lease's clock: an event loop that was suspended with the machine is not dead."""
+        self._main_loop = main_loop
         self._acquired = asyncio.Event()
         self._lost = asyncio.Event()
 
-    # Called at home
+    # Called in the main loop
 
     async def acquired(self) -> None:
-        """Wait until this process leads; raises what has ended the thread."""
+        """Wait until this process leads; raises the error that has ended the thread."""
         if self._error is None:
             await self._acquired.wait()
         if self._error is not None:
             raise self._error
 
     async def lost(self) -> None:
-        """Wait until it leads no more."""
+        """Wait until it no longer leads."""
         await self._lost.wait()
 
     async def live(self) -> None:
-        """Show that this event loop is alive."""
+        """Send the event loop's heartbeat."""
         while True:
             self._beat = monotonic()
             await asyncio.sleep(BEAT_SECONDS)
 
     def work_has_ended(self) -> None:
-        """Nothing of the work is running any more."""
+        """The work has ended completely."""
         self._acquired.clear()
         self._lost.clear()
         self._call(self._ended.set)
 
     def stop(self) -> None:
-        """End the thread; the Lease is given back. No work may be running."""
+        """End the thread; the Lease is released. No work may be running."""
         self._call(self._stopping.set)
 
     def _call(self, function: Callable[[], object]) -> None:
@@ -187,15 +187,15 @@ class _Election:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             try:
                 runner.run(self._main())
-            except Exception as error:  # noqa: BLE001 - handed on to home, which raises it
+            except Exception as error:  # noqa: BLE001 - passed to the main loop, which raises it
                 self._fence.close()
                 self._error = error
-                self._tell(self._lost.set)
-                self._tell(self._acquired.set)
+                self._call_main_loop(self._lost.set)
+                self._call_main_loop(self._acquired.set)
 
-    def _tell(self, function: Callable[[], object]) -> None:
-        if not self._home.is_closed():
-            self._home.call_soon_threadsafe(function)
+    def _call_main_loop(self, function: Callable[[], object]) -> None:
+        if not self._main_loop.is_closed():
+            self._main_loop.call_soon_threadsafe(function)
 
     async def _main(self) -> None:
         async with await self._connect() as client:
@@ -212,7 +212,7 @@ class _Election:
             await lease.release()
 
     async def _stand(self, lease: Lease) -> None:
-        """For ever: wait until the Lease is free, take it, lead."""
+        """Repeats without end: wait until the Lease is free, take it, lead."""
         while True:
             sent = now()
             outcome = await lease.hold(self._times.call)
@@ -228,7 +228,7 @@ class _Election:
         self._ended.clear()
         if not self._opened(renewed):
             return  # the answer came so late that there is no time left
-        self._tell(self._acquired.set)
+        self._call_main_loop(self._acquired.set)
         reason = ""
         while not reason:
             await asyncio.sleep(max(0.0, min(self._times.retry, renewed + self._times.renew - now())))
@@ -236,7 +236,7 @@ class _Election:
             if sent >= renewed + self._times.renew:
                 reason = "the lease could not be renewed"
             elif monotonic() - self._beat > self._times.dead:
-                reason = "the event loop gives no sign of life"
+                reason = "the event loop sends no heartbeat"
             else:
                 outcome = await lease.hold(min(self._times.call, renewed + self._times.renew - sent))
                 if outcome is Outcome.HELD and self._opened(sent):
@@ -245,7 +245,7 @@ class _Election:
                     reason = "another has taken the lease"
         self._fence.close()
         log.error("leadership lost", lease=str(self._key), reason=reason)
-        self._tell(self._lost.set)
+        self._call_main_loop(self._lost.set)
         await self._wait_for_the_end(renewed + self._times.abort)
         self._fence.settle()
 

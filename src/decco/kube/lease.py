@@ -1,4 +1,4 @@
-"""The Lease as one candidate sees it: acquire, renew, follow while another holds it, give back.
+"""The Lease of one candidate: acquire, renew, watch while another holds it, release.
 
 An object of ``coordination.k8s.io/v1``, with client-go's meaning of its fields
 (https://kubernetes.io/docs/concepts/architecture/leases/). Every write carries the resourceVersion that it was derived
@@ -28,7 +28,8 @@ from decco.objects import LEASES, Key, Obj
 log = structlog.get_logger(__name__)
 
 RELEASE_SECONDS: Final = 0.75
-"""How long giving the Lease back may take: it only spares the others their waiting, and whoever ends is in a hurry."""
+"""Time limit of releasing the Lease: the release only shortens the others' wait, and must not delay the end of the
+process."""
 WATCH_SECONDS: Final = 600
 """How long one watch of the Lease lasts."""
 
@@ -44,7 +45,7 @@ class Times:
     retry: float = 2.0
     """Between two tries to renew, and (with jitter) to acquire."""
     dead: float = 60.0
-    """An event loop that gives no sign of life for so long leads no more."""
+    """A process whose event loop sends no heartbeat for so long no longer leads."""
 
     def __post_init__(self) -> None:
         if not self.lease > self.renew > self.retry > 0:
@@ -52,7 +53,7 @@ class Times:
 
     @property
     def call(self) -> float:
-        """Limit of one request, so that a hanging one leaves room for another try."""
+        """Limit of one request, so that a hanging one leaves time for another try."""
         return max(self.retry, self.renew / 2)
 
     @property
@@ -62,7 +63,7 @@ class Times:
 
 
 class Outcome(Enum):
-    """What one try to acquire or renew has found out."""
+    """The result of one try to acquire or renew."""
 
     HELD = auto()
     TAKEN = auto()
@@ -78,14 +79,14 @@ class Lease:
         self._identity = identity
         self._times = times
         self._written: Obj | None = None
-        """As last written by us; None when others may have written since."""
+        """The Lease as last written by us; None when others may have written since."""
         self._maybe_ours = False
         """Whether it may name us as its holder: we have written so, or tried to."""
         self._observed = ""
         """The resourceVersion that we saw last."""
         self._free_at = 0.0
         """When the lease of another is over, unless it changes before."""
-        self._said = ""
+        self._logged = ""
 
     async def hold(self, seconds: float) -> Outcome:
         """Acquire or renew, within so many seconds."""
@@ -101,13 +102,13 @@ class Lease:
             self._say("lease not written", error)
             return Outcome.UNKNOWN
         if outcome is Outcome.HELD:
-            self._said = ""
+            self._logged = ""
         else:
             self._maybe_ours = False
         return outcome
 
     async def until_free(self) -> None:
-        """Returns when it is worth while to look at the Lease again: given back, over, or its watch has ended."""
+        """Returns when the Lease should be tried again: it was released or has expired, or its watch has ended."""
         opened = now()
         limit = asyncio.timeout(self._free_at - opened)
         try:
@@ -119,7 +120,7 @@ class Lease:
         except TimeoutError:
             return
         except KubeError as error:
-            self._say("lease cannot be watched, it is asked for again and again", error)
+            self._say("lease cannot be watched, it is polled", error)
         if now() - opened < self._times.retry:
             await self.pause()
 
@@ -146,21 +147,21 @@ class Lease:
                     return False
             raise error_of_status(event["object"], 500)  # its version is too old, usually
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise Garbled("the watch of the lease sent what is no event") from error
+            raise Garbled("the watch of the lease sent a line that is not an event") from error
 
     async def pause(self) -> None:
         """Wait before the next try; candidates that began together do not stay together."""
         await asyncio.sleep(self._times.retry * random.uniform(1.0, 1.2))  # noqa: S311 - jitter, no secret
 
     def _say(self, what: str, error: Exception) -> None:
-        """A trouble once as a warning, its repetitions for debugging: the API server may be away for long."""
+        """Logs an error once as a warning and its repetitions at debug: the API server may be unreachable for long."""
         text = str(error) or "time limit"
         if isinstance(error, NotFound):
             text += "; create the namespace of the Lease"
         elif isinstance(error, Forbidden):
             text += "; grant get, watch, update and create of leases there"
-        method = log.debug if self._said == text else log.warning
-        self._said = text
+        method = log.debug if self._logged == text else log.warning
+        self._logged = text
         method(what, lease=str(self._key), error=text)
 
     async def _write(self) -> Outcome:
@@ -175,12 +176,12 @@ class Lease:
                 return Outcome.TAKEN
             self._written = found
         self._maybe_ours = True
-        before, self._written = self._written, None  # until the answer is here nobody knows
+        before, self._written = self._written, None  # unknown until the answer arrives
         self._written = await self._client.replace(LEASES, self._desired(before))
         return Outcome.HELD
 
     def _taken(self, lease: Obj) -> bool:
-        """Whether another holds it, as far as we have seen."""
+        """Whether another holds it, as far as known here."""
         version = lease["metadata"]["resourceVersion"]
         spec = lease.get("spec") or {}
         if version != self._observed:
@@ -189,8 +190,8 @@ class Lease:
         holder = spec.get("holderIdentity")
         if not holder or (holder == self._identity and self._maybe_ours):
             return False
-        # Another's, or our own of a time that is over: after a restore of etcd the Lease may name a former holder, and
-        # whoever held it last learns of that only by its next renewal.
+        # Another's, or our own of a former session: after a restore of etcd the Lease may name a former holder, and the
+        # last holder notices that only at its next renewal.
         return now() < self._free_at
 
     def _desired(self, lease: Obj) -> Obj:
@@ -209,7 +210,7 @@ class Lease:
         return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": lease["metadata"], "spec": spec}
 
     async def release(self) -> None:
-        """Give it back if it is ours; if that fails, others wait until it expires."""
+        """Release it if it is ours; if that fails, others wait until it expires."""
         if not self._maybe_ours:
             return
         try:
@@ -219,6 +220,6 @@ class Lease:
                     return
                 spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
                 await self._client.replace(LEASES, {**lease, "spec": spec})
-                log.info("lease given back", lease=str(self._key))
+                log.info("lease released", lease=str(self._key))
         except (KubeError, TimeoutError) as error:
-            log.warning("lease not given back", lease=str(self._key), error=str(error) or "time limit")
+            log.warning("lease not released", lease=str(self._key), error=str(error) or "time limit")

@@ -1,7 +1,7 @@
-"""Refreshing OpenID Connect tokens of a kubeconfig's ``auth-provider: oidc``.
+"""Refreshes OpenID Connect tokens of a kubeconfig's ``auth-provider: oidc``.
 
 kubernetes_asyncio's own refresh is not used: without ``idp-certificate-authority-data`` it does not check the issuer's
-certificate at all, with it it fails, and it insists on a client secret and on a new refresh token. Ours follows
+certificate at all, with it it fails, and it requires a client secret and a new refresh token. This one follows
 client-go's plugin (k8s.io/client-go/plugin/pkg/client/auth/oidc): discovery, then RFC 6749 section 6.
 """
 
@@ -25,7 +25,7 @@ async def refresh(settings: dict[str, Any], trust: ssl.SSLContext) -> dict[str, 
     if not issuer or not settings.get("client-id") or not settings.get("refresh-token"):
         raise ConfigError(
             "oidc: the id-token has expired, and idp-issuer-url, client-id or refresh-token is not set: "
-            "log in anew, or set them"
+            "log in again, or set them"
         )
     form = {"grant_type": "refresh_token", "refresh_token": settings["refresh-token"]}
     secret = settings.get("client-secret") or ""
@@ -51,5 +51,5 @@ async def refresh(settings: dict[str, Any], trust: ssl.SSLContext) -> dict[str, 
         }
     except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"oidc: {issuer} did not give a new token, so log in anew: {type(error).__name__}: {error}"
+            f"oidc: {issuer} did not give a new token, so log in again: {type(error).__name__}: {error}"
         ) from error

@@ -1,8 +1,8 @@
-"""Who wrote which field: reading ``metadata.managedFields``.
+"""Reads ``metadata.managedFields``: which manager wrote which field.
 
 decco writes with one field manager. A path of an object's content that another manager owns was therefore written by
-somebody else: by hand, or by a controller that fights with decco. Removals leave no trace there; ``apply.py`` finds
-those.
+another writer: by hand, or by a controller whose writes conflict with decco's. Removals leave no trace there;
+``apply.py`` finds those.
 
 Format: https://github.com/kubernetes-sigs/structured-merge-diff, FieldsV1: a trie with keys ``f:<field>``,
 ``k:<JSON of the key fields of a list item>``, ``v:<JSON value of a set's item>`` and ``.`` (the item itself).
@@ -28,15 +28,15 @@ _LONGEST_PATH = 32
 _MOST_NAMES = 5
 _LONGEST_NAME = 64
 EVERYTHING: tuple[Path, ...] = ((),)
-"""The path of the whole content: nobody can tell who wrote what."""
+"""The path of the whole content: the writers of its parts are not known."""
 
 
 def foreign_paths(managed_fields: list[Obj]) -> tuple[Path, ...]:
     """Leaf paths of the content (neither metadata nor status) that a manager other than decco owns.
 
-    Whoever may write an object may write its managedFields too, as long as it is a trie, so nothing in them is taken
-    for granted: not their size, not the form of their keys. EVERYTHING is the answer if decco is not among the
-    managers, which happens when somebody cleared the list: the API server then records no writer any more.
+    A client that may write an object may write its managedFields too, as long as it is a trie, so neither their size
+    nor the form of their keys is trusted. EVERYTHING is the answer if decco is not among the managers, which happens
+    when a client cleared the list: the API server then no longer records writers.
     """
     if not is_manager(managed_fields):
         return EVERYTHING
@@ -59,7 +59,9 @@ def is_manager(managed_fields: list[Obj]) -> bool:
 
 
 def other_managers(live: Obj) -> tuple[str, ...]:
-    """Names of the managers beside decco that wrote to the object, its status aside; as many as a person reads."""
+    """Names of the managers beside decco that wrote to the object, without its status; at most as many as a message
+    shows.
+    """
     found = {
         printable(str(entry.get("manager")), _LONGEST_NAME)
         for entry in live["metadata"].get("managedFields") or ()
@@ -86,7 +88,7 @@ def _key_fields(text: str) -> frozenset[tuple[str, Any]] | None:
     try:
         fields = orjson.loads(text)
         return frozenset(fields.items())
-    except (orjson.JSONDecodeError, AttributeError, TypeError):  # no map, or one of lists: made up by a person
+    except (orjson.JSONDecodeError, AttributeError, TypeError):  # a list, or a map of lists: made by hand
         return None
 
 

@@ -1,12 +1,13 @@
-"""A brake for fights: another writer that undoes each of decco's repairs must not make it write without end.
+"""Repair backoff for drift conflicts: another writer that undoes each of decco's repairs must not make it write without
+end.
 
-Whoever alters an object by hand, or a controller that starts, costs a few repairs, and those come at once. Only when
-one object had to be repaired FREE_REPAIRS times, each within QUIET_SECONDS of the one before, do pauses begin, and they
-double. A pause is a time in which the object is wrong, so what isolates a Space is never left for long.
+A change by hand, or a controller that starts, costs a few repairs, and those come at once. When one object was repaired
+FREE_REPAIRS times, each within QUIET_SECONDS of the one before, pauses begin, and they double. During a pause the
+object is wrong, so the pauses of what isolates a Space are short.
 
 A repair is any write that brings the object back: a PUT after an alteration, a POST after a deletion. All of them share
-one counter, so whoever alternates between the two gains nothing. The counters are in memory: a restart, or another
-leader, begins with none.
+one counter, so alternating between the two does not avoid the backoff. The counters are in memory: a restart, or
+another leader, begins without them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, Resource
 
 FREE_REPAIRS = 20
 QUIET_SECONDS = 600.0
-"""An object that nobody altered for this long starts anew."""
+"""An object without alterations for this long starts again with free repairs."""
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
 LONGEST_OF_ISOLATION = 5.0
@@ -29,12 +30,12 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True, slots=True)
 class Opponent:
-    """What can be learned about the other side."""
+    """What is known about the other writer."""
 
     managers: tuple[str, ...] = ()
     """Field managers other than decco that wrote to the object; sorted."""
     deletes: bool = False
-    """Whether the object is gone: who deletes leaves no trace in it."""
+    """Whether the object is gone: a deletion leaves no trace in it."""
 
 
 @dataclass(slots=True)
@@ -42,11 +43,11 @@ class _Repairs:
     repairs: int
     last: float
     opponent: Opponent | None = None
-    """Asked once in each pause."""
+    """Determined once in each pause."""
 
 
 class RepairBackoff:
-    """Repairs of objects that decco wanted no different; ``clock`` in seconds, monotonic."""
+    """Repairs of objects whose desired state did not change; ``clock`` in seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -56,19 +57,19 @@ class RepairBackoff:
 
     def pause_left(self, resource: Resource, key: Key) -> float:
         """Seconds until the object may be repaired again; 0: now."""
-        fight = self._known.get((resource, key))
-        if fight is None or fight.repairs < FREE_REPAIRS:
+        known = self._known.get((resource, key))
+        if known is None or known.repairs < FREE_REPAIRS:
             return 0.0
         longest = LONGEST_OF_ISOLATION if resource in _ISOLATING else LONGEST_PAUSE
-        pause = min(longest, FIRST_PAUSE * 2.0 ** min(fight.repairs - FREE_REPAIRS, 16))
-        return max(0.0, fight.last + pause - self._clock())
+        pause = min(longest, FIRST_PAUSE * 2.0 ** min(known.repairs - FREE_REPAIRS, 16))
+        return max(0.0, known.last + pause - self._clock())
 
-    async def opponent(self, resource: Resource, key: Key, ask: Callable[[], Awaitable[Opponent]]) -> Opponent:
-        """Who is on the other side; asked once in each pause, however often the object is altered."""
-        fight = self._known[resource, key]
-        if fight.opponent is None:
-            fight.opponent = await ask()
-        return fight.opponent
+    async def opponent(self, resource: Resource, key: Key, find: Callable[[], Awaitable[Opponent]]) -> Opponent:
+        """The other writer; ``find`` is called once in each pause, however often the object is altered."""
+        known = self._known[resource, key]
+        if known.opponent is None:
+            known.opponent = await find()
+        return known.opponent
 
     def is_made(self, resource: Resource, key: Key, wanted: str) -> bool:
         """Whether decco has written an object with this hash, and has not deleted it since."""
@@ -82,16 +83,16 @@ class RepairBackoff:
             self._made.popitem(last=False)
 
     def deleted(self, resource: Resource, key: Key) -> None:
-        """decco itself deleted the object: to create it again is no repair."""
+        """decco itself deleted the object: creating it again is not a repair."""
         self._made.pop((resource, key), None)
 
     def repaired(self, resource: Resource, key: Key) -> None:
         """Counts a repair."""
         now = self._clock()
-        fight = self._known.setdefault((resource, key), _Repairs(0, now))
-        fight.repairs = fight.repairs + 1 if now - fight.last <= QUIET_SECONDS else 1
-        fight.last = now
-        fight.opponent = None
+        known = self._known.setdefault((resource, key), _Repairs(0, now))
+        known.repairs = known.repairs + 1 if now - known.last <= QUIET_SECONDS else 1
+        known.last = now
+        known.opponent = None
         self._known.move_to_end((resource, key))
         while len(self._known) > _REMEMBERED or now - next(iter(self._known.values())).last > QUIET_SECONDS:
             self._known.popitem(last=False)

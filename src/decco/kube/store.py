@@ -5,10 +5,10 @@ Objects are kept as entries, see ``entry.py``.
 Three rules keep the cache right although two sources feed it:
 
 * between two lists an entry only moves to a higher resourceVersion (the API server's are integers that grow, KEP-5504);
-* an object that was seen to leave comes back only at a higher resourceVersion (the answer to our own write may
-  arrive after the event of the object's deletion; an object that lost the label decco watches by leaves too, and may
-  come back);
-* a complete list replaces everything, whatever its version, but for what decco wrote after it was requested; nothing
+* an object whose removal was seen is added again only at a higher resourceVersion (the answer to our own write may
+  arrive after the event of the object's deletion; an object that lost the label decco watches by is removed too, and
+  may be added again);
+* a complete list replaces everything, whatever its version, except what decco wrote after it was requested; nothing
   older than the list counts from then on. After a restore of etcd the versions of a list are lower than those in the
   cache, or they belong to another history that has overtaken them: the list is right in both cases.
 """
@@ -33,9 +33,9 @@ class Change:
     old: Entry | None
     new: Entry | None
     own: bool
-    """Whether decco's own write brought it, rather than the watch."""
+    """Whether it comes from decco's own write, not from the watch."""
     initial: bool = False
-    """Whether it is part of a list rather than something that happened just now."""
+    """Whether it is part of a list, not a single event."""
 
     @property
     def entry(self) -> Entry:
@@ -54,19 +54,20 @@ class Store:
     resource: Resource
     shape: Shape = field(default_factory=Shape)
     settled: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
-    """UID -> (content, meta) digests that are known to be what the server made of decco's last write."""
+    """UID -> (content, meta) digests of the server's result of decco's last write."""
     _entries: dict[Key, Entry] = field(default_factory=dict)
     _by_owner: dict[str, dict[Key, None]] = field(default_factory=dict)
     _by_namespace: dict[str, dict[Key, None]] = field(default_factory=dict)
     _by_label: dict[Any, dict[Key, None]] = field(default_factory=dict)
     _gone: Tombstones = field(default_factory=Tombstones)
     _listed: int = 0
-    """Version of the last list: what is not newer and not in the list is gone, however late the answer to a write."""
+    """Version of the last list: what is not newer and not in the list is gone, however late the answer to a write
+    arrives."""
     _since_list: set[str] | None = None
-    """UIDs that decco wrote or asked to delete since the list under way was requested; None: no list is under way."""
+    """UIDs that decco wrote or requested to delete since the current list was requested; None: no list is running."""
     unlisted: str = ""
-    """Why the store does not show what the cluster holds: not listed yet, and the last error, or the cluster does not
-    serve the kind any more; "" from a complete list on."""
+    """Why the store does not show the cluster's objects: not listed yet, and the last error, or the cluster no longer
+    serves the kind; "" from a complete list on."""
     _reread: bool = False
     """Whether the next list is in another version of the kind, so that equal versions do not mean equal content."""
     _subscribers: list[Subscriber] = field(default_factory=list)
@@ -100,7 +101,7 @@ class Store:
         self._subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Calls it no more."""
+        """Stops calling it."""
         self._subscribers.remove(subscriber)
 
     def read(self, obj: Obj) -> Entry:
@@ -113,18 +114,18 @@ class Store:
         return read_entry(obj, self.shape)
 
     def put(self, obj: Obj, *, own: bool) -> Entry:
-        """Reads the object and takes its entry, which is returned whether it was news or not. Takes ``obj`` over."""
+        """Reads the object, applies its entry if it is newer, and returns the entry in any case. Takes ``obj`` over."""
         entry = self.read(obj)
         self.take(entry, own=own)
         return entry
 
     def take(self, entry: Entry, *, own: bool) -> None:
-        """Moves the object's entry forward, unless the store already knows as much or more."""
+        """Applies the entry, unless the store has the same or a newer version."""
         if entry.version > self._listed:
             self._move(entry, own=own, initial=False)
 
     def remove(self, key: Key, uid: str, version: int) -> None:
-        """The object with this UID has left, at this resourceVersion."""
+        """The object with this UID was removed at this resourceVersion."""
         old = self._entries.get(key)
         if old is not None and old.uid == uid and old.version > version:
             return  # it lost the label that decco watches by, and our own write has put it back since
@@ -132,10 +133,10 @@ class Store:
         if old is not None and old.uid == uid:
             del self._entries[key]
             self._unindex(old)
-            self._tell(Change(old, None, own=False))
+            self._notify(Change(old, None, own=False))
 
     def mark_deleting(self, key: Key, uid: str) -> None:
-        """decco has asked for the deletion; its event is still to come."""
+        """decco has requested the deletion; its event is still to come."""
         entry = self._entries.get(key)
         if entry is not None and entry.uid == uid:
             self._entries[key] = replace(entry, deleting=True)
@@ -143,7 +144,7 @@ class Store:
                 self._since_list.add(uid)
 
     def begin_list(self) -> None:
-        """A consistent list is about to be requested: it shows all that is known now, or that is not true any more."""
+        """A consistent list is about to be requested: what is known now and not in the list no longer exists."""
         self._since_list = set()
 
     def switch(self, resource: Resource) -> None:
@@ -154,8 +155,8 @@ class Store:
         self._reread = True
 
     def swap(self, entries: dict[Key, Entry], list_version: int) -> None:
-        """Makes the store what a complete, consistent list says, but for what decco wrote after it was requested
-        (``begin_list``; without that, for all that is newer than the list).
+        """Replaces the store's content by a complete, consistent list, except what decco wrote after it was requested
+        (``begin_list``; without that call, except all that is newer than the list).
         """
         for _ in self.swapping(entries, list_version):
             pass
@@ -165,7 +166,7 @@ class Store:
         since = self._since_list
         self._listed = list_version
         if since is not None:
-            self._gone = Tombstones()  # of former writes and deletions the list knows
+            self._gone = Tombstones()  # the list reflects former writes and deletions
         for key, old in list(self._entries.items()):
             if key not in entries and not self._is_later(self._entries.get(key), list_version):
                 self._drop(key, old.uid, list_version)
@@ -192,7 +193,7 @@ class Store:
         self._bury(uid, list_version)
         del self._entries[key]
         self._unindex(old)
-        self._tell(Change(old, None, own=False))
+        self._notify(Change(old, None, own=False))
 
     def _replace(self, new: Entry, *, forward_only: bool) -> None:
         """Takes the list's entry, also for a higher version: that is one of a history that a restore has ended."""
@@ -214,11 +215,11 @@ class Store:
         self._unindex(old)
         self._entries[new.key] = new
         self._index(new)
-        self._tell(Change(old, new, own=False, initial=True))
+        self._notify(Change(old, new, own=False, initial=True))
 
     def _resettle(self, old: Entry, new: Entry) -> None:
         """Carries what is known of decco's last write over to another version of the kind. Without a write in between
-        the content is the same, however it looks now; otherwise nobody knows what made the difference.
+        the content is the same in another form; otherwise the cause of a difference is not known.
         """
         if self.settled.get(old.uid) != (old.content, old.meta):
             self.settled.pop(old.uid, None)
@@ -237,12 +238,12 @@ class Store:
             if old.uid != new.uid:
                 self._bury(old.uid, new.version)
             elif old.deleting and not new.deleting:
-                # Nothing takes a deletion back; this is what others wrote before ours was carried out.
+                # A deletion cannot be undone; this is what others wrote before ours was carried out.
                 new = replace(new, deleting=True)
             self._unindex(old)
         self._entries[new.key] = new
         self._index(new)
-        self._tell(Change(old, new, own, initial))
+        self._notify(Change(old, new, own, initial))
 
     def _index(self, entry: Entry) -> None:
         if entry.owner_uid:
@@ -268,6 +269,6 @@ class Store:
         self.settled.pop(uid, None)
         self._gone.bury(uid, version)
 
-    def _tell(self, change: Change) -> None:
+    def _notify(self, change: Change) -> None:
         for subscriber in self._subscribers:
             subscriber(change)

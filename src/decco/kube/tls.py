@@ -40,7 +40,7 @@ def client_context(
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if certificate is not None and key is not None:
-        # OpenSSL does not find what stands behind a byte order mark.
+        # OpenSSL does not find what follows a byte order mark.
         pair = b"\n".join(part.removeprefix(b"\xef\xbb\xbf") for part in (key, certificate))
         with _file_in_memory(pair) as path:
             try:
@@ -49,7 +49,7 @@ def client_context(
             except ssl.SSLError as error:
                 raise ConfigError(
                     f"client-certificate and client-key of {where} cannot be used: {_reason(error)}; "
-                    "log in anew, or name two that belong together"
+                    "log in again, or name two that belong together"
                 ) from error
     return context
 

@@ -1,8 +1,6 @@
-"""Which objects have left a store, remembered for as long as older news of them may still arrive.
-
-Such news are the answers to decco's own writes, which their time limit ends (``Client``: 30 s), and lists of an API
-server that is behind the others. Both are over within minutes, and what is remembered longer is only memory that grows
-with each deletion.
+"""The objects removed from a store, kept for as long as older versions of them may still arrive: as answers to decco's
+own writes, which have a time limit (``Client``: 30 s), or in lists of an API server that is behind the others. Both end
+within minutes; longer storage would only grow with each deletion.
 """
 
 from __future__ import annotations
@@ -12,15 +10,15 @@ from time import monotonic
 from typing import Final
 
 KEPT_SECONDS: Final = 120.0
-"""At least so long, and at most twice that while others follow; unless MOST others came."""
+"""Kept at least so long, and at most twice that while others follow; shorter if more than MOST others come."""
 MOST: Final = 4096
 """At least so many of the latest are remembered within that time, and at most twice as many."""
 
 
 class Tombstones:
-    """UID -> the highest resourceVersion at which the object was seen to leave; ``clock`` in seconds, monotonic.
+    """UID -> the highest resourceVersion at which the object was removed; ``clock`` in seconds, monotonic.
 
-    Two generations, of which the older one is dropped as a whole: so a tombstone needs no moment of its own.
+    Two generations, of which the older one is dropped as a whole: so a tombstone needs no time of its own.
     """
 
     __slots__ = ("_before", "_began", "_clock", "_now")
@@ -35,11 +33,11 @@ class Tombstones:
         return len(self._now) + len(self._before)
 
     def version(self, uid: str) -> int:
-        """0 for an object that was not seen to leave, or that is forgotten."""
+        """0 for an object that was not removed, or whose tombstone was dropped."""
         return max(self._now.get(uid, 0), self._before.get(uid, 0))
 
     def bury(self, uid: str, version: int) -> None:
-        """The object has left at this version."""
+        """The object was removed at this version."""
         now = self._clock()
         if now - self._began >= KEPT_SECONDS or len(self._now) >= MOST:
             self._before = self._now if now - self._began < 2 * KEPT_SECONDS else {}

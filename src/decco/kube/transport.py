@@ -1,19 +1,19 @@
-"""Sending one request and judging its answer: credentials, time limits, retries that are safe, errors as exceptions.
+"""Sends one request and classifies its answer: credentials, time limits, safe retries, errors as exceptions.
 
-The rules, in one place:
+The rules:
 
-* Every attempt has a time limit; at most ``in_flight`` attempts run at once, and nobody holds a place while waiting.
-* 401: credentials are read anew (once for all requests that failed with the old ones), then one more try.
+* Every attempt has a time limit; at most ``in_flight`` attempts run at once, and a waiting request does not count.
+* 401: credentials are read again (once for all requests that failed with the old ones), then one more try.
 * 429, and 503 with Retry-After: the API server did not carry the request out, so writes too are sent again, a bounded
   number of times (API Priority and Fairness, KEP-1040).
-* A lost connection: reads are tried again a few times, writes never; the caller reconciles and decides. A list that is
-  refused a connection is not tried again: who lists waits by itself, longer each time.
-* An answer that is no JSON from an API server is Garbled, whatever its status.
-* What changes anything is sent only while ``may_write`` lets it, asked for each attempt: before a connection is made,
-  and again when it is there, since DNS, TCP and TLS may have taken seconds.
+* A lost connection: reads are tried again a few times, writes never; the caller reconciles and decides. A list whose
+  connection is refused is not tried again: the watch has its own growing pauses.
+* An answer that is not an API server's JSON is Garbled, whatever its status.
+* Writes are sent only while ``may_write`` allows it. Each attempt calls it before a connection is made, and again with
+  the connection open, since DNS, TCP and TLS may have taken seconds.
 
-A request costs little more than aiohttp itself: headers are set once per session, URLs are never parsed twice or
-quoted anew, and the body of an answer is handed on as bytes.
+A request costs little more than aiohttp itself: headers are set once per session, URLs are never parsed or quoted
+twice, and the body of an answer is passed on as bytes.
 """
 
 from __future__ import annotations
@@ -51,23 +51,22 @@ from decco.objects import SECRETS
 log = structlog.get_logger(__name__)
 
 Observer = Callable[[str, str, str, float], None]
-"""Is told of every attempt: verb (GET, LIST, WATCH, POST, PUT, PATCH, DELETE), resource, HTTP code, seconds it took.
-
-The code is "<error>" where none came, as in client-go's rest_client_requests_total.
+"""Called for every attempt: verb (GET, LIST, WATCH, POST, PUT, PATCH, DELETE), resource, HTTP code, duration in
+seconds. The code is "<error>" without an answer, as in client-go's rest_client_requests_total.
 """
 
 CONNECT_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 60.0
-"""Idle connections live this long: less than the API server's own 90 s, so it does not close one as we write on it."""
+"""Idle connections are kept this long: less than the API server's 90 s, so it does not close one during a write."""
 MAX_ASKED_TO_WAIT: Final = 6
-"""How often one request waits as Retry-After says, before the caller gets the error."""
+"""How often one request waits for Retry-After before the caller gets the error."""
 MAX_WAIT_SECONDS: Final = 10.0
-"""Longest wait for one Retry-After; a server that wants more is asked in between."""
+"""Longest wait for one Retry-After; a longer value is cut to this."""
 MAX_LOST_READS: Final = 3
 """How often a GET or LIST is sent again after a lost connection; at most 0.1, 0.2 and 0.4 s apart."""
 
 MAX_LINE: Final = 64 * 2**20
-"""Bytes of one watch line: far above what etcd can hold, so only a broken server reaches it."""
+"""Bytes of one watch line: far above the largest object in etcd, so only a broken server reaches it."""
 
 _LARGE_BODY: Final = 2**20
 """aiohttp warns of bytes bodies above this size; a file-like one is sent in pieces."""
@@ -107,7 +106,7 @@ class Transport:
     async def open(self) -> None:
         """Make the session; nothing is sent yet."""
         self._session = aiohttp.ClientSession(
-            # No limit here: the semaphore is the limit, and watches must not wait for a place.
+            # No limit here: the semaphore is the limit, and watches must not wait for a connection.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
@@ -117,7 +116,7 @@ class Transport:
             headers={
                 "User-Agent": self._user_agent,
                 "Accept": "application/json",
-                # Inside a cluster compression costs both sides more than it saves.
+                # In a cluster, compression costs both sides more than it saves.
                 "Accept-Encoding": "identity",
                 "Content-Type": "application/json",
             },
@@ -140,7 +139,7 @@ class Transport:
             try:
                 generation, status, headers, raw = await self._attempt(verb, method, resource, url, body)
             except Unreachable as error:
-                # Who lists has pauses of its own, made for a server that is away.
+                # Lists have their own pauses for an unreachable server.
                 away = verb == "LIST" and error.sent is False
                 if method != "GET" or away or lost == MAX_LOST_READS:
                     raise
@@ -215,7 +214,7 @@ class Transport:
                 if response.status == 200:
                     if not response.content_type.startswith("text/"):
                         return response
-                    # A login page, or the like; nobody knows how long it is.
+                    # A login page, or the like, of unknown length.
                     raw = await response.content.read(4 * _EXCERPT)
                     response.close()
                     raise garbled(resource, raw)
@@ -240,7 +239,7 @@ class Transport:
             started = perf_counter()
             response = None
             if method != "GET":
-                self._may_write()  # before a connection is made; _Request asks again when there is one
+                self._may_write()  # before a connection is made; _Request checks again when there is one
             try:
                 response = await session.request(
                     method,
@@ -272,7 +271,7 @@ class Transport:
         return session
 
     async def _renew(self, generation: int) -> None:
-        """Read the credentials anew, unless another request has already done so since ``generation`` was used."""
+        """Read the credentials again, unless another request has done so since ``generation`` was used."""
         if self._connection.generation != generation:
             return
         try:
@@ -281,7 +280,7 @@ class Transport:
             log.warning("credentials cannot be renewed", error=str(error))
 
     def _lost(self, error: Exception, answered: bool) -> KubeError:
-        """What a failure of aiohttp means to us."""
+        """The error for a failure of aiohttp."""
         server = self._connection.server
         if isinstance(error, aiohttp.ClientResponseError):
             return Garbled(f"{server} does not speak HTTP as an API server does: {printable(error.message, _EXCERPT)}")
@@ -293,7 +292,7 @@ class Transport:
 
 
 def _request_class(may_write: Callable[[], None]) -> type[aiohttp.ClientRequest]:
-    """A request that asks ``may_write`` with its connection at hand, just before its first byte is written."""
+    """A request that calls ``may_write`` with its connection open, directly before its first byte is written."""
 
     class _Request(aiohttp.ClientRequest):
         async def send(self, conn: Any) -> aiohttp.ClientResponse:
@@ -305,7 +304,7 @@ def _request_class(may_write: Callable[[], None]) -> type[aiohttp.ClientRequest]
 
 
 def error_of(status: int, headers: _Headers, raw: bytes) -> KubeError:
-    """The exception for an answer that is no success."""
+    """The exception for an unsuccessful answer."""
     kind = headers.get("Content-Type", "")
     retry_after = _seconds(headers.get("Retry-After"))
     if kind.startswith("application/json"):
@@ -319,7 +318,7 @@ def error_of(status: int, headers: _Headers, raw: bytes) -> KubeError:
         # Filters before the API machinery answer like this: "404 page not found", "Too many requests, ..."
         kind_of_error = NotServed if status == 404 else class_of(status, "")
         return kind_of_error(status, "", excerpt("", raw) or f"HTTP status {status}", None, retry_after)
-    if status >= 500:  # a load balancer's page: its meaning is clear enough
+    if status >= 500:  # a load balancer's page: the status is clear
         return ServerError(status, "", f"HTTP status {status}: {excerpt('', raw)}", None, retry_after)
     return garbled("", raw, status)
 
@@ -331,14 +330,14 @@ def garbled(resource: str, raw: bytes, status: int = 200) -> Garbled:
 
 
 def excerpt(resource: str, raw: bytes) -> str:
-    """The beginning of what somebody sent, fit for a log line; nothing of what may be (a part of) a Secret."""
+    """The beginning of an answer, fit for a log line; only the size of what may be (a part of) a Secret."""
     if resource == SECRETS.plural:
         return f"({len(raw)} bytes, not shown)"
     return printable(raw[: 4 * _EXCERPT].decode("utf-8", "replace"), _EXCERPT)
 
 
 def _asked_to_wait(status: int, headers: _Headers) -> float | None:
-    """Seconds to wait before the same request is sent again, None if the server did not ask for that."""
+    """Seconds to wait before the same request is sent again, None if the server did not request it."""
     if status not in {429, 503}:
         return None
     seconds = _seconds(headers.get("Retry-After"))
@@ -374,4 +373,4 @@ def _words(error: Exception) -> str:
 
 
 def _unobserved(_verb: str, _resource: str, _code: str, _seconds: float) -> None:
-    """The observer of a client that has none."""
+    """The observer of a client without one."""

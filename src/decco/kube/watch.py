@@ -1,21 +1,20 @@
-"""One kind of object, followed for ever: a list, then its changes, whatever happens to the connection.
+"""Follows one kind of object without end: a list, then its changes, whatever happens to the connection.
 
 A state machine with two states, as in kube-rs' ``kube_runtime::watcher``:
 
 * *listing*: pages of a consistent list come out as ``Init``, ``InitApply`` …, ``InitDone``; from there to
-* *watching*: changes come out as ``Apply`` and ``Delete``, signs of life as ``Bookmark``.
+* *watching*: changes come out as ``Apply`` and ``Delete``, bookmarks as ``Bookmark``.
 
-Every way in which a watch ends leads back to one of them, after a pause that grows from 0.2 to 30 s (5 s while nobody
-is there to connect to) with full jitter and starts anew once a watch was healthy (it brought a change, or stood for 5
-s):
+Every way in which a watch ends leads back to one of them, after a pause that grows from 0.2 to 30 s (5 s while
+connections are refused) with full jitter and is reset once a watch was healthy (it brought a change, or stood for 5 s):
 
 * the server ends the stream; a connection is cut, in the middle of a line or not; a short silence; 401, 403, 429, 5xx:
   watch again from the last resourceVersion seen, nothing is lost and nothing listed;
-* an outage: connections were refused, or nothing but failures was heard for OUTAGE_SECONDS: list, for the server may
-  have come back with another history (docs/design/2026-11-29-restored-history.md);
-* 410, any other ERROR event, 404, a resourceVersion that the server does not know: list anew; ``Init`` tells the
-  reader to gather a new picture, and ``InitDone`` to swap it in;
-* a line that is no event: watch again from the last good version; if the same happens there once more, list anew.
+* an outage: connections were refused, or there were only failures for OUTAGE_SECONDS: list, because the server may have
+  another history (docs/design/2026-11-29-restored-history.md);
+* 410, any other ERROR event, 404, a resourceVersion that the server does not know: list again; after ``Init`` the
+  reader collects a new state, and at ``InitDone`` it replaces the old one;
+* a line that is not an event: watch again from the last good version; if that fails in the same way, list again.
 """
 
 from __future__ import annotations
@@ -54,19 +53,20 @@ log = structlog.get_logger(__name__)
 BACKOFF_BASE_SECONDS: Final = 0.2
 BACKOFF_MAX_SECONDS: Final = 30.0
 BACKOFF_UNHEARD_SECONDS: Final = 5.0
-"""Longest pause while connections are refused: a try costs the server nothing, and usually it is back in seconds."""
+"""Longest pause while connections are refused: a try costs the server nothing, and usually it is available again in
+seconds."""
 HEALTHY_SECONDS: Final = 5.0
 """A watch that stood for this long was healthy, even if nothing changed."""
 OUTAGE_SECONDS: Final = 10.0
-"""A server that has not been heard of for so long, and then answers again, may have another history; so may one that
-has refused connections for any time."""
+"""A server that answers again after so long a silence may have another history; so may one that has refused connections
+for any time."""
 WATCH_SECONDS: Final = (300, 600)
-"""How long the server is asked to keep one watch open; random, so that the watches of a restart do not end together."""
+"""timeoutSeconds of one watch; random, so that the watches of a restart do not end together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """A list begins; everything gathered since an earlier Init without InitDone is void."""
+    """A list begins; everything collected since an earlier Init without InitDone is void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """Nothing changed up to this version; comes about once a minute on a quiet watch, and shows that it is alive."""
+    """Nothing changed up to this version; comes about once a minute on a quiet watch, as its heartbeat."""
 
     resource_version: str
 
@@ -118,7 +118,7 @@ class WatchSpec:
 
 
 class _Watcher:
-    """What is kept between two requests: where to resume, and how the last one went."""
+    """What is kept between two requests: where to resume, and the result of the last one."""
 
     def __init__(
         self, client: Client, spec: WatchSpec, idle_seconds: float, page_limit: int, clock: Callable[[], float]
@@ -131,14 +131,14 @@ class _Watcher:
         self._opened = 0.0
         self._heard = clock()
         self._failing_since: float | None = None
-        """When the server was heard of last, if it has failed to answer since."""
+        """Time of the server's last answer, if it has failed to answer since."""
         self._newest = 0
-        """Highest resourceVersion that the server has told of since the last list."""
+        """Highest resourceVersion that the server has sent since the last list."""
         self._garbled_at: str | None = None
         self.version: str | None = None
         """Resume from here; None: list first."""
         self.healthy = False
-        """Whether the last request deserves that the pauses start anew."""
+        """Whether the last request was healthy, which resets the pauses."""
 
     async def list(self) -> AsyncGenerator[WatchEvent, None]:
         """The events of one list; raises what the list raises, which leaves it without an InitDone."""
@@ -161,7 +161,7 @@ class _Watcher:
         yield InitDone(version)
 
     def _note_history(self, version: str) -> None:
-        """A consistent list is at least as new as all that was heard before it, unless etcd was restored since."""
+        """A consistent list is at least as new as everything received before it, unless etcd was restored since."""
         listed = int(version) if version.isdigit() else 0
         if listed < self._newest:
             log.warning(
@@ -202,7 +202,7 @@ class _Watcher:
             self.healthy = True
 
     def _event(self, line: bytes) -> WatchEvent | None:
-        """What a line says, None if it is of no use; raises what an ERROR event stands for."""
+        """The event of a line, None if it is not usable; raises the error of an ERROR event."""
         try:
             message = depth.loads(line)
             kind, obj = message["type"], message["object"]
@@ -212,7 +212,7 @@ class _Watcher:
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             resource = self._spec.resource
             began = excerpt(resource.plural, line)
-            raise Garbled(f"the watch of {resource} brought a line that is no event: {began}") from error
+            raise Garbled(f"the watch of {resource} sent a line that is not an event: {began}") from error
         if kind == "BOOKMARK":
             if not isinstance(version, str) or not version:
                 return None
@@ -236,14 +236,14 @@ class _Watcher:
             self._newest = max(self._newest, int(version))
 
     def _reported(self, status: Obj) -> ApiError:
-        """The exception for an ERROR event. The server has given this watch up; where it stood cannot be trusted."""
+        """The exception for an ERROR event. The server has ended this watch; its position cannot be trusted."""
         error = error_of_status(status, 500)
         if not isinstance(error, TooManyRequests):
             self.version = None
         return error
 
     def _usable(self, obj: object) -> bool:
-        """Whether the object has what everything else relies on; one that has not disturbs no other."""
+        """Whether the object has the fields that all readers need; one without them is skipped."""
         meta = obj.get("metadata") if isinstance(obj, dict) else None
         if isinstance(meta, dict) and meta.get("name") and str(meta.get("resourceVersion")).isdigit():
             return True
@@ -255,7 +255,7 @@ class _Watcher:
         if isinstance(error, Unreachable | ServerError):
             self._was_away(error)
         else:
-            self._failing_since = None  # an answer, whatever it says
+            self._failing_since = None  # an answer, whatever its content
         match error:
             case Garbled():
                 again = self.version is not None and self.version == self._garbled_at
@@ -272,8 +272,8 @@ class _Watcher:
                 pass
 
     def _was_away(self, error: Unreachable | ServerError) -> None:
-        """While nobody was there, etcd may have been restored: the server does not refuse to watch from a version of
-        the future, nor from one that belongs to another history, so only a list shows what is true now.
+        """During an outage etcd may have been restored: the server accepts a watch from a future version and from one
+        of another history, so only a list shows the current state.
         """
         now = self._clock()
         if self._failing_since is None:
@@ -296,8 +296,8 @@ async def watch(
 ) -> AsyncGenerator[WatchEvent, None]:
     """Follow what ``spec`` names; endless. Close it (``aclosing``) to end the request that is open.
 
-    ``on_trouble`` is called with what went wrong and the seconds until the next try; the end of a healthy watch and an
-    expired version are no trouble. ``idle_seconds`` must be longer than the server's interval of bookmarks, a minute.
+    ``on_trouble`` is called with what went wrong and the seconds until the next try; not for the end of a healthy watch
+    and an expired version. ``idle_seconds`` must be longer than the server's interval of bookmarks, a minute.
     """
     watcher = _Watcher(client, spec, idle_seconds, page_limit, clock)
     troubles = Troubles(spec.resource, spec.namespace, on_trouble, clock)
@@ -320,7 +320,7 @@ async def watch(
         if watcher.healthy:
             troubles.over()
         if watcher.healthy or (isinstance(error, Gone) and not gone):
-            tries = 0  # who says that a version has expired is well; only twice in a row is it odd
+            tries = 0  # an expired version is normal; twice in a row is an error
         gone = isinstance(error, Gone)
         seconds = pause(tries, error)
         tries += 1

@@ -1,4 +1,4 @@
-"""What is reported of the troubles of a watch: as a log line, and to whoever counts them."""
+"""Reports the errors of a watch: as log lines, and to an observer that counts them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from decco.objects import Resource
 log = structlog.get_logger(__name__)
 
 START_SECONDS: Final = 2.0
-"""How long the refusals of an API server that has just started are not worth a warning."""
+"""How long the refusals of an API server that has just started are not logged as warnings."""
 
 _OF_A_START: Final = (Forbidden, TooManyRequests, ServerError)
 
 
 class Troubles:
-    """Tells of troubles: each kind once as a warning, its repetitions for debugging, and the end of it all.
+    """Logs errors: each kind once as a warning, its repetitions at debug, and the recovery.
 
-    An API server that has just started refuses requests for a moment, with 403 until it knows the roles; such answers
-    are a trouble only if they go on.
+    An API server that has just started refuses requests for a moment, with 403 until it has loaded the roles; such
+    answers are reported only if they persist.
     """
 
     def __init__(
@@ -49,35 +49,36 @@ class Troubles:
         self._clock = clock
         self._kind = ""
         self._since = 0.0
-        self._told = ""
+        self._reported = ""
 
     def ended(self, error: KubeError | None, healthy: bool, tries: int, seconds: float) -> None:
         """A request has ended, and the next follows in so many seconds."""
-        # Not a local of the watcher's: that waits for hours, and with an error its frames would, and all they hold.
+        # Not a local variable of the watcher, which waits for hours and would keep the error's frames with all they
+        # reference.
         trouble = _trouble(self._resource, error, healthy, tries)
         if trouble is not None:
-            self._tell(trouble, seconds)
+            self._report(trouble, seconds)
 
-    def _tell(self, error: KubeError, seconds: float) -> None:
+    def _report(self, error: KubeError, seconds: float) -> None:
         if self._on_trouble is not None:
             self._on_trouble(error, seconds)
         kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
         if kind != self._kind:
             self._kind, self._since = kind, self._clock()
         passing = isinstance(error, _OF_A_START) and self._clock() - self._since < START_SECONDS
-        method = self._log.debug if passing or kind == self._told else self._log.warning
+        method = self._log.debug if passing or kind == self._reported else self._log.warning
         method("watch interrupted", error=str(error), retry_in=round(seconds, 2))
         if not passing:
-            self._told = kind
+            self._reported = kind
 
     def over(self) -> None:
-        if self._told:
+        if self._reported:
             self._log.info("watch works again")
-        self._kind = self._told = ""
+        self._kind = self._reported = ""
 
 
 def _trouble(resource: Resource, error: KubeError | None, healthy: bool, tries: int) -> KubeError | None:
-    """What to tell of the end of a request, None if it is the ordinary course of things."""
+    """The error to report at the end of a request, None if it ended normally."""
     if error is None:
         return (
             None
@@ -90,7 +91,7 @@ def _trouble(resource: Resource, error: KubeError | None, healthy: bool, tries: 
         message = f"the cluster does not serve {resource}: is its CustomResourceDefinition installed?"
         return type(error)(error.status, error.reason, message, error.details)
     if isinstance(error, Unauthorized):
-        message = f"the API server does not accept our credentials any more ({error.message}): renew them"
+        message = f"the API server no longer accepts decco's credentials ({error.message}): renew them"
         return Unauthorized(error.status, error.reason, message, error.details)
     if isinstance(error, Forbidden):
         message = f"{error.message}: allow it to list and watch them, as the roles in manifests/rbac do"

@@ -1,11 +1,11 @@
 """The queue of keys between informers and workers.
 
-client-go's workqueue in asyncio (https://github.com/kubernetes/client-go, util/workqueue): a key is queued once
-however often it is added; a key that is being worked on and is added again is queued again when it is done, never
-worked on twice at once. Three things are added. Keys have a priority, so that a person's edit overtakes the 2,000
-objects of the initial list; every eighth turn goes to the least urgent, so that urgency delays but never starves. And
-within a priority the groups (one per Space) take turns, so that a Space with many Apps delays no other. And keys that
-fail together (a webhook is down, or the API server) recover together: the first that succeeds hastens the others.
+client-go's workqueue in asyncio (https://github.com/kubernetes/client-go, util/workqueue): a key is queued once however
+often it is added; a key that is being worked on and is added again is queued again when it is done, never worked on
+twice at once. It adds three things. Keys have a priority, so that a person's edit overtakes the 2,000 objects of the
+initial list; every eighth key is the least urgent one, so that low priorities do not starve. Within a priority the
+groups (one per Space) are served round-robin, so that a Space with many Apps does not delay others. Keys that fail
+together (a webhook or the API server is down) recover together: the first success shortens the pauses of the others.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import Generic, Protocol, TypeVar
 K = TypeVar("K")
 
 _SHARE_OF_LEAST_URGENT = 8
-"""Every eighth key is the least urgent there is: one Space that edits its Apps without pause keeps no other from ever
-being repaired."""
+"""Every eighth key is the least urgent there is: a Space that edits its Apps without pause cannot block the repair of
+others."""
 
 CONFLICTS_AT_ONCE = 3
-"""So many conflicts of a key in a row are retried at once: the cache usually has the other writer's object by then."""
+"""So many conflicts of a key in a row are retried at once: usually the cache has the other writer's object by then."""
 CONFLICT_BASE = 0.05
 """Seconds before the next retry; it doubles with each further conflict in a row."""
 CONFLICT_MAX = 5.0
-"""Longest pause in seconds, so that two writers who undo each other's work cannot keep the API server busy."""
+"""Longest pause in seconds, so that two writers that undo each other's work do not load the API server."""
 
 
 RETRIES_PER_SECOND = 20.0
@@ -48,7 +48,7 @@ class Priority(IntEnum):
 
 
 class Observer(Protocol):
-    """What a queue tells about itself; times in seconds."""
+    """What a queue reports about itself; times in seconds."""
 
     def queue_added(self, name: str, depth: int) -> None: ...
     def queue_taken(self, name: str, depth: int, waited: float) -> None: ...
@@ -115,7 +115,7 @@ class WorkQueue(Generic[K]):
 
     @property
     def waiting(self) -> int:
-        """Keys with a timer: retries and requeue_afters to come."""
+        """Keys with a timer: retries and requeue_after."""
         return len(self._later)
 
     def oldest(self) -> float:
@@ -124,7 +124,7 @@ class WorkQueue(Generic[K]):
         return max((now - place.since for place in self._queued.values()), default=0.0)
 
     def longest_running(self) -> float:
-        """Seconds for which the oldest turn of work has been going on, 0 if none is."""
+        """Seconds for which the oldest running reconcile has been running, 0 without one."""
         now = asyncio.get_running_loop().time()
         return max((now - since for since in self._processing.values()), default=0.0)
 
@@ -138,7 +138,7 @@ class WorkQueue(Generic[K]):
         queued = self._queued.get(key)
         if queued is not None and queued.priority <= priority:
             return
-        # An overtaken key's old place stays behind and is skipped when its turn comes.
+        # An overtaken key's old entry stays in the queue and is skipped later.
         place = _Place(key, priority, queued.since if queued else asyncio.get_running_loop().time())
         self._queued[key] = place
         self._levels[priority].setdefault(self._group(key), deque()).append(place)
@@ -148,7 +148,7 @@ class WorkQueue(Generic[K]):
             self._wake()
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.CHANGE) -> None:
-        """Queues the key in a while; of several such requests the earliest counts."""
+        """Queues the key after ``seconds``; of several such requests the earliest counts."""
         if self._closed:
             return
         loop = asyncio.get_running_loop()
@@ -167,7 +167,7 @@ class WorkQueue(Generic[K]):
         return self._retry_after(key, min(self._retry_base * 2.0 ** min(failures, 32), self._longest_pause()))
 
     def retry_conflict(self, key: K) -> float:
-        """Queues a key whose write met another writer; returns the pause in seconds.
+        """Queues a key whose write conflicted with another writer; returns the pause in seconds.
 
         The first 3 conflicts in a row are retried at once, further ones after 0.05 s, doubling, to at most 5 s. They do
         not count as failures.
@@ -194,7 +194,7 @@ class WorkQueue(Generic[K]):
         return min(self._retry_max, max(self._retry_max_of_few, len(self._failures) / RETRIES_PER_SECOND))
 
     def _hasten(self) -> None:
-        """Retries all failing keys soon, spread over a while: what one of them met may be over for the others too."""
+        """Retries all failing keys soon, spread over a while: the cause may have ended for all of them."""
         now = asyncio.get_running_loop().time()
         if now - self._hastened < _HASTEN_EVERY or not self._failures:
             return
@@ -205,7 +205,7 @@ class WorkQueue(Generic[K]):
                 self.add_after(key, spread * self._jitter())
 
     async def get(self) -> K:
-        """The next key, now being worked on by the caller, who owes a ``done``. Raises Closed after ``close``."""
+        """The next key, which the caller processes and then passes to ``done``. Raises Closed after ``close``."""
         while True:
             if self._closed:
                 raise Closed
@@ -218,13 +218,13 @@ class WorkQueue(Generic[K]):
                 await getter
             except asyncio.CancelledError:
                 if getter.done() and not getter.cancelled():
-                    self._wake()  # it was our turn; hand it on
-                elif getter in self._getters:  # not if somebody was to be woken between the cancellation and here
+                    self._wake()  # this getter was woken; wake the next one
+                elif getter in self._getters:  # another task may have woken it between the cancellation and here
                     self._getters.remove(getter)
                 raise
 
     def done(self, key: K) -> None:
-        """Ends the caller's turn; a key added meanwhile is queued again."""
+        """Ends the processing of the key; a key added meanwhile is queued again."""
         started = self._processing.pop(key)
         if self._observer is not None:
             self._observer.queue_done(self.name, asyncio.get_running_loop().time() - started)
@@ -233,7 +233,9 @@ class WorkQueue(Generic[K]):
             self.add(key, again)
 
     def close(self) -> None:
-        """Gives out no more work, takes none, forgets what waits; those who wait in ``get`` are sent home."""
+        """Neither returns nor accepts keys from now on, and drops the waiting ones; waiting ``get`` calls raise
+        Closed.
+        """
         self._closed = True
         for handle in self._later.values():
             handle.cancel()
@@ -264,7 +266,7 @@ class WorkQueue(Generic[K]):
                 if not places:
                     del level[group]
                 if self._queued.get(place.key) is not place:
-                    continue  # left behind, and no turn of the group's
+                    continue  # an outdated entry, not served for its group
                 if places:
                     level.move_to_end(group)
                 del self._queued[place.key]

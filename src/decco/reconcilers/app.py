@@ -1,4 +1,4 @@
-"""One App: its sidecar's configuration, workload, Services, routes and policy, and what its owner is told."""
+"""One App: its sidecar's configuration, workload, Services, routes, policy and status."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ _NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 
 @dataclass(slots=True)
 class AppReconciler:
-    """``now`` tells the time in UTC; it matters for times that others wrote down, such as a certificate's last.
-    ``certificates`` is told those that a Space uses, see ``Metrics.certificates``.
+    """``now`` returns the time in UTC, for comparison with times that others wrote, such as a certificate's expiry.
+    ``certificates`` receives those that a Space uses, see ``Metrics.certificates``.
     """
 
     caches: Caches
@@ -80,35 +80,35 @@ class AppReconciler:
             return Action.done()
         if entry.deleting:
             # Owner references make Kubernetes remove the children.
-            return await self._let_go(entry)
+            return await self._release(entry)
         owner = self.caches.spaces.get(Key("", key.namespace))
         if owner is not None and owner.deleting:
-            return await self._let_go(entry)  # the namespace, and this App with it, is about to go
+            return await self._release(entry)  # the namespace, and this App with it, is about to be deleted
         found = self.caches.space(key.namespace)
         if (pause := _pause_of(entry, found[1] if found is not None else None)) is not None:
             return await self._pause(entry, pause)
         if not isinstance(entry.facts, AppFacts):
             return await self._blocked(entry, Problem(reasons.INVALID, str(entry.facts)))
         if found is None and owner is not None:
-            sentence = f"Space {owner.key.name} cannot be understood; see the Space's conditions."
-            return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, sentence))
+            message = f"Space {owner.key.name} cannot be understood; see the Space's conditions."
+            return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, message))
         if found is None:
-            sentence = (
-                f"There is no Space {key.namespace}: an App lives in the namespace of a Space. "
+            message = (
+                f"There is no Space {key.namespace}: an App must be in the namespace of a Space. "
                 "Create the Space, or move the App."
             )
-            return await self._blocked(entry, Problem(reasons.SPACE_NOT_FOUND, sentence))
+            return await self._blocked(entry, Problem(reasons.SPACE_NOT_FOUND, message))
         space_entry, space = found
         if not self.caches.namespace_is_ready(space):
             if space_entry.ready == UNKNOWN:
-                # The Space's first turn is still to come; it wakes its Apps, and nobody waits long.
+                # The Space's first reconcile is still to come; it enqueues its Apps.
                 return Action.done()
-            sentence = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
-            return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, sentence))
+            message = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
+            return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, message))
         return await self._make(entry, entry.facts, space)
 
     def _gone(self, key: Key) -> None:
-        """What a deleted App has left without an owner may have been left on purpose, by ``--cascade=orphan``."""
+        """Reports the objects that a deleted App left without owner: perhaps on purpose, by ``--cascade=orphan``."""
         owner = self.caches.spaces.get(Key("", key.namespace))
         namespace = self.caches.children[NAMESPACES].get(Key("", key.namespace))
         if owner is not None and not owner.deleting and namespace is not None and not namespace.deleting:
@@ -116,31 +116,31 @@ class AppReconciler:
             self.reporter.left_over(SPACES, owner.obj(), left)
 
     async def _blocked(self, entry: Entry, problem: Problem) -> Action:
-        """Nothing can be made now; what runs is left alone, and the owner is told why."""
+        """Nothing can be written now; running children stay as they are, and the status contains the reason."""
         obj = entry.obj()
         status = blocked_app_status(problem, entry.generation, status_of(obj), self.now())
         await self.reporter.report(self.caches.apps, entry, obj, status)
         return Action.done()
 
     async def _pause(self, entry: Entry, pause: Problem) -> Action:
-        """Nothing is written but that it is so."""
+        """Writes only the status."""
         self.records.pause(entry)
         obj = entry.obj()
         status = paused_status(pause, entry.generation, status_of(obj), self.now())
         await self.reporter.report(self.caches.apps, entry, obj, status)
         return Action.done()
 
-    async def _let_go(self, entry: Entry) -> Action:
-        """Withdraws the records; an App without any just goes."""
+    async def _release(self, entry: Entry) -> Action:
+        """Withdraws the records, if there are any."""
         obj = entry.obj()
         space = self.caches.spaces.get(Key("", entry.key.namespace))
         fqdn = space.facts.fqdn if space is not None and isinstance(space.facts, SpaceFacts) else None
         names = {str(each["hostname"]) for each in status_of(obj).get("endpoints") or () if each.get("hostname")}
         if isinstance(entry.facts, AppFacts):
-            asking = [endpoint for endpoint in entry.facts.endpoints if endpoint.dns]
-            names |= {endpoint.hostname for endpoint in asking if endpoint.hostname is not None}
-            names |= {f"{endpoint.name}.{fqdn}" for endpoint in asking if endpoint.hostname is None and fqdn}
-        # Whoever abandons the records of a whole Space is not made to say so of each App.
+            requested = [endpoint for endpoint in entry.facts.endpoints if endpoint.dns]
+            names |= {endpoint.hostname for endpoint in requested if endpoint.hostname is not None}
+            names |= {f"{endpoint.name}.{fqdn}" for endpoint in requested if endpoint.hostname is None and fqdn}
+        # The annotation of a Space also applies to its Apps.
         abandon = (
             space is not None and space.deleting and annotations_of(space.obj()).get(ANNOTATION_ABANDON_DNS) == "true"
         )
@@ -174,7 +174,7 @@ class AppReconciler:
         reported = await self.reporter.report(self.caches.apps, records.entry, records.obj, status)
         log.debug("app reconciled", writes=written.writes, status_written=reported)
         if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):
-            # Only now known to the Space's own turn.
+            # The Space's own reconcile reads it from here.
             self.certificates(space.name, self.secrets.expiries(space))
         if written.retryable_errors:
             raise written.retryable_errors[0]
@@ -191,11 +191,11 @@ class AppReconciler:
     async def _hold(
         self, app: Entry, inputs: AppInputs, desired: AppDesired, written: Written
     ) -> tuple[Problem | None, Problem | None]:
-        """Why the workload is not written yet, and the same again if the former one makes way for it.
+        """Why the workload is not written yet, and the same again if the former one is deleted for it.
 
         A Deployment never runs beside pods of the App's Job, nor a Job beside those of its Deployment: decco deletes
-        the former one in the foreground, and it is there until its pods are gone. But what runs is not taken away for
-        something that the API server refuses.
+        the former one in the foreground, so it exists until its pods are gone. Running pods are not deleted for a
+        workload that the API server refuses.
         """
         pods = next((child for child in desired.children if child.resource in _WORKLOADS), None)
         if pods is None:
@@ -210,8 +210,8 @@ class AppReconciler:
         if former:
             if not all(entry.deleting for _, entry in former) and await self.writer.refuses(pods, written):
                 return written.outcomes[pods.resource.kind, inputs.name], None
-            sentence = f"{what} starts when the pods of the App's former {former[0][0].kind} are gone"
-            held = Problem(reasons.PROGRESSING, sentence)
+            message = f"{what} starts when the pods of the App's former {former[0][0].kind} are gone"
+            held = Problem(reasons.PROGRESSING, message)
             return held, held
         digest = run_digest(inputs.spec.pod) if inputs.spec.run_as_job else ""
         run = current_run(inputs, AppLive(job=inputs.job, ended=self._ended(inputs)), inputs.now)
@@ -219,15 +219,15 @@ class AppReconciler:
         if not seconds:
             return None, None
         written.requeue(seconds)
-        sentence = f"{what} waits for pods of a Job that somebody deleted before it had finished"
-        return Problem(reasons.PROGRESSING, sentence), None
+        message = f"{what} waits for pods of a Job that somebody deleted before it had finished"
+        return Problem(reasons.PROGRESSING, message), None
 
     def _ended(self, inputs: AppInputs) -> JobEnd | None:
         return self.caches.ended_jobs.get(inputs.run.uid) if inputs.run is not None else None
 
     @staticmethod
     def _next_step_of_job(inputs: AppInputs, live: AppLive, *, reported: bool) -> float | None:
-        """Seconds until the App's Job is to be looked at without an event; ``reported``: the status was written."""
+        """Seconds until the App's Job needs a reconcile without an event; ``reported``: the status was written."""
         run, job = current_run(inputs, live, inputs.now), live.job
         if job is None or run is None or job.uid != run.uid:
             return None
@@ -237,15 +237,15 @@ class AppReconciler:
 
     @staticmethod
     def _own(store: Store, app: Entry) -> list[Entry]:
-        """The App's objects of a kind; also those that lost their owner reference, if they prove to be its own."""
+        """The App's objects of a kind; also those that lost their owner reference, if they are proven to be its own."""
         labelled = store.labelled_for(LabelledOwner(*app.key))
         return [*store.owned_by(app.uid), *(entry for entry in labelled if entry.proven)]
 
     def _keep(
         self, entry: Entry, desired: AppDesired, written: Written, way: Problem | None
     ) -> set[tuple[Resource, Key]]:
-        """What is not to be pruned: what is wanted, and what goes on running while its successor is not there; ``way``
-        is the outcome of a successor that waits for the former one to go.
+        """What is not to be pruned: the desired objects, and what continues to run while its successor does not exist;
+        ``way`` is the outcome of a successor that waits for the deletion of the former one.
         """
         labelled = LabelledOwner(*entry.key)
         keep = {(child.resource, key_of(child.obj)) for child in desired.children} | desired.keep
@@ -281,9 +281,8 @@ class AppReconciler:
         )
 
     def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
-        """The App's own Job as the cache has it: by its owner, or by the record if somebody removed the owner.
-
-        Also one that is about to be taken over by its labels alone: a Job that was restored and runs goes on running.
+        """The App's own Job in the cache: by its owner, or by the record if the owner reference was removed. Also one
+        that is about to be taken over by its labels alone: a restored Job continues to run.
         """
         entry = self.caches.children[JOBS].get(app.key)
         if entry is None or not isinstance(entry.facts, JobView):
@@ -296,7 +295,7 @@ class AppReconciler:
     async def _find_job(self, app: Entry, run: RunRecord | None) -> tuple[JobView | None, bool]:
         """The App's Job, and whether it is certain that the recorded one is lost.
 
-        A Job that leaves the cache while it runs is asked for once: it may only lack the label that decco watches by.
+        A Job that leaves the cache while it runs is requested once: it may only lack the label that decco watches by.
         """
         job = self._job(app, run)
         if job is not None or run is None or run.end is not None or run.uid in self.caches.ended_jobs or self.simulated:
@@ -344,15 +343,15 @@ class AppReconciler:
 
 
 def _not_isolated(space: SpaceFacts) -> Problem:
-    sentence = (
+    message = (
         f"waits until the NetworkPolicy that isolates namespace {space.name} is in place; see the conditions of Space "
         f"{space.name}"
     )
-    return Problem(reasons.NAMESPACE_NOT_READY, sentence)
+    return Problem(reasons.NAMESPACE_NOT_READY, message)
 
 
 def _pause_of(entry: Entry, space: SpaceFacts | None) -> Problem | None:
-    """Why the App is to be left alone: by its own annotation, or by its Space's; None if it is not."""
+    """Why the App is paused: its own annotation, or its Space's; None if it is not paused."""
     facts = entry.facts
     if facts.paused if isinstance(facts, AppFacts) else is_paused(entry.obj()):
         return OWN_PAUSE

@@ -1,4 +1,4 @@
-"""All caches of the controller in one place: which kinds are watched, by which selector, into which store."""
+"""All caches of the controller: which kinds are watched, by which selector, into which store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from decco.settings import RoutingBackend, Settings
 
 @dataclass(slots=True)
 class Caches:
-    """Stores and indices. ``children`` grows when the cluster starts to serve a kind that it lacked."""
+    """Stores and indices. ``children`` grows when the cluster starts to serve another kind."""
 
     settings: Settings
     served: Served = field(default_factory=Served)
@@ -50,9 +50,9 @@ class Caches:
     index: AppIndex = field(default_factory=AppIndex)
     secret_users: SecretUsers = field(default_factory=SecretUsers)
     ended_jobs: OrderedDict[str, JobEnd] = field(default_factory=OrderedDict)
-    """UID -> the end of Jobs that finished and were removed since: the record of their run may still lack it."""
+    """UID -> the end of Jobs that finished and were removed since: the record of their run may not contain it yet."""
     space_keys: dict[str, Key] = field(default_factory=dict)
-    """UID -> key of a Space, to find the owner of a child."""
+    """UID -> key of a Space: finds the owner of a child."""
     app_keys: dict[str, Key] = field(default_factory=dict)
 
     def space(self, name: str) -> tuple[Entry, SpaceFacts] | None:
@@ -75,9 +75,8 @@ class Caches:
         )
 
     def is_isolated(self, space: SpaceFacts) -> bool:
-        """Whether the policy of a Space whose namespace is ready is going to stay, and as decco wrote it.
-
-        What was not compared yet since the start counts as right; the Space's own reconcile is about to compare it.
+        """Whether the policy of a Space whose namespace is ready is as decco wrote it and not being deleted. A policy
+        that was not compared since the start counts as intact; the Space's own reconcile is about to compare it.
         """
         store = self.children[NETWORK_POLICIES]
         policy = store.get(Key(space.name, SPACE_OBJECT))
@@ -98,17 +97,19 @@ class Caches:
         }
 
     def labelled_for(self, labelled: LabelledOwner) -> list[tuple[Resource, Entry]]:
-        """What has no controller and names this owner by its labels."""
+        """Objects without controller whose labels name this owner."""
         return [
             (resource, entry) for resource, store in self.children.items() for entry in store.labelled_for(labelled)
         ]
 
     def unreplaced(
-        self, owner_uid: str, labelled: LabelledOwner, disturbed: Collection[Resource]
+        self, owner_uid: str, labelled: LabelledOwner, unwritten: Collection[Resource]
     ) -> set[tuple[Resource, Key]]:
-        """What carries an owner's traffic, if a part of it could not be written: it may be what that part replaces."""
+        """The objects that carry an owner's traffic, if one of those kinds could not be written: that one may replace
+        them.
+        """
         kinds = routing_kinds(self.served)
-        return self.owned(owner_uid, labelled, kinds) if not kinds.isdisjoint(disturbed) else set()
+        return self.owned(owner_uid, labelled, kinds) if not kinds.isdisjoint(unwritten) else set()
 
     def app_facts_in(self, namespace: str) -> list[tuple[Entry, AppFacts]]:
         """The Apps of a namespace that can be understood."""
@@ -118,7 +119,7 @@ class Caches:
 
 
 def watch_specs(caches: Caches, served: Served) -> Mapping[str, tuple[Store, WatchSpec]]:
-    """Makes a store for every kind that has none yet, and says how each is watched; keys are names for people."""
+    """Makes a store for every kind without one, and returns how each is watched; keys are display names."""
     settings = caches.settings
     specs: dict[str, tuple[Store, WatchSpec]] = {
         "spaces": (caches.spaces, WatchSpec(SPACES)),

@@ -1,11 +1,11 @@
-"""Writing the children of one owner, in order, and remembering what the API server thought of each."""
+"""Writes the children of one owner, in order, and caches the API server's rejections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from decco.desired.held import holders_of
+from decco.desired.finalizers import holders_of
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
 from decco.errors import DeccoError
@@ -25,11 +25,11 @@ from decco.objects import (
     controller_of,
     key_of,
 )
-from decco.reconcilers.outcomes import REQUEUE_SECONDS, Refusal, being_deleted, disturbed, refusal_of, rule_of
-from decco.reconcilers.rejections import Question, Rejections, Wake
+from decco.reconcilers.outcomes import REQUEUE_SECONDS, Refusal, being_deleted, refusal_of, retryable, rule_of
+from decco.reconcilers.rejections import Enqueue, Question, Rejections
 
 Outcomes = dict[tuple[str, str], Problem | None]
-"""(kind, name) of a child -> why it is not what it should be, or None."""
+"""(kind, name) of a child -> why it is not as desired, or None."""
 
 _WORKLOADS = (DEPLOYMENTS, JOBS)
 _WITH_PODS = (*_WORKLOADS, CONFIGMAPS)
@@ -37,25 +37,27 @@ _WITH_PODS = (*_WORKLOADS, CONFIGMAPS)
 
 @dataclass(slots=True)
 class Written:
-    """What came of one owner's children."""
+    """The results of writing one owner's children."""
 
     outcomes: Outcomes = field(default_factory=dict)
     writes: int = 0
     requeue_after: float | None = None
-    """Seconds until a refusal should be looked at again."""
+    """Seconds until a refusal needs another reconcile."""
     retryable_errors: list[DeccoError] = field(default_factory=list)
-    """Errors that say nothing about the object: the reconcile is tried again because of them."""
+    """Errors that are not about the object: the reconcile is tried again because of them."""
     unwritten: set[Resource] = field(default_factory=set)
-    """The kinds of the children that were met by such an error."""
+    """The kinds of the children with such an error."""
     isolated: bool = True
     """Whether the policies written so far are in place."""
     waits_for: Problem | None = None
-    """Why no workload may be started yet, if that is not the fault of a policy among the children."""
+    """Why no workload may be started yet, if the cause is not a policy among the children."""
     left: list[tuple[Resource, Entry]] = field(default_factory=list)
-    """What is no longer wanted and could not be removed."""
+    """Objects that are no longer desired and could not be removed."""
 
     def raise_if_overtaken(self) -> None:
-        """Raises Conflict if another writer was faster: the next turn comes at once, and until then nothing is news."""
+        """Raises Conflict if another writer was faster: the next reconcile comes at once, and until then nothing is
+        reported.
+        """
         for error in self.retryable_errors:
             if isinstance(error, Conflict):
                 raise error
@@ -72,23 +74,22 @@ class ChildWriter:
         applier: Applier,
         clock: Callable[[], float],
         on_repair: Callable[[str], None] | None = None,
-        wake: Wake | None = None,
+        enqueue: Enqueue | None = None,
     ) -> None:
-        """``on_repair`` gets the kind, as ``deployments.apps``, of each child that somebody else had changed."""
+        """``on_repair`` receives the kind, as ``deployments.apps``, of each child that another writer had changed."""
         self._applier = applier
         self._on_repair = on_repair
-        self._rejections = Rejections(clock, wake)
+        self._rejections = Rejections(clock, enqueue)
 
     async def write(
         self, children: Iterable[Child], written: Written | None = None, *, held: Problem | None = None
     ) -> Written:
-        """Applies the children in their order, adding to ``written``; one that is refused keeps no other back.
+        """Applies the children in their order, adding to ``written``; a refused child does not stop the others.
 
-        ``held`` says why the workload is not written yet, whatever its kind; it becomes the workload's outcome.
-
-        But for this: a workload is not started or changed while the policy that isolates it could not be written, or
-        is being deleted; and what its pods read is not changed for a workload that the API server refuses, since pods
-        of the last good one run.
+        ``held`` is the reason why the workload is not written yet, whatever its kind; it becomes the workload's
+        outcome. Otherwise: a workload is not started or changed while the policy that isolates it could not be written,
+        or is being deleted; and what its pods read is not changed for a workload that the API server refuses, since
+        pods of the last accepted one run.
         """
         written = written or Written()
         children = list(children)
@@ -106,14 +107,14 @@ class ChildWriter:
         return written
 
     def _has_to_wait(self, child: Child, written: Written) -> bool:
-        """Whether it is a workload that would be started or changed behind a policy that is not in place."""
+        """Whether it is a workload that would be started or changed without its policy in place."""
         if child.resource not in _WORKLOADS or (written.isolated and written.waits_for is None):
             return False
         if self._applier.is_as_written(child.resource, child.obj):
             return False
         if written.waits_for is not None:
             written.outcomes[child.resource.kind, key_of(child.obj).name] = written.waits_for
-            written.requeue(REQUEUE_SECONDS)  # the policy's event wakes the App, but may come before it is settled
+            written.requeue(REQUEUE_SECONDS)  # the policy's event enqueues the App, but may come before it is settled
         return True
 
     async def look(self, resource: Resource, key: Key) -> Obj | None:
@@ -135,13 +136,13 @@ class ChildWriter:
         return False
 
     async def _is_refused(self, pods: Child, written: Written) -> bool:
-        """Asks about a workload that is to change together with what its pods read, before either is written."""
+        """Checks a workload that is to change together with what its pods read, before either is written."""
         return self._applier.changes(pods.resource, pods.obj) and await self.refuses(pods, written)
 
     async def prune(
         self, owner_uid: str, labelled: LabelledOwner, keep: Collection[tuple[Resource, Key]], written: Written
     ) -> None:
-        """Deletes what the owner no longer wants; a deletion that fails is a disturbance and hides no other news."""
+        """Deletes what is no longer desired; a failed deletion is a retryable error and does not hide other results."""
         try:
             written.writes += await self._applier.prune(owner_uid, keep, labelled)
         except KubeError as error:
@@ -168,18 +169,18 @@ class ChildWriter:
         if applied.repaired and self._on_repair is not None:
             self._on_repair(str(child.resource))
         if applied.result is Result.WAITING and applied.entry is None:
-            written.requeue(1.0)  # it went while we looked, and no event will tell of it
+            written.requeue(1.0)  # it was deleted during the check, and no event will follow
 
     def _failed(self, child: Child, key: Key, error: KubeError | Foreign | DriftConflict, written: Written) -> None:
         refusal = refusal_of(error, child.resource, key)
-        if isinstance(error, NotListed):  # another try changes nothing; all is looked at when the kind can be listed
+        if isinstance(error, NotListed):  # no retry: everything is reconciled when it can be listed
             written.unwritten.add(child.resource)
-            _note(written, child, key, disturbed(error, child.resource, key))
+            _note(written, child, key, retryable(error, child.resource, key))
         elif refusal is None:
             error.add_note(f"while writing {child.resource.kind} {key}")
             written.retryable_errors.append(error)
             written.unwritten.add(child.resource)
-            _note(written, child, key, disturbed(error, child.resource, key))
+            _note(written, child, key, retryable(error, child.resource, key))
         else:
             if isinstance(error, ApiError):
                 place, question = (child.resource, key), self._question(child, key)
@@ -205,8 +206,8 @@ class ChildWriter:
 
 
 def _says_more(resource: Resource, entry: Entry) -> bool:
-    """Whether the owner's status says more of the deletion: a namespace has a status of its own, and a Job is not
-    created again for the same pod. What others hold is reported here.
+    """Whether the owner's status contains more about the deletion: a namespace has its own status, and a Job is not
+    created again for the same pod. Deletions that finalizers block are reported here.
     """
     return resource == NAMESPACES or (resource == JOBS and not holders_of(entry.obj()))
 

@@ -1,7 +1,7 @@
-"""Shared Secrets that are no longer there: deleted, and perhaps about to be created again, or no longer shared.
+"""Shared Secrets that left the cache: deleted, and perhaps about to be created again, or no longer shared.
 
 The watch of shared Secrets selects by label, so a Secret that loses the label and one that is deleted leave it by the
-same event. One request by name tells them apart. Copies of a deleted Secret stay for GRACE_SECONDS, because `kubectl
+same event. One request by name distinguishes them. Copies of a deleted Secret stay for GRACE_SECONDS, because `kubectl
 replace --force` and many tools delete before they create; copies of a Secret that still exists go at once.
 """
 
@@ -16,9 +16,9 @@ from decco.objects import LABEL_SHARE, SECRETS, Key, labels_of
 
 GRACE_SECONDS = 30.0
 RETURNING_SECONDS = 1.0
-"""When to look again at a Secret that exists with the label, though the watch has not brought it yet."""
+"""When to request again a Secret that exists with the label and that the watch has not delivered yet."""
 KEPT_SECONDS = 3600.0
-"""How long an absence is remembered; by then no copy is left."""
+"""How long an absence is kept; after that no copy is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class _Absence:
     revoked: bool
     """Whether the Secret exists, without the label."""
     deleting: bool = False
-    """Whether it was in the cache when the absence began; one that a finalizer holds may lose the label after that."""
+    """Whether it was in the cache when the absence began; one with a finalizer may lose the label after that."""
 
 
 class DeletedSources:
-    """Absences by name; ``clock`` in seconds, monotonic. A process that starts counts from its first look."""
+    """Absences by name; ``clock`` in seconds, monotonic. A new process counts from its first request."""
 
     def __init__(self, client: Client, clock: Callable[[], float]) -> None:
         self._client = client
@@ -44,7 +44,7 @@ class DeletedSources:
 
         ``deleting``: it is in the cache, and Kubernetes is deleting it.
         """
-        async with self._asking:  # hundreds of Spaces may miss the same Secret at the same moment
+        async with self._asking:  # hundreds of Spaces may need the same Secret at the same moment
             absence = self._absences.get(key)
             if absence is None or (absence.deleting and not deleting):
                 labels = None if deleting else await self._labels(key)
@@ -60,7 +60,7 @@ class DeletedSources:
 
     async def _labels(self, key: Key) -> dict[str, str] | None:
         """The labels of the Secret, None if there is no such Secret."""
-        # A list by name, as for the Secrets of Apps: whoever may list them may not always read one.
+        # A list by name, as for the Secrets of Apps: a permission to list does not always include get.
         pages = self._client.list_pages(SECRETS, namespace=key.namespace, fields=f"metadata.name={key.name}", limit=1)
         found = [labels_of(obj) async for page in pages for obj in page.items]
         return found[0] if found else None

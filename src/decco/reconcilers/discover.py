@@ -1,4 +1,4 @@
-"""Which kinds of other projects this cluster serves, and which of them the routing backend cannot do without."""
+"""Which kinds of other projects this cluster serves, and which of them the routing backend requires."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ TRAEFIK_GROUP = "traefik.io"
 
 
 async def discover(client: Client, routing: RoutingSettings, known: Served | None = None) -> Served:
-    """Asks the API server; kinds that are not needed now are included, so that their old children can be removed.
-
-    A group that is not needed and cannot be asked for is what it is in ``known``.
+    """Requests discovery; kinds that are not needed now are included, so that their old children can be removed. A
+    group that is not needed and whose discovery fails is taken from ``known``.
     """
     gateway = await _group(client, GATEWAY_GROUP, routing, known)
     traefik = await _group(client, TRAEFIK_GROUP, routing, known)
@@ -54,7 +53,7 @@ def kinds_of(served: Served) -> list[Resource]:
 
 
 def versions(served: Served) -> dict[Resource, str]:
-    """The version of each kind, which does not count when kinds are compared."""
+    """The version of each kind, which is ignored when kinds are compared."""
     return {kind: kind.version for kind in kinds_of(served)}
 
 
@@ -76,12 +75,14 @@ OPTIONAL_GROUPS = frozenset({GATEWAY_GROUP, TRAEFIK_GROUP})
 
 
 def is_optional(resource: Resource) -> bool:
-    """Whether decco can work without the kind: what depends on it waits, and nothing else."""
+    """Whether decco can work without the kind: only what depends on it waits."""
     return resource.group in OPTIONAL_GROUPS or resource == INGRESSES
 
 
 def is_needed(resource: Resource, routing: RoutingSettings) -> bool:
-    """Whether the settings need the kind. One that they do not need is followed to remove what former settings left."""
+    """Whether the settings need the kind. A kind that they do not need is followed to remove the objects of former
+    settings.
+    """
     if not is_optional(resource):
         return True
     if routing.backend is RoutingBackend.GATEWAY:

@@ -1,4 +1,4 @@
-"""Where the edge is, as the caches show it."""
+"""The edge's state and addresses, from the caches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from decco.settings import RoutingBackend
 
 
 def space_live(caches: Caches, space: SpaceFacts) -> SpaceLive:
-    """What there is of a Space, and of the edge in front of it."""
+    """The live objects of a Space and of the edge in front of it."""
 
     def live(resource: Resource | None, key: Key) -> Obj | None:
         entry = caches.children[resource].get(key) if resource in caches.children else None
@@ -29,13 +29,13 @@ def space_live(caches: Caches, space: SpaceFacts) -> SpaceLive:
 
 
 def addresses_for(caches: Caches, space: SpaceFacts) -> tuple[str, ...] | None:
-    """Where the host names of a Space and of its Apps should lead, sorted; None if that cannot be known now."""
+    """The addresses for the host names of a Space and of its Apps, sorted; None if they are not known now."""
     return edge_addresses(caches.settings, space_live(caches, space)) if _addresses_are_known(caches) else None
 
 
 def _addresses_are_known(caches: Caches) -> bool:
     """Whether the object whose status has the addresses could be seen, if there is one: while its kind cannot be
-    listed, or is not served, an edge without an address is only a guess.
+    listed, or is not served, it is not known whether the edge has an address.
     """
     settings = caches.settings
     if settings.edge.addresses:

@@ -1,20 +1,20 @@
-"""From a step of a cache to the keys that must be looked at.
+"""Event handlers: map a change in a cache to the keys that need a reconcile.
 
-The one place that knows who depends on whom:
+All dependencies between objects:
 
 * a Space: itself; its Apps; Apps with an egress into it; Spaces whose host names it claims or frees
 * an App: itself; its Space (Secrets that it needs); rivals for a name; Apps with an egress to it
 * a child: its owner, by its labels if it has lost its owner reference
-* a Space's namespace or policy that becomes the Space's own: the Apps that waited for a home
+* a Space's namespace or policy that becomes the Space's own: the Apps that waited for a ready namespace
 * a shared Secret: the Spaces that use it, and their Apps
 * a copy of a Secret: its Space, and the Apps that use it
 * the edge (the shared Gateway, the Service of the settings): every Space; its address: also Apps with DNS records
 * a Space that is being deleted: its Apps, and by each of them the Space, until no record is left
 
-What decco itself wrote wakes only others, never the object that it was written for.
+decco's own writes enqueue only other objects, never the one that they were made for.
 
-The indices follow the caches all the time. Keys are wanted only while this process leads: before and after, the queues
-are closed and take none.
+The indices follow the caches all the time. Keys are queued only while this process leads: before and after, the queues
+are closed and accept no keys.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class EventHandlers:
     apps: WorkQueue[Key] = field(default_factory=lambda: _closed_queue())
     _known_spaces: dict[str, SpaceFacts] = field(default_factory=dict)
     _known_apps: dict[Key, AppFacts] = field(default_factory=dict)
-    """What is in the indices now."""
+    """The content of the indices."""
 
     async def feed(self, spaces: WorkQueue[Key], apps: WorkQueue[Key]) -> None:
-        """Sends keys into these queues from now on; they begin with all that the caches hold."""
+        """Sends keys into these queues from now on, first those of all cached objects."""
         self.spaces, self.apps = spaces, apps
         await self.everything()
 
@@ -70,7 +70,7 @@ class EventHandlers:
     def connect_child(self, resource: Resource, store: Store) -> None:
         store.subscribe(self._child)
         if resource in (NAMESPACES, NETWORK_POLICIES):
-            store.subscribe(self._home)
+            store.subscribe(self._ready_namespace)
         if resource == JOBS:
             store.subscribe(self._job)
         if resource == SECRETS:
@@ -82,21 +82,21 @@ class EventHandlers:
         store.subscribe(self._edge)
 
     def records(self, uid: str) -> None:
-        """The DNS room has news of this owner."""
+        """The state of this owner's DNS records has changed."""
         if uid in self.caches.app_keys:
             self.apps.add(self.caches.app_keys[uid])
         elif uid in self.caches.space_keys:
             self.spaces.add(self.caches.space_keys[uid])
 
-    def wake_after(self, uid: str, seconds: float) -> None:
-        """Looks at the Space or App with this UID again after so many seconds."""
+    def enqueue_after(self, uid: str, seconds: float) -> None:
+        """Enqueues the Space or App with this UID after so many seconds."""
         if uid in self.caches.app_keys:
             self.apps.add_after(self.caches.app_keys[uid], seconds)
         elif uid in self.caches.space_keys:
             self.spaces.add_after(self.caches.space_keys[uid], seconds)
 
     async def everything(self) -> None:
-        """Look at all: nothing is known yet, or the rules themselves changed (the cluster serves other kinds)."""
+        """Enqueues all: at the start, or after the rules changed (the cluster serves other kinds)."""
         breather = Breather()
         for store, queue in ((self.caches.spaces, self.spaces), (self.caches.apps, self.apps)):
             for entry in store:
@@ -104,7 +104,7 @@ class EventHandlers:
                 await breather.breathe()
         for store in self.caches.children.values():
             for owner in store.labelled_owners():
-                self._wake_labelled(owner, Priority.LIST)
+                self._enqueue_labelled(owner, Priority.LIST)
                 await breather.breathe()
 
     def _space(self, change: Change) -> None:
@@ -120,25 +120,25 @@ class EventHandlers:
         if not change.own:
             self.spaces.add(change.entry.key, _urgency(change))
         if change.old is not None and change.old.ready == UNKNOWN and new is not None:
-            self._wake_apps_that_wait(new)
-        # A Space that is being deleted keeps its claims until it is gone: its routes may still be there.
+            self._enqueue_apps_that_wait(new)
+        # A Space that is being deleted keeps its claims until it is gone: its routes may still exist.
         deleting = change.new is not None and change.new.deleting
         if old == new and not deleting:
             return
         for other in self._claim(old, new) if old != new else ():
             if other != name:
-                self._wake_space(other)
-        self._wake_apps_of(name)
+                self._enqueue_space(other)
+        self._enqueue_apps_of(name)
         for key in caches.index.callers_of_space(name):
             self.apps.add(key)
 
-    def _wake_apps_that_wait(self, space: SpaceFacts) -> None:
-        """After a Space's first turn: if it made a home of the namespace, the policy has woken them already."""
+    def _enqueue_apps_that_wait(self, space: SpaceFacts) -> None:
+        """After a Space's first reconcile: if the namespace is ready, the policy's event has enqueued them already."""
         if not self.caches.namespace_is_ready(space):
-            self._wake_apps_of(space.name)
+            self._enqueue_apps_of(space.name)
 
     def _claim(self, old: SpaceFacts | None, new: SpaceFacts | None) -> frozenset[str]:
-        """Enters the Space's new claims; returns the Spaces whose host names may be others now."""
+        """Registers the Space's new claims; returns the Spaces whose host names may have changed."""
         affected: frozenset[str] = frozenset()
         users = self.caches.secret_users
         if old is not None:
@@ -151,11 +151,11 @@ class EventHandlers:
             self._known_spaces[new.name] = new
         return affected
 
-    def _wake_space(self, name: str) -> None:
+    def _enqueue_space(self, name: str) -> None:
         self.spaces.add(Key("", name))
-        self._wake_apps_of(name)
+        self._enqueue_apps_of(name)
 
-    def _wake_apps_of(self, namespace: str) -> None:
+    def _enqueue_apps_of(self, namespace: str) -> None:
         for entry in self.caches.apps.in_namespace(namespace):
             self.apps.add(entry.key)
 
@@ -184,12 +184,12 @@ class EventHandlers:
             self._known_apps[key] = new
         for facts in (old, new):
             if facts is not None:
-                self._wake_neighbours(key, facts)
+                self._enqueue_neighbours(key, facts)
         if _secrets_of(old) != _secrets_of(new):
             self.spaces.add(Key("", key.namespace))
 
-    def _wake_neighbours(self, key: Key, facts: AppFacts) -> None:
-        """Those that want a name of this App, and those that call one of its endpoints."""
+    def _enqueue_neighbours(self, key: Key, facts: AppFacts) -> None:
+        """Enqueues Apps that claim a name of this App, and Apps with an egress to one of its endpoints."""
         space = self._known_spaces.get(key.namespace)
         for _, rival, _ in self.caches.index.contests(key, facts, space.fqdn if space is not None else None):
             self.apps.add(rival)
@@ -206,7 +206,7 @@ class EventHandlers:
                 continue
             priority = _urgency_of_child(change)
             if not entry.owner_uid:
-                self._wake_labelled(entry.labelled_owner, priority)
+                self._enqueue_labelled(entry.labelled_owner, priority)
             elif entry.owner_uid in self.caches.app_keys:
                 self.apps.add(self.caches.app_keys[entry.owner_uid], priority)
             elif entry.owner_uid in self.caches.space_keys:
@@ -214,8 +214,10 @@ class EventHandlers:
             elif change.new is None:
                 self._free(entry)
 
-    def _wake_labelled(self, owner: LabelledOwner | None, priority: Priority) -> None:
-        """The owner of a child without owner reference, be it there or not: what is left of it has to be reported."""
+    def _enqueue_labelled(self, owner: LabelledOwner | None, priority: Priority) -> None:
+        """Enqueues the owner of a child without owner reference, also if it does not exist: its objects have to be
+        reported.
+        """
         if owner is None:
             return
         if owner.app:
@@ -224,21 +226,21 @@ class EventHandlers:
             self.spaces.add(Key("", owner.space), priority)
 
     def _free(self, gone: Entry) -> None:
-        """The last of a Space or App that is gone too: its heir may be waiting for the child's name, be it one of the
-        same name or another App that wants the endpoint's.
+        """A child of a deleted Space or App is gone: a claimant may be waiting for the child's name, a new owner of the
+        same name or another App that claims the endpoint's name.
         """
         labels = labels_of(gone.obj())
         if LABEL_APP in labels:
-            heir = Key(gone.key.namespace, labels[LABEL_APP])
-            self.apps.add(heir)
-            for other, _ in self.caches.index.rivals(heir, f"name:{gone.key.name}"):
+            claimant = Key(gone.key.namespace, labels[LABEL_APP])
+            self.apps.add(claimant)
+            for other, _ in self.caches.index.rivals(claimant, f"name:{gone.key.name}"):
                 self.apps.add(other)
         elif LABEL_SPACE in labels:
             self.spaces.add(Key("", labels[LABEL_SPACE]))
 
-    def _home(self, change: Change) -> None:
-        """Apps wait until namespace and policy are there, the Space's own, and as desired. When one goes, they have
-        nothing to do: the Space repairs it, and what runs goes on.
+    def _ready_namespace(self, change: Change) -> None:
+        """Apps wait until namespace and policy exist, belong to the Space, and are as desired. The deletion of one
+        needs no reconcile of the Apps: the Space repairs it, and running pods continue.
         """
         old, new = change.old, change.new
         if new is None:
@@ -252,10 +254,10 @@ class EventHandlers:
         name = new.key.namespace or new.key.name
         found = self.caches.space(name)
         if found is not None and self.caches.namespace_is_ready(found[1]):
-            self._wake_apps_of(name)
+            self._enqueue_apps_of(name)
 
     def _job(self, change: Change) -> None:
-        """How a removed Job ended is kept: whoever cleans up may be faster than the reconcile that records it."""
+        """Keeps the result of a removed Job: a cleanup may be faster than the reconcile that records it."""
         if change.old is None or (change.new is not None and change.new.uid == change.old.uid):
             return
         facts, ended = change.old.facts, self.caches.ended_jobs
@@ -270,7 +272,7 @@ class EventHandlers:
                 self.spaces.add(Key("", user.namespace))
                 self.apps.add(user)
             else:
-                self._wake_space(user.name)
+                self._enqueue_space(user.name)
 
     def _copy(self, change: Change) -> None:
         key = change.entry.key
@@ -279,7 +281,7 @@ class EventHandlers:
         self.spaces.add(Key("", key.namespace))
         users = self.caches.secret_users.users_in(key.namespace, key.name)
         if Key("", key.namespace) in users and self.caches.space(key.namespace) is not None:
-            self._wake_apps_of(key.namespace)
+            self._enqueue_apps_of(key.namespace)
             return
         for user in users:
             if user.namespace:
@@ -290,20 +292,20 @@ class EventHandlers:
             self.spaces.add(entry.key, _urgency(change))
         if self._moved(change):
             for entry in self.caches.apps:
-                self._wake_if_in_dns(entry)
+                self._enqueue_if_in_dns(entry)
 
     def _gateway(self, change: Change) -> None:
         if self._moved(change):
             for entry in self.caches.apps.in_namespace(change.entry.key.namespace):
-                self._wake_if_in_dns(entry)
+                self._enqueue_if_in_dns(entry)
 
     def _moved(self, change: Change) -> bool:
-        """Whether records have to lead elsewhere after this step. A Gateway's status has much else that changes."""
+        """Whether the records' addresses changed. A Gateway's status also has other changes."""
         if not self.caches.settings.dns.providers:
             return False
         return _addresses(change.old) != _addresses(change.new)
 
-    def _wake_if_in_dns(self, entry: Entry) -> None:
+    def _enqueue_if_in_dns(self, entry: Entry) -> None:
         if isinstance(entry.facts, AppFacts) and any(endpoint.dns for endpoint in entry.facts.endpoints):
             self.apps.add(entry.key)
 
@@ -315,7 +317,7 @@ def _closed_queue() -> WorkQueue[Key]:
 
 
 def _addresses(entry: Entry | None) -> object:
-    """What the status of a Gateway or Service says of its addresses."""
+    """The addresses in the status of a Gateway or Service."""
     status = (entry.obj().get("status") if entry is not None else None) or {}
     return status.get("addresses"), status.get("loadBalancer")
 
@@ -330,15 +332,17 @@ def _urgency(change: Change) -> Priority:
 
 
 def _urgency_of_child(change: Change) -> Priority:
-    """Repairs come soon. News of a child's status can wait, and while they wait there is often more of them."""
+    """Repairs are urgent. Changes of a child's status can wait, and more of them often arrive meanwhile."""
     old, new = change.old, change.new
-    told = old is not None and new is not None and (old.content, old.meta) == (new.content, new.meta)
-    return Priority.LIST if change.initial or (told and new is not None and not new.deleting) else Priority.CHANGE
+    only_status = old is not None and new is not None and (old.content, old.meta) == (new.content, new.meta)
+    return (
+        Priority.LIST if change.initial or (only_status and new is not None and not new.deleting) else Priority.CHANGE
+    )
 
 
 def _understood(change: Change, known: F | None, kind: type[F]) -> F | None:
-    """The facts that count after this step. An object that can no longer be understood keeps what it had: its names
-    are in use.
+    """The facts after this change. An object that can no longer be understood keeps its former ones: its names are in
+    use.
     """
     entry = change.new
     if entry is None:
@@ -349,5 +353,5 @@ def _understood(change: Change, known: F | None, kind: type[F]) -> F | None:
 
 
 def _secrets_of(facts: AppFacts | None) -> frozenset[str]:
-    """What of an App its Space acts upon: the Secrets to copy."""
+    """The part of an App that its Space depends on: the Secrets to copy."""
     return facts.secrets if facts is not None else frozenset()

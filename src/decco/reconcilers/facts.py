@@ -1,7 +1,7 @@
-"""What others ask of a Space, an App or a Secret, worked out once when the object enters its store.
+"""The facts of a Space, an App or a Secret that other reconciles need, computed once when the object enters its store.
 
-A reconcile decodes its own object whole. But it also asks about its neighbours (who has this endpoint name, where does
-that egress lead), and those answers must not cost a decoding of every neighbour.
+A reconcile decodes its own object completely. It also needs facts of its neighbours (which App has this endpoint name,
+the target of an egress) without decoding each of them.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from decco.objects import ANNOTATION_CA_CHANGED, ANNOTATION_PAUSED, Obj, annotat
 
 @dataclass(frozen=True, slots=True)
 class EndpointFacts:
-    """An endpoint as its neighbours see it. ``hostname`` is None for the default, ``<name>.<FQDN>``."""
+    """An endpoint, for its neighbours. ``hostname`` is None for the default, ``<name>.<FQDN>``."""
 
     name: str
     hostname: str | None
     service_port: int
     tls: bool
-    """Whether it is TCP behind TLS: can be reached by SNI and by an egress."""
+    """Whether it is TCP behind TLS: reachable by SNI and by an egress."""
     dns: bool = False
-    """Whether it asks for a DNS record."""
+    """Whether it requests a DNS record."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppFacts:
-    """An App as its neighbours see it."""
+    """An App, for its neighbours."""
 
     uid: str
     generation: int
@@ -53,7 +53,7 @@ class AppFacts:
 
 
 def space_facts(obj: Obj) -> SpaceFacts:
-    """Raises ValueError with a sentence if the object is none that this version understands."""
+    """Raises ValueError with a message if this version does not understand the object."""
     meta = obj["metadata"]
     return SpaceFacts(
         name=meta["name"],
@@ -66,9 +66,8 @@ def space_facts(obj: Obj) -> SpaceFacts:
 
 
 def claims_of_broken(obj: Obj) -> SpaceFacts | None:
-    """What a Space that cannot be understood claims, as far as that can: its names are in use, whatever else is wrong.
-
-    Good for the claims alone: everything but the names has its default.
+    """The claims of a Space that cannot be understood, as far as they can be read: its names are in use in any case.
+    Only for claims: everything except the names has its default.
     """
     meta, spec = obj["metadata"], obj.get("spec")
     if not isinstance(spec, dict):
@@ -89,7 +88,7 @@ def claims_of_broken(obj: Obj) -> SpaceFacts | None:
 
 
 def app_facts(obj: Obj) -> AppFacts:
-    """Raises ValueError with a sentence if the object is none that this version understands."""
+    """Raises ValueError with a message if this version does not understand the object."""
     meta = obj["metadata"]
     spec = parse_app(obj)
     endpoints = tuple(
@@ -118,7 +117,7 @@ def app_facts(obj: Obj) -> AppFacts:
 
 def _identities(name: str, spec: AppSpec, endpoints: tuple[EndpointFacts, ...]) -> frozenset[str]:
     found = {f"name:{service}" for endpoint in endpoints_of(name, spec) for service in names.service_names(endpoint)}
-    # An HTTP endpoint is served at the FQDN, whatever hostname it names: nobody else has to do without that one.
+    # An HTTP endpoint is served at the FQDN, whatever hostname it names: that hostname stays free for others.
     found |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.tls and endpoint.hostname}
     paths = (endpoint.http_path for endpoint in endpoints_of(name, spec) if endpoint.http_path)
     found |= {f"path:{without_slash(path)}" for path in paths}
@@ -132,7 +131,7 @@ def _secrets(name: str, spec: AppSpec) -> frozenset[str]:
 
 
 def is_paused(obj: Obj) -> bool:
-    """Whether a person asked decco to leave this Space or App alone for now."""
+    """Whether this Space or App is paused by its annotation."""
     return annotations_of(obj).get(ANNOTATION_PAUSED) == "true"
 
 
@@ -144,7 +143,7 @@ def secret_facts(obj: Obj) -> SecretFacts:
 
 @dataclass(frozen=True, slots=True)
 class SharedSecret:
-    """A Secret whose owner lets decco copy it, and whether its content is of use."""
+    """A Secret whose owner allows decco to copy it, and whether its content is usable."""
 
     source: SecretSource
     facts: SecretFacts

@@ -1,6 +1,6 @@
-"""Who uses which name in a Space, and which Apps have an egress to which endpoint.
+"""Indices: which App uses which name in a Space, and which Apps have an egress to which endpoint.
 
-Two questions that every App's reconcile asks, answered without looking at every other App.
+Every App's reconcile needs both, without reading every other App.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class AppIndex:
         return list({key: None for keys in self._egress.get(space, _NO_ENDPOINTS).values() for key in keys})
 
     def contests(self, key: Key, facts: AppFacts, fqdn: str | None) -> Iterator[tuple[str, Key, AppFacts]]:
-        """(identity, App, its facts) for each identity of this App that another App of the Space wants too.
+        """(identity, App, its facts) for each identity of this App that another App of the Space also claims.
 
         Hostnames are compared as they will be: an explicit ``db.<FQDN>`` meets the default of an endpoint ``db``.
-        ``fqdn`` is None while there is no Space that could give one.
+        ``fqdn`` is None while there is no Space with one.
         """
         for identity in facts.identities:
             for other, theirs in self.rivals(key, identity):
@@ -89,7 +89,7 @@ class AppIndex:
     def taken(self, key: Key, facts: AppFacts, fqdn: str) -> dict[str, str]:
         """Identity -> name of the App of the Space that has it, for those that this App may not use.
 
-        Of several older Apps it is the oldest, so that the answer does not hang on the order in which they came.
+        Of several older Apps it is the oldest, so that the answer does not depend on the order of their events.
         """
         holders: dict[str, tuple[tuple[str, str], str]] = {}
         for identity, other, theirs in self.contests(key, facts, fqdn):

@@ -1,10 +1,10 @@
-"""Secrets that a Space's namespace holds and that decco did not make.
+"""Secrets in a Space's namespace that decco did not make.
 
-decco watches only Secrets that carry its labels, so these are asked for by name, one at a time, when an App names one,
-and what was seen is remembered for a while. Only facts are kept, never content.
+decco watches only Secrets that carry its labels, so these are requested by name, one at a time, when an App names one,
+and the answer is cached for a while. Only facts are kept, never content.
 
-Who has just named a Secret is about to create it, so a missing one is looked for often at first. Later the pauses are
-longer: hundreds of Apps may be broken for good, and none of them is in a hurry any more.
+A Secret is often created soon after an App names it, so a missing one is requested often at first. Later the pauses are
+longer: hundreds of Apps may name missing Secrets permanently.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from decco.objects import SECRETS, SPACES, Key, Obj, controller_of
 from decco.reconcilers.facts import secret_facts
 
 FOUND_SECONDS = 600.0
-"""How long a Secret that was seen counts as being there, unchanged."""
+"""How long a found Secret counts as present and unchanged."""
 MISSING_SECONDS = 15.0
-"""How soon a Secret that has not been missed for long is asked for again."""
+"""Pause before the next request for a Secret that has been missing for a short time."""
 DELETED_SECONDS = 30.0
-"""How long one that was there, and is missed for the first time, still counts as being there: what replaces an object
-often deletes it first, and the name must not be taken by a copy meanwhile."""
+"""How long a Secret that existed, and is missing for the first time, still counts as present: tools that replace an
+object often delete it first, and a copy must not take the name meanwhile."""
 LONG_MISSING_SECONDS = 60.0
-"""How soon one is asked for again that has been missed for as long as this."""
+"""Longest pause before the next request for a missing Secret, used once it has been missing for as long as this."""
 KEPT_SECONDS = 600.0
-"""How long an answer is kept after its time, for the sake of ``missing_since``; nobody asked meanwhile."""
+"""How long an unused answer is kept after its time, because of ``missing_since``."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the API server said; about a namespace with this UID only, another of its name has other Secrets."""
+    """The API server's answer, valid for the namespace with this UID; another of its name has other Secrets."""
 
     namespace_uid: str
     facts: SecretFacts | None
     due: float
-    """When to ask again."""
+    """Time of the next request."""
     missing_since: float
     deleted: bool = False
-    """Whether the facts are those of a Secret that was missed at the last look."""
+    """Whether the facts are those of a Secret that was missing at the last request."""
 
 
 def _is_copy(obj: Obj) -> bool:
-    """Whether decco made it. The caches know its copies, but not one that somebody took decco's label off, and one
-    that lost its owner reference is not the Space's until it is written again.
+    """Whether decco made it. The caches contain its copies, except one without decco's label, and one that lost its
+    owner reference is not the Space's until it is written again.
     """
     owner = controller_of(obj)
     if owner is None:
@@ -64,12 +64,12 @@ class LocalSecrets:
         self._swept = clock()
 
     async def look(self, key: Key, namespace_uid: str) -> SecretFacts | None:
-        """The Secret's facts, or None if there is no such Secret; asks the API server only when it is time to."""
+        """The Secret's facts, or None if there is no such Secret; requests it only when that is due."""
         known = self._known(key, namespace_uid)
         if known is not None and known.due > self._clock():
             return known.facts
         facts = None
-        # A list by name, because decco's permission to read Secrets is one to list them.
+        # A list by name, because decco's permission for Secrets is list.
         async for page in self._client.list_pages(
             SECRETS, namespace=key.namespace, fields=f"metadata.name={key.name}", limit=1
         ):
@@ -88,12 +88,12 @@ class LocalSecrets:
         return facts
 
     def remembered(self, key: Key, namespace_uid: str) -> SecretFacts | None:
-        """What was seen last, without asking."""
+        """The last answer, without a request."""
         known = self._known(key, namespace_uid)
         return known.facts if known is not None else None
 
     def requeue_after(self, key: Key, namespace_uid: str) -> float | None:
-        """Until the Secret is asked for again; None if it never was."""
+        """Seconds until the Secret is requested again; None if it never was."""
         known = self._known(key, namespace_uid)
         return max(0.0, known.due - self._clock()) if known is not None else None
 
@@ -102,7 +102,7 @@ class LocalSecrets:
         return known if known is not None and known.namespace_uid == namespace_uid else None
 
     def _sweep(self, now: float) -> None:
-        """Forgets what nobody has asked for in a long time: its App or its namespace is gone."""
+        """Drops answers that were not used for a long time: the App or its namespace is gone."""
         if now - self._swept < KEPT_SECONDS:
             return
         self._swept = now

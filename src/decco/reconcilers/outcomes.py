@@ -1,8 +1,8 @@
-"""From an API server's refusal to a reason and a sentence that a Space's or App's owner can act on.
+"""Maps an API server's refusal to a reason and a message that a Space's or App's owner can act on.
 
-Three fates: the refusal stands until the object changes (Invalid), it may end by itself without decco being told
-(Forbidden by a quota, Conflict with a foreign object: looked at again later), or it is nobody's opinion but a
-disturbance (unreachable, overloaded): that one is no outcome but an error, and the whole reconcile is tried again.
+Three cases: the refusal stands until the object changes (Invalid); it may end without an event (Forbidden by a quota,
+Conflict with a foreign object), so the object is requeued; or the error is not about the object (unreachable,
+overloaded) and retryable: then there is no outcome, and the whole reconcile is tried again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from decco.desired import reasons
-from decco.desired.held import holders_of
+from decco.desired.finalizers import holders_of
 from decco.desired.model import Problem
 from decco.desired.ownership import LabelledOwner
 from decco.desired.quoting import shown
@@ -30,7 +30,7 @@ from decco.kube.errors import (
 from decco.objects import Key, Obj, Resource
 
 REQUEUE_SECONDS = 15.0
-"""How often a refusal that may end by itself is looked at again."""
+"""requeue_after in seconds for a refusal that may end by itself."""
 
 _LONGEST_MESSAGE = 1024
 _QUOTA_CURE = (
@@ -41,36 +41,36 @@ _QUOTA_CURE = (
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one child is not what it should be; ``requeue_after``: seconds, None to wait for a change."""
+    """Why one child is not as desired; ``requeue_after``: seconds, None to wait for a change."""
 
     problem: Problem
     requeue_after: float | None
 
 
 def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None:
-    """None if the error says nothing about the object itself and the reconcile should simply be tried again."""
+    """None if the error is not about the object itself and the reconcile should be tried again."""
     what = f"{resource.kind} {key}"
     if isinstance(error, Foreign):
         return Refusal(Problem(reasons.CONFLICT, _foreign(error, what)), REQUEUE_SECONDS)
     if isinstance(error, DriftConflict):
         who = ", ".join(error.managers) or "somebody who leaves no name in managedFields"
         if error.deletes:
-            sentence = (
+            message = (
                 f"{what} is deleted again and again after decco has created it; decco goes on with growing pauses. "
                 "The audit log of the API server names who deletes it: correct that, or pause this object"
             )
-            return Refusal(Problem(reasons.CONTESTED, sentence), error.seconds)
-        sentence = (
+            return Refusal(Problem(reasons.CONTESTED, message), error.seconds)
+        message = (
             f"{what} is altered again and again after decco has put it right (who else writes to it: {who}); decco "
             "goes on with growing pauses. Correct the other writer, or pause this object"
         )
-        return Refusal(Problem(reasons.CONTESTED, sentence), error.seconds)
+        return Refusal(Problem(reasons.CONTESTED, message), error.seconds)
     if isinstance(error, Invalid) and error.immutable:
-        sentence = (
+        message = (
             f"The API server refuses to change {what}: {_shorten(error.message)}; decco does not delete it, since that "
             f"would stop what runs. Delete it, and decco creates it as it should be"
         )
-        return Refusal(Problem(reasons.INVALID, sentence), None)
+        return Refusal(Problem(reasons.INVALID, message), None)
     if isinstance(error, Invalid | BadRequest):
         return Refusal(
             Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}; correct the spec"),
@@ -78,23 +78,23 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
         )
     if isinstance(error, Forbidden):
         if error.namespace_terminating:
-            sentence = f"Namespace {key.namespace} is being deleted; decco goes on when it is gone."
-            return Refusal(Problem(reasons.NAMESPACE_TERMINATING, sentence), REQUEUE_SECONDS)
+            message = f"Namespace {key.namespace} is being deleted; decco continues when it is gone."
+            return Refusal(Problem(reasons.NAMESPACE_TERMINATING, message), REQUEUE_SECONDS)
         reason = reasons.QUOTA_EXCEEDED if error.quota_exceeded else reasons.FORBIDDEN
         cure = _QUOTA_CURE if error.quota_exceeded else "permit it to decco, or ask for another"
-        sentence = f"The API server forbids {what}: {_shorten(error.message)}; {cure}"
-        return Refusal(Problem(reason, sentence), REQUEUE_SECONDS)
+        message = f"The API server forbids {what}: {_shorten(error.message)}; {cure}"
+        return Refusal(Problem(reason, message), REQUEUE_SECONDS)
     if isinstance(error, NotServed):
-        return None  # nobody's opinion of the object: the kind is about to be followed in another version, or to go
+        return None  # not about the object: the kind is about to be followed in another version, or to be dropped
     if isinstance(error, NotFound) and error.details.get("kind") == "namespaces":
-        sentence = f"Namespace {key.namespace} is not there (any more); decco goes on when it is."
-        return Refusal(Problem(reasons.NAMESPACE_NOT_READY, sentence), REQUEUE_SECONDS)
+        message = f"Namespace {key.namespace} does not exist; decco continues when it exists."
+        return Refusal(Problem(reasons.NAMESPACE_NOT_READY, message), REQUEUE_SECONDS)
     if isinstance(error, NotFound | MethodNotAllowed):
-        sentence = f"The cluster has no place for {what}: {_shorten(error.message)}; install or upgrade what serves it"
-        return Refusal(Problem(reasons.INVALID, sentence), REQUEUE_SECONDS)
+        message = f"The cluster has no place for {what}: {_shorten(error.message)}; install or upgrade what serves it"
+        return Refusal(Problem(reasons.INVALID, message), REQUEUE_SECONDS)
     if isinstance(error, ServerError) and error.too_large:
-        sentence = f"{what} is larger than the cluster's storage takes: make the spec smaller."
-        return Refusal(Problem(reasons.INVALID, sentence), None)
+        message = f"{what} is larger than the cluster's storage takes: make the spec smaller."
+        return Refusal(Problem(reasons.INVALID, message), None)
     if isinstance(error, ApiError) and 400 <= error.status < 500 and error.status not in (401, 408, 409, 410, 429):
         return Refusal(
             Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}; correct the spec"),
@@ -113,15 +113,14 @@ _RULES = (
 
 
 def is_by_policy(error: ApiError) -> bool:
-    """Whether a policy or webhook of the cluster refused: it may be corrected at any moment."""
+    """Whether a policy or webhook of the cluster refused: it may be corrected at any time."""
     return any(pattern.search(error.message) for pattern in _RULES[:2])
 
 
 def rule_of(error: ApiError, resource: Resource, key: Key) -> str:
-    """What refused: a name of the webhook, policy, quota or permission; "" for the API server's own validation.
-
-    The API server gives these names in its message alone. Rules of CustomResourceDefinitions change with an upgrade of
-    their CRDs, built-in ones with the API server.
+    """The name of the webhook, policy, quota or permission that refused; "" for the API server's own validation. The
+    API server gives these names only in its message. Rules of CustomResourceDefinitions change with an upgrade of their
+    CRDs, built-in ones with the API server.
     """
     for pattern in _RULES:
         if found := pattern.search(error.message):
@@ -147,36 +146,36 @@ def _foreign(error: Foreign, what: str) -> str:
 
 
 def being_deleted(resource: Resource, key: Key, live: Obj) -> Problem:
-    """What is said of a child that is being deleted: who holds it, or that this is about to end."""
+    """The problem of a child that is being deleted: which finalizers block it, or that this is about to end."""
     what = f"{resource.kind} {key}"
     holders = holders_of(live)
     if not holders:
         return Problem(reasons.NOT_WRITTEN, f"{what} is being deleted; it is created again when it is gone")
-    sentence = (
+    message = (
         f"{what} is being deleted and is held by the finalizers {', '.join(holders)}: remove them, or correct what "
         "should; decco creates it again when it is gone"
     )
-    return Problem(reasons.BEING_DELETED, sentence)
+    return Problem(reasons.BEING_DELETED, message)
 
 
 def left_over(resource: Resource, key: Key, live: Obj) -> str:
-    """What is said of an object that is no longer wanted and that decco cannot remove."""
+    """The message about an object that is no longer desired and that decco cannot remove."""
     what, delete = f"{resource.kind} {key}", f"kubectl delete {resource} {key.name}"
     delete += f" --namespace {key.namespace}" if key.namespace else ""
     if "deletionTimestamp" in live["metadata"]:
         holders = ", ".join(holders_of(live)) or "of Kubernetes itself"
-        return f"{what} is no longer wanted, but is held in deletion by the finalizers {holders}: remove them"
+        return f"{what} is no longer desired, but is held in deletion by the finalizers {holders}: remove them"
     return (
-        f"{what} has decco's labels and no owner, and nothing wants it now. While a backup is being restored, wait: "
-        "decco takes it back when its Space or App is there. decco removes only what it surely made: if nobody needs "
-        f"it and what is in it, {delete}"
+        f"{what} has decco's labels and no owner, and no object requires it now. While a backup is being restored, "
+        "wait: decco takes it back when its Space or App is there. decco removes only what it surely made: if nobody "
+        f"needs it and what is in it, {delete}"
     )
 
 
-def disturbed(error: DeccoError, resource: Resource, key: Key) -> Refusal:
-    """What is said of a child while ``error``, which is nobody's opinion of it, keeps it from being written."""
-    sentence = f"{resource.kind} {key} could not be written and is tried again: {_shorten(str(error))}"
-    return Refusal(Problem(reasons.NOT_WRITTEN, sentence), None)
+def retryable(error: DeccoError, resource: Resource, key: Key) -> Refusal:
+    """The refusal for a child that could not be written because of a retryable error."""
+    message = f"{resource.kind} {key} could not be written and is tried again: {_shorten(str(error))}"
+    return Refusal(Problem(reasons.NOT_WRITTEN, message), None)
 
 
 def _shorten(message: str) -> str:

@@ -39,9 +39,9 @@ RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between tries to read the credentials."""
 
 
-async def dns_service(settings: Settings, client: Client, metrics: Metrics, *, patient: bool = True) -> Dns | None:
-    """The service of all providers, not running yet, for a process that always may write; see ``dns_maker``."""
-    make = await dns_maker(settings, client, metrics, lambda: True, patient=patient)
+async def dns_service(settings: Settings, client: Client, metrics: Metrics, *, wait: bool = True) -> Dns | None:
+    """The service of all providers, not running yet, for a process that may always write; see ``dns_maker``."""
+    make = await dns_maker(settings, client, metrics, lambda: True, wait=wait)
     return None if make is None else await asyncio.to_thread(make)
 
 
@@ -51,14 +51,15 @@ async def dns_maker(
     metrics: Metrics,
     may_write: Callable[[], bool],
     *,
-    patient: bool = True,
+    wait: bool = True,
 ) -> Callable[[], Dns] | None:
-    """Gives what makes the service of all providers, one for each time of leading; None if the settings name none.
+    """Returns a function that makes the service of all providers, called for each leader session; None without
+    providers.
 
-    A new one knows nothing of the zones, so it begins with a comparison of all that they hold. Making it reads key
-    files, so it belongs into a thread. Waits for an API server that does not answer, or raises KubeError at once if it
-    is not ``patient``. Raises ConfigError for credentials that are missing or unusable at the start; later ones are
-    read when a call is refused.
+    A new service has no state of the zones, so it begins with a comparison of their whole content. Making it reads key
+    files, so it belongs into a thread. Waits for an API server that does not answer, or raises KubeError at once
+    without ``wait``. Raises ConfigError for credentials that are missing or unusable at the start; later ones are read
+    when a call is refused.
     """
     if not settings.dns.providers:
         return None
@@ -68,7 +69,7 @@ async def dns_maker(
             outside = await _outside(settings, client)
             break
         except KubeError as error:
-            if not patient:
+            if not wait:
                 raise
             log.warning("dns credentials cannot be read yet", error=str(error), retry_seconds=pause)
         await asyncio.sleep(pause)
@@ -86,7 +87,7 @@ async def dns_maker(
             may_write=may_write,
         )
 
-    # A mistake in them ends the start, and not hours later the first time of leading.
+    # A mistake in them ends the process at the start, not hours later at the first leader session.
     await asyncio.to_thread(make)
     return make
 
@@ -97,7 +98,7 @@ async def _outside(settings: Settings, client: Client) -> Outside:
         try:
             secrets[name] = _content(await client.get(SECRETS, Key(settings.namespace, name)))
         except NotFound:
-            continue  # told by whoever needs it
+            continue  # reported by the provider that needs it
         except Forbidden as error:
             raise ConfigError(f"dns.providers: decco may not read its Secret {name} ({error}): grant it get") from error
     endpoints = None
@@ -121,7 +122,7 @@ def _content(secret: Obj) -> Mapping[str, bytes]:
     except (binascii.Error, ValueError) as error:
         name = secret["metadata"]["name"]
         raise ConfigError(
-            f"dns.providers: the Secret {name} holds a value that is not base64: create it anew with kubectl"
+            f"dns.providers: the Secret {name} holds a value that is not base64: create it again with kubectl"
         ) from error
 
 
@@ -168,7 +169,7 @@ class EndpointsClient:
             return None
 
     async def delete(self, namespace: str, name: str, uid: str, resource_version: str) -> bool:
-        """Also True for an object that was gone already: what was to be removed is not there."""
+        """Also True for an object that was gone already."""
         try:
             await self._call(
                 lambda kind: self._client.delete(
@@ -197,22 +198,22 @@ class EndpointsClient:
         except KubeError as error:
             if isinstance(error, expected):
                 raise
-            raise _told(error) from error
+            raise _dns_error(error) from error
 
 
-def _told(error: KubeError) -> DnsError:
-    sentence = f"the API server and DNSEndpoint objects: {error}"
+def _dns_error(error: KubeError) -> DnsError:
+    message = f"the API server and DNSEndpoint objects: {error}"
     if isinstance(error, Forbidden | Unauthorized | NotFound | NotServed):
-        return ProviderRefused(sentence)
+        return ProviderRefused(message)
     if isinstance(error, TooManyRequests):
-        return ProviderThrottled(sentence)
+        return ProviderThrottled(message)
     if isinstance(error, Invalid):
-        return InvalidRecord(sentence)
-    return ProviderUnreachable(sentence, uncertain=True)
+        return InvalidRecord(message)
+    return ProviderUnreachable(message, uncertain=True)
 
 
 async def read_outside(settings: Settings, client: Client) -> Outside:
-    """What the providers need from the cluster, read once: for who asks one without publishing anything.
+    """What the providers need from the cluster, read once: for commands that query one without publishing anything.
 
     Raises KubeError, and ConfigError for a credential that cannot be read.
     """

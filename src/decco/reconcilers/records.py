@@ -1,8 +1,8 @@
-"""DNS records of Spaces and Apps: published, followed, and withdrawn before their owner goes.
+"""DNS records of Spaces and Apps: published, followed, and withdrawn before their owner is deleted.
 
-The finalizer is what makes the last part sure. It is set before the first record is asked for, so no moment exists in
-which a record has an owner that can vanish, and removed when the DNS room says that no zone holds a name of the owner
-any more. The owner's children live as long as the owner does, so a record goes before what it leads to.
+A finalizer ensures the withdrawal. It is set before the first record is requested, so a record's owner cannot be
+deleted without it, and removed when the DNS service reports that no zone contains a name of the owner. The owner's
+children exist as long as the owner does, so a record is removed before its target.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from decco.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_WITHDRAWING = Problem(reasons.WAITING_FOR_DNS, "records that are no longer wanted are being removed")
+_WITHDRAWING = Problem(reasons.WAITING_FOR_DNS, "records that are no longer desired are being removed")
 _UNKNOWN_ADDRESS = Problem(
     reasons.NO_ADDRESS,
     "the edge's addresses cannot be known, because its Gateway or Service cannot be listed (see /readyz of decco); "
@@ -38,18 +38,18 @@ _READY = "DNSReady"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """How an object's records are. Its entry is another than before if the finalizer was set or removed."""
+    """The state of an object's records. The entry is new if the finalizer was set or removed."""
 
     entry: Entry
     obj: Obj
     problems: tuple[Problem, ...] | None = None
-    """None: no record is wanted, and none is left."""
+    """None: no record is desired or left."""
     requeue_after: float | None = None
-    """Seconds until time itself changes what is wanted."""
+    """Seconds until the desired records change with time."""
 
 
 class Records:
-    """``dns`` is None without providers: then nothing is published, and finalizers of former days are removed.
+    """``dns`` is None without providers: then nothing is published, and finalizers of former settings are removed.
     ``clock`` in seconds, monotonic.
     """
 
@@ -60,9 +60,9 @@ class Records:
         self._dry_run = settings.dry_run
         self._clock = clock
         self._without_address: dict[str, float] = {}
-        """UID -> since when the edge has had no address for it."""
+        """UID -> since when the edge has no address for it."""
         self._answered: set[str] = set()
-        """UIDs of which this process has heard more than that they are being looked at."""
+        """UIDs for which this process has received a result other than "waiting"."""
 
     @property
     def enabled(self) -> bool:
@@ -89,20 +89,20 @@ class Records:
         """Whether the object is kept until its records are gone."""
         return _held(entry.obj())
 
-    # --- an object that stays ---
+    # --- an object that is not being deleted ---
 
     async def publish(
         self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
     ) -> Published:
-        """Says which names the object wants, and where they should lead; all others of it are withdrawn. While it is
-        not known where they should lead (None), all stay as they are.
+        """Publishes ``names`` of the object with ``addresses``; its other names are withdrawn. While the addresses are
+        not known (None), all stay as they are.
 
         Raises Conflict if the object changed meanwhile.
         """
         held = _held(obj)
         if self._dns is None:
             if held:
-                _tell_left(store, entry)
+                _warn_left(store, entry)
                 entry = await self._set(store, entry, obj, held=False)
                 obj = entry.obj()
             return Published(entry, obj)
@@ -126,7 +126,7 @@ class Records:
         return Published(entry, obj, self._settled(entry, obj, problems), left)
 
     async def _withdraw(self, dns: Dns, store: Store, entry: Entry, obj: Obj, names: Sequence[str]) -> Published:
-        """Nothing is to be published; ``names`` are those that would be if the edge had an address."""
+        """Nothing is to be published; ``names`` would be if the edge had an address."""
         problems: list[Problem] = []
         if _held(obj):
             dns.release(entry.uid)
@@ -137,8 +137,8 @@ class Records:
                 obj = entry.obj()
                 dns.forget(entry.uid)
         else:
-            dns.forget(entry.uid)  # nothing was published; and who is released for ever is woken for ever
-        told = [
+            dns.forget(entry.uid)  # nothing was published; a release would enqueue it without end
+        unpublished = [
             Problem(
                 reasons.NO_ADDRESS,
                 f"the edge has no address to point {name} to, so nothing is published: give its Service or Gateway "
@@ -146,7 +146,7 @@ class Records:
             )
             for name in names
         ]
-        found = tuple(problems + told)
+        found = tuple(problems + unpublished)
         return Published(entry, obj, found or None)
 
     def _grace_left(self, uid: str, addresses: Sequence[str]) -> float | None:
@@ -158,35 +158,36 @@ class Records:
         return max(0.0, since + self._grace - self._clock())
 
     def _settled(self, entry: Entry, obj: Obj, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-        """After a restart nothing is known yet: an object that was well stays so until the zone has been looked at."""
+        """After a restart nothing is known yet: an object that was ready stays ready until the zone has been read."""
         if any(problem.reason != reasons.WAITING_FOR_DNS for problem in problems) or not problems:
             self._answered.add(entry.uid)
         elif entry.uid not in self._answered and _was_ready(obj, entry.generation):
             return ()
         return problems
 
-    # --- an object that is left alone for now ---
+    # --- a paused object ---
 
     def pause(self, entry: Entry) -> None:
-        """Leaves the object's names as they are, right or wrong, until the next ``publish`` or ``release``."""
+        """Leaves the object's names as they are until the next ``publish`` or ``release``."""
         if self._dns is not None:
             self._dns.pause(entry.uid)
 
-    # --- an object that goes ---
+    # --- an object that is being deleted ---
 
     async def release(
         self, store: Store, entry: Entry, names: Iterable[str], *, abandon: bool = False, wait_for: Iterable[Entry] = ()
     ) -> tuple[Problem, ...]:
-        """Withdraws all records, then removes the finalizer; returns what is in the way of that.
+        """Withdraws all records, then removes the finalizer; returns what prevents that.
 
-        ``names`` are those that may be published, as far as the object says; ``wait_for`` are objects that have to be
-        without records first. Nothing in the way and still not done is the usual course: the DNS room tells when.
+        ``names`` are those that may be published, as far as the object contains them; ``wait_for`` are objects whose
+        records must be gone first. Usually the result is empty and the withdrawal is still running: the DNS service
+        reports its end.
         """
         obj = entry.obj()
         if not _held(obj):
             return ()
         if self._dns is None:
-            _tell_left(store, entry)
+            _warn_left(store, entry)
         elif abandon or annotations_of(obj).get(ANNOTATION_ABANDON_DNS) == "true":
             self._dns.abandon(entry.uid)
         else:
@@ -200,7 +201,7 @@ class Records:
         return ()
 
     async def _set(self, store: Store, entry: Entry, obj: Obj, *, held: bool) -> Entry:
-        """Sets or removes the finalizer of this very state of the object."""
+        """Sets or removes the finalizer of exactly this version of the object."""
         others = [each for each in obj["metadata"].get("finalizers") or () if each != FINALIZER_DNS]
         meta = {
             "uid": entry.uid,
@@ -210,16 +211,16 @@ class Records:
         try:
             written = await self._client.patch(store.resource, entry.key, {"metadata": meta})
         except NotFound as error:
-            # Somebody else removed the last finalizer; the event of it is on its way.
+            # Another client removed the last finalizer; its event will follow.
             if held:
                 raise Conflict(error.status, error.reason, error.message) from error
             return entry
         return entry if self._dry_run else store.put(written, own=True)
 
 
-def _tell_left(store: Store, entry: Entry) -> None:
+def _warn_left(store: Store, entry: Entry) -> None:
     log.warning(
-        "no dns provider is set any more: records are left as they are",
+        "dns providers are no longer set: records are left as they are",
         kind=store.resource.kind,
         key=str(entry.key),
     )
@@ -244,7 +245,7 @@ _REASONS = {
     REASON_PENDING: reasons.WAITING_FOR_DNS,
     REASON_NO_ADDRESS: reasons.NO_ADDRESS,
 }
-"""Reasons of the DNS room -> those of conditions; a test keeps the two lists together."""
+"""Reasons of the DNS package -> those of conditions; a test compares the two lists."""
 
 
 def _problem(problem: DnsProblem) -> Problem:

@@ -1,10 +1,10 @@
-"""Cached rejections: what the API server refused, and when each is tried again.
+"""Cached rejections: what the API server refused, and the time of each retry.
 
 A rejection stands while the question is the same: the desired object, its owner, and the live object. It also ends when
-the rule that refused it changes. decco may not watch the policies, quotas and webhooks of the cluster, so each rejected
-object is tried again after a while. That is one request for each, and one policy may refuse thousands, so the pause
-grows with their number: at most RETRIES_PER_SECOND for one rule, TOTAL_PER_SECOND for all. With so many, some retry
-comes every moment, and the first one that gets another answer shows that the rule has changed: then all that the rule
+the rule that refused it changes. decco is not allowed to watch the policies, quotas and webhooks of the cluster, so
+each rejected object is tried again after a while. That is one request for each, and one policy may refuse thousands, so
+the pause grows with their number: at most RETRIES_PER_SECOND for one rule, TOTAL_PER_SECOND for all. With so many,
+retries are frequent, and the first one with another answer shows that the rule has changed: then all that the rule
 refused are tried within SPREAD_SECONDS.
 """
 
@@ -27,24 +27,24 @@ TOTAL_PER_SECOND: Final = 200.0
 SPREAD_SECONDS: Final = 20.0
 RELEASES_PER_SECOND: Final = 500.0
 MIN_RETRY_SECONDS: Final = 2.0
-"""A live object that somebody changes all the time does not make decco ask all the time."""
+"""Limits the requests for a live object that another writer changes all the time."""
 _FORGET_SECONDS: Final = 120.0
-"""After its time is over, a rejection waits so long for its retry; then nobody wants the object any more."""
+"""After its time is over, a rejection waits so long for its retry; then the object is no longer desired."""
 
 Place = tuple[Resource, Key]
-Wake = Callable[[str, float], None]
-"""Reconciles the object with this UID again after so many seconds."""
+Enqueue = Callable[[str, float], None]
+"""Enqueues the object with this UID after so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked: two equal questions get the same answer as long as the rules stay."""
+    """The content of a request: two equal questions get the same answer while the rules are unchanged."""
 
     wanted: str
     """Hash of the desired object, the owner's UID included."""
     owner: str
     live: object
-    """State of the live object, None if there is none."""
+    """State of the live object, None if it does not exist."""
 
 
 @dataclass(slots=True)
@@ -55,17 +55,17 @@ class _Rejection:
     asked: float
     until: float
     cached: bool
-    """False while so few are refused that each look at the object may ask again."""
+    """False while so few are refused that each reconcile may send the request."""
 
 
 class Rejections:
     """``clock`` in seconds, monotonic; ``jitter`` from 0 to 1."""
 
     def __init__(
-        self, clock: Callable[[], float], wake: Wake | None = None, jitter: Callable[[], float] = random.random
+        self, clock: Callable[[], float], enqueue: Enqueue | None = None, jitter: Callable[[], float] = random.random
     ) -> None:
         self._clock = clock
-        self._wake = wake
+        self._enqueue = enqueue
         self._jitter = jitter
         self._known: dict[Place, _Rejection] = {}
         self._by_rule: dict[str, dict[Place, None]] = {}
@@ -79,7 +79,7 @@ class Rejections:
         return place in self._known
 
     def standing(self, place: Place, question: Question) -> Refusal | None:
-        """The answer to this question, without asking; None if it has to be asked."""
+        """The cached answer to this question; None if a request is needed."""
         known = self._known.get(place)
         if known is None or not known.cached:
             return None
@@ -94,9 +94,11 @@ class Rejections:
         return Refusal(known.refusal.problem, left) if left > 0 else None
 
     def refused(self, place: Place, question: Question, refusal: Refusal, rule: str) -> Refusal:
-        """The question was asked, and refused by ``rule`` ("" if that is not known); returns when to ask again.
+        """The request was refused by ``rule`` ("" if that is not known); returns the refusal with the time of the
+        retry.
 
-        ``refusal.requeue_after`` is set for what may end at any moment: while few are refused, each reconcile asks.
+        ``refusal.requeue_after`` is set for what may end at any time: while few are refused, each reconcile sends the
+        request.
         """
         before = self._known.pop(place, None)
         if before is not None:
@@ -114,7 +116,7 @@ class Rejections:
         return Refusal(refusal.problem, pause)
 
     def passed(self, place: Place, question: Question) -> None:
-        """The question was asked, and not refused."""
+        """The request was not refused."""
         before = self._known.pop(place, None)
         if before is None:
             return
@@ -126,11 +128,11 @@ class Rejections:
         longer = max(members / RETRIES_PER_SECOND, len(self._known) / TOTAL_PER_SECOND)
         if longer <= shortest:
             return shortest
-        # Those that were refused together must not return together: their retries are what shows a change.
+        # Spreads the retries of those that were refused together: a frequent retry shows a change early.
         return longer * (0.5 + self._jitter())
 
     def _release(self, rule: str) -> None:
-        """The rule has changed: whatever it refused is tried again soon."""
+        """The rule has changed: all that it refused is tried again soon."""
         members = self._by_rule.get(rule)
         now = self._clock()
         if not rule or not members or self._released.get(rule, -SPREAD_SECONDS) + SPREAD_SECONDS > now:
@@ -140,8 +142,8 @@ class Rejections:
         for place in members:
             known = self._known[place]
             known.until = min(known.until, now)
-            if self._wake is not None:
-                self._wake(known.question.owner, spread * self._jitter())
+            if self._enqueue is not None:
+                self._enqueue(known.question.owner, spread * self._jitter())
 
     def _leave(self, rule: str, place: Place) -> None:
         members = self._by_rule[rule]
@@ -151,7 +153,7 @@ class Rejections:
             self._released.pop(rule, None)
 
     def _sweep(self, now: float) -> None:
-        """Forgets what nobody asks for any more."""
+        """Drops what is no longer requested."""
         if now - self._swept < _FORGET_SECONDS:
             return
         self._swept = now

@@ -1,4 +1,4 @@
-"""Telling people: one status write if the status changed, and an Event for each change of a condition."""
+"""Reports to users: one status write if the status changed, and an Event for each change of a condition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
-from decco.desired.held import holders_of
+from decco.desired.finalizers import holders_of
 from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import Invalid, KubeError, NotFound, ServerError
@@ -39,9 +39,9 @@ class Reporter:
     async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj) -> bool:
         """Writes ``status`` if it differs from what ``obj`` carries; returns whether it did.
 
-        Raises Conflict if the object changed meanwhile: its new version starts another turn anyway. A status that the
-        API server will not take while the object is as it is (it breaks rules that are younger, or fills the storage's
-        limit) is told as Events and in the log.
+        Raises Conflict if the object changed meanwhile: its new version starts another reconcile anyway. A status that
+        the API server refuses while the object is as it is (it violates newer rules, or exceeds the storage's limit) is
+        reported as Events and in the log.
         """
         before = status_of(obj)
         if before == status:
@@ -57,7 +57,7 @@ class Reporter:
             },
             "status": status,
         }
-        if "spec" in obj:  # not looked at on the status path, but the schema requires that it is there
+        if "spec" in obj:  # ignored on the status path, but required by the schema
             body["spec"] = obj["spec"]
         if entry.key.namespace:
             body["metadata"]["namespace"] = entry.key.namespace
@@ -65,7 +65,7 @@ class Reporter:
         try:
             written = await self._client.replace_status(resource, body)
         except NotFound:
-            return False  # the object has just gone; nobody is left to be told
+            return False  # the object has just been deleted
         except (Invalid, ServerError) as error:
             if is_by_policy(error) or (isinstance(error, ServerError) and not error.too_large):
                 error.add_note(_WRITING)
@@ -77,36 +77,37 @@ class Reporter:
                     key=str(entry.key),
                     error=str(error),
                 )
-                self._tell(subject, before, status)
+                self._send_events(subject, before, status)
             return False
         except KubeError as error:
             error.add_note(_WRITING)
             raise
         store.put(written, own=True)
-        self._tell(subject, before, status)
+        self._send_events(subject, before, status)
         return True
 
     def left_over(self, resource: Resource, owner: Obj, left: Iterable[tuple[Resource, Entry]]) -> None:
-        """Says once, as a Warning Event of ``owner`` and in the log, which objects decco cannot remove, and what to do.
+        """Reports once, as a Warning Event of ``owner`` and in the log, which objects decco cannot remove, and what to
+        do.
 
         ``owner`` is of the kind ``resource``.
         """
         for kind, entry in left:
             live = entry.obj()
             if entry.deleting and not holders_of(live):
-                continue  # about to go
+                continue  # about to be deleted
             if self._left.get(entry.uid) == entry.deleting:
                 continue
             self._left[entry.uid] = entry.deleting
             if len(self._left) > _REMEMBERED:
                 self._left.popitem(last=False)
             message = left_over(kind, entry.key, live)
-            log.warning("an object that is no longer wanted is left", kind=kind.kind, key=str(entry.key), what=message)
+            log.warning("an object that is no longer desired is left", kind=kind.kind, key=str(entry.key), what=message)
             subject = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": owner["metadata"]}
             self._recorder.event(subject, "Warning", reasons.LEFT_OVER, message, "Reconcile")
 
     def _remember_unwritable(self, entry: Entry) -> bool:
-        """Whether this version of the object is new here."""
+        """Whether this version of the object was not reported before."""
         if self._unwritable.get(entry.uid) == entry.version:
             return False
         self._unwritable[entry.uid] = entry.version
@@ -114,13 +115,13 @@ class Reporter:
             self._unwritable.popitem(last=False)
         return True
 
-    def _tell(self, subject: Obj, before: Obj, after: Obj) -> None:
+    def _send_events(self, subject: Obj, before: Obj, after: Obj) -> None:
         """An Event for each condition that changed; Ready last, after its cause."""
         known = {condition["type"]: condition for condition in before.get("conditions") or ()}
         conditions = after.get("conditions") or ()
         if ConditionType.PAUSED in known and all(each["type"] != ConditionType.PAUSED for each in conditions):
-            sentence = "no longer paused: decco looks at all that changed meanwhile"
-            self._recorder.event(subject, "Normal", reasons.RESUMED, sentence, "Reconcile")
+            message = "no longer paused: decco reconciles all changes made meanwhile"
+            self._recorder.event(subject, "Normal", reasons.RESUMED, message, "Reconcile")
         causes = {condition["reason"] for condition in conditions if condition["type"] != ConditionType.READY}
         for condition in sorted(conditions, key=lambda condition: bool(condition["type"] == ConditionType.READY)):
             old = known.get(condition["type"])
@@ -129,18 +130,18 @@ class Reporter:
             good = condition["status"] == "True"
             turned = old is not None and old["status"] != condition["status"]
             if condition["type"] == ConditionType.READY and not good and not turned and condition["reason"] in causes:
-                continue  # Ready repeats the cause that its own condition tells; its own news is whether all is well
+                continue  # Ready repeats the cause of another condition; only a change of its status is reported
             waiting = condition["reason"] in reasons.WAITING
             small = old is None and (good or waiting) and condition["type"] != ConditionType.PAUSED
-            if small and not self._recorder.may_tell_small_news():
-                continue  # the normal beginning of each object, and many begin at once
+            if small and not self._recorder.may_send_minor_event():
+                continue  # the normal start of each object, and many start at once
             kind: EventType = "Normal" if good or waiting or condition["reason"] == reasons.PAUSED else "Warning"
             message = condition["message"] or f"{condition['type']} is {condition['status']}"
             self._recorder.event(subject, kind, condition["reason"], f"{condition['type']}: {message}", "Reconcile")
 
 
 def _is_news(condition: Obj, old: Obj | None) -> bool:
-    """Whether the condition is another than before. While it waits, what exactly it waits for is no news."""
+    """Whether the change of the condition is reported. While it waits, a change of what it waits for is not."""
     if old is None or (old["status"], old["reason"]) != (condition["status"], condition["reason"]):
         return True
     settled = condition["status"] == "True" or condition["reason"] in reasons.WAITING
@@ -148,8 +149,8 @@ def _is_news(condition: Obj, old: Obj | None) -> bool:
 
 
 def status_of(obj: Obj) -> Obj:
-    """The status that a Space or App carries, or {} if it is none that decco wrote: whoever may write it can write
-    anything, and the CRD may have been less strict then.
+    """The status of a Space or App, or {} if decco did not write it: other clients can write anything, and the CRD may
+    have been less strict then.
     """
     status = obj.get("status")
     if not isinstance(status, dict):
@@ -163,5 +164,5 @@ def status_of(obj: Obj) -> Obj:
 
 
 def ready_counts(store: Store) -> Mapping[str, int]:
-    """How many objects say of their Ready condition "True", "False" or "Unknown" (not yet judged)."""
+    """Number of objects by the status of their Ready condition: "True", "False" or "Unknown" (not yet judged)."""
     return Counter(entry.ready for entry in store)

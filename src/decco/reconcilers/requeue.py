@@ -1,4 +1,4 @@
-"""When a Space or App is looked at again without anybody telling: time itself is what changed."""
+"""requeue_after of a Space or App: a reconcile without an event, because of the time."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from decco.desired.model import SecretView
 from decco.kube.controller import Action
 
 LONGEST_SECONDS = 86_400.0
-"""A day. A look that finds nothing sends nothing, and a timer of weeks would not notice a clock that was set anew."""
+"""A day. A reconcile without changes sends no request, and a timer of weeks would not notice a clock that was set."""
 
 MOMENT_SECONDS = 0.1
 
 
 def requeue_action(*seconds: float | None) -> Action:
-    """The earliest of these, and a moment later, so that it is over by then; None is never."""
+    """The earliest of these plus a short delay, so that it is over by then; None is never."""
     wanted = [each + MOMENT_SECONDS for each in seconds if each is not None]
     return Action.requeue_after(min(*wanted, LONGEST_SECONDS)) if wanted else Action.done()
 
 
 def seconds_to_expiry(views: Iterable[SecretView], now: datetime) -> float | None:
-    """Until the next of these certificates expires; None if none is left that can."""
+    """Seconds until the next of these certificates expires; None if all have expired."""
     left = [
         (view.facts.not_after - now).total_seconds()
         for view in views

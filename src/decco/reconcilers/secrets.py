@@ -1,4 +1,4 @@
-"""Where the Secrets that a Space and its Apps name are to be found, and which of them decco copies."""
+"""Finds the Secrets that a Space and its Apps name, and decides which of them decco copies."""
 
 from __future__ import annotations
 
@@ -20,28 +20,30 @@ from decco.reconcilers.local_secrets import LocalSecrets
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 
 _ASKED_FOR = (SecretState.MISSING, SecretState.NOT_SHARED, SecretState.LOCAL)
-"""States in which a Secret may be in the Space's namespace, come there, or go from there without a watch telling."""
+"""States in which a Secret may be in the Space's namespace, or be created or deleted there, without a watch event."""
 
 
 _UNTOLD = (SecretState.PENDING, SecretState.TAKEN)
-"""States that end, or turn into each other, by a turn of the Space's of which the App is not told."""
+"""States that end, or change into each other, by a reconcile of the Space without an event for the App."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """What the Space's reconcile does about Secrets: write these copies, and leave those alone as they are."""
+    """What the Space's reconcile does with Secrets: copies to write, and copies that stay as they are."""
 
     write: dict[str, SecretCopy] = field(default_factory=dict)
     keep: set[str] = field(default_factory=set)
-    """Copies whose source has become unusable, or was deleted just now: what runs goes on with the last good one."""
+    """Copies whose source has become unusable, or was deleted just now: pods continue with the last usable one."""
     in_force: dict[str, datetime] = field(default_factory=dict)
-    """Secret -> when its new certificate will be in the copy."""
+    """Secret -> time when its new certificate will be in the copy."""
     requeue_afters: list[float] = field(default_factory=list)
-    """Seconds until a copy must be looked at again although nothing changes."""
+    """Seconds until a copy needs a reconcile without a change."""
 
 
 class Secrets:
-    """Looks Secrets up in the caches, and in the Space's namespace where the caches do not reach."""
+    """Looks Secrets up in the caches, and by requests for those of the Space's namespace that the caches do not
+    contain.
+    """
 
     def __init__(
         self,
@@ -50,14 +52,14 @@ class Secrets:
         deleted: DeletedSources,
         taken: Callable[[Key], bool] = lambda _key: False,
     ) -> None:
-        """``taken`` tells whether a copy met somebody else's Secret of its name when it was written last."""
+        """``taken`` returns whether the last write of a copy found a foreign Secret of its name."""
         self._caches = caches
         self._local = local
         self._deleted = deleted
         self._taken = taken
 
     async def copying(self, space: SpaceFacts, now: datetime) -> Copying:
-        """Which Secrets are to be copied into the Space's namespace, and how they must be at this moment."""
+        """The Secrets to copy into the Space's namespace, with their desired content at this time."""
         own, of_apps = secrets.named_by_space(space.spec), self._named_by_apps(space)
         found = Copying()
         for name in sorted(own | of_apps):
@@ -78,11 +80,11 @@ class Secrets:
         return found
 
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
-        """Each Secret as the Space sees it."""
+        """The view of each Secret from the Space."""
         return {name: await self._view(space, name) for name in sorted(set(names))}
 
     def requeue_after(self, space: SpaceFacts, views: Iterable[SecretView]) -> float | None:
-        """Until one of these should be asked for again where no watch reaches; None if a watch tells all."""
+        """Seconds until one of these that is not watched should be requested again; None if all are watched."""
         seconds = []
         for view in views:
             if view.state in _UNTOLD:
@@ -105,7 +107,7 @@ class Secrets:
         return found
 
     def _named(self, space: SpaceFacts) -> set[str]:
-        """By the Space itself or by one of its Apps."""
+        """Secrets named by the Space itself or by one of its Apps."""
         return self._named_by_apps(space) | secrets.named_by_space(space.spec)
 
     def _named_by_apps(self, space: SpaceFacts) -> set[str]:
@@ -119,7 +121,7 @@ class Secrets:
             if local is not None:
                 return SecretView(name, SecretState.LOCAL, local)
         if shared is not None and shared.facts.problem is not None:
-            # The edge must go on trusting what pods present, which is the last good copy.
+            # The edge must continue to trust the certificates of the pods, which are in the last usable copy.
             facts = replace(copy, problem=shared.facts.problem) if copy is not None else shared.facts
             return SecretView(name, SecretState.COPY, facts)
         if copy is not None and shared is not None:
@@ -137,7 +139,7 @@ class Secrets:
         return Key(self._caches.settings.namespace, name)
 
     def _shared(self, space: SpaceFacts, name: str) -> SharedSecret | None:
-        """The source of this name, if its owner lets this Space have it."""
+        """The source of this name, if its owner shares it with this Space."""
         entry = self._caches.sources.get(self._source_key(name))
         if entry is None or entry.deleting or not isinstance(entry.facts, SharedSecret):
             return None
@@ -145,7 +147,9 @@ class Secrets:
         return entry.facts if entry.facts.source.consents_to(space.name) else None
 
     async def _grace_left(self, space: SpaceFacts, name: str) -> float:
-        """Seconds for which the copy of a Secret that is not shared now stays as it is; 0: it goes, if it is there."""
+        """Seconds for which the copy of a Secret that is not shared now stays as it is; 0: it is deleted, if it
+        exists.
+        """
         if self._copy(space, name) is None:
             return 0.0
         key = self._source_key(name)
@@ -163,11 +167,9 @@ class Secrets:
         return plan_copy(shared.source, shared.facts, live, now, between_pods=between_pods)
 
     def _live(self, space: SpaceFacts, shared: SharedSecret) -> LiveCopy | None:
-        """The copy, unless somebody else may have changed what decco wrote: nobody's authority is to be trusted by it.
-
-        What decco wrote is known exactly within one life of the process. After a restart it is what no other field
-        manager has written to, what the hash annotation stands for, and, if no change is on record, what is older than
-        the source.
+        """The copy, unless another writer may have changed it: then its authorities are not trusted. Within one process
+        decco's writes are known exactly. After a restart, a copy counts as unchanged if no other field manager has
+        written to it, its hash annotation matches, and, if no change is recorded, it is older than the source.
         """
         name = shared.source.name
         entry, facts = self._copy_entry(space, name), self._copy(space, name)
@@ -191,7 +193,7 @@ class Secrets:
         return source is not None and copy.version < source.version
 
     def _copy(self, space: SpaceFacts, name: str) -> SecretFacts | None:
-        """What is known of decco's own copy, if there is one."""
+        """The facts of decco's own copy, if it exists."""
         entry = self._copy_entry(space, name)
         return entry.facts if entry is not None and isinstance(entry.facts, SecretFacts) else None
 

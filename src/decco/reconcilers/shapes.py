@@ -1,4 +1,4 @@
-"""Every kind that decco writes, and which parts of it belong to others once it exists."""
+"""Every kind that decco writes, and its unmanaged fields."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REPLICAS = ("spec", "replicas")
 _POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
 
 CHILDREN: dict[Resource, Shape] = {
-    # spec.finalizers of a namespace is the API server's own book-keeping.
+    # The API server itself maintains spec.finalizers of a namespace.
     NAMESPACES: Shape(unmanaged=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
     SECRETS: Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy, recreate=True),
     CONFIGMAPS: Shape(labelled_owner=owner_of_child, recreate=True),
@@ -48,10 +48,10 @@ CHILDREN: dict[Resource, Shape] = {
     DEPLOYMENTS: Shape(
         unmanaged=(_REPLICAS, _POD_ANNOTATIONS),
         unmanaged_while=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
-        # What takes its place must not run beside its last pods.
+        # Its replacement must not run beside its last pods.
         foreground=True,
         labelled_owner=owner_of_child,
-        kept_while_deleting=False,  # its controller rolls nothing out any more
+        kept_while_deleting=False,  # its controller no longer rolls out changes
     ),
     JOBS: Shape(
         # A Job's template cannot be changed in place: another run of the user's pod is another Job.

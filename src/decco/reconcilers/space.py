@@ -1,4 +1,4 @@
-"""One Space: its namespace, isolation, Secrets and listeners, and what its owner is told."""
+"""One Space: its namespace, isolation, Secrets, listeners and status."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class SpaceReconciler:
-    """``now`` tells the time in UTC; it matters for the expiry of certificates only. ``certificates`` is told the
-    certificates of each Space, see ``Metrics.certificates``.
+    """``now`` returns the time in UTC, for the expiry of certificates only. ``certificates`` receives the certificates
+    of each Space, see ``Metrics.certificates``.
     """
 
     caches: Caches
@@ -53,7 +53,7 @@ class SpaceReconciler:
             # Owner references make Kubernetes remove the namespace and all that is in it.
             self.certificates(key.name, {})
             if entry is not None:
-                await self._let_go(entry)
+                await self._release(entry)
             else:
                 self._gone(key)
             return Action.done()
@@ -68,19 +68,19 @@ class SpaceReconciler:
         return await self._make(entry, entry.facts, obj)
 
     def _gone(self, key: Key) -> None:
-        """A namespace that has lost its owner reference outlives its Space. It is never deleted by guess."""
+        """A namespace that has lost its owner reference outlives its Space. decco does not delete it without proof."""
         entry = self.caches.children[NAMESPACES].get(key)
         if entry is not None and entry.labelled_owner is not None and not entry.deleting:
             self.reporter.left_over(NAMESPACES, entry.obj(), [(NAMESPACES, entry)])
 
     async def _blocked(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
-        """Nothing is looked at and nothing changed; the owner is told why."""
+        """Writes only the status, with the reason."""
         status = blocked_space_status(problem, entry.generation, status_of(obj), self.now())
         await self.reporter.report(self.caches.spaces, entry, obj, status)
         return Action.done()
 
     async def _pause(self, entry: Entry, obj: Obj) -> Action:
-        """Nothing is written but that it is so; its Apps hear of it by the Space's facts."""
+        """Writes only the status; its Apps read the pause from the Space's facts."""
         self.records.pause(entry)
         if isinstance(entry.facts, SpaceFacts):
             self.certificates(entry.key.name, self.secrets.expiries(entry.facts))
@@ -88,8 +88,8 @@ class SpaceReconciler:
         await self.reporter.report(self.caches.spaces, entry, obj, status)
         return Action.done()
 
-    async def _let_go(self, entry: Entry) -> None:
-        """Withdraws the records before anything goes: first those of the Apps, which their own turns see to."""
+    async def _release(self, entry: Entry) -> None:
+        """Withdraws the records before anything is deleted: first those of the Apps, in the Apps' own reconciles."""
         names = (entry.facts.fqdn,) if isinstance(entry.facts, SpaceFacts) else ()
         apps = self.caches.apps.in_namespace(entry.key.name)
         problems = await self.records.release(self.caches.spaces, entry, names, wait_for=apps)
@@ -129,7 +129,7 @@ class SpaceReconciler:
             keep |= self.caches.unreplaced(space.uid, labelled, written.unwritten)
             await self.writer.prune(space.uid, labelled, keep, written)
             self.reporter.left_over(self.caches.spaces.resource, obj, written.left)
-        # A copy that was written just now is there now, and the status is about what is there.
+        # A copy that was written just now exists now, and the status contains what exists.
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = replace(inputs, secrets=views)
         live = space_live(self.caches, space)
@@ -151,6 +151,6 @@ class SpaceReconciler:
         )
 
     def _namespace_uid(self, space: SpaceFacts) -> str | None:
-        """UID of the namespace if it is the Space's own and is going to stay."""
+        """UID of the namespace if it is the Space's own and is not being deleted."""
         entry = self.caches.children[NAMESPACES].get(Key("", space.name))
         return entry.uid if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None

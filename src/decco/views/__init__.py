@@ -1,1 +1,1 @@
-"""Views: what would be written, who owns a name, who may talk to whom, is the cluster fit. They change nothing."""
+"""Read-only views: simulated writes, ownership of names, connectivity, and preflight checks."""

@@ -1,4 +1,4 @@
-"""The difference between what is live and what decco would write, for people: YAML side by side, Secrets masked."""
+"""Differences between live objects and what decco would write: YAML diffs with masked Secrets."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from decco.objects import ANNOTATION_HASH, SECRETS, Obj, Resource, annotations_o
 from decco.views.dry_run_client import Write
 from decco.views.yamlform import to_yaml
 
-_NO_NEWS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
+_SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 CONTEXT_LINES = 3
 
 
 def change(write: Write) -> tuple[Obj | None, Obj | None]:
-    """Before and after without what the server counts, and without the content of Secrets."""
+    """Before and after, without the server's bookkeeping fields and the content of Secrets."""
     before = _plain(write.resource, write.before)
     after = _plain(write.resource, write.after)
     if write.resource == SECRETS:
@@ -28,20 +28,20 @@ def change(write: Write) -> tuple[Obj | None, Obj | None]:
 
 
 def shown(write: Write) -> tuple[Obj | None, Obj | None]:
-    """As ``change``, without the digest that decco writes beside each change, unless it is the only one."""
+    """As ``change``, without decco's digest annotation unless it is the only difference."""
     before, after = change(write)
     bare = _without_hash(before), _without_hash(after)
     return bare if bare[0] != bare[1] else (before, after)
 
 
-def is_news(write: Write) -> bool:
-    """Whether the write would change more than what the server counts."""
+def is_change(write: Write) -> bool:
+    """Whether the write would change more than the server's bookkeeping fields."""
     before, after = change(write)
     return before != after
 
 
 def unified(write: Write) -> Iterator[str]:
-    """Lines of a unified diff, without their ends."""
+    """Lines of a unified diff, without line ends."""
     before, after = shown(write)
     name = f"{write.resource.kind} {write.key}"
     yield from difflib.unified_diff(
@@ -57,7 +57,7 @@ def unified(write: Write) -> Iterator[str]:
 def _plain(resource: Resource, obj: Obj | None) -> Obj | None:
     if obj is None:
         return None
-    meta = {name: value for name, value in obj["metadata"].items() if name not in _NO_NEWS}
+    meta = {name: value for name, value in obj["metadata"].items() if name not in _SERVER_FIELDS}
     return {
         "apiVersion": resource.api_version,
         "kind": resource.kind,

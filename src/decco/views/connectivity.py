@@ -1,8 +1,8 @@
-"""Who may talk to whom, read from the very NetworkPolicies that decco writes, and who wants to, from the egresses.
+"""The connectivity graph: allowed connections, from decco's NetworkPolicies, and intended ones, from the egresses.
 
-Nothing here knows the rules of ``desired/network.py``: the policies of a simulation are evaluated as a network plugin
-would, with the labels that the namespaces of the same simulation carry. So the graph cannot say another thing than
-the policies do.
+It does not depend on the rules of ``desired/network.py``: the policies of a simulation are evaluated as a network
+plugin would evaluate them, with the labels of the namespaces of the same simulation. So the graph always matches the
+policies.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EDGE = "edge"
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """An endpoint of an App, as the policy opens it."""
+    """An endpoint of an App, as the policies expose it."""
 
     app: str
     endpoint: str
@@ -49,7 +49,7 @@ class ServicePort:
 
 @dataclass(slots=True)
 class Node:
-    """A Space with its ports, and who may come to each: names of other Spaces, ANYBODY, MONITORING, "edge ..."."""
+    """A Space with its service ports and their allowed sources: other Spaces, ANYBODY, MONITORING, "edge ..."."""
 
     name: str
     fqdn: str
@@ -60,7 +60,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An egress: who wants to talk to whom. ``space`` is None for a host outside; then nobody decides (None)."""
+    """An egress. ``space`` is None for an external host; then ``allowed`` is None."""
 
     caller: Key
     space: str | None
@@ -72,20 +72,18 @@ class Call:
 
 @dataclass(slots=True)
 class ConnectivityGraph:
-    """The whole graph."""
-
     nodes: list[Node]
     calls: list[Call]
 
     def only(self, spaces: set[str]) -> ConnectivityGraph:
-        """These Spaces, and those that they call or that call them."""
+        """The graph of these Spaces and their direct neighbours."""
         calls = [call for call in self.calls if call.caller.namespace in spaces or call.space in spaces]
         near = spaces | {call.caller.namespace for call in calls} | {call.space for call in calls if call.space}
         return ConnectivityGraph([node for node in self.nodes if node.name in near], calls)
 
 
 def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGraph:
-    """From a simulation that wrote everything anew (``Snapshot.forget_children``)."""
+    """Build the graph from a simulation that wrote all objects (``Snapshot.forget_children``)."""
     labels = {
         reconciled.key.name: {**labels_of(obj), LABEL_NAMESPACE_NAME: reconciled.key.name}
         for reconciled in result.results
@@ -96,7 +94,7 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
         if isinstance(entry.facts, SpaceFacts):
             facts = entry.facts
             nodes[facts.name] = Node(facts.name, facts.fqdn, facts.spec.project)
-    # By name: the caches' order is that in which objects were seen.
+    # Sorted: the order of the caches is the order of arrival.
     for reconciled in sorted(result.results, key=lambda reconciled: reconciled.key):
         node = nodes.get(reconciled.key.namespace)
         if reconciled.kind == "App" and node is not None:
@@ -121,7 +119,7 @@ def _open(node: Node, reconciled: ReconcileResult, labels: Mapping[str, Mapping[
 
 
 def _sources(rule: Obj, labels: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """Who a rule lets in. Without ``from`` it is anybody (networking.k8s.io/v1, NetworkPolicyIngressRule)."""
+    """The sources that a rule allows; all without ``from`` (networking.k8s.io/v1, NetworkPolicyIngressRule)."""
     if not rule.get("from"):
         yield ANYBODY
         return
@@ -139,7 +137,7 @@ def _sources(rule: Obj, labels: Mapping[str, Mapping[str, str]]) -> Iterator[str
 
 
 def _service_ports(reconciled: ReconcileResult) -> Iterator[ServicePort]:
-    """The App's Services, each with the port of the pod that it leads to."""
+    """The ports of the App's Services, each with its pod port."""
     numbers = _port_numbers(reconciled)
     urls = {entry["name"]: entry.get("url") for entry in (reconciled.status or {}).get("endpoints") or ()}
     for service in _objects(reconciled, SERVICES):
@@ -168,7 +166,7 @@ def _calls(snapshot: Snapshot, nodes: Mapping[str, Node]) -> Iterator[Call]:
         try:
             spec = parse_app(entry.obj())
         except DeccoError:
-            continue  # told as invalid by whoever shows the App
+            continue  # reported as invalid elsewhere
         for egress in spec.tls_egresses:
             if egress.endpoint is None:
                 yield Call(entry.key, None, f"{egress.fqdn}:{egress.target_port}", None)
@@ -197,7 +195,7 @@ def _objects(reconciled: ReconcileResult, *resources: Resource) -> Iterator[Obj]
 
 
 def as_data(graph: ConnectivityGraph) -> Obj:
-    """For programs."""
+    """The graph as data, for JSON and YAML."""
 
     def port(each: ServicePort) -> Obj:
         found: Obj = {"app": each.app, "endpoint": each.endpoint, "port": each.port}

@@ -1,7 +1,7 @@
-"""What would change in DNS: the desired of a simulation, and the plan that the DNS room makes of them.
+"""The DNS changes that the controller would make: the desired records of a simulation and the plan of ``Dns``.
 
-The daemon's own code from end to end (the reconcilers say what is wanted, ``Dns.plan`` compares), with a service that
-never runs: it reads the zones and has no way to send anything.
+It runs the controller's code (the reconcilers compute the desired records, ``Dns.plan`` compares) with a DNS service
+that is not started: it only reads the zones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from decco.views.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One name's change: ``verb`` is create, update, delete, or conflict, which changes nothing and says why."""
+    """One name's change: ``verb`` is create, update, delete, or conflict, which is not a change and has a reason."""
 
     provider: str
     zone: str
@@ -37,17 +37,17 @@ class Step:
 
 @dataclass(slots=True)
 class DnsView:
-    """``refused`` are names that no zone can have; ``unreadable`` is (provider, zone, why)."""
+    """``refused`` are names that cannot be published; ``unreadable`` is (provider, zone, error)."""
 
     steps: list[Step] = field(default_factory=list)
     refused: list[tuple[str, DnsProblem]] = field(default_factory=list)
     unreadable: list[tuple[str, str, DnsError]] = field(default_factory=list)
     orphans: list[tuple[str, str, str]] = field(default_factory=list)
-    """(provider, zone, name) of names with this cluster's mark whose owner does not exist."""
+    """(provider, zone, name) of names with an ownership record of this cluster whose owner does not exist."""
 
 
 async def look(dns: Dns, snapshot: Snapshot, result: SimulationResult) -> DnsView:
-    """Tells ``dns``, which is not running, what is wanted, and reads every zone."""
+    """Sets the desired records of ``dns``, which is not running, and reads every zone."""
     owners: dict[str, str] = {}
     view = DnsView()
     stores: dict[str, Store] = {"Space": snapshot.caches.spaces, "App": snapshot.caches.apps}
@@ -78,7 +78,7 @@ def _steps(provider: str, zone: str, found: Plan, owners: dict[str, str]) -> Ite
 
 
 def _owner(change: Change) -> str:
-    """UID by the mark that would be there, or is to be removed."""
-    marks = [s for s in (*change.after, *change.before) if s.name == change.mark]
-    owner = parse(marks[0].values[0]) if marks and marks[0].values else None
+    """The owner's UID in the ownership record that would be written or removed."""
+    ownership = [s for s in (*change.after, *change.before) if s.name == change.ownership_name]
+    owner = parse(ownership[0].values[0]) if ownership and ownership[0].values else None
     return owner.uid if owner is not None else ""

@@ -1,7 +1,7 @@
-"""Kubernetes objects from files: YAML or JSON, one or many to a file, folders, standard input.
+"""Kubernetes objects from files: YAML or JSON, one or more per file, folders, standard input.
 
-Files are read as kubectl reads them: a folder gives its own files and not those below it, and text that looks like a
-time stays text. Each object keeps its place, so that a sentence about it can say where it is.
+Files are read as kubectl reads them: a folder is read without its subfolders, and text that looks like a timestamp
+stays text. Each object has its location, for messages about it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One object and where it was found, as ``file:line``."""
+    """One object and its location, as ``file:line``."""
 
     obj: Obj
-    place: str
+    location: str
 
     @property
     def kind(self) -> str:
@@ -38,7 +38,7 @@ class Document:
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes understands it: no dates, since JSON has none."""
+    """YAML as Kubernetes reads it: without dates, since JSON does not have them."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name, and its own kind of value
         first: [(tag, form) for tag, form in resolvers if tag != _TIMESTAMP]
@@ -49,7 +49,7 @@ class _Loader(yaml.CSafeLoader):
 def read(names: Iterable[str], stdin: TextIO) -> list[Document]:
     """All objects of these files and folders, in their order; "-" is ``stdin``.
 
-    Raises ConfigError for what cannot be read, is no YAML or is no Kubernetes object, with its place.
+    Raises ConfigError, with the location, for input that cannot be read, or is not YAML or not a Kubernetes object.
     """
     found: list[Document] = []
     for name in names:
@@ -83,29 +83,29 @@ def _documents(text: str, source: str) -> Iterator[Document]:
     try:
         while loader.check_node():
             node = loader.get_node()
-            place = f"{source}:{node.start_mark.line + 1}" if node is not None else source
-            yield from _objects(loader.construct_document(node), place)
+            location = f"{source}:{node.start_mark.line + 1}" if node is not None else source
+            yield from _objects(loader.construct_document(node), location)
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{source}:{mark.line + 1}" if mark is not None else source
+        location = f"{source}:{mark.line + 1}" if mark is not None else source
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{place}: is not YAML: {problem}") from error
+        raise ConfigError(f"{location}: is not YAML: {problem}") from error
     except RecursionError as error:
         raise ConfigError(f"{source}: is nested too deeply: no object of Kubernetes is, name another file") from error
     finally:
         loader.dispose()
 
 
-def _objects(value: Any, place: str) -> Iterator[Document]:
+def _objects(value: Any, location: str) -> Iterator[Document]:
     if value is None:
         return
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or "apiVersion" not in value:
-        raise ConfigError(f"{place}: is no Kubernetes object: give it apiVersion and kind, or leave the file out")
+        raise ConfigError(f"{location}: is not a Kubernetes object: give it apiVersion and kind, or leave the file out")
     if value["kind"].endswith("List") and isinstance(value.get("items"), list):
         for item in value["items"]:
-            yield from _objects(item, place)
+            yield from _objects(item, location)
         return
     meta = value.get("metadata")
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
-        raise ConfigError(f"{place}: {value['kind']} has no metadata.name: give it one (a quoted text)")
-    yield Document(value, place)
+        raise ConfigError(f"{location}: {value['kind']} has no metadata.name: give it one (a quoted text)")
+    yield Document(value, location)

@@ -1,7 +1,7 @@
-"""Where the controller's own code plays its part and nothing happens: a client that takes every write and sends none.
+"""The dry-run client: replaces the client of the controller's code, records every write and sends none.
 
-Without a cluster an object that is written is stored as it was sent. With one, the API server is asked what it would
-make of it (``dryRun=All``): defaults, admission and refusals included, as ``kubectl diff`` does.
+Without a cluster a written object is stored as it is. With a cluster the API server previews the write
+(``dryRun=All``), including defaulting, admission and refusals, as for ``kubectl diff``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from decco.views.refusals import permission_lacking
 from decco.views.snapshot import Snapshot, placeholder
 
 WRITTEN_NOW = 2**62
-"""resourceVersion of what was written on the dry_run: newer than anything a server has."""
+"""resourceVersion of objects written by the dry-run client: newer than any of a server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One object that would be created (``before`` is None), changed, or deleted (``after`` is None)."""
+    """An object that would be created (``before`` is None), changed, or deleted (``after`` is None)."""
 
     resource: Resource
     key: Key
@@ -39,11 +39,11 @@ class Write:
 
 
 class MayNotAskError(DeccoError):
-    """The user may not write such an object, and so may not ask either what would become of it."""
+    """The user may not write the object, so the API server does not preview the write either."""
 
 
 class DryRunClient:
-    """What a reconciler sees in place of the client. ``client`` is asked for previews and Secrets; None: offline."""
+    """Replaces the client of a reconciler. ``client`` is used for previews and Secrets; None: offline."""
 
     def __init__(self, snapshot: Snapshot, client: Client | None = None, *, preview: bool = False) -> None:
         self._snapshot = snapshot
@@ -51,10 +51,10 @@ class DryRunClient:
         self._preview = client if preview else None
         self.writes: dict[tuple[Resource, Key], Write] = {}
         self.unseen_secrets: set[Key] = set()
-        """Secrets of a Space's namespace that the user may not read."""
+        """Secrets in namespaces of Spaces that the user may not read."""
 
     async def list_pages(self, resource: Resource, **query: Any) -> AsyncGenerator[ListPage, None]:
-        """Secrets by name, as ``LocalSecrets`` asks for them."""
+        """Secrets by name, for the query of ``LocalSecrets``."""
         namespace, name = query["namespace"], query["fields"].removeprefix("metadata.name=")
         given = [obj for obj in self._snapshot.local_secrets if key_of(obj) == Key(namespace, name)]
         if given or self._client is None:
@@ -87,7 +87,7 @@ class DryRunClient:
         return made
 
     async def _raise_if_taken(self, resource: Resource, key: Key) -> None:
-        """As a server would: the cache holds decco's own objects only."""
+        """Raise AlreadyExists as a server would: the cache contains decco's own objects only."""
         if not self._snapshot.may_read(resource, key.namespace):
             return
         try:
@@ -105,7 +105,7 @@ class DryRunClient:
                 raise
 
     async def preview(self, resource: Resource, obj: Obj) -> Obj:
-        """What the API server would make of it; offline the object as it is."""
+        """The object as the API server would store it; offline the object as it is."""
         if self._preview is None:
             return obj
         try:
@@ -129,14 +129,14 @@ class DryRunClient:
         if live is None:
             live = await self.get(resource, key)
         self.writes[resource, key] = Write(resource, key, live, None)
-        # Gone at once, so that another look shows what takes its place.
+        # Removed immediately, so that the next reconcile creates its replacement.
         self._store(resource).remove(key, uid, WRITTEN_NOW)
 
     def _note(self, resource: Resource, obj: Obj, before: Obj | None, after: Obj) -> None:
         key = key_of(obj)
         known = self.writes.get((resource, key))
         if known is not None and before is None:
-            before = known.before  # deleted a moment ago: the two are a replacement
+            before = known.before  # deleted before: together they are a replacement
         self.writes[resource, key] = Write(resource, key, before, after)
 
     def _live(self, resource: Resource, key: Key) -> Obj | None:
@@ -150,12 +150,12 @@ class DryRunClient:
 def _raise_if_not_allowed(error: Forbidden) -> None:
     lacking = permission_lacking(error)
     if lacking is not None:
-        text = f"you may not {lacking}: only who may write an object may ask what would become of it (dry run)"
+        text = f"you may not {lacking}: a dry run needs the permission to write the object"
         raise MayNotAskError(text) from error
 
 
 def _stamped(resource: Resource, obj: Obj) -> Obj:
-    """A copy for the store, which takes it over; with what only a server would have added."""
+    """A copy for the store, which takes ownership of it, with the fields that a server would have added."""
     meta = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
     added = {"uid": uid_of(obj) or placeholder(resource.kind, key_of(obj)), "resourceVersion": str(WRITTEN_NOW)}
     return {**obj, "metadata": {**meta, **added}}

@@ -1,4 +1,4 @@
-"""What DNS answers for a name and for its mark, asked as anybody would: by a resolver, without credentials."""
+"""DNS lookup of a name and of its ownership record, through a resolver, without credentials."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is published at one name; ``trouble`` says why nobody knows."""
+    """The records published at one name; ``trouble`` is the error if they are unknown."""
 
     addresses: tuple[str, ...] = ()
     alias: str | None = None
-    """The name that a CNAME leads to."""
+    """The target of a CNAME."""
     owner: registry.Owner | None = None
-    """Who marked the name as his."""
+    """The owner in the ownership record."""
     trouble: str | None = None
 
     @property
@@ -35,7 +35,7 @@ class Answer:
 
 
 def resolver(server: str | None) -> dns.asyncresolver.Resolver:
-    """The machine's resolver, or the one at ``server`` (address, or address:port). Raises ConfigError."""
+    """The resolver of this machine, or the one at ``server`` (address, or address:port). Raises ConfigError."""
     try:
         made = dns.asyncresolver.Resolver(configure=server is None)
     except dns.resolver.NoResolverConfiguration as error:
@@ -46,13 +46,15 @@ def resolver(server: str | None) -> dns.asyncresolver.Resolver:
             made.nameservers = [str(ipaddress.ip_address(host))]
             made.port = int(port)
         except ValueError as error:
-            raise ConfigError(f"--resolver: {server!r} is no address such as 192.0.2.53 or 192.0.2.53:5353") from error
+            raise ConfigError(
+                f"--resolver: {server!r} is not an address such as 192.0.2.53 or 192.0.2.53:5353"
+            ) from error
     made.lifetime = SECONDS
     return made
 
 
 async def look_up(asked: dns.asyncresolver.Resolver, names: Iterable[str]) -> dict[str, Answer]:
-    """One answer for each name, all at once."""
+    """One answer for each name, looked up concurrently."""
     wanted = sorted(set(names))
     answers = await asyncio.gather(*(_one(asked, name) for name in wanted))
     return dict(zip(wanted, answers, strict=True))
@@ -60,12 +62,12 @@ async def look_up(asked: dns.asyncresolver.Resolver, names: Iterable[str]) -> di
 
 async def _one(asked: dns.asyncresolver.Resolver, name: str) -> Answer:
     try:
-        four, six, marks = await asyncio.gather(
+        four, six, ownership = await asyncio.gather(
             _values(asked, name, "A"), _values(asked, name, "AAAA"), _values(asked, f"{registry.PREFIX}{name}", "TXT")
         )
     except (dns.exception.DNSException, OSError) as error:
         return Answer(trouble=str(error).splitlines()[0] if str(error) else type(error).__name__)
-    owners = [owner for text in marks.values if (owner := registry.parse(text)) is not None]
+    owners = [owner for text in ownership.values if (owner := registry.parse(text)) is not None]
     return Answer(
         addresses=tuple(sorted({*four.values, *six.values})),
         alias=four.alias or six.alias,

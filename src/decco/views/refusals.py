@@ -1,4 +1,4 @@
-"""The API server's refusals for want of a permission, told apart from all others, and told shortly."""
+"""Recognises and summarises the API server's refusals because of a missing permission."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from decco.kube.errors import Forbidden
 
 _RBAC = re.compile(r'cannot (\S+) resource "(\S+)" in API group "(\S*)"(?: in the namespace "(\S+)")?')
-"""The words of k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage. Policies and quotas
-have others."""
+"""The text of k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage. Policies and quotas
+have other texts."""
 
 
 def permission_lacking(error: Forbidden) -> str | None:
-    """``get secrets in namespace acme``; None if something else than a permission is in the way."""
+    """``get secrets in namespace acme``; None if the cause is not a missing permission."""
     found = _RBAC.search(error.message)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""What the daemon would write, as files: the objects of a simulation without what only a server can give."""
+"""The objects of a simulation as manifests, without the fields that only a server can set."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from decco.views.snapshot import NO_UID, Snapshot
 
 _BY_THE_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 
-NAMES_TOLD = 3
+NAMES_SHOWN = 3
 
 
 def rendered(reconciled: ReconcileResult) -> list[Obj]:
     """The objects of one Space or App in the order of writing, as decco sends them.
 
-    The annotation with the digest is left out where it would hang on a UID that nobody knows yet.
+    The digest annotation is omitted if it would depend on a UID that is not known yet.
     """
     return [_sent(write) for write in reconciled.writes if write.after is not None]
 
@@ -43,14 +43,14 @@ def _ordered(meta: Obj) -> Obj:
 
 
 def notes(snapshot: Snapshot, result: SimulationResult) -> Iterator[str]:
-    """What was assumed for want of a cluster, one sentence each."""
-    home = snapshot.caches.settings.namespace
+    """The assumptions that were made without a cluster, one message each."""
+    controller_namespace = snapshot.caches.settings.namespace
     for key, spaces in sorted(result.assumed.items()):
         yield (
             f"Secret {key} is not in the files: taken to be there, usable, and shared with {_and(sorted(spaces))}; its "
             "copies are not shown"
         )
-    if any(key.namespace == home for key in result.assumed) and _encrypts(snapshot, result):
+    if any(key.namespace == controller_namespace for key in result.assumed) and _encrypts(snapshot, result):
         yield "encryptHttp: the ConfigMap with the authority of such a Secret is not shown either"
     if any(_has_placeholder(write) for write in result.writes):
         yield (
@@ -73,6 +73,6 @@ def _has_placeholder(write: Write) -> bool:
 def _and(names: list[str]) -> str:
     if len(names) == 1:
         return f"Space {names[0]}"
-    more = len(names) - NAMES_TOLD
-    told, last = (names[:NAMES_TOLD], f"{more} more") if more > 0 else (names[:-1], names[-1])
-    return f"Spaces {', '.join(told)} and {last}"
+    more = len(names) - NAMES_SHOWN
+    listed, last = (names[:NAMES_SHOWN], f"{more} more") if more > 0 else (names[:-1], names[-1])
+    return f"Spaces {', '.join(listed)} and {last}"

@@ -1,7 +1,7 @@
-"""The settings of the controller that runs in the cluster, as its manifests keep them.
+"""The settings of the controller that runs in the cluster, from the objects of its manifests.
 
-A command that judges by other settings than the controller's would tell a lie about every object. The manifests put
-them into the ConfigMap ``decco-controller`` (key ``decco.yaml``) and into variables of the Deployment of that name.
+The results of a command are wrong if its settings differ from the controller's. The manifests store the settings in the
+ConfigMap ``decco-controller`` (key ``decco.yaml``) and in variables of the Deployment of the same name.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ FILE = "decco.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What the cluster says of the controller; all empty where it runs elsewhere, or cannot be seen."""
+    """The controller's objects in the cluster; empty if it runs elsewhere or cannot be read."""
 
     text: ConfigText | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     deployment: Obj | None = None
     hidden: bool = False
-    """Whether the user may not look."""
+    """Whether the user may not read them."""
 
     @property
     def found(self) -> bool:
@@ -35,7 +35,7 @@ class Running:
 
 
 async def look(client: Client, namespace: str) -> Running:
-    """Asks for the ConfigMap and the Deployment in decco's own namespace."""
+    """Reads the ConfigMap and the Deployment in the controller namespace."""
     key = Key(namespace, NAME)
     hidden = False
     found: dict[str, Obj | None] = {}
@@ -57,7 +57,7 @@ async def look(client: Client, namespace: str) -> Running:
 
 
 def _variables(deployment: Obj) -> dict[str, str]:
-    """The plain DECCO_* variables of the pod's containers; those from elsewhere (fieldRef) name the namespace only."""
+    """The literal DECCO_* variables of the pod's containers. The only other one (fieldRef) is the namespace."""
     containers = deployment["spec"]["template"]["spec"].get("containers") or ()
     return {
         variable["name"]: variable["value"]
@@ -68,6 +68,6 @@ def _variables(deployment: Obj) -> dict[str, str]:
 
 
 def settings_in_force(running: Running, local: Settings, environ: Mapping[str, str]) -> Settings:
-    """The controller's settings, under those that were given here by variables. Raises WrongSettings."""
+    """The controller's settings, overridden by local variables. Raises WrongSettings."""
     flags = {"namespace": local.namespace, "kubeconfig": local.kubeconfig, "context": local.context}
     return load(flags, {**running.variables, **environ}, running.text)

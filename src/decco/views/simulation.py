@@ -1,8 +1,8 @@
 """The reconcilers with a dry-run client: what they would write, report and publish.
 
-The simulation runs the daemon's own code (``reconcilers/space.py``, ``reconcilers/app.py`` and all that they call) with
-other surroundings: a ``DryRunClient`` takes the writes, the status is kept instead of written, DNS names are kept
-instead of published, and a Secret that cannot be seen is assumed to exist.
+The simulation runs the controller's code (``reconcilers/space.py``, ``reconcilers/app.py`` and all that they call) with
+other dependencies: a ``DryRunClient`` records the writes, the status and the DNS names are recorded instead of written
+and published, and a Secret that cannot be read is assumed to exist.
 """
 
 from __future__ import annotations
@@ -34,35 +34,36 @@ from decco.settings import Settings
 from decco.views.dry_run_client import DryRunClient, Write
 from decco.views.snapshot import Snapshot
 
-_NOBODY_TO_ASK = frozenset({reasons.GATEWAY_NOT_FOUND})
-"""What is always so where no cluster was asked."""
+_OFFLINE_REASONS = frozenset({reasons.GATEWAY_NOT_FOUND})
+"""Reasons that always occur without a cluster."""
 
 
-MOST_LOOKS = 5
-"""The daemon looks again when what it wrote (a copied Secret, say) changes what it wants; two or three looks do."""
+MAX_RECONCILES = 5
+"""The controller reconciles again if its writes (such as a copied Secret) change the desired state; two or three
+reconciles are sufficient."""
 
 
 @dataclass(slots=True)
 class ReconcileResult:
-    """One Space's or App's reconcile, as it would be."""
+    """The simulated reconcile of one Space or App."""
 
     kind: str
     key: Key
     writes: list[Write] = field(default_factory=list)
     status: Obj | None = None
-    """None if the reconciler had nothing to say: the object is being deleted, or waits for its Space."""
+    """None if the reconciler did not report a status: the object is being deleted, or waits for its Space."""
     names: tuple[str, ...] = ()
-    """DNS names that it would have published."""
+    """DNS names that it would publish."""
     addresses: tuple[str, ...] = ()
-    """Where they would lead."""
+    """Their targets."""
     judged: bool = False
-    """Whether it came so far as to say which names there are; if not, what is published stays as it is."""
+    """Whether the reconcile determined the names; if not, the published records are not changed."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
 
     def problems(self) -> list[Problem]:
-        """What keeps the object from being Ready, and does not end by itself: its conditions, Ready last or alone."""
+        """What keeps the object from being Ready and does not resolve by itself; Ready only if there is no other."""
         conditions = (self.status or {}).get("conditions") or ()
         if paused := [c for c in conditions if c["type"] == ConditionType.PAUSED and c["status"] == "True"]:
             return [Problem(c["reason"], c["message"]) for c in paused]
@@ -73,15 +74,15 @@ class ReconcileResult:
 
 @dataclass(slots=True)
 class SimulationResult:
-    """All results, in the order in which the daemon would have to take them, and what was assumed for them."""
+    """All results, in the order of the reconciles, and their assumptions."""
 
     results: list[ReconcileResult]
     assumed: dict[Key, set[str]]
-    """Secrets that nobody could show -> the Spaces that use them; the key's namespace is decco's own."""
+    """Secrets that could not be read -> the Spaces that use them; the key's namespace is the controller namespace."""
     unseen: set[Key]
-    """Secrets of a Space's namespace that the user may not read."""
+    """Secrets in namespaces of Spaces that the user may not read."""
     secrets: dict[Key, SecretView]
-    """(Space, name) -> each Secret that was asked for, as its Space sees it."""
+    """(Space, name) -> each Secret that was requested, as its Space sees it."""
 
     @property
     def writes(self) -> list[Write]:
@@ -101,18 +102,18 @@ async def simulate(
     preview: bool = False,
     wanted: Callable[[str, Key], bool] = lambda _kind, _key: True,
 ) -> SimulationResult:
-    """Runs the daemon's reconcilers for the Spaces and Apps for which ``wanted`` is true; Spaces come first.
+    """Run the controller's reconcilers for the Spaces and Apps for which ``wanted`` is true; Spaces come first.
 
-    ``client`` is asked what only a cluster knows, with ``preview`` also what it would make of each write. Raises
-    MayNotAskError if the user may not ask for that, and KubeErrors.
+    ``client`` reads from the cluster and, with ``preview``, previews each write. Raises MayNotAskError if the user may
+    not preview a write, and KubeErrors.
     """
     dry_run = DryRunClient(snapshot, client, preview=preview)
     harness = _Harness(snapshot, dry_run, now)
-    program = [
+    reconciles = [
         ("Space", entry.key, harness.space.reconcile) for entry in sorted(snapshot.caches.spaces, key=_seniority)
     ]
-    program += [("App", entry.key, harness.app.reconcile) for entry in sorted(snapshot.caches.apps, key=_seniority)]
-    results = [await harness.reconcile(kind, key, run) for kind, key, run in program if wanted(kind, key)]
+    reconciles += [("App", entry.key, harness.app.reconcile) for entry in sorted(snapshot.caches.apps, key=_seniority)]
+    results = [await harness.reconcile(kind, key, run) for kind, key, run in reconciles if wanted(kind, key)]
     return SimulationResult(results, harness.secrets.assumed, dry_run.unseen_secrets, harness.secrets.seen)
 
 
@@ -127,13 +128,13 @@ class _Harness:
         caches = snapshot.caches
         self._offline = snapshot.offline
         self._client = dry_run
-        self._reporter = _Notes()
-        self._records = _Names(caches.settings)
+        self._reporter = _StatusRecorder()
+        self._records = _NameRecorder(caches.settings)
         self.secrets = _Assuming(snapshot, dry_run)
         writer = ChildWriter(Applier(dry_run, caches.children), time.monotonic)
 
         def certificates(_space: str, _expiries: Mapping[str, float]) -> None:
-            """Metrics, of which there are none."""
+            """The simulation does not export metrics."""
 
         shared = (caches, writer, self.secrets, self._reporter, self._records, lambda: now, certificates)
         self.space = SpaceReconciler(*shared)
@@ -144,7 +145,7 @@ class _Harness:
         self._reporter.status = None
         self._records.names, self._records.addresses, self._records.judged = (), (), False
         known = -1
-        for _ in range(MOST_LOOKS):
+        for _ in range(MAX_RECONCILES):
             if len(self._client.writes) == known:
                 break
             known = len(self._client.writes)
@@ -155,7 +156,7 @@ class _Harness:
         reconciled.names, reconciled.addresses = self._records.names, self._records.addresses
         reconciled.judged = self._records.judged
         if self._offline and reconciled.status is not None:
-            reconciled.status = _without(reconciled.status, _NOBODY_TO_ASK)
+            reconciled.status = _without(reconciled.status, _OFFLINE_REASONS)
         return reconciled
 
 
@@ -164,8 +165,8 @@ def _without(status: Obj, left_out: Collection[str]) -> Obj:
     return {**status, "conditions": conditions}
 
 
-class _Notes(Reporter):
-    """Takes down the status that would be written."""
+class _StatusRecorder(Reporter):
+    """Records the status that would be written."""
 
     def __init__(self) -> None:
         self.status: Obj | None = None
@@ -179,8 +180,8 @@ class _Notes(Reporter):
         del resource, owner, left
 
 
-class _Names(Records):
-    """Takes down the names that would be published."""
+class _NameRecorder(Records):
+    """Records the names that would be published."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -211,14 +212,14 @@ class _Names(Records):
 
 
 class _Asking(LocalSecrets):
-    """Asks the dry_run."""
+    """Reads Secrets through the dry-run client."""
 
     def __init__(self, dry_run: DryRunClient) -> None:
         super().__init__(dry_run, time.monotonic)  # type: ignore[arg-type]
 
 
 class _Assuming(Secrets):
-    """A Secret that could not be seen is taken to be on its way: the state in which nothing is made worse."""
+    """Assumes that a Secret that could not be read is pending: in this state nothing is removed."""
 
     def __init__(self, snapshot: Snapshot, dry_run: DryRunClient) -> None:
         asked = _Asking(dry_run)
@@ -239,10 +240,10 @@ class _Assuming(Secrets):
         return found
 
     def _may_be_there(self, space: SpaceFacts, name: str) -> bool:
-        home = self._snapshot.caches.settings.namespace
+        controller_namespace = self._snapshot.caches.settings.namespace
         if self._snapshot.offline:
-            return Key(home, name) not in self._snapshot.given_secrets
+            return Key(controller_namespace, name) not in self._snapshot.given_secrets
         local = (
             name not in secret_rules.named_by_space(space.spec) and Key(space.name, name) in self._client.unseen_secrets
         )
-        return local or not self._snapshot.may_read(self._snapshot.caches.sources.resource, home)
+        return local or not self._snapshot.may_read(self._snapshot.caches.sources.resource, controller_namespace)

@@ -1,7 +1,7 @@
-"""The controller's caches, filled once: from files, from the cluster, or from the cluster with files laid over it.
+"""The controller's caches, filled once: from files, from the cluster, or from the cluster overlaid with files.
 
-The daemon's caches are followed by watches; these are not followed by anybody, and whoever fills them says what could
-not be seen. So a person who may read less than the controller gets less of an answer, and never a wrong one.
+The caches of the controller are updated by watches; a snapshot is not updated. It records what could not be read, so a
+user with fewer permissions than the controller gets an incomplete answer, but not a wrong one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from decco.views.documents import Document
 from decco.views.unknown_fields import unknown_fields
 
 UNBORN = "9999-12-31T23:59:59Z"
-"""creationTimestamp of an object that no server has seen: younger than all that exist."""
+"""creationTimestamp of an object that is not in the cluster: younger than all existing objects."""
 NEWER_THAN_ALL = 2**61
-"""resourceVersion above those of any server, and below that of what is written on a dry_run."""
+"""resourceVersion above those of any server and below that of objects written by the dry-run client."""
 NO_UID = "<uid of "
-"""How the UID begins that stands in for one which no server has given yet."""
+"""Prefix of the placeholder for a UID that no server has assigned yet."""
 
 
 def _standard(plural: str, kind: str) -> Resource:
@@ -54,26 +54,26 @@ ALL_SERVED = Served(
     servers_transport=_traefik("serverstransports", "ServersTransport"),
     tls_option=_traefik("tlsoptions", "TLSOption"),
 )
-"""What is assumed of a cluster that nobody asked: the Gateway API v1.5, and Traefik 3."""
+"""The kinds that are assumed without a cluster: those of the Gateway API v1.5 and of Traefik 3."""
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """Caches at one moment, and what they do not show."""
+    """The caches at one point in time, and what is missing in them."""
 
     caches: Caches
     offline: bool
-    """Whether no cluster was asked, so that what is not in the files may still be there."""
+    """Whether the snapshot is from files only, so that missing objects may exist in the cluster."""
     local_secrets: list[Obj] = field(default_factory=list)
-    """Secrets of other namespaces than decco's that were given in files."""
+    """Secrets in files that are not in the controller namespace."""
     given: set[Key] = field(default_factory=set)
-    """Spaces and Apps that the files hold; a Space's key has no namespace."""
+    """Spaces and Apps in the files; the key of a Space has no namespace."""
     given_secrets: set[Key] = field(default_factory=set)
-    """Secrets that the files hold, of use or not."""
+    """All Secrets in the files."""
     unreadable: set[tuple[Resource, str]] = field(default_factory=set)
-    """Kind and namespace ("" for all) of what could not be read."""
+    """Kinds and namespaces ("" for all) that could not be read."""
     narrowed: set[Resource] = field(default_factory=set)
-    """Kinds of which only the namespaces in question could be read."""
+    """Kinds that could be read in the requested namespaces only."""
     warnings: list[str] = field(default_factory=list)
 
     def may_read(self, resource: Resource, namespace: str = "") -> bool:
@@ -81,12 +81,12 @@ class Snapshot:
 
     @property
     def gaps(self) -> list[str]:
-        """What could not be read, one sentence each."""
+        """What could not be read, one message each."""
         found = []
         if SPACES in self.narrowed and (SPACES, "") not in self.unreadable:
-            found.append("you may not list all Spaces: what others claim is not looked at")
+            found.append("you may not list all Spaces: claims of other Spaces are not considered")
         if APPS in self.narrowed and (APPS, "") not in self.unreadable:
-            found.append("you may not list the Apps of all Spaces: egresses to other Spaces are not looked at")
+            found.append("you may not list the Apps of all Spaces: egresses to other Spaces are not considered")
         by_namespace: dict[str, list[str]] = {}
         for resource, namespace in self.unreadable:
             by_namespace.setdefault(namespace, []).append(resource.plural)
@@ -96,7 +96,7 @@ class Snapshot:
         return found
 
     def forget_children(self) -> None:
-        """Leaves Spaces, Apps and Secrets only: what a simulation writes then is all that there should be."""
+        """Keep Spaces, Apps and Secrets only, so that a simulation writes all other objects."""
         for store in self.caches.children.values():
             store.swap({}, NEWER_THAN_ALL)
         for entry in list(self.caches.apps):
@@ -104,7 +104,7 @@ class Snapshot:
         self.offline = True
 
     def index(self) -> None:
-        """Enters Spaces and Apps into the indices that the daemon keeps by its triggers."""
+        """Add Spaces and Apps to the indices that the event handlers of the controller maintain."""
         caches = self.caches
         for entry in caches.spaces:
             caches.space_keys[entry.uid] = entry.key
@@ -121,7 +121,7 @@ def _and(words: list[str]) -> str:
 
 
 def placeholder(kind: str, key: Key) -> str:
-    """Stands in for a UID that only a server can give."""
+    """A placeholder for a UID that only a server can assign."""
     return f"{NO_UID}{kind} {key}>"
 
 
@@ -129,21 +129,21 @@ def placeholder(kind: str, key: Key) -> str:
 
 
 def from_documents(documents: Iterable[Document], settings: Settings, namespace: str | None = None) -> Snapshot:
-    """The Spaces, Apps and Secrets of the files, as a cluster would have them right after ``kubectl apply``.
+    """The Spaces, Apps and Secrets of the files, as in a cluster right after ``kubectl apply``.
 
-    ``namespace`` is that of objects that name none. Raises ConfigError for an object that cannot be placed.
+    ``namespace`` is the default for objects without one. Raises ConfigError for an object without a namespace.
     """
     caches = Caches(settings)
     watch_specs(caches, ALL_SERVED)
     caches.served = ALL_SERVED
     snapshot = Snapshot(caches, offline=True)
-    _lay_over(snapshot, documents, namespace)
+    _overlay(snapshot, documents, namespace)
     snapshot.index()
     return snapshot
 
 
-def _lay_over(snapshot: Snapshot, documents: Iterable[Document], namespace: str | None) -> None:
-    """Puts the objects of files into the caches; where the cluster has one of the same name it lends its identity."""
+def _overlay(snapshot: Snapshot, documents: Iterable[Document], namespace: str | None) -> None:
+    """Add the objects of files to the caches; one that exists in the cluster keeps its identity."""
     caches = snapshot.caches
     seen: dict[tuple[str, Key], str] = {}
     left_out = 0
@@ -154,17 +154,17 @@ def _lay_over(snapshot: Snapshot, documents: Iterable[Document], namespace: str 
             continue
         obj = _placed(document, namespace)
         key = key_of(obj)
-        before = seen.setdefault((kind, key), document.place)
-        if before is not document.place:
-            raise ConfigError(f"{document.place}: {kind} {key} is also at {before}: keep one of the two")
+        before = seen.setdefault((kind, key), document.location)
+        if before is not document.location:
+            raise ConfigError(f"{document.location}: {kind} {key} is also at {before}: keep one of the two")
         if kind == "Secret":
-            _take_secret(snapshot, _with_data(obj, document.place), number)
+            _take_secret(snapshot, _with_data(obj, document.location), number)
             continue
         if document.obj["apiVersion"] != f"{GROUP}/{VERSION}":
             known = f"{GROUP}/{VERSION}"
-            raise ConfigError(f"{document.place}: {kind} {key} is of {document.obj['apiVersion']}; decco knows {known}")
+            raise ConfigError(f"{document.location}: {kind} {key} is of {document.obj['apiVersion']}: use {known}")
         for field_, hint in unknown_fields(obj, _SCHEMAS[kind]):
-            snapshot.warnings.append(f"{document.place}: {kind} {key}: {field_}: unknown field{hint}")
+            snapshot.warnings.append(f"{document.location}: {kind} {key}: {field_}: unknown field{hint}")
         store = caches.spaces if kind == "Space" else caches.apps
         if snapshot.offline:
             obj = _without_run(obj)
@@ -188,19 +188,19 @@ def _placed(document: Document, namespace: str | None) -> Obj:
     elif not meta.get("namespace"):
         if namespace is None:
             what = f"{document.kind} {meta['name']}"
-            raise ConfigError(f"{document.place}: {what} has no metadata.namespace: add it, or give one with -n")
+            raise ConfigError(f"{document.location}: {what} has no metadata.namespace: add it, or give one with -n")
         meta["namespace"] = namespace
     return {**obj, "metadata": meta}
 
 
 def _without_run(obj: Obj) -> Obj:
-    """Without the record of the App's Job: a Job that had its run, and was removed since, is shown all the same."""
+    """Without the record of the App's Job, so that a Job that has run and was removed is shown."""
     status = obj.get("status")
     return {**obj, "status": {k: v for k, v in status.items() if k != "job"}} if isinstance(status, dict) else obj
 
 
 def _stamped(obj: Obj, number: int, live: Obj | None = None) -> Obj:
-    """With what a server adds. Objects that no server has seen are as old as their place in the files says."""
+    """With the fields that a server adds. The age of objects without one follows their order in the files."""
     meta = obj["metadata"]
     added: Obj = {
         "uid": placeholder(obj["kind"], key_of(obj)),
@@ -218,11 +218,11 @@ def _stamped(obj: Obj, number: int, live: Obj | None = None) -> Obj:
     return {**obj, "metadata": {**added, **{name: value for name, value in meta.items() if value is not None}}}
 
 
-def _with_data(obj: Obj, place: str) -> Obj:
+def _with_data(obj: Obj, location: str) -> Obj:
     data = obj.get("data") or {}
     text = obj.get("stringData") or {}
     if not isinstance(data, dict) or not isinstance(text, dict):
-        raise ConfigError(f"{place}: Secret {obj['metadata']['name']}: data must be a mapping of names to texts")
+        raise ConfigError(f"{location}: Secret {obj['metadata']['name']}: data must be a mapping of names to texts")
     plain = {name: base64.b64encode(str(value).encode()).decode() for name, value in text.items()}
     return {**{name: value for name, value in obj.items() if name != "stringData"}, "data": {**data, **plain}}
 
@@ -247,10 +247,11 @@ async def from_cluster(
     documents: Iterable[Document] = (),
     default_namespace: str | None = None,
 ) -> Snapshot:
-    """What the cluster holds; children only of ``namespaces`` (None: of all), since names and claims concern all.
+    """The state of the cluster: all Spaces and Apps, since claims are cluster-wide, and children in ``namespaces``, or
+    in all if it is None.
 
     What the user may not read is in ``gaps``. Raises KubeError if the API server cannot be reached, and ConfigError if
-    it does not know Spaces and Apps.
+    it does not serve Spaces and Apps.
     """
     caches = Caches(settings)
     served = await discover(client, settings.routing)
@@ -259,7 +260,7 @@ async def from_cluster(
     snapshot = Snapshot(caches, offline=False)
     reader = _Reader(client, snapshot, sorted(namespaces) if namespaces is not None else None)
     await asyncio.gather(*(reader.fill(store, spec) for store, spec in specs.values()))
-    _lay_over(snapshot, documents, default_namespace)
+    _overlay(snapshot, documents, default_namespace)
     snapshot.index()
     return snapshot
 
@@ -286,13 +287,13 @@ class _Reader:
         store.swap(entries, 0)
 
     async def _everywhere(self, spec: WatchSpec) -> list[Obj]:
-        """Spaces and Apps of the whole cluster, or those of the namespaces if the user may not see more."""
+        """Spaces and Apps of the whole cluster, or those of the namespaces if the user may not list all."""
         resource = spec.resource
         try:
             return await self._all(spec, "")
         except (NotFound, NotServed) as error:
             raise ConfigError(
-                f"the cluster does not know Spaces and Apps ({GROUP}): install them with "
+                f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
                 "`decco crds | kubectl apply --server-side -f -`"
             ) from error
         except Forbidden:
@@ -327,7 +328,7 @@ class _Reader:
             self.snapshot.unreadable.add((spec.resource, namespace))
             return []
         except (NotFound, NotServed):
-            return []  # the kind went away since discovery
+            return []  # the kind was removed after discovery
         except ApiError:
             if is_needed(spec.resource, self.snapshot.caches.settings.routing):
                 raise

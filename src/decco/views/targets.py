@@ -1,4 +1,4 @@
-"""What the words of a command line mean: a Space, an App, a host name, or files."""
+"""Resolves the arguments of a command line: a Space, an App, a host name, or files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 5
 
 
 class UnknownTargetError(DeccoError):
-    """Nothing of this name can be seen; says what may have been meant."""
+    """There is no visible object of this name; the text suggests similar names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class Target:
 
 
 def is_file(word: str) -> bool:
-    """Whether a word of the command line names files: it is "-", exists, or ends like one."""
+    """Whether an argument names files: it is "-", exists, or has the suffix of one."""
     return word == STDIN or word.endswith(SUFFIXES) or (not _is_plain(word) and Path(word).exists())
 
 
 def _is_plain(word: str) -> bool:
-    """Whether the word could be a Space's name: such a word means the Space, also where a folder has its name."""
+    """Whether the word could be a Space's name: it then means the Space, also if a folder has the same name."""
     return "/" not in word and "." not in word
 
 
 def namespaces_of(words: Iterable[str], default: str | None) -> set[str]:
-    """The namespaces that the words speak of, as far as one can tell without looking."""
+    """The namespaces that the words refer to, as far as is known without a cluster."""
     found = set()
     for word in words:
         namespace, slash, _ = word.partition("/")
@@ -74,8 +74,8 @@ def resolve(word: str, snapshot: Snapshot, default_namespace: str | None = None)
     if len(apps) == 1:
         return Target(app=apps[0])
     if apps:
-        told = ", ".join(map(str, apps[:_SHOWN])) + (", …" if len(apps) > _SHOWN else "")
-        raise UnknownTargetError(f"{len(apps)} Apps have the name {word}: say which, {told}")
+        listed = ", ".join(map(str, apps[:_SHOWN])) + (", …" if len(apps) > _SHOWN else "")
+        raise UnknownTargetError(f"{len(apps)} Apps have the name {word}: say which, {listed}")
     if "." in word:
         return Target(hostname=canonical(word))
     names = [entry.key.name for entry in caches.spaces] + [entry.key.name for entry in caches.apps]

@@ -1,7 +1,7 @@
-"""Fields of a Space or App that nobody knows.
+"""Unknown fields of a Space or App.
 
-The API server drops them with a warning that is easily missed, and what was meant then silently does not happen. Only
-the fields of decco's own are judged; a PodSpec is Kubernetes' to judge.
+The API server prunes them with a warning that is easily missed. Only decco's own fields are checked; the API server
+checks a PodSpec.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from decco.objects import Obj
 
 
 def unknown_fields(obj: Obj, spec_schema: Obj) -> Iterator[tuple[str, str]]:
-    """(path, hint) of each field below ``spec`` that the schema does not know; the hint names what may be meant."""
+    """(path, hint) of each field below ``spec`` that is not in the schema; the hint suggests a similar field."""
     yield from _unknown(obj.get("spec"), spec_schema, "spec")
 
 

@@ -1,4 +1,4 @@
-"""What there is to say of the Spaces and Apps that somebody gave in files: whether they would be accepted, and work."""
+"""Problems of the Spaces and Apps in files: whether they would be accepted, and would work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from decco.objects import Key
 from decco.views.simulation import SimulationResult
 from decco.views.snapshot import Snapshot
 
-_HOW_IT_RUNS = frozenset(
+_RUNTIME_REASONS = frozenset(
     {
         reasons.UNAVAILABLE,
         reasons.PROGRESS_DEADLINE_EXCEEDED,
@@ -22,23 +22,23 @@ _HOW_IT_RUNS = frozenset(
         reasons.NOT_PROGRAMMED,
     }
 )
-"""What others say of objects that are as they should be: ``decco explain`` tells it, here it is beside the point."""
+"""Reasons about the runtime state of correct objects. ``decco explain`` reports them; they are omitted here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A sentence with its place; ``fatal`` if nothing can be made of the object."""
+    """A message with its location; ``fatal`` if no objects can be rendered for the object."""
 
     text: str
     fatal: bool
 
 
-def verdicts(snapshot: Snapshot, result: SimulationResult, places: Mapping[tuple[str, str], str]) -> list[Verdict]:
-    """``places``: (kind, key as text) -> where the object is. Sentences are those of admission and of conditions."""
+def verdicts(snapshot: Snapshot, result: SimulationResult, locations: Mapping[tuple[str, str], str]) -> list[Verdict]:
+    """``locations``: (kind, key as text) -> location of the object. Messages are those of admission and conditions."""
     found: list[Verdict] = []
     for reconciled in result.results:
-        place = places.get((reconciled.kind, str(reconciled.key)))
-        where = f"{place}: {reconciled}" if place is not None else str(reconciled)
+        location = locations.get((reconciled.kind, str(reconciled.key)))
+        where = f"{location}: {reconciled}" if location is not None else str(reconciled)
         store = snapshot.caches.spaces if reconciled.kind == "Space" else snapshot.caches.apps
         entry = store.get(reconciled.key)
         if entry is not None and isinstance(entry.facts, InvalidObjectError):
@@ -54,7 +54,7 @@ def verdicts(snapshot: Snapshot, result: SimulationResult, places: Mapping[tuple
             found += [
                 Verdict(f"{where}: {problem.reason}: {problem.message}", problem.reason in fatal)
                 for problem in reconciled.problems()
-                if problem.reason not in _HOW_IT_RUNS
+                if problem.reason not in _RUNTIME_REASONS
             ]
     return found
 
@@ -71,5 +71,5 @@ def _without_space(snapshot: Snapshot, key: Key) -> str | None:
     if snapshot.offline:
         return f"there is no Space {key.namespace} in the files, and an App gets its names from it: give it as well"
     return (
-        f"there is no Space {key.namespace}, and an App lives in the namespace of a Space: create it, or move the App"
+        f"there is no Space {key.namespace}, and an App must be in the namespace of a Space: create it, or move the App"
     )

@@ -1,4 +1,4 @@
-"""YAML as kubectl writes it: every value where it stands (no anchors), no line broken."""
+"""YAML as kubectl writes it: without anchors and line wrapping."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ class _Dumper(yaml.CSafeDumper):
 
 
 def to_yaml(value: Any, *, sort: bool = False) -> str:
-    """``sort``: keys in the order of the alphabet, as ``kubectl get -o yaml`` has them."""
+    """``sort``: sort the keys, as ``kubectl get -o yaml`` does."""
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=sort, width=10_000, allow_unicode=True)
     return text

@@ -1,4 +1,4 @@
-"""Wrong input as a table, each wrong object beside a neighbour that is right.
+"""Wrong input as a table, each wrong object with a similar good one.
 
 The integration tests show every pair to a real API server; the unit tests show the same pairs to ``parse.py``. A rule
 that no row breaks fails ``test_every_rule_has_a_row``.
@@ -23,7 +23,7 @@ TOO_LONG = "Too long"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``bad`` is refused at ``field`` by a sentence with ``says`` in it; ``good`` differs little and is accepted."""
+    """``bad`` is refused at ``field`` by a message that contains ``says``; ``good`` differs little and is accepted."""
 
     id: str
     bad: Obj
@@ -31,7 +31,7 @@ class Row:
     field: str
     says: str
     parsed: bool = True
-    """Whether parsing finds it too; False where only the API server looks, and nothing can go wrong later."""
+    """Whether parsing finds it too; False where only the API server checks, and nothing can go wrong later."""
     parsed_at: str = ""
     """The field that parsing blames, if it is another."""
 

@@ -38,7 +38,7 @@ def test_every_node_has_a_type_and_every_field_a_description(schema: Schema) -> 
 
 
 @pytest.mark.parametrize("schema", [SPACE, APP], ids=["space", "app"])
-def test_what_a_rule_looks_at_is_bounded(schema: Schema) -> None:
+def test_the_input_of_each_rule_is_bounded(schema: Schema) -> None:
     """The API server estimates the cost of a rule from these limits."""
     for path, node in nodes(schema["properties"]["spec"], "spec"):
         if path.startswith("spec.pod") or "enum" in node:

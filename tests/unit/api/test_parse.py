@@ -1,4 +1,4 @@
-"""Parsing refuses what the API server refuses, at the same place and with the same sentence."""
+"""Parsing refuses what the API server refuses, at the same place and with the same message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parse(obj: Obj) -> Any:
 
 @functools.cache
 def rules_of_the_crds() -> dict[str, set[str]]:
-    """Every rule of the CRDs: the field it blames, without list indices -> the sentences there."""
+    """Every rule of the CRDs: the field it blames, without list indices -> the messages there."""
     found: dict[str, set[str]] = {}
 
     def walk(node: dict[str, Any], path: str) -> None:
@@ -53,7 +53,7 @@ def test_every_rule_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in ROWS])
-def test_a_wrong_object_is_told_apart_from_its_neighbour(row: Row) -> None:
+def test_a_wrong_object_is_distinguished_from_a_similar_good_one(row: Row) -> None:
     parse(row.good)
     if not row.parsed:
         parse(row.bad)
@@ -62,14 +62,14 @@ def test_a_wrong_object_is_told_apart_from_its_neighbour(row: Row) -> None:
         parse(row.bad)
     problems = caught.value.problems
     at = row.parsed_at or row.field
-    told = [problem for problem in problems if problem.startswith(f"{at}: ")]
-    assert told, problems
+    matching = [problem for problem in problems if problem.startswith(f"{at}: ")]
+    assert matching, problems
     known = rules_of_the_crds().get(re.sub(r"\[\d+\]", "[]", at), set())
     if any(row.says in message for message in known):
-        assert any(row.says in problem for problem in told), problems
+        assert any(row.says in problem for problem in matching), problems
 
 
-def test_the_error_is_one_sentence_without_the_wrong_text() -> None:
+def test_the_error_is_one_message_without_the_wrong_text() -> None:
     bad = endpoints({"hostname": "EVIL\nccept = 1"}, {"port": 0})
     with pytest.raises(InvalidObjectError) as caught:
         parse_app(bad)
@@ -82,7 +82,7 @@ def test_the_error_is_one_sentence_without_the_wrong_text() -> None:
     assert isinstance(caught.value, ValueError)
 
 
-def test_only_the_first_problems_are_told() -> None:
+def test_only_the_first_problems_are_reported() -> None:
     with pytest.raises(InvalidObjectError, match=r"; and 3 more$") as caught:
         parse_app(endpoints(*({"port": 0} for _ in range(MAX_PROBLEMS + 3))))
     assert len(caught.value.problems) == MAX_PROBLEMS + 3

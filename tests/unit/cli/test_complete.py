@@ -1,4 +1,4 @@
-"""Completion: what stands in for an unfinished word. With a real kubectl see tests/integration/test_cli.py."""
+"""Completion: candidates for an unfinished word. With a real kubectl see tests/integration/test_cli.py."""
 
 from __future__ import annotations
 

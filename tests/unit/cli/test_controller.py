@@ -200,7 +200,7 @@ def test_the_flags_are_those_of_the_contract() -> None:
     }
 
 
-def test_help_tells_the_defaults_that_are_in_force() -> None:
+def test_help_contains_the_defaults_that_are_in_force() -> None:
     text = " ".join(parser().format_help().split())
     for key in ("namespace", "metricsBindAddress", "logFormat", "logLevel"):
         default = SETTINGS[key].field.default

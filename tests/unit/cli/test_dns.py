@@ -1,4 +1,4 @@
-"""The exit status of ``decco dns plan``; what it prints is tested beside a real zone."""
+"""The exit status of ``decco dns plan``; what it prints is tested with a real zone."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_wrong_reading_of_absent_endpoints(convert: Run) -> None:
     assert "first-port" in done.stderr
 
 
-def test_nobodys_text_leaves_its_comment(convert: Run) -> None:
+def test_no_text_leaves_its_comment(convert: Run) -> None:
     evil = GOOD.replace("encryptHttp: true", '"a\\n---\\nkind: Evil": 1')
     done = convert("-", given=evil)
     assert done.returncode == 1
@@ -113,7 +113,7 @@ def test_a_folder_in_the_order_to_apply(convert: Run, tmp_path: Path) -> None:
 
 
 def test_wrong_words(convert: Run) -> None:
-    for words, sentence in (
+    for words, message in (
         (["-", "--namespace", "A_b"], "--namespace must be a DNS label"),
         (["-", "--domain", "*.net"], "--domain must be a DNS name"),
         (["-"], "there is no object in"),
@@ -122,5 +122,5 @@ def test_wrong_words(convert: Run) -> None:
     ):
         done = convert(*words)
         assert (done.returncode, done.stdout) == (2, "")
-        assert sentence in done.stderr
+        assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1

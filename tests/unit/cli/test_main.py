@@ -73,7 +73,7 @@ def test_help_lists_the_commands(run: Run) -> None:
         ),
         (
             ["doctor", "-o", "jsn"],
-            "decco doctor: argument -o/--output: 'jsn' is none of table, json, yaml; did you mean 'json'?" + SEE,
+            "decco doctor: argument -o/--output: 'jsn' is not one of table, json, yaml; did you mean 'json'?" + SEE,
         ),
         (["render"], "decco render: the following arguments are required: FILE; see `decco render --help`"),
     ],

@@ -16,10 +16,10 @@ CURES = (
     "add", "ask", "change", "choose", "correct", "create", "delete", "give", "install", "label", "look at", "permit",
     "raise", "remove", "rename", "renew", "resume", "set", "smaller", "must",
 )  # fmt: skip
-"""Words of which one is in each sentence that somebody must act on."""
+"""Each message that needs an action contains one of these words."""
 CURES_OF_DNS = ("allow", "check", "see who", "shorter")
 QUOTED = {
-    "NotAccepted",  # the gateway's own sentence
+    "NotAccepted",  # the gateway's own message
     "NotProgrammed",
     "Invalid",  # some are completed by the message of a Format, which says what the value must be
     "RouteNotSupported",
@@ -31,12 +31,12 @@ def test_the_page_is_of_today() -> None:
     assert messages_doc.PAGE.read_text() == page(), "run `make generate`"
 
 
-def test_every_reason_that_decco_gives_a_sentence_has_it_there() -> None:
-    told = {each.about.strip("`") for each in conditions()}
+def test_every_reason_with_a_message_is_documented() -> None:
+    documented = {each.about.strip("`") for each in conditions()}
     by_dns = {name for name in vars(reasons) if name.startswith(("RECORD", "ZONE", "PROVIDER", "INVALID_R", "DNS_F"))}
     known = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
-    absent = known - told - {getattr(reasons, name) for name in by_dns}
-    # Ready, Resumed and LeftOver are said in status and Events; else a function chooses the reason or the sentence.
+    absent = known - documented - {getattr(reasons, name) for name in by_dns}
+    # Ready, Resumed and LeftOver are said in status and Events; else a function chooses the reason or the message.
     assert absent <= {"Ready", "Resumed", "LeftOver", "Forbidden", "QuotaExceeded", "ReservedName"}, absent
 
 
@@ -64,7 +64,7 @@ def f(x, log):
         raise SomeError(f"there is no {x.kind}: " + "make it" if x else f"{x}: {f'{x.a} and the inner' if x.b else ''}")
     return Verdict(text=f"all is well with {x.name}", label="one", schema={"description": "some long words"})
 '''
-    assert messages_source.sentences("new.py", source) == (
+    assert messages_source.messages_in("new.py", source) == (
         "apply the new one",
         "there is no <kind>: make it",
         "<a> and the inner",
@@ -74,7 +74,7 @@ def f(x, log):
 
 def test_every_file_that_says_something_has_its_section() -> None:
     for file in messages_source.files():
-        if messages_source.sentences(file):
+        if messages_source.messages_in(file):
             messages_doc.section_of(file)
     with pytest.raises(KeyError, match=r"elsewhere\.py says something"):
         messages_doc.section_of("elsewhere.py")

@@ -328,7 +328,7 @@ HTTP_ONLY: dict[str, Any] = {"httpUrlPath": "/"}
         "HTTP without ca.crt",
         "TCP without ca.crt",
         "verified clients without ca.crt",
-        "not looked at yet",
+        "not read yet",
         "no such Secret",
     ],
 )

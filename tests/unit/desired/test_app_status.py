@@ -143,7 +143,7 @@ def test_how_an_endpoint_is_reached(endpoint: dict[str, Any], want: dict[str, An
     assert status.get("url") == want.get("url")
 
 
-def test_without_a_routing_backend_nobody_is_sent_to_the_edge() -> None:
+def test_without_a_routing_backend_no_url_is_published() -> None:
     inputs = app({"httpUrlPath": "/web"}, routing={"backend": "none"})
     status = status_of(inputs)
     assert status["endpoints"] == [{"name": "web", "hostname": FQDN, "port": 80}]
@@ -175,11 +175,11 @@ def test_a_condition_that_does_not_apply_any_more_goes() -> None:
     assert conditions(status_of(BARE, previous=first)) == {"Ready": READY, "WorkloadReady": WELL}
 
 
-def test_dns_is_told_only_if_there_is_something_to_tell() -> None:
+def test_dns_is_reported_only_if_there_is_something_to_report() -> None:
     assert "DNSReady" not in conditions(status_of(TCP))
     assert conditions(status_of(TCP, dns=[]))["DNSReady"] == WELL
-    told = conditions(status_of(TCP, dns=[Problem("ZoneNotFound", "no zone")]))
-    assert (told["DNSReady"], told["Ready"]) == (("False", "ZoneNotFound"), ("False", "ZoneNotFound"))
+    reported = conditions(status_of(TCP, dns=[Problem("ZoneNotFound", "no zone")]))
+    assert (reported["DNSReady"], reported["Ready"]) == (("False", "ZoneNotFound"), ("False", "ZoneNotFound"))
 
 
 def test_ready_names_the_condition_that_is_not() -> None:
@@ -228,7 +228,7 @@ DEADLINE = ("False", "ProgressDeadlineExceeded")
         "not there yet",
         "no status yet",
         "rolled out",
-        "a new spec that nobody has seen",
+        "a new spec that was not reconciled",
         "being rolled out",
         "no word of progress",
         "too few pods",
@@ -250,7 +250,7 @@ def test_replicas_are_what_the_deployment_asks_for() -> None:
     assert "replicas" not in status_of(JOB, AppLive({"metadata": {"name": "web"}, "spec": {"replicas": 3}}))
 
 
-def test_refused_pods_are_told_without_their_names() -> None:
+def test_refused_pods_are_reported_without_their_names() -> None:
     child = app_children(BARE).children[-1]
 
     def message(pod: str) -> str:
@@ -259,8 +259,8 @@ def test_refused_pods_are_told_without_their_names() -> None:
         return workload_state(child, live, NOW).message
 
     one, other = message("web-74b9d4f7c9-q2x5z"), message("web-74b9d4f7c9-k8mmt")
-    told = 'Deployment web cannot create pods: pods "web-…" is forbidden: exceeded quota: decco'
-    assert one == other == f"{told}; change the pod, or what refuses it"
+    reported = 'Deployment web cannot create pods: pods "web-…" is forbidden: exceeded quota: decco'
+    assert one == other == f"{reported}; change the pod, or what refuses it"
 
 
 RUN = run_digest(JOB.spec.pod)
@@ -324,10 +324,10 @@ def test_a_job_whose_pods_cannot_be_created(counts: dict[str, int], age: int, wa
         "spec": {},
         "status": {"startTime": started.strftime("%Y-%m-%dT%H:%M:%SZ"), **counts},
     }
-    told = {each["type"]: each for each in status_of(RECORDED, job_live(live))["conditions"]}["WorkloadReady"]
-    assert told["reason"] == want
+    reported = {each["type"]: each for each in status_of(RECORDED, job_live(live))["conditions"]}["WorkloadReady"]
+    assert reported["reason"] == want
     assert grace_left(live, NOW) == left
-    assert ("kubectl describe job web --namespace acme" in told["message"]) == (want == "ReplicaFailure")
+    assert ("kubectl describe job web --namespace acme" in reported["message"]) == (want == "ReplicaFailure")
 
 
 def running(age: float, **status: Any) -> Obj:
@@ -352,9 +352,9 @@ def running(age: float, **status: Any) -> Obj:
     ids=["young", "no pod is ready", "ready", "an API server that counts no ready pods", "retry", "retries", "no pod"],
 )
 def test_a_job_that_cannot_start_says_why(status: dict[str, int], age: float, reason: str, words: str) -> None:
-    told = {each["type"]: each for each in status_of(RECORDED, job_live(running(age, **status)))["conditions"]}
-    assert told["WorkloadReady"]["reason"] == reason
-    assert words in told["WorkloadReady"]["message"]
+    reported = {each["type"]: each for each in status_of(RECORDED, job_live(running(age, **status)))["conditions"]}
+    assert reported["WorkloadReady"]["reason"] == reason
+    assert words in reported["WorkloadReady"]["message"]
 
 
 def test_the_end_of_a_long_job_is_not_taken_for_one_that_cannot_start() -> None:
@@ -381,10 +381,10 @@ def test_a_finished_job_that_is_gone_keeps_its_verdict() -> None:
     assert status["job"] == {"run": RUN, "uid": "u1", "outcome": "Complete", "completionTime": "2026-06-01T12:00:00Z"}
     assert status_of(RECORDED, AppLive(ended=done)) == status, "removed before its end was recorded"
     failed = replace(over, run=RunRecord(RUN, "u1", end=replace(done, outcome=RunOutcome.FAILED, message="no more")))
-    told = status_of(failed, AppLive())
-    assert conditions(told)["WorkloadReady"] == ("False", "JobFailed")
-    assert "Job web failed: no more" in told["conditions"][1]["message"]
-    assert blocked_app_status(Problem("Invalid", "x"), 1, told, NOW)["job"] == told["job"]
+    reported = status_of(failed, AppLive())
+    assert conditions(reported)["WorkloadReady"] == ("False", "JobFailed")
+    assert "Job web failed: no more" in reported["conditions"][1]["message"]
+    assert blocked_app_status(Problem("Invalid", "x"), 1, reported, NOW)["job"] == reported["job"]
 
 
 def test_a_job_that_was_not_seen_to_finish_says_how_to_run_it_again() -> None:
@@ -396,13 +396,13 @@ def test_a_job_that_was_not_seen_to_finish_says_how_to_run_it_again() -> None:
 
 def test_a_running_job_that_somebody_deletes_is_not_said_to_come_back() -> None:
     live = running(5, active=1, ready=1)
-    told = status_of(RECORDED, AppLive(live, job=replace(job_view(live), deleting=True)))["conditions"][1]
-    assert told["reason"] == "JobRunning"
-    assert "not run a second time" in told["message"]
+    reported = status_of(RECORDED, AppLive(live, job=replace(job_view(live), deleting=True)))["conditions"][1]
+    assert reported["reason"] == "JobRunning"
+    assert "not run a second time" in reported["message"]
 
 
 def test_the_end_of_the_former_run_is_not_that_of_the_new_one() -> None:
-    """Its Job is complete and being deleted; a status of the new generation that says so would be a lie."""
+    """Its Job is complete and being deleted; a status of the new generation must not report that."""
     former = job(Complete=("True", "x"))
     changed = replace(RECORDED, spec=app({"runAsJob": True, "pod": {"containers": [{"name": "other"}]}}).spec)
     status = status_of(changed, AppLive(former, job=replace(job_view(former), deleting=True)))
@@ -420,7 +420,7 @@ def test_routes_of_a_finished_job_do_not_count(ended: str) -> None:
     assert "RoutesReady" not in conditions(status)
     assert conditions(status)["Ready"][0] == ("True" if ended == "Complete" else "False")
     refused = status_of(inputs, job_live(live), written(inputs, HTTPRoute=Problem("Conflict", "foreign")))
-    assert conditions(refused)["RoutesReady"] == ("False", "Conflict"), "what the spec is to blame for is told"
+    assert conditions(refused)["RoutesReady"] == ("False", "Conflict"), "what the spec caused is reported"
 
 
 def without_endpoints(obj: Obj) -> Obj:
@@ -434,7 +434,7 @@ def test_a_route_without_ready_endpoints_waits_while_the_pods_start() -> None:
     assert conditions(status)["RoutesReady"] == ("False", "WaitingForEdge")
     assert route_requeue_after(status, LATER) is None, "the Deployment's own events are enough"
     ready = status_of(TCP, routed(TCP, without_endpoints), previous=status, now=LATER)
-    assert conditions(ready)["RoutesReady"] == ("False", "WaitingForEdge"), "the gateway has not heard of them yet"
+    assert conditions(ready)["RoutesReady"] == ("False", "WaitingForEdge"), "the gateway has not received them yet"
     assert route_requeue_after(ready, LATER + timedelta(seconds=4)) == 6.0
     late = status_of(TCP, routed(TCP, without_endpoints), previous=ready, now=LATER + timedelta(seconds=11))
     assert conditions(late)["RoutesReady"] == ("False", "NotAccepted")
@@ -459,16 +459,16 @@ def test_a_refused_child_of_the_workload_comes_before_what_the_old_one_says(kind
     }
 
 
-def test_a_child_that_was_not_tried_is_told() -> None:
+def test_a_child_that_was_not_tried_is_reported() -> None:
     outcomes = {address: problem for address, problem in written(TCP).items() if address[0] != "Deployment"}
     assert conditions(status_of(TCP, outcomes=outcomes))["WorkloadReady"] == ("False", "NotWritten")
 
 
-def test_findings_are_told_where_they_belong() -> None:
+def test_findings_are_reported_in_their_conditions() -> None:
     inputs = app({"endpoints": [{"name": "a", "port": 1}, {"name": "b", "port": 2, "hostname": "x.test"}]})
-    told = conditions(status_of(inputs))
-    assert told["RoutesReady"] == ("False", "HostnameNotAllowed")
-    assert told["WorkloadReady"] == WELL
+    reported = conditions(status_of(inputs))
+    assert reported["RoutesReady"] == ("False", "HostnameNotAllowed")
+    assert reported["WorkloadReady"] == WELL
     clash = app({"pod": {"containers": [{"name": "decco-tls", "ports": [{"containerPort": 1}]}]}})
     assert conditions(status_of(clash, live=AppLive(deployment())))["WorkloadReady"] == ("False", "ReservedName")
 
@@ -542,7 +542,7 @@ def _pending(obj: Obj) -> Obj:
         "no answer",
         "an answer about an older generation",
         "another parent's answer",
-        "not looked yet",
+        "not read yet",
         "refused",
         "unresolved",
         "not programmed",
@@ -570,7 +570,7 @@ def test_a_refusal_is_quoted_on_one_line() -> None:
     assert message == "the gateway refuses HTTPRoute web: why Accepted"
 
 
-def test_a_route_that_could_not_be_written_is_told() -> None:
+def test_a_route_that_could_not_be_written_is_reported() -> None:
     status = status_of(TCP, outcomes=written(TCP, TLSRoute=Problem("Conflict", "foreign")))
     assert conditions(status)["RoutesReady"] == ("False", "Conflict")
     assert conditions(status)["WorkloadReady"] == WELL
@@ -585,7 +585,7 @@ def test_a_route_that_could_not_be_written_is_told() -> None:
         ([{"conditions": [{"type": "ResolvedRefs", "status": "False"}]}], ("False", "NotAccepted")),
     ],
 )
-def test_a_refused_backend_tls_policy_is_told(ancestors: Any, want: tuple[str, str]) -> None:
+def test_a_refused_backend_tls_policy_is_reported(ancestors: Any, want: tuple[str, str]) -> None:
     inputs = app({"httpUrlPath": "/web"}, space={"encryptHttp": True})
     live = settled(inputs)
     policy = children_of(inputs)["BackendTLSPolicy", "web"]

@@ -87,7 +87,7 @@ class Story:
         self.record = ""
         self.type = "kubernetes.io/tls"
 
-    def look(self, *, after: timedelta | None = None, reliable: bool = True) -> Plan:
+    def reconcile(self, *, after: timedelta | None = None, reliable: bool = True) -> Plan:
         """Plans the copy, ``after`` so long, and writes it."""
         if after is not None:
             self.now += after
@@ -128,25 +128,25 @@ def test_a_new_authority_is_trusted_before_its_certificate_is_shown_and_the_form
     old, new = KINDS[kind]
     story = Story(old)
     story.source = new
-    plan = story.look()
+    plan = story.reconcile()
     assert (story.shows(old), story.trusts(old), story.trusts(new)) == (True, True, True)
     assert plan.in_force == plan.due == NOW + SPREAD
-    assert story.look(after=SPREAD - SECOND) == plan
-    plan = story.look(after=SECOND)
+    assert story.reconcile(after=SPREAD - SECOND) == plan
+    plan = story.reconcile(after=SECOND)
     assert (story.shows(new), story.trusts(old), story.trusts(new)) == (True, True, True)
     assert (plan.in_force, plan.due) == (None, NOW + FORMER_TRUSTED)
-    assert story.look(after=FORMER_TRUSTED - SPREAD - SECOND) == plan
-    plan = story.look(after=SECOND)
+    assert story.reconcile(after=FORMER_TRUSTED - SPREAD - SECOND) == plan
+    plan = story.reconcile(after=SECOND)
     assert story.is_the_source()
     assert (plan.in_force, plan.due) == (None, None)
-    assert story.look(after=timedelta(days=9)) == plan, "a settled copy is not written again"
+    assert story.reconcile(after=timedelta(days=9)) == plan, "a settled copy is not written again"
 
 
 def test_a_renewal_by_the_same_authority_is_copied_at_once() -> None:
     issuer = authority("one")
     story = Story(signed_by(issuer))
     story.source = signed_by(issuer)
-    assert story.look() == Plan(story.look().copy)
+    assert story.reconcile() == Plan(story.reconcile().copy)
     assert story.is_the_source()
     assert story.record == ""
 
@@ -155,29 +155,29 @@ def test_a_renewal_by_the_new_authority_during_the_change_is_not_delayed_further
     issuer = authority("two")
     story = Story(self_signed())
     story.source = signed_by(issuer)
-    story.look()
+    story.reconcile()
     story.source = signed_by(issuer)
-    assert story.look(after=SPREAD / 2).in_force == NOW + SPREAD
-    story.look(after=SPREAD / 2)
+    assert story.reconcile(after=SPREAD / 2).in_force == NOW + SPREAD
+    story.reconcile(after=SPREAD / 2)
     assert story.shows(story.source)
     story.source = signed_by(issuer)
-    story.look(after=SECOND)
-    assert story.shows(story.source), "the authority is known to all by now"
+    story.reconcile(after=SECOND)
+    assert story.shows(story.source), "all have the authority by now"
 
 
 def test_three_authorities_in_quick_succession_are_trusted_together() -> None:
     first, second, third = self_signed(), self_signed(), self_signed()
     story = Story(first)
     story.source = second
-    story.look()
+    story.reconcile()
     story.source = third
-    story.look(after=SPREAD / 2)
+    story.reconcile(after=SPREAD / 2)
     assert story.shows(first)
     assert all(story.trusts(each) for each in (first, second, third))
-    story.look(after=SPREAD)
+    story.reconcile(after=SPREAD)
     assert story.shows(third)
     assert story.trusts(first)
-    story.look(after=FORMER_TRUSTED)
+    story.reconcile(after=FORMER_TRUSTED)
     assert story.is_the_source()
 
 
@@ -187,10 +187,10 @@ def test_an_authority_that_changes_all_the_time_is_bounded() -> None:
     story = Story(first)
     switched = None
     story.source = self_signed()
-    story.look()
+    story.reconcile()
     while story.now < NOW + FORMER_TRUSTED:
         story.source = self_signed()
-        story.look(after=SPREAD / 4)
+        story.reconcile(after=SPREAD / 4)
         if switched is None and not story.shows(first):
             switched = story.now
         assert len(authorities(story.data)) <= FORMER_TRUSTED / (SPREAD / 4) + 2
@@ -203,13 +203,13 @@ def test_a_second_change_while_the_first_one_is_remembered_is_waited_for_too() -
     first, second, third = self_signed(), self_signed(), self_signed()
     story = Story(first)
     story.source = second
-    story.look()
-    story.look(after=FORMER_TRUSTED - 1.5 * SPREAD)
+    story.reconcile()
+    story.reconcile(after=FORMER_TRUSTED - 1.5 * SPREAD)
     story.source = third
-    assert story.look().in_force == story.now + SPREAD
+    assert story.reconcile().in_force == story.now + SPREAD
     assert story.shows(second)
     assert all(story.trusts(each) for each in (first, second, third))
-    story.look(after=1.5 * SPREAD)
+    story.reconcile(after=1.5 * SPREAD)
     assert story.shows(third)
     assert (story.trusts(first), story.trusts(second)) == (False, True)
 
@@ -218,9 +218,9 @@ def test_a_change_that_is_taken_back_changes_no_certificate() -> None:
     old = self_signed()
     story = Story(old)
     story.source = self_signed()
-    story.look()
+    story.reconcile()
     story.source = old
-    plan = story.look(after=SECOND)
+    plan = story.reconcile(after=SECOND)
     assert story.shows(old)
     assert plan.in_force is None
 
@@ -231,13 +231,13 @@ def test_who_adds_the_new_authority_first_waits_for_nothing() -> None:
     first = signed_by(one)
     story = Story(first)
     story.source = {**first, "ca.crt": pem(one[0], two[0])}
-    story.look()
+    story.reconcile()
     assert story.is_the_source()
     story.source = signed_by(two, one)
-    story.look(after=2 * SPREAD)
+    story.reconcile(after=2 * SPREAD)
     assert story.is_the_source()
     story.source = {**story.source, "ca.crt": pem(two[0])}
-    story.look(after=SECOND)
+    story.reconcile(after=SECOND)
     assert story.is_the_source(), "an authority that is removed without a new certificate goes at once"
 
 
@@ -246,9 +246,9 @@ def test_an_authority_that_was_added_a_moment_ago_is_waited_for() -> None:
     first = signed_by(one)
     story = Story(first)
     story.source = {**first, "ca.crt": pem(one[0], two[0])}
-    story.look()
+    story.reconcile()
     story.source = signed_by(two, one)
-    assert story.look(after=SECOND).in_force == NOW + SPREAD
+    assert story.reconcile(after=SECOND).in_force == NOW + SPREAD
     assert story.shows(first)
 
 
@@ -257,10 +257,10 @@ def test_who_must_revoke_an_authority_can_do_it_at_once(at: timedelta) -> None:
     story = Story(self_signed())
     story.source = self_signed()
     if at:
-        story.look()
-        story.look(after=at)
+        story.reconcile()
+        story.reconcile(after=at)
     story.at_once = True
-    story.look(after=SECOND)
+    story.reconcile(after=SECOND)
     assert story.is_the_source()
 
 
@@ -269,7 +269,7 @@ def test_a_certificate_that_is_about_to_expire_is_replaced_at_once() -> None:
     old = signed_by(authority("one"), days=soon)
     story = Story(old)
     story.source = self_signed()
-    story.look()
+    story.reconcile()
     assert story.shows(story.source)
     assert story.trusts(old)
 
@@ -277,25 +277,25 @@ def test_a_certificate_that_is_about_to_expire_is_replaced_at_once() -> None:
 def test_a_certificate_that_expires_during_the_change_is_replaced_before() -> None:
     story = Story(signed_by(authority("one"), days=1.5 * SPREAD / timedelta(days=1)))
     story.source = self_signed()
-    assert story.look().in_force == NOW + SPREAD / 2
+    assert story.reconcile().in_force == NOW + SPREAD / 2
 
 
 def test_an_authority_that_has_expired_is_not_trusted_any_longer() -> None:
     old = secret(leaf := certify("x", days=-0.5), leaf[0])
     story = Story(old)
     story.source = self_signed()
-    story.look()
+    story.reconcile()
     assert story.is_the_source()
 
 
 ALONE: dict[str, dict[str, Any]] = {
-    "nobody reads the ca.crt of a Secret that only the edge shows": {"between_pods": False},
+    "no pod reads the ca.crt of a Secret that only the edge shows": {"between_pods": False},
     "a copy that somebody else may have changed": {"reliable": False},
     "a former copy without ca.crt": {"before": secret(certify("x"))},
     "a source without ca.crt": {"after": secret(certify("x"))},
-    "a former copy that is no pair": {"before": {**self_signed(), "tls.key": self_signed()["tls.key"]}},
+    "a former copy that is not a pair": {"before": {**self_signed(), "tls.key": self_signed()["tls.key"]}},
     "another type": {"type": "Opaque"},
-    "authorities that cannot be told apart": {
+    "authorities that cannot be distinguished": {
         "before": self_signed(key_ids=False),
         "after": self_signed(key_ids=False),
     },
@@ -312,7 +312,7 @@ def test_the_source_is_copied_as_it_is(why: str) -> None:
     story = Story(given.get("before") or self_signed(), between_pods=bool(given.get("between_pods", True)))
     story.source = given.get("after") or self_signed()
     story.type = str(given.get("type", story.type))
-    plan = story.look(reliable=bool(given.get("reliable", True)))
+    plan = story.reconcile(reliable=bool(given.get("reliable", True)))
     assert story.is_the_source()
     assert (plan.in_force, plan.due) == (None, None)
 
@@ -330,15 +330,15 @@ RECORDS = {
 def test_a_record_that_decco_cannot_have_written_is_none(what: str) -> None:
     story = Story(self_signed())
     story.record = RECORDS[what]
-    assert story.look().copy.ca_changed == ""
+    assert story.reconcile().copy.ca_changed == ""
 
 
 def test_a_clock_that_is_a_little_behind_that_of_the_former_leader_forgets_nothing() -> None:
     old, new = KINDS["self-signed"]
     story = Story(old)
     story.source = new
-    plan = story.look()
-    assert story.look(after=-5 * SECOND) == plan
+    plan = story.reconcile()
+    assert story.reconcile(after=-5 * SECOND) == plan
 
 
 def test_certificates_are_combined_only_if_every_peer_finds_their_issuers() -> None:

@@ -82,7 +82,7 @@ def test_a_lost_fqdn_loses_what_is_below_it() -> None:
     assert index.owner_of("acme.example.com") is None
 
 
-def test_the_oldest_of_several_owners_is_told() -> None:
+def test_the_oldest_of_several_owners_is_reported() -> None:
     spaces = [space(f"s{age}", "y.z", "shop.com", age=age) for age in (3, 1, 2)]
     assert index_of(*spaces).verdict("s3").lost == {"shop.com": "s1"}
 
@@ -100,7 +100,7 @@ def test_a_space_that_lost_a_name_keeps_it_from_still_younger_ones() -> None:
     assert index.verdict("x").lost == {"a.acme.example.com": "example"}
 
 
-def test_who_must_look_again() -> None:
+def test_the_owners_to_reconcile_again() -> None:
     index = index_of(space("old", "y.z", "shop.com"), space("young", "w.z", "shop.com", age=9))
     middle = space("middle", "v.z", "shop.com", "other.com", age=5)
     assert index.add(middle) == {"young"}
@@ -112,7 +112,7 @@ def test_who_must_look_again() -> None:
     assert index.verdict("young").lost == {}
 
 
-def test_a_space_made_anew_is_another_one() -> None:
+def test_a_space_created_again_is_another_one() -> None:
     index = index_of(space("x", "y.z", "shop.com"), space("v", "w.z", "shop.com", age=1))
     assert index.add(space("x", "y.z", "shop.com", age=2, uid="second life")) == {"v"}
     assert index.verdict("v").lost == {}
@@ -127,7 +127,7 @@ def test_questions_about_nobody() -> None:
 
 
 @pytest.mark.parametrize("odd", ["", ".", "..", "a..b", "*.example.com", "com", "ä.example", "a" * 300])
-def test_odd_names_hurt_nobody(odd: str) -> None:
+def test_odd_names_are_harmless(odd: str) -> None:
     index = index_of(ACME, space("x", odd, odd, age=2), space("v", "w.z", odd, age=3))
     assert index.verdict("acme").lost == {}
     assert index.verdict("v").lost == {canonical(odd): "x"}
@@ -205,7 +205,7 @@ def test_any_history_gives_the_oracles_verdicts(seed: int) -> None:
         oracle = Oracle(spaces.values())
         verdicts = {other: dict(index.verdict(other).lost) for other in spaces}
         assert verdicts == {other: oracle.lost(other) for other in spaces}
-        # Whoever's verdict changed was told of; nobody is told of himself.
+        # Each owner whose verdict changed was notified; an owner is not notified of its own change.
         assert name not in affected
         assert {o for o in verdicts.keys() & before.keys() - {name} if verdicts[o] != before[o]} <= affected
         before = verdicts
@@ -246,25 +246,25 @@ def test_nothing_is_left_behind() -> None:
 
 
 class _Counted(ClaimIndex):
-    """Counts the Spaces that a question looks at."""
+    """Counts the Spaces that a query reads."""
 
-    looks = 0
+    reads = 0
 
     def _overlapping(self, name: str, *, subtree: bool) -> Iterator[str]:
         for found in super()._overlapping(name, subtree=subtree):
-            self.looks += 1
+            self.reads += 1
             yield found
 
 
 def test_a_question_costs_what_overlaps_and_not_the_number_of_spaces() -> None:
-    looks = []
+    reads = []
     for count in (10, 1000):
         index = _Counted()
         for number in range(count):
             index.add(space(f"s{number}", "example.com", f"shop-{number}.com"))
-        index.looks = 0
+        index.reads = 0
         index.verdict("s1")
         index.owner_of("a.s1.example.com")
         index.add(space("s1", "example.com", "other.com"))
-        looks.append(index.looks)
-    assert all(few == many for few, many in pairwise(looks))
+        reads.append(index.reads)
+    assert all(few == many for few, many in pairwise(reads))

@@ -25,7 +25,7 @@ def found(inputs: AppInputs) -> tuple[ResolvedEgress, ...]:
     return resolve_egresses(inputs, resolve(inputs))[0]
 
 
-def told(inputs: AppInputs) -> list[tuple[str, str]]:
+def findings_of(inputs: AppInputs) -> list[tuple[str, str]]:
     return [(str(f.condition), f.problem.reason) for f in resolve_egresses(inputs, resolve(inputs))[1]]
 
 
@@ -74,7 +74,7 @@ def test_a_target_that_is_not_there_keeps_its_port_and_leads_nowhere() -> None:
     inputs = app(egresses({"localPort": 5432, "endpoint": "gone", "spaceName": "gamma"}), targets=TARGETS)
     (egress,) = found(inputs)
     assert (egress.local_port, egress.target) == (5432, None)
-    assert told(inputs) == [("WorkloadReady", "EgressTargetNotFound")]
+    assert findings_of(inputs) == [("WorkloadReady", "EgressTargetNotFound")]
     assert "endpoint gone of Space gamma" in resolve_egresses(inputs, resolve(inputs))[1][0].problem.message
 
 
@@ -123,7 +123,7 @@ def test_a_port_that_a_container_listens_on_is_left_out(pod: bool) -> None:
         )
         inputs = app(inputs.spec.model_copy(update={"tls_egresses": (_port(inputs, 9000), _port(inputs, 9001))}))
     assert [egress.local_port for egress in found(inputs)] == ([] if pod else [9001])
-    assert told(inputs) == [("WorkloadReady", "EgressPortConflict")]
+    assert findings_of(inputs) == [("WorkloadReady", "EgressPortConflict")]
 
 
 def _port(inputs: AppInputs, port: int) -> Any:
@@ -135,4 +135,4 @@ def test_of_two_egresses_at_one_port_the_first_stays() -> None:
     twice = (inputs.spec.tls_egresses[0], inputs.spec.tls_egresses[0].model_copy(update={"fqdn": "y.test"}))
     inputs = app(inputs.spec.model_copy(update={"tls_egresses": twice}))
     assert [egress.target.host for egress in found(inputs) if egress.target] == ["x.test."]
-    assert told(inputs) == [("WorkloadReady", "EgressPortConflict")]
+    assert findings_of(inputs) == [("WorkloadReady", "EgressPortConflict")]

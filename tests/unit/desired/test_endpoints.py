@@ -16,7 +16,7 @@ def one(inputs: AppInputs) -> ResolvedEndpoint:
     return endpoint
 
 
-def told(inputs: AppInputs) -> list[tuple[str, str]]:
+def findings_of(inputs: AppInputs) -> list[tuple[str, str]]:
     return [(str(finding.condition), finding.problem.reason) for finding in resolve(inputs).findings]
 
 
@@ -181,7 +181,7 @@ def test_two_names_that_meet_at_one_port_keep_theirs_whatever_the_order() -> Non
     assert sorted(got.values()) == [port, port + 1]
 
 
-def test_container_ports_reads_what_nobody_has_judged() -> None:
+def test_container_ports_reads_unvalidated_input() -> None:
     pod = {
         "initContainers": [{"ports": [{"containerPort": 1}]}, "text", None],
         "containers": [{"ports": [{"containerPort": 2}, {"containerPort": "3"}, {}]}, {"ports": "text"}, {}],
@@ -234,33 +234,33 @@ def test_hostnames(hostname: str | None, lost: dict[str, str], want: list[tuple[
     item = {} if hostname is None else {"hostname": hostname}
     inputs = app(endpoints(item), space=LISTED, lost=lost)
     endpoint = one(inputs)
-    assert told(inputs) == want
+    assert findings_of(inputs) == want
     assert endpoint.routed is not bool(want)
     assert endpoint.hostname == (None if want else hostname or f"e0.{FQDN}")
     # What runs goes on: the Service and the listener do not hang on the hostname.
     assert endpoint.tls is not None
 
 
-def test_a_default_hostname_that_is_too_long_for_dns_is_told() -> None:
+def test_a_default_hostname_that_is_too_long_for_dns_is_reported() -> None:
     domain = ".".join(["d" * 60] * 4)
     inputs = app(endpoints({"name": "e" * 63}), space={"domainName": domain[:188].rstrip(".")})
-    assert told(inputs) == [ALLOWED]
+    assert findings_of(inputs) == [ALLOWED]
     assert "more than 253 characters" in resolve(inputs).findings[0].problem.message
     assert not one(inputs).routed
     assert one(inputs).tls is not None
 
 
-def test_a_hostname_with_a_path_is_told_and_served_at_the_fqdn() -> None:
+def test_a_hostname_with_a_path_is_reported_and_served_at_the_fqdn() -> None:
     inputs = app(endpoints({"httpPath": "/a", "hostname": "shop.example.com"}), space=LISTED)
     assert (one(inputs).hostname, one(inputs).routed) == (FQDN, True)
-    assert told(inputs) == [ALLOWED]
-    assert told(app(endpoints({"httpPath": "/a", "hostname": FQDN}))) == []
+    assert findings_of(inputs) == [ALLOWED]
+    assert findings_of(app(endpoints({"httpPath": "/a", "hostname": FQDN}))) == []
 
 
 def test_a_lost_fqdn_takes_the_paths_with_it() -> None:
     inputs = app(endpoints({"httpPath": "/a"}), lost={FQDN: "elder"})
     assert not one(inputs).routed
-    assert told(inputs) == [CONFLICT]
+    assert findings_of(inputs) == [CONFLICT]
     assert "elder" in resolve(inputs).findings[0].problem.message
 
 
@@ -270,27 +270,27 @@ def test_a_lost_fqdn_takes_the_paths_with_it() -> None:
 def test_a_taken_name_gets_nothing_and_the_others_go_on() -> None:
     inputs = app(endpoints({}, {}), taken={"name:e0": "elder"})
     assert [endpoint.name for endpoint in resolve(inputs).endpoints] == ["e1"]
-    assert told(inputs) == [("WorkloadReady", "EndpointConflict")]
+    assert findings_of(inputs) == [("WorkloadReady", "EndpointConflict")]
 
 
 @pytest.mark.parametrize("written", ["/a", "/a/"])
 def test_a_taken_path_gets_no_route(written: str) -> None:
     inputs = app(endpoints({"httpPath": written}), taken={"path:/a": "elder"})
     assert not one(inputs).routed
-    assert told(inputs) == [("RoutesReady", "PathConflict")]
+    assert findings_of(inputs) == [("RoutesReady", "PathConflict")]
 
 
 def test_a_taken_hostname_gets_no_route() -> None:
     inputs = app(endpoints({}), taken={f"hostname:e0.{FQDN}": "elder"})
     assert not one(inputs).routed
-    assert told(inputs) == [CONFLICT]
+    assert findings_of(inputs) == [CONFLICT]
 
 
 def test_a_taken_clear_text_service_is_left_out() -> None:
     inputs = app(endpoints({"createClearTextService": True}), taken={"name:e0-cleartext": "elder"})
     assert not one(inputs).clear_text_service
     assert one(inputs).routed
-    assert told(inputs) == [("WorkloadReady", "EndpointConflict")]
+    assert findings_of(inputs) == [("WorkloadReady", "EndpointConflict")]
 
 
 def test_of_two_equal_ones_in_an_old_object_the_first_stays() -> None:
@@ -301,18 +301,18 @@ def test_of_two_equal_ones_in_an_old_object_the_first_stays() -> None:
         ("a", 1, True),
         ("b", 3, False),
     ]
-    assert told(inputs) == [("WorkloadReady", "EndpointConflict"), ("RoutesReady", "PathConflict")]
+    assert findings_of(inputs) == [("WorkloadReady", "EndpointConflict"), ("RoutesReady", "PathConflict")]
 
     hostname = f"x.{FQDN}"
     pair = (Endpoint(name="a", port=1, hostname=hostname), Endpoint(name="b", port=2, hostname=hostname))
     inputs = app(AppSpec.model_construct(pod=POD, endpoints=pair))
     assert [endpoint.hostname for endpoint in resolve(inputs).endpoints] == [hostname, None]
-    assert told(inputs) == [CONFLICT]
+    assert findings_of(inputs) == [CONFLICT]
 
 
 def test_tls_in_the_container_of_an_http_endpoint_needs_an_edge_that_speaks_tls() -> None:
     item = {"httpPath": "/a", "disableTlsTermination": True}
-    assert told(app(endpoints(item))) == [("RoutesReady", "RouteNotSupported")]
+    assert findings_of(app(endpoints(item))) == [("RoutesReady", "RouteNotSupported")]
     assert not one(app(endpoints(item))).routed
     assert one(app(endpoints(item), space={"encryptHttp": True})).routed
 
@@ -326,7 +326,7 @@ EVIL = ["a\nb", "a b", 'a"b', "a;b", "A", "a.b", "-a", "1a", "", "a" * 64, "a]\n
 def test_a_name_of_the_wrong_form_gets_nothing(name: str) -> None:
     inputs = app(AppSpec.model_construct(pod=POD, endpoints=(Endpoint.model_construct(name=name, port=1),)))
     assert resolve(inputs).endpoints == ()
-    assert told(inputs) == [("WorkloadReady", "Invalid")]
+    assert findings_of(inputs) == [("WorkloadReady", "Invalid")]
 
 
 @pytest.mark.parametrize("path", ["a", "", "/a b", "/a\n", "/a;b", "/a`", "/$1", "/../a", "//a", "/a{", "/a?b", "/a#b"])
@@ -335,7 +335,7 @@ def test_a_path_of_the_wrong_form_gets_no_route(field: str, path: str) -> None:
     endpoint = Endpoint.model_construct(**{"name": "a", "port": 1, "http_path": "/ok", field: path})
     inputs = app(AppSpec.model_construct(pod=POD, endpoints=(endpoint,)))
     assert not one(inputs).routed
-    assert told(inputs) == [("RoutesReady", "Invalid")]
+    assert findings_of(inputs) == [("RoutesReady", "Invalid")]
 
 
 @pytest.mark.parametrize("label", ["a`) || HostSNI(`b", "*", "a\nb", "a b", "-", "a_b"])
@@ -343,4 +343,4 @@ def test_a_hostname_of_the_wrong_form_gets_no_route(label: str) -> None:
     endpoint = Endpoint.model_construct(name="a", port=1, hostname=f"{label}.{FQDN}")
     inputs = app(AppSpec.model_construct(pod=POD, endpoints=(endpoint,)))
     assert not one(inputs).routed
-    assert told(inputs) == [ALLOWED]
+    assert findings_of(inputs) == [ALLOWED]

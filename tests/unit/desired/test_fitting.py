@@ -83,7 +83,7 @@ UNCHANGED: dict[str, tuple[Obj | None, Obj | None]] = {
     "neither": (None, None),
     "quota on requests, which the sidecar has": ({"hard": {"requests.cpu": "2", "memory": "1Gi"}}, None),
     "quota on objects": ({"hard": {"pods": "4", "count/services": "2", "requests.nvidia.com/gpu": "1"}}, None),
-    "quota on ephemeral storage, which nobody must state": ({"hard": {"limits.ephemeral-storage": "1Gi"}}, None),
+    "quota on ephemeral storage, which is optional": ({"hard": {"limits.ephemeral-storage": "1Gi"}}, None),
     "quota that a default satisfies": ({"hard": {"limits.cpu": "4"}}, container(default={"cpu": "100m"})),
     "quota that a maximum satisfies": ({"hard": {"limits.cpu": "4"}}, container(max={"cpu": "1"})),
     "minimum that it has": (None, container(min={"memory": "16Mi", "cpu": "5m"})),

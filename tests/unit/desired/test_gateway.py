@@ -85,9 +85,9 @@ def test_space_goldens(golden: str, inputs: SpaceInputs) -> None:
         "no certificate named",
         "no such Secret",
         "not shared",
-        "not looked at",
+        "not read",
         "being copied",
-        "put there by somebody else",
+        "created by others",
         "deleted a moment ago",
         "lost FQDN",
         "a further name",
@@ -100,7 +100,7 @@ def test_listeners(more: dict[str, Any], want: list[str]) -> None:
     assert listeners(space_inputs(**more)) == want
 
 
-def test_an_fqdn_without_room_below_it_has_no_wildcard() -> None:
+def test_an_fqdn_too_long_for_a_wildcard_has_none() -> None:
     domain = ".".join(["d" * 60, "d" * 60, "d" * 60, "d" * 60])  # 243; "beta." and "*." make 250
     assert len(listeners(space_inputs(domainName=domain))) == 3
     longest = ".".join(["d" * 62, "d" * 62, "d" * 62, "d" * 59])  # 248: the FQDN has 253
@@ -141,7 +141,7 @@ def test_names_of_listeners_are_distinct_and_short_enough() -> None:
         (replace(SERVED, http_route=None), {}, ["HTTPRoute"]),
     ],
 )
-def test_a_kind_that_is_not_served_is_told(served: Any, routing: dict[str, Any], missing: list[str]) -> None:
+def test_a_kind_that_is_not_served_is_reported(served: Any, routing: dict[str, Any], missing: list[str]) -> None:
     inputs = space_inputs(served=served, routing=routing)
     problems = space_routing_problems(inputs)
     assert [(problem.reason, problem.message.split()[5]) for problem in problems] == [
@@ -268,7 +268,7 @@ def test_no_route_leads_plain_text_to_a_pod_that_speaks_tls() -> None:
 @pytest.mark.parametrize(
     ("spec", "field"), [({"httpUrlPath": "/a"}, "http_route"), ({}, "tls_route")], ids=["HTTPRoute", "TLSRoute"]
 )
-def test_a_route_of_a_kind_that_is_not_served_is_told_once(spec: dict[str, Any], field: str) -> None:
+def test_a_route_of_a_kind_that_is_not_served_is_reported_once(spec: dict[str, Any], field: str) -> None:
     inputs = app(spec, served=replace(SERVED, **{field: None}))
     assert reasons_of(inputs) == [("RoutesReady", "GatewayAPIMissing")]
     assert app_routing(inputs, resolve(inputs)).children == ()

@@ -94,7 +94,7 @@ def test_tls_is_handed_on_as_it_is(dialect: str) -> None:
 @pytest.mark.parametrize("before", ALL)
 @pytest.mark.parametrize("after", ALL)
 def test_what_another_dialect_or_spec_wrote_is_taken_back(before: str, after: str) -> None:
-    """The apply layer keeps annotations that it is not told about; so all that decco may have written is named."""
+    """The apply layer keeps annotations that are not in its list; so the list has all that decco may have written."""
     old = by_address(ingress(before, space={"encryptHttp": True}))
     new = by_address(ingress(after, [{**ENDPOINTS[0], "rewritePath": None}]))
     for address in (("Ingress", "shop"), ("Service", "shop")):
@@ -190,9 +190,9 @@ def test_haproxy_would_read_a_percent_sign_as_a_format() -> None:
 def test_nginx_paths_are_escaped_patterns_from_the_start(item: dict[str, Any], path: str, target: str | None) -> None:
     made = by_address(ingress("nginx", [{"name": "e", "port": 1, **item}]))["Ingress", "e"]
     assert paths(made) == [(path, "ImplementationSpecific")]
-    told = annotations(made)
-    assert told["nginx.ingress.kubernetes.io/use-regex"] == "true"
-    assert told.get("nginx.ingress.kubernetes.io/rewrite-target") == target
+    found = annotations(made)
+    assert found["nginx.ingress.kubernetes.io/use-regex"] == "true"
+    assert found.get("nginx.ingress.kubernetes.io/rewrite-target") == target
 
 
 @pytest.mark.parametrize("item", [{"httpPath": "/a%20b"}, {"httpPath": "/a", "rewritePath": "/a,b"}])
@@ -274,7 +274,7 @@ def test_other_dialects_need_nothing_for_a_space(dialect: str) -> None:
     assert space_routing_problems(inputs) == ()
 
 
-def test_a_cluster_without_tls_options_is_told() -> None:
+def test_a_cluster_without_tls_options_is_reported() -> None:
     inputs = space("traefik", served=replace(SERVED, tls_option=None))
     assert space_routing(inputs) == []
     assert [problem.reason for problem in space_routing_problems(inputs)] == ["IngressKindMissing"]
@@ -343,7 +343,7 @@ def test_traefik_references_lead_to_objects_that_are_there() -> None:
         ("ingress_route_tcp", 2, False),
     ],
 )
-def test_a_kind_of_traefiks_that_is_not_served_is_told(field: str, endpoint: int, encrypt: bool) -> None:
+def test_a_kind_of_traefik_that_is_not_served_is_reported(field: str, endpoint: int, encrypt: bool) -> None:
     served = replace(SERVED, **{field: None})
     inputs = ingress("traefik", [ENDPOINTS[endpoint]], served=served, space={"encryptHttp": encrypt})
     assert routes(inputs) == []

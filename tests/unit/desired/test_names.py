@@ -30,7 +30,7 @@ def test_the_longest_names_fit() -> None:
     assert len(names.cleartext_service("a" * 53)) == 63
 
 
-def test_service_names_tell_the_clear_text_service_too() -> None:
+def test_service_names_include_the_clear_text_service() -> None:
     assert names.service_names(Endpoint(name="a", port=1)) == ("a",)
     with_clear_text = Endpoint(name="a", port=1, create_clear_text_service=True)
     assert names.service_names(with_clear_text) == ("a", "a-cleartext")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from decco.desired.held import holders_of
+from decco.desired.finalizers import holders_of
 from decco.desired.names import ANNOTATION_COPIED_FROM, child_meta
 from decco.desired.ownership import (
     LabelledOwner,

@@ -1,4 +1,4 @@
-"""A paused object says so, and all else that it says stays as it was at the last look."""
+"""A paused object reports that; the rest of its status stays as it was at the last reconcile."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ BEFORE: Obj = {
 }
 
 
-def told(status: Obj) -> dict[str, Any]:
+def conditions_of(status: Obj) -> dict[str, Any]:
     return {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
 
 
 def test_the_others_stay_as_they_were() -> None:
     status = paused_status(OWN_PAUSE, 4, BEFORE, LATER)
-    assert told(status) == {"Ready": ("False", "Progressing"), "Paused": ("True", "Paused")}
+    assert conditions_of(status) == {"Ready": ("False", "Progressing"), "Paused": ("True", "Paused")}
     assert status["conditions"][0] == BEFORE["conditions"][0]
     assert (status["observedGeneration"], status["url"]) == (3, BEFORE["url"]), "the new spec is not in effect"
     assert status["conditions"][1]["observedGeneration"] == 4
 
 
-def test_a_second_look_is_no_news() -> None:
+def test_a_second_reconcile_reports_nothing_new() -> None:
     status = paused_status(OWN_PAUSE, 4, BEFORE, NOW)
     assert paused_status(OWN_PAUSE, 4, status, LATER) == status
 
 
-def test_who_was_never_looked_at_says_so() -> None:
+def test_an_object_that_was_never_reconciled_reports_that() -> None:
     status = paused_status(pause_of_space("acme"), 1, {}, NOW)
-    assert told(status) == {"Ready": ("Unknown", "Paused"), "Paused": ("True", "Paused")}
+    assert conditions_of(status) == {"Ready": ("Unknown", "Paused"), "Paused": ("True", "Paused")}
     assert "observedGeneration" not in status
     assert "Space acme" in status["conditions"][1]["message"]
 

@@ -15,7 +15,7 @@ from decco.desired.model import Problem
 
 
 def documented() -> dict[str, tuple[str, str]]:
-    """Constant -> (value, the sentence under it)."""
+    """Constant -> (value, the text under it)."""
     found: dict[str, tuple[str, str]] = {}
     body = ast.parse(inspect.getsource(reasons)).body
     for node, following in zip(body, [*body[1:], None], strict=True):
@@ -23,12 +23,12 @@ def documented() -> dict[str, tuple[str, str]]:
             continue
         if not isinstance(node.value.value, str):
             continue
-        sentence = ""
+        text = ""
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-            sentence = str(following.value.value)
+            text = str(following.value.value)
         [target] = node.targets
         assert isinstance(target, ast.Name)
-        found[target.id] = (node.value.value, sentence)
+        found[target.id] = (node.value.value, text)
     return found
 
 
@@ -36,11 +36,11 @@ REASONS = documented()
 
 
 @pytest.mark.parametrize("constant", REASONS)
-def test_each_reason_is_camel_case_and_has_a_sentence(constant: str) -> None:
-    value, sentence = REASONS[constant]
+def test_each_reason_is_camel_case_and_has_a_description(constant: str) -> None:
+    value, text = REASONS[constant]
     assert re.fullmatch(r"([A-Z][a-z]+|API|DNS)+", value)
     assert value.upper() == constant.replace("_", "")
-    assert sentence.endswith(".")
+    assert text.endswith(".")
 
 
 def test_the_reference_page_is_of_today() -> None:
@@ -52,7 +52,7 @@ def test_the_reference_page_is_of_today() -> None:
 
 def test_the_reference_page_has_all() -> None:
     page = reasons_doc.page()
-    assert all(f"| `{value}` | {' '.join(sentence.split())} |" in page for value, sentence in REASONS.values())
+    assert all(f"| `{value}` | {' '.join(text.split())} |" in page for value, text in REASONS.values())
     assert all(f"| `{condition}` |" in page for condition in ConditionType)
 
 
@@ -86,6 +86,6 @@ def test_combine(problems: list[Problem | None], expected: Problem | None) -> No
     assert reasons.combine(problems) == expected
 
 
-def test_combine_tells_no_more_than_a_person_reads() -> None:
+def test_combine_limits_the_length_of_the_message() -> None:
     combined = reasons.combine(Problem(reasons.INVALID, f"m{number}") for number in range(7))
     assert combined == Problem(reasons.INVALID, "m0; m1; m2; m3; m4; and 2 more")

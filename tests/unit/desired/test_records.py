@@ -1,4 +1,4 @@
-"""Which names are wanted in DNS, and the status of what waits for its records to go."""
+"""The desired DNS names, and the status while records are still to be deleted."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_what_waits_for_its_records_says_why_and_keeps_the_rest() -> None:
     }
     previous = {"observedGeneration": 1, "hostname": FQDN, "conditions": [network]}
     status = withdrawal_status([problem], SPACE_CONDITIONS, 2, previous, NOW)
-    told = {c["type"]: (c["status"], c["reason"], c["message"]) for c in status["conditions"]}
-    assert list(told) == ["Ready", "NetworkReady", "DNSReady"]
-    assert told["Ready"] == told["DNSReady"] == ("False", "ProviderUnreachable", "no answer from ns1")
+    by_type = {c["type"]: (c["status"], c["reason"], c["message"]) for c in status["conditions"]}
+    assert list(by_type) == ["Ready", "NetworkReady", "DNSReady"]
+    assert by_type["Ready"] == by_type["DNSReady"] == ("False", "ProviderUnreachable", "no answer from ns1")
     assert (status["hostname"], status["observedGeneration"]) == (FQDN, 2)
     assert withdrawal_status([problem], SPACE_CONDITIONS, 2, status, NOW) == status

@@ -149,7 +149,7 @@ def test_a_record_that_cannot_be_understood_is_none(job: object) -> None:
 
 
 def test_a_run_goes_on_after_any_crash() -> None:
-    """Between any two writes the process may end: what is stored then is all that the next one knows."""
+    """Between any two writes the process may end: what is stored then is all that the next one has."""
     assert plan("a", None, None) == HOLD  # create
     stored = None
     for _ in range(2):  # crash after the create, before the record

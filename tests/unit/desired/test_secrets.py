@@ -180,12 +180,12 @@ BAD: dict[str, tuple[dict[str, bytes], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_wrong_is_said_in_a_sentence(case: str) -> None:
-    data, sentence = BAD[case]
+def test_each_error_has_a_message(case: str) -> None:
+    data, message = BAD[case]
     facts = secrets.inspect("Opaque", encoded(data))
     assert facts.problem is not None
     assert facts.problem.reason == reasons.SECRET_INVALID
-    assert sentence in facts.problem.message
+    assert message in facts.problem.message
     assert facts.not_after is None
 
 
@@ -199,7 +199,7 @@ def test_values_that_are_not_base64(value: str) -> None:
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_no_sentence_shows_the_content(case: str) -> None:
+def test_no_message_shows_the_content(case: str) -> None:
     data, _ = BAD[case]
     facts = secrets.inspect("Opaque", encoded(data))
     assert facts.problem is not None
@@ -354,7 +354,7 @@ def _der_integer(number: int) -> bytes:
         ("acme", {"acme"}),
         (" acme,blue , ", {"acme", "blue"}),
         ("*", {"*"}),
-        ("acme\nblue", {"acme\nblue"}),  # no name of a Space, so nobody
+        ("acme\nblue", {"acme\nblue"}),  # not a name of a Space, so no Space
     ],
 )
 def test_parse_share_with(text: str | None, names: set[str]) -> None:
@@ -402,7 +402,7 @@ def test_named_by_space() -> None:
     assert secrets.named_by_space(spec) == {"h", "t"}
 
 
-# -- what a Space or App is told --------------------------------------------------------------------------------------
+# -- messages for a Space or App --------------------------------------------------------------------------------------
 
 
 def facts(problem: Problem | None = None, not_after: datetime | None = UNTIL) -> SecretFacts:
@@ -433,7 +433,7 @@ VIEWS = {
         SecretView("tls", SecretState.PENDING),
         Problem(reasons.SECRET_PENDING, "Secret tls is being copied into the Space's namespace"),
     ),
-    "not looked into": (
+    "not read": (
         SecretView("tls", SecretState.COPY),
         Problem(reasons.SECRET_PENDING, "Secret tls is being copied into the Space's namespace"),
     ),
@@ -452,12 +452,12 @@ VIEWS = {
 @pytest.mark.parametrize("case", VIEWS)
 def test_problem_of(case: str) -> None:
     view, problem = VIEWS[case]
-    assert secrets.problem_of(view, space="acme", home="decco", now=NOW) == problem
+    assert secrets.problem_of(view, space="acme", controller_namespace="decco", now=NOW) == problem
 
 
-def test_an_app_may_look_in_its_own_namespace_too() -> None:
+def test_an_app_may_use_its_own_namespace_too() -> None:
     problem = secrets.problem_of(
-        SecretView("tls", SecretState.MISSING), space="acme", home="decco", now=NOW, local=True
+        SecretView("tls", SecretState.MISSING), space="acme", controller_namespace="decco", now=NOW, local=True
     )
     assert problem is not None
     assert problem.message.endswith(", and none in namespace acme; create it, or label it")

@@ -17,7 +17,7 @@ def container(spec: dict[str, Any] | None = None, **more: Any) -> Obj:
 
 
 def test_it_passes_pod_security_restricted() -> None:
-    """The fields that Pod Security ``restricted`` asks for, and beyond it a read-only root."""
+    """The fields that Pod Security ``restricted`` requires, and beyond it a read-only root."""
     made = container()
     assert made["securityContext"] == {
         "runAsNonRoot": True,

@@ -183,7 +183,7 @@ def test_a_copy_has_nothing_of_its_source_but_type_and_data() -> None:
     assert copy["type"] == "example.com/own-type"
     assert copy["data"] == source("http").data
     assert copy["data"] is not given.copies["http"].data
-    assert "decco.platform9.com/share" not in copy["metadata"]["labels"]  # a copy is nobody's source
+    assert "decco.platform9.com/share" not in copy["metadata"]["labels"]  # a copy is not a source
     assert copy["metadata"]["annotations"] == {"decco.platform9.com/copied-from": "decco/http"}
 
 

@@ -118,7 +118,7 @@ def status(
     return space_status(given or inputs(), WRITTEN if outcomes is None else outcomes, live, previous or {}, now)
 
 
-def told(found: Obj) -> dict[str, str]:
+def conditions_of(found: Obj) -> dict[str, str]:
     """type -> reason of each condition that is not True, and "True" of the others."""
     return {c["type"]: "True" if c["status"] == "True" else c["reason"] for c in found["conditions"]}
 
@@ -220,7 +220,7 @@ CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
         {"given": inputs(SHARED, MISSING, PENDING)},
         {"CertificatesReady": "SecretMissing", "Ready": "SecretMissing"},
     ),
-    "Secret on its way": (
+    "Secret being created": (
         {"given": inputs(SHARED, PENDING)},
         {"CertificatesReady": "SecretPending", "Ready": "SecretPending"},
     ),
@@ -295,7 +295,7 @@ CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
 @pytest.mark.parametrize("case", CONDITIONS)
 def test_conditions(case: str) -> None:
     arguments, differs = CONDITIONS[case]
-    assert told(status(**arguments)) == {**WELL, **differs}
+    assert conditions_of(status(**arguments)) == {**WELL, **differs}
 
 
 UIDS = "openshift.io/sa.scc.uid-range"
@@ -318,7 +318,7 @@ def test_a_range_of_user_ids_that_refuses_the_sidecar(annotations: Obj, user: in
     given = inputs(Settings.model_validate({"routing": {"backend": "none"}, "sidecar": {"runAsUser": user}}))
     namespace = {"metadata": {"name": "acme", "annotations": annotations}, "status": {"phase": "Active"}}
     found = status(given, live=SpaceLive(namespace=namespace))
-    assert told(found)["NamespaceReady"] == want
+    assert conditions_of(found)["NamespaceReady"] == want
     if want != "True":
         assert "set sidecar.runAsUser to null" in message(found, "NamespaceReady")
 
@@ -342,19 +342,19 @@ def test_a_space_that_has_a_name_of_others_says_so(name: str, settings: Settings
     facts = replace(given.space, name=name)
     written: Outcomes = {("Namespace", name): None, ("NetworkPolicy", "decco"): None}
     found = status(replace(given, space=facts), written, SpaceLive(namespace=NAMESPACE))
-    assert told(found)["NamespaceReady"] == want
+    assert conditions_of(found)["NamespaceReady"] == want
 
 
-def test_limits_that_refuse_the_sidecar_are_told_before_there_is_an_app() -> None:
+def test_limits_that_refuse_the_sidecar_are_reported_before_there_is_an_app() -> None:
     spec = SpaceSpec.model_validate({"domainName": "example.com", "resourceQuota": {"hard": {"limits.memory": "8Mi"}}})
     given = inputs(NONE)
     found = status(replace(given, space=replace(given.space, spec=spec)), live=SpaceLive(namespace=NAMESPACE))
-    assert told(found)["NamespaceReady"] == "SidecarRefused"
+    assert conditions_of(found)["NamespaceReady"] == "SidecarRefused"
 
 
 def test_without_routing_there_is_no_routes_ready() -> None:
     found = status(inputs(NONE), live=SpaceLive(namespace=NAMESPACE))
-    assert told(found) == {"Ready": "True", "NamespaceReady": "True", "NetworkReady": "True"}
+    assert conditions_of(found) == {"Ready": "True", "NamespaceReady": "True", "NetworkReady": "True"}
 
 
 EDGE: dict[str, tuple[Obj, str]] = {
@@ -398,8 +398,8 @@ EDGE: dict[str, tuple[Obj, str]] = {
 def test_what_the_gateway_controller_says(case: str) -> None:
     obj, reason = EDGE[case]
     found = status(live=replace(LIVE, listeners=obj))
-    assert told(found)["RoutesReady"] == reason
-    assert told(found)["Ready"] == reason
+    assert conditions_of(found)["RoutesReady"] == reason
+    assert conditions_of(found)["Ready"] == reason
 
 
 def test_its_words_are_passed_on_in_one_short_line() -> None:
@@ -411,7 +411,7 @@ def test_its_words_are_passed_on_in_one_short_line() -> None:
     assert len(message(status(live=replace(LIVE, listeners=long)), "RoutesReady")) < LONGEST_QUOTE + 200
 
 
-def test_all_lost_names_are_told() -> None:
+def test_all_lost_names_are_reported() -> None:
     found = status(inputs(SHARED, lost={"b.example.org": "older", "a.example.org": "oldest"}))
     assert message(found, "Ready") == (
         "a.example.org, or a name above or below it, belongs to the older Space oldest: give it up in one of the two; "
@@ -422,7 +422,7 @@ def test_all_lost_names_are_told() -> None:
 def test_a_certificate_that_is_held_back_is_announced_and_no_problem() -> None:
     given = replace(inputs(SHARED, seen("http")), in_force={"http": NOW, "of-an-app": NOW})
     found = status(given)
-    assert told(found)["CertificatesReady"] == "True"
+    assert conditions_of(found)["CertificatesReady"] == "True"
     text = message(found, "CertificatesReady")
     assert text.endswith(
         f"the new certificate of Secret http is in force at {NOW:%H:%M:%S} UTC, because its ca.crt has changed"
@@ -430,14 +430,14 @@ def test_a_certificate_that_is_held_back_is_announced_and_no_problem() -> None:
     assert "of-an-app" not in text
 
 
-def test_all_missing_secrets_are_told() -> None:
+def test_all_missing_secrets_are_reported() -> None:
     views = MISSING, SecretView("tcp", SecretState.NOT_SHARED)
     text = message(status(inputs(SHARED, *views)), "CertificatesReady")
     assert "Secret http" in text
     assert "Secret decco/tcp" in text
 
 
-# -- the fields beside the conditions ---------------------------------------------------------------------------------
+# -- the other fields ------------------------------------------------------------------------------------------------
 
 
 def test_namespace_and_hostname_are_there_when_the_space_has_them() -> None:
@@ -473,7 +473,7 @@ WITH_ADDRESSES = Settings.model_validate({"edge": {"addresses": ["203.0.113.9", 
         (WITH_ADDRESSES, SpaceLive(listeners=OWN_GATEWAY), ("203.0.113.1", "203.0.113.9")),
         (WITH_ADDRESSES, SpaceLive(edge_service=service({"ip": "192.0.2.3"})), ("203.0.113.1", "203.0.113.9")),
         (WITH_SERVICE, SpaceLive(listeners=OWN_GATEWAY, edge_service=service({"ip": "192.0.2.3"})), ("192.0.2.3",)),
-        # What a Gateway behind it tells is an address inside.
+        # The address of a Gateway behind it is internal.
         (WITH_SERVICE, SpaceLive(listeners=OWN_GATEWAY, edge_service=service()), ()),
         (WITH_SERVICE, SpaceLive(listeners=OWN_GATEWAY), ()),
         (NONE, SpaceLive(), ()),
@@ -531,12 +531,12 @@ def test_the_previous_status_is_not_changed() -> None:
 def test_a_space_that_cannot_be_understood() -> None:
     previous = status()
     found = blocked_space_status(Problem(reasons.INVALID, "spec.domainName: missing"), 7, previous, LATER)
-    assert told(found) == {**WELL, "Ready": "Invalid"}
+    assert conditions_of(found) == {**WELL, "Ready": "Invalid"}
     assert message(found, "Ready") == "spec.domainName: missing"
     assert found["observedGeneration"] == 7
     assert found["hostname"] == "acme.example.com"
     assert blocked_space_status(Problem(reasons.INVALID, "spec.domainName: missing"), 7, found, NOW) == found
-    assert told(blocked_space_status(Problem(reasons.INVALID, "x"), 1, {}, NOW)) == {"Ready": "Invalid"}
+    assert conditions_of(blocked_space_status(Problem(reasons.INVALID, "x"), 1, {}, NOW)) == {"Ready": "Invalid"}
 
 
 @pytest.mark.parametrize("case", CONDITIONS)

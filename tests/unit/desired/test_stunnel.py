@@ -73,8 +73,8 @@ def test_a_server_that_verifies_its_clients(item: dict[str, Any], want: list[str
 
 
 def test_an_egress_verifies_the_name_and_not_only_the_authority() -> None:
-    text, told = config([], [EGRESS])
-    assert told == ()
+    text, findings = config([], [EGRESS])
+    assert findings == ()
     assert text.split("\n\n")[-1].splitlines() == [
         "[localhost:5432]",
         "client = yes",
@@ -160,11 +160,11 @@ PLACES: dict[str, Any] = {
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_value_of_the_wrong_form_leaves_its_section_out(place: str, evil: str) -> None:
-    text, told = PLACES[place](evil)
+    text, findings = PLACES[place](evil)
     assert text == config([], [])[0]
-    assert [(str(finding.condition), finding.problem.reason) for finding in told] == [("WorkloadReady", "Invalid")]
-    assert "\n" not in told[0].problem.message
-    assert len(told[0].problem.message) < 400
+    assert [(str(finding.condition), finding.problem.reason) for finding in findings] == [("WorkloadReady", "Invalid")]
+    assert "\n" not in findings[0].problem.message
+    assert len(findings[0].problem.message) < 400
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
@@ -176,9 +176,9 @@ def test_a_number_that_is_no_port_leaves_its_section_out(port: int) -> None:
 
 
 def test_the_other_sections_stay() -> None:
-    text, told = config([server(), server(name="a b")], [EGRESS])
+    text, findings = config([server(), server(name="a b")], [EGRESS])
     assert [line for line in text.splitlines() if line.startswith("[")] == ["[web]", "[localhost:5432]"]
-    assert len(told) == 1
+    assert len(findings) == 1
 
 
 # -- the real program -------------------------------------------------------------------------------------------------
@@ -231,8 +231,8 @@ def _full() -> AppInputs:
 def test_stunnel_takes_the_text(tmp_path: Path) -> None:
     inputs = _full()
     resolved = resolve(inputs)
-    text, told = config(resolved.servers, resolve_egresses(inputs, resolved)[0])
-    assert told == ()
+    text, findings = config(resolved.servers, resolve_egresses(inputs, resolved)[0])
+    assert findings == ()
     for name in ("tcp", "http", "own"):
         _certificate(tmp_path / name)
     text = text.replace(SECRETS_DIR, str(tmp_path))

@@ -49,7 +49,7 @@ def test_the_users_pod_is_handed_on_as_it_is_and_never_changed() -> None:
     made = pod_of(inputs)
     assert inputs.spec.pod == before == pod
 
-    # Whoever changes what came out must not reach what went in.
+    # A change of the output must not change the input.
     _scramble(made)
     assert inputs.spec.pod == before
 
@@ -171,7 +171,7 @@ def test_a_job_runs_again_for_another_pod_and_for_nothing_else() -> None:
     assert _run(app({"runAsJob": True, "pod": other})) != once
 
 
-def test_the_digest_of_a_pod_tells_types_apart() -> None:
+def test_the_digest_of_a_pod_distinguishes_types() -> None:
     assert len({run_digest({"a": value}) for value in (1, "1", True, None, [1], {"1": 1}, 1.5)}) == 7
     assert run_digest({"a": "\ud800"}) != run_digest({"a": "\ud801"})
 
@@ -225,7 +225,7 @@ CLASHES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", CLASHES)
-def test_a_name_of_the_sidecars_is_told_and_what_runs_is_kept(case: str) -> None:
+def test_a_name_of_the_sidecar_is_reported_and_what_runs_is_kept(case: str) -> None:
     inputs = app({"pod": CLASHES[case]})
     assert reasons_of(inputs) == [("WorkloadReady", "ReservedName")]
     desired = app_children(inputs)

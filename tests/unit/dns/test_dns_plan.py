@@ -7,19 +7,19 @@ import pytest
 from decco.dns.errors import InvalidRecord, RecordConflict
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, WantedRecord
-from decco.dns.registry import Current, Owner, mark_set
+from decco.dns.registry import Current, Owner, ownership_set
 
 ZONE = "example.com"
 NAME = "x.example.com"
 U, V, GONE = "uid-u", "uid-v", "uid-gone"
 ADDRESS = RecordSet(NAME, A, 180, ("192.0.2.1",))
-WISH = WantedRecord(NAME, frozenset({"192.0.2.1"}))
-OTHER_WISH = WantedRecord(NAME, frozenset({"192.0.2.7"}))
+WANTED = WantedRecord(NAME, frozenset({"192.0.2.1"}))
+OTHER_WANTED = WantedRecord(NAME, frozenset({"192.0.2.7"}))
 FOREIGN_MX = RecordSet(NAME, "MX", 60, ("10 mail.example",))
 
 
-def mark(uid: str, cluster: str = "here", name: str = NAME) -> RecordSet:
-    return mark_set(name, ZONE, Owner(cluster, uid), 180)
+def ownership(uid: str, cluster: str = "here", name: str = NAME) -> RecordSet:
+    return ownership_set(name, ZONE, Owner(cluster, uid), 180)
 
 
 def decide(
@@ -33,39 +33,39 @@ def decide(
     return plan({current.name: current} if current else {}, {name: dict(desired)}, rules)
 
 
-MINE_U = Current(NAME, (ADDRESS,), (mark(U),))
-MINE_V = Current(NAME, (ADDRESS,), (mark(V),))
-OF_GONE = Current(NAME, (ADDRESS,), (mark(GONE),))
-OTHERS = Current(NAME, (ADDRESS,), (mark(U, "there"),))
+MINE_U = Current(NAME, (ADDRESS,), (ownership(U),))
+MINE_V = Current(NAME, (ADDRESS,), (ownership(V),))
+OF_GONE = Current(NAME, (ADDRESS,), (ownership(GONE),))
+OTHERS = Current(NAME, (ADDRESS,), (ownership(U, "there"),))
 UNMARKED = Current(NAME, (ADDRESS,))
-FORGED = Current(NAME, (ADDRESS,), (RecordSet(mark(U).name, TXT, 180, ("v1 here uid-u", "x")),))
-MARK_ALONE = Current(NAME, (), (mark(U),))
-BESIDE_MX = Current(NAME, (ADDRESS, FOREIGN_MX), (mark(U),))
+FORGED = Current(NAME, (ADDRESS,), (RecordSet(ownership(U).name, TXT, 180, ("v1 here uid-u", "x")),))
+OWNERSHIP_ALONE = Current(NAME, (), (ownership(U),))
+BESIDE_MX = Current(NAME, (ADDRESS, FOREIGN_MX), (ownership(U),))
 
 
 @pytest.mark.parametrize(
     ("current", "before", "after"),
     [
-        (None, (), (ADDRESS, mark(U))),
-        (MINE_V, (ADDRESS, mark(V)), (ADDRESS, mark(U))),
-        (MARK_ALONE, (mark(U),), (ADDRESS, mark(U))),
+        (None, (), (ADDRESS, ownership(U))),
+        (MINE_V, (ADDRESS, ownership(V)), (ADDRESS, ownership(U))),
+        (OWNERSHIP_ALONE, (ownership(U),), (ADDRESS, ownership(U))),
     ],
 )
 def test_wanted_and_reachable(
     current: Current | None, before: tuple[RecordSet, ...], after: tuple[RecordSet, ...]
 ) -> None:
-    (change,) = decide(current, (U, WISH)).changes
+    (change,) = decide(current, (U, WANTED)).changes
     assert (change.before, change.after) == (before, after)
 
 
 def test_as_wanted_is_no_change() -> None:
-    assert decide(MINE_U, (U, WISH)) == Plan()
+    assert decide(MINE_U, (U, WANTED)) == Plan()
 
 
-@pytest.mark.parametrize("current", [MINE_U, MINE_V, MARK_ALONE, BESIDE_MX])
-def test_mine_and_unwanted_is_deleted_with_its_mark(current: Current) -> None:
+@pytest.mark.parametrize("current", [MINE_U, MINE_V, OWNERSHIP_ALONE, BESIDE_MX])
+def test_mine_and_unwanted_is_deleted_with_its_ownership_record(current: Current) -> None:
     (change,) = decide(current).changes
-    assert change.before == (*current.addresses, *current.marks)
+    assert change.before == (*current.addresses, *current.ownership)
     assert change.after == ()
     assert change.verb == "delete"
 
@@ -73,7 +73,7 @@ def test_mine_and_unwanted_is_deleted_with_its_mark(current: Current) -> None:
 @pytest.mark.parametrize("current", [OF_GONE, OTHERS, UNMARKED, FORGED, Current(NAME, (FOREIGN_MX,))])
 def test_what_is_not_mine_is_never_touched(current: Current) -> None:
     assert decide(current).changes == ()
-    refused = decide(current, (U, OTHER_WISH))
+    refused = decide(current, (U, OTHER_WANTED))
     assert refused.changes == ()
     problem = refused.problems[NAME, U]
     assert isinstance(problem, RecordConflict)
@@ -83,8 +83,8 @@ def test_what_is_not_mine_is_never_touched(current: Current) -> None:
 def test_orphans_are_counted_and_taken_only_on_request() -> None:
     assert decide(OF_GONE).orphans == (NAME,)
     assert decide(OF_GONE, adopt=True).changes == ()
-    assert decide(OF_GONE, (U, WISH), adopt=True).changes[0].after == (ADDRESS, mark(U))
-    assert decide(OTHERS, (U, WISH), adopt=True).changes == ()
+    assert decide(OF_GONE, (U, WANTED), adopt=True).changes[0].after == (ADDRESS, ownership(U))
+    assert decide(OTHERS, (U, WANTED), adopt=True).changes == ()
 
 
 def test_between_types_in_one_change() -> None:
@@ -93,14 +93,14 @@ def test_between_types_in_one_change() -> None:
     assert to_alias.removed == (ADDRESS,)
     assert to_alias.written == (alias,)
     (back,) = decide(
-        Current(NAME, (alias,), (mark(U),)), (U, WantedRecord(NAME, frozenset({"192.0.2.1", "2001:db8::1"})))
+        Current(NAME, (alias,), (ownership(U),)), (U, WantedRecord(NAME, frozenset({"192.0.2.1", "2001:db8::1"})))
     ).changes
     assert back.removed == (alias,)
     assert {s.type for s in back.written} == {A, AAAA}
 
 
 def test_a_changed_ttl_is_a_change() -> None:
-    (change,) = decide(MINE_U, (U, WantedRecord(NAME, WISH.targets, ttl=60))).changes
+    (change,) = decide(MINE_U, (U, WantedRecord(NAME, WANTED.targets, ttl=60))).changes
     assert {s.ttl for s in change.after} == {60}
 
 
@@ -108,35 +108,35 @@ def test_no_alias_beside_what_others_put_there() -> None:
     refused = decide(BESIDE_MX, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
     assert refused.changes == ()
     assert "MX" in str(refused.problems[NAME, U])
-    assert len(decide(BESIDE_MX, (U, OTHER_WISH)).changes) == 1
+    assert len(decide(BESIDE_MX, (U, OTHER_WANTED)).changes) == 1
 
 
-def test_who_cannot_have_a_name_keeps_nobody_elses_record_in_it() -> None:
-    current = Current(NAME, (ADDRESS, FOREIGN_MX), (mark(V),))
+def test_who_cannot_have_a_name_keeps_no_foreign_record_in_it() -> None:
+    current = Current(NAME, (ADDRESS, FOREIGN_MX), (ownership(V),))
     result = decide(current, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
     assert isinstance(result.problems[NAME, U], RecordConflict)
-    assert [(c.before, c.after) for c in result.changes] == [((ADDRESS, mark(V)), ())]
+    assert [(c.before, c.after) for c in result.changes] == [((ADDRESS, ownership(V)), ())]
     same = decide(BESIDE_MX, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
     assert same.changes == ()
     assert isinstance(same.problems[NAME, U], RecordConflict)
 
 
-def test_without_an_address_the_mark_is_handed_over() -> None:
+def test_without_an_address_the_ownership_record_is_handed_over() -> None:
     (change,) = decide(MINE_V, (U, WantedRecord(NAME))).changes
-    assert (change.before, change.after) == ((ADDRESS, mark(V)), (ADDRESS, mark(U)))
-    (change,) = decide(Current(NAME, (), (mark(V),)), (U, WantedRecord(NAME))).changes
-    assert (change.before, change.after) == ((mark(V),), ())
+    assert (change.before, change.after) == ((ADDRESS, ownership(V)), (ADDRESS, ownership(U)))
+    (change,) = decide(Current(NAME, (), (ownership(V),)), (U, WantedRecord(NAME))).changes
+    assert (change.before, change.after) == ((ownership(V),), ())
     assert decide(MINE_U, (U, WantedRecord(NAME))) == Plan()
     assert decide(UNMARKED, (U, WantedRecord(NAME))).changes == ()
 
 
 def test_two_owners_of_one_name() -> None:
-    both = ((U, WISH), (V, OTHER_WISH))
+    both = ((U, WANTED), (V, OTHER_WANTED))
     first = decide(None, *both)
-    assert first.changes[0].after[-1] == mark(U)
+    assert first.changes[0].after[-1] == ownership(U)
     assert list(first.problems) == [(NAME, V)]
     holder = decide(MINE_V, *both)
-    assert holder.changes[0].after[-1] == mark(V)
+    assert holder.changes[0].after[-1] == ownership(V)
     assert list(holder.problems) == [(NAME, U)]
 
 
@@ -164,8 +164,8 @@ def test_one_bad_name_does_not_stop_the_others() -> None:
     assert list(result.problems) == [(NAME, U)]
 
 
-@pytest.mark.parametrize("desired", [(), ((U, WISH),), ((U, OTHER_WISH),)])
-@pytest.mark.parametrize("current", [MINE_U, MARK_ALONE, BESIDE_MX])
+@pytest.mark.parametrize("desired", [(), ((U, WANTED),), ((U, OTHER_WANTED),)])
+@pytest.mark.parametrize("current", [MINE_U, OWNERSHIP_ALONE, BESIDE_MX])
 def test_a_paused_owners_name_stays_right_or_wrong(
     current: Current, desired: tuple[tuple[str, WantedRecord], ...]
 ) -> None:
@@ -173,10 +173,10 @@ def test_a_paused_owners_name_stays_right_or_wrong(
 
 
 def test_a_paused_owner_gets_no_new_name() -> None:
-    assert decide(None, (U, WISH), paused=frozenset({U})) == Plan()
+    assert decide(None, (U, WANTED), paused=frozenset({U})) == Plan()
 
 
-def test_nobody_takes_a_paused_owners_name() -> None:
-    found = decide(MINE_V, (U, WISH), adopt=True, paused=frozenset({V}))
+def test_the_name_of_a_paused_owner_is_not_taken() -> None:
+    found = decide(MINE_V, (U, WANTED), adopt=True, paused=frozenset({V}))
     assert found.changes == ()
     assert "paused" in str(found.problems[NAME, U])

@@ -10,7 +10,7 @@ import pytest
 
 from decco.dns.provider import Change, Zone
 from decco.dns.records import CNAME, A, RecordSet, address_sets
-from decco.dns.registry import Owner, mark_set
+from decco.dns.registry import Owner, ownership_set
 from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.rfc2136_message import MAX_MESSAGE, needs, pack, update_message
 from tests.sample import seeds
@@ -21,8 +21,8 @@ KEY = dns.tsig.Key("decco", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", "hmac-sha512")
 
 
 def claim(name: str, *targets: str) -> Change:
-    mark = mark_set(name, ZONE, Owner("default", UID), 60)
-    return Change(name, mark.name, (), (*address_sets(name, targets, 60), mark))
+    ownership = ownership_set(name, ZONE, Owner("default", UID), 60)
+    return Change(name, ownership.name, (), (*address_sets(name, targets, 60), ownership))
 
 
 def names(dice: random.Random, count: int) -> list[str]:
@@ -33,11 +33,11 @@ def names(dice: random.Random, count: int) -> list[str]:
 
 
 def as_update(old: Change, *targets: str) -> Change:
-    return Change(old.name, old.mark, old.after, (*address_sets(old.name, targets, 60), old.after[-1]))
+    return Change(old.name, old.ownership_name, old.after, (*address_sets(old.name, targets, 60), old.after[-1]))
 
 
 def as_delete(old: Change) -> Change:
-    return Change(old.name, old.mark, old.after, ())
+    return Change(old.name, old.ownership_name, old.after, ())
 
 
 def decoded(*changes: Change, key: dns.tsig.Key | None = None) -> dns.update.UpdateMessage:
@@ -111,7 +111,7 @@ def test_a_change_too_large_for_any_message_is_packed_alone() -> None:
     assert pack([large, large], ZONE).count == 1
 
 
-def test_a_claim_needs_that_name_and_mark_are_absent() -> None:
+def test_a_claim_needs_that_name_and_ownership_record_are_absent() -> None:
     text = decoded(claim(f"x.{ZONE}", "192.0.2.1")).to_text()
     assert f"_decco.x.{ZONE}. NONE ANY" in text
     assert f"\nx.{ZONE}. NONE ANY" in text

@@ -14,7 +14,7 @@ from decco.dns.errors import BatchRefused, ProviderUnreachable
 from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import CNAME, TXT, A, RecordSet, WantedRecord, address_sets
-from decco.dns.registry import Owner, fold, mark_set
+from decco.dns.registry import Owner, fold, ownership_set
 from decco.dns.service import Dns
 from decco.dns.wrappers.base import Wrapper
 from decco.dns.wrappers.bisect import Bisect
@@ -27,7 +27,7 @@ CALL_SECONDS = 0.05
 
 
 class Faulty(Wrapper):
-    """Takes 50 ms per call, counts calls, checks that none overlap, and fails as told."""
+    """Takes 50 ms per call, counts calls, checks that none overlap, and fails on demand."""
 
     def __init__(self, inner: Provider) -> None:
         super().__init__(inner)
@@ -113,12 +113,12 @@ def want(*labels: str, to: str = "192.0.2.1", ttl: int | None = None) -> frozens
 
 async def until(dns: Dns, condition: Callable[[], bool]) -> None:
     """Wait for the service's own signal that the condition may have come true."""
-    told = asyncio.Event()
-    dns.subscribe(lambda _uid: told.set())
+    notified = asyncio.Event()
+    dns.subscribe(lambda _uid: notified.set())
     async with asyncio.timeout(4000):
         while not condition():
-            told.clear()
-            await told.wait()
+            notified.clear()
+            await notified.wait()
 
 
 async def ready(dns: Dns, *uids: str) -> None:
@@ -246,12 +246,12 @@ async def test_a_change_that_is_carried_out_late_leaves_nothing_behind(bench: Be
         await asyncio.sleep(20)
         assert not bench.dns.gone("u")
         assert "may still be carried out" in bench.dns.obstacles("u")[0].message
-        mark = mark_set(f"x.{ZONE}", ZONE, Owner("here", "u"), 180)
-        for late in (mark, *address_sets(f"x.{ZONE}", ["192.0.2.1"], 180)):
+        ownership = ownership_set(f"x.{ZONE}", ZONE, Owner("here", "u"), 180)
+        for late in (ownership, *address_sets(f"x.{ZONE}", ["192.0.2.1"], 180)):
             bench.put(late)
         await until(bench.dns, lambda: bench.dns.gone("u"))
         assert set(bench.memory.contents[ZONE]) == {f"first.{ZONE}", f"_decco.first.{ZONE}"}
-        # The claim, the name read again, the zone read when the claim is dead, and what was found is withdrawn.
+        # The claim, the name read again, the zone read when the claim is lost, and what was found is withdrawn.
         assert bench.faulty.calls == ["apply", "records", "records", "apply"]
         await asyncio.sleep(600)
         assert len(bench.faulty.calls) == 4
@@ -273,7 +273,7 @@ async def test_a_late_change_of_a_name_that_stays_is_put_right(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("applied", [True, False])
-async def test_a_doubt_that_cannot_come_true_costs_no_call(bench: Bench, *, applied: bool) -> None:
+async def test_an_unconfirmed_change_that_cannot_be_applied_costs_no_call(bench: Bench, *, applied: bool) -> None:
     error = ProviderUnreachable("timed out", uncertain=True)
     async with running(bench.dns):
         (bench.faulty.after if applied else bench.faulty.before).append(error)
@@ -360,7 +360,7 @@ async def test_lag_is_the_age_of_the_oldest_change_that_is_not_in_the_zone(bench
         assert lag() == 0
 
 
-async def test_a_dead_provider_delays_nobody_else(looptime: int) -> None:
+async def test_a_dead_provider_does_not_delay_others(looptime: int) -> None:
     dead, alive = Bench(("dead.com",)), Bench()
     dead.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
     dns = Dns([Cache(Bisect(dead.faulty)), Cache(Bisect(alive.faulty))], cluster_id="here")
@@ -373,7 +373,7 @@ async def test_a_dead_provider_delays_nobody_else(looptime: int) -> None:
         assert looptime - start < 0.5
 
 
-async def test_a_zone_made_anew_is_filled_again(bench: Bench) -> None:
+async def test_a_zone_created_again_is_filled_again(bench: Bench) -> None:
     async with running(bench.dns):
         bench.dns.ensure("u", want("x"))
         await ready(bench.dns, "u")
@@ -435,7 +435,7 @@ async def test_after_a_restart_what_is_no_longer_wanted_goes(bench: Bench) -> No
         await ready(again, "u")
         await asyncio.sleep(10)
     assert bench.values("y") == ()
-    assert bench.values("z") == ("192.0.2.1",)  # its owner is not known here, so it is not ours to delete
+    assert bench.values("z") == ("192.0.2.1",)  # its owner is unknown here, so it is not deleted
 
 
 async def test_an_owner_seen_late_has_its_leftovers_removed(bench: Bench) -> None:
@@ -481,7 +481,7 @@ async def test_without_an_address_what_is_published_stays(bench: Bench) -> None:
     ("name", "reason"),
     [("x.elsewhere.org", "ZoneNotFound"), ("a..b", "InvalidRecord"), ("_decco.x.example.com", "InvalidRecord")],
 )
-async def test_a_wish_that_cannot_be_is_told_at_once(bench: Bench, name: str, reason: str) -> None:
+async def test_an_invalid_desired_record_is_reported_at_once(bench: Bench, name: str, reason: str) -> None:
     state = bench.dns.ensure("u", [WantedRecord(name, frozenset({"192.0.2.1"})), *want("x")])
     assert {p.reason for p in state.problems} == {reason, "Publishing"}
     async with running(bench.dns):
@@ -516,7 +516,7 @@ async def test_adopt_gives_a_lost_owners_name_to_the_one_who_wants_it(bench: Ben
     assert bench.values("z") == ("192.0.2.1",)
 
 
-async def test_plan_tells_and_changes_nothing(bench: Bench) -> None:
+async def test_plan_reports_and_changes_nothing(bench: Bench) -> None:
     bench.dns.ensure("u", want("x"))
     ((provider, zone, result),) = await bench.dns.plan()
     assert (provider, zone) == ("mem", ZONE)
@@ -559,14 +559,14 @@ async def test_random_interleavings_with_a_second_writer(bench: Bench) -> None:
     held = fold([s for types in contents.values() for s in types.values()], ZONE)
     for name, record in foreign.items():
         assert held[name].sets == (record,)
-        assert held[name].marks == ()
+        assert held[name].ownership == ()
     wanted = {record.name: (uid, record) for uid in owners for record in bench.dns._wanted[uid].values()}
     assert {n for n in held if n not in foreign} == {n for n in wanted if n not in foreign}
     for name in wanted.keys() - foreign.keys():
         uid, record = wanted[name]
         assert held[name].owner == Owner("here", uid)
         assert {v for s in held[name].sets for v in s.values} == record.targets
-        assert held[name].marks == (mark_set(name, ZONE, Owner("here", uid), 180),)
+        assert held[name].ownership == (ownership_set(name, ZONE, Owner("here", uid), 180),)
 
 
 async def test_a_paused_owners_records_are_left_alone_until_it_is_heard_of_again(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from decco.dns.errors import BatchRefused, DnsError, ProviderUnreachable, Record
 from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import TXT, A, RecordSet
-from decco.dns.registry import Owner, mark_name, mark_set
+from decco.dns.registry import Owner, ownership_name, ownership_set
 from decco.dns.wrappers.base import Wrapper
 from decco.dns.wrappers.bisect import Bisect
 from decco.dns.wrappers.cache import Cache
@@ -25,12 +25,12 @@ ZONE = Zone("example.com")
 
 def create(label: str, cluster: str = "here", address: str = "192.0.2.1") -> Change:
     name = f"{label}.example.com"
-    mark = mark_set(name, ZONE.name, Owner(cluster, "u1"), 60)
-    return Change(name, mark.name, (), (RecordSet(name, A, 60, (address,)), mark))
+    ownership = ownership_set(name, ZONE.name, Owner(cluster, "u1"), 60)
+    return Change(name, ownership.name, (), (RecordSet(name, A, 60, (address,)), ownership))
 
 
 def delete(change: Change) -> Change:
-    return Change(change.name, change.mark, change.after, ())
+    return Change(change.name, change.ownership_name, change.after, ())
 
 
 def put(memory: MemoryProvider, record: RecordSet) -> None:
@@ -38,7 +38,7 @@ def put(memory: MemoryProvider, record: RecordSet) -> None:
 
 
 class Calls(Wrapper):
-    """Counts what passes, and raises what it is told to, before or after the inner call."""
+    """Counts what passes, and raises the given error, before or after the inner call."""
 
     def __init__(self, inner: MemoryProvider) -> None:
         super().__init__(inner)
@@ -79,17 +79,17 @@ async def refused(provider: Provider, count: int) -> Bisect:
     return bisect
 
 
-async def test_a_refused_batch_is_first_told_to_be_in_conflict(memory: MemoryProvider, calls: Calls) -> None:
+async def test_a_refused_batch_is_first_reported_as_a_conflict(memory: MemoryProvider, calls: Calls) -> None:
     put(memory, RecordSet("n3.example.com", "MX", 60, ()))
     bisect = await refused(calls, 8)
     assert calls.applies == [8]
-    outcomes = await bisect.apply(ZONE, [create(f"n{i}") for i in range(8) if i != 3])  # as read again and planned anew
+    outcomes = await bisect.apply(ZONE, [create(f"n{i}") for i in range(8) if i != 3])  # read and planned again
     assert outcomes == [None] * 7
     assert calls.applies == [8, 7]
 
 
 async def test_names_that_the_answer_mentions_are_left_out(memory: MemoryProvider) -> None:
-    class Tells(Calls):
+    class NamesSuspects(Calls):
         async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
             self.applies.append(len(changes))
             bad = frozenset(c.name for c in changes if c.name in {"n1.example.com", "n6.example.com"})
@@ -97,7 +97,7 @@ async def test_names_that_the_answer_mentions_are_left_out(memory: MemoryProvide
                 raise BatchRefused("taken", suspects=bad)
             return await self.inner.apply(zone, changes)
 
-    calls = Tells(memory)
+    calls = NamesSuspects(memory)
     bisect = Bisect(calls)
     outcomes = await bisect.apply(ZONE, [create(f"n{i}") for i in range(8)])
     assert {i for i, outcome in enumerate(outcomes) if outcome} == {1, 6}
@@ -152,15 +152,15 @@ async def test_bisect_asks_a_dead_provider_no_further(memory: MemoryProvider) ->
 async def test_the_cache_reads_once_and_follows_own_changes(calls: Calls) -> None:
     cache = Cache(calls)
     change = create("x")
-    assert await cache.records(ZONE, {change.name, change.mark}) == []
+    assert await cache.records(ZONE, {change.name, change.ownership_name}) == []
     await cache.apply(ZONE, [change])
-    assert set(await cache.records(ZONE, [change.name, change.mark])) == set(change.after)
+    assert set(await cache.records(ZONE, [change.name, change.ownership_name])) == set(change.after)
     await cache.apply(ZONE, [delete(change)])
-    assert await cache.records(ZONE, [change.name, change.mark]) == []
+    assert await cache.records(ZONE, [change.name, change.ownership_name]) == []
     assert calls.reads == [None]
 
 
-async def test_the_cache_reads_doubtful_names_again_and_only_those(memory: MemoryProvider, calls: Calls) -> None:
+async def test_the_cache_reads_only_unconfirmed_names_again(memory: MemoryProvider, calls: Calls) -> None:
     cache = Cache(calls)
     lost, fine = create("lost"), create("fine")
     await cache.records(ZONE, [])
@@ -169,9 +169,9 @@ async def test_the_cache_reads_doubtful_names_again_and_only_those(memory: Memor
         await cache.apply(ZONE, [lost])
     calls.after = None
     await cache.apply(ZONE, [fine])
-    found = await cache.records(ZONE, [lost.name, lost.mark, fine.name, fine.mark])
+    found = await cache.records(ZONE, [lost.name, lost.ownership_name, fine.name, fine.ownership_name])
     assert set(found) == {*lost.after, *fine.after}
-    assert calls.reads == [None, {lost.name, lost.mark}]
+    assert calls.reads == [None, {lost.name, lost.ownership_name}]
 
 
 async def test_the_cache_trusts_a_definite_failure(calls: Calls) -> None:
@@ -205,18 +205,18 @@ async def test_the_cache_forgets_a_zone_that_is_gone(memory: MemoryProvider, cal
     assert await cache.records(ZONE, ["x.example.com"]) == []
 
 
-async def test_cancelled_is_doubtful(calls: Calls) -> None:
+async def test_a_cancelled_change_is_unconfirmed(calls: Calls) -> None:
     cache = Cache(calls)
     await cache.records(ZONE, [])
     calls.after = asyncio.CancelledError()
     change = create("x")
     with pytest.raises(asyncio.CancelledError):
         await cache.apply(ZONE, [change])
-    assert set(await cache.records(ZONE, [change.name, change.mark])) == set(change.after)
+    assert set(await cache.records(ZONE, [change.name, change.ownership_name])) == set(change.after)
 
 
 def _unmarked(change: Change) -> Change:
-    return Change(change.name, change.mark, change.before, change.after[:1])
+    return Change(change.name, change.ownership_name, change.before, change.after[:1])
 
 
 @pytest.mark.parametrize(
@@ -226,15 +226,20 @@ def _unmarked(change: Change) -> Change:
         _unmarked(create("x")),
         delete(create("x", cluster="there")),
         delete(_unmarked(create("x"))),
-        Change("x.example.com", mark_name("x.example.com", ZONE.name), (), (*create("x").after, create("y").after[0])),
+        Change(
+            "x.example.com", ownership_name("x.example.com", ZONE.name), (), (*create("x").after, create("y").after[0])
+        ),
         delete(
             Change(
-                "x.example.com", create("x").mark, (), (*create("x").after, RecordSet("x.example.com", TXT, 1, ("t",)))
+                "x.example.com",
+                create("x").ownership_name,
+                (),
+                (*create("x").after, RecordSet("x.example.com", TXT, 1, ("t",))),
             )
         ),
     ],
 )
-async def test_the_guard_lets_nothing_foreign_pass(calls: Calls, change: Change) -> None:
+async def test_the_plan_guard_lets_nothing_foreign_pass(calls: Calls, change: Change) -> None:
     outcomes = await PlanGuard(calls, "here").apply(ZONE, [change, create("fine")])
     assert isinstance(outcomes[0], RecordConflict)
     assert outcomes[1] is None
@@ -247,7 +252,7 @@ async def test_a_dry_run_changes_nothing(memory: MemoryProvider) -> None:
 
 
 @pytest.mark.looptime
-async def test_pace_waits_only_as_long_as_needed(calls: Calls, looptime: int) -> None:
+async def test_the_rate_limiter_waits_only_as_long_as_needed(calls: Calls, looptime: int) -> None:
     paced = RateLimiter(calls, per_second=5, burst=3)
     for _ in range(3):
         await paced.records(ZONE)
@@ -275,16 +280,16 @@ async def test_a_deadline_says_that_the_outcome_is_unknown(memory: MemoryProvide
 
 async def test_every_call_is_counted_with_its_result(memory: MemoryProvider, calls: Calls) -> None:
     seen: list[tuple[str, str, str]] = []
-    meter = Instrumented(
+    measured = Instrumented(
         calls, lambda provider, operation, result, _seconds: seen.append((provider, operation, result))
     )
     put(memory, RecordSet("x.example.com", "MX", 60, ()))
-    await meter.zones()
-    await meter.records(ZONE)
-    await meter.apply(ZONE, [create("x")])
+    await measured.zones()
+    await measured.records(ZONE)
+    await measured.apply(ZONE, [create("x")])
     calls.before = ZoneNotFound("gone")
     with pytest.raises(DnsError):
-        await meter.apply(ZONE, [create("y")])
+        await measured.apply(ZONE, [create("y")])
     assert seen == [
         ("mem", "zones", "ok"),
         ("mem", "records", "ok"),
@@ -295,11 +300,11 @@ async def test_every_call_is_counted_with_its_result(memory: MemoryProvider, cal
 
 async def test_who_leads_no_more_reads_and_changes_nothing(memory: MemoryProvider, calls: Calls) -> None:
     leads = True
-    lead = LeaderGate(calls, lambda: leads)
-    assert await lead.apply(ZONE, [create("a")]) == [None]
+    gate = LeaderGate(calls, lambda: leads)
+    assert await gate.apply(ZONE, [create("a")]) == [None]
     leads = False
-    with pytest.raises(ProviderUnreachable, match="leads no more") as refused:
-        await lead.apply(ZONE, [create("b")])
+    with pytest.raises(ProviderUnreachable, match="no longer leads") as refused:
+        await gate.apply(ZONE, [create("b")])
     assert not refused.value.uncertain
     assert calls.applies == [1]
-    assert len(await lead.records(ZONE)) == 2
+    assert len(await gate.records(ZONE)) == 2

@@ -1,4 +1,4 @@
-"""What becomes of each field of the first decco, and what is said of those without a counterpart."""
+"""What becomes of each field of the first decco, and the remarks about those without a counterpart."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def spec_of(imported: Imported) -> Obj:
     return dict(imported.obj["spec"])
 
 
-def told(imported: Imported, level: Level) -> list[str]:
+def remarks_of(imported: Imported, level: Level) -> list[str]:
     return [remark.path for remark in imported.remarks if remark.level is level]
 
 
@@ -83,9 +83,9 @@ def test_a_space_becomes_cluster_scoped() -> None:
         ("permissions", {"rules": [1], "subject": {}}, Level.ERROR),
     ],
 )
-def test_what_is_told_of_a_space(field: str, value: Any, level: Level) -> None:
+def test_remarks_about_a_space(field: str, value: Any, level: Level) -> None:
     space = space_of({**SPACE, field: value})
-    assert any(path.startswith(f"spec.{field}") for path in told(space, level)), space.remarks
+    assert any(path.startswith(f"spec.{field}") for path in remarks_of(space, level)), space.remarks
     assert (space.obj is None) == (level is Level.ERROR)
     assert level is Level.ERROR or field not in spec_of(space)
 
@@ -118,7 +118,7 @@ def test_a_domain_for_those_that_have_none() -> None:
     found = result_of(obj("Space", "acme", "", {"manifest": {}}, "v1beta3"), domain="example.net")
     assert spec_of(found.spaces[0]) == {"domainName": "example.net"}
     missing = result_of(obj("Space", "acme", "", {}, "v1beta3")).spaces[0]
-    assert (missing.obj, told(missing, Level.ERROR)) == (None, ["spec.domainName"])
+    assert (missing.obj, remarks_of(missing, Level.ERROR)) == (None, ["spec.domainName"])
 
 
 # -- Apps -------------------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_endpoints(what: str) -> None:
 )
 def test_what_an_endpoint_loses(given: Obj, field: str) -> None:
     app = app_of({"endpoints": [{"name": "e", "port": 5000, **given}]})
-    assert told(app, Level.LOST) == [f"spec.endpoints[0].{field}"]
+    assert remarks_of(app, Level.LOST) == [f"spec.endpoints[0].{field}"]
     [endpoint] = spec_of(app)["endpoints"]
     assert field not in endpoint
     assert "hostname" not in endpoint
@@ -186,7 +186,7 @@ def test_what_an_endpoint_loses(given: Obj, field: str) -> None:
 def test_what_only_the_space_itself_could_reach_does_not_become_public() -> None:
     app = app_of({"endpoints": [{"name": "e", "port": 1, "httpPath": "/e", "httpLocalhostOnly": True}]})
     assert spec_of(app)["endpoints"] == []
-    assert told(app, Level.LOST) == ["spec.endpoints[0].httpLocalhostOnly"]
+    assert remarks_of(app, Level.LOST) == ["spec.endpoints[0].httpLocalhostOnly"]
 
 
 def test_a_host_name_elsewhere_is_added_to_the_space() -> None:
@@ -197,7 +197,7 @@ def test_a_host_name_elsewhere_is_added_to_the_space() -> None:
     assert spec_of(found.spaces[0])["hostnames"] == ["x.example.com"]
     assert spec_of(found.apps[0])["endpoints"][0]["hostname"] == "x.example.com"
     alone = result_of(app).apps[0]
-    assert told(alone, Level.LOST) == ["spec.endpoints[0].sniHostname"]
+    assert remarks_of(alone, Level.LOST) == ["spec.endpoints[0].sniHostname"]
 
 
 def test_fields_match_whatever_their_case() -> None:
@@ -217,7 +217,7 @@ EGRESSES: dict[str, tuple[Obj, Obj]] = {
         {"endpoint": "db", "disableServerCertVerification": True, "certAndCaSecretName": "c"},
         {"endpoint": "db", "certAndCaSecretName": "c", "disableServerCertVerification": True},
     ),
-    "a delay that nobody needs": ({"endpoint": "db", "springBoardDelaySeconds": 9}, {"endpoint": "db"}),
+    "a delay without need": ({"endpoint": "db", "springBoardDelaySeconds": 9}, {"endpoint": "db"}),
 }
 
 
@@ -269,7 +269,7 @@ def test_the_short_form_of_2017(what: str) -> None:
 def test_an_app_without_endpoints_serves_its_first_port_as_the_talks_tcp_example() -> None:
     app = app_of({})
     assert spec_of(app)["endpoints"] == [{"name": "web", "port": 8080}]
-    assert told(app, Level.NOTE) == ["spec.endpoints"]
+    assert remarks_of(app, Level.NOTE) == ["spec.endpoints"]
     assert app.complete
     own = app_of({"certAndCaSecretName": "own", "createClearTextSvc": True})
     assert spec_of(own)["endpoints"] == [
@@ -290,7 +290,7 @@ def test_an_app_without_endpoints_serves_its_first_port_as_the_talks_tcp_example
 def test_an_app_that_never_served_anything_still_serves_nothing(spec: Obj) -> None:
     app = app_of(spec)
     assert spec_of(app)["endpoints"] == []
-    assert "spec.endpoints" not in told(app, Level.NOTE)
+    assert "spec.endpoints" not in remarks_of(app, Level.NOTE)
 
 
 def test_the_other_reading_of_absent_endpoints() -> None:
@@ -302,7 +302,7 @@ def test_the_other_reading_of_absent_endpoints() -> None:
 @pytest.mark.parametrize("item", [{"httpPath": "/e"}, {"isMetricsEndpoint": True}])
 def test_a_record_of_an_endpoint_without_a_host_name_is_not_dropped_in_silence(item: Obj) -> None:
     app = app_of({"endpoints": [{"name": "e", "port": 5000, "createDnsRecord": True, **item}]})
-    assert "spec.endpoints[0].createDnsRecord" in told(app, Level.NOTE)
+    assert "spec.endpoints[0].createDnsRecord" in remarks_of(app, Level.NOTE)
     assert "createDnsRecord" not in spec_of(app)["endpoints"][0]
 
 
@@ -318,7 +318,7 @@ def test_the_domain_variable_is_in_every_container() -> None:
     app = app_of({"domainEnvVarName": "D"})
     assert spec_of(app)["pod"]["containers"][0]["env"] == [{"name": "D", "value": "example.net"}]
     alone = result_of(obj("App", "web", "acme", {"pod": POD, "domainEnvVarName": "D"})).apps[0]
-    assert told(alone, Level.LOST) == ["spec.domainEnvVarName"]
+    assert remarks_of(alone, Level.LOST) == ["spec.domainEnvVarName"]
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_the_domain_variable_is_in_every_container() -> None:
     ],
 )
 def test_what_pod_security_will_refuse(pod: Obj) -> None:
-    assert len(told(app_of({"pod": {**POD, **pod}}), Level.LOST)) == 1
+    assert len(remarks_of(app_of({"pod": {**POD, **pod}}), Level.LOST)) == 1
 
 
 @pytest.mark.parametrize(
@@ -352,10 +352,10 @@ def test_what_pod_security_will_refuse(pod: Obj) -> None:
         ({"httpUrlPath": 5}, "spec.httpPath"),
     ],
 )
-def test_what_the_crds_would_refuse_is_left_out_with_their_sentence(spec: Obj, path: str) -> None:
+def test_what_the_crds_would_refuse_is_left_out_with_their_message(spec: Obj, path: str) -> None:
     app = app_of(spec)
     assert app.obj is None
-    assert path in told(app, Level.ERROR), app.remarks
+    assert path in remarks_of(app, Level.ERROR), app.remarks
 
 
 def test_no_spec_at_all() -> None:
@@ -394,7 +394,7 @@ def test_no_spec_at_all() -> None:
                 "metadata": {"name": "i", "labels": {"decco-derived-from": "app"}},
             },
             Level.NOTE,
-            "anew",
+            "its own routes from the App",
         ),
         (
             {
@@ -428,7 +428,7 @@ def test_a_namespace_for_apps_without_one() -> None:
     [without] = result_of(app).apps
     assert without.obj is not None
     assert "namespace" not in without.obj["metadata"]
-    assert "metadata.namespace" in told(without, Level.NOTE)
+    assert "metadata.namespace" in remarks_of(without, Level.NOTE)
     [given] = result_of(app, namespace="acme").apps
     assert given.obj is not None
     assert given.obj["metadata"]["namespace"] == "acme"

@@ -1,4 +1,4 @@
-"""Files of any kind: what is read, and the one sentence for what cannot be."""
+"""Files of any kind: what is read, and the one message for what cannot be."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def test_aliases_are_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
-        ("a: b: c", "is no YAML at line 1, column 5"),
-        ("kind: A\n\tb: 1", "is no YAML at line 2"),
-        ("\x01", "is no YAML"),
-        ("kind: !!python/object:os.system {}", "is no YAML"),
-        ("- 1", "document 1 is no object"),
-        ("just text", "document 1 is no object"),
+        ("a: b: c", "is not YAML at line 1, column 5"),
+        ("kind: A\n\tb: 1", "is not YAML at line 2"),
+        ("\x01", "is not YAML"),
+        ("kind: !!python/object:os.system {}", "is not YAML"),
+        ("- 1", "document 1 is not an object"),
+        ("just text", "document 1 is not an object"),
         ("kind: A\n---\nname: x", "document 2 has no kind"),
         ("kind: [A]", "document 1 has no kind"),
         ("kind: List\nitems: 3", "must be a list of objects"),
@@ -74,10 +74,10 @@ def test_aliases_are_followed() -> None:
         pytest.param(f"kind: A\n{LAUGHS}", "more than 2000000 values", marks=thorough),
     ],
 )
-def test_what_cannot_be_read(text: str, sentence: str) -> None:
+def test_what_cannot_be_read(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match="standard input") as caught:
         from_text(text)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -86,7 +86,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binary, huge, gone = tmp_path / "binary", tmp_path / "huge", tmp_path / "gone"
     binary.write_bytes(b"kind: \xff\xfe")
     huge.write_text("kind: A\n" * 200)
-    for path, sentence in (
+    for path, message in (
         (binary, "is not text in UTF-8 (byte 7)"),
         (huge, "split it into several files"),
         (gone, "cannot be read (No such file"),
@@ -95,4 +95,4 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ConfigError) as caught:
             read_objects(str(path), io.StringIO())
         assert str(path) in str(caught.value)
-        assert sentence in str(caught.value)
+        assert message in str(caught.value)

@@ -27,7 +27,7 @@ class Seen:
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     observed: list[tuple[str, str, str]] = field(default_factory=list)
-    """What the client's observer was told."""
+    """What the client's observer received."""
 
 
 class Account:
@@ -48,7 +48,7 @@ class Account:
         return Access("http://unused", None, None, None, f"Bearer token-{self.loads}", float("inf"))
 
 
-class Stage:
+class Harness:
     """Starts servers and clients, and ends them with the test."""
 
     def __init__(self, stack: AsyncExitStack) -> None:
@@ -106,6 +106,6 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def harness() -> AsyncIterator[Harness]:
     async with AsyncExitStack() as stack:
-        yield Stage(stack)
+        yield Harness(stack)

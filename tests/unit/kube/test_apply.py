@@ -27,8 +27,8 @@ OWNER: Obj = {"apiVersion": "x/v1", "kind": "App", "name": "web", "uid": "owner-
 AT = Key("acme", "web")
 
 
-def wish(name: str = "web", **parts: Any) -> Obj:
-    """An object that decco wants; ``labels`` and ``annotations`` go into its metadata, the rest is content."""
+def desired_object(name: str = "web", **parts: Any) -> Obj:
+    """A desired object; ``labels`` and ``annotations`` go into its metadata, the rest is content."""
     meta: Obj = {"name": name, "namespace": "acme", "ownerReferences": [OWNER]}
     meta |= {part: parts.pop(part) for part in ("labels", "annotations", "ownerReferences") if part in parts}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, **(parts or {"data": {"a": "1"}})}
@@ -91,7 +91,7 @@ def team_of(obj: Obj) -> str | None:
     return (obj["metadata"].get("labels") or {}).get("team")
 
 
-def stage(
+def applier_with(
     *answers: Obj | Exception | None, live: tuple[Obj, ...] = (), shape: Shape | None = None
 ) -> tuple[Applier, Store, Script]:
     script, store = Script(*answers), Store(CONFIGMAPS, shape or Shape())
@@ -108,10 +108,10 @@ CONFLICT = Conflict(409, "Conflict", "modified")
 # Races
 
 
-async def test_the_watch_may_tell_more_than_the_answer() -> None:
+async def test_the_watch_may_deliver_more_than_the_answer() -> None:
     """The answer to our PUT (11) comes after the event of a controller's reaction (12): that costs no second PUT."""
-    first, second = wish(data={"a": "1"}), wish(data={"a": "2"})
-    applier, store, script = stage(stored(first, 10), stored(second, 11))
+    first, second = desired_object(data={"a": "1"}), desired_object(data={"a": "2"})
+    applier, store, script = applier_with(stored(first, 10), stored(second, 11))
     await applier.ensure(CONFIGMAPS, first)
     reaction = stored(second, 12)
     reaction["metadata"]["annotations"]["controller"] = "was here"
@@ -123,8 +123,8 @@ async def test_the_watch_may_tell_more_than_the_answer() -> None:
 
 
 async def test_an_alteration_between_our_write_and_its_answer_is_seen() -> None:
-    desired = wish(data={"a": "1"})
-    applier, store, script = stage(stored(desired, 10), stored(desired, 12))
+    desired = desired_object(data={"a": "1"})
+    applier, store, script = applier_with(stored(desired, 10), stored(desired, 12))
     vandalized = stored(desired, 11)
     vandalized["data"]["a"] = "theirs"
     script.before_answer = lambda: store.put(vandalized, own=False) and None
@@ -135,8 +135,8 @@ async def test_an_alteration_between_our_write_and_its_answer_is_seen() -> None:
 
 
 async def test_an_object_that_is_gone_before_the_answer_is_not_remembered() -> None:
-    desired = wish()
-    applier, store, script = stage(stored(desired, 10), stored(desired, 12, "u2"))
+    desired = desired_object()
+    applier, store, script = applier_with(stored(desired, 10), stored(desired, 12, "u2"))
     script.before_answer = lambda: store.remove(AT, "u1", 11)
     made = await applier.ensure(CONFIGMAPS, desired)
     assert (made.result, made.entry, store.settled) == (Result.CREATED, None, {})
@@ -145,8 +145,8 @@ async def test_an_object_that_is_gone_before_the_answer_is_not_remembered() -> N
 
 
 async def test_a_creation_whose_answer_was_lost_costs_no_write() -> None:
-    desired = wish()
-    applier, store, script = stage(Unreachable("reset"), EXISTS, stored(desired))
+    desired = desired_object()
+    applier, store, script = applier_with(Unreachable("reset"), EXISTS, stored(desired))
     with pytest.raises(Unreachable):
         await applier.ensure(CONFIGMAPS, desired)
     found = await applier.ensure(CONFIGMAPS, desired)
@@ -156,42 +156,44 @@ async def test_a_creation_whose_answer_was_lost_costs_no_write() -> None:
     assert script.asked == ["create", "create", "get"]
 
 
-async def test_an_object_that_comes_and_goes_is_left_to_the_next_turn() -> None:
-    applier, _, script = stage(EXISTS, MISSING)
-    waiting = await applier.ensure(CONFIGMAPS, wish())
+async def test_an_object_that_comes_and_goes_is_left_to_the_next_reconcile() -> None:
+    applier, _, script = applier_with(EXISTS, MISSING)
+    waiting = await applier.ensure(CONFIGMAPS, desired_object())
     assert (waiting.result, waiting.entry) == (Result.WAITING, None)
     assert script.asked == ["create", "get"]
 
 
 async def test_an_object_that_is_gone_when_we_write_is_waited_for() -> None:
-    applier, store, script = stage(MISSING, live=(stored(wish()),))
-    waiting = await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))
+    applier, store, script = applier_with(MISSING, live=(stored(desired_object()),))
+    waiting = await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))
     assert (waiting.result, waiting.entry) == (Result.WAITING, store.get(AT))
     assert waiting.entry is not None
     assert script.asked == ["replace"]
 
 
 async def test_a_conflict_is_the_callers() -> None:
-    applier, store, _ = stage(CONFLICT, live=(stored(wish()),))
+    applier, store, _ = applier_with(CONFLICT, live=(stored(desired_object()),))
     with pytest.raises(Conflict):
-        await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))
+        await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))
     assert store.settled == {}
 
 
 @thorough
 async def test_foreign_names_are_forgotten_one_day() -> None:
-    applier, _, script = stage()
+    applier, _, script = applier_with()
     theirs = {"metadata": {"name": "x", "namespace": "acme", "uid": "t", "resourceVersion": "1"}}
     script.answers = [EXISTS, theirs] * 5000
     for number in range(5000):
         with pytest.raises(Foreign):
-            await applier.ensure(CONFIGMAPS, wish(f"n{number}"))
+            await applier.ensure(CONFIGMAPS, desired_object(f"n{number}"))
     assert len(applier._foreign) <= 4096
 
 
 async def test_prune_asks_all_although_one_refuses() -> None:
     refused = Forbidden(403, "Forbidden", "no")
-    applier, store, script = stage(None, refused, None, live=tuple(stored(wish(n), 1, n) for n in "abcd"))
+    applier, store, script = applier_with(
+        None, refused, None, live=tuple(stored(desired_object(n), 1, n) for n in "abcd")
+    )
     with pytest.raises(Forbidden):
         await applier.prune("owner-1", {(CONFIGMAPS, Key("acme", "c"))})
     assert script.asked == [f"delete configmaps/{name} {name}" for name in "abd"]
@@ -202,13 +204,13 @@ async def test_prune_asks_all_although_one_refuses() -> None:
 
 async def test_prune_survives_a_kind_that_appears_meanwhile() -> None:
     script, stores = Script(None, None), {CONFIGMAPS: Store(CONFIGMAPS)}
-    stores[CONFIGMAPS].put(stored(wish()), own=False)
+    stores[CONFIGMAPS].put(stored(desired_object()), own=False)
     script.before_answer = lambda: stores.setdefault(SECRETS, Store(SECRETS)) and None
     assert await Applier(script, stores).prune("owner-1", set()) == 1
 
 
 def orphan(name: str, manager: str = "decco", *, label: str = "red", with_hash: bool = True) -> Obj:
-    live = stored(wish(name, labels={"team": label}), 1, name, ownerReferences=[])
+    live = stored(desired_object(name, labels={"team": label}), 1, name, ownerReferences=[])
     live["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": {}}]
     if not with_hash:
         del live["metadata"]["annotations"]
@@ -223,7 +225,7 @@ async def test_prune_removes_what_lost_its_owner_reference_only_if_it_is_proven(
         orphan("by-hand", "kubectl"),
         orphan("bare", with_hash=False),
     )
-    applier, _, script = stage(None, live=live, shape=Shape(labelled_owner=team_of))
+    applier, _, script = applier_with(None, live=live, shape=Shape(labelled_owner=team_of))
     keep = {(CONFIGMAPS, Key("acme", "kept"))}
     assert await applier.prune("owner-1", keep, "red") == 1
     assert script.asked == ["delete configmaps/proven proven"]
@@ -232,22 +234,22 @@ async def test_prune_removes_what_lost_its_owner_reference_only_if_it_is_proven(
 
 
 async def test_what_is_not_wanted_and_held_in_deletion_is_left_over() -> None:
-    going = stored(wish(), deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x.example.net/keep"])
-    applier, _, script = stage(live=(going,))
+    going = stored(desired_object(), deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x.example.net/keep"])
+    applier, _, script = applier_with(live=(going,))
     assert await applier.prune("owner-1", set()) == 0
     assert [entry.key.name for _, entry in applier.left_over("owner-1", set(), "red")] == ["web"]
     assert applier.left_over("owner-1", {(CONFIGMAPS, AT)}, "red") == []
     assert script.asked == []
 
 
-async def test_an_owner_reference_without_decco_s_mark_counts_for_nothing() -> None:
-    """Who may write the object sets the reference; the mark only decco can set."""
-    live = stored(wish())
+async def test_an_owner_reference_on_an_unmarked_object_is_ignored() -> None:
+    """Any writer of the object can set the reference; only decco can set what ``marked`` checks."""
+    live = stored(desired_object())
     del live["metadata"]["annotations"][ANNOTATION_HASH]
-    applier, store, _ = stage(live=(live,), shape=Shape(marked=lambda _obj: False))
+    applier, store, _ = applier_with(live=(live,), shape=Shape(marked=lambda _obj: False))
     assert store.owned_by("owner-1") == []
     with pytest.raises(Foreign):
-        await applier.ensure(CONFIGMAPS, wish())
+        await applier.ensure(CONFIGMAPS, desired_object())
 
 
 # Objects that are being deleted
@@ -255,12 +257,12 @@ async def test_an_owner_reference_without_decco_s_mark_counts_for_nothing() -> N
 
 @pytest.mark.parametrize("kept", [True, False])
 async def test_an_object_that_is_held_in_deletion_is_kept_as_desired(kept: bool) -> None:
-    desired = wish(data={"a": "1"})
+    desired = desired_object(data={"a": "1"})
     going = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x.example.net/keep"]}
     live = stored(desired, **going)
     live["data"]["a"] = "theirs"
     live["metadata"]["managedFields"].append({"manager": "kubectl", "fieldsV1": {"f:data": {"f:a": {}}}})
-    applier, _, script = stage(stored(desired, 11, **going), live=(live,), shape=Shape(kept_while_deleting=kept))
+    applier, _, script = applier_with(stored(desired, 11, **going), live=(live,), shape=Shape(kept_while_deleting=kept))
     first = await applier.ensure(CONFIGMAPS, desired)
     assert first.result is (Result.UPDATED if kept else Result.WAITING)
     assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.WAITING
@@ -271,16 +273,16 @@ async def test_an_object_that_is_held_in_deletion_is_kept_as_desired(kept: bool)
 
 
 async def test_an_object_whose_deletion_decco_asked_for_is_left_until_the_event_of_it() -> None:
-    applier, store, script = stage(live=(stored(wish(data={"a": "1"})),))
+    applier, store, script = applier_with(live=(stored(desired_object(data={"a": "1"})),))
     store.mark_deleting(AT, "u1")
-    assert (await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))).result is Result.WAITING
+    assert (await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))).result is Result.WAITING
     assert script.asked == []
 
 
 async def test_a_settled_object_is_not_even_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Digests are compared, and that is all: an App has ten children, and is looked at for every event of each."""
-    desired = wish()
-    applier, store, script = stage(live=(stored(desired),))
+    """Digests are compared, and that is all: an App has ten children, and is reconciled at every event of each."""
+    desired = desired_object()
+    applier, store, script = applier_with(live=(stored(desired),))
     assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
     changes: list[Change] = []
     store.subscribe(changes.append)
@@ -289,11 +291,11 @@ async def test_a_settled_object_is_not_even_decoded(monkeypatch: pytest.MonkeyPa
     assert (changes, script.asked) == ([], [])
 
 
-async def test_a_repair_is_told_from_a_new_wish() -> None:
-    desired, new = wish(data={"a": "1"}), wish(data={"a": "2"})
+async def test_a_repair_differs_from_a_new_desired_state() -> None:
+    desired, new = desired_object(data={"a": "1"}), desired_object(data={"a": "2"})
     vandalized = stored(desired, 11)
     vandalized["data"]["a"] = "theirs"
-    applier, store, _ = stage(stored(desired, 10), stored(desired, 12), stored(new, 13))
+    applier, store, _ = applier_with(stored(desired, 10), stored(desired, 12), stored(new, 13))
     assert not (await applier.ensure(CONFIGMAPS, desired)).repaired
     store.put(vandalized, own=False)
     assert (await applier.ensure(CONFIGMAPS, desired)).repaired
@@ -324,11 +326,11 @@ async def test_whose_object_it_is(
     owners: list[Obj], same_hash: bool, label: str | None, ours: bool, settled: bool
 ) -> None:
     """By proof in the object alone: what this process remembers of it changes nothing."""
-    desired = wish(labels={"team": "red"})
+    desired = desired_object(labels={"team": "red"})
     live = stored(desired, ownerReferences=owners, labels={"team": label} if label else {})
     if not same_hash:
         live["metadata"]["annotations"][ANNOTATION_HASH] = "other"
-    applier, store, script = stage(stored(desired, 11), live=(live,), shape=Shape(labelled_owner=team_of))
+    applier, store, script = applier_with(stored(desired, 11), live=(live,), shape=Shape(labelled_owner=team_of))
     if settled:
         store.settled["u1"] = (b"", b"")
     if ours:
@@ -339,25 +341,27 @@ async def test_whose_object_it_is(
         assert script.asked == []
 
 
-async def test_a_wish_without_a_controller_is_a_defect() -> None:
-    applier, _, _ = stage(live=(stored(wish()),))
+async def test_a_desired_object_without_a_controller_is_a_defect() -> None:
+    applier, _, _ = applier_with(live=(stored(desired_object()),))
     with pytest.raises(AssertionError, match="has no controller"):
-        await applier.ensure(CONFIGMAPS, wish(ownerReferences=[]))
+        await applier.ensure(CONFIGMAPS, desired_object(ownerReferences=[]))
 
 
 # Hash and wire
 
 
 def test_the_hash_is_of_what_is_wanted_and_for_whom() -> None:
-    base = wish(labels={"a": "1"}, annotations={"n": "1"})
-    other_owner = wish(labels={"a": "1"}, annotations={"n": "1"}, ownerReferences=[{**OWNER, "uid": "owner-2"}])
-    second_owner = wish(labels={"a": "1"}, annotations={"n": "1"}, ownerReferences=[OWNER, {"uid": "n"}])
+    base = desired_object(labels={"a": "1"}, annotations={"n": "1"})
+    other_owner = desired_object(
+        labels={"a": "1"}, annotations={"n": "1"}, ownerReferences=[{**OWNER, "uid": "owner-2"}]
+    )
+    second_owner = desired_object(labels={"a": "1"}, annotations={"n": "1"}, ownerReferences=[OWNER, {"uid": "n"}])
     variants = [
-        wish(labels={"a": "2"}, annotations={"n": "1"}),
-        wish(labels={"a": "1", "b": None}, annotations={"n": "1"}),
-        wish(labels={"a": "1"}, annotations={"n": "2"}),
-        wish(labels={"a": "1"}, annotations={"n": "1"}, data={"a": "2"}),
-        wish(labels={"a": "1"}, annotations={"n": "1"}, data={"a": "1"}, immutable=True),
+        desired_object(labels={"a": "2"}, annotations={"n": "1"}),
+        desired_object(labels={"a": "1", "b": None}, annotations={"n": "1"}),
+        desired_object(labels={"a": "1"}, annotations={"n": "2"}),
+        desired_object(labels={"a": "1"}, annotations={"n": "1"}, data={"a": "2"}),
+        desired_object(labels={"a": "1"}, annotations={"n": "1"}, data={"a": "1"}, immutable=True),
         other_owner,
     ]
     hashes = {hash_of(variant) for variant in [base, *variants]}
@@ -367,7 +371,7 @@ def test_the_hash_is_of_what_is_wanted_and_for_whom() -> None:
 
 
 def test_to_wire_leaves_out_what_must_be_absent() -> None:
-    desired = wish(labels={"a": "1", "b": None}, annotations={"n": None})
+    desired = desired_object(labels={"a": "1", "b": None}, annotations={"n": None})
     before = copy.deepcopy(desired)
     sent = to_wire(desired)
     assert sent["metadata"]["labels"] == {"a": "1"}
@@ -390,9 +394,9 @@ def put(live: Obj, desired: Obj, shape: Shape = SCALED) -> Obj:
 
 
 def test_a_put_keeps_what_is_others() -> None:
-    desired = wish(labels={"ours": "2", "gone": None}, annotations={"note": "2", "gone": None})
+    desired = desired_object(labels={"ours": "2", "gone": None}, annotations={"note": "2", "gone": None})
     live = stored(
-        wish(labels={"ours": "1"}, annotations={"note": "1"}, data={"a": "0", "theirs": "1"}),
+        desired_object(labels={"ours": "1"}, annotations={"note": "1"}, data={"a": "0", "theirs": "1"}),
         labels={"ours": "1", "gone": "1", "theirs": "1"},
         annotations={"note": "1", "gone": "1", "theirs": "1"},
         finalizers=["theirs"],
@@ -407,7 +411,7 @@ def test_a_put_keeps_what_is_others() -> None:
         "metadata": {
             "name": "web",
             "namespace": "acme",
-            # With the UID, a PUT of a Service that is gone is refused instead of making it anew.
+            # With the UID, a PUT of a Service that is gone is refused instead of creating it again.
             "uid": "u1",
             "resourceVersion": "10",
             "finalizers": ["theirs"],
@@ -430,7 +434,7 @@ OWNERS: list[tuple[str, list[Obj], list[Obj]]] = [
 
 @pytest.mark.parametrize(("live", "expected"), [row[1:] for row in OWNERS], ids=[row[0] for row in OWNERS])
 def test_a_put_names_our_owner_beside_others(live: list[Obj], expected: list[Obj]) -> None:
-    body = put(stored(wish(), ownerReferences=live), wish())
+    body = put(stored(desired_object(), ownerReferences=live), desired_object())
     assert body["metadata"]["ownerReferences"] == expected
 
 
@@ -439,11 +443,11 @@ def scaled(replicas: int, initial: str | None, *, image: str = "a", notes: Obj |
     if notes is not None:
         template["metadata"] = {"annotations": notes}
     spec = {"replicas": replicas, "template": template}
-    return wish(annotations={} if initial is None else {"initial": initial}, spec=spec)
+    return desired_object(annotations={} if initial is None else {"initial": initial}, spec=spec)
 
 
-YIELDS = {
-    # name: live as decco made it, what others did to it, the new wish, replicas in the PUT
+UNMANAGED = {
+    # name: live as decco made it, what others did to it, the new desired state, replicas in the PUT
     "an HPA scaled it": (scaled(1, "1"), {"replicas": 7}, {}, scaled(1, "1", image="b"), 7),
     "decco wants another initial number": (scaled(1, "1"), {"replicas": 7}, {}, scaled(3, "3"), 3),
     "somebody changed the annotation": (scaled(1, "1"), {"replicas": 7}, {"initial": "9"}, scaled(1, "1"), 7),
@@ -453,9 +457,9 @@ YIELDS = {
 }
 
 
-@pytest.mark.parametrize("name", YIELDS)
-def test_a_put_yields_until_decco_changes_its_mind(name: str) -> None:
-    made, spec, annotations, desired, replicas = YIELDS[name]
+@pytest.mark.parametrize("name", UNMANAGED)
+def test_a_put_keeps_unmanaged_fields_until_decco_changes_them(name: str) -> None:
+    made, spec, annotations, desired, replicas = UNMANAGED[name]
     live = stored(made)
     live["spec"] = {key: value for key, value in {**live["spec"], **spec}.items() if value is not None}
     live["metadata"]["annotations"] |= annotations
@@ -478,8 +482,10 @@ def test_a_yielded_map_holds_both(live: Obj | None, wanted: Obj | None, expected
 
 def test_of_a_kind_with_few_mutable_fields_the_rest_stays() -> None:
     shape = Shape(mutable=(("spec", "parallelism"), ("spec", "suspend"), ("spec", "backoffLimit")))
-    live = stored(wish(spec={"parallelism": 1, "suspend": True, "selector": {"s": 1}, "template": {"old": 1}}))
-    body = put(live, wish(spec={"parallelism": 2, "backoffLimit": 3, "template": {"new": 1}}), shape)
+    live = stored(
+        desired_object(spec={"parallelism": 1, "suspend": True, "selector": {"s": 1}, "template": {"old": 1}})
+    )
+    body = put(live, desired_object(spec={"parallelism": 2, "backoffLimit": 3, "template": {"new": 1}}), shape)
     assert body["spec"] == {"parallelism": 2, "backoffLimit": 3, "selector": {"s": 1}, "template": {"old": 1}}
 
 
@@ -487,10 +493,10 @@ def test_a_mutable_field_that_admission_may_set_stays_unless_decco_wants_it_or_r
     """A Job's TTL: the cluster's admission sets it, and the write that resumes the Job keeps it."""
     ttl = ("spec", "ttl")
     shape = Shape(mutable=(("spec", "suspend"), ttl), admitted=(ttl,))
-    live = stored(wish(spec={"suspend": True, "ttl": 5}))
-    assert put(live, wish(spec={}), shape)["spec"] == {"ttl": 5}
-    assert put(live, wish(spec={"ttl": 7}), shape)["spec"] == {"ttl": 7}
-    wanted = wish(spec={"suspend": True})
+    live = stored(desired_object(spec={"suspend": True, "ttl": 5}))
+    assert put(live, desired_object(spec={}), shape)["spec"] == {"ttl": 5}
+    assert put(live, desired_object(spec={"ttl": 7}), shape)["spec"] == {"ttl": 7}
+    wanted = desired_object(spec={"suspend": True})
     altered = stored(wanted)
     altered["spec"]["ttl"] = 5
     assert put(altered, wanted, shape)["spec"] == {"suspend": True}
@@ -517,7 +523,7 @@ ALTERED: dict[str, tuple[Obj, Obj, tuple[Path, ...], bool]] = {
     "others added a field": (pod(image="a", tty=True), pod(image="a"), (main("tty"),), True),
     "others' field is gone again": (pod(image="a"), pod(image="a"), (main("tty"),), False),
     "others' empty list": (pod(), pod(args=[]), (main("args"),), False),
-    "nobody knows who wrote it": (pod(image="a", tty=True), pod(image="a"), EVERYTHING, True),
+    "its writer is unknown": (pod(image="a", tty=True), pod(image="a"), EVERYTHING, True),
     "a field gone": (pod(), pod(image="a"), (), True),
     "a map gone": ({"spec": {}}, {"spec": {"a": {"b": 1}}}, (), True),
     "a list gone": (pod(), pod(env=[{"name": "A"}]), (), True),
@@ -568,10 +574,10 @@ def test_foreign_says_which_object() -> None:
 
 
 async def test_who_alters_an_object_again_and_again_is_named_and_not_answered_at_once() -> None:
-    desired = wish(data={"a": "1"})
+    desired = desired_object(data={"a": "1"})
     live = stored(desired, 100, managedFields=[{"manager": m} for m in ("decco", "mallory")])
     repairs = [stored(desired, 11 + 2 * number) for number in range(FREE_REPAIRS)]
-    applier, store, script = stage(stored(desired, 8), *repairs, live)
+    applier, store, script = applier_with(stored(desired, 8), *repairs, live)
 
     def alter(version: int) -> None:
         store.put({**stored(desired, version), "data": {"a": "by mallory"}}, own=False)
@@ -590,9 +596,9 @@ async def test_who_alters_an_object_again_and_again_is_named_and_not_answered_at
 
 
 async def test_an_edit_of_the_owner_is_no_repair() -> None:
-    wishes = [wish(data={"a": str(number)}) for number in range(2 * FREE_REPAIRS)]
-    applier, _, _ = stage(*[stored(each, 10 + number) for number, each in enumerate(wishes)])
-    for each in wishes:
+    desired_objects = [desired_object(data={"a": str(number)}) for number in range(2 * FREE_REPAIRS)]
+    applier, _, _ = applier_with(*[stored(each, 10 + number) for number, each in enumerate(desired_objects)])
+    for each in desired_objects:
         assert (await applier.ensure(CONFIGMAPS, each)).result is not Result.UNCHANGED
 
 
@@ -603,21 +609,21 @@ NOT_SERVED = NotServed(404, "", "404 page not found")
 
 
 async def test_a_write_is_in_the_version_that_the_store_follows() -> None:
-    desired = wish(data={"a": "1"})
-    applier, store, script = stage(stored(desired, 10), stored(desired, 11))
+    desired = desired_object(data={"a": "1"})
+    applier, store, script = applier_with(stored(desired, 10), stored(desired, 11))
     store.switch(dataclasses.replace(CONFIGMAPS, version="v2"))
     made = await applier.ensure(CONFIGMAPS, desired)
     assert (made.result, script.bodies[0]["apiVersion"]) == (Result.CREATED, "v2")
     assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
-    await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))
+    await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))
     assert script.bodies[1]["apiVersion"] == "v2"
 
 
 async def test_a_kind_that_is_not_served_does_not_mean_that_the_object_is_deleted() -> None:
-    desired = wish(data={"a": "1"})
-    applier, store, _ = stage(NOT_SERVED, NOT_SERVED, live=(stored(desired),))
+    desired = desired_object(data={"a": "1"})
+    applier, store, _ = applier_with(NOT_SERVED, NOT_SERVED, live=(stored(desired),))
     with pytest.raises(NotServed):
-        await applier.ensure(CONFIGMAPS, wish(data={"a": "2"}))
+        await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))
     with pytest.raises(NotServed):
         await applier.prune(OWNER["uid"], ())
     entry = store.get(AT)
@@ -626,9 +632,9 @@ async def test_a_kind_that_is_not_served_does_not_mean_that_the_object_is_delete
 
 
 async def test_nothing_is_pruned_of_a_kind_that_is_not_listed() -> None:
-    applier, store, script = stage(live=(stored(wish()),))
+    applier, store, script = applier_with(live=(stored(desired_object()),))
     store.unlisted = "the cluster does not serve it"
     assert await applier.prune(OWNER["uid"], ()) == 0
     with pytest.raises(NotListed):
-        await applier.ensure(CONFIGMAPS, wish())
+        await applier.ensure(CONFIGMAPS, desired_object())
     assert script.asked == []

@@ -1,4 +1,4 @@
-"""What admission makes of an object is told from what somebody did to it, with the writer answering as scripted.
+"""Changes by admission are distinguished from changes by others; the writer answers as scripted.
 
 The same with real policies is in tests/integration/test_mutating_admission.py.
 """
@@ -15,13 +15,13 @@ from decco.kube.entry import Shape
 from decco.kube.errors import BadRequest, Conflict, Forbidden, NotFound
 from decco.kube.store import Store
 from decco.objects import ANNOTATION_HASH, DEPLOYMENTS, Obj
-from tests.unit.kube.test_apply import Script, stored, wish
+from tests.unit.kube.test_apply import Script, desired_object, stored
 
 SCALED = Shape(unmanaged=(("spec", "replicas"),))
 
 
 def deployment(*containers: str) -> Obj:
-    desired = wish(spec={"replicas": 1, "containers": [{"name": name} for name in containers]})
+    desired = desired_object(spec={"replicas": 1, "containers": [{"name": name} for name in containers]})
     return {**desired, "apiVersion": "apps/v1", "kind": "Deployment"}
 
 
@@ -45,7 +45,7 @@ async def test_what_admission_adds_costs_one_dry_run_and_no_write_after_a_restar
     assert (script.asked, script.previewed) == ([], 1)
 
 
-async def test_an_object_that_nobody_changed_costs_no_dry_run() -> None:
+async def test_an_unchanged_object_costs_no_dry_run() -> None:
     desired = deployment("main")
     applier, _, script = restarted(stored(desired))
     assert (await applier.ensure(DEPLOYMENTS, desired)).result is Result.UNCHANGED
@@ -132,7 +132,7 @@ async def test_an_object_that_is_gone_at_the_dry_run_is_waited_for() -> None:
     assert (await applier.ensure(DEPLOYMENTS, desired)).result is Result.WAITING
 
 
-# Admission that changes what decco knows its objects by
+# Admission that changes the metadata that identifies decco's objects
 
 
 def without_hash(obj: Obj) -> Obj:

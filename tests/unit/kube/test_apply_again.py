@@ -13,7 +13,7 @@ from decco.kube.errors import Invalid, error_of_status
 from decco.kube.repair_backoff import FIRST_PAUSE, FREE_REPAIRS, LONGEST_OF_ISOLATION
 from decco.kube.store import Store
 from decco.objects import CONFIGMAPS, NETWORK_POLICIES, Obj, Resource
-from tests.unit.kube.test_apply import AT, EXISTS, MISSING, OWNER, Script, stored, wish
+from tests.unit.kube.test_apply import AT, EXISTS, MISSING, OWNER, Script, desired_object, stored
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
         return self.now
 
 
-class Stage:
+class Harness:
     """An Applier whose writes succeed, and somebody who deletes or alters the object."""
 
     def __init__(self, resource: Resource = CONFIGMAPS, shape: Shape | None = None) -> None:
@@ -68,98 +68,98 @@ def _version(obj: Obj, version: int) -> Obj:
 
 
 async def test_who_deletes_an_object_again_and_again_is_answered_with_pauses() -> None:
-    stage, desired = Stage(), wish()
-    await stage.ensure(desired)
+    harness, desired = Harness(), desired_object()
+    await harness.ensure(desired)
     for _ in range(FREE_REPAIRS):
-        stage.delete()
-        assert await stage.ensure(desired) is Result.CREATED
-    stage.delete()
+        harness.delete()
+        assert await harness.ensure(desired) is Result.CREATED
+    harness.delete()
     for _ in range(3):
-        stage.script.answers = [MISSING]
+        harness.script.answers = [MISSING]
         with pytest.raises(DriftConflict) as caught:
-            await stage.applier.ensure(CONFIGMAPS, desired)
+            await harness.applier.ensure(CONFIGMAPS, desired)
     assert caught.value.deletes
     assert caught.value.seconds == FIRST_PAUSE
-    assert stage.creations == 1 + FREE_REPAIRS
-    assert stage.script.asked.count("get") == 1, "it is asked once in each pause who that is"
-    stage.clock.now += FIRST_PAUSE
-    assert await stage.ensure(desired) is Result.CREATED
+    assert harness.creations == 1 + FREE_REPAIRS
+    assert harness.script.asked.count("get") == 1, "it is asked once in each pause who that is"
+    harness.clock.now += FIRST_PAUSE
+    assert await harness.ensure(desired) is Result.CREATED
 
 
 async def test_each_creation_after_a_deletion_counts_as_a_repair() -> None:
-    stage, desired = Stage(), wish()
-    stage.script.answers = [stage.answer(desired)]
-    assert not (await stage.applier.ensure(CONFIGMAPS, desired)).repaired
-    stage.delete()
-    stage.script.answers = [stage.answer(desired)]
-    assert (await stage.applier.ensure(CONFIGMAPS, desired)).repaired
+    harness, desired = Harness(), desired_object()
+    harness.script.answers = [harness.answer(desired)]
+    assert not (await harness.applier.ensure(CONFIGMAPS, desired)).repaired
+    harness.delete()
+    harness.script.answers = [harness.answer(desired)]
+    assert (await harness.applier.ensure(CONFIGMAPS, desired)).repaired
 
 
 async def test_deletions_and_alterations_share_one_counter() -> None:
-    stage, desired = Stage(), wish()
-    await stage.ensure(desired)
+    harness, desired = Harness(), desired_object()
+    await harness.ensure(desired)
     for number in range(FREE_REPAIRS):
         uid = ""
         if number % 2:
-            stage.delete()
+            harness.delete()
         else:
-            uid = stage.alter()
-        await stage.ensure(desired, uid)
-    stage.delete()
-    stage.script.answers = [MISSING]
+            uid = harness.alter()
+        await harness.ensure(desired, uid)
+    harness.delete()
+    harness.script.answers = [MISSING]
     with pytest.raises(DriftConflict):
-        await stage.applier.ensure(CONFIGMAPS, desired)
+        await harness.applier.ensure(CONFIGMAPS, desired)
 
 
 async def test_an_object_that_loses_its_label_is_answered_with_pauses() -> None:
     """It leaves the cache as if it was deleted; the other writer is named all the same."""
-    stage, desired = Stage(), wish()
-    await stage.ensure(desired)
+    harness, desired = Harness(), desired_object()
+    await harness.ensure(desired)
     for _ in range(FREE_REPAIRS):
-        stage.delete()
-        live = {**stage.answer(desired), "data": {}}
-        stage.script.answers = [EXISTS, live, stage.answer(desired, live["metadata"]["uid"])]
-        assert (await stage.applier.ensure(CONFIGMAPS, desired)).result is Result.UPDATED
-    stage.delete()
-    before = list(stage.script.asked)
-    theirs = stage.answer(desired)
+        harness.delete()
+        live = {**harness.answer(desired), "data": {}}
+        harness.script.answers = [EXISTS, live, harness.answer(desired, live["metadata"]["uid"])]
+        assert (await harness.applier.ensure(CONFIGMAPS, desired)).result is Result.UPDATED
+    harness.delete()
+    before = list(harness.script.asked)
+    theirs = harness.answer(desired)
     theirs["metadata"]["managedFields"] = [{"manager": "decco"}, {"manager": "mallory"}]
-    stage.script.answers = [theirs]
+    harness.script.answers = [theirs]
     with pytest.raises(DriftConflict) as caught:
-        await stage.applier.ensure(CONFIGMAPS, desired)
+        await harness.applier.ensure(CONFIGMAPS, desired)
     assert (caught.value.managers, caught.value.deletes) == (("mallory",), False)
-    assert stage.script.asked == [*before, "get"]
+    assert harness.script.asked == [*before, "get"]
 
 
 async def test_what_isolates_is_created_again_within_seconds() -> None:
-    stage, desired = Stage(NETWORK_POLICIES), wish()
-    await stage.ensure(desired)
+    harness, desired = Harness(NETWORK_POLICIES), desired_object()
+    await harness.ensure(desired)
     for _ in range(FREE_REPAIRS + 20):
-        stage.delete()
-        stage.clock.now += LONGEST_OF_ISOLATION
-        assert await stage.ensure(desired) is Result.CREATED
+        harness.delete()
+        harness.clock.now += LONGEST_OF_ISOLATION
+        assert await harness.ensure(desired) is Result.CREATED
 
 
-async def test_another_wish_is_no_repair_and_does_not_wait() -> None:
-    stage, desired = Stage(), wish()
-    await stage.ensure(desired)
+async def test_another_desired_state_is_no_repair_and_does_not_wait() -> None:
+    harness, desired = Harness(), desired_object()
+    await harness.ensure(desired)
     for _ in range(FREE_REPAIRS):
-        stage.delete()
-        await stage.ensure(desired)
-    stage.delete()
-    heir = wish(ownerReferences=[{**OWNER, "uid": "owner-2"}])
-    assert await stage.ensure(heir) is Result.CREATED
+        harness.delete()
+        await harness.ensure(desired)
+    harness.delete()
+    claimant = desired_object(ownerReferences=[{**OWNER, "uid": "owner-2"}])
+    assert await harness.ensure(claimant) is Result.CREATED
 
 
 async def test_what_decco_itself_deleted_is_created_at_once() -> None:
-    stage, desired = Stage(), wish()
+    harness, desired = Harness(), desired_object()
     for _ in range(3 * FREE_REPAIRS):
-        assert await stage.ensure(desired) is Result.CREATED
-        entry = stage.store.get(AT)
+        assert await harness.ensure(desired) is Result.CREATED
+        entry = harness.store.get(AT)
         assert entry is not None
-        stage.script.answers = [{}]
-        await stage.applier.delete(stage.store, entry)
-        stage.delete()
+        harness.script.answers = [{}]
+        await harness.applier.delete(harness.store, entry)
+        harness.delete()
 
 
 # -- what cannot be changed in place -----------------------------------------------------------------------------------
@@ -177,15 +177,15 @@ REPLACING = Shape(recreate=True)
 
 
 def replacing(*answers: Any, shape: Shape = REPLACING) -> tuple[Applier, Store, Script, Obj]:
-    """A live object with other data than is wanted now, and the answers to the writes."""
+    """A live object with other data than desired now, and the answers to the writes."""
     script, store = Script(*answers), Store(CONFIGMAPS, shape)
-    store.put(copy.deepcopy(stored(wish(data={"a": "old"}))), own=False)
-    return Applier(script, {CONFIGMAPS: store}, Clock()), store, script, wish(data={"a": "new"})
+    store.put(copy.deepcopy(stored(desired_object(data={"a": "old"}))), own=False)
+    return Applier(script, {CONFIGMAPS: store}, Clock()), store, script, desired_object(data={"a": "new"})
 
 
 @pytest.mark.parametrize("causes", [(FROZEN,), (SCOPES,), (FROZEN, SCOPES)])
 async def test_an_immutable_object_is_deleted_and_created_again(causes: tuple[tuple[str, str], ...]) -> None:
-    desired = wish(data={"a": "new"})
+    desired = desired_object(data={"a": "new"})
     applier, store, script, _ = replacing(invalid(*causes), None, None, stored(desired, 12, "u2"))
     applied = await applier.ensure(CONFIGMAPS, desired)
     assert (applied.result, applied.repaired) == (Result.UPDATED, False)
@@ -229,7 +229,7 @@ async def test_an_immutable_object_with_a_finalizer_is_waited_for() -> None:
 
 
 async def test_who_makes_an_object_immutable_again_and_again_is_answered_with_pauses() -> None:
-    desired = wish(data={"a": "1"})
+    desired = desired_object(data={"a": "1"})
     store, clock, script = Store(CONFIGMAPS, REPLACING), Clock(), Script(stored(desired, 10, "u10"))
     applier = Applier(script, {CONFIGMAPS: store}, clock)
     await applier.ensure(CONFIGMAPS, desired)

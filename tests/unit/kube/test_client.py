@@ -18,7 +18,7 @@ from decco.kube.client import FIRST_PAGE, PAGE_BYTES, Client, _next_limit
 from decco.kube.errors import Fenced
 from decco.kube.fence import Fence, now
 from decco.objects import APPS, CONFIGMAPS, DEPLOYMENTS, NAMESPACES, SECRETS, SPACES, Key, Obj
-from tests.unit.kube.conftest import Stage
+from tests.unit.kube.conftest import Harness
 
 LIVE: Obj = {"metadata": {"name": "a", "namespace": "n", "uid": "u1", "resourceVersion": "7"}}
 KEY = Key("n", "a")
@@ -36,8 +36,8 @@ async def live(_: web.Request) -> web.Response:
 # Requests
 
 
-async def test_every_verb_addresses_the_right_thing(stage: Stage) -> None:
-    client, seen = await stage.client(live)
+async def test_every_verb_addresses_the_right_thing(harness: Harness) -> None:
+    client, seen = await harness.client(live)
     await client.get(DEPLOYMENTS, KEY)
     await client.get(SPACES, Key("", "s"))
     await client.create(CONFIGMAPS, {"metadata": {"name": "a", "namespace": "n"}})
@@ -94,15 +94,15 @@ UNSUPPORTED = 'admission webhook "x.example.net" does not support dry run'
         (status(403, "Forbidden", message="no"), errors.Forbidden),
         (status(409, "Conflict", message="no"), errors.Conflict),
     ],
-    ids=["good", "taken", "a webhook that cannot tell", "unknown field", "invalid", "forbidden", "conflict"],
+    ids=["good", "taken", "a webhook that cannot decide", "unknown field", "invalid", "forbidden", "conflict"],
 )
 async def test_a_check_asks_and_makes_nothing(
-    stage: Stage, answer: web.Response, raised: type[errors.ApiError] | None
+    harness: Harness, answer: web.Response, raised: type[errors.ApiError] | None
 ) -> None:
     async def answered(_: web.Request) -> web.Response:
         return web.json_response(body=answer.body, status=answer.status)
 
-    client, seen = await stage.client(answered)
+    client, seen = await harness.client(answered)
     if raised is None:
         await client.check(CONFIGMAPS, {"metadata": {"name": "a", "namespace": "n"}})
     else:
@@ -113,8 +113,8 @@ async def test_a_check_asks_and_makes_nothing(
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
-async def test_a_name_that_would_address_something_else_is_refused(stage: Stage, name: str) -> None:
-    client, seen = await stage.client(live)
+async def test_a_name_that_would_address_something_else_is_refused(harness: Harness, name: str) -> None:
+    client, seen = await harness.client(live)
     with pytest.raises(ValueError, match="cannot be a name"):
         await client.delete(SECRETS, Key("n", name), uid="u1")
     with pytest.raises(ValueError, match="cannot be a name"):
@@ -132,15 +132,15 @@ async def test_a_name_that_would_address_something_else_is_refused(stage: Stage,
         ("ü", "%C3%BC"),
     ],
 )
-async def test_a_name_stays_one_segment_of_the_path(stage: Stage, name: str, sent: str) -> None:
-    client, seen = await stage.client(live)
+async def test_a_name_stays_one_segment_of_the_path(harness: Harness, name: str, sent: str) -> None:
+    client, seen = await harness.client(live)
     await client.get(SECRETS, Key("n", name))
     assert seen.requests == [("GET", f"/api/v1/namespaces/n/secrets/{sent}")]
 
 
-async def test_who_may_not_write_reads_only(stage: Stage) -> None:
+async def test_who_may_not_write_reads_only(harness: Harness) -> None:
     fence = Fence()
-    client, seen = await stage.client(live, may_write=fence.check)
+    client, seen = await harness.client(live, may_write=fence.check)
     fence.open_until(now() + 60, now() + 60)
     await client.create(CONFIGMAPS, LIVE)
     fence.close()
@@ -160,7 +160,7 @@ async def test_who_may_not_write_reads_only(stage: Stage) -> None:
     assert [method for method, _ in seen.requests] == ["POST", "GET"]
 
 
-async def test_the_right_to_write_is_asked_for_anew_before_each_attempt(stage: Stage) -> None:
+async def test_the_fence_is_checked_before_each_attempt(harness: Harness) -> None:
     """A server that asks to wait holds a request back; meanwhile another process may have begun to lead."""
     fence = Fence()
     fence.open_until(now() + 60, now() + 60)
@@ -169,22 +169,22 @@ async def test_the_right_to_write_is_asked_for_anew_before_each_attempt(stage: S
         fence.close()
         return web.Response(status=429, headers={"Retry-After": "0"})
 
-    client, seen = await stage.client(busy, may_write=fence.check)
+    client, seen = await harness.client(busy, may_write=fence.check)
     with pytest.raises(Fenced):
         await client.create(CONFIGMAPS, LIVE)
     assert len(seen.requests) == 1
 
 
-async def test_the_right_to_write_is_asked_for_again_when_the_connection_is_there(stage: Stage) -> None:
+async def test_the_right_to_write_is_asked_for_again_when_the_connection_is_there(harness: Harness) -> None:
     """Looking up a name, TCP and TLS may take longer than a lease; so may a suspended machine."""
     asked: list[str] = []
 
     def may_write() -> None:
         asked.append("now")
         if len(asked) == 2:  # while it connected
-            raise Fenced("not sent: this process leads no more")
+            raise Fenced("not sent: this process no longer leads")
 
-    client, seen = await stage.client(live, may_write=may_write)
+    client, seen = await harness.client(live, may_write=may_write)
     with pytest.raises(Fenced, match="not sent"):
         await client.create(CONFIGMAPS, LIVE)
     assert seen.requests == [], "not a byte of it"
@@ -194,8 +194,8 @@ async def test_the_right_to_write_is_asked_for_again_when_the_connection_is_ther
     assert len(asked) == 4, "twice for each write"
 
 
-async def test_writes_that_could_hit_the_wrong_object_are_refused(stage: Stage) -> None:
-    client, seen = await stage.client(live)
+async def test_writes_that_could_hit_the_wrong_object_are_refused(harness: Harness) -> None:
+    client, seen = await harness.client(live)
     with pytest.raises(ValueError, match="without a UID"):
         await client.delete(APPS, KEY, uid="")
     for write in (client.replace, client.replace_status):
@@ -204,21 +204,21 @@ async def test_writes_that_could_hit_the_wrong_object_are_refused(stage: Stage) 
     assert seen.requests == []
 
 
-async def test_an_object_that_is_no_json_is_the_callers_mistake(stage: Stage) -> None:
-    client, seen = await stage.client(live)
+async def test_an_object_that_is_no_json_is_the_callers_mistake(harness: Harness) -> None:
+    client, seen = await harness.client(live)
     with pytest.raises(errors.BadRequest, match="cannot be written as JSON"):
         await client.create(CONFIGMAPS, {**LIVE, "data": {"x": 2**70}})
     assert seen.requests == []
 
 
-async def test_a_large_object_is_sent_whole(stage: Stage) -> None:
-    client, seen = await stage.client(live)
+async def test_a_large_object_is_sent_whole(harness: Harness) -> None:
+    client, seen = await harness.client(live)
     await client.create(CONFIGMAPS, {**LIVE, "data": {"x": "y" * 1_400_000}})
     assert len(orjson.loads(seen.bodies[0])["data"]["x"]) == 1_400_000
 
 
-async def test_a_server_below_a_path(stage: Stage) -> None:
-    client, seen = await stage.client(live)
+async def test_a_server_below_a_path(harness: Harness) -> None:
+    client, seen = await harness.client(live)
     client.connection.server += "/k8s/clusters/c-1"
     await client.get(CONFIGMAPS, KEY)
     assert seen.requests == [("GET", "/k8s/clusters/c-1/api/v1/namespaces/n/configmaps/a")]
@@ -248,12 +248,12 @@ async def test_a_server_below_a_path(stage: Stage) -> None:
     ],
 )  # fmt: skip
 async def test_an_answer_becomes_an_exception(
-    stage: Stage, code: int, kind: str, body: bytes, expected: type[Exception], words: str
+    harness: Harness, code: int, kind: str, body: bytes, expected: type[Exception], words: str
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=code, body=body, headers={"Content-Type": kind, "Location": "/elsewhere"})
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     with pytest.raises(errors.KubeError) as caught:
         await client.create(CONFIGMAPS, LIVE)
     assert type(caught.value) is expected
@@ -263,11 +263,11 @@ async def test_an_answer_becomes_an_exception(
     assert seen.observed == [("POST", "configmaps", str(code))]
 
 
-async def test_no_part_of_a_secret_gets_into_an_error(stage: Stage) -> None:
+async def test_no_part_of_a_secret_gets_into_an_error(harness: Harness) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=b'{"data":{"tls.key":"c2VjcmV0', content_type="application/json")
 
-    client, _ = await stage.client(answer)
+    client, _ = await harness.client(answer)
     with pytest.raises(errors.Garbled, match=r"\(28 bytes, not shown\)"):
         await client.get(SECRETS, KEY)
     with pytest.raises(errors.Garbled, match=r"\(28 bytes, not shown\)"):
@@ -282,46 +282,46 @@ async def test_no_part_of_a_secret_gets_into_an_error(stage: Stage) -> None:
         "Upon completion, this namespace will automatically be purged by the system.",
     ],
 )
-async def test_a_delete_that_has_nothing_left_to_do_returns(stage: Stage, message: str) -> None:
+async def test_a_delete_that_has_nothing_left_to_do_returns(harness: Harness, message: str) -> None:
     async def answer(_: web.Request) -> web.Response:
         return status(409, "Conflict", message=message)
 
-    client, _ = await stage.client(answer)
+    client, _ = await harness.client(answer)
     await client.delete(APPS, KEY, uid="u1")
 
 
-async def test_a_delete_of_a_changed_object_is_a_conflict(stage: Stage) -> None:
+async def test_a_delete_of_a_changed_object_is_a_conflict(harness: Harness) -> None:
     async def answer(_: web.Request) -> web.Response:
         return status(409, "Conflict", message="the ResourceVersion in the precondition (1) does not match")
 
-    client, _ = await stage.client(answer)
+    client, _ = await harness.client(answer)
     with pytest.raises(errors.Conflict):
         await client.delete(APPS, KEY, uid="u1", resource_version="1")
 
 
-async def test_a_delete_of_what_is_gone_returns(stage: Stage) -> None:
+async def test_a_delete_of_what_is_gone_returns(harness: Harness) -> None:
     async def answer(_: web.Request) -> web.Response:
         return status(404, "NotFound")
 
-    client, _ = await stage.client(answer)
+    client, _ = await harness.client(answer)
     await client.delete(APPS, KEY, uid="u1")
 
 
 # Credentials
 
 
-async def test_many_401_lead_to_one_renewal_and_one_more_try_each(stage: Stage) -> None:
+async def test_many_401_lead_to_one_renewal_and_one_more_try_each(harness: Harness) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.json_response(LIVE) if request.headers["Authorization"] == "Bearer token-1" else status(401)
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     await asyncio.gather(*(client.create(CONFIGMAPS, LIVE) for _ in range(20)))
-    assert stage.account.loads == 1
+    assert harness.account.loads == 1
     assert len(seen.requests) == 40
 
 
 async def test_a_401_for_credentials_that_are_renewed_meanwhile_renews_nothing(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("decco.kube.connection.MIN_REFRESH_SECONDS", 0.0)
     arrived, renewed = asyncio.Event(), asyncio.Event()
@@ -334,59 +334,59 @@ async def test_a_401_for_credentials_that_are_renewed_meanwhile_renews_nothing(
             await renewed.wait()
         return status(401)
 
-    client, _ = await stage.client(answer)
+    client, _ = await harness.client(answer)
     slow = asyncio.create_task(client.get(CONFIGMAPS, Key("n", "slow")))
     await arrived.wait()
     await client.get(CONFIGMAPS, KEY)
     renewed.set()
     await slow
-    assert stage.account.loads == 1
+    assert harness.account.loads == 1
 
 
-async def test_a_second_401_is_final(stage: Stage) -> None:
+async def test_a_second_401_is_final(harness: Harness) -> None:
     async def answer(_: web.Request) -> web.Response:
         return status(401, "Unauthorized", message="who are you?")
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     with pytest.raises(errors.Unauthorized, match="who are you"):
         await client.get(CONFIGMAPS, KEY)
     assert len(seen.requests) == 2
-    assert stage.account.loads == 1
+    assert harness.account.loads == 1
     with pytest.raises(errors.Unauthorized):
         await client.get(CONFIGMAPS, KEY)
-    assert stage.account.loads == 1  # not for every request: a plugin may be slow or open a browser
+    assert harness.account.loads == 1  # not for every request: a plugin may be slow or open a browser
 
 
-async def test_a_renewal_that_fails_is_told_and_the_401_stays(stage: Stage) -> None:
+async def test_a_failed_renewal_is_reported_and_the_401_stays(harness: Harness) -> None:
     async def answer(_: web.Request) -> web.Response:
         return status(401, "Unauthorized")
 
-    stage.account.error = ConfigError("the token file is gone")
-    client, _ = await stage.client(answer)
+    harness.account.error = ConfigError("the token file is gone")
+    client, _ = await harness.client(answer)
     with capture_logs() as logs, pytest.raises(errors.Unauthorized):
         await client.get(CONFIGMAPS, KEY)
     assert [entry["error"] for entry in logs] == ["the token file is gone"]
 
 
-async def test_credentials_appear_in_no_text(stage: Stage) -> None:
-    client, _ = await stage.client(live)
+async def test_credentials_appear_in_no_text(harness: Harness) -> None:
+    client, _ = await harness.client(live)
     await client.get(CONFIGMAPS, KEY)
     assert "token-0" not in repr(client.connection) + client.connection.describe()
 
 
-async def test_credentials_do_not_follow_a_redirect(stage: Stage) -> None:
+async def test_credentials_do_not_follow_a_redirect(harness: Harness) -> None:
     reached: list[str] = []
 
     async def thief(request: web.Request) -> web.Response:
         reached.append(request.headers.get("Authorization", ""))
         return web.json_response(LIVE)
 
-    other, _ = await stage.client(thief)
+    other, _ = await harness.client(thief)
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=307, headers={"Location": other.connection.server + "/x"})
 
-    client, _ = await stage.client(answer)
+    client, _ = await harness.client(answer)
     with pytest.raises(errors.Garbled):
         await client.get(CONFIGMAPS, KEY)
     with pytest.raises(errors.Garbled):
@@ -398,7 +398,7 @@ async def test_credentials_do_not_follow_a_redirect(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("code", "verb"), [(429, "create"), (503, "create"), (429, "get"), (503, "get")])
-async def test_a_busy_server_is_asked_again(stage: Stage, code: int, verb: str) -> None:
+async def test_a_busy_server_is_asked_again(harness: Harness, code: int, verb: str) -> None:
     answers = iter([code, code, 200])
 
     async def answer(_: web.Request) -> web.Response:
@@ -407,30 +407,30 @@ async def test_a_busy_server_is_asked_again(stage: Stage, code: int, verb: str) 
             return web.json_response(LIVE)
         return web.Response(status=code, text="try again later", headers={"Retry-After": "0"})
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     await (client.create(CONFIGMAPS, LIVE) if verb == "create" else client.get(CONFIGMAPS, KEY))
     assert len(seen.requests) == 3
     assert [code for _, _, code in seen.observed] == [str(code), str(code), "200"]
 
 
-async def test_a_server_that_stays_busy_is_left_in_peace(stage: Stage) -> None:
+async def test_a_server_that_stays_busy_is_left_in_peace(harness: Harness) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=429, text="try again later", headers={"Retry-After": "0"})
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     with pytest.raises(errors.TooManyRequests, match="try again later"):
         await client.create(CONFIGMAPS, LIVE)
     assert len(seen.requests) == 1 + transport.MAX_ASKED_TO_WAIT
 
 
-async def test_the_server_says_how_long(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_server_says_how_long(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([("429", "1"), ("200", "")])
 
     async def answer(_: web.Request) -> web.Response:
         code, after = next(answers)
         return web.json_response(LIVE) if code == "200" else web.Response(status=429, headers={"Retry-After": after})
 
-    client, _ = await stage.client(answer)
+    client, _ = await harness.client(answer)
     loop = asyncio.get_running_loop()
     started = loop.time()
     await client.create(CONFIGMAPS, LIVE)
@@ -438,11 +438,11 @@ async def test_the_server_says_how_long(stage: Stage, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}])
-async def test_503_without_seconds_to_wait_is_the_callers_matter(stage: Stage, headers: dict[str, str]) -> None:
+async def test_503_without_seconds_to_wait_is_the_callers_matter(harness: Harness, headers: dict[str, str]) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=503, text="no backend", headers=headers)
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     with pytest.raises(errors.ServerError):
         await client.create(CONFIGMAPS, LIVE)
     assert len(seen.requests) == 1
@@ -451,10 +451,10 @@ async def test_503_without_seconds_to_wait_is_the_callers_matter(stage: Stage, h
 # Connections that fail
 
 
-async def test_a_refused_connection_was_certainly_not_sent(stage: Stage) -> None:
+async def test_a_refused_connection_was_certainly_not_sent(harness: Harness) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
-        client = await stage.to(f"http://127.0.0.1:{taken.getsockname()[1]}")
+        client = await harness.to(f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(
             errors.Unreachable, match=r"cannot connect to http://127\.0\.0\.1:\d+: connection refused"
         ) as caught:
@@ -462,11 +462,11 @@ async def test_a_refused_connection_was_certainly_not_sent(stage: Stage) -> None
     assert caught.value.sent is False
 
 
-async def test_a_write_whose_answer_is_lost_is_not_repeated(stage: Stage) -> None:
+async def test_a_write_whose_answer_is_lost_is_not_repeated(harness: Harness) -> None:
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    client, seen = await stage.raw_client(hang_up)
+    client, seen = await harness.raw_client(hang_up)
     with pytest.raises(errors.Unreachable) as caught:
         await client.create(CONFIGMAPS, LIVE)
     assert caught.value.sent is None
@@ -474,20 +474,20 @@ async def test_a_write_whose_answer_is_lost_is_not_repeated(stage: Stage) -> Non
     assert seen.observed == [("POST", "configmaps", "<error>")]
 
 
-async def test_an_answer_cut_short_was_carried_out(stage: Stage) -> None:
+async def test_an_answer_cut_short_was_carried_out(harness: Harness) -> None:
     async def cut(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'HTTP/1.1 201 Created\r\nContent-Length: 1000\r\n\r\n{"metadata":')
         await writer.drain()
         writer.close()
 
-    client, seen = await stage.raw_client(cut)
+    client, seen = await harness.raw_client(cut)
     with pytest.raises(errors.Unreachable) as caught:
         await client.create(CONFIGMAPS, LIVE)
     assert caught.value.sent is True
     assert len(seen.requests) == 1
 
 
-async def test_a_read_survives_lost_connections(stage: Stage) -> None:
+async def test_a_read_survives_lost_connections(harness: Harness) -> None:
     left = iter([False] * transport.MAX_LOST_READS + [True])
 
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -499,16 +499,16 @@ async def test_a_read_survives_lost_connections(stage: Stage) -> None:
             writer.close()
         await writer.drain()
 
-    client, seen = await stage.raw_client(answer)
+    client, seen = await harness.raw_client(answer)
     assert await client.get(CONFIGMAPS, KEY) == LIVE
     assert len(seen.requests) == 1 + transport.MAX_LOST_READS
 
 
-async def test_a_server_that_never_answers_costs_the_time_limit(stage: Stage) -> None:
+async def test_a_server_that_never_answers_costs_the_time_limit(harness: Harness) -> None:
     async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(60)
 
-    client, seen = await stage.raw_client(silent, timeout=0.1)
+    client, seen = await harness.raw_client(silent, timeout=0.1)
     loop = asyncio.get_running_loop()
     started = loop.time()
     with pytest.raises(errors.Unreachable, match="time limit") as caught:
@@ -518,18 +518,18 @@ async def test_a_server_that_never_answers_costs_the_time_limit(stage: Stage) ->
     assert len(seen.requests) == 1
 
 
-async def test_a_server_that_speaks_something_else_is_garbled(stage: Stage) -> None:
+async def test_a_server_that_speaks_something_else_is_garbled(harness: Harness) -> None:
     async def ssh(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
         await writer.drain()
         writer.close()
 
-    client, _ = await stage.raw_client(ssh)
+    client, _ = await harness.raw_client(ssh)
     with pytest.raises(errors.Garbled, match="does not speak HTTP"):
         await client.get(CONFIGMAPS, KEY)
 
 
-async def test_requests_in_flight_are_bounded_and_watches_do_not_count(stage: Stage) -> None:
+async def test_requests_in_flight_are_bounded_and_watches_do_not_count(harness: Harness) -> None:
     now = most = 0
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -546,7 +546,7 @@ async def test_requests_in_flight_are_bounded_and_watches_do_not_count(stage: St
         now -= 1
         return web.json_response(LIVE)
 
-    client, _ = await stage.client(answer, in_flight=3)
+    client, _ = await harness.client(answer, in_flight=3)
     watches = [watch_lines(client) for _ in range(5)]
     for lines in watches:
         assert await anext(lines) == b"{}"
@@ -556,8 +556,8 @@ async def test_requests_in_flight_are_bounded_and_watches_do_not_count(stage: St
         await lines.aclose()
 
 
-async def test_the_client_is_used_inside_its_block_only(stage: Stage) -> None:
-    client, _ = await stage.client(live)
+async def test_the_client_is_used_inside_its_block_only(harness: Harness) -> None:
+    client, _ = await harness.client(live)
     await client.__aexit__()
     with pytest.raises(RuntimeError, match="async with"):
         await client.get(CONFIGMAPS, KEY)
@@ -566,7 +566,7 @@ async def test_the_client_is_used_inside_its_block_only(stage: Stage) -> None:
 # Lists
 
 
-async def test_a_list_comes_in_pages_of_one_moment(stage: Stage) -> None:
+async def test_a_list_comes_in_pages_of_one_moment(harness: Harness) -> None:
     pages = {
         "": ([{"metadata": {"name": "a"}}], "next one/=&"),
         "next one/=&": ([{"metadata": {"name": "b"}}], "last"),
@@ -577,7 +577,7 @@ async def test_a_list_comes_in_pages_of_one_moment(stage: Stage) -> None:
         items, token = pages[request.query.get("continue", "")]
         return web.json_response({"metadata": {"resourceVersion": "9", "continue": token}, "items": items})
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     got = [
         p async for p in client.list_pages(APPS, namespace="n", labels="a in (b,c)", fields="x=y", resource_version="5")
     ]
@@ -611,11 +611,11 @@ def test_pages_are_kept_small_enough_to_decode_quickly(
     assert _next_limit(size, limit, page_bytes, count) == expected
 
 
-async def test_a_list_from_the_cache_is_one_request_without_limit(stage: Stage) -> None:
+async def test_a_list_from_the_cache_is_one_request_without_limit(harness: Harness) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"metadata": {"resourceVersion": "9"}, "items": []})
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     assert [p.items async for p in client.list_pages(APPS, resource_version="0")] == [[]]
     assert seen.requests == [("GET", "/apis/decco.platform9.com/v1beta2/apps?resourceVersion=0")]
 
@@ -629,11 +629,11 @@ async def test_a_list_from_the_cache_is_one_request_without_limit(stage: Stage) 
         {"metadata": {"resourceVersion": "1"}, "items": [1]},
     ],
 )
-async def test_a_list_that_is_none(stage: Stage, body: Obj) -> None:
+async def test_a_list_that_is_none(harness: Harness, body: Obj) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response(body)
 
-    client, _ = await stage.client(answer)
+    client, _ = await harness.client(answer)
     with pytest.raises(errors.Garbled):
         [p async for p in client.list_pages(APPS)]
 
@@ -665,8 +665,8 @@ def chunks(*pieces: bytes, end: bool = True) -> Any:
     return answer
 
 
-async def test_a_watch_asks_for_bookmarks_from_a_version(stage: Stage) -> None:
-    client, seen = await stage.raw_client(chunks())
+async def test_a_watch_asks_for_bookmarks_from_a_version(harness: Harness) -> None:
+    client, seen = await harness.raw_client(chunks())
     assert [line async for line in watch_lines(client)] == []
     query = "watch=1&allowWatchBookmarks=true&resourceVersion=5&timeoutSeconds=300&labelSelector=a%3Db"
     assert seen.requests == [
@@ -686,34 +686,34 @@ async def test_a_watch_asks_for_bookmarks_from_a_version(stage: Stage) -> None:
         ([b"x" * 65536] * 80 + [b"\n"], [b"x" * 65536 * 80]),
     ],
 )
-async def test_lines_are_whole_however_they_arrive(stage: Stage, pieces: list[bytes], lines: list[bytes]) -> None:
-    client, _ = await stage.raw_client(chunks(*pieces))
+async def test_lines_are_whole_however_they_arrive(harness: Harness, pieces: list[bytes], lines: list[bytes]) -> None:
+    client, _ = await harness.raw_client(chunks(*pieces))
     assert [line async for line in watch_lines(client)] == lines
 
 
-async def test_a_long_line_costs_linear_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_line_costs_linear_time(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MAX_LINE", 10_000)
-    client, _ = await stage.raw_client(chunks(*[b"x" * 3000] * 5))
+    client, _ = await harness.raw_client(chunks(*[b"x" * 3000] * 5))
     with pytest.raises(errors.Garbled, match="longer than 10000 bytes"):
         [line async for line in watch_lines(client)]
 
 
 @pytest.mark.parametrize("end", [True, False])
-async def test_a_line_cut_off_is_not_a_line(stage: Stage, end: bool) -> None:
-    client, _ = await stage.raw_client(chunks(b'{"a":1}\n{"b"', end=end))
+async def test_a_line_cut_off_is_not_a_line(harness: Harness, end: bool) -> None:
+    client, _ = await harness.raw_client(chunks(b'{"a":1}\n{"b"', end=end))
     lines = watch_lines(client)
     assert await anext(lines) == b'{"a":1}'
     with pytest.raises(errors.Unreachable, match="middle of a line" if end else "was cut"):
         await anext(lines)
 
 
-async def test_a_connection_cut_between_lines_is_not_a_clean_end(stage: Stage) -> None:
-    client, _ = await stage.raw_client(chunks(b'{"a":1}\n', end=False))
+async def test_a_connection_cut_between_lines_is_not_a_clean_end(harness: Harness) -> None:
+    client, _ = await harness.raw_client(chunks(b'{"a":1}\n', end=False))
     with pytest.raises(errors.Unreachable, match="was cut"):
         [line async for line in watch_lines(client)]
 
 
-async def test_silence_is_noticed(stage: Stage) -> None:
+async def test_silence_is_noticed(harness: Harness) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -721,33 +721,33 @@ async def test_silence_is_noticed(stage: Stage) -> None:
         await asyncio.sleep(60)
         return response
 
-    client, _ = await stage.client(answer)
+    client, _ = await harness.client(answer)
     lines = watch_lines(client, idle_seconds=0.1)
     assert await anext(lines) == b'{"a":1}'
     with pytest.raises(errors.Unreachable, match=r"silent for 0\.1 s"):
         await anext(lines)
 
 
-async def test_a_watch_that_is_refused(stage: Stage) -> None:
+async def test_a_watch_that_is_refused(harness: Harness) -> None:
     async def answer(_: web.Request) -> web.Response:
         return status(410, "Expired", message="too old resource version: 5 (900)")
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     with pytest.raises(errors.Gone, match="too old"):
         await anext(watch_lines(client))
     assert seen.observed == [("WATCH", "configmaps", "410")]
 
 
-async def test_a_watch_renews_credentials_once(stage: Stage) -> None:
+async def test_a_watch_renews_credentials_once(harness: Harness) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(body=b"{}\n") if request.headers["Authorization"] == "Bearer token-1" else status(401)
 
-    client, seen = await stage.client(answer)
+    client, seen = await harness.client(answer)
     assert [line async for line in watch_lines(client)] == [b"{}"]
     assert len(seen.requests) == 2
 
 
-async def test_leaving_a_watch_closes_its_connection(stage: Stage) -> None:
+async def test_leaving_a_watch_closes_its_connection(harness: Harness) -> None:
     closed = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -756,7 +756,7 @@ async def test_leaving_a_watch_closes_its_connection(stage: Stage) -> None:
         closed.set()
         writer.close()
 
-    client, _ = await stage.raw_client(answer)
+    client, _ = await harness.raw_client(answer)
     async with aclosing(watch_lines(client)) as lines:
         assert await anext(lines) == b"{}"
     async with asyncio.timeout(2):
@@ -766,8 +766,8 @@ async def test_leaving_a_watch_closes_its_connection(stage: Stage) -> None:
 # Dry run
 
 
-async def test_a_dry_run_reads_and_does_not_write(stage: Stage) -> None:
-    client, seen = await stage.client(live, dry_run=True)
+async def test_a_dry_run_reads_and_does_not_write(harness: Harness) -> None:
+    client, seen = await harness.client(live, dry_run=True)
     secret = {"metadata": {"name": "a", "namespace": "n"}, "data": {"tls.key": "c2VjcmV0"}}
     with capture_logs() as logs:
         assert await client.get(CONFIGMAPS, KEY) == LIVE

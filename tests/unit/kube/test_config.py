@@ -289,7 +289,7 @@ async def test_trust(tmp_path: Path, ca: Authority, server: Server, cluster: dic
         with pytest.raises(Unreachable, match="its certificate is not trusted") as caught:
             await come(connection)
         assert caught.value.sent is False
-    assert len(server.users) == trusted  # nobody that is not trusted gets to see the token
+    assert len(server.users) == trusted  # an untrusted server does not receive the token
 
 
 async def test_through_a_proxy(tmp_path: Path, ca: Authority, server: Server) -> None:
@@ -327,7 +327,7 @@ async def test_a_token_file_is_followed(tmp_path: Path, monkeypatch: pytest.Monk
     assert await connection.headers() == {"Authorization": "Bearer first"}
     generation = connection.generation
     assert await connection.headers() == {"Authorization": "Bearer first"}
-    assert connection.generation == generation  # the same content is no change
+    assert connection.generation == generation  # the same content is not a change
     (tmp_path / "token").write_text("second")
     assert await connection.headers() == {"Authorization": "Bearer second"}
     assert connection.generation > generation
@@ -451,7 +451,7 @@ async def test_oidc_tokens_are_renewed_with_an_issuer_that_is_trusted(
 
 
 @pytest.mark.parametrize(
-    ("code", "sentence"),
+    ("code", "message"),
     [
         (
             "echo you must log in first >&2; exit 3",
@@ -471,9 +471,9 @@ async def test_oidc_tokens_are_renewed_with_an_issuer_that_is_trusted(
         ("printf 'x\\033[31m%.0s' $(seq 2000) >&2; exit 1", r"failed: … .*x \[31m"),
     ],
 )
-async def test_a_plugin_that_fails(tmp_path: Path, code: str, sentence: str) -> None:
+async def test_a_plugin_that_fails(tmp_path: Path, code: str, message: str) -> None:
     exec_ = Plugin(tmp_path / "plugin", code=code)
-    with pytest.raises(ConfigError, match=sentence) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         await connect(write(tmp_path / "config", {"server": "http://c"}, exec_.user))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 900
@@ -512,7 +512,7 @@ async def test_a_plugin_that_gives_no_credentials(tmp_path: Path, status: Any) -
 
 
 @pytest.mark.parametrize(
-    ("cluster", "user", "sentence"),
+    ("cluster", "user", "message"),
     [
         ({}, {}, "the cluster of context 'one' .* must have a server of the form https://host:port, not None"),
         ({"server": "c.example.com"}, {}, "must have a server of the form"),
@@ -603,9 +603,9 @@ async def test_a_plugin_that_gives_no_credentials(tmp_path: Path, status: Any) -
     ],
 )
 async def test_what_is_wrong_is_said(
-    tmp_path: Path, cluster: dict[str, Any], user: dict[str, Any], sentence: str
+    tmp_path: Path, cluster: dict[str, Any], user: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=sentence) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         await connect(write(tmp_path / "config", cluster, user))
     assert "\n" not in str(caught.value)
 
@@ -617,7 +617,7 @@ async def test_certificate_and_key_that_do_not_match(tmp_path: Path, ca: Authori
         await connect(write(tmp_path / "config", {"server": "https://c"}, user))
 
 
-async def test_an_encrypted_key_asks_nobody_for_a_password(tmp_path: Path, alice: Pair) -> None:
+async def test_an_encrypted_key_does_not_prompt_for_a_password(tmp_path: Path, alice: Pair) -> None:
     key = serialization.load_pem_private_key(alice.key, None)
     encrypted = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
@@ -627,7 +627,7 @@ async def test_an_encrypted_key_asks_nobody_for_a_password(tmp_path: Path, alice
         await connect(write(tmp_path / "config", {"server": "https://c"}, user))
 
 
-# Where the cluster is looked for
+# The sources of the cluster's address
 
 
 async def test_the_file_given_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -645,15 +645,15 @@ async def test_the_file_given_comes_first(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("kubeconfig", "context", "sentence"),
+    ("kubeconfig", "context", "message"),
     [
         (None, None, "no cluster to connect to: .*/home/.kube/config does not exist, .* name a file with --kubeconfig"),
         (None, "one", "context 'one' was asked for, but there is no kubeconfig"),
         ("/no/such/file", None, r"kubeconfig: cannot read /no/such/file \(No such file or directory\)"),
     ],
 )
-async def test_no_cluster_at_all(kubeconfig: str | None, context: str | None, sentence: str) -> None:
-    with pytest.raises(ConfigError, match=sentence):
+async def test_no_cluster_at_all(kubeconfig: str | None, context: str | None, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         await connect(kubeconfig, context)
 
 

@@ -28,25 +28,25 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
         yield captured
 
 
-class Stage:
+class Harness:
     """A controller under way, and what it did."""
 
     def __init__(self, reconcile: Reconcile, *, workers: int = 1) -> None:
-        self.turns: list[tuple[str, float]] = []
+        self.reconciles: list[tuple[str, float]] = []
         self.results: list[tuple[str, str, float]] = []
         self.bound: list[tuple[str, str]] = []
         self.queue: WorkQueue[str] = WorkQueue("test", group=lambda _: "", retry_base=1.0, jitter=lambda: 0.5)
         self._reconcile = reconcile
         self.controller = Controller(
             self.queue,
-            self._turn,
+            self._record,
             workers=workers,
             observer=self,
             bind=lambda name, key: self.bound.append((name, key)),
         )
 
-    async def _turn(self, key: str) -> Action:
-        self.turns.append((key, round(asyncio.get_running_loop().time(), 2)))
+    async def _record(self, key: str) -> Action:
+        self.reconciles.append((key, round(asyncio.get_running_loop().time(), 2)))
         return await self._reconcile(key)
 
     def reconciled(self, controller: str, result: str, seconds: float) -> None:
@@ -74,7 +74,7 @@ def raising(*errors: BaseException | Action) -> Reconcile:
 
 
 OUTCOMES: dict[str, tuple[BaseException | Action, str, list[float], str]] = {
-    # outcome -> its result, the times of all turns, the log levels of its lines
+    # outcome -> its result, the times of all reconciles, the log levels of its lines
     "done": (Action.done(), "success", [0.0], ""),
     "again in a while": (Action.requeue_after(7), "requeue", [0.0, 7.0], ""),
     "again at once": (Action.requeue_after(0), "requeue", [0.0, 0.0], ""),
@@ -92,22 +92,22 @@ OUTCOMES: dict[str, tuple[BaseException | Action, str, list[float], str]] = {
 @pytest.mark.parametrize("name", OUTCOMES)
 async def test_outcome(name: str, lines: list[MutableMapping[str, Any]]) -> None:
     outcome, result, times, levels = OUTCOMES[name]
-    stage = Stage(raising(outcome))
-    stage.queue.add("a")
-    await stage.run_for(60)
-    assert [at for _, at in stage.turns] == times
-    assert [found for _, found, _ in stage.results] == [result, "success"][: len(times)]
+    harness = Harness(raising(outcome))
+    harness.queue.add("a")
+    await harness.run_for(60)
+    assert [at for _, at in harness.reconciles] == times
+    assert [found for _, found, _ in harness.results] == [result, "success"][: len(times)]
     assert [line["log_level"] for line in lines] == levels.split()
     assert all(line["key"] == "a" and line["controller"] == "test" for line in lines)
-    assert stage.queue.retry("a") == 1.0, "the last turn went well: failures are forgotten"
+    assert harness.queue.retry("a") == 1.0, "the last reconcile succeeded: failures are forgotten"
 
 
-async def test_a_trouble_is_told_once_as_a_warning(lines: list[MutableMapping[str, Any]]) -> None:
+async def test_a_problem_is_logged_once_as_a_warning(lines: list[MutableMapping[str, Any]]) -> None:
     noted = Unreachable("refused")
     noted.add_note("while writing Service a/b")
-    stage = Stage(raising(Unreachable("refused"), Unreachable("refused"), noted, Unreachable("reset")))
-    stage.queue.add("a")
-    await stage.run_for(60)
+    harness = Harness(raising(Unreachable("refused"), Unreachable("refused"), noted, Unreachable("reset")))
+    harness.queue.add("a")
+    await harness.run_for(60)
     assert [(line["log_level"], line.get("error", line["event"])) for line in lines] == [
         ("warning", "refused"),
         ("debug", "refused"),
@@ -118,27 +118,27 @@ async def test_a_trouble_is_told_once_as_a_warning(lines: list[MutableMapping[st
 
 
 async def test_failures_come_back_ever_later_until_one_goes_well() -> None:
-    stage = Stage(raising(ReconcileError("1"), ValueError("2"), OSError("3"), Action.done(), ReconcileError("5")))
-    stage.queue.add("a")
-    task = asyncio.create_task(stage.run_for(100))
+    harness = Harness(raising(ReconcileError("1"), ValueError("2"), OSError("3"), Action.done(), ReconcileError("5")))
+    harness.queue.add("a")
+    task = asyncio.create_task(harness.run_for(100))
     await asyncio.sleep(50)
-    stage.queue.add("a")
+    harness.queue.add("a")
     await task
-    assert [at for _, at in stage.turns] == [0.0, 1.0, 3.0, 7.0, 50.0, 51.0]
+    assert [at for _, at in harness.reconciles] == [0.0, 1.0, 3.0, 7.0, 50.0, 51.0]
 
 
 async def test_a_conflict_is_retried_at_once_and_does_not_count_as_a_failure() -> None:
-    stage = Stage(raising(CONFLICT, ReconcileError("1"), CONFLICT, CONFLICT, ReconcileError("2")))
-    stage.queue.add("a")
-    await stage.run_for(100)
-    assert [at for _, at in stage.turns] == [0.0, 0.0, 1.0, 1.0, 1.0, 3.0]
+    harness = Harness(raising(CONFLICT, ReconcileError("1"), CONFLICT, CONFLICT, ReconcileError("2")))
+    harness.queue.add("a")
+    await harness.run_for(100)
+    assert [at for _, at in harness.reconciles] == [0.0, 0.0, 1.0, 1.0, 1.0, 3.0]
 
 
 async def test_two_writers_who_undo_each_other_s_work_do_not_spin() -> None:
-    stage = Stage(raising(*[CONFLICT] * 1000))
-    stage.queue.add("a")
-    await stage.run_for(600)
-    times = [at for _, at in stage.turns]
+    harness = Harness(raising(*[CONFLICT] * 1000))
+    harness.queue.add("a")
+    await harness.run_for(600)
+    times = [at for _, at in harness.reconciles]
     assert times[:8] == [0.0, 0.0, 0.0, 0.0, 0.05, 0.15, 0.35, 0.75]
     pauses = [round(later - earlier, 2) for earlier, later in pairwise(times)]
     assert pauses == sorted(pauses)
@@ -147,24 +147,24 @@ async def test_two_writers_who_undo_each_other_s_work_do_not_spin() -> None:
 
 
 async def test_a_change_does_not_wait_for_the_retry() -> None:
-    stage = Stage(raising(ReconcileError("1"), ReconcileError("2")))
-    stage.queue.add("a")
-    task = asyncio.create_task(stage.run_for(100))
+    harness = Harness(raising(ReconcileError("1"), ReconcileError("2")))
+    harness.queue.add("a")
+    task = asyncio.create_task(harness.run_for(100))
     await asyncio.sleep(0.5)
-    stage.queue.add("a")
+    harness.queue.add("a")
     await task
     # At once, in place of the first retry; the second failure waits longer.
-    assert [at for _, at in stage.turns] == [0.0, 0.5, 2.5]
+    assert [at for _, at in harness.reconciles] == [0.0, 0.5, 2.5]
 
 
-async def test_a_terminal_error_waits_for_a_change_and_begins_anew() -> None:
-    stage = Stage(raising(ReconcileError("1"), TerminalError("2"), ReconcileError("3")))
-    stage.queue.add("a")
-    task = asyncio.create_task(stage.run_for(500))
+async def test_a_terminal_error_waits_for_a_change_and_begins_again() -> None:
+    harness = Harness(raising(ReconcileError("1"), TerminalError("2"), ReconcileError("3")))
+    harness.queue.add("a")
+    task = asyncio.create_task(harness.run_for(500))
     await asyncio.sleep(200)
-    stage.queue.add("a")
+    harness.queue.add("a")
     await task
-    assert [at for _, at in stage.turns] == [0.0, 1.0, 200.0, 201.0]
+    assert [at for _, at in harness.reconciles] == [0.0, 1.0, 200.0, 201.0]
 
 
 async def test_one_key_that_always_fails_stops_no_other(lines: list[MutableMapping[str, Any]]) -> None:
@@ -173,11 +173,11 @@ async def test_one_key_that_always_fails_stops_no_other(lines: list[MutableMappi
             raise ZeroDivisionError
         return Action.done()
 
-    stage = Stage(reconcile)
+    harness = Harness(reconcile)
     for key in ("bad", "a", "b"):
-        stage.queue.add(key)
-    await stage.run_for(600)
-    served = [key for key, _ in stage.turns]
+        harness.queue.add(key)
+    await harness.run_for(600)
+    served = [key for key, _ in harness.reconciles]
     assert {"a", "b"} <= set(served)
     assert served.count("bad") == 10  # at 0, 1, 3, 7, 15, 31, 63, 127, 255, 511 s: doubling, never given up
     assert all(line["exc_info"] for line in lines), "a defect is logged whole"
@@ -196,15 +196,15 @@ async def test_workers_work_side_by_side_but_never_on_one_key() -> None:
         running.remove(key)
         return Action.done()
 
-    stage = Stage(reconcile, workers=4)
-    task = asyncio.create_task(stage.run_for(100))
+    harness = Harness(reconcile, workers=4)
+    task = asyncio.create_task(harness.run_for(100))
     for _ in range(5):
         for number in range(10):
-            stage.queue.add(str(number))
+            harness.queue.add(str(number))
         await asyncio.sleep(0.3)
     await task
     assert most == 4
-    assert {result for _, result, _ in stage.results} == {"success"}
+    assert {result for _, result, _ in harness.results} == {"success"}
 
 
 async def test_close_lets_what_runs_finish() -> None:
@@ -215,12 +215,12 @@ async def test_close_lets_what_runs_finish() -> None:
         finished.append(key)
         return Action.requeue_after(5)
 
-    stage = Stage(reconcile, workers=2)
+    harness = Harness(reconcile, workers=2)
     for key in ("a", "b", "c"):
-        stage.queue.add(key)
-    await stage.run_for(1)
+        harness.queue.add(key)
+    await harness.run_for(1)
     assert sorted(finished) == ["a", "b"]
-    assert (stage.queue.processing, stage.queue.waiting) == (0, 0)
+    assert (harness.queue.processing, harness.queue.waiting) == (0, 0)
 
 
 async def test_cancelled_it_cancels_what_runs() -> None:
@@ -233,25 +233,25 @@ async def test_cancelled_it_cancels_what_runs() -> None:
             ended.set()
         return Action.done()
 
-    stage = Stage(reconcile)
-    stage.queue.add("a")
-    task = asyncio.create_task(stage.controller.run())
+    harness = Harness(reconcile)
+    harness.queue.add("a")
+    task = asyncio.create_task(harness.controller.run())
     await asyncio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended.is_set()
-    assert stage.queue.processing == 0
+    assert harness.queue.processing == 0
 
 
-async def test_it_tells_how_long_each_turn_took_and_binds_its_key() -> None:
+async def test_it_reports_the_duration_of_each_reconcile_and_binds_its_key() -> None:
     async def reconcile(_: str) -> Action:
         await asyncio.sleep(2.5)
         return Action.done()
 
-    stage = Stage(reconcile)
-    stage.queue.add("a")
-    stage.queue.add("b")
-    await stage.run_for(10)
-    assert stage.results == [("test", "success", 2.5), ("test", "success", 2.5)]
-    assert stage.bound == [("test", "a"), ("test", "b")]
+    harness = Harness(reconcile)
+    harness.queue.add("a")
+    harness.queue.add("b")
+    await harness.run_for(10)
+    assert harness.results == [("test", "success", 2.5), ("test", "success", 2.5)]
+    assert harness.bound == [("test", "a"), ("test", "b")]

@@ -59,7 +59,7 @@ def test_retry_after(header: float | None, details: Any, expected: float | None)
     assert error_of_status({"code": 429, "details": details}, 429, header).retry_after == expected
 
 
-def test_a_terminating_namespace_is_told_from_other_refusals() -> None:
+def test_a_terminating_namespace_is_distinguished_from_other_refusals() -> None:
     causes = [
         {"reason": "NamespaceTerminating", "message": "namespace x is being terminated", "field": "metadata.namespace"}
     ]
@@ -71,7 +71,7 @@ def test_a_terminating_namespace_is_told_from_other_refusals() -> None:
     assert not other.namespace_terminating
 
 
-def test_an_exceeded_quota_is_told_from_other_refusals() -> None:
+def test_an_exceeded_quota_is_distinguished_from_other_refusals() -> None:
     message = 'pods "a" is forbidden: exceeded quota: decco, requested: pods=1, used: pods=1, limited: pods=1'
     error = error_of_status({"code": 403, "reason": "Forbidden", "message": message}, 403)
     assert isinstance(error, errors.Forbidden)

@@ -22,7 +22,7 @@ SPACE: Obj = {"apiVersion": "decco.platform9.com/v1beta2", "kind": "Space", "met
 
 
 class Sent:
-    """Stands where the client does; keeps what is sent, or fails as told."""
+    """Stands where the client does; keeps what is sent, or fails on demand."""
 
     def __init__(self) -> None:
         self.created: list[Obj] = []
@@ -60,7 +60,7 @@ class Scene:
             on_drop=lambda: self.drops.append(1),
         )
 
-    def tell(self, obj: Obj = APP, note: str = "it is up", reason: str = "Ready", kind: Any = "Normal") -> None:
+    def report(self, obj: Obj = APP, note: str = "it is up", reason: str = "Ready", kind: Any = "Normal") -> None:
         self.recorder.event(obj, kind, reason, note, "Reconcile")
 
     @property
@@ -79,7 +79,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def test_an_event_says_all_that_the_api_asks_for(scene: Scene) -> None:
-    scene.tell()
+    scene.report()
     await scene.recorder.drain(5)
     (event,) = scene.sent.created
     assert event["regarding"] == {
@@ -102,7 +102,7 @@ async def test_an_event_says_all_that_the_api_asks_for(scene: Scene) -> None:
 
 
 async def test_events_about_cluster_scoped_objects_are_in_default(scene: Scene) -> None:
-    scene.tell(SPACE)
+    scene.report(SPACE)
     await scene.recorder.drain(5)
     (event,) = scene.sent.created
     assert event["metadata"]["namespace"] == "default"
@@ -112,35 +112,35 @@ async def test_events_about_cluster_scoped_objects_are_in_default(scene: Scene) 
 @pytest.mark.looptime
 async def test_repetitions_become_a_series_patched_once_a_minute(scene: Scene) -> None:
     for _ in range(100):
-        scene.tell()
+        scene.report()
         await asyncio.sleep(3)
     await asyncio.sleep(60)
     assert len(scene.sent.created) == 1
     key = Key("acme", scene.sent.created[0]["metadata"]["name"])
     assert {k for k, _ in scene.sent.patched} == {key}
-    assert scene.counts[0] == 2  # the first repetition is told at once
+    assert scene.counts[0] == 2  # the first repetition is reported at once
     assert scene.counts[-1] == 100  # the last one after its minute
     assert len(scene.counts) <= 7
 
 
 @pytest.mark.looptime
 async def test_after_six_quiet_minutes_it_is_another_event(scene: Scene) -> None:
-    scene.tell()
+    scene.report()
     await asyncio.sleep(359)
-    scene.tell()
+    scene.report()
     await asyncio.sleep(361)
-    scene.tell()
+    scene.report()
     await scene.recorder.drain(5)
     assert len(scene.sent.created) == 2
     assert scene.counts == [2]
 
 
 async def test_other_words_are_another_event(scene: Scene) -> None:
-    scene.tell()
-    scene.tell(note="it is down")
-    scene.tell(reason="Failed")
-    scene.tell(kind="Warning")
-    scene.tell(SPACE)
+    scene.report()
+    scene.report(note="it is down")
+    scene.report(reason="Failed")
+    scene.report(kind="Warning")
+    scene.report(SPACE)
     await scene.recorder.drain(5)
     assert len(scene.sent.created) == 5
     assert scene.counts == []
@@ -149,25 +149,25 @@ async def test_other_words_are_another_event(scene: Scene) -> None:
 @pytest.mark.looptime
 async def test_one_object_cannot_flood_and_others_are_heard(scene: Scene) -> None:
     for i in range(200):
-        scene.tell(note=f"try {i}")
-    scene.tell(SPACE)
+        scene.report(note=f"try {i}")
+    scene.report(SPACE)
     await scene.recorder.drain(5)
     assert len(scene.sent.created) == events.BURST + 1
     assert scene.recorder.dropped == 200 - events.BURST
     await asyncio.sleep(events.REFILL_SECONDS)
-    scene.tell(note="a minute later")
+    scene.report(note="a minute later")
     await scene.recorder.drain(5)
     assert scene.sent.created[-1]["note"] == "a minute later"
 
 
-async def test_telling_neither_waits_nor_raises() -> None:
-    scene = Scene()  # nobody sends
+async def test_reporting_neither_waits_nor_raises() -> None:
+    scene = Scene()  # nothing is sent
     for i in range(events.QUEUE_SIZE + 50):
-        scene.tell(note=str(i))
+        scene.report(note=str(i))
     assert scene.recorder.dropped == 50
     bad: list[Any] = [{}, {"metadata": {}}, None, {"apiVersion": "v1", "kind": "x", "metadata": None}]
     for obj in bad:
-        scene.tell(obj)
+        scene.report(obj)
     assert scene.recorder.dropped == len(scene.drops) == 54
 
 
@@ -175,7 +175,7 @@ async def test_telling_neither_waits_nor_raises() -> None:
 @pytest.mark.parametrize("failures", [1, 3])
 async def test_trouble_that_passes_loses_nothing(scene: Scene, failures: int) -> None:
     scene.sent.errors = [Unreachable("gone")] * failures
-    scene.tell()
+    scene.report()
     await scene.recorder.drain(60)
     assert len(scene.sent.created) == 1
     assert scene.recorder.dropped == 0
@@ -185,7 +185,7 @@ async def test_trouble_that_passes_loses_nothing(scene: Scene, failures: int) ->
 async def test_trouble_that_stays_does_not_stop_the_recorder(scene: Scene) -> None:
     scene.sent.errors = [Unreachable("gone")] * events.TRIES + [Forbidden(403, "Forbidden", "terminating")]
     for note in ("lost", "refused", "sent"):
-        scene.tell(note=note)
+        scene.report(note=note)
     await scene.recorder.drain(60)
     assert [e["note"] for e in scene.sent.created] == ["sent"]
     assert scene.recorder.dropped == 2
@@ -193,19 +193,19 @@ async def test_trouble_that_stays_does_not_stop_the_recorder(scene: Scene) -> No
 
 async def test_an_event_whose_answer_was_lost_starts_its_series(scene: Scene) -> None:
     scene.sent.errors = [AlreadyExists(409, "AlreadyExists", "events web.1 already exists")]
-    scene.tell()
-    scene.tell()
+    scene.report()
+    scene.report()
     await scene.recorder.drain(5)
     assert scene.sent.created == []
     assert scene.counts == [2]
 
 
-async def test_a_series_whose_event_has_expired_starts_anew(scene: Scene) -> None:
-    scene.tell()
+async def test_a_series_whose_event_has_expired_starts_again(scene: Scene) -> None:
+    scene.report()
     await scene.recorder.drain(5)
     scene.sent.errors = [NotFound(404, "NotFound", "gone")]
-    scene.tell()
-    scene.tell()
+    scene.report()
+    scene.report()
     await scene.recorder.drain(5)
     assert len(scene.sent.created) == 2
 
@@ -213,7 +213,7 @@ async def test_a_series_whose_event_has_expired_starts_anew(scene: Scene) -> Non
 async def test_memory_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MAX_REMEMBERED", 10)
     for i in range(100):
-        scene.tell({**APP, "metadata": {"name": f"app-{i}", "namespace": "acme", "uid": str(i)}})
+        scene.report({**APP, "metadata": {"name": f"app-{i}", "namespace": "acme", "uid": str(i)}})
     await scene.recorder.drain(5)
     assert len(scene.sent.created) == 100
     assert len(scene.recorder._series) == 10
@@ -221,21 +221,21 @@ async def test_memory_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.looptime
-async def test_what_is_over_takes_no_room(scene: Scene) -> None:
-    """A series that nothing can continue, and the budget of an object that may tell as much as at first again."""
+async def test_ended_series_take_no_memory(scene: Scene) -> None:
+    """A series that nothing can continue, and the budget of an object that may report as much as at first again."""
     for i in range(100):
-        scene.tell({**APP, "metadata": {"name": f"app-{i}", "namespace": "acme", "uid": str(i)}})
+        scene.report({**APP, "metadata": {"name": f"app-{i}", "namespace": "acme", "uid": str(i)}})
         await scene.recorder.drain(5)
         await asyncio.sleep(events.SERIES_SECONDS / 10)
     assert len(scene.sent.created) == 100
     assert len(scene.recorder._series) == 9
     assert len(scene.recorder._budgets) == events.BURST * events.REFILL_SECONDS // (events.SERIES_SECONDS / 10) + 1
     await asyncio.sleep(events.SERIES_SECONDS)
-    assert len(scene.recorder._series) == 0, "nobody has to tell more for that"
+    assert len(scene.recorder._series) == 0, "no further report is needed for that"
 
 
-async def test_a_long_name_leaves_room_for_the_time(scene: Scene) -> None:
-    scene.tell({**APP, "metadata": {"name": "a" * 253, "namespace": "acme", "uid": "u"}})
+async def test_a_long_name_leaves_space_for_the_time(scene: Scene) -> None:
+    scene.report({**APP, "metadata": {"name": "a" * 253, "namespace": "acme", "uid": "u"}})
     await scene.recorder.drain(5)
     assert len(scene.sent.created[0]["metadata"]["name"]) <= 253
 

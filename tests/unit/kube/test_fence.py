@@ -29,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_it_is_closed_to_begin_with_and_ends_by_itself(clock: list[float]) -> None:
     fence = Fence()
-    with pytest.raises(Fenced, match="leads no more"):
+    with pytest.raises(Fenced, match="no longer leads"):
         fence.check()
     assert fence.open_until(1010.0, 1015.0)
     fence.check()
@@ -177,6 +177,6 @@ def test_a_process_that_was_stopped_between_question_and_act_does_not_act() -> N
 
 
 @thorough
-def test_an_alarm_that_is_called_off_ends_nobody() -> None:
+def test_a_cancelled_alarm_ends_no_process() -> None:
     done = subprocess.run([sys.executable, "-c", CALLED_OFF], check=False)
     assert done.returncode == 0

@@ -22,7 +22,7 @@ def cm(name: str, version: int) -> Obj:
 
 
 class Script:
-    """A watch that says its lines one at a time, each when the test asks for it."""
+    """A watch that sends its lines one at a time, on request of the test."""
 
     def __init__(self) -> None:
         self._lines: asyncio.Queue[w.WatchEvent | None] = asyncio.Queue()
@@ -51,7 +51,7 @@ class Script:
         self._lines.put_nowait(None)
 
 
-class Stage:
+class Harness:
     def __init__(self, shape: Shape | None = None) -> None:
         self.store = Store(CONFIGMAPS, shape or Shape())
         self.script = Script()
@@ -80,47 +80,47 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncGenerator[Stage, None]:
-    stage = Stage()
-    task = asyncio.create_task(stage.informer.run())
-    yield stage
+async def harness() -> AsyncGenerator[Harness, None]:
+    harness = Harness()
+    task = asyncio.create_task(harness.informer.run())
+    yield harness
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert stage.script.closed
+    assert harness.script.closed
 
 
-async def test_a_list_becomes_visible_whole(stage: Stage) -> None:
-    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)))
-    assert (len(stage.store), stage.informer.synced.is_set()) == (0, False)
-    await stage.script.say(w.InitDone("10"))
-    assert (stage.versions(), stage.informer.synced.is_set()) == ({"a": 1, "b": 2}, True)
-    assert stage.steps == [("a", False, True), ("b", False, True)]
+async def test_a_list_becomes_visible_whole(harness: Harness) -> None:
+    await harness.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)))
+    assert (len(harness.store), harness.informer.synced.is_set()) == (0, False)
+    await harness.script.say(w.InitDone("10"))
+    assert (harness.versions(), harness.informer.synced.is_set()) == ({"a": 1, "b": 2}, True)
+    assert harness.steps == [("a", False, True), ("b", False, True)]
 
 
-async def test_changes_follow_the_list(stage: Stage) -> None:
-    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("10"))
-    await stage.script.say(w.Apply(cm("a", 11)), w.Delete(cm("b", 12)), w.Bookmark("20"), w.Apply(cm("c", 21)))
-    assert stage.versions() == {"a": 11, "c": 21}
-    assert stage.steps[2:] == [("a", False, False), ("b", False, False), ("c", False, False)]
-    assert stage.events == 7, "a list that was only requested is no sign of life"
-    assert stage.counts[-3:] == [2, 1, 2]
+async def test_changes_follow_the_list(harness: Harness) -> None:
+    await harness.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("10"))
+    await harness.script.say(w.Apply(cm("a", 11)), w.Delete(cm("b", 12)), w.Bookmark("20"), w.Apply(cm("c", 21)))
+    assert harness.versions() == {"a": 11, "c": 21}
+    assert harness.steps[2:] == [("a", False, False), ("b", False, False), ("c", False, False)]
+    assert harness.events == 7, "a list that was only requested does not count as progress"
+    assert harness.counts[-3:] == [2, 1, 2]
 
 
-async def test_a_list_that_breaks_off_leaves_no_trace(stage: Stage) -> None:
-    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitDone("5"))
-    await stage.script.say(w.Init(), w.InitApply(cm("ghost", 6)))
-    assert stage.versions() == {"a": 1}
-    await stage.script.say(w.Init(), w.InitApply(cm("b", 7)), w.InitDone("10"))
-    assert stage.versions() == {"b": 7}
+async def test_a_list_that_breaks_off_leaves_no_trace(harness: Harness) -> None:
+    await harness.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitDone("5"))
+    await harness.script.say(w.Init(), w.InitApply(cm("ghost", 6)))
+    assert harness.versions() == {"a": 1}
+    await harness.script.say(w.Init(), w.InitApply(cm("b", 7)), w.InitDone("10"))
+    assert harness.versions() == {"b": 7}
 
 
-async def test_an_own_write_during_a_list_stays(stage: Stage) -> None:
-    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)))
-    stage.store.put(cm("a", 12), own=True)
-    stage.store.put(cm("mine", 11), own=True)
-    await stage.script.say(w.InitDone("10"))
-    assert stage.versions() == {"a": 12, "mine": 11}
+async def test_an_own_write_during_a_list_stays(harness: Harness) -> None:
+    await harness.script.say(w.Init(), w.InitApply(cm("a", 1)))
+    harness.store.put(cm("a", 12), own=True)
+    harness.store.put(cm("mine", 11), own=True)
+    await harness.script.say(w.InitDone("10"))
+    assert harness.versions() == {"a": 12, "mine": 11}
 
 
 async def test_an_unchanged_object_is_not_read_again_at_a_relist() -> None:
@@ -129,46 +129,46 @@ async def test_an_unchanged_object_is_not_read_again_at_a_relist() -> None:
     def note(obj: Obj) -> None:
         read.append(obj["metadata"]["name"])
 
-    stage = Stage(Shape(facts=note))
-    task = asyncio.create_task(stage.informer.run())
-    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("5"))
-    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 6)), w.InitDone("10"))
+    harness = Harness(Shape(facts=note))
+    task = asyncio.create_task(harness.informer.run())
+    await harness.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("5"))
+    await harness.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 6)), w.InitDone("10"))
     assert read == ["a", "b", "b"]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_an_object_that_cannot_be_read_hides_no_other(stage: Stage) -> None:
+async def test_an_object_that_cannot_be_read_hides_no_other(harness: Harness) -> None:
     bad_at_list, bad_at_watch = cm("bad", 3), cm("worse", 12)
     del bad_at_list["metadata"]["uid"]
     bad_at_watch["metadata"]["annotations"] = ["no map"]
     with capture_logs() as lines:
-        await stage.script.say(w.Init(), w.InitApply(bad_at_list), w.InitApply(cm("a", 1)), w.InitDone("10"))
-        await stage.script.say(w.Apply(bad_at_watch), w.Apply(cm("b", 13)))
-    assert stage.versions() == {"a": 1, "b": 13}
+        await harness.script.say(w.Init(), w.InitApply(bad_at_list), w.InitApply(cm("a", 1)), w.InitDone("10"))
+        await harness.script.say(w.Apply(bad_at_watch), w.Apply(cm("b", 13)))
+    assert harness.versions() == {"a": 1, "b": 13}
     assert [(line["key"], line["log_level"]) for line in lines] == [("acme/bad", "error"), ("acme/worse", "error")]
 
 
 async def test_a_watch_that_ends_is_no_secret() -> None:
-    """A task that simply returned would leave a cache that grows old, and nobody would know."""
-    stage = Stage()
-    task = asyncio.create_task(stage.informer.run())
-    stage.script.end()
+    """A task that simply returned would leave a stale cache without any error."""
+    harness = Harness()
+    task = asyncio.create_task(harness.informer.run())
+    harness.script.end()
     with pytest.raises(RuntimeError, match="watch of configmaps has ended"):
         await task
 
 
 async def test_a_defect_in_a_subscriber_ends_the_informer_and_its_request() -> None:
-    stage = Stage()
+    harness = Harness()
 
     def defect(_: Change) -> None:
         raise ZeroDivisionError
 
-    stage.store.subscribe(defect)
-    task = asyncio.create_task(stage.informer.run())
+    harness.store.subscribe(defect)
+    task = asyncio.create_task(harness.informer.run())
     closed_at_the_end: list[bool] = []
-    task.add_done_callback(lambda _: closed_at_the_end.append(stage.script.closed))
-    line = asyncio.create_task(stage.script.say(w.Apply(cm("a", 1))))
+    task.add_done_callback(lambda _: closed_at_the_end.append(harness.script.closed))
+    line = asyncio.create_task(harness.script.say(w.Apply(cm("a", 1))))
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(task, PATIENCE)
     assert not line.done(), "the line is not dealt with"
@@ -180,55 +180,55 @@ async def test_without_a_name_it_is_called_as_its_kind() -> None:
     assert Informer(Store(CONFIGMAPS), Script()).name == "configmaps"
 
 
-async def test_an_object_that_cannot_be_read_keeps_what_was_known_of_it(stage: Stage) -> None:
+async def test_an_object_that_cannot_be_read_keeps_what_was_known_of_it(harness: Harness) -> None:
     """By a list as by an event: its names are in use, whatever else is wrong with it."""
-    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("10"))
+    await harness.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("10"))
     broken = cm("a", 11)
     broken["metadata"]["annotations"] = ["no map"]
     with capture_logs():
-        await stage.script.say(w.Apply(broken))
-        assert stage.versions() == {"a": 1, "b": 2}
-        await stage.script.say(w.Init(), w.InitApply(broken), w.InitApply(cm("b", 2)), w.InitDone("20"))
-    assert stage.versions() == {"a": 1, "b": 2}
-    assert len(stage.steps) == 2, "nothing has happened to either"
-    await stage.script.say(w.Init(), w.InitApply(cm("b", 2)), w.InitDone("30"))
-    assert stage.versions() == {"b": 2}
+        await harness.script.say(w.Apply(broken))
+        assert harness.versions() == {"a": 1, "b": 2}
+        await harness.script.say(w.Init(), w.InitApply(broken), w.InitApply(cm("b", 2)), w.InitDone("20"))
+    assert harness.versions() == {"a": 1, "b": 2}
+    assert len(harness.steps) == 2, "nothing has happened to either"
+    await harness.script.say(w.Init(), w.InitApply(cm("b", 2)), w.InitDone("30"))
+    assert harness.versions() == {"b": 2}
 
 
-async def test_a_list_of_a_restored_history_replaces_everything(stage: Stage) -> None:
-    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("10"))
-    stage.store.put(cm("own", 50), own=True)
-    await stage.script.say(w.Apply(cm("a", 40)), w.Delete(cm("b", 41)), w.Apply(cm("lost", 42)))
-    await stage.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)))
-    assert stage.versions() == {"a": 40, "lost": 42, "own": 50}
-    await stage.script.say(w.InitDone("12"))
-    assert stage.versions() == {"a": 1, "b": 2}
-    await stage.script.say(w.Apply(cm("a", 13)), w.Delete(cm("b", 14)), w.Apply(cm("own", 15)))
-    assert stage.versions() == {"a": 13, "own": 15}
+async def test_a_list_of_a_restored_history_replaces_everything(harness: Harness) -> None:
+    await harness.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)), w.InitDone("10"))
+    harness.store.put(cm("own", 50), own=True)
+    await harness.script.say(w.Apply(cm("a", 40)), w.Delete(cm("b", 41)), w.Apply(cm("lost", 42)))
+    await harness.script.say(w.Init(), w.InitApply(cm("a", 1)), w.InitApply(cm("b", 2)))
+    assert harness.versions() == {"a": 40, "lost": 42, "own": 50}
+    await harness.script.say(w.InitDone("12"))
+    assert harness.versions() == {"a": 1, "b": 2}
+    await harness.script.say(w.Apply(cm("a", 13)), w.Delete(cm("b", 14)), w.Apply(cm("own", 15)))
+    assert harness.versions() == {"a": 13, "own": 15}
 
 
 async def test_others_run_while_a_long_list_is_taken_in() -> None:
-    """A subscriber that takes 2 ms for each of 100 objects: without pauses the loop would be held for 200 ms."""
-    stage = Stage()
+    """A subscriber that takes 2 ms for each of 100 objects: without pauses the loop would be blocked for 200 ms."""
+    harness = Harness()
     now = 0.0
 
     def slow(_: Change) -> None:
         nonlocal now
         now += 0.002
 
-    stage.store.subscribe(slow)
-    turns = 0
+    harness.store.subscribe(slow)
+    rounds = 0
 
     async def other() -> None:
-        nonlocal turns
+        nonlocal rounds
         while True:
-            turns += 1
+            rounds += 1
             await asyncio.sleep(0)
 
     breather = Breather(clock=lambda: now)
     running = asyncio.create_task(other())
     entries = {entry.key: entry for entry in (read_entry(cm(f"n{n}", n + 1), Shape()) for n in range(100))}
-    for _ in stage.store.swapping(entries, 1000):
+    for _ in harness.store.swapping(entries, 1000):
         await breather.breathe()
     running.cancel()
-    assert turns >= 15
+    assert rounds >= 15

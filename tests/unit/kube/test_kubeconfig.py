@@ -1,4 +1,4 @@
-"""Kubeconfig files: merging, picking a context, and a sentence for each way in which one can be wrong."""
+"""Kubeconfig files: merging, picking a context, and a message for each error in one."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_context_without_a_user_is_anonymous(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "context", "sentence"),
+    ("change", "context", "message"),
     [
         ({}, "tow", r"has no context 'tow': name another with --context \(it has: one\)"),
         ({"current-context": ""}, None, r"has no current-context: name one with --context \(it has: one\)"),
@@ -93,13 +93,13 @@ def test_a_context_without_a_user_is_anonymous(tmp_path: Path) -> None:
         ({"current-context": ["one"]}, None, r"current-context of .*/config must be text: \['one'\]"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, change: dict[str, Any], context: str | None, sentence: str) -> None:
-    with pytest.raises(ConfigError, match=sentence):
+def test_what_is_wrong_is_said(tmp_path: Path, change: dict[str, Any], context: str | None, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         read([kubeconfig(tmp_path / "config", **change)], context)
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         (b"a: [1\nb: }", "is not valid YAML in line 2: "),
         (b"\xff\xfe\x00", "is not valid YAML"),
@@ -109,10 +109,10 @@ def test_what_is_wrong_is_said(tmp_path: Path, change: dict[str, Any], context: 
         (b"!!python/object/apply:os.system ['true']", "is not valid YAML in line 1"),
     ],
 )
-def test_files_that_are_none(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_files_that_are_none(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "config"
     file.write_bytes(content)
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(ConfigError, match=message):
         read([file], None)
 
 

@@ -1,4 +1,4 @@
-"""That decco's start does not pay for the whole of kubernetes_asyncio, and that nobody else is hurt by it.
+"""That decco's start does not pay for the whole of kubernetes_asyncio, and that others are not affected.
 
 Each in a process of its own, because an import cannot be undone.
 """

@@ -149,7 +149,7 @@ MADE_UP: dict[str, tuple[Obj, set[Path]]] = {
     "a key with a list": ({"f:data": {'k:{"name":["x"]}': {"f:z": {}}}}, {("data",)}),
     "a key with a map": ({"f:data": {'k:{"name":{"a":1}}': {"f:z": {}}}}, {("data",)}),
     "a key that is null": ({"f:data": {"k:null": {}}}, {("data",)}),
-    "a key that is no JSON": ({"f:data": {"k:{": {}}}, {("data",)}),
+    "a key that is not JSON": ({"f:data": {"k:{": {}}}, {("data",)}),
     "a key without fields": ({"f:data": {"k:{}": {}}}, {("data", frozenset())}),
     "indices and values": ({"f:data": {"i:3": {}, 'v:{"x":[1]}': {}}}, {("data",)}),
     "an unknown step": ({"f:data": {"q:zz": {}}}, {("data",)}),

@@ -54,7 +54,7 @@ def test_after_a_time_of_quiet_all_is_forgotten_and_others_are_not_concerned() -
     assert repair_backoff.pause_left(CONFIGMAPS, AT) == 0
 
 
-def test_what_is_quiet_for_so_long_takes_no_room() -> None:
+def test_quiet_objects_take_no_memory() -> None:
     clock = Clock()
     repair_backoff = RepairBackoff(clock)
     for number in range(100):

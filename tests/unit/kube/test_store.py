@@ -1,4 +1,4 @@
-"""The cache against its three rules: forward only, the dead stay dead, a list replaces all but later own writes."""
+"""The cache against its rules: forward only, deleted objects stay deleted, a list replaces all but later own writes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Log:
         store.subscribe(self)
 
     def __call__(self, change: Change) -> None:
-        # What a step brings is visible to whoever is told of it.
+        # What a step brings is visible to its subscribers.
         assert self.store.get(change.entry.key) is change.new
         old = change.old.version if change.old else None
         self.steps.append((old, change.new.version if change.new else None, change.own, change.initial))
@@ -127,7 +127,7 @@ def test_an_object_that_regains_its_label_comes_back() -> None:
 
 
 def test_a_late_departure_does_not_take_away_what_our_write_has_put_back() -> None:
-    """The label is lost (6), our write restores it (7), and only then the watch tells of 6."""
+    """The label is lost (6), our write restores it (7), and only then the watch delivers 6."""
     store = store_of(cm(5))
     log = Log(store)
     store.put(cm(7), own=True)
@@ -226,7 +226,7 @@ def test_what_a_list_does_not_show_is_dead() -> None:
 
 
 def test_an_answer_older_than_the_list_is_no_news() -> None:
-    """The object came and went while nobody watched; the list no longer shows it, and then our answer arrives."""
+    """The object was created and deleted without a watch; the list no longer shows it, and then our answer arrives."""
     store = store_of()
     store.swap({}, 10)
     store.put(cm(9, "never-seen"), own=True)
@@ -260,7 +260,7 @@ def test_a_complete_list_replaces_higher_versions() -> None:
         store.swap(listing(cm(5), cm(6, "u3", name="back")), list_version)
         assert versions(store) == {"web": 5, "back": 6}
         assert log.steps == [(21, None, False, False), (20, 5, False, True), (None, 6, False, True)]
-        assert store.settled == {}, "what the server made of a write that is lost says nothing"
+        assert store.settled == {}, "the server's result of a lost write is ignored"
 
 
 def test_what_was_written_while_the_list_was_under_way_stays() -> None:
@@ -351,7 +351,7 @@ def test_all_subscribers_see_the_same_steps_in_order() -> None:
     assert first.steps == second.steps == [(None, 1, False, False), (1, 2, True, False), (2, None, False, False)]
 
 
-def test_stores_are_told_apart_by_identity() -> None:
+def test_stores_are_distinguished_by_identity() -> None:
     one, other = store_of(), store_of()
     assert one != other
     assert len({one, other}) == 2
@@ -406,7 +406,7 @@ CHANGES: dict[str, tuple[Obj, bool, bool]] = {
     "generation": ({"metadata": {"generation": 9}}, False, False),
     "managed fields": ({"metadata": {"managedFields": [{"manager": "decco"}]}}, False, False),
     "yielded": ({"spec": {"replicas": 7}}, False, False),
-    "beside what is yielded": ({"spec": {"paused": True}}, True, False),
+    "beside the unmanaged field": ({"spec": {"paused": True}}, True, False),
 }
 
 
@@ -508,7 +508,7 @@ def test_an_object_without_writers_may_be_anybodys() -> None:
 
 
 class Server:
-    """What a server would tell: its objects, the events not yet delivered, the answers still on their way."""
+    """What a server would send: its objects, the events not yet delivered, the answers still on their way."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -517,7 +517,7 @@ class Server:
         self.events: list[tuple[bool, Obj]] = []
         self.answers: list[Obj] = []
         self.announced = dice.random() < 0.7
-        """Whether the store hears of a list before it is requested."""
+        """Whether the store is informed of a list before it is requested."""
 
     def write(self, name: str) -> None:
         """Somebody writes; if it is we, there is an answer as well."""
@@ -551,7 +551,7 @@ class Server:
             answer = self.answers.pop(self.dice.randrange(len(self.answers)))
             store.put(copy.deepcopy(answer), own=True)
 
-    def list_anew(self, store: Store) -> None:
+    def list_again(self, store: Store) -> None:
         """The watch is lost, and its events with it; answers arrive while the pages come in."""
         self.events.clear()
         if self.announced:
@@ -579,7 +579,7 @@ def test_any_order_of_events_answers_and_lists_ends_in_the_truth(seed: int) -> N
             case 11 | 12 | 13 | 14:
                 server.deliver_answer(store)
             case 19:
-                server.list_anew(store)
+                server.list_again(store)
             case _:
                 server.deliver_event(store)
     while server.events or server.answers:
@@ -588,8 +588,8 @@ def test_any_order_of_events_answers_and_lists_ends_in_the_truth(seed: int) -> N
     truth = {n: (obj["metadata"]["uid"], int(obj["metadata"]["resourceVersion"])) for n, obj in server.live.items()}
     assert {e.key.name: (e.uid, e.version) for e in store} == truth
     assert sorted(e.key.name for uid in ("o1", "o2") for e in store.owned_by(uid)) == sorted(truth)
-    told = [new for _, new, _, _ in log.steps if new is not None]
-    assert len(told) == len(set(told)), "a version is told twice"
+    reported = [new for _, new, _, _ in log.steps if new is not None]
+    assert len(reported) == len(set(reported)), "a version is reported twice"
 
 
 # Another version of the kind
@@ -615,7 +615,7 @@ def test_the_cache_stays_until_the_list_in_another_version_is_complete() -> None
     assert (versions(store), store.unlisted, store.resource.api_version) == ({"web": 5}, "", "v2")
 
 
-def test_another_version_of_an_object_that_nobody_wrote_is_no_alteration() -> None:
+def test_another_version_of_an_unwritten_object_is_no_alteration() -> None:
     store = store_of(cm(5))
     before = store.get(AT)
     assert before is not None

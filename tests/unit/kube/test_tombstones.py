@@ -35,7 +35,7 @@ def test_it_is_kept_as_long_as_promised_and_gone_soon_after() -> None:
     assert len(stones) <= 2 * 7 + 1
 
 
-def test_the_highest_version_outlives_the_generation_in_which_it_was_told() -> None:
+def test_the_highest_version_outlives_the_generation_in_which_it_was_reported() -> None:
     clock = Clock()
     stones = Tombstones(clock)
     stones.bury("u1", 9)

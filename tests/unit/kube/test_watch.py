@@ -104,7 +104,7 @@ class Script:
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
-    async def play(self, resource: Resource = APPS) -> list[str]:
+    async def run(self, resource: Resource = APPS) -> list[str]:
         """All events in short form, up to the end of the script."""
         events: list[str] = []
         client: Any = self
@@ -154,7 +154,7 @@ async def test_a_list_then_its_changes() -> None:
             ),
         ]
     )
-    assert await script.play() == [
+    assert await script.run() == [
         "Init",
         "InitApply a@1",
         "InitApply b@2",
@@ -204,21 +204,21 @@ CHANGE = line("MODIFIED", obj("a", 15))
 )
 async def test_where_each_ending_leads(ending: Watching, then: str) -> None:
     script = Script([EMPTY, ending])
-    await script.play()
+    await script.run()
     assert script.asked == ["list", "watch 10", then]
 
 
 @pytest.mark.parametrize("bad", [b"{", b"[]", b"{}", b'{"type":"ADDED"}', b'{"type":"ADDED","object":null}', b'"text"'])
 async def test_the_same_garbage_twice_leads_to_a_list(bad: bytes) -> None:
     script = Script([EMPTY, Watching([CHANGE, bad]), Watching([bad]), EMPTY])
-    await script.play()
+    await script.run()
     assert script.asked == ["list", "watch 10", "watch 15", "list", "watch 10"]
     assert [type(t) for t in script.troubles] == [Garbled, Garbled]
 
 
 async def test_no_part_of_a_secret_gets_into_an_error() -> None:
     script = Script([EMPTY, Watching([b'{"tls.key":"c2VjcmV0'])])
-    await script.play(SECRETS)
+    await script.run(SECRETS)
     assert "c2VjcmV0" not in str(script.troubles[0])
     assert "(20 bytes, not shown)" in str(script.troubles[0])
 
@@ -226,14 +226,14 @@ async def test_no_part_of_a_secret_gets_into_an_error() -> None:
 async def test_garbage_after_progress_is_not_the_same_garbage() -> None:
     later = line("MODIFIED", obj("a", 16))
     script = Script([EMPTY, Watching([CHANGE, b"{"]), Watching([later, b"{"]), Watching([b"{"])])
-    await script.play()
+    await script.run()
     assert script.asked == ["list", "watch 10", "watch 15", "watch 16", "list"]
 
 
 @pytest.mark.parametrize("error", [GONE, CUT, Garbled("html"), NOT_SERVED, errors.Forbidden(403, "Forbidden", "no")])
 async def test_a_list_that_breaks_off_starts_over(error: Exception) -> None:
     script = Script([Listing([([obj("a", 1)], "10")], error), Listing([([obj("b", 2)], "11")]), QUIET])
-    assert await script.play() == ["Init", "InitApply a@1", "Init", "InitApply b@2", "InitDone 11"]
+    assert await script.run() == ["Init", "InitApply a@1", "Init", "InitApply b@2", "InitDone 11"]
     assert script.asked == ["list", "list", "watch 11", "watch 11"]
 
 
@@ -248,11 +248,11 @@ async def test_a_list_that_breaks_off_starts_over(error: Exception) -> None:
         {"metadata": None},
     ],
 )
-async def test_a_useless_object_disturbs_no_other(useless: Obj) -> None:
+async def test_a_useless_object_does_not_affect_others(useless: Obj) -> None:
     in_stream = [line("ADDED", useless)] if isinstance(useless.get("metadata"), dict) else []
     script = Script([Listing([([obj("a", 1), useless, obj("b", 2)], "10")]), Watching([*in_stream, CHANGE])])
     with capture_logs() as logs:
-        events = await script.play()
+        events = await script.run()
     assert events == ["Init", "InitApply a@1", "InitApply b@2", "InitDone 10", "Apply a@15"]
     skipped = [entry for entry in logs if entry["event"] == "object without name or resourceVersion skipped"]
     assert len(skipped) == 1 + len(in_stream)
@@ -260,7 +260,7 @@ async def test_a_useless_object_disturbs_no_other(useless: Obj) -> None:
 
 async def test_an_event_of_an_unknown_type_is_skipped() -> None:
     script = Script([EMPTY, Watching([line("SURPRISE", obj("a", 14)), CHANGE])])
-    assert (await script.play())[2:] == ["Apply a@15"]
+    assert (await script.run())[2:] == ["Apply a@15"]
 
 
 # Pauses
@@ -272,16 +272,16 @@ def full(script: Script, monkeypatch: pytest.MonkeyPatch) -> Script:
     return script
 
 
-async def test_pauses_grow_and_start_anew_after_a_healthy_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pauses_grow_and_are_reset_after_a_healthy_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     bad = [Watching([], CUT) for _ in range(9)]
     script = full(Script([EMPTY, *bad, QUIET, Watching([], CUT), Watching([CHANGE], CUT)]), monkeypatch)
-    await script.play()
+    await script.run()
     assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 0.2, 0.4, 0.2]
 
 
 async def test_a_server_that_closes_at_once_gets_no_storm(monkeypatch: pytest.MonkeyPatch) -> None:
     script = full(Script([EMPTY, *(Watching([bookmark(11)]) for _ in range(30))]), monkeypatch)
-    await script.play()
+    await script.run()
     assert sum(script.pauses) > 600
     assert len(script.troubles) == 30
     assert "as soon as it is open" in str(script.troubles[0])
@@ -290,7 +290,7 @@ async def test_a_server_that_closes_at_once_gets_no_storm(monkeypatch: pytest.Mo
 async def test_lists_and_watches_that_fail_in_turn_get_no_storm(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [step for _ in range(10) for step in (EMPTY, Watching([], GONE))]
     script = full(Script(list(pairs)), monkeypatch)
-    await script.play()
+    await script.run()
     assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
 
 
@@ -300,7 +300,7 @@ REFUSED = Unreachable("connection refused", sent=False)
 async def test_a_server_that_is_back_after_an_outage_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     away = [Watching([], REFUSED), *(Listing(error=REFUSED) for _ in range(6))]
     script = full(Script([EMPTY, *away, Listing([([], "20")]), QUIET]), monkeypatch)
-    await script.play()
+    await script.run()
     assert script.asked == ["list", "watch 10", *["list"] * 7, "watch 20", "watch 20"]
     assert script.pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 0.2]
 
@@ -324,21 +324,21 @@ async def test_after_an_outage_a_version_is_not_resumed(outage: list[Watching]) 
     what came before it in the new history.
     """
     script = Script([EMPTY, *outage, EMPTY])
-    await script.play()
+    await script.run()
     assert script.asked[-2:] == ["list", "watch 10"]
 
 
 async def test_failures_with_signs_of_life_in_between_are_no_outage() -> None:
     failing = Watching([], FAILING, seconds=4.0)
     script = Script([EMPTY, Watching([CHANGE]), failing, Watching([bookmark(16)], CUT), failing, failing])
-    await script.play()
+    await script.run()
     assert script.asked == ["list", "watch 10", "watch 15", "watch 15", "watch 16", "watch 16", "watch 16"]
 
 
 async def test_a_history_that_has_gone_back_is_reported() -> None:
     script = Script([EMPTY, Watching([CHANGE, bookmark(30)], REFUSED), Listing([([obj("a", 9)], "12")]), QUIET])
     with capture_logs() as logs:
-        assert (await script.play())[-2:] == ["InitApply a@9", "InitDone 12"]
+        assert (await script.run())[-2:] == ["InitApply a@9", "InitDone 12"]
     (line,) = [line for line in logs if "history has gone back" in line["event"]]
     assert (line["known"], line["listed"], line["log_level"]) == (30, 12, "warning")
 
@@ -351,16 +351,16 @@ def test_pauses_have_full_jitter(tries: int) -> None:
     assert 0.8 * ceiling < max(seconds) <= ceiling
 
 
-# What people are told
+# What is logged
 
 
 async def test_a_kind_that_is_not_served_is_said_clearly_and_once() -> None:
     script = Script([Listing([], NOT_SERVED), Listing([], NOT_SERVED), EMPTY, Watching([CHANGE])])
     with capture_logs() as logs:
-        await script.play()
-    told = [(e["log_level"], e["event"], e.get("error")) for e in logs]
+        await script.run()
+    logged = [(e["log_level"], e["event"], e.get("error")) for e in logs]
     words = "the cluster does not serve apps.decco.platform9.com: is its CustomResourceDefinition installed? (404)"
-    assert told == [
+    assert logged == [
         ("warning", "watch interrupted", words),
         ("debug", "watch interrupted", words),
         ("info", "watch works again", None),
@@ -368,15 +368,15 @@ async def test_a_kind_that_is_not_served_is_said_clearly_and_once() -> None:
     assert [str(t) for t in script.troubles] == [words, words]
 
 
-async def test_refusals_of_a_server_that_starts_are_told_only_if_they_go_on() -> None:
+async def test_refusals_of_a_server_that_starts_are_logged_only_if_they_continue() -> None:
     refused = Watching([], errors.Forbidden(403, "Forbidden", "no"), seconds=0.6)
     script = Script([EMPTY, *[refused] * 4, Watching([CHANGE])])
     with capture_logs() as logs:
-        await script.play()
+        await script.run()
     assert {e["log_level"] for e in logs} == {"debug"}
     script = Script([EMPTY, *[refused] * 5, Watching([CHANGE])])
     with capture_logs() as logs:
-        await script.play()
+        await script.run()
     assert [e["log_level"] for e in logs] == ["debug"] * 4 + ["warning", "info"]
     assert logs[4]["error"] == "no: allow it to list and watch them, as the roles in manifests/rbac do (403 Forbidden)"
 
@@ -384,14 +384,14 @@ async def test_refusals_of_a_server_that_starts_are_told_only_if_they_go_on() ->
 async def test_the_ordinary_course_is_no_trouble() -> None:
     script = Script([EMPTY, QUIET, Watching([CHANGE], GONE), Listing([([], "20")]), QUIET])
     with capture_logs() as logs:
-        await script.play()
+        await script.run()
     assert script.troubles == []
     assert logs == []
 
 
 async def test_versions_that_expire_again_and_again_are_trouble() -> None:
     script = Script([EMPTY, Watching([], GONE), EMPTY, Watching([], GONE)])
-    await script.play()
+    await script.run()
     assert [type(t) for t in script.troubles] == [errors.Gone]
 
 

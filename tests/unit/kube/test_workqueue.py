@@ -39,7 +39,7 @@ async def drain(queue: WorkQueue[str]) -> list[str]:
         key = await take(queue)
         served.append(key)
         queue.done(key)
-    with pytest.raises(TimeoutError):  # the look for more also clears the old places of overtaken keys away
+    with pytest.raises(TimeoutError):  # the wait for more also clears the old places of overtaken keys away
         await take(queue)
     return served
 
@@ -78,7 +78,7 @@ ORDERS = {
         [("a/1", CHANGE), ("a/2", CHANGE), ("b/1", LIST), ("b/2", CHANGE)],
         ["a/1", "b/2", "a/2", "b/1"],
     ),
-    "an overtaken key's old place does not cost its group the turn": (
+    "an overtaken key's old place does not delay its group": (
         [("a/1", CHANGE), ("b/1", CHANGE), ("b/2", CHANGE), ("a/2", CHANGE), ("a/1", EDIT)],
         ["a/1", "a/2", "b/1", "b/2"],
     ),
@@ -93,14 +93,14 @@ async def test_order(name: str) -> None:
     assert is_empty(queue)
 
 
-async def test_a_large_space_delays_a_small_one_by_one_turn_only() -> None:
+async def test_a_large_space_delays_a_small_one_by_one_reconcile_only() -> None:
     queue = queue_of([(f"large/{number}", LIST) for number in range(2000)])
     assert await take(queue) == "large/0"
     queue.add("small/1", LIST)
     assert "small/1" in [await take(queue) for _ in range(2)]
 
 
-async def test_urgent_work_without_end_starves_nobody() -> None:
+async def test_endless_urgent_work_does_not_starve_others() -> None:
     queue = queue_of([("quiet/1", LIST), ("quiet/2", CHANGE)])
     served = []
     for number in range(32):
@@ -108,7 +108,7 @@ async def test_urgent_work_without_end_starves_nobody() -> None:
         queue.add(f"noisy/{number + 1000}", EDIT)
         served.append(await take(queue))
     assert {"quiet/1", "quiet/2"} <= set(served)
-    assert Counter(space_of(key) for key in served)["noisy"] == 30, "urgent work gets all but what nobody may be denied"
+    assert Counter(space_of(key) for key in served)["noisy"] == 30, "urgent work gets all but a guaranteed share"
 
 
 async def test_a_key_that_is_worked_on_waits_until_it_is_done() -> None:
@@ -125,7 +125,7 @@ async def test_a_key_that_is_worked_on_waits_until_it_is_done() -> None:
     assert is_empty(queue)
 
 
-async def test_done_of_a_key_that_nobody_works_on_is_a_defect() -> None:
+async def test_done_of_an_idle_key_is_a_defect() -> None:
     queue = queue_of([("a", CHANGE)])
     with pytest.raises(KeyError):
         queue.done("a")
@@ -149,7 +149,7 @@ async def test_add_after_waits_and_the_earliest_counts() -> None:
     assert is_empty(queue), "the later timers are gone too"
 
 
-async def test_a_turn_makes_the_timer_needless() -> None:
+async def test_a_reconcile_cancels_the_timer() -> None:
     queue = queue_of()
     queue.add_after("a", 10)
     queue.add("a")
@@ -160,7 +160,7 @@ async def test_a_turn_makes_the_timer_needless() -> None:
     assert is_empty(queue)
 
 
-async def test_a_timer_set_during_the_turn_stays() -> None:
+async def test_a_timer_set_during_the_reconcile_stays() -> None:
     queue = queue_of([("a", CHANGE)])
     key = await take(queue)
     queue.add_after(key, 10)
@@ -169,7 +169,7 @@ async def test_a_timer_set_during_the_turn_stays() -> None:
     assert await queue.get() == "a"
 
 
-async def test_a_timer_that_ends_during_the_turn_queues_the_key_again() -> None:
+async def test_a_timer_that_ends_during_the_reconcile_queues_the_key_again() -> None:
     queue = queue_of([("a", CHANGE)])
     key = await take(queue)
     queue.add_after(key, 10, EDIT)
@@ -198,7 +198,7 @@ async def test_conflicts_in_a_row_have_pauses_of_their_own() -> None:
     queue = queue_of(retry_base=1.0, jitter=lambda: 0.5)
     pauses = [queue.retry_conflict("a") for _ in range(12)]
     assert pauses == pytest.approx([0, 0, 0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5])
-    assert queue.retry("a") == 1.0, "they are no failures"
+    assert queue.retry("a") == 1.0, "they are not failures"
     queue.forget("a")
     assert queue.retry_conflict("a") == 0.0
     assert 5.0 in {queue.retry_conflict("a") for _ in range(2000)}, "and never overflow"
@@ -215,7 +215,7 @@ async def test_retry_comes_back_after_its_pause() -> None:
     assert loop.time() - start == pytest.approx(pause)
 
 
-async def test_forget_begins_anew() -> None:
+async def test_forget_resets_the_backoff() -> None:
     queue = queue_of(retry_base=1.0, jitter=lambda: 0.5)
     assert [queue.retry("a"), queue.retry("a")] == [1.0, 2.0]
     queue.forget("a")
@@ -236,7 +236,7 @@ async def test_get_waits_for_work() -> None:
     assert getters[2].result() == "c"
 
 
-async def test_close_sends_the_waiting_home_and_takes_nothing_more() -> None:
+async def test_close_ends_the_waiting_getters_and_accepts_no_keys() -> None:
     queue = queue_of()
     getters = [asyncio.create_task(queue.get()) for _ in range(3)]
     await settle()
@@ -262,11 +262,11 @@ async def test_close_gives_out_no_more_of_what_is_queued() -> None:
         await queue.get()
 
 
-async def test_a_cancelled_getter_hands_its_turn_on() -> None:
+async def test_a_cancelled_getter_passes_the_key_on() -> None:
     queue = queue_of()
     first, second = (asyncio.create_task(queue.get()) for _ in range(2))
     await settle()
-    queue.add("a")  # wakes the first, which is cancelled before it can run
+    queue.add("a")  # resumes the first, which is cancelled before it can run
     first.cancel()
     await settle()
     assert first.cancelled()
@@ -325,7 +325,7 @@ async def test_ages_for_health_and_metrics() -> None:
 
 
 class Witness:
-    """An observer that writes down what it is told."""
+    """An observer that records what it receives."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[object, ...]] = []
@@ -346,7 +346,7 @@ class Witness:
         self.seen.append(("closed", name))
 
 
-async def test_the_observer_is_told_once_of_each_step() -> None:
+async def test_the_observer_receives_each_step_once() -> None:
     witness = Witness()
     queue = queue_of(observer=witness)
     queue.add("a", LIST)
@@ -372,7 +372,7 @@ async def test_old_places_of_overtaken_keys_do_not_pile_up() -> None:
 
 
 class Model:
-    """What must be true of any history: counts of additions against counts of turns, per key."""
+    """What must be true of any history: counts of additions against counts of reconciles, per key."""
 
     def __init__(self) -> None:
         self.added: Counter[str] = Counter()
@@ -380,7 +380,7 @@ class Model:
         self.working: set[str] = set()
 
     def add(self, key: str) -> None:
-        """The key is owed a turn that starts after now."""
+        """The key needs a reconcile that starts after now."""
         self.added[key] += 1
         self.owed[key] = self.added[key]
 
@@ -395,7 +395,7 @@ class Model:
 
 @pytest.mark.parametrize("seed", seeds(150, sample=20))
 async def test_random_histories_lose_nothing(seed: int) -> None:
-    """Random additions, timers, failures, ends of turns and cancelled getters, with and without time to react."""
+    """Random additions, timers, failures, ends of reconciles and cancelled getters, with and without time to react."""
     dice = random.Random(seed)
     keys = [f"{space}/{app}" for space in "abc" for app in range(4)]
     queue = queue_of(jitter=dice.random, retry_base=0.5, retry_max=4.0)
@@ -457,13 +457,13 @@ async def test_random_histories_lose_nothing(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_random_order_matches_a_slow_queue(seed: int) -> None:
-    """Against a model that looks at every key at each turn: lowest number first, then the group served longest ago."""
+    """Against a model that compares all keys at each step: lowest number first, then the group served longest ago."""
     dice = random.Random(seed)
     queue = queue_of()
     waiting: dict[str, tuple[Priority, int]] = {}  # key -> priority, place
-    turns: dict[Priority, list[str]] = {priority: [] for priority in Priority}  # groups in the order of their turns
+    turns: dict[Priority, list[str]] = {priority: [] for priority in Priority}  # groups in the order of their service
     place = 0
-    for served in range(7):  # the eighth turn is the least urgent's, see its own test
+    for served in range(7):  # the eighth key is the least urgent one, see its own test
         for _ in range(dice.randrange(1, 6)):
             key, priority = f"{dice.choice('abc')}/{dice.randrange(3)}", dice.choice(list(Priority))
             queue.add(key, priority)
@@ -477,10 +477,10 @@ async def test_random_order_matches_a_slow_queue(seed: int) -> None:
         expected = min(
             (k for k, w in waiting.items() if space_of(k) == group and w[0] == urgent), key=lambda k: waiting[k][1]
         )
-        assert await take(queue) == expected, f"turn {served}"
+        assert await take(queue) == expected, f"step {served}"
         queue.done(expected)
         del waiting[expected]
-        # A group that has nothing left in a level leaves the round, and joins it anew at its end.
+        # A group that has nothing left in a level leaves the round, and joins it again at its end.
         members = {g for g in turns[urgent] if any(space_of(k) == g and w[0] == urgent for k, w in waiting.items())}
         turns[urgent] = [g for g in turns[urgent] if g in members and g != group] + (
             [group] if group in members else []

@@ -19,7 +19,7 @@ def queue_of(**options: float) -> WorkQueue[int]:
 
 
 class Outage:
-    """Workers that fail until it is over; counts the tries."""
+    """Workers that fail until it is over; counts the attempts."""
 
     def __init__(self, queue: WorkQueue[int], count: int) -> None:
         self.queue = queue

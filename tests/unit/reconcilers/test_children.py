@@ -35,12 +35,12 @@ def child(resource: Resource, name: str = "web", **content: Any) -> Child:
 
 
 class Script(Applier):
-    """Stands where the applier does: each kind ends as told, and what was asked is written down."""
+    """Stands where the applier does: each kind ends as given, and the calls are recorded."""
 
     def __init__(
         self, *, repaired: bool = False, changed: Collection[Resource] = (), **ends: Exception | Result
     ) -> None:
-        """``changed`` are the kinds that decco wants to be something else than it wrote last."""
+        """``changed`` are the kinds whose desired state differs from the last write."""
         self.changed = changed
         self.as_written: Collection[Resource] = ()
         self.ends = ends
@@ -106,15 +106,15 @@ async def test_in_order_and_counted() -> None:
     assert (written.requeue_after, written.retryable_errors) == (None, [])
 
 
-async def test_repairs_are_told_by_kind() -> None:
-    told: list[str] = []
+async def test_repairs_are_reported_by_kind() -> None:
+    repaired: list[str] = []
     script = Script(repaired=True, Deployment=Result.UPDATED, Service=Result.CREATED)
-    await ChildWriter(script, Clock(), told.append).write([child(SERVICES), child(DEPLOYMENTS), child(CONFIGMAPS)])
-    assert told == ["deployments.apps"]
+    await ChildWriter(script, Clock(), repaired.append).write([child(SERVICES), child(DEPLOYMENTS), child(CONFIGMAPS)])
+    assert repaired == ["deployments.apps"]
 
 
 @pytest.mark.parametrize(
-    ("end", "reason", "requeue_after", "disturbed"),
+    ("end", "reason", "requeue_after", "retryable"),
     [
         (INVALID, reasons.INVALID, REFUSAL_SECONDS, False),
         (FORBIDDEN, reasons.QUOTA_EXCEEDED, REQUEUE_SECONDS, False),
@@ -124,7 +124,7 @@ async def test_repairs_are_told_by_kind() -> None:
     ids=["invalid", "quota", "foreign", "webhook"],
 )
 async def test_one_that_fails_keeps_no_other_back(
-    end: Exception, reason: str, requeue_after: float | None, disturbed: bool
+    end: Exception, reason: str, requeue_after: float | None, retryable: bool
 ) -> None:
     script = Script(Service=end)
     written = await write(script, child(SERVICES), child(DEPLOYMENTS))
@@ -133,8 +133,8 @@ async def test_one_that_fails_keeps_no_other_back(
     assert problem.reason == reason
     assert written.outcomes["Deployment", "web"] is None
     assert written.requeue_after == requeue_after
-    assert written.retryable_errors == ([end] if disturbed else [])
-    assert written.unwritten == ({SERVICES} if disturbed else set())
+    assert written.retryable_errors == ([end] if retryable else [])
+    assert written.unwritten == ({SERVICES} if retryable else set())
 
 
 @pytest.mark.parametrize("end", [INVALID, FORBIDDEN, DOWN, OVERTAKEN])
@@ -155,12 +155,12 @@ async def test_several_rounds_add_up() -> None:
     assert written.writes == 1
 
 
-async def test_the_sooner_look_counts() -> None:
+async def test_the_sooner_requeue_counts() -> None:
     written = await write(Script(Service=FORBIDDEN, ConfigMap=INVALID), child(CONFIGMAPS), child(SERVICES))
     assert written.requeue_after == REQUEUE_SECONDS
 
 
-async def test_an_object_that_went_while_we_looked_is_looked_at_soon() -> None:
+async def test_an_object_deleted_during_the_reconcile_is_requeued_soon() -> None:
     written = await write(Script(Service=Result.WAITING), child(SERVICES))
     assert written.requeue_after == 1.0
     assert written.outcomes["Service", "web"] is None
@@ -240,10 +240,10 @@ async def test_what_runs_is_still_repaired_while_a_policy_is_not_in_place() -> N
     assert script.asked == ["NetworkPolicy/web", "Deployment/web"]
 
 
-# -- refusals that are believed ----------------------------------------------------------------------------------------
+# -- cached rejections -------------------------------------------------------------------------------------------------
 
 
-async def test_a_refusal_is_believed_until_something_changes() -> None:
+async def test_a_rejection_is_cached_until_something_changes() -> None:
     script, clock = Script(Service=INVALID), Clock()
     writer = ChildWriter(script, clock)
     await writer.write([child(SERVICES)])
@@ -260,14 +260,14 @@ async def test_of_another_owner_it_is_another_question() -> None:
     script = Script(Service=INVALID)
     writer = ChildWriter(script, Clock())
     await writer.write([child(SERVICES)])
-    heir = child(SERVICES)
-    heir.obj["metadata"]["ownerReferences"][0]["uid"] = "another"
-    await writer.write([heir])
+    claimant = child(SERVICES)
+    claimant.obj["metadata"]["ownerReferences"][0]["uid"] = "another"
+    await writer.write([claimant])
     assert len(script.asked) == 2
 
 
 async def test_in_the_end_it_is_asked_again() -> None:
-    """A policy of the cluster may have changed, and nobody tells."""
+    """A policy of the cluster may have changed, and no event reports it."""
     script, clock = Script(Service=INVALID), Clock()
     writer = ChildWriter(script, clock)
     await writer.write([child(SERVICES)])
@@ -288,7 +288,7 @@ async def test_what_may_end_by_itself_is_asked_each_time(end: Exception) -> None
     assert len(script.asked) == 3
 
 
-async def test_a_believed_policy_isolates_nothing() -> None:
+async def test_a_cached_rejection_of_a_policy_isolates_nothing() -> None:
     script = Script(NetworkPolicy=INVALID)
     writer = ChildWriter(script, Clock())
     for _ in range(2):
@@ -296,7 +296,7 @@ async def test_a_believed_policy_isolates_nothing() -> None:
     assert script.asked == ["NetworkPolicy/web"]
 
 
-async def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
+async def test_unused_entries_are_forgotten() -> None:
     script, clock = Script(Service=INVALID), Clock()
     writer = ChildWriter(script, clock)
     for number in range(5):
@@ -315,7 +315,7 @@ async def test_what_pods_read_stays_while_their_new_form_is_refused() -> None:
     script = Script(changed=BOTH, check_Deployment=INVALID)
     writer = ChildWriter(script, Clock())
     children = [child(NETWORK_POLICIES), child(CONFIGMAPS), child(SERVICES), child(DEPLOYMENTS)]
-    for asked in (["check Deployment"], []):  # the second time the answer is known
+    for asked in (["check Deployment"], []):  # the second time the answer is cached
         script.asked.clear()
         written = await writer.write(children)
         assert script.asked == ["NetworkPolicy/web", *asked, "Service/web"]
@@ -339,7 +339,7 @@ async def test_nothing_is_asked_if_one_of_them_stays(changed: tuple[Resource, ..
     assert script.asked == ["ConfigMap/web", "Deployment/web"]
 
 
-async def test_a_disturbance_of_the_question_is_tried_again() -> None:
+async def test_a_retryable_error_of_the_dry_run_is_tried_again() -> None:
     script = Script(changed=BOTH, check_Deployment=DOWN)
     written = await write(script, child(CONFIGMAPS), child(DEPLOYMENTS))
     assert script.asked == ["check Deployment"]

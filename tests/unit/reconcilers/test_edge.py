@@ -1,4 +1,4 @@
-"""Where host names should lead: an address that cannot be known is not taken for one that is gone."""
+"""The targets of host names: an unknown address is not treated as a deleted one."""
 
 from __future__ import annotations
 

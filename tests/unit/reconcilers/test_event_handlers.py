@@ -1,4 +1,4 @@
-"""Who wakes whom, as a table: what happens in a cache, and which Spaces and Apps are looked at because of it."""
+"""Event handlers, as a table: an event in a cache, and the Spaces and Apps that are enqueued because of it."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Heard(WorkQueue[Key]):
         self.keys[str(key)] = min(priority, self.keys.get(str(key), priority))
 
 
-class Stage:
-    """Caches, triggers and the two queues; ``spaces`` and ``apps`` are what was woken since the last ``quiet``."""
+class Harness:
+    """Caches, event handlers and the two queues; ``spaces`` and ``apps`` were enqueued since the last ``quiet``."""
 
     def __init__(self) -> None:
         self.caches = make_caches(routing={"parentGateway": "edge/shared"}, edge={"service": "edge/lb"})
@@ -122,15 +122,15 @@ NOBODY: set[str] = set()
 
 
 @pytest.fixture
-def stage() -> Stage:
-    stage = Stage()
-    stage.put(*OBJECTS, NAMESPACE, POLICY, DEPLOYMENT, SERVICE, COPY_HTTP, COPY_TLS, SOURCE_HTTP, SOURCE_TLS)
-    stage.put(EDGE_GATEWAY, EDGE_SERVICE)
-    stage.quiet()
-    return stage
+def harness() -> Harness:
+    harness = Harness()
+    harness.put(*OBJECTS, NAMESPACE, POLICY, DEPLOYMENT, SERVICE, COPY_HTTP, COPY_TLS, SOURCE_HTTP, SOURCE_TLS)
+    harness.put(EDGE_GATEWAY, EDGE_SERVICE)
+    harness.quiet()
+    return harness
 
 
-Step = Callable[[Stage], object]
+Step = Callable[[Harness], object]
 TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
     # -- a Space
     "a Space's spec": (
@@ -228,7 +228,7 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
         {"acme"},
         NOBODY,
     ),
-    # -- the Space's home
+    # -- the Space's namespace
     "a policy altered": (lambda s: s.change(POLICY, spec={"podSelector": {"a": "b"}}), {"acme"}, NOBODY),
     "a policy gone: its Apps have nothing to do": (lambda s: s.drop(POLICY), {"acme"}, NOBODY),
     "a namespace gone: its Apps have nothing to do": (lambda s: s.drop(NAMESPACE), {"acme"}, NOBODY),
@@ -243,7 +243,7 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
     "a source that a Space names": (lambda s: s.change(SOURCE_HTTP, data=tls_data("new.test")), {"acme"}, OF_ACME),
     "a source that an App names": (lambda s: s.change(SOURCE_TLS, data=tls_data("new.test")), {"acme"}, {"acme/db"}),
     "a source gone": (lambda s: s.drop(SOURCE_TLS), {"acme"}, {"acme/db"}),
-    "a source that nobody names": (
+    "a source that is not named": (
         lambda s: s.put(stored(SECRETS, "unused", "decco", meta=shared("*"), data=tls_data())),
         NOBODY,
         NOBODY,
@@ -256,10 +256,10 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
 
 
 @pytest.mark.parametrize("what", TABLE)
-def test_who_wakes_whom(stage: Stage, what: str) -> None:
+def test_the_owners_that_an_event_enqueues(harness: Harness, what: str) -> None:
     step, spaces, apps = TABLE[what]
-    step(stage)
-    assert (stage.spaces, stage.apps) == (spaces, apps)
+    step(harness)
+    assert (harness.spaces, harness.apps) == (spaces, apps)
 
 
 OWN: dict[str, tuple[Step, set[str], set[str]]] = {
@@ -281,130 +281,130 @@ OWN: dict[str, tuple[Step, set[str], set[str]]] = {
 
 
 @pytest.mark.parametrize("what", OWN)
-def test_own_writes_wake_others_only(stage: Stage, what: str) -> None:
+def test_own_writes_enqueue_only_others(harness: Harness, what: str) -> None:
     step, spaces, apps = OWN[what]
-    step(stage)
-    assert (stage.spaces, stage.apps) == (spaces, apps)
+    step(harness)
+    assert (harness.spaces, harness.apps) == (spaces, apps)
 
 
-# -- in turn ----------------------------------------------------------------------------------------------------------
+# -- order -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("obj", [NAMESPACE, POLICY], ids=["namespace", "policy"])
-def test_apps_wait_for_a_home(stage: Stage, obj: Obj, own: bool) -> None:
-    """The last of the two that comes wakes them, be it the Space's own write or the watch that brings it."""
-    stage.drop(obj)
-    stage.quiet()
+def test_apps_wait_for_their_namespace(harness: Harness, obj: Obj, own: bool) -> None:
+    """The last of the two that comes enqueues them, be it the Space's own write or the watch that brings it."""
+    harness.drop(obj)
+    harness.quiet()
     again = {**obj, "metadata": {**obj["metadata"], "uid": "another", "resourceVersion": str(next(VERSIONS))}}
-    stage.put(again, own=own)
-    assert stage.apps == OF_ACME
+    harness.put(again, own=own)
+    assert harness.apps == OF_ACME
 
 
 @pytest.mark.parametrize("obj", [NAMESPACE, POLICY], ids=["namespace", "policy"])
-def test_a_home_that_gets_its_owner_back(stage: Stage, obj: Obj) -> None:
-    stage.change(obj, meta={"ownerReferences": []})
-    assert stage.apps == NOBODY
-    stage.quiet()
-    stage.change(obj, own=True, meta={"ownerReferences": obj["metadata"]["ownerReferences"]})
-    assert stage.apps == OF_ACME
+def test_a_namespace_that_gets_its_owner_back(harness: Harness, obj: Obj) -> None:
+    harness.change(obj, meta={"ownerReferences": []})
+    assert harness.apps == NOBODY
+    harness.quiet()
+    harness.change(obj, own=True, meta={"ownerReferences": obj["metadata"]["ownerReferences"]})
+    assert harness.apps == OF_ACME
 
 
-def test_half_a_home_wakes_nobody() -> None:
-    stage = Stage()
-    stage.put(ACME, WEB, NAMESPACE)
-    stage.quiet()
-    stage.put(owned(NETWORK_POLICIES, "app-web", WEB))
-    stage.put(owned(NETWORK_POLICIES, "decco", OTHER, meta={"namespace": "acme"}))
-    assert stage.apps == {"acme/web"}, "its own policy, and that is all"
+def test_an_incomplete_namespace_enqueues_nothing() -> None:
+    harness = Harness()
+    harness.put(ACME, WEB, NAMESPACE)
+    harness.quiet()
+    harness.put(owned(NETWORK_POLICIES, "app-web", WEB))
+    harness.put(owned(NETWORK_POLICIES, "decco", OTHER, meta={"namespace": "acme"}))
+    assert harness.apps == {"acme/web"}, "its own policy, and that is all"
 
 
-def test_the_heirs_of_a_name_are_woken_when_it_is_free(stage: Stage) -> None:
+def test_the_waiting_claimants_of_a_name_are_enqueued_when_it_is_free(harness: Harness) -> None:
     """The App is gone, and so is now the last of its children: another App of that name or with that endpoint waits."""
     late = app("late", "acme", {"name": "db"})
-    stage.put(late)
-    stage.drop(DB)
-    stage.quiet()
-    stage.drop(SERVICE)
-    assert stage.apps == {"acme/db", "acme/late"}
+    harness.put(late)
+    harness.drop(DB)
+    harness.quiet()
+    harness.drop(SERVICE)
+    assert harness.apps == {"acme/db", "acme/late"}
     assert SERVICE["metadata"]["labels"][LABEL_APP] == "db"
 
 
-def test_the_heir_of_a_space_is_woken_when_the_namespace_is_gone(stage: Stage) -> None:
-    stage.drop(ACME)
-    stage.put(space("acme", uid="another"))
-    stage.quiet()
-    stage.drop(NAMESPACE)
-    assert stage.spaces == {"acme"}
+def test_the_waiting_claimant_of_a_space_is_enqueued_when_the_namespace_is_deleted(harness: Harness) -> None:
+    harness.drop(ACME)
+    harness.put(space("acme", uid="another"))
+    harness.quiet()
+    harness.drop(NAMESPACE)
+    assert harness.spaces == {"acme"}
 
 
-def test_a_space_that_goes_frees_its_names(stage: Stage) -> None:
-    stage.put(space("third", hostnames=["www.other.example.net"], age=1), app("late", "third"))
-    stage.quiet()
-    stage.drop(OTHER)
-    assert stage.spaces == {"other", "third"}
-    assert stage.apps == {"other/caller", "third/late"}
-    assert stage.caches.claims.verdict("third").lost == {}
+def test_a_space_that_goes_frees_its_names(harness: Harness) -> None:
+    harness.put(space("third", hostnames=["www.other.example.net"], age=1), app("late", "third"))
+    harness.quiet()
+    harness.drop(OTHER)
+    assert harness.spaces == {"other", "third"}
+    assert harness.apps == {"other/caller", "third/late"}
+    assert harness.caches.claims.verdict("third").lost == {}
 
 
 @pytest.mark.parametrize(
     "broken",
     [{"domainName": "no name"}, {"domainName": None}],
 )
-def test_a_space_that_cannot_be_understood_any_more_keeps_its_names(stage: Stage, broken: Obj) -> None:
-    stage.change(ACME, spec=broken)
-    assert stage.spaces == {"acme"}
-    assert stage.caches.claims.owner_of("x.acme.example.net") == "acme"
+def test_a_space_that_cannot_be_understood_any_more_keeps_its_names(harness: Harness, broken: Obj) -> None:
+    harness.change(ACME, spec=broken)
+    assert harness.spaces == {"acme"}
+    assert harness.caches.claims.owner_of("x.acme.example.net") == "acme"
 
 
-def test_a_space_that_was_never_understood_claims_its_names_all_the_same(stage: Stage) -> None:
+def test_a_space_that_was_never_understood_claims_its_names_all_the_same(harness: Harness) -> None:
     """As after a restart: today's rules refuse the Space, and its host names are in use."""
     rival = space("rival", hostnames=["shop.example.org", "a.old.example.com"], age=5)
-    stage.put(rival)
-    assert stage.caches.claims.verdict("rival").lost == {}
+    harness.put(rival)
+    assert harness.caches.claims.verdict("rival").lost == {}
     old = space("old", domainName="example.com", hostnames=["Shop.example.org", 7, "*"], project=5, age=55)
-    stage.put(old)
-    assert "rival" in stage.spaces
-    assert stage.caches.claims.verdict("rival").lost == {"shop.example.org": "old", "a.old.example.com": "old"}
-    assert stage.caches.space("old") is None
-    stage.quiet()
-    stage.change(old, spec={"project": "fine", "hostnames": []})
-    assert stage.caches.claims.verdict("rival").lost == {"a.old.example.com": "old"}
-    assert "rival" in stage.spaces
-    stage.drop(old)
-    assert stage.caches.claims.verdict("rival").lost == {}
+    harness.put(old)
+    assert "rival" in harness.spaces
+    assert harness.caches.claims.verdict("rival").lost == {"shop.example.org": "old", "a.old.example.com": "old"}
+    assert harness.caches.space("old") is None
+    harness.quiet()
+    harness.change(old, spec={"project": "fine", "hostnames": []})
+    assert harness.caches.claims.verdict("rival").lost == {"a.old.example.com": "old"}
+    assert "rival" in harness.spaces
+    harness.drop(old)
+    assert harness.caches.claims.verdict("rival").lost == {}
 
 
 @pytest.mark.parametrize("spec", [None, "text", {}, {"domainName": 5}, {"domainName": "no name"}])
-def test_a_space_without_a_readable_name_claims_nothing(stage: Stage, spec: Any) -> None:
-    stage.put({**space("odd"), "spec": spec})
-    assert stage.spaces == {"odd"}
+def test_a_space_without_a_readable_name_claims_nothing(harness: Harness, spec: Any) -> None:
+    harness.put({**space("odd"), "spec": spec})
+    assert harness.spaces == {"odd"}
 
 
-def test_an_app_that_cannot_be_understood_any_more_keeps_its_names(stage: Stage) -> None:
-    stage.change(DB, spec={"endpoints": [{"name": "db", "port": 0}]})
-    assert stage.apps == {"acme/db"}
-    assert stage.caches.index.endpoint("acme", "db") is not None
-    stage.drop(DB)
-    assert stage.caches.index.endpoint("acme", "db") is None
+def test_an_app_that_cannot_be_understood_any_more_keeps_its_names(harness: Harness) -> None:
+    harness.change(DB, spec={"endpoints": [{"name": "db", "port": 0}]})
+    assert harness.apps == {"acme/db"}
+    assert harness.caches.index.endpoint("acme", "db") is not None
+    harness.drop(DB)
+    assert harness.caches.index.endpoint("acme", "db") is None
 
 
-def test_the_same_name_with_another_uid_is_another_object(stage: Stage) -> None:
-    stage.put(app("web", "acme", {"name": "fresh"}, uid="another"))
-    assert stage.caches.app_keys.get("another") == Key("acme", "web")
-    assert uid_of(WEB) not in stage.caches.app_keys
-    assert stage.caches.index.endpoint("acme", "web") is None
+def test_the_same_name_with_another_uid_is_another_object(harness: Harness) -> None:
+    harness.put(app("web", "acme", {"name": "fresh"}, uid="another"))
+    assert harness.caches.app_keys.get("another") == Key("acme", "web")
+    assert uid_of(WEB) not in harness.caches.app_keys
+    assert harness.caches.index.endpoint("acme", "web") is None
 
 
-def test_after_a_spaces_first_turn_its_apps_are_told(stage: Stage) -> None:
-    """They said nothing while it had not looked; if it could not make a home, they must say so now."""
-    stage.put(OTHER)
+def test_after_the_first_reconcile_of_a_space_its_apps_are_enqueued(harness: Harness) -> None:
+    """They reported nothing while the Space was not reconciled; if it has no namespace, they must report that now."""
+    harness.put(OTHER)
     ready = {"conditions": [{"type": "Ready", "status": "False"}]}
-    stage.change(OTHER, own=True, status=ready)
-    assert stage.apps == {"other/caller"}
-    stage.quiet()
-    stage.change(OTHER, own=True, status={**ready, "observedGeneration": 2})
-    assert stage.apps == NOBODY
+    harness.change(OTHER, own=True, status=ready)
+    assert harness.apps == {"other/caller"}
+    harness.quiet()
+    harness.change(OTHER, own=True, status={**ready, "observedGeneration": 2})
+    assert harness.apps == NOBODY
 
 
 @pytest.mark.parametrize(
@@ -432,61 +432,61 @@ def test_after_a_spaces_first_turn_its_apps_are_told(stage: Stage) -> None:
         "everything",
     ],
 )
-def test_urgency(stage: Stage, step: Step, key: str, wanted: Priority) -> None:
-    step(stage)
-    assert stage.urgency(key) is wanted
+def test_urgency(harness: Harness, step: Step, key: str, wanted: Priority) -> None:
+    step(harness)
+    assert harness.urgency(key) is wanted
 
 
-def test_the_first_list_is_not_urgent(stage: Stage) -> None:
-    store = stage.caches.apps
+def test_the_first_list_is_not_urgent(harness: Harness) -> None:
+    store = harness.caches.apps
     store.swap({Key("acme", "listed"): store.read(app("listed", "acme"))}, next(VERSIONS))
-    assert stage.urgency("acme/listed") is Priority.LIST
+    assert harness.urgency("acme/listed") is Priority.LIST
 
 
 def test_everything() -> None:
-    stage = Stage()
-    stage.put(*OBJECTS)
-    stage.quiet()
-    asyncio.run(stage.event_handlers.everything())
-    assert stage.spaces == {"acme", "other"}
-    assert stage.apps == OF_ACME | {"other/caller"}
+    harness = Harness()
+    harness.put(*OBJECTS)
+    harness.quiet()
+    asyncio.run(harness.event_handlers.everything())
+    assert harness.spaces == {"acme", "other"}
+    assert harness.apps == OF_ACME | {"other/caller"}
 
 
 # Cost
 
 
-def test_a_secret_wakes_its_users_and_looks_at_nobody_else() -> None:
+def test_a_secret_enqueues_its_users_and_reads_nothing_else() -> None:
     """The first list of thousands of shared Secrets comes while thousands of Apps are cached, also on a standby."""
-    stage = Stage()
-    stage.put(ACME, OTHER, WEB, DB)
-    stage.put(*(app(f"bystander-{n}", "other", {"name": f"n{n}"}) for n in range(50)))
-    stage.quiet()
-    looked = 0
+    harness = Harness()
+    harness.put(ACME, OTHER, WEB, DB)
+    harness.put(*(app(f"bystander-{n}", "other", {"name": f"n{n}"}) for n in range(50)))
+    harness.quiet()
+    read = 0
 
     class Watched(Store):
         __slots__ = ()
 
         def __iter__(self) -> Iterator[Entry]:
-            nonlocal looked
-            looked += 1
+            nonlocal read
+            read += 1
             return super().__iter__()
 
         def in_namespace(self, namespace: str) -> list[Entry]:
-            nonlocal looked
+            nonlocal read
             found = super().in_namespace(namespace)
-            looked += len(found)
+            read += len(found)
             return found
 
-    for store in (stage.caches.spaces, stage.caches.apps):
+    for store in (harness.caches.spaces, harness.caches.apps):
         store.__class__ = Watched
-    stage.put(SOURCE_TLS, *(stored(SECRETS, f"nobodys-{n}", "decco", data=tls_data()) for n in range(20)))
-    assert (stage.spaces, stage.apps, looked) == ({"acme"}, {"acme/db"}, 0)
-    stage.quiet()
-    stage.put(COPY_TLS)
-    assert (stage.spaces, stage.apps, looked) == ({"acme"}, {"acme/db"}, 0)
+    harness.put(SOURCE_TLS, *(stored(SECRETS, f"nobodys-{n}", "decco", data=tls_data()) for n in range(20)))
+    assert (harness.spaces, harness.apps, read) == ({"acme"}, {"acme/db"}, 0)
+    harness.quiet()
+    harness.put(COPY_TLS)
+    assert (harness.spaces, harness.apps, read) == ({"acme"}, {"acme/db"}, 0)
 
 
-def test_a_space_looks_at_the_egresses_into_it_alone() -> None:
+def test_a_space_reads_only_the_egresses_into_it() -> None:
     index = AppIndex()
     for n in range(300):
         caller = app(f"caller-{n}", f"s{n}", tlsEgresses=[{"localPort": 1, "endpoint": "db", "spaceName": f"t{n}"}])

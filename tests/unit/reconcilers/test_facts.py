@@ -1,4 +1,4 @@
-"""What is worked out of an object once, when it enters its store."""
+"""Facts that are computed from an object once, when it enters its store."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_older_is_the_smaller() -> None:
     assert same_second[0].seniority < same_second[1].seniority
 
 
-def test_wrong_objects_are_a_sentence() -> None:
+def test_wrong_objects_are_a_message() -> None:
     with pytest.raises(ValueError, match=r"spec\.endpoints\[0\]\.port"):
         app_facts(app("web", "acme", {"name": "a", "port": 0}))
     with pytest.raises(ValueError, match=r"spec\.domainName"):
@@ -105,6 +105,6 @@ def test_consent(share_with: str | None, space_name: str, consents: bool) -> Non
     assert found.facts.problem is None
 
 
-def test_without_the_label_nobody_gets_it() -> None:
+def test_without_the_label_it_is_not_shared() -> None:
     meta = {**shared("*"), "labels": {"decco.platform9.com/share": "yes"}}
     assert not shared_secret(stored(SECRETS, "s", "decco", meta=meta, data=tls_data())).source.consents_to("acme")

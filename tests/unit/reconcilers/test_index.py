@@ -84,7 +84,7 @@ def test_the_younger_goes_without(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONTESTS)
 def test_a_contest_is_seen_from_both_sides(name: str) -> None:
-    """Who goes must be able to tell who inherits."""
+    """A deleted Space must find the waiting claimants."""
     first, second, wanted = CONTESTS[name]
     older, younger = app("older", "acme", first, age=20), app("younger", "acme", second, age=10)
     index = index_of(older, younger)

@@ -1,4 +1,4 @@
-"""What is made of a refusal: a reason, a sentence, and when to look again."""
+"""Results of a refusal: a reason, a message, and a requeue time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decco.desired import reasons
 from decco.kube.apply import Foreign
 from decco.kube.errors import Conflict, Garbled, Unreachable, error_of_status
 from decco.objects import NAMESPACES, SERVICES, Key
-from decco.reconcilers.outcomes import REQUEUE_SECONDS, disturbed, refusal_of
+from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of, retryable
 
 KEY = Key("acme", "db")
 
@@ -27,7 +27,7 @@ REFUSALS: dict[str, tuple[Exception, str, float | None]] = {
     "not acceptable": (answer(406, "NotAcceptable"), reasons.INVALID, None),
     "RBAC": (answer(403, "Forbidden", 'User "x" cannot create'), reasons.FORBIDDEN, REQUEUE_SECONDS),
     "quota": (answer(403, "Forbidden", "exceeded quota: decco, requested"), reasons.QUOTA_EXCEEDED, REQUEUE_SECONDS),
-    "namespace on its way out": (
+    "namespace being deleted": (
         answer(403, "Forbidden", causes=[{"reason": "NamespaceTerminating"}]),
         reasons.NAMESPACE_TERMINATING,
         REQUEUE_SECONDS,
@@ -67,20 +67,20 @@ def test_what_says_nothing_about_the_object(what: str) -> None:
 
 
 def test_the_servers_words_are_passed_on_but_not_without_end() -> None:
-    told = refusal_of(answer(422, "Invalid", "spec.ports: " + "x" * 5000), SERVICES, KEY)
-    assert told is not None
-    assert told.problem.message.startswith("The API server refuses Service acme/db: spec.ports: xxx")
-    assert len(told.problem.message) < 1100
+    outcome = refusal_of(answer(422, "Invalid", "spec.ports: " + "x" * 5000), SERVICES, KEY)
+    assert outcome is not None
+    assert outcome.problem.message.startswith("The API server refuses Service acme/db: spec.ports: xxx")
+    assert len(outcome.problem.message) < 1100
 
 
 def test_cluster_scoped_names_have_no_slash() -> None:
-    told = refusal_of(Foreign(NAMESPACES, Key("", "acme")), NAMESPACES, Key("", "acme"))
-    assert told is not None
-    assert told.problem.message.startswith("Namespace acme exists already")
+    outcome = refusal_of(Foreign(NAMESPACES, Key("", "acme")), NAMESPACES, Key("", "acme"))
+    assert outcome is not None
+    assert outcome.problem.message.startswith("Namespace acme exists already")
 
 
-def test_a_disturbance_is_told_as_something_that_passes() -> None:
-    told = disturbed(Conflict(409, "Conflict", "the object has been modified"), SERVICES, KEY)
-    assert told.problem.reason in reasons.WAITING
-    assert "Service acme/db" in told.problem.message
-    assert "the object has been modified" in told.problem.message
+def test_a_retryable_error_is_reported_as_temporary() -> None:
+    outcome = retryable(Conflict(409, "Conflict", "the object has been modified"), SERVICES, KEY)
+    assert outcome.problem.reason in reasons.WAITING
+    assert "Service acme/db" in outcome.problem.message
+    assert "the object has been modified" in outcome.problem.message

@@ -1,4 +1,4 @@
-"""The DNS room and the conditions know the same reasons."""
+"""The DNS layer and the conditions have the same reasons."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ KNOWN = {value for name, value in vars(reasons).items() if name.isupper() and is
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_each_reason_of_dns_is_one_of_conditions(reason: str) -> None:
-    told = _problem(DnsProblem("a.example", reason, "sentence"))
-    assert told.message == "sentence"
-    assert told.reason == (reasons.WAITING_FOR_DNS if reason == REASON_PENDING else reason)
-    assert told.reason in KNOWN
+    problem = _problem(DnsProblem("a.example", reason, "message"))
+    assert problem.message == "message"
+    assert problem.reason == (reasons.WAITING_FOR_DNS if reason == REASON_PENDING else reason)
+    assert problem.reason in KNOWN
 
 
-def test_a_reason_that_nobody_knows_is_a_failure() -> None:
+def test_an_unknown_reason_is_a_failure() -> None:
     assert _problem(DnsProblem("a.example", "DNSError", "see the log")).reason == reasons.DNS_FAILED

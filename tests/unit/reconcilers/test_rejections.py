@@ -39,18 +39,18 @@ def place(number: int) -> tuple[Resource, Key]:
 
 
 class Crowd:
-    """Many objects that one rule refuses, each tried again when it is due or woken; counts the tries."""
+    """Many objects that one rule refuses, each tried again when it is due or enqueued; counts the attempts."""
 
     def __init__(self, count: int, *, requeue_after: float | None = None) -> None:
         self.clock = Clock()
-        self.rejections = Rejections(self.clock, self._wake, random.Random(1).random)
+        self.rejections = Rejections(self.clock, self._enqueue, random.Random(1).random)
         self.requeue_after = requeue_after
         self.waiting = set(range(count))
         self.due = [(self.clock.now, number) for number in range(count)]
         self.tries = 0
         self.refuses = True
 
-    def _wake(self, owner: str, seconds: float) -> None:
+    def _enqueue(self, owner: str, seconds: float) -> None:
         heapq.heappush(self.due, (self.clock.now + seconds, int(owner.removeprefix("uid-"))))
 
     def run(self, seconds: float) -> None:
@@ -107,35 +107,35 @@ def test_few_that_are_refused_are_tried_twice_a_minute() -> None:
 
 
 def test_a_rule_that_lets_some_through_releases_the_others_once_in_a_while() -> None:
-    clock, woken = Clock(), []
-    rejections = Rejections(clock, lambda owner, _: woken.append(owner))
+    clock, enqueued = Clock(), []
+    rejections = Rejections(clock, lambda owner, _: enqueued.append(owner))
     for number in range(5):
         rejections.refused(place(number), question(number), Refusal(PROBLEM, None), "policy")
     rejections.passed(place(0), question(0))
-    assert sorted(woken) == ["uid-1", "uid-2", "uid-3", "uid-4"]
+    assert sorted(enqueued) == ["uid-1", "uid-2", "uid-3", "uid-4"]
     rejections.passed(place(1), question(1))
-    assert len(woken) == 4
+    assert len(enqueued) == 4
     clock.now += SPREAD_SECONDS
     rejections.passed(place(2), question(2))
-    assert sorted(woken[4:]) == ["uid-3", "uid-4"]
+    assert sorted(enqueued[4:]) == ["uid-3", "uid-4"]
 
 
 def test_an_object_that_was_corrected_says_nothing_about_the_rule() -> None:
-    woken: list[str] = []
-    rejections = Rejections(Clock(), lambda owner, _: woken.append(owner))
+    enqueued: list[str] = []
+    rejections = Rejections(Clock(), lambda owner, _: enqueued.append(owner))
     for number in range(2):
         rejections.refused(place(number), question(number), Refusal(PROBLEM, None), "policy")
     rejections.passed(place(0), replace(question(0), wanted="corrected"))
-    assert woken == []
+    assert enqueued == []
 
 
 def test_another_rule_s_refusal_shows_that_the_first_has_changed() -> None:
-    woken: list[str] = []
-    rejections = Rejections(Clock(), lambda owner, _: woken.append(owner))
+    enqueued: list[str] = []
+    rejections = Rejections(Clock(), lambda owner, _: enqueued.append(owner))
     for number in range(2):
         rejections.refused(place(number), question(number), Refusal(PROBLEM, None), "policy")
     rejections.refused(place(0), question(0), Refusal(PROBLEM, None), "another")
-    assert woken == ["uid-1"]
+    assert enqueued == ["uid-1"]
 
 
 # -- what a reconcile makes of it --------------------------------------------------------------------------------------
@@ -188,10 +188,10 @@ async def test_what_a_policy_refuses_is_tried_again_sooner_than_what_is_wrong_in
         assert (await writer.write([child(SERVICES)])).outcomes["Service", "web"] is None
 
 
-async def test_after_a_policy_is_corrected_the_others_that_it_refused_are_woken() -> None:
-    woken: list[str] = []
+async def test_after_a_policy_is_corrected_the_others_that_it_refused_are_enqueued() -> None:
+    enqueued: list[str] = []
     script, clock = Script(Service=POLICY), Clock()
-    writer = ChildWriter(script, clock, wake=lambda owner, _: woken.append(owner))
+    writer = ChildWriter(script, clock, enqueue=lambda owner, _: enqueued.append(owner))
     other = child(SERVICES, "other")
     other.obj["metadata"]["ownerReferences"][0]["uid"] = "other-uid"
     await writer.write([child(SERVICES)])
@@ -199,7 +199,7 @@ async def test_after_a_policy_is_corrected_the_others_that_it_refused_are_woken(
     script.ends = {}
     clock.now += RETRY_SECONDS
     await writer.write([child(SERVICES)])
-    assert woken == ["other-uid"]
+    assert enqueued == ["other-uid"]
     assert (await writer.write([other])).outcomes["Service", "other"] is None
 
 

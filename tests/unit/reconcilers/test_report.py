@@ -1,4 +1,4 @@
-"""Telling people: which changes of a status are written, and which become Events."""
+"""Reports: which changes of a status are written, and which become Events."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ WEB = app("web")
 
 
 class Events(Recorder):
-    """Writes down what it is told."""
+    """Records what it receives."""
 
     def __init__(self, *, busy: bool = False) -> None:
         self.is_busy = busy
-        self.told: list[str] = []
+        self.published: list[str] = []
 
-    def may_tell_small_news(self) -> bool:
+    def may_send_minor_event(self) -> bool:
         return not self.is_busy
 
     def event(self, obj_ref: Obj, type: str, reason: str, message: str, action: str) -> None:  # noqa: A002
         assert obj_ref["metadata"]["uid"]
-        self.told.append(f"{type} {reason} {message}")
+        self.published.append(f"{type} {reason} {message}")
 
 
 class Server(Client):
-    """Stores a status, or fails as told."""
+    """Stores a status, or fails on demand."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -58,11 +58,11 @@ def test_what_is_left_over_is_said_once_with_the_way_out() -> None:
     reporter = Reporter(Server(), events)
     for _ in range(3):
         reporter.left_over(APPS, WEB, left())
-    (told,) = events.told
-    assert told == (
-        "Warning LeftOver Service acme/db has decco's labels and no owner, and nothing wants it now. While a backup is "
-        "being restored, wait: decco takes it back when its Space or App is there. decco removes only what it surely "
-        "made: if nobody needs it and what is in it, kubectl delete services db --namespace acme"
+    (published,) = events.published
+    assert published == (
+        "Warning LeftOver Service acme/db has decco's labels and no owner, and no object requires it now. While a "
+        "backup is being restored, wait: decco takes it back when its Space or App is there. decco removes only what "
+        "it surely made: if nobody needs it and what is in it, kubectl delete services db --namespace acme"
     )
 
 
@@ -70,11 +70,11 @@ def test_what_is_left_over_in_deletion_is_said_with_who_holds_it() -> None:
     events = Events()
     reporter = Reporter(Server(), events)
     reporter.left_over(APPS, WEB, left(deleting=True, finalizers=["foregroundDeletion"]))
-    assert events.told == [], "it is about to go"
+    assert events.published == [], "it is about to go"
     reporter.left_over(APPS, WEB, left(deleting=True, finalizers=["x.example.net/keep"]))
-    (told,) = events.told
-    assert told == (
-        "Warning LeftOver Service acme/db is no longer wanted, but is held in deletion by the finalizers "
+    (published,) = events.published
+    assert published == (
+        "Warning LeftOver Service acme/db is no longer desired, but is held in deletion by the finalizers "
         "x.example.net/keep: remove them"
     )
 
@@ -97,14 +97,14 @@ async def report(before: Obj | None, after: Obj, *, busy: bool = False, error: E
     obj = {**WEB, **({"status": before} if before is not None else {})}
     entry = caches.apps.put(copy.deepcopy(obj), own=False)
     await Reporter(Server(error), events).report(caches.apps, entry, entry.obj(), after)
-    return events.told
+    return events.published
 
 
 async def test_an_equal_status_is_no_write() -> None:
     caches, server, events = make_caches(), Server(), Events()
     entry = caches.apps.put({**copy.deepcopy(WEB), "status": status(Ready="True")}, own=False)
     assert not await Reporter(server, events).report(caches.apps, entry, entry.obj(), status(Ready="True"))
-    assert (server.bodies, events.told) == ([], [])
+    assert (server.bodies, events.published) == ([], [])
 
 
 async def test_one_write_with_the_version_that_it_was_worked_out_from() -> None:
@@ -121,7 +121,7 @@ async def test_one_write_with_the_version_that_it_was_worked_out_from() -> None:
     assert body["status"] == status(Ready="True")
     again = caches.apps.get(key_of(WEB))
     assert again is not None
-    assert again.ready == "True", "the cache knows at once"
+    assert again.ready == "True", "the cache has it at once"
 
 
 SECRET_MISSING = ("SecretMissing", "no Secret a")
@@ -156,7 +156,7 @@ CHANGES: dict[str, tuple[Obj | None, Obj, list[str]]] = {
             "Normal Reconciled Ready: Ready says True",
         ],
     ),
-    "it is ready no more": (
+    "it is no longer ready": (
         status(Ready="True", WorkloadReady="True"),
         status(Ready="Unavailable", WorkloadReady="Unavailable"),
         [
@@ -194,7 +194,7 @@ CHANGES: dict[str, tuple[Obj | None, Obj, list[str]]] = {
         status(Ready="True", WorkloadReady="True", Paused="True"),
         status(Ready="Progressing", WorkloadReady="Progressing"),
         [
-            "Normal Resumed no longer paused: decco looks at all that changed meanwhile",
+            "Normal Resumed no longer paused: decco reconciles all changes made meanwhile",
             "Normal Progressing WorkloadReady: WorkloadReady says Progressing",
             "Normal Progressing Ready: Ready says Progressing",
         ],
@@ -205,11 +205,11 @@ CHANGES: dict[str, tuple[Obj | None, Obj, list[str]]] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 async def test_events(what: str) -> None:
-    before, after, told = CHANGES[what]
-    assert await report(before, after) == told
+    before, after, published = CHANGES[what]
+    assert await report(before, after) == published
 
 
-async def test_where_thousands_begin_the_normal_beginning_is_not_told() -> None:
+async def test_where_thousands_begin_the_normal_beginning_is_not_reported() -> None:
     new = status(
         Ready="SecretMissing", WorkloadReady="Progressing", CertificatesReady=SECRET_MISSING, RoutesReady="True"
     )
@@ -221,15 +221,15 @@ async def test_where_thousands_begin_the_normal_beginning_is_not_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "published"),
     [
         (Invalid(422, "Invalid", "spec: too old"), ["Warning Invalid Ready: x"]),
         (NotFound(404, "NotFound", "gone"), []),
     ],
     ids=["breaks a younger rule", "gone"],
 )
-async def test_a_status_that_cannot_be_written(error: Exception, told: list[str]) -> None:
-    assert await report(None, status(Ready=("Invalid", "x")), error=error) == told
+async def test_a_status_that_cannot_be_written(error: Exception, published: list[str]) -> None:
+    assert await report(None, status(Ready=("Invalid", "x")), error=error) == published
 
 
 BY_POLICY = Invalid(422, "Invalid", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no")

@@ -1,4 +1,4 @@
-"""Where a named Secret is found, what is copied, and how often is asked for one that nobody tells of."""
+"""Where a named Secret is found, what is copied, and how often a Secret that is not watched is read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NAMESPACE = owned(NAMESPACES, "acme", ACME)
 
 
 class Server(Client):
-    """Answers lists of Secrets by name from what ``holds``; counts the questions."""
+    """Answers lists of Secrets by name from what ``holds``; counts the requests."""
 
     def __init__(self, *holds: Obj) -> None:
         self.holds = {key_of(obj): obj for obj in holds}
@@ -59,7 +59,7 @@ class Server(Client):
         yield ListPage([found] if found else [], "1", remaining=False)
 
 
-class Stage:
+class Harness:
     def __init__(self, *apps: Obj, holds: tuple[Obj, ...] = ()) -> None:
         self.now = 5000.0
         self.caches: Caches = make_caches()
@@ -136,46 +136,46 @@ VIEWS: dict[str, tuple[str, tuple[Obj, ...], tuple[Obj, ...], SecretState]] = {
 @pytest.mark.parametrize("what", VIEWS)
 async def test_views(what: str) -> None:
     name, cached, holds, wanted = VIEWS[what]
-    stage = Stage(holds=holds)
-    stage.put(*cached)
-    assert await stage.state(name) is wanted
+    harness = Harness(holds=holds)
+    harness.put(*cached)
+    assert await harness.state(name) is wanted
 
 
-async def test_somebody_elses_secret_in_the_place_of_a_copy_is_told_once_it_was_met() -> None:
-    stage = Stage(holds=(local("http"),))
-    stage.put(source("http"))
-    stage.taken.add(Key("acme", "http"))
-    assert await stage.state("http") is SecretState.TAKEN
-    views = await stage.secrets.views(stage.space, ["http"])
-    problem = problem_of(views["http"], space="acme", home="decco", now=datetime.now(UTC))
+async def test_a_foreign_secret_in_the_place_of_a_copy_is_reported_after_the_conflict() -> None:
+    harness = Harness(holds=(local("http"),))
+    harness.put(source("http"))
+    harness.taken.add(Key("acme", "http"))
+    assert await harness.state("http") is SecretState.TAKEN
+    views = await harness.secrets.views(harness.space, ["http"])
+    problem = problem_of(views["http"], space="acme", controller_namespace="decco", now=datetime.now(UTC))
     assert problem is not None
     assert (problem.reason, "acme/http" in problem.message) == (reasons.CONFLICT, True)
-    assert stage.secrets.requeue_after(stage.space, views.values()), "it ends without an event for the App"
-    assert stage.server.asked == []
+    assert harness.secrets.requeue_after(harness.space, views.values()), "it ends without an event for the App"
+    assert harness.server.asked == []
 
 
-async def test_a_source_that_became_unusable_is_told_and_its_last_good_copy_stays() -> None:
-    stage = Stage(user("x"))
-    stage.put(source("x", **HALF), copy("x"))
-    view = (await stage.secrets.views(stage.space, ["x"]))["x"]
+async def test_a_source_that_became_unusable_is_reported_and_its_last_good_copy_stays() -> None:
+    harness = Harness(user("x"))
+    harness.put(source("x", **HALF), copy("x"))
+    view = (await harness.secrets.views(harness.space, ["x"]))["x"]
     assert view.facts is not None
     assert view.facts.problem is not None
-    copying = await stage.secrets.copying(stage.space, NOW)
+    copying = await harness.secrets.copying(harness.space, NOW)
     assert (dict(copying.write), copying.keep) == ({}, {"x"})
 
 
 async def test_a_copy_of_a_space_that_is_gone_is_none() -> None:
-    stage = Stage()
+    harness = Harness()
     earlier = owned(SECRETS, "x", space("acme", uid="earlier"), type="Opaque", data=tls_data())
-    stage.put(source("x"), earlier)
-    assert await stage.state("x") is SecretState.PENDING
+    harness.put(source("x"), earlier)
+    assert await harness.state("x") is SecretState.PENDING
 
 
 # what the caches have, what the namespace holds -> what is copied
 COPIES: dict[str, tuple[tuple[Obj, ...], tuple[Obj, ...], set[str]]] = {
     "named by the Space": ((source("http"),), (), {"http"}),
     "named by an App": ((source("x"),), (), {"x"}),
-    "named by nobody": ((source("unused"),), (), set()),
+    "not named": ((source("unused"),), (), set()),
     "not shared": ((source("http", "other"), source("x", None)), (), set()),
     "already there": ((source("http"), copy("http"), source("x"), copy("x")), (), {"http", "x"}),
     "the App's own comes first": ((source("x"),), (local("x"),), set()),
@@ -187,94 +187,94 @@ COPIES: dict[str, tuple[tuple[Obj, ...], tuple[Obj, ...], set[str]]] = {
 @pytest.mark.parametrize("what", COPIES)
 async def test_what_is_copied(what: str) -> None:
     cached, holds, wanted = COPIES[what]
-    stage = Stage(user("x"), holds=holds)
-    stage.put(*cached)
-    assert set((await stage.secrets.copying(stage.space, NOW)).write) == wanted
+    harness = Harness(user("x"), holds=holds)
+    harness.put(*cached)
+    assert set((await harness.secrets.copying(harness.space, NOW)).write) == wanted
 
 
 async def test_expiries_are_of_what_is_used() -> None:
-    stage = Stage(user("x", "mine", "missing"), holds=(local("mine"),))
-    stage.put(source("http"), copy("http"), source("x"), copy("x"), source("unused"))
-    assert set(stage.secrets.expiries(stage.space)) == {"http", "x"}, "nobody has looked for the App's own yet"
-    await stage.secrets.views(stage.space, app_facts(user("x", "mine", "missing")).secrets)
-    found = stage.secrets.expiries(stage.space)
+    harness = Harness(user("x", "mine", "missing"), holds=(local("mine"),))
+    harness.put(source("http"), copy("http"), source("x"), copy("x"), source("unused"))
+    assert set(harness.secrets.expiries(harness.space)) == {"http", "x"}, "the App's own is not read yet"
+    await harness.secrets.views(harness.space, app_facts(user("x", "mine", "missing")).secrets)
+    found = harness.secrets.expiries(harness.space)
     assert set(found) == {"http", "x", "mine"}
     assert all(moment > datetime(2024, 1, 1, tzinfo=UTC).timestamp() for moment in found.values())
-    assert len(stage.server.asked) == 2, "for what no cache has, and not for its expiry"
+    assert len(harness.server.asked) == 2, "for what no cache has, and not for its expiry"
 
 
 # -- asking -----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_settled_space_asks_for_nothing() -> None:
-    stage = Stage(user("x"))
-    stage.put(source("http"), copy("http"), source("x"), copy("x"))
-    views = await stage.secrets.views(stage.space, ["http", "x"])
-    await stage.secrets.copying(stage.space, NOW)
-    assert stage.server.asked == []
-    assert stage.secrets.requeue_after(stage.space, views.values()) is None
+    harness = Harness(user("x"))
+    harness.put(source("http"), copy("http"), source("x"), copy("x"))
+    views = await harness.secrets.views(harness.space, ["http", "x"])
+    await harness.secrets.copying(harness.space, NOW)
+    assert harness.server.asked == []
+    assert harness.secrets.requeue_after(harness.space, views.values()) is None
 
 
 async def test_what_only_the_space_names_is_watched_and_not_asked_for() -> None:
-    stage = Stage()
-    views = await stage.secrets.views(stage.space, ["http"])
-    assert stage.server.asked == []
-    assert stage.secrets.requeue_after(stage.space, views.values()) is None
+    harness = Harness()
+    views = await harness.secrets.views(harness.space, ["http"])
+    assert harness.server.asked == []
+    assert harness.secrets.requeue_after(harness.space, views.values()) is None
 
 
 async def test_a_missing_one_is_asked_for_often_at_first_and_seldom_later() -> None:
-    stage = Stage()
+    harness = Harness()
     times = []
     for _ in range(8):
-        views = await stage.secrets.views(stage.space, ["x"])
-        left = stage.secrets.requeue_after(stage.space, views.values())
+        views = await harness.secrets.views(harness.space, ["x"])
+        left = harness.secrets.requeue_after(harness.space, views.values())
         assert left is not None
         times.append(left)
-        stage.now += left
+        harness.now += left
     quick = int(LONG_MISSING_SECONDS / MISSING_SECONDS)
     assert times == [MISSING_SECONDS] * quick + [LONG_MISSING_SECONDS] * (8 - quick)
-    assert len(stage.server.asked) == 8
+    assert len(harness.server.asked) == 8
 
 
-async def test_between_the_looks_nobody_is_asked() -> None:
-    stage = Stage()
+async def test_between_the_reads_there_is_no_request() -> None:
+    harness = Harness()
     for _ in range(10):
-        await stage.state("x")
-        stage.now += 1
-    assert len(stage.server.asked) == 1
-    views = await stage.secrets.views(stage.space, ["x"])
-    assert stage.secrets.requeue_after(stage.space, views.values()) == MISSING_SECONDS - 10
+        await harness.state("x")
+        harness.now += 1
+    assert len(harness.server.asked) == 1
+    views = await harness.secrets.views(harness.space, ["x"])
+    assert harness.secrets.requeue_after(harness.space, views.values()) == MISSING_SECONDS - 10
 
 
 async def test_one_that_was_found_and_is_missed_again_is_asked_for_often_again() -> None:
-    stage = Stage(holds=(local("x"),))
-    assert await stage.state("x") is SecretState.LOCAL
-    views = await stage.secrets.views(stage.space, ["x"])
-    assert stage.secrets.requeue_after(stage.space, views.values()) == FOUND_SECONDS
-    stage.server.holds.clear()
-    stage.now += FOUND_SECONDS
-    assert await stage.state("x") is SecretState.LOCAL, "it may be on its way back"
-    stage.now += DELETED_SECONDS
-    assert await stage.state("x") is SecretState.MISSING
-    assert stage.local.requeue_after(Key("acme", "x"), uid_of(NAMESPACE)) == MISSING_SECONDS
+    harness = Harness(holds=(local("x"),))
+    assert await harness.state("x") is SecretState.LOCAL
+    views = await harness.secrets.views(harness.space, ["x"])
+    assert harness.secrets.requeue_after(harness.space, views.values()) == FOUND_SECONDS
+    harness.server.holds.clear()
+    harness.now += FOUND_SECONDS
+    assert await harness.state("x") is SecretState.LOCAL, "it may be created again"
+    harness.now += DELETED_SECONDS
+    assert await harness.state("x") is SecretState.MISSING
+    assert harness.local.requeue_after(Key("acme", "x"), uid_of(NAMESPACE)) == MISSING_SECONDS
 
 
 async def test_another_namespace_of_the_name_has_other_secrets() -> None:
-    stage = Stage(holds=(local("x"),))
-    assert await stage.state("x") is SecretState.LOCAL
-    stage.server.holds.clear()
-    stage.caches.children[NAMESPACES].remove(Key("", "acme"), uid_of(NAMESPACE), 10**9)
-    stage.put(owned(NAMESPACES, "acme", ACME, meta={"uid": "another", "resourceVersion": str(10**9 + 1)}))
-    assert await stage.state("x") is SecretState.MISSING
+    harness = Harness(holds=(local("x"),))
+    assert await harness.state("x") is SecretState.LOCAL
+    harness.server.holds.clear()
+    harness.caches.children[NAMESPACES].remove(Key("", "acme"), uid_of(NAMESPACE), 10**9)
+    harness.put(owned(NAMESPACES, "acme", ACME, meta={"uid": "another", "resourceVersion": str(10**9 + 1)}))
+    assert await harness.state("x") is SecretState.MISSING
 
 
-async def test_answers_that_nobody_asks_for_are_forgotten() -> None:
-    stage = Stage()
+async def test_unused_answers_are_forgotten() -> None:
+    harness = Harness()
     for number in range(5):
-        await stage.state(f"x{number}")
-    stage.now += LONG_MISSING_SECONDS + KEPT_SECONDS + 1
-    await stage.state("last")
-    assert set(stage.local._answers) == {Key("acme", "last")}
+        await harness.state(f"x{number}")
+    harness.now += LONG_MISSING_SECONDS + KEPT_SECONDS + 1
+    await harness.state("last")
+    assert set(harness.local._answers) == {Key("acme", "last")}
 
 
 # -- when time itself is the change -----------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ async def test_answers_that_nobody_asks_for_are_forgotten() -> None:
         ((10.0**9,), LONGEST_SECONDS),
     ],
 )
-def test_next_look(seconds: tuple[float | None, ...], wanted: float | None) -> None:
+def test_next_requeue(seconds: tuple[float | None, ...], wanted: float | None) -> None:
     assert requeue_action(*seconds).seconds == wanted
 
 

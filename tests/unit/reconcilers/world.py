@@ -92,7 +92,7 @@ def tls_data(*hosts: str) -> dict[str, str]:
 
 
 def shared(share_with: str | None) -> Obj:
-    """Metadata of a Secret that its owner shares; None: with nobody, for the annotation is not there."""
+    """Metadata of a Secret that its owner shares; None: not shared, without the annotation."""
     annotations = {} if share_with is None else {ANNOTATION_SHARE_WITH: share_with}
     return {"labels": {LABEL_SHARE: "true"}, "annotations": annotations}
 

@@ -1,4 +1,4 @@
-"""Where programs come from, in which order, and what is said when there are none."""
+"""Where programs come from, in which order, and the error when there are none."""
 
 from __future__ import annotations
 
@@ -262,5 +262,5 @@ def test_a_server_that_does_not_answer_is_given_up_on_in_time() -> None:
 
 
 def test_the_version_of_coredns_is_that_of_its_module() -> None:
-    """The version is in the path of the built program, so a change of it builds anew."""
+    """The version is in the path of the built program, so a change of it builds again."""
     assert f"{COREDNS_MODULE} v{COREDNS_VERSION}" in (coredns.BUILD / "go.mod").read_text()

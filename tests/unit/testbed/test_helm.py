@@ -1,4 +1,4 @@
-"""Where Helm comes from: the cache, PATH if it is Helm 3, a build; and what is said where none can be had."""
+"""Where Helm comes from: the cache, PATH if it is Helm 3, a build; and the error where none can be provided."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_what_has_changed_has_another_name(tmp_path: Path) -> None:
     assert all(image.reference.startswith("testbed.decco.invalid/app:") for image in found)
 
 
-def test_ingredients_are_told_apart() -> None:
+def test_ingredients_are_distinguished() -> None:
     assert shelf.fingerprint("ab", "c") != shelf.fingerprint("a", "bc") != shelf.fingerprint("a", "b", "c")
 
 

@@ -1,4 +1,4 @@
-"""Programs that know what NetworkPolicies mean: when they are built anew, and what is said when they cannot be."""
+"""Programs that evaluate NetworkPolicies: when they are built again, and what is reported when they cannot be built."""
 
 from __future__ import annotations
 

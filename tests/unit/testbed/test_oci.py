@@ -83,7 +83,7 @@ def test_it_says_of_itself_what_is_true(tmp_path: Path) -> None:
     diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in image.layers]
     assert image.config["rootfs"] == {"type": "layers", "diff_ids": diff_ids}
     assert len(set(diff_ids)) == 2
-    assert image.used == set(image.files)  # no blob that nobody refers to
+    assert image.used == set(image.files)  # no unreferenced blob
 
 
 def test_it_has_its_name_for_containerd_and_its_tag_by_the_standard(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_the_testbed_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_number_that_somebody_else_has_now_is_not_killed(tmp_path: Path) -> None:
-    """The watchdog is told of an orderly end; after that the number is no longer the testbed's."""
+    """The watchdog is informed of an orderly end; after that the number no longer belongs to the testbed."""
     watchdog = Path(__file__).parents[3] / "testbed" / "watchdog.py"
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
         lines = f"pid {stranger.pid}\ngone {stranger.pid}\nfolder {tmp_path / 'none'}\n"

@@ -1,4 +1,4 @@
-"""Where promtool comes from, and what is said where none can be had."""
+"""Where promtool comes from, and the error where none can be provided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files with Spaces and Apps, and what becomes of them, for the tests of the views."""
+"""Files with Spaces and Apps, and the results, for the tests of the views."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decco.objects import DEPLOYMENTS, SECRETS, Key, Obj, Resource
-from decco.views.changes import is_news, shown, unified
+from decco.views.changes import is_change, shown, unified
 from decco.views.dry_run_client import Write
 
 HASH = "decco.platform9.com/hash"
@@ -19,14 +19,14 @@ def write(before: Obj | None, after: Obj | None, resource: Resource = DEPLOYMENT
 def test_what_the_server_counts_is_no_news() -> None:
     before = {"metadata": {"resourceVersion": "1", "uid": "a", "generation": 1}, "spec": {"a": 1}, "status": {"x": 1}}
     after = {"metadata": {"resourceVersion": "2", "uid": "b", "generation": 2}, "spec": {"a": 1}}
-    assert not is_news(write(before, after))
-    assert is_news(write(before, {**after, "spec": {"a": 2}}))
+    assert not is_change(write(before, after))
+    assert is_change(write(before, {**after, "spec": {"a": 2}}))
 
 
 def test_the_digest_is_shown_only_if_nothing_else_changes() -> None:
     before = {"metadata": {"annotations": {HASH: "1"}}, "spec": {"a": 1}}
     only = write(before, {"metadata": {"annotations": {HASH: "2"}}, "spec": {"a": 1}})
-    assert is_news(only)
+    assert is_change(only)
     assert f"+    {HASH}: '2'" in list(unified(only))
     more = write(before, {"metadata": {"annotations": {HASH: "2"}}, "spec": {"a": 2}})
     assert list(unified(more))[-2:] == ["-  a: 1", "+  a: 2"]

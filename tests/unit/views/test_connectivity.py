@@ -52,7 +52,7 @@ def test_in_a_mesh_the_port_of_the_mesh_opens_no_endpoint() -> None:
     assert allowed_from(found, "a") == {}, "15008 alone is how the mesh delivers, whatever it is for"
 
 
-def test_an_endpoint_without_a_certificate_is_reached_by_nobody() -> None:
+def test_an_endpoint_without_a_certificate_is_unreachable() -> None:
     """Its Service leads to a port that no pod has."""
     found = graph(space("a"), app("db", "a", {"name": "db"}))
     assert allowed_from(found, "a") == {}

@@ -1,4 +1,4 @@
-"""What is said of names, certificates and records; beside a real controller see tests/integration/test_cli.py."""
+"""Statements about names, certificates and records; with a real controller see tests/integration/test_cli.py."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def test_a_name_of_nobody() -> None:
 def test_certificates(host: str, days: int, state: State, words: str) -> None:
     now = datetime.now(NOW.tzinfo) + timedelta(days=days)
     found = world(space(httpCertSecretName="http"), secret("http", host), now=now)
-    ((told, text),) = said(found, Target(space="acme"), "certificate http")
-    assert told is state
+    ((shown, text),) = said(found, Target(space="acme"), "certificate http")
+    assert shown is state
     assert words in text
 
 
@@ -97,7 +97,7 @@ OURS = Owner("default", "<uid of Space acme>")
     [
         (Answer(("192.0.2.1",), None, OURS), State.OK, "192.0.2.1; marked as decco's"),
         (Answer(("192.0.2.9",), None, OURS), State.WARNING, "192.0.2.9, which is not 192.0.2.1"),
-        (Answer(("192.0.2.1",)), State.WARNING, "it carries no mark of decco's"),
+        (Answer(("192.0.2.1",)), State.WARNING, "it has no ownership record of decco"),
         (Answer(("192.0.2.1",), None, Owner("west", "1")), State.OK, "marked by cluster west"),
         (
             Answer(("192.0.2.1",), None, Owner("default", "1")),
@@ -111,8 +111,8 @@ OURS = Owner("default", "<uid of Space acme>")
 def test_what_dns_says(answer: Answer, state: State, words: str) -> None:
     found = world(space(), answers={FQDN: answer}, **ZONES)
     assert said(found, Target(space="acme"), "record")[0][0] is State.OK
-    ((told, text),) = said(found, Target(space="acme"), "DNS")
-    assert told is state
+    ((shown, text),) = said(found, Target(space="acme"), "DNS")
+    assert shown is state
     assert words in text
 
 
@@ -131,8 +131,8 @@ def test_what_dns_says(answer: Answer, state: State, words: str) -> None:
     ],
 )
 def test_records(settings: dict[str, Any], state: State, words: str) -> None:
-    ((told, text),) = said(world(space(), **settings), Target(space="acme"), "record")
-    assert told is state
+    ((shown, text),) = said(world(space(), **settings), Target(space="acme"), "record")
+    assert shown is state
     assert words in text
 
 

@@ -240,9 +240,9 @@ async def test_a_parent_gateway_must_let_listener_sets_in(allowed: str | None, g
 
 async def test_the_edge_must_be_known_to_spaces_with_a_project() -> None:
     closed = (SPACES, space("acme", project="p"))
-    assert (await edge.reach(context(closed)))[0].grade is Grade.FAILURE
-    assert (await edge.reach(context((SPACES, space("acme")))))[0].grade is Grade.WARNING
-    assert (await edge.reach(context(closed, settings={"edge": {"namespace": "edge"}})))[0].grade is Grade.OK
+    assert (await edge.access(context(closed)))[0].grade is Grade.FAILURE
+    assert (await edge.access(context((SPACES, space("acme")))))[0].grade is Grade.WARNING
+    assert (await edge.access(context(closed, settings={"edge": {"namespace": "edge"}})))[0].grade is Grade.OK
 
 
 async def test_dns_providers_are_asked_for_their_zones() -> None:
@@ -279,7 +279,7 @@ async def test_replicas_and_versions(image: str, grade: str) -> None:
 
 
 async def test_marks_on_secrets() -> None:
-    def mark(name: str, label: str | None, annotation: str | None) -> tuple[Resource, Obj]:
+    def labelled(name: str, label: str | None, annotation: str | None) -> tuple[Resource, Obj]:
         obj = secret(name, share=None)
         obj["metadata"]["labels"] = {} if label is None else {"decco.platform9.com/share": label}
         obj["metadata"]["annotations"] = {} if annotation is None else {"decco.platform9.com/share-with": annotation}
@@ -290,13 +290,13 @@ async def test_marks_on_secrets() -> None:
             SPACES,
             {**space("acme"), "metadata": {"name": "acme", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}},
         ),
-        mark("good", "true", "acme"),
-        mark("all", "true", "*"),
-        mark("other", None, None),
-        mark("yes", "yes", "acme"),
-        mark("unlabelled", None, "acme"),
-        mark("nobody", "true", None),
-        mark("stranger", "true", "acme,acne"),
+        labelled("good", "true", "acme"),
+        labelled("all", "true", "*"),
+        labelled("other", None, None),
+        labelled("yes", "yes", "acme"),
+        labelled("unlabelled", None, "acme"),
+        labelled("nobody", "true", None),
+        labelled("stranger", "true", "acme,acne"),
     ]
     found = {check.name: check.text for check in await controller.shared_secrets(context(*objects))}
     assert found.keys() == {f"secret decco/{name}" for name in ("yes", "unlabelled", "nobody", "stranger")}
@@ -304,7 +304,7 @@ async def test_marks_on_secrets() -> None:
     assert "names acne, and there is no such Space" in found["secret decco/stranger"]
 
 
-async def test_objects_that_nobody_has_looked_at() -> None:
+async def test_objects_that_were_never_reconciled() -> None:
     def one(name: str, seen: int | None, ready: str) -> Obj:
         status = {"observedGeneration": seen, "conditions": [{"type": "Ready", "status": ready}]}
         return named(name, meta={"generation": 2}, spec={}, status=status if seen is not None else {})
@@ -319,7 +319,7 @@ async def test_objects_that_nobody_has_looked_at() -> None:
     assert await grade(one("a", None, "")) is Grade.FAILURE
 
 
-async def test_a_check_that_may_not_look_hinders_no_other() -> None:
+async def test_a_forbidden_check_does_not_affect_the_others() -> None:
     async def refused(_: ClusterContext) -> list[Check]:
         text = 'secrets is forbidden: User "u" cannot list resource "secrets" in API group "" in the namespace "decco"'
         raise Forbidden(403, "Forbidden", text)

@@ -1,6 +1,6 @@
-"""What is rendered without a cluster, and what is said of what only a cluster knows.
+"""What is rendered without a cluster, and the remarks about what only a cluster has.
 
-That it is what the daemon writes is shown beside the real daemon (tests/integration/test_cli.py).
+tests/integration/test_cli.py compares it with what the daemon writes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def objects(*given: Obj, **settings: Any) -> dict[tuple[str, str], Obj]:
     return found
 
 
-def told(*given: Obj, **settings: Any) -> list[str]:
+def notes_of(*given: Obj, **settings: Any) -> list[str]:
     snapshot, result = simulated(*given, **settings)
     return [verdict.text for verdict in verdicts(snapshot, result, {})]
 
@@ -94,11 +94,11 @@ def test_a_secret_that_is_not_given_is_taken_to_be_there() -> None:
     ("count", "words"),
     [(1, "Space a"), (2, "Spaces a and b"), (4, "Spaces a, b, c and 1 more"), (6, "Spaces a, b, c and 3 more")],
 )
-def test_a_secret_of_many_spaces_is_told_once(count: int, words: str) -> None:
+def test_a_secret_of_many_spaces_is_reported_once(count: int, words: str) -> None:
     snapshot, result = simulated(*(space(name, tcpCertAndCaSecretName="tcp") for name in "abcdef"[:count]))
-    told_once = [note for note in notes(snapshot, result) if "Secret decco/tcp" in note]
-    assert len(told_once) == 1
-    assert f"and shared with {words}; its copies" in told_once[0]
+    matching = [note for note in notes(snapshot, result) if "Secret decco/tcp" in note]
+    assert len(matching) == 1
+    assert f"and shared with {words}; its copies" in matching[0]
 
 
 def test_a_secret_that_is_given_counts_as_it_is() -> None:
@@ -106,9 +106,9 @@ def test_a_secret_that_is_given_counts_as_it_is() -> None:
     made = objects(with_http, secret("http", "acme.example.net"))
     assert made["Secret", "http"]["metadata"]["namespace"] == "acme"
     assert "BEGIN CERTIFICATE" in made["ConfigMap", "decco"]["data"]["ca.crt"]
-    assert told(with_http, secret("http", share="other"))[0].startswith("Space acme: SecretNotShared: ")
-    assert told(with_http, secret("http", share=None))[0].startswith("Space acme: SecretMissing: ")
-    broken = told(with_http, secret("http", data={}, stringData={"tls.crt": "no certificate"}))
+    assert notes_of(with_http, secret("http", share="other"))[0].startswith("Space acme: SecretNotShared: ")
+    assert notes_of(with_http, secret("http", share=None))[0].startswith("Space acme: SecretMissing: ")
+    broken = notes_of(with_http, secret("http", data={}, stringData={"tls.crt": "no certificate"}))
     assert broken[0].startswith("Space acme: SecretInvalid: Secret http: tls.crt holds no")
 
 
@@ -123,10 +123,10 @@ def test_settings_count() -> None:
 
 def test_of_two_claims_the_first_in_the_files_wins_and_what_exists_wins_over_it() -> None:
     first, second = space("acme"), space("beta", domainName="acme.example.net")
-    assert told(first, second)[0].startswith("Space beta: HostnameConflict: ")
-    assert told(second, first)[0].startswith("Space acme: HostnameConflict: ")
+    assert notes_of(first, second)[0].startswith("Space beta: HostnameConflict: ")
+    assert notes_of(second, first)[0].startswith("Space acme: HostnameConflict: ")
     second["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
-    assert told(first, second)[0].startswith("Space acme: HostnameConflict: ")
+    assert notes_of(first, second)[0].startswith("Space acme: HostnameConflict: ")
 
 
 def test_an_app_without_its_space() -> None:
@@ -140,35 +140,35 @@ def test_an_app_without_its_space() -> None:
     assert result.writes == []
 
 
-OUR_SENTENCES = [rule["message"] for crd in crds() for rule in _validations(crd)]
+OUR_MESSAGES = [rule["message"] for crd in crds() for rule in _validations(crd)]
 """What admission says in words of decco's own; for the rest (types, limits) the API server has words of its own."""
 
 
 @pytest.mark.parametrize("row", [row for row in admission_table.ROWS if row.parsed], ids=lambda row: row.id)
-def test_wrong_input_gets_the_sentences_of_admission(row: admission_table.Row) -> None:
+def test_wrong_input_gets_the_messages_of_admission(row: admission_table.Row) -> None:
     """The same table that the API server's admission is tested with."""
     snapshot, result = simulated(row.bad, namespace="default")
     found = [verdict.text for verdict in verdicts(snapshot, result, {}) if verdict.fatal]
     assert found
-    if any(row.says in sentence for sentence in OUR_SENTENCES):
+    if any(row.says in message for message in OUR_MESSAGES):
         assert any(row.says in text for text in found), found
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("given", "message"),
     [
         ([space(), space()], "Space acme is also at standard input:1"),
         ([{**app(), "metadata": {"name": "web"}}], "App web has no metadata.namespace: add it, or give one with -n"),
         ([{**space(), "apiVersion": "decco.platform9.com/v1beta3"}], "Space acme is of decco.platform9.com/v1beta3; "),
     ],
 )
-def test_files_that_mean_nothing(given: list[Obj], sentence: str) -> None:
+def test_files_that_mean_nothing(given: list[Obj], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         from_documents(files(given), Settings())
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_fields_that_nobody_knows() -> None:
+def test_unknown_fields() -> None:
     wrong = app("web", "acme", {"name": "web", "httppath": "/", "x": 1}, tlsEgress=[])
     snapshot = from_documents(files([space(domainname="x"), wrong, secret("a")]), Settings())
     assert [warning.partition(": ")[2] for warning in snapshot.warnings] == [
@@ -191,4 +191,4 @@ def test_a_paused_space_gets_nothing() -> None:
     paused = space()
     paused["metadata"]["annotations"] = {"decco.platform9.com/paused": "true"}
     assert objects(paused) == {}
-    assert told(paused)[0].startswith("Space acme: Paused: ")
+    assert notes_of(paused)[0].startswith("Space acme: Paused: ")

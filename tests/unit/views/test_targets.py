@@ -33,7 +33,7 @@ def test_words(word: str, namespace: str | None, target: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "sentence"),
+    ("word", "message"),
     [
         ("acne", "there is no Space or App 'acne'; did you mean 'acme'?"),
         ("acme/wbe", "there is no App 'acme/wbe'; did you mean 'acme/web'?"),
@@ -41,10 +41,10 @@ def test_words(word: str, namespace: str | None, target: Target) -> None:
         ("web", "2 Apps have the name web: say which, acme/web, beta/web"),
     ],
 )
-def test_words_that_mean_nothing(word: str, sentence: str) -> None:
+def test_words_that_mean_nothing(word: str, message: str) -> None:
     with pytest.raises(UnknownTargetError) as caught:
         resolve(word, SNAPSHOT)
-    assert str(caught.value) == sentence
+    assert str(caught.value) == message
 
 
 def test_files_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,1 @@
-"""The work behind the commands; imported when one is called, since it needs the whole of decco."""
+"""Implementations of the commands, imported on demand because they need most of decco."""

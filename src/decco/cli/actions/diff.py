@@ -1,4 +1,4 @@
-"""The work of ``decco diff``: a simulation in which the API server previews every write."""
+"""Implementation of ``decco diff``: a simulation in which the API server previews every write."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from decco.objects import Key
 from decco.settings import Settings
 from decco.views import documents
 from decco.views import snapshot as snapshots
-from decco.views.changes import is_news, shown, unified
+from decco.views.changes import is_change, shown, unified
 from decco.views.documents import Document
 from decco.views.dry_run_client import Write
 from decco.views.simulation import ReconcileResult, SimulationResult, simulate
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run(arguments: argparse.Namespace, settings: Settings, found: list[Document], words: list[str]) -> int:
-    places = {(document.kind, str(document.key)): document.place for document in found}
+    locations = {(document.kind, str(document.key)): document.location for document in found}
     async with flags.cluster(settings) as client:
         settings, remarks = await flags.running_settings(client, settings, arguments)
         spaces = {document.key.namespace or document.key.name for document in found}
@@ -44,24 +44,26 @@ async def _run(arguments: argparse.Namespace, settings: Settings, found: list[Do
             preview=True,
             wanted=lambda kind, key: chosen is None or (kind, key) in chosen,
         )
-    changes = [(reconciled, [write for write in reconciled.writes if is_news(write)]) for reconciled in result.results]
+    changes = [
+        (reconciled, [write for write in reconciled.writes if is_change(write)]) for reconciled in result.results
+    ]
     _show(arguments, changes)
-    judged = verdicts(snapshot, result, places)
-    output.tell(
+    judged = verdicts(snapshot, result, locations)
+    output.report(
         arguments.program,
-        [*remarks, *snapshot.warnings, *(each.text for each in judged), *snapshot.gaps, *_unsure(result)],
+        [*remarks, *snapshot.warnings, *(each.text for each in judged), *snapshot.gaps, *_assumptions(result)],
     )
     return 1 if any(writes for _, writes in changes) else 0
 
 
 def _chosen(snapshot: Snapshot, words: list[str], namespace: str | None) -> set[tuple[str, Key]]:
-    """(kind, key) of what is to be looked at: a Space with its Apps, an App, and all that the files hold."""
+    """(kind, key) of the objects to compare: a Space with its Apps, an App, and all objects of the files."""
     chosen = {("App" if key.namespace else "Space", key) for key in snapshot.given}
     names = {key.name for key in snapshot.given if not key.namespace}
     for word in words:
         target = resolve(word, snapshot, namespace)
         if target.hostname is not None:
-            raise UnknownTargetError(f"{word!r} is neither a file nor a Space nor an App; `explain` knows host names")
+            raise UnknownTargetError(f"{word!r} is neither a file nor a Space nor an App; for host names use `explain`")
         if target.app is not None:
             chosen.add(("App", target.app))
         else:
@@ -94,6 +96,6 @@ def _show(arguments: argparse.Namespace, changes: Iterable[tuple[ReconcileResult
         output.write_data({"changes": listed}, arguments.output)
 
 
-def _unsure(result: SimulationResult) -> Iterable[str]:
+def _assumptions(result: SimulationResult) -> Iterable[str]:
     for key in sorted(result.assumed):
         yield f"Secret {key} cannot be seen: taken to be there, and its copies are left out"

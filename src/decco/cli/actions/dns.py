@@ -1,4 +1,4 @@
-"""The work of ``decco dns plan``."""
+"""Implementation of ``decco dns plan``."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
             raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to plan")
         snapshot = await snapshots.from_cluster(client, settings)
         result = await simulate(snapshot, datetime.now(UTC), client=client)
-        # Whatever went wrong above this line, a service with dryRun could not send anything either.
-        dns = await dns_service(settings.model_copy(update={"dry_run": True}), client, Metrics(), patient=False)
+        # dry_run is a second safeguard: the service is not started, and with dry_run it cannot send changes.
+        dns = await dns_service(settings.model_copy(update={"dry_run": True}), client, Metrics(), wait=False)
         assert dns is not None
         try:
             view = await look(dns, snapshot, result)
@@ -43,15 +43,16 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     _show(arguments, view)
     unreadable = [f"zone {zone} of the provider {provider}: {error}" for provider, zone, error in view.unreadable]
     lost = [
-        f"{name} has this cluster's mark and no owner: it is left alone, remove record and mark if they are left over"
+        f"{name} has an ownership record of this cluster and no owner: it is left alone, remove the record and its "
+        "ownership record if they are left over"
         for _, _, name in view.orphans
     ]
-    output.tell(arguments.program, [*remarks, *snapshot.gaps, *lost, *unreadable])
+    output.report(arguments.program, [*remarks, *snapshot.gaps, *lost, *unreadable])
     return exit_status(view)
 
 
 def exit_status(view: DnsView) -> int:
-    """As kubectl diff has it; what could not be read counts more than what was found elsewhere."""
+    """As for kubectl diff; a zone that could not be read has precedence over changes in other zones."""
     if view.unreadable:
         return EXIT_FAILED
     return EXIT_FOUND if view.steps or view.refused else 0

@@ -1,4 +1,4 @@
-"""The work of ``decco doctor``: all checks, as a table or as data."""
+"""Implementation of ``decco doctor``: all checks, as a table or as data."""
 
 from __future__ import annotations
 

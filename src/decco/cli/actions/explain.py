@@ -1,4 +1,4 @@
-"""The work of ``decco explain``: what the cluster shows, set beside what the daemon wants and what DNS says."""
+"""Implementation of ``decco explain``: compares the cluster, the desired state and DNS."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ async def _run(arguments: argparse.Namespace, settings: Settings, asked: Resolve
         namespaces = namespaces_of([arguments.target], arguments.namespace)
         snapshot = await snapshots.from_cluster(client, settings, namespaces)
         target = resolve(arguments.target, snapshot, arguments.namespace)
-        home = _home(snapshot, target)
-        if home is not None and home not in namespaces:
-            snapshot = await snapshots.from_cluster(client, settings, {home})
+        namespace = _namespace_of(snapshot, target)
+        if namespace is not None and namespace not in namespaces:
+            snapshot = await snapshots.from_cluster(client, settings, {namespace})
         now = datetime.now(UTC)
         result = await simulate(
             snapshot,
             now,
             client=client,
-            wanted=lambda kind, key: home in (key.namespace, key.name if kind == "Space" else ""),
+            wanted=lambda kind, key: namespace in (key.namespace, key.name if kind == "Space" else ""),
         )
-        backends = await _backends(client, home) if home is not None else None
+        backends = await _backends(client, namespace) if namespace is not None else None
     answers = await lookup.look_up(asked, hostnames_of(snapshot, result, target)) if asked is not None else {}
     statements = explain(World(snapshot, result, now, backends, answers), target)
     if arguments.output == "table":
@@ -58,19 +58,19 @@ async def _run(arguments: argparse.Namespace, settings: Settings, asked: Resolve
     else:
         listed = [{"state": each.state.value, "about": each.about, "text": each.text} for each in statements]
         output.write_data({"target": str(target), "statements": listed, "gaps": snapshot.gaps}, arguments.output)
-    output.tell(arguments.program, [*remarks, *snapshot.gaps])
+    output.report(arguments.program, [*remarks, *snapshot.gaps])
     return 1 if any(each.state is State.FAILURE for each in statements) else 0
 
 
-def _home(snapshot: Snapshot, target: Target) -> str | None:
-    """The namespace in which there is something to see."""
+def _namespace_of(snapshot: Snapshot, target: Target) -> str | None:
+    """The namespace of the target, if any."""
     if target.app is not None:
         return target.app.namespace
     return target.space or snapshot.caches.claims.owner_of(target.hostname or "")
 
 
 async def _backends(client: Client, namespace: str) -> Mapping[Key, tuple[int, int]] | None:
-    """Service -> how many of its endpoints are ready, and how many there are; None if the user may not look."""
+    """Service -> numbers of its ready and of all endpoints; None if the user may not read them."""
     found: dict[Key, tuple[int, int]] = {}
     try:
         async for page in client.list_pages(ENDPOINT_SLICES, namespace=namespace):

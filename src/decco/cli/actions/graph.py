@@ -1,4 +1,4 @@
-"""The work of ``decco graph``: a simulation of everything, and its policies drawn."""
+"""Implementation of ``decco graph``: a simulation of all objects, and the graph of its policies."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def _run(
         output.write_data(as_data(graph), arguments.output)
     else:
         output.write(drawing.mermaid(graph) if arguments.output == "mermaid" else drawing.svg(graph))
-    output.tell(arguments.program, [*remarks, *snapshot.warnings, *snapshot.gaps])
+    output.report(arguments.program, [*remarks, *snapshot.warnings, *snapshot.gaps])
     return 1 if any(call.allowed is False for call in graph.calls) else 0
 
 
@@ -55,6 +55,6 @@ def _spaces(snapshot: Snapshot, words: list[str]) -> set[str]:
     for word in words:
         target = resolve(word, snapshot)
         if target.space is None:
-            raise UnknownTargetError(f"{word!r} is no Space: graph shows whole Spaces")
+            raise UnknownTargetError(f"{word!r} is not a Space: graph shows whole Spaces")
         found.add(target.space)
     return found

@@ -1,4 +1,4 @@
-"""The work of ``decco render``: a simulation without a cluster."""
+"""Implementation of ``decco render``: a simulation without a cluster."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def run(arguments: argparse.Namespace) -> int:
     snapshot = from_documents(found, flags.settings_of(arguments), arguments.namespace)
     program = arguments.program
     if not snapshot.given:
-        output.tell(program, ["the files hold no Space and no App: nothing to render"])
+        output.report(program, ["the files contain no Space and no App: nothing to render"])
         return 1
     result = asyncio.run(simulate(snapshot, datetime.now(UTC)))
-    places = {(document.kind, str(document.key)): document.place for document in found}
-    judged = verdicts(snapshot, result, places)
+    locations = {(document.kind, str(document.key)): document.location for document in found}
+    judged = verdicts(snapshot, result, locations)
     if arguments.output == "json":
         items = [obj for reconciled in result.results for obj in render.rendered(reconciled)]
         output.write_data({"apiVersion": "v1", "kind": "List", "items": items}, "json")
@@ -34,5 +34,5 @@ def run(arguments: argparse.Namespace) -> int:
         for reconciled in result.results:
             for obj in render.rendered(reconciled):
                 output.write(style.dim(f"--- # {output.clean(reconciled)}") + "\n" + to_yaml(obj))
-    output.tell(program, [*snapshot.warnings, *(each.text for each in judged), *render.notes(snapshot, result)])
+    output.report(program, [*snapshot.warnings, *(each.text for each in judged), *render.notes(snapshot, result)])
     return 1 if any(each.fatal for each in judged) else 0

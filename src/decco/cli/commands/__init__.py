@@ -1,1 +1,1 @@
-"""The subcommands of ``decco``, one module each; ``decco.cli.main`` lists them and says what a module must have."""
+"""The subcommands of ``decco``, one module each; ``decco.cli.main`` lists them and defines their interface."""

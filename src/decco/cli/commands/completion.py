@@ -1,4 +1,4 @@
-"""``decco completion``: the script that makes a shell complete the words of decco."""
+"""``decco completion``: the completion script of a shell."""
 
 from __future__ import annotations
 

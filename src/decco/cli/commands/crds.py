@@ -1,4 +1,4 @@
-"""``decco crds``: the CRDs that belong to this very version, ready for ``kubectl apply -f -``."""
+"""``decco crds``: the CRDs of this version, for ``kubectl apply -f -``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``decco diff``: what the daemon would change if it looked now, as ``kubectl diff`` shows it."""
+"""``decco diff``: what the controller would change now, in the format of ``kubectl diff``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     flags.add_cluster(parser)
     flags.add_output(parser, "diff", "table", "json", "yaml")
     parser.epilog = (
-        "The API server is asked what it would make of each object (dry run), so you need the permission to write it; "
-        "nothing is written. With --config the settings can be others than those of the running controller. The "
-        "content of Secrets is not shown. Exit status: 0 no difference; 1 differences; 2 it could not be told."
+        "The API server previews each write (dry run), so you need the permission to write the object; nothing is "
+        "written. With --config the settings can differ from those of the running controller. The content of Secrets "
+        "is not shown. Exit status: 0 no difference; 1 differences; 2 an error."
     )
 
 

@@ -1,4 +1,4 @@
-"""``decco dns plan``: what would change in each zone if decco looked at it now."""
+"""``decco dns plan``: what decco would change in each zone now."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     flags.add_output(parser, "table", "json", "yaml")
     parser.epilog = (
         "Reads the cluster, the Secrets with the providers' credentials in decco's namespace, and every zone; changes "
-        "nothing. Exit status: 0 nothing to do; 1 something would change, or a name cannot be had; 2 it could not be "
-        "told."
+        "nothing. Exit status: 0 nothing to do; 1 something would change, or a name cannot be published; 2 an error."
     )
 
 

@@ -1,4 +1,4 @@
-"""``decco doctor``: is this cluster fit for decco, and decco for this cluster."""
+"""``decco doctor``: preflight checks of the cluster and the controller."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--service-account",
         metavar="NAME",
         default="decco-controller",
-        help="whom the controller runs as, in decco's namespace; default: decco-controller",
+        help="service account of the controller, in decco's namespace; default: decco-controller",
     )
     flags.add_settings(parser)
     flags.add_cluster(parser)
     flags.add_output(parser, "table", "json", "yaml")
     parser.epilog = (
-        "Reads only; DNS providers are asked for their zones. Exit status: 0 all is well; 1 warnings, or something "
-        "that you may not see; 2 a failure, or it could not be told."
+        "Reads only, also from the DNS providers. Exit status: 0 all is well; 1 warnings, or something that you may "
+        "not see; 2 a failure, or an error."
     )
 
 

@@ -12,7 +12,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "targets",
         nargs="*",
         metavar="FILE|SPACE",
-        help="files as for render (no cluster is asked), or Spaces; default: all",
+        help="files as for render (without a cluster), or Spaces; default: all",
     ).names_for_completion = "targets"  # type: ignore[attr-defined]
     flags.add_namespace(parser, "namespace of Apps and Secrets in files that name none")
     flags.add_settings(parser)
@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     flags.add_output(parser, "text", "mermaid", "svg", "json", "yaml")
     parser.epilog = (
         "Named Spaces are shown with those that they call or that call them. Exit status: 0 done; 1 an App calls "
-        "somebody who does not let it in; 2 it could not be told."
+        "somebody who does not let it in; 2 an error."
     )
 
 

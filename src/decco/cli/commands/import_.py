@@ -1,4 +1,4 @@
-"""``decco import``: Spaces and Apps of the first decco, as objects that this one takes."""
+"""``decco import``: converts Spaces and Apps of the first decco to objects of this version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``decco render``: what the daemon would write for the Spaces and Apps of some files, without a cluster."""
+"""``decco render``: what the controller would write for the Spaces and Apps of files, without a cluster."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     flags.add_settings(parser)
     flags.add_output(parser, "yaml", "json")
     parser.epilog = (
-        "Secrets in the files count as if they were in the cluster. What only a cluster can tell is taken to be well, "
-        "and said on standard error. Exit status: 0 done; 1 an object is invalid or its Space is not in the files; "
-        "2 the files or the settings cannot be read."
+        "Secrets in the files count as if they were in the cluster. What only a cluster can show is assumed to be "
+        "correct, and reported on standard error. Exit status: 0 done; 1 an object is invalid or its Space is not in "
+        "the files; 2 the files or the settings cannot be read."
     )
 
 

@@ -1,7 +1,7 @@
-"""From the edge to an App: the listeners of a Space and the routes of its Apps, in the words of the chosen backend.
+"""Routing from the edge to an App: the listeners of a Space and the routes of its Apps, for the configured backend.
 
-``common.py`` has what the backends share; each backend is one module and knows none of the others. Who asks here does
-not know which backend is at work.
+``common.py`` has what the backends share. Each backend is one module and does not import the others. Callers of this
+package do not depend on the backend.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def space_routing(inputs: SpaceInputs) -> list[Child]:
 
 
 def space_routing_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
-    """Why listeners of a Space are left out, beyond what its claims and its Secrets tell."""
+    """Why listeners of a Space are left out, beyond problems with its claims and its Secrets."""
     match inputs.settings.routing.backend:
         case RoutingBackend.GATEWAY:
             return gateway.space_problems(inputs)
@@ -47,7 +47,7 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> AppRoutes:
 
 
 def service_traits(inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:
-    """What the edge needs to see on an endpoint's Service."""
+    """The port name and annotations that the edge needs on an endpoint's Service."""
     if inputs.settings.routing.backend is RoutingBackend.INGRESS:
         return ingress.service_traits(inputs, endpoint)
     return ServiceTraits(port_name=endpoint.service_port_name)

@@ -13,7 +13,7 @@ from decco.objects import Obj
 
 @dataclass(frozen=True, slots=True)
 class AppRoutes:
-    """The route objects of an App and why endpoints go without."""
+    """The route objects of an App, and why endpoints have none."""
 
     children: tuple[Child, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -21,7 +21,7 @@ class AppRoutes:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTraits:
-    """What an edge needs to see on an endpoint's Service; an annotation of None must not be there (see Child)."""
+    """What the edge needs on an endpoint's Service; an annotation with the value None must be absent (see Child)."""
 
     port_name: str
     annotations: dict[str, str | None] = field(default_factory=dict)
@@ -38,7 +38,7 @@ def route_meta(inputs: AppInputs, name: str, annotations: dict[str, str | None] 
 def may_have_ca(inputs: AppInputs) -> bool:
     """Whether the edge verifies pods by the ``ca.crt`` of the Space's HTTP Secret rather than the system's authorities.
 
-    A Secret whose content nobody has seen is taken to have one: one that is lost must not widen the edge's trust.
+    A Secret with unknown content is assumed to have one: the loss of a Secret must not widen the edge's trust.
     """
     name = inputs.space.spec.http_cert_secret_name
     view = inputs.secrets.get(name) if name is not None else None

@@ -1,4 +1,4 @@
-"""What a dialect of Ingress is, and the Ingress objects that all dialects share."""
+"""The interface of an Ingress dialect, and the Ingress objects that all dialects share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class IngressPath:
 
 
 class Dialect(Protocol):
-    """One ingress controller's way to say what Ingress has no words for.
+    """One ingress controller's extensions for features that Ingress does not cover.
 
     ``http`` and ``tcp`` give the objects of one endpoint, in the order in which they must be written, or why the
     controller cannot serve it. ``space`` gives those that all endpoints of a Space share.
@@ -55,7 +55,7 @@ class Dialect(Protocol):
 
 
 class NothingForSpaces:
-    """Of a dialect in which a Space needs no object of its own."""
+    """Base of a dialect that needs no object for a Space."""
 
     def space(self, inputs: SpaceInputs) -> list[Child]:
         return []

@@ -1,12 +1,11 @@
 """Routing by the Gateway API (gateway.networking.k8s.io, v1.5 and later).
 
 A Space has one set of listeners in its own namespace, a ``ListenerSet`` on the shared Gateway or a ``Gateway`` of its
-own, and lets routes attach from that namespace only. So whatever a tenant writes there, it can be reached under the
-Space's names and no others.
+own, which allows routes from that namespace only. So all routes of a tenant can only use the Space's names.
 
 The HTTPS listener is for exactly the FQDN and the passthrough listener for ``*.<FQDN>``: proxies refuse an HTTPS
-listener for ``*.<domain>`` beside them, because one connection would fit both. Further ``hostnames`` are passthrough
-listeners, for HTTP is served at the FQDN alone.
+listener for ``*.<domain>`` beside them, because one connection would match both. Further ``hostnames`` are passthrough
+listeners, because HTTP is served at the FQDN alone.
 """
 
 from __future__ import annotations
@@ -72,20 +71,20 @@ def _listeners(inputs: SpaceInputs) -> list[Obj]:
             tls = {"mode": "Terminate", "certificateRefs": [{"group": "", "kind": "Secret", "name": certificate}]}
             listeners.append(_listener(LISTENER_HTTPS, space.fqdn, HTTPS, "HTTPS", tls))
         wildcard = f"*.{space.fqdn}"
-        if len(wildcard) <= MAX_DNS_NAME:  # else there is no room for any name below the FQDN
+        if len(wildcard) <= MAX_DNS_NAME:  # else any name below the FQDN is too long
             listeners.append(_passthrough(LISTENER_TLS, wildcard))
     listeners += [_passthrough(_listener_for(name), name) for name in _held_hostnames(space, claims)]
     return listeners
 
 
 def _is_there(inputs: SpaceInputs, secret: str) -> bool:
-    """Whether a listener may name the Secret. What is wrong inside one is for the edge to judge, which may go on."""
+    """Whether a listener may reference the Secret. The edge validates the content of the Secret."""
     view = inputs.secrets.get(secret)
     return view is not None and view.state in _THERE_OR_COMING
 
 
 def _held_hostnames(space: SpaceFacts, claims: Claims) -> list[str]:
-    """Sorted and once each: a listener may not be there twice, and the order of the spec means nothing."""
+    """Sorted and without duplicates: listeners must be unique, and the order of the spec has no meaning."""
     wanted = {canonical(name) for name in space.spec.hostnames}
     return sorted(name for name in wanted if claims.holds(name) and not _under(name, space.fqdn))
 
@@ -151,10 +150,10 @@ def _authority(inputs: SpaceInputs) -> list[Child]:
 def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> AppRoutes:
     """One HTTPRoute or TLSRoute for each endpoint; before an HTTPRoute to pods that speak TLS, its BackendTLSPolicy.
 
-    Without a BackendTLSPolicy the edge would send plain text towards such pods, so both are there or none.
+    Without a BackendTLSPolicy the edge would send plain text towards such pods, so both are written or none.
     """
     children: list[Child] = []
-    told: list[Finding] = []
+    left_out: list[Finding] = []
     served = inputs.served
     for endpoint in routed(resolved):
         if endpoint.kind is EndpointKind.TCP:
@@ -166,7 +165,7 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> AppRoutes:
         missing = [kind for kind, resource in needed.items() if resource is None]
         if missing:
             problems = [_not_served(kind) for kind in missing]
-            told += [findings.routes(problem.reason, problem.message) for problem in problems]
+            left_out += [findings.routes(problem.reason, problem.message) for problem in problems]
             continue
         if endpoint.kind is EndpointKind.TCP and served.tls_route is not None:
             children.append(_tls_route(inputs, served.tls_route, endpoint))
@@ -175,7 +174,7 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> AppRoutes:
             children.append(_backend_tls_policy(inputs, served.backend_tls_policy, endpoint))
         if served.http_route is not None:
             children.append(_http_route(inputs, served.http_route, endpoint))
-    return AppRoutes(tuple(children), tuple(dict.fromkeys(told)))
+    return AppRoutes(tuple(children), tuple(dict.fromkeys(left_out)))
 
 
 def _http_route(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) -> Child:
@@ -204,7 +203,7 @@ def _tls_route(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) ->
 
 
 def _backend_tls_policy(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) -> Child:
-    """The edge speaks TLS to this Service and wants to see a certificate for the Space's FQDN (GEP-1897)."""
+    """The edge speaks TLS to this Service and verifies a certificate for the Space's FQDN (GEP-1897)."""
     validation: Obj = {"hostname": inputs.space.fqdn}
     if may_have_ca(inputs):
         validation["caCertificateRefs"] = [{"group": "", "kind": "ConfigMap", "name": CA_CONFIG_MAP}]

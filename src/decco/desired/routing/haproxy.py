@@ -48,7 +48,7 @@ class Haproxy(NothingForSpaces):
         annotations: Annotations = {SSL_REDIRECT: "true"}
         if endpoint.rewrite is not None:
             if "%" in endpoint.rewrite:
-                # HAProxy's http-request replace-path reads it as a log format: one such line spoils the whole file.
+                # HAProxy's http-request replace-path reads it as a log format, and then rejects the whole file.
                 return unsupported(endpoint, "HAProxy cannot write a % in a rewritten path; choose another rewritePath")
             annotations[REWRITE_TARGET] = endpoint.rewrite
         if endpoint.backend_tls:
@@ -57,7 +57,7 @@ class Haproxy(NothingForSpaces):
                 return unsupported(
                     endpoint, "HAProxy verifies pods by the ca.crt of the Space's httpCertSecretName only; add it there"
                 )
-            # The name is asked for by SNI and is the one that the certificate is checked for.
+            # The name is sent as SNI, and the certificate is verified for it.
             annotations |= {BACKEND_PROTOCOL: "h1-ssl", SECURE_SNI: inputs.space.fqdn, SECURE_VERIFY_CA: secret}
         return [http_ingress(inputs, endpoint.name, [IngressPath(endpoint.prefix)], backend_of(endpoint), annotations)]
 

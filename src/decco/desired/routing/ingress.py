@@ -1,10 +1,10 @@
 """Routing by networking.k8s.io/v1 Ingress, for clusters without the Gateway API.
 
-Ingress has no words for TLS passthrough, path rewriting or TLS to the pods, so each controller has its own: a *dialect*
-(``haproxy.py``, ``nginx.py``, ``traefik.py``). All of them do inside what the talk drew: a router by server name comes
-first, and an HTTP proxy takes what it does not know. There is one Ingress for each HTTP endpoint (the FQDN and a path)
-and one, or what the dialect has in its place, for each TCP endpoint (its hostname). A Space needs no object of its own
-but where the dialect keeps what belongs to a host name in one.
+Ingress does not cover TLS passthrough, path rewriting or TLS to the pods, so each controller has its own extensions: a
+*dialect* (``haproxy.py``, ``nginx.py``, ``traefik.py``). All these controllers have a router by TLS server name, and
+behind it an HTTP proxy for the names that the router does not have. There is one Ingress for each HTTP endpoint (the
+FQDN and a path) and one, or the dialect's replacement, for each TCP endpoint (its hostname). A Space needs an object
+only if the dialect keeps the options of a host name in one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SERVICE_KEYS = tuple(key for dialect in DIALECTS.values() for key in dialect.se
 
 
 def space_routing(inputs: SpaceInputs) -> list[Child]:
-    """What the dialect keeps in one object for a Space."""
+    """The objects of the dialect for a Space."""
     return DIALECTS[inputs.settings.routing.ingress_dialect].space(inputs)
 
 
@@ -47,15 +47,15 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> AppRoutes:
     """The objects of all routed endpoints, and why some have none."""
     dialect = DIALECTS[inputs.settings.routing.ingress_dialect]
     children: list[Child] = []
-    told: list[Finding] = []
+    left_out: list[Finding] = []
     for endpoint in routed(resolved):
         make = dialect.tcp if endpoint.kind is EndpointKind.TCP else dialect.http
         made = make(inputs, endpoint)
         if isinstance(made, Finding):
-            told.append(made)
+            left_out.append(made)
         else:
             children += map(_without_others, made)
-    return AppRoutes(tuple(children), tuple(dict.fromkeys(told)))
+    return AppRoutes(tuple(children), tuple(dict.fromkeys(left_out)))
 
 
 def service_traits(inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:
@@ -64,7 +64,7 @@ def service_traits(inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTrai
 
 
 def _without_others(child: Child) -> Child:
-    """An Ingress on which nothing is left of what decco wrote in other circumstances, or in another dialect."""
+    """Adds None for each annotation of any dialect that ``child`` lacks, so that former ones are removed."""
     if child.resource != INGRESSES:
         return child
     meta = child.obj["metadata"]

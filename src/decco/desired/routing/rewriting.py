@@ -1,6 +1,6 @@
 """Path prefixes as regular expressions, for the ingress controllers that rewrite by them.
 
-The same answer as the Gateway API's ReplacePrefixMatch: a prefix ends at the border of a segment, and what follows it
+The same result as the Gateway API's ReplacePrefixMatch: a prefix ends at the border of a segment, and what follows it
 is kept. ``/web`` rewritten to ``/app`` makes ``/web`` ``/app`` and ``/web/x`` ``/app/x``; rewritten to ``/`` it makes
 them ``/`` and ``/x``; ``/webs`` is another path.
 """

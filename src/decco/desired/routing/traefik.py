@@ -1,22 +1,22 @@
 """The dialect ``traefik``: Traefik v3 with its Ingress and CRD providers, entry points ``web`` and ``websecure``.
 
-HTTP endpoints are Ingresses. TCP endpoints are IngressRouteTCPs, for Traefik's Ingress knows no passthrough. Rewriting
-and TLS to the pods are objects of their own, Middleware and ServersTransport.
+HTTP endpoints are Ingresses. TCP endpoints are IngressRouteTCPs, because Traefik's Ingress does not support
+passthrough. Rewriting and TLS to the pods are objects of their own, Middleware and ServersTransport.
 
-Some things are done for the sake of the neighbours:
+These measures prevent conflicts with other Apps and Spaces:
 
-* Traefik names what it makes of an object ``<namespace>-<name>``, and the HTTP service behind an Ingress
+* Traefik names the result of an object ``<namespace>-<name>``, and the HTTP service behind an Ingress
   ``<namespace>-<service>-<port>``. Space ``a`` with ``b-c`` and Space ``a-b`` with ``c`` would be one. So Middlewares,
   ServersTransports, TLSOptions and the ports of Services have a digest of Space and endpoint in their names.
 * Traefik's prefix is one of characters: ``/web`` would take ``/webs`` of another App. So a path is written twice,
   exactly and with a slash behind it, which means segments whatever the controller's setting ``strictPrefixMatching``
   is.
 * Of two rules that match, Traefik takes the one with more characters, and "exactly ``/web``" has fewer than "all below
-  ``/``" of another App. So each route says its priority: the length that its rule would have as a prefix. Longer
-  prefixes still go first, and so does what others route more precisely (the answers to ACME's HTTP-01 challenges).
-* A Space has one TLSOption. It refuses a handshake rather than to show a certificate of Traefik's own when the Space's
-  is not there; and Traefik answers 421 to whoever says one Space's name in the handshake and another's in the request,
-  which it finds out by comparing the TLSOptions of the two.
+  ``/``" of another App. So each route sets its priority: the length that its rule would have as a prefix. Longer
+  prefixes still go first, and so do more precise routes of others (the answers to ACME's HTTP-01 challenges).
+* A Space has one TLSOption. With it Traefik refuses a handshake if the Space's certificate is missing, instead of
+  presenting its own. Traefik also answers 421 if the handshake has one Space's name and the request has another's,
+  which it detects by comparing the TLSOptions of the two.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ ROUTER_TLS_OPTIONS = f"{_OWN}/router.tls.options"
 SERVERS_SCHEME = f"{_OWN}/service.serversscheme"
 SERVERS_TRANSPORT = f"{_OWN}/service.serverstransport"
 INGRESS_CLASS = "kubernetes.io/ingress.class"
-"""The CRD provider's way to tell Traefiks apart; its objects have no ingressClassName before v3.7."""
+"""Selects the Traefik instance for objects of the CRD provider, which have no ingressClassName before v3.7."""
 WEB, WEBSECURE = "web", "websecure"
 """The entry points of Traefik's Helm chart, on port 80 and 443."""
 FOR_EVER = -1
-"""As a terminationDelay: one side may go on after the other has ended; Traefik's own 100 ms cut off its last words."""
+"""As a terminationDelay: one side may send after the other has closed; Traefik's default of 100 ms truncates that."""
 
 _NEEDED = "of traefik.io; install Traefik's CRDs, v3"
 
@@ -126,7 +126,7 @@ def _paths(endpoint: ResolvedEndpoint) -> list[IngressPath]:
 
 
 def _priority(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
-    """That of Traefik's own rule for all that is below the prefix."""
+    """The priority of Traefik's own rule for all paths below the prefix."""
     return str(len(f'Host("{inputs.space.fqdn}") && PathPrefix("{endpoint.prefix.rstrip("/")}/")'))
 
 
@@ -142,7 +142,7 @@ def _rewrite(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint, rewr
 
 
 def _redirect(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) -> list[Child]:
-    """From http:// to https://; an Ingress needs a Service to name, but none is ever asked."""
+    """From http:// to https://; an Ingress must reference a Service, but no request reaches it."""
     name = _name("redirect", inputs, endpoint)
     middleware = _object(inputs, kind, name, {"redirectScheme": {"scheme": "https", "permanent": True}})
     annotations: Annotations = {

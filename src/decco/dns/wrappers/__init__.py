@@ -1,1 +1,1 @@
-"""What every provider needs and none should do itself, each as a provider around a provider."""
+"""Features shared by all providers, each implemented as a provider that wraps a provider."""

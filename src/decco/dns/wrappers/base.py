@@ -1,4 +1,4 @@
-"""The wrapper that changes nothing; the others override what they are about."""
+"""The base class of all wrappers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decco.dns.records import RecordSet
 
 
 class Wrapper:
-    """Hands every call on to ``inner``."""
+    """Forwards every call to ``inner``; subclasses override single calls."""
 
     def __init__(self, inner: Provider) -> None:
         self.inner = inner

@@ -1,9 +1,10 @@
-"""Keeps a poisoned name from blocking its batch, in as few calls as that takes.
+"""Finds the change that makes a batch fail, so that it does not block the others.
 
-A refused batch most often means that the zone is not as remembered. So the names in question (those that the answer
-mentions, or all: neither an UPDATE's rcode nor a failed transaction says which prerequisite failed) are first told to
-be in conflict: they are then read again in one call, and the plan sees which of them are taken. Names that are refused
-a second time are parted by halves, until the spoiled one is alone: about 2 log2(n) calls, for what no reading shows.
+A refused batch usually means that the cache of the zone is stale. So the suspects (the names in the answer, or all:
+neither an UPDATE's rcode nor a failed transaction states which prerequisite failed) are first reported as conflicts.
+They are then read again in one call, and the plan sees which of them are taken. If they are refused a second time, the
+batch is bisected until the failing change is alone: about 2 log2(n) calls, only for failures that reading does not
+show.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from decco.dns.wrappers.base import Wrapper
 class Bisect(Wrapper):
     def __init__(self, inner: Provider) -> None:
         super().__init__(inner)
-        self._doubted: dict[Zone, frozenset[str]] = {}
-        """Names of each zone's last refused batch that have been told to be in conflict, to be read again."""
+        self._reread: dict[Zone, frozenset[str]] = {}
+        """Names of each zone's last refused batch that were reported as conflicts, to be read again."""
 
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
         try:
@@ -30,23 +31,23 @@ class Bisect(Wrapper):
             return [RecordConflict(str(refused))]
         names = frozenset(change.name for change in changes)
         suspects = names & refused.suspects or names
-        if not suspects <= self._doubted.get(zone, frozenset()):
-            return await self._doubt(zone, changes, suspects, refused)
+        if not suspects <= self._reread.get(zone, frozenset()):
+            return await self._report_conflicts(zone, changes, suspects, refused)
         done = await self._both(zone, *_split(changes, suspects))
         return [done[change] for change in changes]
 
-    async def _doubt(
+    async def _report_conflicts(
         self, zone: Zone, changes: Sequence[Change], suspects: frozenset[str], refused: BatchRefused
     ) -> Sequence[Outcome]:
-        self._doubted[zone] = suspects
+        self._reread[zone] = suspects
         done: dict[Change, Outcome] = {}
         good = [change for change in changes if change.name not in suspects]
         if good:
             try:
                 done = dict(zip(good, await self.inner.apply(zone, good), strict=True))
             except BatchRefused:
-                # Cloud DNS mentions one name at a time: rather than going on so, all are read again.
-                self._doubted[zone] = frozenset(change.name for change in changes)
+                # Cloud DNS reports one name at a time: instead of continuing one by one, all are read again.
+                self._reread[zone] = frozenset(change.name for change in changes)
         return [done[change] if change in done else RecordConflict(str(refused)) for change in changes]
 
     async def _both(self, zone: Zone, first: Sequence[Change], second: Sequence[Change]) -> dict[Change, Outcome]:
@@ -56,7 +57,7 @@ class Bisect(Wrapper):
         try:
             rest = [broken] * len(second) if broken is not None else await self.apply(zone, second)
         except DnsError as error:
-            # The first part is done; what the caller learns about it must not be lost with the second.
+            # The first part is done; its outcomes must not be lost because of an error in the second.
             rest = [error] * len(second)
         return {**done, **dict(zip(second, rest, strict=True))}
 

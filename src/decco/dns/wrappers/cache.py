@@ -1,7 +1,7 @@
-"""Remembers what a zone holds, so that a change costs no reading.
+"""Caches the records of a zone, so that a change does not need a read.
 
-The picture is taken by one full reading (``names=None``, which always asks) and kept true by our own successful
-changes. Names about which a call left doubt are read again the next time somebody asks for them, and only those.
+The cache is filled by a full read (``names=None``, which always calls the provider) and updated by our own successful
+changes. Only names that are stale after a call are read again, the next time they are requested.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from decco.dns.wrappers.base import Wrapper
 
 
 @dataclass(slots=True)
-class _Picture:
+class _ZoneCache:
     sets: dict[str, dict[str, RecordSet]] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
 
@@ -37,53 +37,53 @@ class _Picture:
 
 
 class Cache(Wrapper):
-    """One picture per zone; belongs to the one worker of the zone, which never calls twice at once."""
+    """One cache per zone; used by the single worker of the zone, which never makes concurrent calls."""
 
     def __init__(self, inner: Provider) -> None:
         super().__init__(inner)
-        self._pictures: dict[Zone, _Picture] = {}
+        self._zones: dict[Zone, _ZoneCache] = {}
 
     async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
-        picture = self._pictures.get(zone)
-        if names is None or picture is None:
-            picture = _Picture()
+        cached = self._zones.get(zone)
+        if names is None or cached is None:
+            cached = _ZoneCache()
             try:
-                picture.put(await self.inner.records(zone))
+                cached.put(await self.inner.records(zone))
             except ZoneNotFound:
-                self._pictures.pop(zone, None)
+                self._zones.pop(zone, None)
                 raise
-            self._pictures[zone] = picture
+            self._zones[zone] = cached
         if names is None:
-            return picture.all()
-        doubtful = picture.stale.intersection(names)
-        if doubtful:
-            found = await self.inner.records(zone, doubtful)
-            for name in doubtful:
-                picture.sets.pop(name, None)
-            picture.put(found)
-            picture.stale -= doubtful
-        return [record for name in names for record in picture.sets.get(name, {}).values()]
+            return cached.all()
+        stale = cached.stale.intersection(names)
+        if stale:
+            found = await self.inner.records(zone, stale)
+            for name in stale:
+                cached.sets.pop(name, None)
+            cached.put(found)
+            cached.stale -= stale
+        return [record for name in names for record in cached.sets.get(name, {}).values()]
 
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
-        picture = self._pictures.setdefault(zone, _Picture())
-        doubtful = {name for change in changes for name in (change.name, change.mark)}
+        cached = self._zones.setdefault(zone, _ZoneCache())
+        touched = {name for change in changes for name in (change.name, change.ownership_name)}
         try:
             outcomes = await self.inner.apply(zone, changes)
         except ZoneNotFound:
-            self._pictures.pop(zone, None)
+            self._zones.pop(zone, None)
             raise
         except ProviderUnreachable as error:
             if error.uncertain:
-                picture.stale |= doubtful
+                cached.stale |= touched
             raise
-        except BaseException:  # cancelled as well: the call may have been carried out
-            picture.stale |= doubtful
+        except BaseException:  # also if cancelled: the call may have been carried out
+            cached.stale |= touched
             raise
         for change, outcome in zip(changes, outcomes, strict=True):
             if outcome is None:
-                picture.carry_out(change)
+                cached.carry_out(change)
             elif isinstance(outcome, RecordConflict) or getattr(outcome, "uncertain", False):
-                picture.stale |= {change.name, change.mark}
+                cached.stale |= {change.name, change.ownership_name}
             elif isinstance(outcome, ZoneNotFound):
-                self._pictures.pop(zone, None)
+                self._zones.pop(zone, None)
         return outcomes

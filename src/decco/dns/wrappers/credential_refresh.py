@@ -1,7 +1,7 @@
-"""Renewed credentials without a restart: a provider that is refused is made anew from what is in force now.
+"""Credential refresh without a restart: a provider whose call is refused is made again from the current credentials.
 
-Nothing is watched: credentials matter when a call is made, and a call with old ones is refused. So the refusal itself
-is the news, and a provider whose credentials stay good costs nothing.
+Credentials are not watched: a call with old ones is refused, and the refusal triggers the refresh. A provider with
+unchanged credentials causes no extra work.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ T = TypeVar("T")
 log = structlog.get_logger("decco.dns")
 
 Make = Callable[[], Awaitable[Provider | None]]
-"""Makes the provider from the credentials of this moment; None if they are those that it had. Raises ConfigError."""
+"""Makes the provider from the current credentials; None if they have not changed. Raises ConfigError."""
 
 
 class CredentialRefresh(Wrapper):
-    """Serves all zones of its provider, perhaps several at once: the old one is closed when its last call is over."""
+    """Serves all zones of its provider, also concurrently: the old provider is closed after its last call."""
 
     def __init__(self, inner: Provider, make: Make) -> None:
         super().__init__(inner)
@@ -48,7 +48,7 @@ class CredentialRefresh(Wrapper):
         used = self.inner
         try:
             return await self._with(used, do)
-        except (ProviderRefused, ZoneNotFound) as error:  # a name server that knows not the key may know not the zone
+        except (ProviderRefused, ZoneNotFound) as error:  # a name server can report an unknown key as an unknown zone
             if not await self._renewed(used, error):
                 raise
         return await self._with(self.inner, do)
@@ -67,7 +67,7 @@ class CredentialRefresh(Wrapper):
     async def _renewed(self, refused: Provider, error: ProviderRefused | ZoneNotFound) -> bool:
         async with self._making:
             if self.inner is not refused:
-                return True  # by a call for another zone, meanwhile
+                return True  # by a concurrent call for another zone
             try:
                 made = await self._make()
             except ConfigError as mistake:

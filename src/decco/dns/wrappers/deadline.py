@@ -1,4 +1,4 @@
-"""Gives every call a time limit; what it did when the limit struck is not known, and is said to be so."""
+"""Limits the duration of every call; a change that times out is reported as uncertain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from decco.dns.wrappers.base import Wrapper
 
 T = TypeVar("T")
 READ_FACTOR = 10
-"""A whole zone may take this many times the limit of one change."""
+"""Reading a zone may take this many times the limit of a change."""
 
 
 class Deadline(Wrapper):

@@ -1,4 +1,4 @@
-"""Logs every change and sends none; reading goes through."""
+"""Logs every change instead of sending it; reads are forwarded."""
 
 from __future__ import annotations
 

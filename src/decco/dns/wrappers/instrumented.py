@@ -1,4 +1,4 @@
-"""Counts and times every call that really leaves, by provider, operation and result."""
+"""Counts and times every call that is sent, by provider, operation and result."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ OK = "ok"
 
 
 class Observe(Protocol):
-    """Takes one call's measurements: behind it stand ``decco_dns_calls_total`` and its duration."""
+    """Records the measurements of one call in ``decco_dns_calls_total`` and its duration metric."""
 
     def __call__(self, provider: str, operation: str, result: str, seconds: float) -> None: ...
 
 
 class Instrumented(Wrapper):
-    """``result`` is "ok", the reason of the error, or "Cancelled"; some changes failing is the first one's reason."""
+    """``result`` is "ok", the reason of the error, or "Cancelled". For failed changes it is the reason of the first."""
 
     def __init__(self, inner: Provider, observe: Observe) -> None:
         super().__init__(inner)

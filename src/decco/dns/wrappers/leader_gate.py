@@ -1,6 +1,6 @@
-"""No change leaves a process that may not write any more: another one may be at work on the same names.
+"""Refuses changes of a process that is no longer the leader: another process may write the same names.
 
-Asked at the moment of sending, after all waiting in line: see ``kube/fence.py`` for why that matters.
+The check runs immediately before the call, after all waiting: see ``kube/fence.py`` for the reason.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ class LeaderGate(Wrapper):
 
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
         if not self._may_write():
-            raise ProviderUnreachable("not sent: this process leads no more")
+            raise ProviderUnreachable("not sent: this process no longer leads")
         return await self.inner.apply(zone, changes)

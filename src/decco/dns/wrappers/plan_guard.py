@@ -1,7 +1,7 @@
-"""The last line of defence: no change leaves that touches a name without our own mark on it.
+"""A safety check: refuses every change of a name without our ownership record.
 
-The plan never makes such a change. This wrapper does not trust the plan: it looks only at the change itself, so a
-mistake further up shows as a conflict and not as a customer's lost record.
+The plan never makes such a change. This wrapper checks only the change itself, so a defect in the plan results in a
+conflict and not in the loss of a customer's record.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class PlanGuard(Wrapper):
 
     def _refusal(self, change: Change) -> RecordConflict | None:
         for state, sets in (("before", change.before), ("after", change.after)):
-            if sets and not self._marked(change, sets):
+            if sets and not self._is_ours(change, sets):
                 return RecordConflict(f"{change.name} is not marked as ours {state} the change: nothing was sent")
-        if any(s.name not in (change.name, change.mark) for s in (*change.before, *change.after)):
+        if any(s.name not in (change.name, change.ownership_name) for s in (*change.before, *change.after)):
             return RecordConflict(f"a change of {change.name} names other records: nothing was sent")
         return None
 
-    def _marked(self, change: Change, sets: tuple[RecordSet, ...]) -> bool:
-        marks = [s for s in sets if s.name == change.mark]
-        if len(marks) != 1 or marks[0].type != TXT or len(marks[0].values) != 1:
+    def _is_ours(self, change: Change, sets: tuple[RecordSet, ...]) -> bool:
+        ownership = [s for s in sets if s.name == change.ownership_name]
+        if len(ownership) != 1 or ownership[0].type != TXT or len(ownership[0].values) != 1:
             return False
-        owner = parse(marks[0].values[0])
-        rest_is_ours = all(s.type in ADDRESS_TYPES for s in sets if s.name != change.mark)
+        owner = parse(ownership[0].values[0])
+        rest_is_ours = all(s.type in ADDRESS_TYPES for s in sets if s.name != change.ownership_name)
         return owner is not None and owner.cluster == self._cluster and rest_is_ours

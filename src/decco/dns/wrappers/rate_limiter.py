@@ -1,4 +1,4 @@
-"""Keeps calls under the rate that a provider allows, by waiting, before the provider has to say no."""
+"""Delays calls so that they stay below the rate limit of the provider."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from decco.dns.wrappers.base import Wrapper
 
 
 class RateLimiter(Wrapper):
-    """At most ``per_second`` calls a second on average, and ``burst`` at once after a rest."""
+    """At most ``per_second`` calls a second on average, and up to ``burst`` at once after an idle time."""
 
     def __init__(self, inner: Provider, per_second: float, burst: int = 1) -> None:
         super().__init__(inner)
@@ -20,20 +20,20 @@ class RateLimiter(Wrapper):
         self._next = float("-inf")
 
     async def zones(self) -> tuple[Zone, ...]:
-        await self._turn()
+        await self._acquire()
         return await self.inner.zones()
 
     async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
-        await self._turn()
+        await self._acquire()
         return await self.inner.records(zone, names)
 
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
-        await self._turn()
+        await self._acquire()
         return await self.inner.apply(zone, changes)
 
-    async def _turn(self) -> None:
+    async def _acquire(self) -> None:
         now = asyncio.get_running_loop().time()
-        turn = max(self._next, now - self._slack)
-        self._next = turn + self._gap
-        if turn > now:
-            await asyncio.sleep(turn - now)
+        start = max(self._next, now - self._slack)
+        self._next = start + self._gap
+        if start > now:
+            await asyncio.sleep(start - now)

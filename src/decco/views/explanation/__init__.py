@@ -1,1 +1,1 @@
-"""What ``decco explain`` says of a host name, Space or App: ``explain`` tells it, each other file one part of it."""
+"""The statements of ``decco explain`` about a host name, Space or App: explain.py combines the other modules."""

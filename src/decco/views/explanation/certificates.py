@@ -1,4 +1,4 @@
-"""Whether a certificate is there, for how long, and for which names."""
+"""Whether a certificate exists, its expiry, and its names."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from decco.objects import SECRETS, Key
 from decco.views.explanation.statements import State, Statement, World
 
 SOON_DAYS = 21
-"""A certificate that ends within so many days should have been renewed: most issuers renew a month before."""
+"""A certificate that expires within this number of days should have been renewed: most issuers renew a month before."""
 
 
 def certificate(
     world: World, space: SpaceFacts, secret: str | None, purpose: str, hostname: str | None
 ) -> Iterator[Statement]:
-    """Whether the Secret can be used for ``purpose``; ``hostname`` is whom it has to be for, if it matters."""
+    """Whether the Secret is usable for ``purpose``; ``hostname`` is the name that it must be valid for, if any."""
     if secret is None:
         return
-    home = world.snapshot.caches.settings.namespace
+    controller_namespace = world.snapshot.caches.settings.namespace
     about = f"certificate {secret}"
     view = world.result.secrets.get(Key(space.name, secret)) or SecretView(secret, SecretState.MISSING)
     own = secret in secret_rules.named_by_space(space.spec)
-    if Key(home, secret) in world.result.assumed and view.facts is None:
-        where = f"{space.name}, and of {home}" if not world.snapshot.may_read(SECRETS, space.name) else home
+    if Key(controller_namespace, secret) in world.result.assumed and view.facts is None:
+        where = controller_namespace
+        if not world.snapshot.may_read(SECRETS, space.name):
+            where = f"{space.name}, and of {controller_namespace}"
         text = f"you may not read the Secrets of {where}: nothing is known of it; a platform operator sees it"
         yield Statement(State.UNKNOWN, about, text)
         return
-    problem = secret_rules.problem_of(view, space=space.name, home=home, now=world.now, local=not own)
+    problem = secret_rules.problem_of(
+        view, space=space.name, controller_namespace=controller_namespace, now=world.now, local=not own
+    )
     if problem is not None:
         state = State.WARNING if problem.reason in reasons.WAITING else State.FAILURE
         yield Statement(state, about, f"{purpose}: {problem.reason}: {problem.message}")
@@ -39,7 +43,7 @@ def certificate(
 
 
 def validity(world: World, about: str, purpose: str, facts: SecretFacts, hostname: str | None) -> Statement:
-    """For whom a usable certificate is, and how long."""
+    """The names and the expiry of a usable certificate."""
     names = ", ".join(facts.dns_names) or "no DNS name"
     text = f"{purpose}: for {names}"
     state = State.OK
@@ -50,10 +54,10 @@ def validity(world: World, about: str, purpose: str, facts: SecretFacts, hostnam
             state, text = State.WARNING, f"{text}: renew it"
     if hostname is not None and not any(_is_for(name.lower(), hostname) for name in facts.dns_names):
         state = State.FAILURE
-        text += f"; {hostname} is not among its names, and clients will refuse it: have it made anew with that name"
+        text += f"; {hostname} is not among its names, and clients will refuse it: have it issued again with that name"
     return Statement(state, about, text)
 
 
 def _is_for(pattern: str, hostname: str) -> bool:
-    """Whether a certificate is for this name: "*" stands for exactly one label (RFC 9525 section 6.3)."""
+    """Whether a certificate is valid for this name: "*" matches exactly one label (RFC 9525 section 6.3)."""
     return hostname.partition(".")[2] == pattern[2:] if pattern.startswith("*.") else pattern == hostname

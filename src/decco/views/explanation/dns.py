@@ -1,4 +1,4 @@
-"""Whether decco publishes a name, where it leads, and what DNS says."""
+"""Statements about the DNS record of a name: desired and published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from decco.views.simulation import ReconcileResult
 def record(
     world: World, hostname: str, reconciled: ReconcileResult | None, *, unowned: bool = False
 ) -> Iterator[Statement]:
-    """Whether decco publishes the name, where it leads, and what DNS says."""
+    """Whether decco publishes the name, its targets, and the answer of DNS."""
     settings = world.snapshot.caches.settings
     zones = {zone for provider in settings.dns.providers for zone in provider.zones}
     addresses = reconciled.addresses if reconciled is not None else ()
@@ -40,7 +40,7 @@ def record(
 def published(
     world: World, hostname: str, reconciled: ReconcileResult | None, addresses: Sequence[str]
 ) -> Iterator[Statement]:
-    """What DNS says of the name, and whose mark it has there; nothing if DNS was not asked."""
+    """The answer of DNS for the name and its ownership record; nothing if DNS was not queried."""
     answer = world.answers.get(hostname)
     if answer is None:
         return
@@ -65,7 +65,7 @@ def published(
     )
     entry = store.get(reconciled.key) if reconciled is not None else None
     if owner is None:
-        text += "; it carries no mark of decco's"
+        text += "; it has no ownership record of decco"
         state = State.WARNING if reconciled is not None else state
     elif owner.cluster != settings.cluster_id:
         text += f"; marked by cluster {owner.cluster}"

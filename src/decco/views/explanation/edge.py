@@ -1,4 +1,4 @@
-"""How a name is reached from outside: the listeners of its Space, its routes, and what gateways say of both."""
+"""Statements about external access to a name: the listeners of its Space, its routes, and their status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from decco.views.explanation.statements import State, Statement, World
 
 
 def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Iterator[Statement]:
-    """The listeners for a host name, or all of them."""
+    """The listeners for a host name, or all listeners."""
     caches = world.snapshot.caches
     backend = caches.settings.routing.backend
     if backend is not RoutingBackend.GATEWAY:
@@ -65,12 +65,12 @@ def _listener(what: str, status: Mapping[str, Any] | None) -> Statement:
 
 
 def _listens(pattern: str, hostname: str) -> bool:
-    """Whether a listener is for this name: "*" stands for one label or more (Gateway API, Hostname)."""
+    """Whether a listener matches this name: "*" matches one or more labels (Gateway API, Hostname)."""
     return hostname.endswith(pattern[1:]) if pattern.startswith("*.") else pattern == hostname
 
 
 def route(world: World, endpoint: Key, app: Key) -> Iterator[Statement]:
-    """Whether what the App has for its endpoint is in effect."""
+    """Whether the routes of the App for its endpoint are in effect."""
     caches = world.snapshot.caches
     about = f"route {endpoint.name}"
     owner = caches.apps.get(app)

@@ -1,7 +1,8 @@
-"""Who owns a host name, Space or App, how it is reached, and what is missing: a list of short statements.
+"""Explains the ownership, the access and the problems of a host name, Space or App, as a list of short statements.
 
-Everything is worked out from what the user may read: the simulation says what the daemon wants, the live objects say
-what is there, and what others (a gateway, a DNS server) say of it. A part that cannot be read is a statement too.
+The statements are derived from what the user may read: the simulation has the desired state, the live objects have the
+current state and the status that others (a gateway, a DNS server) report. A part that cannot be read is also a
+statement.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from decco.views.targets import Target
 
 
 def hostnames_of(snapshot: Snapshot, result: SimulationResult, target: Target) -> list[str]:
-    """The names about which DNS can be asked for this target."""
+    """The names of this target to look up in DNS."""
     if target.hostname is not None:
         return [target.hostname]
     if target.app is not None:
         reconciled = result.of("App", target.app)
         entry = snapshot.caches.apps.get(target.app)
-        told = status_of(entry.obj()).get("endpoints") or () if entry is not None else ()
-        return sorted({canonical(str(e["hostname"])) for e in endpoints_of(reconciled) or told if "hostname" in e})
+        reported = status_of(entry.obj()).get("endpoints") or () if entry is not None else ()
+        return sorted({canonical(str(e["hostname"])) for e in endpoints_of(reconciled) or reported if "hostname" in e})
     space = snapshot.caches.space(target.space or "")
     if space is None:
         return []
@@ -45,7 +46,7 @@ def hostnames_of(snapshot: Snapshot, result: SimulationResult, target: Target) -
 
 
 def known_hostnames(snapshot: Snapshot, result: SimulationResult) -> list[str]:
-    """Every name that a Space claims by itself, and those of the endpoints that were looked at."""
+    """Every name that a Space claims, and those of the endpoints in the simulation."""
     found = {
         endpoint["hostname"]
         for reconciled in result.results
@@ -59,7 +60,7 @@ def known_hostnames(snapshot: Snapshot, result: SimulationResult) -> list[str]:
 
 
 def explain(world: World, target: Target) -> list[Statement]:
-    """The statements about one target, the owner first and what is wrong where it belongs."""
+    """The statements about one target, the owner first."""
     if target.app is not None:
         return list(_app(world, target.app))
     if target.space is not None:
@@ -115,7 +116,7 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
 
 
 def _rivals(world: World, hostname: str, owner: str | None) -> Iterator[Statement]:
-    """The other Spaces that claim the name, and to whom they lost it."""
+    """The other Spaces that claim the name, and the Space that has it."""
     caches = world.snapshot.caches
     for entry in sorted(caches.spaces, key=lambda entry: entry.key):
         space = entry.facts
@@ -197,11 +198,13 @@ def _app(world: World, key: Key) -> Iterator[Statement]:
     if found is None:
         if not world.snapshot.may_read(SPACES):
             yield Statement(
-                State.UNKNOWN, "space", f"you may not read Space {key.namespace}; what follows is decco's own word"
+                State.UNKNOWN,
+                "space",
+                f"you may not read Space {key.namespace}; what follows is from the status that decco reported",
             )
-            yield from _told(world, entry.obj())
+            yield from _from_status(world, entry.obj())
             return
-        text = f"there is no usable Space {key.namespace}, and an App lives in the namespace of a Space: create it"
+        text = f"there is no usable Space {key.namespace}, and an App must be in the namespace of a Space: create it"
         yield Statement(State.FAILURE, "space", text)
         return
     _, space = found
@@ -223,8 +226,8 @@ def _app(world: World, key: Key) -> Iterator[Statement]:
     yield from _conditions(reconciled)
 
 
-def _told(world: World, obj: Obj) -> Iterator[Statement]:
-    """For who may not see the Space: what decco has written into the status, and what is in the namespace."""
+def _from_status(world: World, obj: Obj) -> Iterator[Statement]:
+    """Without read access to the Space: the status that decco has written, and the objects of the namespace."""
     status, namespace = status_of(obj), obj["metadata"]["namespace"]
     for endpoint in status.get("endpoints") or ():
         where, about = endpoint.get("url") or f"port {endpoint.get('port')}", f"endpoint {endpoint.get('name')}"
@@ -274,11 +277,11 @@ def _backends(world: World, service: Key, about: str) -> Iterator[Statement]:
             yield Statement(State.FAILURE, about, text)
 
 
-# -- parts of all three -----------------------------------------------------------------------------------------------
+# -- common parts -----------------------------------------------------------------------------------------------------
 
 
 def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Iterator[Statement]:
-    """Whether decco works on the object, and has seen its last change."""
+    """Whether decco reconciles the object, and has observed its last change."""
     if deleting:
         yield Statement(State.WARNING, "life", "is being deleted")
     conditions = status_of(obj).get("conditions") or ()
@@ -288,7 +291,7 @@ def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Iterat
         return
     seen = status_of(obj).get("observedGeneration")
     if seen is None or seen < obj["metadata"].get("generation", 0):
-        text = "decco has not looked at the last change of it: is the controller running? (decco doctor)"
+        text = "decco has not reconciled its last change: is the controller running? (decco doctor)"
         yield Statement(State.FAILURE, "life", text)
     reconciled = world.result.of(kind, key)
     pending = len(reconciled.writes) if reconciled is not None else 0
@@ -300,7 +303,7 @@ def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Iterat
 
 
 def _conditions(reconciled: ReconcileResult | None) -> Iterator[Statement]:
-    """What keeps the object from being Ready, in the words of its conditions, as they would be now."""
+    """What keeps the object from being Ready, from its conditions as they would be now."""
     conditions = ((reconciled.status if reconciled is not None else None) or {}).get("conditions") or ()
     bad = [c for c in conditions if c["status"] == "False"]
     causes = [c for c in bad if c["type"] != "Ready"] or bad

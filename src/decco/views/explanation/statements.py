@@ -1,4 +1,4 @@
-"""What a statement is, and what it may rest on."""
+"""The statement and its inputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One thing that is so: ``about`` names the part, ``text`` is a sentence, with what to do if something is wrong."""
+    """One fact: ``about`` names the part, ``text`` states the fact and, if something is wrong, what to do."""
 
     state: State
     about: str
@@ -31,17 +31,17 @@ class Statement:
 
 @dataclass(slots=True)
 class World:
-    """All that a statement can rest on."""
+    """The inputs of all statements."""
 
     snapshot: Snapshot
     result: SimulationResult
     now: datetime
     ready_backends: Mapping[Key, tuple[int, int]] | None
-    """Service -> its ready endpoints, and all; None if that could not be read."""
+    """Service -> numbers of its ready and of all endpoints; None if they could not be read."""
     answers: Mapping[str, Answer] = field(default_factory=dict)
-    """Host name -> what DNS says; names that were not asked for are not in it."""
+    """Host name -> answer of DNS, only for names that were looked up."""
 
 
 def endpoints_of(reconciled: ReconcileResult | None) -> list[Obj]:
-    """The endpoints that a reconcile would write into the status of its App."""
+    """The endpoints in the status that a reconcile would write."""
     return list(((reconciled.status if reconciled is not None else None) or {}).get("endpoints") or ())

@@ -1,1 +1,1 @@
-"""Is a cluster fit for decco, and decco for the cluster: each check is a function that reads, and says one thing."""
+"""Preflight checks of a cluster and of the controller in it: each check is a function that only reads."""

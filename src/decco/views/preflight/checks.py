@@ -1,4 +1,4 @@
-"""All checks in their order; one that fails to run says so and hinders no other."""
+"""All checks in their order; the failure of one check does not affect the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHECKS: Mapping[str, Callable[[ClusterContext], Awaitable[list[Check]]]] = {
     "permissions": controller.permissions,
     "controller": controller.running,
     "routing": edge.routing,
-    "edge": edge.reach,
+    "edge": edge.access,
     "dns": edge.dns,
     "secrets": controller.shared_secrets,
     "objects": controller.objects,
@@ -35,7 +35,7 @@ CHECKS: Mapping[str, Callable[[ClusterContext], Awaitable[list[Check]]]] = {
 async def check(
     client: Client, local: Settings, environ: Mapping[str, str], *, given: bool, account: str
 ) -> list[Check]:
-    """``given``: whether the settings come from a file here; otherwise those of the running controller are taken.
+    """Run all checks. ``given``: the settings come from a local file and not from the running controller.
 
     Raises KubeError if the API server cannot be reached at all.
     """
@@ -76,7 +76,7 @@ async def _run(
             )
         ]
     except (KubeError, ConfigError) as error:
-        return [Check(name, Grade.FAILURE, f"it could not be told: {error}")]
+        return [Check(name, Grade.FAILURE, f"the check could not be completed: {error}")]
 
 
 def _may_not(error: Forbidden) -> str:

@@ -13,34 +13,34 @@ from decco.objects import GROUP, VERSION, Key, Obj
 from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, Check, ClusterContext, Grade
 
 OLDEST = (1, 33)
-"""Native sidecars are there for good since 1.33, ValidatingAdmissionPolicy since 1.30."""
+"""Native sidecars are stable since 1.33, ValidatingAdmissionPolicy since 1.30."""
 TESTED = ((1, 34), (1, 37))
 SKEW_SECONDS = (5.0, 60.0)
-"""Warning and failure. The age of claims is the API server's to say, the expiry of certificates the controller's."""
+"""Warning and failure. The age of claims uses the API server's clock, the expiry of certificates the controller's."""
 ADMISSION_POLICIES = ("namespace-labels", "space-membership")
-"""Names of the policies in manifests/policies, without the group; a test keeps the two together."""
+"""Names of the policies in manifests/policies, without the group; a test verifies that they match."""
 
 INSTALL_CRDS = "`decco crds | kubectl apply --server-side -f -`"
 
 
 async def api_server(context: ClusterContext) -> list[Check]:
     version = await discovery.server_version(context.client)
-    told = f"Kubernetes {version.major}.{version.minor}"
+    label = f"Kubernetes {version.major}.{version.minor}"
     oldest, newest = (f"{major}.{minor}" for major, minor in TESTED)
     if version < OLDEST:
         text = (
-            f"{told} is too old: decco needs {OLDEST[0]}.{OLDEST[1]} or later, for native sidecar containers: "
+            f"{label} is too old: decco needs {OLDEST[0]}.{OLDEST[1]} or later, for native sidecar containers: "
             "upgrade the cluster"
         )
         return [Check("api server", Grade.FAILURE, text)]
     if not TESTED[0] <= (version.major, version.minor) <= TESTED[1]:
-        text = f"{told}: decco is tested with {oldest} to {newest}; try it where nothing hangs on it first"
+        text = f"{label}: decco is tested with {oldest} to {newest}; try it in a test cluster first"
         return [Check("api server", Grade.WARNING, text)]
-    return [Check("api server", Grade.OK, told)]
+    return [Check("api server", Grade.OK, label)]
 
 
 async def clock(context: ClusterContext) -> list[Check]:
-    """The API server puts its time into every answer that looks like an object."""
+    """Compare the clocks: the API server's answer to a SelfSubjectReview has a creationTimestamp."""
     answer = await context.client.ask(SELF_REVIEWS, {})
     user = ((answer.get("status") or {}).get("userInfo") or {}).get("username", "?")
     stamp = (answer.get("metadata") or {}).get("creationTimestamp")
@@ -48,10 +48,10 @@ async def clock(context: ClusterContext) -> list[Check]:
     if not isinstance(stamp, str):
         return [
             *found,
-            Check("clock", Grade.UNKNOWN, "the API server tells no time in its answers: compare the clocks yourself"),
+            Check("clock", Grade.UNKNOWN, "the API server does not report its time: compare the clocks yourself"),
         ]
     theirs = datetime.fromisoformat(stamp)
-    # Stamps have whole seconds, and the answer took its time.
+    # Timestamps have whole seconds, and the answer has a latency.
     skew = max(0.0, abs((context.now - theirs).total_seconds()) - 1.0)
     if skew < SKEW_SECONDS[0]:
         return [*found, Check("clock", Grade.OK, "this machine's and the API server's agree")]
@@ -61,7 +61,7 @@ async def clock(context: ClusterContext) -> list[Check]:
 
 
 async def custom_resources(context: ClusterContext) -> list[Check]:
-    """Whether the cluster's CRDs are the ones of this very version."""
+    """Whether the cluster's CRDs are those of this version."""
     found = []
     for ours in crds():
         name, kind = ours["metadata"]["name"], ours["spec"]["names"]["kind"]
@@ -93,8 +93,8 @@ def _judged(kind: str, ours: Obj, live: Obj) -> Check:
         return Check(name, Grade.FAILURE, text)
     stale = sorted(set(_differences(ours["spec"]["versions"][0], versions[VERSION], "")))
     if stale:
-        told = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if len(stale) > 3 else "")
-        text = f"the CRD is another version's (differs in {told}): apply this version's with {INSTALL_CRDS}"
+        differing = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if len(stale) > 3 else "")
+        text = f"the CRD is another version's (differs in {differing}): apply this version's with {INSTALL_CRDS}"
         return Check(name, Grade.WARNING, text)
     if others := sorted(versions.keys() - {VERSION}):
         text = f"the CRD also has {', '.join(others)}, which decco {GROUP}/{VERSION} does not know"
@@ -103,7 +103,7 @@ def _judged(kind: str, ours: Obj, live: Obj) -> Check:
 
 
 def _differences(ours: Any, live: Any, path: str) -> Iterator[str]:
-    """Fields of the version that are not equal, named by the field of the API that they are about."""
+    """The API fields whose schemas differ."""
     if isinstance(ours, dict) and isinstance(live, dict):
         for name in ours.keys() | live.keys():
             below = path if name in _STRUCTURE else f"{path}.{name}".lstrip(".")
@@ -131,7 +131,7 @@ _STRUCTURE = frozenset(
 
 
 async def admission(context: ClusterContext) -> list[Check]:
-    """The policies without which labels of namespaces, projects and domains are anybody's to take."""
+    """The policies that protect labels of namespaces, projects and domains."""
     found = []
     for short in ADMISSION_POLICIES:
         name = f"{short}.{GROUP}"

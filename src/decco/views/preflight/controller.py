@@ -1,4 +1,4 @@
-"""The controller itself: is it running, may it do what it must, and are the Secrets marked as their owners meant."""
+"""Checks of the controller: whether it runs, its permissions, and the labels of shared Secrets."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.\d+)?[^/]*$")
 
 
 async def running(context: ClusterContext) -> list[Check]:
-    """By its Lease, and by the Deployment of the manifests."""
+    """Check the Lease, and the Deployment of the manifests."""
     found: list[Check] = []
     try:
         lease = await context.client.get(
@@ -69,13 +69,13 @@ async def running(context: ClusterContext) -> list[Check]:
 def _lease(spec: Obj, now: datetime) -> Check:
     holder = spec.get("holderIdentity")
     if not holder:
-        return Check("controller", Grade.FAILURE, "nobody leads: the Lease has no holder; start the controller")
+        return Check("controller", Grade.FAILURE, "there is no leader: the Lease has no holder; start the controller")
     renewed = spec.get("renewTime") or spec.get("acquireTime")
     age = (now - datetime.fromisoformat(renewed)).total_seconds() if renewed else float("inf")
     if age > float(spec.get("leaseDurationSeconds") or 15):
-        text = f"{holder} leads no more: its Lease was renewed {age:.0f} s ago; see its pods and their logs"
+        text = f"{holder} is no longer the leader: its Lease was renewed {age:.0f} s ago; see its pods and their logs"
         return Check("controller", Grade.FAILURE, text)
-    return Check("controller", Grade.OK, f"{holder} leads")
+    return Check("controller", Grade.OK, f"{holder} is the leader")
 
 
 def _deployment(deployment: Obj) -> Iterator[Check]:
@@ -95,10 +95,10 @@ def _deployment(deployment: Obj) -> Iterator[Check]:
 
 
 def _skew(image: str) -> Check:
-    """This program and the controller may be one minor version apart."""
+    """Compare the versions: this program and the controller may differ by one minor version."""
     match, own = _TAG.search(image), re.match(r"(\d+)\.(\d+)", __version__)
     if match is None or own is None:
-        text = f"the image {image} does not tell its version; this is decco {__version__}"
+        text = f"the image {image} does not contain its version; this is decco {__version__}"
         return Check("version", Grade.UNKNOWN, text)
     theirs, ours = (tuple(map(int, found.groups()[:2])) for found in (match, own))
     if theirs[0] != ours[0] or abs(theirs[1] - ours[1]) > 1:
@@ -108,7 +108,7 @@ def _skew(image: str) -> Check:
 
 
 async def objects(context: ClusterContext) -> list[Check]:
-    """How many Spaces and Apps there are, and whether the controller has seen their last changes."""
+    """Count the Spaces and Apps, and check that the controller has observed their last changes."""
     found = []
     for resource in (SPACES, APPS):
         seen = [obj async for obj in _all(context, resource)]
@@ -116,7 +116,7 @@ async def objects(context: ClusterContext) -> list[Check]:
         behind = [obj for obj in seen if _is_behind(obj)]
         name = resource.plural
         if behind:
-            text = f"{len(behind)} of {len(seen)} have changes that the controller has not looked at: is it running?"
+            text = f"{len(behind)} of {len(seen)} have changes that the controller has not reconciled: is it running?"
             found.append(Check(name, Grade.FAILURE, f"{text} For example {_label(behind[0])}"))
         elif unready:
             text = f"{len(unready)} of {len(seen)} are not Ready, for example {_label(unready[0])}"
@@ -145,7 +145,7 @@ def _is_behind(obj: Obj) -> bool:
 
 
 class Permission(NamedTuple):
-    """One thing that the controller must be allowed to do; ``namespace`` "" is everywhere."""
+    """A permission that the controller needs; ``namespace`` "" is all namespaces."""
 
     group: str
     resource: str
@@ -153,7 +153,7 @@ class Permission(NamedTuple):
     namespace: str = ""
     subresource: str = ""
     name: str = ""
-    """Of the only object that is meant; "" for all."""
+    """Name of the object; "" for all objects."""
 
     def __str__(self) -> str:
         name = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
@@ -163,8 +163,8 @@ class Permission(NamedTuple):
 
 
 def needed(context: ClusterContext) -> list[Permission]:
-    """Everything that the controller's code asks of the API server, from the kinds that it watches and writes."""
-    home = context.settings.namespace
+    """All permissions that the controller needs, derived from the kinds that it watches and writes."""
+    controller_namespace = context.settings.namespace
     kinds: list[Resource] = [*CHILDREN, *optional_children(context.served)]
     if any(isinstance(each, ExternalDnsSettings) for each in context.settings.dns.providers):
         group, _, version = externaldns.API_VERSION.partition("/")
@@ -175,9 +175,11 @@ def needed(context: ClusterContext) -> list[Permission]:
         found.append(Permission(own.group, own.plural, "update", subresource="status"))
         found.append(Permission(own.group, own.plural, "update", subresource="finalizers"))
     found += [Permission(EVENTS.group, EVENTS.plural, verb) for verb in ("create", "patch")]
-    found.append(Permission(LEASES.group, LEASES.plural, "create", home))
+    found.append(Permission(LEASES.group, LEASES.plural, "create", controller_namespace))
     found += [
-        Permission(LEASES.group, LEASES.plural, verb, home, name=context.settings.leader_election.lease_name)
+        Permission(
+            LEASES.group, LEASES.plural, verb, controller_namespace, name=context.settings.leader_election.lease_name
+        )
         for verb in ("get", "watch", "update")
     ]
     found.append(Permission(GROUP, "namespaces", "label"))
@@ -199,8 +201,8 @@ async def permissions(context: ClusterContext) -> list[Check]:
         return [Check("permissions", Grade.UNKNOWN, text)]
     lacking = [str(permission) for permission, may in zip(wanted, allowed, strict=True) if not may]
     if lacking:
-        told = "; ".join(lacking[:4]) + (f"; and {len(lacking) - 4} more" if len(lacking) > 4 else "")
-        text = f"service account {account} may not {told}: apply manifests/rbac of this version"
+        listed = "; ".join(lacking[:4]) + (f"; and {len(lacking) - 4} more" if len(lacking) > 4 else "")
+        text = f"service account {account} may not {listed}: apply manifests/rbac of this version"
         return [Check("permissions", Grade.FAILURE, text)]
     return [Check("permissions", Grade.OK, f"service account {account} may do all of {len(wanted)} things")]
 
@@ -225,26 +227,26 @@ async def _may(context: ClusterContext, account: Key, permission: Permission) ->
 
 
 async def shared_secrets(context: ClusterContext) -> list[Check]:
-    """Marks on Secrets of decco's namespace that do not do what their owner must have meant."""
-    home = context.settings.namespace
+    """Check the sharing labels and annotations of Secrets in the controller namespace."""
+    controller_namespace = context.settings.namespace
     spaces = [space async for space in _spaces(context)]
     names = {space.name for space in spaces}
     found: list[Check] = []
     count = 0
-    async for obj in _all(context, SECRETS, home):
-        about = f"secret {home}/{obj['metadata']['name']}"
+    async for obj in _all(context, SECRETS, controller_namespace):
+        about = f"secret {controller_namespace}/{obj['metadata']['name']}"
         label, annotation = labels_of(obj).get(LABEL_SHARE), annotations_of(obj).get(ANNOTATION_SHARE_WITH)
         if label is None and annotation is None:
             continue
         count += 1
-        for grade, text in _marks(label, annotation, names, obj, context.now):
+        for grade, text in _sharing_problems(label, annotation, names, obj, context.now):
             found.append(Check(about, grade, text))
     if not found:
         found.append(Check("secrets", Grade.OK, f"{count} shared" if count else "none is shared yet"))
     return found
 
 
-def _marks(
+def _sharing_problems(
     label: str | None, annotation: str | None, spaces: set[str], obj: Obj, now: datetime
 ) -> Iterator[tuple[Grade, str]]:
     if label != "true":
@@ -274,7 +276,7 @@ async def _spaces(context: ClusterContext) -> AsyncIterator[SpaceFacts]:
         try:
             yield space_facts(obj)
         except ValueError:
-            continue  # told by the check of objects, as not Ready
+            continue  # reported by ``objects`` as not Ready
 
 
 async def _all(context: ClusterContext, resource: Resource, namespace: str = "") -> AsyncIterator[Obj]:

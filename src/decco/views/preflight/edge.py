@@ -1,4 +1,4 @@
-"""The way in: Gateway API and its classes, Ingress, and DNS providers."""
+"""Checks of the edge: Gateway API and its classes, Ingress, and DNS providers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def routing(context: ClusterContext) -> list[Check]:
 async def _gateway_api(context: ClusterContext) -> Check:
     served = context.served
     kinds = (served.gateway, served.listener_set, served.http_route, served.tls_route, served.backend_tls_policy)
-    told = ", ".join(f"{kind.kind} {kind.version}" for kind in kinds if kind is not None)
+    versions = ", ".join(f"{kind.kind} {kind.version}" for kind in kinds if kind is not None)
     bundle = ""
     try:
         crd = await context.client.get(CRDS, Key("", f"gateways.{GATEWAY_GROUP}"))
@@ -61,7 +61,7 @@ async def _gateway_api(context: ClusterContext) -> Check:
             bundle = f"{annotations[BUNDLE]}, {annotations.get(CHANNEL, 'standard')} channel: "
     except NotFound:
         pass
-    return Check("gateway api", Grade.OK, f"{bundle}{told}")
+    return Check("gateway api", Grade.OK, f"{bundle}{versions}")
 
 
 async def _gateway_class(context: ClusterContext, name: str, *, shared: bool) -> Check:
@@ -86,14 +86,16 @@ async def _gateway_class(context: ClusterContext, name: str, *, shared: bool) ->
     needed = FEATURES | ({LISTENER_SETS} if shared else frozenset())
     lacking = sorted(needed - features)
     if lacking:
-        told = ", ".join(lacking)
-        text = f"accepted by {controller}, which does not claim to support {told}: try a Space, or take another"
+        text = (
+            f"accepted by {controller}, which does not claim to support {', '.join(lacking)}: "
+            "try a Space, or take another"
+        )
         return Check(about, Grade.WARNING, text)
     return Check(about, Grade.OK, f"accepted by {controller}, with all features that decco needs")
 
 
 def _name(feature: object) -> str:
-    """Up to v1.2 of the Gateway API a feature was a text, since then an object with a name."""
+    """The name of a feature: a string up to v1.2 of the Gateway API, an object with a name since then."""
     return str(feature.get("name")) if isinstance(feature, dict) else str(feature)
 
 
@@ -113,7 +115,7 @@ async def _parent(context: ClusterContext, reference: str) -> list[Check]:
             Check(about, Grade.FAILURE, f"it is not in effect, see its conditions and its controller: {reason}")
         )
     elif not (gateway.get("status") or {}).get("addresses") and not context.settings.edge.addresses:
-        text = "it has no address, and no setting names one: DNS records have nowhere to lead; set edge.addresses"
+        text = "it has no address, and no setting names one: DNS records have no target; set edge.addresses"
         found.append(Check(about, Grade.WARNING, text))
     found.append(await _gateway_class(context, gateway["spec"]["gatewayClassName"], shared=True))
     return found
@@ -149,12 +151,12 @@ async def _ingress_class(context: ClusterContext) -> Check:
     return Check("ingress class", Grade.OK, f"{defaults[0]['metadata']['name']}, the default")
 
 
-async def reach(context: ClusterContext) -> list[Check]:
-    """Whether the edge will be let into Spaces with a project."""
+async def access(context: ClusterContext) -> list[Check]:
+    """Whether Spaces with a project allow traffic from the edge."""
     edge = context.settings.edge
     if edge.namespace is not None or edge.cidrs:
-        told = [f"namespace {edge.namespace}"] if edge.namespace is not None else []
-        return [Check("edge", Grade.OK, f"known by {', '.join([*told, *edge.cidrs])}")]
+        sources = [f"namespace {edge.namespace}"] if edge.namespace is not None else []
+        return [Check("edge", Grade.OK, f"identified by {', '.join([*sources, *edge.cidrs])}")]
     if context.settings.routing.backend is RoutingBackend.NONE:
         return []
     pages = context.client.list_pages(SPACES)
@@ -169,7 +171,7 @@ async def reach(context: ClusterContext) -> list[Check]:
 
 
 async def dns(context: ClusterContext) -> list[Check]:
-    """Whether each provider answers and has its zones; nothing is changed."""
+    """Check that each provider answers and has its zones. Reads only."""
     settings = context.settings
     if not settings.dns.providers:
         return [Check("dns", Grade.OK, "no provider is set: names are published by somebody else")]
@@ -190,7 +192,7 @@ async def dns(context: ClusterContext) -> list[Check]:
             found.append(Check(about, Grade.FAILURE, str(error)))
             continue
         except TimeoutError:
-            text = f"no answer within {DNS_SECONDS:.0f} s: is it up, and may this machine reach it?"
+            text = f"no answer within {DNS_SECONDS:.0f} s: is it up, and can this machine connect to it?"
             found.append(Check(about, Grade.FAILURE, text))
             continue
         lacking = sorted(set(provider.zone_names) - {zone.name for zone in zones})

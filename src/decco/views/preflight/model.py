@@ -1,4 +1,4 @@
-"""What a check is given and what it says."""
+"""Inputs and results of checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from decco.views.running import Running
 
 
 class Grade(StrEnum):
-    """How well it is. UNKNOWN is what the user may not see, and counts as a warning."""
+    """The severity of a result. UNKNOWN means that the user may not read the data, and counts as a warning."""
 
     OK = "ok"
     WARNING = "warning"
@@ -25,7 +25,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One result: ``text`` says what is so and, unless it is well, what to do."""
+    """One result: ``text`` states the fact and, unless it is OK, what to do."""
 
     name: str
     grade: Grade
@@ -42,9 +42,9 @@ class ClusterContext:
     served: Served
     now: datetime
     service_account: str
-    """Whom the controller runs as, in decco's own namespace."""
+    """The service account of the controller, in the controller namespace."""
     groups: Mapping[str, Mapping[str, Resource]] = field(default_factory=dict)
-    """API group -> its kinds, for the groups that were looked at."""
+    """API group -> its kinds, for the groups that were discovered."""
 
 
 GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")

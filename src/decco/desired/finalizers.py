@@ -1,4 +1,4 @@
-"""What keeps an object that is being deleted: its finalizers, by name."""
+"""The finalizers that block the deletion of an object."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from decco.objects import Obj
 
 MOST_HOLDERS = 5
-"""Finalizers that a message names."""
+"""Maximum number of finalizers in a message."""
 
 _OF_KUBERNETES = frozenset({"foregroundDeletion", "orphan"})
 """Set by the API server for the garbage collector, which removes them by itself."""
@@ -20,7 +20,7 @@ _REMAINING = re.compile(r"(?:: |, )(\S+) in \d+ resource instances")
 
 
 def holders_of(live: Obj) -> tuple[str, ...]:
-    """Finalizers that somebody has to remove before the object goes, sorted; for a namespace also those inside it."""
+    """Finalizers that block the deletion of the object, sorted; for a namespace also those of objects inside it."""
     found = {str(name) for name in live["metadata"].get("finalizers") or () if name not in _OF_KUBERNETES}
     found |= {name for condition in _conditions(live) for name in _REMAINING.findall(str(condition.get("message")))}
     return tuple(sorted(name for name in found if _NAME.fullmatch(name))[:MOST_HOLDERS])
