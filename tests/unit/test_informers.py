@@ -88,7 +88,7 @@ async def test_a_kind_counts_as_gone_after_a_second_discovery() -> None:
         assert not await informers._take(WITHOUT, VANISHED_SECONDS / 2)
         assert state(informers) == ("v1alpha3", "")
         assert await informers._take(WITHOUT, VANISHED_SECONDS)
-        assert "does not serve" in state(informers)[1]
+        assert "no longer serves" in state(informers)[1]
         assert informers._lacking() == ["TLSRoute"]
         assert informers.caches.served.tls_route == ALPHA, "routing goes on as if it were served"
         assert not await informers._take(WITHOUT, 3 * VANISHED_SECONDS)

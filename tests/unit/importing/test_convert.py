@@ -370,7 +370,7 @@ def test_no_spec_at_all() -> None:
     ("given", "level", "words"),
     [
         (obj("Manifest", "m", "", {}, "v1beta3"), Level.ERROR, "no counterpart"),
-        (obj("Space", "s", "", SPACE, "v1"), Level.ERROR, "no version"),
+        (obj("Space", "s", "", SPACE, "v1"), Level.ERROR, "is not a version of"),
         (obj("Space", "s", "", {**SPACE, "podSecurity": "baseline"}), Level.ERROR, "spec.podSecurity"),
         (
             obj("App", "a", "", {"pod": POD, "endpoints": [{"name": "e", "port": 1, "hostname": "x.y"}]}),
