@@ -72,6 +72,8 @@ class AppReconciler:
     certificates: Callable[[str, Mapping[str, float]], None]
     rehearsed: bool = False
     """See ``AppInputs``."""
+    ignores_runs: bool = False
+    """Whether the records of runs do not count, because there are no Jobs to compare them with."""
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.caches.apps.get(key)
@@ -258,7 +260,7 @@ class AppReconciler:
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
         names = facts.secrets | secret_rules.named_by_space(space.spec)
-        run = run_record(status_of(obj))
+        run = None if self.ignores_runs else run_record(status_of(obj))
         job, lost = await self._find_job(entry, run)
         return AppInputs(
             namespace=entry.key.namespace,

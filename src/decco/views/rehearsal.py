@@ -133,7 +133,7 @@ class _Cast:
 
         shared = (caches, writer, self.secrets, self._reporter, self._records, lambda: now, certificates)
         self.space = SpaceReconciler(*shared)
-        self.app = AppReconciler(*shared, rehearsed=True)
+        self.app = AppReconciler(*shared, rehearsed=True, ignores_runs=snapshot.offline)
 
     async def turn(self, kind: str, key: Key, reconcile: Callable[[Key], Awaitable[Action]]) -> Turn:
         self._stage.writes.clear()
