@@ -190,9 +190,10 @@ class World:
             while ending:
                 ending = any("deletionTimestamp" in job["metadata"] for job in await self.admin.items(JOBS_PATH))
                 await asyncio.sleep(0.1 if ending else 0)
-            for path in [path for path in self.full if "/apps/" in path]:
-                _, live = await self.admin.ask("GET", path)
-                if ((live.get("status") or {}).get("job") or {}).get("outcome") == "Deleted":
+            for live in await self.admin.items(f"{APIS}/apps"):
+                path = f"{apps_path(live['metadata']['namespace'])}/{live['metadata']['name']}"
+                job = (live.get("status") or {}).get("job") or {}
+                if path in self.full and job.get("outcome") == "Deleted":
                     await self.admin.ask("DELETE", path)
                     await self._restore(path)
 
