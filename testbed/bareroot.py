@@ -154,19 +154,26 @@ def passed_on(root: Path) -> dict[str, str]:
     return passed
 
 
+def output_of(
+    argv: Sequence[str], environment: Mapping[str, str] | None = None, seconds: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program without input; ``stdout`` of the result has both streams. Raises what ``subprocess`` does."""
+    return subprocess.run(
+        argv,
+        env=None if environment is None else dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=seconds,
+    )
+
+
 def _ended_well(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
     try:
-        done = subprocess.run(
-            argv,
-            env=None if environment is None else dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=RUN_SECONDS,
-        )
+        done = output_of(argv, environment, RUN_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StepFailed(f"{' '.join(argv)}: {error}") from error
     if done.returncode != 0:

@@ -63,16 +63,7 @@ class Machine:
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", "; ".join([*binds, enter])]
         path = f"/usr/local/go/bin:{bareroot.PATH}"
         environment = {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", **bareroot.passed_on(self.root)}
-        done = subprocess.run(
-            [*argv, f"cd /decco && {command}"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        done = bareroot.output_of([*argv, f"cd /decco && {command}"], environment)
         return done.returncode, done.stdout
 
 

@@ -247,17 +247,18 @@ def test_without_the_library_no_client_is_admitted(
     quick: Path, pod: Pod, authority: Authority, apps: tuple[App, App], tmp_path: Path
 ) -> None:
     """What stunnel alone makes of the text that the entry point gives it: also in the moment before it is ended."""
-    (port,) = free_ports(1)
+    port, alone_port = free_ports(2)
     pod.write(server("named", port, apps[0], clients=(NAME,)))
     with Sidecar([quick, pod.config_path]) as sidecar:
         sidecar.await_log(LOADED)
         text = Path(f"/proc/{sidecar.stunnel_pid}/fd/0").read_text()
     assert f"checkHost = exact:{NAME}\n" in text
     alone = tmp_path / "alone.conf"
-    alone.write_text(text)
+    # The first one may still be ending.
+    alone.write_text(text.replace(f":{port}\n", f":{alone_port}\n"))
     with Sidecar([build_root.STUNNEL, alone]) as sidecar:
         sidecar.await_log("Configuration successful")
         for leaf in (authority.leaf(NAME), authority.leaf("*.acme.decco.test"), authority.leaf(common_name=NAME)):
             with pytest.raises(REFUSED):
-                ask(port, client_context(leaf, tmp_path))
+                ask(alone_port, client_context(leaf, tmp_path))
         sidecar.await_log("Subject checks failed", 3)

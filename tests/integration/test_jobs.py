@@ -340,6 +340,35 @@ def test_a_pod_that_is_changed_back_before_its_successor_ran_is_run_after_its_ow
     assert work.images() == ["registry.example/app:1"]
 
 
+async def test_a_pod_that_is_changed_back_while_no_status_can_be_written_is_run(
+    proxy: FaultProxy, control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
+) -> None:
+    """decco has deleted the Job for the other pod, and could not write that its run does not count."""
+    first, second = pod(image="registry.example/app:1"), pod(image="registry.example/app:2")
+
+    def back_and_forth(work: Work) -> None:
+        work.change(pod=second)
+        eventually(lambda: "deletionTimestamp" in (work.job() or {}).get("metadata", {}), SOON, "the Job is deleted")
+        assert work.record(), "the record could be changed after all"
+        work.change(pod=first)
+
+    decco = Decco(control_plane, tmp_path, kubeconfig=proxy.kubeconfig)
+    await asyncio.to_thread(decco.start)
+    try:
+        await asyncio.to_thread(cluster.make_space, "job-back")
+        work = await asyncio.to_thread(Work, cluster, "job-back", pod=first)
+        await asyncio.to_thread(work.run)
+        unwritable = proxy.add(refuse(409), method="PUT", path="/apps/migrate/status")
+        await asyncio.to_thread(back_and_forth, work)
+        await unwritable.hit(2)
+        proxy.clear()
+        await asyncio.to_thread(work.end_pods)
+        await asyncio.to_thread(work.finish)
+        assert await asyncio.to_thread(work.images) == ["registry.example/app:1"]
+    finally:
+        await asyncio.to_thread(decco.kill)
+
+
 def test_a_pod_that_the_server_refuses_costs_no_run(cluster: Cluster, name: str) -> None:
     work = Work(cluster, name)
     work.finish()

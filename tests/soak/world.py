@@ -86,6 +86,9 @@ class Administrator:
         return list(got["items"])
 
 
+JOBS_PATH = "/apis/batch/v1/jobs"
+
+
 def space_path(name: str) -> str:
     return f"{APIS}/spaces/{name}"
 
@@ -178,6 +181,21 @@ class World:
                     if path not in self.full:
                         await self.admin.ask("DELETE", path)
         await self._collected()
+        await self._run_again()
+
+    async def _run_again(self) -> None:
+        """Creates Apps again whose Job was deleted before it had finished: decco does not run the same pod twice."""
+        async with asyncio.timeout(PATIENCE):
+            ending = True
+            while ending:
+                ending = any("deletionTimestamp" in job["metadata"] for job in await self.admin.items(JOBS_PATH))
+                await asyncio.sleep(0.1 if ending else 0)
+            for live in await self.admin.items(f"{APIS}/apps"):
+                path = f"{apps_path(live['metadata']['namespace'])}/{live['metadata']['name']}"
+                job = (live.get("status") or {}).get("job") or {}
+                if path in self.full and job.get("outcome") == "Deleted":
+                    await self.admin.ask("DELETE", path)
+                    await self._restore(path)
 
     async def _collected(self) -> None:
         """Waits until Kubernetes has removed the children of Apps that are gone: their names are taken until then."""

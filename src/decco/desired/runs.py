@@ -146,6 +146,17 @@ def observe(
     return RunRecord(digest, job.uid, end=job.end) if unknown else record
 
 
+def is_superseded(digest: str, record: RunRecord | None, job: JobView | None) -> bool:
+    """Whether the recorded Job is being deleted, unfinished, because the App has another pod now (or no Job)."""
+    return (
+        record is not None
+        and job is not None
+        and (record.uid, record.end) == (job.uid, None)
+        and record.run != digest
+        and job.deleting
+    )
+
+
 def seconds_to_ready(job: JobView, now: datetime) -> float:
     """How long a pod may still take to become ready before that is reported; 0 once the time is over."""
     if not job.start_time:

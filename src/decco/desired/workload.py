@@ -87,12 +87,14 @@ def _job(inputs: AppInputs, pod: Obj) -> Child | None:
     if not run.wanted:
         return None
     spec: Obj = {"template": _template(inputs, pod)}
-    if run.suspended and not inputs.simulated:
+    # A simulation shows a new Job as it runs, once its run is recorded.
+    starts = inputs.simulated and run.suspended and not run.resumed
+    if run.suspended and not starts:
         spec["suspend"] = True
     if inputs.spec.job_backoff_limit is not None:
         spec["backoffLimit"] = inputs.spec.job_backoff_limit
     annotations: dict[str, str | None] = {ANNOTATION_RUN: digest}
-    if run.resumed:
+    if run.resumed or starts:
         annotations[ANNOTATION_RESUMED] = "true"
     return names.child(JOBS, _meta(inputs, annotations), spec=spec)
 

@@ -189,6 +189,11 @@ class Transport:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"the watch of {resource} was cut: {_words(error)}", sent=True) from error
         finally:
+            # A watch that is closed early is aborted: a TLS shutdown waits for the server's answer, and an event loop
+            # that ends meanwhile leaves the socket open.
+            connection = response.connection
+            if connection is not None and connection.transport is not None:
+                connection.transport.abort()
             response.close()
         if size:
             raise Unreachable(f"the watch of {resource} ended in the middle of a line", sent=True)

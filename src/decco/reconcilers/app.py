@@ -20,7 +20,16 @@ from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretS
 from decco.desired.ownership import LabelledOwner
 from decco.desired.pausing import OWN_PAUSE, pause_of_space, paused_status
 from decco.desired.records import app_names, withdrawal_status
-from decco.desired.runs import JobEnd, JobView, RunRecord, job_view, run_digest, run_record, seconds_to_next_run
+from decco.desired.runs import (
+    JobEnd,
+    JobView,
+    RunRecord,
+    is_superseded,
+    job_view,
+    run_digest,
+    run_record,
+    seconds_to_next_run,
+)
 from decco.errors import TerminalError
 from decco.kube.controller import Action
 from decco.kube.entry import UNKNOWN, Entry
@@ -72,6 +81,8 @@ class AppReconciler:
     certificates: Callable[[str, Mapping[str, float]], None]
     simulated: bool = False
     """See ``AppInputs``."""
+    ignores_runs: bool = False
+    """Whether the records of runs do not count, because there are no Jobs to compare them with."""
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.caches.apps.get(key)
@@ -166,6 +177,8 @@ class AppReconciler:
         await self.writer.prune(entry.uid, labelled, self._keep(entry, desired, written, way), written)
         self.reporter.left_over(self.caches.apps.resource, obj, written.left)
         live = self._live(entry, desired.children, inputs)
+        if live.job is not None and is_superseded(_digest(inputs), inputs.run, live.job):
+            self.caches.job_superseded(live.job.uid)
         names = app_names(desired.resolved)
         addresses = addresses_for(self.caches, space) if names and self.records.enabled else ()
         records = await self.records.publish(self.caches.apps, entry, obj, names, addresses)
@@ -213,7 +226,7 @@ class AppReconciler:
             message = f"{what} starts when the pods of the App's former {former[0][0].kind} are gone"
             held = Problem(reasons.PROGRESSING, message)
             return held, held
-        digest = run_digest(inputs.spec.pod) if inputs.spec.run_as_job else ""
+        digest = _digest(inputs)
         run = current_run(inputs, AppLive(job=inputs.job, ended=self._ended(inputs)), inputs.now)
         seconds = seconds_to_next_run(digest, run, inputs.spec.pod, inputs.now)
         if not seconds:
@@ -258,7 +271,9 @@ class AppReconciler:
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
         names = facts.secrets | secret_rules.named_by_space(space.spec)
-        run = run_record(status_of(obj))
+        run = None if self.ignores_runs else run_record(status_of(obj))
+        if run is not None and run.uid in self.caches.superseded_jobs:
+            run = None  # the status that drops it was not written, and the pod may have been changed back since
         job, lost = await self._find_job(entry, run)
         return AppInputs(
             namespace=entry.key.namespace,
@@ -340,6 +355,11 @@ class AppReconciler:
             job=self._job(app, inputs.run),
             ended=self._ended(inputs),
         )
+
+
+def _digest(inputs: AppInputs) -> str:
+    """Of the run that the App asks for; "" if it asks for none."""
+    return run_digest(inputs.spec.pod) if inputs.spec.run_as_job else ""
 
 
 def _not_isolated(space: SpaceFacts) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from decco.desired.claims import ClaimIndex
 from decco.desired.model import Served, SpaceFacts
@@ -32,6 +33,11 @@ from decco.reconcilers.secret_users import SecretUsers
 from decco.reconcilers.shapes import CHILDREN, optional_children, routing_kinds
 from decco.settings import RoutingBackend, Settings
 
+MOST_JOBS = 4096
+"""How many Jobs of the past are remembered."""
+
+V = TypeVar("V")
+
 
 @dataclass(slots=True)
 class Caches:
@@ -51,9 +57,17 @@ class Caches:
     secret_users: SecretUsers = field(default_factory=SecretUsers)
     ended_jobs: OrderedDict[str, JobEnd] = field(default_factory=OrderedDict)
     """UID -> the end of Jobs that finished and were removed since: the record of their run may not contain it yet."""
+    superseded_jobs: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """UIDs of unfinished Jobs that decco deleted for another pod: the record of their run may still be there."""
     space_keys: dict[str, Key] = field(default_factory=dict)
     """UID -> key of a Space: finds the owner of a child."""
     app_keys: dict[str, Key] = field(default_factory=dict)
+
+    def job_ended(self, uid: str, end: JobEnd) -> None:
+        _keep(self.ended_jobs, uid, end)
+
+    def job_superseded(self, uid: str) -> None:
+        _keep(self.superseded_jobs, uid, None)
 
     def space(self, name: str) -> tuple[Entry, SpaceFacts] | None:
         """The Space of this name, if it exists, can be understood, and is not being deleted."""
@@ -147,3 +161,9 @@ def _edges(settings: Settings, served: Served) -> list[tuple[Resource, str]]:
     if settings.edge.service:
         found.append((SERVICES, settings.edge.service))
     return found
+
+
+def _keep(jobs: OrderedDict[str, V], uid: str, value: V) -> None:
+    jobs[uid] = value
+    if len(jobs) > MOST_JOBS:
+        jobs.popitem(last=False)

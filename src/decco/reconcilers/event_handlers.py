@@ -36,7 +36,6 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts, claims_of_broken
 
 GATEWAY_KIND = "Gateway"
-MOST_ENDED_JOBS = 4096
 
 F = TypeVar("F", SpaceFacts, AppFacts)
 
@@ -260,11 +259,9 @@ class EventHandlers:
         """Keeps the result of a removed Job: a cleanup may be faster than the reconcile that records it."""
         if change.old is None or (change.new is not None and change.new.uid == change.old.uid):
             return
-        facts, ended = change.old.facts, self.caches.ended_jobs
+        facts = change.old.facts
         if isinstance(facts, JobView) and facts.end is not None:
-            ended[change.old.uid] = facts.end
-            if len(ended) > MOST_ENDED_JOBS:
-                ended.popitem(last=False)
+            self.caches.job_ended(change.old.uid, facts.end)
 
     def _source(self, change: Change) -> None:
         for user in self.caches.secret_users.users(change.entry.key.name):

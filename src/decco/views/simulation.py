@@ -138,7 +138,7 @@ class _Harness:
 
         shared = (caches, writer, self.secrets, self._reporter, self._records, lambda: now, certificates)
         self.space = SpaceReconciler(*shared)
-        self.app = AppReconciler(*shared, simulated=True)
+        self.app = AppReconciler(*shared, simulated=True, ignores_runs=snapshot.offline)
 
     async def reconcile(self, kind: str, key: Key, reconcile: Callable[[Key], Awaitable[Action]]) -> ReconcileResult:
         self._client.writes.clear()

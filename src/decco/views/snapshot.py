@@ -99,8 +99,6 @@ class Snapshot:
         """Keep Spaces, Apps and Secrets only, so that a simulation writes all other objects."""
         for store in self.caches.children.values():
             store.swap({}, NEWER_THAN_ALL)
-        for entry in list(self.caches.apps):
-            self.caches.apps.put(_without_run(entry.obj()), own=False)
         self.offline = True
 
     def index(self) -> None:
@@ -166,8 +164,6 @@ def _overlay(snapshot: Snapshot, documents: Iterable[Document], namespace: str |
         for field_, hint in unknown_fields(obj, _SCHEMAS[kind]):
             snapshot.warnings.append(f"{document.location}: {kind} {key}: {field_}: unknown field{hint}")
         store = caches.spaces if kind == "Space" else caches.apps
-        if snapshot.offline:
-            obj = _without_run(obj)
         live = store.get(key)
         store.put(_stamped(obj, number, live.obj() if live is not None else None), own=False)
         snapshot.given.add(key)
@@ -191,12 +187,6 @@ def _placed(document: Document, namespace: str | None) -> Obj:
             raise ConfigError(f"{document.location}: {what} has no metadata.namespace: add it, or give one with -n")
         meta["namespace"] = namespace
     return {**obj, "metadata": meta}
-
-
-def _without_run(obj: Obj) -> Obj:
-    """Without the record of the App's Job, so that a Job that has run and was removed is shown."""
-    status = obj.get("status")
-    return {**obj, "status": {k: v for k, v in status.items() if k != "job"}} if isinstance(status, dict) else obj
 
 
 def _stamped(obj: Obj, number: int, live: Obj | None = None) -> Obj:

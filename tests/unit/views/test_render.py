@@ -5,6 +5,7 @@ tests/integration/test_cli.py compares it with what the daemon writes.
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +14,17 @@ from typing import Any
 import pytest
 
 from decco.api.crd import crds
+from decco.desired.runs import run_digest
 from decco.errors import ConfigError
 from decco.objects import Obj
 from decco.settings import Settings
 from decco.views import documents
 from decco.views.render import notes, rendered
+from decco.views.simulation import simulate
 from decco.views.snapshot import from_documents
 from decco.views.verdicts import verdicts
 from tests.unit.api import admission_table
-from tests.unit.views.stories import app, files, secret, simulated, space
+from tests.unit.views.stories import NOW, app, files, secret, simulated, space
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "manifests" / "examples"
 
@@ -44,6 +47,18 @@ def objects(*given: Obj, **settings: Any) -> dict[tuple[str, str], Obj]:
 def notes_of(*given: Obj, **settings: Any) -> list[str]:
     snapshot, result = simulated(*given, **settings)
     return [verdict.text for verdict in verdicts(snapshot, result, {})]
+
+
+@pytest.mark.parametrize("as_in_a_cluster", [False, True], ids=["of files", "of a cluster whose children are left out"])
+def test_a_job_that_had_its_run_is_shown_where_there_are_no_jobs_to_compare_with(as_in_a_cluster: bool) -> None:
+    new = app("once", runAsJob=True)
+    ran = {**new, "status": {"job": {"run": run_digest(new["spec"]["pod"]), "uid": "u1", "outcome": "Complete"}}}
+    snapshot = from_documents(files([space(), ran]), Settings())
+    if as_in_a_cluster:
+        snapshot.offline = False
+        snapshot.forget_children()
+    shown = [obj for result in asyncio.run(simulate(snapshot, NOW)).results for obj in rendered(result)]
+    assert [obj for obj in shown if obj["kind"] == "Job"] == [objects(space(), new)["Job", "once"]]
 
 
 def test_the_objects_of_a_space_and_an_app_in_the_order_of_writing() -> None:
