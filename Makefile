@@ -52,7 +52,7 @@ test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
-	@$(MAKE) --keep-going check-format check-lint check-types check-imports check-generated
+	@$(MAKE) --keep-going check-format check-lint check-types check-imports check-vocabulary check-generated
 
 check-format: $(VENV)/.complete
 	$(call step,check: format,$(BIN)/ruff format --check --quiet . || { echo "run: make format"; false; })
@@ -66,7 +66,6 @@ check-types: $(VENV)/.complete
 check-imports: $(VENV)/.complete
 	$(call step,check: imports,$(BIN)/lint-imports)
 
-# Not part of check yet.
 check-vocabulary: $(VENV)/.complete
 	$(call step,check: vocabulary,$(BIN)/python -m tools.vocabulary)
 

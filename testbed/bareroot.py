@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed import cache
-from testbed.dockerfile import Copy, Run, Stage
+from testbed.dockerfile import Copy, Run, BuildStage
 from testbed.found import AssetsMissing
 from testbed.progress import say, step
 
@@ -40,7 +40,7 @@ class StepFailed(RuntimeError):
     """A step of the Dockerfile ended with an error; the message has its output."""
 
 
-def build(stages: Sequence[Stage], context: Path, folder: Path) -> Path:
+def build(stages: Sequence[BuildStage], context: Path, folder: Path) -> Path:
     """Carries out all stages in new folders below ``folder``; returns the last one's, the image's root.
 
     Raises:

@@ -96,7 +96,7 @@ def own(zones: dict[str, str] | None = None, backend: Backend = Backend.GATEWAY)
     """
     with (
         Sandbox() as box,
-        ControlPlane(network=box.place.network) as cp,
+        ControlPlane(network=box.addresses.network) as cp,
         Node(cp, box, zones) as node,
     ):
         cp.install_gateway_api()

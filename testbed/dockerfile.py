@@ -34,7 +34,7 @@ class Copy:
 
 
 @dataclass(slots=True)
-class Stage:
+class BuildStage:
     """One image. ``base`` is an image's name, the name of an earlier stage, or ``scratch``."""
 
     name: str
@@ -50,7 +50,7 @@ class Stage:
     ports: list[str] = field(default_factory=list)
 
 
-def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
+def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[BuildStage]:
     """The stages in order, the last of which is the image; ``arguments`` as of ``--build-arg``.
 
     Raises:
@@ -58,7 +58,7 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
     """
     given = arguments or {}
     defaults: dict[str, str] = {}
-    stages: list[Stage] = []
+    stages: list[BuildStage] = []
     for line in COMMENT.sub("", text).replace("\\\n", " ").splitlines():
         if not line.strip():
             continue
@@ -79,16 +79,16 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
     return stages
 
 
-def _from(rest: str, number: int) -> Stage:
+def _from(rest: str, number: int) -> BuildStage:
     match rest.split():
         case [base]:
-            return Stage(str(number), base)
+            return BuildStage(str(number), base)
         case [base, "AS" | "as", name]:
-            return Stage(name, base)
+            return BuildStage(name, base)
     raise ValueError(f"FROM {rest}: not known here")
 
 
-def _instruction(stage: Stage, word: str, rest: str) -> None:
+def _instruction(stage: BuildStage, word: str, rest: str) -> None:
     match word:
         case "RUN":
             argv = _exec(rest) or ("/bin/sh", "-c", rest)

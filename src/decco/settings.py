@@ -109,7 +109,7 @@ class ControllerSettings(Section):
 
 class LeaderElectionSettings(Section):
     enabled: bool = True
-    """Whether a Lease selects one working process, with the others as standbys. Turn it off only if there is never more
+    """Whether a Lease selects one working process, with the others as standbys. Disable it only if there is never more
     than one; a dry run does not take part."""
     lease_name: DnsName = "decco-controller"
     """Name of the Lease, in decco's own namespace."""

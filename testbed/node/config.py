@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from testbed.node.sandbox import Place
+from testbed.node.sandbox import Addresses
 from testbed.pki import KeyPair
 
 NAME = "testbed"
@@ -57,9 +57,9 @@ SystemdCgroup = false
 """
 
 
-def cni(folder: Path, place: Place) -> dict[str, Any]:
+def cni(folder: Path, addresses: Addresses) -> dict[str, Any]:
     """Pods' network: a pair of interfaces each, routed. Unlike on a bridge all traffic passes the node's own rules."""
-    ranges = [[{"subnet": place.pods}]]
+    ranges = [[{"subnet": addresses.pods}]]
     ipam = {"type": "host-local", "ranges": ranges, "dataDir": str(folder / "addresses")}
     routed = {"type": "ptp", "ipMasq": False, "mtu": MTU, "ipam": {**ipam, "routes": [{"dst": "0.0.0.0/0"}]}}
     return {
@@ -69,19 +69,19 @@ def cni(folder: Path, place: Place) -> dict[str, Any]:
     }
 
 
-def kubelet(folder: Path, place: Place, *, ca_file: Path, cgroup: str) -> dict[str, Any]:
+def kubelet(folder: Path, addresses: Addresses, *, ca_file: Path, cgroup: str) -> dict[str, Any]:
     """KubeletConfiguration of a node that shares its machine with others."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": place.node,
+        "address": addresses.node,
         "authentication": {"anonymous": {"enabled": False}, "x509": {"clientCAFile": str(ca_file)}},
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": f"unix://{folder}/containerd/containerd.sock",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{cgroup}",
         "clusterDomain": DOMAIN,
-        "clusterDNS": [place.node],
+        "clusterDNS": [addresses.node],
         "resolvConf": str(folder / "resolv.conf"),
         "failSwapOn": False,
         "failCgroupV1": False,
@@ -104,7 +104,7 @@ def kubelet(folder: Path, place: Place, *, ca_file: Path, cgroup: str) -> dict[s
     }
 
 
-def kubelet_flags(folder: Path, place: Place, *, config: Path, kubeconfig: Path) -> list[str]:
+def kubelet_flags(folder: Path, addresses: Addresses, *, config: Path, kubeconfig: Path) -> list[str]:
     """What cannot be in its file."""
     return [
         f"--config={config}",
@@ -112,17 +112,17 @@ def kubelet_flags(folder: Path, place: Place, *, config: Path, kubeconfig: Path)
         f"--root-dir={folder / 'kubelet'}",
         f"--cert-dir={folder / 'kubelet-pki'}",
         f"--hostname-override={NAME}",
-        f"--node-ip={place.node}",
+        f"--node-ip={addresses.node}",
     ]
 
 
-def kube_proxy(kubeconfig: Path, place: Place) -> list[str]:
+def kube_proxy(kubeconfig: Path, addresses: Addresses) -> list[str]:
     """iptables, and no attempt at the sizes of tables that belong to the machine."""
     return [
         f"--kubeconfig={kubeconfig}",
         "--proxy-mode=iptables",
         f"--hostname-override={NAME}",
-        f"--cluster-cidr={place.pods}",
+        f"--cluster-cidr={addresses.pods}",
         "--conntrack-max-per-core=0",
         "--conntrack-tcp-timeout-established=0s",
         "--conntrack-tcp-timeout-close-wait=0s",
@@ -146,22 +146,24 @@ def scheduler(kubeconfig: Path, port: int) -> list[str]:
     ]
 
 
-def corefile(place: Place, server: str, client: KeyPair, ca_file: Path, hosts: Path, zones: dict[str, str]) -> str:
+def corefile(
+    addresses: Addresses, server: str, client: KeyPair, ca_file: Path, hosts: Path, zones: dict[str, str]
+) -> str:
     """CoreDNS for pods.
 
     Args:
-        place: where it listens.
+        addresses: where it listens.
         server: URL of the API server.
         client: its user there.
         ca_file: authority of the API server.
         hosts: file in the form of /etc/hosts with names of the world outside; read again when it changes.
         zones: further zones to the address and port of the server that is asked for them.
     """
-    further = "".join(f"{zone}:53 {{\n  bind {place.node}\n  forward . {to}\n}}\n" for zone, to in zones.items())
+    further = "".join(f"{zone}:53 {{\n  bind {addresses.node}\n  forward . {to}\n}}\n" for zone, to in zones.items())
     return f"""{further}.:53 {{
-  bind {place.node}
+  bind {addresses.node}
   errors
-  ready {place.node}:8181
+  ready {addresses.node}:8181
   kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{
     endpoint {server}
     tls {client.cert} {client.key} {ca_file}
@@ -177,9 +179,9 @@ def corefile(place: Place, server: str, client: KeyPair, ca_file: Path, hosts: P
 """
 
 
-def resolv_conf(place: Place) -> str:
+def resolv_conf(addresses: Addresses) -> str:
     """For pods with ``dnsPolicy: Default``."""
-    return f"nameserver {place.node}\n"
+    return f"nameserver {addresses.node}\n"
 
 
 def to_json(value: Any) -> str:

@@ -24,7 +24,7 @@ POLL_SECONDS = 0.05
 
 
 class Node:
-    """``with Sandbox() as box, ControlPlane(network=box.place.network) as cp, Node(cp, box) as node:``: a Ready node.
+    """``with Sandbox() as box, ControlPlane(network=box.addresses.network) as cp, Node(cp, box) as node:``: a Ready node.
 
     Attributes:
         hosts: file with names of the world outside for pods, in the form of /etc/hosts; may be written at any time.
@@ -98,7 +98,7 @@ class Node:
     def _start_containerd(self) -> None:
         folder = self.box.folder / "containerd"
         (folder / "cni").mkdir(parents=True)
-        (folder / "cni" / "10-decco.conflist").write_text(config.to_json(config.cni(folder, self.box.place)))
+        (folder / "cni" / "10-decco.conflist").write_text(config.to_json(config.cni(folder, self.box.addresses)))
         file = folder / "config.toml"
         pause = catalog.pause()
         file.write_text(config.containerd(folder, sandbox_image=pause.reference, runc=self.programs.runc))
@@ -112,10 +112,10 @@ class Node:
         folder = self.box.folder
         kubeconfig = self.cp.kubeconfig_for(f"system:node:{config.NAME}", ["system:nodes"])
         file = folder / "kubelet.json"
-        wanted = config.kubelet(folder, self.box.place, ca_file=self.cp.ca_file, cgroup=self.box.cgroup)
+        wanted = config.kubelet(folder, self.box.addresses, ca_file=self.cp.ca_file, cgroup=self.box.cgroup)
         file.write_text(config.to_json(wanted))
-        (folder / "resolv.conf").write_text(config.resolv_conf(self.box.place))
-        flags = config.kubelet_flags(folder, self.box.place, config=file, kubeconfig=kubeconfig)
+        (folder / "resolv.conf").write_text(config.resolv_conf(self.box.addresses))
+        flags = config.kubelet_flags(folder, self.box.addresses, config=file, kubeconfig=kubeconfig)
         path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
         self.kubelet = self.box.start("kubelet", [self.programs.kubelet, *flags], {"PATH": path})
 
@@ -123,7 +123,7 @@ class Node:
         kubeconfig = self.cp.kubeconfig_for("system:kube-proxy")
         path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
         self.box.start(
-            "kube-proxy", [self.programs.kube_proxy, *config.kube_proxy(kubeconfig, self.box.place)], {"PATH": path}
+            "kube-proxy", [self.programs.kube_proxy, *config.kube_proxy(kubeconfig, self.box.addresses)], {"PATH": path}
         )
 
     def _start_scheduler(self) -> None:
@@ -138,7 +138,9 @@ class Node:
         self.hosts.touch()
         admin = self.cp.admin
         file = self.box.folder / "Corefile"
-        file.write_text(config.corefile(self.box.place, self.cp.url, admin, self.cp.ca_file, self.hosts, self._zones))
+        file.write_text(
+            config.corefile(self.box.addresses, self.cp.url, admin, self.cp.ca_file, self.hosts, self._zones)
+        )
         self.box.start("coredns", [binary, "-conf", file])
 
     def _ready(self) -> bool:

@@ -33,7 +33,7 @@ START_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Addresses:
     """The addresses of one of several nodes on a machine.
 
     They are of 198.18.0.0/15, which is set apart for tests of networks (RFC 2544) and so can be no real network's: of
@@ -72,7 +72,7 @@ class Sandbox:
     """``with Sandbox() as box:`` has the namespaces; ``box.start`` runs programs in them.
 
     Attributes:
-        place: its addresses; a machine has four of them, and a fifth sandbox waits.
+        addresses: a machine has four sets of them, and a fifth sandbox waits.
         folder: for everything of the node; gone at the end.
         processes: what runs inside, and the namespaces themselves.
         cgroup: name of the control group, below the root, under which all pods run.
@@ -82,7 +82,7 @@ class Sandbox:
         if sys.platform != "linux" or os.geteuid() != 0:
             raise AssetsMissing("the testbed's node needs Linux and root: it makes namespaces, interfaces and mounts")
         with contextlib.ExitStack() as stack:
-            self.place = stack.enter_context(_place())
+            self.addresses = stack.enter_context(_addresses())
             self.folder = Path(tempfile.mkdtemp(prefix="decco-node-"))
             self.cgroup = self.folder.name
             self.processes = Processes(self.folder)
@@ -125,16 +125,16 @@ class Sandbox:
         outer = self.processes.start("namespaces", argv)
         outer.wait_until((self.folder / "ready").exists, START_SECONDS)
         self._init = int(Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text())
-        place, link = self.place, self.place.link
+        addresses, link = self.addresses, self.addresses.link
         _run("ip", "link", "add", link, "type", "veth", "peer", "name", link, "netns", str(self._init))
-        _run("ip", "address", "add", f"{place.host}/{LINK_BITS}", "dev", link)
+        _run("ip", "address", "add", f"{addresses.host}/{LINK_BITS}", "dev", link)
         _run("ip", "link", "set", link, "up")
-        self.run("ip", "address", "add", f"{place.node}/{LINK_BITS}", "dev", link)
+        self.run("ip", "address", "add", f"{addresses.node}/{LINK_BITS}", "dev", link)
         self.run("ip", "link", "set", link, "up")
         # Nothing leads further than this machine, which forwards nothing; some programs need a default route.
-        self.run("ip", "route", "add", "default", "via", place.host)
-        for network in (place.pods, place.network.services):
-            _run("ip", "route", "add", network, "via", place.node, "dev", link)
+        self.run("ip", "route", "add", "default", "via", addresses.host)
+        for network in (addresses.pods, addresses.network.services):
+            _run("ip", "route", "add", network, "via", addresses.node, "dev", link)
 
     def _end(self) -> None:
         with contextlib.suppress(AttributeError, ProcessLookupError):
@@ -145,19 +145,19 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def _place() -> Iterator[Place]:
-    """A place that is unique on this machine: each is a lock on a file, which goes with its process."""
+def _addresses() -> Iterator[Addresses]:
+    """Addresses that are unique on this machine: each is a lock on a file, which goes with its process."""
     cache.root().mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context((cache.root() / f"node-{number}.lock").open("a")) for number in range(PLACES)]
         for number, lock in enumerate(locks):
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield Place(number)
+                yield Addresses(number)
                 return
         with step("waiting for another testbed's node on this machine to end"):
             fcntl.flock(locks[0], fcntl.LOCK_EX)
-        yield Place(0)
+        yield Addresses(0)
 
 
 def _cgroup_roots() -> list[Path]:

@@ -97,10 +97,10 @@ def test_a_host_outside_of_the_cluster(client: Tenant, authority: Authority) -> 
     node = client.world.cluster.node
     if node is None:
         pytest.skip("a server outside can be had with the testbed's own node only")
-    with outside(node.box.place.host, authority.leaf(OUTSIDE)):
-        node.hosts.write_text(f"{node.box.place.host} {OUTSIDE}\n")
+    with outside(node.box.addresses.host, authority.leaf(OUTSIDE)):
+        node.hosts.write_text(f"{node.box.addresses.host} {OUTSIDE}\n")
         assert eventually(lambda: ask(client, OUT, "pay"), 15) == "seen: pay"
-    with outside(node.box.place.host, authority.leaf("else.example.com")), pytest.raises(RequestFailed):
+    with outside(node.box.addresses.host, authority.leaf("else.example.com")), pytest.raises(RequestFailed):
         ask(client, OUT, "pay")
 
 

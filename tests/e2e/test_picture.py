@@ -107,7 +107,7 @@ def test_who_reaches_whom(
     free = connect(sockets, [attempt(each, LONG_TIMEOUT) for each in asked])
     assert None not in free, [each for each, answer in zip(asked, free, strict=True) if answer is None]
     try:
-        running = Enforcer(node.cp.processes, node.cp.kubeconfig, [node.box.place.pods], netns=node.box.network)
+        running = Enforcer(node.cp.processes, node.cp.kubeconfig, [node.box.addresses.pods], netns=node.box.network)
         with running:
             answers = connect(sockets, [attempt(each, LONG_TIMEOUT if each.allowed else CURT) for each in asked])
     except AssetsMissing as error:

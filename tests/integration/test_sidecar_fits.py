@@ -66,7 +66,7 @@ def test_the_pod_is_admitted(cluster: Cluster, name: str, case: str) -> None:
     assert pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "128Mi"
 
 
-def test_a_limit_of_the_whole_pod_admits_the_sidecar(cluster: Cluster, name: str) -> None:
+def test_a_limit_of_the_whole_pod_allows_the_sidecar(cluster: Cluster, name: str) -> None:
     cluster.make_space(name, tcpCertAndCaSecretName=SECRET)
     container = {"name": "db", "image": "example.test/db:1", "ports": [{"containerPort": 5432}]}
     whole = {"requests": {"memory": "32Mi"}, "limits": {"memory": "64Mi"}}

@@ -22,7 +22,7 @@ import yaml
 from decco import __version__
 from testbed import bareroot
 from testbed.controlplane import ControlPlane
-from testbed.dockerfile import Run, Stage, parse
+from testbed.dockerfile import Run, BuildStage, parse
 from testbed.found import AssetsMissing
 from testbed.manifests import MANIFESTS
 from tests.integration.harness import Cluster, eventually, space
@@ -55,12 +55,12 @@ print("all there")
 
 
 @pytest.fixture(scope="module")
-def stages() -> list[Stage]:
+def stages() -> list[BuildStage]:
     return parse((CHECKOUT / "Dockerfile").read_text(), {"SOURCE_DATE_EPOCH": str(EPOCH)})
 
 
 @pytest.fixture(scope="module")
-def build(stages: list[Stage], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build(stages: list[BuildStage], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with a root for each stage."""
     folder = tmp_path_factory.mktemp("image")
     try:
@@ -71,7 +71,7 @@ def build(stages: list[Stage], tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def image(stages: list[Stage], build: Path) -> Path:
+def image(stages: list[BuildStage], build: Path) -> Path:
     return build / stages[-1].name
 
 
@@ -111,7 +111,7 @@ def test_everything_belongs_to_root_and_is_writable_only_by_root(image: Path) ->
         assert stat.S_IMODE(info.st_mode) in {0o755, 0o644}, path
 
 
-def test_it_is_the_same_twice(stages: list[Stage], build: Path, image: Path) -> None:
+def test_it_is_the_same_twice(stages: list[BuildStage], build: Path, image: Path) -> None:
     """Bytes, modes and times; byte code carries no time, so that a layer with other times has no stale one."""
     last = [step for step in stages[0].steps if isinstance(step, Run)][-1]
     again = Run((*last.argv[:-1], last.argv[-1].replace(" /image", " /again")), last.user, last.environment)
@@ -139,7 +139,7 @@ def test_every_module_and_every_service_of_the_providers_is_in_it(image: Path) -
     assert inside(image, "/usr/bin/python3.11", "-I", "-c", EVERY_MODULE) == "all there\n"
 
 
-def test_the_manifests_name_the_version_that_is_in_it(image: Path, stages: list[Stage], kubectl: Tool) -> None:
+def test_the_manifests_name_the_version_that_is_in_it(image: Path, stages: list[BuildStage], kubectl: Tool) -> None:
     assert inside(image, *stages[-1].entrypoint, "--version").startswith(f"decco-controller {__version__} ")
     container = one(objects(kubectl("kustomize", MANIFESTS)), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     assert container["image"].endswith(f":{__version__}")
@@ -149,7 +149,7 @@ def test_the_manifests_name_the_version_that_is_in_it(image: Path, stages: list[
 class Pod:
     """The image's entry point as the kubelet would start it, but for the namespaces of the kernel."""
 
-    def __init__(self, cp: ControlPlane, image: Path, stage: Stage, kubectl: Tool, folder: Path) -> None:
+    def __init__(self, cp: ControlPlane, image: Path, stage: BuildStage, kubectl: Tool, folder: Path) -> None:
         rendered = objects(kubectl("kustomize", MANIFESTS))
         template = one(rendered, "Deployment")["spec"]["template"]["spec"]
         [container] = template["containers"]
@@ -191,7 +191,7 @@ class Pod:
 def pod(
     control_plane: ControlPlane,
     image: Path,
-    stages: list[Stage],
+    stages: list[BuildStage],
     kubectl: Tool,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Pod]:
@@ -205,7 +205,7 @@ def pod(
 
 
 def test_it_works_with_the_service_account_and_what_the_deployment_gives_it(
-    pod: Pod, control_plane: ControlPlane, stages: list[Stage], image: Path
+    pod: Pod, control_plane: ControlPlane, stages: list[BuildStage], image: Path
 ) -> None:
     started = time.monotonic()
     eventually(lambda: pod.get("/readyz").startswith("ok"), 60, "ready")
@@ -229,7 +229,7 @@ def test_it_works_with_the_service_account_and_what_the_deployment_gives_it(
         inside(image, *check)
 
 
-def test_wrong_settings_are_refused_in_its_log(image: Path, stages: list[Stage], tmp_path: Path) -> None:
+def test_wrong_settings_are_refused_in_its_log(image: Path, stages: list[BuildStage], tmp_path: Path) -> None:
     (image / "etc/decco/controller/wrong.yaml").write_text(yaml.safe_dump({"routing": {"backend": "gatway"}}))
     argv = [*stages[-1].entrypoint, "--config=/etc/decco/controller/wrong.yaml"]
     with pytest.raises(bareroot.StepFailed, match=r"status 2:\n.*did you mean gateway"):

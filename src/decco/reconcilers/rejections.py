@@ -31,7 +31,7 @@ MIN_RETRY_SECONDS: Final = 2.0
 _FORGET_SECONDS: Final = 120.0
 """After its time is over, a rejection waits so long for its retry; then the object is no longer desired."""
 
-Place = tuple[Resource, Key]
+ObjectRef = tuple[Resource, Key]
 Enqueue = Callable[[str, float], None]
 """Enqueues the object with this UID after so many seconds."""
 
@@ -67,20 +67,20 @@ class Rejections:
         self._clock = clock
         self._enqueue = enqueue
         self._jitter = jitter
-        self._known: dict[Place, _Rejection] = {}
-        self._by_rule: dict[str, dict[Place, None]] = {}
+        self._known: dict[ObjectRef, _Rejection] = {}
+        self._by_rule: dict[str, dict[ObjectRef, None]] = {}
         self._released: dict[str, float] = {}
         self._swept = clock()
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def __contains__(self, place: Place) -> bool:
-        return place in self._known
+    def __contains__(self, ref: ObjectRef) -> bool:
+        return ref in self._known
 
-    def standing(self, place: Place, question: Question) -> Refusal | None:
+    def standing(self, ref: ObjectRef, question: Question) -> Refusal | None:
         """The cached answer to this question; None if a request is needed."""
-        known = self._known.get(place)
+        known = self._known.get(ref)
         if known is None or not known.cached:
             return None
         now = self._clock()
@@ -93,34 +93,34 @@ class Rejections:
             left = 0.0
         return Refusal(known.refusal.problem, left) if left > 0 else None
 
-    def refused(self, place: Place, question: Question, refusal: Refusal, rule: str) -> Refusal:
+    def refused(self, ref: ObjectRef, question: Question, refusal: Refusal, rule: str) -> Refusal:
         """The request was refused by ``rule`` ("" if that is not known); returns the refusal with the time of the
         retry.
 
         ``refusal.requeue_after`` is set for what may end at any time: while few are refused, each reconcile sends the
         request.
         """
-        before = self._known.pop(place, None)
+        before = self._known.pop(ref, None)
         if before is not None:
-            self._leave(before.rule, place)
+            self._leave(before.rule, ref)
             if before.rule != rule and before.question == question:
                 self._release(before.rule)
         now = self._clock()
         self._sweep(now)
         members = self._by_rule.setdefault(rule, {})
-        members[place] = None
+        members[ref] = None
         shortest = refusal.requeue_after or (RETRY_SECONDS if rule else REFUSAL_SECONDS)
         pause = self._pause(shortest, len(members))
         cached = refusal.requeue_after is None or pause != shortest
-        self._known[place] = _Rejection(question, refusal, rule, now, now + pause, cached)
+        self._known[ref] = _Rejection(question, refusal, rule, now, now + pause, cached)
         return Refusal(refusal.problem, pause)
 
-    def passed(self, place: Place, question: Question) -> None:
+    def passed(self, ref: ObjectRef, question: Question) -> None:
         """The request was not refused."""
-        before = self._known.pop(place, None)
+        before = self._known.pop(ref, None)
         if before is None:
             return
-        self._leave(before.rule, place)
+        self._leave(before.rule, ref)
         if before.question == question:
             self._release(before.rule)
 
@@ -139,15 +139,15 @@ class Rejections:
             return
         self._released[rule] = now
         spread = min(SPREAD_SECONDS, len(members) / RELEASES_PER_SECOND)
-        for place in members:
-            known = self._known[place]
+        for ref in members:
+            known = self._known[ref]
             known.until = min(known.until, now)
             if self._enqueue is not None:
                 self._enqueue(known.question.owner, spread * self._jitter())
 
-    def _leave(self, rule: str, place: Place) -> None:
+    def _leave(self, rule: str, ref: ObjectRef) -> None:
         members = self._by_rule[rule]
-        del members[place]
+        del members[ref]
         if not members:
             del self._by_rule[rule]
             self._released.pop(rule, None)
@@ -157,7 +157,7 @@ class Rejections:
         if now - self._swept < _FORGET_SECONDS:
             return
         self._swept = now
-        for place, known in list(self._known.items()):
+        for ref, known in list(self._known.items()):
             if known.until + _FORGET_SECONDS <= now:
-                del self._known[place]
-                self._leave(known.rule, place)
+                del self._known[ref]
+                self._leave(known.rule, ref)

@@ -147,7 +147,7 @@ func (c *client) exchange(ctx context.Context, address string) error {
 		input = os.Stdin
 	}
 	go func() {
-		// A failure here is one of the connection, which reading tells, too.
+		// A failure here is one of the connection; reading reports it too.
 		_, _ = io.Copy(conn, input)
 		_ = conn.(closeWriter).CloseWrite()
 	}()

@@ -46,7 +46,7 @@ func (s *server) web() *http.Server {
 
 func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
-		// Those who keep connections for later are told now; an idle one that closed in their face would cost a request.
+		// Clients that keep connections learn of it now; a connection that closes while idle would cost a request.
 		w.Header().Set("Connection", "close")
 	}
 	parent, last := path.Split(r.URL.Path)

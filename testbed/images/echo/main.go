@@ -1,4 +1,4 @@
-// Echo is the app of the end-to-end tests: it says what has reached it, so that a test can tell who was asked, by which
+// Echo is the app of the end-to-end tests: it reports what has reached it, so that a test can see which App answered, by which
 // way, and whether all bytes arrived. As a client it asks from inside of a pod, or as a Job.
 //
 //	echo serve --listen http:8080 --listen tls+hello:9443 --cert tls.crt --key tls.key
@@ -32,7 +32,7 @@ func main() {
 	case "ask":
 		status, err = ask(ctx, arguments)
 	default:
-		misuse("usage: echo serve|ask [flags]; echo serve -h and echo ask -h tell them")
+		misuse("usage: echo serve|ask [flags]; see echo serve -h and echo ask -h")
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "echo %s: %v\n", command, err)
@@ -41,8 +41,8 @@ func main() {
 	os.Exit(status)
 }
 
-func misuse(sentence string) {
-	fmt.Fprintln(os.Stderr, sentence)
+func misuse(message string) {
+	fmt.Fprintln(os.Stderr, message)
 	os.Exit(2)
 }
 

@@ -14,7 +14,7 @@ import (
 
 const farewell = 5 * time.Second // how long a client may take to close after our last byte
 
-// closeWriter is what *net.TCPConn and *tls.Conn both are: our end of input is told, theirs may still come.
+// closeWriter is what *net.TCPConn and *tls.Conn both are: our end of input is sent, the peer may still send.
 type closeWriter interface{ CloseWrite() error }
 
 // echoBytes returns at the end of input, when all of it was sent back.

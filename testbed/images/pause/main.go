@@ -25,7 +25,7 @@ func main() {
 	}
 }
 
-// reap waits for all children that have ended: several deaths may be told by one signal.
+// reap waits for all children that have ended: one signal may stand for several children.
 func reap() {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)

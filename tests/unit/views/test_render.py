@@ -174,7 +174,10 @@ def test_wrong_input_gets_the_messages_of_admission(row: admission_table.Row) ->
     [
         ([space(), space()], "Space acme is also at standard input:1"),
         ([{**app(), "metadata": {"name": "web"}}], "App web has no metadata.namespace: add it, or give one with -n"),
-        ([{**space(), "apiVersion": "decco.platform9.com/v1beta3"}], "Space acme is of decco.platform9.com/v1beta3: use "),
+        (
+            [{**space(), "apiVersion": "decco.platform9.com/v1beta3"}],
+            "Space acme is of decco.platform9.com/v1beta3: use ",
+        ),
     ],
 )
 def test_files_that_mean_nothing(given: list[Obj], message: str) -> None:
