@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed import cache
-from testbed.dockerfile import Copy, Run, BuildStage
+from testbed.dockerfile import BuildStage, Copy, Run
 from testbed.found import AssetsMissing
 from testbed.progress import say, step
 

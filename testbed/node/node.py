@@ -24,7 +24,7 @@ POLL_SECONDS = 0.05
 
 
 class Node:
-    """``with Sandbox() as box, ControlPlane(network=box.addresses.network) as cp, Node(cp, box) as node:``: a Ready node.
+    """A Ready node: ``with Sandbox() as box, ControlPlane(network=box.addresses.network) as cp, Node(cp, box):``.
 
     Attributes:
         hosts: file with names of the world outside for pods, in the form of /etc/hosts; may be written at any time.

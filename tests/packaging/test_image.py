@@ -22,7 +22,7 @@ import yaml
 from decco import __version__
 from testbed import bareroot
 from testbed.controlplane import ControlPlane
-from testbed.dockerfile import Run, BuildStage, parse
+from testbed.dockerfile import BuildStage, Run, parse
 from testbed.found import AssetsMissing
 from testbed.manifests import MANIFESTS
 from tests.integration.harness import Cluster, eventually, space

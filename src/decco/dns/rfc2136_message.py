@@ -30,7 +30,7 @@ from decco.dns.txt import MAX_STRING
 
 MAX_MESSAGE = 65_535
 """Octets of a message over TCP (RFC 1035 4.2.2)."""
-TSIG_ROOM = 400
+TSIG_OCTETS = 400
 """Octets reserved for the TSIG record: two names and a hash of at most 64 octets."""
 FUDGE = 300
 """Seconds by which the clocks of the two sides may differ (RFC 8945 section 10 recommends it)."""
@@ -90,7 +90,7 @@ class Packed:
     updates: int
 
 
-def pack(changes: Sequence[Change], zone: str, limit: int = MAX_MESSAGE - TSIG_ROOM) -> Packed:
+def pack(changes: Sequence[Change], zone: str, limit: int = MAX_MESSAGE - TSIG_OCTETS) -> Packed:
     """Encode as many of ``changes`` as fit into ``limit`` octets, and at least the first.
 
     This does not use dnspython's message objects because they take 17 times as long: 100 ms instead of 6 ms for the 500
