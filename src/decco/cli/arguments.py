@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decco.kube.client import Client
@@ -17,18 +17,6 @@ if TYPE_CHECKING:
 REQUESTS_IN_FLIGHT = 16
 """Maximum concurrent requests of one command."""
 TIMEOUT_SECONDS = 15.0
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    """The type of an argument with a few values; the error suggests a similar value."""
-
-    def check(text: str) -> str:
-        if text in choices:
-            return text
-        close = did_you_mean(text, choices)
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}{close}")
-
-    return check
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -51,6 +39,27 @@ def add_namespace(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("-n", "--namespace", metavar="NAME", help=text)
 
 
+def add_names(parser: argparse.ArgumentParser, dest: str = "targets", **options: Any) -> None:
+    """An argument that is completed with names of Spaces and Apps."""
+    parser.add_argument(dest, **options).completes_names = True  # type: ignore[attr-defined]
+
+
+def add_choice(container: argparse._ActionsContainer, *names: str, choices: Sequence[str], **options: Any) -> None:
+    """An argument with a few values; an error suggests a similar one."""
+    container.add_argument(*names, type=_one_of(choices), **options).completions = choices  # type: ignore[attr-defined]
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    # Not the choices of argparse: its message has another form and suggests nothing.
+    def check(text: str) -> str:
+        if text in choices:
+            return text
+        close = did_you_mean(text, choices)
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}{close}")
+
+    return check
+
+
 def add_cluster(parser: argparse.ArgumentParser) -> None:
     """Flags for the connection to the cluster, as for kubectl."""
     group = parser.add_argument_group("cluster")
@@ -61,26 +70,10 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
 def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:
     """``formats``: the first is the default."""
     group = parser.add_argument_group("output")
-    group.add_argument(
-        "-o",
-        "--output",
-        metavar="FORMAT",
-        type=one_of(*formats),
-        default=formats[0],
-        help=f"{', '.join(formats[:-1])} or {formats[-1]}; default: {formats[0]}",
-    ).choices_for_completion = formats  # type: ignore[attr-defined]
-    add_color(group)
-
-
-def add_color(group: argparse._ActionsContainer) -> None:
-    choices = ("auto", "always", "never")
-    group.add_argument(
-        "--color",
-        metavar="WHEN",
-        type=one_of(*choices),
-        default="auto",
-        help="auto (on a terminal, unless NO_COLOR is set), always or never",
-    ).choices_for_completion = choices  # type: ignore[attr-defined]
+    text = f"{', '.join(formats[:-1])} or {formats[-1]}; default: {formats[0]}"
+    add_choice(group, "-o", "--output", choices=formats, metavar="FORMAT", default=formats[0], help=text)
+    text = "auto (on a terminal, unless NO_COLOR is set), always or never"
+    add_choice(group, "--color", choices=("auto", "always", "never"), metavar="WHEN", default="auto", help=text)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -108,13 +101,8 @@ async def cluster(settings: Settings) -> AsyncIterator[Client]:
     from decco.kube.client import Client
 
     connection = await config.connect(settings.kubeconfig, settings.context)
-    client = Client(
-        connection,
-        user_agent=f"decco/{__version__}",
-        in_flight=REQUESTS_IN_FLIGHT,
-        timeout=TIMEOUT_SECONDS,
-    )
-    async with client:
+    agent = f"decco/{__version__}"
+    async with Client(connection, user_agent=agent, in_flight=REQUESTS_IN_FLIGHT, timeout=TIMEOUT_SECONDS) as client:
         yield client
 
 

@@ -9,15 +9,14 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from decco import __version__, log
+from decco import __version__
 from decco.errors import ConfigError, leaves
-from decco.settings_follow import SettingsFile
-from decco.settings_load import WrongSettings, closest, dump, load
+from decco.messages import error_code, usage_code
 
 PROGRAM = "decco-controller"
 EXIT_WRONG_SETTINGS = 2
@@ -36,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse without its usage text before an error: one line per error, as for all settings."""
 
     def error(self, message: str) -> NoReturn:
-        _complain([f"{message}; {PROGRAM} --help lists the flags"])
+        _complain({f"{message}; {PROGRAM} --help lists the flags": usage_code()})
         sys.exit(EXIT_WRONG_SETTINGS)
 
 
@@ -79,14 +78,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the controller until a signal; returns its exit status."""
     arguments = parser()
     parsed, unknown = arguments.parse_known_args(argv)
+    # Imported late: --help needs neither settings nor logging, and wrong settings do not need the HTTP client.
+    from decco import log
+    from decco.settings_follow import SettingsFile
+    from decco.settings_load import WrongSettings, dump, load
+
     flags = vars(parsed)
     config_file, print_config = flags.pop("config"), flags.pop("print_config")
-    mistakes = [_unknown(word, arguments) for word in unknown]
+    mistakes = {_unknown(word, arguments): usage_code() for word in unknown}
     followed = SettingsFile(config_file, flags, os.environ) if config_file is not None else None
     try:
         settings = followed.read() if followed is not None else load(flags, os.environ, None)
     except WrongSettings as error:
-        mistakes += error.lines
+        mistakes |= dict.fromkeys(error.lines, error_code(WrongSettings))
     if mistakes:
         _complain(mistakes)
         return EXIT_WRONG_SETTINGS
@@ -95,7 +99,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     log.configure(settings.log_format, settings.log_level)
     with _ends_at_signals():
-        # Imported late: --help and wrong settings do not need the HTTP client and its dependencies.
         from decco.daemon import run
 
         try:
@@ -105,7 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             found = list(leaves(error))
             if not all(isinstance(each, ConfigError) for each in found):
                 raise
-            _complain(list(dict.fromkeys(line for each in found for line in getattr(each, "lines", (str(each),)))))
+            for each in found:
+                mistakes |= dict.fromkeys(getattr(each, "lines", (str(each),)), error_code(type(each)))
+            _complain(mistakes)
             return EXIT_WRONG_SETTINGS
 
 
@@ -128,18 +133,23 @@ def _ends_at_signals() -> Iterator[None]:
 
 
 def _unknown(word: str, arguments: argparse.ArgumentParser) -> str:
+    from decco.settings_load import closest
+
     flag = word.partition("=")[0]
     if not flag.startswith("-"):
-        return f"{log.escape(word)}: unexpected word; {PROGRAM} takes flags only"
+        return f"{word}: unexpected word; {PROGRAM} takes flags only"
     known = [option for action in arguments._actions for option in action.option_strings]  # noqa: SLF001
     match = closest(flag, known)
     hint = f"did you mean {match}?" if match else f"{PROGRAM} --help lists them"
-    return f"{log.escape(flag)}: unknown flag; {hint}"
+    return f"{flag}: unknown flag; {hint}"
 
 
-def _complain(mistakes: Sequence[str]) -> None:
-    for line in mistakes:
-        print(f"{PROGRAM}: {log.escape(line)}", file=sys.stderr)
+def _complain(mistakes: Mapping[str, str]) -> None:
+    """``mistakes``: line -> code."""
+    from decco import log
+
+    for line, code in mistakes.items():
+        print(f"{PROGRAM}: {log.escape(line)} ({code})", file=sys.stderr)
 
 
 if __name__ == "__main__":

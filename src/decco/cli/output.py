@@ -13,7 +13,10 @@ import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from decco.views.findings import Finding
 
 NARROW = 40
 """Minimum width of the last column of a table for wrapping its text."""
@@ -84,6 +87,25 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], style: Style, *,
     return "\n".join(lines) + "\n"
 
 
+def findings_table(findings: Sequence[Finding], about: str, style: Style) -> str:
+    """``about``: the heading of the column with the parts that the findings are about."""
+    rows = [(each.severity.value, each.code, each.about, each.text) for each in findings]
+    return table(("STATE", "CODE", about, "WHAT"), rows, style, state=0)
+
+
+def findings_data(findings: Iterable[Finding], about: str) -> list[dict[str, str]]:
+    """``about``: the key of the part that a finding is about; "code" is absent if all is well."""
+    return [
+        {
+            about: each.about,
+            "state": each.severity.value,
+            **({"code": each.code} if each.code else {}),
+            "text": each.text,
+        }
+        for each in findings
+    ]
+
+
 def write(text: str) -> None:
     sys.stdout.write(text)
 
@@ -93,7 +115,7 @@ def write_data(value: Any, output: str) -> None:
     if output == "json":
         write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
-        from decco.views.yamlform import to_yaml
+        from decco.views.manifests import to_yaml
 
         write(to_yaml(value))
 

@@ -1,11 +1,13 @@
 """Kubernetes objects from files: YAML or JSON, one or more per file, folders, standard input.
 
 Files are read as kubectl reads them: a folder is read without its subfolders, and text that looks like a timestamp
-stays text. Each object has its location, for messages about it.
+stays text. Each object has its location, for messages about it. Fields of a Space or App that decco does not know are
+found as well: the API server prunes them with a warning that is easily missed.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any, TextIO
 
 import yaml
 
+from decco.api.types import PRESERVE
 from decco.errors import ConfigError
 from decco.objects import Key, Obj, key_of
 
@@ -109,3 +112,24 @@ def _objects(value: Any, location: str) -> Iterator[Document]:
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
         raise ConfigError(f"{location}: {value['kind']} has no metadata.name: give it one (a quoted text)")
     yield Document(value, location)
+
+
+def unknown_fields(value: Any, schema: Obj, path: str = "spec") -> Iterator[tuple[str, str]]:
+    """(path, hint) of each field that is not in the schema; the hint suggests a similar field.
+
+    Only decco's own fields are checked; the API server checks a PodSpec.
+    """
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from unknown_fields(item, schema.get("items") or {}, f"{path}[{number}]")
+        return
+    properties = schema.get("properties")
+    if not isinstance(value, dict) or not properties:
+        return
+    for name, inner in value.items():
+        if name in properties:
+            yield from unknown_fields(inner, properties[name], f"{path}.{name}")
+        elif not schema.get(PRESERVE):
+            by_lower = {known.lower(): known for known in properties}
+            close = difflib.get_close_matches(str(name).lower(), by_lower, n=1)
+            yield f"{path}.{name}", f"; did you mean {by_lower[close[0]]}?" if close else ""

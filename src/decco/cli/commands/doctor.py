@@ -1,10 +1,14 @@
-"""``decco doctor``: preflight checks of the cluster and the controller."""
+"""``decco doctor``: preflight checks of the cluster and the controller, as a table or as data."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
 
 from decco.cli import arguments as flags
+from decco.cli import output
+from decco.messages import Severity
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +28,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from decco.cli.actions import doctor
+    return asyncio.run(_run(arguments))
 
-    return doctor.run(arguments)
+
+async def _run(arguments: argparse.Namespace) -> int:
+    from decco.views.preflight.checks import check
+
+    settings = flags.settings_of(arguments)
+    given = arguments.config is not None
+    async with flags.cluster(settings) as client:
+        findings = await check(client, settings, os.environ, given=given, account=arguments.service_account)
+    if arguments.output == "table":
+        output.write(output.findings_table(findings, "CHECK", output.style_of(arguments.color)))
+    else:
+        output.write_data({"checks": output.findings_data(findings, "check")}, arguments.output)
+    severities = {finding.severity for finding in findings}
+    if Severity.FAILURE in severities:
+        return 2
+    return 1 if severities - {Severity.OK} else 0

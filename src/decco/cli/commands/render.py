@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
 
 from decco.cli import arguments as flags
+from decco.cli import output
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +24,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from decco.cli.actions import render
+    from decco.views import documents
+    from decco.views.manifests import rendered, to_yaml
+    from decco.views.simulation import simulate
+    from decco.views.snapshot import from_documents
+    from decco.views.verdicts import assumptions, verdicts
 
-    return render.run(arguments)
+    found = documents.read(arguments.files, sys.stdin)
+    snapshot = from_documents(found, flags.settings_of(arguments), arguments.namespace)
+    if not snapshot.given:
+        output.report(arguments.program, ["the files contain no Space and no App: nothing to render"])
+        return 1
+    result = asyncio.run(simulate(snapshot, datetime.now(UTC)))
+    judged = verdicts(snapshot, result, found)
+    objects = [(reconciled, obj) for reconciled in result.results for obj in rendered(reconciled)]
+    if arguments.output == "json":
+        output.write_data({"apiVersion": "v1", "kind": "List", "items": [obj for _, obj in objects]}, "json")
+    else:
+        style = output.style_of(arguments.color)
+        for reconciled, obj in objects:
+            output.write(style.dim(f"--- # {output.clean(reconciled)}") + "\n" + to_yaml(obj))
+    remarks = [*snapshot.warnings, *(each.text for each in judged), *assumptions(snapshot, result)]
+    output.report(arguments.program, remarks)
+    return 1 if any(each.fatal for each in judged) else 0
