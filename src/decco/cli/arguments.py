@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from decco.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from decco.kube.client import Client
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
 REQUESTS_IN_FLIGHT = 16
 """Maximum concurrent requests of one command."""
 TIMEOUT_SECONDS = 15.0
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """``; did you mean 'x'?``, or "" if no known word is similar."""
-    by_plain = {name.lower().lstrip("-"): name for name in known}
-    close = difflib.get_close_matches(word.lower().lstrip("-"), by_plain, n=1)
-    return f"; did you mean {by_plain[close[0]]!r}?" if close else ""
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +48,7 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text in choices:
             return text
-        close = did_you_mean(text, choices)
+        close = did_you_mean(text, choices, quoted=True)
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}{close}")
 
     return check
@@ -78,8 +72,8 @@ def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The controller's settings from the file, the variables and the flags of this command. Raises WrongSettings."""
-    from decco.cluster_domain import with_cluster_domain
-    from decco.settings_load import WrongSettings, load
+    from decco.settings.cluster_domain import with_cluster_domain
+    from decco.settings.load import WrongSettings, load
 
     flags = {
         "kubeconfig": getattr(arguments, "kubeconfig", None),

@@ -17,6 +17,7 @@ from typing import NoReturn
 from decco import __version__
 from decco.errors import ConfigError, leaves
 from decco.messages import error_code, usage_code
+from decco.suggest import did_you_mean
 
 PROGRAM = "decco-controller"
 EXIT_WRONG_SETTINGS = 2
@@ -80,29 +81,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed, unknown = arguments.parse_known_args(argv)
     # Imported late: --help needs neither settings nor logging, and wrong settings do not need the HTTP client.
     from decco import log
-    from decco.settings_follow import SettingsFile
-    from decco.settings_load import WrongSettings, dump, load
+    from decco.settings.live import LiveSettings
+    from decco.settings.load import WrongSettings, dump
 
     flags = vars(parsed)
     config_file, print_config = flags.pop("config"), flags.pop("print_config")
     mistakes = {_unknown(word, arguments): usage_code() for word in unknown}
-    followed = SettingsFile(config_file, flags, os.environ) if config_file is not None else None
     try:
-        settings = followed.read() if followed is not None else load(flags, os.environ, None)
+        live = LiveSettings(flags, os.environ, config_file)
     except WrongSettings as error:
         mistakes |= dict.fromkeys(error.lines, error_code(WrongSettings))
     if mistakes:
         _complain(mistakes)
         return EXIT_WRONG_SETTINGS
     if print_config:
-        print(dump(settings), end="")
+        print(dump(live.current), end="")
         return 0
-    log.configure(settings.log_format, settings.log_level)
+    log.configure(live.current.log_format, live.current.log_level)
+    live.subscribe("logLevel", log.change_level)
     with _ends_at_signals():
         from decco.daemon import run
 
         try:
-            return asyncio.run(run(settings, followed))
+            return asyncio.run(run(live))
         except (ConfigError, ExceptionGroup) as error:
             # A ConfigError after the start is raised from the daemon's TaskGroup.
             found = list(leaves(error))
@@ -133,15 +134,11 @@ def _ends_at_signals() -> Iterator[None]:
 
 
 def _unknown(word: str, arguments: argparse.ArgumentParser) -> str:
-    from decco.settings_load import closest
-
     flag = word.partition("=")[0]
     if not flag.startswith("-"):
         return f"{word}: unexpected word; {PROGRAM} takes flags only"
     known = [option for action in arguments._actions for option in action.option_strings]  # noqa: SLF001
-    match = closest(flag, known)
-    hint = f"did you mean {match}?" if match else f"{PROGRAM} --help lists them"
-    return f"{flag}: unknown flag; {hint}"
+    return f"{flag}: unknown flag{did_you_mean(flag, known) or f'; {PROGRAM} --help lists them'}"
 
 
 def _complain(mistakes: Mapping[str, str]) -> None:

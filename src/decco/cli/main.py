@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from decco import __version__
-from decco.cli.arguments import did_you_mean
 from decco.errors import DeccoError
 from decco.messages import error_code, usage_code
+from decco.suggest import did_you_mean
 
 COMMANDS = {
     "crds": "print the CustomResourceDefinitions of Space and App",
@@ -119,13 +119,13 @@ def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:
     asked = next((word for word in words if not word.startswith("-")), None)
     parser, commands = build(program, *((asked,) if asked in COMMANDS else ()))
     if asked is not None and asked not in COMMANDS:
-        hint = did_you_mean(asked, list(COMMANDS)) or f"; there is {', '.join(COMMANDS)}"
+        hint = did_you_mean(asked, COMMANDS, quoted=True) or f"; there is {', '.join(COMMANDS)}"
         parser.error(f"unknown command {asked!r}{hint}")
     arguments, unknown = parser.parse_known_args(words)
     if unknown:
         speaker = commands[asked] if asked is not None else parser
         word = unknown[0].partition("=")[0]
-        hint = did_you_mean(word, speaker.flags()) if word.startswith("-") else ""
+        hint = did_you_mean(word, speaker.flags(), quoted=True) if word.startswith("-") else ""
         speaker.error(f"unexpected {'flag' if word.startswith('-') else 'word'} {word!r}{hint}")
     if asked is None:
         parser.print_help(sys.stderr)

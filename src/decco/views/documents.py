@@ -7,7 +7,6 @@ found as well: the API server prunes them with a warning that is easily missed.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 from decco.api.types import PRESERVE
 from decco.errors import ConfigError
 from decco.objects import Key, Obj, key_of
+from decco.suggest import did_you_mean
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
@@ -130,6 +130,4 @@ def unknown_fields(value: Any, schema: Obj, path: str = "spec") -> Iterator[tupl
         if name in properties:
             yield from unknown_fields(inner, properties[name], f"{path}.{name}")
         elif not schema.get(PRESERVE):
-            by_lower = {known.lower(): known for known in properties}
-            close = difflib.get_close_matches(str(name).lower(), by_lower, n=1)
-            yield f"{path}.{name}", f"; did you mean {by_lower[close[0]]}?" if close else ""
+            yield f"{path}.{name}", did_you_mean(str(name), properties)

@@ -7,7 +7,6 @@ finding.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from decco.desired.pausing import OWN_PAUSE
 from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
+from decco.suggest import did_you_mean
 from decco.views.explanation.parts import World, certificate, listeners, published, record, route, validity
 from decco.views.findings import Finding
 from decco.views.simulation import ReconcileResult, SimulationResult
@@ -103,8 +103,7 @@ def _similar(world: World, hostname: str) -> str:
     for entry in world.snapshot.caches.spaces:
         if isinstance(entry.facts, SpaceFacts):
             known |= {entry.facts.fqdn, *map(canonical, entry.facts.spec.hostnames)}
-    close = difflib.get_close_matches(hostname, sorted(known), n=1)
-    return f"; did you mean {close[0]}?" if close and close[0] != hostname else ""
+    return did_you_mean(hostname, sorted(known))
 
 
 def _rivals(world: World, hostname: str, owner: str | None) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """The allowed values of settings: each form as a text and as a test. The text is used in the message about a wrong
-value, in the reference page, and in the type of the field.
+value, in the reference page, and in the type of the field. Below the package ``decco.settings``, because the settings
+of the DNS providers, which it contains, consist of these types too.
 """
 
 from __future__ import annotations
