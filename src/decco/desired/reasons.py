@@ -1,7 +1,7 @@
 """All reasons of decco's conditions and Events, which are part of the interface.
 
-Their codes and explanations are in ``messages/conditions.toml``. A reason in ``WAITING`` is part of normal operation and
-ends by itself: it makes a condition False, but needs no action.
+Their codes and explanations are in ``messages/conditions.toml``. A reason in ``WAITING`` is part of normal operation
+and ends by itself: it makes a condition False, but needs no action.
 """
 
 # ruff: noqa: S105 - reasons about Secrets are not secrets
