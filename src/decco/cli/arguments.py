@@ -20,15 +20,6 @@ REQUESTS_IN_FLIGHT = 16
 TIMEOUT_SECONDS = 15.0
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Flags for the controller's settings."""
-    group = parser.add_argument_group("settings")
-    group.add_argument(
-        "--config", metavar="FILE", type=Path, help="the controller's settings; DECCO_* variables count as well"
-    )
-    group.add_argument("--decco-namespace", metavar="NAME", help="namespace of decco itself; default: decco")
-
-
 def add_namespace(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("-n", "--namespace", metavar="NAME", help=text)
 
@@ -54,15 +45,20 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     return check
 
 
-def add_cluster(parser: argparse.ArgumentParser) -> None:
-    """Flags for the connection to the cluster, as for kubectl."""
-    group = parser.add_argument_group("cluster")
-    group.add_argument("--kubeconfig", metavar="FILE", help="connection to the cluster; default: kubectl's own")
-    group.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
+def add_common(parser: argparse.ArgumentParser, *formats: str, cluster: bool = True) -> None:
+    """Flags for the controller's settings, for the connection to the cluster as for kubectl, and for the output.
 
-
-def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:
-    """``formats``: the first is the default."""
+    ``formats``: the first is the default.
+    """
+    group = parser.add_argument_group("settings")
+    group.add_argument(
+        "--config", metavar="FILE", type=Path, help="the controller's settings; DECCO_* variables count as well"
+    )
+    group.add_argument("--decco-namespace", metavar="NAME", help="namespace of decco itself; default: decco")
+    if cluster:
+        group = parser.add_argument_group("cluster")
+        group.add_argument("--kubeconfig", metavar="FILE", help="connection to the cluster; default: kubectl's own")
+        group.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
     group = parser.add_argument_group("output")
     text = f"{', '.join(formats[:-1])} or {formats[-1]}; default: {formats[0]}"
     add_choice(group, "-o", "--output", choices=formats, metavar="FORMAT", default=formats[0], help=text)
@@ -100,19 +96,21 @@ async def cluster(settings: Settings) -> AsyncIterator[Client]:
         yield client
 
 
-async def running_settings(
-    client: Client, settings: Settings, arguments: argparse.Namespace
-) -> tuple[Settings, list[str]]:
-    """The settings of the controller in the cluster, unless ``--config`` gives others, and remarks."""
+@asynccontextmanager
+async def connected(arguments: argparse.Namespace) -> AsyncIterator[tuple[Client, Settings, list[str]]]:
+    """A client, the settings of the controller in the cluster, unless ``--config`` gives others, and remarks."""
     from decco.views import running
 
-    if arguments.config is not None:
-        return settings, []
-    found = await running.look(client, settings.namespace)
-    if not found.found:
-        remark = (
-            f"you may not read the settings of the controller in namespace {settings.namespace}: defaults are taken; "
-            "--config gives others"
-        )
-        return settings, [remark] if found.hidden else []
-    return running.settings_in_force(found, settings, os.environ), []
+    settings = settings_of(arguments)
+    remarks: list[str] = []
+    async with cluster(settings) as client:
+        if arguments.config is None:
+            found = await running.look(client, settings.namespace)
+            if found.found:
+                settings = running.settings_in_force(found, settings, os.environ)
+            elif found.hidden:
+                remarks.append(
+                    f"you may not read the settings of the controller in namespace {settings.namespace}: defaults are "
+                    "taken; --config gives others"
+                )
+        yield client, settings, remarks

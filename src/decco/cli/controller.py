@@ -40,8 +40,18 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(EXIT_WRONG_SETTINGS)
 
 
+_SETTINGS = (
+    ("--kubeconfig", "FILE", "connection to the cluster; default: the pod's service account, else kubectl's own file"),
+    ("--context", "NAME", "context of the kubeconfig; default: its current one"),
+    ("--namespace", "NAME", "namespace of decco itself and of the Secrets that Spaces name; default: decco"),
+    ("--metrics-bind-address", "ADDR", "host:port of /metrics, /healthz and /readyz; 0 for none; default: :8080"),
+    ("--log-format", "FORMAT", "json or console; default: json"),
+    ("--log-level", "LEVEL", "debug, info, warning or error; default: info"),
+)
+"""Flag, value and help. These flags have the names of fields of Settings, which validates them."""
+
+
 def parser() -> argparse.ArgumentParser:
-    """The flags; those that are settings have the name of their field in Settings, which validates them."""
     made = _Parser(
         prog=PROGRAM,
         description=_DESCRIPTION,
@@ -51,27 +61,13 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--config", metavar="FILE", type=Path, help="YAML file with settings")
     made.add_argument("--print-config", action="store_true", help="print the settings in force as such a file, and end")
-    made.add_argument(
-        "--version", action="version", version=f"{PROGRAM} {__version__} (Python {platform.python_version()})"
-    )
+    version = f"{PROGRAM} {__version__} (Python {platform.python_version()})"
+    made.add_argument("--version", action="version", version=version)
     settings = made.add_argument_group("settings")
-
-    def add_flag(flag: str, metavar: str, text: str) -> None:
+    for flag, metavar, text in _SETTINGS:
         settings.add_argument(flag, metavar=metavar, help=text)
-
-    add_flag(
-        "--kubeconfig", "FILE", "connection to the cluster; default: the pod's service account, else kubectl's own file"
-    )
-    add_flag("--context", "NAME", "context of the kubeconfig; default: its current one")
-    add_flag("--namespace", "NAME", "namespace of decco itself and of the Secrets that Spaces name; default: decco")
-    add_flag(
-        "--metrics-bind-address", "ADDR", "host:port of /metrics, /healthz and /readyz; 0 for none; default: :8080"
-    )
-    add_flag("--log-format", "FORMAT", "json or console; default: json")
-    add_flag("--log-level", "LEVEL", "debug, info, warning or error; default: info")
-    settings.add_argument(
-        "--dry-run", action="store_true", default=None, help="log what would be written, write nothing"
-    )
+    text = "log what would be written, write nothing"
+    settings.add_argument("--dry-run", action="store_true", default=None, help=text)
     return made
 
 

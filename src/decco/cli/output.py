@@ -34,33 +34,30 @@ def wants_color(when: str, stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+_SGR = {"ok": "32", "warning": "33", "failure": "31", "head": "1"}
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """SGR sequences (ECMA-48 8.3.117), or nothing."""
 
     enabled: bool
 
-    def _with(self, code: str, text: str) -> str:
-        return f"\033[{code}m{text}\033[0m" if self.enabled and text else text
+    def of(self, name: str, text: str) -> str:
+        """The text in the colour of a severity, or as a head; dim for all other names."""
+        return f"\033[{_SGR.get(name, '2')}m{text}\033[0m" if self.enabled and text else text
 
     def good(self, text: str) -> str:
-        return self._with("32", text)
+        return self.of("ok", text)
 
     def bad(self, text: str) -> str:
-        return self._with("31", text)
-
-    def warn(self, text: str) -> str:
-        return self._with("33", text)
+        return self.of("failure", text)
 
     def head(self, text: str) -> str:
-        return self._with("1", text)
+        return self.of("head", text)
 
     def dim(self, text: str) -> str:
-        return self._with("2", text)
-
-    def of(self, state: str, text: str) -> str:
-        """The text in the colour of a state: ok, warning, failure."""
-        return {"ok": self.good, "warning": self.warn, "failure": self.bad}.get(state, self.dim)(text)
+        return self.of("dim", text)
 
 
 def style_of(when: str) -> Style:

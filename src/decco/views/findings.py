@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from decco.kube.errors import Forbidden
@@ -36,6 +37,9 @@ class Finding:
     @property
     def code(self) -> str:
         return self._message.code if self._message is not None else ""
+
+
+Findings = Iterator[Finding]
 
 
 def permission_lacking(error: Forbidden) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,9 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser, nargs="*", metavar="FILE|SPACE|[NAMESPACE/]APP", help="files as for render, or names; default: all"
     )
     flags.add_namespace(parser, "namespace of an App that is named without one")
-    flags.add_settings(parser)
-    flags.add_cluster(parser)
-    flags.add_output(parser, "diff", "table", "json", "yaml")
+    flags.add_common(parser, "diff", "table", "json", "yaml")
     parser.epilog = (
         "The API server previews each write (dry run), so you need the permission to write the object; nothing is "
         "written. With --config the settings can differ from those of the running controller. The content of Secrets "
@@ -31,11 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    return asyncio.run(_run(arguments))
-
-
-async def _run(arguments: argparse.Namespace) -> int:
+async def run(arguments: argparse.Namespace) -> int:
     """A simulation in which the API server previews every write."""
     from decco.views import documents
     from decco.views.manifests import is_change
@@ -44,11 +37,9 @@ async def _run(arguments: argparse.Namespace) -> int:
     from decco.views.targets import is_file, namespaces_of, objects_of
     from decco.views.verdicts import assumptions, verdicts
 
-    settings = flags.settings_of(arguments)
     words = [word for word in arguments.targets if not is_file(word)]
     found = documents.read([word for word in arguments.targets if is_file(word)], sys.stdin)
-    async with flags.cluster(settings) as client:
-        settings, remarks = await flags.running_settings(client, settings, arguments)
+    async with flags.connected(arguments) as (client, settings, remarks):
         spaces = {document.key.namespace or document.key.name for document in found}
         namespaces = spaces | namespaces_of(words, arguments.namespace) if arguments.targets else None
         snapshot = await from_cluster(client, settings, namespaces, found, arguments.namespace)

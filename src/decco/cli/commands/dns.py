@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,29 +21,21 @@ EXIT_FOUND, EXIT_FAILED = 1, 2
 
 def configure(parser: argparse.ArgumentParser) -> None:
     flags.add_choice(parser, "action", choices=(PLAN,), metavar=PLAN, help="show what would change in each zone")
-    flags.add_settings(parser)
-    flags.add_cluster(parser)
-    flags.add_output(parser, "table", "json", "yaml")
+    flags.add_common(parser, "table", "json", "yaml")
     parser.epilog = (
         "Reads the cluster, the Secrets with the providers' credentials in decco's namespace, and every zone; changes "
         "nothing. Exit status: 0 nothing to do; 1 something would change, or a name cannot be published; 2 an error."
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    return asyncio.run(_run(arguments))
-
-
-async def _run(arguments: argparse.Namespace) -> int:
+async def run(arguments: argparse.Namespace) -> int:
     from decco.metrics import Metrics
     from decco.reconcilers.providers import dns_service
     from decco.views.dnsplan import look
     from decco.views.simulation import simulate
     from decco.views.snapshot import from_cluster
 
-    settings = flags.settings_of(arguments)
-    async with flags.cluster(settings) as client:
-        settings, remarks = await flags.running_settings(client, settings, arguments)
+    async with flags.connected(arguments) as (client, settings, remarks):
         if not settings.dns.providers:
             raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to plan")
         snapshot = await from_cluster(client, settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 
 from decco.cli import arguments as flags
@@ -18,20 +17,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="decco-controller",
         help="service account of the controller, in decco's namespace; default: decco-controller",
     )
-    flags.add_settings(parser)
-    flags.add_cluster(parser)
-    flags.add_output(parser, "table", "json", "yaml")
+    flags.add_common(parser, "table", "json", "yaml")
     parser.epilog = (
         "Reads only, also from the DNS providers. Exit status: 0 all is well; 1 warnings, or something that you may "
         "not see; 2 a failure, or an error."
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    return asyncio.run(_run(arguments))
-
-
-async def _run(arguments: argparse.Namespace) -> int:
+async def run(arguments: argparse.Namespace) -> int:
     from decco.views.preflight.checks import check
 
     settings = flags.settings_of(arguments)

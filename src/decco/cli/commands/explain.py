@@ -6,7 +6,6 @@ Compares the cluster, the desired state and DNS.
 from __future__ import annotations
 
 import argparse
-import asyncio
 from datetime import UTC, datetime
 
 from decco.cli import arguments as flags
@@ -21,20 +20,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     flags.add_namespace(parser, "namespace of an App that is named without one")
     parser.add_argument("--resolver", metavar="ADDR", help="DNS server to query; default: the machine's own")
     parser.add_argument("--no-lookup", action="store_true", help="do not query DNS")
-    flags.add_settings(parser)
-    flags.add_cluster(parser)
-    flags.add_output(parser, "table", "json", "yaml")
+    flags.add_common(parser, "table", "json", "yaml")
     parser.epilog = (
         "Reads only, and reports what you may not read. Exit status: 0 nothing is wrong; 1 something is, or is "
         "missing; 2 an error."
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    return asyncio.run(_run(arguments))
-
-
-async def _run(arguments: argparse.Namespace) -> int:
+async def run(arguments: argparse.Namespace) -> int:
     from decco.views import lookup
     from decco.views.explanation.explain import explain, hostnames_of
     from decco.views.explanation.parts import World, ready_backends
@@ -43,9 +36,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     from decco.views.targets import namespaces_of, resolve
 
     resolver = None if arguments.no_lookup else lookup.resolver(arguments.resolver)
-    settings = flags.settings_of(arguments)
-    async with flags.cluster(settings) as client:
-        settings, remarks = await flags.running_settings(client, settings, arguments)
+    async with flags.connected(arguments) as (client, settings, remarks):
         namespaces = namespaces_of([arguments.target], arguments.namespace)
         snapshot = await from_cluster(client, settings, namespaces)
         target = resolve(arguments.target, snapshot, arguments.namespace)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from datetime import UTC, datetime
 
@@ -19,20 +18,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="files as for render (without a cluster), or Spaces; default: all",
     )
     flags.add_namespace(parser, "namespace of Apps and Secrets in files that name none")
-    flags.add_settings(parser)
-    flags.add_cluster(parser)
-    flags.add_output(parser, "text", "mermaid", "svg", "json", "yaml")
+    flags.add_common(parser, "text", "mermaid", "svg", "json", "yaml")
     parser.epilog = (
         "Named Spaces are shown with those that they call or that call them. Exit status: 0 done; 1 an App calls "
         "somebody who does not let it in; 2 an error."
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    return asyncio.run(_run(arguments))
-
-
-async def _run(arguments: argparse.Namespace) -> int:
+async def run(arguments: argparse.Namespace) -> int:
     """A simulation of all objects, and the graph of its policies."""
     from decco.cli import drawing
     from decco.views import documents
@@ -44,13 +37,11 @@ async def _run(arguments: argparse.Namespace) -> int:
     words = [word for word in arguments.targets if not is_file(word)]
     files = [word for word in arguments.targets if is_file(word)]
     found = documents.read(files, sys.stdin)
-    settings = flags.settings_of(arguments)
     remarks: list[str] = []
     if files:
-        snapshot = from_documents(found, settings, arguments.namespace)
+        snapshot = from_documents(found, flags.settings_of(arguments), arguments.namespace)
     else:
-        async with flags.cluster(settings) as client:
-            settings, remarks = await flags.running_settings(client, settings, arguments)
+        async with flags.connected(arguments) as (client, settings, remarks):
             snapshot = await from_cluster(client, settings, set())
     spaces = spaces_of(words, snapshot)
     snapshot.forget_children()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from datetime import UTC, datetime
 
@@ -14,8 +13,7 @@ from decco.cli import output
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="YAML or JSON files, folders, or - for standard input")
     flags.add_namespace(parser, "namespace of Apps and Secrets that name none")
-    flags.add_settings(parser)
-    flags.add_output(parser, "yaml", "json")
+    flags.add_common(parser, "yaml", "json", cluster=False)
     parser.epilog = (
         "Secrets in the files count as if they were in the cluster. What only a cluster can show is assumed to be "
         "correct, and reported on standard error. Exit status: 0 done; 1 an object is invalid or its Space is not in "
@@ -23,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+async def run(arguments: argparse.Namespace) -> int:
     from decco.views import documents
     from decco.views.manifests import rendered, to_yaml
     from decco.views.simulation import simulate
@@ -35,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not snapshot.given:
         output.report(arguments.program, ["the files contain no Space and no App: nothing to render"])
         return 1
-    result = asyncio.run(simulate(snapshot, datetime.now(UTC)))
+    result = await simulate(snapshot, datetime.now(UTC))
     judged = verdicts(snapshot, result, found)
     objects = [(reconciled, obj) for reconciled in result.results for obj in rendered(reconciled)]
     if arguments.output == "json":

@@ -7,9 +7,6 @@ finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from decco.desired.model import SecretFacts, SpaceFacts, canonical
 from decco.desired.pausing import OWN_PAUSE
 from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
@@ -17,7 +14,7 @@ from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
 from decco.suggest import did_you_mean
 from decco.views.explanation.parts import World, certificate, listeners, published, record, route, validity
-from decco.views.findings import Finding
+from decco.views.findings import Finding, Findings
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
 from decco.views.targets import Target
@@ -54,7 +51,7 @@ def explain(world: World, target: Target) -> list[Finding]:
 # -- a host name ------------------------------------------------------------------------------------------------------
 
 
-def _hostname(world: World, hostname: str) -> Iterator[Finding]:
+def _hostname(world: World, hostname: str) -> Findings:
     caches = world.snapshot.caches
     owner = caches.claims.owner_of(hostname)
     if owner is None:
@@ -106,7 +103,7 @@ def _similar(world: World, hostname: str) -> str:
     return did_you_mean(hostname, sorted(known))
 
 
-def _rivals(world: World, hostname: str, owner: str | None) -> Iterator[Finding]:
+def _rivals(world: World, hostname: str, owner: str | None) -> Findings:
     """The other Spaces that claim the name, and the Space that has it."""
     caches = world.snapshot.caches
     for entry in sorted(caches.spaces, key=lambda entry: entry.key):
@@ -124,7 +121,7 @@ def _rivals(world: World, hostname: str, owner: str | None) -> Iterator[Finding]
 # -- a Space ----------------------------------------------------------------------------------------------------------
 
 
-def _space(world: World, name: str) -> Iterator[Finding]:
+def _space(world: World, name: str) -> Findings:
     caches = world.snapshot.caches
     entry = caches.spaces.get(Key("", name))
     assert entry is not None
@@ -171,7 +168,7 @@ def _summary(world: World, key: Key) -> Finding:
 # -- an App -----------------------------------------------------------------------------------------------------------
 
 
-def _app(world: World, key: Key) -> Iterator[Finding]:
+def _app(world: World, key: Key) -> Findings:
     caches = world.snapshot.caches
     entry = caches.apps.get(key)
     assert entry is not None
@@ -204,7 +201,7 @@ def _app(world: World, key: Key) -> Iterator[Finding]:
     yield from _conditions(reconciled)
 
 
-def _from_status(world: World, obj: Obj) -> Iterator[Finding]:
+def _from_status(world: World, obj: Obj) -> Findings:
     """Without read access to the Space: the status that decco has written, and the objects of the namespace."""
     status, namespace = status_of(obj), obj["metadata"]["namespace"]
     for endpoint in status.get("endpoints") or ():
@@ -222,9 +219,7 @@ def _from_status(world: World, obj: Obj) -> Iterator[Finding]:
     yield from (_condition(each) for each in status.get("conditions") or () if each["type"] != "Ready")
 
 
-def _endpoint(
-    world: World, space: SpaceFacts, reconciled: ReconcileResult | None, endpoint: Mapping[str, Any]
-) -> Iterator[Finding]:
+def _endpoint(world: World, space: SpaceFacts, reconciled: ReconcileResult | None, endpoint: Obj) -> Findings:
     name, key = endpoint["name"], reconciled.key if reconciled is not None else Key(space.name, "")
     about = f"endpoint {name}"
     where = endpoint.get("url") or f"{name}.{space.name}.svc:{endpoint['port']}, inside the cluster only"
@@ -234,7 +229,7 @@ def _endpoint(
         yield from route(world, Key(space.name, name), key)
 
 
-def _backends(world: World, service: Key, about: str) -> Iterator[Finding]:
+def _backends(world: World, service: Key, about: str) -> Findings:
     if not world.snapshot.may_read(SERVICES, service.namespace) or world.ready_backends is None:
         text, name = f"you may not read Services and EndpointSlices in {service.namespace}", "backends-hidden"
     elif world.snapshot.caches.children[SERVICES].get(service) is None:
@@ -252,7 +247,7 @@ def _backends(world: World, service: Key, about: str) -> Iterator[Finding]:
 # -- common parts -----------------------------------------------------------------------------------------------------
 
 
-def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Iterator[Finding]:
+def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Findings:
     """Whether decco reconciles the object, and has observed its last change."""
     if deleting:
         yield Finding("life", "is being deleted", "object-being-deleted")
@@ -273,7 +268,7 @@ def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Iterat
         yield Finding("life", text, "object-differs")
 
 
-def _conditions(reconciled: ReconcileResult | None) -> Iterator[Finding]:
+def _conditions(reconciled: ReconcileResult | None) -> Findings:
     """What keeps the object from being Ready, from its conditions as they would be now."""
     conditions = ((reconciled.status if reconciled is not None else None) or {}).get("conditions") or ()
     bad = [c for c in conditions if c["status"] == "False"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from decco.objects import SECRETS, Key, Obj, Resource, labels_of
 from decco.reconcilers.edge import space_live
 from decco.reconcilers.shapes import routing_kinds
 from decco.settings import RoutingBackend
-from decco.views.findings import Finding
+from decco.views.findings import Finding, Findings
 from decco.views.lookup import Answer
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
@@ -64,9 +64,7 @@ async def ready_backends(client: Client, namespace: str) -> Mapping[Key, tuple[i
 # -- certificates -----------------------------------------------------------------------------------------------------
 
 
-def certificate(
-    world: World, space: SpaceFacts, secret: str | None, purpose: str, hostname: str | None
-) -> Iterator[Finding]:
+def certificate(world: World, space: SpaceFacts, secret: str | None, purpose: str, hostname: str | None) -> Findings:
     """Whether the Secret is usable for ``purpose``; ``hostname`` is the name that it must be valid for, if any."""
     if secret is None:
         return
@@ -113,7 +111,7 @@ def _is_for(pattern: str, hostname: str) -> bool:
 # -- the edge ---------------------------------------------------------------------------------------------------------
 
 
-def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Iterator[Finding]:
+def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Findings:
     """The listeners for a host name, or all listeners."""
     caches, about = world.snapshot.caches, "listener"
     routing = caches.settings.routing
@@ -163,7 +161,7 @@ def _listens(pattern: str, hostname: str) -> bool:
     return hostname.endswith(pattern[1:]) if pattern.startswith("*.") else pattern == hostname
 
 
-def route(world: World, endpoint: Key, app: Key) -> Iterator[Finding]:
+def route(world: World, endpoint: Key, app: Key) -> Findings:
     """Whether the routes of the App for its endpoint are in effect."""
     caches = world.snapshot.caches
     about = f"route {endpoint.name}"
@@ -192,9 +190,7 @@ def route(world: World, endpoint: Key, app: Key) -> Iterator[Finding]:
 # -- DNS --------------------------------------------------------------------------------------------------------------
 
 
-def record(
-    world: World, hostname: str, reconciled: ReconcileResult | None, *, unowned: bool = False
-) -> Iterator[Finding]:
+def record(world: World, hostname: str, reconciled: ReconcileResult | None, *, unowned: bool = False) -> Findings:
     """Whether decco publishes the name, its targets, and the answer of DNS."""
     settings = world.snapshot.caches.settings
     zones = {zone for provider in settings.dns.providers for zone in provider.zones}
@@ -217,9 +213,7 @@ def record(
     yield from published(world, hostname, reconciled, addresses)
 
 
-def published(
-    world: World, hostname: str, reconciled: ReconcileResult | None, addresses: Sequence[str]
-) -> Iterator[Finding]:
+def published(world: World, hostname: str, publisher: ReconcileResult | None, addresses: Sequence[str]) -> Findings:
     """The answer of DNS for the name and its ownership record; nothing if DNS was not queried."""
     answer = world.answers.get(hostname)
     if answer is None:
@@ -229,7 +223,7 @@ def published(
     elif not answer.values:
         text, name = "nothing is published", "dns-nothing-published" if addresses else ""
     else:
-        text, name = _answer(world, answer, reconciled, addresses)
+        text, name = _answer(world, answer, publisher, addresses)
     yield Finding("DNS", f"{hostname}: {text}", name)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from decco.api.crd import crds
 from decco.kube import discovery
-from decco.kube.errors import NotFound, NotServed
 from decco.objects import GROUP, VERSION, Key, Obj
 from decco.views.findings import Finding
 from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, ClusterContext, condition
@@ -60,9 +59,8 @@ async def custom_resources(context: ClusterContext) -> AsyncIterator[Finding]:
     """Whether the cluster's CRDs are those of this version."""
     for ours in crds():
         about, kind = f"crd {ours['spec']['names']['kind']}", ours["spec"]["names"]["kind"]
-        try:
-            live = await context.client.get(CRDS, Key("", ours["metadata"]["name"]))
-        except NotFound:
+        live = await context.find(CRDS, Key("", ours["metadata"]["name"]))
+        if live is None:
             text = f"the cluster does not know {kind}s: install them with {INSTALL_CRDS}"
             yield Finding(about, text, "crd-missing")
         else:
@@ -120,11 +118,9 @@ async def admission(context: ClusterContext) -> AsyncIterator[Finding]:
     """The policies that protect labels of namespaces, projects and domains."""
     for short in ADMISSION_POLICIES:
         about, key = f"policy {short}", Key("", f"{short}.{GROUP}")
-        try:
-            policy = await context.client.get(POLICIES, key)
-            binding = await context.client.get(BINDINGS, key)
-        except (NotFound, NotServed) as error:
-            what = "its binding" if "binding" in error.message else "it"
+        policy, binding = await context.find(POLICIES, key), await context.find(BINDINGS, key)
+        if policy is None or binding is None:
+            what = "it" if policy is None else "its binding"
             yield Finding(about, f"{what} is not there, so nothing is refused: {FIX_POLICIES}", "policy-missing")
         else:
             yield _policy(about, policy, binding)

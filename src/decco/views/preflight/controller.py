@@ -12,7 +12,7 @@ from decco import __version__
 from decco.desired import secrets
 from decco.desired.model import SpaceFacts
 from decco.dns import externaldns
-from decco.kube.errors import Forbidden, NotFound
+from decco.kube.errors import Forbidden
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
     APPS,
@@ -47,10 +47,7 @@ _TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.\d+)?[^/]*$")
 async def running(context: ClusterContext) -> AsyncIterator[Finding]:
     """Check the Lease, and the Deployment of the manifests."""
     settings, deployment = context.settings, context.running.deployment
-    try:
-        lease = await context.client.get(LEASES, Key(settings.namespace, settings.leader_election.lease_name))
-    except NotFound:
-        lease = None
+    lease = await context.find(LEASES, Key(settings.namespace, settings.leader_election.lease_name))
     if lease is None and deployment is None:
         text = (
             f"there is neither a Lease nor a Deployment {NAME} in namespace {settings.namespace}: install "
@@ -174,9 +171,7 @@ def needed(context: ClusterContext) -> list[Permission]:
 
 async def permissions(context: ClusterContext) -> AsyncIterator[Finding]:
     account = Key(context.settings.namespace, context.service_account)
-    try:
-        await context.client.get(SERVICE_ACCOUNTS, account)
-    except NotFound:
+    if await context.find(SERVICE_ACCOUNTS, account) is None:
         text = f"there is no service account {account}: apply manifests/rbac, or name another with --service-account"
         yield Finding("permissions", text, "service-account-missing")
         return

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from decco.dns.errors import DnsError
+from decco.desired import reasons
+from decco.dns.errors import REASONS, DnsError
 from decco.dns.factory import make_provider
 from decco.errors import ConfigError
-from decco.kube.errors import NotFound
 from decco.objects import GATEWAY_GROUP, SPACES, Key, Obj, annotations_of
 from decco.reconcilers.discover import missing
 from decco.reconcilers.providers import read_outside
@@ -48,22 +48,18 @@ async def _gateway_api(context: ClusterContext) -> Finding:
     served = context.served
     kinds = (served.gateway, served.listener_set, served.http_route, served.tls_route, served.backend_tls_policy)
     versions = ", ".join(f"{kind.kind} {kind.version}" for kind in kinds if kind is not None)
+    crd = await context.find(CRDS, Key("", f"gateways.{GATEWAY_GROUP}"))
+    annotations = annotations_of(crd) if crd is not None else {}
     bundle = ""
-    try:
-        crd = await context.client.get(CRDS, Key("", f"gateways.{GATEWAY_GROUP}"))
-        annotations = annotations_of(crd)
-        if BUNDLE in annotations:
-            bundle = f"{annotations[BUNDLE]}, {annotations.get(CHANNEL, 'standard')} channel: "
-    except NotFound:
-        pass
+    if BUNDLE in annotations:
+        bundle = f"{annotations[BUNDLE]}, {annotations.get(CHANNEL, 'standard')} channel: "
     return Finding("gateway api", f"{bundle}{versions}")
 
 
 async def _gateway_class(context: ClusterContext, name: str, *, shared: bool) -> Finding:
     about = f"gateway class {name}"
-    try:
-        found = await context.client.get(GATEWAY_CLASSES, Key("", name))
-    except NotFound:
+    found = await context.find(GATEWAY_CLASSES, Key("", name))
+    if found is None:
         where = "the parent Gateway" if shared else "routing.gatewayClassName"
         text = f"there is no such GatewayClass, which {where} names: install a gateway controller, or name its class"
         return Finding(about, text, "gateway-class-missing")
@@ -93,9 +89,8 @@ def _name(feature: object) -> str:
 async def _parent(context: ClusterContext, reference: str) -> AsyncIterator[Finding]:
     about = f"gateway {reference}"
     namespace, _, name = reference.partition("/")
-    try:
-        gateway = await context.client.get(context.served.gateway or GATEWAYS, Key(namespace, name))
-    except NotFound:
+    gateway = await context.find(context.served.gateway or GATEWAYS, Key(namespace, name))
+    if gateway is None:
         text = "there is no such Gateway, which routing.parentGateway names: create it, or name another"
         yield Finding(about, text, "gateway-missing")
         return
@@ -177,7 +172,7 @@ async def dns(context: ClusterContext) -> AsyncIterator[Finding]:
         except ConfigError as error:
             yield Finding(about, str(error), "dns-provider-wrong")
         except DnsError as error:
-            yield Finding(about, str(error), error.reason)
+            yield Finding(about, str(error), error.reason if error.reason in REASONS else reasons.DNS_FAILED)
         except TimeoutError:
             text = f"no answer within {DNS_SECONDS:.0f} s: is it up, and can this machine connect to it?"
             yield Finding(about, text, "dns-provider-silent")

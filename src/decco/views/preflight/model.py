@@ -7,7 +7,8 @@ from datetime import datetime
 
 from decco.desired.model import Served
 from decco.kube.client import Client
-from decco.objects import Obj, Resource
+from decco.kube.errors import NotFound, NotServed
+from decco.objects import Key, Obj, Resource
 from decco.settings import Settings
 from decco.views.running import Running
 
@@ -23,6 +24,13 @@ class ClusterContext:
     now: datetime
     service_account: str
     """The service account of the controller, in the controller namespace."""
+
+    async def find(self, resource: Resource, key: Key) -> Obj | None:
+        """The object, or None if there is none or the cluster does not serve its kind."""
+        try:
+            return await self.client.get(resource, key)
+        except (NotFound, NotServed):
+            return None
 
 
 GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
