@@ -19,13 +19,25 @@ from decco.kube.entry import read_entry
 from decco.kube.errors import ApiError, Forbidden, NotFound, NotServed
 from decco.kube.store import Store
 from decco.kube.watch import WatchSpec
-from decco.objects import APPS, GATEWAY_GROUP, GROUP, LABEL_SHARE, SPACES, VERSION, Key, Obj, Resource, key_of
+from decco.objects import (
+    APPS,
+    GATEWAY_GROUP,
+    GROUP,
+    LABEL_SHARE,
+    SPACES,
+    VERSION,
+    Key,
+    Obj,
+    Resource,
+    key_of,
+    labels_of,
+)
 from decco.reconcilers.caches import Caches, watch_specs
 from decco.reconcilers.discover import TRAEFIK_GROUP, discover, is_needed
 from decco.reconcilers.facts import AppFacts
 from decco.settings import Settings
-from decco.views.documents import Document
-from decco.views.unknown_fields import unknown_fields
+from decco.views.documents import Document, unknown_fields
+from decco.views.findings import Finding
 
 UNBORN = "9999-12-31T23:59:59Z"
 """creationTimestamp of an object that is not in the cluster: younger than all existing objects."""
@@ -74,25 +86,28 @@ class Snapshot:
     """Kinds and namespaces ("" for all) that could not be read."""
     narrowed: set[Resource] = field(default_factory=set)
     """Kinds that could be read in the requested namespaces only."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
 
     def may_read(self, resource: Resource, namespace: str = "") -> bool:
         return (resource, "") not in self.unreadable and (resource, namespace) not in self.unreadable
 
     @property
-    def gaps(self) -> list[str]:
-        """What could not be read, one message each."""
+    def gaps(self) -> list[Finding]:
+        """What could not be read."""
         found = []
         if SPACES in self.narrowed and (SPACES, "") not in self.unreadable:
-            found.append("you may not list all Spaces: claims of other Spaces are not considered")
+            text = "you may not list all Spaces: claims of other Spaces are not considered"
+            found.append(Finding("", text, "spaces-hidden"))
         if APPS in self.narrowed and (APPS, "") not in self.unreadable:
-            found.append("you may not list the Apps of all Spaces: egresses to other Spaces are not considered")
+            text = "you may not list the Apps of all Spaces: egresses to other Spaces are not considered"
+            found.append(Finding("", text, "apps-of-others-hidden"))
         by_namespace: dict[str, list[str]] = {}
         for resource, namespace in self.unreadable:
             by_namespace.setdefault(namespace, []).append(resource.plural)
         for namespace, kinds in sorted(by_namespace.items()):
             where = f" in namespace {namespace}" if namespace else " of the cluster"
-            found.append(f"you may not read {_and(sorted(set(kinds)))}{where}: nothing is said of them")
+            text = f"you may not read {_and(sorted(set(kinds)))}{where}: nothing is said of them"
+            found.append(Finding("", text, "kinds-hidden"))
         return found
 
     def forget_children(self) -> None:
@@ -121,6 +136,12 @@ def _and(words: list[str]) -> str:
 def placeholder(kind: str, key: Key) -> str:
     """A placeholder for a UID that only a server can assign."""
     return f"{NO_UID}{kind} {key}>"
+
+
+def has_placeholder(obj: Obj) -> bool:
+    """Whether an owner reference has a placeholder instead of a UID."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return any(str(owner.get("uid", "")).startswith(NO_UID) for owner in owners)
 
 
 # -- from files -------------------------------------------------------------------------------------------------------
@@ -158,17 +179,18 @@ def _overlay(snapshot: Snapshot, documents: Iterable[Document], namespace: str |
         if kind == "Secret":
             _take_secret(snapshot, _with_data(obj, document.location), number)
             continue
-        if document.obj["apiVersion"] != f"{GROUP}/{VERSION}":
-            known = f"{GROUP}/{VERSION}"
-            raise ConfigError(f"{document.location}: {kind} {key} is of {document.obj['apiVersion']}: use {known}")
-        for field_, hint in unknown_fields(obj, _SCHEMAS[kind]):
-            snapshot.warnings.append(f"{document.location}: {kind} {key}: {field_}: unknown field{hint}")
+        if obj["apiVersion"] != f"{GROUP}/{VERSION}":
+            raise ConfigError(f"{document.location}: {kind} {key} is of {obj['apiVersion']}: use {GROUP}/{VERSION}")
+        for field_, hint in unknown_fields(obj.get("spec"), _SCHEMAS[kind]):
+            text = f"{document.location}: {kind} {key}: {field_}: unknown field{hint}"
+            snapshot.warnings.append(Finding("", text, "unknown-field"))
         store = caches.spaces if kind == "Space" else caches.apps
         live = store.get(key)
         store.put(_stamped(obj, number, live.obj() if live is not None else None), own=False)
         snapshot.given.add(key)
     if left_out:
-        snapshot.warnings.append(f"{left_out} object{'s' * (left_out > 1)} of other kinds left out")
+        text = f"{left_out} object{'s' * (left_out > 1)} of other kinds left out"
+        snapshot.warnings.append(Finding("", text, "objects-left-out"))
 
 
 _SCHEMAS = {
@@ -222,7 +244,7 @@ def _take_secret(snapshot: Snapshot, obj: Obj, number: int) -> None:
     snapshot.given_secrets.add(key_of(obj))
     if obj["metadata"]["namespace"] != caches.settings.namespace:
         snapshot.local_secrets.append(_stamped(obj, number))
-    elif (obj["metadata"].get("labels") or {}).get(LABEL_SHARE) == "true":
+    elif labels_of(obj).get(LABEL_SHARE) == "true":
         live = caches.sources.get(key_of(obj))
         caches.sources.put(_stamped(obj, number, live.obj() if live is not None else None), own=False)
 
