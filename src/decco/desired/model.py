@@ -111,19 +111,9 @@ class SecretCopy:
     """Value of the annotation ca-changed; "" for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """The API versions that this cluster serves of optional kinds, found by discovery; a kind not served is None."""
-
-    gateway: Resource | None = None
-    listener_set: Resource | None = None
-    http_route: Resource | None = None
-    tls_route: Resource | None = None
-    backend_tls_policy: Resource | None = None
-    ingress_route_tcp: Resource | None = None  # Traefik
-    middleware: Resource | None = None  # Traefik
-    servers_transport: Resource | None = None  # Traefik
-    tls_option: Resource | None = None  # Traefik
+Served = Mapping[Resource, Resource]
+"""The kinds of other projects that this cluster serves -> the same in the version that decco uses. Resources are equal
+whatever their version, so ``served.get(TLS_ROUTES)`` is the kind in its served version, or None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decco.desired.model import SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.space_status import SpaceLive, edge_addresses
-from decco.objects import NAMESPACES, SERVICES, Key, Obj, Resource
+from decco.objects import GATEWAYS, LISTENER_SETS, NAMESPACES, SERVICES, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
 from decco.settings import RoutingBackend
 
@@ -13,16 +13,16 @@ from decco.settings import RoutingBackend
 def space_live(caches: Caches, space: SpaceFacts) -> SpaceLive:
     """The live objects of a Space and of the edge in front of it."""
 
-    def live(resource: Resource | None, key: Key) -> Obj | None:
-        entry = caches.children[resource].get(key) if resource in caches.children else None
+    def live(resource: Resource, key: Key) -> Obj | None:
+        store = caches.children.get(resource)
+        entry = store.get(key) if store is not None else None
         return entry.obj() if entry is not None and entry.owner_uid == space.uid else None
 
     shared = caches.settings.routing.parent_gateway is not None
-    listeners = caches.served.listener_set if shared else caches.served.gateway
     edges = {resource == SERVICES: entry.obj() for resource, store in caches.edges.items() for entry in store}
     return SpaceLive(
         namespace=live(NAMESPACES, Key("", space.name)),
-        listeners=live(listeners, Key(space.name, SPACE_OBJECT)),
+        listeners=live(LISTENER_SETS if shared else GATEWAYS, Key(space.name, SPACE_OBJECT)),
         gateway=edges.get(False),
         edge_service=edges.get(True),
     )
@@ -44,9 +44,7 @@ def _addresses_are_known(caches: Caches) -> bool:
         source = caches.edges.get(SERVICES)
     elif settings.routing.backend is not RoutingBackend.GATEWAY:
         return True
-    elif caches.served.gateway is None:
-        return False
     else:
         stores = caches.edges if settings.routing.parent_gateway is not None else caches.children
-        source = stores.get(caches.served.gateway)
+        source = stores.get(GATEWAYS)
     return source is not None and not source.unlisted

@@ -11,7 +11,7 @@ from decco.desired.endpoints import ResolvedEndpoint
 from decco.desired.findings import Finding
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.routing.common import ServiceTraits, route_meta
-from decco.objects import INGRESSES, Obj
+from decco.objects import INGRESSES, Obj, Resource
 
 PREFIX, EXACT, OTHER = "Prefix", "Exact", "ImplementationSpecific"
 
@@ -34,6 +34,11 @@ class Dialect(Protocol):
     """
 
     @property
+    def kinds(self) -> tuple[Resource, ...]:
+        """The kinds of the controller's own CRDs, in the version that is written."""
+        ...
+
+    @property
     def ingress_annotations(self) -> tuple[str, ...]:
         """Every annotation that this dialect ever writes on an Ingress."""
         ...
@@ -54,8 +59,10 @@ class Dialect(Protocol):
     def service_traits(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits: ...
 
 
-class NothingForSpaces:
-    """Base of a dialect that needs no object for a Space."""
+class IngressOnly:
+    """Base of a dialect that has no kinds of its own, and so no object for a Space."""
+
+    kinds: tuple[Resource, ...] = ()
 
     def space(self, inputs: SpaceInputs) -> list[Child]:
         return []

@@ -16,7 +16,17 @@ from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.findings import Finding
 from decco.desired.model import AppInputs, Child, Claims, Problem, SecretState, SpaceFacts, SpaceInputs, canonical
 from decco.desired.routing.common import AppRoutes, may_have_ca, route_meta, routed
-from decco.objects import CONFIGMAPS, GATEWAY_GROUP, Obj, Resource
+from decco.objects import (
+    BACKEND_TLS_POLICIES,
+    CONFIGMAPS,
+    GATEWAY_GROUP,
+    GATEWAYS,
+    HTTP_ROUTES,
+    LISTENER_SETS,
+    TLS_ROUTES,
+    Obj,
+    Resource,
+)
 from decco.settings import RoutingSettings
 
 HTTP, HTTPS = 80, 443
@@ -35,29 +45,25 @@ _THERE_OR_COMING = (SecretState.COPY, SecretState.DELETED, SecretState.LOCAL, Se
 def space_routing(inputs: SpaceInputs) -> list[Child]:
     """The ConfigMap with the authority of encryptHttp, the listeners, and the redirect from HTTP to HTTPS."""
     children = _authority(inputs)
-    parent = _listeners_kind(inputs)
+    parent = inputs.served.get(_parent_kind(inputs.settings.routing))
     listeners = _listeners(inputs)
     if parent is None or not listeners:
         return children
     children.append(_listener_set(inputs, parent, listeners))
-    if inputs.served.http_route is not None and inputs.claims.holds(inputs.space.fqdn):
-        children.append(_redirect(inputs, inputs.served.http_route))
+    route = inputs.served.get(HTTP_ROUTES)
+    if route is not None and inputs.claims.holds(inputs.space.fqdn):
+        children.append(_redirect(inputs, route))
     return children
 
 
 def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
     """The kinds that a Space needs and the cluster does not serve."""
-    routing = inputs.settings.routing
-    needed = {_parent_kind(routing): _listeners_kind(inputs), "HTTPRoute": inputs.served.http_route}
-    return tuple(_not_served(kind) for kind, resource in needed.items() if resource is None)
+    needed = (_parent_kind(inputs.settings.routing), HTTP_ROUTES)
+    return tuple(_not_served(kind) for kind in needed if kind not in inputs.served)
 
 
-def _listeners_kind(inputs: SpaceInputs) -> Resource | None:
-    return inputs.served.listener_set if inputs.settings.routing.parent_gateway else inputs.served.gateway
-
-
-def _parent_kind(routing: RoutingSettings) -> str:
-    return "ListenerSet" if routing.parent_gateway else "Gateway"
+def _parent_kind(routing: RoutingSettings) -> Resource:
+    return LISTENER_SETS if routing.parent_gateway else GATEWAYS
 
 
 def _listeners(inputs: SpaceInputs) -> list[Obj]:
@@ -154,26 +160,17 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> AppRoutes:
     """
     children: list[Child] = []
     left_out: list[Finding] = []
-    served = inputs.served
     for endpoint in routed(resolved):
         if endpoint.kind is EndpointKind.TCP:
-            needed = {"TLSRoute": served.tls_route}
+            makers = {TLS_ROUTES: _tls_route}
         elif endpoint.backend_tls:
-            needed = {"HTTPRoute": served.http_route, "BackendTLSPolicy": served.backend_tls_policy}
+            makers = {BACKEND_TLS_POLICIES: _backend_tls_policy, HTTP_ROUTES: _http_route}
         else:
-            needed = {"HTTPRoute": served.http_route}
-        missing = [kind for kind, resource in needed.items() if resource is None]
-        if missing:
-            problems = [_not_served(kind) for kind in missing]
-            left_out += [findings.routes(problem.reason, problem.message) for problem in problems]
-            continue
-        if endpoint.kind is EndpointKind.TCP and served.tls_route is not None:
-            children.append(_tls_route(inputs, served.tls_route, endpoint))
-            continue
-        if endpoint.backend_tls and served.backend_tls_policy is not None:
-            children.append(_backend_tls_policy(inputs, served.backend_tls_policy, endpoint))
-        if served.http_route is not None:
-            children.append(_http_route(inputs, served.http_route, endpoint))
+            makers = {HTTP_ROUTES: _http_route}
+        missing = [_not_served(kind) for kind in makers if kind not in inputs.served]
+        left_out += [findings.routes(problem.reason, problem.message) for problem in missing]
+        if not missing:
+            children += [make(inputs, inputs.served[kind], endpoint) for kind, make in makers.items()]
     return AppRoutes(tuple(children), tuple(dict.fromkeys(left_out)))
 
 
@@ -221,12 +218,12 @@ def _backend(endpoint: ResolvedEndpoint) -> Obj:
 def _parent(routing: RoutingSettings, listener: str) -> Obj:
     return {
         "group": GATEWAY_GROUP,
-        "kind": _parent_kind(routing),
+        "kind": _parent_kind(routing).kind,
         "name": names.SPACE_OBJECT,
         "sectionName": listener,
     }
 
 
-def _not_served(kind: str) -> Problem:
-    message = f"the cluster does not serve {kind} of {GATEWAY_GROUP}; install the Gateway API, v1.5 or later"
+def _not_served(kind: Resource) -> Problem:
+    message = f"the cluster does not serve {kind.kind} of {GATEWAY_GROUP}; install the Gateway API, v1.5 or later"
     return Problem(reasons.GATEWAY_API_MISSING, message)

@@ -14,8 +14,8 @@ from decco.desired.model import AppInputs, Child
 from decco.desired.routing.common import ServiceTraits, may_have_ca
 from decco.desired.routing.dialect import (
     Annotations,
+    IngressOnly,
     IngressPath,
-    NothingForSpaces,
     backend_of,
     http_ingress,
     passthrough_ingress,
@@ -31,7 +31,7 @@ SSL_PASSTHROUGH = f"{_OWN}/ssl-passthrough"
 SSL_REDIRECT = f"{_OWN}/ssl-redirect"
 
 
-class Haproxy(NothingForSpaces):
+class Haproxy(IngressOnly):
     """See ``Dialect``."""
 
     ingress_annotations = (

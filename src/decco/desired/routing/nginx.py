@@ -20,8 +20,8 @@ from decco.desired.routing.common import ServiceTraits, may_have_ca
 from decco.desired.routing.dialect import (
     OTHER,
     Annotations,
+    IngressOnly,
     IngressPath,
-    NothingForSpaces,
     backend_of,
     http_ingress,
     passthrough_ingress,
@@ -48,7 +48,7 @@ VERIFY_DEPTH = "4"
 """Certificates between the pod's and the authority; nginx' own 1 refuses a chain with two intermediates."""
 
 
-class Nginx(NothingForSpaces):
+class Nginx(IngressOnly):
     """See ``Dialect``."""
 
     ingress_annotations = (

@@ -34,7 +34,7 @@ from decco.objects import Obj, Resource
 
 _OWN = "traefik.ingress.kubernetes.io"
 ENTRY_POINTS = f"{_OWN}/router.entrypoints"
-MIDDLEWARES = f"{_OWN}/router.middlewares"
+ROUTER_MIDDLEWARES = f"{_OWN}/router.middlewares"
 PRIORITY = f"{_OWN}/router.priority"
 ROUTER_TLS = f"{_OWN}/router.tls"
 ROUTER_TLS_OPTIONS = f"{_OWN}/router.tls.options"
@@ -47,17 +47,22 @@ WEB, WEBSECURE = "web", "websecure"
 FOR_EVER = -1
 """As a terminationDelay: one side may send after the other has closed; Traefik's default of 100 ms truncates that."""
 
-_NEEDED = "of traefik.io; install Traefik's CRDs, v3"
+GROUP = "traefik.io"
+INGRESS_ROUTE_TCPS = Resource(GROUP, "v1alpha1", "ingressroutetcps", "IngressRouteTCP")
+MIDDLEWARES = Resource(GROUP, "v1alpha1", "middlewares", "Middleware")
+SERVERS_TRANSPORTS = Resource(GROUP, "v1alpha1", "serverstransports", "ServersTransport")
+TLS_OPTIONS = Resource(GROUP, "v1alpha1", "tlsoptions", "TLSOption")
 
 
 class Traefik:
     """See ``Dialect``."""
 
-    ingress_annotations = (ENTRY_POINTS, MIDDLEWARES, PRIORITY, ROUTER_TLS, ROUTER_TLS_OPTIONS)
+    kinds = (INGRESS_ROUTE_TCPS, MIDDLEWARES, SERVERS_TRANSPORTS, TLS_OPTIONS)
+    ingress_annotations = (ENTRY_POINTS, ROUTER_MIDDLEWARES, PRIORITY, ROUTER_TLS, ROUTER_TLS_OPTIONS)
     service_annotations = (SERVERS_SCHEME, SERVERS_TRANSPORT)
 
     def space(self, inputs: SpaceInputs) -> list[Child]:
-        kind, space = inputs.served.tls_option, inputs.space
+        kind, space = inputs.served.get(TLS_OPTIONS), inputs.space
         if kind is None or not inputs.claims.holds(space.fqdn):
             return []
         annotations = {INGRESS_CLASS: inputs.settings.routing.ingress_class_name}
@@ -65,16 +70,16 @@ class Traefik:
         return [names.child(kind, meta, spec={"minVersion": "VersionTLS12", "sniStrict": True})]
 
     def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]:
-        return () if inputs.served.tls_option is not None else (_not_served("TLSOption"),)
+        return () if TLS_OPTIONS in inputs.served else (_not_served(TLS_OPTIONS),)
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding:
-        middleware, transport = inputs.served.middleware, inputs.served.servers_transport
+        middleware, transport = inputs.served.get(MIDDLEWARES), inputs.served.get(SERVERS_TRANSPORTS)
         if "%" in endpoint.prefix:
             return unsupported(endpoint, "Traefik compares paths after decoding them; choose an httpPath without %")
         if middleware is None:
-            return _missing("Middleware")
-        if inputs.served.tls_option is None:
-            return _missing("TLSOption")
+            return _missing(MIDDLEWARES)
+        if TLS_OPTIONS not in inputs.served:
+            return _missing(TLS_OPTIONS)
         children: list[Child] = []
         annotations: Annotations = {
             ENTRY_POINTS: WEBSECURE,
@@ -84,11 +89,11 @@ class Traefik:
         }
         if endpoint.backend_tls:
             if transport is None:
-                return _missing("ServersTransport")
+                return _missing(SERVERS_TRANSPORTS)
             children.append(_transport(inputs, transport, endpoint))
         if endpoint.rewrite is not None:
             children.append(_rewrite(inputs, middleware, endpoint, endpoint.rewrite))
-            annotations[MIDDLEWARES] = _reference(inputs, _name("rewrite", inputs, endpoint))
+            annotations[ROUTER_MIDDLEWARES] = _reference(inputs, _name("rewrite", inputs, endpoint))
         children += [
             http_ingress(inputs, endpoint.name, _paths(endpoint), _backend(inputs, endpoint), annotations),
             *_redirect(inputs, middleware, endpoint),
@@ -96,9 +101,9 @@ class Traefik:
         return children
 
     def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding:
-        kind = inputs.served.ingress_route_tcp
+        kind = inputs.served.get(INGRESS_ROUTE_TCPS)
         if kind is None:
-            return _missing("IngressRouteTCP")
+            return _missing(INGRESS_ROUTE_TCPS)
         service = {"name": endpoint.name, "port": endpoint.service_port, "terminationDelay": FOR_EVER}
         spec = {
             "entryPoints": [WEBSECURE],
@@ -147,7 +152,7 @@ def _redirect(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) -> 
     middleware = _object(inputs, kind, name, {"redirectScheme": {"scheme": "https", "permanent": True}})
     annotations: Annotations = {
         ENTRY_POINTS: WEB,
-        MIDDLEWARES: _reference(inputs, name),
+        ROUTER_MIDDLEWARES: _reference(inputs, name),
         PRIORITY: _priority(inputs, endpoint),
     }
     ingress = http_ingress(
@@ -198,10 +203,11 @@ def _reference(inputs: AppInputs, name: str) -> str:
     return f"{inputs.space.name}-{name}@kubernetescrd"
 
 
-def _missing(kind: str) -> Finding:
+def _missing(kind: Resource) -> Finding:
     problem = _not_served(kind)
     return findings.routes(problem.reason, problem.message)
 
 
-def _not_served(kind: str) -> Problem:
-    return Problem(reasons.INGRESS_KIND_MISSING, f"the cluster does not serve {kind} {_NEEDED}")
+def _not_served(kind: Resource) -> Problem:
+    message = f"the cluster does not serve {kind.kind} of {GROUP}; install Traefik's CRDs, v3"
+    return Problem(reasons.INGRESS_KIND_MISSING, message)

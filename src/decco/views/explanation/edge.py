@@ -9,9 +9,8 @@ from decco.desired import reasons
 from decco.desired.live_routes import route_problem
 from decco.desired.model import Child, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
-from decco.objects import Key
+from decco.objects import GATEWAYS, LISTENER_SETS, Key
 from decco.reconcilers.edge import space_live
-from decco.reconcilers.shapes import routing_kinds
 from decco.settings import RoutingBackend
 from decco.views.explanation.statements import State, Statement, World
 
@@ -24,7 +23,7 @@ def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Iterator
         text = {"ingress": "Ingress: the controller's own", "none": "no routing is set: Services only"}[backend.value]
         yield Statement(State.OK, "listener", text)
         return
-    kind = caches.served.listener_set if caches.settings.routing.parent_gateway else caches.served.gateway
+    kind = caches.served.get(LISTENER_SETS if caches.settings.routing.parent_gateway else GATEWAYS)
     if kind is None:
         text = "the cluster does not serve the Gateway API: install it, v1.5 or later"
         yield Statement(State.FAILURE, "listener", text)
@@ -74,7 +73,7 @@ def route(world: World, endpoint: Key, app: Key) -> Iterator[Statement]:
     caches = world.snapshot.caches
     about = f"route {endpoint.name}"
     owner = caches.apps.get(app)
-    kinds = sorted(routing_kinds(caches.served), key=lambda kind: kind.kind)
+    kinds = sorted(caches.routing_kinds, key=lambda kind: kind.kind)
     unreadable = [kind.plural for kind in kinds if not world.snapshot.may_read(kind, endpoint.namespace)]
     found = False
     for kind in kinds:
