@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +9,11 @@ from decco.desired.app import app_children
 from decco.desired.model import AppInputs, Problem, SecretState, SpaceInputs
 from decco.desired.routing import space_routing, space_routing_problems
 from decco.desired.routing.ingress import DIALECTS
-from decco.objects import Obj
+from decco.desired.routing.traefik import INGRESS_ROUTE_TCPS, MIDDLEWARES, SERVERS_TRANSPORTS, TLS_OPTIONS
+from decco.objects import Obj, Resource
 from tests.unit.desired.app_cases import (
     FQDN,
     POD,
-    SERVED,
     addresses,
     app,
     by_address,
@@ -22,6 +21,7 @@ from tests.unit.desired.app_cases import (
     reasons_of,
     secret,
     space_inputs,
+    without,
 )
 from tests.unit.goldens import check_golden
 
@@ -275,7 +275,7 @@ def test_other_dialects_need_nothing_for_a_space(dialect: str) -> None:
 
 
 def test_a_cluster_without_tls_options_is_reported() -> None:
-    inputs = space("traefik", served=replace(SERVED, tls_option=None))
+    inputs = space("traefik", served=without(TLS_OPTIONS))
     assert space_routing(inputs) == []
     assert [problem.reason for problem in space_routing_problems(inputs)] == ["IngressKindMissing"]
 
@@ -335,17 +335,16 @@ def test_traefik_references_lead_to_objects_that_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "endpoint", "encrypt"),
+    ("kind", "endpoint", "encrypt"),
     [
-        ("middleware", 0, False),
-        ("tls_option", 0, False),
-        ("servers_transport", 0, True),
-        ("ingress_route_tcp", 2, False),
+        (MIDDLEWARES, 0, False),
+        (TLS_OPTIONS, 0, False),
+        (SERVERS_TRANSPORTS, 0, True),
+        (INGRESS_ROUTE_TCPS, 2, False),
     ],
 )
-def test_a_kind_of_traefik_that_is_not_served_is_reported(field: str, endpoint: int, encrypt: bool) -> None:
-    served = replace(SERVED, **{field: None})
-    inputs = ingress("traefik", [ENDPOINTS[endpoint]], served=served, space={"encryptHttp": encrypt})
+def test_a_kind_of_traefik_that_is_not_served_is_reported(kind: Resource, endpoint: int, encrypt: bool) -> None:
+    inputs = ingress("traefik", [ENDPOINTS[endpoint]], served=without(kind), space={"encryptHttp": encrypt})
     assert routes(inputs) == []
     assert reasons_of(inputs) == [("RoutesReady", "IngressKindMissing")]
     assert addresses(inputs)[-1] == "Deployment/web"

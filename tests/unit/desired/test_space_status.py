@@ -28,16 +28,13 @@ from decco.desired.space_status import (
     edge_addresses,
     space_status,
 )
-from decco.objects import GATEWAY_GROUP, Obj, Resource
+from decco.objects import GATEWAYS, HTTP_ROUTES, LISTENER_SETS, Obj
 from decco.settings import Settings
 from tests.unit.goldens import check_golden
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-GATEWAY = Resource(GATEWAY_GROUP, "v1", "gateways", "Gateway")
-LISTENER_SET = Resource(GATEWAY_GROUP, "v1", "listenersets", "ListenerSet")
-HTTP_ROUTE = Resource(GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute")
-SERVED = Served(gateway=GATEWAY, listener_set=LISTENER_SET, http_route=HTTP_ROUTE)
+SERVED: Served = {kind: kind for kind in (GATEWAYS, LISTENER_SETS, HTTP_ROUTES)}
 
 NONE = Settings.model_validate({"routing": {"backend": "none"}})
 INGRESS = Settings.model_validate({"routing": {"backend": "ingress"}})
@@ -251,7 +248,7 @@ CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
         {"RoutesReady": "HostnameConflict", "Ready": "HostnameConflict"},
     ),
     "no Gateway API": (
-        {"given": inputs(SHARED, served=Served())},
+        {"given": inputs(SHARED, served={})},
         {"RoutesReady": "GatewayAPIMissing", "Ready": "GatewayAPIMissing"},
     ),
     "no shared Gateway": (
