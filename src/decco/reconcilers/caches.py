@@ -47,25 +47,26 @@ class Role(StrEnum):
     CHILD = "child"  # what decco writes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+Select = Callable[[Resource, Settings], WatchSpec | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One watched kind: which cluster and settings have it, how it is read and written, what its events enqueue."""
 
     resource: Resource
     """Of a kind of another project, the version is the one that is assumed without a cluster."""
+    role: Role
     shape: Shape
-    select: Callable[[Resource, Settings], WatchSpec | None]
+    select: Select
     """Which of its objects are watched; None: none with these settings."""
     handlers: tuple[Handler, ...]
-    role: Role = Role.CHILD
     versions: tuple[str, ...] = ()
     """The versions that decco accepts of a kind of another project, which is found by discovery; () if it is part of
     every Kubernetes."""
     needed: Callable[[RoutingSettings], bool] | None = None
     """Whether the settings need the kind; None: decco cannot work without it. A kind that they do not need is followed
     to remove the objects of former settings."""
-    routes: bool = False
-    """Whether it carries traffic from the edge to the Spaces."""
 
     @property
     def name(self) -> str:
@@ -203,8 +204,8 @@ class Caches:
 
     @property
     def routing_kinds(self) -> frozenset[Resource]:
-        """The kinds that carry traffic from the edge to the Spaces, of all backends."""
-        return frozenset(kind.resource for kind in self.kinds if kind.routes)
+        """The kinds that carry traffic from the edge to the Spaces, of all backends; no other children are optional."""
+        return frozenset(kind.resource for kind in self.kinds if kind.optional and kind.role is Role.CHILD)
 
     def unreplaced(
         self, owner_uid: str, labelled: LabelledOwner, unwritten: Collection[Resource]

@@ -8,38 +8,17 @@ watched kind is a line here and a handler in ``handlers/``; a kind of a routing 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from decco import objects
 from decco.desired.model import Served
 from decco.desired.ownership import is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
 from decco.desired.routing.ingress import DIALECTS
 from decco.desired.runs import job_view
 from decco.kube.entry import Shape
 from decco.kube.watch import WatchSpec
-from decco.objects import (
-    ANNOTATION_INITIAL_REPLICAS,
-    ANNOTATION_RUN,
-    APPS,
-    BACKEND_TLS_POLICIES,
-    CONFIGMAPS,
-    DEPLOYMENTS,
-    GATEWAYS,
-    HTTP_ROUTES,
-    INGRESSES,
-    JOBS,
-    LABEL_SHARE,
-    LIMIT_RANGES,
-    LISTENER_SETS,
-    MANAGED_SELECTOR,
-    NAMESPACES,
-    NETWORK_POLICIES,
-    RESOURCE_QUOTAS,
-    SECRETS,
-    SERVICES,
-    SPACES,
-    TLS_ROUTES,
-    Resource,
-)
-from decco.reconcilers.caches import Handler, Kind, Role
+from decco.objects import ANNOTATION_INITIAL_REPLICAS, ANNOTATION_RUN, LABEL_SHARE, MANAGED_SELECTOR, Obj, Resource
+from decco.reconcilers.caches import Handler, Kind, Role, Select
 from decco.reconcilers.facts import app_facts, secret_facts, shared_secret, space_facts
 from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.child import child_changed
@@ -50,11 +29,7 @@ from decco.reconcilers.handlers.secret import copy_changed, source_changed
 from decco.reconcilers.handlers.space import space_changed
 from decco.settings import IngressDialect, RoutingBackend, RoutingSettings, Settings
 
-_PLAIN = Shape(labelled_owner=owner_of_child)
-_RECREATED = Shape(labelled_owner=owner_of_child, recreate=True)
-_REPLICAS = ("spec", "replicas")
-# `kubectl rollout restart` writes here, and so do backup and mesh tools; decco writes nothing here.
-_POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
+Needed = Callable[[RoutingSettings], bool]
 
 
 # -- which objects of a kind are watched ------------------------------------------------------------------------------
@@ -81,10 +56,8 @@ def _edge_service(kind: Resource, settings: Settings) -> WatchSpec | None:
 
 
 def _one(kind: Resource, reference: str | None) -> WatchSpec | None:
-    if not reference:
-        return None
-    namespace, _, name = reference.partition("/")
-    return WatchSpec(kind, namespace=namespace, fields=f"metadata.name={name}")
+    namespace, _, name = (reference or "").partition("/")
+    return WatchSpec(kind, namespace=namespace, fields=f"metadata.name={name}") if reference else None
 
 
 # -- which settings need a kind ---------------------------------------------------------------------------------------
@@ -102,86 +75,76 @@ def _by_ingress(routing: RoutingSettings) -> bool:
     return routing.backend is RoutingBackend.INGRESS
 
 
-def _by_dialect(dialect: IngressDialect) -> Callable[[RoutingSettings], bool]:
+def _by_dialect(dialect: IngressDialect) -> Needed:
     return lambda routing: _by_ingress(routing) and routing.ingress_dialect is dialect
 
 
 # -- the kinds --------------------------------------------------------------------------------------------------------
 
 
-def child(resource: Resource, shape: Shape = _PLAIN, *more: Handler) -> Kind:
-    """A kind that every Kubernetes has and that decco writes."""
-    return Kind(resource=resource, shape=shape, select=_written_by_decco, handlers=(child_changed, *more))
-
-
-def route(
-    resource: Resource, needed: Callable[[RoutingSettings], bool], *more: Handler, versions: tuple[str, ...] = ()
+def read(
+    resource: Resource,
+    role: Role,
+    select: Select,
+    handler: Handler,
+    facts: Callable[[Obj], Any] | None = None,
+    needed: Needed | None = None,
+    versions: tuple[str, ...] = (),
 ) -> Kind:
-    """A kind of another project that carries traffic; ``versions`` are accepted besides the resource's own."""
-    return Kind(
-        resource=resource,
-        shape=_PLAIN,
-        select=_written_by_decco,
-        handlers=(child_changed, *more),
-        versions=(resource.version, *versions),
-        needed=needed,
-        routes=True,
-    )
+    """A kind that decco reads and does not write, but for the status of its own kinds."""
+    return Kind(resource, role, Shape(facts=facts, digests=False), select, (handler,), versions, needed)
 
+
+def child(
+    resource: Resource,
+    *handlers: Handler,
+    shape: Shape | None = None,
+    needed: Needed | None = None,
+    versions: tuple[str, ...] = (),
+) -> Kind:
+    """A kind that decco writes."""
+    shape = shape or Shape(labelled_owner=owner_of_child)
+    return Kind(resource, Role.CHILD, shape, _written_by_decco, (child_changed, *handlers), versions, needed)
+
+
+def _spec(*names: str) -> tuple[tuple[str, str], ...]:
+    return tuple(("spec", name) for name in names)
+
+
+_REPLICAS = ("spec", "replicas")
+# `kubectl rollout restart` writes here, and so do backup and mesh tools; decco writes nothing here.
+_POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
+_RECREATED = Shape(labelled_owner=owner_of_child, recreate=True)
 
 KINDS: tuple[Kind, ...] = (
-    Kind(
-        resource=SPACES,
-        role=Role.OWNER,
-        shape=Shape(facts=space_facts, digests=False),
-        select=_all,
-        handlers=(space_changed,),
-    ),
-    Kind(
-        resource=APPS,
-        role=Role.OWNER,
-        shape=Shape(facts=app_facts, digests=False),
-        select=_all,
-        handlers=(app_changed,),
-    ),
-    Kind(
-        resource=SECRETS,
-        role=Role.SHARED,
-        shape=Shape(facts=shared_secret, digests=False),
-        select=_shared,
-        handlers=(source_changed,),
-    ),
+    read(objects.SPACES, Role.OWNER, _all, space_changed, space_facts),
+    read(objects.APPS, Role.OWNER, _all, app_changed, app_facts),
+    read(objects.SECRETS, Role.SHARED, _shared, source_changed, shared_secret),
     child(
-        NAMESPACES,
-        # The API server itself maintains spec.finalizers of a namespace.
-        Shape(unmanaged=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
+        objects.NAMESPACES,
         isolation_changed,
+        # The API server itself maintains spec.finalizers of a namespace.
+        shape=Shape(unmanaged=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
     ),
     child(
-        SECRETS,
-        Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy, recreate=True),
+        objects.SECRETS,
         copy_changed,
+        shape=Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy, recreate=True),
     ),
-    child(CONFIGMAPS, _RECREATED),
+    child(objects.CONFIGMAPS, shape=_RECREATED),
     child(
-        SERVICES,
+        objects.SERVICES,
         # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
-        Shape(
-            unmanaged=(
-                ("spec", "clusterIP"),
-                ("spec", "clusterIPs"),
-                ("spec", "ipFamilies"),
-                ("spec", "ipFamilyPolicy"),
-            ),
-            labelled_owner=owner_of_child,
+        shape=Shape(
+            unmanaged=_spec("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"), labelled_owner=owner_of_child
         ),
     ),
-    child(RESOURCE_QUOTAS, _RECREATED),
-    child(LIMIT_RANGES, _RECREATED),
-    child(NETWORK_POLICIES, _PLAIN, isolation_changed),
+    child(objects.RESOURCE_QUOTAS, shape=_RECREATED),
+    child(objects.LIMIT_RANGES, shape=_RECREATED),
+    child(objects.NETWORK_POLICIES, isolation_changed),
     child(
-        DEPLOYMENTS,
-        Shape(
+        objects.DEPLOYMENTS,
+        shape=Shape(
             unmanaged=(_REPLICAS, _POD_ANNOTATIONS),
             unmanaged_while=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
             foreground=True,  # its replacement must not run beside its last pods
@@ -190,60 +153,33 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     child(
-        JOBS,
-        Shape(
+        objects.JOBS,
+        job_changed,
+        shape=Shape(
             # A Job's template cannot be changed in place: another run of the user's pod is another Job.
-            mutable=(
-                ("spec", "backoffLimit"),
-                ("spec", "parallelism"),
-                ("spec", "suspend"),
-                ("spec", "activeDeadlineSeconds"),
-                ("spec", "ttlSecondsAfterFinished"),
-            ),
+            mutable=_spec("backoffLimit", "parallelism", "suspend", "activeDeadlineSeconds", "ttlSecondsAfterFinished"),
             # A cluster's policy may limit Jobs, or have them cleaned up; decco writes none of these today.
-            admitted=(
-                ("spec", "parallelism"),
-                ("spec", "activeDeadlineSeconds"),
-                ("spec", "ttlSecondsAfterFinished"),
-            ),
+            admitted=_spec("parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished"),
             replace_if=(("metadata", "annotations", ANNOTATION_RUN),),
             foreground=True,
             facts=job_view,
             labelled_owner=owner_of_child,
             kept_while_deleting=False,
         ),
-        job_changed,
     ),
-    Kind(
-        resource=INGRESSES,
-        shape=_PLAIN,
-        select=_written_by_decco,
-        handlers=(child_changed,),
-        needed=_by_ingress,
-        routes=True,
+    child(objects.INGRESSES, needed=_by_ingress),
+    child(objects.GATEWAYS, own_gateway_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
+    child(objects.LISTENER_SETS, needed=_by_parent_gateway, versions=("v1",)),
+    child(objects.HTTP_ROUTES, needed=_by_gateway, versions=("v1", "v1beta1")),
+    child(objects.TLS_ROUTES, needed=_by_gateway, versions=("v1", "v1alpha3", "v1alpha2")),
+    child(objects.BACKEND_TLS_POLICIES, needed=_by_gateway, versions=("v1", "v1alpha3")),
+    *(
+        child(kind, needed=_by_dialect(name), versions=(kind.version,))
+        for name, dialect in DIALECTS.items()
+        for kind in dialect.kinds
     ),
-    route(GATEWAYS, _by_gateway, own_gateway_changed, versions=("v1beta1",)),
-    route(LISTENER_SETS, _by_parent_gateway),
-    route(HTTP_ROUTES, _by_gateway, versions=("v1beta1",)),
-    route(TLS_ROUTES, _by_gateway, versions=("v1alpha3", "v1alpha2")),
-    route(BACKEND_TLS_POLICIES, _by_gateway, versions=("v1alpha3",)),
-    *(route(kind, _by_dialect(name)) for name, dialect in DIALECTS.items() for kind in dialect.kinds),
-    Kind(
-        resource=GATEWAYS,
-        role=Role.EDGE,
-        shape=Shape(digests=False),
-        select=_parent_gateway,
-        handlers=(edge_changed,),
-        versions=("v1", "v1beta1"),
-        needed=_by_gateway,
-    ),
-    Kind(
-        resource=SERVICES,
-        role=Role.EDGE,
-        shape=Shape(digests=False),
-        select=_edge_service,
-        handlers=(edge_changed,),
-    ),
+    read(objects.GATEWAYS, Role.EDGE, _parent_gateway, edge_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
+    read(objects.SERVICES, Role.EDGE, _edge_service, edge_changed),
 )
 
 ALL_SERVED: Served = {kind.resource: kind.resource for kind in KINDS if kind.versions}
@@ -252,8 +188,5 @@ ALL_SERVED: Served = {kind.resource: kind.resource for kind in KINDS if kind.ver
 
 def children(served: Served) -> dict[Resource, Shape]:
     """The kinds that decco writes in a cluster that serves these."""
-    return {
-        resource: kind.shape
-        for kind in KINDS
-        if kind.role is Role.CHILD and (resource := kind.in_version(served)) is not None
-    }
+    written = [kind for kind in KINDS if kind.role is Role.CHILD]
+    return {resource: kind.shape for kind in written if (resource := kind.in_version(served)) is not None}

@@ -144,47 +144,29 @@ class EndpointsClient:
         async def all_pages(kind: Resource) -> list[Obj]:
             return [obj async for page in self._client.list_pages(kind) for obj in page.items]
 
-        return await self._call(all_pages)
+        return await self._call(all_pages) or []
 
     async def get(self, namespace: str, name: str) -> Obj | None:
-        try:
-            return await self._call(lambda kind: self._client.get(kind, Key(namespace, name)), NotFound)
-        except NotFound:
-            return None
+        return await self._call(lambda kind: self._client.get(kind, Key(namespace, name)), NotFound)
 
     async def create(self, obj: Obj) -> Obj | None:
-        try:
-            return await self._call(
-                lambda kind: self._client.create(kind, {**obj, "apiVersion": kind.api_version}), AlreadyExists
-            )
-        except AlreadyExists:
-            return None
+        return await self._call(lambda kind: self._client.create(kind, _in_version(obj, kind)), AlreadyExists)
 
     async def replace(self, obj: Obj) -> Obj | None:
-        try:
-            return await self._call(
-                lambda kind: self._client.replace(kind, {**obj, "apiVersion": kind.api_version}), Conflict, NotFound
-            )
-        except (Conflict, NotFound):
-            return None
+        return await self._call(lambda kind: self._client.replace(kind, _in_version(obj, kind)), Conflict, NotFound)
 
     async def delete(self, namespace: str, name: str, uid: str, resource_version: str) -> bool:
         """Also True for an object that was gone already."""
-        try:
-            await self._call(
-                lambda kind: self._client.delete(
-                    kind, Key(namespace, name), uid=uid, resource_version=resource_version
-                ),
-                Conflict,
-            )
-        except Conflict:
-            return False
-        return True
 
-    async def _call(self, request: Callable[[Resource], Awaitable[T]], *expected: type[KubeError]) -> T:
-        """The answer to ``request``, which is made again if the kind is served in another version now.
+        async def delete(kind: Resource) -> bool:
+            await self._client.delete(kind, Key(namespace, name), uid=uid, resource_version=resource_version)
+            return True
 
-        Raises the ``expected`` errors as they are, and DnsError for any other.
+        return await self._call(delete, Conflict) or False
+
+    async def _call(self, request: Callable[[Resource], Awaitable[T]], *expected: type[KubeError]) -> T | None:
+        """The answer to ``request``, which is made again if the kind is served in another version now; None for an
+        expected error. Raises DnsError for any other.
         """
         try:
             try:
@@ -195,10 +177,14 @@ class EndpointsClient:
                     raise
                 self._resource = kind
                 return await request(kind)
+        except expected:
+            return None
         except KubeError as error:
-            if isinstance(error, expected):
-                raise
             raise _dns_error(error) from error
+
+
+def _in_version(obj: Obj, kind: Resource) -> Obj:
+    return {**obj, "apiVersion": kind.api_version}
 
 
 def _dns_error(error: KubeError) -> DnsError:
