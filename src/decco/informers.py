@@ -57,6 +57,17 @@ class _Followed:
     task: asyncio.Task[None] | None = None
     """None while the cluster does not serve the kind."""
 
+    def not_ready(self) -> str | None:
+        """Without an optional kind the process is ready: a restart would not help, and the rest works."""
+        informer = self.informer
+        if informer.synced.is_set() or (self.kind.optional and informer.tried.is_set()):
+            return None
+        return f"not listed yet: {informer.store.unlisted}" if informer.store.unlisted else "not listed yet"
+
+    def note(self) -> str | None:
+        unlisted = self.informer.store.unlisted
+        return f"cannot be listed: {unlisted}" if unlisted else None
+
 
 @dataclass(slots=True, eq=False)
 class Informers:
@@ -119,9 +130,9 @@ class Informers:
         informer = Informer(store, self._source(kind.name), self.metrics, kind.name)
         followed = self._followed[kind.name] = _Followed(kind, informer, spec)
         if kind.is_needed(self.caches.settings.routing):
-            self.health.add_check(f"cache {kind.name}", _sync_check(informer, optional=kind.optional), kind="ready")
+            self.health.add_check(f"cache {kind.name}", followed.not_ready, kind="ready")
             if kind.optional:
-                self.health.add_note(f"cache {kind.name}", _note(informer))
+                self.health.add_note(f"cache {kind.name}", followed.note)
         self.metrics.add_resource(kind.name)
         if kind.role is Role.CHILD:
             self.metrics.add_child(kind.name)
@@ -205,8 +216,7 @@ class Informers:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._requeue_after(lacking)):
                     await self._rediscover.wait()
-            if monotonic() - asked > DISCOVERY_SECONDS:
-                pause = REDISCOVERY_SECONDS
+            pause = REDISCOVERY_SECONDS if monotonic() - asked > DISCOVERY_SECONDS else pause
             await asyncio.sleep(max(0.0, asked + pause - monotonic()))
             self._rediscover.clear()
             asked = monotonic()
@@ -264,18 +274,3 @@ class Informers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _sync_check(informer: Informer, *, optional: bool) -> Callable[[], str | None]:
-    """Without an optional kind the process is ready: a restart would not help, and the rest works."""
-
-    def check() -> str | None:
-        if informer.synced.is_set() or (optional and informer.tried.is_set()):
-            return None
-        return f"not listed yet: {informer.store.unlisted}" if informer.store.unlisted else "not listed yet"
-
-    return check
-
-
-def _note(informer: Informer) -> Callable[[], str | None]:
-    return lambda: f"cannot be listed: {informer.store.unlisted}" if informer.store.unlisted else None
