@@ -17,8 +17,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import structlog
-
 from decco import __version__
 from decco.cluster_domain import with_cluster_domain
 from decco.config_retry import retry_config
@@ -34,6 +32,7 @@ from decco.kube.fence import Fence, process_alarm
 from decco.kube.leader import JOIN_SECONDS, Leader
 from decco.kube.lease import RELEASE_SECONDS, Times
 from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, PROGRAM, LeaderSession
+from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
 from decco.reconcilers.caches import Caches
@@ -45,7 +44,7 @@ from decco.reconcilers.report import ready_counts
 from decco.settings import Settings
 from decco.settings_follow import SettingsFile, follow
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

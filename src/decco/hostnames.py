@@ -10,6 +10,8 @@ import re
 
 import idna
 
+from decco.text import truncate
+
 MAX_NAME = 253
 """Octets of a name as text without the trailing dot (RFC 1035 2.3.4: 255 on the wire)."""
 MAX_LABEL = 63
@@ -28,7 +30,7 @@ def normalise(text: str) -> str:
     Allowed are letters, digits, hyphens and underscores, and ``*`` as the whole first label. Raises WrongName with a
     message that contains the name and the wrong label.
     """
-    shown = ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+    shown = ascii(truncate(text, _SHOWN + 1))
     plain = text.removesuffix(".")
     if not plain:
         raise WrongName("the empty name cannot be published: give a host name")

@@ -13,8 +13,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 
-import structlog
-
 from decco.dns.service import Dns
 from decco.health import Health
 from decco.kube.apply import Applier
@@ -22,7 +20,7 @@ from decco.kube.client import Client
 from decco.kube.controller import Action, Controller
 from decco.kube.events import Recorder
 from decco.kube.workqueue import WorkQueue
-from decco.log import bind_reconcile
+from decco.log import bind_reconcile, get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key
 from decco.reconcilers.app import AppReconciler
@@ -38,7 +36,7 @@ from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
 from decco.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PROGRAM = "decco-controller"
 FINISH_SECONDS = 2.75

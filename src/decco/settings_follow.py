@@ -16,13 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Never
 
-import structlog
-
 from decco import log as logs
+from decco.log import get_logger
 from decco.settings import Settings
 from decco.settings_load import SETTINGS, WrongSettings, load
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_SECONDS = 3.0
 """Interval of the checks of the file. The kubelet takes up to a minute to bring a changed ConfigMap."""

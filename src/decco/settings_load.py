@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails
 from decco.errors import ConfigError
 from decco.settings import Settings
 from decco.settings_forms import Form, Section
+from decco.text import truncate
 
 PREFIX = "DECCO_"
 NOT_SETTINGS = frozenset({"DECCO_CACHE"})
@@ -380,8 +381,7 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return truncate(json.dumps(value, default=str), _LONGEST + 1)
 
 
 def _printable(text: str) -> str:

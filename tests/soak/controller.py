@@ -21,7 +21,7 @@ from typing import Any
 
 from decco import daemon
 from decco.cli import controller
-from decco.kube import events, repair_backoff, tombstones, transport
+from decco.kube import events, repair_backoff, store, transport
 from decco.reconcilers import rejections, requested_secrets
 from decco.settings import Settings
 from tests.soak.leaks import plant
@@ -31,7 +31,7 @@ CLOCKS = {
     (events, "PATCH_SECONDS"): 0.6,
     (events, "REFILL_SECONDS"): 0.6,
     (repair_backoff, "QUIET_SECONDS"): 6.0,
-    (tombstones, "KEPT_SECONDS"): 10.0,
+    (store, "TOMBSTONE_SECONDS"): 10.0,
     (transport, "KEEP_ALIVE_SECONDS"): 1.0,
     (rejections, "RETRY_SECONDS"): 0.3,
     (rejections, "REFUSAL_SECONDS"): 6.0,

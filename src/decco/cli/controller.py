@@ -18,6 +18,7 @@ from decco import __version__, log
 from decco.errors import ConfigError, leaves
 from decco.settings_follow import SettingsFile
 from decco.settings_load import WrongSettings, closest, dump, load
+from decco.text import escape
 
 PROGRAM = "decco-controller"
 EXIT_WRONG_SETTINGS = 2
@@ -130,16 +131,16 @@ def _ends_at_signals() -> Iterator[None]:
 def _unknown(word: str, arguments: argparse.ArgumentParser) -> str:
     flag = word.partition("=")[0]
     if not flag.startswith("-"):
-        return f"{log.escape(word)}: unexpected word; {PROGRAM} takes flags only"
+        return f"{escape(word)}: unexpected word; {PROGRAM} takes flags only"
     known = [option for action in arguments._actions for option in action.option_strings]  # noqa: SLF001
     match = closest(flag, known)
     hint = f"did you mean {match}?" if match else f"{PROGRAM} --help lists them"
-    return f"{log.escape(flag)}: unknown flag; {hint}"
+    return f"{escape(flag)}: unknown flag; {hint}"
 
 
 def _complain(mistakes: Sequence[str]) -> None:
     for line in mistakes:
-        print(f"{PROGRAM}: {log.escape(line)}", file=sys.stderr)
+        print(f"{PROGRAM}: {escape(line)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

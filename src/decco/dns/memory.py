@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-import structlog
-
 from decco.dns.errors import BatchRefused, DnsError, InvalidRecord, RecordConflict, ZoneNotFound
 from decco.dns.names import MAX_LABEL, MAX_NAME, in_zone
 from decco.dns.provider import Change, Outcome, Zone
 from decco.dns.records import ADDRESS_TYPES, CNAME, TXT, RecordSet
+from decco.log import get_logger
 
-log = structlog.get_logger("decco.dns")
+log = get_logger("decco.dns")
 Contents = dict[str, dict[str, RecordSet]]
 """Name -> type -> set."""
 

@@ -11,17 +11,16 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import structlog
-
-from decco.dns.backoff import Backoff
+from decco.backoff import Backoff
 from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, DnsError, InvalidRecord, ZoneNotFound
 from decco.dns.names import normalise, zone_of
 from decco.dns.plan import Plan
 from decco.dns.provider import Provider
 from decco.dns.records import WantedRecord
 from decco.dns.zonequeue import Desired, Pacing, ZoneQueue
+from decco.log import get_logger
 
-log = structlog.get_logger("decco.dns")
+log = get_logger("decco.dns")
 _UNCONFIRMED = (
     "a change of the zone {} was not answered and may still be carried out; the zone is read again before its names "
     "are taken for gone"

@@ -31,6 +31,7 @@ from typing import Any, Final
 
 from decco.errors import DeccoError
 from decco.objects import Obj
+from decco.text import printable
 
 _IMMUTABLE = ("field is immutable", "may not change once set", "Value is immutable")
 _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
@@ -223,16 +224,6 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 _MAX_MESSAGE = 2048
 """Characters of a server's message that are kept: an Invalid of a large object repeats the object."""
-
-
-def printable(text: str, limit: int) -> str:
-    """The text on one line, without control characters, cut at ``limit`` characters.
-
-    For all foreign text that goes into a log, an event or an exception.
-    """
-    line = "".join(c if c.isprintable() else " " for c in text[: 2 * limit])
-    line = " ".join(line.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 NOT_SERVED: Final = "the server could not find the requested resource"

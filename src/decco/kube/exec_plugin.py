@@ -2,8 +2,7 @@
 
 Follows client-go (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins)
 for a program without a terminal: a plugin never gets the controller's standard input, and one that needs it
-(``interactiveMode: Always``) is refused. kubernetes_asyncio is not used: it supports neither ``provideClusterInfo`` nor
-``interactiveMode``, does not end a plugin that hangs, and waits forever for one that writes much to its standard error.
+(``interactiveMode: Always``) is refused.
 """
 
 from __future__ import annotations
@@ -21,15 +20,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from decco.errors import ConfigError
 from decco.kube.connection import RETRY_SECONDS
+from decco.text import printable
 
+PLUGIN_SECONDS: Final = 60.0
+"""Time limit of a plugin: it may open a browser or call a slow cloud API."""
 EXPIRY_SKEW_SECONDS: Final = 60.0
 """Credentials that name their end are renewed this long before it, or after half their life if that is later."""
-
-
 API_GROUP: Final = "client.authentication.k8s.io"
 EXTENSION: Final = f"{API_GROUP}/exec"
 """Name of the cluster's extension that is handed to plugins as ``config``."""
+_TEXT: Final = 300
+"""Characters of a plugin's own text that a message contains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,42 @@ class Credentials:
             return math.inf
         left = (self.expires - datetime.now(UTC)).total_seconds()
         return max(left - EXPIRY_SKEW_SECONDS, left / 2, RETRY_SECONDS)
+
+
+class CachedPlugin:
+    """Runs a plugin, and keeps its credentials until they expire, the server refuses them or the settings change."""
+
+    def __init__(self) -> None:
+        self._run: Plugin | None = None
+        self._given: Credentials | None = None
+
+    async def credentials(
+        self, settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | None, where: str, *, rejected: bool
+    ) -> Credentials:
+        """The arguments are those of ``plugin``; ``where`` names the user for errors. Raises ConfigError."""
+        where = f"the exec plugin {settings.get('command')!r} of {where}"
+        try:
+            wanted = plugin(settings, cluster, ca)
+        except ValueError as error:
+            raise ConfigError(f"{where} cannot be run: {printable(str(error), _TEXT)}") from error
+        if self._given is not None and not rejected and self._run == wanted and self._given.lasts() > RETRY_SECONDS:
+            return self._given
+        try:
+            async with asyncio.timeout(PLUGIN_SECONDS):
+                self._given = await run(wanted)
+        except FileNotFoundError as error:
+            hint = f": {printable(wanted.install_hint, _TEXT)}" if wanted.install_hint else ""
+            raise ConfigError(f"{where} is not installed{hint}") from error
+        except TimeoutError as error:
+            raise ConfigError(
+                f"{where} gave no answer within {PLUGIN_SECONDS:g} s: run it by hand to see what it waits for"
+            ) from error
+        except (OSError, ValueError) as error:
+            text = str(error)
+            tail = text if len(text) <= _TEXT else f"… {text[-_TEXT:]}"
+            raise ConfigError(f"{where} failed: {printable(tail, 2 * _TEXT)}") from error
+        self._run = wanted
+        return self._given
 
 
 def plugin(settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | None) -> Plugin:

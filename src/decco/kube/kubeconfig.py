@@ -38,6 +38,16 @@ class ContextInUse:
     user: Section
     user_name: str
 
+    @property
+    def of_cluster(self) -> str:
+        """The cluster, for messages."""
+        return f"the cluster of context {self.name!r} of kubeconfig {self.source}"
+
+    @property
+    def of_user(self) -> str:
+        """The user, for messages."""
+        return f"user {self.user_name!r} of kubeconfig {self.source}"
+
 
 def read(paths: Sequence[Path], context: str | None) -> ContextInUse:
     """The context named, or the current one, of the files that exist among ``paths``. Raises ConfigError."""

@@ -16,8 +16,8 @@ from typing import Any
 
 import orjson
 
-from decco.kube.errors import printable
 from decco.objects import FIELD_MANAGER, Obj
+from decco.text import printable
 
 Path = tuple[Any, ...]
 """Steps from an object's root: str for a field, frozenset of (key, value) pairs for an item of a keyed list."""

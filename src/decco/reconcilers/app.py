@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import structlog
-
 from decco.api.conditions import APP_CONDITIONS
 from decco.api.parse import parse_app
 from decco.desired import reasons
@@ -32,6 +30,7 @@ from decco.errors import TerminalError
 from decco.kube.controller import Action
 from decco.kube.entry import UNKNOWN, Entry
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.objects import (
     ANNOTATION_ABANDON_DNS,
     JOBS,
@@ -50,7 +49,7 @@ from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 

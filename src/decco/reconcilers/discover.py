@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import structlog
-
 from decco.desired.model import Served
 from decco.kube import discovery
 from decco.kube.client import Client
 from decco.kube.errors import ApiError, Garbled
+from decco.log import get_logger
 from decco.reconcilers.caches import Kind
 from decco.reconcilers.kinds import KINDS
 from decco.settings import RoutingSettings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 async def discover(

@@ -27,6 +27,7 @@ from decco.kube.errors import (
     ServerError,
 )
 from decco.objects import Key, Obj, Resource
+from decco.text import truncate
 
 REQUEUE_SECONDS = 15.0
 """requeue_after in seconds for a refusal that may end by itself."""
@@ -178,4 +179,4 @@ def retryable(error: DeccoError, resource: Resource, key: Key) -> Refusal:
 
 
 def _shorten(message: str) -> str:
-    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " …"
+    return truncate(message, _LONGEST_MESSAGE)

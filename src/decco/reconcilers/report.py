@@ -6,8 +6,6 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-import structlog
-
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
 from decco.desired.finalizers import holders_of
@@ -16,10 +14,11 @@ from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.objects import Obj, Resource
 from decco.reconcilers.outcomes import is_by_policy, left_over
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 V = TypeVar("V")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import structlog
-
 from decco.api.conditions import SPACE_CONDITIONS
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
@@ -18,13 +16,14 @@ from decco.desired.space import space_children
 from decco.desired.space_status import Checked, blocked_space_status, space_status
 from decco.kube.controller import Action
 from decco.kube.entry import Entry
+from decco.log import get_logger
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.edge import addresses_for, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class SpaceReconciler(Reconciler):

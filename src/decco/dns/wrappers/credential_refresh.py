@@ -11,16 +11,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
-import structlog
-
 from decco.dns.errors import ProviderRefused, ZoneNotFound
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import RecordSet
 from decco.dns.wrappers.base import Wrapper
 from decco.errors import ConfigError
+from decco.log import get_logger
 
 T = TypeVar("T")
-log = structlog.get_logger("decco.dns")
+log = get_logger("decco.dns")
 
 Make = Callable[[], Awaitable[Provider | None]]
 """Makes the provider from the current credentials; None if they have not changed. Raises ConfigError."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import structlog
-
 from decco.dns.provider import Change, Outcome, Zone
 from decco.dns.wrappers.base import Wrapper
+from decco.log import get_logger
 
-log = structlog.get_logger("decco.dns")
+log = get_logger("decco.dns")
 
 
 class DryRun(Wrapper):

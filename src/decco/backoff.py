@@ -1,4 +1,4 @@
-"""Exponential backoff for a provider or one of its zones."""
+"""Exponential backoff."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import asyncio
 import random
 
 JITTER = 0.1
-"""Maximum fraction by which a pause is shortened at random, so that zones that failed together retry apart."""
+"""Maximum fraction by which a pause is shortened at random, so that what failed together is tried again apart."""
+
+
+def exponential(base: float, failures: int, longest: float) -> float:
+    """Seconds of the pause after so many failures before the last one: ``base``, doubled with each, at most
+    ``longest``.
+    """
+    return min(longest, base * 2.0 ** min(failures, 32))
 
 
 class Backoff:
@@ -23,8 +30,8 @@ class Backoff:
         now = asyncio.get_running_loop().time()
         if now < self.until:
             return
-        pause = min(self._limit, self._base * 2**self._failures)
-        self._failures = min(self._failures + 1, 32)
+        pause = exponential(self._base, self._failures, self._limit)
+        self._failures += 1
         self.until = now + max(at_least, pause * (1 - JITTER * random.random()))  # noqa: S311 (no secret in it)
 
     def reset(self) -> None:
