@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import prometheus_client
@@ -84,13 +84,12 @@ class _Loop:
         self.retries = metrics.counters["workqueue_retries"].labels(name)
         self.waited = metrics.histograms["workqueue_queue_duration"].labels(name)
         self.worked = metrics.histograms["workqueue_work_duration"].labels(name)
+        self.queue: Queue | None = None
+        self.depth = 0
+        self.running = 0
+        self.starts = 0.0
+        """Sum of the start times of the running reconciles: gives their total age without a list of them."""
         self._gauges = {gauge: metrics.gauges[gauge].labels(name) for gauge in self._read()}
-
-    queue: Queue | None = None
-    depth = 0
-    running = 0
-    starts = 0.0
-    """Sum of the start times of the running reconciles: gives their total age without a list of them."""
 
     def refresh(self) -> None:
         for gauge, value in self._read().items():
@@ -109,7 +108,7 @@ class _Loop:
 class Metrics:
     """All metrics and their registry. For the event loop's thread, but the registry may be rendered in any."""
 
-    def __init__(self, controllers: Iterable[str] = CONTROLLERS) -> None:
+    def __init__(self) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each counter
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -126,20 +125,18 @@ class Metrics:
             for name, (text, *labels) in HISTOGRAMS.items()
         }
         self.gauges["build_info"].labels(__version__, platform.python_version()).set(1)
-        self._loops = {name: _Loop(self, name) for name in controllers}
-        self._request_children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
-        self._cache_sizes: dict[str, int] = {}
-        self._heard: dict[str, float] = {}
+        self._loops = {name: _Loop(self, name) for name in CONTROLLERS}
+        self._requests: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._watches: dict[str, tuple[Gauge, Gauge]] = {}
         self._ready_counts: dict[str, Callable[[], Mapping[str, int]]] = {}
         self._dns_lags: Callable[[], Mapping[tuple[str, str], float]] = dict
         self._certificates: dict[str, frozenset[str]] = {}
 
-    # --- what exists ---
+    # --- what exists: its series are at 0 from now on ---
 
     def add_resource(self, resource: str) -> None:
-        """A kind that will be watched: its series are at 0 from now on."""
-        self._cache_sizes.setdefault(resource, 0)
-        self._heard.setdefault(resource, 0.0)
+        """A kind that will be watched."""
+        self._watch(resource)
 
     def add_dns_provider(self, provider: str) -> None:
         """A DNS provider that will be called."""
@@ -169,10 +166,6 @@ class Metrics:
         """Updates the gauges that are read at a scrape; to be called in the event loop before each rendering."""
         for loop in self._loops.values():
             loop.refresh()
-        for resource, size in self._cache_sizes.items():
-            self.gauges["cache_objects"].labels(resource).set(size)
-        for resource, moment in self._heard.items():
-            self.gauges["watch_last_event_timestamp_seconds"].labels(resource).set(moment)
         for kind, count in self._ready_counts.items():
             counts = count()
             for ready in READY:
@@ -221,26 +214,22 @@ class Metrics:
     def api_request(self, verb: str, resource: str, code: str, seconds: float) -> None:
         """A request to the API server ended; ``code`` is the HTTP status, or "<error>" without an answer."""
         key = (verb, resource, code)
-        children = self._request_children.get(key)
-        if children is None:
-            children = (
-                self.counters["api_requests"].labels(*key),
-                self.histograms["api_request_duration"].labels(verb),
-            )
-            self._request_children[key] = children
+        if (children := self._requests.get(key)) is None:
+            total, duration = self.counters["api_requests"], self.histograms["api_request_duration"]
+            children = self._requests[key] = total.labels(*key), duration.labels(verb)
         children[0].inc()
         children[1].observe(seconds)
 
     def watch_event(self, resource: str) -> None:
         """The watch of a kind received an event or a bookmark."""
-        self._heard[resource] = time.time()
+        self._watch(resource)[0].set(time.time())
+
+    def cache_objects(self, resource: str, count: int) -> None:
+        self._watch(resource)[1].set(count)
 
     def watch_trouble(self, resource: str, cause: str) -> None:
         """A watch ended for a cause out of a small set, such as an error's class, and is opened again."""
         self.counters["watch_restarts"].labels(resource, cause).inc()
-
-    def cache_objects(self, resource: str, count: int) -> None:
-        self._cache_sizes[resource] = count
 
     def dns_call(self, provider: str, operation: str, result: str, seconds: float) -> None:
         self.counters["dns_calls"].labels(provider, operation, result).inc()
@@ -252,10 +241,11 @@ class Metrics:
 
     def certificates(self, space: str, expiries: Mapping[str, float]) -> None:
         """All certificates that a Space uses now, Secret's name -> Unix time of expiry; what is not in it is gone."""
+        expiry = self.gauges["certificate_expiry_timestamp_seconds"]
         for secret, moment in expiries.items():
-            self.gauges["certificate_expiry_timestamp_seconds"].labels(space, secret).set(moment)
+            expiry.labels(space, secret).set(moment)
         for secret in self._certificates.pop(space, frozenset()) - expiries.keys():
-            self.gauges["certificate_expiry_timestamp_seconds"].remove(space, secret)
+            expiry.remove(space, secret)
         if expiries:
             self._certificates[space] = frozenset(expiries)
 
@@ -275,7 +265,13 @@ class Metrics:
         self.counters["events_dropped"].inc(count)
 
     def _loop(self, name: str) -> _Loop:
-        loop = self._loops.get(name)
-        if loop is None:
+        if (loop := self._loops.get(name)) is None:
             loop = self._loops[name] = _Loop(self, name)
         return loop
+
+    def _watch(self, resource: str) -> tuple[Gauge, Gauge]:
+        """The time of the last event, and the number of objects."""
+        if (gauges := self._watches.get(resource)) is None:
+            moment, size = self.gauges["watch_last_event_timestamp_seconds"], self.gauges["cache_objects"]
+            gauges = self._watches[resource] = moment.labels(resource), size.labels(resource)
+        return gauges

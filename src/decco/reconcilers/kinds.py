@@ -7,7 +7,7 @@ watched kind is a line here and a handler in ``handlers/``; a kind of a routing 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from decco import objects
@@ -186,7 +186,7 @@ ALL_SERVED: Served = {kind.resource: kind.resource for kind in KINDS if kind.ver
 """What is assumed without a cluster: the Gateway API v1.5 and Traefik 3."""
 
 
-def children(served: Served) -> dict[Resource, Shape]:
+def children(served: Served, kinds: Iterable[Kind] = KINDS) -> dict[Resource, Shape]:
     """The kinds that decco writes in a cluster that serves these."""
-    written = [kind for kind in KINDS if kind.role is Role.CHILD]
+    written = [kind for kind in kinds if kind.role is Role.CHILD]
     return {resource: kind.shape for kind in written if (resource := kind.in_version(served)) is not None}

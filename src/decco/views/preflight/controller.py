@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -28,8 +28,9 @@ from decco.objects import (
     annotations_of,
     labels_of,
 )
+from decco.reconcilers.caches import Kind
 from decco.reconcilers.facts import secret_facts, space_facts
-from decco.reconcilers.kinds import children
+from decco.reconcilers.kinds import KINDS, children
 from decco.settings_dns import ExternalDnsSettings
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, Check, ClusterContext, Grade
 from decco.views.running import NAME
@@ -162,10 +163,10 @@ class Permission(NamedTuple):
         return f"{self.verb} {name}" + (f" in {self.namespace}" if self.namespace else "")
 
 
-def needed(context: ClusterContext) -> list[Permission]:
+def needed(context: ClusterContext, watched: Iterable[Kind] = KINDS) -> list[Permission]:
     """All permissions that the controller needs, derived from the kinds that it watches and writes."""
     controller_namespace = context.settings.namespace
-    kinds: list[Resource] = [*children(context.served)]
+    kinds: list[Resource] = [*children(context.served, watched)]
     if any(isinstance(each, ExternalDnsSettings) for each in context.settings.dns.providers):
         group, _, version = externaldns.API_VERSION.partition("/")
         kinds.append(Resource(group, version, "dnsendpoints", externaldns.KIND))
