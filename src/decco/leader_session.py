@@ -70,7 +70,7 @@ class LeaderSession:
         applier, find = Applier(client, caches.children), partial(find_secret, client)
         dependencies = Dependencies(
             caches=caches,
-            writer=ChildWriter(applier, time.monotonic, metrics.child_repaired, event_handlers.enqueue_after),
+            writer=ChildWriter(applier, time.monotonic, metrics.child_repaired, event_handlers.enqueue),
             secrets=Secrets(
                 caches,
                 LocalSecrets(find, time.monotonic),
@@ -127,7 +127,7 @@ class LeaderSession:
     async def _work(self, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
         helpers = [group.create_task(self._recorder.run(), name="events")]
         if self._dns is not None:
-            self._dns.subscribe(self._event_handlers.records_changed)
+            self._dns.subscribe(self._event_handlers.enqueue)
             self._metrics.follow_dns(self._dns.lags)
             # Reads the zones; it changes nothing before a reconcile has passed the desired records.
             helpers.append(group.create_task(self._dns.run(), name="dns"))

@@ -46,9 +46,9 @@ class EventHandlers:
                     store.subscribe(partial(self._handle, handler))
 
     def _handle(self, handler: Handler, change: Change) -> None:
-        self._enqueue(handler(self.caches, change))
+        self._add(handler(self.caches, change))
 
-    def _enqueue(self, requests: Iterable[Request]) -> None:
+    def _add(self, requests: Iterable[Request]) -> None:
         for key, priority in requests:
             self._queue(key).add(key, priority)
 
@@ -65,19 +65,14 @@ class EventHandlers:
         breather = Breather()
         for store in (self.caches.spaces, self.caches.apps):
             for entry in store:
-                self._enqueue([Request(entry.key, Priority.LIST)])
+                self._add([Request(entry.key, Priority.LIST)])
                 await breather.breathe()
         for store in self.caches.children.values():
             for owner in store.labelled_owners():
-                self._enqueue([Request(key_of_owner(owner), Priority.LIST)])
+                self._add([Request(key_of_owner(owner), Priority.LIST)])
                 await breather.breathe()
 
-    def enqueue_after(self, uid: str, seconds: float) -> None:
+    def enqueue(self, uid: str, seconds: float = 0.0) -> None:
         """Enqueues the Space or App with this UID after so many seconds."""
         if (key := self.caches.owners.get(uid)) is not None:
             self._queue(key).add_after(key, seconds)
-
-    def records_changed(self, uid: str) -> None:
-        """The state of this owner's DNS records has changed."""
-        if (key := self.caches.owners.get(uid)) is not None:
-            self._queue(key).add(key)

@@ -56,9 +56,8 @@ async def find_secret(client: Client, key: Key) -> Obj | None:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The API server's answer, valid for the namespace with this UID; another of its name has other Secrets."""
+    """The API server's answer."""
 
-    namespace_uid: str
     facts: SecretFacts | None
     due: float
     """Time of the next request."""
@@ -83,40 +82,38 @@ class LocalSecrets:
     def __init__(self, find: FindSecret, clock: Callable[[], float]) -> None:
         self._find = find
         self._clock = clock
-        self._answers: dict[Key, _Answer] = {}
+        self._answers: dict[tuple[Key, str], _Answer] = {}
+        """By the UID of the namespace, too: another one of its name has other Secrets."""
         self._swept = clock()
 
     async def look(self, key: Key, namespace_uid: str) -> SecretFacts | None:
         """The Secret's facts, or None if there is no such Secret; requests it only when that is due."""
-        known = self._known(key, namespace_uid)
+        place = (key, namespace_uid)
+        known = self._answers.get(place)
         if known is not None and known.due > self._clock():
             return known.facts
         obj = await self._find(key)
         facts = secret_facts(obj) if obj is not None and not _is_copy(obj) else None
         now = self._clock()
         if facts is None and known is not None and known.facts is not None and not known.deleted:
-            self._answers[key] = _Answer(namespace_uid, known.facts, now + DELETED_SECONDS, now, deleted=True)
+            self._answers[place] = _Answer(known.facts, now + DELETED_SECONDS, now, deleted=True)
             return known.facts
         since = known.missing_since if known is not None and known.facts is None else now
         missing = MISSING_SECONDS if now - since < LONG_MISSING_SECONDS else LONG_MISSING_SECONDS
         due = now + (FOUND_SECONDS if facts is not None else missing)
         self._sweep(now)
-        self._answers[key] = _Answer(namespace_uid, facts, due, since)
+        self._answers[place] = _Answer(facts, due, since)
         return facts
 
     def remembered(self, key: Key, namespace_uid: str) -> SecretFacts | None:
         """The last answer, without a request."""
-        known = self._known(key, namespace_uid)
+        known = self._answers.get((key, namespace_uid))
         return known.facts if known is not None else None
 
     def requeue_after(self, key: Key, namespace_uid: str) -> float | None:
         """Seconds until the Secret is requested again; None if it never was."""
-        known = self._known(key, namespace_uid)
+        known = self._answers.get((key, namespace_uid))
         return max(0.0, known.due - self._clock()) if known is not None else None
-
-    def _known(self, key: Key, namespace_uid: str) -> _Answer | None:
-        known = self._answers.get(key)
-        return known if known is not None and known.namespace_uid == namespace_uid else None
 
     def _sweep(self, now: float) -> None:
         """Drops answers that were not used for a long time: the App or its namespace is gone."""
