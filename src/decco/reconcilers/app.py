@@ -55,8 +55,8 @@ _NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 
 
 class AppReconciler(Reconciler):
-    def __init__(self, given: Dependencies) -> None:
-        super().__init__(given, given.caches.apps, APP_CONDITIONS)
+    def __init__(self, dependencies: Dependencies) -> None:
+        super().__init__(dependencies, dependencies.caches.apps, APP_CONDITIONS)
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
@@ -96,7 +96,7 @@ class AppReconciler(Reconciler):
         namespace = self.caches.children[NAMESPACES].get(Key("", key.namespace))
         if owner is not None and not owner.deleting and namespace is not None and not namespace.deleting:
             left = self.caches.labelled_for(LabelledOwner(*key))
-            self.given.reporter.left_over(SPACES, owner.obj(), left)
+            self.dependencies.reporter.left_over(SPACES, owner.obj(), left)
         return Action.done()
 
     async def _blocked(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
@@ -142,7 +142,7 @@ class AppReconciler(Reconciler):
         log.debug("app reconciled", writes=written.writes, status_written=reported)
         if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):
             # The Space's own reconcile reads it from here.
-            self.given.certificates(space.name, self.secrets.expiries(space))
+            self.dependencies.certificates(space.name, self.secrets.expiries(space))
         if written.retryable_errors:
             raise written.retryable_errors[0]
         return requeue_action(
@@ -224,7 +224,7 @@ class AppReconciler(Reconciler):
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
         names = facts.secrets | secret_rules.named_by_space(space.spec)
-        run = None if self.given.ignores_runs else run_record(status_of(obj))
+        run = None if self.dependencies.ignores_runs else run_record(status_of(obj))
         if run is not None and run.uid in self.caches.superseded_jobs:
             run = None  # the status that drops it was not written, and the pod may have been changed back since
         job, lost = await self._find_job(entry, run)
@@ -245,7 +245,7 @@ class AppReconciler(Reconciler):
             run=run,
             job=job,
             job_lost=lost,
-            simulated=self.given.simulated,
+            simulated=self.dependencies.simulated,
         )
 
     def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
@@ -268,7 +268,7 @@ class AppReconciler(Reconciler):
         job = self._job(app, run)
         if job is not None or run is None or run.end is not None:
             return job, False
-        if run.uid in self.caches.ended_jobs or self.given.simulated:
+        if run.uid in self.caches.ended_jobs or self.dependencies.simulated:
             return None, False
         live = await self.writer.look(JOBS, app.key)
         if live is None or uid_of(live) != run.uid:

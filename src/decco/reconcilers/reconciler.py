@@ -70,19 +70,19 @@ class Dependencies:
 class Reconciler:
     """Base of the two reconcilers; ``store`` has their objects, ``conditions`` are those of their status."""
 
-    def __init__(self, given: Dependencies, store: Store, conditions: tuple[ConditionType, ...]) -> None:
-        self.given = given
-        self.caches = given.caches
-        self.writer = given.writer
-        self.secrets = given.secrets
-        self.records = given.records
-        self.now = given.now
+    def __init__(self, dependencies: Dependencies, store: Store, conditions: tuple[ConditionType, ...]) -> None:
+        self.dependencies = dependencies
+        self.caches = dependencies.caches
+        self.writer = dependencies.writer
+        self.secrets = dependencies.secrets
+        self.records = dependencies.records
+        self.now = dependencies.now
         self.store = store
         self._conditions = conditions
 
     async def report(self, entry: Entry, obj: Obj, status: Obj) -> bool:
         """Writes the status if it changed; returns whether it did."""
-        return await self.given.reporter.report(self.store, entry, obj, status)
+        return await self.dependencies.reporter.report(self.store, entry, obj, status)
 
     async def pause(self, entry: Entry, obj: Obj, why: Problem) -> Action:
         """Writes only the status."""
@@ -96,7 +96,7 @@ class Reconciler:
         """Deletes what is no longer desired, and reports what decco cannot delete."""
         keep = keep | self.caches.unreplaced(entry.uid, labelled, written.unwritten)
         await self.writer.prune(entry.uid, labelled, keep, written)
-        self.given.reporter.left_over(self.store.resource, obj, written.left)
+        self.dependencies.reporter.left_over(self.store.resource, obj, written.left)
 
     async def withdraw(
         self, entry: Entry, obj: Obj, names: Iterable[str], *, abandon: bool = False, wait_for: Iterable[Entry] = ()

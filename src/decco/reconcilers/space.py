@@ -27,20 +27,20 @@ log = get_logger(__name__)
 
 
 class SpaceReconciler(Reconciler):
-    def __init__(self, given: Dependencies) -> None:
-        super().__init__(given, given.caches.spaces, SPACE_CONDITIONS)
+    def __init__(self, dependencies: Dependencies) -> None:
+        super().__init__(dependencies, dependencies.caches.spaces, SPACE_CONDITIONS)
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
         if entry is None or entry.deleting:
             # Owner references make Kubernetes remove the namespace and all that is in it.
-            self.given.certificates(key.name, {})
+            self.dependencies.certificates(key.name, {})
             return self._gone(key) if entry is None else await self._release(entry)
         obj = entry.obj()
         facts = entry.facts
         if is_paused(obj):
             if isinstance(facts, SpaceFacts):
-                self.given.certificates(key.name, self.secrets.expiries(facts))
+                self.dependencies.certificates(key.name, self.secrets.expiries(facts))
             return await self.pause(entry, obj, OWN_PAUSE)  # its Apps read the pause from the Space's facts
         if not isinstance(facts, SpaceFacts):
             return await self._blocked(entry, obj, Problem(reasons.INVALID, str(facts)))
@@ -53,7 +53,7 @@ class SpaceReconciler(Reconciler):
         """A namespace that has lost its owner reference outlives its Space. decco does not delete it without proof."""
         entry = self.caches.children[NAMESPACES].get(key)
         if entry is not None and entry.labelled_owner is not None and not entry.deleting:
-            self.given.reporter.left_over(NAMESPACES, entry.obj(), [(NAMESPACES, entry)])
+            self.dependencies.reporter.left_over(NAMESPACES, entry.obj(), [(NAMESPACES, entry)])
         return Action.done()
 
     async def _blocked(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
@@ -105,7 +105,7 @@ class SpaceReconciler(Reconciler):
             live = replace(live, dns=Checked(reasons.combine(records.problems)))
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)
-        self.given.certificates(space.name, self.secrets.expiries(space))
+        self.dependencies.certificates(space.name, self.secrets.expiries(space))
         log.debug("space reconciled", space=space.name, writes=written.writes, status_written=reported)
         if written.retryable_errors:
             raise written.retryable_errors[0]

@@ -76,19 +76,15 @@ class SimulationResult:
     results: list[ReconcileResult]
     assumed: dict[Key, set[str]]
     """Secrets that could not be read -> the Spaces that use them; the key's namespace is the controller namespace."""
-    unseen: set[Key]
-    """Secrets in namespaces of Spaces that the user may not read."""
     secrets: dict[Key, SecretView]
     """(Space, name) -> each Secret that was requested, as its Space sees it."""
 
     @property
     def writes(self) -> list[Write]:
-        return [write for reconciled in self.results for write in reconciled.writes]
+        return [write for each in self.results for write in each.writes]
 
     def of(self, kind: str, key: Key) -> ReconcileResult | None:
-        return next(
-            (reconciled for reconciled in self.results if (reconciled.kind, reconciled.key) == (kind, key)), None
-        )
+        return next((each for each in self.results if (each.kind, each.key) == (kind, key)), None)
 
 
 async def simulate(
@@ -109,7 +105,7 @@ async def simulate(
     owners = (("Space", snapshot.caches.spaces), ("App", snapshot.caches.apps))
     keys = [(kind, entry.key) for kind, store in owners for entry in sorted(store, key=_seniority)]
     results = [await harness.reconcile(kind, key) for kind, key in keys if wanted(kind, key)]
-    return SimulationResult(results, harness.secrets.assumed, dry_run.unseen_secrets, harness.secrets.seen)
+    return SimulationResult(results, harness.secrets.assumed, harness.secrets.seen)
 
 
 def _seniority(entry: Entry) -> tuple[str, Key]:
