@@ -120,7 +120,7 @@ class Caches:
     """UIDs of unfinished Jobs that decco deleted for another pod: the record of their run may still be there."""
 
     def __post_init__(self) -> None:
-        self.watches({})
+        self.watches(self.served)
 
     def watches(self, served: Served) -> list[Watched]:
         """All that is to be watched in this cluster. Makes a store for every kind without one."""

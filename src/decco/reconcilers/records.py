@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from decco.desired import reasons
 from decco.desired.model import Problem
@@ -96,45 +96,43 @@ class Records:
 
         Raises Conflict if the object changed meanwhile.
         """
-        held = _held(obj)
+        held, current = _held(obj), Published(entry, obj)
         if self._dns is None:
-            if held:
-                _warn_left(store, entry)
-                entry = await self._set(store, entry, obj, held=False)
-                obj = entry.obj()
-            return Published(entry, obj)
+            if not held:
+                return current
+            _warn_left(store, entry)
+            return await self._set(store, current, held=False)
         if not names and not held:
             self._forget(entry.uid)
-            return Published(entry, obj)
+            return current
         if addresses is None and names:
             self._without_address.pop(entry.uid, None)
             self._dns.pause(entry.uid)
-            return Published(entry, obj, (_UNKNOWN_ADDRESS,))
+            return replace(current, problems=(_UNKNOWN_ADDRESS,))
         addresses = addresses or ()
         left = self._grace_left(entry.uid, addresses)
         if not names or left == 0:
-            return await self._withdraw(self._dns, store, entry, obj, names)
+            return await self._withdraw(self._dns, store, current, names)
         if addresses and not held and any(self._dns.serves(name) for name in names):
-            entry = await self._set(store, entry, obj, held=True)
-            obj = entry.obj()
+            current = await self._set(store, current, held=True)
         targets = frozenset(addresses)
         state = self._dns.ensure(entry.uid, [WantedRecord(name, targets) for name in names])
         problems = tuple(_problem(each) for each in state.problems)
-        return Published(entry, obj, self._settled(entry, obj, problems), left)
+        return replace(current, problems=self._settled(current, problems), requeue_after=left)
 
-    async def _withdraw(self, dns: Dns, store: Store, entry: Entry, obj: Obj, names: Sequence[str]) -> Published:
+    async def _withdraw(self, dns: Dns, store: Store, current: Published, names: Sequence[str]) -> Published:
         """Nothing is to be published; ``names`` would be if the edge had an address."""
         problems: list[Problem] = []
-        if _held(obj):
-            dns.release(entry.uid)
-            if not dns.gone(entry.uid):
-                problems = [_problem(each) for each in dns.obstacles(entry.uid)] or ([] if names else [_WITHDRAWING])
-            else:
-                entry = await self._set(store, entry, obj, held=False)
-                obj = entry.obj()
-                dns.forget(entry.uid)
+        uid = current.entry.uid
+        if not _held(current.obj):
+            dns.forget(uid)  # nothing was published; a release would enqueue it without end
         else:
-            dns.forget(entry.uid)  # nothing was published; a release would enqueue it without end
+            dns.release(uid)
+            if dns.gone(uid):
+                current = await self._set(store, current, held=False)
+                dns.forget(uid)
+            else:
+                problems = [_problem(each) for each in dns.obstacles(uid)] or ([] if names else [_WITHDRAWING])
         unpublished = [
             Problem(
                 reasons.NO_ADDRESS,
@@ -143,8 +141,7 @@ class Records:
             )
             for name in names
         ]
-        found = tuple(problems + unpublished)
-        return Published(entry, obj, found or None)
+        return replace(current, problems=tuple(problems + unpublished) or None)
 
     def _grace_left(self, uid: str, addresses: Sequence[str]) -> float | None:
         """Seconds until records without an address are withdrawn, 0 if that is now; None while there is an address."""
@@ -154,11 +151,12 @@ class Records:
         since = self._without_address.setdefault(uid, self._clock())
         return max(0.0, since + self._grace - self._clock())
 
-    def _settled(self, entry: Entry, obj: Obj, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    def _settled(self, current: Published, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
         """After a restart nothing is known yet: an object that was ready stays ready until the zone has been read."""
+        entry = current.entry
         if any(problem.reason != reasons.WAITING_FOR_DNS for problem in problems) or not problems:
             self._answered.add(entry.uid)
-        elif entry.uid not in self._answered and _was_ready(obj, entry.generation):
+        elif entry.uid not in self._answered and _was_ready(current.obj, entry.generation):
             return ()
         return problems
 
@@ -189,12 +187,13 @@ class Records:
             if others or not self._dns.gone(entry.uid):
                 uids = (entry.uid, *(other.uid for other in others))
                 return tuple(_problem(each) for uid in uids for each in self._dns.obstacles(uid))
-        await self._set(store, entry, obj, held=False)
+        await self._set(store, Published(entry, obj), held=False)
         self._forget(entry.uid)
         return ()
 
-    async def _set(self, store: Store, entry: Entry, obj: Obj, *, held: bool) -> Entry:
+    async def _set(self, store: Store, current: Published, *, held: bool) -> Published:
         """Sets or removes the finalizer of exactly this version of the object."""
+        entry, obj = current.entry, current.obj
         others = [each for each in obj["metadata"].get("finalizers") or () if each != FINALIZER_DNS]
         meta = {
             "uid": entry.uid,
@@ -207,8 +206,11 @@ class Records:
             # Another client removed the last finalizer; its event will follow.
             if held:
                 raise Conflict(error.status, error.reason, error.message) from error
-            return entry
-        return entry if self._dry_run else store.put(written, own=True)
+            return current
+        if self._dry_run:
+            return current
+        entry = store.put(written, own=True)
+        return Published(entry, entry.obj())
 
 
 def _warn_left(store: Store, entry: Entry) -> None:

@@ -83,7 +83,6 @@ class Snapshot:
 def _caches(settings: Settings, served: Served) -> Caches:
     """Empty caches. The controller's event handlers keep their indices; the keys that they enqueue go nowhere."""
     caches = Caches(settings, KINDS, served)
-    caches.watches(served)
     EventHandlers(caches).connect()
     return caches
 

@@ -54,9 +54,7 @@ async def caches() -> Caches:
     client: Any = Cluster()
     served = await discover(client, Settings().routing, kinds=WITH_CERTIFICATES)
     assert [each.version for each in served.values()] == ["v1"], "v2 is not accepted"
-    caches = Caches(Settings(), WITH_CERTIFICATES, served)
-    caches.watches(served)
-    return caches
+    return Caches(Settings(), WITH_CERTIFICATES, served)
 
 
 async def test_it_is_discovered_watched_and_missed(caches: Caches) -> None:

@@ -100,9 +100,7 @@ def shared(share_with: str | None) -> Obj:
 
 def make_caches(served: Served = SERVED, **settings: Any) -> Caches:
     """Empty caches of a cluster that serves these kinds, or all."""
-    caches = Caches(Settings.model_validate(settings), KINDS, served)
-    caches.watches(served)
-    return caches
+    return Caches(Settings.model_validate(settings), KINDS, served)
 
 
 def facts_of(caches: Caches, name: str) -> SpaceFacts:
