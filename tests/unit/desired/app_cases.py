@@ -19,7 +19,16 @@ from decco.desired.model import (
     SpaceFacts,
     SpaceInputs,
 )
-from decco.objects import GATEWAY_GROUP, Obj, Resource
+from decco.desired.routing.dialects import dialects
+from decco.objects import (
+    BACKEND_TLS_POLICIES,
+    GATEWAYS,
+    HTTP_ROUTES,
+    LISTENER_SETS,
+    TLS_ROUTES,
+    Obj,
+    Resource,
+)
 from decco.settings import Settings
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -28,25 +37,18 @@ SPACE = {"domainName": "decco.test", "httpCertSecretName": "http", "tcpCertAndCa
 POD = {"containers": [{"name": "main", "image": "example.test/app:1", "ports": [{"containerPort": 8080}]}]}
 
 
-def gateway_kind(plural: str, kind: str) -> Resource:
-    return Resource(GATEWAY_GROUP, "v1", plural, kind)
+SERVED: Served = {
+    kind: kind
+    for kind in (
+        *(GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES),
+        *(kind for dialect in dialects().values() for kind in dialect.kinds),
+    )
+}
 
 
-def traefik_kind(plural: str, kind: str) -> Resource:
-    return Resource("traefik.io", "v1alpha1", plural, kind)
-
-
-SERVED = Served(
-    gateway=gateway_kind("gateways", "Gateway"),
-    listener_set=gateway_kind("listenersets", "ListenerSet"),
-    http_route=gateway_kind("httproutes", "HTTPRoute"),
-    tls_route=gateway_kind("tlsroutes", "TLSRoute"),
-    backend_tls_policy=gateway_kind("backendtlspolicies", "BackendTLSPolicy"),
-    ingress_route_tcp=traefik_kind("ingressroutetcps", "IngressRouteTCP"),
-    middleware=traefik_kind("middlewares", "Middleware"),
-    servers_transport=traefik_kind("serverstransports", "ServersTransport"),
-    tls_option=traefik_kind("tlsoptions", "TLSOption"),
-)
+def without(*kinds: Resource) -> Served:
+    """A cluster that does not serve these."""
+    return {kind: served for kind, served in SERVED.items() if kind not in kinds}
 
 
 def secret(
@@ -138,7 +140,8 @@ def addresses(inputs: AppInputs) -> list[str]:
 
 def reasons_of(inputs: AppInputs) -> list[tuple[str, str]]:
     """What is wrong with an App, as (condition, reason)."""
-    return [(str(finding.condition), finding.problem.reason) for finding in app_children(inputs).findings]
+    found = app_children(inputs).problems
+    return [(str(condition), problem.reason) for condition, problems in found.items() for problem in problems]
 
 
 def pod_of(inputs: AppInputs) -> Obj:

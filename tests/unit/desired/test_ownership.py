@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from decco.desired.finalizers import holders_of
 from decco.desired.names import ANNOTATION_COPIED_FROM, child_meta
 from decco.desired.ownership import (
+    holders_of,
     LabelledOwner,
     is_marked_namespace,
     owner_of_child,
