@@ -14,6 +14,7 @@ import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -32,12 +33,13 @@ from decco.kube.errors import ApiError, Forbidden, KubeError, Unauthorized, Untr
 from decco.kube.fence import Fence, process_alarm
 from decco.kube.leader import JOIN_SECONDS, Leader
 from decco.kube.lease import RELEASE_SECONDS, Times
-from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, LeaderSession
+from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, PROGRAM, LeaderSession
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.discover import discover
 from decco.reconcilers.event_handlers import EventHandlers
+from decco.reconcilers.kinds import KINDS
 from decco.reconcilers.providers import dns_maker
 from decco.reconcilers.report import ready_counts
 from decco.settings import Settings
@@ -47,7 +49,6 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-PROGRAM = "decco-controller"
 STARTUP_RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between checks of a cluster that is not ready for decco yet."""
 END_SECONDS = FINISH_SECONDS + DRAIN_SECONDS + RELEASE_SECONDS + JOIN_SECONDS
@@ -192,32 +193,25 @@ async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
         pause = min(pause * 2, longest)
 
 
+@dataclass
 class _Daemon:
     """The running parts, once the cluster is ready."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        client: Client,
-        metrics: Metrics,
-        health: Health,
-        stop: asyncio.Event,
-        make_dns: Callable[[], Dns] | None,
-        leader: Leader | None,
-    ) -> None:
-        """Without ``leader`` there is no election: the process always leads."""
-        self.settings = settings
-        self.client = client
-        self.metrics = metrics
-        self.health = health
-        self.stop = stop
-        self.make_dns = make_dns
-        self.leader = leader
-        self.working = False
-        self.caches = Caches(settings)
+    settings: Settings
+    client: Client
+    metrics: Metrics
+    health: Health
+    stop: asyncio.Event
+    make_dns: Callable[[], Dns] | None
+    leader: Leader | None
+    """None: there is no election, the process always leads."""
+    working: bool = False
+
+    def __post_init__(self) -> None:
+        self.caches = Caches(self.settings, KINDS)
         self.event_handlers = EventHandlers(self.caches)
-        metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
-        metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
+        self.metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
+        self.metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
 
     async def run(self, served: Served) -> None:
         """Runs until ``stop`` is set, then ends in order. A defect in any part ends the whole process."""
@@ -262,14 +256,13 @@ class _Daemon:
             # In a thread, because key files are read.
             dns = await retry_config(lambda: asyncio.to_thread(make_dns), "DNS providers")
         session = LeaderSession(
-            self.settings,
-            self.client,
-            self.metrics,
-            self.health,
-            self.caches,
-            self.event_handlers,
-            dns,
-            program=PROGRAM,
+            settings=self.settings,
+            client=self.client,
+            metrics=self.metrics,
+            health=self.health,
+            caches=self.caches,
+            event_handlers=self.event_handlers,
+            dns=dns,
         )
         self.working = True
         try:

@@ -230,7 +230,9 @@ def server(
 
 
 def egress(local_port: int, port: int, server_name: str, secret: str | None = "own") -> ResolvedEgress:
-    return ResolvedEgress(local_port, EgressTarget("localhost", port, server_name), secret, system_ca=False, verify=True)
+    return ResolvedEgress(
+        local_port, EgressTarget("localhost", port, server_name), secret, system_ca=False, verify=True
+    )
 
 
 def free_ports(number: int) -> list[int]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from decco.api.conditions import ConditionType, remove_condition, set_condition
+from decco.api.conditions import ConditionType, set_condition
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.objects import ANNOTATION_PAUSED, Obj
@@ -49,7 +49,7 @@ def conditions(verdicts: Mapping[ConditionType, Verdict], previous: Obj, generat
 
 def amended_status(verdicts: Mapping[ConditionType, Verdict], generation: int, previous: Obj, now: datetime) -> Obj:
     """``previous`` with these conditions. All others stay, except Paused: the object is reconciled."""
-    known = remove_condition(previous.get("conditions") or (), ConditionType.PAUSED)
+    known = [each for each in previous.get("conditions") or () if each.get("type") != ConditionType.PAUSED]
     changed = _with(known, verdicts, generation, now)
     return {**previous, "observedGeneration": generation, "conditions": changed}
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from decco.desired.finalizers import holders_of
 from decco.desired.model import Child, Problem
-from decco.desired.ownership import LabelledOwner
+from decco.desired.ownership import LabelledOwner, holders_of
 from decco.errors import DeccoError
 from decco.kube.apply import Applied, Applier, DriftConflict, Foreign, Result
 from decco.kube.diff import hash_of
@@ -31,8 +30,9 @@ from decco.reconcilers.rejections import Enqueue, Question, Rejections
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not as desired, or None."""
 
-_WORKLOADS = (DEPLOYMENTS, JOBS)
-_WITH_PODS = (*_WORKLOADS, CONFIGMAPS)
+WORKLOADS = (DEPLOYMENTS, JOBS)
+POD_KINDS = (*WORKLOADS, CONFIGMAPS)
+"""What runs, and what it reads."""
 
 
 @dataclass(slots=True)
@@ -93,14 +93,14 @@ class ChildWriter:
         """
         written = written or Written()
         children = list(children)
-        pods = next((child for child in children if child.resource in _WORKLOADS), None)
+        pods = next((child for child in children if child.resource in WORKLOADS), None)
         refused = False
         for child in children:
             if child.resource == CONFIGMAPS and pods is not None and self._applier.changes(CONFIGMAPS, child.obj):
                 refused = await self._is_refused(pods, written)
-            if (refused and child.resource in _WITH_PODS) or self._has_to_wait(child, written):
+            if (refused and child.resource in POD_KINDS) or self._has_to_wait(child, written):
                 continue
-            if held is not None and child.resource in _WORKLOADS:
+            if held is not None and child.resource in WORKLOADS:
                 written.outcomes.setdefault((child.resource.kind, key_of(child.obj).name), held)
                 continue
             await self._write(child, written)
@@ -108,7 +108,7 @@ class ChildWriter:
 
     def _has_to_wait(self, child: Child, written: Written) -> bool:
         """Whether it is a workload that would be started or changed without its policy in place."""
-        if child.resource not in _WORKLOADS or (written.isolated and written.waits_for is None):
+        if child.resource not in WORKLOADS or (written.isolated and written.waits_for is None):
             return False
         if self._applier.is_as_written(child.resource, child.obj):
             return False

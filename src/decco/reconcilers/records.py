@@ -7,7 +7,8 @@ children exist as long as the owner does, so a record is removed before its targ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -33,7 +34,6 @@ _UNKNOWN_ADDRESS = Problem(
     "the edge's addresses cannot be known, because its Gateway or Service cannot be listed (see /readyz of decco); "
     "records stay as they are",
 )
-_READY = "DNSReady"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,16 @@ class Records:
     def enabled(self) -> bool:
         return self._dns is not None
 
-    def follow(self, store: Store) -> None:
-        """Forgets objects of this store when they are gone."""
-        store.subscribe(self._gone)
-
-    def unfollow(self, store: Store) -> None:
-        store.unsubscribe(self._gone)
+    @contextmanager
+    def following(self, *stores: Store) -> Iterator[None]:
+        """Forgets objects of these stores when they are gone."""
+        for store in stores:
+            store.subscribe(self._gone)
+        try:
+            yield
+        finally:
+            for store in stores:
+                store.unsubscribe(self._gone)
 
     def _gone(self, change: Change) -> None:
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
@@ -84,12 +88,6 @@ class Records:
         self._answered.discard(uid)
         if self._dns is not None:
             self._dns.forget(uid)
-
-    def holds(self, entry: Entry) -> bool:
-        """Whether the object is kept until its records are gone."""
-        return _held(entry.obj())
-
-    # --- an object that is not being deleted ---
 
     async def publish(
         self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
@@ -165,14 +163,10 @@ class Records:
             return ()
         return problems
 
-    # --- a paused object ---
-
     def pause(self, entry: Entry) -> None:
         """Leaves the object's names as they are until the next ``publish`` or ``release``."""
         if self._dns is not None:
             self._dns.pause(entry.uid)
-
-    # --- an object that is being deleted ---
 
     async def release(
         self, store: Store, entry: Entry, names: Iterable[str], *, abandon: bool = False, wait_for: Iterable[Entry] = ()
@@ -192,7 +186,7 @@ class Records:
             self._dns.abandon(entry.uid)
         else:
             self._dns.release(entry.uid, names)
-            others = [other for other in wait_for if self.holds(other)]
+            others = [other for other in wait_for if _held(other.obj())]
             if others or not self._dns.gone(entry.uid):
                 uids = (entry.uid, *(other.uid for other in others))
                 return tuple(_problem(each) for uid in uids for each in self._dns.obstacles(uid))
@@ -227,17 +221,14 @@ def _warn_left(store: Store, entry: Entry) -> None:
 
 
 def _held(obj: Obj) -> bool:
+    """Whether the object is kept until its records are gone."""
     return FINALIZER_DNS in (obj["metadata"].get("finalizers") or ())
 
 
 def _was_ready(obj: Obj, generation: int) -> bool:
+    ready = ("DNSReady", "True", generation)
     conditions = status_of(obj).get("conditions") or ()
-    return any(
-        condition["type"] == _READY
-        and condition["status"] == "True"
-        and condition.get("observedGeneration") == generation
-        for condition in conditions
-    )
+    return any((each["type"], each["status"], each.get("observedGeneration")) == ready for each in conditions)
 
 
 _REASONS = {

@@ -9,7 +9,7 @@ import structlog
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
-from decco.desired.finalizers import holders_of
+from decco.desired.ownership import holders_of
 from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import Invalid, KubeError, NotFound, ServerError

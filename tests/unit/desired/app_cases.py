@@ -19,16 +19,8 @@ from decco.desired.model import (
     SpaceFacts,
     SpaceInputs,
 )
-from decco.desired.routing.dialects import dialects
-from decco.objects import (
-    BACKEND_TLS_POLICIES,
-    GATEWAYS,
-    HTTP_ROUTES,
-    LISTENER_SETS,
-    TLS_ROUTES,
-    Obj,
-    Resource,
-)
+from decco.desired.routing.dialects.traefik import Traefik
+from decco.objects import BACKEND_TLS_POLICIES, GATEWAYS, HTTP_ROUTES, LISTENER_SETS, TLS_ROUTES, Obj, Resource
 from decco.settings import Settings
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -38,16 +30,12 @@ POD = {"containers": [{"name": "main", "image": "example.test/app:1", "ports": [
 
 
 SERVED: Served = {
-    kind: kind
-    for kind in (
-        *(GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES),
-        *(kind for dialect in dialects().values() for kind in dialect.kinds),
-    )
+    kind: kind for kind in (GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES, *Traefik.kinds)
 }
 
 
 def without(*kinds: Resource) -> Served:
-    """A cluster that does not serve these."""
+    """A cluster that serves all but these."""
     return {kind: served for kind, served in SERVED.items() if kind not in kinds}
 
 

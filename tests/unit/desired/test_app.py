@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from decco.api.types import AppSpec, Egress, Endpoint
 from decco.api.conditions import ConditionType
+from decco.api.types import AppSpec, Egress, Endpoint
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs, EgressTarget, SecretState
 from tests.unit.desired.app_cases import FQDN, GOOD_SECRETS, POD, addresses, app, by_address, objs, reasons_of, secret

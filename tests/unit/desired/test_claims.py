@@ -239,7 +239,7 @@ def test_nothing_is_left_behind() -> None:
     index = index_of(*spaces)
     for facts in spaces:
         index.remove(facts.name)
-    assert not (index._holdings or index._subtrees or index._exact or index._below)
+    assert (index._holdings, index._subtrees, index._exact, index._below) == ({}, {}, {}, {})
 
 
 # -- cost -------------------------------------------------------------------------------------------------------------

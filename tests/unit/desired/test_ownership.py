@@ -8,8 +8,8 @@ import pytest
 
 from decco.desired.names import ANNOTATION_COPIED_FROM, child_meta
 from decco.desired.ownership import (
-    holders_of,
     LabelledOwner,
+    holders_of,
     is_marked_namespace,
     owner_of_child,
     owner_of_copy,

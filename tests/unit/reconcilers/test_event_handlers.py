@@ -14,6 +14,7 @@ from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import (
     ANNOTATION_PAUSED,
     DEPLOYMENTS,
+    GATEWAYS,
     LABEL_APP,
     NAMESPACES,
     NETWORK_POLICIES,
@@ -21,15 +22,12 @@ from decco.objects import (
     SERVICES,
     Key,
     Obj,
-    Resource,
     key_of,
     uid_of,
 )
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.facts import app_facts
-from decco.reconcilers.index import AppIndex
-from decco.reconcilers.secret_users import SecretUsers
-from tests.unit.desired.app_cases import SERVED
+from decco.reconcilers.index import AppIndex, SecretUsers
 from tests.unit.reconcilers.world import VERSIONS, app, make_caches, owned, shared, space, stored, tls_data
 
 
@@ -112,9 +110,7 @@ COPY_HTTP = owned(SECRETS, "http", ACME, data=tls_data())
 COPY_TLS = owned(SECRETS, "tls", ACME, data=tls_data())
 SOURCE_HTTP = stored(SECRETS, "http", "decco", meta=shared("*"), data=tls_data())
 SOURCE_TLS = stored(SECRETS, "tls", "decco", meta=shared("acme"), data=tls_data())
-assert SERVED.gateway is not None
-GATEWAY: Resource = SERVED.gateway
-EDGE_GATEWAY = stored(GATEWAY, "shared", "edge", spec={})
+EDGE_GATEWAY = stored(GATEWAYS, "shared", "edge", spec={})
 EDGE_SERVICE = stored(SERVICES, "lb", "edge", spec={})
 
 OF_ACME = {"acme/web", "acme/db", "acme/rival"}
@@ -391,8 +387,8 @@ def test_an_app_that_cannot_be_understood_any_more_keeps_its_names(harness: Harn
 
 def test_the_same_name_with_another_uid_is_another_object(harness: Harness) -> None:
     harness.put(app("web", "acme", {"name": "fresh"}, uid="another"))
-    assert harness.caches.app_keys.get("another") == Key("acme", "web")
-    assert uid_of(WEB) not in harness.caches.app_keys
+    assert harness.caches.owners.get("another") == Key("acme", "web")
+    assert uid_of(WEB) not in harness.caches.owners
     assert harness.caches.index.endpoint("acme", "web") is None
 
 
@@ -490,7 +486,7 @@ def test_a_space_reads_only_the_egresses_into_it() -> None:
     index = AppIndex()
     for n in range(300):
         caller = app(f"caller-{n}", f"s{n}", tlsEgresses=[{"localPort": 1, "endpoint": "db", "spaceName": f"t{n}"}])
-        index.add(key_of(caller), app_facts(caller))
+        index.replace(key_of(caller), app_facts(caller))
     visited = 0
 
     class Counted(dict[str, Any]):
@@ -504,7 +500,8 @@ def test_a_space_reads_only_the_egresses_into_it() -> None:
             visited += len(self)
             return super().items()
 
-    index._egress = Counted({space: Counted(endpoints) for space, endpoints in index._egress.items()})
+    groups = index._egress.groups
+    index._egress.groups = Counted({space: Counted(endpoints) for space, endpoints in groups.items()})  # type: ignore[assignment]
     assert index.callers_of_space("t7") == [Key("s7", "caller-7")]
     assert visited == 1
 
@@ -518,4 +515,4 @@ def test_who_names_no_secret_any_more_leaves_nothing_behind() -> None:
     assert (users.users("a"), users.users_in("acme", "b"), users.users_in("other", "a")) == ([web, acme], [web], [])
     users.remove(web, {"a", "b", "never"})
     users.remove(acme, {"a"})
-    assert users._users == {}
+    assert users._users.groups == {}

@@ -29,7 +29,7 @@ from decco.objects import (
     labels_of,
 )
 from decco.reconcilers.facts import secret_facts, space_facts
-from decco.reconcilers.shapes import CHILDREN, optional_children
+from decco.reconcilers.kinds import children
 from decco.settings_dns import ExternalDnsSettings
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, Check, ClusterContext, Grade
 from decco.views.running import NAME
@@ -165,7 +165,7 @@ class Permission(NamedTuple):
 def needed(context: ClusterContext) -> list[Permission]:
     """All permissions that the controller needs, derived from the kinds that it watches and writes."""
     controller_namespace = context.settings.namespace
-    kinds: list[Resource] = [*CHILDREN, *optional_children(context.served)]
+    kinds: list[Resource] = [*children(context.served)]
     if any(isinstance(each, ExternalDnsSettings) for each in context.settings.dns.providers):
         group, _, version = externaldns.API_VERSION.partition("/")
         kinds.append(Resource(group, version, "dnsendpoints", externaldns.KIND))

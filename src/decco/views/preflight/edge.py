@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from decco.desired.routing.dialects import dialects
 from decco.dns.errors import DnsError
 from decco.dns.factory import make_provider
 from decco.errors import ConfigError
 from decco.kube.errors import NotFound
-from decco.objects import GATEWAY_GROUP, SPACES, Key, Obj
+from decco.objects import GATEWAY_GROUP, GATEWAYS, SPACES, Key, Obj
 from decco.reconcilers.discover import missing
 from decco.reconcilers.providers import read_outside
 from decco.settings import RoutingBackend
-from decco.views.preflight.model import (
-    CRDS,
-    GATEWAY_CLASSES,
-    GATEWAYS,
-    INGRESS_CLASSES,
-    Check,
-    ClusterContext,
-    Grade,
-)
+from decco.views.preflight.model import CRDS, GATEWAY_CLASSES, INGRESS_CLASSES, Check, ClusterContext, Grade
 
 FEATURES = frozenset({"Gateway", "HTTPRoute", "TLSRoute", "HTTPRoutePathRewrite", "HTTPRouteSchemeRedirect"})
 """Features of the Gateway API (pkg/features) that decco's listeners and routes need."""
@@ -34,7 +27,11 @@ DNS_SECONDS = 15.0
 async def routing(context: ClusterContext) -> list[Check]:
     settings = context.settings.routing
     if lacking := missing(context.served, settings):
-        what = "the Gateway API, v1.5 or later" if settings.backend is RoutingBackend.GATEWAY else "Traefik's CRDs"
+        what = (
+            "the Gateway API, v1.5 or later"
+            if settings.backend is RoutingBackend.GATEWAY
+            else dialects()[settings.ingress_dialect].crds
+        )
         text = f"the cluster does not serve {', '.join(lacking)}: install {what}, or set routing.backend to another"
         return [Check("routing", Grade.FAILURE, text)]
     if settings.backend is RoutingBackend.NONE:
@@ -50,9 +47,8 @@ async def routing(context: ClusterContext) -> list[Check]:
 
 
 async def _gateway_api(context: ClusterContext) -> Check:
-    served = context.served
-    kinds = (served.gateway, served.listener_set, served.http_route, served.tls_route, served.backend_tls_policy)
-    versions = ", ".join(f"{kind.kind} {kind.version}" for kind in kinds if kind is not None)
+    kinds = (kind for kind in context.served.values() if kind.group == GATEWAY_GROUP)
+    versions = ", ".join(f"{kind.kind} {kind.version}" for kind in kinds)
     bundle = ""
     try:
         crd = await context.client.get(CRDS, Key("", f"gateways.{GATEWAY_GROUP}"))
@@ -103,7 +99,7 @@ async def _parent(context: ClusterContext, reference: str) -> list[Check]:
     about = f"gateway {reference}"
     namespace, _, name = reference.partition("/")
     try:
-        gateway = await context.client.get(context.served.gateway or GATEWAYS, Key(namespace, name))
+        gateway = await context.client.get(context.served.get(GATEWAYS, GATEWAYS), Key(namespace, name))
     except NotFound:
         text = "there is no such Gateway, which routing.parentGateway names: create it, or name another"
         return [Check(about, Grade.FAILURE, text)]
