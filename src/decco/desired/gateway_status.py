@@ -140,7 +140,7 @@ def parent_gateway(routing: RoutingSettings, space: str, controller: str | None)
 def _same(one: Obj, other: Obj, namespace: str) -> bool:
     """Whether two references from an object in this namespace are to the same parent."""
     defaults = {"group": GATEWAY_GROUP, "kind": "Gateway", "namespace": namespace, "name": None, "sectionName": None}
-    return all((one.get(key) or default) == (other.get(key) or default) for key, default in defaults.items())
+    return all(one.get(key, default) == other.get(key, default) for key, default in defaults.items())
 
 
 def route_problem(

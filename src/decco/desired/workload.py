@@ -137,12 +137,10 @@ def _listed(pod: Obj, key: str) -> list[Any]:
 def _add_sysctls(pod: Obj, sysctls: list[Obj]) -> None:
     if not sysctls or pod.get("hostNetwork"):
         return  # on the host's network the node's own setting applies, and the API server refuses another
-    context = pod.setdefault("securityContext", {})
-    if context is None:
-        context = pod["securityContext"] = {}
+    context = pod.get("securityContext") or {}
     if not isinstance(context, dict):
         return  # for the server to refuse
-    own = objects(context.get("sysctls"))
-    added = [s for s in sysctls if s["name"] not in {mine.get("name") for mine in own}]
+    own = {sysctl.get("name") for sysctl in objects(context.get("sysctls"))}
+    added = [sysctl for sysctl in sysctls if sysctl["name"] not in own]
     if added:
-        context["sysctls"] = [*_listed(context, "sysctls"), *copy.deepcopy(added)]
+        pod["securityContext"] = {**context, "sysctls": [*_listed(context, "sysctls"), *copy.deepcopy(added)]}

@@ -22,6 +22,7 @@ from decco.objects import (
     BACKEND_TLS_POLICIES,
     CONFIGMAPS,
     DEPLOYMENTS,
+    GATEWAY_CLASSES,
     GATEWAYS,
     HTTP_ROUTES,
     INGRESSES,
@@ -43,7 +44,7 @@ from decco.reconcilers.caches import Handler, Kind, Role
 from decco.reconcilers.facts import app_facts, secret_facts, shared_secret, space_facts
 from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.child import child_changed
-from decco.reconcilers.handlers.gateway import edge_changed, own_gateway_changed
+from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed
 from decco.reconcilers.handlers.job import job_changed
 from decco.reconcilers.handlers.namespace import isolation_changed
 from decco.reconcilers.handlers.secret import copy_changed, source_changed
@@ -70,6 +71,10 @@ def _written_by_decco(kind: Resource, _settings: Settings) -> WatchSpec:
 
 def _shared(kind: Resource, settings: Settings) -> WatchSpec:
     return WatchSpec(kind, namespace=settings.namespace, labels=f"{LABEL_SHARE}=true")
+
+
+def _all_by_gateway(kind: Resource, settings: Settings) -> WatchSpec | None:
+    return WatchSpec(kind) if _by_gateway(settings.routing) else None
 
 
 def _parent_gateway(kind: Resource, settings: Settings) -> WatchSpec | None:
@@ -231,9 +236,18 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         resource=GATEWAYS,
         role=Role.EDGE,
-        shape=Shape(digests=False),
+        shape=Shape(facts=lambda obj: obj["spec"].get("gatewayClassName"), digests=False),
         select=_parent_gateway,
-        handlers=(edge_changed,),
+        handlers=(edge_changed, class_changed),
+        versions=("v1", "v1beta1"),
+        needed=_by_gateway,
+    ),
+    Kind(
+        resource=GATEWAY_CLASSES,
+        role=Role.EDGE,
+        shape=Shape(facts=lambda obj: obj["spec"].get("controllerName"), digests=False),
+        select=_all_by_gateway,
+        handlers=(class_changed,),
         versions=("v1", "v1beta1"),
         needed=_by_gateway,
     ),

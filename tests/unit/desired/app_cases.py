@@ -20,7 +20,16 @@ from decco.desired.model import (
     SpaceInputs,
 )
 from decco.desired.routing.dialects.traefik import Traefik
-from decco.objects import BACKEND_TLS_POLICIES, GATEWAYS, HTTP_ROUTES, LISTENER_SETS, TLS_ROUTES, Obj, Resource
+from decco.objects import (
+    BACKEND_TLS_POLICIES,
+    GATEWAY_CLASSES,
+    GATEWAYS,
+    HTTP_ROUTES,
+    LISTENER_SETS,
+    TLS_ROUTES,
+    Obj,
+    Resource,
+)
 from decco.settings import Settings
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -29,9 +38,8 @@ SPACE = {"domainName": "decco.test", "httpCertSecretName": "http", "tcpCertAndCa
 POD = {"containers": [{"name": "main", "image": "example.test/app:1", "ports": [{"containerPort": 8080}]}]}
 
 
-SERVED: Served = {
-    kind: kind for kind in (GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES, *Traefik.kinds)
-}
+GATEWAY_API = (GATEWAY_CLASSES, GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES)
+SERVED: Served = {kind: kind for kind in (*GATEWAY_API, *Traefik.kinds)}
 
 
 def without(*kinds: Resource) -> Served:

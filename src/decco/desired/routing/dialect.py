@@ -69,6 +69,16 @@ def unsupported(endpoint: ResolvedEndpoint, why: str) -> Problem:
     return Problem(reasons.ROUTE_NOT_SUPPORTED, f"endpoint {endpoint.name} gets no route: {why}")
 
 
+def verifying_secret(inputs: AppInputs, endpoint: ResolvedEndpoint, controller: str) -> str | Problem:
+    """The Secret by whose ca.crt a controller verifies pods, if it cannot verify them by the system's authorities."""
+    secret = inputs.space.spec.http_cert_secret_name
+    if secret is not None and inputs.edge_may_have_ca:
+        return secret
+    return unsupported(
+        endpoint, f"{controller} verifies pods by the ca.crt of the Space's httpCertSecretName only; add it there"
+    )
+
+
 # -- Ingress ----------------------------------------------------------------------------------------------------------
 
 

@@ -9,11 +9,11 @@ from decco.dns.errors import DnsError
 from decco.dns.factory import make_provider
 from decco.errors import ConfigError
 from decco.kube.errors import NotFound
-from decco.objects import GATEWAY_GROUP, GATEWAYS, SPACES, Key, Obj
+from decco.objects import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS, SPACES, Key, Obj
 from decco.reconcilers.discover import missing
 from decco.reconcilers.providers import read_outside
 from decco.settings import RoutingBackend
-from decco.views.preflight.model import CRDS, GATEWAY_CLASSES, INGRESS_CLASSES, Check, ClusterContext, Grade
+from decco.views.preflight.model import CRDS, INGRESS_CLASSES, Check, ClusterContext, Grade
 
 FEATURES = frozenset({"Gateway", "HTTPRoute", "TLSRoute", "HTTPRoutePathRewrite", "HTTPRouteSchemeRedirect"})
 """Features of the Gateway API (pkg/features) that decco's listeners and routes need."""

@@ -17,6 +17,7 @@ from decco.desired.routing.dialect import (
     http_ingress,
     passthrough_ingress,
     unsupported,
+    verifying_secret,
 )
 
 
@@ -39,11 +40,9 @@ class Haproxy(Dialect):
                 return unsupported(endpoint, "HAProxy cannot write a % in a rewritten path; choose another rewritePath")
             annotations["rewrite-target"] = endpoint.rewrite
         if endpoint.backend_tls:
-            secret = inputs.space.spec.http_cert_secret_name
-            if secret is None or not inputs.edge_may_have_ca:
-                return unsupported(
-                    endpoint, "HAProxy verifies pods by the ca.crt of the Space's httpCertSecretName only; add it there"
-                )
+            secret = verifying_secret(inputs, endpoint, "HAProxy")
+            if isinstance(secret, Problem):
+                return secret
             # The name is sent as SNI, and the certificate is verified for it.
             annotations |= {
                 "backend-protocol": "h1-ssl",

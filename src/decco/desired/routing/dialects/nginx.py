@@ -24,6 +24,7 @@ from decco.desired.routing.dialect import (
     passthrough_ingress,
     rewriting,
     unsupported,
+    verifying_secret,
 )
 
 _REWRITABLE = re.compile(r"[-A-Za-z0-9/._~:]*")
@@ -62,11 +63,9 @@ class Nginx(Dialect):
             pattern, before = rewriting(endpoint.prefix, endpoint.rewrite)
             annotations["rewrite-target"] = f"{before}$1"
         if endpoint.backend_tls:
-            secret = inputs.space.spec.http_cert_secret_name
-            if secret is None or not inputs.edge_may_have_ca:
-                return unsupported(
-                    endpoint, "nginx verifies pods by the ca.crt of the Space's httpCertSecretName only; add it there"
-                )
+            secret = verifying_secret(inputs, endpoint, "nginx")
+            if isinstance(secret, Problem):
+                return secret
             annotations |= {
                 "backend-protocol": "HTTPS",
                 "proxy-ssl-name": inputs.space.fqdn,
