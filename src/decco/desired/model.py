@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from decco.api.types import AppSpec, SpaceSpec
-from decco.desired.runs import JobView, RunRecord
+from decco.desired.runs import JobView, RunRecord, run_digest
 from decco.objects import Obj, Resource
 from decco.settings import Settings
 
@@ -20,6 +20,11 @@ from decco.settings import Settings
 def canonical(hostname: str) -> str:
     """A host name as it is compared: lower case (RFC 4343), without the root's dot."""
     return hostname.lower().removesuffix(".")
+
+
+def is_under(name: str, root: str) -> bool:
+    """Whether a host name is this one or below it; both canonical."""
+    return name == root or name.endswith(f".{root}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +176,13 @@ class SpaceInputs:
 
 @dataclass(frozen=True, slots=True)
 class EgressTarget:
-    """Target of an egress by ``endpoint``: host name and port of the Service, and the name in its certificate."""
+    """The other side of an egress."""
 
     host: str
+    """The name that the sidecar resolves."""
     port: int
     hostname: str
+    """Name that the server's certificate must have; also the TLS server name (SNI)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,3 +215,21 @@ class AppInputs:
     """Whether the API server reported that the recorded Job does not exist, although its run had not ended."""
     simulated: bool = False
     """Whether this is a simulation: no run is recorded, and the Job is rendered without ``suspend``."""
+    gateway_controller: str | None = None
+    """controllerName of the class of the Gateway that routes are attached to; None if it is not known."""
+
+    @property
+    def edge_may_have_ca(self) -> bool:
+        """Whether the edge verifies pods by the ``ca.crt`` of the Space's HTTP Secret rather than the system's
+        authorities.
+
+        A Secret with unknown content is assumed to have one: the loss of a Secret must not widen the edge's trust.
+        """
+        name = self.space.spec.http_cert_secret_name
+        view = self.secrets.get(name) if name is not None else None
+        return name is not None and (view is None or view.facts is None or view.facts.has_ca)
+
+    @property
+    def run_digest(self) -> str:
+        """Identifies the run that the App requests; "" if it requests none."""
+        return run_digest(self.spec.pod) if self.spec.run_as_job else ""

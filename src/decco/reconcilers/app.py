@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from decco.api.conditions import APP_CONDITIONS
 from decco.api.parse import parse_app
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
-from decco.desired.app import AppDesired, app_children
+from decco.desired.app import AppDesired, app_children, app_names
 from decco.desired.app_status import AppLive, app_status, blocked_app_status, current_run, route_requeue_after
-from decco.desired.live_job import job_requeue_after
-from decco.desired.live_workload import grace_left
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.desired.ownership import LabelledOwner
-from decco.desired.pausing import OWN_PAUSE, pause_of_space
-from decco.desired.records import app_names
-from decco.desired.runs import (
-    JobEnd,
-    JobView,
-    RunRecord,
-    is_superseded,
-    job_view,
-    run_digest,
-    run_record,
-    seconds_to_next_run,
-)
+from decco.desired.runs import JobEnd, JobView, RunRecord, is_superseded, job_view, run_record, seconds_to_next_run
+from decco.desired.status import OWN_PAUSE, pause_of_space
+from decco.desired.workload_status import grace_left, job_requeue_after
 from decco.errors import TerminalError
 from decco.kube.controller import Action
 from decco.kube.entry import UNKNOWN, Entry
@@ -44,7 +32,7 @@ from decco.objects import (
     uid_of,
 )
 from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
-from decco.reconcilers.edge import addresses_for
+from decco.reconcilers.edge import addresses_for, gateway_controller
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
@@ -56,7 +44,7 @@ _NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 
 class AppReconciler(Reconciler):
     def __init__(self, dependencies: Dependencies) -> None:
-        super().__init__(dependencies, dependencies.caches.apps, APP_CONDITIONS)
+        super().__init__(dependencies, dependencies.caches.apps)
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
@@ -131,7 +119,7 @@ class AppReconciler(Reconciler):
         written.raise_if_overtaken()
         await self.prune(entry, obj, LabelledOwner(*entry.key), self._keep(entry, desired, written, way), written)
         live = self._live(entry, desired.children, inputs)
-        if live.job is not None and is_superseded(_digest(inputs), inputs.run, live.job):
+        if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
             self.caches.job_superseded(live.job.uid)
         names = app_names(desired.resolved)
         addresses = addresses_for(self.caches, space) if names and self.records.enabled else ()
@@ -180,9 +168,8 @@ class AppReconciler(Reconciler):
             message = f"{what} starts when the pods of the App's former {former[0][0].kind} are gone"
             held = Problem(reasons.PROGRESSING, message)
             return held, held
-        digest = _digest(inputs)
         run = current_run(inputs, AppLive(job=inputs.job, ended=self._ended(inputs)), inputs.now)
-        seconds = seconds_to_next_run(digest, run, inputs.spec.pod, inputs.now)
+        seconds = seconds_to_next_run(inputs.run_digest, run, inputs.spec.pod, inputs.now)
         if not seconds:
             return None, None
         written.requeue(seconds)
@@ -246,6 +233,7 @@ class AppReconciler(Reconciler):
             job=job,
             job_lost=lost,
             simulated=self.dependencies.simulated,
+            gateway_controller=gateway_controller(self.caches),
         )
 
     def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
@@ -309,11 +297,6 @@ class AppReconciler(Reconciler):
             job=self._job(app, inputs.run),
             ended=self._ended(inputs),
         )
-
-
-def _digest(inputs: AppInputs) -> str:
-    """Of the run that the App asks for; "" if it asks for none."""
-    return run_digest(inputs.spec.pod) if inputs.spec.run_as_job else ""
 
 
 def _not_isolated(space: SpaceFacts) -> Problem:

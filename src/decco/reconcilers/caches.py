@@ -43,7 +43,7 @@ class Role(StrEnum):
 
     OWNER = "owner"  # Spaces and Apps
     SHARED = "shared"  # Secrets of the controller namespace whose owners consent to share them
-    EDGE = "edge"  # the shared Gateway and the edge's Service, where the settings name them
+    EDGE = "edge"  # the shared Gateway and the edge's Service, where the settings name them, and classes of Gateways
     CHILD = "child"  # what decco writes
 
 

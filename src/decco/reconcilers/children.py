@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from decco.desired.finalizers import holders_of
 from decco.desired.model import Child, Problem
-from decco.desired.ownership import LabelledOwner
+from decco.desired.ownership import LabelledOwner, holders_of
 from decco.errors import DeccoError
 from decco.kube.apply import Applied, Applier, DriftConflict, Foreign, Result
 from decco.kube.diff import hash_of

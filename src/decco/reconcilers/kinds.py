@@ -13,7 +13,7 @@ from typing import Any
 from decco import objects
 from decco.desired.model import Served
 from decco.desired.ownership import is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
-from decco.desired.routing.ingress import DIALECTS
+from decco.desired.routing.dialects import dialects
 from decco.desired.runs import job_view
 from decco.kube.entry import Shape
 from decco.kube.watch import WatchSpec
@@ -22,12 +22,12 @@ from decco.reconcilers.caches import Handler, Kind, Role, Select
 from decco.reconcilers.facts import app_facts, secret_facts, shared_secret, space_facts
 from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.child import child_changed
-from decco.reconcilers.handlers.gateway import edge_changed, own_gateway_changed
+from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed
 from decco.reconcilers.handlers.job import job_changed
 from decco.reconcilers.handlers.namespace import isolation_changed
 from decco.reconcilers.handlers.secret import copy_changed, source_changed
 from decco.reconcilers.handlers.space import space_changed
-from decco.settings import IngressDialect, RoutingBackend, RoutingSettings, Settings
+from decco.settings import RoutingBackend, RoutingSettings, Settings
 
 Needed = Callable[[RoutingSettings], bool]
 
@@ -45,6 +45,10 @@ def _written_by_decco(kind: Resource, _settings: Settings) -> WatchSpec:
 
 def _shared(kind: Resource, settings: Settings) -> WatchSpec:
     return WatchSpec(kind, namespace=settings.namespace, labels=f"{LABEL_SHARE}=true")
+
+
+def _all_by_gateway(kind: Resource, settings: Settings) -> WatchSpec | None:
+    return WatchSpec(kind) if _by_gateway(settings.routing) else None
 
 
 def _parent_gateway(kind: Resource, settings: Settings) -> WatchSpec | None:
@@ -75,8 +79,8 @@ def _by_ingress(routing: RoutingSettings) -> bool:
     return routing.backend is RoutingBackend.INGRESS
 
 
-def _by_dialect(dialect: IngressDialect) -> Needed:
-    return lambda routing: _by_ingress(routing) and routing.ingress_dialect is dialect
+def _by_dialect(name: str) -> Needed:
+    return lambda routing: _by_ingress(routing) and routing.ingress_dialect == name
 
 
 # -- the kinds --------------------------------------------------------------------------------------------------------
@@ -86,13 +90,13 @@ def read(
     resource: Resource,
     role: Role,
     select: Select,
-    handler: Handler,
+    *handlers: Handler,
     facts: Callable[[Obj], Any] | None = None,
     needed: Needed | None = None,
     versions: tuple[str, ...] = (),
 ) -> Kind:
     """A kind that decco reads and does not write, but for the status of its own kinds."""
-    return Kind(resource, role, Shape(facts=facts, digests=False), select, (handler,), versions, needed)
+    return Kind(resource, role, Shape(facts=facts, digests=False), select, handlers, versions, needed)
 
 
 def child(
@@ -117,9 +121,9 @@ _POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
 _RECREATED = Shape(labelled_owner=owner_of_child, recreate=True)
 
 KINDS: tuple[Kind, ...] = (
-    read(objects.SPACES, Role.OWNER, _all, space_changed, space_facts),
-    read(objects.APPS, Role.OWNER, _all, app_changed, app_facts),
-    read(objects.SECRETS, Role.SHARED, _shared, source_changed, shared_secret),
+    read(objects.SPACES, Role.OWNER, _all, space_changed, facts=space_facts),
+    read(objects.APPS, Role.OWNER, _all, app_changed, facts=app_facts),
+    read(objects.SECRETS, Role.SHARED, _shared, source_changed, facts=shared_secret),
     child(
         objects.NAMESPACES,
         isolation_changed,
@@ -175,10 +179,28 @@ KINDS: tuple[Kind, ...] = (
     child(objects.BACKEND_TLS_POLICIES, needed=_by_gateway, versions=("v1", "v1alpha3")),
     *(
         child(kind, needed=_by_dialect(name), versions=(kind.version,))
-        for name, dialect in DIALECTS.items()
+        for name, dialect in dialects().items()
         for kind in dialect.kinds
     ),
-    read(objects.GATEWAYS, Role.EDGE, _parent_gateway, edge_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
+    read(
+        objects.GATEWAYS,
+        Role.EDGE,
+        _parent_gateway,
+        edge_changed,
+        class_changed,
+        facts=lambda gateway: gateway["spec"].get("gatewayClassName"),
+        needed=_by_gateway,
+        versions=("v1", "v1beta1"),
+    ),
+    read(
+        objects.GATEWAY_CLASSES,
+        Role.EDGE,
+        _all_by_gateway,
+        class_changed,
+        facts=lambda gateway_class: gateway_class["spec"].get("controllerName"),
+        needed=_by_gateway,
+        versions=("v1", "v1beta1"),
+    ),
     read(objects.SERVICES, Role.EDGE, _edge_service, edge_changed),
 )
 

@@ -11,9 +11,8 @@ import re
 from dataclasses import dataclass
 
 from decco.desired import reasons
-from decco.desired.finalizers import holders_of
 from decco.desired.model import Problem
-from decco.desired.ownership import LabelledOwner
+from decco.desired.ownership import LabelledOwner, holders_of
 from decco.desired.quoting import shown
 from decco.errors import DeccoError
 from decco.kube.apply import DriftConflict, Foreign

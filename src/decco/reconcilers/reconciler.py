@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from decco.api.conditions import ConditionType
 from decco.desired.model import Problem, SecretView
 from decco.desired.ownership import LabelledOwner
-from decco.desired.pausing import paused_status
-from decco.desired.records import withdrawal_status
+from decco.desired.status import paused_status, withdrawal_status
 from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.store import Store
@@ -68,9 +66,9 @@ class Dependencies:
 
 
 class Reconciler:
-    """Base of the two reconcilers; ``store`` has their objects, ``conditions`` are those of their status."""
+    """Base of the two reconcilers; ``store`` has their objects."""
 
-    def __init__(self, dependencies: Dependencies, store: Store, conditions: tuple[ConditionType, ...]) -> None:
+    def __init__(self, dependencies: Dependencies, store: Store) -> None:
         self.dependencies = dependencies
         self.caches = dependencies.caches
         self.writer = dependencies.writer
@@ -78,7 +76,6 @@ class Reconciler:
         self.records = dependencies.records
         self.now = dependencies.now
         self.store = store
-        self._conditions = conditions
 
     async def report(self, entry: Entry, obj: Obj, status: Obj) -> bool:
         """Writes the status if it changed; returns whether it did."""
@@ -104,7 +101,7 @@ class Reconciler:
         """Withdraws the records of an object that is being deleted, if there are any."""
         problems = await self.records.release(self.store, entry, names, abandon=abandon, wait_for=wait_for)
         if problems:
-            status = withdrawal_status(problems, self._conditions, entry.generation, status_of(obj), self.now())
+            status = withdrawal_status(problems, entry.generation, status_of(obj), self.now())
             await self.report(entry, obj, status)
         return Action.done()
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
-from decco.desired.finalizers import holders_of
+from decco.desired.ownership import holders_of
 from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Invalid, KubeError, NotFound, ServerError

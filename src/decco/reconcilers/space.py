@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from decco.api.conditions import SPACE_CONDITIONS
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.model import Problem, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
-from decco.desired.pausing import OWN_PAUSE
-from decco.desired.records import space_names
-from decco.desired.reserved import reserved_name
-from decco.desired.space import space_children
-from decco.desired.space_status import Checked, blocked_space_status, space_status
+from decco.desired.space import reserved_name, space_children, space_names
+from decco.desired.space_status import blocked_space_status, space_status
+from decco.desired.status import OWN_PAUSE
 from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.log import get_logger
@@ -28,7 +25,7 @@ log = get_logger(__name__)
 
 class SpaceReconciler(Reconciler):
     def __init__(self, dependencies: Dependencies) -> None:
-        super().__init__(dependencies, dependencies.caches.spaces, SPACE_CONDITIONS)
+        super().__init__(dependencies, dependencies.caches.spaces)
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
@@ -98,11 +95,9 @@ class SpaceReconciler(Reconciler):
         # A copy that was written just now exists now, and the status contains what exists.
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = replace(inputs, secrets=views)
-        live = space_live(self.caches, space)
         addresses = addresses_for(self.caches, space)
         records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
-        if records.problems is not None:
-            live = replace(live, dns=Checked(reasons.combine(records.problems)))
+        live = replace(space_live(self.caches, space), dns=records.problems)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)
         self.dependencies.certificates(space.name, self.secrets.expiries(space))

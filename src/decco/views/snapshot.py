@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from decco.kube.client import Client
 from decco.kube.entry import read_entry
 from decco.kube.errors import ApiError, Forbidden, NotFound, NotServed
 from decco.kube.watch import WatchSpec
-from decco.objects import APPS, GROUP, LABEL_SHARE, SPACES, VERSION, Key, Obj, Resource, key_of
+from decco.objects import APPS, GATEWAY_CLASSES, GROUP, LABEL_SHARE, SPACES, VERSION, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches, Role, Watched
 from decco.reconcilers.discover import discover
 from decco.reconcilers.event_handlers import EventHandlers
@@ -229,8 +230,13 @@ class _Reader:
     async def fill(self, watched: Watched) -> None:
         kind, store, spec = watched
         resource, needed = spec.resource, kind.is_needed(self.snapshot.caches.settings.routing)
+        objects: list[Obj] = []
         if kind.role is Role.OWNER:
             objects = await self._everywhere(spec)
+        elif resource == GATEWAY_CLASSES:
+            # A user who may not read them misses nothing: the conditions of every gateway controller count then.
+            with contextlib.suppress(ApiError):
+                objects = await self._all(spec, "")
         elif spec.namespace or not resource.namespaced or self.namespaces is None:
             objects = await self._list(spec, spec.namespace, needed=needed)
         else:

@@ -19,8 +19,17 @@ from decco.desired.model import (
     SpaceFacts,
     SpaceInputs,
 )
-from decco.desired.routing.traefik import Traefik
-from decco.objects import BACKEND_TLS_POLICIES, GATEWAYS, HTTP_ROUTES, LISTENER_SETS, TLS_ROUTES, Obj, Resource
+from decco.desired.routing.dialects.traefik import Traefik
+from decco.objects import (
+    BACKEND_TLS_POLICIES,
+    GATEWAY_CLASSES,
+    GATEWAYS,
+    HTTP_ROUTES,
+    LISTENER_SETS,
+    TLS_ROUTES,
+    Obj,
+    Resource,
+)
 from decco.settings import Settings
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -29,9 +38,8 @@ SPACE = {"domainName": "decco.test", "httpCertSecretName": "http", "tcpCertAndCa
 POD = {"containers": [{"name": "main", "image": "example.test/app:1", "ports": [{"containerPort": 8080}]}]}
 
 
-SERVED: Served = {
-    kind: kind for kind in (GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES, *Traefik.kinds)
-}
+GATEWAY_API = (GATEWAY_CLASSES, GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES)
+SERVED: Served = {kind: kind for kind in (*GATEWAY_API, *Traefik.kinds)}
 
 
 def without(*kinds: Resource) -> Served:
@@ -128,7 +136,8 @@ def addresses(inputs: AppInputs) -> list[str]:
 
 def reasons_of(inputs: AppInputs) -> list[tuple[str, str]]:
     """What is wrong with an App, as (condition, reason)."""
-    return [(str(finding.condition), finding.problem.reason) for finding in app_children(inputs).findings]
+    found = app_children(inputs).problems
+    return [(str(condition), problem.reason) for condition, problems in found.items() for problem in problems]
 
 
 def pod_of(inputs: AppInputs) -> Obj:

@@ -272,13 +272,13 @@ def test_no_route_leads_plain_text_to_a_pod_that_speaks_tls() -> None:
 def test_a_route_of_a_kind_that_is_not_served_is_reported_once(spec: dict[str, Any], kind: Resource) -> None:
     inputs = app(spec, served=without(kind))
     assert reasons_of(inputs) == [("RoutesReady", "GatewayAPIMissing")]
-    assert app_routing(inputs, resolve(inputs)).children == ()
+    assert app_routing(inputs, resolve(inputs))[0] == []
     # All the rest is there.
     assert addresses(inputs)[-1] == "Deployment/web"
 
     two = [{"name": "a", "port": 1, "httpPath": "/a"}, {"name": "b", "port": 2, "httpPath": "/b"}]
     twice = app({"endpoints": two}, served=without(HTTP_ROUTES))
-    assert len(app_routing(twice, resolve(twice)).findings) == 1
+    assert len(app_routing(twice, resolve(twice))[1]) == 1
 
 
 def test_metrics_have_no_route() -> None:

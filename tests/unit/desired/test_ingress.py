@@ -8,8 +8,13 @@ from decco.api.types import AppSpec, Endpoint
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs, Problem, SecretState, SpaceInputs
 from decco.desired.routing import space_routing, space_routing_problems
-from decco.desired.routing.ingress import DIALECTS
-from decco.desired.routing.traefik import INGRESS_ROUTE_TCPS, MIDDLEWARES, SERVERS_TRANSPORTS, TLS_OPTIONS
+from decco.desired.routing.dialects import dialects
+from decco.desired.routing.dialects.traefik import (
+    INGRESS_ROUTE_TCPS,
+    MIDDLEWARES,
+    SERVERS_TRANSPORTS,
+    TLS_OPTIONS,
+)
 from decco.objects import Obj, Resource
 from tests.unit.desired.app_cases import (
     FQDN,
@@ -31,7 +36,7 @@ ENDPOINTS = [
     {"name": "db", "port": 8082, "verifyTcpClientCert": True, "hostname": "db.example.com"},
     {"name": "metrics", "port": 9090, "isMetricsEndpoint": True},
 ]
-ALL = [dialect.value for dialect in DIALECTS]
+ALL = list(dialects())
 
 
 def ingress(dialect: str, endpoints: list[dict[str, Any]] | None = None, **more: Any) -> AppInputs:
@@ -104,13 +109,16 @@ def test_what_another_dialect_or_spec_wrote_is_taken_back(before: str, after: st
 
 @pytest.mark.parametrize("dialect", ALL)
 def test_dialects_name_all_that_they_write(dialect: str) -> None:
-    own = next(d for key, d in DIALECTS.items() if key.value == dialect)
+    own = dialects()[dialect]
+    on_ingress, on_service = (
+        own.named(dict.fromkeys(names)).keys() for names in (own.ingress_annotations, own.service_annotations)
+    )
     for encrypt in (False, True):
         for obj in objs(app_children(ingress(dialect, space={"encryptHttp": encrypt}))):
             if obj["kind"] == "Ingress":
-                assert annotations(obj).keys() <= set(own.ingress_annotations)
+                assert annotations(obj).keys() <= on_ingress
             if obj["kind"] == "Service":
-                assert annotations(obj).keys() <= set(own.service_annotations)
+                assert annotations(obj).keys() <= on_service
 
 
 @pytest.mark.parametrize("dialect", ALL)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from decco.desired.routing.traefik import GROUP as TRAEFIK_GROUP
-from decco.desired.routing.traefik import MIDDLEWARES
+from decco.desired.routing.dialects.traefik import GROUP as TRAEFIK_GROUP
+from decco.desired.routing.dialects.traefik import MIDDLEWARES
 from decco.kube.errors import NotServed, ServerError
 from decco.objects import (
     DEPLOYMENTS,

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from decco.objects import APPS, GATEWAYS
-from decco.reconcilers.edge import addresses_for
+from decco.objects import APPS, GATEWAY_CLASSES, GATEWAYS
+from decco.reconcilers.edge import addresses_for, gateway_controller
 from decco.reconcilers.facts import space_facts
 from decco.reconcilers.records import Records
-from tests.unit.reconcilers.world import app, make_caches, space
+from tests.unit.reconcilers.world import app, make_caches, space, stored
 
 FACTS = space_facts(space("acme"))
 
@@ -32,6 +32,31 @@ def test_addresses_of_the_settings_are_known_whatever_is_listed() -> None:
     caches = make_caches({}, edge={"addresses": ["192.0.2.1"]})
     assert addresses_for(caches, FACTS) == ("192.0.2.1",)
     assert addresses_for(make_caches({}, routing={"backend": "none"}), FACTS) == ()
+
+
+@pytest.mark.parametrize(
+    ("routing", "want"),
+    [
+        ({"gatewayClassName": "envoy"}, "envoy.example/controller"),
+        ({"gatewayClassName": "missing"}, None),
+        ({"parentGateway": "edge/shared"}, "other.example/controller"),
+    ],
+    ids=["own Gateways", "a class that does not exist", "the class of the shared Gateway"],
+)
+def test_the_controller_is_that_of_the_gateways_class(routing: dict[str, Any], want: str | None) -> None:
+    caches = make_caches(routing=routing)
+    assert gateway_controller(caches) is None
+    for name, controller in (("envoy", "envoy.example/controller"), ("other", "other.example/controller")):
+        found = stored(GATEWAY_CLASSES, name, "", spec={"controllerName": controller})
+        caches.edges[GATEWAY_CLASSES].put(found, own=False)
+    if "parentGateway" in routing:
+        shared = stored(GATEWAYS, "shared", "edge", spec={"gatewayClassName": "other"})
+        caches.edges[GATEWAYS].put(shared, own=False)
+    assert gateway_controller(caches) == want
+
+
+def test_without_the_gateway_api_there_is_no_controller() -> None:
+    assert gateway_controller(make_caches({})) is None
 
 
 class Dns:

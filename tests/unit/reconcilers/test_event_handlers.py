@@ -14,6 +14,7 @@ from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import (
     ANNOTATION_PAUSED,
     DEPLOYMENTS,
+    GATEWAY_CLASSES,
     GATEWAYS,
     LABEL_APP,
     NAMESPACES,
@@ -72,7 +73,7 @@ class Harness:
         if obj["metadata"].get("namespace") == "decco":
             return self.caches.sources
         kinds |= {resource.kind: store for resource, store in self.caches.children.items()}
-        if obj["metadata"].get("namespace") == "edge":
+        if obj["metadata"].get("namespace") == "edge" or obj["kind"] == "GatewayClass":
             kinds |= {resource.kind: store for resource, store in self.caches.edges.items()}
         return kinds[obj["kind"]]
 
@@ -111,6 +112,7 @@ COPY_TLS = owned(SECRETS, "tls", ACME, data=tls_data())
 SOURCE_HTTP = stored(SECRETS, "http", "decco", meta=shared("*"), data=tls_data())
 SOURCE_TLS = stored(SECRETS, "tls", "decco", meta=shared("acme"), data=tls_data())
 EDGE_GATEWAY = stored(GATEWAYS, "shared", "edge", spec={})
+GATEWAY_CLASS = stored(GATEWAY_CLASSES, "envoy", "", spec={"controllerName": "envoy.example/controller"})
 EDGE_SERVICE = stored(SERVICES, "lb", "edge", spec={})
 
 OF_ACME = {"acme/web", "acme/db", "acme/rival"}
@@ -121,7 +123,7 @@ NOBODY: set[str] = set()
 def harness() -> Harness:
     harness = Harness()
     harness.put(*OBJECTS, NAMESPACE, POLICY, DEPLOYMENT, SERVICE, COPY_HTTP, COPY_TLS, SOURCE_HTTP, SOURCE_TLS)
-    harness.put(EDGE_GATEWAY, EDGE_SERVICE)
+    harness.put(EDGE_GATEWAY, EDGE_SERVICE, GATEWAY_CLASS)
     harness.quiet()
     return harness
 
@@ -247,6 +249,17 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
     # -- the edge
     "the shared Gateway": (lambda s: s.change(EDGE_GATEWAY, status={"addresses": []}), {"acme", "other"}, NOBODY),
     "the shared Gateway gone": (lambda s: s.drop(EDGE_GATEWAY), {"acme", "other"}, NOBODY),
+    "another class of the shared Gateway": (
+        lambda s: s.change(EDGE_GATEWAY, spec={"gatewayClassName": "envoy"}),
+        {"acme", "other"},
+        OF_ACME | {"other/caller"},
+    ),
+    "a class's controller": (
+        lambda s: s.change(GATEWAY_CLASS, spec={"controllerName": "other.example/controller"}),
+        NOBODY,
+        OF_ACME | {"other/caller"},
+    ),
+    "a class's status": (lambda s: s.change(GATEWAY_CLASS, status={"conditions": []}), NOBODY, NOBODY),
     "the edge's Service": (lambda s: s.change(EDGE_SERVICE, status={"loadBalancer": {}}), {"acme", "other"}, NOBODY),
 }
 

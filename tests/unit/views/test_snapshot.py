@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from decco.desired.routing.traefik import GROUP as TRAEFIK_GROUP
+from decco.desired.routing.dialects.traefik import GROUP as TRAEFIK_GROUP
 from decco.kube.client import ListPage
 from decco.kube.errors import NotServed, ServerError
 from decco.objects import GATEWAY_GROUP, Obj, Resource

@@ -1,4 +1,5 @@
-"""The edge (the shared Gateway, the Service of the settings): every Space; its address: also Apps with DNS records.
+"""The edge (the shared Gateway, the Service of the settings): every Space; its address: also Apps with DNS records;
+its class, and the controller of a class: every App.
 
 A Space's own Gateway: when its address changes, the Apps of the Space with DNS records.
 """
@@ -18,6 +19,15 @@ def edge_changed(caches: Caches, change: Change) -> Iterator[Request]:
     for entry in caches.spaces:
         yield Request(entry.key, urgency(change))
     yield from _apps_in_dns(caches, change, caches.apps)
+
+
+def class_changed(caches: Caches, change: Change) -> Iterator[Request]:
+    """The class of the shared Gateway, or the controller of a class: every App, because whose conditions on its routes
+    count may have changed.
+    """
+    old, new = (entry.facts if entry is not None else None for entry in (change.old, change.new))
+    if old != new:
+        yield from (Request(entry.key, urgency(change)) for entry in caches.apps)
 
 
 def own_gateway_changed(caches: Caches, change: Change) -> Iterator[Request]:

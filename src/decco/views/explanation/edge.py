@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from decco.desired import reasons
-from decco.desired.live_routes import route_problem
+from decco.desired.gateway_status import (
+    PROGRAMMED,
+    Conditions,
+    current,
+    is_true,
+    listeners_kind,
+    parent_gateway,
+    refusals,
+    route_problem,
+    status_of,
+)
 from decco.desired.model import Child, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
-from decco.objects import GATEWAYS, LISTENER_SETS, Key
-from decco.reconcilers.edge import space_live
+from decco.objects import Key
+from decco.reconcilers.edge import gateway_controller, space_live
 from decco.settings import RoutingBackend
 from decco.views.explanation.statements import State, Statement, World
 
@@ -23,7 +32,7 @@ def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Iterator
         text = {"ingress": "Ingress: the controller's own", "none": "no routing is set: Services only"}[backend.value]
         yield Statement(State.OK, "listener", text)
         return
-    kind = caches.served.get(LISTENER_SETS if caches.settings.routing.parent_gateway else GATEWAYS)
+    kind = caches.served.get(listeners_kind(caches.settings.routing))
     if kind is None:
         text = "the cluster does not serve the Gateway API: install it, v1.5 or later"
         yield Statement(State.FAILURE, "listener", text)
@@ -38,7 +47,7 @@ def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Iterator
         )
         yield Statement(State.FAILURE, "listener", text)
         return
-    status = {entry.get("name"): entry for entry in (live.get("status") or {}).get("listeners") or ()}
+    status = {entry.get("name"): entry for entry in status_of(live).get("listeners") or ()}
     fitting = [one for one in live["spec"]["listeners"] if hostname is None or _listens(one["hostname"], hostname)]
     if not fitting:
         yield Statement(State.FAILURE, "listener", f"{kind.kind} {space.name}/{SPACE_OBJECT} has none for {hostname}")
@@ -46,17 +55,15 @@ def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Iterator
         what = f"{listener['name']}: {listener['protocol']} {listener['hostname']}:{listener['port']}"
         if (mode := (listener.get("tls") or {}).get("mode")) is not None:
             what += f", {mode}"
-        yield _listener(what, status.get(listener["name"]))
+        yield _listener(what, current(live, status.get(listener["name"], {})))
 
 
-def _listener(what: str, status: Mapping[str, Any] | None) -> Statement:
-    conditions = {c.get("type"): c for c in (status or {}).get("conditions") or ()}
-    for type_ in ("Accepted", "ResolvedRefs", "Programmed"):
-        condition = conditions.get(type_, {})
-        if condition.get("status") == "False":
-            text = f"{what}: {type_} is False, {condition.get('reason')}: {condition.get('message')}"
-            return Statement(State.FAILURE, "listener", text)
-    if conditions.get("Programmed", {}).get("status") != "True":
+def _listener(what: str, conditions: Conditions) -> Statement:
+    refusal = next(refusals(conditions), None)
+    if refusal is not None:
+        text = f"{what}: {refusal['type']} is False, {refusal.get('reason')}: {refusal.get('message')}"
+        return Statement(State.FAILURE, "listener", text)
+    if not is_true(conditions, PROGRAMMED):
         return Statement(
             State.WARNING, "listener", f"{what}: no gateway controller has answered for it yet: is it running?"
         )
@@ -71,6 +78,7 @@ def _listens(pattern: str, hostname: str) -> bool:
 def route(world: World, endpoint: Key, app: Key) -> Iterator[Statement]:
     """Whether the routes of the App for its endpoint are in effect."""
     caches = world.snapshot.caches
+    gateway = parent_gateway(caches.settings.routing, endpoint.namespace, gateway_controller(caches))
     about = f"route {endpoint.name}"
     owner = caches.apps.get(app)
     kinds = sorted(caches.routing_kinds, key=lambda kind: kind.kind)
@@ -83,7 +91,7 @@ def route(world: World, endpoint: Key, app: Key) -> Iterator[Statement]:
             continue
         found = True
         obj = entry.obj()
-        problem = route_problem(Child(kind, obj), obj)
+        problem = route_problem(Child(kind, obj), obj, gateway)
         if problem is None:
             yield Statement(State.OK, about, f"{kind.kind} {endpoint} is in effect")
         else:

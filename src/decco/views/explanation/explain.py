@@ -13,7 +13,7 @@ from typing import Any
 
 from decco.desired import reasons
 from decco.desired.model import SecretFacts, SpaceFacts, canonical
-from decco.desired.pausing import OWN_PAUSE
+from decco.desired.status import OWN_PAUSE
 from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of

@@ -28,9 +28,9 @@ from decco.objects import (
     annotations_of,
     labels_of,
 )
-from decco.reconcilers.caches import Kind
+from decco.reconcilers.caches import Kind, Role
 from decco.reconcilers.facts import secret_facts, space_facts
-from decco.reconcilers.kinds import KINDS, children
+from decco.reconcilers.kinds import KINDS
 from decco.settings_dns import ExternalDnsSettings
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, Check, ClusterContext, Grade
 from decco.views.running import NAME
@@ -166,13 +166,18 @@ class Permission(NamedTuple):
 def needed(context: ClusterContext, watched: Iterable[Kind] = KINDS) -> list[Permission]:
     """All permissions that the controller needs, derived from the kinds that it watches and writes."""
     controller_namespace = context.settings.namespace
-    kinds: list[Resource] = [*children(context.served, watched)]
+    found = [
+        Permission(resource.group, resource.plural, verb)
+        for kind in watched
+        if (resource := kind.in_version(context.served)) is not None
+        if kind.select(resource, context.settings) is not None
+        for verb in (WRITTEN if kind.role is Role.CHILD else WATCHED)
+    ]
     if any(isinstance(each, ExternalDnsSettings) for each in context.settings.dns.providers):
-        group, _, version = externaldns.API_VERSION.partition("/")
-        kinds.append(Resource(group, version, "dnsendpoints", externaldns.KIND))
-    found = [Permission(kind.group, kind.plural, verb) for kind in kinds for verb in WRITTEN]
+        group, _, _ = externaldns.API_VERSION.partition("/")
+        found += [Permission(group, "dnsendpoints", verb) for verb in WRITTEN]
     for own in (SPACES, APPS):
-        found += [Permission(own.group, own.plural, verb) for verb in (*WATCHED, "patch")]
+        found.append(Permission(own.group, own.plural, "patch"))
         found.append(Permission(own.group, own.plural, "update", subresource="status"))
         found.append(Permission(own.group, own.plural, "update", subresource="finalizers"))
     found += [Permission(EVENTS.group, EVENTS.plural, verb) for verb in ("create", "patch")]
@@ -184,7 +189,7 @@ def needed(context: ClusterContext, watched: Iterable[Kind] = KINDS) -> list[Per
         for verb in ("get", "watch", "update")
     ]
     found.append(Permission(GROUP, "namespaces", "label"))
-    return found
+    return list(dict.fromkeys(found))
 
 
 async def permissions(context: ClusterContext) -> list[Check]:

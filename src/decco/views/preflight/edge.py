@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from decco.desired.routing.dialects import dialects
 from decco.dns.errors import DnsError
 from decco.dns.factory import make_provider
 from decco.errors import ConfigError
 from decco.kube.errors import NotFound
-from decco.objects import GATEWAY_GROUP, GATEWAYS, SPACES, Key, Obj
+from decco.objects import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS, SPACES, Key, Obj
 from decco.reconcilers.discover import missing
 from decco.reconcilers.providers import read_outside
 from decco.settings import RoutingBackend
-from decco.views.preflight.model import CRDS, GATEWAY_CLASSES, INGRESS_CLASSES, Check, ClusterContext, Grade
+from decco.views.preflight.model import CRDS, INGRESS_CLASSES, Check, ClusterContext, Grade
 
 FEATURES = frozenset({"Gateway", "HTTPRoute", "TLSRoute", "HTTPRoutePathRewrite", "HTTPRouteSchemeRedirect"})
 """Features of the Gateway API (pkg/features) that decco's listeners and routes need."""
@@ -26,7 +27,11 @@ DNS_SECONDS = 15.0
 async def routing(context: ClusterContext) -> list[Check]:
     settings = context.settings.routing
     if lacking := missing(context.served, settings):
-        what = "the Gateway API, v1.5 or later" if settings.backend is RoutingBackend.GATEWAY else "Traefik's CRDs"
+        what = (
+            "the Gateway API, v1.5 or later"
+            if settings.backend is RoutingBackend.GATEWAY
+            else dialects()[settings.ingress_dialect].crds
+        )
         text = f"the cluster does not serve {', '.join(lacking)}: install {what}, or set routing.backend to another"
         return [Check("routing", Grade.FAILURE, text)]
     if settings.backend is RoutingBackend.NONE:
