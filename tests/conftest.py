@@ -13,9 +13,9 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
-import structlog
 from blockbuster import BlockBuster
 
+from decco import log as logs
 from testbed import prerequisites
 
 NODES = ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("2001:2::/48")
@@ -70,7 +70,7 @@ def logging_restored() -> Iterator[None]:
     yield
     root.handlers[:], root.level = handlers, level
     logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    logs._output = logs._Output()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from decco import log as logs
+from decco.log import get_logger
 from decco.settings_follow import ADVICE, SettingsFile, follow
 from tests.promises import PATIENCE
 
-log = structlog.get_logger("decco.test")
+log = get_logger("decco.test")
 PAUSE_SECONDS = 0.005
 
 
@@ -67,7 +67,7 @@ class Log:
 @pytest.fixture
 def out() -> Iterator[Log]:
     yield Log()
-    structlog.reset_defaults()
+    logs._output = logs._Output()
 
 
 @pytest.fixture

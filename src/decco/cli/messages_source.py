@@ -27,7 +27,6 @@ SILENT_FILES = {
     "api/generate.py": "for developers",
     "api/reference.py": "for developers",
     "desired/reasons_doc.py": "for developers",
-    "kube/_light_import.py": "for developers",
     "log.py": "shapes of log lines",
     "metrics.py": "descriptions, for docs/reference/metrics.md",
     "settings_doc.py": "for developers",

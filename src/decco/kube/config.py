@@ -1,6 +1,6 @@
 """Finds the cluster's API server and reads the credentials for it, in the order and by the rules of client-go.
 
-kubernetes_asyncio, the usual way to do this in Python, is not used: see docs/design/2026-11-29-credentials.md.
+kubernetes_asyncio, the usual way to do this in Python, is not used: see docs/design/2026-11-29-start-up.md.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from typing import Final
 
 import orjson
 
+from decco.backoff import exponential
 from decco.kube import depth
 from decco.kube.client import Client
 from decco.kube.errors import (
@@ -204,17 +205,14 @@ class _Watcher:
     def _event(self, line: bytes) -> WatchEvent | None:
         """The event of a line, None if it is not usable; raises the error of an ERROR event."""
         try:
-            message = depth.loads(line)
-            kind, obj = message["type"], message["object"]
-            if kind == "ERROR":
-                raise self._reported(obj)
-            version = obj["metadata"].get("resourceVersion")
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            resource = self._spec.resource
-            began = excerpt(resource.plural, line)
-            raise Garbled(f"the watch of {resource} sent a line that is not an event: {began}") from error
+            kind, obj, version = event_of(self._spec.resource, line)
+        except ApiError as error:
+            # The server has ended this watch; its position cannot be trusted.
+            if not isinstance(error, TooManyRequests):
+                self.version = None
+            raise
         if kind == "BOOKMARK":
-            if not isinstance(version, str) or not version:
+            if not version:
                 return None
             self._reached(version)
             self._stood()
@@ -234,13 +232,6 @@ class _Watcher:
         self.version = version
         if version.isdigit():
             self._newest = max(self._newest, int(version))
-
-    def _reported(self, status: Obj) -> ApiError:
-        """The exception for an ERROR event. The server has ended this watch; its position cannot be trusted."""
-        error = error_of_status(status, 500)
-        if not isinstance(error, TooManyRequests):
-            self.version = None
-        return error
 
     def _usable(self, obj: object) -> bool:
         """Whether the object has the fields that all readers need; one without them is skipped."""
@@ -264,12 +255,8 @@ class _Watcher:
                     self.version = None
             case Unauthorized() | Forbidden() | TooManyRequests():
                 pass
-            case ServerError() if not error.has_cause("ResourceVersionTooLarge"):
-                pass
-            case ApiError():
+            case ApiError() if not isinstance(error, ServerError) or error.has_cause("ResourceVersionTooLarge"):
                 self.version = None
-            case _:
-                pass
 
     def _was_away(self, error: Unreachable | ServerError) -> None:
         """During an outage etcd may have been restored: the server accepts a watch from a future version and from one
@@ -282,6 +269,21 @@ class _Watcher:
         refused = isinstance(error, Unreachable) and error.sent is False
         if refused or now - self._failing_since >= OUTAGE_SECONDS:
             self.version = None
+
+
+def event_of(resource: Resource, line: bytes) -> tuple[str, Obj, str]:
+    """Type, object and resourceVersion ("" without one) of a line of a watch. Raises Garbled, or the error of an ERROR
+    event.
+    """
+    try:
+        message = depth.loads(line)
+        kind, obj = message["type"], message["object"]
+        if kind == "ERROR":
+            raise error_of_status(obj, 500)
+        return kind, obj, str(obj["metadata"].get("resourceVersion") or "")
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        began = excerpt(resource.plural, line)
+        raise Garbled(f"the watch of {resource} sent a line that is not an event: {began}") from error
 
 
 async def watch(
@@ -332,5 +334,4 @@ def pause(tries: int, error: KubeError | None = None) -> float:
     """Seconds before the next request after so many failures; full jitter, so that watchers do not return in step."""
     unheard = isinstance(error, Unreachable) and error.sent is False
     most = BACKOFF_UNHEARD_SECONDS if unheard else BACKOFF_MAX_SECONDS
-    ceiling = min(most, BACKOFF_BASE_SECONDS * 2.0 ** min(tries, 16))
-    return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
+    return random.uniform(0.0, exponential(BACKOFF_BASE_SECONDS, tries, most))  # noqa: S311 - jitter, no secret

@@ -6,11 +6,10 @@ import os
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import structlog
 
 from decco import __version__
 from decco.cli.controller import main, parser
@@ -28,7 +27,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Settings], int]], None]]:
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Settings], int]], None]:
     """Puts a function in the place of decco.daemon.run, which is the seam between the command and the work."""
     module = types.ModuleType("decco.daemon")
     monkeypatch.setitem(sys.modules, "decco.daemon", module)
@@ -40,8 +39,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Sett
 
         module.run = coroutine  # type: ignore[attr-defined]
 
-    yield replace
-    structlog.reset_defaults()
+    return replace
 
 
 def test_settings_reach_the_daemon_and_its_status_comes_back(

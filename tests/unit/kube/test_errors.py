@@ -8,7 +8,8 @@ import pytest
 
 from decco.errors import DeccoError
 from decco.kube import errors
-from decco.kube.errors import ApiError, error_of_status, printable
+from decco.kube.errors import ApiError, error_of_status
+from decco.text import printable
 
 
 @pytest.mark.parametrize(
