@@ -19,7 +19,7 @@ from decco.kube.client import Client
 from decco.kube.controller import Controller
 from decco.kube.events import Recorder
 from decco.kube.workqueue import WorkQueue
-from decco.log import bind_reconcile, get_logger
+from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key
 from decco.reconcilers.app import AppReconciler
@@ -91,14 +91,12 @@ class LeaderSession:
                 SpaceReconciler(*shared).reconcile,
                 workers=control.space_workers,
                 observer=metrics,
-                bind=bind_reconcile,
             ),
             Controller(
                 self._apps,
                 AppReconciler(*shared).reconcile,
                 workers=control.app_workers,
                 observer=metrics,
-                bind=bind_reconcile,
             ),
         ]
 

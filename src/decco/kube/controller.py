@@ -19,7 +19,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from decco.errors import DeccoError, TerminalError
 from decco.kube.errors import Conflict
 from decco.kube.workqueue import Closed, WorkQueue
-from decco.log import get_logger
+from decco.log import bind_reconcile, get_logger
 
 log = get_logger(__name__)
 
@@ -56,17 +56,12 @@ class Controller(Generic[K]):
         *,
         workers: int,
         observer: Observer | None = None,
-        bind: Callable[[str, K], None] | None = None,
     ) -> None:
-        """``bind`` is called at the start of each reconcile, in the worker's context (for a log line's reconcile
-        id).
-        """
         self.name = queue.name
         self.queue = queue
         self._reconcile = reconcile
         self._workers = workers
         self._observer = observer
-        self._bind = bind
         self._reported: dict[K, str] = {}
         """The last reported error of each failing key."""
 
@@ -90,8 +85,7 @@ class Controller(Generic[K]):
     async def _process(self, key: K) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        if self._bind is not None:
-            self._bind(self.name, key)
+        bind_reconcile(self.name, key)
         try:
             action = await self._reconcile(key)
         except asyncio.CancelledError as error:

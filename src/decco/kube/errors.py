@@ -27,11 +27,13 @@ each status and reason is that of ``k8s.io/apimachinery/pkg/apis/meta/v1`` (``St
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from decco.errors import DeccoError
 from decco.objects import Obj
 from decco.text import printable
+
+T = TypeVar("T")
 
 _IMMUTABLE = ("field is immutable", "may not change once set", "Value is immutable")
 _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
@@ -236,21 +238,21 @@ def error_of_status(status: Obj, http_status: int, retry_after: float | None = N
     ``http_status`` is used if the Status has no code; ``retry_after`` is the header's value in seconds and wins over
     ``details.retryAfterSeconds``.
     """
-    code = status.get("code")
-    code = code if isinstance(code, int) and code else http_status
-    reason = status.get("reason")
-    reason = reason if isinstance(reason, str) else ""
-    message = status.get("message")
-    message = printable(message, _MAX_MESSAGE) if isinstance(message, str) and message else f"HTTP status {code}"
-    details = status.get("details")
-    details = details if isinstance(details, dict) else {}
+    code = _typed(status, "code", int) or http_status
+    reason = _typed(status, "reason", str) or ""
+    message = printable(_typed(status, "message", str) or f"HTTP status {code}", _MAX_MESSAGE)
+    details = _typed(status, "details", dict) or {}
     if retry_after is None:
-        seconds = details.get("retryAfterSeconds")
-        retry_after = float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None
+        retry_after = _typed(details, "retryAfterSeconds", int) or None
     kind_of_error = class_of(code, reason)
     if kind_of_error is NotFound and message == NOT_SERVED and not details:
         kind_of_error = NotServed
     return kind_of_error(code, reason, message, details, retry_after)
+
+
+def _typed(fields: Obj, name: str, kind: type[T]) -> T | None:
+    value = fields.get(name)
+    return value if isinstance(value, kind) else None
 
 
 def class_of(code: int, reason: str) -> type[ApiError]:
