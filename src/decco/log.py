@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
@@ -42,41 +42,16 @@ _current: ContextVar[tuple[int, str, object] | None] = ContextVar("reconcile", d
 _numbers = itertools.count(int.from_bytes(os.urandom(4), "big"))
 
 
-class Logger:
-    """Writes lines of one module; the keywords of a call are the variables of its line."""
-
-    __slots__ = ("_bound", "_logger")
-
-    def __init__(self, logger: logging.Logger, bound: Event) -> None:
-        self._logger = logger
-        self._bound = bound
+class Logger(logging.LoggerAdapter[logging.Logger]):
+    """Takes the variables of a line as keywords: ``log.info("child written", kind="Service", name=name)``."""
 
     def bind(self, **values: object) -> Logger:
         """A logger whose lines all have these variables."""
-        return Logger(self._logger, {**self._bound, **values})
+        return Logger(self.logger, {**(self.extra or {}), **values})
 
-    def debug(self, message: str, /, **values: object) -> None:
-        self._log(logging.DEBUG, message, values)
-
-    def info(self, message: str, /, **values: object) -> None:
-        self._log(logging.INFO, message, values)
-
-    def warning(self, message: str, /, **values: object) -> None:
-        self._log(logging.WARNING, message, values)
-
-    def error(self, message: str, /, **values: object) -> None:
-        self._log(logging.ERROR, message, values)
-
-    def exception(self, message: str, /, **values: object) -> None:
-        """An error with the exception that is being handled."""
-        self._log(logging.ERROR, message, values, exc_info=True)
-
-    def critical(self, message: str, /, **values: object) -> None:
-        self._log(logging.CRITICAL, message, values)
-
-    def _log(self, level: int, message: str, values: Event, *, exc_info: bool = False) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, message, exc_info=exc_info, extra={"values": {**self._bound, **values}})
+    def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
+        exc_info = kwargs.pop("exc_info", None)
+        return msg, {"exc_info": exc_info, "extra": {"values": {**(self.extra or {}), **kwargs}}}
 
 
 def get_logger(name: str) -> Logger:
