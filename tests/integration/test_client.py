@@ -36,7 +36,7 @@ from decco.objects import (
 from testbed.controlplane import ControlPlane
 from testbed.faults import CutReply, Drop, LoseReply, html, refuse
 from testbed.proxy import FaultProxy
-from tests.captured import capture_logs
+from tests.capture import capture_logs
 from tests.promises import PATIENCE
 
 MIB = 2**20

@@ -8,7 +8,7 @@ import pytest
 
 from decco.config_retry import RETRY_SECONDS, retry_config
 from decco.errors import ConfigError
-from tests.captured import capture_logs
+from tests.capture import capture_logs
 
 pytestmark = pytest.mark.looptime
 

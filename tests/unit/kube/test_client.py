@@ -17,7 +17,7 @@ from decco.kube.client import FIRST_PAGE, PAGE_BYTES, Client, _next_limit
 from decco.kube.errors import Fenced
 from decco.kube.fence import Fence, now
 from decco.objects import APPS, CONFIGMAPS, DEPLOYMENTS, NAMESPACES, SECRETS, SPACES, Key, Obj
-from tests.captured import capture_logs
+from tests.capture import capture_logs
 from tests.unit.kube.conftest import Harness
 
 LIVE: Obj = {"metadata": {"name": "a", "namespace": "n", "uid": "u1", "resourceVersion": "7"}}

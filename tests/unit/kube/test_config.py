@@ -29,7 +29,7 @@ from decco.kube.clock import boot_time
 from decco.kube.config import InClusterSource, KubeconfigSource, connect
 from decco.kube.connection import Connection
 from decco.kube.errors import Unreachable
-from tests.captured import capture_logs
+from tests.capture import capture_logs
 from tests.promises import PATIENCE
 
 JWT_END = 4_000_000_000

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from decco import log
 from decco.errors import ReconcileError, TerminalError
 from decco.kube.controller import Action, Controller
 from decco.kube.errors import Conflict, Forbidden, Unreachable
 from decco.kube.workqueue import WorkQueue
-from decco.log import reconcile_id
-from tests.captured import capture_logs
+from tests.capture import capture_logs
 
 pytestmark = pytest.mark.looptime
 
@@ -35,8 +35,7 @@ class Harness:
     def __init__(self, reconcile: Reconcile, *, workers: int = 1) -> None:
         self.reconciles: list[tuple[str, float]] = []
         self.results: list[tuple[str, str, float]] = []
-        self.ids: list[str] = []
-        """Of the log lines of each reconcile."""
+        self.bound: list[tuple[str, str]] = []
         self.queue: WorkQueue[str] = WorkQueue("test", group=lambda _: "", retry_base=1.0, jitter=lambda: 0.5)
         self._reconcile = reconcile
         self.controller = Controller(
@@ -47,7 +46,8 @@ class Harness:
         )
 
     async def _record(self, key: str) -> Action:
-        self.ids.append(reconcile_id())
+        _, controller, bound = log._current.get() or (0, "", "")
+        self.bound.append((controller, str(bound)))
         self.reconciles.append((key, round(asyncio.get_running_loop().time(), 2)))
         return await self._reconcile(key)
 
@@ -246,7 +246,7 @@ async def test_cancelled_it_cancels_what_runs() -> None:
     assert harness.queue.processing == 0
 
 
-async def test_it_reports_the_duration_of_each_reconcile_and_gives_it_an_id() -> None:
+async def test_it_reports_the_duration_of_each_reconcile_and_binds_its_key() -> None:
     async def reconcile(_: str) -> Action:
         await asyncio.sleep(2.5)
         return Action.done()
@@ -256,4 +256,4 @@ async def test_it_reports_the_duration_of_each_reconcile_and_gives_it_an_id() ->
     harness.queue.add("b")
     await harness.run_for(10)
     assert harness.results == [("test", "success", 2.5), ("test", "success", 2.5)]
-    assert len(set(harness.ids) - {""}) == 2
+    assert harness.bound == [("test", "a"), ("test", "b")]

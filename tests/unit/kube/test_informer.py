@@ -12,7 +12,7 @@ from decco.kube.entry import Shape, read_entry
 from decco.kube.informer import Breather, Informer
 from decco.kube.store import Change, Store
 from decco.objects import CONFIGMAPS, Obj
-from tests.captured import capture_logs
+from tests.capture import capture_logs
 from tests.promises import PATIENCE
 
 

@@ -17,7 +17,7 @@ from decco.kube import watch as w
 from decco.kube.client import ListPage
 from decco.kube.errors import Garbled, Unreachable
 from decco.objects import APPS, SECRETS, Obj, Resource
-from tests.captured import capture_logs
+from tests.capture import capture_logs
 
 CUT = Unreachable("cut", sent=True)
 GONE = errors.Gone(410, "Expired", "too old resource version")
