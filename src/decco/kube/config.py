@@ -9,6 +9,7 @@ import asyncio
 import base64
 import math
 import os
+import ssl
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -147,7 +148,7 @@ class KubeconfigSource:
         else:
             authorization = _authorization(user, files.token, where)
         server = str(cluster["server"]).strip().rstrip("/")
-        context = None
+        context: ssl.SSLContext | bool = True
         if server.startswith("https:"):
             context = await asyncio.to_thread(
                 self._tls,
