@@ -24,9 +24,9 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from decco.errors import ConfigError
+from decco.forms import parse_bind_address
 from decco.log import get_logger
 from decco.metrics import Metrics
-from decco.settings_forms import parse_bind_address
 
 log = get_logger(__name__)
 

@@ -20,7 +20,7 @@ from decco.kube.client import Client
 from decco.kube.controller import Action, Controller
 from decco.kube.events import Recorder
 from decco.kube.workqueue import WorkQueue
-from decco.log import bind_reconcile, get_logger
+from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key
 from decco.reconcilers.app import AppReconciler
@@ -104,7 +104,7 @@ class LeaderSession:
             observer=self._metrics,
         )
         self._metrics.follow_queue(name, queue)
-        return Controller(queue, reconcile, workers=workers, observer=self._metrics, bind=bind_reconcile)
+        return Controller(queue, reconcile, workers=workers, observer=self._metrics)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop`` is set: then running reconciles are finished. Cancellation cancels them and waits for

@@ -4,9 +4,7 @@ Names come from tenants and error texts from servers, so no value can end its li
 breaks, terminal escapes, direction marks) is written as an escape, and long values are cut. Libraries log through the
 same handler and never below warning: at debug, some log the bodies of requests.
 
-Loggers are made with ``get_logger(__name__)`` anywhere; ``configure`` is called once, by the commands. Loggers have
-structlog's methods, without structlog: importing it imports rich and pygments where they are installed, in all 15 MB of
-memory and 0.15 s.
+Loggers are made with ``get_logger(__name__)`` anywhere; ``configure`` is called once, by the commands.
 """
 
 from __future__ import annotations
@@ -17,9 +15,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -34,56 +31,33 @@ LONGEST_VALUE = 1_000
 LONGEST_TRACE = 16_000
 """Characters of a traceback that a line keeps."""
 _FRAMES = 8
-_LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-    "critical": logging.CRITICAL,
-}
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
+Event = dict[str, Any]
+"""A line: timestamp, level, event (the message), then its variables."""
+
+_ROOT = logging.getLogger("decco")
+"""Parent of all loggers of decco; has the level."""
 _current: ContextVar[tuple[int, str, object] | None] = ContextVar("reconcile", default=None)
 _numbers = itertools.count(int.from_bytes(os.urandom(4), "big"))
 
 
-class Logger:
-    """One module's logger. Each method takes a constant message and the variables of the line; ``exc_info`` among them
-    is an exception, or True for the one that is being handled.
-    """
+class Logger(logging.LoggerAdapter[logging.Logger]):
+    """Takes the variables of a line as keywords: ``log.info("child written", kind="Service", name=name)``."""
 
-    __slots__ = ("bound", "name")
+    def bind(self, **values: object) -> Logger:
+        """A logger whose lines all have these variables."""
+        return Logger(self.logger, {**(self.extra or {}), **values})
 
-    def __init__(self, name: str, bound: Mapping[str, Any] | None = None) -> None:
-        self.name = name
-        self.bound = bound or {}
-
-    def bind(self, **values: Any) -> Logger:
-        """A logger whose lines all have these values."""
-        return Logger(self.name, {**self.bound, **values})
-
-    def debug(self, message: str, /, **values: Any) -> None:
-        _log(self, "debug", message, values)
-
-    def info(self, message: str, /, **values: Any) -> None:
-        _log(self, "info", message, values)
-
-    def warning(self, message: str, /, **values: Any) -> None:
-        _log(self, "warning", message, values)
-
-    def error(self, message: str, /, **values: Any) -> None:
-        _log(self, "error", message, values)
-
-    def critical(self, message: str, /, **values: Any) -> None:
-        _log(self, "critical", message, values)
-
-    def exception(self, message: str, /, **values: Any) -> None:
-        """An error with the exception that is being handled."""
-        _log(self, "error", message, {"exc_info": True, **values})
+    def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
+        exc_info = kwargs.pop("exc_info", None)
+        return msg, {"exc_info": exc_info, "extra": {"values": {**(self.extra or {}), **kwargs}}}
 
 
-get_logger = Logger
+def get_logger(name: str) -> Logger:
+    """``name`` is that of a module of decco, or begins with ``decco.``."""
+    return Logger(logging.getLogger(name), {})
 
 
 def bind_reconcile(controller: str, key: object) -> None:
@@ -93,84 +67,86 @@ def bind_reconcile(controller: str, key: object) -> None:
     _current.set((next(_numbers) & 0xFFFFFFFF, controller, key))
 
 
-def reconcile_id() -> str:
-    """The id of the current task's reconcile, "" outside of one."""
-    current = _current.get()
-    return f"{current[0]:08x}" if current else ""
-
-
 def configure(fmt: str, level: str, stream: BinaryIO | None = None) -> None:
     """Writes all log lines, the libraries' too, to ``stream`` (the standard error by default).
 
     ``fmt`` is "json" or "console" (in colour if the stream is a terminal), ``level`` a name of LogLevel. May be called
     again; loggers made and used before follow.
     """
-    _output.stream = stream
-    _output.render = _json if fmt == "json" else _console(colour=_wants_colour(_output.open()))
-    set_level(level)
+    out = sys.stderr.buffer if stream is None else stream
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
         root.removeHandler(handler)
-    root.addHandler(_Bridge())
+    root.addHandler(_Handler(out, _json if fmt == "json" else _console(colour=_wants_colour(out))))
     root.setLevel(logging.WARNING)
+    set_level(level)
     logging.captureWarnings(capture=True)
 
 
 def set_level(level: str) -> None:
     """Changes the least severe level that is written, from now on, for loggers in use as well."""
-    _output.level = _LEVELS[level]
+    _ROOT.setLevel(level.upper())
 
 
-def severity(level: str) -> int:
-    """A number for each level, the less severe the smaller."""
-    return _LEVELS[level]
+def change_level(before: str, after: str) -> None:
+    """``set_level`` with a line about it, at the less severe of the two levels: it is written in both directions."""
+    set_level(min(before, after, key=lambda level: logging.getLevelNamesMapping()[level.upper()]))
+    get_logger(__name__).info("the log level is changed", before=before, after=after)
+    set_level(after)
 
 
-def lost_lines() -> int:
-    """Lines that could not be written: a full disk or a closed pipe at the other end must not stop the work."""
-    return _output.lost
+class _Handler(logging.Handler):
+    """Writes the lines of decco and of libraries."""
 
-
-class _Bridge(logging.Handler):
-    """Writes the lines of libraries."""
-
-    def __init__(self) -> None:
-        # On the handler too: some libraries set levels on loggers of their own.
-        super().__init__(logging.WARNING)
+    def __init__(self, out: BinaryIO, render: Callable[[Event], bytes]) -> None:
+        super().__init__()
+        self._out = out
+        self._render = render
+        self.addFilter(_is_written)
 
     def emit(self, record: logging.LogRecord) -> None:
+        line = self._render(_event(record))
         try:
-            message = record.getMessage()
-        except (TypeError, ValueError, KeyError):  # arguments that do not fit the message
-            message = str(record.msg)
-        level = max((name for name in _LEVELS if _LEVELS[name] <= record.levelno), key=_LEVELS.__getitem__)
-        _log(Logger(record.name), level, message, {"exc_info": record.exc_info[1]} if record.exc_info else {})
+            self._out.write(line)
+            self._out.flush()
+        except OSError:  # a full disk or a closed pipe at the other end must not stop the work
+            pass
 
 
-# --- from a call to a line --------------------------------------------------------------------------------------------
+def _is_written(record: logging.LogRecord) -> bool:
+    # Not by the level of the root logger alone: some libraries set levels on loggers of their own.
+    return record.levelno >= logging.WARNING or record.name.startswith(f"{_ROOT.name}.")
 
 
-def _log(logger: Logger, level: str, message: str, values: dict[str, Any]) -> None:
-    if _LEVELS[level] < _output.level:
-        return
-    error = values.pop("exc_info", None)
-    if error is True:
-        error = sys.exc_info()[1]
-    line = {**logger.bound, **values, "logger": logger.name}
+# --- from a record to a line ------------------------------------------------------------------------------------------
+
+
+def _event(record: logging.LogRecord) -> Event:
+    """Only text, numbers, and small lists and mappings of them."""
+    try:
+        message = record.getMessage()
+    except (TypeError, ValueError, KeyError):  # arguments that do not fit the message of a library
+        message = str(record.msg)
+    event: Event = {
+        "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
+        "level": logging.getLevelName(min(record.levelno // 10 * 10, logging.CRITICAL)).lower(),
+        "event": _clip(message),
+        **{name: _plain(value) for name, value in getattr(record, "values", {}).items()},
+        "logger": record.name,
+    }
     current = _current.get()
     if current is not None:
         number, controller, key = current
-        line.setdefault("controller", controller)
-        line.setdefault("key", key)
-        line["reconcile_id"] = f"{number:08x}"
+        event.setdefault("controller", controller)
+        event.setdefault("key", _clip(str(key)))
+        event["reconcile_id"] = f"{number:08x}"
+    error = record.exc_info[1] if record.exc_info else None
     if error is not None:
-        line.setdefault("error", error)
-        line["where"] = _where(error.__traceback__)
-    line = {name: _plain(value) for name, value in line.items()}
-    if error is not None and _output.level <= logging.DEBUG:
-        line["exception"] = "".join(traceback.format_exception(error))[-LONGEST_TRACE:]
-    timestamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    _output.write(_output.render({"timestamp": timestamp, "level": level, "event": _clip(message)}, line))
+        event.setdefault("error", _clip(_short(error)))
+        event["where"] = _clip(_where(error.__traceback__))
+        if _ROOT.isEnabledFor(logging.DEBUG):
+            event["exception"] = "".join(traceback.format_exception(error))[-LONGEST_TRACE:]
+    return event
 
 
 def _short(error: BaseException) -> str:
@@ -183,7 +159,7 @@ def _short(error: BaseException) -> str:
 
 
 def _where(trace: TracebackType | None) -> str:
-    """The innermost frames, the last one first."""
+    """The innermost frames."""
     frames = [
         f"{'/'.join(frame.f_code.co_filename.rsplit('/', 2)[1:])}:{line}" for frame, line in traceback.walk_tb(trace)
     ]
@@ -191,15 +167,13 @@ def _where(trace: TracebackType | None) -> str:
 
 
 def _plain(value: object) -> object:
-    """The value as a text, a number, or a small list or mapping of them."""
-    kind = type(value)
-    if kind is str:
-        return _clip(str(value))
-    if kind is int or kind is bool or kind is float or value is None:
+    if type(value) is str:
+        return _clip(value)
+    if value is None or type(value) in {int, bool, float}:
         return value
     if isinstance(value, BaseException):
         return _clip(_short(value))
-    if isinstance(value, dict | list | set | frozenset) or kind is tuple:
+    if isinstance(value, dict | list | set | frozenset) or type(value) is tuple:
         try:
             text = json.dumps(value, default=_member)
         except (TypeError, ValueError, RecursionError):  # a key that is not a text, a circle
@@ -218,29 +192,27 @@ def _clip(text: str) -> str:
 
 # --- the two forms ----------------------------------------------------------------------------------------------------
 
-_Render = Callable[[dict[str, str], dict[str, Any]], bytes]
-"""The line of a head (timestamp, level, event) and the values."""
 
-
-def _json(head: dict[str, str], values: dict[str, Any]) -> bytes:
+def _json(event: Event) -> bytes:
     try:
-        text = orjson.dumps(head | values).decode()
+        text = orjson.dumps(event).decode()
     except TypeError:  # half a surrogate pair, an integer beyond 64 bits
-        text = json.dumps(head | values, separators=(",", ":"))
+        text = json.dumps(event, separators=(",", ":"))
     # Characters that JSON leaves unescaped but a terminal interprets are inside strings only, where an escape is
     # equivalent.
     return (escape(text) + "\n").encode()
 
 
-def _console(*, colour: bool) -> _Render:
+def _console(*, colour: bool) -> Callable[[Event], bytes]:
     def paint(style: str, text: str) -> str:
         return f"{style}{text}{_PLAIN}" if colour else text
 
-    def render(head: dict[str, str], values: dict[str, Any]) -> bytes:
-        trace = values.pop("exception", "")
-        parts = [paint(_DIM, head["timestamp"]), paint(_COLOURS[head["level"]], f"{head['level']:<8}")]
-        parts.append(f"{escape(head['event']):<32}")
-        parts += [paint(_DIM, f"{escape(name)}=") + _word(value) for name, value in values.items()]
+    def render(event: Event) -> bytes:
+        trace = event.pop("exception", "")
+        level = event.pop("level")
+        parts = [paint(_DIM, event.pop("timestamp")), paint(_COLOURS[level], f"{level:<8}")]
+        parts.append(f"{escape(event.pop('event')):<32}")
+        parts += [paint(_DIM, f"{escape(name)}=") + _word(value) for name, value in event.items()]
         # Indented, so that no line of a traceback can pass for a line of the log.
         lines = [" ".join(parts).rstrip(), *(f"    {escape(line)}" for line in trace.splitlines())]
         return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
@@ -257,28 +229,3 @@ def _word(value: object) -> str:
 
 def _wants_colour(out: BinaryIO) -> bool:
     return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-@dataclass
-class _Output:
-    """How the lines of this process are written."""
-
-    stream: BinaryIO | None = None
-    """None: the standard error."""
-    render: _Render = _json
-    level: int = logging.INFO
-    lost: int = 0
-
-    def open(self) -> BinaryIO:
-        return sys.stderr.buffer if self.stream is None else self.stream
-
-    def write(self, line: bytes) -> None:
-        try:
-            out = self.open()
-            out.write(line)
-            out.flush()
-        except OSError:
-            self.lost += 1
-
-
-_output = _Output()

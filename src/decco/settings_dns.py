@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from decco.forms import DnsLabel, Form, NonEmpty, Seconds, Section
 from decco.hostnames import WrongName, normalise
-from decco.settings_forms import DnsLabel, Form, NonEmpty, Seconds, Section
 
 _URL = re.compile(r"https?://[^/\s]+/?")
 _PROJECT = re.compile(r"[a-z0-9.:-]+")

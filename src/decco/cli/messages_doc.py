@@ -177,7 +177,7 @@ def of_dns() -> Iterator[Message]:
 
 
 def _of_forms() -> Iterator[Message]:
-    for file, call, scope in calls("settings_forms.py", "settings.py", "settings_dns.py"):
+    for file, call, scope in calls("forms.py", "settings_dns.py"):
         if name_of(call.func) == "Form" and call.args:
             for text in texts(call.args[0], scope):
                 yield Message("must be", text, file)
@@ -206,11 +206,10 @@ SECTIONS = (
         "Settings and the command line of `decco-controller`",
         "",
         (
-            "settings.py",
+            "settings/",
             "settings_dns.py",
-            "settings_follow.py",
-            "settings_forms.py",
-            "settings_load.py",
+            "forms.py",
+            "suggest.py",
             "cli/controller.py",
         ),
         _of_forms,

@@ -100,30 +100,24 @@ class Client:
         labels: str = "",
         fields: str = "",
         limit: int = 500,
-        resource_version: str | None = None,
     ) -> AsyncGenerator[ListPage, None]:
         """All objects of a kind, page by page, every page of the same moment.
 
         ``limit`` is the maximum number of items of a page; large items reduce it, so that a page of 1 MiB objects
-        neither fills the memory nor blocks the event loop. ``resource_version`` None is a consistent read; "0" is what
-        the server has cached, in one piece. Each item gets its apiVersion and kind, which the server leaves out in
-        lists. Raises Gone if the list took longer than the server keeps history: start again from scratch.
+        neither fills the memory nor blocks the event loop. It is a consistent read. Each item gets its apiVersion and
+        kind, which the server leaves out in lists. Raises Gone if the list took longer than the server keeps history:
+        start again from scratch.
         """
         query = _selectors(labels, fields)
-        if resource_version is not None:
-            query["resourceVersion"] = resource_version
-        size = min(limit, FIRST_PAGE) if resource_version != "0" else 0
+        size = min(limit, FIRST_PAGE)
         token = ""
         while True:
-            if size:
-                query["limit"] = str(size)
+            query["limit"] = str(size)
             if token:
                 query["continue"] = token
-                query.pop("resourceVersion", None)  # the token carries it; both together are refused
             raw = await self._transport.call("LIST", str(resource), _collection_path(resource, namespace, query))
             page, token = _page(resource, raw)
-            if size:
-                size = _next_limit(size, limit, len(raw), len(page.items))
+            size = _next_limit(size, limit, len(raw), len(page.items))
             del raw
             yield page
             if not token:

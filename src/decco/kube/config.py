@@ -1,6 +1,6 @@
 """Finds the cluster's API server and reads the credentials for it, in the order and by the rules of client-go.
 
-kubernetes_asyncio, the usual way to do this in Python, is not used: see docs/design/2026-11-29-credentials.md.
+kubernetes_asyncio, the usual way to do this in Python, is not used: see docs/design/2026-11-29-start-up.md.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import base64
 import math
 import os
+import ssl
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -147,7 +148,7 @@ class KubeconfigSource:
         else:
             authorization = _authorization(user, files.token, where)
         server = str(cluster["server"]).strip().rstrip("/")
-        context = None
+        context: ssl.SSLContext | bool = True
         if server.startswith("https:"):
             context = await asyncio.to_thread(
                 self._tls,

@@ -37,14 +37,14 @@ _TEXT: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """How to call it; ``cluster`` is the cluster information for it, None unless it requires that."""
+    """How to call it."""
 
-    args: tuple[str, ...]
-    env: tuple[tuple[str, str], ...]
+    args: list[str]
+    env: dict[str, str]
     api_version: str
-    cluster: str | None = None
-    """JSON of the ``Cluster`` of an ExecCredential's spec."""
-    install_hint: str = ""
+    info: str
+    """JSON of the ExecCredential that it is passed."""
+    install_hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +101,8 @@ class CachedPlugin:
 
 
 def plugin(settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | None) -> Plugin:
-    """Reads the ``exec`` of a user.
-
-    Args:
-        settings: the section of the kubeconfig.
-        cluster: the kubeconfig's cluster, passed to the plugin if it has provideClusterInfo.
-        ca: its certificate authority in PEM, also where the kubeconfig names a file.
-
-    Raises ValueError with what is wrong.
+    """Reads a user's ``exec``. ``cluster`` is the kubeconfig's, and ``ca`` its authority in PEM, also where it names a
+    file: a plugin with provideClusterInfo is passed both. Raises ValueError with what is wrong.
     """
     command, version = settings.get("command"), settings.get("apiVersion")
     if not isinstance(command, str) or not command:
@@ -126,18 +120,16 @@ def plugin(settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | 
     pairs = [(item.get("name"), item.get("value") or "") if isinstance(item, dict) else (None, "") for item in env]
     if not all(isinstance(name, str) and name and isinstance(value, str) for name, value in pairs):
         raise ValueError("its env must be a list of mappings with name and value, both texts")
-    hint = settings.get("installHint")
-    return Plugin(
-        (command, *args),
-        tuple((str(name), value) for name, value in pairs),
-        version,
-        _cluster(cluster, ca) if settings.get("provideClusterInfo") else None,
-        hint if isinstance(hint, str) else "",
-    )
+    spec: dict[str, Any] = {"interactive": False}
+    if settings.get("provideClusterInfo"):
+        spec["cluster"] = _cluster(cluster, ca)
+    # A kubeconfig is YAML, in which a cluster's config may have a date; Go's reader hands it on as text.
+    info = json.dumps({"apiVersion": version, "kind": "ExecCredential", "spec": spec}, default=str)
+    return Plugin([command, *args], dict(pairs), version, info, str(settings.get("installHint") or ""))
 
 
-def _cluster(cluster: Mapping[str, Any], ca: bytes | None) -> str:
-    """The ``Cluster`` of k8s.io/client-go/pkg/apis/clientauthentication as JSON."""
+def _cluster(cluster: Mapping[str, Any], ca: bytes | None) -> dict[str, Any]:
+    """The ``Cluster`` of k8s.io/client-go/pkg/apis/clientauthentication."""
     info: dict[str, Any] = {"server": cluster.get("server")}
     for name in ("tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression"):
         if cluster.get(name):
@@ -147,8 +139,7 @@ def _cluster(cluster: Mapping[str, Any], ca: bytes | None) -> str:
     for extension in cluster.get("extensions") or ():
         if isinstance(extension, dict) and extension.get("name") == EXTENSION:
             info["config"] = extension.get("extension")
-    # A kubeconfig is YAML, in which a config may have a date; Go's reader hands it on as text.
-    return json.dumps(info, default=str)
+    return info
 
 
 async def run(plugin: Plugin) -> Credentials:
@@ -156,13 +147,9 @@ async def run(plugin: Plugin) -> Credentials:
 
     Raises OSError if it cannot be started, and ValueError with a message for any other failure.
     """
-    spec: dict[str, Any] = {"interactive": False}
-    if plugin.cluster is not None:
-        spec["cluster"] = json.loads(plugin.cluster)
-    info = {"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec}
     process = await asyncio.create_subprocess_exec(
         *plugin.args,
-        env={**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": json.dumps(info)},
+        env={**os.environ, **plugin.env, "KUBERNETES_EXEC_INFO": plugin.info},
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,

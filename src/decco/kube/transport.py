@@ -153,7 +153,7 @@ class Transport:
                 away = verb == "LIST" and error.sent is False
                 if verb not in ("GET", "LIST") or away or lost == MAX_LOST_READS:
                     raise
-                pause = exponential(LOST_READ_SECONDS, lost, inf) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+                pause = exponential(LOST_READ_SECONDS, lost, inf) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
                 lost += 1
             else:
                 if 200 <= answer.response.status < 300:
@@ -171,9 +171,8 @@ class Transport:
         response, raw, _ = await self._answer("WATCH", resource, path, timeout=timeout)
         if response.status != 200:
             raise error_of(response.status, response.headers, raw)
-        pieces: list[
-            bytes
-        ] = []  # of the line that is still growing; joined once, so a long line costs no more than short ones
+        # Of the line that is still growing; joined once, so a long line costs no more than short ones.
+        pieces: list[bytes] = []
         size = 0
         try:
             if response.content_type.startswith("text/"):  # a login page, or the like, of unknown length

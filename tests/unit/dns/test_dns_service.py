@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from decco.dns.backoff import Backoff
+from decco.backoff import Backoff
 from decco.dns.errors import BatchRefused, ProviderUnreachable
 from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Change, Outcome, Provider, Zone
