@@ -120,7 +120,7 @@ class AppReconciler(Reconciler):
         await self.prune(entry, obj, LabelledOwner(*entry.key), self._keep(entry, desired, written, way), written)
         live = self._live(entry, desired.children, inputs)
         if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
-            self.caches.job_superseded(live.job.uid)
+            self.caches.superseded_jobs[live.job.uid] = None
         names = app_names(desired.resolved)
         addresses = addresses_for(self.caches, space) if names and self.records.enabled else ()
         records = await self.records.publish(self.store, entry, obj, names, addresses)

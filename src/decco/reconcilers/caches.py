@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from decco.desired.claims import ClaimIndex
 from decco.desired.model import Served, SpaceFacts
@@ -14,17 +13,13 @@ from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
 from decco.desired.runs import JobEnd
 from decco.kube.entry import Entry, Shape
+from decco.kube.latest import Latest
 from decco.kube.store import Change, Store
 from decco.kube.watch import WatchSpec
 from decco.kube.workqueue import Priority
 from decco.objects import APPS, NAMESPACES, NETWORK_POLICIES, SECRETS, SPACES, Key, Resource
 from decco.reconcilers.index import AppIndex, SecretUsers
 from decco.settings import RoutingSettings, Settings
-
-MOST_JOBS = 4096
-"""How many Jobs of the past are remembered."""
-
-V = TypeVar("V")
 
 
 class Request(NamedTuple):
@@ -114,9 +109,9 @@ class Caches:
     """Name -> what ``claims`` and ``secret_users`` contain of each Space."""
     owners: dict[str, Key] = field(default_factory=dict)
     """UID -> key of each Space and App: finds the owner of a child."""
-    ended_jobs: OrderedDict[str, JobEnd] = field(default_factory=OrderedDict)
+    ended_jobs: Latest[str, JobEnd] = field(default_factory=Latest)
     """UID -> the end of Jobs that finished and were removed since: the record of their run may not contain it yet."""
-    superseded_jobs: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    superseded_jobs: Latest[str, None] = field(default_factory=Latest)
     """UIDs of unfinished Jobs that decco deleted for another pod: the record of their run may still be there."""
 
     def __post_init__(self) -> None:
@@ -150,12 +145,6 @@ class Caches:
     def sources(self) -> Store:
         """The shared Secrets of the controller namespace."""
         return self.stores[f"{SECRETS}({Role.SHARED})"]
-
-    def job_ended(self, uid: str, end: JobEnd) -> None:
-        _remember(self.ended_jobs, uid, end)
-
-    def job_superseded(self, uid: str) -> None:
-        _remember(self.superseded_jobs, uid, None)
 
     def space(self, name: str) -> tuple[Entry, SpaceFacts] | None:
         """The Space of this name, if it exists, can be understood, and is not being deleted."""
@@ -215,9 +204,3 @@ class Caches:
         """
         kinds = self.routing_kinds
         return self.owned(owner_uid, labelled, kinds) if not kinds.isdisjoint(unwritten) else set()
-
-
-def _remember(jobs: OrderedDict[str, V], uid: str, value: V) -> None:
-    jobs[uid] = value
-    if len(jobs) > MOST_JOBS:
-        jobs.popitem(last=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
+from decco.kube.latest import Latest
 from decco.kube.store import Store
 from decco.log import get_logger
 from decco.objects import Obj, Resource
@@ -22,7 +23,6 @@ log = get_logger(__name__)
 
 V = TypeVar("V")
 
-_REMEMBERED = 1024
 _OF_A_CONDITION = frozenset({"type", "status", "reason", "message"})
 
 
@@ -32,9 +32,9 @@ class Reporter:
     def __init__(self, client: Client, recorder: Recorder) -> None:
         self._client = client
         self._recorder = recorder
-        self._unwritable: OrderedDict[str, int] = OrderedDict()
+        self._unwritable: Latest[str, int] = Latest()
         """UID -> version of objects whose status the API server refused."""
-        self._left: OrderedDict[str, bool] = OrderedDict()
+        self._left: Latest[str, bool] = Latest()
         """UID -> whether it was being deleted, of objects that were reported as left over."""
 
     async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj) -> bool:
@@ -121,13 +121,11 @@ def _reference(resource: Resource, meta: Obj) -> Obj:
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta}
 
 
-def _is_new(reported: OrderedDict[str, V], uid: str, state: V) -> bool:
+def _is_new(reported: Latest[str, V], uid: str, state: V) -> bool:
     """Whether this state of the object was not reported before."""
     if reported.get(uid) == state:
         return False
     reported[uid] = state
-    if len(reported) > _REMEMBERED:
-        reported.popitem(last=False)
     return True
 
 

@@ -11,5 +11,5 @@ def job_changed(caches: Caches, change: Change) -> tuple[Request, ...]:
     old, new = change.old, change.new
     removed = old is not None and (new is None or new.uid != old.uid)
     if removed and old is not None and isinstance(old.facts, JobView) and old.facts.end is not None:
-        caches.job_ended(old.uid, old.facts.end)
+        caches.ended_jobs[old.uid] = old.facts.end
     return ()
