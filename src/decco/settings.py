@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
-from decco.settings_dns import DnsSettings
+from decco.dns.settings import DnsSettings
 from decco.settings_forms import (
     Address,
     BindAddress,

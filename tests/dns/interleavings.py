@@ -33,12 +33,12 @@ import dns.update
 
 from decco import log
 from decco.dns.factory import stack
+from decco.dns.providers.memory.settings import Settings as MemorySettings
+from decco.dns.providers.rfc2136.client import Rfc2136Provider
 from decco.dns.records import WantedRecord, address_sets
 from decco.dns.registry import PREFIX, Owner, parse
-from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.service import Dns
 from decco.dns.zonequeue import Pacing
-from decco.settings_dns import MemorySettings
 from testbed.dns.bind import Bind
 from testbed.dns.knot import Knot
 from testbed.dns.powerdns import PowerDns

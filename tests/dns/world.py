@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 
 from decco.dns.factory import stack
 from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.providers.memory.settings import Settings as MemorySettings
 from decco.dns.records import ADDRESS_TYPES, RecordSet, WantedRecord
 from decco.dns.registry import PREFIX, ownership_name
 from decco.dns.service import Dns
 from decco.dns.wrappers.base import Wrapper
 from decco.dns.zonequeue import Pacing
-from decco.settings_dns import MemorySettings
 from testbed.dns.server import Records
-from tests.dns.backends import Backend
+from tests.dns.backends.base import Backend
 from tests.promises import PATIENCE
 
 UID = "0b3c9f4e-6f0c-4a39-8a53-1d1f3b5f2d11"

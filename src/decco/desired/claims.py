@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from decco.desired.model import Claims, SpaceFacts, canonical
+from decco.hostnames import in_zone
 
 Seniority = tuple[str, str]
 """(creationTimestamp, UID): the smaller is the older."""
@@ -100,9 +101,7 @@ class ClaimIndex:
         for name in sorted(set(self._overlapping(wanted, subtree=False)), key=self._seniority):
             lost = self.verdict(name).lost
             mine = self._holdings[name]
-            if (_is_under(wanted, mine.fqdn) and mine.fqdn not in lost) or (
-                wanted in mine.exact and wanted not in lost
-            ):
+            if (in_zone(wanted, mine.fqdn) and mine.fqdn not in lost) or (wanted in mine.exact and wanted not in lost):
                 return name
         return None
 
@@ -172,7 +171,3 @@ def _claims_of(holding: _Holding) -> Iterator[tuple[str, bool]]:
 def _labels(name: str) -> list[str]:
     """From the root down: "a.example.com" -> ["com", "example", "a"]."""
     return name.split(".")[::-1]
-
-
-def _is_under(name: str, root: str) -> bool:
-    return name == root or name.endswith("." + root)

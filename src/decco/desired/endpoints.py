@@ -21,6 +21,7 @@ from decco.desired import findings, names, reasons
 from decco.desired.findings import Finding
 from decco.desired.model import AppInputs, canonical
 from decco.desired.quoting import shown
+from decco.hostnames import in_zone
 from decco.objects import Obj
 
 HTTP_PORT = 80
@@ -315,7 +316,7 @@ class _Resolver:
         fqdn = self._space.fqdn
         hostname = canonical(endpoint.hostname) if endpoint.hostname is not None else f"{endpoint.name}.{fqdn}"
         listed = {canonical(name) for name in self._space.spec.hostnames}
-        under = hostname.endswith(f".{fqdn}")
+        under = hostname != fqdn and in_zone(hostname, fqdn)
         if len(hostname) > MAX_DNS_NAME:
             message = (
                 f"hostname {shown(hostname)} of endpoint {endpoint.name} has more than {MAX_DNS_NAME} characters; "

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from decco.dns.errors import InvalidRecord
-from decco.dns.names import normalise, zone_of
-from decco.dns.records import AAAA, CNAME, A, RecordSet, address_sets, record_set
+from decco.dns.records import AAAA, CNAME, A, RecordSet, address_sets, normalise, record_set
+from decco.hostnames import zone_of
 
 LABEL = "a" * 63
 LONGEST = ".".join([LABEL, LABEL, LABEL, "b" * 61])

@@ -11,15 +11,14 @@ import pytest
 
 from decco.dns.backoff import Backoff
 from decco.dns.errors import BatchRefused, ProviderUnreachable
-from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.providers.memory.client import MemoryProvider
 from decco.dns.records import CNAME, TXT, A, RecordSet, WantedRecord, address_sets
 from decco.dns.registry import Owner, fold, ownership_set
 from decco.dns.service import Dns
 from decco.dns.wrappers.base import Wrapper
-from decco.dns.wrappers.bisect import Bisect
+from decco.dns.wrappers.batches import Bisect, PlanGuard
 from decco.dns.wrappers.cache import Cache
-from decco.dns.wrappers.plan_guard import PlanGuard
 
 pytestmark = pytest.mark.looptime
 ZONE = "example.com"

@@ -16,6 +16,7 @@ from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.findings import Finding
 from decco.desired.model import AppInputs, Child, Claims, Problem, SecretState, SpaceFacts, SpaceInputs, canonical
 from decco.desired.routing.common import AppRoutes, may_have_ca, route_meta, routed
+from decco.hostnames import in_zone
 from decco.objects import CONFIGMAPS, GATEWAY_GROUP, Obj, Resource
 from decco.settings import RoutingSettings
 
@@ -86,11 +87,7 @@ def _is_there(inputs: SpaceInputs, secret: str) -> bool:
 def _held_hostnames(space: SpaceFacts, claims: Claims) -> list[str]:
     """Sorted and without duplicates: listeners must be unique, and the order of the spec has no meaning."""
     wanted = {canonical(name) for name in space.spec.hostnames}
-    return sorted(name for name in wanted if claims.holds(name) and not _under(name, space.fqdn))
-
-
-def _under(name: str, fqdn: str) -> bool:
-    return name == fqdn or name.endswith(f".{fqdn}")
+    return sorted(name for name in wanted if claims.holds(name) and not in_zone(name, space.fqdn))
 
 
 def _listener(name: str, hostname: str, port: int, protocol: str, tls: Obj | None = None) -> Obj:
@@ -193,7 +190,7 @@ def _http_route(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) -
 
 def _tls_route(inputs: AppInputs, kind: Resource, endpoint: ResolvedEndpoint) -> Child:
     hostname = endpoint.hostname or ""
-    listener = LISTENER_TLS if _under(hostname, inputs.space.fqdn) else _listener_for(hostname)
+    listener = LISTENER_TLS if in_zone(hostname, inputs.space.fqdn) else _listener_for(hostname)
     spec = {
         "parentRefs": [_parent(inputs.settings.routing, listener)],
         "hostnames": [hostname],

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from decco import __version__
 from decco.desired import secrets
 from decco.desired.model import SpaceFacts
-from decco.dns import externaldns
 from decco.kube.errors import Forbidden, NotFound
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
@@ -30,7 +29,6 @@ from decco.objects import (
 )
 from decco.reconcilers.facts import secret_facts, space_facts
 from decco.reconcilers.shapes import CHILDREN, optional_children
-from decco.settings_dns import ExternalDnsSettings
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, Check, ClusterContext, Grade
 from decco.views.running import NAME
 
@@ -166,9 +164,7 @@ def needed(context: ClusterContext) -> list[Permission]:
     """All permissions that the controller needs, derived from the kinds that it watches and writes."""
     controller_namespace = context.settings.namespace
     kinds: list[Resource] = [*CHILDREN, *optional_children(context.served)]
-    if any(isinstance(each, ExternalDnsSettings) for each in context.settings.dns.providers):
-        group, _, version = externaldns.API_VERSION.partition("/")
-        kinds.append(Resource(group, version, "dnsendpoints", externaldns.KIND))
+    kinds += {provider.kind for provider in context.settings.dns.providers if provider.kind is not None}
     found = [Permission(kind.group, kind.plural, verb) for kind in kinds for verb in WRITTEN]
     for own in (SPACES, APPS):
         found += [Permission(own.group, own.plural, verb) for verb in (*WATCHED, "patch")]
