@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import ipaddress
-import logging
 import os
 import socket
 import sys
@@ -13,10 +12,10 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
-import structlog
 from blockbuster import BlockBuster
 
 from testbed import prerequisites
+from tests import capture
 
 NODES = ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("2001:2::/48")
 """Networks of the testbed's nodes and of tests, which are network namespaces on this machine; RFC 2544 and RFC 5180."""
@@ -65,12 +64,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
     """Gives the process's logging back as it was, after a test that calls a whole program in this process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with capture.logging_restored():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

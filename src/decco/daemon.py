@@ -16,10 +16,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
-import structlog
-
 from decco import __version__
-from decco.cluster_domain import with_cluster_domain
 from decco.config_retry import retry_config
 from decco.desired.model import Served
 from decco.dns.service import Dns
@@ -33,6 +30,7 @@ from decco.kube.fence import Fence, process_alarm
 from decco.kube.leader import JOIN_SECONDS, Leader
 from decco.kube.lease import RELEASE_SECONDS, Times
 from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, LeaderSession
+from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
 from decco.reconcilers.caches import Caches
@@ -41,9 +39,10 @@ from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.providers import dns_maker
 from decco.reconcilers.report import ready_counts
 from decco.settings import Settings
-from decco.settings_follow import SettingsFile, follow
+from decco.settings.cluster_domain import with_cluster_domain
+from decco.settings.live import LiveSettings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -54,11 +53,12 @@ END_SECONDS = FINISH_SECONDS + DRAIN_SECONDS + RELEASE_SECONDS + JOIN_SECONDS
 """How long work may take to end after SIGTERM, and the lease to be released."""
 
 
-async def run(settings: Settings, file: SettingsFile | None = None) -> int:
+async def run(live: LiveSettings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigError for errors that do not end by waiting.
 
-    Changes of the settings in ``file``, which has been read, are followed as far as they can be without a restart.
+    Changes of the settings file are followed as far as they can be without a restart.
     """
+    settings = live.current
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,8 +72,8 @@ async def run(settings: Settings, file: SettingsFile | None = None) -> int:
     # A dry run writes nothing, so it needs no lease, and must not block another process.
     fence = Fence(process_alarm()) if settings.leader_election.enabled and not settings.dry_run else None
     async with contextlib.AsyncExitStack() as stack:
-        if file is not None:
-            await stack.enter_async_context(_following(file, settings, health))
+        if live.path is not None:
+            await stack.enter_async_context(_following(live, health))
         await stack.enter_async_context(health.serve(settings.metrics_bind_address))
         client = await stack.enter_async_context(
             Client(
@@ -98,8 +98,8 @@ async def run(settings: Settings, file: SettingsFile | None = None) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _following(file: SettingsFile, settings: Settings, health: Health) -> AsyncIterator[None]:
-    task = asyncio.create_task(follow(file, settings), name="settings")
+async def _following(live: LiveSettings, health: Health) -> AsyncIterator[None]:
+    task = asyncio.create_task(live.follow(), name="settings")
     health.watch_task("settings", task)
     try:
         yield

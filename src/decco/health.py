@@ -20,15 +20,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-import structlog
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from decco.errors import ConfigError
+from decco.forms import parse_bind_address
+from decco.log import get_logger
 from decco.metrics import Metrics
-from decco.settings_forms import parse_bind_address
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Check = Callable[[], str | None]
 """None if the check passes, else a short text about the failure."""

@@ -19,8 +19,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, field
 from time import monotonic
 
-import structlog
-
 from decco.desired.model import Served
 from decco.health import Health
 from decco.kube import watch
@@ -28,13 +26,14 @@ from decco.kube.client import Client
 from decco.kube.errors import KubeError, NotServed
 from decco.kube.informer import Informer
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import Resource
 from decco.reconcilers.caches import Caches, watch_specs
 from decco.reconcilers.discover import discover, is_needed, is_optional, keeping, kinds_of, missing, versions
 from decco.reconcilers.event_handlers import EventHandlers
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 OPTIONAL_SECONDS = 5.0
 """How long the start waits for an optional kind that cannot be listed, after its first failure."""

@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import structlog
-
 from decco.dns.service import Dns
 from decco.health import Health
 from decco.kube.apply import Applier
@@ -21,7 +19,7 @@ from decco.kube.client import Client
 from decco.kube.controller import Controller
 from decco.kube.events import Recorder
 from decco.kube.workqueue import WorkQueue
-from decco.log import bind_reconcile
+from decco.log import bind_reconcile, get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key
 from decco.reconcilers.app import AppReconciler
@@ -37,7 +35,7 @@ from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
 from decco.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FINISH_SECONDS = 2.75
 """How long running reconciles may take to end after SIGTERM."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from structlog.testing import capture_logs
 
 from decco.kube import errors, events
 from decco.kube.client import PAGE_BYTES, Client
@@ -37,6 +36,7 @@ from decco.objects import (
 from testbed.controlplane import ControlPlane
 from testbed.faults import CutReply, Drop, LoseReply, html, refuse
 from testbed.proxy import FaultProxy
+from tests.capture import capture_logs
 from tests.promises import PATIENCE
 
 MIB = 2**20

@@ -23,7 +23,7 @@ from decco import daemon
 from decco.cli import controller
 from decco.kube import events, repair_backoff, tombstones, transport
 from decco.reconcilers import local_secrets, rejections
-from decco.settings import Settings
+from decco.settings.live import LiveSettings
 from tests.soak.leaks import plant
 
 CLOCKS = {
@@ -100,9 +100,9 @@ def _write_census() -> None:
     unfinished.rename(path)
 
 
-async def _run_with_census(settings: Settings, *more: Any) -> int:
+async def _run_with_census(live: LiveSettings) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _write_census)
-    return await _run(settings, *more)
+    return await _run(live)
 
 
 if __name__ == "__main__":
@@ -111,5 +111,5 @@ if __name__ == "__main__":
         setattr(module, name, seconds)
     if leak := os.environ.get("SOAK_LEAK"):
         plant(leak)
-    daemon.run = _run_with_census  # type: ignore[assignment]
+    daemon.run = _run_with_census
     sys.exit(controller.main())

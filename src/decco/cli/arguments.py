@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from decco.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from decco.kube.client import Client
@@ -25,17 +26,10 @@ def one_of(*choices: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text in choices:
             return text
-        close = did_you_mean(text, choices)
+        close = did_you_mean(text, choices, quoted=True)
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}{close}")
 
     return check
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """``; did you mean 'x'?``, or "" if no known word is similar."""
-    by_plain = {name.lower().lstrip("-"): name for name in known}
-    close = difflib.get_close_matches(word.lower().lstrip("-"), by_plain, n=1)
-    return f"; did you mean {by_plain[close[0]]!r}?" if close else ""
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -85,8 +79,8 @@ def add_color(group: argparse._ActionsContainer) -> None:
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The controller's settings from the file, the variables and the flags of this command. Raises WrongSettings."""
-    from decco.cluster_domain import with_cluster_domain
-    from decco.settings_load import WrongSettings, load
+    from decco.settings.cluster_domain import with_cluster_domain
+    from decco.settings.load import WrongSettings, load
 
     flags = {
         "kubeconfig": getattr(arguments, "kubeconfig", None),

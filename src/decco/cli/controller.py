@@ -16,8 +16,9 @@ from typing import NoReturn
 
 from decco import __version__, log
 from decco.errors import ConfigError, leaves
-from decco.settings_follow import SettingsFile
-from decco.settings_load import WrongSettings, closest, dump, load
+from decco.settings.live import LiveSettings
+from decco.settings.load import WrongSettings, dump
+from decco.suggest import did_you_mean
 
 PROGRAM = "decco-controller"
 EXIT_WRONG_SETTINGS = 2
@@ -82,24 +83,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = vars(parsed)
     config_file, print_config = flags.pop("config"), flags.pop("print_config")
     mistakes = [_unknown(word, arguments) for word in unknown]
-    followed = SettingsFile(config_file, flags, os.environ) if config_file is not None else None
     try:
-        settings = followed.read() if followed is not None else load(flags, os.environ, None)
+        live = LiveSettings(flags, os.environ, config_file)
     except WrongSettings as error:
         mistakes += error.lines
     if mistakes:
         _complain(mistakes)
         return EXIT_WRONG_SETTINGS
     if print_config:
-        print(dump(settings), end="")
+        print(dump(live.current), end="")
         return 0
-    log.configure(settings.log_format, settings.log_level)
+    log.configure(live.current.log_format, live.current.log_level)
+    live.subscribe("logLevel", log.change_level)
     with _ends_at_signals():
         # Imported late: --help and wrong settings do not need the HTTP client and its dependencies.
         from decco.daemon import run
 
         try:
-            return asyncio.run(run(settings, followed))
+            return asyncio.run(run(live))
         except (ConfigError, ExceptionGroup) as error:
             # A ConfigError after the start is raised from the daemon's TaskGroup.
             found = list(leaves(error))
@@ -132,9 +133,7 @@ def _unknown(word: str, arguments: argparse.ArgumentParser) -> str:
     if not flag.startswith("-"):
         return f"{log.escape(word)}: unexpected word; {PROGRAM} takes flags only"
     known = [option for action in arguments._actions for option in action.option_strings]  # noqa: SLF001
-    match = closest(flag, known)
-    hint = f"did you mean {match}?" if match else f"{PROGRAM} --help lists them"
-    return f"{log.escape(flag)}: unknown flag; {hint}"
+    return f"{log.escape(flag)}: unknown flag{did_you_mean(flag, known) or f'; {PROGRAM} --help lists them'}"
 
 
 def _complain(mistakes: Sequence[str]) -> None:

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from decco import __version__, log
-from decco.cli.arguments import did_you_mean
 from decco.errors import DeccoError
+from decco.suggest import did_you_mean
 
 COMMANDS = {
     "crds": "print the CustomResourceDefinitions of Space and App",
@@ -118,7 +118,7 @@ def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:
     if unknown:
         speaker = commands[asked] if asked is not None else parser
         word = unknown[0].partition("=")[0]
-        hint = did_you_mean(word, speaker.flags()) if word.startswith("-") else ""
+        hint = did_you_mean(word, speaker.flags(), quoted=True) if word.startswith("-") else ""
         speaker.error(f"unexpected {'flag' if word.startswith('-') else 'word'} {word!r}{hint}")
     if asked is None:
         parser.print_help(sys.stderr)
@@ -127,7 +127,8 @@ def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:
 
 
 def _unknown(asked: str) -> str:
-    return f"unknown command {asked!r}{did_you_mean(asked, list(COMMANDS)) or '; there is ' + ', '.join(COMMANDS)}"
+    hint = did_you_mean(asked, COMMANDS, quoted=True) or f"; there is {', '.join(COMMANDS)}"
+    return f"unknown command {asked!r}{hint}"
 
 
 def _description(summary: str) -> str:

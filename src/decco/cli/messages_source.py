@@ -18,19 +18,14 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 SILENT_FILES = {
     "api/admission.py": "read from the CRDs that are made of it",
-    "api/crd.py": "descriptions, for docs/reference/space.md and app.md",
-    "api/schema.py": "for developers",
     "cli/drawing.py": "a drawing",
     "cli/messages_doc.py": "for developers",
     "cli/messages_source.py": "for developers",
     "cli/reference.py": "for developers",
-    "api/generate.py": "for developers",
-    "api/reference.py": "for developers",
     "desired/reasons_doc.py": "for developers",
     "kube/_light_import.py": "for developers",
     "log.py": "shapes of log lines",
     "metrics.py": "descriptions, for docs/reference/metrics.md",
-    "settings_doc.py": "for developers",
 }
 """Files without messages at run time, or whose messages are documented elsewhere -> reason."""
 _LOGGING = frozenset({"debug", "info", "warning", "error", "critical", "exception"})

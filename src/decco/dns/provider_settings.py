@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from decco.forms import DnsLabel, Form, NonEmpty, Seconds, Section
 from decco.hostnames import WrongName, normalise
 from decco.objects import Resource
-from decco.settings_forms import DnsLabel, Form, NonEmpty, Seconds, Section
 
 _URL = re.compile(r"https?://[^/\s]+/?")
 

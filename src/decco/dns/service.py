@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import structlog
-
 from decco.dns.backoff import Backoff
 from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, DnsError, InvalidRecord, ZoneNotFound
 from decco.dns.plan import Plan, Rules
@@ -21,8 +19,9 @@ from decco.dns.provider import Provider
 from decco.dns.records import WantedRecord, normalise
 from decco.dns.zonequeue import Pacing, ZoneQueue
 from decco.hostnames import zone_of
+from decco.log import get_logger
 
-log = structlog.get_logger("decco.dns")
+log = get_logger("decco.dns")
 _UNCONFIRMED = (
     "a change of the zone {} was not answered and may still be carried out; the zone is read again before its names "
     "are taken for gone"

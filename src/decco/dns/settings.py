@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from decco.dns.provider_settings import ProviderSettings
 from decco.dns.providers import settings_models
-from decco.settings_forms import Seconds, Section
+from decco.forms import Seconds, Section
 
 if TYPE_CHECKING:
     AnyProvider = ProviderSettings

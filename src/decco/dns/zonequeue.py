@@ -12,8 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from decco.dns.backoff import Backoff
 from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
 from decco.dns.plan import Plan, Rules, plan
@@ -21,8 +19,9 @@ from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import WantedRecord
 from decco.dns.registry import Current, fold, ownership_name
 from decco.dns.unconfirmed import UnconfirmedChanges
+from decco.log import get_logger
 
-log = structlog.get_logger("decco.dns")
+log = get_logger("decco.dns")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-import structlog
-
 from decco.errors import ReconcileError
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
 from decco.kube.entry import Entry, guarded, read_entry
@@ -42,13 +40,14 @@ from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, Kube
 from decco.kube.ownership import other_managers
 from decco.kube.repair_backoff import Opponent, RepairBackoff
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, key_of
 
 _REMEMBERED_FOREIGN = 4096
 _REMEMBERED_UNMARKED = 4096
 _ABSENT = object()
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Foreign(ReconcileError):

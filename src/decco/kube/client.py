@@ -15,15 +15,15 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 import orjson
-import structlog
 
 from decco.kube import depth
 from decco.kube.connection import Connection
 from decco.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, NotFound
 from decco.kube.transport import Observer, Transport, garbled
+from decco.log import get_logger
 from decco.objects import FIELD_MANAGER, Key, Obj, Resource
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAGE_BYTES: Final = 2_000_000
 """Target size of a list page: it decodes in about 10 ms, which blocks the event loop for that time."""

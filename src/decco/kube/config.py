@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from decco.errors import ConfigError
 from decco.kube import exec_plugin, oidc
 from decco.kube._light_import import bare_kubernetes_asyncio
@@ -27,6 +25,7 @@ from decco.kube.connection import RETRY_SECONDS, Access, Connection, Source
 from decco.kube.errors import printable
 from decco.kube.kubeconfig import ContextInUse, content_of, read, read_file
 from decco.kube.tls import client_context
+from decco.log import get_logger
 from decco.proxy import is_http_url, proxy_from_environment, proxy_url
 
 with bare_kubernetes_asyncio():
@@ -40,7 +39,7 @@ with bare_kubernetes_asyncio():
     )
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 # It also logs what it raises, a plugin's output included; decco reports it once, in its own words.
 logging.getLogger("kubernetes_asyncio").setLevel(logging.CRITICAL + 1)
 

@@ -12,12 +12,11 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import structlog
-
 from decco.errors import ConfigError
 from decco.kube.clock import boot_time
+from decco.log import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RETRY_SECONDS: Final = 10.0
 """After a renewal that failed, the old credentials are used for this long before the next try."""

@@ -16,13 +16,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-import structlog
-
 from decco.errors import DeccoError, TerminalError
 from decco.kube.errors import Conflict
 from decco.kube.workqueue import Closed, WorkQueue
+from decco.log import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 K = TypeVar("K")
 

@@ -15,13 +15,12 @@ from datetime import UTC, datetime
 from time import monotonic, time_ns
 from typing import Final, Literal, NamedTuple
 
-import structlog
-
 from decco.kube.client import Client
 from decco.kube.errors import AlreadyExists, KubeError, ServerError, TooManyRequests, Unreachable, printable
+from decco.log import get_logger
 from decco.objects import EVENTS, Key, Obj
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 EventType = Literal["Normal", "Warning"]
 

@@ -25,15 +25,14 @@ from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from typing import Final
 
-import structlog
-
 from decco.kube.client import Client
 from decco.kube.clock import boot_time as now
 from decco.kube.fence import Fence
 from decco.kube.lease import RELEASE_SECONDS, Lease, Outcome, Times
+from decco.log import get_logger
 from decco.objects import Key
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ABORT_STATUS: Final = 70
 """Exit status of a process whose work did not stop in time (EX_SOFTWARE of sysexits.h)."""

@@ -18,14 +18,14 @@ from enum import Enum, auto
 from typing import Final
 
 import orjson
-import structlog
 
 from decco.kube.client import Client
 from decco.kube.clock import boot_time as now
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, Garbled, KubeError, NotFound, error_of_status
+from decco.log import get_logger
 from decco.objects import LEASES, Key, Obj
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RELEASE_SECONDS: Final = 0.75
 """Time limit of releasing the Lease: the release only shortens the others' wait, and must not delay the end of the

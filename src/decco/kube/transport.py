@@ -29,7 +29,6 @@ from typing import Any, Final
 
 import aiohttp
 import orjson
-import structlog
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -46,9 +45,10 @@ from decco.kube.errors import (
     error_of_status,
     printable,
 )
+from decco.log import get_logger
 from decco.objects import SECRETS
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Observer = Callable[[str, str, str, float], None]
 """Called for every attempt: verb (GET, LIST, WATCH, POST, PUT, PATCH, DELETE), resource, HTTP code, duration in

@@ -28,7 +28,6 @@ from time import monotonic
 from typing import Final
 
 import orjson
-import structlog
 
 from decco.kube import depth
 from decco.kube.client import Client
@@ -46,9 +45,10 @@ from decco.kube.errors import (
 )
 from decco.kube.transport import excerpt
 from decco.kube.watch_troubles import Troubles
+from decco.log import get_logger
 from decco.objects import Obj, Resource
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BACKOFF_BASE_SECONDS: Final = 0.2
 BACKOFF_MAX_SECONDS: Final = 30.0

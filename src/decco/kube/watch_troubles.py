@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from decco.kube.errors import (
     Forbidden,
     Gone,
@@ -18,9 +16,10 @@ from decco.kube.errors import (
     Unauthorized,
     Unreachable,
 )
+from decco.log import get_logger
 from decco.objects import Resource
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 START_SECONDS: Final = 2.0
 """How long the refusals of an API server that has just started are not logged as warnings."""

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import structlog
-
 from decco.api.conditions import APP_CONDITIONS
 from decco.api.parse import parse_app
 from decco.desired import reasons
@@ -34,6 +32,7 @@ from decco.errors import TerminalError
 from decco.kube.controller import Action
 from decco.kube.entry import UNKNOWN, Entry
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.objects import (
     ANNOTATION_ABANDON_DNS,
     CONFIGMAPS,
@@ -58,7 +57,7 @@ from decco.reconcilers.requeue import requeue_action, seconds_to_expiry
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.shapes import routing_kinds
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _WORKLOADS = (DEPLOYMENTS, JOBS)
 _PODS = (*_WORKLOADS, CONFIGMAPS)

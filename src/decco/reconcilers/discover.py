@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-import structlog
-
 from decco.desired.model import Served
 from decco.kube import discovery
 from decco.kube.client import Client
 from decco.kube.errors import ApiError, Garbled
+from decco.log import get_logger
 from decco.objects import GATEWAY_GROUP, INGRESSES, Resource
 from decco.settings import IngressDialect, RoutingBackend, RoutingSettings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 TRAEFIK_GROUP = "traefik.io"
 

@@ -10,8 +10,6 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-import structlog
-
 from decco.dns.errors import DnsError, InvalidRecord, ProviderRefused, ProviderThrottled, ProviderUnreachable
 from decco.dns.factory import Outside, make_dns
 from decco.dns.service import Dns
@@ -29,11 +27,12 @@ from decco.kube.errors import (
     TooManyRequests,
     Unauthorized,
 )
+from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key, Obj, Resource
 from decco.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between tries to read the credentials."""

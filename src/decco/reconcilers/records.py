@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, REASONS
@@ -21,11 +19,12 @@ from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import Conflict, NotFound
 from decco.kube.store import Change, Store
+from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
 from decco.reconcilers.report import status_of
 from decco.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _WITHDRAWING = Problem(reasons.WAITING_FOR_DNS, "records that are no longer desired are being removed")
 _UNKNOWN_ADDRESS = Problem(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 
-import structlog
-
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
 from decco.desired.finalizers import holders_of
@@ -15,10 +13,11 @@ from decco.kube.entry import Entry
 from decco.kube.errors import Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.objects import Obj, Resource
 from decco.reconcilers.outcomes import is_by_policy, left_over
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _WRITING = "while writing the status"
 _REMEMBERED = 1024

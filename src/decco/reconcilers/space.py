@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import structlog
-
 from decco.api.conditions import SPACE_CONDITIONS
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
@@ -20,6 +18,7 @@ from decco.desired.space import space_children
 from decco.desired.space_status import Checked, blocked_space_status, space_status
 from decco.kube.controller import Action
 from decco.kube.entry import Entry
+from decco.log import get_logger
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
@@ -30,7 +29,7 @@ from decco.reconcilers.report import Reporter, status_of
 from decco.reconcilers.requeue import requeue_action, seconds_to_expiry
 from decco.reconcilers.secrets import Secrets
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(slots=True)

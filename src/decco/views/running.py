@@ -13,7 +13,8 @@ from decco.kube.client import Client
 from decco.kube.errors import Forbidden, NotFound
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, Key, Obj
 from decco.settings import Settings
-from decco.settings_load import PREFIX, ConfigText, load
+from decco.settings.fields import PREFIX
+from decco.settings.load import ConfigText, load
 
 NAME = "decco-controller"
 FILE = "decco.yaml"

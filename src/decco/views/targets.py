@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from decco.desired.model import canonical
 from decco.errors import DeccoError
 from decco.objects import APPS, SPACES, Key
+from decco.suggest import did_you_mean
 from decco.views.documents import STDIN, SUFFIXES
 from decco.views.snapshot import Snapshot
 
@@ -83,8 +83,7 @@ def resolve(word: str, snapshot: Snapshot, default_namespace: str | None = None)
 
 
 def _unknown(what: str, word: str, known: list[str], snapshot: Snapshot) -> UnknownTargetError:
-    close = difflib.get_close_matches(word, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(word, known, quoted=True)
     if not (snapshot.may_read(SPACES) and snapshot.may_read(APPS)):
         hint += "; you may not see all of them"
     return UnknownTargetError(f"there is no {what} {word!r}{hint}")

@@ -6,12 +6,12 @@ checks a PodSpec.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
 from decco.api.types import PRESERVE
 from decco.objects import Obj
+from decco.suggest import did_you_mean
 
 
 def unknown_fields(obj: Obj, spec_schema: Obj) -> Iterator[tuple[str, str]]:
@@ -32,6 +32,4 @@ def _unknown(value: Any, schema: Obj, path: str) -> Iterator[tuple[str, str]]:
         if name in properties:
             yield from _unknown(inner, properties[name], f"{path}.{name}")
         elif not schema.get(PRESERVE):
-            close = difflib.get_close_matches(str(name).lower(), {known.lower(): known for known in properties}, n=1)
-            meant = {known.lower(): known for known in properties}[close[0]] if close else None
-            yield f"{path}.{name}", f"; did you mean {meant}?" if meant else ""
+            yield f"{path}.{name}", did_you_mean(str(name), properties)

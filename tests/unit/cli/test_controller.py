@@ -6,17 +6,18 @@ import os
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import structlog
 
 from decco import __version__
 from decco.cli.controller import main, parser
 from decco.errors import ConfigError
 from decco.settings import LogLevel, Settings
-from decco.settings_load import SETTINGS, WrongSettings, load
+from decco.settings.fields import SETTINGS
+from decco.settings.live import LiveSettings
+from decco.settings.load import WrongSettings, load
 from tests.sample import thorough
 
 
@@ -28,20 +29,19 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Settings], int]], None]]:
+def daemon(monkeypatch: pytest.MonkeyPatch, logging_restored: None) -> Callable[[Callable[[Settings], int]], None]:
     """Puts a function in the place of decco.daemon.run, which is the seam between the command and the work."""
     module = types.ModuleType("decco.daemon")
     monkeypatch.setitem(sys.modules, "decco.daemon", module)
     monkeypatch.setattr("decco.log.configure", lambda *_args: None)
 
     def replace(run: Callable[[Settings], int]) -> None:
-        async def coroutine(settings: Settings, _file: object) -> int:
-            return run(settings)
+        async def coroutine(live: LiveSettings) -> int:
+            return run(live.current)
 
         module.run = coroutine  # type: ignore[attr-defined]
 
-    yield replace
-    structlog.reset_defaults()
+    return replace
 
 
 def test_settings_reach_the_daemon_and_its_status_comes_back(

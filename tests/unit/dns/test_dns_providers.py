@@ -65,15 +65,15 @@ from decco.dns import providers
 
 providers.__path__.append(sys.argv[1])
 
-from decco.settings_load import ConfigText, WrongSettings, load
+from decco.settings.load import ConfigText, WrongSettings, load
 
 clients = [name for name in sys.modules if name.startswith(("decco.dns.providers.", "aiobotocore", "google"))]
 imported = [name for name in clients if not name.endswith("settings") and name.count(".") > 3]
 
 from decco.dns.factory import Outside, make_dns
 from decco.dns.records import WantedRecord
-from decco.settings_doc import page
-from tools.dns_guide import guides
+from tools.settings_page import page
+from tools.dns_page import guides
 
 
 def configured(provider):

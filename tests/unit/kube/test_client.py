@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from structlog.testing import capture_logs
 
 from decco.errors import ConfigError
 from decco.kube import errors, transport
@@ -18,6 +17,7 @@ from decco.kube.client import FIRST_PAGE, PAGE_BYTES, Client, _next_limit
 from decco.kube.errors import Fenced
 from decco.kube.fence import Fence, now
 from decco.objects import APPS, CONFIGMAPS, DEPLOYMENTS, NAMESPACES, SECRETS, SPACES, Key, Obj
+from tests.capture import capture_logs
 from tests.unit.kube.conftest import Harness
 
 LIVE: Obj = {"metadata": {"name": "a", "namespace": "n", "uid": "u1", "resourceVersion": "7"}}

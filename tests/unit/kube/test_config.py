@@ -21,7 +21,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from structlog.testing import capture_logs
 
 from decco.errors import ConfigError
 from decco.kube import config
@@ -30,6 +29,7 @@ from decco.kube.clock import boot_time
 from decco.kube.config import InClusterSource, KubeconfigSource, connect
 from decco.kube.connection import Connection
 from decco.kube.errors import Unreachable
+from tests.capture import capture_logs
 from tests.promises import PATIENCE
 
 JWT_END = 4_000_000_000

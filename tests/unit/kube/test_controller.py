@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from decco.errors import ReconcileError, TerminalError
 from decco.kube.controller import Action, Controller
 from decco.kube.errors import Conflict, Forbidden, Unreachable
 from decco.kube.workqueue import WorkQueue
+from tests.capture import capture_logs
 
 pytestmark = pytest.mark.looptime
 

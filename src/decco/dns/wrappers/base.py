@@ -7,15 +7,14 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
-import structlog
-
 from decco.dns.errors import DnsError, ProviderUnreachable
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import RecordSet
+from decco.log import get_logger
 
 T = TypeVar("T")
 Call = Callable[[Provider], Awaitable[T]]
-log = structlog.get_logger("decco.dns")
+log = get_logger("decco.dns")
 OK = "ok"
 READ_FACTOR = 10
 """Reading a zone may take this many times the limit of a change."""

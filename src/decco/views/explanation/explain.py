@@ -7,7 +7,6 @@ statement.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from decco.hostnames import in_zone
 from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
+from decco.suggest import did_you_mean
 from decco.views.explanation.certificates import certificate, validity
 from decco.views.explanation.dns import published, record
 from decco.views.explanation.edge import listeners, route
@@ -78,8 +78,8 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
     if owner is None:
         where = "" if world.snapshot.may_read(SPACES) else " that you may see"
         text = f"no Space{where} has this name: it would be under <space>.<domainName>, or in the hostnames of a Space"
-        close = difflib.get_close_matches(hostname, known_hostnames(world.snapshot, world.result), n=1)
-        yield Statement(State.FAILURE, "owner", text + (f"; did you mean {close[0]}?" if close else ""))
+        text += did_you_mean(hostname, known_hostnames(world.snapshot, world.result))
+        yield Statement(State.FAILURE, "owner", text)
         yield from _rivals(world, hostname, None)
         yield from published(world, hostname, None, ())
         return
@@ -98,8 +98,7 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
     ]
     if not serving:
         text = f"no App of Space {owner} has an endpoint at this name: give an endpoint this hostname, or add one"
-        close = difflib.get_close_matches(hostname, known_hostnames(world.snapshot, world.result), n=1)
-        text += f"; did you mean {close[0]}?" if close and close[0] != hostname else ""
+        text += did_you_mean(hostname, known_hostnames(world.snapshot, world.result))
         if not world.snapshot.may_read(APPS, owner):
             yield Statement(State.UNKNOWN, "endpoint", f"you may not list Apps in namespace {owner}")
         else:

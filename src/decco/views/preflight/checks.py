@@ -11,7 +11,7 @@ from decco.kube.client import Client
 from decco.kube.errors import Forbidden, KubeError, NotFound, NotServed
 from decco.reconcilers.discover import discover
 from decco.settings import Settings
-from decco.settings_load import WrongSettings
+from decco.settings.load import WrongSettings
 from decco.views import running as running_
 from decco.views.preflight import cluster, controller, edge
 from decco.views.preflight.model import Check, ClusterContext, Grade

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from decco.dns.provider_settings import ProviderSettings, Url, ZoneName
-from decco.settings_forms import Form
+from decco.forms import Form
 
 _PROJECT = re.compile(r"[a-z0-9.:-]+")
 _MANAGED_ZONE = re.compile(r"[a-z0-9-]+")

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Literal
 
 from decco.dns.provider_settings import ProviderSettings, Url
-from decco.settings_forms import Form
+from decco.forms import Form
 
 _PATH = re.compile(r"/[a-zA-Z0-9_./-]+")
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Collection, Sequence
 
-import structlog
-
 from decco.dns.errors import DnsError, InvalidRecord, RecordConflict, ZoneNotFound
 from decco.dns.provider import Change, Context, Outcome, ProviderBase, Zone, refuse
 from decco.dns.providers.memory.settings import Settings
 from decco.dns.records import ADDRESS_TYPES, CNAME, TXT, RecordSet
 from decco.hostnames import MAX_LABEL, MAX_NAME, in_zone
+from decco.log import get_logger
 
-log = structlog.get_logger("decco.dns")
+log = get_logger("decco.dns")
 Contents = dict[str, dict[str, RecordSet]]
 """Name -> type -> set."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from decco.dns.provider_settings import ProviderSettings, ZoneName
-from decco.settings_forms import NonEmpty
+from decco.forms import NonEmpty
 
 
 class TsigAlgorithm(StrEnum):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from decco.dns.provider_settings import ProviderSettings, Url, ZoneName
-from decco.settings_forms import Form, NonEmpty
+from decco.forms import Form, NonEmpty
 
 
 class Settings(ProviderSettings):

@@ -1,16 +1,20 @@
 """From a pydantic model to a structural schema, the dialect of OpenAPI v3 that CRDs are written in.
 
-Pydantic's JSON schema needs few changes: references are resolved (CRDs do not have them), an optional field is absent
-instead of ``anyOf null``, titles are removed, and a default is kept only if it should be stored.
+Pydantic's JSON schema needs few changes: the rules of a model and other spellings of its fields are added, references
+are resolved (CRDs do not have them), an optional field is absent instead of ``anyOf null``, titles are removed, and a
+default is kept only if it should be stored.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from decco.api.rules import VALIDATIONS
+from decco.api.types import Model
 
 Schema = dict[str, Any]
 
@@ -45,8 +49,27 @@ def structural_schema(model: type[BaseModel]) -> Schema:
 
     Raises KeyError for a construct that CRDs do not support (a union, a mapping of models).
     """
-    root = model.model_json_schema(by_alias=True, mode="validation")
+    root = model.model_json_schema(by_alias=True, schema_generator=_Generator, mode="validation")
     return _convert(root, root.pop("$defs", {}))
+
+
+class _Generator(GenerateJsonSchema):
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        json = super().model_schema(schema)
+        model = schema["cls"]
+        if not issubclass(model, Model):
+            return json
+        if model.rules:
+            json[VALIDATIONS] = [rule.as_validation() for rule in model.rules]
+        for name, field in model.model_fields.items():
+            if isinstance(field.validation_alias, AliasChoices):
+                first, *others = (choice for choice in field.validation_alias.choices if choice != name)
+                for other in others:
+                    json["properties"][other] = {
+                        **json["properties"][first],
+                        "description": f"Another spelling of {first}.",
+                    }
+        return json
 
 
 def _convert(node: Schema, definitions: dict[str, Schema]) -> Schema:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from decco.cluster_domain import domain_of, with_cluster_domain
 from decco.settings import Settings
+from decco.settings.cluster_domain import domain_of, with_cluster_domain
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
 SEARCH = "search decco.svc.k8s.example svc.k8s.example k8s.example corp.example\nnameserver 10.96.0.10\n"

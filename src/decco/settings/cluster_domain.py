@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from decco.settings import Settings
-from decco.settings_forms import is_dns_name
+from decco.forms import is_dns_name
+from decco.settings.model import Settings
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 _IN_A_POD = "KUBERNETES_SERVICE_HOST"

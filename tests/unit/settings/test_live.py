@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import io
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from decco import log as logs
-from decco.settings_follow import ADVICE, SettingsFile, follow
+from decco.settings import LogLevel
+from decco.settings.fields import SETTINGS
+from decco.settings.live import ADVICE, LiveSettings
+from decco.settings.model import RELOADABLE
 from tests.promises import PATIENCE
 
-log = structlog.get_logger("decco.test")
+log = logs.get_logger("decco.test")
 PAUSE_SECONDS = 0.005
 
 
@@ -65,9 +69,8 @@ class Log:
 
 
 @pytest.fixture
-def out() -> Iterator[Log]:
-    yield Log()
-    structlog.reset_defaults()
+def out(logging_restored: None) -> Log:
+    return Log()
 
 
 @pytest.fixture
@@ -75,14 +78,14 @@ def mounted(tmp_path: Path) -> Mounted:
     return Mounted(tmp_path, "logLevel: info\n")
 
 
-class Watched(SettingsFile):
-    """Counts the reads, so that a test can wait for the end of one more."""
+class Watched(LiveSettings):
+    """Counts the checks, so that a test can wait for the end of one more."""
 
     reads = 0
 
-    def changed(self) -> Any:
+    def _changed(self) -> Any:
         try:
-            return super().changed()
+            return super()._changed()
         finally:
             self.reads += 1
 
@@ -99,10 +102,11 @@ class Watched(SettingsFile):
 async def following(
     mounted: Mounted, flags: dict[str, Any] | None = None, environ: dict[str, str] | None = None
 ) -> AsyncIterator[Watched]:
-    file = Watched(mounted.path, flags or {}, environ or {})
-    task = asyncio.create_task(follow(file, await asyncio.to_thread(file.read), PAUSE_SECONDS))
+    live = await asyncio.to_thread(Watched, flags or {}, environ or {}, mounted.path)
+    live.subscribe("logLevel", logs.change_level)
+    task = asyncio.create_task(live.follow(PAUSE_SECONDS))
     try:
-        yield file
+        yield live
         assert not task.done(), task
     finally:
         task.cancel()
@@ -122,24 +126,24 @@ async def test_another_level_is_in_force_at_once(mounted: Mounted, out: Log) -> 
 
 
 async def test_a_quieter_level_is_logged_before_it_applies(mounted: Mounted, out: Log) -> None:
-    async with following(mounted) as file:
+    async with following(mounted) as live:
         mounted.write("logLevel: error\n")
         assert (await out.until(1))["after"] == "error"
-        await file.await_read()
+        await live.await_read()
         log.warning("unheard")
         log.error("heard")
         assert (await out.until(2))["event"] == "heard"
 
 
 async def test_what_needs_a_restart_is_said_once(mounted: Mounted, out: Log) -> None:
-    async with following(mounted) as file:
+    async with following(mounted) as live:
         mounted.write("logLevel: info\nclusterId: east\nrouting: {backend: none}\n")
         line = await out.until(1)
         assert (line["event"], line["level"]) == ("changed settings wait for a restart", "warning")
         assert line["settings"] == ["clusterId", "routing.backend"]
         assert line["advice"] == ADVICE
         mounted.write("routing: {backend: none}\nclusterId: east\n")  # the same in other words
-        await file.await_read()
+        await live.await_read()
         mounted.write("logLevel: debug\nclusterId: east\nrouting: {backend: none}\n")
         assert (await out.until(2))["after"] == "debug"
         mounted.write("logLevel: debug\nclusterId: west\nrouting: {backend: none}\n")
@@ -149,10 +153,10 @@ async def test_what_needs_a_restart_is_said_once(mounted: Mounted, out: Log) -> 
 
 
 async def test_each_mistake_is_a_line_and_the_old_settings_stay(mounted: Mounted, out: Log) -> None:
-    async with following(mounted) as file:
+    async with following(mounted) as live:
         mounted.write("logLevel: debg\nclusterID: east\n")
         await out.until(2)
-        await file.await_read()
+        await live.await_read()
         first, second = out.lines()
         assert {first["level"], second["level"]} == {"error"}
         assert {first["event"]} == {"the settings file is wrong, what was in force stays"}
@@ -166,13 +170,13 @@ async def test_each_mistake_is_a_line_and_the_old_settings_stay(mounted: Mounted
 
 
 async def test_a_file_that_is_gone_for_a_time(mounted: Mounted, out: Log) -> None:
-    async with following(mounted) as file:
+    async with following(mounted) as live:
         mounted.path.unlink()
         line = await out.until(1)
         assert "cannot be read: No such file or directory" in line["mistake"]
-        await file.await_read()
+        await live.await_read()
         mounted.path.symlink_to("..data/decco.yaml")
-        await file.await_read()
+        await live.await_read()
         mounted.write("logLevel: debug\n")
         assert (await out.until(2))["after"] == "debug"
 
@@ -185,22 +189,52 @@ async def test_a_file_that_is_gone_for_a_time(mounted: Mounted, out: Log) -> Non
 async def test_a_stronger_source_stays_stronger(
     mounted: Mounted, out: Log, flags: dict[str, Any], environ: dict[str, str]
 ) -> None:
-    async with following(mounted, flags, environ) as file:
+    async with following(mounted, flags, environ) as live:
         mounted.write("logLevel: debug\n")
-        await file.await_read()
+        await live.await_read()
         assert out.lines() == []
 
 
 async def test_a_change_between_the_start_and_the_first_read_is_seen(mounted: Mounted, out: Log) -> None:
-    file = SettingsFile(mounted.path, {}, {})
-    running = await asyncio.to_thread(file.read)
+    live = await asyncio.to_thread(LiveSettings, {}, {}, mounted.path)
+    live.subscribe("logLevel", logs.change_level)
     mounted.write("logLevel: debug\n")
-    task = asyncio.create_task(follow(file, running, PAUSE_SECONDS))
+    task = asyncio.create_task(live.follow(PAUSE_SECONDS))
     assert (await out.until(1))["after"] == "debug"
     task.cancel()
 
 
 async def test_a_file_that_does_not_change_is_not_read(mounted: Mounted, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with following(mounted) as file:
-        monkeypatch.setattr("decco.settings_follow.load", lambda *_: pytest.fail("read again"))
-        await file.await_read()
+    async with following(mounted) as live:
+        monkeypatch.setattr("decco.settings.live.load", lambda *_: pytest.fail("read again"))
+        await live.await_read()
+
+
+async def test_the_holder_has_what_is_in_force(mounted: Mounted, out: Log) -> None:
+    """A reloadable setting as it is in the file now, any other as it was at the start."""
+    async with following(mounted) as live:
+        mounted.write("logLevel: debug\nclusterId: east\n")
+        await out.until(2)
+        assert (live.current.log_level, live.current.cluster_id) == (LogLevel.DEBUG, "default")
+
+
+def test_only_reloadable_settings_have_subscribers() -> None:
+    live = LiveSettings({}, {}, None)
+    assert [key for key, setting in SETTINGS.items() if setting.reloadable] == ["logLevel"]
+    with pytest.raises(ValueError, match="a change of clusterId waits for a restart"):
+        live.subscribe("clusterId", logs.change_level)
+
+
+async def test_the_mark_at_the_field_makes_a_setting_reloadable(
+    mounted: Mounted, out: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = copy.copy(SETTINGS["dns.ttl"].field)
+    field.metadata = [*field.metadata, RELOADABLE]
+    monkeypatch.setitem(SETTINGS, "dns.ttl", replace(SETTINGS["dns.ttl"], field=field))
+    seen: list[tuple[int, int]] = []
+    async with following(mounted) as live:
+        live.subscribe("dns.ttl", lambda before, after: seen.append((before, after)))
+        mounted.write("logLevel: info\ndns: {ttl: 60, adopt: true}\n")
+        assert (await out.until(1))["settings"] == ["dns.adopt"]
+        assert seen == [(180, 60)]
+        assert (live.current.dns.ttl, live.current.dns.adopt) == (60, False)

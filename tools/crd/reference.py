@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from decco.api.rules import IMMUTABLE, VALIDATIONS
-from decco.api.schema import Schema
 from decco.objects import Obj
+from tools.crd.schema import Schema
 
 
 def reference(crd: Obj) -> str:
@@ -16,7 +16,7 @@ def reference(crd: Obj) -> str:
     schema: Schema = version["schema"]["openAPIV3Schema"]
     scope, short = crd["spec"]["scope"], names["shortNames"][0]
     lines = [
-        "<!-- Generated from the models in src/decco/api by `python -m decco.api.crd`; do not edit. -->",
+        "<!-- Generated from the models in src/decco/api by `python -m tools.generate`; do not edit. -->",
         f"# {names['kind']}",
         "",
         schema["description"],

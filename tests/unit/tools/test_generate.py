@@ -1,4 +1,4 @@
-"""The CRDs as data: structural, complete, the same each time; and the files in the checkout are these."""
+"""The CRDs as data: structural, complete, the same each time; and the generated files in the checkout are these."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import pytest
 import yaml
 from pydantic import Field
 
-from decco.api import generate
-from decco.api.crd import crds, to_yaml
-from decco.api.schema import Schema, structural_schema
+from decco.api.crd import crds, crds_yaml
 from decco.api.types import FreeForm, Model
 from tests.sample import thorough
+from tools import generate
+from tools.crd.kinds import generated, to_yaml
+from tools.crd.schema import Schema, structural_schema
 
-SPACE, APP = (crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in crds())
+SPACE, APP = (crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in generated())
 
 
 def nodes(node: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
@@ -69,20 +70,25 @@ def test_both_spellings_have_one_schema() -> None:
 
 def test_quoted_where_yaml_would_read_something_else() -> None:
     """``Off`` is a boolean in YAML 1.1, which is what Kubernetes reads."""
-    assert list(yaml.safe_load_all(to_yaml(crds()))) == crds()
-    assert "default: 'Off'" in to_yaml(crds())
+    assert list(yaml.safe_load_all(to_yaml(generated()))) == generated()
+    assert "default: 'Off'" in to_yaml(generated())
+
+
+def test_the_package_has_the_generated_crds() -> None:
+    assert crds_yaml() == to_yaml(generated())
+    assert list(crds()) == generated()
 
 
 @thorough
 def test_the_same_in_another_process() -> None:
     """No set, hash or clock decides the order of anything."""
-    script = "import sys; from decco.api.crd import crds, to_yaml; sys.stdout.write(to_yaml(crds()))"
+    script = "import sys; from tools.crd.kinds import generated, to_yaml; sys.stdout.write(to_yaml(generated()))"
     for seed in ("1", "2"):
-        environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": str(generate.CHECKOUT / "src")}
+        environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": f"{generate.CHECKOUT}:{generate.CHECKOUT / 'src'}"}
         done = subprocess.run(
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
         )
-        assert done.stdout == to_yaml(crds())
+        assert done.stdout == to_yaml(generated())
 
 
 def test_the_checkout_is_not_stale(capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,8 +105,8 @@ def test_a_stale_checkout_is_named_and_mended(tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert generate.main(["--check"], tmp_path) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "docs/reference/space.md is stale: run `python -m decco.api.crd` and commit the result",
-        "manifests/crds/decco.platform9.com_apps.yaml is stale: run `python -m decco.api.crd` and commit the result",
+        "docs/reference/space.md is stale: run `make generate` and commit the result",
+        "manifests/crds/decco.platform9.com_apps.yaml is stale: run `make generate` and commit the result",
     ]
     assert "65" in stale.read_text(), "--check writes nothing"
     assert generate.main([], tmp_path) == 0

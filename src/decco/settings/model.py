@@ -1,20 +1,19 @@
 """All settings of the controller as one model, with unit and reason under each field.
 
-Sources, the later the stronger: defaults, the YAML file of ``--config``, the environment (``DECCO_*``, nested with
-``__``), flags. Keys are camelCase in the file and snake_case in the environment. ``settings_load.py`` reads the sources
-and reports the place of each mistake; ``settings_forms.py`` defines the allowed values.
+Keys are camelCase in the file and snake_case in the environment. The types of ``decco.forms`` define the allowed
+values. A change of a setting waits for the next start, unless its type has the mark ``RELOADABLE``.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 from decco.dns.settings import DnsSettings
-from decco.settings_forms import (
+from decco.forms import (
     Address,
     BindAddress,
     DnsLabel,
@@ -27,6 +26,11 @@ from decco.settings_forms import (
     Seconds,
     Section,
 )
+
+RELOADABLE: Final = "reloadable"
+"""Marks the type of a setting of which a change in the file is in force at once: its users read it from the holder
+(``live.py``) whenever they need it, or subscribe to its changes there.
+"""
 
 
 class RoutingBackend(StrEnum):
@@ -158,7 +162,7 @@ class Settings(Section):
     """host:port of /metrics, /healthz and /readyz; "0" turns them off."""
     log_format: LogFormat = LogFormat.JSON
     """How log lines are written: JSON for machines, console for people."""
-    log_level: LogLevel = LogLevel.INFO
+    log_level: Annotated[LogLevel, RELOADABLE] = LogLevel.INFO
     """Least severe log lines that are written; libraries never write below warning."""
     dry_run: bool = False
     """Compute and log every write, send none."""
