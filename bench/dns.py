@@ -44,7 +44,7 @@ from decco.dns.providers.route53.settings import Settings as Route53Settings
 from decco.dns.records import WantedRecord, presented
 from decco.dns.registry import Owner, ownership_set
 from decco.dns.service import Dns
-from decco.dns.zonequeue import Pacing
+from decco.dns.settings import DnsSettings
 from testbed.dns.bind import Bind
 from testbed.dns.proxy import UPDATE, DnsProxy
 from testbed.dns.route53_model import Route53Model
@@ -110,7 +110,7 @@ def names_in(zone: str, count: int) -> list[str]:
 
 
 @asynccontextmanager
-async def serving(provider: Provider, pacing: Pacing | None = None) -> AsyncIterator[tuple[Dns, Counter[str]]]:
+async def serving(provider: Provider, gather_milliseconds: int = 200) -> AsyncIterator[tuple[Dns, Counter[str]]]:
     """The service as the daemon makes it, and what its meter counts."""
     calls: Counter[str] = Counter()
 
@@ -118,7 +118,8 @@ async def serving(provider: Provider, pacing: Pacing | None = None) -> AsyncIter
         calls[operation] += 1
 
     settings = MemorySettings(zones=provider.zone_names)  # what all kinds have in common
-    service = Dns([stack(provider, settings, CLUSTER, count)], cluster_id=CLUSTER, ttl=TTL, pacing=pacing)
+    dns_settings = DnsSettings(ttl=TTL, gather_milliseconds=gather_milliseconds)
+    service = Dns([stack(provider, settings, CLUSTER, count)], CLUSTER, dns_settings)
     task = asyncio.create_task(service.run())
     try:
         yield service, calls
@@ -272,7 +273,7 @@ async def filled(bind: Bind, zone: str, records: int) -> AsyncIterator[tuple[Cro
     bind.create_zone(zone, "".join(lines))
     async with DnsProxy(bind.port) as proxy:
         provider = Rfc2136Provider("rfc2136", (zone,), HOST, proxy.port, bind.key)
-        async with serving(provider, Pacing(gather=0.0)) as (service, _):
+        async with serving(provider, gather_milliseconds=0) as (service, _):
             started = time.monotonic()
             crowd = Crowd(service)
             async with lag_probe() as lag:

@@ -23,7 +23,6 @@ from decco.dns.wrappers.base import Deadline, DryRun, Instrumented, LeaderGate, 
 from decco.dns.wrappers.batches import Bisect, PlanGuard
 from decco.dns.wrappers.cache import Cache
 from decco.dns.wrappers.credential_refresh import CredentialRefresh
-from decco.dns.zonequeue import Pacing
 from decco.objects import Resource
 
 ReadSecret = Callable[[str], Awaitable[Mapping[str, bytes] | None]]
@@ -57,13 +56,7 @@ def make_dns(
         stack(refreshing(one, outside, may_write), one, cluster_id, observe, dry_run=dry_run)
         for one in settings.providers
     ]
-    pacing = Pacing(
-        gather=settings.gather_milliseconds / 1000,
-        compare=settings.compare_seconds,
-        retry_base=settings.retry_base_seconds,
-        retry_limit=settings.retry_max_seconds,
-    )
-    return Dns(stacks, cluster_id=cluster_id, ttl=settings.ttl, adopt=settings.adopt, pacing=pacing)
+    return Dns(stacks, cluster_id, settings)
 
 
 def stack(

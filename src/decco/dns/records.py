@@ -38,10 +38,6 @@ class RecordSet:
     ttl: int
     values: tuple[str, ...]
 
-    def same_data(self, other: RecordSet) -> bool:
-        """Compare all but the TTL."""
-        return (self.name, self.type, self.values) == (other.name, other.type, other.values)
-
     def __str__(self) -> str:
         return f"{self.name} {self.ttl} {self.type} {' '.join(self.values)}"
 

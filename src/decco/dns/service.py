@@ -17,15 +17,13 @@ from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, DnsError, Invali
 from decco.dns.plan import Plan, Rules
 from decco.dns.provider import Provider
 from decco.dns.records import WantedRecord, normalise
-from decco.dns.zonequeue import Pacing, ZoneQueue
+from decco.dns.settings import DnsSettings
+from decco.dns.unconfirmed import SETTLE_SECONDS, UnconfirmedChanges
+from decco.dns.zonequeue import ZoneQueue
 from decco.hostnames import zone_of
 from decco.log import get_logger
 
 log = get_logger("decco.dns")
-_UNCONFIRMED = (
-    "a change of the zone {} was not answered and may still be carried out; the zone is read again before its names "
-    "are taken for gone"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +64,10 @@ class Dns:
     def __init__(
         self,
         providers: Sequence[Provider],
-        *,
         cluster_id: str,
-        ttl: int = 180,
-        adopt: bool = False,
-        pacing: Pacing | None = None,
+        settings: DnsSettings = DnsSettings(),  # noqa: B008 (it is frozen)
+        *,
+        settle: float = SETTLE_SECONDS,
     ) -> None:
         self._providers = providers
         self._owners: dict[str, _Owner] = {}
@@ -78,13 +75,13 @@ class Dns:
         self._releasing: set[str] = set()
         self._paused: set[str] = set()
         self._callbacks: list[Callable[[str], None]] = []
-        pacing = pacing or Pacing()
-        rules = Rules(cluster_id, ttl, self._owners.keys(), adopt, self._paused)
+        rules = Rules(cluster_id, settings.ttl, self._owners.keys(), settings.adopt, self._paused)
         self._queues: dict[str, list[ZoneQueue]] = {}
         for provider in providers:
-            shared = Backoff(pacing.retry_base, pacing.retry_limit)
+            shared = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)
             for zone in provider.zone_names:
-                queue = ZoneQueue(zone, provider, self._by_name, rules, pacing, shared, self._notify)
+                unconfirmed = UnconfirmedChanges(settle)
+                queue = ZoneQueue(zone, provider, self._by_name, rules, settings, shared, unconfirmed, self._notify)
                 self._queues.setdefault(zone, []).append(queue)
 
     async def run(self) -> None:
@@ -199,7 +196,12 @@ class Dns:
             if trouble is not None and (queue.holds(owner_uid) or not queue.synced or queue.open(owner.former)):
                 found[zone] = DnsProblem(zone, trouble.reason, str(trouble))
             elif queue.has_unconfirmed(owner.former):
-                found[zone] = DnsProblem(zone, REASON_PENDING, _UNCONFIRMED.format(zone))
+                found[zone] = DnsProblem(
+                    zone,
+                    REASON_PENDING,
+                    f"a change of the zone {zone} was not answered and may still be carried out; "
+                    "the zone is read again before its names are taken for gone",
+                )
         return tuple(found[zone] for zone in sorted(found))
 
     def forget(self, owner_uid: str) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from decco.dns.backoff import Backoff
 from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
@@ -18,24 +17,11 @@ from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import WantedRecord
 from decco.dns.registry import Current, fold, ownership_name
+from decco.dns.settings import DnsSettings
 from decco.dns.unconfirmed import UnconfirmedChanges
 from decco.log import get_logger
 
 log = get_logger("decco.dns")
-
-
-@dataclass(frozen=True, slots=True)
-class Pacing:
-    """Times in seconds."""
-
-    gather: float = 0.2
-    """How long the first name in the queue waits for others to share its batch."""
-    compare: float = 3600.0
-    """Interval of full comparisons of the zone."""
-    retry_base: float = 1.0
-    retry_limit: float = 300.0
-    settle: float = 60.0
-    """How long a call without an answer may still be carried out."""
 
 
 Desired = Mapping[str, Mapping[str, WantedRecord]]
@@ -53,8 +39,9 @@ class ZoneQueue:
         provider: Provider,
         desired: Desired,
         rules: Rules,
-        pacing: Pacing,
+        settings: DnsSettings,
         shared: Backoff,
+        unconfirmed: UnconfirmedChanges,
         changed: Callable[[Iterable[str]], None],
     ) -> None:
         self.zone_name = zone
@@ -65,9 +52,9 @@ class ZoneQueue:
         """The error of the last reconcile, if it failed."""
         self._desired = desired
         self._rules = rules
-        self._pacing = pacing
+        self._settings = settings
         self._shared = shared
-        self._own = Backoff(pacing.retry_base, pacing.retry_limit)
+        self._own = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)
         self._changed = changed
         self._zone: Zone | None = None
         self._wanted: set[str] = set()
@@ -81,7 +68,7 @@ class ZoneQueue:
         self._owned: dict[str, set[str]] = {}
         self._owner_of: dict[str, str] = {}
         self._twice: set[str] = set()
-        self._unconfirmed = UnconfirmedChanges(pacing.settle)
+        self._unconfirmed = unconfirmed
 
     # Called by the service
 
@@ -166,7 +153,7 @@ class ZoneQueue:
     async def _gather(self) -> None:
         if not self._due:
             self._due_since = asyncio.get_running_loop().time()
-        left = self._due_since + self._pacing.gather - asyncio.get_running_loop().time()
+        left = self._due_since + self._settings.gather_milliseconds / 1000 - asyncio.get_running_loop().time()
         if left > 0:
             await asyncio.sleep(left)
 
@@ -200,7 +187,7 @@ class ZoneQueue:
                 current = fold(await self.provider.records(zone), zone.name)
                 self._unconfirmed.zone_read(began)
                 self._learn(current)
-                self._compare_at = loop.time() + self._pacing.compare
+                self._compare_at = loop.time() + self._settings.compare_seconds
                 names |= self._ours()
                 self._busy = set(names)
             else:

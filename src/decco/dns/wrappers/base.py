@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from decco.dns.errors import DnsError, ProviderUnreachable
 from decco.dns.provider import Change, Outcome, Provider, Zone
@@ -15,6 +15,8 @@ from decco.log import get_logger
 T = TypeVar("T")
 Call = Callable[[Provider], Awaitable[T]]
 log = get_logger("decco.dns")
+Observe = Callable[[str, str, str, float], None]
+"""Records provider, operation, result and seconds of a call in ``decco_dns_calls_total`` and its duration metric."""
 OK = "ok"
 READ_FACTOR = 10
 """Reading a zone may take this many times the limit of a change."""
@@ -87,12 +89,6 @@ class RateLimiter(Wrapper):
         if start > now:
             await asyncio.sleep(start - now)
         return await call(self.inner)
-
-
-class Observe(Protocol):
-    """Records the measurements of one call in ``decco_dns_calls_total`` and its duration metric."""
-
-    def __call__(self, provider: str, operation: str, result: str, seconds: float) -> None: ...
 
 
 class Instrumented(Wrapper):

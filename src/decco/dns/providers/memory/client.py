@@ -81,7 +81,7 @@ def _carry_out(trial: ChainMap[str, dict[str, RecordSet]], zone: str, change: Ch
 def _check_prerequisites(trial: ChainMap[str, dict[str, RecordSet]], zone: str, change: Change) -> None:
     for old in change.before:
         now = trial.get(old.name, {}).get(old.type)
-        if now is None or not now.same_data(old):
+        if now is None or now.values != old.values:
             raise RecordConflict(f"{old.name} {old.type} is not what it was")
     if change.before:
         return
