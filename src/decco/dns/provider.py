@@ -136,7 +136,8 @@ def refuse(changes: Sequence[Change], batch: str, alone: DnsError, named: Collec
     the ``named`` names as suspects; a single change has the outcome ``alone``.
     """
     if len(changes) > 1:
-        raise BatchRefused(batch, suspects=frozenset(c.name for c in changes if {c.name, c.ownership_name} & {*named}))
+        suspects = frozenset(c.name for c in changes if c.name in named or c.ownership_name in named)
+        raise BatchRefused(batch, suspects=suspects)
     return [alone]
 
 

@@ -22,8 +22,6 @@ from decco.dns.unconfirmed import UnconfirmedChanges
 from decco.log import get_logger
 
 log = get_logger("decco.dns")
-
-
 Desired = Mapping[str, Mapping[str, WantedRecord]]
 """Name -> UID of the owner -> desired record."""
 
