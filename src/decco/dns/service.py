@@ -71,7 +71,6 @@ class Dns:
     ) -> None:
         self._providers = providers
         self._owners: dict[str, _Owner] = {}
-        self._by_name: dict[str, dict[str, WantedRecord]] = {}
         self._releasing: set[str] = set()
         self._paused: set[str] = set()
         self._callbacks: list[Callable[[str], None]] = []
@@ -81,7 +80,7 @@ class Dns:
             shared = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)
             for zone in provider.zone_names:
                 unconfirmed = UnconfirmedChanges(settle)
-                queue = ZoneQueue(zone, provider, self._by_name, rules, settings, shared, unconfirmed, self._notify)
+                queue = ZoneQueue(zone, provider, rules, settings, shared, unconfirmed, self._notify)
                 self._queues.setdefault(zone, []).append(queue)
 
     async def run(self) -> None:
@@ -148,22 +147,15 @@ class Dns:
         owner.former.update(former)
         changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
         for name in changed:
-            desired = self._by_name.setdefault(name, {})
-            if name in new:
-                desired[uid] = new[name]
-            else:
-                desired.pop(uid, None)
-            if not desired:
-                del self._by_name[name]
-        for name in changed:
             for queue in self._of(name):
-                queue.forget(name, uid)
-        for name in changed | new.keys() if resumed else changed:  # they may have been changed during the pause
-            for queue in self._of(name):
-                queue.want([name])
+                queue.want(uid, name, new.get(name))
+        if resumed:  # its names may have been changed during the pause
+            for name in new.keys() - changed:
+                for queue in self._of(name):
+                    queue.enqueue([name])
         if first or resumed:
             for queue in self._all():
-                queue.adopt_owner(uid)
+                queue.enqueue(queue.holds(uid))
         owner.shown = self.state(uid)
         return owner.shown
 

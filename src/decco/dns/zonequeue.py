@@ -22,20 +22,17 @@ from decco.dns.unconfirmed import UnconfirmedChanges
 from decco.log import get_logger
 
 log = get_logger("decco.dns")
-Desired = Mapping[str, Mapping[str, WantedRecord]]
-"""Name -> UID of the owner -> desired record."""
 
 
 class ZoneQueue:
-    """``desired`` and ``rules`` are a live view of the service's state: they are read in each reconcile, never changed.
-    ``changed(uids)`` is called after a reconcile with the owners whose state may have changed.
+    """``rules`` are a live view of the service's state; ``changed(uids)`` is called after a reconcile with the owners
+    whose state may have changed.
     """
 
     def __init__(
         self,
         zone: str,
         provider: Provider,
-        desired: Desired,
         rules: Rules,
         settings: DnsSettings,
         shared: Backoff,
@@ -48,14 +45,14 @@ class ZoneQueue:
         """Whether the whole zone has been read at least once."""
         self.trouble: DnsError | None = None
         """The error of the last reconcile, if it failed."""
-        self._desired = desired
+        self._desired: dict[str, dict[str, WantedRecord]] = {}
+        """Name -> UID of the owner -> desired record."""
         self._rules = rules
         self._settings = settings
         self._shared = shared
         self._own = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)
         self._changed = changed
         self._zone: Zone | None = None
-        self._wanted: set[str] = set()
         self._due: set[str] = set()
         self._busy: set[str] = set()
         self._due_since = 0.0
@@ -70,16 +67,23 @@ class ZoneQueue:
 
     # Called by the service
 
-    def want(self, names: Iterable[str]) -> None:
-        """Enqueue these names: their desired records have changed."""
+    def want(self, uid: str, name: str, record: WantedRecord | None) -> None:
+        """Set the desired record of an owner at a name, None for no record, and enqueue the name."""
+        owners = self._desired.setdefault(name, {})
+        if record is None:
+            owners.pop(uid, None)
+        else:
+            owners[uid] = record
+        if not owners:
+            del self._desired[name]
+        self._problems.pop((name, uid), None)
+        self.enqueue([name])
+
+    def enqueue(self, names: Iterable[str]) -> None:
+        """Enqueue names because of an event."""
         for name in names:
-            (self._wanted.add if self._desired.get(name) else self._wanted.discard)(name)
             self._enqueue(name)
             self._twice.discard(name)
-
-    def adopt_owner(self, uid: str) -> None:
-        """Enqueue the names whose ownership records have this owner; called when the owner is first seen."""
-        self.want(tuple(self._owned.get(uid, ())))
 
     def holds(self, uid: str) -> frozenset[str]:
         """Names that belonged to this owner when the zone was last read."""
@@ -127,7 +131,7 @@ class ZoneQueue:
         zone = await self._find()
         current = fold(await self.provider.records(zone), zone.name)
         self._learn(current)
-        return self._plan(current, self._wanted | self._ours())
+        return self._plan(current, self._desired.keys() | self._ours())
 
     async def _wait_for_work(self) -> None:
         """Wait until there is work and neither the zone nor its provider backs off."""
@@ -176,7 +180,7 @@ class ZoneQueue:
     async def _reconcile(self) -> None:
         loop = asyncio.get_running_loop()
         full = loop.time() >= self._next_comparison()
-        names = self._due | self._wanted if full else self._due
+        names = self._due | self._desired.keys() if full else self._due
         self._due, self._busy = set(), set(names)
         try:
             zone = await self._find()
@@ -276,10 +280,6 @@ class ZoneQueue:
                 self._problems.pop((name, uid), None)
         return owners
 
-    def forget(self, name: str, uid: str) -> None:
-        """Remove the problem of a name that its owner no longer desires."""
-        self._problems.pop((name, uid), None)
-
     # Ownership in the zone
 
     def _learn(self, current: Mapping[str, Current]) -> None:
@@ -320,14 +320,14 @@ class ZoneQueue:
                 reason=error.reason,
                 error=str(error),
             )
-            concerned = self._due if self.synced else self._wanted
+            concerned = self._due if self.synced else self._desired.keys()
             self._changed({uid for name in concerned for uid in self._desired.get(name, ())})
 
     def _succeeded(self) -> None:
         if self.trouble is not None:
             log.info("dns zone works again", provider=self.provider.name, zone=self.zone_name)
             self.trouble = None
-            self._changed({uid for name in self._wanted for uid in self._desired.get(name, ())})
+            self._changed({uid for owners in self._desired.values() for uid in owners})
         if not self._twice:
             self._own.reset()
         self._shared.reset()
