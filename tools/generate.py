@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tools import settings_page
+from tools import dns_page, settings_page
 from tools.crd import kinds
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (kinds.outputs, settings_page.outputs)
+GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (kinds.outputs, settings_page.outputs, dns_page.outputs)
 """Each returns path in the checkout -> content. They run in this order: a later one may read what an earlier wrote."""
 
 

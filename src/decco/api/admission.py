@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_snake
 from decco.api.formats import MAX_DNS_NAME, MAX_LABEL, OBJECT_NAME
 from decco.api.reserved_names import RESERVED, RESERVED_PREFIXES, is_reserved
 from decco.api.rules import Reason, Rule, cel_string
+from decco.hostnames import in_zone
 
 if TYPE_CHECKING:
     from decco.api.types import AppSpec, Egress, Endpoint, SpaceSpec
@@ -253,7 +254,7 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
 
 def _hostnames_are_outside(space: Named[SpaceSpec]) -> bool:
     fqdn = f"{space.name}.{space.spec.domain_name}"
-    return not any(h == fqdn or h.endswith("." + fqdn) for h in space.spec.hostnames)
+    return not any(in_zone(hostname, fqdn) for hostname in space.spec.hostnames)
 
 
 _RESERVED_LIST = f"[{', '.join(cel_string(name) for name in RESERVED)}]"

@@ -21,6 +21,7 @@ from decco.api.crd import crds
 from decco.api.rules import VALIDATIONS
 from decco.cli.messages_source import PACKAGE, calls, files, messages_in, name_of, texts
 from decco.desired import reasons
+from decco.dns import providers
 
 ROOT = PACKAGE.parents[1]
 PAGE = ROOT / "docs" / "reference" / "messages.md"
@@ -177,7 +178,7 @@ def of_dns() -> Iterator[Message]:
 
 
 def _of_forms() -> Iterator[Message]:
-    for file, call, scope in calls("forms.py", "settings_dns.py"):
+    for file, call, scope in calls("forms.py", "dns"):
         if name_of(call.func) == "Form" and call.args:
             for text in texts(call.args[0], scope):
                 yield Message("must be", text, file)
@@ -207,7 +208,9 @@ SECTIONS = (
         "",
         (
             "settings/",
-            "settings_dns.py",
+            "dns/settings.py",
+            "dns/provider_settings.py",
+            *(f"dns/providers/{name}/settings.py" for name in providers.names()),
             "forms.py",
             "suggest.py",
             "cli/controller.py",

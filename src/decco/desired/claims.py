@@ -22,7 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from decco.desired.model import Claims, SpaceFacts, canonical, is_under
+from decco.desired.model import Claims, SpaceFacts, canonical
+from decco.hostnames import in_zone
 
 Seniority = tuple[str, str]
 """(creationTimestamp, UID): the smaller is the older."""
@@ -89,7 +90,7 @@ class ClaimIndex:
         wanted = canonical(hostname)
         for name in sorted(self._overlapping(wanted, subtree=False), key=self._seniority):
             lost, mine = self.verdict(name).lost, self._holdings[name]
-            if is_under(wanted, mine.fqdn) and mine.fqdn not in lost:
+            if in_zone(wanted, mine.fqdn) and mine.fqdn not in lost:
                 return name
             if wanted in mine.exact and wanted not in lost:
                 return name

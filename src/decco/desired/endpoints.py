@@ -20,6 +20,7 @@ from decco.api.types import AppSpec, Endpoint
 from decco.desired import names, reasons
 from decco.desired.model import AppInputs, Problem, canonical
 from decco.desired.quoting import shown
+from decco.hostnames import in_zone
 from decco.objects import Obj
 
 HTTP_PORT = 80
@@ -313,7 +314,7 @@ class _Resolver:
         """Whether a TCP endpoint gets this hostname."""
         fqdn = self._space.fqdn
         listed = {canonical(name) for name in self._space.spec.hostnames}
-        under = hostname.endswith(f".{fqdn}")
+        under = hostname != fqdn and in_zone(hostname, fqdn)
         if len(hostname) > MAX_DNS_NAME:
             message = (
                 f"hostname {shown(hostname)} of endpoint {endpoint.name} has more than {MAX_DNS_NAME} characters; "

@@ -22,11 +22,6 @@ def canonical(hostname: str) -> str:
     return hostname.lower().removesuffix(".")
 
 
-def is_under(name: str, root: str) -> bool:
-    """Whether a host name is this one or below it; both canonical."""
-    return name == root or name.endswith(f".{root}")
-
-
 @dataclass(frozen=True, slots=True)
 class Child:
     """One object that must exist.

@@ -1,4 +1,6 @@
-"""The DNS service of the settings: credentials are read from decco's namespace, DNSEndpoints get a client."""
+"""The DNS service of the settings: credentials are read from decco's namespace, and providers that write Kubernetes
+objects get a client.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,6 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from decco.dns import externaldns
 from decco.dns.errors import DnsError, InvalidRecord, ProviderRefused, ProviderThrottled, ProviderUnreachable
 from decco.dns.factory import Outside, make_dns
 from decco.dns.service import Dns
@@ -30,7 +31,6 @@ from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key, Obj, Resource
 from decco.settings import Settings
-from decco.settings_dns import ExternalDnsSettings
 
 log = get_logger(__name__)
 
@@ -100,10 +100,10 @@ async def _outside(settings: Settings, client: Client) -> Outside:
             continue  # reported by the provider that needs it
         except Forbidden as error:
             raise ConfigError(f"dns.providers: decco may not read its Secret {name} ({error}): grant it get") from error
-    endpoints = None
-    if any(isinstance(provider, ExternalDnsSettings) for provider in settings.dns.providers):
-        resource = await _endpoints_kind(client)
-        endpoints = EndpointsClient(client, resource) if resource is not None else None
+    objects = {}
+    for kind in {provider.kind for provider in settings.dns.providers if provider.kind is not None}:
+        if (served := await _served(client, kind)) is not None:
+            objects[kind] = ObjectsClient(client, served)
 
     async def read(name: str) -> Mapping[str, bytes] | None:
         try:
@@ -112,7 +112,7 @@ async def _outside(settings: Settings, client: Client) -> Outside:
             log.warning("dns credentials cannot be read", secret=name, error=str(error))
             return None
 
-    return Outside(secrets, settings.namespace, read, endpoints)
+    return Outside(secrets, settings.namespace, read, objects)
 
 
 def _content(secret: Obj) -> Mapping[str, bytes]:
@@ -125,15 +125,16 @@ def _content(secret: Obj) -> Mapping[str, bytes]:
         ) from error
 
 
-async def _endpoints_kind(client: Client) -> Resource | None:
-    return (await discovery.served(client, externaldns.API_VERSION.partition("/")[0])).get(externaldns.KIND)
+async def _served(client: Client, kind: Resource) -> Resource | None:
+    """The kind in the version that the cluster serves now."""
+    return (await discovery.served(client, kind.group)).get(kind.kind)
 
 
 T = TypeVar("T")
 
 
-class EndpointsClient:
-    """``externaldns.Endpoints`` over decco's own client, in the version that the cluster serves now."""
+class ObjectsClient:
+    """``decco.dns.provider.Objects`` over decco's own client, in the version that the cluster serves now."""
 
     def __init__(self, client: Client, resource: Resource) -> None:
         self._client = client
@@ -171,7 +172,7 @@ class EndpointsClient:
             try:
                 return await request(self._resource)
             except NotServed:
-                kind = await _endpoints_kind(self._client)
+                kind = await _served(self._client, self._resource)
                 if kind is None or kind.version == self._resource.version:
                     raise
                 self._resource = kind
@@ -179,15 +180,15 @@ class EndpointsClient:
         except expected:
             return None
         except KubeError as error:
-            raise _dns_error(error) from error
+            raise _dns_error(error, self._resource.kind) from error
 
 
 def _in_version(obj: Obj, kind: Resource) -> Obj:
     return {**obj, "apiVersion": kind.api_version}
 
 
-def _dns_error(error: KubeError) -> DnsError:
-    message = f"the API server and DNSEndpoint objects: {error}"
+def _dns_error(error: KubeError, kind: str) -> DnsError:
+    message = f"the API server and {kind} objects: {error}"
     if isinstance(error, Forbidden | Unauthorized | NotFound | NotServed):
         return ProviderRefused(message)
     if isinstance(error, TooManyRequests):

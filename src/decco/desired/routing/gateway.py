@@ -14,7 +14,8 @@ from decco.api.formats import MAX_DNS_NAME
 from decco.desired import names, reasons
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.gateway_status import listeners_kind
-from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceInputs, canonical, is_under
+from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceInputs, canonical
+from decco.hostnames import in_zone
 from decco.objects import (
     BACKEND_TLS_POLICIES,
     CONFIGMAPS,
@@ -72,7 +73,7 @@ def _listeners(inputs: SpaceInputs) -> list[Obj]:
         if len(wildcard) <= MAX_DNS_NAME:  # else any name below the FQDN is too long
             listeners.append(_passthrough(LISTENER_TLS, wildcard))
     further = {name for name in map(canonical, space.spec.hostnames) if claims.holds(name)}
-    listeners += [_passthrough(_listener_for(name), name) for name in sorted(further) if not is_under(name, space.fqdn)]
+    listeners += [_passthrough(_listener_for(name), name) for name in sorted(further) if not in_zone(name, space.fqdn)]
     return listeners
 
 
@@ -164,7 +165,7 @@ def _http_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
 
 def _tls_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
     hostname = endpoint.hostname or ""
-    listener = LISTENER_TLS if is_under(hostname, inputs.space.fqdn) else _listener_for(hostname)
+    listener = LISTENER_TLS if in_zone(hostname, inputs.space.fqdn) else _listener_for(hostname)
     parent = _parent(inputs.settings.routing, listener)
     return {"parentRefs": [parent], "hostnames": [hostname], "rules": [{"backendRefs": [_backend(endpoint)]}]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from decco.dns.names import zone_of
+from decco.hostnames import zone_of
 from decco.views.explanation.statements import State, Statement, World
 from decco.views.lookup import Answer
 from decco.views.simulation import ReconcileResult

@@ -13,6 +13,7 @@ from typing import Any
 from decco.desired import reasons
 from decco.desired.model import SecretFacts, SpaceFacts, canonical
 from decco.desired.status import OWN_PAUSE
+from decco.hostnames import in_zone
 from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
@@ -85,7 +86,7 @@ def _hostname(world: World, hostname: str) -> Iterator[Statement]:
     found = caches.space(owner)
     assert found is not None
     _, space = found
-    claim = f"all names under {space.fqdn}" if _under(hostname, space.fqdn) else "it is one of its hostnames"
+    claim = f"all names under {space.fqdn}" if in_zone(hostname, space.fqdn) else "it is one of its hostnames"
     yield Statement(State.OK, "owner", f"Space {owner}, since {space.created}: {claim}")
     yield from _rivals(world, hostname, owner)
     serving = [
@@ -121,7 +122,7 @@ def _rivals(world: World, hostname: str, owner: str | None) -> Iterator[Statemen
         space = entry.facts
         if not isinstance(space, SpaceFacts) or space.name == owner:
             continue
-        claims = [space.fqdn] if _under(hostname, space.fqdn) else []
+        claims = [space.fqdn] if in_zone(hostname, space.fqdn) else []
         claims += [name for name in map(canonical, space.spec.hostnames) if name == hostname]
         lost = caches.claims.verdict(space.name).lost
         for claim in dict.fromkeys(claims):
@@ -311,7 +312,3 @@ def _conditions(reconciled: ReconcileResult | None) -> Iterator[Statement]:
         yield Statement(state, condition["type"], f"{condition['reason']}: {condition['message']}")
     if conditions and not bad:
         yield Statement(State.OK, "Ready", "everything is as the spec asks")
-
-
-def _under(name: str, root: str) -> bool:
-    return name == root or name.endswith(f".{root}")

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from decco import __version__
 from decco.desired import secrets
 from decco.desired.model import SpaceFacts
-from decco.dns import externaldns
 from decco.kube.errors import Forbidden, NotFound
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
@@ -31,7 +30,6 @@ from decco.objects import (
 from decco.reconcilers.caches import Kind, Role
 from decco.reconcilers.facts import secret_facts, space_facts
 from decco.reconcilers.kinds import KINDS
-from decco.settings_dns import ExternalDnsSettings
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, Check, ClusterContext, Grade
 from decco.views.running import NAME
 
@@ -173,9 +171,8 @@ def needed(context: ClusterContext, watched: Iterable[Kind] = KINDS) -> list[Per
         if kind.select(resource, context.settings) is not None
         for verb in (WRITTEN if kind.role is Role.CHILD else WATCHED)
     ]
-    if any(isinstance(each, ExternalDnsSettings) for each in context.settings.dns.providers):
-        group, _, _ = externaldns.API_VERSION.partition("/")
-        found += [Permission(group, "dnsendpoints", verb) for verb in WRITTEN]
+    kinds = {provider.kind for provider in context.settings.dns.providers if provider.kind is not None}
+    found += [Permission(kind.group, kind.plural, verb) for kind in kinds for verb in WRITTEN]
     for own in (SPACES, APPS):
         found.append(Permission(own.group, own.plural, "patch"))
         found.append(Permission(own.group, own.plural, "update", subresource="status"))
