@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
-GENERATORS := tools.generate decco.cli.reference decco.cli.messages_doc testbed.chart
+GENERATORS := tools.generate testbed.chart
 export PYTHONPATH := .
 # Compiled modules are kept: otherwise hundreds of processes of checks and tests would compile everything each time.
 unexport PYTHONDONTWRITEBYTECODE

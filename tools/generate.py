@@ -1,6 +1,6 @@
 """Writes the files that are generated from the code into a checkout, or reports that the checkout is stale.
 
-python -m tools.generate            write the CRDs and pages of docs/reference
+python -m tools.generate            write the CRDs, the pages of docs/reference and the list of message codes
 python -m tools.generate --check    exit status 1, and one line per file, if they differ from the code
 """
 
@@ -11,12 +11,18 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tools import dns_page, settings_page
+from tools import cli_page, dns_page, messages_page, settings_page
 from tools.crd import kinds
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (kinds.outputs, settings_page.outputs, dns_page.outputs)
+GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (
+    kinds.outputs,
+    settings_page.outputs,
+    dns_page.outputs,
+    cli_page.outputs,
+    messages_page.outputs,
+)
 """Each returns path in the checkout -> content. They run in this order: a later one may read what an earlier wrote."""
 
 

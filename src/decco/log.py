@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from decco.errors import leaves
+from decco.messages import log_codes
 from decco.text import escape
 
 LONGEST_VALUE = 1_000
@@ -73,6 +74,7 @@ def configure(fmt: str, level: str, stream: BinaryIO | None = None) -> None:
     ``fmt`` is "json" or "console" (in colour if the stream is a terminal), ``level`` a name of LogLevel. May be called
     again; loggers made and used before follow.
     """
+    log_codes()  # read now, not by the first warning in the event loop
     out = sys.stderr.buffer if stream is None else stream
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
@@ -134,6 +136,8 @@ def _event(record: logging.LogRecord) -> Event:
         **{name: _plain(value) for name, value in getattr(record, "values", {}).items()},
         "logger": record.name,
     }
+    if record.levelno >= logging.WARNING and (code := log_codes().get(message)) is not None:
+        event["code"] = code
     current = _current.get()
     if current is not None:
         number, controller, key = current

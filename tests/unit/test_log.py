@@ -338,3 +338,12 @@ def test_the_names_of_levels_and_formats_are_those_of_the_settings(logging_resto
     for fmt in LogFormat:
         for level in LogLevel:
             logs.configure(fmt, level, io.BytesIO())
+
+
+def test_warnings_and_errors_have_the_code_of_the_catalogue(logging_restored: None) -> None:
+    out = io.BytesIO()
+    logs.configure("json", "info", out)
+    log.warning("leadership lost", lease="decco/decco")
+    log.info("leadership lost")
+    log.warning("something that is in no catalogue")
+    assert [line.get("code") for line in lines(out)] == ["DECCO-0446", None, None]

@@ -1,15 +1,16 @@
 """The command ``decco``, also found by kubectl as ``kubectl decco``.
 
-Each subcommand is one module of ``decco.cli.commands``, imported only when it is called, so that ``--help`` and errors
-in the command line are fast. A module has two functions, and imports heavy dependencies in the second:
+Each subcommand is one module of ``decco.cli.commands``, imported only when it is called or completed. A module has two
+functions; only what ``run`` calls imports heavy dependencies, so that ``--help``, completion and errors in the command
+line are fast:
 
     configure(parser)        adds the arguments
-    run(arguments) -> int    prints to standard output, returns the exit status
+    run(arguments) -> int    prints to standard output, returns the exit status; may be a coroutine function
 
 ``arguments.program`` is the name of the program as it was called. Exit status of all commands: 0 success; 1 success,
 and the command found what it looks for (a difference, a defect, something missing); 2 an error: the command line, the
 settings, the cluster; 130 interrupted; 141 the reader of the output closed it. A message on standard error names the
-cause.
+cause, with the code of the catalogue (``decco.messages``).
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import NoReturn
 
-from decco import __version__, log
+from decco import __version__
 from decco.errors import DeccoError
+from decco.messages import error_code, usage_code
 from decco.suggest import did_you_mean
 
 COMMANDS = {
@@ -53,7 +55,7 @@ class Parser(argparse.ArgumentParser):
     """Reports errors in one line with a reference to --help, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_FAILED, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        self.exit(EXIT_FAILED, f"{self.prog}: {message}; see `{self.prog} --help` ({usage_code()})\n")
 
     def flags(self) -> list[str]:
         """All flags of this parser."""
@@ -70,15 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             answer_shell(program)
         arguments = _parse(program, words)
+        from decco import log
+
         # The controller's code logs; a command shows errors only.
         log.configure("console", "error")
-        status = int(arguments.run(arguments))
+        status = arguments.run(arguments)
+        if not isinstance(status, int):
+            import asyncio
+
+            status = asyncio.run(status)
         sys.stdout.flush()
         return status
     except DeccoError as error:
         lines = getattr(error, "lines", None) or ["; ".join(filter(None, (str(error), error.advice)))]
         for line in lines:
-            sys.stderr.write(f"{program}: {line}\n")
+            sys.stderr.write(f"{program}: {line} ({error_code(type(error))})\n")
         return EXIT_FAILED
     except BrokenPipeError:
         # The reader closed the pipe, as in `decco crds | head`. Without this, Python would flush again at exit and
@@ -95,13 +103,15 @@ def program_name() -> str:
 
 
 def build(program: str, *loaded: str) -> tuple[Parser, dict[str, Parser]]:
-    """The parser, and those of its commands; only the ``loaded`` ones have their arguments, for speed."""
+    """The parser, and those of its commands; only the ``loaded`` ones have their arguments."""
     parser = Parser(prog=program, description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"decco {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     known: dict[str, Parser] = {}
     for name, summary in COMMANDS.items():
-        known[name] = commands.add_parser(name, help=summary, description=_description(summary), allow_abbrev=False)
+        known[name] = commands.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False
+        )
         if name in loaded:
             module = importlib.import_module(f"decco.cli.commands.{name}{'_' if iskeyword(name) else ''}")
             module.configure(known[name])
@@ -113,7 +123,8 @@ def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:
     asked = next((word for word in words if not word.startswith("-")), None)
     parser, commands = build(program, *((asked,) if asked in COMMANDS else ()))
     if asked is not None and asked not in COMMANDS:
-        parser.error(_unknown(asked))
+        hint = did_you_mean(asked, COMMANDS, quoted=True) or f"; there is {', '.join(COMMANDS)}"
+        parser.error(f"unknown command {asked!r}{hint}")
     arguments, unknown = parser.parse_known_args(words)
     if unknown:
         speaker = commands[asked] if asked is not None else parser
@@ -124,15 +135,6 @@ def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:
         parser.print_help(sys.stderr)
         parser.exit(EXIT_FAILED)
     return arguments
-
-
-def _unknown(asked: str) -> str:
-    hint = did_you_mean(asked, COMMANDS, quoted=True) or f"; there is {', '.join(COMMANDS)}"
-    return f"unknown command {asked!r}{hint}"
-
-
-def _description(summary: str) -> str:
-    return f"{summary[0].upper()}{summary[1:]}."
 
 
 if __name__ == "__main__":

@@ -195,34 +195,32 @@ def _objects(reconciled: ReconcileResult, *resources: Resource) -> Iterator[Obj]
 
 
 def as_data(graph: ConnectivityGraph) -> Obj:
-    """The graph as data, for JSON and YAML."""
-
-    def port(each: ServicePort) -> Obj:
-        found: Obj = {"app": each.app, "endpoint": each.endpoint, "port": each.port}
-        return {**found, "url": each.url} if each.url is not None else found
-
+    """The graph as data, for JSON and YAML; what does not apply has no key."""
     return {
         "spaces": [
-            {
-                "name": node.name,
-                "fqdn": node.fqdn,
-                **({"project": node.project} if node.project is not None else {}),
-                "endpoints": [port(each) for each in node.ports],
-                "allowed_from": [
-                    {"from": who, "endpoints": [each.endpoint for each in ports]}
+            _present(
+                name=node.name,
+                fqdn=node.fqdn,
+                project=node.project,
+                endpoints=[
+                    _present(app=port.app, endpoint=port.endpoint, port=port.port, url=port.url) for port in node.ports
+                ],
+                allowed_from=[
+                    {"from": who, "endpoints": [port.endpoint for port in ports]}
                     for who, ports in sorted(node.allowed_from.items())
                 ],
-            }
+            )
             for node in graph.nodes
         ],
         "calls": [
             {
                 "from": str(call.caller),
-                **({"space": call.space} if call.space is not None else {}),
-                "to": call.target,
-                **({"allowed": call.allowed} if call.allowed is not None else {}),
-                **({"why": call.why} if call.why else {}),
+                **_present(space=call.space, to=call.target, allowed=call.allowed, why=call.why or None),
             }
             for call in graph.calls
         ],
     }
+
+
+def _present(**values: object) -> Obj:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,7 +1,8 @@
 """Kubernetes objects from files: YAML or JSON, one or more per file, folders, standard input.
 
 Files are read as kubectl reads them: a folder is read without its subfolders, and text that looks like a timestamp
-stays text. Each object has its location, for messages about it.
+stays text. Each object has its location, for messages about it. Fields of a Space or App that decco does not know are
+found as well: the API server prunes them with a warning that is easily missed.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any, TextIO
 
 import yaml
 
+from decco.api.types import PRESERVE
 from decco.errors import ConfigError
 from decco.objects import Key, Obj, key_of
+from decco.suggest import did_you_mean
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
@@ -109,3 +112,22 @@ def _objects(value: Any, location: str) -> Iterator[Document]:
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
         raise ConfigError(f"{location}: {value['kind']} has no metadata.name: give it one (a quoted text)")
     yield Document(value, location)
+
+
+def unknown_fields(value: Any, schema: Obj, path: str = "spec") -> Iterator[tuple[str, str]]:
+    """(path, hint) of each field that is not in the schema; the hint suggests a similar field.
+
+    Only decco's own fields are checked; the API server checks a PodSpec.
+    """
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from unknown_fields(item, schema.get("items") or {}, f"{path}[{number}]")
+        return
+    properties = schema.get("properties")
+    if not isinstance(value, dict) or not properties:
+        return
+    for name, inner in value.items():
+        if name in properties:
+            yield from unknown_fields(inner, properties[name], f"{path}.{name}")
+        elif not schema.get(PRESERVE):
+            yield f"{path}.{name}", did_you_mean(str(name), properties)

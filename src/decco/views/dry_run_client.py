@@ -14,7 +14,7 @@ from decco.kube.errors import AlreadyExists, Forbidden, NotFound, NotServed
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource, key_of, uid_of
 from decco.reconcilers.requested_secrets import find_secret
-from decco.views.refusals import permission_lacking
+from decco.views.findings import permission_lacking
 from decco.views.snapshot import Snapshot, placeholder
 
 WRITTEN_NOW = 2**62

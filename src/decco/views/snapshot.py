@@ -19,14 +19,25 @@ from decco.kube.client import Client
 from decco.kube.entry import read_entry
 from decco.kube.errors import ApiError, Forbidden, NotFound, NotServed
 from decco.kube.watch import WatchSpec
-from decco.objects import APPS, GATEWAY_CLASSES, GROUP, LABEL_SHARE, SPACES, VERSION, Key, Obj, Resource, key_of
+from decco.objects import (
+    APPS,
+    GATEWAY_CLASSES,
+    GROUP,
+    LABEL_SHARE,
+    SPACES,
+    VERSION,
+    Key,
+    Obj,
+    Resource,
+    key_of,
+    labels_of,
+)
 from decco.reconcilers.caches import Caches, Role, Watched
 from decco.reconcilers.discover import discover
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.kinds import ALL_SERVED, KINDS
 from decco.settings import Settings
-from decco.views.documents import Document
-from decco.views.unknown_fields import unknown_fields
+from decco.views.documents import Document, unknown_fields
 
 UNBORN = "9999-12-31T23:59:59Z"
 """creationTimestamp of an object that is not in the cluster: younger than all existing objects."""
@@ -97,6 +108,12 @@ def placeholder(kind: str, key: Key) -> str:
     return f"{NO_UID}{kind} {key}>"
 
 
+def has_placeholder(obj: Obj) -> bool:
+    """Whether an owner reference has a placeholder instead of a UID."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return any(str(owner.get("uid", "")).startswith(NO_UID) for owner in owners)
+
+
 # -- from files -------------------------------------------------------------------------------------------------------
 
 
@@ -128,10 +145,9 @@ def _overlay(snapshot: Snapshot, documents: Iterable[Document], namespace: str |
         if kind == "Secret":
             _take_secret(snapshot, _with_data(obj, document.location), number)
             continue
-        if document.obj["apiVersion"] != f"{GROUP}/{VERSION}":
-            known = f"{GROUP}/{VERSION}"
-            raise ConfigError(f"{document.location}: {kind} {key} is of {document.obj['apiVersion']}: use {known}")
-        for field_, hint in unknown_fields(obj, _SCHEMAS[kind]):
+        if obj["apiVersion"] != f"{GROUP}/{VERSION}":
+            raise ConfigError(f"{document.location}: {kind} {key} is of {obj['apiVersion']}: use {GROUP}/{VERSION}")
+        for field_, hint in unknown_fields(obj.get("spec"), _SCHEMAS[kind]):
             snapshot.warnings.append(f"{document.location}: {kind} {key}: {field_}: unknown field{hint}")
         store = caches.spaces if kind == "Space" else caches.apps
         live = store.get(key)
@@ -192,7 +208,7 @@ def _take_secret(snapshot: Snapshot, obj: Obj, number: int) -> None:
     snapshot.given_secrets.add(key_of(obj))
     if obj["metadata"]["namespace"] != caches.settings.namespace:
         snapshot.local_secrets.append(_stamped(obj, number))
-    elif (obj["metadata"].get("labels") or {}).get(LABEL_SHARE) == "true":
+    elif labels_of(obj).get(LABEL_SHARE) == "true":
         live = caches.sources.get(key_of(obj))
         caches.sources.put(_stamped(obj, number, live.obj() if live is not None else None), own=False)
 

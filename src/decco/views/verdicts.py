@@ -1,16 +1,16 @@
-"""Problems of the Spaces and Apps in files: whether they would be accepted, and would work."""
+"""Remarks about a simulation: problems of the Spaces and Apps, and what had to be assumed about Secrets and UIDs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from decco.api.parse import InvalidObjectError
 from decco.desired import reasons
-from decco.kube.entry import Entry
 from decco.objects import Key
+from decco.views.documents import Document
 from decco.views.simulation import SimulationResult
-from decco.views.snapshot import Snapshot
+from decco.views.snapshot import Snapshot, has_placeholder
 
 _RUNTIME_REASONS = frozenset(
     {
@@ -24,6 +24,8 @@ _RUNTIME_REASONS = frozenset(
 )
 """Reasons about the runtime state of correct objects. ``decco explain`` reports them; they are omitted here."""
 
+NAMES_SHOWN = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -33,11 +35,12 @@ class Verdict:
     fatal: bool
 
 
-def verdicts(snapshot: Snapshot, result: SimulationResult, locations: Mapping[tuple[str, str], str]) -> list[Verdict]:
-    """``locations``: (kind, key as text) -> location of the object. Messages are those of admission and conditions."""
+def verdicts(snapshot: Snapshot, result: SimulationResult, documents: Iterable[Document]) -> list[Verdict]:
+    """The problems, with the locations of the ``documents``. Messages are those of admission and conditions."""
+    locations = {(document.kind, document.key): document.location for document in documents}
     found: list[Verdict] = []
     for reconciled in result.results:
-        location = locations.get((reconciled.kind, str(reconciled.key)))
+        location = locations.get((reconciled.kind, reconciled.key))
         where = f"{location}: {reconciled}" if location is not None else str(reconciled)
         store = snapshot.caches.spaces if reconciled.kind == "Space" else snapshot.caches.apps
         entry = store.get(reconciled.key)
@@ -50,9 +53,8 @@ def verdicts(snapshot: Snapshot, result: SimulationResult, locations: Mapping[tu
         elif entry is not None and entry.deleting:
             found.append(Verdict(f"{where}: is being deleted", fatal=False))
         else:
-            fatal = {reasons.PAUSED}
             found += [
-                Verdict(f"{where}: {problem.reason}: {problem.message}", problem.reason in fatal)
+                Verdict(f"{where}: {problem.reason}: {problem.message}", fatal=problem.reason == reasons.PAUSED)
                 for problem in reconciled.problems()
                 if problem.reason not in _RUNTIME_REASONS
             ]
@@ -62,8 +64,7 @@ def verdicts(snapshot: Snapshot, result: SimulationResult, locations: Mapping[tu
 def _without_space(snapshot: Snapshot, key: Key) -> str | None:
     if snapshot.caches.space(key.namespace) is not None:
         return None
-    space: Entry | None = snapshot.caches.spaces.get(Key("", key.namespace))
-    if space is not None:
+    if snapshot.caches.spaces.get(Key("", key.namespace)) is not None:
         return (
             f"Space {key.namespace} is not usable, so nothing can be made of its Apps: "
             f"see `decco explain {key.namespace}`"
@@ -73,3 +74,36 @@ def _without_space(snapshot: Snapshot, key: Key) -> str | None:
     return (
         f"there is no Space {key.namespace}, and an App must be in the namespace of a Space: create it, or move the App"
     )
+
+
+def assumptions(snapshot: Snapshot, result: SimulationResult) -> Iterator[str]:
+    """What was assumed, since it could not be read, one message each."""
+    if not snapshot.offline:
+        for key in sorted(result.assumed):
+            yield f"Secret {key} cannot be seen: taken to be there, and its copies are left out"
+        return
+    for key, spaces in sorted(result.assumed.items()):
+        yield (
+            f"Secret {key} is not in the files: taken to be there, usable, and shared with {_and(sorted(spaces))}; its "
+            "copies are not shown"
+        )
+    controller_namespace = snapshot.caches.settings.namespace
+    named = {space for spaces in result.assumed.values() for space in spaces}
+    found = [space for name in named if (space := snapshot.caches.space(name)) is not None]
+    if any(key.namespace == controller_namespace for key in result.assumed) and any(
+        facts.spec.encrypt_http for _, facts in found
+    ):
+        yield "encryptHttp: the ConfigMap with the authority of such a Secret is not shown either"
+    if any(write.after is not None and has_placeholder(write.after) for write in result.writes):
+        yield (
+            "UIDs in owner references are known once the objects exist: do not apply these objects as they are, "
+            "Kubernetes would collect them as orphans"
+        )
+
+
+def _and(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"Space {names[0]}"
+    more = len(names) - NAMES_SHOWN
+    listed, last = (names[:NAMES_SHOWN], f"{more} more") if more > 0 else (names[:-1], names[-1])
+    return f"Spaces {', '.join(listed)} and {last}"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from decco.api.formats import DNS_LABEL, DNS_NAME
-from decco.cli.arguments import one_of
+from decco.cli.arguments import add_choice
 from decco.errors import ConfigError
 from decco.importing.convert import Imported, Result, convert
 from decco.importing.output import apps_yaml, join, left_out, lines, permissions_yaml, spaces_yaml
@@ -17,7 +17,6 @@ from decco.importing.remarks import Level
 EXIT_DONE = 0
 EXIT_LOST = 1
 FIRST_PORT = "first-port"
-_READINGS = (FIRST_PORT, "none")
 
 _EPILOG = """\
 The YAML of the new objects goes to standard output, what is to be known about them to standard error and, as comments,
@@ -37,14 +36,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="write files there, in the order to apply")
     parser.add_argument("-n", "--namespace", metavar="SPACE", help="namespace of Apps that name none")
     parser.add_argument("--domain", metavar="DOMAIN", help="domainName of Spaces that name none")
-    parser.add_argument(
+    add_choice(
+        parser,
         "--absent-endpoints",
+        choices=(FIRST_PORT, "none"),
         metavar="READING",
-        type=one_of(*_READINGS),
         default=FIRST_PORT,
         help="what an App without endpoints serves: first-port, the first container's first port, as before 2018 "
         "(default), or none, as later versions of the first decco read it",
-    ).choices_for_completion = _READINGS  # type: ignore[attr-defined]
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from decco.objects import DEPLOYMENTS, SECRETS, Key, Obj, Resource
-from decco.views.changes import is_change, shown, unified
 from decco.views.dry_run_client import Write
+from decco.views.manifests import is_change, shown, unified
 
 HASH = "decco.platform9.com/hash"
 

@@ -1,0 +1,144 @@
+"""The catalogue is complete, and its codes are permanent."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import decco
+from decco.desired import reasons
+from decco.errors import DeccoError
+from decco.kube.errors import NotFound, Unreachable
+from decco.messages import Kind, Message, Severity, error_code, log_codes, messages, usage_code
+from tests.unit.messages.source import calls, constants
+
+CODES = Path(__file__).resolve().parents[3] / "tools" / "message_codes.txt"
+ALL = [(kind, name, message) for kind in Kind for name, message in messages(kind).items()]
+RANGES = {Kind.CONDITION: "1", Kind.FINDING: "23", Kind.LOG: "4", Kind.ERROR: "5"}
+"""The hundreds of the codes of each kind."""
+LEVELS = {
+    "warning": Severity.WARNING,
+    "error": Severity.FAILURE,
+    "exception": Severity.FAILURE,
+    "critical": Severity.FAILURE,
+}
+NOT_FINDINGS = {"decco-controller", "namespace-labels", "space-membership", "x-kubernetes-validations"}
+"""Other words with hyphens in decco.views."""
+
+
+def given() -> dict[str, str]:
+    """Code -> "kind name" of every code that was ever given."""
+    return dict(line.split(" ", 1) for line in CODES.read_text().splitlines())
+
+
+def test_no_code_is_given_twice() -> None:
+    lines = CODES.read_text().splitlines()
+    assert [code for code, count in Counter(line.split(" ")[0] for line in lines).items() if count > 1] == []
+    assert [code for code, count in Counter(message.code for _, _, message in ALL).items() if count > 1] == []
+
+
+def test_no_code_is_renumbered_reused_or_removed() -> None:
+    """A message that decco no longer has stays in the catalogue, with ``retired``; no line of the list ever changes."""
+    assert given() == {message.code: f"{kind} {name}" for kind, name, message in ALL}, (
+        "codes are permanent: restore the entry with `retired`; `make generate` lists the codes of new messages"
+    )
+
+
+@pytest.mark.parametrize(("kind", "name", "message"), ALL, ids=lambda each: each if isinstance(each, str) else "")
+def test_each_message_is_explained(kind: Kind, name: str, message: Message) -> None:
+    assert re.fullmatch(rf"DECCO-0[{RANGES[kind]}]\d\d", message.code)
+    assert message.summary.endswith(".")
+    assert (kind is Kind.LOG) == bool(message.event)
+    if message.severity is not Severity.OK:
+        assert message.cause.endswith(".")
+        assert message.action.endswith(".")
+
+
+def test_every_reason_has_an_entry() -> None:
+    known = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
+    entries = messages(Kind.CONDITION)
+    assert known == {name for name, message in entries.items() if not message.retired}
+    # The severity "warning" is what ends by itself.
+    conditions = {name for name, message in entries.items() if message.severity is Severity.WARNING}
+    assert conditions - reasons.EVENTS == reasons.WAITING
+
+
+def test_every_finding_has_an_entry() -> None:
+    words = {text for text in constants("views") if re.fullmatch(r"[a-z]+(-[a-z]+)+", text)}
+    assert words - NOT_FINDINGS == {name for name, message in messages(Kind.FINDING).items() if not message.retired}, (
+        "add it to findings.toml, or mark it as retired there"
+    )
+    for file, call, _ in calls("views"):
+        if isinstance(call.func, ast.Name) and call.func.id == "Finding" and len(call.args) > 2:
+            name = call.args[2]
+            if isinstance(name, ast.Constant):
+                assert name.value in messages(Kind.FINDING) or name.value in messages(Kind.CONDITION), file
+
+
+def log_lines() -> dict[str, set[Severity]]:
+    """Event -> the severities with which the source logs it, from warnings on."""
+    found: dict[str, set[Severity]] = {}
+    for file, call, _ in calls("."):
+        match call.func:
+            case ast.Attribute(value=ast.Name(id="log" | "_log" | "logger"), attr=level) if level in LEVELS:
+                assert isinstance(call.args[0], ast.Constant), f"{file}:{call.lineno}: the message is not a constant"
+                found.setdefault(call.args[0].value, set()).add(LEVELS[level])
+    return found
+
+
+def test_every_warning_and_error_of_the_log_has_an_entry() -> None:
+    entries = {message.event: message for message in messages(Kind.LOG).values() if not message.retired}
+    lines = log_lines()
+    assert len(lines) > 25
+    assert lines.keys() == entries.keys(), "correct logs.toml: a changed text keeps its name and code"
+    assert [event for event, message in entries.items() if message.severity not in lines[event]] == []
+    assert log_codes()["leadership lost"] == messages(Kind.LOG)["leadership-lost"].code
+
+
+INTERNAL = {
+    "AlreadyExists",
+    "BadRequest",
+    "BatchRefused",
+    "Conflict",
+    "Fenced",
+    "Gone",
+    "Invalid",
+    "MethodNotAllowed",
+    "NotFound",
+    "NotListed",
+    "NotServed",
+    "ReconcileError",
+    "ServerError",
+    "TerminalError",
+    "TooManyRequests",
+}
+"""Errors without an explanation of their own: they have the code of their base class, and most never end a command."""
+
+
+def test_every_error_has_an_entry() -> None:
+    for module in pkgutil.walk_packages(decco.__path__, "decco."):
+        importlib.import_module(module.name)
+    left, found = [DeccoError], set()
+    while left:
+        error = left.pop()
+        found.add(error)
+        left += error.__subclasses__()
+    of_decco = {error for error in found if error.__module__.startswith("decco.")}
+    by_reason = {error for error in of_decco if getattr(error, "reason", "") in messages(Kind.CONDITION)}
+    named = {error.__name__ for error in of_decco - by_reason}
+    assert named - INTERNAL == messages(Kind.ERROR).keys() - {"CommandLine"}
+    assert all(error_code(error) for error in of_decco)
+
+
+def test_an_error_without_an_entry_has_the_code_of_its_base() -> None:
+    entries = messages(Kind.ERROR)
+    assert error_code(Unreachable) == entries["Unreachable"].code
+    assert error_code(NotFound) == entries["ApiError"].code
+    assert error_code(KeyError) == ""
+    assert usage_code() == entries["CommandLine"].code
