@@ -90,7 +90,7 @@ def _maker(settings: Settings, outside: Outside, metrics: Metrics, may_write: Ca
 
 
 async def read_outside(settings: Settings, client: Client) -> Outside:
-    """What the providers need from the cluster. Raises KubeError, and ConfigError for a credential that cannot be read."""
+    """What the providers need. Raises KubeError, and ConfigError for a credential that cannot be read."""
     secrets = {}
     for name in sorted(settings.dns.secret_names):
         try:
