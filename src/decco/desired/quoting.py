@@ -10,8 +10,13 @@ LONGEST_VALUE = 80
 
 def quote(condition: dict[str, object]) -> str:
     """The message of a condition, or its reason: on one line, truncated."""
-    text = " ".join(str(condition.get("message") or condition.get("reason") or "no reason given").split())
-    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
+    return one_line(condition.get("message") or condition.get("reason") or "no reason given")
+
+
+def one_line(text: object) -> str:
+    """Another controller's text on one line, truncated."""
+    joined = " ".join(str(text or "").split())
+    return joined if len(joined) <= LONGEST_QUOTE else joined[: LONGEST_QUOTE - 1] + "…"
 
 
 def shown(value: str) -> str:

@@ -14,6 +14,7 @@ from decco.api.types import DEFAULT_TARGET_PORT
 from decco.desired.endpoints import HTTP_PORT
 from decco.desired.model import canonical
 from decco.desired.quoting import shown
+from decco.hostnames import in_zone
 from decco.importing.fields import Fields
 from decco.importing.remarks import Remarks
 from decco.importing.space import ImportedSpace
@@ -160,7 +161,7 @@ class EndpointReader:
             self._remarks.lost(at, f"{shown(hostname)} {DNS_NAME.message}")
             return
         made["hostname"] = hostname
-        if not hostname.endswith(f".{self._fqdn}"):
+        if not in_zone(hostname, self._fqdn):
             self._space.allow(hostname)
             self._remarks.note(at, f"{hostname} is not below {self._fqdn}, so it was added to the Space's hostnames")
 

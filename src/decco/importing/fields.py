@@ -10,8 +10,8 @@ from typing import Any
 
 from decco.desired.quoting import LONGEST_VALUE
 from decco.importing.remarks import Remarks
-from decco.log import escape
 from decco.objects import Obj
+from decco.text import escape
 
 
 class Fields:

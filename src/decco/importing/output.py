@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 import yaml
 
 from decco.importing.convert import Imported, Result
-from decco.log import escape
 from decco.objects import Obj
+from decco.text import escape
 
 WIDTH = 120
 

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
+from decco.dns.settings import DnsSettings
 from decco.forms import (
     Address,
     BindAddress,
@@ -25,7 +26,6 @@ from decco.forms import (
     Seconds,
     Section,
 )
-from decco.settings_dns import DnsSettings
 
 RELOADABLE: Final = "reloadable"
 """Marks the type of a setting of which a change in the file is in force at once: its users read it from the holder

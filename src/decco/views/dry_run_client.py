@@ -6,15 +6,14 @@ Without a cluster a written object is stored as it is. With a cluster the API se
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any
 
 from decco.errors import DeccoError
-from decco.kube.client import Client, ListPage
+from decco.kube.client import Client
 from decco.kube.errors import AlreadyExists, Forbidden, NotFound, NotServed
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource, key_of, uid_of
+from decco.reconcilers.requested_secrets import find_secret
 from decco.views.findings import permission_lacking
 from decco.views.snapshot import Snapshot, placeholder
 
@@ -43,7 +42,7 @@ class MayNotAskError(DeccoError):
 
 
 class DryRunClient:
-    """Replaces the client of a reconciler. ``client`` is used for previews and Secrets; None: offline."""
+    """The ``Writer`` of a simulation. ``client`` is used for previews and Secrets; None: offline."""
 
     def __init__(self, snapshot: Snapshot, client: Client | None = None, *, preview: bool = False) -> None:
         self._snapshot = snapshot
@@ -53,18 +52,16 @@ class DryRunClient:
         self.unseen_secrets: set[Key] = set()
         """Secrets in namespaces of Spaces that the user may not read."""
 
-    async def list_pages(self, resource: Resource, **query: Any) -> AsyncGenerator[ListPage, None]:
-        """Secrets by name, for the query of ``LocalSecrets``."""
-        namespace, name = query["namespace"], query["fields"].removeprefix("metadata.name=")
-        given = [obj for obj in self._snapshot.local_secrets if key_of(obj) == Key(namespace, name)]
-        if given or self._client is None:
-            yield ListPage(given, "1", remaining=False)
-            return
+    async def find_secret(self, key: Key) -> Obj | None:
+        """The Secret in the files, or in the cluster as far as the user may read it."""
+        given = next((obj for obj in self._snapshot.local_secrets if key_of(obj) == key), None)
+        if given is not None or self._client is None:
+            return given
         try:
-            async for page in self._client.list_pages(resource, **query):
-                yield page
+            return await find_secret(self._client, key)
         except Forbidden:
-            self.unseen_secrets.add(Key(namespace, name))
+            self.unseen_secrets.add(key)
+            return None
 
     async def get(self, resource: Resource, key: Key) -> Obj:
         if self._client is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from decco.api.conditions import ConditionType
 from decco.api.types import AppSpec, Egress, Endpoint
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs, EgressTarget, SecretState
@@ -340,7 +341,7 @@ def test_certificates(spec: dict[str, Any], space: dict[str, Any], view: Any, wa
 def test_where_a_missing_secret_could_be_put() -> None:
     """A Secret that the App names may also be in its own namespace; one that the Space names comes from decco's."""
     own = app({"tlsCaAndCertSecretName": "own"}, secrets=MISSING)
-    (finding,) = app_children(own).findings
-    assert "none in namespace beta" in finding.problem.message
-    (finding,) = app_children(app(secrets=MISSING)).findings
-    assert "namespace beta" not in finding.problem.message
+    (problem,) = app_children(own).problems[ConditionType.CERTIFICATES_READY]
+    assert "none in namespace beta" in problem.message
+    (problem,) = app_children(app(secrets=MISSING)).problems[ConditionType.CERTIFICATES_READY]
+    assert "namespace beta" not in problem.message

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from decco.desired.routing.rewriting import below, escape, rewriting
+from decco.desired.routing.dialect import below, escape, rewriting
 
 # The answers of the Gateway API for ReplacePrefixMatch (HTTPPathModifier); None: not matched at all.
 ANSWERS = [

@@ -1,0 +1,23 @@
+"""Foreign text (of users, servers and other controllers) as part of a message, a log line or an event."""
+
+from __future__ import annotations
+
+import json
+
+
+def truncate(text: str, limit: int) -> str:
+    """The text, or the part of it that has ``limit`` characters with the "…" at its end."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def printable(text: str, limit: int) -> str:
+    """The text on one line, without control characters, truncated to ``limit`` characters."""
+    line = "".join(c if c.isprintable() else " " for c in text[: 2 * limit])
+    return truncate(" ".join(line.split()), limit)
+
+
+def escape(text: str) -> str:
+    """Replaces what does not print by JSON's escapes."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
