@@ -275,7 +275,7 @@ class _Reader:
             if resource == GATEWAY_CLASSES:
                 return []  # nothing is missed: without them the conditions of every gateway controller count
             forbidden = isinstance(error, Forbidden)
-            if not forbidden and (owner or kind.is_needed(self.snapshot.caches.settings.routing)):
+            if not forbidden and kind.is_needed(self.snapshot.caches.settings.routing):
                 raise
         if owner and not namespace:
             self.snapshot.narrowed.add(resource)
