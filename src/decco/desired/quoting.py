@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decco.text import truncate
+
 LONGEST_QUOTE = 512
 """Characters of a message that are passed on."""
 LONGEST_VALUE = 80
@@ -15,10 +17,9 @@ def quote(condition: dict[str, object]) -> str:
 
 def one_line(text: object) -> str:
     """Another controller's text on one line, truncated."""
-    joined = " ".join(str(text or "").split())
-    return joined if len(joined) <= LONGEST_QUOTE else joined[: LONGEST_QUOTE - 1] + "…"
+    return truncate(" ".join(str(text or "").split()), LONGEST_QUOTE)
 
 
 def shown(value: str) -> str:
     """An invalid value for a message: quoted, escaped and truncated."""
-    return repr(value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…")
+    return repr(truncate(value, LONGEST_VALUE + 1))

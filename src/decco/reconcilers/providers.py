@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from decco.backoff import pauses
 from decco.dns.errors import DnsError, InvalidRecord, ProviderRefused, ProviderThrottled, ProviderUnreachable
 from decco.dns.factory import Outside, make_dns
 from decco.dns.service import Dns
@@ -62,8 +63,7 @@ async def dns_maker(
     """
     if not settings.dns.providers:
         return None
-    pause, longest = RETRY_SECONDS
-    while True:
+    for pause in pauses(*RETRY_SECONDS):
         try:
             outside = await _outside(settings, client)
             break
@@ -72,7 +72,6 @@ async def dns_maker(
                 raise
             log.warning("dns credentials cannot be read yet", error=str(error), retry_seconds=pause)
         await asyncio.sleep(pause)
-        pause = min(2 * pause, longest)
     for provider in settings.dns.providers:
         metrics.add_dns_provider(provider.name or provider.type)
 
