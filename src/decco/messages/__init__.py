@@ -13,11 +13,10 @@ were ever given. Texts that contain names and values stay at the place that writ
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 
 class Severity(StrEnum):
@@ -38,8 +37,7 @@ class Kind(StrEnum):
     ERROR = "errors"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """An entry of the catalogue. ``cause`` and ``action`` are empty only if nothing is to be done."""
 
     code: str
@@ -56,6 +54,8 @@ class Message:
 @functools.cache
 def messages(kind: Kind) -> Mapping[str, Message]:
     """Name -> message, in the order of the file."""
+    import tomllib  # not for --help
+
     entries = tomllib.loads(Path(__file__).with_name(f"{kind}.toml").read_text(encoding="utf-8"))
     return {name: Message(**{**entry, "severity": Severity(entry["severity"])}) for name, entry in entries.items()}
 

@@ -1,4 +1,4 @@
-"""What `decco explain` and `decco doctor` report: one fact each, with the code and the severity of the catalogue."""
+"""What the commands report: one fact each, with the code and the severity of the catalogue."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ have other texts."""
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``about`` names the part, ``text`` states the fact and, if something is wrong, what to do."""
+    """``text`` states the fact and, if something is wrong, what to do."""
 
     about: str
+    """The part that the fact is about; "" for remarks."""
     text: str
     name: str = ""
     """Of the message in the catalogue: a finding or the reason of a condition; "" if all is well."""

@@ -38,6 +38,7 @@ from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.kinds import ALL_SERVED, KINDS
 from decco.settings import Settings
 from decco.views.documents import Document, unknown_fields
+from decco.views.findings import Finding
 
 UNBORN = "9999-12-31T23:59:59Z"
 """creationTimestamp of an object that is not in the cluster: younger than all existing objects."""
@@ -64,25 +65,28 @@ class Snapshot:
     """Kinds and namespaces ("" for all) that could not be read."""
     narrowed: set[Resource] = field(default_factory=set)
     """Kinds that could be read in the requested namespaces only."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
 
     def may_read(self, resource: Resource, namespace: str = "") -> bool:
         return (resource, "") not in self.unreadable and (resource, namespace) not in self.unreadable
 
     @property
-    def gaps(self) -> list[str]:
-        """What could not be read, one message each."""
+    def gaps(self) -> list[Finding]:
+        """What could not be read."""
         found = []
         if SPACES in self.narrowed and (SPACES, "") not in self.unreadable:
-            found.append("you may not list all Spaces: claims of other Spaces are not considered")
+            text = "you may not list all Spaces: claims of other Spaces are not considered"
+            found.append(Finding("", text, "spaces-hidden"))
         if APPS in self.narrowed and (APPS, "") not in self.unreadable:
-            found.append("you may not list the Apps of all Spaces: egresses to other Spaces are not considered")
+            text = "you may not list the Apps of all Spaces: egresses to other Spaces are not considered"
+            found.append(Finding("", text, "apps-of-others-hidden"))
         by_namespace: dict[str, list[str]] = {}
         for resource, namespace in self.unreadable:
             by_namespace.setdefault(namespace, []).append(resource.plural)
         for namespace, kinds in sorted(by_namespace.items()):
             where = f" in namespace {namespace}" if namespace else " of the cluster"
-            found.append(f"you may not read {_and(sorted(set(kinds)))}{where}: nothing is said of them")
+            text = f"you may not read {_and(sorted(set(kinds)))}{where}: nothing is said of them"
+            found.append(Finding("", text, "kinds-hidden"))
         return found
 
     def forget_children(self) -> None:
@@ -148,13 +152,15 @@ def _overlay(snapshot: Snapshot, documents: Iterable[Document], namespace: str |
         if obj["apiVersion"] != f"{GROUP}/{VERSION}":
             raise ConfigError(f"{document.location}: {kind} {key} is of {obj['apiVersion']}: use {GROUP}/{VERSION}")
         for field_, hint in unknown_fields(obj.get("spec"), _SCHEMAS[kind]):
-            snapshot.warnings.append(f"{document.location}: {kind} {key}: {field_}: unknown field{hint}")
+            text = f"{document.location}: {kind} {key}: {field_}: unknown field{hint}"
+            snapshot.warnings.append(Finding("", text, "unknown-field"))
         store = caches.spaces if kind == "Space" else caches.apps
         live = store.get(key)
         store.put(_stamped(obj, number, live.obj() if live is not None else None), own=False)
         snapshot.given.add(key)
     if left_out:
-        snapshot.warnings.append(f"{left_out} object{'s' * (left_out > 1)} of other kinds left out")
+        text = f"{left_out} object{'s' * (left_out > 1)} of other kinds left out"
+        snapshot.warnings.append(Finding("", text, "objects-left-out"))
 
 
 _SCHEMAS = {
