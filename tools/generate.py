@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tools import cli_page, messages_page, settings_page
+from tools import cli_page, dns_page, messages_page, settings_page
 from tools.crd import kinds
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (
     kinds.outputs,
     settings_page.outputs,
+    dns_page.outputs,
     cli_page.outputs,
     messages_page.outputs,
 )

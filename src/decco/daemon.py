@@ -14,9 +14,11 @@ import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from decco import __version__
+from decco.backoff import pauses
 from decco.config_retry import retry_config
 from decco.desired.model import Served
 from decco.dns.service import Dns
@@ -29,13 +31,14 @@ from decco.kube.errors import ApiError, Forbidden, KubeError, Unauthorized, Untr
 from decco.kube.fence import Fence, process_alarm
 from decco.kube.leader import JOIN_SECONDS, Leader
 from decco.kube.lease import RELEASE_SECONDS, Times
-from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, LeaderSession
+from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, PROGRAM, LeaderSession
 from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.discover import discover
 from decco.reconcilers.event_handlers import EventHandlers
+from decco.reconcilers.kinds import KINDS
 from decco.reconcilers.providers import dns_maker
 from decco.reconcilers.report import ready_counts
 from decco.settings import Settings
@@ -46,7 +49,6 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-PROGRAM = "decco-controller"
 STARTUP_RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between checks of a cluster that is not ready for decco yet."""
 END_SECONDS = FINISH_SECONDS + DRAIN_SECONDS + RELEASE_SECONDS + JOIN_SECONDS
@@ -155,7 +157,7 @@ async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
     ConfigError for errors that do not end by waiting.
     """
     connection = client.connection.describe()
-    pause, longest = STARTUP_RETRY_SECONDS
+    retries = pauses(*STARTUP_RETRY_SECONDS)
     logged = ""
     while True:
         try:
@@ -188,51 +190,39 @@ async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
         if trouble != logged:
             log.warning("the cluster is not ready for decco", reason=trouble)
             logged = trouble
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, longest)
+        await asyncio.sleep(next(retries))
 
 
+@dataclass
 class _Daemon:
     """The running parts, once the cluster is ready."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        client: Client,
-        metrics: Metrics,
-        health: Health,
-        stop: asyncio.Event,
-        make_dns: Callable[[], Dns] | None,
-        leader: Leader | None,
-    ) -> None:
-        """Without ``leader`` there is no election: the process always leads."""
-        self.settings = settings
-        self.client = client
-        self.metrics = metrics
-        self.health = health
-        self.stop = stop
-        self.make_dns = make_dns
-        self.leader = leader
-        self.working = False
-        self.caches = Caches(settings)
+    settings: Settings
+    client: Client
+    metrics: Metrics
+    health: Health
+    stop: asyncio.Event
+    make_dns: Callable[[], Dns] | None
+    leader: Leader | None
+    """None: there is no election, the process always leads."""
+    working: bool = False
+
+    def __post_init__(self) -> None:
+        self.caches = Caches(self.settings, KINDS)
         self.event_handlers = EventHandlers(self.caches)
-        metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
-        metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
+        self.metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
+        self.metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
 
     async def run(self, served: Served) -> None:
         """Runs until ``stop`` is set, then ends in order. A defect in any part ends the whole process."""
-        async with asyncio.TaskGroup() as background:
-            life = background.create_task(self._live(background, served), name="daemon")
-            await asyncio.wait({life})
-
-    async def _live(self, background: asyncio.TaskGroup, served: Served) -> None:
-        informers = Informers(self.client, self.metrics, self.health, self.caches, self.event_handlers, background)
-        try:
-            if await _unless(self.stop, informers.start(served)):
-                log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
-                await self._lead()
-        finally:
-            informers.stop()
+        async with asyncio.TaskGroup() as group:
+            informers = Informers(self.client, self.metrics, self.health, self.caches, self.event_handlers, group)
+            try:
+                if await _unless(self.stop, informers.start(served)):
+                    log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
+                    await self._lead()
+            finally:
+                informers.stop()
 
     async def _lead(self) -> None:
         """Works whenever this process leads, until ``stop`` is set."""
@@ -262,14 +252,13 @@ class _Daemon:
             # In a thread, because key files are read.
             dns = await retry_config(lambda: asyncio.to_thread(make_dns), "DNS providers")
         session = LeaderSession(
-            self.settings,
-            self.client,
-            self.metrics,
-            self.health,
-            self.caches,
-            self.event_handlers,
-            dns,
-            program=PROGRAM,
+            settings=self.settings,
+            client=self.client,
+            metrics=self.metrics,
+            health=self.health,
+            caches=self.caches,
+            event_handlers=self.event_handlers,
+            dns=dns,
         )
         self.working = True
         try:

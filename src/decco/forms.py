@@ -56,12 +56,16 @@ def is_dns_name(text: str) -> bool:
     return len(text) <= 253 and all(is_dns_label(label) for label in text.split("."))
 
 
-def is_ip_address(text: str) -> bool:
+def _parses(parse: Callable[[str], object], text: str) -> bool:
     try:
-        ipaddress.ip_address(text)
+        parse(text)
     except ValueError:
         return False
-    return "%" not in text  # a zone means something on one machine only
+    return True
+
+
+def is_ip_address(text: str) -> bool:
+    return "%" not in text and _parses(ipaddress.ip_address, text)  # a zone means something on one machine only
 
 
 def _is_object_name(text: str) -> bool:
@@ -70,12 +74,9 @@ def _is_object_name(text: str) -> bool:
 
 
 def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
     # The standard library also takes no length, a netmask, or a zone; a NetworkPolicy's ipBlock does not.
-    return text.partition("/")[2].isdecimal() and "%" not in text
+    plain = text.partition("/")[2].isdecimal() and "%" not in text
+    return plain and _parses(ipaddress.ip_network, text)
 
 
 def _are_resources(value: Mapping[str, Any]) -> bool:
@@ -109,14 +110,6 @@ def parse_bind_address(text: str) -> tuple[str | None, int] | None:
     return host or None, int(match["port"])
 
 
-def _is_bind_address(text: str) -> bool:
-    try:
-        parse_bind_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _zero_is_text(value: object) -> object:
     return "0" if value == 0 and value is not False else value
 
@@ -131,7 +124,9 @@ Address = Annotated[str, Form("an IP address or a DNS name", lambda text: is_ip_
 BindAddress = Annotated[
     str,
     BeforeValidator(_zero_is_text),
-    Form("host:port, [IPv6]:port, :port for all interfaces, or 0 for off", _is_bind_address),
+    Form(
+        "host:port, [IPv6]:port, :port for all interfaces, or 0 for off", lambda text: _parses(parse_bind_address, text)
+    ),
 ]
 Image = Annotated[str, Form("an image reference", lambda text: _IMAGE.fullmatch(text) is not None)]
 NonEmpty = Annotated[

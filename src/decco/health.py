@@ -17,8 +17,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, NamedTuple
 
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
@@ -36,16 +36,13 @@ Kind = Literal["live", "ready"]
 
 LAG_INTERVAL = 0.5
 """Seconds between two measurements of the event loop's lag."""
-SILENCE = 60.0
-"""A task that must send heartbeats and has been silent for more seconds is dead."""
 LOOP_SILENCE = 30.0
-"""The same for the event loop, unless the settings say otherwise."""
+"""An event loop that has been silent for more seconds is dead, unless the settings say otherwise."""
 REFRESH_SECONDS = 2.0
 """How long a scrape waits for the event loop to update its gauges; then it gets them as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """Where the endpoints are served: ``port`` is None if they are turned off."""
 
     port: int | None
@@ -77,23 +74,6 @@ class Health:
 
     def remove_check(self, name: str, kind: Kind = "live") -> None:
         self._checks[kind].pop(name, None)
-
-    def heartbeat(self, name: str, silence: float = SILENCE) -> Callable[[], None]:
-        """A callable for a long-lived task to call at every iteration; it is dead after ``silence`` seconds without a
-        call.
-        """
-        last = self._clock()
-
-        def beat() -> None:
-            nonlocal last
-            last = self._clock()
-
-        def check() -> str | None:
-            age = self._clock() - last
-            return f"no heartbeat for {age:.0f} s" if age > silence else None
-
-        self.add_check(name, check)
-        return beat
 
     def watch_task(self, name: str, task: asyncio.Task[object]) -> None:
         """A task that must not end as long as the process is alive."""
@@ -145,12 +125,18 @@ class Health:
             await server.stop()
 
     async def _measure_lag(self) -> None:
-        beat = self.heartbeat("event-loop", self._loop_silence)
+        last = self._clock()
+
+        def silence() -> str | None:
+            age = self._clock() - last
+            return f"no heartbeat for {age:.0f} s" if age > self._loop_silence else None
+
+        self.add_check("event-loop", silence)
         while True:
             due = self._clock() + LAG_INTERVAL
             await asyncio.sleep(LAG_INTERVAL)
             self._metrics.loop_lag(max(0.0, self._clock() - due))
-            beat()
+            last = self._clock()
 
     def report(self, kind: Kind, endpoint: str, *, verbose: bool) -> tuple[bool, str]:
         """Whether all checks of a kind pass, and the text that says so."""
@@ -165,12 +151,12 @@ class Health:
         lines.append(f"{endpoint} check {'failed' if failing else 'passed'}")
         return not failing, "\n".join(lines) + "\n"
 
-    async def refresh_metrics(self) -> None:
+    async def refresh(self) -> None:
         """To be run in the event loop whose gauges these are."""
         self._metrics.loop_tasks(len(asyncio.all_tasks()) - 1)  # but for this one
         self._metrics.refresh()
 
-    def render_metrics(self, accept: str) -> tuple[bytes, str]:
+    def render(self, accept: str) -> tuple[bytes, str]:
         """The metrics in the best form that an Accept header names, and the form's media type."""
         try:
             encode, content_type = choose_encoder(accept)
@@ -211,8 +197,8 @@ class _Answering:
 
     async def _serve(self) -> None:
         app = web.Application()
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/healthz", partial(self._answer, "live", "healthz"))
+        app.router.add_get("/readyz", partial(self._answer, "ready", "readyz"))
         app.router.add_get("/metrics", self._metrics)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
         await runner.setup()
@@ -225,25 +211,17 @@ class _Answering:
         finally:
             await runner.cleanup()
 
-    async def _healthz(self, request: web.Request) -> web.Response:
-        return self._answer(request, "live", "healthz")
-
-    async def _readyz(self, request: web.Request) -> web.Response:
-        return self._answer(request, "ready", "readyz")
-
-    def _answer(self, request: web.Request, kind: Kind, endpoint: str) -> web.Response:
+    async def _answer(self, kind: Kind, endpoint: str, request: web.Request) -> web.Response:
         passed, text = self._health.report(kind, endpoint, verbose="verbose" in request.query)
         return web.Response(text=text, status=200 if passed else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        refreshed = asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(self._health.refresh_metrics(), self._main_loop)
-        )
+        refreshed = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._health.refresh(), self._main_loop))
         await asyncio.wait({refreshed}, timeout=REFRESH_SECONDS)
         if refreshed.done():
             refreshed.result()
         # In a thread: a cluster of thousands of certificates takes tens of milliseconds, and /proc is read on the way.
-        body, content_type = await asyncio.to_thread(self._health.render_metrics, request.headers.get("Accept", ""))
+        body, content_type = await asyncio.to_thread(self._health.render, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 

@@ -2,7 +2,7 @@
 
 Names come from tenants and error texts from servers, so no value can end its line: every non-printable character (line
 breaks, terminal escapes, direction marks) is written as an escape, and long values are cut. Libraries log through the
-same handler and never below warning: at debug, Kubernetes clients log the bodies of requests, Secrets included.
+same handler and never below warning: at debug, some log the bodies of requests.
 
 Loggers are made with ``get_logger(__name__)`` anywhere; ``configure`` is called once, by the commands.
 """
@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
@@ -25,6 +25,7 @@ import orjson
 
 from decco.errors import leaves
 from decco.messages import log_codes
+from decco.text import escape
 
 LONGEST_VALUE = 1_000
 """Characters of a value that a line keeps."""
@@ -43,41 +44,16 @@ _current: ContextVar[tuple[int, str, object] | None] = ContextVar("reconcile", d
 _numbers = itertools.count(int.from_bytes(os.urandom(4), "big"))
 
 
-class Logger:
-    """Writes lines of one module; the keywords of a call are the variables of its line."""
-
-    __slots__ = ("_bound", "_logger")
-
-    def __init__(self, logger: logging.Logger, bound: Event) -> None:
-        self._logger = logger
-        self._bound = bound
+class Logger(logging.LoggerAdapter[logging.Logger]):
+    """Takes the variables of a line as keywords: ``log.info("child written", kind="Service", name=name)``."""
 
     def bind(self, **values: object) -> Logger:
         """A logger whose lines all have these variables."""
-        return Logger(self._logger, {**self._bound, **values})
+        return Logger(self.logger, {**(self.extra or {}), **values})
 
-    def debug(self, message: str, /, **values: object) -> None:
-        self._log(logging.DEBUG, message, values)
-
-    def info(self, message: str, /, **values: object) -> None:
-        self._log(logging.INFO, message, values)
-
-    def warning(self, message: str, /, **values: object) -> None:
-        self._log(logging.WARNING, message, values)
-
-    def error(self, message: str, /, **values: object) -> None:
-        self._log(logging.ERROR, message, values)
-
-    def exception(self, message: str, /, **values: object) -> None:
-        """An error with the exception that is being handled."""
-        self._log(logging.ERROR, message, values, exc_info=True)
-
-    def critical(self, message: str, /, **values: object) -> None:
-        self._log(logging.CRITICAL, message, values)
-
-    def _log(self, level: int, message: str, values: Event, *, exc_info: bool = False) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, message, exc_info=exc_info, extra={"values": {**self._bound, **values}})
+    def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
+        exc_info = kwargs.pop("exc_info", None)
+        return msg, {"exc_info": exc_info, "extra": {"values": {**(self.extra or {}), **kwargs}}}
 
 
 def get_logger(name: str) -> Logger:
@@ -140,7 +116,7 @@ class _Handler(logging.Handler):
 
 
 def _is_written(record: logging.LogRecord) -> bool:
-    # Not by the level of the root logger alone: kubernetes_asyncio sets levels on loggers of its own.
+    # Not by the level of the root logger alone: some libraries set levels on loggers of their own.
     return record.levelno >= logging.WARNING or record.name.startswith(f"{_ROOT.name}.")
 
 
@@ -216,13 +192,6 @@ def _member(value: object) -> object:
 
 def _clip(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text)} characters)"
-
-
-def escape(text: str) -> str:
-    """Replaces what does not print by JSON's escapes."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 # --- the two forms ----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import idna
 
 from decco.errors import ConfigError
+from decco.hostnames import in_zone
 
 _PORTS: Final = {"http": "80", "https": "443"}
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -117,7 +118,7 @@ def _matches(entry: str, host: str, port: str, address: _Address | None) -> bool
     name = name[1:] if name.startswith("*.") else name
     if name.startswith("."):
         return host.endswith(_ascii(name))
-    return host == _ascii(name) or host.endswith("." + _ascii(name))
+    return in_zone(host, _ascii(name))
 
 
 def _ascii(name: str) -> str:

@@ -54,17 +54,13 @@ def _check_pod(pod: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(container, dict):
             raise ValueError("must have an object for each of containers")
         ports = container.get("ports")
-        if ports is None:
-            continue
-        if not isinstance(ports, list) or not all(_is_container_port(port) for port in ports):
+        if ports is not None and not (isinstance(ports, list) and all(map(_is_container_port, ports))):
             raise ValueError("must have containers[].ports[].containerPort, each between 1 and 65535")
     return pod
 
 
 def _is_container_port(port: Any) -> bool:
-    if not isinstance(port, dict):
-        return False
-    number = port.get("containerPort")
+    number = port.get("containerPort") if isinstance(port, dict) else None
     return isinstance(number, int) and 1 <= number <= 65535
 
 

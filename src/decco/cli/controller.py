@@ -17,6 +17,7 @@ from decco import __version__
 from decco.errors import ConfigError, leaves
 from decco.messages import error_code, usage_code
 from decco.suggest import did_you_mean
+from decco.text import escape
 
 PROGRAM = "decco-controller"
 EXIT_WRONG_SETTINGS = 2
@@ -140,10 +141,8 @@ def _unknown(word: str, arguments: argparse.ArgumentParser) -> str:
 
 def _complain(mistakes: Mapping[str, str]) -> None:
     """``mistakes``: line -> code."""
-    from decco import log
-
     for line, code in mistakes.items():
-        print(f"{PROGRAM}: {log.escape(line)} ({code})", file=sys.stderr)
+        print(f"{PROGRAM}: {escape(line)} ({code})", file=sys.stderr)
 
 
 if __name__ == "__main__":

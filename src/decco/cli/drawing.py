@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from decco.cli.output import Style, clean
+from decco.text import truncate
 from decco.views.connectivity import ANYBODY, MONITORING, Call, ConnectivityGraph, Node, ServicePort
 
 OPEN = "no project: open to anybody"
@@ -296,7 +297,7 @@ class _Layout:
     def _text(self, x: float, y: float, words: str, kind: str, width: float) -> None:
         words = clean(words)
         most = max(4, int(width / LETTER))
-        cut = words if len(words) <= most else words[: most - 1] + "…"
+        cut = truncate(words, most)
         title = f"<title>{escape(words)}</title>" if cut != words else ""
         self.front.append(f'<text class={quoteattr(kind)} x="{x:.0f}" y="{y:.0f}">{escape(cut)}{title}</text>')
 

@@ -223,8 +223,11 @@ def problem_of(
 
     ``local``: whether a Secret of the Space's namespace is accepted too, which is so for those that an App names.
     """
-    name = view.name
+    name, source = view.name, f"{controller_namespace}/{view.name}"
+    pending = Problem(reasons.SECRET_PENDING, f"Secret {name} is being copied into the Space's namespace")
     match view.state:
+        case SecretState.PENDING:
+            return pending
         case SecretState.MISSING:
             here = f", and none in namespace {space}" if local else ""
             message = (
@@ -234,33 +237,28 @@ def problem_of(
             return Problem(reasons.SECRET_MISSING, message)
         case SecretState.NOT_SHARED:
             message = (
-                f"Secret {controller_namespace}/{name} is not shared with this Space: its owner must add {space} to "
-                f"the annotation {ANNOTATION_SHARE_WITH}"
+                f"Secret {source} is not shared with this Space: its owner must add {space} to the annotation "
+                f"{ANNOTATION_SHARE_WITH}"
             )
             return Problem(reasons.SECRET_NOT_SHARED, message)
-        case SecretState.PENDING:
-            return _pending(name)
         case SecretState.DELETED:
             message = (
-                f"Secret {controller_namespace}/{name} was deleted; its copy in namespace {space} is removed in a "
-                "moment unless the Secret is created again"
+                f"Secret {source} was deleted; its copy in namespace {space} is removed in a moment unless the Secret "
+                "is created again"
             )
             return Problem(reasons.SECRET_DELETED, message)
         case SecretState.TAKEN:
             message = (
-                f"Secret {space}/{name} exists and is not decco's copy of {controller_namespace}/{name}, which cannot "
-                "be written; delete it, or rename one of the two"
+                f"Secret {space}/{name} exists and is not decco's copy of {source}, which cannot be written; delete "
+                "it, or rename one of the two"
             )
             return Problem(reasons.CONFLICT, message)
-    if view.facts is None:
-        return _pending(name)
-    if view.facts.problem is not None:
-        return Problem(view.facts.problem.reason, f"Secret {name}: {view.facts.problem.message}")
-    if view.facts.not_after is not None and view.facts.not_after <= now:
-        message = f"Secret {name}: the certificate expired on {view.facts.not_after:%Y-%m-%d}; renew it"
+    facts = view.facts
+    if facts is None:
+        return pending
+    if facts.problem is not None:
+        return Problem(facts.problem.reason, f"Secret {name}: {facts.problem.message}")
+    if facts.not_after is not None and facts.not_after <= now:
+        message = f"Secret {name}: the certificate expired on {facts.not_after:%Y-%m-%d}; renew it"
         return Problem(reasons.CERTIFICATE_EXPIRED, message)
     return None
-
-
-def _pending(name: str) -> Problem:
-    return Problem(reasons.SECRET_PENDING, f"Secret {name} is being copied into the Space's namespace")

@@ -10,11 +10,11 @@ from __future__ import annotations
 from decco.api.formats import DNS_NAME
 from decco.api.types import DEFAULT_TARGET_PORT
 from decco.desired.endpoints import HTTP_PORT
-from decco.desired.model import canonical
-from decco.desired.quoting import shown
+from decco.hostnames import canonical, in_zone
 from decco.importing.fields import Fields, Level
 from decco.importing.space import fqdn_of
 from decco.objects import Obj
+from decco.text import shown
 
 _OF_HTTP = ("rewritePath", "httpLocalhostOnly")
 _OF_TCP = (
@@ -122,7 +122,7 @@ def _hostname(fields: Fields, made: Obj, space: Obj | None) -> None:
         fields.lost(name, f"{shown(hostname)} {DNS_NAME.message}")
     else:
         made["hostname"] = hostname
-        if not hostname.endswith(f".{fqdn}"):
+        if not in_zone(hostname, fqdn):
             listed = space["spec"].setdefault("hostnames", [])
             listed += [] if hostname in listed else [hostname]
             fields.note(name, f"{hostname} is not below {fqdn}, so it was added to the Space's hostnames")

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from decco.desired.quoting import LONGEST_VALUE
-from decco.log import escape
 from decco.objects import Key, Obj
+from decco.text import LONGEST_VALUE, escape
 
 T = TypeVar("T")
 

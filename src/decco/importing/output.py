@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from decco.importing.convert import Imported, Result
-from decco.log import escape
+from decco.text import escape
 from decco.yamlform import to_yaml
 
 WIDTH = 120

@@ -13,11 +13,10 @@ from typing import Any, TextIO
 
 import yaml
 
-from decco.desired.quoting import shown
 from decco.errors import ConfigError
 from decco.importing.fields import Source, as_object
-from decco.log import escape
 from decco.objects import Key, Obj
+from decco.text import escape, shown
 from decco.yamlform import MAX_DEPTH, Loader, check_depth, too_deep
 
 MAX_BYTES = 32 * 1024 * 1024

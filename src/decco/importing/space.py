@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decco.desired.model import canonical
+from decco.hostnames import canonical
 from decco.importing.fields import Fields, Level, Remarks
 from decco.importing.parts import new_meta, role_objects
 from decco.objects import API_VERSION, Obj

@@ -26,10 +26,12 @@ MIN_REFRESH_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a source loads of the cluster at one moment; ``lasts`` is in seconds, inf if nothing in it can change."""
+    """What a source loads of the cluster at one moment; ``ssl`` is True for plain http, ``lasts`` in seconds, inf if
+    nothing in it can change.
+    """
 
     server: str
-    ssl: ssl.SSLContext | None
+    ssl: ssl.SSLContext | bool
     proxy: str | None
     server_hostname: str | None
     authorization: str | None
@@ -124,8 +126,6 @@ class Connection:
     def take(self, access: Access) -> None:
         """Use these credentials from now on."""
         self._due_at = boot_time() + access.lasts
-        context = access.ssl if access.ssl is not None else True
-        if (self._authorization, self.ssl) != (access.authorization, context):
-            self._authorization = access.authorization
-            self.ssl = context
+        if (self._authorization, self.ssl) != (access.authorization, access.ssl):
+            self._authorization, self.ssl = access.authorization, access.ssl
             self.generation += 1

@@ -26,6 +26,7 @@ from decco.errors import ConfigError
 from decco.settings.fields import GROUPS, PREFIX, SETTINGS, Setting, ValueType
 from decco.settings.model import Settings
 from decco.suggest import closest, did_you_mean
+from decco.text import truncate
 
 NOT_SETTINGS = frozenset({"DECCO_CACHE"})
 """Variables with decco's prefix that are not settings: the folder where testbed/ keeps what it built."""
@@ -249,7 +250,7 @@ def _decode(setting: Setting, text: str) -> Any:
 
 def _shown(value: object) -> str:
     text = json.dumps(value, default=str)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return truncate(text, _LONGEST + 1)
 
 
 def _printable(text: str) -> str:

@@ -15,8 +15,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from decco.desired.authorities import authorities, can_be_combined
-from decco.desired.ca_change import FORMER_TRUSTED, MAX_FORMER, SPREAD, LiveCopy, Plan, plan_copy
+from decco.desired.ca_change import (
+    FORMER_TRUSTED,
+    MAX_FORMER,
+    SPREAD,
+    LiveCopy,
+    Plan,
+    authorities,
+    can_be_combined,
+    plan_copy,
+)
 from decco.desired.model import SecretSource
 from decco.desired.secrets import inspect
 

@@ -237,7 +237,7 @@ async def test_a_parent_gateway_must_let_listener_sets_in(allowed: str | None, g
     if allowed is not None:
         spec["allowedListeners"] = {"namespaces": {"from": allowed}}
     status = {"conditions": [{"type": "Programmed", "status": "True"}], "addresses": [{"value": "192.0.2.1"}]}
-    resource = SERVED.gateway or GATEWAYS
+    resource = GATEWAYS
     objects = [(resource, named("shared", "edge", spec=spec, status=status)), (GATEWAY_CLASSES, gateway_class())]
     checks = await results(edge.routing, context(*objects, settings={"routing": {"parentGateway": "edge/shared"}}))
     assert [check.severity for check in checks if check.about == "gateway edge/shared"] == [grade]

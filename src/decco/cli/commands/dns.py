@@ -41,7 +41,7 @@ async def run(arguments: argparse.Namespace) -> int:
         snapshot = await from_cluster(client, settings)
         result = await simulate(snapshot, datetime.now(UTC), client=client)
         # dry_run is a second safeguard: the service is not started, and with dry_run it cannot send changes.
-        dns = await dns_service(settings.model_copy(update={"dry_run": True}), client, Metrics(), wait=False)
+        dns = await dns_service(settings.model_copy(update={"dry_run": True}), client, Metrics())
         assert dns is not None
         try:
             view = await look(dns, snapshot, result)

@@ -7,8 +7,9 @@ finding.
 
 from __future__ import annotations
 
-from decco.desired.model import SecretFacts, SpaceFacts, canonical
-from decco.desired.pausing import OWN_PAUSE
+from decco.desired.model import SecretFacts, SpaceFacts
+from decco.desired.status import OWN_PAUSE
+from decco.hostnames import canonical, in_zone
 from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
@@ -64,7 +65,7 @@ def _hostname(world: World, hostname: str) -> Findings:
     found = caches.space(owner)
     assert found is not None
     _, space = found
-    claim = f"all names under {space.fqdn}" if _under(hostname, space.fqdn) else "it is one of its hostnames"
+    claim = f"all names under {space.fqdn}" if in_zone(hostname, space.fqdn) else "it is one of its hostnames"
     yield Finding("owner", f"Space {owner}, since {space.created}: {claim}")
     yield from _rivals(world, hostname, owner)
     serving = [
@@ -110,7 +111,7 @@ def _rivals(world: World, hostname: str, owner: str | None) -> Findings:
         space = entry.facts
         if not isinstance(space, SpaceFacts) or space.name == owner:
             continue
-        claims = [space.fqdn] if _under(hostname, space.fqdn) else []
+        claims = [space.fqdn] if in_zone(hostname, space.fqdn) else []
         claims += [name for name in map(canonical, space.spec.hostnames) if name == hostname]
         lost = caches.claims.verdict(space.name).lost
         for claim in dict.fromkeys(claims):
@@ -285,7 +286,3 @@ def _condition(condition: Obj) -> Finding:
 def _endpoints_of(reconciled: ReconcileResult | None) -> list[Obj]:
     """The endpoints in the status that a reconcile would write."""
     return list(((reconciled.status if reconciled is not None else None) or {}).get("endpoints") or ())
-
-
-def _under(name: str, root: str) -> bool:
-    return name == root or name.endswith(f".{root}")

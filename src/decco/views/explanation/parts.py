@@ -7,15 +7,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from decco.desired import secrets as secret_rules
-from decco.desired.live_routes import route_problem
+from decco.desired.gateway_status import (
+    PROGRAMMED,
+    Conditions,
+    current,
+    is_true,
+    listeners_kind,
+    parent_gateway,
+    refusals,
+    route_problem,
+    status_of,
+)
 from decco.desired.model import Child, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
-from decco.dns.names import zone_of
+from decco.hostnames import zone_of
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden
-from decco.objects import SECRETS, Key, Obj, Resource, labels_of
-from decco.reconcilers.edge import space_live
-from decco.reconcilers.shapes import routing_kinds
+from decco.objects import SECRETS, Key, Resource, labels_of
+from decco.reconcilers.edge import gateway_controller, space_live
 from decco.settings import RoutingBackend
 from decco.views.findings import Finding, Findings
 from decco.views.lookup import Answer
@@ -118,7 +127,7 @@ def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Findings
     if routing.backend in _NO_ROUTING:
         yield Finding(about, _NO_ROUTING[routing.backend])
         return
-    kind = caches.served.listener_set if routing.parent_gateway else caches.served.gateway
+    kind = caches.served.get(listeners_kind(routing))
     if kind is None:
         text = "the cluster does not serve the Gateway API: install it, v1.5 or later"
         yield Finding(about, text, "gateway-api-missing")
@@ -132,7 +141,7 @@ def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Findings
         text = f"{kind.kind} {key} is not there (yet): is the controller running? (decco doctor)"
         yield Finding(about, text, "listeners-missing")
         return
-    status = {entry.get("name"): entry for entry in (live.get("status") or {}).get("listeners") or ()}
+    status = {entry.get("name"): entry for entry in status_of(live).get("listeners") or ()}
     fitting = [one for one in live["spec"]["listeners"] if hostname is None or _listens(one["hostname"], hostname)]
     if not fitting:
         yield Finding(about, f"{kind.kind} {key} has none for {hostname}", "listener-missing")
@@ -140,17 +149,15 @@ def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Findings
         what = f"{listener['name']}: {listener['protocol']} {listener['hostname']}:{listener['port']}"
         if (mode := (listener.get("tls") or {}).get("mode")) is not None:
             what += f", {mode}"
-        yield _listener(what, status.get(listener["name"]) or {})
+        yield _listener(what, current(live, status.get(listener["name"], {})))
 
 
-def _listener(what: str, status: Obj) -> Finding:
-    conditions = {c.get("type"): c for c in status.get("conditions") or ()}
-    for type_ in ("Accepted", "ResolvedRefs", "Programmed"):
-        condition = conditions.get(type_, {})
-        if condition.get("status") == "False":
-            text = f"{what}: {type_} is False, {condition.get('reason')}: {condition.get('message')}"
-            return Finding("listener", text, "listener-refused")
-    if conditions.get("Programmed", {}).get("status") != "True":
+def _listener(what: str, conditions: Conditions) -> Finding:
+    refusal = next(refusals(conditions), None)
+    if refusal is not None:
+        text = f"{what}: {refusal['type']} is False, {refusal.get('reason')}: {refusal.get('message')}"
+        return Finding("listener", text, "listener-refused")
+    if not is_true(conditions, PROGRAMMED):
         text = f"{what}: no gateway controller has answered for it yet: is it running?"
         return Finding("listener", text, "listener-unanswered")
     return Finding("listener", f"{what}: in effect")
@@ -164,9 +171,10 @@ def _listens(pattern: str, hostname: str) -> bool:
 def route(world: World, endpoint: Key, app: Key) -> Findings:
     """Whether the routes of the App for its endpoint are in effect."""
     caches = world.snapshot.caches
+    gateway = parent_gateway(caches.settings.routing, endpoint.namespace, gateway_controller(caches))
     about = f"route {endpoint.name}"
     owner = caches.apps.get(app)
-    kinds = sorted(routing_kinds(caches.served), key=lambda kind: kind.kind)
+    kinds = sorted(caches.routing_kinds, key=lambda kind: kind.kind)
     unreadable = [kind.plural for kind in kinds if not world.snapshot.may_read(kind, endpoint.namespace)]
     found = False
     for kind in kinds:
@@ -176,7 +184,7 @@ def route(world: World, endpoint: Key, app: Key) -> Findings:
             continue
         found = True
         obj = entry.obj()
-        problem = route_problem(Child(kind, obj), obj)
+        problem = route_problem(Child(kind, obj), obj, gateway)
         if problem is None:
             yield Finding(about, f"{kind.kind} {endpoint} is in effect")
         else:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from decco import __version__
 from decco.desired import secrets
 from decco.desired.model import SpaceFacts
-from decco.dns import externaldns
 from decco.kube.errors import Forbidden
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
@@ -28,9 +27,9 @@ from decco.objects import (
     annotations_of,
     labels_of,
 )
+from decco.reconcilers.caches import Kind, Role
 from decco.reconcilers.facts import secret_facts, space_facts
-from decco.reconcilers.shapes import CHILDREN, optional_children
-from decco.settings_dns import ExternalDnsSettings
+from decco.reconcilers.kinds import KINDS
 from decco.views.findings import Finding
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext, condition
 from decco.views.running import NAME
@@ -145,16 +144,20 @@ class Permission(NamedTuple):
         return f"{self.verb} {name}" + (f" in {self.namespace}" if self.namespace else "")
 
 
-def needed(context: ClusterContext) -> list[Permission]:
+def needed(context: ClusterContext, watched: Iterable[Kind] = KINDS) -> list[Permission]:
     """All permissions that the controller needs, derived from the kinds that it watches and writes."""
     controller_namespace = context.settings.namespace
-    kinds: list[Resource] = [*CHILDREN, *optional_children(context.served)]
-    if any(isinstance(each, ExternalDnsSettings) for each in context.settings.dns.providers):
-        group, _, version = externaldns.API_VERSION.partition("/")
-        kinds.append(Resource(group, version, "dnsendpoints", externaldns.KIND))
-    found = [Permission(kind.group, kind.plural, verb) for kind in kinds for verb in WRITTEN]
+    found = [
+        Permission(resource.group, resource.plural, verb)
+        for kind in watched
+        if (resource := kind.in_version(context.served)) is not None
+        if kind.select(resource, context.settings) is not None
+        for verb in (WRITTEN if kind.role is Role.CHILD else WATCHED)
+    ]
+    kinds = {provider.kind for provider in context.settings.dns.providers if provider.kind is not None}
+    found += [Permission(kind.group, kind.plural, verb) for kind in kinds for verb in WRITTEN]
     for own in (SPACES, APPS):
-        found += [Permission(own.group, own.plural, verb) for verb in (*WATCHED, "patch")]
+        found.append(Permission(own.group, own.plural, "patch"))
         found.append(Permission(own.group, own.plural, "update", subresource="status"))
         found.append(Permission(own.group, own.plural, "update", subresource="finalizers"))
     found += [Permission(EVENTS.group, EVENTS.plural, verb) for verb in ("create", "patch")]
@@ -166,7 +169,7 @@ def needed(context: ClusterContext) -> list[Permission]:
         for verb in ("get", "watch", "update")
     ]
     found.append(Permission(GROUP, "namespaces", "label"))
-    return found
+    return list(dict.fromkeys(found))
 
 
 async def permissions(context: ClusterContext) -> AsyncIterator[Finding]:

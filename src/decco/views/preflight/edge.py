@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from decco.desired import reasons
+from decco.desired.routing.dialects import dialects
 from decco.dns.errors import REASONS, DnsError
 from decco.dns.factory import make_provider
 from decco.errors import ConfigError
-from decco.objects import GATEWAY_GROUP, SPACES, Key, Obj, annotations_of
+from decco.objects import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS, SPACES, Key, Obj, annotations_of
 from decco.reconcilers.discover import missing
 from decco.reconcilers.providers import read_outside
 from decco.settings import RoutingBackend
 from decco.views.findings import Finding
-from decco.views.preflight.model import CRDS, GATEWAY_CLASSES, GATEWAYS, INGRESS_CLASSES, ClusterContext, condition
+from decco.views.preflight.model import CRDS, INGRESS_CLASSES, ClusterContext, condition
 
 FEATURES = frozenset({"Gateway", "HTTPRoute", "TLSRoute", "HTTPRoutePathRewrite", "HTTPRouteSchemeRedirect"})
 """Features of the Gateway API (pkg/features) that decco's listeners and routes need."""
@@ -28,7 +29,11 @@ DNS_SECONDS = 15.0
 async def routing(context: ClusterContext) -> AsyncIterator[Finding]:
     settings = context.settings.routing
     if lacking := missing(context.served, settings):
-        what = "the Gateway API, v1.5 or later" if settings.backend is RoutingBackend.GATEWAY else "Traefik's CRDs"
+        what = (
+            "the Gateway API, v1.5 or later"
+            if settings.backend is RoutingBackend.GATEWAY
+            else dialects()[settings.ingress_dialect].crds
+        )
         text = f"the cluster does not serve {', '.join(lacking)}: install {what}, or set routing.backend to another"
         yield Finding("routing", text, "routing-kinds-missing")
     elif settings.backend is RoutingBackend.NONE:
@@ -45,9 +50,8 @@ async def routing(context: ClusterContext) -> AsyncIterator[Finding]:
 
 
 async def _gateway_api(context: ClusterContext) -> Finding:
-    served = context.served
-    kinds = (served.gateway, served.listener_set, served.http_route, served.tls_route, served.backend_tls_policy)
-    versions = ", ".join(f"{kind.kind} {kind.version}" for kind in kinds if kind is not None)
+    kinds = (kind for kind in context.served.values() if kind.group == GATEWAY_GROUP)
+    versions = ", ".join(f"{kind.kind} {kind.version}" for kind in kinds)
     crd = await context.find(CRDS, Key("", f"gateways.{GATEWAY_GROUP}"))
     annotations = annotations_of(crd) if crd is not None else {}
     bundle = ""
@@ -89,7 +93,7 @@ def _name(feature: object) -> str:
 async def _parent(context: ClusterContext, reference: str) -> AsyncIterator[Finding]:
     about = f"gateway {reference}"
     namespace, _, name = reference.partition("/")
-    gateway = await context.find(context.served.gateway or GATEWAYS, Key(namespace, name))
+    gateway = await context.find(context.served.get(GATEWAYS, GATEWAYS), Key(namespace, name))
     if gateway is None:
         text = "there is no such Gateway, which routing.parentGateway names: create it, or name another"
         yield Finding(about, text, "gateway-missing")
@@ -162,7 +166,7 @@ async def dns(context: ClusterContext) -> AsyncIterator[Finding]:
         yield Finding("dns", str(error), "dns-provider-wrong")
         return
     for one in settings.dns.providers:
-        about = f"dns {one.name or one.type}"
+        about = f"dns {one.label}"
         try:
             provider = make_provider(one, outside)
             try:

@@ -33,8 +33,6 @@ class ClusterContext:
             return None
 
 
-GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
-GATEWAY_CLASSES = Resource("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
 INGRESS_CLASSES = Resource("networking.k8s.io", "v1", "ingressclasses", "IngressClass", namespaced=False)
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 ADMISSION = "admissionregistration.k8s.io"
