@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from decco.kube.errors import Forbidden
-from decco.messages import Kind, Message, Severity, messages
+from decco.messages import Category, Message, Severity, messages
 
 _RBAC = re.compile(r'cannot (\S+) resource "(\S+)" in API group "(\S*)"(?: in the namespace "(\S+)")?')
 """The text of k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage. Policies and quotas
@@ -26,7 +26,7 @@ class Finding:
 
     @property
     def _message(self) -> Message | None:
-        return messages(Kind.FINDING).get(self.name) or messages(Kind.CONDITION).get(self.name)
+        return messages(Category.FINDING).get(self.name) or messages(Category.CONDITION).get(self.name)
 
     @property
     def severity(self) -> Severity:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from decco.api.crd import crds
@@ -32,7 +31,7 @@ from decco.objects import (
     key_of,
     labels_of,
 )
-from decco.reconcilers.caches import Caches, Role, Watched
+from decco.reconcilers.caches import Caches, Kind, Role, Watched
 from decco.reconcilers.discover import discover
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.kinds import ALL_SERVED, KINDS
@@ -251,47 +250,41 @@ class _Reader:
 
     async def fill(self, watched: Watched) -> None:
         kind, store, spec = watched
-        resource, needed = spec.resource, kind.is_needed(self.snapshot.caches.settings.routing)
-        objects: list[Obj] = []
-        if kind.role is Role.OWNER:
-            objects = await self._everywhere(spec)
-        elif resource == GATEWAY_CLASSES:
-            # A user who may not read them misses nothing: the conditions of every gateway controller count then.
-            with contextlib.suppress(ApiError):
-                objects = await self._all(spec, "")
-        elif spec.namespace or not resource.namespaced or self.namespaces is None:
-            objects = await self._list(spec, spec.namespace, needed=needed)
-        else:
-            pages = await asyncio.gather(*(self._list(spec, each, needed=needed) for each in self.namespaces))
-            objects = [obj for page in pages for obj in page]
-        entries = {}
-        for obj in objects:
-            entry = read_entry(obj, store.shape)
-            entries[entry.key] = entry
-        store.swap(entries, 0)
+        everywhere = kind.role is Role.OWNER or spec.namespace or not spec.resource.namespaced
+        namespaces = [spec.namespace] if everywhere or self.namespaces is None else self.namespaces
+        objects = await _all_of(self._list(kind, spec, each) for each in namespaces)
+        entries = (read_entry(obj, store.shape) for obj in objects)
+        store.swap({entry.key: entry for entry in entries}, 0)
 
-    async def _everywhere(self, spec: WatchSpec) -> list[Obj]:
-        """Spaces and Apps of the whole cluster, or those of the namespaces if the user may not list all."""
-        resource = spec.resource
+    async def _list(self, kind: Kind, spec: WatchSpec, namespace: str) -> list[Obj]:
+        """The objects in one namespace or, with "", in the cluster: then Spaces, Apps and kinds without a namespace are
+        read for the ``namespaces`` of the snapshot if the user may not list all.
+        """
+        resource, owner = spec.resource, kind.role is Role.OWNER
+        pages = self.client.list_pages(resource, namespace=namespace, labels=spec.labels, fields=spec.fields)
         try:
-            return await self._all(spec, "")
+            return [obj async for page in pages for obj in page.items]
         except (NotFound, NotServed) as error:
-            raise ConfigError(
-                f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
-                "`decco crds | kubectl apply --server-side -f -`"
-            ) from error
-        except Forbidden:
+            if owner:
+                raise ConfigError(
+                    f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
+                    "`decco crds | kubectl apply --server-side -f -`"
+                ) from error
+            return []  # the kind was removed after discovery
+        except ApiError as error:
+            if resource == GATEWAY_CLASSES:
+                return []  # nothing is missed: without them the conditions of every gateway controller count
+            forbidden = isinstance(error, Forbidden)
+            if not forbidden and kind.is_needed(self.snapshot.caches.settings.routing):
+                raise
+        if owner and not namespace:
             self.snapshot.narrowed.add(resource)
-        if self.namespaces is None:
-            self.snapshot.unreadable.add((resource, ""))
-            return []
-        found: list[Obj] = []
-        for namespace in self.namespaces:
-            if resource == SPACES:
-                found += await self._one(resource, Key("", namespace))
-            else:
-                found += await self._list(spec, namespace)
-        return found
+        if forbidden and not namespace and self.namespaces is not None and (owner or not resource.namespaced):
+            if resource.namespaced:
+                return await _all_of(self._list(kind, spec, each) for each in self.namespaces)
+            return await _all_of(self._one(resource, Key("", each)) for each in self.namespaces)
+        self.snapshot.unreadable.add((resource, namespace))
+        return []
 
     async def _one(self, resource: Resource, key: Key) -> list[Obj]:
         try:
@@ -302,27 +295,6 @@ class _Reader:
             self.snapshot.unreadable.add((resource, ""))
             return []
 
-    async def _list(self, spec: WatchSpec, namespace: str, *, needed: bool = True) -> list[Obj]:
-        try:
-            return await self._all(spec, namespace)
-        except Forbidden:
-            if not spec.resource.namespaced and self.namespaces is not None:
-                pages = await asyncio.gather(*(self._one(spec.resource, Key("", each)) for each in self.namespaces))
-                return [obj for page in pages for obj in page]
-            self.snapshot.unreadable.add((spec.resource, namespace))
-            return []
-        except (NotFound, NotServed):
-            return []  # the kind was removed after discovery
-        except ApiError:
-            if needed:
-                raise
-            self.snapshot.unreadable.add((spec.resource, namespace))
-            return []
 
-    async def _all(self, spec: WatchSpec, namespace: str) -> list[Obj]:
-        found: list[Obj] = []
-        async for page in self.client.list_pages(
-            spec.resource, namespace=namespace, labels=spec.labels, fields=spec.fields
-        ):
-            found += page.items
-        return found
+async def _all_of(lists: Iterable[Awaitable[list[Obj]]]) -> list[Obj]:
+    return [obj for page in await asyncio.gather(*lists) for obj in page]
