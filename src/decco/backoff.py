@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+from collections.abc import Iterator
 
 JITTER = 0.1
 """Maximum fraction by which a pause is shortened at random, so that what failed together is tried again apart."""
@@ -14,6 +16,11 @@ def exponential(base: float, failures: int, longest: float) -> float:
     ``longest``.
     """
     return min(longest, base * 2.0 ** min(failures, 32))
+
+
+def pauses(base: float, longest: float) -> Iterator[float]:
+    """The pauses after one failure, two in a row, and so on without end; see ``exponential``."""
+    return (exponential(base, failures, longest) for failures in itertools.count())
 
 
 class Backoff:

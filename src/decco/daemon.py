@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from decco import __version__
+from decco.backoff import pauses
 from decco.config_retry import retry_config
 from decco.desired.model import Served
 from decco.dns.service import Dns
@@ -156,7 +157,7 @@ async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
     ConfigError for errors that do not end by waiting.
     """
     connection = client.connection.describe()
-    pause, longest = STARTUP_RETRY_SECONDS
+    retries = pauses(*STARTUP_RETRY_SECONDS)
     logged = ""
     while True:
         try:
@@ -189,8 +190,7 @@ async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
         if trouble != logged:
             log.warning("the cluster is not ready for decco", reason=trouble)
             logged = trouble
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, longest)
+        await asyncio.sleep(next(retries))
 
 
 @dataclass

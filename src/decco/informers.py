@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, field
 from time import monotonic
 
+from decco.backoff import exponential
 from decco.desired.model import Served
 from decco.health import Health
 from decco.kube import watch
@@ -202,7 +203,7 @@ class Informers:
     async def _follow_discovery(self) -> None:
         """Repeats discovery when needed; see the module's docstring."""
         logged: list[str] = []
-        asked, pause = monotonic(), REDISCOVERY_SECONDS
+        asked, unchanged = monotonic(), 0
         while True:
             lacking = self._lacking()
             if lacking and lacking != logged:
@@ -215,7 +216,9 @@ class Informers:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._requeue_after(lacking)):
                     await self._rediscover.wait()
-            pause = REDISCOVERY_SECONDS if monotonic() - asked > DISCOVERY_SECONDS else pause
+            if monotonic() - asked > DISCOVERY_SECONDS:
+                unchanged = 0
+            pause = exponential(REDISCOVERY_SECONDS, unchanged, DISCOVERY_SECONDS)
             await asyncio.sleep(max(0.0, asked + pause - monotonic()))
             self._rediscover.clear()
             asked = monotonic()
@@ -226,7 +229,7 @@ class Informers:
                 changed = False
             else:
                 changed = await self._take(found, asked)
-            pause = REDISCOVERY_SECONDS if changed else min(2 * pause, DISCOVERY_SECONDS)
+            unchanged = 0 if changed else unchanged + 1
 
     def _requeue_after(self, lacking: list[str]) -> float | None:
         """Seconds until discovery is due without a sign of a change; None: not at all."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from decco.api.status import MAX_MESSAGE, MAX_REASON, REASON_PATTERN, ConditionStatus
 from decco.objects import Obj
+from decco.text import truncate
 
 _REASON = re.compile(REASON_PATTERN.removeprefix("^").removesuffix("$"))
 
@@ -59,7 +60,7 @@ def set_condition(
         "observedGeneration": generation,
         "lastTransitionTime": since or timestamp(now),
         "reason": str(reason),
-        "message": message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…",
+        "message": truncate(message, MAX_MESSAGE),
     }
     return [*before[:index], condition, *before[index + 1 :]]
 

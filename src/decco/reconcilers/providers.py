@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from decco.backoff import pauses
 from decco.dns.errors import DnsError, InvalidRecord, ProviderRefused, ProviderThrottled, ProviderUnreachable
 from decco.dns.factory import Outside, make_dns
 from decco.dns.service import Dns
@@ -61,15 +62,13 @@ async def dns_maker(
     """
     if not settings.dns.providers:
         return None
-    pause, longest = RETRY_SECONDS
-    while True:
+    for pause in pauses(*RETRY_SECONDS):
         try:
             outside = await read_outside(settings, client)
             break
         except KubeError as error:
             log.warning("dns credentials cannot be read yet", error=str(error), retry_seconds=pause)
         await asyncio.sleep(pause)
-        pause = min(2 * pause, longest)
     make = _maker(settings, outside, metrics, may_write)
     # A mistake in them ends the process at the start, not hours later at the first leader session.
     await asyncio.to_thread(make)
@@ -78,7 +77,7 @@ async def dns_maker(
 
 def _maker(settings: Settings, outside: Outside, metrics: Metrics, may_write: Callable[[], bool]) -> Callable[[], Dns]:
     for provider in settings.dns.providers:
-        metrics.add_dns_provider(provider.name or provider.type)
+        metrics.add_dns_provider(provider.label)
     return lambda: make_dns(
         settings.dns,
         settings.cluster_id,
