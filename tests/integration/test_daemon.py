@@ -49,6 +49,7 @@ WATCHED = {
     "deployments.apps",
     "jobs.batch",
     "ingresses.networking.k8s.io",
+    "gatewayclasses.gateway.networking.k8s.io(edge)",
     "gateways.gateway.networking.k8s.io",
     "listenersets.gateway.networking.k8s.io",
     "httproutes.gateway.networking.k8s.io",

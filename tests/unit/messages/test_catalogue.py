@@ -16,7 +16,7 @@ from decco.desired import reasons
 from decco.errors import DeccoError
 from decco.kube.errors import NotFound, Unreachable
 from decco.messages import Category, Message, Severity, error_code, log_codes, messages, usage_code
-from tests.unit.messages.source import calls, constants
+from tests.unit.messages.source import PACKAGE, calls, constants, name_of, texts
 
 CODES = Path(__file__).resolve().parents[3] / "tools" / "message_codes.txt"
 ALL = [(category, name, message) for category in Category for name, message in messages(category).items()]
@@ -85,18 +85,50 @@ def _is_finding(call: ast.Call) -> bool:
 def log_lines() -> dict[str, set[Severity]]:
     """Event -> the severities with which the source logs it, from warnings on."""
     found: dict[str, set[Severity]] = {}
-    for file, call, _ in calls("."):
-        match call.func:
-            case ast.Attribute(value=ast.Name(id="log" | "_log" | "logger"), attr=level) if level in LEVELS:
-                assert isinstance(call.args[0], ast.Constant), f"{file}:{call.lineno}: the message is not a constant"
-                found.setdefault(call.args[0].value, set()).add(LEVELS[level])
+    for file, call, scope in calls("."):
+        if "get_logger(" not in (PACKAGE / file).read_text():
+            continue
+        for level in levels_of(call, scope) if call.args else ():
+            events = texts(call.args[0], scope) or texts_of_parameter(file, call.args[0], scope)
+            assert events, f"{file}:{call.lineno}: the message is not a constant"
+            for event in events:
+                found.setdefault(event, set()).add(LEVELS[level])
     return found
+
+
+def texts_of_parameter(file: str, name: ast.expr, scope: ast.AST) -> list[str]:
+    """The texts that the callers in the file pass for a parameter of a method."""
+    if not isinstance(name, ast.Name) or not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
+        return []
+    position = [each.arg for each in scope.args.args].index(name.id) - 1  # self
+    callers = [(call, around) for _, call, around in calls(file) if name_of(call.func) == scope.name]
+    return [text for call, around in callers for text in texts(call.args[position], around)]
+
+
+def levels_of(call: ast.Call, scope: ast.AST) -> set[str]:
+    """The levels of a call of a logger's method, also of one that was assigned to a variable."""
+    methods: list[ast.expr] = [call.func]
+    if isinstance(call.func, ast.Name):
+        given = [each.value for each in ast.walk(scope) if isinstance(each, ast.Assign) and _is_to(each, call.func.id)]
+        methods = [
+            method for each in given for method in ([each.body, each.orelse] if isinstance(each, ast.IfExp) else [each])
+        ]
+    return {
+        method.attr
+        for method in methods
+        if isinstance(method, ast.Attribute) and isinstance(method.value, ast.Name) and method.attr in LEVELS
+    }
+
+
+def _is_to(assignment: ast.Assign, name: str) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == name for target in assignment.targets)
 
 
 def test_every_warning_and_error_of_the_log_has_an_entry() -> None:
     entries = {message.event: message for message in messages(Category.LOG).values() if not message.retired}
     lines = log_lines()
     assert len(lines) > 25
+    assert lines["reconcile failed"] == {Severity.WARNING}, "a method of a logger that was assigned to a variable"
     assert lines.keys() == entries.keys(), "correct logs.toml: a changed text keeps its name and code"
     assert [event for event, message in entries.items() if message.severity not in lines[event]] == []
     assert log_codes()["leadership lost"] == messages(Category.LOG)["leadership-lost"].code
@@ -107,9 +139,12 @@ INTERNAL = {
     "BadRequest",
     "BatchRefused",
     "Conflict",
+    "DriftConflict",
     "Fenced",
+    "Foreign",
     "Gone",
     "Invalid",
+    "InvalidObjectError",
     "MethodNotAllowed",
     "NotFound",
     "NotListed",
