@@ -220,6 +220,7 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(scene.recorder._series) == 10
     assert len(scene.recorder._budgets) == 10
     task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.looptime
