@@ -24,9 +24,8 @@ QUOTED = {
     "Invalid",  # some are completed by the message of a Format, which says what the value must be
     "RouteNotSupported",
 }
-REASON_FIRST = {"Problem", "workload", "certificates", "routes"}
-REASON_SECOND = {"WorkloadState"}
-"""Functions and classes whose first or second argument is a reason, and the next one its message."""
+REASON_FIRST = {"Problem", "_refuse", "_refuse_route", "_refusal"}
+"""Functions and classes whose first argument is a reason, and the next one its message."""
 DNS_ERRORS = {
     "InvalidRecord",
     "ProviderRefused",
@@ -47,10 +46,13 @@ def conditions() -> Iterator[Text]:
     """Messages of the conditions of Spaces and Apps, by reason."""
     for file, call, scope in calls("desired", "reconcilers"):
         name = name_of(call.func)
-        position = 1 if name in REASON_FIRST else 2 if name in REASON_SECOND else 0
-        if position and len(call.args) > position:
-            for text in texts(call.args[position], scope):
-                for reason in reasons_in(call.args[position - 1]):
+        if name in REASON_FIRST and len(call.args) > 1:
+            for text in texts(call.args[1], scope):
+                for reason in reasons_in(call.args[0]):
+                    yield Text(reason, text, file)
+        if name == "Satisfied":
+            for text in texts(call.args[0], scope):
+                for reason in reasons_in(call.args[1]) if len(call.args) > 1 else [reasons.RECONCILED]:
                     yield Text(reason, text, file)
 
 
@@ -74,7 +76,8 @@ def test_every_reason_has_a_message() -> None:
     known = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
     absent = known - said - {getattr(reasons, name) for name in by_dns}
     # Ready, Resumed and LeftOver are said in status and Events; else a function chooses the reason or the message.
-    assert absent <= {"Ready", "Resumed", "LeftOver", "Forbidden", "QuotaExceeded", "ReservedName"}, absent
+    by_function = {"Ready", "Resumed", "LeftOver", "Forbidden", "QuotaExceeded", "ReservedName", "Contested"}
+    assert absent <= by_function, absent
 
 
 @pytest.mark.parametrize("message", sorted(set(conditions())), ids=lambda each: f"{each.reason}-{each.text[:30]}")
@@ -89,7 +92,7 @@ def test_what_needs_somebody_says_what_to_do(message: Text) -> None:
 @pytest.mark.parametrize("message", sorted(set(of_dns())), ids=lambda each: f"{each.reason}-{each.text[:30]}")
 def test_what_dns_says_needs_somebody_says_what_to_do_too(message: Text) -> None:
     error = getattr(errors, message.reason)
-    if error.advice or message.file.startswith("dns/memory") or message.text.endswith(">"):
+    if error.advice or message.file.startswith("dns/providers/memory") or message.text.endswith(">"):
         return  # the class says it; a provider for trials; the provider's own words
     assert any(word in message.text.lower() for word in (*CURES, *CURES_OF_DNS)), f"{message.file}: {message.text}"
 
