@@ -14,7 +14,7 @@ import yaml
 from decco.api.crd import crds
 from decco.api.rules import VALIDATIONS
 from decco.desired import reasons
-from decco.messages import Kind, Message, Severity, messages
+from decco.messages import Category, Message, Severity, messages
 
 ROOT = Path(__file__).resolve().parents[1]
 CODES = "tools/message_codes.txt"
@@ -51,14 +51,14 @@ _PAGE_HEAD = """\
 
 Each message of decco has a permanent code, to be searched for here and in your own notes. `decco explain` and
 `decco doctor` show it in the column CODE (in JSON and YAML as `code`), a warning or error of the log has it as the key
-`code`, and an error that ends a command at the end of its line. The code of a condition or Event is that of its reason.
+`code`, and remarks and errors of a command end with it. The code of a condition or Event is that of its reason.
 A code never changes its meaning, and a retired one is not given to another message; texts may become clearer.
 """
 _TITLES = {
-    Kind.CONDITION: ("Reasons of conditions and Events", "reason"),
-    Kind.FINDING: ("Findings of `decco explain` and `decco doctor`", "finding"),
-    Kind.LOG: ("Warnings and errors of the log", "event"),
-    Kind.ERROR: ("Errors that end a command", "error"),
+    Category.CONDITION: ("Reasons of conditions and Events", "reason"),
+    Category.FINDING: ("Findings of the commands of `decco`", "finding"),
+    Category.LOG: ("Warnings and errors of the log", "event"),
+    Category.ERROR: ("Errors that end a command", "error"),
 }
 
 
@@ -70,12 +70,14 @@ def outputs() -> dict[str, str]:
 def _codes() -> str:
     path = ROOT / CODES
     known = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    given = [f"{message.code} {kind} {name}" for kind in Kind for name, message in messages(kind).items()]
+    given = [
+        f"{message.code} {category} {name}" for category in Category for name, message in messages(category).items()
+    ]
     return "\n".join([*known, *(line for line in given if line not in known)]) + "\n"
 
 
 def conditions_page() -> str:
-    found = messages(Kind.CONDITION)
+    found = messages(Category.CONDITION)
     conditions = {name: message for name, message in found.items() if name not in reasons.EVENTS}
     sections = {
         "True": [name for name, message in conditions.items() if message.severity is Severity.OK],
@@ -98,9 +100,9 @@ def _link(code: str) -> str:
 
 def messages_page() -> str:
     lines = [_PAGE_HEAD]
-    for kind, (title, column) in _TITLES.items():
+    for category, (title, column) in _TITLES.items():
         head = ("code", column, "severity", "means", "cause", "what to do")
-        lines += _table(title, head, (_row(name, message) for name, message in messages(kind).items()))
+        lines += _table(title, head, (_row(name, message) for name, message in messages(category).items()))
     lines += _table("Refused at admission: the CRDs", ("field", "message, after the field"), sorted(set(_of_crds())))
     lines += _table("Refused at admission: the policies", ("policy", "message"), sorted(set(_of_policies())))
     return "\n".join(lines)

@@ -215,18 +215,14 @@ class _Daemon:
 
     async def run(self, served: Served) -> None:
         """Runs until ``stop`` is set, then ends in order. A defect in any part ends the whole process."""
-        async with asyncio.TaskGroup() as background:
-            life = background.create_task(self._live(background, served), name="daemon")
-            await asyncio.wait({life})
-
-    async def _live(self, background: asyncio.TaskGroup, served: Served) -> None:
-        informers = Informers(self.client, self.metrics, self.health, self.caches, self.event_handlers, background)
-        try:
-            if await _unless(self.stop, informers.start(served)):
-                log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
-                await self._lead()
-        finally:
-            informers.stop()
+        async with asyncio.TaskGroup() as group:
+            informers = Informers(self.client, self.metrics, self.health, self.caches, self.event_handlers, group)
+            try:
+                if await _unless(self.stop, informers.start(served)):
+                    log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
+                    await self._lead()
+            finally:
+                informers.stop()
 
     async def _lead(self) -> None:
         """Works whenever this process leads, until ``stop`` is set."""

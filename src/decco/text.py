@@ -21,3 +21,24 @@ def escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+LONGEST_QUOTE = 512
+"""Characters of another controller's message that are passed on."""
+LONGEST_VALUE = 80
+"""Characters of an invalid value that are repeated."""
+
+
+def one_line(text: object) -> str:
+    """Another controller's text on one line, truncated."""
+    return truncate(" ".join(str(text or "").split()), LONGEST_QUOTE)
+
+
+def quote(condition: dict[str, object]) -> str:
+    """The message of a condition, or its reason: on one line, truncated."""
+    return one_line(condition.get("message") or condition.get("reason") or "no reason given")
+
+
+def shown(value: str) -> str:
+    """An invalid value for a message: quoted, escaped and truncated."""
+    return repr(truncate(value, LONGEST_VALUE + 1))

@@ -14,6 +14,7 @@ from decco.suggest import did_you_mean
 if TYPE_CHECKING:
     from decco.kube.client import Client
     from decco.settings import Settings
+    from decco.views.findings import Finding
 
 REQUESTS_IN_FLIGHT = 16
 """Maximum concurrent requests of one command."""
@@ -97,20 +98,19 @@ async def cluster(settings: Settings) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def connected(arguments: argparse.Namespace) -> AsyncIterator[tuple[Client, Settings, list[str]]]:
+async def connected(arguments: argparse.Namespace) -> AsyncIterator[tuple[Client, Settings, list[Finding]]]:
     """A client, the settings of the controller in the cluster, unless ``--config`` gives others, and remarks."""
     from decco.views import running
+    from decco.views.findings import Finding
 
     settings = settings_of(arguments)
-    remarks: list[str] = []
+    remarks: list[Finding] = []
     async with cluster(settings) as client:
         if arguments.config is None:
             found = await running.look(client, settings.namespace)
             if found.found:
                 settings = running.settings_in_force(found, settings, os.environ)
             elif found.hidden:
-                remarks.append(
-                    f"you may not read the settings of the controller in namespace {settings.namespace}: defaults are "
-                    "taken; --config gives others"
-                )
+                text = f"you may not read the settings of the controller in namespace {settings.namespace}: defaults "
+                remarks.append(Finding("", f"{text}are taken; --config gives others", "settings-hidden"))
         yield client, settings, remarks

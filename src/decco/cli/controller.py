@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
 import platform
@@ -76,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the controller until a signal; returns its exit status."""
     arguments = parser()
     parsed, unknown = arguments.parse_known_args(argv)
-    # Imported late: --help needs neither settings nor logging, and wrong settings do not need the HTTP client.
+    # Imported late: --help needs no settings and no log, and wrong settings need no HTTP client.
     from decco import log
     from decco.settings.live import LiveSettings
     from decco.settings.load import WrongSettings, dump
@@ -97,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.configure(live.current.log_format, live.current.log_level)
     live.subscribe("logLevel", log.change_level)
     with _ends_at_signals():
+        import asyncio
+
         from decco.daemon import run
 
         try:

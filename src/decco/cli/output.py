@@ -117,7 +117,8 @@ def write_data(value: Any, output: str) -> None:
         write(to_yaml(value))
 
 
-def report(program: str, lines: Iterable[str]) -> None:
-    """Write remarks to standard error."""
-    for line in lines:
-        sys.stderr.write(f"{program}: {clean(line)}\n")
+def report(program: str, remarks: Iterable[Finding]) -> None:
+    """Write remarks to standard error, each with its code."""
+    for remark in remarks:
+        code = f" ({remark.code})" if remark.code else ""
+        sys.stderr.write(f"{program}: {clean(remark.text)}{code}\n")

@@ -22,8 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from decco.desired.model import Claims, SpaceFacts, canonical
-from decco.hostnames import in_zone
+from decco.desired.model import Claims, SpaceFacts
+from decco.hostnames import canonical, in_zone
 
 Seniority = tuple[str, str]
 """(creationTimestamp, UID): the smaller is the older."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from decco.api.types import Egress
 from decco.desired import reasons
 from decco.desired.endpoints import ResolvedApp, container_ports, endpoints_of, objects
-from decco.desired.model import AppInputs, EgressTarget, Problem, canonical
+from decco.desired.model import AppInputs, EgressTarget, Problem
+from decco.hostnames import canonical
 from decco.objects import Obj
 
 

@@ -18,10 +18,10 @@ from enum import StrEnum
 from decco.api.formats import DNS_NAME, HTTP_PATH, MAX_DNS_NAME, OBJECT_NAME
 from decco.api.types import AppSpec, Endpoint
 from decco.desired import names, reasons
-from decco.desired.model import AppInputs, Problem, canonical
-from decco.desired.quoting import shown
-from decco.hostnames import in_zone
+from decco.desired.model import AppInputs, Problem
+from decco.hostnames import canonical, in_zone
 from decco.objects import Obj
+from decco.text import shown
 
 HTTP_PORT = 80
 """Port of an HTTP endpoint's Service while the edge speaks plain HTTP to the pod."""

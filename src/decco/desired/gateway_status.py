@@ -16,9 +16,9 @@ from enum import Enum, auto
 from decco.desired import reasons
 from decco.desired.model import Child, Problem
 from decco.desired.names import SPACE_OBJECT
-from decco.desired.quoting import one_line, quote
 from decco.objects import BACKEND_TLS_POLICIES, GATEWAY_GROUP, GATEWAYS, LISTENER_SETS, Obj, Resource, key_of
 from decco.settings import RoutingSettings
+from decco.text import one_line, quote
 
 ACCEPTED, RESOLVED_REFS, PROGRAMMED = "Accepted", "ResolvedRefs", "Programmed"
 TYPES = (ACCEPTED, RESOLVED_REFS, PROGRAMMED)

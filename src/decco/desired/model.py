@@ -13,13 +13,9 @@ from enum import StrEnum
 
 from decco.api.types import AppSpec, SpaceSpec
 from decco.desired.runs import JobView, RunRecord, run_digest
+from decco.hostnames import canonical
 from decco.objects import Obj, Resource
 from decco.settings import Settings
-
-
-def canonical(hostname: str) -> str:
-    """A host name as it is compared: lower case (RFC 4343), without the root's dot."""
-    return hostname.lower().removesuffix(".")
 
 
 @dataclass(frozen=True, slots=True)

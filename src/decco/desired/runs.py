@@ -17,8 +17,8 @@ from typing import Any
 
 from decco.api.conditions import timestamp
 from decco.api.status import RunOutcome as Outcome
-from decco.desired.quoting import quote
 from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, Obj, annotations_of, uid_of
+from decco.text import quote
 
 DEFAULT_GRACE_SECONDS = 30
 """terminationGracePeriodSeconds of a pod that names none (Kubernetes' default)."""

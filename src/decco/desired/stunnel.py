@@ -23,7 +23,7 @@ from decco.desired import reasons
 from decco.desired.egress import ResolvedEgress
 from decco.desired.endpoints import ResolvedEndpoint, TlsServer
 from decco.desired.model import Problem
-from decco.desired.quoting import shown
+from decco.text import shown
 
 SECRETS_DIR = "/etc/decco/tls"
 """Each Secret is a directory below, named as the Secret."""

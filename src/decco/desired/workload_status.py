@@ -17,11 +17,11 @@ from decco.desired import reasons
 from decco.desired.endpoints import objects
 from decco.desired.model import Problem
 from decco.desired.names import SPACE_OBJECT
-from decco.desired.quoting import quote
 from decco.desired.runs import JobEnd, JobView, RunRecord, seconds_to_ready
 from decco.desired.sidecar import CONTAINER
 from decco.desired.status import Satisfied, Verdict
 from decco.objects import Obj
+from decco.text import quote
 
 NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"
 """Reason of Progressing once a rollout is complete; it stays until the next one."""

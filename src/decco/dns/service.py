@@ -37,9 +37,10 @@ class DnsProblem:
 
 @dataclass(frozen=True, slots=True)
 class OwnerState:
-    """The state of an owner's names."""
+    """The state of an owner's names; ``published`` are those that a zone has for it now."""
 
     problems: tuple[DnsProblem, ...] = ()
+    published: frozenset[str] = frozenset()
 
     @property
     def ready(self) -> bool:
@@ -168,7 +169,8 @@ class Dns:
         owner = self._owners.get(owner_uid, _Owner())
         found = [self._problem(name, record, owner_uid) for name, record in owner.wanted.items()]
         problems = [*owner.refused, *(problem for problem in found if problem is not None)]
-        return OwnerState(tuple(sorted(problems, key=lambda p: p.name)))
+        published = frozenset[str]().union(*(queue.holds(owner_uid) for queue in self._all()))
+        return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published)
 
     def gone(self, owner_uid: str) -> bool:
         """Whether all zones, when last read, had no name of this owner."""

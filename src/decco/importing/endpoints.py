@@ -12,13 +12,12 @@ from typing import Any
 from decco.api.formats import DNS_NAME
 from decco.api.types import DEFAULT_TARGET_PORT
 from decco.desired.endpoints import HTTP_PORT
-from decco.desired.model import canonical
-from decco.desired.quoting import shown
-from decco.hostnames import in_zone
+from decco.hostnames import canonical, in_zone
 from decco.importing.fields import Fields
 from decco.importing.remarks import Remarks
 from decco.importing.space import ImportedSpace
 from decco.objects import Obj
+from decco.text import shown
 
 
 class EndpointReader:

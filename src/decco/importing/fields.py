@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from decco.desired.quoting import LONGEST_VALUE
 from decco.importing.remarks import Remarks
 from decco.objects import Obj
-from decco.text import escape
+from decco.text import LONGEST_VALUE, escape
 
 
 class Fields:

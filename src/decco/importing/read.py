@@ -13,11 +13,10 @@ from typing import Any, TextIO
 
 import yaml
 
-from decco.desired.quoting import shown
 from decco.errors import ConfigError
 from decco.importing.remarks import Source
 from decco.objects import Key, Obj
-from decco.text import escape
+from decco.text import escape, shown
 
 MAX_BYTES = 32 * 1024 * 1024
 """Limit of one file. etcd accepts objects of 1.5 MiB; this is enough for thousands of ordinary objects."""

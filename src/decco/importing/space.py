@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from decco.desired.model import canonical
+from decco.hostnames import canonical
 from decco.importing.fields import Fields
 from decco.importing.meta import new_meta
 from decco.importing.permissions import role_objects

@@ -13,11 +13,10 @@ were ever given. Texts that contain names and values stay at the place that writ
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 
 class Severity(StrEnum):
@@ -29,7 +28,7 @@ class Severity(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Kind(StrEnum):
+class Category(StrEnum):
     """The value is the name of the file."""
 
     CONDITION = "conditions"
@@ -38,8 +37,7 @@ class Kind(StrEnum):
     ERROR = "errors"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """An entry of the catalogue. ``cause`` and ``action`` are empty only if nothing is to be done."""
 
     code: str
@@ -54,24 +52,26 @@ class Message:
 
 
 @functools.cache
-def messages(kind: Kind) -> Mapping[str, Message]:
+def messages(category: Category) -> Mapping[str, Message]:
     """Name -> message, in the order of the file."""
-    entries = tomllib.loads(Path(__file__).with_name(f"{kind}.toml").read_text(encoding="utf-8"))
+    import tomllib  # not for --help
+
+    entries = tomllib.loads(Path(__file__).with_name(f"{category}.toml").read_text(encoding="utf-8"))
     return {name: Message(**{**entry, "severity": Severity(entry["severity"])}) for name, entry in entries.items()}
 
 
 @functools.cache
 def log_codes() -> Mapping[str, str]:
     """Event of a log line -> code."""
-    return {message.event: message.code for message in messages(Kind.LOG).values()}
+    return {message.event: message.code for message in messages(Category.LOG).values()}
 
 
 def error_code(error: type[BaseException]) -> str:
     """The code of the class, or of the nearest base class that has one; "" if none has."""
-    known = messages(Kind.ERROR)
+    known = messages(Category.ERROR)
     return next((known[base.__name__].code for base in error.__mro__ if base.__name__ in known), "")
 
 
 def usage_code() -> str:
     """The code of an error in the command line, which argparse reports without an exception."""
-    return messages(Kind.ERROR)["CommandLine"].code
+    return messages(Category.ERROR)["CommandLine"].code

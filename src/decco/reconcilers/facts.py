@@ -13,7 +13,8 @@ from decco.api.parse import parse_app, parse_space
 from decco.api.types import MAX_HOSTNAMES, SpaceSpec
 from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of, without_slash
-from decco.desired.model import SecretFacts, SecretSource, SpaceFacts, canonical
+from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
+from decco.hostnames import canonical
 from decco.objects import ANNOTATION_CA_CHANGED, ANNOTATION_PAUSED, Obj, annotations_of
 
 
@@ -97,7 +98,8 @@ def app_facts(obj: Obj) -> AppFacts:
     # An HTTP endpoint is served at the FQDN, whatever hostname it names: that hostname stays free for others.
     identities |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.tls and endpoint.hostname}
     identities |= {f"path:{without_slash(endpoint.http_path)}" for endpoint in listed if endpoint.http_path}
-    named = {each.cert_and_ca_secret_name for each in (*listed, *spec.tls_egresses)}
+    named = {endpoint.cert_and_ca_secret_name for endpoint in listed}
+    named |= {egress.cert_and_ca_secret_name for egress in spec.tls_egresses}
     return AppFacts(
         uid=meta["uid"],
         created=meta["creationTimestamp"],

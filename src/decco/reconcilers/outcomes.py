@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.desired.ownership import LabelledOwner, holders_of
-from decco.desired.quoting import shown
 from decco.errors import DeccoError
 from decco.kube.apply import DriftConflict, Foreign
 from decco.kube.errors import (
@@ -26,7 +25,7 @@ from decco.kube.errors import (
     ServerError,
 )
 from decco.objects import Key, Obj, Resource
-from decco.text import truncate
+from decco.text import shown, truncate
 
 REQUEUE_SECONDS = 15.0
 """requeue_after in seconds for a refusal that may end by itself."""

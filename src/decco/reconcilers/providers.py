@@ -39,58 +39,57 @@ RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between tries to read the credentials."""
 
 
-async def dns_service(settings: Settings, client: Client, metrics: Metrics, *, wait: bool = True) -> Dns | None:
-    """The service of all providers, not running yet, for a process that may always write; see ``dns_maker``."""
-    make = await dns_maker(settings, client, metrics, lambda: True, wait=wait)
-    return None if make is None else await asyncio.to_thread(make)
+async def dns_service(settings: Settings, client: Client, metrics: Metrics) -> Dns | None:
+    """The service of all providers, not running yet, for a process that may always write; None without providers.
+
+    Raises KubeError, and ConfigError for a credential that cannot be read.
+    """
+    if not settings.dns.providers:
+        return None
+    make = _maker(settings, await read_outside(settings, client), metrics, lambda: True)
+    return await asyncio.to_thread(make)
 
 
 async def dns_maker(
-    settings: Settings,
-    client: Client,
-    metrics: Metrics,
-    may_write: Callable[[], bool],
-    *,
-    wait: bool = True,
+    settings: Settings, client: Client, metrics: Metrics, may_write: Callable[[], bool]
 ) -> Callable[[], Dns] | None:
     """Returns a function that makes the service of all providers, called for each leader session; None without
     providers.
 
     A new service has no state of the zones, so it begins with a comparison of their whole content. Making it reads key
-    files, so it belongs into a thread. Waits for an API server that does not answer, or raises KubeError at once
-    without ``wait``. Raises ConfigError for credentials that are missing or unusable at the start; later ones are read
-    when a call is refused.
+    files, so it belongs into a thread. Waits for an API server that does not answer. Raises ConfigError for credentials
+    that are missing or unusable at the start; later ones are read when a call is refused.
     """
     if not settings.dns.providers:
         return None
     for pause in pauses(*RETRY_SECONDS):
         try:
-            outside = await _outside(settings, client)
+            outside = await read_outside(settings, client)
             break
         except KubeError as error:
-            if not wait:
-                raise
             log.warning("dns credentials cannot be read yet", error=str(error), retry_seconds=pause)
         await asyncio.sleep(pause)
-    for provider in settings.dns.providers:
-        metrics.add_dns_provider(provider.name or provider.type)
-
-    def make() -> Dns:
-        return make_dns(
-            settings.dns,
-            settings.cluster_id,
-            outside,
-            metrics.dns_call,
-            dry_run=settings.dry_run,
-            may_write=may_write,
-        )
-
+    make = _maker(settings, outside, metrics, may_write)
     # A mistake in them ends the process at the start, not hours later at the first leader session.
     await asyncio.to_thread(make)
     return make
 
 
-async def _outside(settings: Settings, client: Client) -> Outside:
+def _maker(settings: Settings, outside: Outside, metrics: Metrics, may_write: Callable[[], bool]) -> Callable[[], Dns]:
+    for provider in settings.dns.providers:
+        metrics.add_dns_provider(provider.label)
+    return lambda: make_dns(
+        settings.dns,
+        settings.cluster_id,
+        outside,
+        metrics.dns_call,
+        dry_run=settings.dry_run,
+        may_write=may_write,
+    )
+
+
+async def read_outside(settings: Settings, client: Client) -> Outside:
+    """What the providers need. Raises KubeError, and ConfigError for a credential that cannot be read."""
     secrets = {}
     for name in sorted(settings.dns.secret_names):
         try:
@@ -195,11 +194,3 @@ def _dns_error(error: KubeError, kind: str) -> DnsError:
     if isinstance(error, Invalid):
         return InvalidRecord(message)
     return ProviderUnreachable(message, uncertain=True)
-
-
-async def read_outside(settings: Settings, client: Client) -> Outside:
-    """What the providers need from the cluster, read once: for commands that query one without publishing anything.
-
-    Raises KubeError, and ConfigError for a credential that cannot be read.
-    """
-    return await _outside(settings, client)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decco.settings.model import (
     EdgeSettings,
-    IngressDialect,
     LogFormat,
     LogLevel,
     RoutingBackend,
@@ -15,7 +14,6 @@ from decco.settings.model import (
 
 __all__ = [
     "EdgeSettings",
-    "IngressDialect",
     "LogFormat",
     "LogLevel",
     "RoutingBackend",

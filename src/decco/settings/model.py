@@ -6,8 +6,10 @@ values. A change of a setting waits for the next start, unless its type has the 
 
 from __future__ import annotations
 
+import pkgutil
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
@@ -39,10 +41,16 @@ class RoutingBackend(StrEnum):
     NONE = "none"
 
 
-class IngressDialect(StrEnum):
-    HAPROXY = "haproxy"
-    NGINX = "nginx"
-    TRAEFIK = "traefik"
+def _modules(folder: str) -> tuple[str, ...]:
+    """The names of the modules in a folder of decco. They are not imported, because they use the settings."""
+    return tuple(sorted(found.name for found in pkgutil.iter_modules([str(Path(__file__).parents[1] / folder)])))
+
+
+if TYPE_CHECKING:
+    IngressDialect = str
+else:
+    IngressDialect = Literal[_modules("desired/routing/dialects")]
+    """The name of a dialect's module, so that a new dialect needs no change here."""
 
 
 class RoutingSettings(Section):
@@ -52,7 +60,7 @@ class RoutingSettings(Section):
     """namespace/name of a shared Gateway; each Space then gets a ListenerSet on it instead of a Gateway of its own."""
     gateway_class_name: DnsName = "decco"
     """GatewayClass of the Gateways that decco makes when there is no parentGateway."""
-    ingress_dialect: IngressDialect = IngressDialect.HAPROXY
+    ingress_dialect: IngressDialect = "haproxy"
     """Which controller's annotations and resources the ingress backend writes."""
     ingress_class_name: DnsName | None = None
     """IngressClass of the Ingresses that decco makes; without it the cluster's default class."""

@@ -179,13 +179,14 @@ def _call(caller: Key, space: str, endpoint: str, nodes: Mapping[str, Node]) -> 
     node = nodes.get(space)
     port = next((port for port in node.ports if port.endpoint == endpoint), None) if node is not None else None
     if node is None or port is None:
-        return Call(caller, space, endpoint, allowed=False, why="no such endpoint")
-    if space == caller.namespace:
-        return Call(caller, space, endpoint, allowed=True)
-    for who in (caller.namespace, ANYBODY):
-        if port in node.allowed_from.get(who, ()):
-            return Call(caller, space, endpoint, allowed=True)
-    return Call(caller, space, endpoint, allowed=False, why="the Space lets only its project in")
+        why = "no such endpoint"
+    elif space == caller.namespace or any(
+        port in node.allowed_from.get(who, ()) for who in (caller.namespace, ANYBODY)
+    ):
+        why = ""
+    else:
+        why = "the Space lets only its project in"
+    return Call(caller, space, endpoint, allowed=not why, why=why)
 
 
 def _objects(reconciled: ReconcileResult, *resources: Resource) -> Iterator[Obj]:

@@ -6,6 +6,8 @@ Without a cluster a written object is stored as it is. With a cluster the API se
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from decco.errors import DeccoError
@@ -80,7 +82,7 @@ class DryRunClient:
                 if error.details.get("kind") != "namespaces":
                     raise
         made = _stamped(resource, made)
-        self._note(resource, made, None, made)
+        self._note(resource, None, made)
         return made
 
     async def _raise_if_taken(self, resource: Resource, key: Key) -> None:
@@ -95,21 +97,15 @@ class DryRunClient:
 
     async def check(self, resource: Resource, obj: Obj) -> None:
         if self._preview is not None:
-            try:
+            with _explained_refusal():
                 await self._preview.check(resource, obj)
-            except Forbidden as error:
-                _raise_if_not_allowed(error)
-                raise
 
     async def preview(self, resource: Resource, obj: Obj) -> Obj:
         """The object as the API server would store it; offline the object as it is."""
         if self._preview is None:
             return obj
-        try:
+        with _explained_refusal():
             return await self._preview.preview(resource, obj)
-        except Forbidden as error:
-            _raise_if_not_allowed(error)
-            raise
 
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         del strict
@@ -117,7 +113,7 @@ class DryRunClient:
         made = await self.preview(resource, obj)
         if live is not None and "status" in live:
             made = {**made, "status": live["status"]}
-        self._note(resource, made, live, made)
+        self._note(resource, live, made)
         return _stamped(resource, made)
 
     async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = "Background") -> None:
@@ -129,8 +125,8 @@ class DryRunClient:
         # Removed immediately, so that the next reconcile creates its replacement.
         self._store(resource).remove(key, uid, WRITTEN_NOW)
 
-    def _note(self, resource: Resource, obj: Obj, before: Obj | None, after: Obj) -> None:
-        key = key_of(obj)
+    def _note(self, resource: Resource, before: Obj | None, after: Obj) -> None:
+        key = key_of(after)
         known = self.writes.get((resource, key))
         if known is not None and before is None:
             before = known.before  # deleted before: together they are a replacement
@@ -144,9 +140,14 @@ class DryRunClient:
         return self._snapshot.caches.children[resource]
 
 
-def _raise_if_not_allowed(error: Forbidden) -> None:
-    lacking = permission_lacking(error)
-    if lacking is not None:
+@contextmanager
+def _explained_refusal() -> Iterator[None]:
+    try:
+        yield
+    except Forbidden as error:
+        lacking = permission_lacking(error)
+        if lacking is None:
+            raise
         text = f"you may not {lacking}: a dry run needs the permission to write the object"
         raise MayNotAskError(text) from error
 

@@ -1,4 +1,4 @@
-"""What `decco explain` and `decco doctor` report: one fact each, with the code and the severity of the catalogue."""
+"""What the commands report: one fact each, with the code and the severity of the catalogue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from decco.kube.errors import Forbidden
-from decco.messages import Kind, Message, Severity, messages
+from decco.messages import Category, Message, Severity, messages
 
 _RBAC = re.compile(r'cannot (\S+) resource "(\S+)" in API group "(\S*)"(?: in the namespace "(\S+)")?')
 """The text of k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage. Policies and quotas
@@ -16,16 +16,17 @@ have other texts."""
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``about`` names the part, ``text`` states the fact and, if something is wrong, what to do."""
+    """``text`` states the fact and, if something is wrong, what to do."""
 
     about: str
+    """The part that the fact is about; "" for remarks."""
     text: str
     name: str = ""
     """Of the message in the catalogue: a finding or the reason of a condition; "" if all is well."""
 
     @property
     def _message(self) -> Message | None:
-        return messages(Kind.FINDING).get(self.name) or messages(Kind.CONDITION).get(self.name)
+        return messages(Category.FINDING).get(self.name) or messages(Category.CONDITION).get(self.name)
 
     @property
     def severity(self) -> Severity:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from decco.api.crd import crds
@@ -32,12 +31,13 @@ from decco.objects import (
     key_of,
     labels_of,
 )
-from decco.reconcilers.caches import Caches, Role, Watched
+from decco.reconcilers.caches import Caches, Kind, Role, Watched
 from decco.reconcilers.discover import discover
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.kinds import ALL_SERVED, KINDS
 from decco.settings import Settings
 from decco.views.documents import Document, unknown_fields
+from decco.views.findings import Finding
 
 UNBORN = "9999-12-31T23:59:59Z"
 """creationTimestamp of an object that is not in the cluster: younger than all existing objects."""
@@ -64,25 +64,28 @@ class Snapshot:
     """Kinds and namespaces ("" for all) that could not be read."""
     narrowed: set[Resource] = field(default_factory=set)
     """Kinds that could be read in the requested namespaces only."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
 
     def may_read(self, resource: Resource, namespace: str = "") -> bool:
         return (resource, "") not in self.unreadable and (resource, namespace) not in self.unreadable
 
     @property
-    def gaps(self) -> list[str]:
-        """What could not be read, one message each."""
+    def gaps(self) -> list[Finding]:
+        """What could not be read."""
         found = []
         if SPACES in self.narrowed and (SPACES, "") not in self.unreadable:
-            found.append("you may not list all Spaces: claims of other Spaces are not considered")
+            text = "you may not list all Spaces: claims of other Spaces are not considered"
+            found.append(Finding("", text, "spaces-hidden"))
         if APPS in self.narrowed and (APPS, "") not in self.unreadable:
-            found.append("you may not list the Apps of all Spaces: egresses to other Spaces are not considered")
+            text = "you may not list the Apps of all Spaces: egresses to other Spaces are not considered"
+            found.append(Finding("", text, "apps-of-others-hidden"))
         by_namespace: dict[str, list[str]] = {}
         for resource, namespace in self.unreadable:
             by_namespace.setdefault(namespace, []).append(resource.plural)
         for namespace, kinds in sorted(by_namespace.items()):
             where = f" in namespace {namespace}" if namespace else " of the cluster"
-            found.append(f"you may not read {_and(sorted(set(kinds)))}{where}: nothing is said of them")
+            text = f"you may not read {_and(sorted(set(kinds)))}{where}: nothing is said of them"
+            found.append(Finding("", text, "kinds-hidden"))
         return found
 
     def forget_children(self) -> None:
@@ -148,13 +151,15 @@ def _overlay(snapshot: Snapshot, documents: Iterable[Document], namespace: str |
         if obj["apiVersion"] != f"{GROUP}/{VERSION}":
             raise ConfigError(f"{document.location}: {kind} {key} is of {obj['apiVersion']}: use {GROUP}/{VERSION}")
         for field_, hint in unknown_fields(obj.get("spec"), _SCHEMAS[kind]):
-            snapshot.warnings.append(f"{document.location}: {kind} {key}: {field_}: unknown field{hint}")
+            text = f"{document.location}: {kind} {key}: {field_}: unknown field{hint}"
+            snapshot.warnings.append(Finding("", text, "unknown-field"))
         store = caches.spaces if kind == "Space" else caches.apps
         live = store.get(key)
         store.put(_stamped(obj, number, live.obj() if live is not None else None), own=False)
         snapshot.given.add(key)
     if left_out:
-        snapshot.warnings.append(f"{left_out} object{'s' * (left_out > 1)} of other kinds left out")
+        text = f"{left_out} object{'s' * (left_out > 1)} of other kinds left out"
+        snapshot.warnings.append(Finding("", text, "objects-left-out"))
 
 
 _SCHEMAS = {
@@ -245,47 +250,41 @@ class _Reader:
 
     async def fill(self, watched: Watched) -> None:
         kind, store, spec = watched
-        resource, needed = spec.resource, kind.is_needed(self.snapshot.caches.settings.routing)
-        objects: list[Obj] = []
-        if kind.role is Role.OWNER:
-            objects = await self._everywhere(spec)
-        elif resource == GATEWAY_CLASSES:
-            # A user who may not read them misses nothing: the conditions of every gateway controller count then.
-            with contextlib.suppress(ApiError):
-                objects = await self._all(spec, "")
-        elif spec.namespace or not resource.namespaced or self.namespaces is None:
-            objects = await self._list(spec, spec.namespace, needed=needed)
-        else:
-            pages = await asyncio.gather(*(self._list(spec, each, needed=needed) for each in self.namespaces))
-            objects = [obj for page in pages for obj in page]
-        entries = {}
-        for obj in objects:
-            entry = read_entry(obj, store.shape)
-            entries[entry.key] = entry
-        store.swap(entries, 0)
+        everywhere = kind.role is Role.OWNER or spec.namespace or not spec.resource.namespaced
+        namespaces = [spec.namespace] if everywhere or self.namespaces is None else self.namespaces
+        objects = await _all_of(self._list(kind, spec, each) for each in namespaces)
+        entries = (read_entry(obj, store.shape) for obj in objects)
+        store.swap({entry.key: entry for entry in entries}, 0)
 
-    async def _everywhere(self, spec: WatchSpec) -> list[Obj]:
-        """Spaces and Apps of the whole cluster, or those of the namespaces if the user may not list all."""
-        resource = spec.resource
+    async def _list(self, kind: Kind, spec: WatchSpec, namespace: str) -> list[Obj]:
+        """The objects in one namespace or, with "", in the cluster: then Spaces, Apps and kinds without a namespace are
+        read for the ``namespaces`` of the snapshot if the user may not list all.
+        """
+        resource, owner = spec.resource, kind.role is Role.OWNER
+        pages = self.client.list_pages(resource, namespace=namespace, labels=spec.labels, fields=spec.fields)
         try:
-            return await self._all(spec, "")
+            return [obj async for page in pages for obj in page.items]
         except (NotFound, NotServed) as error:
-            raise ConfigError(
-                f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
-                "`decco crds | kubectl apply --server-side -f -`"
-            ) from error
-        except Forbidden:
+            if owner:
+                raise ConfigError(
+                    f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
+                    "`decco crds | kubectl apply --server-side -f -`"
+                ) from error
+            return []  # the kind was removed after discovery
+        except ApiError as error:
+            if resource == GATEWAY_CLASSES:
+                return []  # nothing is missed: without them the conditions of every gateway controller count
+            forbidden = isinstance(error, Forbidden)
+            if not forbidden and kind.is_needed(self.snapshot.caches.settings.routing):
+                raise
+        if owner and not namespace:
             self.snapshot.narrowed.add(resource)
-        if self.namespaces is None:
-            self.snapshot.unreadable.add((resource, ""))
-            return []
-        found: list[Obj] = []
-        for namespace in self.namespaces:
-            if resource == SPACES:
-                found += await self._one(resource, Key("", namespace))
-            else:
-                found += await self._list(spec, namespace)
-        return found
+        if forbidden and not namespace and self.namespaces is not None and (owner or not resource.namespaced):
+            if resource.namespaced:
+                return await _all_of(self._list(kind, spec, each) for each in self.namespaces)
+            return await _all_of(self._one(resource, Key("", each)) for each in self.namespaces)
+        self.snapshot.unreadable.add((resource, namespace))
+        return []
 
     async def _one(self, resource: Resource, key: Key) -> list[Obj]:
         try:
@@ -296,27 +295,6 @@ class _Reader:
             self.snapshot.unreadable.add((resource, ""))
             return []
 
-    async def _list(self, spec: WatchSpec, namespace: str, *, needed: bool = True) -> list[Obj]:
-        try:
-            return await self._all(spec, namespace)
-        except Forbidden:
-            if not spec.resource.namespaced and self.namespaces is not None:
-                pages = await asyncio.gather(*(self._one(spec.resource, Key("", each)) for each in self.namespaces))
-                return [obj for page in pages for obj in page]
-            self.snapshot.unreadable.add((spec.resource, namespace))
-            return []
-        except (NotFound, NotServed):
-            return []  # the kind was removed after discovery
-        except ApiError:
-            if needed:
-                raise
-            self.snapshot.unreadable.add((spec.resource, namespace))
-            return []
 
-    async def _all(self, spec: WatchSpec, namespace: str) -> list[Obj]:
-        found: list[Obj] = []
-        async for page in self.client.list_pages(
-            spec.resource, namespace=namespace, labels=spec.labels, fields=spec.fields
-        ):
-            found += page.items
-        return found
+async def _all_of(lists: Iterable[Awaitable[list[Obj]]]) -> list[Obj]:
+    return [obj for page in await asyncio.gather(*lists) for obj in page]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from decco.desired.model import canonical
 from decco.errors import DeccoError
+from decco.hostnames import canonical
 from decco.objects import APPS, SPACES, Key
 from decco.suggest import did_you_mean
 from decco.views.documents import STDIN, SUFFIXES

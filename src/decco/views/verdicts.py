@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from decco.api.parse import InvalidObjectError
 from decco.desired import reasons
 from decco.objects import Key
 from decco.views.documents import Document
+from decco.views.findings import Finding, Findings
 from decco.views.simulation import SimulationResult
 from decco.views.snapshot import Snapshot, has_placeholder
 
@@ -27,38 +27,31 @@ _RUNTIME_REASONS = frozenset(
 NAMES_SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A message with its location; ``fatal`` if no objects can be rendered for the object."""
-
-    text: str
-    fatal: bool
-
-
-def verdicts(snapshot: Snapshot, result: SimulationResult, documents: Iterable[Document]) -> list[Verdict]:
+def verdicts(snapshot: Snapshot, result: SimulationResult, documents: Iterable[Document]) -> list[Finding]:
     """The problems, with the locations of the ``documents``. Messages are those of admission and conditions."""
-    locations = {(document.kind, document.key): document.location for document in documents}
-    found: list[Verdict] = []
+    locations = {(document.kind, document.key): f"{document.location}: " for document in documents}
+    found: list[Finding] = []
     for reconciled in result.results:
-        location = locations.get((reconciled.kind, reconciled.key))
-        where = f"{location}: {reconciled}" if location is not None else str(reconciled)
         store = snapshot.caches.spaces if reconciled.kind == "Space" else snapshot.caches.apps
         entry = store.get(reconciled.key)
-        if entry is not None and isinstance(entry.facts, InvalidObjectError):
-            found += [Verdict(f"{where}: {problem}", fatal=True) for problem in entry.facts.problems]
-        elif entry is not None and isinstance(entry.facts, Exception):
-            found.append(Verdict(f"{where}: {entry.facts}", fatal=True))
+        if entry is not None and isinstance(entry.facts, Exception):
+            problems = entry.facts.problems if isinstance(entry.facts, InvalidObjectError) else [entry.facts]
+            said = [(str(problem), "spec-invalid") for problem in problems]
         elif reconciled.kind == "App" and (missing := _without_space(snapshot, reconciled.key)) is not None:
-            found.append(Verdict(f"{where}: {missing}", fatal=True))
+            said = [(missing, reasons.SPACE_NOT_FOUND)]
         elif entry is not None and entry.deleting:
-            found.append(Verdict(f"{where}: is being deleted", fatal=False))
+            said = [("is being deleted", "object-being-deleted")]
         else:
-            found += [
-                Verdict(f"{where}: {problem.reason}: {problem.message}", fatal=problem.reason == reasons.PAUSED)
-                for problem in reconciled.problems()
-                if problem.reason not in _RUNTIME_REASONS
-            ]
+            problems = [problem for problem in reconciled.problems() if problem.reason not in _RUNTIME_REASONS]
+            said = [(f"{problem.reason}: {problem.message}", problem.reason) for problem in problems]
+        where = f"{locations.get((reconciled.kind, reconciled.key), '')}{reconciled}"
+        found += [Finding("", f"{where}: {text}", name) for text, name in said]
     return found
+
+
+def is_fatal(verdict: Finding) -> bool:
+    """Whether no objects can be rendered for the object."""
+    return verdict.name in {"spec-invalid", reasons.SPACE_NOT_FOUND, reasons.PAUSED}
 
 
 def _without_space(snapshot: Snapshot, key: Key) -> str | None:
@@ -76,29 +69,33 @@ def _without_space(snapshot: Snapshot, key: Key) -> str | None:
     )
 
 
-def assumptions(snapshot: Snapshot, result: SimulationResult) -> Iterator[str]:
-    """What was assumed, since it could not be read, one message each."""
+def assumptions(snapshot: Snapshot, result: SimulationResult) -> Findings:
+    """What was assumed, since it could not be read."""
     if not snapshot.offline:
         for key in sorted(result.assumed):
-            yield f"Secret {key} cannot be seen: taken to be there, and its copies are left out"
+            text = f"Secret {key} cannot be seen: taken to be there, and its copies are left out"
+            yield Finding("", text, "secret-assumed")
         return
     for key, spaces in sorted(result.assumed.items()):
-        yield (
+        text = (
             f"Secret {key} is not in the files: taken to be there, usable, and shared with {_and(sorted(spaces))}; its "
             "copies are not shown"
         )
+        yield Finding("", text, "secret-assumed")
     controller_namespace = snapshot.caches.settings.namespace
     named = {space for spaces in result.assumed.values() for space in spaces}
     found = [space for name in named if (space := snapshot.caches.space(name)) is not None]
     if any(key.namespace == controller_namespace for key in result.assumed) and any(
         facts.spec.encrypt_http for _, facts in found
     ):
-        yield "encryptHttp: the ConfigMap with the authority of such a Secret is not shown either"
+        text = "encryptHttp: the ConfigMap with the authority of such a Secret is not shown either"
+        yield Finding("", text, "authority-not-shown")
     if any(write.after is not None and has_placeholder(write.after) for write in result.writes):
-        yield (
+        text = (
             "UIDs in owner references are known once the objects exist: do not apply these objects as they are, "
             "Kubernetes would collect them as orphans"
         )
+        yield Finding("", text, "uids-unknown")
 
 
 def _and(names: list[str]) -> str:

@@ -588,7 +588,8 @@ def test_a_refused_backend_tls_policy_is_reported(ancestors: Any, want: tuple[st
     live = settled(inputs)
     policy = children_of(inputs)["BackendTLSPolicy", "web"]
     if ancestors is not None:
-        policy["status"] = {"ancestors": ancestors}
+        shared = {"kind": "Gateway", "name": "shared", "namespace": "edge"}
+        policy["status"] = {"ancestors": [{"ancestorRef": shared, **each} for each in ancestors]}
     live = replace(live, routes={**live.routes, ("BackendTLSPolicy", "web"): policy})
     assert conditions(status_of(inputs, live))["RoutesReady"] == want
 

@@ -8,7 +8,8 @@ import pytest
 
 from decco.api.types import SpaceSpec
 from decco.desired.claims import ClaimIndex
-from decco.desired.model import SpaceFacts, canonical
+from decco.desired.model import SpaceFacts
+from decco.hostnames import canonical
 from tests.sample import seeds
 
 

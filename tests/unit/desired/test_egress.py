@@ -75,7 +75,7 @@ def test_a_target_that_is_not_there_keeps_its_port_and_leads_nowhere() -> None:
     (egress,) = found(inputs)
     assert (egress.local_port, egress.target) == (5432, None)
     assert problems_of(inputs) == ["EgressTargetNotFound"]
-    assert "endpoint gone of Space gamma" in resolve_egresses(inputs, resolve(inputs))[1][0].problem.message
+    assert "endpoint gone of Space gamma" in resolve_egresses(inputs, resolve(inputs))[1][0].message
 
 
 @pytest.mark.parametrize(

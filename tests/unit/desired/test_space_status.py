@@ -19,7 +19,6 @@ from decco.desired.model import (
     SpaceFacts,
     SpaceInputs,
 )
-from decco.desired.quoting import LONGEST_QUOTE
 from decco.desired.space_status import (
     SpaceLive,
     blocked_space_status,
@@ -29,6 +28,7 @@ from decco.desired.space_status import (
 from decco.desired.status import Outcomes
 from decco.objects import GATEWAYS, HTTP_ROUTES, LISTENER_SETS, Obj
 from decco.settings import Settings
+from decco.text import LONGEST_QUOTE
 from tests.unit.goldens import check_golden
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

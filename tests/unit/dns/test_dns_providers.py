@@ -113,6 +113,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.thorough
 def test_a_new_provider_is_one_package(tmp_path: Path) -> None:
     package = tmp_path / "dummy"
     package.mkdir()

@@ -560,7 +560,7 @@ async def test_random_interleavings_with_a_second_writer(bench: Bench) -> None:
     for name, record in foreign.items():
         assert held[name].sets == (record,)
         assert held[name].ownership == ()
-    wanted = {record.name: (uid, record) for uid in owners for record in bench.dns._wanted[uid].values()}
+    wanted = {record.name: (uid, record) for uid in owners for record in bench.dns._owners[uid].wanted.values()}
     assert {n for n in held if n not in foreign} == {n for n in wanted if n not in foreign}
     for name in wanted.keys() - foreign.keys():
         uid, record = wanted[name]

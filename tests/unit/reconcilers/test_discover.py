@@ -24,14 +24,15 @@ from decco.reconcilers.discover import discover, missing, versions
 from decco.reconcilers.kinds import KINDS
 from decco.settings import Settings
 
+GATEWAY_API = {"GatewayClass", "Gateway", "HTTPRoute", "TLSRoute", "BackendTLSPolicy"}
 OLD = replace(TLS_ROUTES, version="v1alpha3")
 
 
 @pytest.mark.parametrize(
     ("routing", "needed"),
     [
-        ({}, {"Gateway", "HTTPRoute", "TLSRoute", "BackendTLSPolicy"}),
-        ({"parentGateway": "edge/shared"}, {"Gateway", "ListenerSet", "HTTPRoute", "TLSRoute", "BackendTLSPolicy"}),
+        ({}, GATEWAY_API),
+        ({"parentGateway": "edge/shared"}, {*GATEWAY_API, "ListenerSet"}),
         ({"backend": "none"}, set()),
         ({"backend": "ingress", "ingressDialect": "haproxy"}, {"Ingress"}),
         (
@@ -95,7 +96,7 @@ async def test_a_kind_in_an_older_version_is_taken_and_one_in_an_unknown_version
     client: Any = Documents(DOWN, gateway=[replace(HTTP_ROUTES, version="v2"), OLD], traefik=[])
     found = await discover(client, Settings().routing)
     assert [str(each.version) for each in found.values()] == ["v1alpha3"]
-    assert missing(found, Settings().routing) == ["BackendTLSPolicy", "Gateway", "HTTPRoute"]
+    assert missing(found, Settings().routing) == ["BackendTLSPolicy", "Gateway", "GatewayClass", "HTTPRoute"]
 
 
 def test_another_version_is_seen_although_it_is_the_same_kind() -> None:

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from decco.api.conditions import ConditionType
-from decco.messages import Kind, messages
+from decco.messages import Category, messages
 from tools import messages_page
 
 
 def test_the_pages_have_all() -> None:
     conditions, page = messages_page.conditions_page(), messages_page.messages_page()
     assert all(f"| `{condition}` |" in conditions for condition in ConditionType)
-    for name, message in messages(Kind.CONDITION).items():
+    for name, message in messages(Category.CONDITION).items():
         assert f"| `{name}` | [{message.code}](messages.md#{message.code.lower()}) | {message.summary} |" in conditions
-    for kind in Kind:
-        for message in messages(kind).values():
+    for category in Category:
+        for message in messages(category).values():
             assert f'<a id="{message.code.lower()}"></a>{message.code} |' in page
     assert "must be a DNS label that starts with a letter" in page
     assert "you may not name project" in page
@@ -34,4 +34,4 @@ def test_the_list_of_codes_only_grows(tmp_path: Path, monkeypatch: pytest.Monkey
         "DECCO-0101 conditions Ready",
         "DECCO-0102 conditions Reconciled",
     ]
-    assert len(lines) == 1 + sum(len(messages(kind)) for kind in Kind)
+    assert len(lines) == 1 + sum(len(messages(category)) for category in Category)

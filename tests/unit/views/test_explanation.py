@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from decco.dns.registry import Owner
-from decco.messages import Kind, Severity, messages
+from decco.messages import Category, Severity, messages
 from decco.objects import SERVICES, SPACES, Key, Obj
 from decco.views.explanation.explain import explain
 from decco.views.explanation.parts import World
@@ -156,10 +156,10 @@ def test_codes() -> None:
     found = world(space(httpCertSecretName="http"), secret("http", "other.example.net"), **ZONES)
     codes = {each.about: each.code for each in explain(found, Target(space="acme"))}
     assert codes["host name"] == ""
-    assert codes["certificate http"] == messages(Kind.FINDING)["certificate-for-other-names"].code
+    assert codes["certificate http"] == messages(Category.FINDING)["certificate-for-other-names"].code
     found = world(space(httpCertSecretName="http"), secret("http", share="other"))
     codes = {each.about: each.code for each in explain(found, Target(space="acme"))}
-    missing = messages(Kind.CONDITION)["SecretNotShared"].code
+    missing = messages(Category.CONDITION)["SecretNotShared"].code
     assert (codes["certificate http"], codes["CertificatesReady"]) == (missing, missing)
 
 

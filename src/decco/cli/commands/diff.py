@@ -53,10 +53,8 @@ async def run(arguments: argparse.Namespace) -> int:
         )
     changes = [(reconciled, write) for reconciled in result.results for write in reconciled.writes if is_change(write)]
     _show(arguments, changes)
-    judged = [each.text for each in verdicts(snapshot, result, found)]
-    output.report(
-        arguments.program, [*remarks, *snapshot.warnings, *judged, *snapshot.gaps, *assumptions(snapshot, result)]
-    )
+    remarks += [*snapshot.warnings, *verdicts(snapshot, result, found), *snapshot.gaps]
+    output.report(arguments.program, [*remarks, *assumptions(snapshot, result)])
     return 1 if changes else 0
 
 

@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 async def run(arguments: argparse.Namespace) -> int:
     from decco.metrics import Metrics
     from decco.reconcilers.providers import dns_service
-    from decco.views.dnsplan import look
+    from decco.views.dnsplan import look, remarks_of
     from decco.views.simulation import simulate
     from decco.views.snapshot import from_cluster
 
@@ -41,7 +41,7 @@ async def run(arguments: argparse.Namespace) -> int:
         snapshot = await from_cluster(client, settings)
         result = await simulate(snapshot, datetime.now(UTC), client=client)
         # dry_run is a second safeguard: the service is not started, and with dry_run it cannot send changes.
-        dns = await dns_service(settings.model_copy(update={"dry_run": True}), client, Metrics(), wait=False)
+        dns = await dns_service(settings.model_copy(update={"dry_run": True}), client, Metrics())
         assert dns is not None
         try:
             view = await look(dns, snapshot, result)
@@ -51,13 +51,7 @@ async def run(arguments: argparse.Namespace) -> int:
         output.write(_table(view, output.style_of(arguments.color)))
     else:
         output.write_data(_data(view), arguments.output)
-    unreadable = [f"zone {zone} of the provider {provider}: {error}" for provider, zone, error in view.unreadable]
-    lost = [
-        f"{name} has an ownership record of this cluster and no owner: it is left alone, remove the record and its "
-        "ownership record if they are left over"
-        for _, _, name in view.orphans
-    ]
-    output.report(arguments.program, [*remarks, *snapshot.gaps, *lost, *unreadable])
+    output.report(arguments.program, [*remarks, *snapshot.gaps, *remarks_of(view)])
     return exit_status(view)
 
 

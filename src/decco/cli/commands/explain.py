@@ -58,7 +58,8 @@ async def run(arguments: argparse.Namespace) -> int:
         style = output.style_of(arguments.color)
         output.write(style.head(output.clean(target)) + "\n" + output.findings_table(findings, "ABOUT", style))
     else:
+        gaps = [gap.text for gap in snapshot.gaps]
         statements = output.findings_data(findings, "about")
-        output.write_data({"target": str(target), "statements": statements, "gaps": snapshot.gaps}, arguments.output)
+        output.write_data({"target": str(target), "statements": statements, "gaps": gaps}, arguments.output)
     output.report(arguments.program, [*remarks, *snapshot.gaps])
     return 1 if any(finding.severity is Severity.FAILURE for finding in findings) else 0

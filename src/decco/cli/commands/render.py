@@ -23,15 +23,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 async def run(arguments: argparse.Namespace) -> int:
     from decco.views import documents
+    from decco.views.findings import Finding
     from decco.views.manifests import rendered, to_yaml
     from decco.views.simulation import simulate
     from decco.views.snapshot import from_documents
-    from decco.views.verdicts import assumptions, verdicts
+    from decco.views.verdicts import assumptions, is_fatal, verdicts
 
     found = documents.read(arguments.files, sys.stdin)
     snapshot = from_documents(found, flags.settings_of(arguments), arguments.namespace)
     if not snapshot.given:
-        output.report(arguments.program, ["the files contain no Space and no App: nothing to render"])
+        text = "the files contain no Space and no App: nothing to render"
+        output.report(arguments.program, [Finding("", text, "nothing-to-render")])
         return 1
     result = await simulate(snapshot, datetime.now(UTC))
     judged = verdicts(snapshot, result, found)
@@ -42,6 +44,5 @@ async def run(arguments: argparse.Namespace) -> int:
         style = output.style_of(arguments.color)
         for reconciled, obj in objects:
             output.write(style.dim(f"--- # {output.clean(reconciled)}") + "\n" + to_yaml(obj))
-    remarks = [*snapshot.warnings, *(each.text for each in judged), *assumptions(snapshot, result)]
-    output.report(arguments.program, remarks)
-    return 1 if any(each.fatal for each in judged) else 0
+    output.report(arguments.program, [*snapshot.warnings, *judged, *assumptions(snapshot, result)])
+    return 1 if any(map(is_fatal, judged)) else 0

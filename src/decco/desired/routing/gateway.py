@@ -14,8 +14,8 @@ from decco.api.formats import MAX_DNS_NAME
 from decco.desired import names, reasons
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.gateway_status import listeners_kind
-from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceInputs, canonical
-from decco.hostnames import in_zone
+from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceInputs
+from decco.hostnames import canonical, in_zone
 from decco.objects import (
     BACKEND_TLS_POLICIES,
     CONFIGMAPS,

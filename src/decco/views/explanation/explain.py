@@ -7,9 +7,9 @@ finding.
 
 from __future__ import annotations
 
-from decco.desired.model import SecretFacts, SpaceFacts, canonical
+from decco.desired.model import SecretFacts, SpaceFacts
 from decco.desired.status import OWN_PAUSE
-from decco.hostnames import in_zone
+from decco.hostnames import canonical, in_zone
 from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of

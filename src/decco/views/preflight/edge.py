@@ -166,7 +166,7 @@ async def dns(context: ClusterContext) -> AsyncIterator[Finding]:
         yield Finding("dns", str(error), "dns-provider-wrong")
         return
     for one in settings.dns.providers:
-        about = f"dns {one.name or one.type}"
+        about = f"dns {one.label}"
         try:
             provider = make_provider(one, outside)
             try:
