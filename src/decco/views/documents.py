@@ -18,10 +18,10 @@ from decco.api.types import PRESERVE
 from decco.errors import ConfigError
 from decco.objects import Key, Obj, key_of
 from decco.suggest import did_you_mean
+from decco.yamlform import Loader
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,6 @@ class Document:
     @property
     def key(self) -> Key:
         return key_of(self.obj)
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: without dates, since JSON does not have them."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name, and its own kind of value
-        first: [(tag, form) for tag, form in resolvers if tag != _TIMESTAMP]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
 
 def read(names: Iterable[str], stdin: TextIO) -> list[Document]:
@@ -82,7 +73,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _documents(text: str, source: str) -> Iterator[Document]:
-    loader = _Loader(text)
+    loader = Loader(text)
     try:
         while loader.check_node():
             node = loader.get_node()

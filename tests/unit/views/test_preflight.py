@@ -16,7 +16,7 @@ from decco.api.crd import crds
 from decco.kube.client import ListPage
 from decco.kube.errors import Forbidden, NotFound
 from decco.messages import Severity
-from decco.objects import LEASES, SECRETS, SPACES, Key, Obj, Resource
+from decco.objects import GATEWAY_CLASSES, GATEWAYS, LEASES, SECRETS, SPACES, Key, Obj, Resource
 from decco.settings import Settings
 from decco.views.findings import Finding
 from decco.views.preflight import cluster, controller, edge
@@ -25,8 +25,6 @@ from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import (
     BINDINGS,
     CRDS,
-    GATEWAY_CLASSES,
-    GATEWAYS,
     POLICIES,
     ClusterContext,
 )
