@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Lays out the root filesystem of the controller's image in a folder: the one description of what is in the image.
 
-The Dockerfile calls it in its build stage, the testbed calls it to write an image without any container engine. It
-needs Debian with the packages of ``PACKAGES``, a checkout of decco, and the package index that pip is configured for.
+The Dockerfile calls it in its build stage. It needs Debian with the packages of ``PACKAGES``, a checkout of decco, and
+the package index that pip is configured for.
 
 There is no shell, no compiler, no pip and no package manager in the image: Debian's Python with the parts of its
 standard library that a server needs, the libraries that these load, decco and what it needs by version and hash

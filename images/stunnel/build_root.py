@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Lays out the root filesystem of the TLS sidecar's image in a folder: the one description of what is in the image.
 
-The Dockerfile calls it in its build stage, the testbed calls it to write an image without any container engine. It
-needs Debian 12 with the packages ``gcc libc6-dev stunnel4 ca-certificates``, and Python with its standard library.
+The Dockerfile calls it in its build stage. It needs Debian 12 with the packages ``gcc libc6-dev stunnel4
+ca-certificates``, and Python with its standard library.
 
 There is no shell and no package manager in the image: the entry point, stunnel, the libraries that it loads, the
 authorities of the Web. Two runs on the same packages give the same bytes, modes and times.

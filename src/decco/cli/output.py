@@ -112,7 +112,7 @@ def write_data(value: Any, output: str) -> None:
     if output == "json":
         write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
-        from decco.views.manifests import to_yaml
+        from decco.yamlform import to_yaml
 
         write(to_yaml(value))
 

@@ -18,10 +18,10 @@ from decco.api.types import PRESERVE
 from decco.errors import ConfigError
 from decco.objects import Key, Obj, key_of
 from decco.suggest import did_you_mean
+from decco.yamlform import Loader, check_depth
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,6 @@ class Document:
     @property
     def key(self) -> Key:
         return key_of(self.obj)
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: without dates, since JSON does not have them."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name, and its own kind of value
-        first: [(tag, form) for tag, form in resolvers if tag != _TIMESTAMP]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
 
 def read(names: Iterable[str], stdin: TextIO) -> list[Document]:
@@ -82,8 +73,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def _documents(text: str, source: str) -> Iterator[Document]:
-    loader = _Loader(text)
+    loader = Loader(text)
     try:
+        check_depth(text, source)
         while loader.check_node():
             node = loader.get_node()
             location = f"{source}:{node.start_mark.line + 1}" if node is not None else source
@@ -93,8 +85,6 @@ def _documents(text: str, source: str) -> Iterator[Document]:
         location = f"{source}:{mark.line + 1}" if mark is not None else source
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{location}: is not YAML: {problem}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{source}: is nested too deeply: no object of Kubernetes is, name another file") from error
     finally:
         loader.dispose()
 

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any
-
-import yaml
 
 from decco.objects import ANNOTATION_HASH, SECRETS, Obj, annotations_of
 from decco.views.dry_run_client import Write
 from decco.views.simulation import ReconcileResult
 from decco.views.snapshot import has_placeholder
+from decco.yamlform import to_yaml
 
 _SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 _FIRST = ("name", "namespace", "labels", "annotations", "ownerReferences")
 CONTEXT_LINES = 3
-
-
-class _Dumper(yaml.CSafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def to_yaml(value: Any, *, sort: bool = False) -> str:
-    """As kubectl writes it: without anchors and line wrapping. ``sort``: sort the keys, as ``kubectl get`` does."""
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=sort, width=10_000, allow_unicode=True)
-    return text
 
 
 def rendered(reconciled: ReconcileResult) -> list[Obj]:

@@ -10,9 +10,9 @@ from decco.api.formats import DNS_LABEL, DNS_NAME
 from decco.cli.arguments import add_choice
 from decco.errors import ConfigError
 from decco.importing.convert import Imported, Result, convert
-from decco.importing.output import apps_yaml, join, left_out, lines, permissions_yaml, spaces_yaml
+from decco.importing.fields import Level
+from decco.importing.output import join, left_out, lines, yaml_files
 from decco.importing.read import STDIN, read_objects
-from decco.importing.remarks import Level
 
 EXIT_DONE = 0
 EXIT_LOST = 1
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         serve_first_port=arguments.absent_endpoints == FIRST_PORT,
     )
     if arguments.output is None:
-        sys.stdout.write(join(spaces_yaml(result), permissions_yaml(result), apps_yaml(result)) + left_out(result))
+        sys.stdout.write(join(yaml_files(result).values()) + left_out(result))
     else:
         _write(arguments.output, result)
     for line in lines(result):
@@ -74,12 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(folder: Path, result: Result) -> None:
-    contents = {
-        "1-spaces.yaml": spaces_yaml(result),
-        "2-permissions.yaml": permissions_yaml(result),
-        "3-apps.yaml": apps_yaml(result),
-        "left-out.txt": left_out(result),
-    }
+    contents = {**yaml_files(result), "left-out.txt": left_out(result)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():

@@ -24,10 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 async def run(arguments: argparse.Namespace) -> int:
     from decco.views import documents
     from decco.views.findings import Finding
-    from decco.views.manifests import rendered, to_yaml
+    from decco.views.manifests import rendered
     from decco.views.simulation import simulate
     from decco.views.snapshot import from_documents
     from decco.views.verdicts import assumptions, is_fatal, verdicts
+    from decco.yamlform import to_yaml
 
     found = documents.read(arguments.files, sys.stdin)
     snapshot = from_documents(found, flags.settings_of(arguments), arguments.namespace)
