@@ -18,7 +18,7 @@ from decco.api.types import PRESERVE
 from decco.errors import ConfigError
 from decco.objects import Key, Obj, key_of
 from decco.suggest import did_you_mean
-from decco.yamlform import Loader
+from decco.yamlform import Loader, check_depth
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
@@ -75,6 +75,7 @@ def _files(path: Path) -> list[Path]:
 def _documents(text: str, source: str) -> Iterator[Document]:
     loader = Loader(text)
     try:
+        check_depth(text, source)
         while loader.check_node():
             node = loader.get_node()
             location = f"{source}:{node.start_mark.line + 1}" if node is not None else source
@@ -84,8 +85,6 @@ def _documents(text: str, source: str) -> Iterator[Document]:
         location = f"{source}:{mark.line + 1}" if mark is not None else source
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{location}: is not YAML: {problem}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{source}: is nested too deeply: no object of Kubernetes is, name another file") from error
     finally:
         loader.dispose()
 

@@ -16,7 +16,7 @@ from decco.desired import reasons
 from decco.errors import DeccoError
 from decco.kube.errors import NotFound, Unreachable
 from decco.messages import Category, Message, Severity, error_code, log_codes, messages, usage_code
-from tests.unit.messages.source import PACKAGE, calls, constants, name_of, texts
+from tests.unit.messages.source import PACKAGE, calls, constants, texts, texts_of_parameter
 
 CODES = Path(__file__).resolve().parents[3] / "tools" / "message_codes.txt"
 ALL = [(category, name, message) for category in Category for name, message in messages(category).items()]
@@ -94,15 +94,6 @@ def log_lines() -> dict[str, set[Severity]]:
             for event in events:
                 found.setdefault(event, set()).add(LEVELS[level])
     return found
-
-
-def texts_of_parameter(file: str, name: ast.expr, scope: ast.AST) -> list[str]:
-    """The texts that the callers in the file pass for a parameter of a method."""
-    if not isinstance(name, ast.Name) or not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
-        return []
-    position = [each.arg for each in scope.args.args].index(name.id) - 1  # self
-    callers = [(call, around) for _, call, around in calls(file) if name_of(call.func) == scope.name]
-    return [text for call, around in callers for text in texts(call.args[position], around)]
 
 
 def levels_of(call: ast.Call, scope: ast.AST) -> set[str]:

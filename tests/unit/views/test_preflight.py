@@ -22,12 +22,7 @@ from decco.views.findings import Finding
 from decco.views.preflight import cluster, controller, edge
 from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
-from decco.views.preflight.model import (
-    BINDINGS,
-    CRDS,
-    POLICIES,
-    ClusterContext,
-)
+from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
 from decco.views.running import Running, _variables
 from tests.unit.desired.app_cases import SERVED
 from tests.unit.views.stories import secret, space
