@@ -16,8 +16,9 @@ class _Lines(logging.Handler):
         self.lines: list[dict[str, Any]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        error = {"exc_info": record.exc_info[1]} if record.exc_info else {}
         values = getattr(record, "values", {})
-        self.lines.append({"event": record.getMessage(), "log_level": record.levelname.lower(), **values})
+        self.lines.append({"event": record.getMessage(), "log_level": record.levelname.lower(), **values, **error})
 
 
 @contextmanager

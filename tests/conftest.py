@@ -77,7 +77,7 @@ def no_blocking() -> Iterator[None]:
     blockbuster = BlockBuster(scanned_modules=["decco"])
     for function in blockbuster.functions.values():
         # Runs in a thread of its own, with an event loop that nothing else waits for.
-        function.can_block_in("decco/dns/route53.py", "_make_client")
+        function.can_block_in("decco/dns/providers/route53/client.py", "_make_client")
     blockbuster.activate()
     yield
     blockbuster.deactivate()

@@ -39,8 +39,8 @@ def check_depth(text: str, label: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                position = f" at line {event.start_mark.line + 1}" if event.start_mark is not None else ""
-                raise too_deep(f"{label} is", position)
+                mark = event.start_mark
+                raise too_deep(f"{label} is", f" at line {mark.line + 1}" if mark is not None else "")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 

@@ -49,7 +49,7 @@ WATCHED = {
     "deployments.apps",
     "jobs.batch",
     "ingresses.networking.k8s.io",
-    "gatewayclasses.gateway.networking.k8s.io(edge)",
+    "gatewayclasses.gateway.networking.k8s.io",
     "gateways.gateway.networking.k8s.io",
     "listenersets.gateway.networking.k8s.io",
     "httproutes.gateway.networking.k8s.io",

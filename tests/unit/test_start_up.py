@@ -12,7 +12,10 @@ from tests.sample import thorough
 
 pytestmark = thorough
 
-UNUSED = {"aiobotocore", "boto3", "botocore", "google", "kubernetes_asyncio", "pygments", "rich", "structlog"}
+UNUSED = {
+    *("aiobotocore", "boto3", "botocore", "cryptography", "dns", "google"),
+    *("kubernetes_asyncio", "pygments", "rich", "structlog"),
+}
 """Where they are installed, some libraries import them for the case that they are wanted."""
 
 

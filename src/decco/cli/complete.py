@@ -63,7 +63,7 @@ def _parser(program: str, words: Sequence[str]) -> Parser:
     parser, commands = build(program, *((asked,) if asked is not None else ()))
     for action in commands[asked]._actions if asked is not None else ():  # noqa: SLF001 - argparse has no other way
         if getattr(action, "completions", None):
-            completer = ChoicesCompleter(action.completions)  # type: ignore[attr-defined]
+            completer: object = ChoicesCompleter(action.completions)  # type: ignore[attr-defined]
         elif hasattr(action, "completes_names"):
             completer = _names
         elif "--namespace" in action.option_strings:

@@ -20,7 +20,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from keyword import iskeyword
 from pathlib import Path
 from typing import NoReturn
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         # The controller's code logs; a command shows errors only.
         log.configure("console", "error")
-        status = arguments.run(arguments)
+        status: int | Coroutine[None, None, int] = arguments.run(arguments)
         if not isinstance(status, int):
             import asyncio
 

@@ -141,30 +141,31 @@ def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem
     needed: dict[str, _Needed] = {}
     problems: list[Problem] = []
 
-    def need(own: str | None, of_the_space: str | None, missing: str = "", verifies: str = "") -> None:
+    def need(own: str | None, of_the_space: str | None, missing: Problem | None = None, verifies: str = "") -> None:
         secret = own if own is not None else of_the_space
         if secret is not None:
             use = needed.setdefault(secret, _Needed())
             use.own |= own is not None
             use.verifies = use.verifies or verifies
-        elif missing:
-            problems.append(Problem(reasons.CERTIFICATE_MISSING, missing))
+        elif missing is not None:
+            problems.append(missing)
 
     space = inputs.space.spec
     endpoints = [e for e in endpoints_of(inputs.name, inputs.spec) if not e.is_metrics_endpoint]
     if any(endpoint.http_path is not None for endpoint in endpoints):
-        missing = (
+        message = (
             f"Space {inputs.space.name} names no httpCertSecretName, so there is no certificate for "
             f"https://{inputs.space.fqdn}; set it, or serve TCP endpoints only"
         )
-        need(None, space.http_cert_secret_name, missing)
+        need(None, space.http_cert_secret_name, Problem(reasons.CERTIFICATE_MISSING, message))
     for endpoint in endpoints:
         if endpoint.http_path is None and not endpoint.disable_tls_termination:
-            missing = (
+            message = (
                 f"endpoint {endpoint.name} has no certificate and takes no connections: set certAndCaSecretName, "
                 "the Space's tcpCertAndCaSecretName, or disableTlsTermination if the container speaks TLS itself"
             )
             verifies = endpoint.name if endpoint.verify_tcp_client_cert or endpoint.allowed_clients else ""
+            missing = Problem(reasons.CERTIFICATE_MISSING, message)
             need(endpoint.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name, missing, verifies)
     for egress in inputs.spec.tls_egresses:
         need(egress.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name)

@@ -33,7 +33,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from decco.api.conditions import timestamp
 from decco.desired.model import SecretCopy, SecretFacts, SecretSource
-from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY, UNREADABLE, certificates
+from decco.desired.secret_content import UNREADABLE, certificates
+from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
 
 SPREAD = timedelta(seconds=120)
 """Until all pods trust a new authority: a kubelet needs up to 90 s to update a Secret's volume, stunnel a moment."""

@@ -109,25 +109,25 @@ class Controller(Generic[K]):
 
     def _failed(self, key: K, error: BaseException) -> str:
         """Queues the key again, unless only a change of its object can help, logs the error, and returns the result."""
-        line = log.bind(controller=self.name, key=str(key))
+        logger = log.bind(controller=self.name, key=str(key))
         if isinstance(error, TerminalError):
             self.queue.forget(key)
             self._reported.pop(key, None)
-            line.warning("reconcile ended for good", error=str(error))
+            logger.warning("reconcile ended for good", error=str(error))
             return "terminal"
         if isinstance(error, Conflict):
             pause = self.queue.retry_conflict(key)
-            line.debug("reconcile conflicted with another writer", retry_seconds=round(pause, 3))
+            logger.debug("reconcile conflicted with another writer", retry_seconds=round(pause, 3))
             return "conflict"
         pause = self.queue.retry(key)
         if isinstance(error, DeccoError):
             # Once as a warning and its repetitions at debug: the API server may be unreachable for long.
             text = " ".join([str(error), *getattr(error, "__notes__", ())])
-            method = line.debug if self._reported.get(key) == text else line.warning
+            method = logger.debug if self._reported.get(key) == text else logger.warning
             self._reported[key] = text
             method("reconcile failed", error=text, retry_seconds=round(pause, 3))
+        elif isinstance(error, asyncio.CancelledError):
+            logger.error("reconcile was cancelled", exc_info=error, retry_seconds=round(pause, 3))
         else:
-            cancelled = isinstance(error, asyncio.CancelledError)
-            message = "reconcile was cancelled" if cancelled else "reconcile hit a defect"
-            line.error(message, exc_info=error, retry_seconds=round(pause, 3))
+            logger.error("reconcile hit a defect", exc_info=error, retry_seconds=round(pause, 3))
         return "error"

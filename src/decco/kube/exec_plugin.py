@@ -125,7 +125,13 @@ def plugin(settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | 
         spec["cluster"] = _cluster(cluster, ca)
     # A kubeconfig is YAML, in which a cluster's config may have a date; Go's reader hands it on as text.
     info = json.dumps({"apiVersion": version, "kind": "ExecCredential", "spec": spec}, default=str)
-    return Plugin([command, *args], dict(pairs), version, info, str(settings.get("installHint") or ""))
+    return Plugin(
+        [command, *args],
+        {str(name): value for name, value in pairs},
+        version,
+        info,
+        str(settings.get("installHint") or ""),
+    )
 
 
 def _cluster(cluster: Mapping[str, Any], ca: bytes | None) -> dict[str, Any]:

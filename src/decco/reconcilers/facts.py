@@ -119,7 +119,9 @@ def is_paused(obj: Obj) -> bool:
 
 
 def secret_facts(obj: Obj) -> SecretFacts:
-    facts = secrets.inspect(obj.get("type", ""), obj.get("data") or {})
+    from decco.desired.secret_content import inspect  # late: it imports cryptography
+
+    facts = inspect(obj.get("type", ""), obj.get("data") or {})
     changed = annotations_of(obj).get(ANNOTATION_CA_CHANGED)
     return replace(facts, ca_changed=changed) if changed else facts
 

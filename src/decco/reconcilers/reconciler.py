@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,7 +66,7 @@ class Dependencies:
     """Whether the records of runs do not count, because there are no Jobs to compare them with."""
 
 
-class Reconciler:
+class Reconciler(ABC):
     """Base of the two reconcilers; ``store`` has their objects."""
 
     def __init__(self, dependencies: Dependencies, store: Store) -> None:
@@ -76,6 +77,10 @@ class Reconciler:
         self.records = dependencies.records
         self.now = dependencies.now
         self.store = store
+
+    @abstractmethod
+    async def reconcile(self, key: Key) -> Action:
+        """Brings one object in line with its spec; ``key`` may be of an object that is gone."""
 
     async def report(self, entry: Entry, obj: Obj, status: Obj) -> bool:
         """Writes the status if it changed; returns whether it did."""

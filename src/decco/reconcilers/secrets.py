@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from decco.desired import secrets
-from decco.desired.ca_change import LiveCopy, Plan, plan_copy
 from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.space import copy_child
 from decco.kube.diff import hash_of
@@ -17,6 +17,9 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts, SharedSecret
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
+
+if TYPE_CHECKING:
+    from decco.desired.ca_change import LiveCopy, Plan
 
 _REQUESTED = (SecretState.MISSING, SecretState.NOT_SHARED, SecretState.LOCAL)
 """States in which a Secret may be in the Space's namespace, or be created or deleted there, without a watch event."""
@@ -154,6 +157,8 @@ class Secrets:
         return await self._deleted.seconds_left(key, deleting=True) if entry.deleting and consents else 0.0
 
     def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:
+        from decco.desired.ca_change import plan_copy  # late, here and below: it imports cryptography
+
         name, spec = shared.source.name, space.spec
         encrypts = name == spec.http_cert_secret_name and spec.encrypt_http
         between_pods = of_an_app or encrypts or name == spec.tcp_cert_and_ca_secret_name
@@ -165,6 +170,8 @@ class Secrets:
         decco's writes are known exactly. After a restart, a copy counts as unchanged if no other field manager has
         written to it, its hash annotation matches, and, if no change is recorded, it is older than the source.
         """
+        from decco.desired.ca_change import LiveCopy
+
         name = shared.source.name
         entry, facts = self._copy_entry(space, name), self._copy(space, name)
         if entry is None or facts is None:

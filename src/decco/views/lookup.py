@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import dns.asyncresolver
 import dns.exception
@@ -77,6 +78,7 @@ async def _one(asked: dns.asyncresolver.Resolver, name: str) -> Answer:
 
 async def _ask(asked: dns.asyncresolver.Resolver, name: str, kind: str) -> Answer:
     """The answer to one query; its ``addresses`` are the values, of whatever kind."""
+    values: tuple[Any, ...]
     try:
         answer = await asked.resolve(f"{name}.", kind, raise_on_no_answer=False)
     except dns.resolver.NXDOMAIN as error:

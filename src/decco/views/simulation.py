@@ -136,8 +136,8 @@ class _Harness:
 
     async def reconcile(self, kind: str, key: Key) -> ReconcileResult:
         self._client.writes.clear()
-        self._reporter.status = None
-        self._records.published = None
+        self._reporter.forget()
+        self._records.forget()
         known = -1
         for _ in range(MAX_RECONCILES):
             if len(self._client.writes) == known:
@@ -171,6 +171,9 @@ class _StatusRecorder:
 
     status: Obj | None = None
 
+    def forget(self) -> None:
+        self.status = None
+
     async def report(self, _store: Store, _entry: Entry, _obj: Obj, status: Obj) -> bool:
         self.status = status
         return False
@@ -185,6 +188,9 @@ class _NameRecorder:
     enabled = True
     published: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     """Names and addresses; None if the reconcile did not determine them."""
+
+    def forget(self) -> None:
+        self.published = None
 
     async def publish(
         self, _store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None

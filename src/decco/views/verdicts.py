@@ -35,8 +35,8 @@ def verdicts(snapshot: Snapshot, result: SimulationResult, documents: Iterable[D
         store = snapshot.caches.spaces if reconciled.kind == "Space" else snapshot.caches.apps
         entry = store.get(reconciled.key)
         if entry is not None and isinstance(entry.facts, Exception):
-            problems = entry.facts.problems if isinstance(entry.facts, InvalidObjectError) else [entry.facts]
-            said = [(str(problem), "spec-invalid") for problem in problems]
+            mistakes = entry.facts.problems if isinstance(entry.facts, InvalidObjectError) else (str(entry.facts),)
+            said = [(mistake, "spec-invalid") for mistake in mistakes]
         elif reconciled.kind == "App" and (missing := _without_space(snapshot, reconciled.key)) is not None:
             said = [(missing, reasons.SPACE_NOT_FOUND)]
         elif entry is not None and entry.deleting:

@@ -26,7 +26,7 @@ from decco.desired.ca_change import (
     plan_copy,
 )
 from decco.desired.model import SecretSource
-from decco.desired.secrets import inspect
+from decco.desired.secret_content import inspect
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -96,7 +96,7 @@ async def test_an_event_says_all_that_the_api_asks_for(scene: Scene) -> None:
         "action": "Reconcile",
         "note": "it is up",
         "reportingController": "decco.platform9.com/controller",
-        "reportingInstance": "pod-1",
+        "reportingInstance": "decco.platform9.com/controller",
     }
 
 
@@ -209,14 +209,18 @@ async def test_a_series_whose_event_has_expired_starts_again(scene: Scene) -> No
     assert len(scene.sent.created) == 2
 
 
-async def test_memory_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MAX_REMEMBERED", 10)
+    scene = Scene()
+    task = asyncio.create_task(scene.recorder.run())
     for i in range(100):
         scene.report({**APP, "metadata": {"name": f"app-{i}", "namespace": "acme", "uid": str(i)}})
     await scene.recorder.drain(5)
     assert len(scene.sent.created) == 100
     assert len(scene.recorder._series) == 10
     assert len(scene.recorder._budgets) == 10
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.looptime

@@ -50,7 +50,14 @@ def name_of(node: ast.expr) -> str:
 
 
 def texts(node: ast.expr, scope: ast.AST) -> list[str]:
-    """The possible texts of an expression; a variable is resolved by its assignments in the function."""
+    """The possible texts of an expression; a variable is resolved by its assignments in the function, and a call of a
+    function of decco.desired or decco.reconcilers by what it returns.
+    """
+    if isinstance(node, ast.Call) and (function := _functions().get(name_of(node.func))) is not None:
+        returned = [
+            each.value for each in ast.walk(function) if isinstance(each, ast.Return) and each.value is not None
+        ]
+        return [text for value in returned for text in texts(value, function)]
     if isinstance(node, ast.Name):
         values = _assigned(getattr(scope, "body", []), node.id, node.lineno)
         return [text for value in values for text in texts(value, scope)]
@@ -60,6 +67,33 @@ def texts(node: ast.expr, scope: ast.AST) -> list[str]:
         return [text for item in node.elts for text in texts(item, scope)]
     text = text_of(node)
     return [text] if text.strip() else []
+
+
+def texts_of_parameter(file: str, name: ast.expr, scope: ast.AST) -> list[str]:
+    """The texts that the callers in the file pass for a parameter of a function."""
+    if not isinstance(name, ast.Name) or not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
+        return []
+    names = [each.arg for each in scope.args.args if each.arg != "self"]
+    if name.id not in names:
+        return []
+    found = []
+    for _, call, around in calls(file):
+        if name_of(call.func) == scope.name:
+            given = {**dict(zip(names, call.args, strict=False)), **{each.arg: each.value for each in call.keywords}}
+            found += texts(given[name.id], around) if name.id in given else []
+    return found
+
+
+@functools.cache
+def _functions() -> dict[str, ast.FunctionDef]:
+    """The functions of modules that return a text, by name."""
+    files = [file for folder in ("desired", "reconcilers") for file in (PACKAGE / folder).rglob("*.py")]
+    statements = [each for file in files for each in ast.parse(file.read_text()).body]
+    return {
+        each.name: each
+        for each in statements
+        if isinstance(each, ast.FunctionDef) and each.returns is not None and "str" in ast.unparse(each.returns)
+    }
 
 
 def _assigned(body: list[ast.stmt], name: str, line: int) -> list[ast.expr]:

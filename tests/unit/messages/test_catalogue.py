@@ -16,7 +16,7 @@ from decco.desired import reasons
 from decco.errors import DeccoError
 from decco.kube.errors import NotFound, Unreachable
 from decco.messages import Category, Message, Severity, error_code, log_codes, messages, usage_code
-from tests.unit.messages.source import PACKAGE, calls, constants, texts
+from tests.unit.messages.source import PACKAGE, calls, constants, texts, texts_of_parameter
 
 CODES = Path(__file__).resolve().parents[3] / "tools" / "message_codes.txt"
 ALL = [(category, name, message) for category in Category for name, message in messages(category).items()]
@@ -89,7 +89,7 @@ def log_lines() -> dict[str, set[Severity]]:
         if "get_logger(" not in (PACKAGE / file).read_text():
             continue
         for level in levels_of(call, scope) if call.args else ():
-            events = texts(call.args[0], scope)
+            events = texts(call.args[0], scope) or texts_of_parameter(file, call.args[0], scope)
             assert events, f"{file}:{call.lineno}: the message is not a constant"
             for event in events:
                 found.setdefault(event, set()).add(LEVELS[level])

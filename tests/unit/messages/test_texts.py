@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
 
 from decco.desired import reasons
 from decco.dns import errors
-from tests.unit.messages.source import calls, name_of, texts
+from tests.unit.messages.source import calls, name_of, texts, texts_of_parameter
 
 CURES = (
     "add", "ask", "change", "choose", "correct", "create", "delete", "give", "install", "label", "look at", "permit",
@@ -24,9 +25,6 @@ QUOTED = {
     "Invalid",  # some are completed by the message of a Format, which says what the value must be
     "RouteNotSupported",
 }
-REASON_FIRST = {"Problem", "workload", "certificates", "routes"}
-REASON_SECOND = {"WorkloadState"}
-"""Functions and classes whose first or second argument is a reason, and the next one its message."""
 DNS_ERRORS = {
     "InvalidRecord",
     "ProviderRefused",
@@ -44,21 +42,21 @@ class Text(NamedTuple):
 
 
 def conditions() -> Iterator[Text]:
-    """Messages of the conditions of Spaces and Apps, by reason."""
+    """Messages of the conditions of Spaces and Apps: the argument after a reason, whatever is called."""
     for file, call, scope in calls("desired", "reconcilers"):
-        name = name_of(call.func)
-        position = 1 if name in REASON_FIRST else 2 if name in REASON_SECOND else 0
-        if position and len(call.args) > position:
-            for text in texts(call.args[position], scope):
-                for reason in reasons_in(call.args[position - 1]):
-                    yield Text(reason, text, file)
+        for argument, following in pairwise(call.args):
+            for reason in reasons_in(argument):
+                for text in texts(following, scope) or texts_of_parameter(file, following, scope):
+                    if " " in text:
+                        yield Text(reason, text, file)
 
 
 def reasons_in(node: ast.expr) -> list[str]:
-    """The possible reasons of an expression; an expression that is not a constant is returned as source."""
+    """The reasons that the expression may be, as far as they are constants."""
     if isinstance(node, ast.IfExp):
         return [*reasons_in(node.body), *reasons_in(node.orelse)]
-    return [str(getattr(reasons, name_of(node), "")) or f"<{ast.unparse(node)}>"]
+    reason = getattr(reasons, name_of(node), None) if name_of(node).isupper() else None
+    return [reason] if isinstance(reason, str) else []
 
 
 def of_dns() -> Iterator[Text]:
@@ -73,15 +71,17 @@ def test_every_reason_has_a_message() -> None:
     by_dns = {name for name in vars(reasons) if name.startswith(("RECORD", "ZONE", "PROVIDER", "INVALID_R", "DNS_F"))}
     known = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
     absent = known - said - {getattr(reasons, name) for name in by_dns}
-    # Ready, Resumed and LeftOver are said in status and Events; else a function chooses the reason or the message.
-    assert absent <= {"Ready", "Resumed", "LeftOver", "Forbidden", "QuotaExceeded", "ReservedName"}, absent
+    # Ready, Resumed and LeftOver are said in status and Events, Reconciled is a default, JobComplete comes after its
+    # message; else a function chooses the reason.
+    good = {"Ready", "Resumed", "LeftOver", "Reconciled", "JobComplete"}
+    assert absent <= good | {"Forbidden", "QuotaExceeded", "ReservedName"}, absent
 
 
 @pytest.mark.parametrize("message", sorted(set(conditions())), ids=lambda each: f"{each.reason}-{each.text[:30]}")
 def test_what_needs_somebody_says_what_to_do(message: Text) -> None:
     reason = message.reason
     good = {reasons.READY, reasons.RECONCILED, reasons.JOB_COMPLETE}
-    if reason.startswith("<") or reason in reasons.WAITING | good | QUOTED or message.text.endswith(">"):
+    if reason in reasons.WAITING | good | QUOTED or message.text.endswith(">"):
         return
     assert any(word in message.text.lower() for word in CURES), f"{message.file}: {message.text}"
 
@@ -89,7 +89,7 @@ def test_what_needs_somebody_says_what_to_do(message: Text) -> None:
 @pytest.mark.parametrize("message", sorted(set(of_dns())), ids=lambda each: f"{each.reason}-{each.text[:30]}")
 def test_what_dns_says_needs_somebody_says_what_to_do_too(message: Text) -> None:
     error = getattr(errors, message.reason)
-    if error.advice or message.file.startswith("dns/memory") or message.text.endswith(">"):
+    if error.advice or message.file.startswith("dns/providers/memory/") or message.text.endswith(">"):
         return  # the class says it; a provider for trials; the provider's own words
     assert any(word in message.text.lower() for word in (*CURES, *CURES_OF_DNS)), f"{message.file}: {message.text}"
 

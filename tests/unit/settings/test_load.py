@@ -406,7 +406,7 @@ def test_every_setting_says_what_it_is_and_what_it_must_be() -> None:
             "[0].prot: 5353 is given to an unknown setting; did you mean port?",
         ),
         ({"type": "rfc2136", "zones": ["a.b"], "host": "ns", "port": 0}, "[0].port: 0 must be a whole number from 1"),
-        ("memory", '[0]: "memory" must be a mapping whose type is one of rfc2136, route53, '),
+        ("memory", '[0]: "memory" must be a mapping whose type is one of clouddns, coredns, '),
     ],
 )
 def test_a_mistake_in_a_dns_provider_has_its_place(provider: Any, line: str, tmp_path: Path) -> None:

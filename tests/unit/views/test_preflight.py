@@ -16,20 +16,13 @@ from decco.api.crd import crds
 from decco.kube.client import ListPage
 from decco.kube.errors import Forbidden, NotFound
 from decco.messages import Severity
-from decco.objects import LEASES, SECRETS, SPACES, Key, Obj, Resource
+from decco.objects import GATEWAY_CLASSES, GATEWAYS, LEASES, SECRETS, SPACES, Key, Obj, Resource
 from decco.settings import Settings
 from decco.views.findings import Finding
 from decco.views.preflight import cluster, controller, edge
 from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
-from decco.views.preflight.model import (
-    BINDINGS,
-    CRDS,
-    GATEWAY_CLASSES,
-    GATEWAYS,
-    POLICIES,
-    ClusterContext,
-)
+from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
 from decco.views.running import Running, _variables
 from tests.unit.desired.app_cases import SERVED
 from tests.unit.views.stories import secret, space

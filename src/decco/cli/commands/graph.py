@@ -30,6 +30,7 @@ async def run(arguments: argparse.Namespace) -> int:
     from decco.cli import drawing
     from decco.views import documents
     from decco.views.connectivity import as_data, connectivity
+    from decco.views.findings import Finding
     from decco.views.simulation import simulate
     from decco.views.snapshot import from_cluster, from_documents
     from decco.views.targets import is_file, spaces_of
@@ -37,7 +38,7 @@ async def run(arguments: argparse.Namespace) -> int:
     words = [word for word in arguments.targets if not is_file(word)]
     files = [word for word in arguments.targets if is_file(word)]
     found = documents.read(files, sys.stdin)
-    remarks: list[str] = []
+    remarks: list[Finding] = []
     if files:
         snapshot = from_documents(found, flags.settings_of(arguments), arguments.namespace)
     else:

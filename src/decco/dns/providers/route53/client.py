@@ -169,7 +169,9 @@ class Route53Provider(ProviderBase):
                 retries={"total_max_attempts": 1},  # the zone's queue retries, with the unconfirmed changes in mind
             ),
         )
-        return context, await context.__aenter__()
+        client = await context.__aenter__()
+        client.can_paginate("list_resource_record_sets")  # reads that description now, not in the event loop
+        return context, client
 
     @contextmanager
     def _errors(self, zone: str = "", *, changes: bool = False) -> Iterator[None]:
