@@ -19,7 +19,7 @@ from argcomplete.completers import ChoicesCompleter, FilesCompleter, SuppressCom
 from argcomplete.finders import CompletionFinder
 
 from decco.cli import arguments as flags
-from decco.cli.main import COMMANDS, Parser, build
+from decco.cli.parser import COMMANDS, Parser, build
 from decco.errors import DeccoError
 from decco.objects import APPS, SPACES
 
