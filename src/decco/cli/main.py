@@ -5,7 +5,7 @@ functions; only what ``run`` calls imports heavy dependencies, so that ``--help`
 line are fast:
 
     configure(parser)        adds the arguments
-    run(arguments) -> int    prints to standard output, returns the exit status; may be a coroutine function
+    run(arguments) -> int    prints to standard output, returns the exit status
 
 ``arguments.program`` is the name of the program as it was called. Exit status of all commands: 0 success; 1 success,
 and the command found what it looks for (a difference, a defect, something missing); 2 an error: the command line, the
@@ -20,7 +20,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from keyword import iskeyword
 from pathlib import Path
 from typing import NoReturn
@@ -76,11 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         # The controller's code logs; a command shows errors only.
         log.configure("console", "error")
-        status: int | Coroutine[None, None, int] = arguments.run(arguments)
-        if not isinstance(status, int):
-            import asyncio
-
-            status = asyncio.run(status)
+        status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status
     except DeccoError as error:
