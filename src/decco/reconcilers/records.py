@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.dns.errors import REASON_PENDING, REASONS
 from decco.dns.records import WantedRecord
-from decco.dns.service import Dns, DnsProblem
 from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import Conflict, NotFound
@@ -24,6 +24,9 @@ from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
 from decco.reconcilers.report import status_of
 from decco.settings import Settings
+
+if TYPE_CHECKING:
+    from decco.dns.service import Dns, DnsProblem
 
 log = get_logger(__name__)
 
