@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from decco.cli.main import COMMANDS, DESCRIPTION, build
+from decco.cli.parser import COMMANDS, DESCRIPTION, build
 
 PAGE = "docs/reference/cli.md"
 _HEAD = """\

@@ -15,13 +15,12 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from decco import __version__
 from decco.backoff import pauses
 from decco.config_retry import retry_config
 from decco.desired.model import Served
-from decco.dns.service import Dns
 from decco.errors import ConfigError
 from decco.health import Health
 from decco.informers import Informers
@@ -39,11 +38,13 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.discover import discover
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.kinds import KINDS
-from decco.reconcilers.providers import dns_maker
 from decco.reconcilers.report import ready_counts
 from decco.settings import Settings
 from decco.settings.cluster_domain import with_cluster_domain
 from decco.settings.live import LiveSettings
+
+if TYPE_CHECKING:
+    from decco.dns.service import Dns
 
 log = get_logger(__name__)
 
@@ -91,7 +92,11 @@ async def run(live: LiveSettings) -> int:
         served = await _unless(stop, _wait_for_cluster(client, settings))
         if served is not None:
             allows = fence.allows if fence is not None else lambda: True
-            make_dns = await _unless(stop, dns_maker(settings, client, metrics, allows))
+            make_dns = None
+            if settings.dns.providers:
+                from decco.reconcilers.providers import dns_maker  # late: 1 MB that not every cluster needs
+
+                make_dns = await _unless(stop, dns_maker(settings, client, metrics, allows))
             if not stop.is_set():
                 leader = _leader(settings, metrics, fence) if fence is not None else None
                 await _Daemon(settings, client, metrics, health, stop, make_dns, leader).run(served)

@@ -12,8 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
-from decco.dns.service import Dns
 from decco.health import Health
 from decco.kube.apply import Applier
 from decco.kube.client import Client
@@ -35,6 +35,9 @@ from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets, fi
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
 from decco.settings import Settings
+
+if TYPE_CHECKING:
+    from decco.dns.service import Dns
 
 log = get_logger(__name__)
 

@@ -57,7 +57,7 @@ def proxy_from_environment(server: str, environ: Mapping[str, str] = os.environ)
     variable, proxy = _variable(environ, f"{scheme}_proxy") if scheme in _PORTS else ("", "")
     if not proxy or not _is_proxied(server, _variable(environ, "no_proxy")[1]):
         return None
-    url = proxy if _has_host(proxy) else f"http://{proxy}"
+    url = proxy if "://" in proxy else f"http://{proxy}"
     if not is_http_url(url):
         raise ConfigError(
             f"{variable} of the environment must be an http or https URL, or host:port, without line breaks or "
@@ -72,14 +72,6 @@ def _variable(environ: Mapping[str, str], name: str) -> tuple[str, str]:
         if value := environ.get(spelling, "").strip():
             return spelling, value
     return name.upper(), ""
-
-
-def _has_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.scheme and parts.netloc)
 
 
 def _is_proxied(server: str, no_proxy: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 CUTOFF = 0.7
@@ -31,7 +30,9 @@ def closest(word: str, known: Iterable[str], *, last_part: bool = False) -> str 
         for plain, each in by_plain.items():
             if plain.rpartition(".")[2] == wanted.rpartition(".")[2]:
                 return each
-    similar = difflib.get_close_matches(wanted, by_plain, n=1, cutoff=CUTOFF)
+    from difflib import get_close_matches  # late: it is needed for a mistake only
+
+    similar = get_close_matches(wanted, by_plain, n=1, cutoff=CUTOFF)
     return by_plain[similar[0]] if similar else None
 
 

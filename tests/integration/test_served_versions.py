@@ -146,7 +146,7 @@ def test_a_kind_that_vanishes_leaves_what_runs_and_is_followed_when_it_returns(w
     for version in hidden["spec"]["versions"]:
         version["served"] = False
     world.define(hidden)
-    line = f"{TLS_ROUTES}: cannot be listed: the cluster does not serve"
+    line = f"{TLS_ROUTES}: cannot be listed: the cluster no longer serves"
     eventually(lambda: line in world.decco.get("/readyz"), LONG, "the lost kind is reported")
     cluster.create(app(SPACE, "late"))
     eventually(

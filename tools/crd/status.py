@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from decco.api.status import MAX_MESSAGE, MAX_REASON, REASON_PATTERN, ConditionStatus, RunOutcome
+from decco.api.conditions import MAX_MESSAGE, MAX_REASON, REASON_PATTERN, ConditionStatus, RunOutcome
 from decco.api.types import Count, Model, Port
 
 Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]

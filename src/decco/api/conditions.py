@@ -1,4 +1,5 @@
-"""The types of conditions, and functions that set conditions in the form of metav1.Condition.
+"""The values in a status, and a function that sets conditions in the form of metav1.Condition. The fields of a status
+are described in ``tools/crd/status.py``.
 
 ``lastTransitionTime`` is the time of the last change of the status, not of the last reconcile. It is kept, so that an
 equal result causes no write.
@@ -11,11 +12,29 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from decco.api.status import MAX_MESSAGE, MAX_REASON, REASON_PATTERN, ConditionStatus
 from decco.objects import Obj
 from decco.text import truncate
 
+REASON_PATTERN = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+MAX_REASON = 1024
+MAX_MESSAGE = 32768
 _REASON = re.compile(REASON_PATTERN.removeprefix("^").removesuffix("$"))
+
+
+class ConditionStatus(StrEnum):
+    """Unknown means that the object was not reconciled yet, or that the check failed."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class RunOutcome(StrEnum):
+    """How the run of a Job ended, in ``status.job``."""
+
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    DELETED = "Deleted"
 
 
 class ConditionType(StrEnum):

@@ -98,12 +98,13 @@ async def cluster(settings: Settings) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def connected(arguments: argparse.Namespace) -> AsyncIterator[tuple[Client, Settings, list[Finding]]]:
+async def connected(
+    arguments: argparse.Namespace, settings: Settings
+) -> AsyncIterator[tuple[Client, Settings, list[Finding]]]:
     """A client, the settings of the controller in the cluster, unless ``--config`` gives others, and remarks."""
     from decco.views import running
     from decco.views.findings import Finding
 
-    settings = settings_of(arguments)
     remarks: list[Finding] = []
     async with cluster(settings) as client:
         if arguments.config is None:

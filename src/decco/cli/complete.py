@@ -13,15 +13,19 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import argcomplete
 from argcomplete.completers import ChoicesCompleter, FilesCompleter, SuppressCompleter
 from argcomplete.finders import CompletionFinder
 
 from decco.cli import arguments as flags
-from decco.cli.main import COMMANDS, Parser, build
+from decco.cli.parser import COMMANDS, Parser, build
 from decco.errors import DeccoError
 from decco.objects import APPS, SPACES
+
+if TYPE_CHECKING:
+    from decco.settings import Settings
 
 SECONDS = 3.0
 NAMES_AT_MOST = 500
@@ -88,14 +92,14 @@ def _ask(arguments: argparse.Namespace, prefix: str) -> list[str]:
     """Names of Spaces, or of Apps as namespace/name if the prefix has a namespace."""
     from decco.kube import client, config  # noqa: F401 - not in the time that the cluster has
 
+    given = argparse.Namespace(**{"config": None, "decco_namespace": None, **vars(arguments)})
     try:
-        return asyncio.run(asyncio.wait_for(_asked(arguments, prefix), SECONDS))
+        return asyncio.run(asyncio.wait_for(_asked(flags.settings_of(given), prefix), SECONDS))
     except (DeccoError, OSError, TimeoutError):
         return []
 
 
-async def _asked(arguments: argparse.Namespace, prefix: str) -> list[str]:
-    settings = flags.settings_of(argparse.Namespace(**{"config": None, "decco_namespace": None, **vars(arguments)}))
+async def _asked(settings: Settings, prefix: str) -> list[str]:
     namespace, slash, _ = prefix.partition("/")
     found: list[str] = []
     async with flags.cluster(settings) as client:

@@ -5,7 +5,7 @@ functions; only what ``run`` calls imports heavy dependencies, so that ``--help`
 line are fast:
 
     configure(parser)        adds the arguments
-    run(arguments) -> int    prints to standard output, returns the exit status; may be a coroutine function
+    run(arguments) -> int    prints to standard output, returns the exit status
 
 ``arguments.program`` is the name of the program as it was called. Exit status of all commands: 0 success; 1 success,
 and the command found what it looks for (a difference, a defect, something missing); 2 an error: the command line, the
@@ -16,50 +16,19 @@ cause, with the code of the catalogue (``decco.messages``).
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
-from keyword import iskeyword
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from decco import __version__
+from decco.cli.parser import COMMANDS, EXIT_FAILED, build
 from decco.errors import DeccoError
-from decco.messages import error_code, usage_code
+from decco.messages import error_code
 from decco.suggest import did_you_mean
 
-COMMANDS = {
-    "crds": "print the CustomResourceDefinitions of Space and App",
-    "import": "convert Spaces and Apps of the first decco",
-    "render": "print what decco would write for the Spaces and Apps of some files, without a cluster",
-    "diff": "show how what is in the cluster differs from what decco would write",
-    "explain": "show who owns a host name, Space or App, how it is reached, and what is missing",
-    "graph": "draw who may talk to whom",
-    "doctor": "check whether a cluster and the controller in it meet the requirements",
-    "dns": "show what decco would change in DNS",
-    "completion": "print the script that makes a shell complete the words of decco",
-}
-"""Name of a subcommand, which is the name of its module (with a _ if it is a keyword) -> its summary, for --help."""
-
-DESCRIPTION = "One shared Kubernetes cluster for many customers' Internet-facing services."
-
-EXIT_FOUND = 1
-EXIT_FAILED = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_NO_READER = 128 + signal.SIGPIPE
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports errors in one line with a reference to --help, without the usage text."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_FAILED, f"{self.prog}: {message}; see `{self.prog} --help` ({usage_code()})\n")
-
-    def flags(self) -> list[str]:
-        """All flags of this parser."""
-        return [flag for action in self._actions for flag in action.option_strings]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,11 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         # The controller's code logs; a command shows errors only.
         log.configure("console", "error")
-        status: int | Coroutine[None, None, int] = arguments.run(arguments)
-        if not isinstance(status, int):
-            import asyncio
-
-            status = asyncio.run(status)
+        status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status
     except DeccoError as error:
@@ -100,23 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def program_name() -> str:
     """The name of the program as it was called: kubectl runs the plugin ``kubectl decco`` as kubectl-decco."""
     return "kubectl decco" if Path(sys.argv[0]).name.startswith("kubectl-decco") else "decco"
-
-
-def build(program: str, *loaded: str) -> tuple[Parser, dict[str, Parser]]:
-    """The parser, and those of its commands; only the ``loaded`` ones have their arguments."""
-    parser = Parser(prog=program, description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"decco {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    known: dict[str, Parser] = {}
-    for name, summary in COMMANDS.items():
-        known[name] = commands.add_parser(
-            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False
-        )
-        if name in loaded:
-            module = importlib.import_module(f"decco.cli.commands.{name}{'_' if iskeyword(name) else ''}")
-            module.configure(known[name])
-            known[name].set_defaults(run=module.run, program=program)
-    return parser, known
 
 
 def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:

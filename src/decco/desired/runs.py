@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from decco.api.conditions import RunOutcome as Outcome
 from decco.api.conditions import timestamp
-from decco.api.status import RunOutcome as Outcome
 from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, Obj, annotations_of, uid_of
 from decco.text import quote
 

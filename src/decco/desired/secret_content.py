@@ -27,7 +27,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from cryptography.x509.oid import PublicKeyAlgorithmOID
+from cryptography.x509.oid import PublicKeyAlgorithmOID as Oid
 
 from decco.desired import reasons
 from decco.desired.model import Problem, SecretFacts
@@ -37,15 +37,7 @@ MAX_KEY_BYTES = 8192
 """Length of a private key's PEM block; one of 8192 bit RSA has 6.4 KB."""
 
 _KEY_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,20}PRIVATE KEY)-----")
-_KEYS_OF_TLS = frozenset(
-    {
-        PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5,
-        PublicKeyAlgorithmOID.RSASSA_PSS,
-        PublicKeyAlgorithmOID.EC_PUBLIC_KEY,
-        PublicKeyAlgorithmOID.ED25519,
-        PublicKeyAlgorithmOID.ED448,
-    }
-)
+_KEYS_OF_TLS = (Oid.RSAES_PKCS1_v1_5, Oid.RSASSA_PSS, Oid.EC_PUBLIC_KEY, Oid.ED25519, Oid.ED448)
 _DNS_NAME = re.compile(r"[A-Za-z0-9*._-]{1,253}")
 
 # All errors that cryptography raises for invalid input. They have no common base; some derive from Exception only.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from decco.api.status import RunOutcome
+from decco.api.conditions import RunOutcome
 from decco.desired import reasons
 from decco.desired.endpoints import objects
 from decco.desired.model import Problem

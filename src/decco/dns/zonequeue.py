@@ -62,7 +62,9 @@ class ZoneQueue:
         self._problems: dict[tuple[str, str], DnsError] = {}
         self._owned: dict[str, set[str]] = {}
         self._owner_of: dict[str, str] = {}
+        """Name -> UID in its ownership record, if that is of this cluster; ``_owned`` is the inverse."""
         self._twice: set[str] = set()
+        """Names with a conflict that may only be due to a stale cache; a second conflict is reported."""
         self._unconfirmed = unconfirmed
 
     # Called by the service
@@ -80,7 +82,7 @@ class ZoneQueue:
         self.enqueue([name])
 
     def enqueue(self, names: Iterable[str]) -> None:
-        """Enqueue names because of an event."""
+        """Reconcile these names, as if for the first time."""
         for name in names:
             self._enqueue(name)
             self._twice.discard(name)

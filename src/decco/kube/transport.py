@@ -79,9 +79,9 @@ _EXCERPT: Final = 120
 _METHODS: Final = {"LIST": "GET", "WATCH": "GET"}
 _MERGE_PATCH_HEADERS: Final = {"Content-Type": "application/merge-patch+json"}
 
-# asyncio gives each TLS connection a buffer of this size for reading, 256 KB by itself: 15 MB for 59 connections. An
-# answer of the API server that is longer, a page of a list, is read in some more steps.
-asyncio.sslproto.SSLProtocol.max_size = 32 * 1024
+# asyncio gives each TLS connection a buffer of this size for reading, 256 KB by itself: 15 MB for 59 connections. This
+# is the size of a record, so an answer of the API server that is longer is read in some more steps.
+asyncio.sslproto.SSLProtocol.max_size = 16 * 1024
 
 _Headers = CIMultiDictProxy[str]
 

@@ -44,7 +44,7 @@ _NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 
 class AppReconciler(Reconciler):
     def __init__(self, dependencies: Dependencies) -> None:
-        super().__init__(dependencies, dependencies.caches.apps)
+        super().__init__(dependencies, dependencies.caches.apps, blocked_app_status)
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
@@ -59,23 +59,23 @@ class AppReconciler(Reconciler):
         if (pause := _pause_of(entry, found[1] if found is not None else None)) is not None:
             return await self.pause(entry, obj, pause)
         if not isinstance(entry.facts, AppFacts):
-            return await self._blocked(entry, obj, Problem(reasons.INVALID, str(entry.facts)))
+            return await self.block(entry, obj, Problem(reasons.INVALID, str(entry.facts)))
         if found is None and owner is not None:
             message = f"Space {owner.key.name} cannot be understood; see the Space's conditions."
-            return await self._blocked(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
+            return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
         if found is None:
             message = (
                 f"There is no Space {key.namespace}: an App must be in the namespace of a Space. "
                 "Create the Space, or move the App."
             )
-            return await self._blocked(entry, obj, Problem(reasons.SPACE_NOT_FOUND, message))
+            return await self.block(entry, obj, Problem(reasons.SPACE_NOT_FOUND, message))
         space_entry, space = found
         if not self.caches.namespace_is_ready(space):
             if space_entry.ready == UNKNOWN:
                 # The Space's first reconcile is still to come; it enqueues its Apps.
                 return Action.done()
             message = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
-            return await self._blocked(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
+            return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
         return await self._make(entry, entry.facts, space, obj)
 
     def _gone(self, key: Key) -> Action:
@@ -85,11 +85,6 @@ class AppReconciler(Reconciler):
         if owner is not None and not owner.deleting and namespace is not None and not namespace.deleting:
             left = self.caches.labelled_for(LabelledOwner(*key))
             self.dependencies.reporter.left_over(SPACES, owner.obj(), left)
-        return Action.done()
-
-    async def _blocked(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
-        """Nothing can be written now; running children stay as they are, and the status contains the reason."""
-        await self.report(entry, obj, blocked_app_status(problem, entry.generation, status_of(obj), self.now()))
         return Action.done()
 
     async def _release(self, entry: Entry, space: Entry | None) -> Action:
@@ -112,12 +107,12 @@ class AppReconciler(Reconciler):
         try:
             desired = app_children(inputs)
         except TerminalError as error:
-            return await self._blocked(entry, obj, Problem(reasons.INVALID, str(error)))
+            return await self.block(entry, obj, Problem(reasons.INVALID, str(error)))
         written = Written(waits_for=None if self.caches.is_isolated(space) else _not_isolated(space))
         held, way = await self._hold(entry, inputs, desired, written)
         await self.writer.write(desired.children, written, held=held)
         written.raise_if_overtaken()
-        await self.prune(entry, obj, LabelledOwner(*entry.key), self._keep(entry, desired, written, way), written)
+        await self.prune(entry, obj, self._keep(entry, desired, written, way), written)
         live = self._live(entry, desired.children, inputs)
         if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
             self.caches.superseded_jobs[live.job.uid] = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -195,12 +195,3 @@ class Caches:
     def routing_kinds(self) -> frozenset[Resource]:
         """The kinds that carry traffic from the edge to the Spaces, of all backends; no other children are optional."""
         return frozenset(kind.resource for kind in self.kinds if kind.optional and kind.role is Role.CHILD)
-
-    def unreplaced(
-        self, owner_uid: str, labelled: LabelledOwner, unwritten: Collection[Resource]
-    ) -> set[tuple[Resource, Key]]:
-        """The objects that carry an owner's traffic, if one of those kinds could not be written: that one may replace
-        them.
-        """
-        kinds = self.routing_kinds
-        return self.owned(owner_uid, labelled, kinds) if not kinds.isdisjoint(unwritten) else set()

@@ -67,9 +67,13 @@ class Dependencies:
 
 
 class Reconciler(ABC):
-    """Base of the two reconcilers; ``store`` has their objects."""
+    """Base of the two reconcilers. ``store`` has their objects; ``blocked_status`` makes the status of one that cannot
+    be reconciled.
+    """
 
-    def __init__(self, dependencies: Dependencies, store: Store) -> None:
+    def __init__(
+        self, dependencies: Dependencies, store: Store, blocked_status: Callable[[Problem, int, Obj, datetime], Obj]
+    ) -> None:
         self.dependencies = dependencies
         self.caches = dependencies.caches
         self.writer = dependencies.writer
@@ -77,6 +81,7 @@ class Reconciler(ABC):
         self.records = dependencies.records
         self.now = dependencies.now
         self.store = store
+        self._blocked_status = blocked_status
 
     @abstractmethod
     async def reconcile(self, key: Key) -> Action:
@@ -86,17 +91,24 @@ class Reconciler(ABC):
         """Writes the status if it changed; returns whether it did."""
         return await self.dependencies.reporter.report(self.store, entry, obj, status)
 
+    async def block(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
+        """Nothing can be written now; what exists stays as it is, and the status contains the reason."""
+        await self.report(entry, obj, self._blocked_status(problem, entry.generation, status_of(obj), self.now()))
+        return Action.done()
+
     async def pause(self, entry: Entry, obj: Obj, why: Problem) -> Action:
         """Writes only the status."""
         self.records.pause(entry)
         await self.report(entry, obj, paused_status(why, entry.generation, status_of(obj), self.now()))
         return Action.done()
 
-    async def prune(
-        self, entry: Entry, obj: Obj, labelled: LabelledOwner, keep: set[tuple[Resource, Key]], written: Written
-    ) -> None:
+    async def prune(self, entry: Entry, obj: Obj, keep: set[tuple[Resource, Key]], written: Written) -> None:
         """Deletes what is no longer desired, and reports what decco cannot delete."""
-        keep = keep | self.caches.unreplaced(entry.uid, labelled, written.unwritten)
+        labelled = LabelledOwner(*entry.key) if entry.key.namespace else LabelledOwner(entry.key.name)
+        routing = self.caches.routing_kinds
+        if not routing.isdisjoint(written.unwritten):
+            # What could not be written may replace what carries traffic now.
+            keep = keep | self.caches.owned(entry.uid, labelled, routing)
         await self.writer.prune(entry.uid, labelled, keep, written)
         self.dependencies.reporter.left_over(self.store.resource, obj, written.left)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from decco.desired import reasons
 from decco.desired.model import Problem
-from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, REASONS
+from decco.dns.errors import REASON_PENDING, REASONS
 from decco.dns.records import WantedRecord
-from decco.dns.service import Dns, DnsProblem
 from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import Conflict, NotFound
@@ -24,6 +24,9 @@ from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
 from decco.reconcilers.report import status_of
 from decco.settings import Settings
+
+if TYPE_CHECKING:
+    from decco.dns.service import Dns, DnsProblem
 
 log = get_logger(__name__)
 
@@ -232,13 +235,7 @@ def _was_ready(obj: Obj, generation: int) -> bool:
     return any((each["type"], each["status"], each.get("observedGeneration")) == ready for each in conditions)
 
 
-_REASONS = {
-    **{reason: reason for reason in REASONS},
-    REASON_PENDING: reasons.WAITING_FOR_DNS,
-    REASON_NO_ADDRESS: reasons.NO_ADDRESS,
-}
-"""Reasons of the DNS package -> those of conditions; a test compares the two lists."""
-
-
 def _problem(problem: DnsProblem) -> Problem:
-    return Problem(_REASONS.get(problem.reason, reasons.DNS_FAILED), problem.message)
+    """The reasons of the DNS package are also those of conditions, but for one; a test compares the two lists."""
+    reason = problem.reason if problem.reason in REASONS else reasons.DNS_FAILED
+    return Problem(reasons.WAITING_FOR_DNS if reason == REASON_PENDING else reason, problem.message)

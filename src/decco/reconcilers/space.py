@@ -7,7 +7,6 @@ from dataclasses import replace
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.model import Problem, SpaceFacts, SpaceInputs
-from decco.desired.ownership import LabelledOwner
 from decco.desired.space import reserved_name, space_children, space_names
 from decco.desired.space_status import blocked_space_status, space_status
 from decco.desired.status import OWN_PAUSE
@@ -25,7 +24,7 @@ log = get_logger(__name__)
 
 class SpaceReconciler(Reconciler):
     def __init__(self, dependencies: Dependencies) -> None:
-        super().__init__(dependencies, dependencies.caches.spaces)
+        super().__init__(dependencies, dependencies.caches.spaces, blocked_space_status)
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
@@ -40,10 +39,10 @@ class SpaceReconciler(Reconciler):
                 self.dependencies.certificates(key.name, self.secrets.expiries(facts))
             return await self.pause(entry, obj, OWN_PAUSE)  # its Apps read the pause from the Space's facts
         if not isinstance(facts, SpaceFacts):
-            return await self._blocked(entry, obj, Problem(reasons.INVALID, str(facts)))
+            return await self.block(entry, obj, Problem(reasons.INVALID, str(facts)))
         reserved = reserved_name(key.name, self.caches.settings)
         if reserved is not None and self.caches.namespace_uid(facts) is None:
-            return await self._blocked(entry, obj, reserved)
+            return await self.block(entry, obj, reserved)
         return await self._make(entry, facts, obj)
 
     def _gone(self, key: Key) -> Action:
@@ -51,11 +50,6 @@ class SpaceReconciler(Reconciler):
         entry = self.caches.children[NAMESPACES].get(key)
         if entry is not None and entry.labelled_owner is not None and not entry.deleting:
             self.dependencies.reporter.left_over(NAMESPACES, entry.obj(), [(NAMESPACES, entry)])
-        return Action.done()
-
-    async def _blocked(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
-        """Writes only the status, with the reason."""
-        await self.report(entry, obj, blocked_space_status(problem, entry.generation, status_of(obj), self.now()))
         return Action.done()
 
     async def _release(self, entry: Entry) -> Action:
@@ -91,7 +85,7 @@ class SpaceReconciler(Reconciler):
         if namespace_uid is not None:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
             keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
-            await self.prune(entry, obj, LabelledOwner(space.name), keep, written)
+            await self.prune(entry, obj, keep, written)
         # A copy that was written just now exists now, and the status contains what exists.
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = replace(inputs, secrets=views)

@@ -25,7 +25,7 @@ def rendered(reconciled: ReconcileResult) -> list[Obj]:
 
 
 def _sent(obj: Obj) -> Obj:
-    if has_placeholder(obj):
+    if has_placeholder(obj, in_controller=True):
         obj = _without_hash(obj)
     meta = _without_server_fields(obj["metadata"])
     return {**obj, "metadata": {**{name: meta[name] for name in _FIRST if name in meta}, **meta}}

@@ -111,9 +111,11 @@ def placeholder(kind: str, key: Key) -> str:
     return f"{NO_UID}{kind} {key}>"
 
 
-def has_placeholder(obj: Obj) -> bool:
-    """Whether an owner reference has a placeholder instead of a UID."""
-    owners = obj["metadata"].get("ownerReferences") or ()
+def has_placeholder(obj: Obj, *, in_controller: bool = False) -> bool:
+    """Whether an owner reference, or only that of the controller, has a placeholder instead of a UID."""
+    owners = [
+        each for each in obj["metadata"].get("ownerReferences") or () if each.get("controller") or not in_controller
+    ]
     return any(str(owner.get("uid", "")).startswith(NO_UID) for owner in owners)
 
 

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from decco.api.conditions import ConditionType, set_condition, timestamp
-from decco.api.status import MAX_MESSAGE, MAX_REASON
+from decco.api.conditions import MAX_MESSAGE, MAX_REASON, ConditionType, set_condition, timestamp
 from decco.objects import Obj
 
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

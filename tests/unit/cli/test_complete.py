@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from decco.cli import complete
-from decco.cli.main import COMMANDS
+from decco.cli.parser import COMMANDS
 from tests.unit.cli.conftest import Run
 
 

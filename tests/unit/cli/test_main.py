@@ -150,7 +150,7 @@ def test_errors_of_a_command(
         raise error
 
     module = types.SimpleNamespace(configure=lambda parser: None, run=fail)
-    monkeypatch.setattr(cli, "COMMANDS", {"fail": "fail"})
+    monkeypatch.setitem(cli.COMMANDS, "fail", "fail")
     monkeypatch.setitem(sys.modules, "decco.cli.commands.fail", module)
     monkeypatch.setattr(sys, "argv", ["decco"])
     assert cli.main(["fail"]) == status

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from decco.api.status import RunOutcome
+from decco.api.conditions import RunOutcome
 from decco.desired.app import AppDesired, app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status, route_requeue_after
 from decco.desired.model import AppInputs, Problem, SecretState

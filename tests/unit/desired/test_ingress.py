@@ -16,6 +16,7 @@ from decco.desired.routing.dialects.traefik import (
     TLS_OPTIONS,
 )
 from decco.objects import Obj, Resource
+from decco.settings.fields import SETTINGS
 from tests.unit.desired.app_cases import (
     FQDN,
     POD,
@@ -56,6 +57,10 @@ def annotations(obj: Obj) -> dict[str, str]:
 
 def paths(obj: Obj) -> list[tuple[str, str]]:
     return [(path["path"], path["pathType"]) for rule in obj["spec"]["rules"] for path in rule["http"]["paths"]]
+
+
+def test_the_settings_offer_every_dialect() -> None:
+    assert SETTINGS["routing.ingressDialect"].type.choices == tuple(ALL)
 
 
 @pytest.mark.parametrize("dialect", ALL)

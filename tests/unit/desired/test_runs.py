@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from decco.api.status import RunOutcome
+from decco.api.conditions import RunOutcome
 from decco.desired.runs import (
     JobEnd,
     JobView,

@@ -89,6 +89,10 @@ def test_uids_that_no_server_has_given_are_marked_and_known_ones_are_not() -> No
     stored = objects(known)["Namespace", "acme"]
     assert stored["metadata"]["ownerReferences"][0]["uid"] == "1234"
     assert stored["metadata"]["annotations"]["decco.platform9.com/hash"]
+    # The namespace, which owns the policy as well, does not count: the digest has the UID of the controller only.
+    policy = objects(known)["NetworkPolicy", "decco"]
+    assert policy["metadata"]["ownerReferences"][1]["uid"] == "<uid of Namespace acme>"
+    assert policy["metadata"]["annotations"]["decco.platform9.com/hash"]
     assert "resourceVersion" not in stored["metadata"]
 
 

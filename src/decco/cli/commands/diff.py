@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from decco.cli import output
 
 if TYPE_CHECKING:
     from decco.views.dry_run_client import Write
-    from decco.views.simulation import ReconcileResult
+    from decco.views.findings import Finding
+    from decco.views.simulation import ReconcileResult, SimulationResult
+    from decco.views.snapshot import Snapshot
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """A simulation in which the API server previews every write."""
     from decco.views import documents
     from decco.views.manifests import is_change
@@ -39,18 +42,24 @@ async def run(arguments: argparse.Namespace) -> int:
 
     words = [word for word in arguments.targets if not is_file(word)]
     found = documents.read([word for word in arguments.targets if is_file(word)], sys.stdin)
-    async with flags.connected(arguments) as (client, settings, remarks):
-        spaces = {document.key.namespace or document.key.name for document in found}
-        namespaces = spaces | namespaces_of(words, arguments.namespace) if arguments.targets else None
-        snapshot = await from_cluster(client, settings, namespaces, found, arguments.namespace)
-        chosen = objects_of(words, snapshot, arguments.namespace) if arguments.targets else None
-        result = await simulate(
-            snapshot,
-            datetime.now(UTC),
-            client=client,
-            preview=True,
-            wanted=lambda kind, key: chosen is None or (kind, key) in chosen,
-        )
+    settings = flags.settings_of(arguments)
+
+    async def gather() -> tuple[Snapshot, SimulationResult, list[Finding]]:
+        async with flags.connected(arguments, settings) as (client, in_force, remarks):
+            spaces = {document.key.namespace or document.key.name for document in found}
+            namespaces = spaces | namespaces_of(words, arguments.namespace) if arguments.targets else None
+            snapshot = await from_cluster(client, in_force, namespaces, found, arguments.namespace)
+            chosen = objects_of(words, snapshot, arguments.namespace) if arguments.targets else None
+            result = await simulate(
+                snapshot,
+                datetime.now(UTC),
+                client=client,
+                preview=True,
+                wanted=lambda kind, key: chosen is None or (kind, key) in chosen,
+            )
+            return snapshot, result, remarks
+
+    snapshot, result, remarks = asyncio.run(gather())
     changes = [(reconciled, write) for reconciled in result.results for write in reconciled.writes if is_change(write)]
     _show(arguments, changes)
     remarks += [*snapshot.warnings, *verdicts(snapshot, result, found), *snapshot.gaps]

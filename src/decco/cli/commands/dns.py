@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from decco.errors import ConfigError
 if TYPE_CHECKING:
     from decco.dns.records import RecordSet
     from decco.views.dnsplan import DnsView
+    from decco.views.findings import Finding
 
 PLAN = "plan"
 EXIT_FOUND, EXIT_FAILED = 1, 2
@@ -28,30 +30,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from decco.metrics import Metrics
     from decco.reconcilers.providers import dns_service
     from decco.views.dnsplan import look, remarks_of
     from decco.views.simulation import simulate
     from decco.views.snapshot import from_cluster
 
-    async with flags.connected(arguments) as (client, settings, remarks):
-        if not settings.dns.providers:
-            raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to plan")
-        snapshot = await from_cluster(client, settings)
-        result = await simulate(snapshot, datetime.now(UTC), client=client)
-        # dry_run is a second safeguard: the service is not started, and with dry_run it cannot send changes.
-        dns = await dns_service(settings.model_copy(update={"dry_run": True}), client, Metrics())
-        assert dns is not None
-        try:
-            view = await look(dns, snapshot, result)
-        finally:
-            await dns.close()
+    settings = flags.settings_of(arguments)
+
+    async def gather() -> tuple[DnsView, list[Finding]]:
+        async with flags.connected(arguments, settings) as (client, in_force, remarks):
+            if not in_force.dns.providers:
+                raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to plan")
+            snapshot = await from_cluster(client, in_force)
+            result = await simulate(snapshot, datetime.now(UTC), client=client)
+            # dry_run is a second safeguard: the service is not started, and with dry_run it cannot send changes.
+            dns = await dns_service(in_force.model_copy(update={"dry_run": True}), client, Metrics())
+            assert dns is not None
+            try:
+                return await look(dns, snapshot, result), [*remarks, *snapshot.gaps]
+            finally:
+                await dns.close()
+
+    view, remarks = asyncio.run(gather())
     if arguments.output == "table":
         output.write(_table(view, output.style_of(arguments.color)))
     else:
         output.write_data(_data(view), arguments.output)
-    output.report(arguments.program, [*remarks, *snapshot.gaps, *remarks_of(view)])
+    output.report(arguments.program, [*remarks, *remarks_of(view)])
     return exit_status(view)
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
+from typing import TYPE_CHECKING
 
 from decco.cli import arguments as flags
 from decco.cli import output
 from decco.messages import Severity
+
+if TYPE_CHECKING:
+    from decco.views.findings import Finding
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +29,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from decco.views.preflight.checks import check
 
     settings = flags.settings_of(arguments)
-    given = arguments.config is not None
-    async with flags.cluster(settings) as client:
-        findings = await check(client, settings, os.environ, given=given, account=arguments.service_account)
+
+    async def gather() -> list[Finding]:
+        given = arguments.config is not None
+        async with flags.cluster(settings) as client:
+            return await check(client, settings, os.environ, given=given, account=arguments.service_account)
+
+    findings = asyncio.run(gather())
     if arguments.output == "table":
         output.write(output.findings_table(findings, "CHECK", output.style_of(arguments.color)))
     else:

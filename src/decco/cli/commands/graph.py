@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from decco.cli import arguments as flags
 from decco.cli import output
+
+if TYPE_CHECKING:
+    from decco.views.findings import Finding
+    from decco.views.snapshot import Snapshot
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,12 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """A simulation of all objects, and the graph of its policies."""
     from decco.cli import drawing
     from decco.views import documents
     from decco.views.connectivity import as_data, connectivity
-    from decco.views.findings import Finding
     from decco.views.simulation import simulate
     from decco.views.snapshot import from_cluster, from_documents
     from decco.views.targets import is_file, spaces_of
@@ -38,15 +43,18 @@ async def run(arguments: argparse.Namespace) -> int:
     words = [word for word in arguments.targets if not is_file(word)]
     files = [word for word in arguments.targets if is_file(word)]
     found = documents.read(files, sys.stdin)
-    remarks: list[Finding] = []
-    if files:
-        snapshot = from_documents(found, flags.settings_of(arguments), arguments.namespace)
-    else:
-        async with flags.connected(arguments) as (client, settings, remarks):
-            snapshot = await from_cluster(client, settings, set())
+    settings = flags.settings_of(arguments)
+
+    async def gather() -> tuple[Snapshot, list[Finding]]:
+        if files:
+            return from_documents(found, settings, arguments.namespace), []
+        async with flags.connected(arguments, settings) as (client, in_force, remarks):
+            return await from_cluster(client, in_force, set()), remarks
+
+    snapshot, remarks = asyncio.run(gather())
     spaces = spaces_of(words, snapshot)
     snapshot.forget_children()
-    graph = connectivity(snapshot, await simulate(snapshot, datetime.now(UTC)))
+    graph = connectivity(snapshot, asyncio.run(simulate(snapshot, datetime.now(UTC))))
     if spaces:
         graph = graph.only(spaces)
     if arguments.output == "text":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from datetime import UTC, datetime
 
@@ -21,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from decco.views import documents
     from decco.views.findings import Finding
     from decco.views.manifests import rendered
@@ -36,7 +37,7 @@ async def run(arguments: argparse.Namespace) -> int:
         text = "the files contain no Space and no App: nothing to render"
         output.report(arguments.program, [Finding("", text, "nothing-to-render")])
         return 1
-    result = await simulate(snapshot, datetime.now(UTC))
+    result = asyncio.run(simulate(snapshot, datetime.now(UTC)))
     judged = verdicts(snapshot, result, found)
     objects = [(reconciled, obj) for reconciled in result.results for obj in rendered(reconciled)]
     if arguments.output == "json":

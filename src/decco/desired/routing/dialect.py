@@ -83,24 +83,17 @@ def verifying_secret(inputs: AppInputs, endpoint: ResolvedEndpoint, controller: 
 
 
 def http_ingress(
-    inputs: AppInputs,
-    name: str,
-    paths: Paths,
-    backend: Obj,
-    annotations: Annotations,
-    *,
-    tls: bool = True,
+    inputs: AppInputs, name: str, paths: Paths, backend: Obj, annotations: Annotations, *, tls: bool = True
 ) -> Child:
     """Paths at the Space's FQDN, under its certificate."""
-    secret = inputs.space.spec.http_cert_secret_name
-    certificate = {"tls": [{"hosts": [inputs.space.fqdn], "secretName": secret}]} if tls and secret is not None else {}
-    return _ingress(inputs, name, certificate, inputs.space.fqdn, paths, backend, annotations)
+    certificate = inputs.space.spec.http_cert_secret_name if tls else None
+    return _ingress(inputs, name, inputs.space.fqdn, paths, backend, annotations, certificate)
 
 
 def passthrough_ingress(inputs: AppInputs, endpoint: ResolvedEndpoint, annotations: Annotations) -> Child:
     """A host name whose TLS connections the controller hands to the endpoint as they are."""
     host = endpoint.hostname or ""
-    return _ingress(inputs, endpoint.name, {}, host, {"/": PREFIX}, backend_of(endpoint), annotations)
+    return _ingress(inputs, endpoint.name, host, {"/": PREFIX}, backend_of(endpoint), annotations, None)
 
 
 def backend_of(endpoint: ResolvedEndpoint) -> Obj:
@@ -110,19 +103,18 @@ def backend_of(endpoint: ResolvedEndpoint) -> Obj:
 def _ingress(
     inputs: AppInputs,
     name: str,
-    certificate: Obj,
     host: str,
     paths: Paths,
     backend: Obj,
     annotations: Annotations,
+    certificate: str | None,
 ) -> Child:
     class_name = inputs.settings.routing.ingress_class_name
+    spec: Obj = {"ingressClassName": class_name} if class_name is not None else {}
+    if certificate is not None:
+        spec["tls"] = [{"hosts": [host], "secretName": certificate}]
     listed = [{"path": path, "pathType": matched, "backend": backend} for path, matched in paths.items()]
-    spec: Obj = {
-        **({"ingressClassName": class_name} if class_name is not None else {}),
-        **certificate,
-        "rules": [{"host": host, "http": {"paths": listed}}],
-    }
+    spec["rules"] = [{"host": host, "http": {"paths": listed}}]
     return names.child(INGRESSES, names.app_meta(inputs, name, annotations), spec=spec)
 
 

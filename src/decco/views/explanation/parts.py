@@ -26,14 +26,12 @@ from decco.kube.errors import Forbidden
 from decco.objects import SECRETS, Key, Resource, labels_of
 from decco.reconcilers.edge import gateway_controller, space_live
 from decco.settings import RoutingBackend
-from decco.views.findings import Finding, Findings
+from decco.views.findings import SOON_DAYS, Finding, Findings
 from decco.views.lookup import Answer
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
 
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
-SOON_DAYS = 21
-"""A certificate that expires within this number of days should have been renewed: most issuers renew a month before."""
 _NO_ROUTING = {
     RoutingBackend.INGRESS: "Ingress: the controller's own",
     RoutingBackend.NONE: "no routing is set: Services only",

@@ -30,13 +30,12 @@ from decco.objects import (
 from decco.reconcilers.caches import Kind, Role
 from decco.reconcilers.facts import secret_facts, space_facts
 from decco.reconcilers.kinds import KINDS
-from decco.views.findings import Finding
+from decco.views.findings import SOON_DAYS, Finding
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext, condition
 from decco.views.running import NAME
 
 WATCHED = ("get", "list", "watch")
 WRITTEN = (*WATCHED, "create", "update", "delete")
-SOON_DAYS = 21
 _TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.\d+)?[^/]*$")
 
 

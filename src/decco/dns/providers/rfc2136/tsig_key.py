@@ -22,6 +22,7 @@ import dns.name
 import dns.tsig
 
 from decco.dns.providers.rfc2136.settings import algorithm_name
+from decco.hostnames import canonical
 
 ALGORITHM_NUMBERS: Final = {
     "157": "hmac-md5",
@@ -90,7 +91,7 @@ def choose(keys: list[TsigKey], name: str) -> TsigKey:
             raise ValueError(f"it has {len(keys)} keys ({_names(keys)}): name one with tsigKeyName")
         return keys[0]
     for key in keys:
-        if not key.name or key.name.rstrip(".").lower() == name.rstrip(".").lower():
+        if not key.name or canonical(key.name) == canonical(name):
             return key
     raise ValueError(f"it has no key {name!r}, which the settings name, but {_names(keys)}")
 
