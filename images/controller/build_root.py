@@ -62,7 +62,7 @@ FILES = {
     # OpenSSL complains about one that is missing.
     "usr/lib/ssl/openssl.cnf": "",
 }
-DIRECTORIES = ("dev", "etc/decco/controller", "proc", "sys")
+DIRECTORIES = ("dev", "etc/decco/controller", "proc", "run", "sys")
 
 
 def build_root(root: Path, *, epoch: int = 0) -> None:

@@ -42,8 +42,10 @@ FILES = {
     "etc/group": f"root:x:0:\nnonroot:x:{USER_ID}:\n",
     # Without it glibc asks name servers before /etc/hosts.
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
+    # Engines mount over these; buildah leaves executable ones behind where there are none.
+    **dict.fromkeys(("etc/hostname", "etc/hosts", "etc/resolv.conf"), ""),
 }
-DIRECTORIES = ("dev", "etc/decco/stunnel", "etc/decco/tls", "proc", "sys")
+DIRECTORIES = ("dev", "etc/decco/stunnel", "etc/decco/tls", "proc", "run", "sys")
 
 
 class BuildError(RuntimeError):

@@ -1,7 +1,9 @@
-"""Reads an image's archive in the form of ``docker save``: its layers as a folder, and how its containers start."""
+"""An image's archive in the form of ``docker save``: its layers as a folder, and how its containers start."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -35,6 +37,28 @@ def digest(archive: Path) -> str:
     with tarfile.open(archive) as tar:
         [manifest] = json.load(_member(tar, "manifest.json"))
     return str(manifest["Config"])
+
+
+def without_build_container(saved: Path, archive: Path) -> None:
+    """Copies an archive without the random names that buildah gives to the container in which it builds.
+
+    They are in the configuration of an image in the format of Docker, which is the one that has HEALTHCHECK, and would
+    make each build another image.
+    """
+    with tarfile.open(saved) as source, tarfile.open(archive, "w") as target:
+        [manifest] = json.load(_member(source, "manifest.json"))
+        document = json.load(_member(source, manifest["Config"]))
+        for name in ("container", "container_config"):
+            document.pop(name, None)
+        document["config"].pop("Hostname", None)
+        content = json.dumps(document, sort_keys=True).encode()
+        manifest["Config"] = f"{hashlib.sha256(content).hexdigest()}.json"
+        for name in manifest["Layers"]:
+            target.addfile(source.getmember(name), _member(source, name))
+        for name, text in ((manifest["Config"], content), ("manifest.json", json.dumps([manifest]).encode())):
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            target.addfile(info, io.BytesIO(text))
 
 
 def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from testbed import bareroot
 from testbed.bareroot import StepFailed
 from testbed.found import AssetsMissing
+from testbed.images.archive import without_build_container
 
 EPOCH = 0
 """Time of all files and of the image itself, seconds since 1970."""
@@ -78,7 +79,8 @@ def _buildah(context: Path, reference: str, archive: Path, epoch: int) -> None:
         variables = {"PATH": bareroot.PATH, **bareroot.copy_to(Path(buildah("mount", working)))}
         buildah("config", *(f"--env={name}={value}" for name, value in variables.items()), working)
         buildah("commit", "--quiet", "--rm", working, base[1])
-        how = ["--isolation=chroot", "--network=host", "--pull-never", "--format=docker"]
+        how = ["--isolation=chroot", "--network=host", "--pull-never", "--format=docker", "--identity-label=false"]
         how += [f"--timestamp={epoch}", f"--build-arg=SOURCE_DATE_EPOCH={epoch}", f"--tag={reference}"]
         buildah("build", *how, str(context))
-        buildah("push", "--quiet", reference, f"docker-archive:{archive}:{reference}")
+        buildah("push", "--quiet", reference, f"docker-archive:{folder}/saved.tar:{reference}")
+        without_build_container(Path(folder) / "saved.tar", archive)

@@ -70,7 +70,8 @@ def entry(request: pytest.FixtureRequest, build: Callable[..., Path], tmp_path_f
     if os.geteuid() != 0:
         return build()
     root: Path = request.getfixturevalue("root")
-    programs = [path for pattern in ("stunnel4", "libssl.so*", "libcrypto.so*") for path in root.rglob(pattern)]
+    patterns = ("usr/bin/stunnel4", "**/libssl.so*", "**/libcrypto.so*")
+    programs = [path for pattern in patterns for path in root.glob(pattern)]
     assert len(programs) == 3
     mounts = [f"mount --bind {path} /{path.relative_to(root)}" for path in programs]
     inner = "; ".join([*mounts, f'exec {root}{build_root.ENTRYPOINT} "$@"'])

@@ -101,20 +101,18 @@ class Reporter:
             self._recorder.event(subject, "Normal", reasons.RESUMED, message, "Reconcile")
         causes = {condition["reason"] for condition in conditions if condition["type"] != ConditionType.READY}
         for condition in sorted(conditions, key=lambda condition: bool(condition["type"] == ConditionType.READY)):
-            old = known.get(condition["type"])
+            type_, status, reason = (condition[name] for name in ("type", "status", "reason"))
+            old, well = known.get(type_), status == "True" or reason in reasons.WAITING
             if not _is_news(condition, old):
                 continue
-            good = condition["status"] == "True"
-            turned = old is not None and old["status"] != condition["status"]
-            if condition["type"] == ConditionType.READY and not good and not turned and condition["reason"] in causes:
+            turned = old is not None and old["status"] != status
+            if type_ == ConditionType.READY and status != "True" and not turned and reason in causes:
                 continue  # Ready repeats the cause of another condition; only a change of its status is reported
-            waiting = condition["reason"] in reasons.WAITING
-            small = old is None and (good or waiting) and condition["type"] != ConditionType.PAUSED
-            if small and not self._recorder.may_send_minor_event():
+            if old is None and well and type_ != ConditionType.PAUSED and not self._recorder.may_send_minor_event():
                 continue  # the normal start of each object, and many start at once
-            kind: EventType = "Normal" if good or waiting or condition["reason"] == reasons.PAUSED else "Warning"
-            message = condition["message"] or f"{condition['type']} is {condition['status']}"
-            self._recorder.event(subject, kind, condition["reason"], f"{condition['type']}: {message}", "Reconcile")
+            severity: EventType = "Normal" if well or reason == reasons.PAUSED else "Warning"
+            message = f"{type_}: {condition['message'] or f'{type_} is {status}'}"
+            self._recorder.event(subject, severity, reason, message, "Reconcile")
 
 
 def _reference(resource: Resource, meta: Obj) -> Obj:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -168,8 +169,8 @@ def test_without_an_engine_it_says_what_to_install(
         engine.build(context, "r/app:1", tmp_path / "app.tar")
 
 
-def saved(path: Path, *layers: dict[str, str]) -> Path:
-    """An archive as `docker save` writes one."""
+def saved(path: Path, *layers: dict[str, str], container: str = "c") -> Path:
+    """An archive as `docker save` writes one of an image that buildah built in this container."""
 
     def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
         info = tarfile.TarInfo(name)
@@ -183,7 +184,11 @@ def saved(path: Path, *layers: dict[str, str]) -> Path:
                 for name, text in layer.items():
                     add(inner, name, text.encode())
             add(tar, f"{number}.tar", packed.getvalue())
-        add(tar, "abc.json", json.dumps({"config": {"User": "1:2"}}).encode())
+        add(
+            tar,
+            "abc.json",
+            json.dumps({"container": container, "config": {"User": "1:2", "Hostname": container}}).encode(),
+        )
         names = [f"{number}.tar" for number in range(len(layers))]
         add(tar, "manifest.json", json.dumps([{"Config": "abc.json", "Layers": names}]).encode())
     return path
@@ -191,11 +196,25 @@ def saved(path: Path, *layers: dict[str, str]) -> Path:
 
 def test_the_layers_of_an_archive_cover_one_another(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.tar", {"etc/x": "old", "etc/y": "y"}, {"etc/x": "new"})
-    assert archive.unpack(path, tmp_path / "root") == {"User": "1:2"}
+    assert archive.unpack(path, tmp_path / "root") == {"User": "1:2", "Hostname": "c"}
     assert {each.name: each.read_text() for each in (tmp_path / "root/etc").iterdir()} == {"x": "new", "y": "y"}
     assert archive.digest(path) == "abc.json"
     with pytest.raises(ValueError, match="removes"):
         archive.unpack(saved(tmp_path / "b.tar", {"etc/.wh.x": ""}), tmp_path / "other")
+
+
+def test_an_image_has_no_name_of_the_container_in_which_it_was_built(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        path = saved(tmp_path / f"{name}-saved.tar", {"etc/x": "x"}, container=name)
+        archive.without_build_container(path, tmp_path / f"{name}.tar")
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    assert archive.unpack(tmp_path / "one.tar", tmp_path / "root") == {"User": "1:2"}
+    assert (tmp_path / "root/etc/x").read_text() == "x"
+    digest = archive.digest(tmp_path / "one.tar")
+    with tarfile.open(tmp_path / "one.tar") as tar:
+        config = tar.extractfile(digest)
+        assert config is not None
+        assert f"{hashlib.sha256(config.read()).hexdigest()}.json" == digest
 
 
 def test_the_pattern_has_no_two_equal_blocks() -> None:
