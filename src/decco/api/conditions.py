@@ -84,6 +84,12 @@ def set_condition(
     return [*before[:index], condition, *before[index + 1 :]]
 
 
+def condition_of(obj: Obj, type_: str) -> Obj:
+    """The condition of this type in the status of an object, whatever its generation; {} if there is none."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return next((condition for condition in conditions if condition.get("type") == type_), {})
+
+
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC to the second, as metav1.Time is written."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from decco.api.conditions import RunOutcome
+from decco.api.conditions import RunOutcome, condition_of
 from decco.desired import reasons
 from decco.desired.endpoints import objects
 from decco.desired.model import Problem
@@ -42,17 +42,17 @@ def deployment_verdict(name: str, live: Obj | None, now: datetime) -> Verdict:
     rolling_out = Problem(reasons.PROGRESSING, f"{what} is being rolled out")
     if live.get("status", {}).get("observedGeneration", 0) < live["metadata"].get("generation", 0):
         return rolling_out
-    failure = _condition(live, "ReplicaFailure")
+    failure = condition_of(live, "ReplicaFailure")
     if failure.get("status") == "True" and not grace_left(live, now):
         cause = _without_pod_names(quote(failure), name)
         return Problem(reasons.REPLICA_FAILURE, f"{what} cannot create pods: {cause}; {advice(cause, live)}")
-    progressing = _condition(live, "Progressing")
+    progressing = condition_of(live, "Progressing")
     if progressing.get("reason") == DEADLINE_EXCEEDED:
         message = f"{what} made no progress for as long as it may; look at its pods, or undo the last change"
         return Problem(reasons.PROGRESS_DEADLINE_EXCEEDED, message)
     if progressing.get("reason") != NEW_REPLICA_SET_AVAILABLE:
         return rolling_out
-    if _condition(live, "Available").get("status") != "True":
+    if condition_of(live, "Available").get("status") != "True":
         return Problem(reasons.UNAVAILABLE, f"{what} has fewer ready pods than it promises; look at its pods")
     return Satisfied(f"{what} is rolled out and available")
 
@@ -62,7 +62,7 @@ def grace_left(live: Obj | None, now: datetime) -> float:
     podless = _podless_grace(live or {}, now)
     if podless is not None:
         return podless
-    failure = _condition(live or {}, "ReplicaFailure")
+    failure = condition_of(live or {}, "ReplicaFailure")
     since = failure.get("lastTransitionTime")
     return _left(FAILURE_GRACE_SECONDS, since, now) if failure.get("status") == "True" and since is not None else 0.0
 
@@ -82,12 +82,6 @@ def _podless_grace(live: Obj, now: datetime) -> float | None:
 
 def _left(seconds: float, since: str, now: datetime) -> float:
     return max(0.0, seconds - (now - datetime.fromisoformat(since)).total_seconds())
-
-
-def _condition(live: Obj, type_: str) -> Obj:
-    """The condition of this type, {} if there is none."""
-    conditions = live.get("status", {}).get("conditions") or ()
-    return next((condition for condition in conditions if condition.get("type") == type_), {})
 
 
 def _without_pod_names(message: str, deployment: str) -> str:
@@ -149,7 +143,7 @@ def _running(what: str, live: Obj, job: JobView, run: RunRecord, now: datetime) 
         return Problem(reasons.REPLICA_FAILURE, message)
     look = f"kubectl describe pods --namespace {namespace} --selector batch.kubernetes.io/job-name={name}"
     # The last pods of such a Job still terminate.
-    ending = any(_condition(live, each).get("status") == "True" for each in ("FailureTarget", "SuccessCriteriaMet"))
+    ending = any(condition_of(live, each).get("status") == "True" for each in ("FailureTarget", "SuccessCriteriaMet"))
     if status.get("failed") and not ending:
         message = (
             f"{what} has not finished yet: a pod of it failed, and Kubernetes tries again until jobBackoffLimit is "

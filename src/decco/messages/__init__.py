@@ -5,9 +5,9 @@
     logs.toml         warnings and errors of the log; the event text may change, the name and the code do not
     errors.toml       errors that end a command, by the class of the exception
 
-docs/reference/messages.md and conditions.md are made from it (tools/messages.py). A code never changes its meaning: a
-message that decco no longer has stays in its file, with ``retired``, and tools/message_codes.txt lists all codes that
-were ever given. Texts that contain names and values stay at the place that writes them.
+docs/reference/messages.md and conditions.md are made from it (tools/messages_page.py). A code never changes its
+meaning: a message that decco no longer has stays in its file, with ``retired``, and tools/message_codes.txt lists all
+codes that were ever given. Texts that contain names and values stay at the place that writes them.
 """
 
 from __future__ import annotations

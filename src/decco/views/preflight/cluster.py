@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any
 
+from decco.api.conditions import condition_of
 from decco.api.crd import crds
 from decco.kube import discovery
 from decco.objects import GROUP, VERSION, Key, Obj
 from decco.views.findings import Finding
-from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, ClusterContext, condition
+from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, ClusterContext
 
 OLDEST = (1, 33)
 """Native sidecars are stable since 1.33, ValidatingAdmissionPolicy since 1.30."""
@@ -69,7 +70,7 @@ async def custom_resources(context: ClusterContext) -> AsyncIterator[Finding]:
 
 def _crd(about: str, ours: Obj, live: Obj) -> Finding:
     for type_ in ("NamesAccepted", "Established"):
-        found = condition(live, type_)
+        found = condition_of(live, type_)
         if found.get("status") != "True":
             text = (
                 f"the CRD is not served, apply this version's with {INSTALL_CRDS}: "

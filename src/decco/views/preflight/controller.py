@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from decco import __version__
+from decco.api.conditions import condition_of
 from decco.desired import secrets
 from decco.desired.model import SpaceFacts
 from decco.kube.errors import Forbidden
@@ -31,7 +32,7 @@ from decco.reconcilers.caches import Kind, Role
 from decco.reconcilers.facts import secret_facts, space_facts
 from decco.reconcilers.kinds import KINDS
 from decco.views.findings import SOON_DAYS, Finding
-from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext, condition
+from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext
 from decco.views.running import NAME
 
 WATCHED = ("get", "list", "watch")
@@ -99,7 +100,7 @@ async def objects(context: ClusterContext) -> AsyncIterator[Finding]:
     """Count the Spaces and Apps, and check that the controller has observed their last changes."""
     for resource in (SPACES, APPS):
         seen = [obj async for obj in _all(context, resource)]
-        unready = [obj for obj in seen if condition(obj, "Ready").get("status") != "True"]
+        unready = [obj for obj in seen if condition_of(obj, "Ready").get("status") != "True"]
         behind = [obj for obj in seen if _is_behind(obj)]
         about = resource.plural
         if behind:

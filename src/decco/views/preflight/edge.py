@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from decco.api.conditions import condition_of
 from decco.desired import reasons
 from decco.desired.routing.dialects import dialects
 from decco.dns.errors import REASONS, DnsError
@@ -15,7 +16,7 @@ from decco.reconcilers.discover import missing
 from decco.reconcilers.providers import read_outside
 from decco.settings import RoutingBackend
 from decco.views.findings import Finding
-from decco.views.preflight.model import CRDS, INGRESS_CLASSES, ClusterContext, condition
+from decco.views.preflight.model import CRDS, INGRESS_CLASSES, ClusterContext
 
 FEATURES = frozenset({"Gateway", "HTTPRoute", "TLSRoute", "HTTPRoutePathRewrite", "HTTPRouteSchemeRedirect"})
 """Features of the Gateway API (pkg/features) that decco's listeners and routes need."""
@@ -67,7 +68,7 @@ async def _gateway_class(context: ClusterContext, name: str, *, shared: bool) ->
         where = "the parent Gateway" if shared else "routing.gatewayClassName"
         text = f"there is no such GatewayClass, which {where} names: install a gateway controller, or name its class"
         return Finding(about, text, "gateway-class-missing")
-    accepted = condition(found, "Accepted")
+    accepted = condition_of(found, "Accepted")
     controller = found["spec"].get("controllerName", "?")
     if accepted.get("status") == "False":
         text = f"{controller} does not accept it: {accepted.get('reason')}: {accepted.get('message')}"
@@ -99,7 +100,7 @@ async def _parent(context: ClusterContext, reference: str) -> AsyncIterator[Find
         yield Finding(about, text, "gateway-missing")
         return
     yield _allows(about, gateway)
-    programmed = condition(gateway, "Programmed")
+    programmed = condition_of(gateway, "Programmed")
     if programmed.get("status") != "True":
         reason = f"{programmed.get('reason')}: {programmed.get('message')}" if programmed else "no controller answered"
         text = f"it is not in effect, see its conditions and its controller: {reason}"
