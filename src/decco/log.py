@@ -107,11 +107,15 @@ class _Handler(logging.Handler):
         self.addFilter(_is_written)
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = self._render(_event(record))
+        """Never raises: what logs a line, the thread of the leader election for example, must not end by it."""
+        try:
+            line = self._render(_event(record))
+        except Exception as error:  # noqa: BLE001 - a value whose text cannot be made
+            line = self._render(_unreadable(record, error))
         try:
             self._out.write(line)
             self._out.flush()
-        except OSError:  # a full disk or a closed pipe at the other end must not stop the work
+        except (OSError, ValueError):  # a full disk, a closed pipe at the other end, a stream that is closed
             pass
 
 
@@ -127,11 +131,11 @@ def _event(record: logging.LogRecord) -> Event:
     """Only text, numbers, and small lists and mappings of them."""
     try:
         message = record.getMessage()
-    except (TypeError, ValueError, KeyError):  # arguments that do not fit the message of a library
+    except Exception:  # noqa: BLE001 - arguments that do not fit the message of a library
         message = str(record.msg)
     event: Event = {
-        "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
-        "level": logging.getLevelName(min(record.levelno // 10 * 10, logging.CRITICAL)).lower(),
+        "timestamp": _timestamp(record),
+        "level": _level(record),
         "event": _clip(message),
         **{name: _plain(value) for name, value in getattr(record, "values", {}).items()},
         "logger": record.name,
@@ -151,6 +155,25 @@ def _event(record: logging.LogRecord) -> Event:
         if _ROOT.isEnabledFor(logging.DEBUG):
             event["exception"] = "".join(traceback.format_exception(error))[-LONGEST_TRACE:]
     return event
+
+
+def _unreadable(record: logging.LogRecord, error: Exception) -> Event:
+    """Stands for a line that cannot be made; contains nothing of its values."""
+    return {
+        "timestamp": _timestamp(record),
+        "level": _level(record),
+        "event": _clip(record.msg) if isinstance(record.msg, str) else "",
+        "unreadable": f"a value of this line raised {type(error).__name__}",
+        "logger": record.name,
+    }
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _level(record: logging.LogRecord) -> str:
+    return logging.getLevelName(min(record.levelno // 10 * 10, logging.CRITICAL)).lower()
 
 
 def _short(error: BaseException) -> str:

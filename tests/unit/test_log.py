@@ -326,6 +326,28 @@ def test_a_closed_reader_does_not_stop_the_process(logging_restored: None) -> No
     log.info("message")
 
 
+def test_a_closed_stream_does_not_stop_what_logs(logging_restored: None) -> None:
+    out = io.BytesIO()
+    logs.configure("json", "info", out)
+    out.close()
+    log.error("leadership lost", lease="decco/decco")
+
+
+@pytest.mark.parametrize("fmt", list(LogFormat))
+def test_a_value_without_a_text_does_not_stop_what_logs(logging_restored: None, fmt: LogFormat) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError("private")
+
+    out = io.BytesIO()
+    logs.configure(fmt, "info", out)
+    log.error("leadership lost", lease=Broken())
+    (line,) = out.getvalue().decode().splitlines()
+    assert "leadership lost" in line
+    assert "RuntimeError" in line
+    assert "private" not in line
+
+
 def test_the_standard_error_is_the_default(logging_restored: None, capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure("json", "info")
     log.info("message")

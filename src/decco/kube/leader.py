@@ -221,8 +221,8 @@ class _Election:
                 elif outcome is Outcome.TAKEN:
                     reason = "another has taken the lease"
         self._fence.close()
-        log.error("leadership lost", lease=str(self._leader.key), reason=reason)
         self._call_main_loop(self._lost.set)
+        log.error("leadership lost", lease=str(self._leader.key), reason=reason)
         await self._wait_for_the_end(renewed + self._times.abort)
         self._fence.settle()
 
