@@ -1,0 +1,298 @@
+"""Grants of host names: which Space has which name. A name is granted once and never taken away.
+
+A Space claims its FQDN with everything below it, each of its ``hostnames`` exactly, and each of its ``httpHostnames``,
+exactly or as a wildcard of one label. Two claims overlap if some name is in both. A claim is granted if no grant of
+another Space overlaps it and no older Space waits for an overlapping claim that is free; from then on neither age nor
+name of a Space matters. A grant ends when its Space has stopped to claim the name and serves it no longer, when both
+its Space and its namespace are gone, or by a transfer.
+
+The record of the grants is the annotation ``decco.platform9.com/hostnames`` of the Space's namespace, which only the
+controller may write, with a copy in the Space's status. A grant that is not recorded yet has no effect, except that no
+other Space is granted the name. The index here is the memory of one process: it is built from the Spaces and the
+records, and ``acquire`` and ``release`` are its only decisions. Reasons and alternatives:
+docs/design/2026-11-29-authority.md.
+
+Claims are indexed by a tree of DNS labels from the root down. What overlaps a claim is on the path to its node, beside
+it or under it, so a query costs the number of labels and of overlapping claims, whatever the number of Spaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+Claim = str
+"""".example.com": the name and all below it; "*.example.com": one label below it; "example.com": this name. Canonical:
+lower case, without a final dot."""
+
+
+class Seniority(NamedTuple):
+    """Order of the Spaces that wait for a name: the smaller is first."""
+
+    created: str
+    """creationTimestamp, RFC 3339 in UTC."""
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one Space claims."""
+
+    seniority: Seniority
+    claims: frozenset[Claim]
+    transfers: Mapping[Claim, str] = field(default_factory=dict)
+    """Claim -> the Space that has to give it up; the permission was checked at admission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One granted claim."""
+
+    since: str
+    """RFC 3339 in UTC."""
+    generation: int
+    """Of the Space that claimed it."""
+    recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The claims of one Space."""
+
+    granted: frozenset[Claim] = frozenset()
+    """In effect."""
+    pending: frozenset[Claim] = frozenset()
+    """Granted, and not recorded yet."""
+    lost: Mapping[Claim, str] = field(default_factory=dict)
+    """Claim -> the Space that has it or is before this one."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """One label. ``claims`` holds (claim, Space) of the claims that end here, granted or wanted."""
+
+    children: dict[str, _Node] = field(default_factory=dict)
+    claims: set[tuple[Claim, str]] = field(default_factory=set)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.children or self.claims)
+
+
+class GrantIndex:
+    """Claims and grants of all Spaces. Not thread-safe; every method is a short computation."""
+
+    def __init__(self) -> None:
+        self._root = _Node()
+        self._wanted: dict[str, Wanted] = {}
+        self._grants: dict[str, dict[Claim, Grant]] = {}
+
+    def want(self, space: str, wanted: Wanted | None) -> frozenset[str]:
+        """Set what a Space claims; None if it is gone. Returns the other Spaces whose verdict may have changed."""
+        old = self._wanted.get(space)
+        if old == wanted:
+            return frozenset()
+        affected = self._neighbours(space)
+        if wanted is None:
+            self._wanted.pop(space, None)
+            # Without a Space, only what the namespace records counts.
+            self._grants[space] = {claim: each for claim, each in self._of(space).items() if each.recorded}
+        else:
+            self._wanted[space] = wanted
+        self._index(space, old.claims if old is not None else frozenset())
+        return affected | self._neighbours(space)
+
+    def record(self, space: str, recorded: Mapping[Claim, Grant] | None) -> frozenset[str]:
+        """Set what the namespace of this name records; None if it is gone. Returns the other Spaces whose verdict may
+        have changed.
+
+        While its Space exists, a grant that is no longer recorded stays: the namespace was deleted by mistake, and is
+        written again.
+        """
+        before = self._of(space)
+        kept = {} if space not in self._wanted else {c: replace(g, recorded=False) for c, g in before.items()}
+        found = kept | {claim: replace(grant, recorded=True) for claim, grant in (recorded or {}).items()}
+        if found == before:
+            return frozenset()
+        affected = self._neighbours(space)
+        self._grants[space] = found
+        self._index(space, frozenset(before))
+        return affected | self._neighbours(space)
+
+    def restore(self, space: str, grants: Mapping[Claim, Grant]) -> None:
+        """Add the grants that the Space's status lists, at the start and before the records are set."""
+        self._grants[space] = {**self._of(space), **grants}
+        self._index(space, frozenset())
+
+    def acquire(self, space: str, now: str, generation: int) -> frozenset[Claim]:
+        """Grant the Space what it claims and what is free. Returns what was granted now; it has to be recorded."""
+        wanted = self._wanted.get(space)
+        if wanted is None:
+            return frozenset()
+        grants = self._grants.setdefault(space, {})
+        new = {claim for claim in wanted.claims - grants.keys() if self._blocker(space, claim) is None}
+        for claim in new:
+            grants[claim] = Grant(now, generation)
+        return frozenset(new)
+
+    def release(self, space: str, served: frozenset[str]) -> frozenset[str]:
+        """End the grants that the Space no longer claims, or that are transferred, and of which it serves no name.
+
+        ``served`` are the host names, also wildcards, of its listeners and routes as they are in the cluster. Returns
+        the other Spaces whose verdict may have changed.
+        """
+        leaving = {
+            claim
+            for claim in self._of(space)
+            if (not self._wants(space, claim) or self._receiver(space, claim) is not None)
+            and not any(overlap(claim, name) for name in served)
+        }
+        if not leaving:
+            return frozenset()
+        affected = self._neighbours(space)
+        self._grants[space] = {claim: grant for claim, grant in self._of(space).items() if claim not in leaving}
+        self._index(space, frozenset(leaving))
+        return affected
+
+    def grants(self, space: str) -> Mapping[Claim, Grant]:
+        """The grants of a Space, recorded or not."""
+        return self._of(space)
+
+    def verdict(self, space: str) -> Verdict:
+        """What the Space has, and to whom it lost the rest. Empty for a Space that is not known."""
+        wanted = self._wanted.get(space)
+        if wanted is None:
+            return Verdict()
+        granted, pending, lost = set(), set(), {}
+        for claim in sorted(wanted.claims):
+            grant = self._of(space).get(claim)
+            blocker = self._receiver(space, claim) or self._blocker(space, claim)
+            if blocker is not None:
+                lost[claim] = blocker
+            elif grant is not None and grant.recorded:
+                granted.add(claim)
+            else:
+                pending.add(claim)
+        return Verdict(frozenset(granted), frozenset(pending), lost)
+
+    def owner_of(self, name: str) -> str | None:
+        """The Space that has been granted this name; None if there is none."""
+        for claim, space in self._overlapping(name):
+            if claim in self._of(space) and self._blocker(space, claim) is None:
+                return space
+        return None
+
+    def _of(self, space: str) -> dict[Claim, Grant]:
+        return self._grants.get(space, {})
+
+    def _wants(self, space: str, claim: Claim) -> bool:
+        wanted = self._wanted.get(space)
+        return wanted is not None and claim in wanted.claims
+
+    def _blocker(self, space: str, claim: Claim) -> str | None:
+        """The Space because of which this one cannot have the claim; None if it has it, or may be granted it.
+
+        Records of two namespaces can overlap only if they were restored from different times: the earlier one counts.
+        """
+        mine = self._of(space).get(claim)
+        others = [(theirs, other) for theirs, other in self._overlapping(claim) if other != space]
+        holders = [
+            (grant.since, other)
+            for theirs, other in others
+            if (grant := self._of(other).get(theirs)) is not None
+            and (mine is None or (grant.since, other) < (mine.since, space))
+        ]
+        if holders or mine is not None:
+            return min(holders)[1] if holders else None
+        first = self._wanted[space].seniority
+        waiting = [
+            (self._wanted[other].seniority, other)
+            for theirs, other in others
+            if self._wants(other, theirs)
+            and self._wanted[other].seniority < first
+            and self._gives_up(other, theirs) != space
+            and all(
+                third == other or blocking not in self._of(third) for blocking, third in self._overlapping(theirs)
+            )
+        ]
+        return min(waiting)[1] if waiting else None
+
+    def _receiver(self, space: str, claim: Claim) -> str | None:
+        """The Space to which this granted claim is being transferred."""
+        return self._gives_up(space, claim) if claim in self._of(space) else None
+
+    def _gives_up(self, space: str, claim: Claim) -> str | None:
+        for theirs, other in self._overlapping(claim):
+            if other != space and self._wants(other, theirs) and self._wanted[other].transfers.get(theirs) == space:
+                return other
+        return None
+
+    def _neighbours(self, space: str) -> frozenset[str]:
+        """Other Spaces with a claim or grant that overlaps one of this Space's."""
+        wanted = self._wanted.get(space)
+        mine = self._of(space).keys() | (wanted.claims if wanted is not None else frozenset())
+        return frozenset(other for claim in mine for _, other in self._overlapping(claim) if other != space)
+
+    def _index(self, space: str, former: frozenset[Claim]) -> None:
+        """Bring the tree up to date for a Space; ``former`` are claims that it may have lost."""
+        wanted = self._wanted.get(space)
+        now = self._of(space).keys() | (wanted.claims if wanted is not None else frozenset())
+        for claim in former - now:
+            self._discard(claim, space)
+        for claim in now:
+            node = self._root
+            for label in _labels(claim):
+                node = node.children.setdefault(label, _Node())
+            node.claims.add((claim, space))
+
+    def _discard(self, claim: Claim, space: str) -> None:
+        """Remove a claim, and the nodes that only led to it."""
+        path, labels = [self._root], _labels(claim)
+        for label in labels:
+            if label not in path[-1].children:
+                return
+            path.append(path[-1].children[label])
+        path[-1].claims.discard((claim, space))
+        for label, parent, node in zip(reversed(labels), reversed(path[:-1]), reversed(path[1:]), strict=True):
+            if not node.empty:
+                return
+            del parent.children[label]
+
+    def _overlapping(self, claim: Claim) -> Iterator[tuple[Claim, str]]:
+        """(claim, Space) of all claims and grants that overlap this claim, also the Space's own."""
+        node = self._root
+        path = [node]
+        for label in _labels(claim):
+            below = node.children.get(label)
+            if below is None:
+                break
+            node = below
+            path.append(node)
+        found = set().union(*(each.claims for each in path))
+        if len(path) == len(_labels(claim)) + 1 and claim[0] in ".*":
+            pending = list(node.children.values())
+            while pending:
+                each = pending.pop()
+                found |= each.claims
+                if claim[0] == ".":
+                    pending += each.children.values()
+        yield from sorted(each for each in found if overlap(claim, each[0]))
+
+
+def overlap(one: Claim, other: Claim) -> bool:
+    """Whether some name is in both."""
+    for a, b in ((one, other), (other, one)):
+        root = b.lstrip("*.")
+        if a[0] == "." and (root == a[1:] or root.endswith(a)):
+            return True
+        if a[:2] == "*." and b[0] != "." and b.partition(".")[2] == a[2:]:
+            return True
+        if a[:2] == "*." and b[0] == "." and root.partition(".")[2] == a[2:]:
+            return True
+    return one == other
+
+
+def _labels(claim: Claim) -> list[str]:
+    """From the root down: "a.example.com" -> ["com", "example", "a"]."""
+    return claim.lstrip("*.").split(".")[::-1]

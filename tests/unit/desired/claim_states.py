@@ -1,0 +1,230 @@
+"""Every state of a few Spaces and names, explored with the production index; used by test_grants.py and make attacks.
+
+The model is what surrounds the index: the Spaces, the records in their namespaces and statuses, and the names that
+their routes serve. One step is one event, or one reconcile that may be cut off before its record is written.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from decco.desired.grants import Claim, Grant, GrantIndex, Seniority, Wanted, overlap
+
+Records = tuple[tuple[Claim, int], ...]
+"""(claim, rank of its time) in the order of claims."""
+
+
+class SpaceState(NamedTuple):
+    """One Space name. Ranks order times; they are made dense, so that equal situations are equal states."""
+
+    age: int | None = None
+    """Rank of the creationTimestamp; None: there is no Space."""
+    claims: int = 0
+    """Index into the choices of this Space."""
+    transfer: str = ""
+    """The Space that has to give up what this one claims."""
+    record: Records | None = None
+    """Annotation of the namespace; None: there is no namespace."""
+    status: Records = ()
+    memory: tuple[tuple[Claim, int, bool], ...] = ()
+    """Grants in the index: (claim, rank of the time, recorded)."""
+    served: tuple[Claim, ...] = ()
+    """Claims for which there are routes."""
+
+
+State = tuple[SpaceState, ...]
+Choices = Mapping[str, Sequence[frozenset[Claim]]]
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+class Explorer:
+    """Breadth-first exploration; ``choices`` maps each Space name to the sets of claims that it may have."""
+
+    def __init__(self, choices: Choices, *, transfers: bool = False) -> None:
+        self.names = sorted(choices)
+        self.choices = choices
+        self.transfers = transfers
+        self.transitions = 0
+
+    def explore(self, most: int) -> int:
+        """Visit up to ``most`` states; returns how many were visited. Raises Broken with the path to the state."""
+        start: State = tuple(SpaceState() for _ in self.names)
+        before: dict[State, tuple[State, str] | None] = {start: None}
+        queue = deque([start])
+        while queue and len(before) < most:
+            state = queue.popleft()
+            for event, new in self.steps(state):
+                self.transitions += 1
+                try:
+                    self.check(state, event, new)
+                except AssertionError as error:
+                    raise Broken(f"{error}\n{self._path(before, state)}\n{event}: {new}") from None
+                if new not in before:
+                    before[new] = (state, event)
+                    queue.append(new)
+        return len(before)
+
+    def _path(self, before: Mapping[State, tuple[State, str] | None], state: State) -> str:
+        lines: list[str] = []
+        step = before[state]
+        while step is not None:
+            lines.append(f"{step[1]}: {state}")
+            state = step[0]
+            step = before[state]
+        return "\n".join(reversed(lines))
+
+    def steps(self, state: State) -> Iterator[tuple[str, State]]:
+        for number, name in enumerate(self.names):
+            space = state[number]
+            if space.age is None:
+                for choice in range(len(self.choices[name])):
+                    new = space._replace(age=_next(state), claims=choice, status=())
+                    yield f"create {name} {choice}", self._put(state, number, new)
+                if space.record is not None:
+                    gone = SpaceState()
+                    yield f"namespace of {name} gone", self._put(state, number, gone)
+                continue
+            for choice in range(len(self.choices[name])):
+                if choice != space.claims:
+                    yield f"edit {name} {choice}", self._put(state, number, space._replace(claims=choice))
+            if self.transfers:
+                for other in ("", *self.names):
+                    if other not in (name, space.transfer):
+                        new = space._replace(transfer=other)
+                        yield f"transfer from {other} to {name}", self._put(state, number, new)
+            left = SpaceState(record=space.record, memory=space.memory, served=space.served)
+            yield f"delete {name}", self._put(state, number, left)
+            if space.record is not None:
+                new = space._replace(record=None, served=())
+                yield f"namespace of {name} deleted", self._put(state, number, new)
+            yield f"reconcile {name}", self.reconcile(state, number, cut=False)
+            yield f"reconcile {name}, cut off", self.reconcile(state, number, cut=True)
+        yield "restart", self._normal(self._restarted(state))
+
+    def index(self, state: State) -> GrantIndex:
+        """The production index in this state."""
+        index = GrantIndex()
+        for number, name in enumerate(self.names):
+            space = state[number]
+            if space.age is not None:
+                claims = self.choices[name][space.claims]
+                transfers = dict.fromkeys(claims, space.transfer) if space.transfer else {}
+                index.want(name, Wanted(Seniority(f"{space.age:03}", name), claims, transfers))
+            index.restore(name, {c: Grant(f"{since:03}", 1, recorded) for c, since, recorded in space.memory})
+        return index
+
+    def reconcile(self, state: State, number: int, *, cut: bool) -> State:
+        """As the Space's reconciler does it: acquire, record, serve, release, record."""
+        index, name, space = self.index(state), self.names[number], state[number]
+        index.acquire(name, f"{_next_time(state):03}", 1)
+        if not cut:
+            self._record(index, name)
+            verdict = index.verdict(name)
+            served = tuple(sorted(verdict.granted))
+            index.release(name, frozenset(served))
+            self._record(index, name)
+            records = tuple(sorted((claim, int(grant.since)) for claim, grant in index.grants(name).items()))
+            space = space._replace(record=records, status=records, served=served)
+        return self._remembered(self._replace(state, number, space), index)
+
+    @staticmethod
+    def _record(index: GrantIndex, name: str) -> None:
+        index.record(name, dict(index.grants(name)))
+
+    def _put(self, state: State, number: int, space: SpaceState) -> State:
+        """After an event that the informers bring."""
+        index = self.index(state)
+        name = self.names[number]
+        new = self._replace(state, number, space)
+        if space.age is None:
+            index.want(name, None)
+        else:
+            claims = self.choices[name][space.claims]
+            transfers = dict.fromkeys(claims, space.transfer) if space.transfer else {}
+            index.want(name, Wanted(Seniority(f"{space.age:03}", name), claims, transfers))
+        if space.record != state[number].record:
+            recorded = None if space.record is None else {c: Grant(f"{since:03}", 1) for c, since in space.record}
+            index.record(name, recorded)
+        return self._remembered(new, index)
+
+    def _restarted(self, state: State) -> State:
+        index = GrantIndex()
+        for number, name in enumerate(self.names):
+            space = state[number]
+            if space.age is not None:
+                claims = self.choices[name][space.claims]
+                transfers = dict.fromkeys(claims, space.transfer) if space.transfer else {}
+                index.want(name, Wanted(Seniority(f"{space.age:03}", name), claims, transfers))
+                index.restore(name, {c: Grant(f"{since:03}", 1) for c, since in space.status})
+            if space.record is not None:
+                index.record(name, {c: Grant(f"{since:03}", 1) for c, since in space.record})
+        return self._remembered(state, index)
+
+    def _remembered(self, state: State, index: GrantIndex) -> State:
+        return self._normal(
+            tuple(
+                space._replace(
+                    memory=tuple(
+                        sorted((claim, int(g.since), g.recorded) for claim, g in index.grants(name).items())
+                    )
+                )
+                for name, space in zip(self.names, state, strict=True)
+            )
+        )
+
+    @staticmethod
+    def _replace(state: State, number: int, space: SpaceState) -> State:
+        return (*state[:number], space, *state[number + 1 :])
+
+    @staticmethod
+    def _normal(state: State) -> State:
+        """With dense ranks."""
+        ages = sorted({space.age for space in state if space.age is not None})
+        times = sorted(
+            {t for s in state for _, t in (*(s.record or ()), *s.status)} | {t for s in state for _, t, _ in s.memory}
+        )
+        age = {old: new for new, old in enumerate(ages)}
+        time = {old: new for new, old in enumerate(times)}
+        return tuple(
+            s._replace(
+                age=None if s.age is None else age[s.age],
+                record=None if s.record is None else tuple((c, time[t]) for c, t in s.record),
+                status=tuple((c, time[t]) for c, t in s.status),
+                memory=tuple((c, time[t], r) for c, t, r in s.memory),
+            )
+            for s in state
+        )
+
+    def check(self, old: State, event: str, new: State) -> None:
+        """Never two holders, never a holder without a grant, never a name taken away."""
+        index, before = self.index(new), self.index(old)
+        for number, name in enumerate(self.names):
+            for claim in new[number].served:
+                assert claim in index.grants(name), f"{name} serves {claim} without a grant"
+                for other in range(number + 1, len(self.names)):
+                    for theirs in new[other].served:
+                        assert not overlap(claim, theirs), f"{name} serves {claim}, {self.names[other]} {theirs}"
+            space = new[number]
+            if space.age is None or old[number].age is None:
+                continue
+            still = before.verdict(name).granted & self.choices[name][space.claims]
+            if event.startswith("transfer from ") or any(s.transfer for s in new):
+                continue
+            missing = still - index.grants(name).keys() - ({*()} if old[number].age == space.age else still)
+            assert not missing, f"{missing} was taken from {name}"
+            lost = still & index.verdict(name).lost.keys()
+            assert not lost, f"{name} lost {lost}"
+
+
+def _next(state: State) -> int:
+    return 1 + max((space.age for space in state if space.age is not None), default=-1)
+
+
+def _next_time(state: State) -> int:
+    times = [t for s in state for _, t in (*(s.record or ()), *s.status)] + [t for s in state for _, t, _ in s.memory]
+    return 1 + max(times, default=-1)
