@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 Claim = str
@@ -212,9 +213,7 @@ class GrantIndex:
             if self._wants(other, theirs)
             and self._wanted[other].seniority < first
             and self._gives_up(other, theirs) != space
-            and all(
-                third == other or blocking not in self._of(third) for blocking, third in self._overlapping(theirs)
-            )
+            and all(third == other or blocking not in self._of(third) for blocking, third in self._overlapping(theirs))
         ]
         return min(waiting)[1] if waiting else None
 
@@ -254,7 +253,7 @@ class GrantIndex:
                 return
             path.append(path[-1].children[label])
         path[-1].claims.discard((claim, space))
-        for label, parent, node in zip(reversed(labels), reversed(path[:-1]), reversed(path[1:]), strict=True):
+        for label, parent, node in zip(labels[::-1], path[-2::-1], path[:0:-1], strict=True):
             if not node.empty:
                 return
             del parent.children[label]
@@ -293,6 +292,7 @@ def overlap(one: Claim, other: Claim) -> bool:
     return one == other
 
 
-def _labels(claim: Claim) -> list[str]:
-    """From the root down: "a.example.com" -> ["com", "example", "a"]."""
-    return claim.lstrip("*.").split(".")[::-1]
+@lru_cache(maxsize=65_536)
+def _labels(claim: Claim) -> tuple[str, ...]:
+    """From the root down: "a.example.com" -> ("com", "example", "a")."""
+    return tuple(claim.lstrip("*.").split(".")[::-1])

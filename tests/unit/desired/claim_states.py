@@ -58,10 +58,11 @@ class Explorer:
         queue = deque([start])
         while queue and len(before) < most:
             state = queue.popleft()
-            for event, new in self.steps(state):
+            had = self._granted(state)
+            for event, new, index in self.steps(state):
                 self.transitions += 1
                 try:
-                    self.check(state, event, new)
+                    self.check(state, had, event, new, index)
                 except AssertionError as error:
                     raise Broken(f"{error}\n{self._path(before, state)}\n{event}: {new}") from None
                 if new not in before:
@@ -78,33 +79,33 @@ class Explorer:
             step = before[state]
         return "\n".join(reversed(lines))
 
-    def steps(self, state: State) -> Iterator[tuple[str, State]]:
+    def steps(self, state: State) -> Iterator[tuple[str, State, GrantIndex]]:
         for number, name in enumerate(self.names):
             space = state[number]
             if space.age is None:
                 for choice in range(len(self.choices[name])):
                     new = space._replace(age=_next(state), claims=choice, status=())
-                    yield f"create {name} {choice}", self._put(state, number, new)
+                    yield f"create {name} {choice}", *self._put(state, number, new)
                 if space.record is not None:
                     gone = SpaceState()
-                    yield f"namespace of {name} gone", self._put(state, number, gone)
+                    yield f"namespace of {name} gone", *self._put(state, number, gone)
                 continue
             for choice in range(len(self.choices[name])):
                 if choice != space.claims:
-                    yield f"edit {name} {choice}", self._put(state, number, space._replace(claims=choice))
+                    yield f"edit {name} {choice}", *self._put(state, number, space._replace(claims=choice))
             if self.transfers:
                 for other in ("", *self.names):
                     if other not in (name, space.transfer):
                         new = space._replace(transfer=other)
-                        yield f"transfer from {other} to {name}", self._put(state, number, new)
+                        yield f"transfer from {other} to {name}", *self._put(state, number, new)
             left = SpaceState(record=space.record, memory=space.memory, served=space.served)
-            yield f"delete {name}", self._put(state, number, left)
+            yield f"delete {name}", *self._put(state, number, left)
             if space.record is not None:
                 new = space._replace(record=None, served=())
-                yield f"namespace of {name} deleted", self._put(state, number, new)
-            yield f"reconcile {name}", self.reconcile(state, number, cut=False)
-            yield f"reconcile {name}, cut off", self.reconcile(state, number, cut=True)
-        yield "restart", self._normal(self._restarted(state))
+                yield f"namespace of {name} deleted", *self._put(state, number, new)
+            yield f"reconcile {name}", *self.reconcile(state, number, cut=False)
+            yield f"reconcile {name}, cut off", *self.reconcile(state, number, cut=True)
+        yield "restart", *self._restarted(state)
 
     def index(self, state: State) -> GrantIndex:
         """The production index in this state."""
@@ -118,7 +119,7 @@ class Explorer:
             index.restore(name, {c: Grant(f"{since:03}", 1, recorded) for c, since, recorded in space.memory})
         return index
 
-    def reconcile(self, state: State, number: int, *, cut: bool) -> State:
+    def reconcile(self, state: State, number: int, *, cut: bool) -> tuple[State, GrantIndex]:
         """As the Space's reconciler does it: acquire, record, serve, release, record."""
         index, name, space = self.index(state), self.names[number], state[number]
         index.acquire(name, f"{_next_time(state):03}", 1)
@@ -136,7 +137,7 @@ class Explorer:
     def _record(index: GrantIndex, name: str) -> None:
         index.record(name, dict(index.grants(name)))
 
-    def _put(self, state: State, number: int, space: SpaceState) -> State:
+    def _put(self, state: State, number: int, space: SpaceState) -> tuple[State, GrantIndex]:
         """After an event that the informers bring."""
         index = self.index(state)
         name = self.names[number]
@@ -152,7 +153,7 @@ class Explorer:
             index.record(name, recorded)
         return self._remembered(new, index)
 
-    def _restarted(self, state: State) -> State:
+    def _restarted(self, state: State) -> tuple[State, GrantIndex]:
         index = GrantIndex()
         for number, name in enumerate(self.names):
             space = state[number]
@@ -165,17 +166,16 @@ class Explorer:
                 index.record(name, {c: Grant(f"{since:03}", 1) for c, since in space.record})
         return self._remembered(state, index)
 
-    def _remembered(self, state: State, index: GrantIndex) -> State:
-        return self._normal(
+    def _remembered(self, state: State, index: GrantIndex) -> tuple[State, GrantIndex]:
+        new = self._normal(
             tuple(
                 space._replace(
-                    memory=tuple(
-                        sorted((claim, int(g.since), g.recorded) for claim, g in index.grants(name).items())
-                    )
+                    memory=tuple(sorted((claim, int(g.since), g.recorded) for claim, g in index.grants(name).items()))
                 )
                 for name, space in zip(self.names, state, strict=True)
             )
         )
+        return new, index
 
     @staticmethod
     def _replace(state: State, number: int, space: SpaceState) -> State:
@@ -200,9 +200,12 @@ class Explorer:
             for s in state
         )
 
-    def check(self, old: State, event: str, new: State) -> None:
+    def _granted(self, state: State) -> list[frozenset[Claim]]:
+        index = self.index(state)
+        return [index.verdict(name).granted for name in self.names]
+
+    def check(self, old: State, had: Sequence[frozenset[Claim]], event: str, new: State, index: GrantIndex) -> None:
         """Never two holders, never a holder without a grant, never a name taken away."""
-        index, before = self.index(new), self.index(old)
         for number, name in enumerate(self.names):
             for claim in new[number].served:
                 assert claim in index.grants(name), f"{name} serves {claim} without a grant"
@@ -210,15 +213,14 @@ class Explorer:
                     for theirs in new[other].served:
                         assert not overlap(claim, theirs), f"{name} serves {claim}, {self.names[other]} {theirs}"
             space = new[number]
-            if space.age is None or old[number].age is None:
+            if space.age is None or old[number].age is None or any(each.transfer for each in new):
                 continue
-            still = before.verdict(name).granted & self.choices[name][space.claims]
-            if event.startswith("transfer from ") or any(s.transfer for s in new):
-                continue
-            missing = still - index.grants(name).keys() - ({*()} if old[number].age == space.age else still)
+            still = had[number] & self.choices[name][space.claims]
+            missing = still - index.grants(name).keys()
             assert not missing, f"{missing} was taken from {name}"
-            lost = still & index.verdict(name).lost.keys()
-            assert not lost, f"{name} lost {lost}"
+            if still:
+                lost = still & index.verdict(name).lost.keys()
+                assert not lost, f"{name} lost {lost}"
 
 
 def _next(state: State) -> int:

@@ -1,0 +1,218 @@
+"""A host name is granted once, and no Space takes it from another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from decco.desired.grants import Grant, GrantIndex, Seniority, Wanted, overlap
+from tests.unit.desired.claim_states import Broken, Explorer
+
+OVERLAPPING = [
+    (".a.x", ".a.x"),
+    (".a.x", ".b.a.x"),
+    (".a.x", "a.x"),
+    (".a.x", "b.a.x"),
+    (".a.x", "*.a.x"),
+    (".a.x", "*.b.a.x"),
+    (".a.x", "*.x"),
+    ("a.x", "a.x"),
+    ("a.x", "*.x"),
+    ("*.x", "*.x"),
+]
+DISJOINT = [
+    (".a.x", ".b.x"),
+    (".a.x", ".ba.x"),
+    (".a.x", "x"),
+    (".a.x", "*.b.x"),
+    (".b.a.x", "*.x"),
+    ("a.x", "b.a.x"),
+    ("b.a.x", "*.x"),
+    ("x", "*.x"),
+    ("*.x", "*.a.x"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), OVERLAPPING)
+def test_claims_that_overlap(one: str, other: str) -> None:
+    assert overlap(one, other)
+    assert overlap(other, one)
+
+
+@pytest.mark.parametrize(("one", "other"), DISJOINT)
+def test_claims_that_do_not_overlap(one: str, other: str) -> None:
+    assert not overlap(one, other)
+    assert not overlap(other, one)
+
+
+class Cluster:
+    """The index with what surrounds it: the records are in the namespaces."""
+
+    def __init__(self) -> None:
+        self.index = GrantIndex()
+        self.time = 0
+
+    def space(self, name: str, claims: Iterable[str], age: int = 0, transfers: dict[str, str] | None = None) -> None:
+        self.index.want(name, Wanted(Seniority(f"{age:03}", name), frozenset(claims), transfers or {}))
+
+    def reconcile(self, name: str) -> None:
+        self.time += 1
+        self.index.acquire(name, f"{self.time:03}", 1)
+        self.index.record(name, dict(self.index.grants(name)))
+        self.index.release(name, self.index.verdict(name).granted)
+        self.index.record(name, dict(self.index.grants(name)))
+
+    def granted(self, name: str) -> set[str]:
+        return set(self.index.verdict(name).granted)
+
+
+@pytest.mark.parametrize(("mine", "theirs"), OVERLAPPING)
+@pytest.mark.parametrize("age", [0, 1, 2], ids=["older", "as old", "younger"])
+def test_a_granted_name_is_not_taken_whatever_the_age_of_the_other_space(mine: str, theirs: str, age: int) -> None:
+    cluster = Cluster()
+    cluster.space("holder", [mine], age=1)
+    cluster.reconcile("holder")
+    cluster.space("other", [theirs, ".other.y"], age=age)
+    cluster.reconcile("other")
+    assert cluster.granted("holder") == {mine}
+    assert cluster.granted("other") == {".other.y"}
+    assert cluster.index.verdict("other").lost == {theirs: "holder"}
+
+
+def test_of_two_spaces_that_wait_the_older_is_first_and_keeps_the_name() -> None:
+    cluster = Cluster()
+    cluster.space("young", ["a.x"], age=2)
+    cluster.space("old", ["a.x"], age=1)
+    cluster.reconcile("young")
+    assert cluster.granted("young") == set()
+    cluster.reconcile("old")
+    assert cluster.granted("old") == {"a.x"}
+
+
+def test_a_space_that_waits_in_vain_does_not_keep_others_from_what_is_free() -> None:
+    cluster = Cluster()
+    cluster.space("a", ["a.x"])
+    cluster.reconcile("a")
+    cluster.space("b", [".x"], age=1)
+    cluster.space("c", ["c.x"], age=2)
+    cluster.reconcile("b")
+    cluster.reconcile("c")
+    assert cluster.granted("c") == {"c.x"}
+    cluster.space("a", [])
+    cluster.reconcile("a")
+    cluster.reconcile("b")
+    assert cluster.granted("b") == set()
+    assert cluster.index.verdict("b").lost == {".x": "c"}
+
+
+def test_a_name_that_is_served_still_is_not_free() -> None:
+    cluster = Cluster()
+    cluster.space("a", ["a.x"])
+    cluster.reconcile("a")
+    cluster.space("b", ["a.x"], age=1)
+    cluster.space("a", [])
+    assert cluster.index.release("a", frozenset({"a.x"})) == frozenset()
+    cluster.reconcile("b")
+    assert cluster.granted("b") == set()
+    assert cluster.index.release("a", frozenset()) == {"b"}
+    cluster.reconcile("b")
+    assert cluster.granted("b") == {"a.x"}
+
+
+def test_a_grant_lasts_as_long_as_the_namespace_if_its_space_is_gone() -> None:
+    cluster = Cluster()
+    cluster.space("a", [".a.x"])
+    cluster.reconcile("a")
+    cluster.index.want("a", None)
+    cluster.space("b", ["b.a.x"])
+    cluster.reconcile("b")
+    assert cluster.index.verdict("b").lost == {"b.a.x": "a"}
+    assert cluster.index.record("a", None) == {"b"}
+    cluster.reconcile("b")
+    assert cluster.granted("b") == {"b.a.x"}
+
+
+def test_a_grant_without_a_record_has_no_effect_and_reserves_the_name() -> None:
+    cluster = Cluster()
+    cluster.space("a", ["a.x"], age=1)
+    assert cluster.index.acquire("a", "001", 1) == {"a.x"}
+    assert cluster.index.verdict("a").pending == {"a.x"}
+    cluster.space("b", ["a.x"], age=0)
+    cluster.reconcile("b")
+    assert cluster.granted("b") == set()
+
+
+def test_a_namespace_that_is_deleted_by_mistake_costs_its_space_no_name() -> None:
+    cluster = Cluster()
+    cluster.space("a", ["a.x"])
+    cluster.reconcile("a")
+    cluster.index.record("a", None)
+    assert cluster.index.verdict("a").pending == {"a.x"}
+    cluster.space("b", ["a.x"])
+    cluster.reconcile("b")
+    assert cluster.granted("b") == set()
+
+
+def test_of_two_records_that_overlap_the_earlier_one_counts() -> None:
+    index = GrantIndex()
+    for name, since in (("late", "002"), ("early", "001")):
+        index.want(name, Wanted(Seniority("000", name), frozenset({"a.x"})))
+        index.record(name, {"a.x": Grant(since, 1)})
+    assert index.verdict("early").granted == {"a.x"}
+    assert index.verdict("late").lost == {"a.x": "early"}
+    assert index.owner_of("a.x") == "early"
+
+
+def test_a_transfer_moves_the_name_after_its_routes_are_gone() -> None:
+    cluster = Cluster()
+    cluster.space("a", ["a.x", "b.x"])
+    cluster.reconcile("a")
+    cluster.space("b", ["a.x", "b.x"], age=1, transfers={"a.x": "a"})
+    cluster.reconcile("b")
+    assert cluster.granted("b") == set()
+    assert cluster.index.verdict("a").lost == {"a.x": "b"}
+    cluster.reconcile("a")
+    cluster.reconcile("b")
+    assert cluster.granted("a") == {"b.x"}
+    assert cluster.granted("b") == {"a.x"}
+
+
+def test_a_transfer_takes_a_name_from_the_named_holder_only() -> None:
+    cluster = Cluster()
+    cluster.space("a", ["a.x"])
+    cluster.reconcile("a")
+    cluster.space("b", ["a.x"], age=1, transfers={"a.x": "c"})
+    cluster.reconcile("b")
+    cluster.reconcile("a")
+    assert cluster.granted("a") == {"a.x"}
+
+
+SMALL = {
+    "a": [frozenset({".a.x"}), frozenset({".a.x", "b.y"})],
+    "b": [frozenset({".b.y"}), frozenset({".b.y", "*.x"})],
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("transfers", [False, True], ids=["", "with transfers"])
+def test_no_history_of_two_spaces_breaks_a_rule(transfers: bool) -> None:
+    explorer = Explorer(SMALL, transfers=transfers)
+    assert explorer.explore(3_000) > 500
+
+
+def test_the_exploration_finds_an_index_that_lets_the_older_space_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    def older_wins(index: GrantIndex, space: str, claim: str) -> str | None:
+        mine = index._wanted[space].seniority
+        return next(
+            (
+                other
+                for theirs, other in index._overlapping(claim)
+                if other != space and other in index._wanted and index._wanted[other].seniority < mine
+            ),
+            None,
+        )
+
+    monkeypatch.setattr(GrantIndex, "_blocker", older_wins)
+    with pytest.raises(Broken):
+        Explorer(SMALL).explore(3_000)
