@@ -1,12 +1,12 @@
 # The controller's image: Debian's Python, decco and its dependencies, the public certificate authorities; no shell, no
-# compiler, no pip. images/controller/build_root.py, which the testbed also calls, defines the content.
+# compiler, no pip. images/controller/build_root.py defines the content.
 #
-#   docker build -t decco-controller .
+#   docker build -t decco-controller .        or, also without Docker: make images
 #
 # For a reproducible image: pin the base by digest (--build-arg BASE=debian@sha256:...), set SOURCE_DATE_EPOCH, and let
-# BuildKit rewrite the times of layers (--output type=image,rewrite-timestamp=true). Python packages are pinned by hash;
-# Debian's are the newest of its stable release, because security updates of Python and OpenSSL are more important than
-# reproducibility.
+# BuildKit rewrite the times of layers (--output type=image,rewrite-timestamp=true); buildah does so with --timestamp.
+# Python packages are pinned by hash; Debian's are the newest of its stable release, because security updates of Python
+# and OpenSSL are more important than reproducibility.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build

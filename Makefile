@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
-GENERATORS := decco.api.crd decco.cli.reference decco.cli.messages_doc testbed.chart
+GENERATORS := tools.generate testbed.chart
 export PYTHONPATH := .
 # Compiled modules are kept: otherwise hundreds of processes of checks and tests would compile everything each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,7 +27,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -82,7 +82,10 @@ integration: $(VENV)/.complete assets ## tests against a real API server
 	-@$(BIN)/python -m testbed.netpol >/dev/null
 	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies -n 2 --dist loadfile --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
-test-images: $(VENV)/.complete ## the sidecar's image: real stunnel, real TLS clients
+images: prerequisites ## the images of both Dockerfiles, by Docker or else by buildah (root); built once, prints their archives
+	$(call step,images,python=$$(bash requirements/python.sh) && "$$python" -m testbed.images.built)
+
+test-images: $(VENV)/.complete ## the sidecar's image as make images builds it: real stunnel, real TLS clients
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
 
 test-policies: $(VENV)/.complete assets ## NetworkPolicies: allowed connections, evaluated and enforced by third-party programs
@@ -92,7 +95,7 @@ test-policies: $(VENV)/.complete assets ## NetworkPolicies: allowed connections,
 packaging: $(VENV)/.complete assets ## manifests, chart, alerts with the real Helm, kubectl, promtool and API server
 	$(call step,packaging,$(BIN)/python -m pytest tests/packaging -m 'not long' --junitxml=$(REPORTS)/packaging.xml $(ARGS))
 
-test-packaging: $(VENV)/.complete assets ## packaging, and the controller's image by its Dockerfile's steps (minutes, root)
+test-packaging: $(VENV)/.complete assets ## packaging, and the controller's image as make images builds it, each image twice (minutes, root)
 	$(call step,test-packaging,$(BIN)/python -m pytest tests/packaging --junitxml=$(REPORTS)/packaging.xml $(ARGS))
 
 test-upgrades: $(VENV)/.complete assets ## the commands of the guides, new CRDs over old ones

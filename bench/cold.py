@@ -50,7 +50,7 @@ from decco.desired.model import (
     SpaceFacts,
     SpaceInputs,
 )
-from decco.desired.secrets import inspect
+from decco.desired.secret_content import inspect
 from decco.desired.space import space_children
 from decco.desired.space_status import SpaceLive, space_status
 from decco.kube.client import Client

@@ -34,16 +34,17 @@ import looptime
 
 from decco import log
 from decco.dns.factory import stack
-from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Provider
-from decco.dns.records import WantedRecord
+from decco.dns.providers.memory.client import MemoryProvider
+from decco.dns.providers.memory.settings import Settings as MemorySettings
+from decco.dns.providers.rfc2136.client import Rfc2136Provider
+from decco.dns.providers.rfc2136.message import MAX_CHANGES
+from decco.dns.providers.route53.client import Keys, Route53Provider
+from decco.dns.providers.route53.settings import Settings as Route53Settings
+from decco.dns.records import WantedRecord, presented
 from decco.dns.registry import Owner, ownership_set
-from decco.dns.rfc2136 import MAX_CHANGES, Rfc2136Provider
-from decco.dns.route53 import Credentials, Route53Provider
 from decco.dns.service import Dns
-from decco.dns.txt import quoted
-from decco.dns.zonequeue import Pacing
-from decco.settings_dns import MemorySettings
+from decco.dns.settings import DnsSettings
 from testbed.dns.bind import Bind
 from testbed.dns.proxy import UPDATE, DnsProxy
 from testbed.dns.route53_model import Route53Model
@@ -109,7 +110,7 @@ def names_in(zone: str, count: int) -> list[str]:
 
 
 @asynccontextmanager
-async def serving(provider: Provider, pacing: Pacing | None = None) -> AsyncIterator[tuple[Dns, Counter[str]]]:
+async def serving(provider: Provider, gather_milliseconds: int = 200) -> AsyncIterator[tuple[Dns, Counter[str]]]:
     """The service as the daemon makes it, and what its meter counts."""
     calls: Counter[str] = Counter()
 
@@ -117,7 +118,8 @@ async def serving(provider: Provider, pacing: Pacing | None = None) -> AsyncIter
         calls[operation] += 1
 
     settings = MemorySettings(zones=provider.zone_names)  # what all kinds have in common
-    service = Dns([stack(provider, settings, CLUSTER, count)], cluster_id=CLUSTER, ttl=TTL, pacing=pacing)
+    dns_settings = DnsSettings(ttl=TTL, gather_milliseconds=gather_milliseconds)
+    service = Dns([stack(provider, settings, CLUSTER, count)], CLUSTER, dns_settings)
     task = asyncio.create_task(service.run())
     try:
         yield service, calls
@@ -151,7 +153,7 @@ async def _calls(idle_seconds: float) -> tuple[int, int, int]:
         zone = "calls.test"
         bind.create_zone(zone)
         model.create_zone(zone)
-        route53 = Route53Provider("route53", (zone,), credentials=Credentials("a", "b"), endpoint_url=model.url)
+        route53 = Route53Provider(Route53Settings(zones=(zone,), endpoint_url=model.url), Keys("a", "b"))
         async with DnsProxy(bind.port) as proxy:
             rfc2136 = Rfc2136Provider("rfc2136", (zone,), HOST, proxy.port, bind.key)
             async with serving(rfc2136) as (on_bind, _), serving(route53) as (on_route53, _):
@@ -197,7 +199,7 @@ def bare(bind: Bind, zone: str, names: list[str]) -> float:
             for name in names[first : first + MAX_CHANGES]:
                 ownership = ownership_set(name, zone, Owner(CLUSTER, uid_of(name)), TTL)
                 message.add(dns.name.from_text(name), TTL, "A", ADDRESS)
-                message.add(dns.name.from_text(ownership.name), TTL, "TXT", quoted(ownership.values[0]))
+                message.add(dns.name.from_text(ownership.name), TTL, "TXT", presented("TXT", ownership.values[0]))
             message.use_tsig(bind.key)
             answer = dns.query.tcp(message, HOST, timeout=30, sock=connection)
             assert answer.rcode() == dns.rcode.NOERROR, answer
@@ -271,7 +273,7 @@ async def filled(bind: Bind, zone: str, records: int) -> AsyncIterator[tuple[Cro
     bind.create_zone(zone, "".join(lines))
     async with DnsProxy(bind.port) as proxy:
         provider = Rfc2136Provider("rfc2136", (zone,), HOST, proxy.port, bind.key)
-        async with serving(provider, Pacing(gather=0.0)) as (service, _):
+        async with serving(provider, gather_milliseconds=0) as (service, _):
             started = time.monotonic()
             crowd = Crowd(service)
             async with lag_probe() as lag:

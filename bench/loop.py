@@ -19,14 +19,14 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any
 
-from decco.desired.model import Served
 from decco.kube import watch as w
 from decco.kube.informer import Informer
 from decco.kube.store import Store
 from decco.kube.workqueue import WorkQueue
 from decco.objects import ANNOTATION_SHARE_WITH, API_VERSION, LABEL_SHARE, Key, Obj
-from decco.reconcilers.caches import Caches, watch_specs
+from decco.reconcilers.caches import Caches
 from decco.reconcilers.event_handlers import EventHandlers
+from decco.reconcilers.kinds import KINDS
 from decco.reconcilers.report import ready_counts
 from decco.settings import Settings
 from testbed.certificates import self_signed
@@ -115,8 +115,7 @@ async def follow(store: Store, objects: list[Obj], version: int) -> None:
 
 
 async def measure(of_spaces: int, of_apps: int, of_secrets: int) -> dict[str, float]:
-    caches = Caches(Settings())
-    watch_specs(caches, Served())
+    caches = Caches(Settings(), KINDS)
     event_handlers = EventHandlers(caches)
     event_handlers.connect()
     lists = [

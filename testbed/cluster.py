@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from decco.settings_load import load
+from decco.settings.load import load
 from testbed import assets
 from testbed.api import RequestFailed
 from testbed.controlplane import ControlPlane

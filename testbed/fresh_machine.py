@@ -10,7 +10,6 @@ The cache of programs and Go's modules are this machine's, so that nothing is bu
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,6 @@ from xml.etree import ElementTree as ET
 
 from testbed import bareroot, cache, golang
 from testbed.bareroot import StepFailed
-from testbed.dockerfile import Run
 from testbed.found import AssetsMissing
 from testbed.progress import say, step
 
@@ -40,8 +38,8 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
-        bareroot.copy_tree(bareroot.debian(), self.root)
-        bareroot.pass_on_sources(self.root)
+        self._variables = bareroot.copy_to(self.root)
+        (self.root / "decco").mkdir()
         go_root, modules, built = golang.go(["env", "GOROOT", "GOMODCACHE", "GOCACHE"], CHECKOUT).split()
         self._mounts = {
             go_root: "usr/local/go",
@@ -62,7 +60,7 @@ class Machine:
         enter = f'mount -t proc proc {self.root}/proc; exec chroot --userspec={user} {self.root} sh -c "$0"'
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", "; ".join([*binds, enter])]
         path = f"/usr/local/go/bin:{bareroot.PATH}"
-        environment = {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", **bareroot.passed_on(self.root)}
+        environment = {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", **self._variables}
         done = bareroot.output_of([*argv, f"cd /decco && {command}"], environment)
         return done.returncode, done.stdout
 
@@ -99,10 +97,11 @@ def main() -> int:
         try:
             machine = Machine(Path(folder))
             with step(f"installing {' '.join(README)} and checking this commit out"):
-                for words in (("update", "-q"), ("install", "-q", "-y", "--no-install-recommends", *README)):
-                    bareroot.run(Run(("apt-get", *words), "root", {}), machine.root)
-                target = machine.root / "decco"
-                subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(CHECKOUT), str(target)], check=True)
+                install = f"apt-get install -q -y --no-install-recommends {' '.join(README)}"
+                status, said = machine.run(f"apt-get update -q && {install}")
+                if status != 0:
+                    raise StepFailed(said)
+                bareroot.run(["git", "clone", "--quiet", "--no-hardlinks", str(CHECKOUT), str(machine.root / "decco")])
             for each in ("test-images", "test"):
                 refuses(machine, each)
             tests(machine, "test-images", "images.xml")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import assets, packages
+from testbed.images import engine
 from testbed.progress import say
 from testbed.versions import kubernetes_version
 
@@ -59,20 +60,21 @@ NETWORK = (
     Need("iproute2", "ip", "networks of the testbed", root=True),
     Need("util-linux", "nsenter", "networks of the testbed", root=True),
 )
+# Of no use where Docker builds images, see ``is_here``.
+ENGINE = (
+    Need("buildah", "buildah", "images of Dockerfiles", root=True),
+    Need("debootstrap", "debootstrap", "the base of images", root=True),
+)
 POLICIES = (GO, *NETWORK, Need("iptables", "iptables", "NetworkPolicies that are enforced", root=True))
 NODE = (
     *POLICIES,
-    *SIDECAR,
+    *ENGINE,
+    AUTHORITIES,
     Need("runc", "runc", "containers of the node", root=True),
     Need("ipset", "ipset", "Services of the node", root=True),
     Need("conntrack", "conntrack", "Services of the node", root=True),
     Need("mount", "mount", "volumes of the node", root=True),
     Need("containernetworking-plugins", "/usr/lib/cni/ptp", "the pods' network", root=True),
-)
-CONTROLLER = (
-    Need("python3", "/usr/bin/python3", "the controller's image"),
-    Need("python3-venv", "/usr/lib/python3*/ensurepip/__init__.py", "the controller's image"),
-    AUTHORITIES,
 )
 BIND = (Need("bind9", "named", "a DNS server"), Need("bind9-utils", "rndc", "a DNS server"))
 KNOT = (Need("knot", "knotd", "a DNS server"),)
@@ -91,16 +93,17 @@ TARGETS: dict[str, tuple[Need, ...]] = {
     "integration": INTEGRATION,
     "test-leader": (),
     "test-policies": POLICIES,
-    "test-images": (*SIDECAR, *NETWORK),
+    "images": ENGINE,
+    "test-images": (*SIDECAR, *ENGINE, *NETWORK),
     "packaging": (GO,),
-    "test-packaging": (GO, DEBOOTSTRAP),
+    "test-packaging": (GO, *ENGINE),
     "test-dns": DNS,
     "test-dns-full": DNS,
     "test-dns-interleavings": BIND,
     "soak": BIND,
     "soak-sample": BIND,
-    "e2e": (*NODE, *CONTROLLER),
-    "e2e-routing": (*NODE, *CONTROLLER),
+    "e2e": NODE,
+    "e2e-routing": NODE,
     "e2e-sample": NODE,
     "node-assets": NODE,
     "test-times": (*INTEGRATION, *NODE),
@@ -115,7 +118,16 @@ TARGETS["test"] = tuple(
 NEED_ROOT = frozenset({"e2e", "e2e-routing", "test-packaging", "test-fresh-machine"})
 WITHOUT_CONTROL_PLANE = frozenset(
     {"check", "check-format", "check-lint", "check-types", "check-imports", "check-generated", "format", "generate"}
-    | {"prerequisites", "test-dns-interleavings", "test-fresh-machine", "test-images", "thorough", "unit", "venv"}
+    | {
+        "images",
+        "prerequisites",
+        "test-dns-interleavings",
+        "test-fresh-machine",
+        "test-images",
+        "thorough",
+        "unit",
+        "venv",
+    }
 )
 
 
@@ -125,7 +137,7 @@ def needs(target: str) -> tuple[Need, ...]:
     if target.startswith("e2e") and os.environ.get("E2E_KUBECONFIG"):
         found = (GO,)  # that cluster has the rest
     elif target.startswith("e2e") and os.environ.get("E2E_CLUSTER"):
-        found = (GO, *SIDECAR, *CONTROLLER)
+        found = (GO, AUTHORITIES, *ENGINE)
     elif target == "demo" and os.environ.get("NODE"):
         found = NODE
     if target not in WITHOUT_CONTROL_PLANE and not is_here(GO) and not assets.without_go():
@@ -137,6 +149,8 @@ def is_here(need: Need) -> bool:
     if need is VENV:
         made = (CHECKOUT / ".venv" / ".complete").exists() or shutil.which("uv") is not None
         return made or importlib.util.find_spec("ensurepip") is not None
+    if need in ENGINE and engine.has_docker():
+        return True
     if need.proof.startswith("/"):
         return any(Path("/").glob(need.proof.lstrip("/")))
     return packages.path_of(need.proof) is not None

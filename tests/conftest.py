@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import ipaddress
-import logging
 import os
 import socket
 import sys
@@ -13,10 +12,10 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
-import structlog
 from blockbuster import BlockBuster
 
 from testbed import prerequisites
+from tests import capture
 
 NODES = ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("2001:2::/48")
 """Networks of the testbed's nodes and of tests, which are network namespaces on this machine; RFC 2544 and RFC 5180."""
@@ -65,12 +64,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
     """Gives the process's logging back as it was, after a test that calls a whole program in this process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with capture.logging_restored():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -82,7 +77,9 @@ def no_blocking() -> Iterator[None]:
     blockbuster = BlockBuster(scanned_modules=["decco"])
     for function in blockbuster.functions.values():
         # Runs in a thread of its own, with an event loop that nothing else waits for.
-        function.can_block_in("decco/dns/route53.py", "_make_client")
+        function.can_block_in("decco/dns/providers/route53/client.py", "_make_client")
+        # Only commands read the CRDs, which are a file of the package, like the modules that they import.
+        function.can_block_in("decco/api/crd.py", "crds_yaml")
     blockbuster.activate()
     yield
     blockbuster.deactivate()

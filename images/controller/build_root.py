@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Lays out the root filesystem of the controller's image in a folder: the one description of what is in the image.
 
-The Dockerfile calls it in its build stage, the testbed calls it to write an image without any container engine. It
-needs Debian with the packages of ``PACKAGES``, a checkout of decco, and the package index that pip is configured for.
+The Dockerfile calls it in its build stage. It needs Debian with the packages of ``PACKAGES``, a checkout of decco, and
+the package index that pip is configured for.
 
 There is no shell, no compiler, no pip and no package manager in the image: Debian's Python with the parts of its
 standard library that a server needs, the libraries that these load, decco and what it needs by version and hash
@@ -46,8 +46,6 @@ LEFT_OUT = (
 """Parts of the standard library that nobody here imports, by the beginnings of their paths."""
 AWS_SERVICES = frozenset({"route53", "signin", "sso", "sso-oidc", "sts"})
 """Route 53, and what its credentials may come from; botocore describes 400 more, in 25 MB."""
-NOT_COMPILED = r"kubernetes_asyncio/client/(api|models)/"
-"""Never imported (src/decco/kube/_light_import.py), and half of all byte code."""
 COMMANDS = ("decco-controller", "decco")
 SITE = "usr/local/lib/{python}/dist-packages"
 """Where Debian's Python looks for packages that are not Debian's."""
@@ -64,7 +62,7 @@ FILES = {
     # OpenSSL complains about one that is missing.
     "usr/lib/ssl/openssl.cnf": "",
 }
-DIRECTORIES = ("dev", "etc/decco/controller", "proc", "sys")
+DIRECTORIES = ("dev", "etc/decco/controller", "proc", "run", "sys")
 
 
 def build_root(root: Path, *, epoch: int = 0) -> None:
@@ -190,7 +188,7 @@ def _libraries(root: Path) -> list[Path]:
 def _compile(root: Path, python: str) -> None:
     """Byte code beside each module, believed without a look at its source, so that no time need be in it."""
     folders = [root / "usr/lib" / python, root / SITE.format(python=python)]
-    arguments = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(root), "-p", "/", "-x", NOT_COMPILED]
+    arguments = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(root), "-p", "/"]
     _run(PYTHON.resolve(), "-m", "compileall", *arguments, *folders, more={"PYTHONHASHSEED": HASH_SEED})
 
 

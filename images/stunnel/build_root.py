@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Lays out the root filesystem of the TLS sidecar's image in a folder: the one description of what is in the image.
 
-The Dockerfile calls it in its build stage, the testbed calls it to write an image without any container engine. It
-needs Debian 12 with the packages ``gcc libc6-dev stunnel4 ca-certificates``, and Python with its standard library.
+The Dockerfile calls it in its build stage. It needs Debian 12 with the packages ``gcc libc6-dev stunnel4
+ca-certificates``, and Python with its standard library.
 
 There is no shell and no package manager in the image: the entry point, stunnel, the libraries that it loads, the
 authorities of the Web. Two runs on the same packages give the same bytes, modes and times.
@@ -42,8 +42,10 @@ FILES = {
     "etc/group": f"root:x:0:\nnonroot:x:{USER_ID}:\n",
     # Without it glibc asks name servers before /etc/hosts.
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
+    # Engines mount over these; buildah leaves executable ones behind where there are none.
+    **dict.fromkeys(("etc/hostname", "etc/hosts", "etc/resolv.conf"), ""),
 }
-DIRECTORIES = ("dev", "etc/decco/stunnel", "etc/decco/tls", "proc", "sys")
+DIRECTORIES = ("dev", "etc/decco/stunnel", "etc/decco/tls", "proc", "run", "sys")
 
 
 class BuildError(RuntimeError):

@@ -14,15 +14,13 @@ import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
-
-import structlog
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from decco import __version__
-from decco.cluster_domain import with_cluster_domain
+from decco.backoff import pauses
 from decco.config_retry import retry_config
 from decco.desired.model import Served
-from decco.dns.service import Dns
 from decco.errors import ConfigError
 from decco.health import Health
 from decco.informers import Informers
@@ -32,33 +30,38 @@ from decco.kube.errors import ApiError, Forbidden, KubeError, Unauthorized, Untr
 from decco.kube.fence import Fence, process_alarm
 from decco.kube.leader import JOIN_SECONDS, Leader
 from decco.kube.lease import RELEASE_SECONDS, Times
-from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, LeaderSession
+from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, PROGRAM, LeaderSession
+from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import GROUP, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.discover import discover
 from decco.reconcilers.event_handlers import EventHandlers
-from decco.reconcilers.providers import dns_maker
+from decco.reconcilers.kinds import KINDS
 from decco.reconcilers.report import ready_counts
 from decco.settings import Settings
-from decco.settings_follow import SettingsFile, follow
+from decco.settings.cluster_domain import with_cluster_domain
+from decco.settings.live import LiveSettings
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from decco.dns.service import Dns
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
-PROGRAM = "decco-controller"
 STARTUP_RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between checks of a cluster that is not ready for decco yet."""
 END_SECONDS = FINISH_SECONDS + DRAIN_SECONDS + RELEASE_SECONDS + JOIN_SECONDS
 """How long work may take to end after SIGTERM, and the lease to be released."""
 
 
-async def run(settings: Settings, file: SettingsFile | None = None) -> int:
+async def run(live: LiveSettings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigError for errors that do not end by waiting.
 
-    Changes of the settings in ``file``, which has been read, are followed as far as they can be without a restart.
+    Changes of the settings file are followed as far as they can be without a restart.
     """
+    settings = live.current
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,8 +75,8 @@ async def run(settings: Settings, file: SettingsFile | None = None) -> int:
     # A dry run writes nothing, so it needs no lease, and must not block another process.
     fence = Fence(process_alarm()) if settings.leader_election.enabled and not settings.dry_run else None
     async with contextlib.AsyncExitStack() as stack:
-        if file is not None:
-            await stack.enter_async_context(_following(file, settings, health))
+        if live.path is not None:
+            await stack.enter_async_context(_following(live, health))
         await stack.enter_async_context(health.serve(settings.metrics_bind_address))
         client = await stack.enter_async_context(
             Client(
@@ -89,7 +92,11 @@ async def run(settings: Settings, file: SettingsFile | None = None) -> int:
         served = await _unless(stop, _wait_for_cluster(client, settings))
         if served is not None:
             allows = fence.allows if fence is not None else lambda: True
-            make_dns = await _unless(stop, dns_maker(settings, client, metrics, allows))
+            make_dns = None
+            if settings.dns.providers:
+                from decco.reconcilers.providers import dns_maker  # late: 1 MB that not every cluster needs
+
+                make_dns = await _unless(stop, dns_maker(settings, client, metrics, allows))
             if not stop.is_set():
                 leader = _leader(settings, metrics, fence) if fence is not None else None
                 await _Daemon(settings, client, metrics, health, stop, make_dns, leader).run(served)
@@ -98,8 +105,8 @@ async def run(settings: Settings, file: SettingsFile | None = None) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _following(file: SettingsFile, settings: Settings, health: Health) -> AsyncIterator[None]:
-    task = asyncio.create_task(follow(file, settings), name="settings")
+async def _following(live: LiveSettings, health: Health) -> AsyncIterator[None]:
+    task = asyncio.create_task(live.follow(), name="settings")
     health.watch_task("settings", task)
     try:
         yield
@@ -155,7 +162,7 @@ async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
     ConfigError for errors that do not end by waiting.
     """
     connection = client.connection.describe()
-    pause, longest = STARTUP_RETRY_SECONDS
+    retries = pauses(*STARTUP_RETRY_SECONDS)
     logged = ""
     while True:
         try:
@@ -188,51 +195,39 @@ async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
         if trouble != logged:
             log.warning("the cluster is not ready for decco", reason=trouble)
             logged = trouble
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, longest)
+        await asyncio.sleep(next(retries))
 
 
+@dataclass
 class _Daemon:
     """The running parts, once the cluster is ready."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        client: Client,
-        metrics: Metrics,
-        health: Health,
-        stop: asyncio.Event,
-        make_dns: Callable[[], Dns] | None,
-        leader: Leader | None,
-    ) -> None:
-        """Without ``leader`` there is no election: the process always leads."""
-        self.settings = settings
-        self.client = client
-        self.metrics = metrics
-        self.health = health
-        self.stop = stop
-        self.make_dns = make_dns
-        self.leader = leader
-        self.working = False
-        self.caches = Caches(settings)
+    settings: Settings
+    client: Client
+    metrics: Metrics
+    health: Health
+    stop: asyncio.Event
+    make_dns: Callable[[], Dns] | None
+    leader: Leader | None
+    """None: there is no election, the process always leads."""
+    working: bool = False
+
+    def __post_init__(self) -> None:
+        self.caches = Caches(self.settings, KINDS)
         self.event_handlers = EventHandlers(self.caches)
-        metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
-        metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
+        self.metrics.follow_objects("Space", lambda: ready_counts(self.caches.spaces))
+        self.metrics.follow_objects("App", lambda: ready_counts(self.caches.apps))
 
     async def run(self, served: Served) -> None:
         """Runs until ``stop`` is set, then ends in order. A defect in any part ends the whole process."""
-        async with asyncio.TaskGroup() as background:
-            life = background.create_task(self._live(background, served), name="daemon")
-            await asyncio.wait({life})
-
-    async def _live(self, background: asyncio.TaskGroup, served: Served) -> None:
-        informers = Informers(self.client, self.metrics, self.health, self.caches, self.event_handlers, background)
-        try:
-            if await _unless(self.stop, informers.start(served)):
-                log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
-                await self._lead()
-        finally:
-            informers.stop()
+        async with asyncio.TaskGroup() as group:
+            informers = Informers(self.client, self.metrics, self.health, self.caches, self.event_handlers, group)
+            try:
+                if await _unless(self.stop, informers.start(served)):
+                    log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
+                    await self._lead()
+            finally:
+                informers.stop()
 
     async def _lead(self) -> None:
         """Works whenever this process leads, until ``stop`` is set."""
@@ -262,14 +257,13 @@ class _Daemon:
             # In a thread, because key files are read.
             dns = await retry_config(lambda: asyncio.to_thread(make_dns), "DNS providers")
         session = LeaderSession(
-            self.settings,
-            self.client,
-            self.metrics,
-            self.health,
-            self.caches,
-            self.event_handlers,
-            dns,
-            program=PROGRAM,
+            settings=self.settings,
+            client=self.client,
+            metrics=self.metrics,
+            health=self.health,
+            caches=self.caches,
+            event_handlers=self.event_handlers,
+            dns=dns,
         )
         self.working = True
         try:

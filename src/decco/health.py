@@ -4,7 +4,8 @@
 lately. ``/readyz``: the caches are full; a process that waits to lead is ready too. Both answer like the API server's:
 "ok", or a line per check, with ``?verbose`` also when all passed.
 
-A separate thread answers: a busy event loop must not appear dead, and a blocked one must still be reported.
+Separate threads answer: a busy event loop must not appear dead, and a blocked one must still be reported. The server is
+the standard library's, which prometheus_client imports anyway; aiohttp's takes 2 MB more.
 """
 
 from __future__ import annotations
@@ -12,23 +13,26 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import socketserver
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from urllib.parse import parse_qs
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-import structlog
-from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from decco.errors import ConfigError
+from decco.forms import parse_bind_address
+from decco.log import get_logger
 from decco.metrics import Metrics
-from decco.settings_forms import parse_bind_address
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+log = get_logger(__name__)
 
 Check = Callable[[], str | None]
 """None if the check passes, else a short text about the failure."""
@@ -36,16 +40,17 @@ Kind = Literal["live", "ready"]
 
 LAG_INTERVAL = 0.5
 """Seconds between two measurements of the event loop's lag."""
-SILENCE = 60.0
-"""A task that must send heartbeats and has been silent for more seconds is dead."""
 LOOP_SILENCE = 30.0
-"""The same for the event loop, unless the settings say otherwise."""
+"""An event loop that has been silent for more seconds is dead, unless the settings say otherwise."""
 REFRESH_SECONDS = 2.0
 """How long a scrape waits for the event loop to update its gauges; then it gets them as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+CLIENT_SECONDS = 10.0
+"""How long a client may take to send its request, or to read the answer."""
+
+
+class Server(NamedTuple):
     """Where the endpoints are served: ``port`` is None if they are turned off."""
 
     port: int | None
@@ -77,23 +82,6 @@ class Health:
 
     def remove_check(self, name: str, kind: Kind = "live") -> None:
         self._checks[kind].pop(name, None)
-
-    def heartbeat(self, name: str, silence: float = SILENCE) -> Callable[[], None]:
-        """A callable for a long-lived task to call at every iteration; it is dead after ``silence`` seconds without a
-        call.
-        """
-        last = self._clock()
-
-        def beat() -> None:
-            nonlocal last
-            last = self._clock()
-
-        def check() -> str | None:
-            age = self._clock() - last
-            return f"no heartbeat for {age:.0f} s" if age > silence else None
-
-        self.add_check(name, check)
-        return beat
 
     def watch_task(self, name: str, task: asyncio.Task[object]) -> None:
         """A task that must not end as long as the process is alive."""
@@ -127,30 +115,38 @@ class Health:
             return
         lag = asyncio.create_task(self._measure_lag(), name="event-loop-watcher")
         self.watch_task("event-loop-watcher", lag)
-        server = _Answering(self, where, asyncio.get_running_loop())
+        server = None
         try:
             try:
-                port = await server.start()
+                # In a thread, because a host name is resolved.
+                server = await asyncio.to_thread(_Answering, self, where, asyncio.get_running_loop())
             except OSError as error:
                 cause = os.strerror(error.errno).lower() if error.errno else str(error)
                 raise ConfigError(
                     f"cannot listen on metricsBindAddress {address}: {cause}; "
                     "end what uses the port, or choose another with --metrics-bind-address (0 turns it off)"
                 ) from error
-            log.info("metrics and health are served", address=address, port=port)
-            yield Server(port)
+            log.info("metrics and health are served", address=address, port=server.server_port)
+            yield Server(server.server_port)
         finally:
             lag.cancel()
             await asyncio.gather(lag, return_exceptions=True)
-            await server.stop()
+            if server is not None:
+                await asyncio.to_thread(server.stop)
 
     async def _measure_lag(self) -> None:
-        beat = self.heartbeat("event-loop", self._loop_silence)
+        last = self._clock()
+
+        def silence() -> str | None:
+            age = self._clock() - last
+            return f"no heartbeat for {age:.0f} s" if age > self._loop_silence else None
+
+        self.add_check("event-loop", silence)
         while True:
             due = self._clock() + LAG_INTERVAL
             await asyncio.sleep(LAG_INTERVAL)
             self._metrics.loop_lag(max(0.0, self._clock() - due))
-            beat()
+            last = self._clock()
 
     def report(self, kind: Kind, endpoint: str, *, verbose: bool) -> tuple[bool, str]:
         """Whether all checks of a kind pass, and the text that says so."""
@@ -165,12 +161,12 @@ class Health:
         lines.append(f"{endpoint} check {'failed' if failing else 'passed'}")
         return not failing, "\n".join(lines) + "\n"
 
-    async def refresh_metrics(self) -> None:
+    async def refresh(self) -> None:
         """To be run in the event loop whose gauges these are."""
         self._metrics.loop_tasks(len(asyncio.all_tasks()) - 1)  # but for this one
         self._metrics.refresh()
 
-    def render_metrics(self, accept: str) -> tuple[bytes, str]:
+    def render(self, accept: str) -> tuple[bytes, str]:
         """The metrics in the best form that an Accept header names, and the form's media type."""
         try:
             encode, content_type = choose_encoder(accept)
@@ -179,78 +175,71 @@ class Health:
         return encode(self._metrics.registry), content_type
 
 
-class _Answering:
-    """The HTTP server in its thread; ``main_loop`` is the event loop that it reports on."""
+class _Handler(WSGIRequestHandler):
+    timeout = CLIENT_SECONDS
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
+        """Requests are not logged."""
+
+
+class _Answering(socketserver.ThreadingMixIn, WSGIServer):
+    """The HTTP server, a thread for each request; ``main_loop`` is the event loop that it reports on. It listens from
+    the start on; raises OSError if it cannot.
+
+    All interfaces are one socket for both IP versions, as in Go's programs, so they share a port.
+    """
+
+    daemon_threads = True
+    _ENDPOINTS: ClassVar[dict[str, Kind]] = {"/healthz": "live", "/readyz": "ready"}
 
     def __init__(self, health: Health, where: tuple[str | None, int], main_loop: asyncio.AbstractEventLoop) -> None:
         self._health = health
-        self._where = where
         self._main_loop = main_loop
-        self._started: Future[int] = Future()
-        self._loop = asyncio.new_event_loop()
-        self._stopping = asyncio.Event()
-        self._thread = threading.Thread(target=self._main, name="health", daemon=True)
-
-    # Called in the main loop
-
-    async def start(self) -> int:
-        """Returns the port once it listens; raises OSError if it cannot."""
+        host, port = where
+        self._dual_stack = host is None and socket.has_dualstack_ipv6()
+        if host is not None:
+            self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        elif self._dual_stack:
+            self.address_family = socket.AF_INET6
+        super().__init__((host or "", port), _Handler)
+        self.set_app(self._answer)
+        self._thread = threading.Thread(target=self.serve_forever, name="health", daemon=True)
         self._thread.start()
-        return await asyncio.wrap_future(self._started)
 
-    async def stop(self) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        await asyncio.to_thread(self._thread.join)
+    def server_bind(self) -> None:
+        if self._dual_stack:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's own looks up the machine's name
+        self.server_name, self.server_port = "decco", self.server_address[1]
+        self.setup_environ()
 
-    # In the thread
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
 
-    def _main(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        app = web.Application()
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
-        await runner.setup()
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        content_type = "text/plain; charset=utf-8"
         try:
-            await _site(runner, *self._where).start()
-            self._started.set_result(runner.addresses[0][1])
-            await self._stopping.wait()
-        except OSError as error:
-            self._started.set_exception(error)
-        finally:
-            await runner.cleanup()
+            if path != "/metrics" and path not in self._ENDPOINTS:
+                status, body = "404 Not Found", b"not found\n"
+            elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+                status, body = "405 Method Not Allowed", b"method not allowed\n"
+            elif path == "/metrics":
+                status, (body, content_type) = "200 OK", self._metrics(environ.get("HTTP_ACCEPT", ""))
+            else:
+                verbose = "verbose" in parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
+                passed, text = self._health.report(self._ENDPOINTS[path], path.removeprefix("/"), verbose=verbose)
+                status, body = "200 OK" if passed else "503 Service Unavailable", text.encode()
+        except Exception:
+            log.exception("a request for health or metrics failed", path=path)
+            status, body = "500 Internal Server Error", b"a defect, see the log\n"
+        start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
+        return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
 
-    async def _healthz(self, request: web.Request) -> web.Response:
-        return self._answer(request, "live", "healthz")
-
-    async def _readyz(self, request: web.Request) -> web.Response:
-        return self._answer(request, "ready", "readyz")
-
-    def _answer(self, request: web.Request, kind: Kind, endpoint: str) -> web.Response:
-        passed, text = self._health.report(kind, endpoint, verbose="verbose" in request.query)
-        return web.Response(text=text, status=200 if passed else 503)
-
-    async def _metrics(self, request: web.Request) -> web.Response:
-        refreshed = asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(self._health.refresh_metrics(), self._main_loop)
-        )
-        await asyncio.wait({refreshed}, timeout=REFRESH_SECONDS)
-        if refreshed.done():
-            refreshed.result()
-        # In a thread: a cluster of thousands of certificates takes tens of milliseconds, and /proc is read on the way.
-        body, content_type = await asyncio.to_thread(self._health.render_metrics, request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-
-def _site(runner: web.AppRunner, host: str | None, port: int) -> web.BaseSite:
-    """The listener; all interfaces are one socket for both IP versions, as in Go's programs, so they share a port."""
-    if host is not None:
-        return web.TCPSite(runner, host, port)
-    dual = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if dual else socket.AF_INET
-    return web.SockSite(runner, socket.create_server(("", port), family=family, dualstack_ipv6=dual, backlog=128))
+    def _metrics(self, accept: str) -> tuple[bytes, str]:
+        refreshed = asyncio.run_coroutine_threadsafe(self._health.refresh(), self._main_loop)
+        with suppress(TimeoutError):
+            refreshed.result(REFRESH_SECONDS)
+        return self._health.render(accept)

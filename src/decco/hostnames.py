@@ -7,8 +7,11 @@ UTS 46), so that equality of text is equality of names. In the lowest layer beca
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import idna
+
+from decco.text import truncate
 
 MAX_NAME = 253
 """Octets of a name as text without the trailing dot (RFC 1035 2.3.4: 255 on the wire)."""
@@ -28,7 +31,7 @@ def normalise(text: str) -> str:
     Allowed are letters, digits, hyphens and underscores, and ``*`` as the whole first label. Raises WrongName with a
     message that contains the name and the wrong label.
     """
-    shown = ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+    shown = ascii(truncate(text, _SHOWN + 1))
     plain = text.removesuffix(".")
     if not plain:
         raise WrongName("the empty name cannot be published: give a host name")
@@ -39,6 +42,25 @@ def normalise(text: str) -> str:
     if len(name) > MAX_NAME:
         raise WrongName(f"the name {shown} has {len(name)} octets: at most {MAX_NAME} are allowed")
     return name
+
+
+def canonical(text: str) -> str:
+    """The spelling for comparison of a name from elsewhere: any characters, never an error."""
+    return text.removesuffix(".").lower()
+
+
+def in_zone(name: str, zone: str) -> bool:
+    """Whether ``name`` is ``zone`` or below it; both in the one spelling."""
+    return name == zone or name.endswith(f".{zone}")
+
+
+def zone_of(name: str, zones: Iterable[str]) -> str | None:
+    """The longest of ``zones`` that contains ``name``, or None; all in the one spelling."""
+    known = zones if isinstance(zones, (set, frozenset, dict)) else frozenset(zones)
+    rest = name
+    while rest and rest not in known:
+        _, _, rest = rest.partition(".")
+    return rest or None
 
 
 def _label(label: str, shown: str) -> str:

@@ -19,22 +19,21 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, field
 from time import monotonic
 
-import structlog
-
+from decco.backoff import exponential
 from decco.desired.model import Served
 from decco.health import Health
 from decco.kube import watch
 from decco.kube.client import Client
 from decco.kube.errors import KubeError, NotServed
 from decco.kube.informer import Informer
-from decco.kube.store import Store
+from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import Resource
-from decco.reconcilers.caches import Caches, watch_specs
-from decco.reconcilers.discover import discover, is_needed, is_optional, keeping, kinds_of, missing, versions
+from decco.reconcilers.caches import Caches, Kind, Role, Watched
+from decco.reconcilers.discover import discover, missing, versions
 from decco.reconcilers.event_handlers import EventHandlers
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 OPTIONAL_SECONDS = 5.0
 """How long the start waits for an optional kind that cannot be listed, after its first failure."""
@@ -52,10 +51,22 @@ VANISHED_SECONDS = 10.0
 
 @dataclass(slots=True, eq=False)
 class _Followed:
+    kind: Kind
     informer: Informer
     spec: watch.WatchSpec
     task: asyncio.Task[None] | None = None
     """None while the cluster does not serve the kind."""
+
+    def not_ready(self) -> str | None:
+        """Without an optional kind the process is ready: a restart would not help, and the rest works."""
+        informer = self.informer
+        if informer.synced.is_set() or (self.kind.optional and informer.tried.is_set()):
+            return None
+        return f"not listed yet: {informer.store.unlisted}" if informer.store.unlisted else "not listed yet"
+
+    def note(self) -> str | None:
+        unlisted = self.informer.store.unlisted
+        return f"cannot be listed: {unlisted}" if unlisted else None
 
 
 @dataclass(slots=True, eq=False)
@@ -77,13 +88,13 @@ class Informers:
     _vanished: set[Resource] = field(default_factory=set)
     """Kinds that count as no longer served; ``caches.served`` still has them."""
 
-    async def start(self, served: Served) -> Served:
-        """Follows all kinds; returns ``served`` when all caches are full. Does not wait for kinds that the settings do
-        not need, and waits only a limited time for optional kinds.
+    async def start(self, served: Served) -> bool:
+        """Follows all kinds; returns True when all caches are full. Does not wait for kinds that the settings do not
+        need, and waits only a limited time for optional kinds.
         """
         await self._fill(served)
         self._run(self._follow_discovery(), "discovery")
-        return served
+        return True
 
     def stop(self) -> None:
         for task in self._tasks:
@@ -91,48 +102,41 @@ class Informers:
 
     async def _fill(self, served: Served) -> None:
         """Brings the informers in line with ``served``."""
-        late = bool(self.caches.children or self.caches.edges)
-        needed: list[Informer] = []
-        for name, (store, spec) in watch_specs(self.caches, served).items():
-            followed = self._followed.get(name)
+        needed: list[_Followed] = []
+        for watched in self.caches.watches(served):
+            followed = self._followed.get(watched.kind.name)
             if followed is None:
-                followed = self._followed[name] = self._add(name, store, spec, late=late)
-            elif self._is_current(followed, spec.resource):
+                followed = self._add(watched)
+            elif self._is_current(followed, watched.spec.resource):
                 continue
             else:
-                await self._restart(followed, spec)
-                if store.unlisted == "":
+                await self._restart(followed, watched.spec)
+                if watched.store.unlisted == "":
                     continue
-            if is_needed(spec.resource, self.caches.settings.routing):
-                needed.append(followed.informer)
-        if not late:
-            self.event_handlers.connect()
-        optional = [informer for informer in needed if is_optional(informer.store.resource)]
-        for informer in needed:
-            if informer not in optional:
-                await informer.synced.wait()
-        await asyncio.gather(*map(self._wait_for, optional))
+            if watched.kind.is_needed(self.caches.settings.routing):
+                needed.append(followed)
+        for followed in needed:
+            if not followed.kind.optional:
+                await followed.informer.synced.wait()
+        await asyncio.gather(*(self._wait_for(each.informer) for each in needed if each.kind.optional))
         self.caches.served = served
 
     def _is_current(self, followed: _Followed, kind: Resource) -> bool:
         """Whether the kind is followed in its served version, or not followed because it is not served."""
         return kind in self._vanished or (followed.task is not None and followed.spec.resource.version == kind.version)
 
-    def _add(self, name: str, store: Store, spec: watch.WatchSpec, *, late: bool) -> _Followed:
-        informer = Informer(store, self._source(name), self.metrics, name)
-        followed = _Followed(informer, spec)
-        optional = is_optional(spec.resource)
-        if is_needed(spec.resource, self.caches.settings.routing):
-            self.health.add_check(f"cache {name}", _sync_check(informer, optional=optional), kind="ready")
-            if optional:
-                self.health.add_note(f"cache {name}", _note(informer))
-        self.metrics.add_resource(name)
-        if store in self.caches.children.values():
-            self.metrics.add_child(name)
-        if late and store in self.caches.edges.values():
-            self.event_handlers.connect_edge(store)
-        elif late:
-            self.event_handlers.connect_child(store.resource, store)
+    def _add(self, watched: Watched) -> _Followed:
+        kind, store, spec = watched
+        informer = Informer(store, self._source(kind.name), self.metrics, kind.name)
+        followed = self._followed[kind.name] = _Followed(kind, informer, spec)
+        if kind.is_needed(self.caches.settings.routing):
+            self.health.add_check(f"cache {kind.name}", followed.not_ready, kind="ready")
+            if kind.optional:
+                self.health.add_note(f"cache {kind.name}", followed.note)
+        self.metrics.add_resource(kind.name)
+        if kind.role is Role.CHILD:
+            self.metrics.add_child(kind.name)
+        self.event_handlers.connect()
         self._begin(followed)
         return followed
 
@@ -199,7 +203,7 @@ class Informers:
     async def _follow_discovery(self) -> None:
         """Repeats discovery when needed; see the module's docstring."""
         logged: list[str] = []
-        asked, pause = monotonic(), REDISCOVERY_SECONDS
+        asked, unchanged = monotonic(), 0
         while True:
             lacking = self._lacking()
             if lacking and lacking != logged:
@@ -213,18 +217,19 @@ class Informers:
                 async with asyncio.timeout(self._requeue_after(lacking)):
                     await self._rediscover.wait()
             if monotonic() - asked > DISCOVERY_SECONDS:
-                pause = REDISCOVERY_SECONDS
+                unchanged = 0
+            pause = exponential(REDISCOVERY_SECONDS, unchanged, DISCOVERY_SECONDS)
             await asyncio.sleep(max(0.0, asked + pause - monotonic()))
             self._rediscover.clear()
             asked = monotonic()
             try:
-                found = await discover(self.client, self.caches.settings.routing, self.caches.served)
+                found = await discover(self.client, self.caches.settings.routing, self.caches.served, self.caches.kinds)
             except KubeError as error:
                 log.warning("discovery failed", error=str(error))
                 changed = False
             else:
                 changed = await self._take(found, asked)
-            pause = REDISCOVERY_SECONDS if changed else min(2 * pause, DISCOVERY_SECONDS)
+            unchanged = 0 if changed else unchanged + 1
 
     def _requeue_after(self, lacking: list[str]) -> float | None:
         """Seconds until discovery is due without a sign of a change; None: not at all."""
@@ -234,21 +239,20 @@ class Informers:
 
     def _lacking(self) -> list[str]:
         """Needed kinds that are not served, or no longer."""
-        routing = self.caches.settings.routing
-        vanished = {kind.kind for kind in self._vanished if is_needed(kind, routing)}
-        return sorted(vanished.union(missing(self.caches.served, routing)))
+        served = {kind: kind for kind in self.caches.served.values() if kind not in self._vanished}
+        return missing(served, self.caches.settings.routing, self.caches.kinds)
 
     async def _take(self, found: Served, now: float) -> bool:
         """Applies the result of discovery; returns whether anything has changed."""
-        known, there = self.caches.served, set(kinds_of(found))
-        returned = self._vanished & there
+        known = self.caches.served
+        returned = self._vanished & found.keys()
         self._vanished -= returned
-        gone = set(kinds_of(known)) - there - self._vanished
+        gone = known.keys() - found.keys() - self._vanished
         self._doubted = {kind: self._doubted.get(kind, now) for kind in gone}
         lost = {kind for kind, since in self._doubted.items() if now - since >= VANISHED_SECONDS}
         for kind in lost:
             await self._lose(kind)
-        served = keeping(found, known)
+        served = {**known, **found}
         if not returned and not lost and versions(served) == versions(known):
             return False
         await self._fill(served)
@@ -272,18 +276,3 @@ class Informers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _sync_check(informer: Informer, *, optional: bool) -> Callable[[], str | None]:
-    """Without an optional kind the process is ready: a restart would not help, and the rest works."""
-
-    def check() -> str | None:
-        if informer.synced.is_set() or (optional and informer.tried.is_set()):
-            return None
-        return f"not listed yet: {informer.store.unlisted}" if informer.store.unlisted else "not listed yet"
-
-    return check
-
-
-def _note(informer: Informer) -> Callable[[], str | None]:
-    return lambda: f"cannot be listed: {informer.store.unlisted}" if informer.store.unlisted else None

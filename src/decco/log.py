@@ -2,42 +2,63 @@
 
 Names come from tenants and error texts from servers, so no value can end its line: every non-printable character (line
 breaks, terminal escapes, direction marks) is written as an escape, and long values are cut. Libraries log through the
-same handler and never below warning: at debug, Kubernetes clients log the bodies of requests, Secrets included.
+same handler and never below warning: at debug, some log the bodies of requests.
 
-Loggers are made with ``structlog.get_logger(__name__)`` anywhere; ``configure`` is called once, by the commands.
+Loggers are made with ``get_logger(__name__)`` anywhere; ``configure`` is called once, by the commands.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, BinaryIO
 
 import orjson
-import structlog
+
+from decco.errors import leaves
+from decco.messages import log_codes
+from decco.text import escape
 
 LONGEST_VALUE = 1_000
 """Characters of a value that a line keeps."""
 LONGEST_TRACE = 16_000
 """Characters of a traceback that a line keeps."""
 _FRAMES = 8
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
-Event = MutableMapping[str, Any]
-Processor = Callable[[Any, str, Event], Any]
+Event = dict[str, Any]
+"""A line: timestamp, level, event (the message), then its variables."""
 
+_ROOT = logging.getLogger("decco")
+"""Parent of all loggers of decco; has the level."""
 _current: ContextVar[tuple[int, str, object] | None] = ContextVar("reconcile", default=None)
 _numbers = itertools.count(int.from_bytes(os.urandom(4), "big"))
+
+
+class Logger(logging.LoggerAdapter[logging.Logger]):
+    """Takes the variables of a line as keywords: ``log.info("child written", kind="Service", name=name)``."""
+
+    def bind(self, **values: object) -> Logger:
+        """A logger whose lines all have these variables."""
+        return Logger(self.logger, {**(self.extra or {}), **values})
+
+    def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
+        exc_info = kwargs.pop("exc_info", None)
+        return msg, {"exc_info": exc_info, "extra": {"values": {**(self.extra or {}), **kwargs}}}
+
+
+def get_logger(name: str) -> Logger:
+    """``name`` is that of a module of decco, or begins with ``decco.``."""
+    return Logger(logging.getLogger(name), {})
 
 
 def bind_reconcile(controller: str, key: object) -> None:
@@ -47,141 +68,87 @@ def bind_reconcile(controller: str, key: object) -> None:
     _current.set((next(_numbers) & 0xFFFFFFFF, controller, key))
 
 
-def reconcile_id() -> str:
-    """The id of the current task's reconcile, "" outside of one."""
-    current = _current.get()
-    return f"{current[0]:08x}" if current else ""
-
-
 def configure(fmt: str, level: str, stream: BinaryIO | None = None) -> None:
     """Writes all log lines, the libraries' too, to ``stream`` (the standard error by default).
 
     ``fmt`` is "json" or "console" (in colour if the stream is a terminal), ``level`` a name of LogLevel. May be called
     again; loggers made and used before follow.
     """
+    log_codes()  # read now, not by the first warning in the event loop
     out = sys.stderr.buffer if stream is None else stream
-    _Sink.out = out
-    render = _json if fmt == "json" else _console(colour=_wants_colour(out))
-    _PROCESSORS[:] = [
-        structlog.processors.add_log_level,
-        _add_logger,
-        _add_reconcile,
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _shorten_exception,
-        _make_plain,
-        render,
-    ]
-    structlog.configure(
-        processors=_PROCESSORS,
-        wrapper_class=_Logger,
-        logger_factory=_Sink,
-        context_class=dict,
-        cache_logger_on_first_use=True,
-    )
-    set_level(level)
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
         root.removeHandler(handler)
-    root.addHandler(_Bridge())
+    root.addHandler(_Handler(out, _json if fmt == "json" else _console(colour=_wants_colour(out))))
     root.setLevel(logging.WARNING)
+    set_level(level)
     logging.captureWarnings(capture=True)
 
 
 def set_level(level: str) -> None:
     """Changes the least severe level that is written, from now on, for loggers in use as well."""
-    number = _LEVELS[level]
-    _Sink.whole_traces = number <= logging.DEBUG
-    # structlog makes one class per level, whose methods below it do nothing: that makes a disabled line cheap. Loggers
-    # keep the class that they were made with, so the methods of this class change.
-    for name, method in vars(structlog.make_filtering_bound_logger(number)).items():
-        if not name.startswith("__"):
-            setattr(_Logger, name, method)
+    _ROOT.setLevel(level.upper())
 
 
-def severity(level: str) -> int:
-    """A number for each level, the less severe the smaller."""
-    return _LEVELS[level]
+def change_level(before: str, after: str) -> None:
+    """``set_level`` with a line about it, at the less severe of the two levels: it is written in both directions."""
+    set_level(min(before, after, key=lambda level: logging.getLevelNamesMapping()[level.upper()]))
+    get_logger(__name__).info("the log level is changed", before=before, after=after)
+    set_level(after)
 
 
-def lost_lines() -> int:
-    """Lines that could not be written: a full disk or a closed pipe at the other end must not stop the work."""
-    return _Sink.lost
+class _Handler(logging.Handler):
+    """Writes the lines of decco and of libraries."""
 
-
-_PROCESSORS: list[Processor] = []
-"""One list for the whole process, changed in place: cached loggers reference it."""
-_Logger = type("DeccoLogger", (structlog.make_filtering_bound_logger(logging.INFO),), {})
-
-
-class _Sink:
-    """Writes rendered lines; one per logger, because it contains the logger's name."""
-
-    out: BinaryIO = io.BytesIO()
-    whole_traces = False
-    lost = 0
-
-    def __init__(self, name: str = "") -> None:
-        self.name = name
-
-    def write(self, line: bytes) -> None:
-        try:
-            _Sink.out.write(line)
-            _Sink.out.flush()
-        except OSError:
-            _Sink.lost += 1
-
-    debug = info = warning = error = critical = write
-
-
-class _Bridge(logging.Handler):
-    """Passes the lines of libraries to structlog."""
-
-    def __init__(self) -> None:
-        # On the handler too: kubernetes_asyncio sets levels on loggers of its own.
-        super().__init__(logging.WARNING)
+    def __init__(self, out: BinaryIO, render: Callable[[Event], bytes]) -> None:
+        super().__init__()
+        self._out = out
+        self._render = render
+        self.addFilter(_is_written)
 
     def emit(self, record: logging.LogRecord) -> None:
+        line = self._render(_event(record))
         try:
-            message = record.getMessage()
-        except (TypeError, ValueError, KeyError):  # arguments that do not fit the message
-            message = str(record.msg)
-        log = structlog.get_logger(record.name)
-        exc_info = {"exc_info": record.exc_info[1]} if record.exc_info else {}
-        log.log(min(record.levelno // 10 * 10, logging.CRITICAL), message, **exc_info)
+            self._out.write(line)
+            self._out.flush()
+        except OSError:  # a full disk or a closed pipe at the other end must not stop the work
+            pass
 
 
-# --- steps from a call to a line --------------------------------------------------------------------------------------
+def _is_written(record: logging.LogRecord) -> bool:
+    # Not by the level of the root logger alone: some libraries set levels on loggers of their own.
+    return record.levelno >= logging.WARNING or record.name.startswith(f"{_ROOT.name}.")
 
 
-def _add_logger(logger: Any, _method: str, event: Event) -> Event:
-    event["logger"] = logger.name
-    return event
+# --- from a record to a line ------------------------------------------------------------------------------------------
 
 
-def _add_reconcile(_logger: Any, _method: str, event: Event) -> Event:
+def _event(record: logging.LogRecord) -> Event:
+    """Only text, numbers, and small lists and mappings of them."""
+    try:
+        message = record.getMessage()
+    except (TypeError, ValueError, KeyError):  # arguments that do not fit the message of a library
+        message = str(record.msg)
+    event: Event = {
+        "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
+        "level": logging.getLevelName(min(record.levelno // 10 * 10, logging.CRITICAL)).lower(),
+        "event": _clip(message),
+        **{name: _plain(value) for name, value in getattr(record, "values", {}).items()},
+        "logger": record.name,
+    }
+    if record.levelno >= logging.WARNING and (code := log_codes().get(message)) is not None:
+        event["code"] = code
     current = _current.get()
     if current is not None:
         number, controller, key = current
         event.setdefault("controller", controller)
-        event.setdefault("key", str(key))
+        event.setdefault("key", _clip(str(key)))
         event["reconcile_id"] = f"{number:08x}"
-    return event
-
-
-def _shorten_exception(_logger: Any, _method: str, event: Event) -> Event:
-    """``error`` contains type and text, ``where`` the innermost frames; the whole traceback is written at debug
-    only.
-    """
-    error = event.pop("exc_info", None)
-    if isinstance(error, tuple):
-        error = error[1]
-    elif error and not isinstance(error, BaseException):
-        error = sys.exc_info()[1]
-    if error:
-        event.setdefault("error", _short(error))
-        event["where"] = _where(error.__traceback__)
-        if _Sink.whole_traces:
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        event.setdefault("error", _clip(_short(error)))
+        event["where"] = _clip(_where(error.__traceback__))
+        if _ROOT.isEnabledFor(logging.DEBUG):
             event["exception"] = "".join(traceback.format_exception(error))[-LONGEST_TRACE:]
     return event
 
@@ -189,40 +156,25 @@ def _shorten_exception(_logger: Any, _method: str, event: Event) -> Event:
 def _short(error: BaseException) -> str:
     """``Type: text``, with its cause; for a group its members, instead of "unhandled errors in a TaskGroup"."""
     texts = []
-    for leaf in itertools.islice(_leaves(error), _FRAMES):
+    for leaf in itertools.islice(leaves(error), _FRAMES):
         cause = f" (caused by {type(leaf.__cause__).__name__}: {leaf.__cause__})" if leaf.__cause__ else ""
         texts.append(f"{type(leaf).__name__}: {leaf}{cause}")
     return "; ".join(texts)
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
-
-
 def _where(trace: TracebackType | None) -> str:
+    """The innermost frames."""
     frames = [
         f"{'/'.join(frame.f_code.co_filename.rsplit('/', 2)[1:])}:{line}" for frame, line in traceback.walk_tb(trace)
     ]
     return " < ".join(reversed(frames[-_FRAMES:]))
 
 
-def _make_plain(_logger: Any, _method: str, event: Event) -> Event:
-    """Leaves only text, numbers, and small lists and mappings of them."""
-    for name, value in event.items():
-        kind = type(value)
-        if kind is str:
-            if len(value) > LONGEST_VALUE and name != "exception":
-                event[name] = _clip(value)
-        elif kind is not int and kind is not bool and kind is not float and value is not None:
-            event[name] = _plain(value)
-    return event
-
-
 def _plain(value: object) -> object:
+    if type(value) is str:
+        return _clip(value)
+    if value is None or type(value) in {int, bool, float}:
+        return value
     if isinstance(value, BaseException):
         return _clip(_short(value))
     if isinstance(value, dict | list | set | frozenset) or type(value) is tuple:
@@ -242,32 +194,24 @@ def _clip(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text)} characters)"
 
 
-def escape(text: str) -> str:
-    """Replaces what does not print by JSON's escapes."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
-
-
 # --- the two forms ----------------------------------------------------------------------------------------------------
 
 
-def _json(_logger: Any, _method: str, event: Event) -> bytes:
-    head = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+def _json(event: Event) -> bytes:
     try:
-        text = orjson.dumps(head | dict(event)).decode()
+        text = orjson.dumps(event).decode()
     except TypeError:  # half a surrogate pair, an integer beyond 64 bits
-        text = json.dumps(head | dict(event), separators=(",", ":"))
+        text = json.dumps(event, separators=(",", ":"))
     # Characters that JSON leaves unescaped but a terminal interprets are inside strings only, where an escape is
     # equivalent.
     return (escape(text) + "\n").encode()
 
 
-def _console(*, colour: bool) -> Processor:
+def _console(*, colour: bool) -> Callable[[Event], bytes]:
     def paint(style: str, text: str) -> str:
         return f"{style}{text}{_PLAIN}" if colour else text
 
-    def render(_logger: Any, _method: str, event: Event) -> bytes:
+    def render(event: Event) -> bytes:
         trace = event.pop("exception", "")
         level = event.pop("level")
         parts = [paint(_DIM, event.pop("timestamp")), paint(_COLOURS[level], f"{level:<8}")]

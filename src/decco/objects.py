@@ -108,6 +108,12 @@ INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", "Ingress")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 GATEWAY_GROUP = "gateway.networking.k8s.io"
+GATEWAY_CLASSES = Resource(GATEWAY_GROUP, "v1", "gatewayclasses", "GatewayClass", namespaced=False)
+GATEWAYS = Resource(GATEWAY_GROUP, "v1", "gateways", "Gateway")
+LISTENER_SETS = Resource(GATEWAY_GROUP, "v1", "listenersets", "ListenerSet")
+HTTP_ROUTES = Resource(GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute")
+TLS_ROUTES = Resource(GATEWAY_GROUP, "v1", "tlsroutes", "TLSRoute")
+BACKEND_TLS_POLICIES = Resource(GATEWAY_GROUP, "v1", "backendtlspolicies", "BackendTLSPolicy")
 
 
 def key_of(obj: Obj) -> Key:

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import idna
 
 from decco.errors import ConfigError
+from decco.hostnames import in_zone
 
 _PORTS: Final = {"http": "80", "https": "443"}
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -56,7 +57,7 @@ def proxy_from_environment(server: str, environ: Mapping[str, str] = os.environ)
     variable, proxy = _variable(environ, f"{scheme}_proxy") if scheme in _PORTS else ("", "")
     if not proxy or not _is_proxied(server, _variable(environ, "no_proxy")[1]):
         return None
-    url = proxy if _has_host(proxy) else f"http://{proxy}"
+    url = proxy if "://" in proxy else f"http://{proxy}"
     if not is_http_url(url):
         raise ConfigError(
             f"{variable} of the environment must be an http or https URL, or host:port, without line breaks or "
@@ -71,14 +72,6 @@ def _variable(environ: Mapping[str, str], name: str) -> tuple[str, str]:
         if value := environ.get(spelling, "").strip():
             return spelling, value
     return name.upper(), ""
-
-
-def _has_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.scheme and parts.netloc)
 
 
 def _is_proxied(server: str, no_proxy: str) -> bool:
@@ -117,7 +110,7 @@ def _matches(entry: str, host: str, port: str, address: _Address | None) -> bool
     name = name[1:] if name.startswith("*.") else name
     if name.startswith("."):
         return host.endswith(_ascii(name))
-    return host == _ascii(name) or host.endswith("." + _ascii(name))
+    return in_zone(host, _ascii(name))
 
 
 def _ascii(name: str) -> str:

@@ -1,5 +1,6 @@
-"""Images for the testbed's node, written as OCI archives without any container engine or registry.
+"""Images for the testbed's node, as archives that containerd imports without a registry.
 
-``catalog`` is the entry: one function an image, which gives its name and its archive. ``oci`` writes archives,
-``shelf`` keeps them in the cache under a hash of all that is in them, the other modules say what is in which image.
+``catalog`` is the entry: one function an image, which gives its name and its archive. ``built`` builds our Dockerfiles
+by a real engine; ``oci`` writes the archives of the other images without any. ``shelf`` keeps all in the cache under a
+hash of what is in them.
 """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 from images.stunnel import build_root
@@ -31,19 +29,3 @@ def libraries(program: Path) -> list[Path]:
         return build_root.libraries(program)
     except (build_root.BuildError, FileNotFoundError) as error:
         raise AssetsMissing(f"the libraries of {program} are not to be found: {error}") from error
-
-
-def versions(*packages: str) -> str:
-    """Name and version of each package, a line each.
-
-    Raises:
-        AssetsMissing: one of them is not installed, or this is not Debian.
-    """
-    query = shutil.which("dpkg-query")
-    if query is None:
-        raise AssetsMissing(f"this needs Debian with the packages {' '.join(packages)}")
-    argv = [query, "--show", "--showformat=${binary:Package} ${Version} ${db:Status-Status}\n", *packages]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0 or any(not line.endswith(" installed") for line in done.stdout.splitlines()):
-        raise AssetsMissing(f"install the packages {' '.join(packages)} (as root: apt-get install)")
-    return done.stdout

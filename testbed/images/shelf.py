@@ -40,7 +40,7 @@ class Image:
 def provide(
     name: str, config: oci.Config, ingredients: Iterable[str | bytes | Path], layers: Callable[[Path], list[oci.Layer]]
 ) -> Image:
-    """Gives an image; its archive is written if the cache has none of the same ingredients.
+    """Gives an image that is written without an engine, from the cache if that has one of the same ingredients.
 
     Args:
         name: the image's name without registry and tag.
@@ -51,12 +51,30 @@ def provide(
     Raises:
         AssetsMissing: this machine lacks something to make it with.
     """
-    tag = fingerprint(name, repr(config), "-".join(cache.go_platform()), HERE / "oci.py", *ingredients)[:TAG_LENGTH]
+
+    def write(reference: str, archive: Path) -> None:
+        with step(f"making the image {name}"), tempfile.TemporaryDirectory(prefix="decco-image-") as scratch:
+            oci.write(archive, reference, layers(Path(scratch)), config)
+
+    return kept(name, [repr(config), HERE / "oci.py", *ingredients], write)
+
+
+def kept(name: str, ingredients: Iterable[str | bytes | Path], write: Callable[[str, Path], None]) -> Image:
+    """Gives an image; ``write`` makes its archive, under a reference, if the cache has none of the same ingredients.
+
+    Raises:
+        AssetsMissing: see ``provide``.
+    """
+    tag = fingerprint(name, "-".join(cache.go_platform()), *ingredients)[:TAG_LENGTH]
     image = Image(name, f"{REGISTRY}/{name}:{tag}", cache.root() / "images" / f"{name}-{tag}.tar")
     if not image.archive.is_file():
-        with cache.locked("images"):
+        with cache.locked(f"image-{name}"):
             if not image.archive.is_file():
-                _write(image, config, layers)
+                try:
+                    with cache.appearing(image.archive) as draft:
+                        write(image.reference, draft)
+                except golang.GoFailed as error:
+                    raise AssetsMissing(f"the image {name} cannot be made: {error}") from error
     return image
 
 
@@ -76,15 +94,3 @@ def fingerprint(*ingredients: str | bytes | Path) -> str:
         # Parts of one length: nothing can move from one ingredient to the next unseen.
         whole.update(part.encode())
     return whole.hexdigest()
-
-
-def _write(image: Image, config: oci.Config, layers: Callable[[Path], list[oci.Layer]]) -> None:
-    try:
-        with (
-            step(f"making the image {image.name}"),
-            cache.appearing(image.archive) as draft,
-            tempfile.TemporaryDirectory(prefix="decco-image-") as scratch,
-        ):
-            oci.write(draft, image.reference, layers(Path(scratch)), config)
-    except golang.GoFailed as error:
-        raise AssetsMissing(f"the image {image.name} cannot be made: {error}") from error

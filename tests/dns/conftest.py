@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.dns.backends import BACKENDS, Backend
+from tests.dns.backends import BACKENDS
+from tests.dns.backends.base import Backend
 from tests.dns.matrix import MISSING, PROPERTY, Matrix
 from tests.dns.world import World
 

@@ -33,12 +33,12 @@ import dns.update
 
 from decco import log
 from decco.dns.factory import stack
+from decco.dns.providers.memory.settings import Settings as MemorySettings
+from decco.dns.providers.rfc2136.client import Rfc2136Provider
 from decco.dns.records import WantedRecord, address_sets
 from decco.dns.registry import PREFIX, Owner, parse
-from decco.dns.rfc2136 import Rfc2136Provider
 from decco.dns.service import Dns
-from decco.dns.zonequeue import Pacing
-from decco.settings_dns import MemorySettings
+from decco.dns.settings import DnsSettings
 from testbed.dns.bind import Bind
 from testbed.dns.knot import Knot
 from testbed.dns.powerdns import PowerDns
@@ -232,8 +232,10 @@ class Cluster:
         provider = Rfc2136Provider(self.name, (self.zone,), HOST, self.proxy.port, self._server.key)
         settings = MemorySettings(zones=(self.zone,), timeout_seconds=TIMEOUT)
         calls = stack(provider, settings, self.cluster_id, lambda *_, **__: None)
-        pacing = Pacing(gather=0.002, compare=compare, retry_base=0.01, retry_limit=0.1, settle=SETTLE)
-        self.dns = Dns([calls], cluster_id=self.cluster_id, pacing=pacing)
+        fast = DnsSettings(
+            gather_milliseconds=2, compare_seconds=compare, retry_base_seconds=0.01, retry_max_seconds=0.1
+        )
+        self.dns = Dns([calls], self.cluster_id, fast, settle=SETTLE)
         for uid in self.wanted:
             self._ensure(uid)
         for uid, names in self.going.items():

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import ClassVar
 
 from decco.dns.errors import DnsError, ProviderRefused, ProviderThrottled, ProviderUnreachable, ZoneNotFound
-from decco.dns.externaldns import ExternalDnsProvider
 from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.providers.externaldns.client import ExternalDnsProvider
+from decco.dns.providers.externaldns.settings import Settings
 from decco.dns.wrappers.base import Wrapper
 from decco.kube.client import Client
 from decco.kube.config import connect
 from decco.kube.connection import Connection
-from decco.objects import Obj, Resource
-from decco.reconcilers.providers import EndpointsClient
+from decco.objects import Obj
+from decco.reconcilers.providers import ObjectsClient
 from testbed.dns.wire import Trouble
 
-ENDPOINTS = Resource("externaldns.k8s.io", "v1alpha1", "dnsendpoints", "DNSEndpoint")
+ENDPOINTS = Settings.kind
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,11 @@ class _LateEndpoints:
         self._url = url
         self._client: Client | None = None
 
-    async def _opened(self) -> EndpointsClient:
+    async def _opened(self) -> ObjectsClient:
         if self._client is None:
             connection = await connect(str(self._kubeconfig)) if self._kubeconfig else Connection(self._url)
             self._client = await Client(connection, user_agent="decco").__aenter__()
-        return EndpointsClient(self._client, ENDPOINTS)
+        return ObjectsClient(self._client, ENDPOINTS)
 
     async def close(self) -> None:
         if self._client is not None:

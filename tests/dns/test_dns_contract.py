@@ -6,9 +6,8 @@ import asyncio
 import random
 
 from decco.dns.errors import ProviderUnreachable
-from decco.dns.memory import MemoryProvider
-from decco.dns.names import normalise
-from decco.dns.records import record_set
+from decco.dns.providers.memory.client import MemoryProvider
+from decco.dns.records import normalise, record_set
 from decco.dns.registry import Owner, ownership_set
 from tests.dns.world import ADDRESS, OTHER_UID, UID, World, conflict, ready, until, wanted_record
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pytest
 
+from decco.dns.providers.rfc2136.client import Rfc2136Provider
 from decco.dns.registry import Owner, ownership_set
-from decco.dns.rfc2136 import Rfc2136Provider
 from testbed.dns.bind import Bind
 from testbed.dns.proxy import QUERY, UPDATE, DnsProxy
 from testbed.dns.server import HOST
-from tests.dns.backends import BindBackend
+from tests.dns.backends.rfc2136 import BindBackend
 from tests.dns.world import ADDRESS, OTHER_UID, UID, World, ready, until, wanted_record
 
 pytestmark = pytest.mark.parametrize("backend", [BindBackend], indirect=True, ids=["bind"])

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from decco.dns.factory import Outside, make_dns
+from decco.dns.providers.rfc2136.settings import Settings as Rfc2136Settings
 from decco.dns.service import Dns
-from decco.settings_dns import DnsSettings, Rfc2136Settings
+from decco.dns.settings import DnsSettings
 from testbed.dns.bind import Bind
 from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
 from tests.dns.world import UID, ready, running, until, wanted_record

@@ -12,9 +12,9 @@ import pytest
 from decco.dns.errors import DnsError, ProviderRefused, ProviderUnreachable
 from decco.dns.factory import Outside, make_provider
 from decco.dns.provider import Change, Provider, Zone
+from decco.dns.providers.coredns.settings import Settings as CoreDnsSettings
 from decco.dns.records import address_sets
 from decco.dns.registry import Owner, ownership_set
-from decco.settings_dns import CoreDnsSettings
 from testbed import prerequisites
 from testbed.dns.etcd_login import PASSWORD, USER, EtcdWithLogin
 from testbed.dns.httpmodel import HttpModel, Request, Response

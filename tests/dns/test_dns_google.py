@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from decco.dns.clouddns import CloudDnsProvider
-from decco.dns.clouddns_auth import SCOPE, GoogleToken
 from decco.dns.errors import ProviderRefused, ProviderUnreachable
 from decco.dns.factory import Outside, make_provider
+from decco.dns.providers.clouddns.client import CloudDnsProvider
+from decco.dns.providers.clouddns.google_token import SCOPE, GoogleToken
+from decco.dns.providers.clouddns.settings import Settings as CloudDnsSettings
 from decco.errors import ConfigError
-from decco.settings_dns import CloudDnsSettings
 from testbed.dns.clouddns_model import CloudDnsModel
 from testbed.dns.google_tokens import GoogleTokens
 

@@ -15,12 +15,12 @@ import pytest
 
 from decco.dns.errors import DnsError, ProviderRefused, ProviderUnreachable, ZoneNotFound
 from decco.dns.provider import Change, Zone
+from decco.dns.providers.rfc2136.client import Rfc2136Provider
 from decco.dns.records import A, RecordSet
 from decco.dns.registry import Owner, ownership_set
-from decco.dns.rfc2136 import Rfc2136Provider
 from testbed.dns.bind import Bind
 from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
-from tests.dns.backends import BindBackend
+from tests.dns.backends.rfc2136 import BindBackend
 from tests.dns.world import UID, World, ready, until, wanted_record
 
 ZONE = Zone("z.test")

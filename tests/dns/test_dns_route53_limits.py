@@ -10,11 +10,11 @@ import pytest
 from decco.dns.errors import ProviderRefused, ProviderThrottled, ZoneNotFound
 from decco.dns.factory import Outside, make_provider
 from decco.dns.provider import Change, Zone
+from decco.dns.providers.route53.client import Keys, Route53Provider
+from decco.dns.providers.route53.settings import Settings as Route53Settings
 from decco.dns.records import address_sets
 from decco.dns.registry import Owner, ownership_set
-from decco.dns.route53 import Credentials, Route53Provider
-from decco.dns.wrappers.rate_limiter import RateLimiter
-from decco.settings_dns import Route53Settings
+from decco.dns.wrappers.base import RateLimiter
 from testbed.dns.route53_model import MAX_CHARACTERS, MAX_RECORDS, Route53Model
 from tests.dns.world import UID
 
@@ -34,7 +34,7 @@ def model() -> Iterator[Route53Model]:
 
 @pytest.fixture
 async def provider(model: Route53Model) -> AsyncIterator[Route53Provider]:
-    made = Route53Provider("r", (ZONE,), credentials=Credentials("a", "b"), endpoint_url=model.url, timeout=5)
+    made = Route53Provider(Route53Settings(zones=(ZONE,), endpoint_url=model.url, timeout_seconds=5), Keys("a", "b"))
     yield made
     await made.close()
 
@@ -72,7 +72,9 @@ async def test_a_zone_of_many_pages_is_read_whole(model: Route53Model, provider:
 async def test_private_and_public_zones_are_distinguished(model: Route53Model, provider: Route53Provider) -> None:
     public, private = model.create_zone(ZONE), model.create_zone(ZONE, private=True)
     assert await provider.zones() == (Zone(ZONE, public),)
-    other = Route53Provider("q", (ZONE,), private=True, credentials=Credentials("a", "b"), endpoint_url=model.url)
+    other = Route53Provider(
+        Route53Settings(zones=(ZONE,), visibility="private", endpoint_url=model.url), Keys("a", "b")
+    )
     try:
         assert await other.zones() == (Zone(ZONE, private),)
     finally:

@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 
 from decco.dns.factory import stack
 from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.providers.memory.settings import Settings as MemorySettings
 from decco.dns.records import ADDRESS_TYPES, RecordSet, WantedRecord
 from decco.dns.registry import PREFIX, ownership_name
 from decco.dns.service import Dns
+from decco.dns.settings import DnsSettings
 from decco.dns.wrappers.base import Wrapper
-from decco.dns.zonequeue import Pacing
-from decco.settings_dns import MemorySettings
 from testbed.dns.server import Records
-from tests.dns.backends import Backend
+from tests.dns.backends.base import Backend
 from tests.promises import PATIENCE
 
 UID = "0b3c9f4e-6f0c-4a39-8a53-1d1f3b5f2d11"
@@ -93,8 +93,10 @@ class World:
             calls[operation] += 1
 
         stacks = [stack(p, settings, cluster, count) for p in (providers or [self.faults])]
-        pacing = Pacing(gather=0.02, compare=compare, retry_base=0.1, retry_limit=1.0, settle=0.5)
-        return Dns(stacks, cluster_id=cluster, pacing=pacing)
+        fast = DnsSettings(
+            gather_milliseconds=20, compare_seconds=compare, retry_base_seconds=0.1, retry_max_seconds=1.0
+        )
+        return Dns(stacks, cluster, fast, settle=0.5)
 
     @property
     def work(self) -> int:

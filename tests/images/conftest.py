@@ -1,18 +1,24 @@
-"""Compiles the entry point once for the session. Without its packages the tests here are skipped, loudly."""
+"""The image of the sidecar, and further builds of its entry point. Without the packages the tests here are skipped,
+loudly.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from images.stunnel import build_root
 from testbed import prerequisites
+from testbed.images import archive, built
 from tests.images.pki import Authority
 from tests.images.rig import App, Pod
 
-MISSING = prerequisites.reason(*prerequisites.SIDECAR)
+NEEDED = (*prerequisites.SIDECAR, *(prerequisites.ENGINE if os.geteuid() == 0 else ()))
+MISSING = prerequisites.reason(*NEEDED)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -42,9 +48,37 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def entry(build: Callable[..., Path]) -> Path:
-    """The entry point as it is in the image."""
-    return build()
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The files of the image, and its configuration. Only root has them as they are, with their owners."""
+    if os.geteuid() != 0:
+        pytest.skip("THE SIDECAR'S IMAGE IS NOT TESTED: that needs root")
+    folder = tmp_path_factory.mktemp("image") / "root"
+    return folder, archive.unpack(built.stunnel().archive, folder)
+
+
+@pytest.fixture(scope="session")
+def root(unpacked: tuple[Path, dict[str, Any]]) -> Path:
+    return unpacked[0]
+
+
+@pytest.fixture(scope="session")
+def entry(request: pytest.FixtureRequest, build: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image's entry point, which starts the image's stunnel and OpenSSL; compiled here if this is not root.
+
+    They are mounted over this machine's, so that volumes and addresses are where they are for the tests.
+    """
+    if os.geteuid() != 0:
+        return build()
+    root: Path = request.getfixturevalue("root")
+    patterns = ("usr/bin/stunnel4", "**/libssl.so*", "**/libcrypto.so*")
+    programs = [path for pattern in patterns for path in root.glob(pattern)]
+    assert len(programs) == 3
+    mounts = [f"mount --bind {path} /{path.relative_to(root)}" for path in programs]
+    inner = "; ".join([*mounts, f'exec {root}{build_root.ENTRYPOINT} "$@"'])
+    script = tmp_path_factory.mktemp("entry") / "entry"
+    script.write_text(f"#!/bin/sh\nexec unshare --mount sh -euc '{inner}' entry \"$@\"\n")
+    script.chmod(0o755)
+    return script
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,9 @@ from typing import Protocol
 from cryptography import x509
 
 from decco.desired import stunnel
-from decco.desired.egress import ResolvedEgress, Target
+from decco.desired.egress import ResolvedEgress
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint, TlsServer
+from decco.desired.model import EgressTarget
 from tests.images.pki import Leaf
 
 PATIENCE = 15.0
@@ -201,8 +202,8 @@ class Pod:
         """decco's own text, but with the volumes where they are here."""
         servers = [section for section in sections if isinstance(section, ResolvedEndpoint)]
         egresses = [section for section in sections if isinstance(section, ResolvedEgress)]
-        text, findings = stunnel.config(servers, egresses)
-        assert not findings
+        text, problems = stunnel.config(servers, egresses)
+        assert not problems
         return text.replace(stunnel.SECRETS_DIR, str(self._folder / "tls"))
 
     def write(self, *sections: ResolvedEndpoint | ResolvedEgress) -> None:
@@ -229,7 +230,9 @@ def server(
 
 
 def egress(local_port: int, port: int, server_name: str, secret: str | None = "own") -> ResolvedEgress:
-    return ResolvedEgress(local_port, Target("localhost", port, server_name), secret, system_ca=False, verify=True)
+    return ResolvedEgress(
+        local_port, EgressTarget("localhost", port, server_name), secret, system_ca=False, verify=True
+    )
 
 
 def free_ports(number: int) -> list[int]:

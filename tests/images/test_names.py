@@ -145,8 +145,8 @@ def world(entry: Path, authority: Authority, tmp_path_factory: pytest.TempPathFa
         space={"tcpCertAndCaSecretName": None},
         targets={("bank", "db"): EgressTarget("db.bank.svc", port, "db.bank.decco.test")},
     )
-    egresses, findings = resolve_egresses(inputs, resolve(inputs))
-    assert not findings
+    egresses, problems = resolve_egresses(inputs, resolve(inputs))
+    assert not problems
     leaf = authority.leaf("any.test")
     pod = Pod(folder / "pod", {"own": leaf})
     pod.write(*egresses)

@@ -26,25 +26,30 @@ from decco.kube.store import Store
 from decco.objects import (
     ANNOTATION_INITIAL_REPLICAS,
     ANNOTATION_RUN,
+    BACKEND_TLS_POLICIES,
     CONFIGMAPS,
     DEPLOYMENTS,
     GATEWAY_GROUP,
+    GATEWAYS,
+    HTTP_ROUTES,
     INGRESSES,
     JOBS,
     LABEL_MANAGED_BY,
     LABEL_SPACE,
     LIMIT_RANGES,
+    LISTENER_SETS,
     MANAGED_SELECTOR,
     NAMESPACES,
     NETWORK_POLICIES,
     RESOURCE_QUOTAS,
     SECRETS,
     SERVICES,
+    TLS_ROUTES,
     Key,
     Obj,
     Resource,
 )
-from decco.reconcilers.shapes import CHILDREN, optional_children
+from decco.reconcilers.kinds import children
 from testbed.controlplane import ControlPlane
 from tests.promises import PATIENCE
 
@@ -58,7 +63,7 @@ class World:
     def __init__(self, cp: ControlPlane, client: Client, served: Served, namespace: str) -> None:
         self.cp = cp
         self.client = client
-        self.shapes = {**CHILDREN, **optional_children(served)}
+        self.shapes = children(served)
         self.served = served
         self.namespace = namespace
         self.owner: Obj = {}
@@ -168,13 +173,7 @@ def served(control_plane: ControlPlane) -> Served:
         connection = await config.connect(str(control_plane.controller_kubeconfig))
         async with Client(connection, user_agent=AGENT) as client:
             kinds = await discovery.served(client, GATEWAY_GROUP)
-        return Served(
-            gateway=kinds["Gateway"],
-            listener_set=kinds["ListenerSet"],
-            http_route=kinds["HTTPRoute"],
-            tls_route=kinds["TLSRoute"],
-            backend_tls_policy=kinds["BackendTLSPolicy"],
-        )
+        return {kind: kind for kind in kinds.values()}
 
     return asyncio.run(ask())
 
@@ -241,11 +240,6 @@ def job(world: World, run: str = "1", pod: Obj | None = None, **more: Any) -> Ob
 
 def desired_objects(world: World) -> dict[Resource, Obj]:
     served = world.served
-    assert served.listener_set is not None
-    assert served.http_route is not None
-    assert served.tls_route is not None
-    assert served.gateway is not None
-    assert served.backend_tls_policy is not None
     listeners = [
         {"name": "https", "port": 443, "protocol": "HTTPS", "hostname": "a.example.net", "tls": TLS},
         {"name": "tls", "port": 443, "protocol": "TLS", "hostname": "*.a.example.net", "tls": {"mode": "Passthrough"}},
@@ -289,29 +283,29 @@ def desired_objects(world: World) -> dict[Resource, Obj]:
         DEPLOYMENTS: deployment(world),
         JOBS: job(world),
         INGRESSES: world.desired(INGRESSES, spec={"ingressClassName": "nginx", "rules": [ingress]}),
-        served.gateway: world.desired(served.gateway, spec={"gatewayClassName": "edge", "listeners": listeners}),
-        served.listener_set: world.desired(
-            served.listener_set, spec={"parentRef": {"name": "edge", "namespace": "edge"}, "listeners": listeners}
+        served[GATEWAYS]: world.desired(served[GATEWAYS], spec={"gatewayClassName": "edge", "listeners": listeners}),
+        served[LISTENER_SETS]: world.desired(
+            served[LISTENER_SETS], spec={"parentRef": {"name": "edge", "namespace": "edge"}, "listeners": listeners}
         ),
-        served.http_route: world.desired(
-            served.http_route,
+        served[HTTP_ROUTES]: world.desired(
+            served[HTTP_ROUTES],
             spec={
                 **PARENT,
                 "hostnames": ["a.example.net"],
                 "rules": [{"matches": [{"path": {"type": "PathPrefix", "value": "/web"}}], **backend}],
             },
         ),
-        served.tls_route: world.desired(
-            served.tls_route, spec={**PARENT, "hostnames": ["db.a.example.net"], "rules": [backend]}
+        served[TLS_ROUTES]: world.desired(
+            served[TLS_ROUTES], spec={**PARENT, "hostnames": ["db.a.example.net"], "rules": [backend]}
         ),
-        served.backend_tls_policy: world.desired(
-            served.backend_tls_policy,
+        served[BACKEND_TLS_POLICIES]: world.desired(
+            served[BACKEND_TLS_POLICIES],
             spec={**policy, "validation": {"hostname": "a.example.net", "wellKnownCACertificates": "System"}},
         ),
     }
 
 
-KINDS = [*CHILDREN, "Gateway", "ListenerSet", "HTTPRoute", "TLSRoute", "BackendTLSPolicy"]
+KINDS = [*children({}), "Gateway", "ListenerSet", "HTTPRoute", "TLSRoute", "BackendTLSPolicy"]
 
 
 def of_kind(world: World, kind: Resource | str) -> tuple[Resource, Obj]:

@@ -16,8 +16,7 @@ import time
 from decco import daemon
 from decco.cli import controller
 from decco.kube.fence import Fence
-from decco.settings import Settings
-from decco.settings_follow import SettingsFile
+from decco.settings.live import LiveSettings
 
 _run = daemon.run
 _check = Fence.check
@@ -37,11 +36,11 @@ def _check_and_stop(fence: Fence) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
-async def _defective(settings: Settings, file: SettingsFile | None) -> int:
+async def _defective(live: LiveSettings) -> int:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, time.sleep, 3600)
     loop.add_signal_handler(signal.SIGUSR2, _arm)
-    return await _run(settings, file)
+    return await _run(live)
 
 
 if __name__ == "__main__":

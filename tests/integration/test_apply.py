@@ -27,7 +27,7 @@ from decco.objects import (
     Resource,
     key_of,
 )
-from decco.reconcilers.shapes import CHILDREN
+from decco.reconcilers.kinds import children
 from tests.integration.applier_world import (
     KINDS,
     LIVES,
@@ -388,7 +388,7 @@ FIELDS_OF_A_JOB: dict[tuple[str, ...], tuple[str, Any]] = {
 
 @pytest.mark.parametrize("path", FIELDS_OF_A_JOB, ids=".".join)
 async def test_which_fields_of_a_job_can_change(world: World, path: tuple[str, ...]) -> None:
-    """What ``shapes.py`` claims to be mutable, and the rest: a version that changes its mind shows here."""
+    """What ``kinds.py`` claims to be mutable, and the rest: a version that changes its mind shows here."""
     await world.ensure(JOBS, job(world))
     whose, value = FIELDS_OF_A_JOB[path]
     for part in reversed(("spec", *path)):
@@ -396,7 +396,7 @@ async def test_which_fields_of_a_job_can_change(world: World, path: tuple[str, .
     headers = {"Content-Type": "application/merge-patch+json"}
     answer = world.cp.request("PATCH", world.path(JOBS, "web"), value, headers=headers)
     assert answer.status == (422 if whose is FIXED else 200), answer.body
-    assert (("spec", *path) in (CHILDREN[JOBS].mutable or ())) == (whose is OURS)
+    assert (("spec", *path) in (children({})[JOBS].mutable or ())) == (whose is OURS)
 
 
 async def test_a_job_is_not_taken_away_for_one_that_the_server_refuses(world: World) -> None:

@@ -28,7 +28,7 @@ from decco.objects import (
     Resource,
     key_of,
 )
-from decco.reconcilers.shapes import CHILDREN
+from decco.reconcilers.kinds import children
 from tests.integration.applier_world import World, deployment, desired_objects, job
 from tests.promises import PATIENCE
 
@@ -279,7 +279,7 @@ async def test_an_object_made_to_do_harm_hides_no_other(world: World, name: str)
     await world.ensure(CONFIGMAPS, desired)
 
     spec = w.WatchSpec(CONFIGMAPS, namespace=world.namespace, labels=MANAGED_SELECTOR)
-    store = Store(CONFIGMAPS, CHILDREN[CONFIGMAPS])
+    store = Store(CONFIGMAPS, children({})[CONFIGMAPS])
     informer = Informer(store, lambda: w.watch(world.client, spec, idle_seconds=90.0))
     following = asyncio.create_task(informer.run())
     async with asyncio.timeout(PATIENCE):

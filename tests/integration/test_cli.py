@@ -231,7 +231,9 @@ def test_diff_needs_the_permission_to_write(
     (tmp_path / "new.yaml").write_text(yaml.safe_dump_all(shop("cli-new")))
     said = run("diff", str(tmp_path / "new.yaml"), kubeconfig=control_plane.kubeconfig_for("viewer"))
     assert said.status == 2
-    assert said.err == ("decco: you may not create namespaces: a dry run needs the permission to write the object\n")
+    assert said.err == (
+        "decco: you may not create namespaces: a dry run needs the permission to write the object (DECCO-0505)\n"
+    )
 
 
 # -- explain ----------------------------------------------------------------------------------------------------------
@@ -250,6 +252,8 @@ def test_explain_a_host_name(world: list[Obj], run: Run) -> None:
     assert shown["owner"][0].startswith("ok Space cli-shop, since ")
     assert any("tls://db.cli-shop.example.net:443" in text for text in shown["endpoint db"])
     assert any(text.startswith("failure") and "no pod is ready" in text for text in shown["endpoint db"])
+    codes = {each["text"]: each.get("code") for each in said.data()["statements"]}
+    assert next(code for text, code in codes.items() if "no pod is ready" in text) == "DECCO-0227"
     assert "TLS *.cli-shop.example.net:443, Passthrough" in shown["listener"][0]
     assert said.status == 1
 
@@ -272,7 +276,8 @@ def test_explain_shows_the_certificate_and_what_an_app_lacks(world: list[Obj], r
         "warning cli-shop.example.net: no DNS provider is set; publish the name to 192.0.2.10 yourself"
     ]
     said = run("explain", "cli-shop/dbb", "--no-lookup")
-    assert (said.status, said.err) == (2, "decco: there is no App 'cli-shop/dbb'; did you mean 'cli-shop/db'?\n")
+    message = "decco: there is no App 'cli-shop/dbb'; did you mean 'cli-shop/db'? (DECCO-0504)\n"
+    assert (said.status, said.err) == (2, message)
 
 
 class Names(socketserver.BaseRequestHandler):

@@ -49,6 +49,7 @@ WATCHED = {
     "deployments.apps",
     "jobs.batch",
     "ingresses.networking.k8s.io",
+    "gatewayclasses.gateway.networking.k8s.io",
     "gateways.gateway.networking.k8s.io",
     "listenersets.gateway.networking.k8s.io",
     "httproutes.gateway.networking.k8s.io",
@@ -182,7 +183,7 @@ def test_a_mistake_ends_it_with_one_line(mistakes: dict[str, Decco], mistake: st
     assert decco.process is not None
     assert decco.process.returncode == 2, decco.tail()
     (line,) = plain(decco)
-    assert re.fullmatch(f"decco-controller: {MISTAKES[mistake]}", line), line
+    assert re.fullmatch(rf"decco-controller: {MISTAKES[mistake]} \(DECCO-05\d\d\)", line), line
     assert lines(decco, "warning", "error") == []
 
 

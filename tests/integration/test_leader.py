@@ -57,7 +57,7 @@ class Candidate:
             Key("default", name),
             identity,
             times=times,
-            fence=fence,
+            fence=fence or Fence(),
             on_change=self.changes.append,
             abort=lambda: self.aborted.append(time.monotonic()),
         )

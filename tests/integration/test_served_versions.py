@@ -12,7 +12,7 @@ from decco.dns.errors import ProviderRefused
 from decco.kube.client import Client
 from decco.kube.config import connect
 from decco.objects import Resource
-from decco.reconcilers.providers import EndpointsClient
+from decco.reconcilers.providers import ObjectsClient
 from testbed import assets
 from testbed.controlplane import ControlPlane
 from testbed.manifests import CRD_PATH, read
@@ -146,7 +146,7 @@ def test_a_kind_that_vanishes_leaves_what_runs_and_is_followed_when_it_returns(w
     for version in hidden["spec"]["versions"]:
         version["served"] = False
     world.define(hidden)
-    line = f"{TLS_ROUTES}: cannot be listed: the cluster does not serve"
+    line = f"{TLS_ROUTES}: cannot be listed: the cluster no longer serves"
     eventually(lambda: line in world.decco.get("/readyz"), LONG, "the lost kind is reported")
     cluster.create(app(SPACE, "late"))
     eventually(
@@ -223,7 +223,7 @@ async def test_dnsendpoints_are_written_in_the_version_that_is_served(world: Wor
     }
     connection = await connect(str(world.cp.controller_kubeconfig))
     async with Client(connection, user_agent="decco") as client:
-        endpoints = EndpointsClient(client, Resource(group, "v1alpha1", plural, "DNSEndpoint"))
+        endpoints = ObjectsClient(client, Resource(group, "v1alpha1", plural, "DNSEndpoint"))
         made = await endpoints.create(body)
         assert made is not None
         define("v1beta1")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from decco.settings_follow import LOOK_SECONDS
+from decco.settings.live import CHECK_SECONDS
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import Cluster, Decco, eventually
 from tests.integration.logs import Line, lines
 
-SEEN_SECONDS = LOOK_SECONDS + 10
+SEEN_SECONDS = CHECK_SECONDS + 10
 
 
 def replace(file: Path, text: str) -> None:

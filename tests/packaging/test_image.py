@@ -1,5 +1,5 @@
-"""The controller's image, made by the steps of the real Dockerfile in a bare Debian: what is in it, that it is the same
-twice, and that it runs as in a pod: its entry point with the Deployment's arguments, variables, user and token.
+"""The controller's image as its Dockerfile is built: what is in it, that it is the same twice, and that it runs as in a
+pod: its entry point with the Deployment's arguments, variables, user and token.
 
 Minutes, and package sources: `make test-packaging`. Needs root.
 """
@@ -14,7 +14,9 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,8 +24,8 @@ import yaml
 from decco import __version__
 from testbed import bareroot
 from testbed.controlplane import ControlPlane
-from testbed.dockerfile import BuildStage, Run, parse
 from testbed.found import AssetsMissing
+from testbed.images import archive, built, engine
 from testbed.manifests import MANIFESTS
 from tests.integration.harness import Cluster, eventually, space
 from tests.packaging.conftest import Tool
@@ -31,8 +33,6 @@ from tests.packaging.objects import objects, one
 
 pytestmark = pytest.mark.long
 
-CHECKOUT = MANIFESTS.parent
-EPOCH = 1_700_000_000
 USER = "65532:65532"
 ACCOUNT = "/api/v1/namespaces/decco/serviceaccounts/decco-controller/token"
 MOUNT = "var/run/secrets/kubernetes.io/serviceaccount"
@@ -54,33 +54,32 @@ print("all there")
 """
 
 
-@pytest.fixture(scope="module")
-def stages() -> list[BuildStage]:
-    return parse((CHECKOUT / "Dockerfile").read_text(), {"SOURCE_DATE_EPOCH": str(EPOCH)})
+@dataclass(frozen=True)
+class Unpacked:
+    """The image's files, and how its containers start, in the words of a Dockerfile."""
+
+    root: Path
+    config: dict[str, Any]
+
+    def run(self, *argv: str) -> str:
+        """Runs a command in the image as its user; /proc is there, as in a container. Raises StepFailed."""
+        (self.root / "proc").mkdir(exist_ok=True)
+        enter = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={self.root / 'proc'}"]
+        environment = {"PATH": bareroot.PATH, "HOME": "/"}
+        return bareroot.run([*enter, "chroot", f"--userspec={USER}", str(self.root), *argv], environment)
 
 
 @pytest.fixture(scope="module")
-def build(stages: list[BuildStage], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with a root for each stage."""
-    folder = tmp_path_factory.mktemp("image")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
+    root = tmp_path_factory.mktemp("image") / "root"
     try:
-        bareroot.build(stages, CHECKOUT, folder)
+        return Unpacked(root, archive.unpack(built.controller().archive, root))
     except AssetsMissing as error:
         pytest.skip(str(error))
-    return folder
 
 
-@pytest.fixture(scope="module")
-def image(stages: list[BuildStage], build: Path) -> Path:
-    return build / stages[-1].name
-
-
-def inside(image: Path, *argv: str) -> str:
-    return bareroot.run(Run(argv, USER, {}), image)
-
-
-def test_it_is_small_and_has_nothing_to_break_in_with(image: Path) -> None:
-    files = [path for path in image.rglob("*") if path.is_file()]
+def test_it_is_small_and_has_nothing_to_break_in_with(image: Unpacked) -> None:
+    files = [path for path in image.root.rglob("*") if path.is_file()]
     print(f"\nimage: {sum(path.stat().st_size for path in files) / 1e6:.0f} MB in {len(files)} files")
     assert sum(path.stat().st_size for path in files) < SIZE_LIMIT
     programs = {path.name for path in files if path.parent.name in {"bin", "sbin"}}
@@ -99,48 +98,41 @@ def test_it_is_small_and_has_nothing_to_break_in_with(image: Path) -> None:
         "sh",
         "bash",
     }
-    assert not forbidden & {path.name for path in image.rglob("*")} - {"dpkg"}
-    assert not list((image / "usr/local/lib/python3.11/dist-packages").glob("*.pth"))
+    assert not forbidden & {path.name for path in image.root.rglob("*")} - {"dpkg"}
+    assert not list((image.root / "usr/local/lib/python3.11/dist-packages").glob("*.pth"))
 
 
-def test_everything_belongs_to_root_and_is_writable_only_by_root(image: Path) -> None:
-    for path in image.rglob("*"):
+def test_everything_belongs_to_root_and_is_writable_only_by_root(image: Unpacked) -> None:
+    for path in image.root.rglob("*"):
         info = path.lstat()
         assert stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode), path
         assert (info.st_uid, info.st_gid) == (0, 0), path
         assert stat.S_IMODE(info.st_mode) in {0o755, 0o644}, path
 
 
-def test_it_is_the_same_twice(stages: list[BuildStage], build: Path, image: Path) -> None:
-    """Bytes, modes and times; byte code carries no time, so that a layer with other times has no stale one."""
-    last = [step for step in stages[0].steps if isinstance(step, Run)][-1]
-    again = Run((*last.argv[:-1], last.argv[-1].replace(" /image", " /again")), last.user, last.environment)
-    bareroot.run(again, build / stages[0].name)
-
-    def content(root: Path) -> dict[str, tuple[int, float, bytes]]:
-        return {
-            str(path.relative_to(root)): (path.stat().st_mode, path.stat().st_mtime, path.read_bytes())
-            for path in root.rglob("*")
-            if path.is_file()
-        }
-
-    first, second = content(build / stages[0].name / "image"), content(build / stages[0].name / "again")
-    assert first.keys() == second.keys()
-    assert [name for name in first if first[name] != second[name]] == []
-    assert {moment for _, moment, _ in first.values()} == {EPOCH}
-    compiled = [data for name, (_, _, data) in first.items() if name.endswith(".pyc")]
+def test_byte_code_carries_no_time(image: Unpacked) -> None:
+    """So a layer with other times has no stale one. PEP 552: 1 is "by hash", and nothing beside it "not checked"."""
+    compiled = list(image.root.rglob("*.pyc"))
     assert len(compiled) > 500
-    # PEP 552: 1 is "by hash", and nothing beside it "not checked".
-    assert {data[4:8] for data in compiled} == {b"\x01\0\0\0"}
-    assert content(image).keys() == first.keys()
+    assert {path.read_bytes()[4:8] for path in compiled} == {b"\x01\0\0\0"}
+    assert {path.stat().st_mtime for path in image.root.rglob("*")} == {engine.EPOCH}
 
 
-def test_every_module_and_every_service_of_the_providers_is_in_it(image: Path) -> None:
-    assert inside(image, "/usr/bin/python3.11", "-I", "-c", EVERY_MODULE) == "all there\n"
+@pytest.mark.parametrize("name", ["controller", "stunnel"])
+def test_it_is_the_same_twice(name: str, tmp_path: Path) -> None:
+    """From the first package on: the whole archive, so its layers, their times, its configuration and its digest."""
+    first = {"controller": built.controller, "stunnel": built.stunnel}[name]()
+    context = {"controller": built.CHECKOUT, "stunnel": built.SIDECAR}[name]
+    engine.build(context, first.reference, tmp_path / "again.tar")
+    assert archive.digest(tmp_path / "again.tar") == archive.digest(first.archive)
 
 
-def test_the_manifests_name_the_version_that_is_in_it(image: Path, stages: list[BuildStage], kubectl: Tool) -> None:
-    assert inside(image, *stages[-1].entrypoint, "--version").startswith(f"decco-controller {__version__} ")
+def test_every_module_and_every_service_of_the_providers_is_in_it(image: Unpacked) -> None:
+    assert image.run("/usr/bin/python3.11", "-I", "-c", EVERY_MODULE) == "all there\n"
+
+
+def test_the_manifests_name_the_version_that_is_in_it(image: Unpacked, kubectl: Tool) -> None:
+    assert image.run(*image.config["Entrypoint"], "--version").startswith(f"decco-controller {__version__} ")
     container = one(objects(kubectl("kustomize", MANIFESTS)), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     assert container["image"].endswith(f":{__version__}")
     assert "command" not in container
@@ -149,13 +141,13 @@ def test_the_manifests_name_the_version_that_is_in_it(image: Path, stages: list[
 class Pod:
     """The image's entry point as the kubelet would start it, but for the namespaces of the kernel."""
 
-    def __init__(self, cp: ControlPlane, image: Path, stage: BuildStage, kubectl: Tool, folder: Path) -> None:
+    def __init__(self, cp: ControlPlane, image: Unpacked, kubectl: Tool, folder: Path) -> None:
         rendered = objects(kubectl("kustomize", MANIFESTS))
         template = one(rendered, "Deployment")["spec"]["template"]["spec"]
         [container] = template["containers"]
         [settings] = one(rendered, "ConfigMap")["data"].items()
-        (image / "etc/decco/controller" / settings[0]).write_text(settings[1])
-        account = image / MOUNT
+        (image.root / "etc/decco/controller" / settings[0]).write_text(settings[1])
+        account = image.root / MOUNT
         account.mkdir(parents=True, exist_ok=True)
         token = cp.create(ACCOUNT, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
         (account / "token").write_text(token["status"]["token"])
@@ -169,12 +161,12 @@ class Pod:
         host, _, port = cp.url.removeprefix("https://").partition(":")
         variables |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "TMPDIR": "/tmp"}
         variables["DECCO_METRICS_BIND_ADDRESS"] = f"127.0.0.1:{self.port}"  # the node's ports are everybody's here
-        (image / "tmp").mkdir(mode=0o1777, exist_ok=True)
+        (image.root / "tmp").mkdir(mode=0o1777, exist_ok=True)
         user = f"{template['securityContext']['runAsUser']}:{template['securityContext']['runAsGroup']}"
         self.log = folder / "pod.log"
         chroot = shutil.which("chroot", path=bareroot.PATH)
         assert chroot is not None
-        argv = [chroot, f"--userspec={user}", str(image), *stage.entrypoint, *container["args"]]
+        argv = [chroot, f"--userspec={user}", str(image.root), *image.config["Entrypoint"], *container["args"]]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(argv, env=variables, stdout=log, stderr=log)
 
@@ -190,22 +182,21 @@ class Pod:
 @pytest.fixture(scope="module")
 def pod(
     control_plane: ControlPlane,
-    image: Path,
-    stages: list[BuildStage],
+    image: Unpacked,
     kubectl: Tool,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Pod]:
     control_plane.install_gateway_api()
     text = kubectl("kustomize", MANIFESTS)
     kubectl("--kubeconfig", control_plane.kubeconfig, "apply", "--server-side", "-f", "-", text=text.encode())
-    pod = Pod(control_plane, image, stages[-1], kubectl, tmp_path_factory.mktemp("pod"))
+    pod = Pod(control_plane, image, kubectl, tmp_path_factory.mktemp("pod"))
     yield pod
     pod.process.kill()
     pod.process.wait()
 
 
 def test_it_works_with_the_service_account_and_what_the_deployment_gives_it(
-    pod: Pod, control_plane: ControlPlane, stages: list[BuildStage], image: Path
+    pod: Pod, control_plane: ControlPlane, image: Unpacked
 ) -> None:
     started = time.monotonic()
     eventually(lambda: pod.get("/readyz").startswith("ok"), 60, "ready")
@@ -218,20 +209,20 @@ def test_it_works_with_the_service_account_and_what_the_deployment_gives_it(
         line for line in pod.get("/metrics").splitlines() if "decco_api_requests_total" in line and '="403"' in line
     ]
     assert refused == [], f"its roles lack something:\n{pod.log.read_text()}"
-    check = [word.replace("8080", str(pod.port)) for word in stages[-1].healthcheck]
-    inside(image, *check)
+    check = [word.replace("8080", str(pod.port)) for word in image.config["Healthcheck"]["Test"][1:]]
+    image.run(*check)
     # Nothing was written into the image: its root is read-only in a pod.
-    written = [path for path in image.rglob("*") if path.is_file() and path.stat().st_uid != 0]
+    written = [path for path in image.root.rglob("*") if path.is_file() and path.stat().st_uid != 0]
     assert written == []
     pod.process.terminate()
     assert pod.process.wait(15) == 0
     with pytest.raises(bareroot.StepFailed):
-        inside(image, *check)
+        image.run(*check)
 
 
-def test_wrong_settings_are_refused_in_its_log(image: Path, stages: list[BuildStage], tmp_path: Path) -> None:
-    (image / "etc/decco/controller/wrong.yaml").write_text(yaml.safe_dump({"routing": {"backend": "gatway"}}))
-    argv = [*stages[-1].entrypoint, "--config=/etc/decco/controller/wrong.yaml"]
+def test_wrong_settings_are_refused_in_its_log(image: Unpacked, tmp_path: Path) -> None:
+    (image.root / "etc/decco/controller/wrong.yaml").write_text(yaml.safe_dump({"routing": {"backend": "gatway"}}))
+    argv = [*image.config["Entrypoint"], "--config=/etc/decco/controller/wrong.yaml"]
     with pytest.raises(bareroot.StepFailed, match=r"status 2:\n.*did you mean gateway"):
-        inside(image, *argv)
-    (image / "etc/decco/controller/wrong.yaml").unlink()
+        image.run(*argv)
+    (image.root / "etc/decco/controller/wrong.yaml").unlink()

@@ -21,9 +21,9 @@ from typing import Any
 
 from decco import daemon
 from decco.cli import controller
-from decco.kube import events, repair_backoff, tombstones, transport
-from decco.reconcilers import local_secrets, rejections
-from decco.settings import Settings
+from decco.kube import events, repair_backoff, store, transport
+from decco.reconcilers import rejections, requested_secrets
+from decco.settings.live import LiveSettings
 from tests.soak.leaks import plant
 
 CLOCKS = {
@@ -31,14 +31,14 @@ CLOCKS = {
     (events, "PATCH_SECONDS"): 0.6,
     (events, "REFILL_SECONDS"): 0.6,
     (repair_backoff, "QUIET_SECONDS"): 6.0,
-    (tombstones, "KEPT_SECONDS"): 10.0,
+    (store, "TOMBSTONE_SECONDS"): 10.0,
     (transport, "KEEP_ALIVE_SECONDS"): 1.0,
     (rejections, "RETRY_SECONDS"): 0.3,
     (rejections, "REFUSAL_SECONDS"): 6.0,
-    (local_secrets, "FOUND_SECONDS"): 6.0,
-    (local_secrets, "MISSING_SECONDS"): 1.0,
-    (local_secrets, "LONG_MISSING_SECONDS"): 2.0,
-    (local_secrets, "KEPT_SECONDS"): 6.0,
+    (requested_secrets, "FOUND_SECONDS"): 6.0,
+    (requested_secrets, "MISSING_SECONDS"): 1.0,
+    (requested_secrets, "LONG_MISSING_SECONDS"): 2.0,
+    (requested_secrets, "KEPT_SECONDS"): 6.0,
 }
 """What lasts for minutes and has no setting: a hundred times as fast, but not faster than an API server answers."""
 CONTAINERS = (dict, list, set, frozenset, tuple, deque)
@@ -100,9 +100,9 @@ def _write_census() -> None:
     unfinished.rename(path)
 
 
-async def _run_with_census(settings: Settings, *more: Any) -> int:
+async def _run_with_census(live: LiveSettings) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _write_census)
-    return await _run(settings, *more)
+    return await _run(live)
 
 
 if __name__ == "__main__":
@@ -111,5 +111,5 @@ if __name__ == "__main__":
         setattr(module, name, seconds)
     if leak := os.environ.get("SOAK_LEAK"):
         plant(leak)
-    daemon.run = _run_with_census  # type: ignore[assignment]
+    daemon.run = _run_with_census
     sys.exit(controller.main())

@@ -66,7 +66,10 @@ class Administrator:
             try:
                 headers = {"Content-Type": f"application/{kind}"}
                 async with self._session.request(method, path, data=data, headers=headers) as answer:
-                    got = orjson.loads(await answer.read() or b"{}")
+                    raw = await answer.read()
+                    if answer.status >= 500 and answer.content_type != "application/json":
+                        raise aiohttp.ClientPayloadError(f"{answer.status} {raw[:200]!r}")  # a server that is starting
+                    got = orjson.loads(raw or b"{}")
             except (aiohttp.ClientError, TimeoutError):
                 if asyncio.get_running_loop().time() > deadline:
                     raise

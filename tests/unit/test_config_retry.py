@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from structlog.testing import capture_logs
 
 from decco.config_retry import RETRY_SECONDS, retry_config
 from decco.errors import ConfigError
+from tests.capture import capture_logs
 
 pytestmark = pytest.mark.looptime
 

@@ -13,17 +13,17 @@ from decco.informers import VANISHED_SECONDS, Informers
 from decco.kube.client import ListPage
 from decco.kube.errors import NotServed
 from decco.metrics import Metrics
-from decco.objects import Resource
+from decco.objects import TLS_ROUTES, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.event_handlers import EventHandlers
+from decco.reconcilers.kinds import KINDS
 from decco.settings import Settings
-from tests.unit.desired.app_cases import SERVED
+from tests.unit.desired.app_cases import SERVED, without
 
-assert SERVED.tls_route is not None
-V1 = SERVED.tls_route
+V1 = TLS_ROUTES
 ALPHA = replace(V1, version="v1alpha3")
-BEFORE = replace(SERVED, tls_route=ALPHA)
-WITHOUT = replace(SERVED, tls_route=None)
+BEFORE = {**SERVED, V1: ALPHA}
+WITHOUT = without(V1)
 GROUP = f"/apis/{V1.group}"
 
 
@@ -55,7 +55,7 @@ class Client:
 async def running() -> AsyncIterator[tuple[Client, Informers]]:
     client: Any = Client()
     metrics = Metrics()
-    caches = Caches(Settings())
+    caches = Caches(Settings(), KINDS)
     async with asyncio.TaskGroup() as group:
         informers = Informers(client, metrics, Health(metrics), caches, EventHandlers(caches), group)
         await informers.start(BEFORE)
@@ -74,9 +74,7 @@ async def test_another_version_is_followed_into_the_same_store() -> None:
         client.served = {"v1"}
         assert await informers._take(SERVED, 0.0)
         assert (informers.caches.children[V1] is store, state(informers)) == (True, ("v1", ""))
-        served = informers.caches.served.tls_route
-        assert served is not None
-        assert served.version == "v1"
+        assert informers.caches.served[V1].version == "v1"
         assert not await informers._take(SERVED, 1.0), "nothing has changed since"
         await client.listed["v1"].wait()
 
@@ -90,7 +88,7 @@ async def test_a_kind_counts_as_gone_after_a_second_discovery() -> None:
         assert await informers._take(WITHOUT, VANISHED_SECONDS)
         assert "no longer serves" in state(informers)[1]
         assert informers._lacking() == ["TLSRoute"]
-        assert informers.caches.served.tls_route == ALPHA, "routing goes on as if it were served"
+        assert informers.caches.served[V1] is ALPHA, "routing goes on as if it were served"
         assert not await informers._take(WITHOUT, 3 * VANISHED_SECONDS)
         client.served = {"v1"}
         assert await informers._take(SERVED, 4 * VANISHED_SECONDS)

@@ -8,16 +8,19 @@ name that belongs to another Space, are conditions of the object and not rules.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from pydantic.alias_generators import to_snake
 
 from decco.api.formats import MAX_DNS_NAME, MAX_LABEL, OBJECT_NAME
 from decco.api.reserved_names import RESERVED, RESERVED_PREFIXES, is_reserved
 from decco.api.rules import Reason, Rule, cel_string
+from decco.hostnames import in_zone
 
 if TYPE_CHECKING:
     from decco.api.types import AppSpec, Egress, Endpoint, SpaceSpec
+
+T = TypeVar("T")
 
 CLEARTEXT_SUFFIX = "-cleartext"
 """The name of the Service that createClearTextService adds is the endpoint's with this."""
@@ -25,18 +28,11 @@ CLEARTEXT_SUFFIX = "-cleartext"
 SHORT_FORM = ("httpUrlPath", "verifyTcpClientCert", "createDnsRecord", "tlsCaAndCertSecretName")
 
 
-class NamedSpace(NamedTuple):
-    """Input of the rules at the root of a Space."""
+class Named(NamedTuple, Generic[T]):
+    """Input of the rules at the root of a Space or App."""
 
     name: str
-    spec: SpaceSpec
-
-
-class NamedApp(NamedTuple):
-    """Input of the rules at the root of an App."""
-
-    name: str
-    spec: AppSpec
+    spec: T
 
 
 def _unique(values: list[object]) -> bool:
@@ -142,18 +138,13 @@ def _egresses(rule: str) -> str:
     return " && ".join(f"(!has({field}) || {rule.format(egresses=field)})" for field in spellings)
 
 
+def _is_tcp(endpoint: Endpoint) -> bool:
+    return endpoint.http_path is None and not endpoint.is_metrics_endpoint
+
+
 _TCP_WITH_HOSTNAME = "has(e.hostname) && !has(e.httpPath) && !e.?isMetricsEndpoint.orValue(false)"
 _FIRST_PORTS = "self.pod.containers[0].?ports.orValue([])"
 _HAS_CONTAINER = "size(self.pod.containers) > 0"
-
-
-def _paths_are_different(spec: AppSpec) -> bool:
-    return _unique([e.http_path.rstrip("/") for e in spec.endpoints or () if e.http_path is not None])
-
-
-def _tcp_hostnames_are_different(spec: AppSpec) -> bool:
-    tcp = [e for e in spec.endpoints or () if e.http_path is None and not e.is_metrics_endpoint]
-    return _unique([e.hostname for e in tcp if e.hostname is not None])
 
 
 def _cleartext_names_are_free(spec: AppSpec) -> bool:
@@ -166,15 +157,10 @@ def _local_ports_are_free(spec: AppSpec) -> bool:
     return not any(e.local_port in ports for e in spec.tls_egresses)
 
 
-def _one_form(spec: AppSpec) -> bool:
-    short = (spec.http_url_path, spec.verify_tcp_client_cert, spec.create_dns_record, spec.tls_ca_and_cert_secret_name)
-    return spec.endpoints is None or all(value is None for value in short)
-
-
 APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
     Rule(
         cel=f"!has(self.endpoints) || !({' || '.join(f'has(self.{field})' for field in SHORT_FORM)})",
-        holds=_one_form,
+        holds=lambda s: s.endpoints is None or all(getattr(s, to_snake(field)) is None for field in SHORT_FORM),
         at=".endpoints",
         reason=Reason.FORBIDDEN,
         message=f"cannot be combined with the short form ({', '.join(SHORT_FORM)}): move those fields into an "
@@ -220,14 +206,14 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
         # "/a" and "/a/" are the same prefix (Gateway API, PathMatchPathPrefix).
         cel="!has(self.endpoints) || [self.endpoints.filter(e, has(e.httpPath)).map(e, e.httpPath)].all(l, "
         "l.all(p, l.indexOf(p) == l.lastIndexOf(p) && l.indexOf(p + '/') == -1))",
-        holds=_paths_are_different,
+        holds=lambda s: _unique([e.http_path.rstrip("/") for e in s.endpoints or () if e.http_path is not None]),
         at=".endpoints",
         message='two endpoints have the same httpPath (a "/" at the end makes no difference): give each its own',
     ),
     Rule(
         cel="!has(self.endpoints) || "
         f"{_all_different(f'self.endpoints.filter(e, {_TCP_WITH_HOSTNAME}).map(e, e.hostname)')}",
-        holds=_tcp_hostnames_are_different,
+        holds=lambda s: _unique([e.hostname for e in s.endpoints or () if e.hostname is not None and _is_tcp(e)]),
         at=".endpoints",
         message="two TCP endpoints have the same hostname, but TLS connections are distinguished by host name only: "
         "give each its own hostname",
@@ -266,15 +252,15 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
 # -- roots: rules that need metadata.name -----------------------------------------------------------------------------
 
 
-def _hostnames_are_outside(space: NamedSpace) -> bool:
+def _hostnames_are_outside(space: Named[SpaceSpec]) -> bool:
     fqdn = f"{space.name}.{space.spec.domain_name}"
-    return not any(h == fqdn or h.endswith("." + fqdn) for h in space.spec.hostnames)
+    return not any(in_zone(hostname, fqdn) for hostname in space.spec.hostnames)
 
 
 _RESERVED_LIST = f"[{', '.join(cel_string(name) for name in RESERVED)}]"
 _RESERVED_PREFIX = " || ".join(f"self.metadata.name.startsWith({cel_string(prefix)})" for prefix in RESERVED_PREFIXES)
 
-SPACE_RULES: tuple[Rule[NamedSpace], ...] = (
+SPACE_RULES: tuple[Rule[Named[SpaceSpec]], ...] = (
     Rule(
         cel=OBJECT_NAME.cel("self.metadata.name"),
         holds=lambda space: OBJECT_NAME.matches(space.name),
@@ -307,7 +293,7 @@ SPACE_RULES: tuple[Rule[NamedSpace], ...] = (
     ),
 )
 
-APP_RULES: tuple[Rule[NamedApp], ...] = (
+APP_RULES: tuple[Rule[Named[AppSpec]], ...] = (
     Rule(
         cel="has(self.spec.endpoints) || size(self.spec.pod.containers) == 0 || "
         "size(self.spec.pod.containers[0].?ports.orValue([])) == 0 || "

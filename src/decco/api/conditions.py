@@ -1,4 +1,5 @@
-"""The types of conditions, and functions that set conditions in the form of metav1.Condition.
+"""The values in a status, and a function that sets conditions in the form of metav1.Condition. The fields of a status
+are described in ``tools/crd/status.py``.
 
 ``lastTransitionTime`` is the time of the last change of the status, not of the last reconcile. It is kept, so that an
 equal result causes no write.
@@ -11,15 +12,34 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from decco.api.status import MAX_MESSAGE, MAX_REASON, REASON_PATTERN, ConditionStatus
 from decco.objects import Obj
+from decco.text import truncate
 
+REASON_PATTERN = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+MAX_REASON = 1024
+MAX_MESSAGE = 32768
 _REASON = re.compile(REASON_PATTERN.removeprefix("^").removesuffix("$"))
 
 
+class ConditionStatus(StrEnum):
+    """Unknown means that the object was not reconciled yet, or that the check failed."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class RunOutcome(StrEnum):
+    """How the run of a Job ended, in ``status.job``."""
+
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    DELETED = "Deleted"
+
+
 class ConditionType(StrEnum):
-    """Conditions of Spaces and Apps. Ready is True when all others that are present are; while an object is Paused,
-    it and the others stay as they were.
+    """Conditions of Spaces and Apps, in the order in which a status has them. Ready is True when all others that are
+    present are; while an object is Paused, it and the others stay as they were.
     """
 
     READY = "Ready"
@@ -30,25 +50,6 @@ class ConditionType(StrEnum):
     ROUTES_READY = "RoutesReady"
     DNS_READY = "DNSReady"
     PAUSED = "Paused"  # present only while it is True
-
-
-SPACE_CONDITIONS = (
-    ConditionType.READY,
-    ConditionType.NAMESPACE_READY,
-    ConditionType.NETWORK_READY,
-    ConditionType.CERTIFICATES_READY,
-    ConditionType.ROUTES_READY,
-    ConditionType.DNS_READY,
-    ConditionType.PAUSED,
-)
-APP_CONDITIONS = (
-    ConditionType.READY,
-    ConditionType.WORKLOAD_READY,
-    ConditionType.CERTIFICATES_READY,
-    ConditionType.ROUTES_READY,
-    ConditionType.DNS_READY,
-    ConditionType.PAUSED,
-)
 
 
 def set_condition(
@@ -78,20 +79,11 @@ def set_condition(
         "observedGeneration": generation,
         "lastTransitionTime": since or timestamp(now),
         "reason": str(reason),
-        "message": _cut(message),
+        "message": truncate(message, MAX_MESSAGE),
     }
     return [*before[:index], condition, *before[index + 1 :]]
-
-
-def remove_condition(existing: Iterable[Obj], type_: str) -> list[Obj]:
-    """``existing`` without the condition of this type: one that does not apply is absent."""
-    return [condition for condition in existing if condition.get("type") != type_]
 
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC to the second, as metav1.Time is written."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _cut(message: str) -> str:
-    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"

@@ -1,160 +1,23 @@
-"""The CustomResourceDefinitions of Space and App, generated from the models.
-
-``python -m decco.api.crd`` writes them to ``manifests/crds`` (see ``generate.py``), ``decco crds`` prints them. The
-models (``types.py``, ``status.py``), the forms of text (``formats.py``) and the rules (``admission.py``) are the
-source; here is only what belongs to the kind as a whole: names, columns, subresources.
+"""The CustomResourceDefinitions of this version: the file ``crds.yaml`` beside this one, which ``python -m
+tools.generate`` writes from the models of this package. It is the text that ``decco crds`` prints.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+import functools
+from importlib.resources import files
 
 import yaml
-from pydantic import BaseModel
 
-from decco.api.admission import APP_RULES, SPACE_RULES
-from decco.api.formats import MAX_LABEL
-from decco.api.rules import VALIDATIONS, Rule
-from decco.api.schema import Schema, structural_schema
-from decco.api.status import AppStatus, SpaceStatus
-from decco.api.types import AppSpec, SpaceSpec
-from decco.objects import APPS, SPACES, Obj, Resource
-
-HEADER = "# Generated from the models in src/decco/api by `python -m decco.api.crd`; do not edit.\n"
+from decco.objects import Obj
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What a CRD contains beyond the schema of spec and status."""
-
-    resource: Resource
-    short_names: tuple[str, ...]
-    categories: tuple[str, ...]
-    description: str
-    spec: type[BaseModel]
-    status: type[BaseModel]
-    rules: tuple[Rule[Any], ...]
-    columns: tuple[dict[str, Any], ...]
-    selectable: tuple[str, ...] = ()
-    """JSON paths that field selectors may use, beside metadata.name and metadata.namespace."""
+def crds_yaml() -> str:
+    """One YAML stream."""
+    return files(__package__).joinpath("crds.yaml").read_text(encoding="utf-8")
 
 
-def _column(name: str, path: str, description: str, type_: str = "string", *, wide: bool = False) -> dict[str, Any]:
-    """A column of ``kubectl get``; a wide one is shown with ``-o wide`` only."""
-    column = {"name": name, "type": type_, "jsonPath": path, "description": description}
-    return {**column, "priority": 1} if wide else column
-
-
-_READY = '.status.conditions[?(@.type=="Ready")]'
-_COMMON = (
-    _column("Ready", f"{_READY}.status", "Whether all conditions are true."),
-    _column("Age", ".metadata.creationTimestamp", "Time since creation.", "date"),
-    _column("Reason", f"{_READY}.reason", "Why it is ready or not.", wide=True),
-)
-
-_KINDS = (
-    _Kind(
-        resource=SPACES,
-        short_names=("sp",),
-        # Not in "all": tenants use kubectl get all, and may not list Spaces.
-        categories=("decco",),
-        description="A Space is one customer's place in the cluster: a namespace of the same name, closed to the "
-        "others, with an FQDN of its own. What runs in it are Apps.",
-        spec=SpaceSpec,
-        status=SpaceStatus,
-        rules=SPACE_RULES,
-        columns=(
-            _column("Domain", ".spec.domainName", "DNS domain above the Space."),
-            _column("Project", ".spec.project", "Spaces of the same project may connect."),
-            _column("Hostname", ".status.hostname", "The Space's FQDN."),
-            *_COMMON,
-        ),
-        selectable=(".spec.domainName", ".spec.project"),
-    ),
-    _Kind(
-        resource=APPS,
-        short_names=("dapp",),
-        categories=("all", "decco"),
-        description="An App is a service of a Space: a PodSpec, the ports that others may reach and how they reach "
-        "them, and the TLS connections that its pods open. It lives in its Space's namespace.",
-        spec=AppSpec,
-        status=AppStatus,
-        rules=APP_RULES,
-        columns=(
-            _column("URL", ".status.url", "URL of the first endpoint."),
-            _column("Replicas", ".status.replicas", "Desired replicas of the App's Deployment.", "integer"),
-            *_COMMON,
-        ),
-    ),
-)
-
-
-def crds() -> list[Obj]:
-    """The two CustomResourceDefinitions, as a cluster takes them."""
-    return [_crd(kind) for kind in _KINDS]
-
-
-def to_yaml(objects: Iterable[Obj]) -> str:
-    """One YAML stream, with a header line that names its source."""
-    documents = (yaml.safe_dump(obj, sort_keys=False, width=120, allow_unicode=True) for obj in objects)
-    return HEADER + "---\n".join(documents)
-
-
-def _crd(kind: _Kind) -> Obj:
-    resource = kind.resource
-    version: dict[str, Any] = {
-        "name": resource.version,
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": _schema(kind)},
-        "subresources": {"status": {}},
-        "additionalPrinterColumns": [dict(column) for column in kind.columns],
-    }
-    if kind.selectable:
-        version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{resource.plural}.{resource.group}"},
-        "spec": {
-            "group": resource.group,
-            "names": {
-                "kind": resource.kind,
-                "listKind": f"{resource.kind}List",
-                "plural": resource.plural,
-                "singular": resource.kind.lower(),
-                "shortNames": list(kind.short_names),
-                "categories": list(kind.categories),
-            },
-            "scope": "Namespaced" if resource.namespaced else "Cluster",
-            "versions": [version],
-        },
-    }
-
-
-def _schema(kind: _Kind) -> Schema:
-    spec = {"description": f"Desired state of the {kind.resource.kind}.", **structural_schema(kind.spec)}
-    status = {"description": "State as decco last saw it; written by decco alone.", **structural_schema(kind.status)}
-    return {
-        "description": kind.description,
-        "type": "object",
-        VALIDATIONS: [rule.as_validation() for rule in kind.rules],
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            # The API server always publishes ObjectMeta; the limit on the name bounds the cost of the rules above.
-            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": MAX_LABEL}}},
-            "spec": spec,
-            "status": status,
-        },
-    }
-
-
-if __name__ == "__main__":
-    from decco.api.generate import main
-
-    sys.exit(main())
+@functools.cache
+def crds() -> tuple[Obj, ...]:
+    """Those of Space and App, as a cluster takes them; they are shared, so callers do not change them."""
+    return tuple(yaml.load_all(crds_yaml(), yaml.CSafeLoader))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from decco.api.admission import APP_RULES, SPACE_RULES, NamedApp, NamedSpace
+from decco.api.admission import APP_RULES, SPACE_RULES, Named
 from decco.api.rules import Rule
 from decco.api.types import AppSpec, Model, SpaceSpec
 from decco.errors import TerminalError
@@ -37,7 +37,6 @@ _PLAIN = {
 """Messages for pydantic's types of error, in terms of YAML instead of Python."""
 
 M = TypeVar("M", bound=Model)
-T = TypeVar("T")
 
 
 class InvalidObjectError(TerminalError, ValueError):
@@ -58,33 +57,24 @@ class InvalidObjectError(TerminalError, ValueError):
 
 def parse_space(obj: Obj) -> SpaceSpec:
     """The spec of a Space; raises InvalidObjectError."""
-    spec = _parse(SpaceSpec, "Space", obj)
-    _obey("Space", SPACE_RULES, NamedSpace(obj["metadata"]["name"], spec))
-    return spec
+    return _parse(SpaceSpec, "Space", SPACE_RULES, obj)
 
 
 def parse_app(obj: Obj) -> AppSpec:
     """The spec of an App; raises InvalidObjectError."""
-    spec = _parse(AppSpec, "App", obj)
-    _obey("App", APP_RULES, NamedApp(obj["metadata"]["name"], spec))
-    return spec
+    return _parse(AppSpec, "App", APP_RULES, obj)
 
 
-def _parse(model: type[M], kind: str, obj: Obj) -> M:
+def _parse(model: type[M], kind: str, rules: Iterable[Rule[Named[M]]], obj: Obj) -> M:
     try:
-        return model.model_validate(obj.get("spec"))
+        spec = model.model_validate(obj.get("spec"))
     except ValidationError as error:
         raise InvalidObjectError(kind, _problems(error)) from None
-
-
-def _obey(kind: str, rules: Iterable[Rule[T]], subject: T) -> None:
-    broken = [
-        f"{rule.at.removeprefix('.')}: {rule.message}"
-        for rule in rules
-        if not rule.at_creation and not rule.holds(subject)
-    ]
+    named = Named(obj["metadata"]["name"], spec)
+    broken = [rule for rule in rules if not rule.at_creation and not rule.holds(named)]
     if broken:
-        raise InvalidObjectError(kind, broken)
+        raise InvalidObjectError(kind, [f"{rule.at.removeprefix('.')}: {rule.message}" for rule in broken])
+    return spec
 
 
 def _problems(error: ValidationError) -> list[str]:

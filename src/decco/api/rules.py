@@ -29,11 +29,10 @@ IMMUTABLE = "self == oldSelf"
 
 
 class Reason(StrEnum):
-    """The API server's words before a message: ``Invalid value``, ``Forbidden``, ``Required value``."""
+    """The API server's words before a message: ``Invalid value``, ``Forbidden``."""
 
     INVALID = "FieldValueInvalid"
     FORBIDDEN = "FieldValueForbidden"
-    REQUIRED = "FieldValueRequired"
 
 
 def cel_string(text: str) -> str:

@@ -1,8 +1,8 @@
 """Space and App, ``decco.platform9.com/v1beta2``: the models behind the CRDs.
 
-The docstring under a field is what ``kubectl explain`` shows (``schema.py`` carries it over). The limits on lengths
-are there for the API server, which refuses a CEL rule whose cost it cannot bound. An object can be older than today's
-rules: read it with ``parse.py``, which reports its problems in one message.
+The docstring under a field is what ``kubectl explain`` shows (``tools/crd/schema.py`` carries it over). The limits on
+lengths are there for the API server, which refuses a CEL rule whose cost it cannot bound. An object can be older than
+today's rules: read it with ``parse.py``, which reports its problems in one message.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from decco.api.admission import APP_SPEC_RULES, EGRESS_RULES, ENDPOINT_RULES
 from decco.api.formats import DnsLabel, DnsName, HttpPath, ObjectName, RuntimeClassName, SecretName
@@ -56,61 +54,35 @@ def _check_pod(pod: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(container, dict):
             raise ValueError("must have an object for each of containers")
         ports = container.get("ports")
-        if ports is None:
-            continue
-        if not isinstance(ports, list) or not all(_is_container_port(port) for port in ports):
+        if ports is not None and not (isinstance(ports, list) and all(map(_is_container_port, ports))):
             raise ValueError("must have containers[].ports[].containerPort, each between 1 and 65535")
     return pod
 
 
 def _is_container_port(port: Any) -> bool:
-    if not isinstance(port, dict):
-        return False
-    number = port.get("containerPort")
+    number = port.get("containerPort") if isinstance(port, dict) else None
     return isinstance(number, int) and 1 <= number <= 65535
 
 
-Pod = Annotated[
-    dict[str, Any],
-    AfterValidator(_check_pod),
-    WithJsonSchema(
-        {
-            "type": "object",
-            PRESERVE: True,
-            "required": ["containers"],
-            "properties": {
-                "containers": {
-                    "type": "array",
-                    VALIDATIONS: [validation("size(self) > 0", NO_CONTAINER)],
-                    "description": "The App's containers, as in any pod. The short form takes the first.",
-                    "items": {
-                        "type": "object",
-                        PRESERVE: True,
-                        "properties": {
-                            "ports": {
-                                "type": "array",
-                                "description": "Ports that the container listens on. The short form takes the first.",
-                                "items": {
-                                    "type": "object",
-                                    PRESERVE: True,
-                                    "required": ["containerPort"],
-                                    "properties": {
-                                        "containerPort": {
-                                            "type": "integer",
-                                            "minimum": 1,
-                                            "maximum": 65535,
-                                            "description": "Number of the port.",
-                                        }
-                                    },
-                                },
-                            }
-                        },
-                    },
-                }
-            },
-        }
-    ),
-]
+_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535, "description": "Number of the port."}
+_PORTS = {
+    "type": "array",
+    "description": "Ports that the container listens on. The short form takes the first.",
+    "items": {
+        "type": "object",
+        PRESERVE: True,
+        "required": ["containerPort"],
+        "properties": {"containerPort": _NUMBER},
+    },
+}
+_CONTAINERS = {
+    "type": "array",
+    VALIDATIONS: [validation("size(self) > 0", NO_CONTAINER)],
+    "description": "The App's containers, as in any pod. The short form takes the first.",
+    "items": {"type": "object", PRESERVE: True, "properties": {"ports": _PORTS}},
+}
+_POD = {"type": "object", PRESERVE: True, "required": ["containers"], "properties": {"containers": _CONTAINERS}}
+Pod = Annotated[dict[str, Any], AfterValidator(_check_pod), WithJsonSchema(_POD)]
 """A PodSpec. The CRD declares only the fields that decco itself reads; all other fields are preserved."""
 
 
@@ -131,19 +103,6 @@ class Model(BaseModel):
             text = "; ".join(f"{at.removeprefix('.')} {message}".strip() for at, message in broken)
             raise PydanticCustomError("rules", "{text}", {"text": text, "broken": broken})
         return self
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        json = handler.resolve_ref_schema(handler(schema))
-        if cls.rules:
-            json[VALIDATIONS] = [rule.as_validation() for rule in cls.rules]
-        properties = json.get("properties", {})
-        for name, field in cls.model_fields.items():
-            if isinstance(field.validation_alias, AliasChoices):
-                first, *others = (choice for choice in field.validation_alias.choices if choice != name)
-                for other in others:
-                    properties[other] = {**properties[first], "description": f"Another spelling of {first}."}
-        return json
 
 
 class PodSecurityLevel(StrEnum):

@@ -3,90 +3,74 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from decco.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from decco.kube.client import Client
     from decco.settings import Settings
+    from decco.views.findings import Finding
 
 REQUESTS_IN_FLIGHT = 16
 """Maximum concurrent requests of one command."""
 TIMEOUT_SECONDS = 15.0
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """The type of an argument with a few values; the error suggests a similar value."""
+def add_namespace(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("-n", "--namespace", metavar="NAME", help=text)
 
+
+def add_names(parser: argparse.ArgumentParser, dest: str = "targets", **options: Any) -> None:
+    """An argument that is completed with names of Spaces and Apps."""
+    parser.add_argument(dest, **options).completes_names = True  # type: ignore[attr-defined]
+
+
+def add_choice(container: argparse._ActionsContainer, *names: str, choices: Sequence[str], **options: Any) -> None:
+    """An argument with a few values; an error suggests a similar one."""
+    container.add_argument(*names, type=_one_of(choices), **options).completions = choices  # type: ignore[attr-defined]
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    # Not the choices of argparse: its message has another form and suggests nothing.
     def check(text: str) -> str:
         if text in choices:
             return text
-        close = did_you_mean(text, choices)
+        close = did_you_mean(text, choices, quoted=True)
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}{close}")
 
     return check
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """``; did you mean 'x'?``, or "" if no known word is similar."""
-    by_plain = {name.lower().lstrip("-"): name for name in known}
-    close = difflib.get_close_matches(word.lower().lstrip("-"), by_plain, n=1)
-    return f"; did you mean {by_plain[close[0]]!r}?" if close else ""
+def add_common(parser: argparse.ArgumentParser, *formats: str, cluster: bool = True) -> None:
+    """Flags for the controller's settings, for the connection to the cluster as for kubectl, and for the output.
 
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Flags for the controller's settings."""
+    ``formats``: the first is the default.
+    """
     group = parser.add_argument_group("settings")
     group.add_argument(
         "--config", metavar="FILE", type=Path, help="the controller's settings; DECCO_* variables count as well"
     )
     group.add_argument("--decco-namespace", metavar="NAME", help="namespace of decco itself; default: decco")
-
-
-def add_namespace(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument("-n", "--namespace", metavar="NAME", help=text)
-
-
-def add_cluster(parser: argparse.ArgumentParser) -> None:
-    """Flags for the connection to the cluster, as for kubectl."""
-    group = parser.add_argument_group("cluster")
-    group.add_argument("--kubeconfig", metavar="FILE", help="connection to the cluster; default: kubectl's own")
-    group.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
-
-
-def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:
-    """``formats``: the first is the default."""
+    if cluster:
+        group = parser.add_argument_group("cluster")
+        group.add_argument("--kubeconfig", metavar="FILE", help="connection to the cluster; default: kubectl's own")
+        group.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
     group = parser.add_argument_group("output")
-    group.add_argument(
-        "-o",
-        "--output",
-        metavar="FORMAT",
-        type=one_of(*formats),
-        default=formats[0],
-        help=f"{', '.join(formats[:-1])} or {formats[-1]}; default: {formats[0]}",
-    ).choices_for_completion = formats  # type: ignore[attr-defined]
-    add_color(group)
-
-
-def add_color(group: argparse._ActionsContainer) -> None:
-    choices = ("auto", "always", "never")
-    group.add_argument(
-        "--color",
-        metavar="WHEN",
-        type=one_of(*choices),
-        default="auto",
-        help="auto (on a terminal, unless NO_COLOR is set), always or never",
-    ).choices_for_completion = choices  # type: ignore[attr-defined]
+    text = f"{', '.join(formats[:-1])} or {formats[-1]}; default: {formats[0]}"
+    add_choice(group, "-o", "--output", choices=formats, metavar="FORMAT", default=formats[0], help=text)
+    text = "auto (on a terminal, unless NO_COLOR is set), always or never"
+    add_choice(group, "--color", choices=("auto", "always", "never"), metavar="WHEN", default="auto", help=text)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The controller's settings from the file, the variables and the flags of this command. Raises WrongSettings."""
-    from decco.cluster_domain import with_cluster_domain
-    from decco.settings_load import WrongSettings, load
+    from decco.settings.cluster_domain import with_cluster_domain
+    from decco.settings.load import WrongSettings, load
 
     flags = {
         "kubeconfig": getattr(arguments, "kubeconfig", None),
@@ -108,29 +92,26 @@ async def cluster(settings: Settings) -> AsyncIterator[Client]:
     from decco.kube.client import Client
 
     connection = await config.connect(settings.kubeconfig, settings.context)
-    client = Client(
-        connection,
-        user_agent=f"decco/{__version__}",
-        in_flight=REQUESTS_IN_FLIGHT,
-        timeout=TIMEOUT_SECONDS,
-    )
-    async with client:
+    agent = f"decco/{__version__}"
+    async with Client(connection, user_agent=agent, in_flight=REQUESTS_IN_FLIGHT, timeout=TIMEOUT_SECONDS) as client:
         yield client
 
 
-async def running_settings(
-    client: Client, settings: Settings, arguments: argparse.Namespace
-) -> tuple[Settings, list[str]]:
-    """The settings of the controller in the cluster, unless ``--config`` gives others, and remarks."""
+@asynccontextmanager
+async def connected(
+    arguments: argparse.Namespace, settings: Settings
+) -> AsyncIterator[tuple[Client, Settings, list[Finding]]]:
+    """A client, the settings of the controller in the cluster, unless ``--config`` gives others, and remarks."""
     from decco.views import running
+    from decco.views.findings import Finding
 
-    if arguments.config is not None:
-        return settings, []
-    found = await running.look(client, settings.namespace)
-    if not found.found:
-        remark = (
-            f"you may not read the settings of the controller in namespace {settings.namespace}: defaults are taken; "
-            "--config gives others"
-        )
-        return settings, [remark] if found.hidden else []
-    return running.settings_in_force(found, settings, os.environ), []
+    remarks: list[Finding] = []
+    async with cluster(settings) as client:
+        if arguments.config is None:
+            found = await running.look(client, settings.namespace)
+            if found.found:
+                settings = running.settings_in_force(found, settings, os.environ)
+            elif found.hidden:
+                text = f"you may not read the settings of the controller in namespace {settings.namespace}: defaults "
+                remarks.append(Finding("", f"{text}are taken; --config gives others", "settings-hidden"))
+        yield client, settings, remarks

@@ -13,15 +13,19 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import argcomplete
 from argcomplete.completers import ChoicesCompleter, FilesCompleter, SuppressCompleter
 from argcomplete.finders import CompletionFinder
 
 from decco.cli import arguments as flags
-from decco.cli.main import COMMANDS, Parser, build
+from decco.cli.parser import COMMANDS, Parser, build
 from decco.errors import DeccoError
 from decco.objects import APPS, SPACES
+
+if TYPE_CHECKING:
+    from decco.settings import Settings
 
 SECONDS = 3.0
 NAMES_AT_MOST = 500
@@ -34,8 +38,7 @@ _OF_FILES = frozenset({"--config", "--kubeconfig"})
 def answer_shell(program: str) -> None:
     """Answers argcomplete's script in the shell, and ends the process."""
     words = os.environ.get("COMP_LINE", "").split()[1:]
-    parser = _parser(program, words)
-    argcomplete.autocomplete(parser, default_completer=FilesCompleter())
+    argcomplete.autocomplete(_parser(program, words), default_completer=FilesCompleter())
 
 
 def candidates(words: Sequence[str]) -> list[str]:
@@ -62,30 +65,17 @@ def kubectl() -> int:
 def _parser(program: str, words: Sequence[str]) -> Parser:
     asked = next((word for word in words if word in COMMANDS), None)
     parser, commands = build(program, *((asked,) if asked is not None else ()))
-    if asked is not None:
-        for action in _actions(commands[asked]):
-            _equip(action)
+    for action in commands[asked]._actions if asked is not None else ():  # noqa: SLF001 - argparse has no other way
+        if getattr(action, "completions", None):
+            completer: object = ChoicesCompleter(action.completions)  # type: ignore[attr-defined]
+        elif hasattr(action, "completes_names"):
+            completer = _names
+        elif "--namespace" in action.option_strings:
+            completer = _spaces
+        else:
+            continue
+        action.completer = completer  # type: ignore[attr-defined]
     return parser
-
-
-def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    found = list(parser._actions)  # noqa: SLF001 - argparse has no other way to list them
-    for action in parser._actions:  # noqa: SLF001
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for inner in action.choices.values():
-                found += _actions(inner)
-    return found
-
-
-def _equip(action: argparse.Action) -> None:
-    """Sets the completer of an argument."""
-    choices = getattr(action, "choices_for_completion", None)
-    if choices:
-        action.completer = ChoicesCompleter(choices)  # type: ignore[attr-defined]
-    elif getattr(action, "names_for_completion", None):
-        action.completer = _names  # type: ignore[attr-defined]
-    elif "--namespace" in action.option_strings:
-        action.completer = _spaces  # type: ignore[attr-defined]
 
 
 def _spaces(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
@@ -102,15 +92,14 @@ def _ask(arguments: argparse.Namespace, prefix: str) -> list[str]:
     """Names of Spaces, or of Apps as namespace/name if the prefix has a namespace."""
     from decco.kube import client, config  # noqa: F401 - not in the time that the cluster has
 
+    given = argparse.Namespace(**{"config": None, "decco_namespace": None, **vars(arguments)})
     try:
-        return asyncio.run(asyncio.wait_for(_asked(arguments, prefix), SECONDS))
+        return asyncio.run(asyncio.wait_for(_asked(flags.settings_of(given), prefix), SECONDS))
     except (DeccoError, OSError, TimeoutError):
         return []
 
 
-async def _asked(arguments: argparse.Namespace, prefix: str) -> list[str]:
-    given: dict[str, object] = {"config": None, "decco_namespace": None, **vars(arguments)}
-    settings = flags.settings_of(argparse.Namespace(**given))
+async def _asked(settings: Settings, prefix: str) -> list[str]:
     namespace, slash, _ = prefix.partition("/")
     found: list[str] = []
     async with flags.cluster(settings) as client:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
 import platform
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from decco import __version__, log
+from decco import __version__
 from decco.errors import ConfigError, leaves
-from decco.settings_follow import SettingsFile
-from decco.settings_load import WrongSettings, closest, dump, load
+from decco.messages import error_code, usage_code
+from decco.suggest import did_you_mean
+from decco.text import escape
 
 PROGRAM = "decco-controller"
 EXIT_WRONG_SETTINGS = 2
@@ -36,12 +36,22 @@ class _Parser(argparse.ArgumentParser):
     """argparse without its usage text before an error: one line per error, as for all settings."""
 
     def error(self, message: str) -> NoReturn:
-        _complain([f"{message}; {PROGRAM} --help lists the flags"])
+        _complain({f"{message}; {PROGRAM} --help lists the flags": usage_code()})
         sys.exit(EXIT_WRONG_SETTINGS)
 
 
+_SETTINGS = (
+    ("--kubeconfig", "FILE", "connection to the cluster; default: the pod's service account, else kubectl's own file"),
+    ("--context", "NAME", "context of the kubeconfig; default: its current one"),
+    ("--namespace", "NAME", "namespace of decco itself and of the Secrets that Spaces name; default: decco"),
+    ("--metrics-bind-address", "ADDR", "host:port of /metrics, /healthz and /readyz; 0 for none; default: :8080"),
+    ("--log-format", "FORMAT", "json or console; default: json"),
+    ("--log-level", "LEVEL", "debug, info, warning or error; default: info"),
+)
+"""Flag, value and help. These flags have the names of fields of Settings, which validates them."""
+
+
 def parser() -> argparse.ArgumentParser:
-    """The flags; those that are settings have the name of their field in Settings, which validates them."""
     made = _Parser(
         prog=PROGRAM,
         description=_DESCRIPTION,
@@ -51,27 +61,13 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--config", metavar="FILE", type=Path, help="YAML file with settings")
     made.add_argument("--print-config", action="store_true", help="print the settings in force as such a file, and end")
-    made.add_argument(
-        "--version", action="version", version=f"{PROGRAM} {__version__} (Python {platform.python_version()})"
-    )
+    version = f"{PROGRAM} {__version__} (Python {platform.python_version()})"
+    made.add_argument("--version", action="version", version=version)
     settings = made.add_argument_group("settings")
-
-    def add_flag(flag: str, metavar: str, text: str) -> None:
+    for flag, metavar, text in _SETTINGS:
         settings.add_argument(flag, metavar=metavar, help=text)
-
-    add_flag(
-        "--kubeconfig", "FILE", "connection to the cluster; default: the pod's service account, else kubectl's own file"
-    )
-    add_flag("--context", "NAME", "context of the kubeconfig; default: its current one")
-    add_flag("--namespace", "NAME", "namespace of decco itself and of the Secrets that Spaces name; default: decco")
-    add_flag(
-        "--metrics-bind-address", "ADDR", "host:port of /metrics, /healthz and /readyz; 0 for none; default: :8080"
-    )
-    add_flag("--log-format", "FORMAT", "json or console; default: json")
-    add_flag("--log-level", "LEVEL", "debug, info, warning or error; default: info")
-    settings.add_argument(
-        "--dry-run", action="store_true", default=None, help="log what would be written, write nothing"
-    )
+    text = "log what would be written, write nothing"
+    settings.add_argument("--dry-run", action="store_true", default=None, help=text)
     return made
 
 
@@ -79,33 +75,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the controller until a signal; returns its exit status."""
     arguments = parser()
     parsed, unknown = arguments.parse_known_args(argv)
+    # Imported late: --help needs no settings and no log, and wrong settings need no HTTP client.
+    from decco import log
+    from decco.settings.live import LiveSettings
+    from decco.settings.load import WrongSettings, dump
+
     flags = vars(parsed)
     config_file, print_config = flags.pop("config"), flags.pop("print_config")
-    mistakes = [_unknown(word, arguments) for word in unknown]
-    followed = SettingsFile(config_file, flags, os.environ) if config_file is not None else None
+    mistakes = {_unknown(word, arguments): usage_code() for word in unknown}
     try:
-        settings = followed.read() if followed is not None else load(flags, os.environ, None)
+        live = LiveSettings(flags, os.environ, config_file)
     except WrongSettings as error:
-        mistakes += error.lines
+        mistakes |= dict.fromkeys(error.lines, error_code(WrongSettings))
     if mistakes:
         _complain(mistakes)
         return EXIT_WRONG_SETTINGS
     if print_config:
-        print(dump(settings), end="")
+        print(dump(live.current), end="")
         return 0
-    log.configure(settings.log_format, settings.log_level)
+    log.configure(live.current.log_format, live.current.log_level)
+    live.subscribe("logLevel", log.change_level)
     with _ends_at_signals():
-        # Imported late: --help and wrong settings do not need the HTTP client and its dependencies.
+        import asyncio
+
         from decco.daemon import run
 
         try:
-            return asyncio.run(run(settings, followed))
+            return asyncio.run(run(live))
         except (ConfigError, ExceptionGroup) as error:
             # A ConfigError after the start is raised from the daemon's TaskGroup.
             found = list(leaves(error))
             if not all(isinstance(each, ConfigError) for each in found):
                 raise
-            _complain(list(dict.fromkeys(line for each in found for line in getattr(each, "lines", (str(each),)))))
+            for each in found:
+                mistakes |= dict.fromkeys(getattr(each, "lines", (str(each),)), error_code(type(each)))
+            _complain(mistakes)
             return EXIT_WRONG_SETTINGS
 
 
@@ -130,16 +134,15 @@ def _ends_at_signals() -> Iterator[None]:
 def _unknown(word: str, arguments: argparse.ArgumentParser) -> str:
     flag = word.partition("=")[0]
     if not flag.startswith("-"):
-        return f"{log.escape(word)}: unexpected word; {PROGRAM} takes flags only"
+        return f"{word}: unexpected word; {PROGRAM} takes flags only"
     known = [option for action in arguments._actions for option in action.option_strings]  # noqa: SLF001
-    match = closest(flag, known)
-    hint = f"did you mean {match}?" if match else f"{PROGRAM} --help lists them"
-    return f"{log.escape(flag)}: unknown flag; {hint}"
+    return f"{flag}: unknown flag{did_you_mean(flag, known) or f'; {PROGRAM} --help lists them'}"
 
 
-def _complain(mistakes: Sequence[str]) -> None:
-    for line in mistakes:
-        print(f"{PROGRAM}: {log.escape(line)}", file=sys.stderr)
+def _complain(mistakes: Mapping[str, str]) -> None:
+    """``mistakes``: line -> code."""
+    for line, code in mistakes.items():
+        print(f"{PROGRAM}: {escape(line)} ({code})", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from decco.cli.output import Style, clean
+from decco.text import truncate
 from decco.views.connectivity import ANYBODY, MONITORING, Call, ConnectivityGraph, Node, ServicePort
 
 OPEN = "no project: open to anybody"
@@ -150,6 +151,10 @@ class _Box:
     height: float
 
     @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
     def middle(self) -> float:
         return self.y + self.height / 2
 
@@ -188,8 +193,6 @@ class _Layout:
         self.front: list[str] = []
         """Cards are drawn over the lines, so that no line crosses a name."""
         self.cards: dict[str, _Box] = {}
-        self.boxes: dict[str, _Box] = {}
-        self.sources: dict[str, _Box] = {}
         self.bottom = float(PAD)
         self.right = 0.0
 
@@ -199,79 +202,67 @@ class _Layout:
     def draw(self) -> None:
         grouped = groups(self.graph)
         left = PAD + SOURCE_WIDTH + 2.5 * GAP
-        for title, members in grouped.items():
-            self._group(title, members, left)
-        outside = sorted({call.target for call in self.graph.calls if call.space is None})
-        if outside:
-            self._outside(outside, left)
-        self._sources(grouped)
+        boxes = {title: self._group(title, members, left) for title, members in grouped.items()}
+        self._outside(left + PAD)
+        self._sources(grouped, boxes)
         for call in self.graph.calls:
             self._call(call)
         self._legend()
 
-    def _group(self, title: str, members: list[Node], left: float) -> None:
+    def _group(self, title: str, members: list[Node], left: float) -> _Box:
         top = self.bottom
         y = top + TITLE
-        rows = [members[start : start + COLUMNS] for start in range(0, len(members), COLUMNS)]
-        placed: list[tuple[Node, _Box]] = []
-        for row in rows:
-            height = max(_card_height(node) for node in row)
+        for start in range(0, len(members), COLUMNS):
+            row = members[start : start + COLUMNS]
             for column, node in enumerate(row):
-                placed.append((node, _Box(left + PAD + column * (CARD + GAP), y, CARD, _card_height(node))))
-            y += height + GAP
+                self._card(node, _Box(left + PAD + column * (CARD + GAP), y, CARD, _card_height(node)))
+            y += max(map(_card_height, row)) + GAP
         width = min(len(members), COLUMNS) * (CARD + GAP) - GAP + 2 * PAD
-        box = _Box(left, top, max(width, CARD + 2 * PAD), y - GAP + PAD - top)
-        self.boxes[title] = box
-        self._rect(box, "group open" if members[0].project is None else "group", radius=10)
-        self._text(box.x + PAD, box.y + LINE + 2, title, "title", box.width - 2 * PAD)
-        for node, card in placed:
-            self._card(node, card)
-        self.bottom = box.y + box.height + GAP
-        self.right = max(self.right, box.x + box.width)
+        box = _Box(left, top, width, y - GAP + PAD - top)
+        kind = "group open" if members[0].project is None else "group"
+        self._shape(box, kind, 10, (PAD, LINE + 2, title, "title"))
+        self.bottom = y + PAD
+        self.right = max(self.right, box.right)
+        return box
 
     def _card(self, node: Node, box: _Box) -> None:
         self.cards[node.name] = box
-        self._rect(box, "card", radius=6)
-        width = box.width - 2 * 10
-        self._text(box.x + 10, box.y + LINE + 2, node.name, "title", width)
-        self._text(box.x + 10, box.y + 2 * LINE + 2, node.fqdn, "dim", width)
-        y = box.y + HEAD + 2
-        for port in node.ports[:PORTS_SHOWN]:
-            y += LINE
-            self._text(box.x + 10, y - 4, f"{port.endpoint}:{port.port}{_path_of(port, node.fqdn)}", "", width)
+        ports = [f"{port.endpoint}:{port.port}{_path_of(port, node.fqdn)}" for port in node.ports[:PORTS_SHOWN]]
+        texts = [(10, HEAD - 2 + LINE * number, port, "") for number, port in enumerate(ports, 1)]
         if len(node.ports) > PORTS_SHOWN:
-            self._text(box.x + 10, y + LINE - 4, f"and {len(node.ports) - PORTS_SHOWN} more", "dim", width)
+            more = f"and {len(node.ports) - PORTS_SHOWN} more"
+            texts.append((10, HEAD - 2 + LINE * (PORTS_SHOWN + 1), more, "dim"))
+        self._shape(box, "card", 6, (10, LINE + 2, node.name, "title"), (10, 2 * LINE + 2, node.fqdn, "dim"), *texts)
 
-    def _outside(self, names: list[str], left: float) -> None:
+    def _outside(self, left: float) -> None:
+        names = sorted({call.target for call in self.graph.calls if call.space is None})
         for number, name in enumerate(names):
-            column, row = number % COLUMNS, number // COLUMNS
-            box = _Box(left + PAD + column * (CARD + GAP), self.bottom + row * (2 * LINE + PAD), CARD, 2 * LINE)
+            row, column = divmod(number, COLUMNS)
+            box = _Box(left + column * (CARD + GAP), self.bottom + row * (2 * LINE + PAD), CARD, 2 * LINE)
             self.cards[f"outside {name}"] = box
-            self._rect(box, "source", radius=16)
-            self._text(box.x + 12, box.y + LINE + 4, name, "", box.width - 24)
-            self.right = max(self.right, box.x + box.width)
-        self.bottom += ((len(names) - 1) // COLUMNS + 1) * (2 * LINE + PAD) + GAP / 2
+            self._shape(box, "source", 16, (12, LINE + 4, name, ""))
+            self.right = max(self.right, box.right)
+        if names:
+            self.bottom += ((len(names) - 1) // COLUMNS + 1) * (2 * LINE + PAD) + GAP / 2
 
-    def _sources(self, grouped: dict[str, list[Node]]) -> None:
+    def _sources(self, grouped: dict[str, list[Node]], boxes: dict[str, _Box]) -> None:
         spaces = {node.name for node in self.graph.nodes}
         lets_in = {title: outsiders(members, spaces) for title, members in grouped.items()}
         names = sorted({who for whos in lets_in.values() for who in whos}, key=lambda who: (who != ANYBODY, who))
-        y = float(PAD)
-        for name in names:
-            box = _Box(PAD, y, SOURCE_WIDTH, 2.5 * LINE)
-            self.sources[name] = box
-            self._rect(box, "source", radius=20)
-            self._text(box.x + 14, box.middle + 4, name, "", box.width - 28)
-            y += box.height + GAP
-        self.bottom = max(self.bottom, y)
+        height = 2.5 * LINE
+        sources = {
+            name: _Box(PAD, PAD + number * (height + GAP), SOURCE_WIDTH, height) for number, name in enumerate(names)
+        }
+        for name, box in sources.items():
+            self._shape(box, "source", 20, (14, height / 2 + 4, name, ""))
+        self.bottom = max(self.bottom, PAD + len(names) * (height + GAP))
         for title, whos in lets_in.items():
-            target = self.boxes[title]
-            for number, who in enumerate(whos):
-                source = self.sources[who]
-                end = target.y + target.height * (number + 1) / (len(whos) + 1)
-                bend = (target.x + source.x + source.width) / 2
-                start = source.x + source.width
-                path = f"M{start:.0f} {source.middle:.0f} C{bend:.0f} {source.middle:.0f} {bend:.0f} {end:.0f} "
+            target = boxes[title]
+            for number, who in enumerate(whos, 1):
+                source = sources[who]
+                end = target.y + target.height * number / (len(whos) + 1)
+                bend = (target.x + source.right) / 2
+                path = f"M{source.right:.0f} {source.middle:.0f} C{bend:.0f} {source.middle:.0f} {bend:.0f} {end:.0f} "
                 self._path(f"{path}{target.x:.0f} {end:.0f}", "in", f"{who} to {title}")
 
     def _call(self, call: Call) -> None:
@@ -282,8 +273,7 @@ class _Layout:
         title = f"{call.caller} calls {call.target}" + (f" of {call.space}" if call.space else "")
         if call.allowed is False:
             title += f", refused: {call.why}"
-        kind = "refused" if call.allowed is False else "call"
-        self._path(_curve(source, target), kind, title)
+        self._path(_curve(source, target), "refused" if call.allowed is False else "call", title)
 
     def _legend(self) -> None:
         y = self.bottom + LINE
@@ -296,15 +286,18 @@ class _Layout:
         self._text(x, y + 4, words, "dim", 2000)
         self.right = max(self.right, x + len(words) * LETTER)
 
-    def _rect(self, box: _Box, kind: str, *, radius: int) -> None:
+    def _shape(self, box: _Box, kind: str, radius: int, *texts: tuple[float, float, str, str]) -> None:
+        """A rectangle with its texts: offsets from its corner, words, class."""
         size = f'x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{box.height:.0f}"'
         layer = self.back if kind.startswith("group") else self.front
         layer.append(f'<rect class="{kind}" {size} rx="{radius}"/>')
+        for right, down, words, style in texts:
+            self._text(box.x + right, box.y + down, words, style, box.width - 2 * right)
 
     def _text(self, x: float, y: float, words: str, kind: str, width: float) -> None:
         words = clean(words)
         most = max(4, int(width / LETTER))
-        cut = words if len(words) <= most else words[: most - 1] + "…"
+        cut = truncate(words, most)
         title = f"<title>{escape(words)}</title>" if cut != words else ""
         self.front.append(f'<text class={quoteattr(kind)} x="{x:.0f}" y="{y:.0f}">{escape(cut)}{title}</text>')
 

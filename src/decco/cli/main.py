@@ -1,7 +1,8 @@
 """The command ``decco``, also found by kubectl as ``kubectl decco``.
 
-Each subcommand is one module of ``decco.cli.commands``, imported only when it is called, so that ``--help`` and errors
-in the command line are fast. A module has two functions, and imports heavy dependencies in the second:
+Each subcommand is one module of ``decco.cli.commands``, imported only when it is called or completed. A module has two
+functions; only what ``run`` calls imports heavy dependencies, so that ``--help``, completion and errors in the command
+line are fast:
 
     configure(parser)        adds the arguments
     run(arguments) -> int    prints to standard output, returns the exit status
@@ -9,55 +10,25 @@ in the command line are fast. A module has two functions, and imports heavy depe
 ``arguments.program`` is the name of the program as it was called. Exit status of all commands: 0 success; 1 success,
 and the command found what it looks for (a difference, a defect, something missing); 2 an error: the command line, the
 settings, the cluster; 130 interrupted; 141 the reader of the output closed it. A message on standard error names the
-cause.
+cause, with the code of the catalogue (``decco.messages``).
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from keyword import iskeyword
 from pathlib import Path
-from typing import NoReturn
 
-from decco import __version__, log
-from decco.cli.arguments import did_you_mean
+from decco.cli.parser import COMMANDS, EXIT_FAILED, build
 from decco.errors import DeccoError
+from decco.messages import error_code
+from decco.suggest import did_you_mean
 
-COMMANDS = {
-    "crds": "print the CustomResourceDefinitions of Space and App",
-    "import": "convert Spaces and Apps of the first decco",
-    "render": "print what decco would write for the Spaces and Apps of some files, without a cluster",
-    "diff": "show how what is in the cluster differs from what decco would write",
-    "explain": "show who owns a host name, Space or App, how it is reached, and what is missing",
-    "graph": "draw who may talk to whom",
-    "doctor": "check whether a cluster and the controller in it meet the requirements",
-    "dns": "show what decco would change in DNS",
-    "completion": "print the script that makes a shell complete the words of decco",
-}
-"""Name of a subcommand, which is the name of its module (with a _ if it is a keyword) -> its summary, for --help."""
-
-DESCRIPTION = "One shared Kubernetes cluster for many customers' Internet-facing services."
-
-EXIT_FOUND = 1
-EXIT_FAILED = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_NO_READER = 128 + signal.SIGPIPE
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports errors in one line with a reference to --help, without the usage text."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_FAILED, f"{self.prog}: {message}; see `{self.prog} --help`\n")
-
-    def flags(self) -> list[str]:
-        """All flags of this parser."""
-        return [flag for action in self._actions for flag in action.option_strings]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             answer_shell(program)
         arguments = _parse(program, words)
+        from decco import log
+
         # The controller's code logs; a command shows errors only.
         log.configure("console", "error")
         status = int(arguments.run(arguments))
@@ -78,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DeccoError as error:
         lines = getattr(error, "lines", None) or ["; ".join(filter(None, (str(error), error.advice)))]
         for line in lines:
-            sys.stderr.write(f"{program}: {line}\n")
+            sys.stderr.write(f"{program}: {line} ({error_code(type(error))})\n")
         return EXIT_FAILED
     except BrokenPipeError:
         # The reader closed the pipe, as in `decco crds | head`. Without this, Python would flush again at exit and
@@ -94,44 +67,22 @@ def program_name() -> str:
     return "kubectl decco" if Path(sys.argv[0]).name.startswith("kubectl-decco") else "decco"
 
 
-def build(program: str, *loaded: str) -> tuple[Parser, dict[str, Parser]]:
-    """The parser, and those of its commands; only the ``loaded`` ones have their arguments, for speed."""
-    parser = Parser(prog=program, description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"decco {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    known: dict[str, Parser] = {}
-    for name, summary in COMMANDS.items():
-        known[name] = commands.add_parser(name, help=summary, description=_description(summary), allow_abbrev=False)
-        if name in loaded:
-            module = importlib.import_module(f"decco.cli.commands.{name}{'_' if iskeyword(name) else ''}")
-            module.configure(known[name])
-            known[name].set_defaults(run=module.run, program=program)
-    return parser, known
-
-
 def _parse(program: str, words: Sequence[str]) -> argparse.Namespace:
     asked = next((word for word in words if not word.startswith("-")), None)
     parser, commands = build(program, *((asked,) if asked in COMMANDS else ()))
     if asked is not None and asked not in COMMANDS:
-        parser.error(_unknown(asked))
+        hint = did_you_mean(asked, COMMANDS, quoted=True) or f"; there is {', '.join(COMMANDS)}"
+        parser.error(f"unknown command {asked!r}{hint}")
     arguments, unknown = parser.parse_known_args(words)
     if unknown:
         speaker = commands[asked] if asked is not None else parser
         word = unknown[0].partition("=")[0]
-        hint = did_you_mean(word, speaker.flags()) if word.startswith("-") else ""
+        hint = did_you_mean(word, speaker.flags(), quoted=True) if word.startswith("-") else ""
         speaker.error(f"unexpected {'flag' if word.startswith('-') else 'word'} {word!r}{hint}")
     if asked is None:
         parser.print_help(sys.stderr)
         parser.exit(EXIT_FAILED)
     return arguments
-
-
-def _unknown(asked: str) -> str:
-    return f"unknown command {asked!r}{did_you_mean(asked, list(COMMANDS)) or '; there is ' + ', '.join(COMMANDS)}"
-
-
-def _description(summary: str) -> str:
-    return f"{summary[0].upper()}{summary[1:]}."
 
 
 if __name__ == "__main__":

@@ -13,7 +13,10 @@ import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from decco.views.findings import Finding
 
 NARROW = 40
 """Minimum width of the last column of a table for wrapping its text."""
@@ -31,33 +34,30 @@ def wants_color(when: str, stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+_SGR = {"ok": "32", "warning": "33", "failure": "31", "head": "1"}
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """SGR sequences (ECMA-48 8.3.117), or nothing."""
 
     enabled: bool
 
-    def _with(self, code: str, text: str) -> str:
-        return f"\033[{code}m{text}\033[0m" if self.enabled and text else text
+    def of(self, name: str, text: str) -> str:
+        """The text in the colour of a severity, or as a head; dim for all other names."""
+        return f"\033[{_SGR.get(name, '2')}m{text}\033[0m" if self.enabled and text else text
 
     def good(self, text: str) -> str:
-        return self._with("32", text)
+        return self.of("ok", text)
 
     def bad(self, text: str) -> str:
-        return self._with("31", text)
-
-    def warn(self, text: str) -> str:
-        return self._with("33", text)
+        return self.of("failure", text)
 
     def head(self, text: str) -> str:
-        return self._with("1", text)
+        return self.of("head", text)
 
     def dim(self, text: str) -> str:
-        return self._with("2", text)
-
-    def of(self, state: str, text: str) -> str:
-        """The text in the colour of a state: ok, warning, failure."""
-        return {"ok": self.good, "warning": self.warn, "failure": self.bad}.get(state, self.dim)(text)
+        return self.of("dim", text)
 
 
 def style_of(when: str) -> Style:
@@ -84,6 +84,25 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], style: Style, *,
     return "\n".join(lines) + "\n"
 
 
+def findings_table(findings: Sequence[Finding], about: str, style: Style) -> str:
+    """``about``: the heading of the column with the parts that the findings are about."""
+    rows = [(each.severity.value, each.code, each.about, each.text) for each in findings]
+    return table(("STATE", "CODE", about, "WHAT"), rows, style, state=0)
+
+
+def findings_data(findings: Iterable[Finding], about: str) -> list[dict[str, str]]:
+    """``about``: the key of the part that a finding is about; "code" is absent if all is well."""
+    return [
+        {
+            about: each.about,
+            "state": each.severity.value,
+            **({"code": each.code} if each.code else {}),
+            "text": each.text,
+        }
+        for each in findings
+    ]
+
+
 def write(text: str) -> None:
     sys.stdout.write(text)
 
@@ -93,12 +112,13 @@ def write_data(value: Any, output: str) -> None:
     if output == "json":
         write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
-        from decco.views.yamlform import to_yaml
+        from decco.yamlform import to_yaml
 
         write(to_yaml(value))
 
 
-def report(program: str, lines: Iterable[str]) -> None:
-    """Write remarks to standard error."""
-    for line in lines:
-        sys.stderr.write(f"{program}: {clean(line)}\n")
+def report(program: str, remarks: Iterable[Finding]) -> None:
+    """Write remarks to standard error, each with its code."""
+    for remark in remarks:
+        code = f" ({remark.code})" if remark.code else ""
+        sys.stderr.write(f"{program}: {clean(remark.text)}{code}\n")

@@ -1,4 +1,4 @@
-"""The children of an App, in the order of writing.
+"""The children of an App, in the order of writing, and the problems of its spec.
 
 First the policy, so that a pod is never reachable by more clients than it should be; then the ConfigMap that pods read
 and the Services; then the pods; then the routes, so that the edge does not route to missing pods. The apply layer
@@ -7,20 +7,19 @@ writes in this order and removes what is not in it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from decco.api.conditions import ConditionType
-from decco.desired import names
-from decco.desired.certificates import certificate_findings
-from decco.desired.endpoints import EndpointKind, ResolvedApp, resolve
-from decco.desired.findings import Finding
-from decco.desired.model import AppInputs, Child
-from decco.desired.network import PolicyPort, app_policy
-from decco.desired.routing import app_routing
-from decco.desired.services import services
+from decco.desired import names, reasons
+from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
+from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
+from decco.desired.network import app_policy
+from decco.desired.routing import app_routing, service_traits
+from decco.desired.secrets import CA_CRT, problem_of
 from decco.desired.sidecar import sidecar
 from decco.desired.workload import workload
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, Key, Resource
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, SERVICES, Key, Obj, Resource
 from decco.settings import RoutingBackend
 
 
@@ -31,62 +30,143 @@ class AppDesired:
     children: list[Child]
     keep: frozenset[tuple[Resource, Key]]
     """Objects that are neither written nor removed, because their desired state cannot be derived from the spec."""
-    findings: tuple[Finding, ...]
-    conditions: frozenset[ConditionType]
-    """Conditions that apply to this App, beside Ready."""
+    problems: Mapping[ConditionType, tuple[Problem, ...]]
+    """For each condition that applies to this App, beside Ready: the deviations from the spec. The rest of the App is
+    reconciled without them."""
     resolved: ResolvedApp
 
 
 def app_children(inputs: AppInputs) -> AppDesired:
     """Everything that follows from an App's spec, its Space and the settings."""
     resolved = resolve(inputs)
-    tls, tls_findings = sidecar(inputs, resolved)
-    pods, pod_findings = workload(inputs, tls)
-    routes = app_routing(inputs, resolved)
-    certificates = certificate_findings(inputs)
+    tls, tls_problems = sidecar(inputs, resolved)
+    pods = workload(inputs, tls)
+    routes, unrouted = app_routing(inputs, resolved)
 
-    children: list[Child] = []
-    policy = app_policy(inputs.space, inputs.name, inputs.uid, inputs.settings, policy_ports(resolved))
-    if policy is not None:
-        children.append(policy)
-    if tls is not None and not pod_findings:
+    policy = app_policy(inputs, resolved)
+    children = [policy] if policy is not None else []
+    if tls is not None and not isinstance(pods, Problem):
         children.append(tls.config_map)
-    children += services(inputs, resolved)
-    if pods is not None:
+    children += _services(inputs, resolved)
+    if isinstance(pods, Child):
         children.append(pods)
-    children += routes.children
+    children += routes
 
-    conditions = {ConditionType.WORKLOAD_READY}
+    clash = (pods,) if isinstance(pods, Problem) else ()
+    problems = {ConditionType.WORKLOAD_READY: (*resolved.problems, *tls_problems, *clash)}
+    certificates = certificate_problems(inputs)
     if certificates is not None:
-        conditions.add(ConditionType.CERTIFICATES_READY)
-    if _has_routes(inputs, resolved):
-        conditions.add(ConditionType.ROUTES_READY)
-    findings = (*resolved.findings, *tls_findings, *pod_findings, *routes.findings, *(certificates or ()))
-    return AppDesired(
-        children=children,
-        keep=_workload_objects(inputs) if pod_findings else frozenset(),
-        findings=findings,
-        conditions=frozenset(conditions | {finding.condition for finding in findings}),
-        resolved=resolved,
-    )
+        problems[ConditionType.CERTIFICATES_READY] = certificates
+    route_problems = (*resolved.route_problems, *unrouted)
+    if route_problems or (resolved.routed and inputs.settings.routing.backend is not RoutingBackend.NONE):
+        problems[ConditionType.ROUTES_READY] = route_problems
+    return AppDesired(children, _workload_objects(inputs) if clash else frozenset(), problems, resolved)
 
 
-def policy_ports(resolved: ResolvedApp) -> list[PolicyPort]:
-    """The ports of the App's pods that the outside may reach: never the plain text port behind a TLS listener."""
-    return [
-        PolicyPort(endpoint.pod_port, monitoring=endpoint.kind is EndpointKind.METRICS)
-        for endpoint in resolved.endpoints
-        if endpoint.pod_port is not None
-    ]
-
-
-def _has_routes(inputs: AppInputs, resolved: ResolvedApp) -> bool:
-    return inputs.settings.routing.backend is not RoutingBackend.NONE and any(
-        endpoint.routed for endpoint in resolved.endpoints
-    )
+def app_names(resolved: ResolvedApp) -> tuple[str, ...]:
+    """The desired DNS names: the host names of endpoints with createDnsRecord that may have their name, sorted."""
+    return tuple(sorted({e.hostname for e in resolved.endpoints if e.dns and e.hostname is not None}))
 
 
 def _workload_objects(inputs: AppInputs) -> frozenset[tuple[Resource, Key]]:
     config = Key(inputs.namespace, names.stunnel_config(inputs.name))
     own = Key(inputs.namespace, inputs.name)
     return frozenset({(CONFIGMAPS, config), (DEPLOYMENTS, own), (JOBS, own)})
+
+
+# -- Services ---------------------------------------------------------------------------------------------------------
+
+
+def _services(inputs: AppInputs, resolved: ResolvedApp) -> Iterator[Child]:
+    """One for each endpoint, and one more where plain text is offered inside the Space."""
+    for endpoint in resolved.endpoints:
+        traits = service_traits(inputs, endpoint)
+        port = {"name": traits.port_name, "port": endpoint.service_port, "targetPort": endpoint.target_port}
+        yield _service(inputs, endpoint.name, port, traits.annotations)
+        if endpoint.clear_text_service:
+            # Straight to the container. No policy opens that port to the outside: it is for the Space's own pods only.
+            port = {"name": "cleartext", "port": endpoint.container_port, "targetPort": endpoint.container_port}
+            yield _service(inputs, names.cleartext_service(endpoint.name), port)
+
+
+def _service(inputs: AppInputs, name: str, port: Obj, annotations: dict[str, str | None] | None = None) -> Child:
+    spec = {
+        "type": "ClusterIP",
+        "selector": names.pod_selector(inputs.name),
+        "ports": [{"protocol": "TCP", **port}],
+    }
+    return names.child(SERVICES, names.app_meta(inputs, name, annotations), spec=spec)
+
+
+# -- certificates -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Needed:
+    """How an App uses a Secret."""
+
+    own: bool = False
+    """Whether the App names it itself."""
+    verifies: str = ""
+    """An endpoint that verifies its clients by the Secret's ca.crt, if any."""
+
+
+def certificate_problems(inputs: AppInputs) -> tuple[Problem, ...] | None:
+    """Problems with the certificates of an App; None if it uses no certificates, () if there are no problems.
+
+    A missing or invalid Secret is only reported: it does not change an object, and running pods keep running.
+    """
+    needed, problems = _needed_secrets(inputs)
+    if not needed and not problems:
+        return None
+    for name, use in sorted(needed.items()):
+        view = inputs.secrets.get(name) or SecretView(name, SecretState.MISSING)
+        namespace = inputs.settings.namespace
+        problem = problem_of(
+            view, space=inputs.space.name, controller_namespace=namespace, now=inputs.now, local=use.own
+        )
+        if problem is not None:
+            problems.append(problem)
+        elif use.verifies and view.facts is not None and not view.facts.has_ca:
+            message = (
+                f"Secret {name} has no {CA_CRT}, by which endpoint {use.verifies} is to verify its clients; add it, or "
+                "name another Secret"
+            )
+            problems.append(Problem(reasons.SECRET_INVALID, message))
+    return tuple(problems)
+
+
+def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem]]:
+    """The Secrets that an App's endpoints and egresses need, and where none is named."""
+    needed: dict[str, _Needed] = {}
+    problems: list[Problem] = []
+
+    def need(own: str | None, of_the_space: str | None, missing: Problem | None = None, verifies: str = "") -> None:
+        secret = own if own is not None else of_the_space
+        if secret is not None:
+            use = needed.setdefault(secret, _Needed())
+            use.own |= own is not None
+            use.verifies = use.verifies or verifies
+        elif missing is not None:
+            problems.append(missing)
+
+    space = inputs.space.spec
+    endpoints = [e for e in endpoints_of(inputs.name, inputs.spec) if not e.is_metrics_endpoint]
+    if any(endpoint.http_path is not None for endpoint in endpoints):
+        message = (
+            f"Space {inputs.space.name} names no httpCertSecretName, so there is no certificate for "
+            f"https://{inputs.space.fqdn}; set it, or serve TCP endpoints only"
+        )
+        need(None, space.http_cert_secret_name, Problem(reasons.CERTIFICATE_MISSING, message))
+    for endpoint in endpoints:
+        if endpoint.http_path is None and not endpoint.disable_tls_termination:
+            message = (
+                f"endpoint {endpoint.name} has no certificate and takes no connections: set certAndCaSecretName, "
+                "the Space's tcpCertAndCaSecretName, or disableTlsTermination if the container speaks TLS itself"
+            )
+            verifies = endpoint.name if endpoint.verify_tcp_client_cert or endpoint.allowed_clients else ""
+            missing = Problem(reasons.CERTIFICATE_MISSING, message)
+            need(endpoint.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name, missing, verifies)
+    for egress in inputs.spec.tls_egresses:
+        need(egress.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name)
+    return needed, problems

@@ -13,7 +13,10 @@ began and when each of them left the source. There is no other state, so a resta
 
 A renewal by an authority that the copy trusts already is copied at once. So is what cannot be combined: a Secret that
 has no ``ca.crt`` before or after, because peers cannot trust the system's authorities and others at the same time, and
-authorities that cannot be distinguished (see ``authorities.py``).
+authorities that cannot be distinguished: OpenSSL and BoringSSL look an issuer up by its name and take the first
+certificate whose key identifier does not contradict; they do not go back if its signature turns out wrong. So of two
+authorities of one name only one is found unless key identifiers distinguish them (RFC 5280, sections 4.2.1.1 and
+4.2.1.2).
 """
 
 from __future__ import annotations
@@ -24,8 +27,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from decco.desired.authorities import authorities, can_be_combined, issued, not_after, pem
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from decco.api.conditions import timestamp
 from decco.desired.model import SecretCopy, SecretFacts, SecretSource
+from decco.desired.secret_content import UNREADABLE, certificates
 from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
 
 SPREAD = timedelta(seconds=120)
@@ -79,8 +87,8 @@ class _Record:
     def text(self) -> str:
         if self.changed is None:
             return ""
-        former = ",".join(f"{fingerprint}@{_text(moment)}" for fingerprint, moment in self.left.items())
-        return f"{_text(self.changed)} {former}".strip()
+        former = ",".join(f"{fingerprint}@{timestamp(moment)}" for fingerprint, moment in self.left.items())
+        return f"{timestamp(self.changed)} {former}".strip()
 
 
 def plan_copy(
@@ -105,12 +113,12 @@ def plan_copy(
         for fingerprint in old
         if fingerprint not in new and (fingerprint in record.left or not same_certificate)
     }
-    ends = {each: min(moment + FORMER_TRUSTED, not_after(old[each])) for each, moment in left.items()}
+    ends = {each: min(moment + FORMER_TRUSTED, _not_after(old[each])) for each, moment in left.items()}
     left = {fingerprint: moment for fingerprint, moment in left.items() if now < ends[fingerprint]}
     changed = record.changed if new.keys() <= old.keys() else now
     held_until = None
     if changed is not None and not same_certificate:
-        limits = [changed + SPREAD, *(ends[each] - 2 * SPREAD for each in left if issued(live.data, old[each]))]
+        limits = [changed + SPREAD, *(ends[each] - 2 * SPREAD for each in left if _issued(live.data, old[each]))]
         if live.facts.not_after is not None:
             limits.append(live.facts.not_after - SPREAD)
         held_until = min(limits)
@@ -118,7 +126,7 @@ def plan_copy(
     if not left and not held:
         return Plan(_copy(source, source.data, _Record(changed)))
     changed = changed or now
-    data = {**source.data, CA_CRT: _with_former(source.data[CA_CRT], [pem(old[fingerprint]) for fingerprint in left])}
+    data = {**source.data, CA_CRT: _with_former(source.data[CA_CRT], [old[fingerprint] for fingerprint in left])}
     if held:
         data |= {key: live.data[key] for key in (TLS_CRT, TLS_KEY)}
     if len(left) > MAX_FORMER or sum(len(b64decode(value)) for value in data.values()) > MAX_BYTES:
@@ -136,9 +144,10 @@ def _copy(source: SecretSource, data: Mapping[str, str], record: _Record) -> Sec
     return SecretCopy(source.name, source.type, data, record.text())
 
 
-def _with_former(ca_crt: str, former: list[bytes]) -> str:
+def _with_former(ca_crt: str, former: list[x509.Certificate]) -> str:
     """``ca.crt`` in base64, with these certificates in PEM behind it."""
-    return b64encode(b64decode(ca_crt).rstrip(b"\n") + b"\n" + b"".join(former)).decode()
+    added = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in former)
+    return b64encode(b64decode(ca_crt).rstrip(b"\n") + b"\n" + added).decode()
 
 
 def _parse(text: str, now: datetime) -> _Record:
@@ -147,9 +156,9 @@ def _parse(text: str, now: datetime) -> _Record:
     if found is None:
         return _Record()
     try:
-        changed = _time(found[1])
+        changed = datetime.fromisoformat(found[1])
         pairs = [each.split("@") for each in (found[2] or "").split(",") if each]
-        left = {fingerprint: _time(moment) for fingerprint, moment in pairs}
+        left = {fingerprint: datetime.fromisoformat(moment) for fingerprint, moment in pairs}
     except ValueError:
         return _Record()
     if any(moment > now + CLOCK_SKEW for moment in (changed, *left.values())):
@@ -157,9 +166,54 @@ def _parse(text: str, now: datetime) -> _Record:
     return _Record(changed, left)
 
 
-def _text(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+# -- authorities -------------------------------------------------------------------------------------------------------
 
 
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+def authorities(data: Mapping[str, str]) -> dict[str, x509.Certificate]:
+    """SHA-256 fingerprint in hex -> certificate, of the ``ca.crt`` of a Secret that ``inspect`` accepted."""
+    return {certificate.fingerprint(hashes.SHA256()).hex(): certificate for certificate in certificates(data, CA_CRT)}
+
+
+def _not_after(certificate: x509.Certificate) -> datetime:
+    """When it expires; datetime.max if that cannot be read."""
+    try:
+        return certificate.not_valid_after_utc
+    except UNREADABLE:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _issued(data: Mapping[str, str], authority: x509.Certificate) -> bool:
+    """Whether a certificate of the ``tls.crt`` may be signed by this authority; no signature is verified."""
+    own = _key_identifier(authority)
+    for certificate in certificates(data, TLS_CRT):
+        if certificate.issuer == authority.subject:
+            named = _issuers_key_identifier(certificate)
+            if own is None or named is None or own == named:
+                return True
+    return False
+
+
+def can_be_combined(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether a peer that trusts the ``ca.crt`` of both Secrets accepts the ``tls.crt`` of both."""
+    by_name: dict[bytes, dict[str, x509.Certificate]] = {}
+    for fingerprint, certificate in {**authorities(one), **authorities(other)}.items():
+        by_name.setdefault(certificate.subject.public_bytes(), {})[fingerprint] = certificate
+    ambiguous = {name: found for name, found in by_name.items() if len(found) > 1}
+    if not all(_key_identifier(each) for found in ambiguous.values() for each in found.values()):
+        return False
+    shown = [*certificates(one, TLS_CRT), *certificates(other, TLS_CRT)]
+    return all(_issuers_key_identifier(each) for each in shown if each.issuer.public_bytes() in ambiguous)
+
+
+def _key_identifier(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        return None
+
+
+def _issuers_key_identifier(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        return None

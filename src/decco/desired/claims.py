@@ -13,17 +13,17 @@ B. With this rule a deletion only gives names to Spaces and never takes one away
 
 So at most one Space holds a claim that covers a given name: two that cover it overlap, and one of them is lost.
 
-The index is a tree of DNS labels from the root down. What overlaps a claim is on the path to its node or, for a
-subtree, under that node; so a lookup costs the number of labels and of overlapping claims, independent of the number of
-Spaces.
+The index finds what overlaps a claim by its name, its ancestors and, for a subtree, an index of all that is below a
+name; so a lookup costs the number of labels and of overlapping claims, independent of the number of Spaces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from decco.desired.model import Claims, SpaceFacts, canonical
+from decco.desired.model import Claims, SpaceFacts
+from decco.hostnames import canonical, in_zone
 
 Seniority = tuple[str, str]
 """(creationTimestamp, UID): the smaller is the older."""
@@ -38,25 +38,17 @@ class _Holding:
     exact: frozenset[str]
 
 
-@dataclass(slots=True)
-class _Node:
-    """One label: the Spaces that claim this very name, as a subtree or exactly."""
-
-    children: dict[str, _Node] = field(default_factory=dict)
-    subtree: set[str] = field(default_factory=set)
-    exact: set[str] = field(default_factory=set)
-
-    @property
-    def empty(self) -> bool:
-        return not (self.children or self.subtree or self.exact)
-
-
 class ClaimIndex:
     """The claims of all Spaces. Not thread-safe; every method is a short computation."""
 
     def __init__(self) -> None:
-        self._root = _Node()
         self._holdings: dict[str, _Holding] = {}
+        self._subtrees: dict[str, set[str]] = {}
+        """Name -> Spaces whose FQDN it is."""
+        self._exact: dict[str, set[str]] = {}
+        """Name -> Spaces with this very name among their ``hostnames``."""
+        self._below: dict[str, set[str]] = {}
+        """Name -> Spaces with any claim on it or on a name below it."""
 
     def add(self, space: SpaceFacts) -> frozenset[str]:
         """Adds or updates a Space; returns the other Spaces whose verdict may have changed."""
@@ -65,21 +57,20 @@ class ClaimIndex:
             return frozenset()
         affected = self.remove(space.name)
         self._holdings[space.name] = new
-        self._insert(new.fqdn).subtree.add(space.name)
-        for name in new.exact:
-            self._insert(name).exact.add(space.name)
+        for index, name in self._entries(new):
+            index.setdefault(name, set()).add(space.name)
         return affected | self._younger_neighbours(space.name)
 
     def remove(self, name: str) -> frozenset[str]:
         """Removes a Space, if it is in the index; returns the other Spaces whose verdict may have changed."""
-        old = self._holdings.get(name)
-        if old is None:
+        if name not in self._holdings:
             return frozenset()
         affected = self._younger_neighbours(name)
-        self._discard(old.fqdn, name, subtree=True)
-        for exact in old.exact:
-            self._discard(exact, name, subtree=False)
-        del self._holdings[name]
+        for index, claimed in self._entries(self._holdings.pop(name)):
+            spaces = index.get(claimed, set())
+            spaces.discard(name)
+            if not spaces:
+                index.pop(claimed, None)
         return affected
 
     def verdict(self, name: str) -> Claims:
@@ -97,12 +88,11 @@ class ClaimIndex:
     def owner_of(self, hostname: str) -> str | None:
         """The Space that has this name, or None if every claim on it is lost or there is no claim."""
         wanted = canonical(hostname)
-        for name in sorted(set(self._overlapping(wanted, subtree=False)), key=self._seniority):
-            lost = self.verdict(name).lost
-            mine = self._holdings[name]
-            if (_is_under(wanted, mine.fqdn) and mine.fqdn not in lost) or (
-                wanted in mine.exact and wanted not in lost
-            ):
+        for name in sorted(self._overlapping(wanted, subtree=False), key=self._seniority):
+            lost, mine = self.verdict(name).lost, self._holdings[name]
+            if in_zone(wanted, mine.fqdn) and mine.fqdn not in lost:
+                return name
+            if wanted in mine.exact and wanted not in lost:
                 return name
         return None
 
@@ -119,42 +109,21 @@ class ClaimIndex:
             if self._seniority(other) > mine.seniority
         )
 
-    def _overlapping(self, name: str, *, subtree: bool) -> Iterator[str]:
-        """Spaces (also the one with this claim, and some more than once) with a claim that overlaps this one."""
-        node = self._root
-        for label in _labels(name):
-            yield from node.subtree
-            below = node.children.get(label)
-            if below is None:
-                return
-            node = below
-        yield from node.subtree
-        yield from node.exact
-        if subtree:
-            pending = list(node.children.values())
-            while pending:
-                node = pending.pop()
-                yield from node.subtree
-                yield from node.exact
-                pending += node.children.values()
+    def _overlapping(self, name: str, *, subtree: bool) -> set[str]:
+        """Spaces (also the one with this claim) with a claim that overlaps this one."""
+        found = set(self._below.get(name, ())) if subtree else set(self._exact.get(name, ()))
+        for root in _ancestors(name):
+            found |= self._subtrees.get(root, set())
+        return found
 
-    def _insert(self, name: str) -> _Node:
-        node = self._root
-        for label in _labels(name):
-            node = node.children.setdefault(label, _Node())
-        return node
-
-    def _discard(self, name: str, space: str, *, subtree: bool) -> None:
-        """Removes a claim, and the nodes that only led to it."""
-        path = [self._root]
-        labels = _labels(name)
-        for label in labels:
-            path.append(path[-1].children[label])
-        (path[-1].subtree if subtree else path[-1].exact).discard(space)
-        for label, parent, node in zip(reversed(labels), reversed(path[:-1]), reversed(path[1:]), strict=True):
-            if not node.empty:
-                return
-            del parent.children[label]
+    def _entries(self, holding: _Holding) -> Iterator[tuple[dict[str, set[str]], str]]:
+        """Where the indices contain a Space."""
+        yield self._subtrees, holding.fqdn
+        for name in holding.exact:
+            yield self._exact, name
+        for name in {holding.fqdn, *holding.exact}:
+            for root in _ancestors(name):
+                yield self._below, root
 
 
 def _holding(space: SpaceFacts) -> _Holding:
@@ -169,10 +138,8 @@ def _claims_of(holding: _Holding) -> Iterator[tuple[str, bool]]:
         yield name, False
 
 
-def _labels(name: str) -> list[str]:
-    """From the root down: "a.example.com" -> ["com", "example", "a"]."""
-    return name.split(".")[::-1]
-
-
-def _is_under(name: str, root: str) -> bool:
-    return name == root or name.endswith("." + root)
+def _ancestors(name: str) -> Iterator[str]:
+    """The name itself and all names above it: "a.example.com", "example.com", "com"."""
+    while name:
+        yield name
+        name = name.partition(".")[2]

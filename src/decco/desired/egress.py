@@ -7,26 +7,14 @@ configuration changes, which the sidecar reloads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from decco.api.types import Egress
-from decco.desired import findings, reasons
+from decco.desired import reasons
 from decco.desired.endpoints import ResolvedApp, container_ports, endpoints_of, objects
-from decco.desired.findings import Finding
-from decco.desired.model import AppInputs, canonical
+from decco.desired.model import AppInputs, EgressTarget, Problem
+from decco.hostnames import canonical
 from decco.objects import Obj
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The other side of an egress."""
-
-    host: str
-    """The name that the sidecar resolves. It has a trailing dot, which excludes the pod's DNS search path, unless the
-    pod's own hosts file has the name."""
-    port: int
-    server_name: str
-    """Name that the server's certificate must have; also the TLS server name (SNI)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +22,9 @@ class ResolvedEgress:
     """One local port of the sidecar."""
 
     local_port: int
-    target: Target | None
-    """None while the target endpoint does not exist: connections are then closed at once."""
+    target: EgressTarget | None
+    """None while the target endpoint does not exist: connections are then closed at once. The host has a trailing dot,
+    which excludes the pod's DNS search path, unless the pod's own hosts file has the name."""
     secret: str | None
     """Secret with the client certificate; None: no client certificate is sent."""
     system_ca: bool
@@ -45,10 +34,10 @@ class ResolvedEgress:
 
 def resolve_egresses(
     inputs: AppInputs, resolved: ResolvedApp
-) -> tuple[tuple[ResolvedEgress, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[ResolvedEgress, ...], tuple[Problem, ...]]:
     """The egresses in the order of the spec, and why some have no target or are left out."""
     found: list[ResolvedEgress] = []
-    problems: list[Finding] = []
+    problems: list[Problem] = []
     pod = container_ports(inputs.spec.pod) | {e.port for e in endpoints_of(inputs.name, inputs.spec)}
     taken = set(pod) | {endpoint.tls.port for endpoint in resolved.servers if endpoint.tls is not None}
     for egress in inputs.spec.tls_egresses:
@@ -56,7 +45,7 @@ def resolve_egresses(
         if port in taken:
             who = "a container of the pod listens on it" if port in pod else "another listener of the sidecar has it"
             message = f"the egress at local port {port} is left out: {who}; choose another localPort"
-            problems.append(findings.workload(reasons.EGRESS_PORT_CONFLICT, message))
+            problems.append(Problem(reasons.EGRESS_PORT_CONFLICT, message))
             continue
         taken.add(port)
         target = _target(inputs, egress)
@@ -66,20 +55,21 @@ def resolve_egresses(
                 f"the egress at local port {port} leads nowhere: {where} does not exist, or takes no TLS connections; "
                 "create it, or correct the egress"
             )
-            problems.append(findings.workload(reasons.EGRESS_TARGET_NOT_FOUND, message))
+            problems.append(Problem(reasons.EGRESS_TARGET_NOT_FOUND, message))
         secret = egress.cert_and_ca_secret_name or inputs.space.spec.tcp_cert_and_ca_secret_name
         verify = not egress.disable_server_cert_verification
         found.append(ResolvedEgress(port, target, secret, _system_ca(inputs, secret), verify))
     return tuple(found), tuple(problems)
 
 
-def _target(inputs: AppInputs, egress: Egress) -> Target | None:
+def _target(inputs: AppInputs, egress: Egress) -> EgressTarget | None:
     if egress.fqdn is not None:
-        return Target(_absolute(egress.fqdn, inputs), egress.target_port, canonical(egress.fqdn))
-    if egress.endpoint is None:
-        return None
-    target = inputs.targets.get((egress.space_name or inputs.space.name, egress.endpoint))
-    return Target(_absolute(target.host, inputs), target.port, target.hostname) if target is not None else None
+        target: EgressTarget | None = EgressTarget(egress.fqdn, egress.target_port, canonical(egress.fqdn))
+    elif egress.endpoint is not None:
+        target = inputs.targets.get((egress.space_name or inputs.space.name, egress.endpoint))
+    else:
+        target = None
+    return replace(target, host=_absolute(target.host, inputs)) if target is not None else None
 
 
 def _absolute(host: str, inputs: AppInputs) -> str:

@@ -6,22 +6,22 @@ All objects of an endpoint (Service, listener of the sidecar, route, opened port
 * An endpoint whose name belongs to an older App of the Space gets no objects: the Service of that name is the other's.
 * An endpoint that may not have its path or hostname keeps its Service and gets no route and no record.
 * A missing or invalid Secret changes nothing here. Only the Secret's *name* decides whether the sidecar listens, so
-  that running pods stay as they are; ``certificates.py`` reports the cause.
+  that running pods stay as they are; ``app.py`` reports the cause.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from decco.api.formats import DNS_NAME, HTTP_PATH, MAX_DNS_NAME, OBJECT_NAME
 from decco.api.types import AppSpec, Endpoint
-from decco.desired import findings, names, reasons
-from decco.desired.findings import Finding
-from decco.desired.model import AppInputs, canonical
-from decco.desired.quoting import shown
+from decco.desired import names, reasons
+from decco.desired.model import AppInputs, Problem
+from decco.hostnames import canonical, in_zone
 from decco.objects import Obj
+from decco.text import shown
 
 HTTP_PORT = 80
 """Port of an HTTP endpoint's Service while the edge speaks plain HTTP to the pod."""
@@ -91,12 +91,19 @@ class ResolvedApp:
     """The endpoints of an App in the order of its spec, and why others, or parts of them, are left out."""
 
     endpoints: tuple[ResolvedEndpoint, ...]
-    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...] = ()
+    """Of the workload: endpoints that are left out."""
+    route_problems: tuple[Problem, ...] = ()
 
     @property
     def servers(self) -> tuple[ResolvedEndpoint, ...]:
         """Those that the sidecar listens for."""
         return tuple(endpoint for endpoint in self.endpoints if endpoint.tls is not None)
+
+    @property
+    def routed(self) -> tuple[ResolvedEndpoint, ...]:
+        """Those that get a route."""
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.routed)
 
 
 def endpoints_of(app: str, spec: AppSpec) -> tuple[Endpoint, ...]:
@@ -144,12 +151,13 @@ def resolve(inputs: AppInputs) -> ResolvedApp:
 
 
 class _Resolver:
-    """One pass over the endpoints of one App."""
+    """One pass over the endpoints of one App; its checks report why they are False."""
 
     def __init__(self, inputs: AppInputs) -> None:
         self._inputs = inputs
         self._space = inputs.space
-        self._findings: list[Finding] = []
+        self._problems: list[Problem] = []
+        self._route_problems: list[Problem] = []
         self._services: set[str] = set()
         self._paths: set[str] = set()
         self._hostnames: set[str] = set()
@@ -159,29 +167,27 @@ class _Resolver:
         own = [endpoint for endpoint in declared if self._has_name(endpoint)]
         ports = self._listener_ports(own)
         resolved = tuple(self._resolve(endpoint, ports.get(endpoint.name)) for endpoint in own)
-        return ResolvedApp(resolved, tuple(self._findings))
+        return ResolvedApp(resolved, tuple(self._problems), tuple(self._route_problems))
 
     def _has_name(self, endpoint: Endpoint) -> bool:
+        """Whether the endpoint may have its Services."""
         name = endpoint.name
         if not OBJECT_NAME.matches(name):
-            self._report(
-                findings.workload(reasons.INVALID, f"the name of endpoint {shown(name)} {OBJECT_NAME.message}")
-            )
-            return False
+            message = f"the name of endpoint {shown(name)} {OBJECT_NAME.message}"
+            return self._refuse(reasons.INVALID, message)
         holder = self._inputs.taken.get(f"name:{name}")
-        if holder is not None:
-            message = (
-                f"endpoint {name} gets no Service and no route: App {holder} has an endpoint of this name and is older"
-            )
-        elif name in self._services:
-            message = (
-                f"endpoint {name} is declared twice, or is the clear text Service of another; only the first is served"
-            )
-        else:
+        if holder is None and name not in self._services:
             self._services.update(names.service_names(endpoint))
             return True
-        self._report(findings.workload(reasons.ENDPOINT_CONFLICT, f"{message}; rename one of the two"))
-        return False
+        if holder is not None:
+            why = (
+                f"endpoint {name} gets no Service and no route: App {holder} has an endpoint of this name and is older"
+            )
+        else:
+            why = (
+                f"endpoint {name} is declared twice, or is the clear text Service of another; only the first is served"
+            )
+        return self._refuse(reasons.ENDPOINT_CONFLICT, f"{why}; rename one of the two")
 
     def _listener_ports(self, endpoints: Iterable[Endpoint]) -> dict[str, int]:
         """Sidecar ports by endpoint. A port depends on the endpoint's name, not on the order of the spec."""
@@ -200,53 +206,53 @@ class _Resolver:
         return endpoint.cert_and_ca_secret_name or self._space.spec.tcp_cert_and_ca_secret_name
 
     def _resolve(self, endpoint: Endpoint, port: int | None) -> ResolvedEndpoint:
-        if endpoint.is_metrics_endpoint:
-            return ResolvedEndpoint(
-                name=endpoint.name,
-                kind=EndpointKind.METRICS,
-                container_port=endpoint.port,
-                service_port=endpoint.port,
-                service_port_name="metrics",
-                target_port=endpoint.port,
-                clear_text_service=self._clear_text(endpoint),
-            )
-        if endpoint.http_path is not None:
-            return self._http(endpoint, endpoint.http_path, port)
-        hostname = self._hostname(endpoint)
-        return ResolvedEndpoint(
+        resolved = ResolvedEndpoint(
             name=endpoint.name,
-            kind=EndpointKind.TCP,
+            kind=EndpointKind.METRICS,
             container_port=endpoint.port,
-            service_port=endpoint.tls_listen_port,
-            service_port_name="tls",
-            # Without a certificate no pod has this port name: connections are refused and cannot reach plain text.
-            target_port=endpoint.port if endpoint.disable_tls_termination else names.listener_port_name(endpoint.name),
+            service_port=endpoint.port,
+            service_port_name="metrics",
+            target_port=endpoint.port,
             clear_text_service=self._clear_text(endpoint),
             tls=self._server(endpoint, port),
-            hostname=hostname,
-            routed=hostname is not None,
-            dns=hostname is not None and endpoint.create_dns_record,
         )
+        if endpoint.is_metrics_endpoint:
+            return resolved
+        if endpoint.http_path is not None:
+            return self._http(resolved, endpoint, endpoint.http_path)
+        return self._tcp(resolved, endpoint)
 
-    def _http(self, endpoint: Endpoint, path: str, port: int | None) -> ResolvedEndpoint:
-        encrypt = self._space.spec.encrypt_http
-        own_tls = endpoint.disable_tls_termination
+    def _http(self, resolved: ResolvedEndpoint, endpoint: Endpoint, path: str) -> ResolvedEndpoint:
+        encrypt, own_tls = self._space.spec.encrypt_http, endpoint.disable_tls_termination
         backend_tls = encrypt or own_tls
-        return ResolvedEndpoint(
-            name=endpoint.name,
+        return replace(
+            resolved,
             kind=EndpointKind.HTTP,
-            container_port=endpoint.port,
             service_port=endpoint.tls_listen_port if backend_tls else HTTP_PORT,
             service_port_name="https" if backend_tls else "http",
             target_port=names.listener_port_name(endpoint.name) if encrypt and not own_tls else endpoint.port,
-            clear_text_service=self._clear_text(endpoint),
-            tls=self._server(endpoint, port),
             backend_tls=backend_tls,
             hostname=self._space.fqdn,
             path=path,
             rewrite=without_slash(endpoint.rewrite_path) if endpoint.rewrite_path is not None else None,
             routed=self._may_have_path(endpoint, path) and self._edge_speaks_tls(endpoint),
             dns=False,  # the record of the FQDN is the Space's own
+        )
+
+    def _tcp(self, resolved: ResolvedEndpoint, endpoint: Endpoint) -> ResolvedEndpoint:
+        fqdn = self._space.fqdn
+        hostname = canonical(endpoint.hostname) if endpoint.hostname is not None else f"{endpoint.name}.{fqdn}"
+        allowed = self._may_have_hostname(endpoint, hostname)
+        return replace(
+            resolved,
+            kind=EndpointKind.TCP,
+            service_port=endpoint.tls_listen_port,
+            service_port_name="tls",
+            # Without a certificate no pod has this port name: connections are refused and cannot reach plain text.
+            target_port=endpoint.port if endpoint.disable_tls_termination else names.listener_port_name(endpoint.name),
+            hostname=hostname if allowed else None,
+            routed=allowed,
+            dns=allowed and endpoint.create_dns_record,
         )
 
     def _server(self, endpoint: Endpoint, port: int | None) -> TlsServer | None:
@@ -262,87 +268,77 @@ class _Resolver:
         )
 
     def _clear_text(self, endpoint: Endpoint) -> bool:
-        if not endpoint.create_clear_text_service:
-            return False
+        """Whether the endpoint gets its clear text Service."""
         service = names.cleartext_service(endpoint.name)
         holder = self._inputs.taken.get(f"name:{service}")
-        if holder is None:
-            return True
+        if not endpoint.create_clear_text_service or holder is None:
+            return endpoint.create_clear_text_service
         message = (
             f"endpoint {endpoint.name} gets no clear text Service {service}: App {holder} has an endpoint of this name "
             "and is older; rename one of the two"
         )
-        self._report(findings.workload(reasons.ENDPOINT_CONFLICT, message))
-        return False
+        return self._refuse(reasons.ENDPOINT_CONFLICT, message)
 
     def _may_have_path(self, endpoint: Endpoint, path: str) -> bool:
-        """Whether the endpoint gets its path at the Space's FQDN; reports why not."""
+        """Whether the endpoint gets its path at the Space's FQDN."""
         for value in (path, endpoint.rewrite_path):
             if value is not None and not HTTP_PATH.matches(value):
-                self._report(
-                    findings.routes(reasons.INVALID, f"path {shown(value)} of {endpoint.name} {HTTP_PATH.message}")
-                )
-                return False
+                message = f"path {shown(value)} of {endpoint.name} {HTTP_PATH.message}"
+                return self._refuse_route(reasons.INVALID, message)
         if endpoint.hostname is not None and canonical(endpoint.hostname) != self._space.fqdn:
             message = (
                 f"endpoint {endpoint.name} has an httpPath and is served at {self._space.fqdn}; remove its hostname "
                 f"{shown(endpoint.hostname)}, which only a TCP endpoint can have"
             )
-            self._report(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
+            self._refuse_route(reasons.HOSTNAME_NOT_ALLOWED, message)  # the path is served all the same
         prefix = without_slash(path)
         holder = self._inputs.taken.get(f"path:{prefix}")
         if holder is not None or prefix in self._paths:
             who = f"App {holder} serves it and is older" if holder else "another endpoint of this App serves it"
             message = f"endpoint {endpoint.name} gets no route for the path {path}: {who}; choose another path"
-            self._report(findings.routes(reasons.PATH_CONFLICT, message))
-            return False
+            return self._refuse_route(reasons.PATH_CONFLICT, message)
         self._paths.add(prefix)
-        return self._claims(endpoint, self._space.fqdn, self._space.fqdn)
+        return self._holds(endpoint, self._space.fqdn, self._space.fqdn)
 
     def _edge_speaks_tls(self, endpoint: Endpoint) -> bool:
-        """Whether the edge can reach an HTTP endpoint whose container speaks TLS itself; reports if not."""
+        """Whether the edge can reach an HTTP endpoint whose container speaks TLS itself."""
         if self._space.spec.encrypt_http or not endpoint.disable_tls_termination:
             return True
         message = (
             f"endpoint {endpoint.name} gets no route: its container speaks TLS itself, and the edge speaks plain HTTP "
             "to the pods of a Space without encryptHttp; set encryptHttp, or remove disableTlsTermination"
         )
-        self._report(findings.routes(reasons.ROUTE_NOT_SUPPORTED, message))
-        return False
+        return self._refuse_route(reasons.ROUTE_NOT_SUPPORTED, message)
 
-    def _hostname(self, endpoint: Endpoint) -> str | None:
-        """The hostname of a TCP endpoint, or None if it may not have it; reports why not."""
+    def _may_have_hostname(self, endpoint: Endpoint, hostname: str) -> bool:
+        """Whether a TCP endpoint gets this hostname."""
         fqdn = self._space.fqdn
-        hostname = canonical(endpoint.hostname) if endpoint.hostname is not None else f"{endpoint.name}.{fqdn}"
         listed = {canonical(name) for name in self._space.spec.hostnames}
-        under = hostname.endswith(f".{fqdn}")
+        under = hostname != fqdn and in_zone(hostname, fqdn)
         if len(hostname) > MAX_DNS_NAME:
             message = (
                 f"hostname {shown(hostname)} of endpoint {endpoint.name} has more than {MAX_DNS_NAME} characters; "
                 "rename the endpoint, or set its hostname"
             )
-            self._report(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
-            return None
+            return self._refuse_route(reasons.HOSTNAME_NOT_ALLOWED, message)
         if not DNS_NAME.matches(hostname) or not (under or hostname in listed):
             message = (
                 f"hostname {shown(hostname)} of endpoint {endpoint.name} is neither a name under {fqdn} nor one of the "
                 f"hostnames of Space {self._space.name}; choose another, or have it added to the Space"
             )
-            self._report(findings.routes(reasons.HOSTNAME_NOT_ALLOWED, message))
-            return None
-        if not self._claims(endpoint, hostname, fqdn if under else hostname):
-            return None
+            return self._refuse_route(reasons.HOSTNAME_NOT_ALLOWED, message)
+        if not self._holds(endpoint, hostname, fqdn if under else hostname):
+            return False
         holder = self._inputs.taken.get(f"hostname:{hostname}")
         if holder is not None or hostname in self._hostnames:
             who = f"App {holder} has it and is older" if holder else "another endpoint of this App has it"
             message = f"endpoint {endpoint.name} gets no route for {hostname}: {who}; choose another hostname"
-            self._report(findings.routes(reasons.HOSTNAME_CONFLICT, message))
-            return None
+            return self._refuse_route(reasons.HOSTNAME_CONFLICT, message)
         self._hostnames.add(hostname)
-        return hostname
+        return True
 
-    def _claims(self, endpoint: Endpoint, hostname: str, claim: str) -> bool:
-        """Whether the Space holds the claim for the hostname; reports if not."""
+    def _holds(self, endpoint: Endpoint, hostname: str, claim: str) -> bool:
+        """Whether the Space holds the claim for the hostname."""
         if self._inputs.claims.holds(claim):
             return True
         owner = self._inputs.claims.lost[claim]
@@ -350,8 +346,13 @@ class _Resolver:
             f"endpoint {endpoint.name} gets no route for {hostname}: the name belongs to the older Space {owner}; "
             "choose another"
         )
-        self._report(findings.routes(reasons.HOSTNAME_CONFLICT, message))
+        return self._refuse_route(reasons.HOSTNAME_CONFLICT, message)
+
+    def _refuse(self, reason: str, message: str) -> bool:
+        """False; reports why."""
+        self._problems.append(Problem(reason, message))
         return False
 
-    def _report(self, finding: Finding) -> None:
-        self._findings.append(finding)
+    def _refuse_route(self, reason: str, message: str) -> bool:
+        self._route_problems.append(Problem(reason, message))
+        return False

@@ -12,14 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from decco.api.types import AppSpec, SpaceSpec
-from decco.desired.runs import JobView, RunRecord
+from decco.desired.runs import JobView, RunRecord, run_digest
+from decco.hostnames import canonical
 from decco.objects import Obj, Resource
 from decco.settings import Settings
-
-
-def canonical(hostname: str) -> str:
-    """A host name as it is compared: lower case (RFC 4343), without the root's dot."""
-    return hostname.lower().removesuffix(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +107,9 @@ class SecretCopy:
     """Value of the annotation ca-changed; "" for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """The API versions that this cluster serves of optional kinds, found by discovery; a kind not served is None."""
-
-    gateway: Resource | None = None
-    listener_set: Resource | None = None
-    http_route: Resource | None = None
-    tls_route: Resource | None = None
-    backend_tls_policy: Resource | None = None
-    ingress_route_tcp: Resource | None = None  # Traefik
-    middleware: Resource | None = None  # Traefik
-    servers_transport: Resource | None = None  # Traefik
-    tls_option: Resource | None = None  # Traefik
+Served = Mapping[Resource, Resource]
+"""The kinds of other projects that this cluster serves -> the same in the version that decco uses. Resources are equal
+whatever their version, so ``served.get(TLS_ROUTES)`` is the kind in its served version, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +167,13 @@ class SpaceInputs:
 
 @dataclass(frozen=True, slots=True)
 class EgressTarget:
-    """Target of an egress by ``endpoint``: host name and port of the Service, and the name in its certificate."""
+    """The other side of an egress."""
 
     host: str
+    """The name that the sidecar resolves."""
     port: int
     hostname: str
+    """Name that the server's certificate must have; also the TLS server name (SNI)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,3 +206,21 @@ class AppInputs:
     """Whether the API server reported that the recorded Job does not exist, although its run had not ended."""
     simulated: bool = False
     """Whether this is a simulation: no run is recorded, and the Job is rendered without ``suspend``."""
+    gateway_controller: str | None = None
+    """controllerName of the class of the Gateway that routes are attached to; None if it is not known."""
+
+    @property
+    def edge_may_have_ca(self) -> bool:
+        """Whether the edge verifies pods by the ``ca.crt`` of the Space's HTTP Secret rather than the system's
+        authorities.
+
+        A Secret with unknown content is assumed to have one: the loss of a Secret must not widen the edge's trust.
+        """
+        name = self.space.spec.http_cert_secret_name
+        view = self.secrets.get(name) if name is not None else None
+        return name is not None and (view is None or view.facts is None or view.facts.has_ca)
+
+    @property
+    def run_digest(self) -> str:
+        """Identifies the run that the App requests; "" if it requests none."""
+        return run_digest(self.spec.pod) if self.spec.run_as_job else ""

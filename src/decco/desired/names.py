@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from decco.api.types import Endpoint
-from decco.desired.model import Child
+from decco.desired.model import AppInputs, Child, SpaceFacts
 from decco.errors import TerminalError
 from decco.objects import APPS, FIELD_MANAGER, GROUP, LABEL_APP, LABEL_MANAGED_BY, LABEL_SPACE, SPACES, Obj, Resource
 
@@ -34,6 +34,9 @@ REDIRECT_ROUTE = "decco.redirect"
 """Name of the Space's route from http:// to https://."""
 ANNOTATION_COPIED_FROM = f"{GROUP}/copied-from"
 """On the copy of a Secret: namespace/name of its source."""
+
+Annotations = Mapping[str, str | None]
+"""An annotation with the value None must be absent (see Child)."""
 
 FIRST_POD_PORT = 20000
 POD_PORTS = 10000
@@ -119,8 +122,8 @@ def child_meta(
     space: str,
     app: str | None = None,
     namespaced: bool = True,
-    labels: Mapping[str, str | None] | None = None,
-    annotations: Mapping[str, str | None] | None = None,
+    labels: Annotations | None = None,
+    annotations: Annotations | None = None,
 ) -> Obj:
     """metadata of a child: of the App ``app`` of ``space`` if given, else of the Space itself; ``uid`` is that owner's.
 
@@ -134,6 +137,16 @@ def child_meta(
         meta["annotations"] = dict(annotations)
     meta["ownerReferences"] = [owner_reference(SPACES, space, uid) if app is None else owner_reference(APPS, app, uid)]
     return meta
+
+
+def space_meta(space: SpaceFacts, name: str = SPACE_OBJECT, annotations: Annotations | None = None) -> Obj:
+    """metadata of a child of a Space in the Space's namespace."""
+    return child_meta(name, uid=space.uid, space=space.name, annotations=annotations)
+
+
+def app_meta(inputs: AppInputs, name: str, annotations: Annotations | None = None) -> Obj:
+    """metadata of a child of an App."""
+    return child_meta(name, uid=inputs.uid, space=inputs.space.name, app=inputs.name, annotations=annotations)
 
 
 def owner_reference(resource: Resource, name: str, uid: str) -> Obj:

@@ -11,32 +11,17 @@ init container (a native sidecar), which a plugin may ignore. Numbers are stable
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
 from decco.api.types import Mesh
 from decco.desired import names
-from decco.desired.model import Child, SpaceFacts
+from decco.desired.endpoints import EndpointKind, ResolvedApp
+from decco.desired.model import AppInputs, Child, SpaceFacts
 from decco.objects import LABEL_MONITORING, LABEL_PROJECT, NETWORK_POLICIES, Obj
-from decco.settings import Settings
+from decco.settings import EdgeSettings
 
 LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """Set on every namespace by the API server; clients cannot change it."""
 HBONE_PORT = 15008
 """Where Istio's ambient mesh delivers the traffic for all ports of a pod."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class PolicyPort:
-    """A port of a pod that is open to the outside of its Space.
-
-    ``monitoring``: open only to the namespaces that monitor. Otherwise the port is routed: open to the edge and to the
-    Spaces that may connect to this one.
-    """
-
-    port: int
-    protocol: str = "TCP"
-    monitoring: bool = False
 
 
 def space_policy(space: SpaceFacts, namespace_uid: str | None) -> Child:
@@ -46,7 +31,7 @@ def space_policy(space: SpaceFacts, namespace_uid: str | None) -> Child:
     owns, while pods still terminate. With the second owner the policy stays until the deletion of the namespace, which
     removes pods before all other objects (KEP-5080). ``namespace_uid`` is None if there is no namespace.
     """
-    meta = names.child_meta(names.SPACE_OBJECT, uid=space.uid, space=space.name)
+    meta = names.space_meta(space)
     if namespace_uid is not None:
         owner = {"apiVersion": "v1", "kind": "Namespace", "name": space.name, "uid": namespace_uid}
         meta["ownerReferences"] = [*meta["ownerReferences"], owner]
@@ -54,51 +39,48 @@ def space_policy(space: SpaceFacts, namespace_uid: str | None) -> Child:
     return names.child(NETWORK_POLICIES, meta, spec={"podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress})
 
 
-def app_policy(
-    space: SpaceFacts, app_name: str, app_uid: str, settings: Settings, ports: Sequence[PolicyPort]
-) -> Child | None:
-    """Opens the ports of an App's endpoints; None if it has none."""
-    if not ports:
-        return None
-    mesh = space.spec.mesh is Mesh.ISTIO
+def app_policy(inputs: AppInputs, resolved: ResolvedApp) -> Child | None:
+    """Opens the ports of an App's endpoints; None if it has none. Ports for metrics are open to the namespaces that
+    monitor, all others to the edge and to the Spaces that may connect to this one.
+    """
+    mesh = inputs.space.spec.mesh is Mesh.ISTIO
     ingress: list[Obj] = []
-    routed = _ports((port for port in ports if not port.monitoring), mesh=mesh)
-    if routed:
-        ingress.append(_rule(_peers(space, settings), routed))
-    monitored = _ports((port for port in ports if port.monitoring), mesh=mesh)
-    if monitored:
-        ingress.append(_rule([_namespaces(LABEL_MONITORING, "true")], monitored))
+    if routed := _ports(resolved, monitoring=False, mesh=mesh):
+        peers = _peers(inputs.space, inputs.settings.edge)
+        ingress.append({"from": peers, "ports": routed} if peers is not None else {"ports": routed})
+    if monitored := _ports(resolved, monitoring=True, mesh=mesh):
+        ingress.append({"from": [_namespaces(LABEL_MONITORING, "true")], "ports": monitored})
+    if not ingress:
+        return None
     spec: Obj = {
-        "podSelector": {"matchLabels": names.pod_selector(app_name)},
+        "podSelector": {"matchLabels": names.pod_selector(inputs.name)},
         "policyTypes": ["Ingress"],
         "ingress": ingress,
     }
-    meta = names.child_meta(names.app_policy(app_name), uid=app_uid, space=space.name, app=app_name)
-    return names.child(NETWORK_POLICIES, meta, spec=spec)
+    return names.child(NETWORK_POLICIES, names.app_meta(inputs, names.app_policy(inputs.name)), spec=spec)
 
 
-def _peers(space: SpaceFacts, settings: Settings) -> list[Obj] | None:
+def _peers(space: SpaceFacts, edge: EdgeSettings) -> list[Obj] | None:
     """Who may connect to routed ports; None means any client, inside the cluster or outside."""
     if space.spec.project is None:
         return None
     peers = [_namespaces(LABEL_PROJECT, space.spec.project)]
-    if settings.edge.namespace is not None:
-        peers.append(_namespaces(LABEL_NAMESPACE_NAME, settings.edge.namespace))
-    peers += [{"ipBlock": {"cidr": cidr}} for cidr in settings.edge.cidrs]
-    return peers
-
-
-def _rule(peers: list[Obj] | None, ports: list[Obj]) -> Obj:
-    return {"ports": ports} if peers is None else {"from": peers, "ports": ports}
+    if edge.namespace is not None:
+        peers.append(_namespaces(LABEL_NAMESPACE_NAME, edge.namespace))
+    return peers + [{"ipBlock": {"cidr": cidr}} for cidr in edge.cidrs]
 
 
 def _namespaces(label: str, value: str) -> Obj:
     return {"namespaceSelector": {"matchLabels": {label: value}}}
 
 
-def _ports(ports: Iterable[PolicyPort], *, mesh: bool) -> list[Obj]:
+def _ports(resolved: ResolvedApp, *, monitoring: bool, mesh: bool) -> list[Obj]:
     """Sorted and without duplicates, so that a new order of the endpoints causes no write."""
-    wanted = {(port.port, port.protocol) for port in ports}
-    if wanted and mesh:
-        wanted.add((HBONE_PORT, "TCP"))
-    return [{"protocol": protocol, "port": port} for port, protocol in sorted(wanted)]
+    ports = {
+        endpoint.pod_port
+        for endpoint in resolved.endpoints
+        if endpoint.pod_port is not None and (endpoint.kind is EndpointKind.METRICS) is monitoring
+    }
+    if ports and mesh:
+        ports.add(HBONE_PORT)
+    return [{"protocol": "TCP", "port": port} for port in sorted(ports)]

@@ -1,4 +1,4 @@
-"""The owner that an object without an owner reference names in its labels and annotations.
+"""The owner that an object without an owner reference names in its labels and annotations; what blocks a deletion.
 
 The owner reference with its UID is the identity. It gets lost: a backup tool restores objects without owner references
 and under new UIDs, ``kubectl delete --cascade=orphan`` removes them, and whoever may write an object may remove them.
@@ -8,6 +8,7 @@ reasons are in docs/design/2026-11-29-ownership.md.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from decco.desired.names import ANNOTATION_COPIED_FROM
@@ -85,3 +86,26 @@ def is_marked_namespace(obj: Obj) -> bool:
     return LABEL_SPACE in labels_of(obj) or not annotations_of(obj).keys().isdisjoint(
         {ANNOTATION_FQDN, ANNOTATION_HASH}
     )
+
+
+# -- deletion ---------------------------------------------------------------------------------------------------------
+
+MOST_HOLDERS = 5
+"""Maximum number of finalizers in a message."""
+
+_OF_KUBERNETES = frozenset({"foregroundDeletion", "orphan"})
+"""Set by the API server for the garbage collector, which removes them by itself."""
+_FINALIZER = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]{0,316}")
+"""A qualified name: what the API server takes as a finalizer's name."""
+_REMAINING = re.compile(r"(?:: |, )(\S+) in \d+ resource instances")
+"""Finalizers in the message of a namespace's condition NamespaceFinalizersRemaining
+(k8s.io/kubernetes/pkg/controller/namespace/deletion/status_condition_utils.go)."""
+
+
+def holders_of(live: Obj) -> tuple[str, ...]:
+    """Finalizers that block the deletion of the object, sorted; for a namespace also those of objects inside it."""
+    found = {str(name) for name in live["metadata"].get("finalizers") or () if name not in _OF_KUBERNETES}
+    for condition in (live.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "NamespaceFinalizersRemaining":
+            found.update(_REMAINING.findall(str(condition.get("message"))))
+    return tuple(sorted(name for name in found if _FINALIZER.fullmatch(name))[:MOST_HOLDERS])

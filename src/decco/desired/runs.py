@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from decco.api.conditions import RunOutcome as Outcome
 from decco.api.conditions import timestamp
-from decco.api.status import RunOutcome as Outcome
-from decco.desired.quoting import quote
 from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, Obj, annotations_of, uid_of
+from decco.text import quote
 
 DEFAULT_GRACE_SECONDS = 30
 """terminationGracePeriodSeconds of a pod that names none (Kubernetes' default)."""
@@ -148,13 +148,9 @@ def observe(
 
 def is_superseded(digest: str, record: RunRecord | None, job: JobView | None) -> bool:
     """Whether the recorded Job is being deleted, unfinished, because the App has another pod now (or no Job)."""
-    return (
-        record is not None
-        and job is not None
-        and (record.uid, record.end) == (job.uid, None)
-        and record.run != digest
-        and job.deleting
-    )
+    if record is None or job is None or record.run == digest:
+        return False
+    return job.deleting and (record.uid, record.end) == (job.uid, None)
 
 
 def seconds_to_ready(job: JobView, now: datetime) -> float:
@@ -166,24 +162,23 @@ def seconds_to_ready(job: JobView, now: datetime) -> float:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """Desired state of the Job: existing or not, suspended or not, and with the annotation that decco resumed it."""
+    """Desired state of an existing Job: suspended or not, and with the annotation that decco resumed it."""
 
-    wanted: bool
     suspended: bool = False
     resumed: bool = False
 
 
-def plan(digest: str, record: RunRecord | None, job: JobView | None) -> RunPlan:
-    """``record`` is the one in the App's status, not one that was observed and is not written yet."""
-    recorded = record is not None and record.run == digest
-    if recorded and job is None:
-        return RunPlan(wanted=False)
-    if recorded and record is not None and job is not None and job.uid != record.uid and job.suspended:
-        return RunPlan(wanted=False)  # created from a stale App: this pod already had its run
-    if not recorded or job is None:
-        return RunPlan(wanted=True, suspended=job is None or job.suspended, resumed=job is not None and job.resumed)
+def plan(digest: str, record: RunRecord | None, job: JobView | None) -> RunPlan | None:
+    """The desired Job; None if it must not exist, because the pod has had its run.
+
+    ``record`` is the one in the App's status, not one that was observed and is not written yet.
+    """
+    if record is None or record.run != digest:
+        return RunPlan(job.suspended, job.resumed) if job is not None else RunPlan(suspended=True)
+    if job is None or (job.uid != record.uid and job.suspended):  # the latter was created from a stale App
+        return None
     # decco resumes a Job once. A queue (Kueue) or a person may suspend it later, and resumes it too.
-    return RunPlan(wanted=True, suspended=job.suspended and job.resumed, resumed=job.suspended or job.resumed)
+    return RunPlan(suspended=job.suspended and job.resumed, resumed=job.suspended or job.resumed)
 
 
 def seconds_to_next_run(digest: str, record: RunRecord | None, pod: Obj, now: datetime) -> float:

@@ -20,13 +20,11 @@ from dataclasses import dataclass
 
 from decco.desired import names
 from decco.desired.egress import ResolvedEgress, resolve_egresses
-from decco.desired.endpoints import ResolvedApp
-from decco.desired.findings import Finding
-from decco.desired.fitting import fit
-from decco.desired.model import AppInputs, Child
+from decco.desired.endpoints import ResolvedApp, TlsServer
+from decco.desired.model import AppInputs, Child, Problem
+from decco.desired.sidecar_resources import fit
 from decco.desired.stunnel import SECRETS_DIR, config
 from decco.objects import CONFIGMAPS, Obj
-from decco.settings import SidecarSettings
 
 CONTAINER = "decco-tls"
 CONFIG_VOLUME = "decco-tls-config"
@@ -53,35 +51,31 @@ class Sidecar:
     sysctls: list[Obj]
 
 
-def sidecar(inputs: AppInputs, resolved: ResolvedApp) -> tuple[Sidecar | None, tuple[Finding, ...]]:
+def sidecar(inputs: AppInputs, resolved: ResolvedApp) -> tuple[Sidecar | None, tuple[Problem, ...]]:
     """The sidecar, or None for a pod without TLS; and what had to be left out of it."""
     egresses, unresolved = resolve_egresses(inputs, resolved)
     if not resolved.servers and not egresses:
         return None, unresolved
     text, refused = config(resolved.servers, egresses)
-    meta = names.child_meta(names.stunnel_config(inputs.name), uid=inputs.uid, space=inputs.space.name, app=inputs.name)
-    config_map = names.child(CONFIGMAPS, meta, data={CONFIG_FILE: text})
-    secrets = _secrets(resolved, egresses)
+    meta = names.app_meta(inputs, names.stunnel_config(inputs.name))
+    # By name, so that a new order of the endpoints in the spec does not restart the pods.
+    servers = sorted((e.tls for e in resolved.servers if e.tls is not None), key=lambda tls: tls.port_name)
+    named = {tls.secret for tls in servers} | {egress.secret for egress in egresses if egress.secret is not None}
+    secrets = sorted(named)
     made = Sidecar(
-        config_map=config_map,
-        container=_container(inputs, resolved, secrets),
+        config_map=names.child(CONFIGMAPS, meta, data={CONFIG_FILE: text}),
+        container=_container(inputs, servers, secrets),
         volumes=_volumes(names.stunnel_config(inputs.name), secrets),
         sysctls=_sysctls(egresses),
     )
     return made, unresolved + refused
 
 
-def _secrets(resolved: ResolvedApp, egresses: tuple[ResolvedEgress, ...]) -> list[str]:
-    found = {endpoint.tls.secret for endpoint in resolved.servers if endpoint.tls is not None}
-    found |= {egress.secret for egress in egresses if egress.secret is not None}
-    return sorted(found)
-
-
-def _container(inputs: AppInputs, resolved: ResolvedApp, secrets: list[str]) -> Obj:
+def _container(inputs: AppInputs, servers: list[TlsServer], secrets: list[str]) -> Obj:
     settings = inputs.settings.sidecar
-    # By name, so that a new order of the endpoints in the spec does not restart the pods.
-    listeners = sorted((e.tls for e in resolved.servers if e.tls is not None), key=lambda tls: tls.port_name)
-    ports = [{"name": tls.port_name, "containerPort": tls.port, "protocol": "TCP"} for tls in listeners]
+    # Without a user the cluster chooses one; for clusters that do not, the image names a non-root user.
+    user = settings.run_as_user
+    ports = [{"name": tls.port_name, "containerPort": tls.port, "protocol": "TCP"} for tls in servers]
     mounts: list[Obj] = [{"name": CONFIG_VOLUME, "mountPath": CONFIG_DIR, "readOnly": True}]
     mounts += [{"name": _volume(s), "mountPath": f"{SECRETS_DIR}/{s}", "readOnly": True} for s in secrets]
     container: Obj = {
@@ -93,7 +87,7 @@ def _container(inputs: AppInputs, resolved: ResolvedApp, secrets: list[str]) -> 
         "resources": fit(settings.resources, inputs.space.spec, inputs.spec.pod).resources,
         "securityContext": {
             "runAsNonRoot": True,
-            **_user(settings),
+            **({"runAsUser": user, "runAsGroup": user} if user is not None else {}),
             "readOnlyRootFilesystem": True,
             "allowPrivilegeEscalation": False,
             "privileged": False,
@@ -115,23 +109,13 @@ def _container(inputs: AppInputs, resolved: ResolvedApp, secrets: list[str]) -> 
     return container
 
 
-def _user(settings: SidecarSettings) -> Obj:
-    """Empty if the cluster chooses the user; for clusters that do not, the image names a non-root user."""
-    if settings.run_as_user is None:
-        return {}
-    return {"runAsUser": settings.run_as_user, "runAsGroup": settings.run_as_user}
-
-
 def _volumes(config_map: str, secrets: list[str]) -> list[Obj]:
-    volumes: list[Obj] = [
-        {"name": CONFIG_VOLUME, "configMap": {"name": config_map, "defaultMode": _READABLE_BY_ALL}},
-    ]
+    files: Obj = {"name": CONFIG_VOLUME, "configMap": {"name": config_map, "defaultMode": _READABLE_BY_ALL}}
     # Not optional: a new pod without its Secret waits, visibly, in ContainerCreating. It never serves without TLS.
-    volumes += [
+    return [files] + [
         {"name": _volume(secret), "secret": {"secretName": secret, "defaultMode": _READABLE_BY_ALL}}
         for secret in secrets
     ]
-    return volumes
 
 
 def _volume(secret: str) -> str:

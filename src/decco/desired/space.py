@@ -6,9 +6,10 @@ make something reachable after it. The policies of a mesh (PeerAuthentication, A
 
 from __future__ import annotations
 
+from decco.api.reserved_names import is_reserved
 from decco.api.types import Mesh
-from decco.desired import names
-from decco.desired.model import Child, SecretCopy, SpaceFacts, SpaceInputs
+from decco.desired import names, reasons
+from decco.desired.model import Child, Problem, SecretCopy, SpaceFacts, SpaceInputs
 from decco.desired.network import space_policy
 from decco.desired.routing import space_routing
 from decco.objects import (
@@ -20,6 +21,7 @@ from decco.objects import (
     RESOURCE_QUOTAS,
     SECRETS,
 )
+from decco.settings import Settings
 
 LABEL_POD_SECURITY = "pod-security.kubernetes.io/enforce"
 LABEL_POD_SECURITY_VERSION = "pod-security.kubernetes.io/enforce-version"
@@ -29,9 +31,11 @@ LABEL_ISTIO_MODE = "istio.io/dataplane-mode"
 def space_children(inputs: SpaceInputs) -> list[Child]:
     """All objects that must exist for a Space, in the order of writing."""
     space = inputs.space
+    # Quota and limits as in the spec; the API server validates them.
+    limits = ((RESOURCE_QUOTAS, space.spec.resource_quota), (LIMIT_RANGES, space.spec.limit_range))
     return [
         _namespace(inputs),
-        *_limits(space),
+        *(names.child(kind, names.space_meta(space), spec=spec) for kind, spec in limits if spec is not None),
         *(copy_child(space, inputs.settings.namespace, copy) for _, copy in sorted(inputs.copies.items())),
         space_policy(space, inputs.namespace_uid),
         *space_routing(inputs),
@@ -56,20 +60,39 @@ def _namespace(inputs: SpaceInputs) -> Child:
     return names.child(NAMESPACES, meta)
 
 
-def _limits(space: SpaceFacts) -> list[Child]:
-    """Quota and limits as in the spec; the API server validates them."""
-    wanted = ((RESOURCE_QUOTAS, space.spec.resource_quota), (LIMIT_RANGES, space.spec.limit_range))
-    return [
-        names.child(resource, names.child_meta(names.SPACE_OBJECT, uid=space.uid, space=space.name), spec=spec)
-        for resource, spec in wanted
-        if spec is not None
-    ]
-
-
 def copy_child(space: SpaceFacts, controller_namespace: str, copy: SecretCopy) -> Child:
     """The copy of a Secret of the controller's namespace, in the Space's namespace."""
     annotations = {names.ANNOTATION_COPIED_FROM: f"{controller_namespace}/{copy.name}"}
     if copy.ca_changed:
         annotations[ANNOTATION_CA_CHANGED] = copy.ca_changed
-    meta = names.child_meta(copy.name, uid=space.uid, space=space.name, annotations=annotations)
+    meta = names.space_meta(space, copy.name, annotations)
     return names.child(SECRETS, meta, type=copy.type, data=dict(copy.data))
+
+
+def space_names(inputs: SpaceInputs) -> tuple[str, ...]:
+    """The desired DNS names: the FQDN, if the Space has it."""
+    fqdn = inputs.space.fqdn
+    return (fqdn,) if inputs.claims.holds(fqdn) else ()
+
+
+def reserved_name(space: str, settings: Settings) -> Problem | None:
+    """Why a Space should not have this name, or None; an existing namespace stays.
+
+    Admission refuses most of these names at creation. It cannot read the settings, and some Spaces are older than its
+    rule.
+    """
+    taken = {
+        "namespace, decco's own": settings.namespace,
+        "edge.namespace": settings.edge.namespace,
+        "edge.service": (settings.edge.service or "").partition("/")[0],
+        "routing.parentGateway": (settings.routing.parent_gateway or "").partition("/")[0],
+    }
+    owner = next((setting for setting, name in taken.items() if name == space), None)
+    if owner is not None:
+        why = f"is the namespace of the setting {owner}"
+    elif is_reserved(space):
+        why = "is a top-level domain, a word of cluster DNS, or a system namespace's name"
+    else:
+        return None
+    message = f"the name {space} {why}: a Space of this name gets no namespace; create it under another name"
+    return Problem(reasons.NAME_RESERVED, message)

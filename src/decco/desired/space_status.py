@@ -1,29 +1,22 @@
-"""The status of a Space: one condition per concern, each with its own cause, and Ready for all of them.
-
-An equal state gives an equal status and no write: messages contain no counts and no times of reconciles, lists are
-sorted, and a condition keeps its lastTransitionTime.
-
-Ready is True exactly if all other conditions are. There is no Stalled or Reconciling: kstatus takes them as a hint,
-and reads Ready=False with a current observedGeneration as "in progress", which is true of all causes here, because
-decco retries. The reason states whether a cause ends by itself (``reasons.WAITING``).
-"""
+"""The status of a Space: one condition per concern, each with its own cause, and Ready for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from decco.api.conditions import SPACE_CONDITIONS, ConditionType, set_condition
+from decco.api.conditions import ConditionType
 from decco.desired import names, reasons
-from decco.desired.finalizers import holders_of
+from decco.desired.gateway_status import listener_problems, status_of
 from decco.desired.model import Problem, SpaceInputs
-from decco.desired.pausing import unpaused
-from decco.desired.reserved import reserved_name
+from decco.desired.ownership import holders_of
 from decco.desired.routing import space_routing_problems
 from decco.desired.secrets import CA_CRT, problem_of
-from decco.desired.sidecar_admission import sidecar_problems
+from decco.desired.sidecar_resources import fit
+from decco.desired.space import reserved_name
+from decco.desired.status import Outcomes, Satisfied, Verdict, amended_status, conditions, verdict
 from decco.objects import (
     LIMIT_RANGES,
     NAMESPACES,
@@ -31,26 +24,15 @@ from decco.objects import (
     RESOURCE_QUOTAS,
     SECRETS,
     Obj,
-    key_of,
+    annotations_of,
 )
 from decco.settings import RoutingBackend, Settings
 
-Outcomes = Mapping[tuple[str, str], Problem | None]
-"""(kind, name) of a child -> why it is not in its desired state, or None. Absent: not tried."""
+ANNOTATION_UID_RANGE = "openshift.io/sa.scc.uid-range"
+"""Written by OpenShift on each namespace; its default SecurityContextConstraints allow only these users."""
 
-LONGEST_QUOTE = 512
-"""Characters of another controller's message that are passed on."""
-
+_UID_RANGE = re.compile(r"([0-9]{1,12})/([0-9]{1,12})|([0-9]{1,12})-([0-9]{1,12})")
 _OWN_KINDS = frozenset(kind.kind for kind in (NAMESPACES, NETWORK_POLICIES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS))
-# Reasons of a gateway controller that is not done yet (Gateway API v1, GatewayConditionReason).
-_IN_PROGRESS = frozenset({"Pending", "AddressNotAssigned"})
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The result of a check in another module; ``problem`` is None if it found none."""
-
-    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +47,30 @@ class SpaceLive:
     """The shared Gateway of the setting routing.parentGateway."""
     edge_service: Obj | None = None
     """The Service of the setting edge.service."""
-    dns: Checked | None = None
-    """None if there is no DNS provider."""
+    dns: Sequence[Problem] | None = None
+    """Problems of the Space's records; None if there is no DNS provider."""
 
 
 def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previous: Obj, now: datetime) -> Obj:
     """The complete status; ``previous`` is the current one, {} if there is none."""
     space = inputs.space
-    found: dict[ConditionType, Problem | None] = {
-        ConditionType.NAMESPACE_READY: _namespace(inputs, outcomes, live),
-        ConditionType.NETWORK_READY: _network(outcomes, live),
+    verdicts: dict[ConditionType, Verdict] = {
+        ConditionType.NAMESPACE_READY: _namespace(inputs, outcomes, live)
+        or Satisfied("the namespace is there, with its quota and limits"),
+        ConditionType.NETWORK_READY: _network(outcomes, live) or Satisfied("the namespace is isolated"),
     }
     # Copies that only Apps need are part of the Space's condition only if they fail.
     if inputs.secrets or any(_failed(outcomes, {SECRETS.kind})):
-        found[ConditionType.CERTIFICATES_READY] = _certificates(inputs, outcomes, now)
+        verdicts[ConditionType.CERTIFICATES_READY] = _certificates(inputs, outcomes, now)
     if inputs.claims.lost or inputs.settings.routing.backend is not RoutingBackend.NONE:
-        found[ConditionType.ROUTES_READY] = _routes(inputs, outcomes, live)
+        routes = _routes(inputs, outcomes, live)
+        verdicts[ConditionType.ROUTES_READY] = routes or Satisfied("the Space has its host names and listeners")
     if live.dns is not None:
-        found[ConditionType.DNS_READY] = live.dns.problem
-    found[ConditionType.READY] = _first(found.values())
-
-    known = {condition.get("type"): condition for condition in previous.get("conditions") or ()}
-    conditions = [known[type_] for type_ in SPACE_CONDITIONS if type_ in found and type_ in known]
-    for type_ in found:
-        conditions = _set(conditions, type_, found[type_], space.generation, now, _well(type_, inputs))
-    order = {type_: position for position, type_ in enumerate(SPACE_CONDITIONS)}
+        verdicts[ConditionType.DNS_READY] = verdict(live.dns, "the DNS record of the FQDN is as it should be")
+    verdicts[ConditionType.READY] = _ready(verdicts.values())
     status: Obj = {
         "observedGeneration": space.generation,
-        "conditions": sorted(conditions, key=lambda condition: order[condition["type"]]),
+        "conditions": conditions(verdicts, previous, space.generation, now),
     }
     if live.namespace is not None:
         status["namespace"] = space.name
@@ -105,8 +83,7 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
 
 def blocked_space_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
     """The status of a Space with an invalid spec: its objects stay, and stay in the status."""
-    conditions = _set(unpaused(previous).get("conditions") or (), ConditionType.READY, problem, generation, now)
-    return {**previous, "observedGeneration": generation, "conditions": conditions}
+    return amended_status({ConditionType.READY: problem}, generation, previous, now)
 
 
 def edge_addresses(settings: Settings, live: SpaceLive) -> tuple[str, ...]:
@@ -119,63 +96,20 @@ def edge_addresses(settings: Settings, live: SpaceLive) -> tuple[str, ...]:
     if settings.edge.addresses:
         found: Iterable[str] = settings.edge.addresses
     elif settings.edge.service is not None:
-        found = _load_balancer_addresses(live.edge_service)
+        entries = (status_of(live.edge_service).get("loadBalancer") or {}).get("ingress") or ()
+        found = (entry.get("ip") or entry.get("hostname") for entry in entries)
     else:
-        found = _gateway_addresses(live.gateway if settings.routing.parent_gateway is not None else live.listeners)
-    return tuple(sorted(set(found)))
+        gateway = live.gateway if settings.routing.parent_gateway is not None else live.listeners
+        found = (entry.get("value") for entry in status_of(gateway).get("addresses") or ())
+    return tuple(sorted(set(filter(None, found))))
 
 
-def _gateway_addresses(gateway: Obj | None) -> list[str]:
-    return [entry["value"] for entry in _status(gateway).get("addresses") or () if entry.get("value")]
-
-
-def _load_balancer_addresses(service: Obj | None) -> list[str]:
-    entries = (_status(service).get("loadBalancer") or {}).get("ingress") or ()
-    return [address for entry in entries if (address := entry.get("ip") or entry.get("hostname"))]
-
-
-def _set(
-    conditions: Iterable[Obj],
-    type_: ConditionType,
-    problem: Problem | None,
-    generation: int,
-    now: datetime,
-    well: str = "",
-) -> list[Obj]:
-    if problem is not None:
-        return set_condition(conditions, type_, "False", problem.reason, problem.message, generation, now)
-    reason = reasons.READY if type_ is ConditionType.READY else reasons.RECONCILED
-    return set_condition(conditions, type_, "True", reason, well or _WELL[type_], generation, now)
-
-
-def _well(type_: ConditionType, inputs: SpaceInputs) -> str:
-    """The message of a condition that is True; it names certificates that are not in use yet."""
-    waiting = [
-        f"; the new certificate of Secret {name} is in force at {moment:%H:%M:%S} UTC, because its {CA_CRT} has changed"
-        for name, moment in sorted(inputs.in_force.items())
-        if type_ is ConditionType.CERTIFICATES_READY and name in inputs.secrets
-    ]
-    return "".join([_WELL[type_], *waiting])
-
-
-_WELL: Mapping[ConditionType, str] = {
-    ConditionType.READY: "the Space is ready",
-    ConditionType.NAMESPACE_READY: "the namespace is there, with its quota and limits",
-    ConditionType.NETWORK_READY: "the namespace is isolated",
-    ConditionType.CERTIFICATES_READY: "the Secrets that the Space names are there and usable",
-    ConditionType.ROUTES_READY: "the Space has its host names and listeners",
-    ConditionType.DNS_READY: "the DNS record of the FQDN is as it should be",
-}
-
-
-def _first(problems: Iterable[Problem | None]) -> Problem | None:
+def _ready(verdicts: Iterable[Verdict]) -> Verdict:
     """The cause that Ready reports: a lost host name, or else the first that needs action, or else the first of all."""
-    found = [problem for problem in problems if problem is not None]
-    for problem in found:
-        if problem.reason == reasons.HOSTNAME_CONFLICT:
-            return problem
+    found = [each for each in verdicts if isinstance(each, Problem)]
+    lost = [problem for problem in found if problem.reason == reasons.HOSTNAME_CONFLICT]
     acute = [problem for problem in found if problem.reason not in reasons.WAITING]
-    return next(iter(acute or found), None)
+    return next(iter(lost or acute or found), Satisfied("the Space is ready", reasons.READY))
 
 
 def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem | None:
@@ -193,15 +127,37 @@ def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Prob
     reserved = reserved_name(name, inputs.settings)
     if reserved is not None:
         return reserved
-    refusals = (
-        *_failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind}),
-        *sidecar_problems(inputs, live.namespace),
-    )
-    return reasons.combine(refusals)
+    limits = _failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind})
+    return reasons.combine((*limits, *_sidecar_refusals(inputs, live.namespace)))
 
 
 def _is_terminating(namespace: Obj) -> bool:
-    return "deletionTimestamp" in namespace["metadata"] or _status(namespace).get("phase") == "Terminating"
+    return "deletionTimestamp" in namespace["metadata"] or status_of(namespace).get("phase") == "Terminating"
+
+
+def _sidecar_refusals(inputs: SpaceInputs, namespace: Obj) -> Iterator[Problem]:
+    """Why the TLS sidecar would be refused in every pod of the Space, found before a pod is created."""
+    sidecar = inputs.settings.sidecar
+    for message in fit(sidecar.resources, inputs.space.spec).problems:
+        yield Problem(reasons.SIDECAR_REFUSED, message)
+    allowed = annotations_of(namespace).get(ANNOTATION_UID_RANGE)
+    if sidecar.run_as_user is not None and allowed is not None and not _has_user(str(allowed), sidecar.run_as_user):
+        message = (
+            f"namespace {inputs.space.name} has a range of user ids (annotation {ANNOTATION_UID_RANGE}) without "
+            f"{sidecar.run_as_user}, the user of decco's TLS sidecar; set sidecar.runAsUser to null"
+        )
+        yield Problem(reasons.SIDECAR_REFUSED, message)
+
+
+def _has_user(text: str, user: int) -> bool:
+    """Whether a range, ``<first>/<number>`` or ``<first>-<last>``, has the user; True for any other text."""
+    match = _UID_RANGE.fullmatch(text.strip())
+    if match is None:
+        return True
+    first, number, low, high = match.groups()
+    if first is not None:
+        return int(first) <= user < int(first) + int(number)
+    return int(low) <= user <= int(high)
 
 
 def _network(outcomes: Outcomes, live: SpaceLive) -> Problem | None:
@@ -215,18 +171,21 @@ def _network(outcomes: Outcomes, live: SpaceLive) -> Problem | None:
     return Problem(reason, "the NetworkPolicy that isolates the namespace is not written yet")
 
 
-def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Problem | None:
-    namespace = inputs.settings.namespace
+def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Verdict:
+    """If all are usable, the message names the certificates that are not in use yet."""
+    space, namespace = inputs.space.name, inputs.settings.namespace
+    views = (view for _, view in sorted(inputs.secrets.items()))
+    problems = [problem_of(view, space=space, controller_namespace=namespace, now=now) for view in views]
+    waiting = [
+        f"; the new certificate of Secret {name} is in force at {moment:%H:%M:%S} UTC, because its {CA_CRT} has changed"
+        for name, moment in sorted(inputs.in_force.items())
+        if name in inputs.secrets
+    ]
+    message = "".join(["the Secrets that the Space names are there and usable", *waiting])
+    return verdict((*problems, *_failed(outcomes, {SECRETS.kind})), message)
 
-    def problems() -> Iterator[Problem | None]:
-        for _, view in sorted(inputs.secrets.items()):
-            yield problem_of(view, space=inputs.space.name, controller_namespace=namespace, now=now)
-        yield from _failed(outcomes, {SECRETS.kind})
 
-    return reasons.combine(problems())
-
-
-def _failed(outcomes: Outcomes, kinds: frozenset[str] | set[str]) -> Iterator[Problem]:
+def _failed(outcomes: Outcomes, kinds: Collection[str]) -> Iterator[Problem]:
     for (kind, _), problem in sorted(outcomes.items(), key=lambda item: item[0]):
         if problem is not None and kind in kinds:
             yield problem
@@ -242,9 +201,8 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
     ]
     if lost:
         return reasons.combine(lost)
-    written = reasons.combine(
-        (*space_routing_problems(inputs), *_failed(outcomes, {kind for kind, _ in outcomes} - _OWN_KINDS))
-    )
+    routing_kinds = {kind for kind, _ in outcomes} - _OWN_KINDS
+    written = reasons.combine((*space_routing_problems(inputs), *_failed(outcomes, routing_kinds)))
     if written is not None or inputs.settings.routing.backend is not RoutingBackend.GATEWAY:
         return written
     parent = inputs.settings.routing.parent_gateway
@@ -256,57 +214,4 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
         return Problem(reasons.GATEWAY_NOT_FOUND, message)
     if live.listeners is None:
         return Problem(reasons.WAITING_FOR_EDGE, "the listeners are not written yet")
-    return reasons.combine(_listener_problems(live.listeners))
-
-
-def _listener_problems(obj: Obj) -> Iterator[Problem | None]:
-    """Problems that the gateway controller reports for a Gateway or ListenerSet, and for each of its listeners."""
-    what = f"{obj['kind']} {key_of(obj)}"
-    generation = obj["metadata"].get("generation", 0)
-    status = _status(obj)
-    own = _refusal(what, status.get("conditions"), generation, ("Accepted", "Programmed"))
-    if own is None and not _all_true(status.get("conditions"), generation, ("Accepted", "Programmed")):
-        own = Problem(reasons.WAITING_FOR_EDGE, f"{what} waits for its gateway controller")
-    yield own
-    for listener in sorted(status.get("listeners") or (), key=lambda entry: str(entry.get("name"))):
-        where = f"listener {listener.get('name')} of {what}"
-        yield _refusal(where, listener.get("conditions"), generation, ("Accepted", "ResolvedRefs", "Programmed"))
-
-
-def _refusal(what: str, conditions: Any, generation: int, types: Iterable[str]) -> Problem | None:
-    """The first of these conditions that is False. Later ones are only its consequences."""
-    current = _current(conditions, generation)
-    for type_ in types:
-        condition = current.get(type_, {})
-        if condition.get("status") != "False":
-            continue
-        reason = condition.get("reason") or "no reason given"
-        message = f"{what}: {type_} is False, {reason}: {_quote(condition.get('message'))}"
-        if reason in _IN_PROGRESS:
-            return Problem(reasons.WAITING_FOR_EDGE, message)
-        return Problem(reasons.NOT_PROGRAMMED if type_ == "Programmed" else reasons.NOT_ACCEPTED, message)
-    return None
-
-
-def _all_true(conditions: Any, generation: int, types: Iterable[str]) -> bool:
-    current = _current(conditions, generation)
-    return all(current.get(type_, {}).get("status") == "True" for type_ in types)
-
-
-def _current(conditions: Any, generation: int) -> dict[str, Obj]:
-    """Conditions by type, without those that are about an earlier generation of the object."""
-    return {
-        condition["type"]: condition
-        for condition in conditions or ()
-        if condition.get("observedGeneration", generation) >= generation
-    }
-
-
-def _quote(message: Any) -> str:
-    """Another controller's message on one line, truncated."""
-    text = " ".join(str(message or "").split())
-    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
-
-
-def _status(obj: Obj | None) -> Obj:
-    return (obj or {}).get("status") or {}
+    return reasons.combine(listener_problems(live.listeners))

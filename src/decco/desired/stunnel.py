@@ -19,11 +19,11 @@ from collections.abc import Iterable
 
 from decco.api.formats import DNS_NAME, OBJECT_NAME, SUBDOMAIN
 from decco.api.rules import Format
-from decco.desired import findings, reasons
+from decco.desired import reasons
 from decco.desired.egress import ResolvedEgress
 from decco.desired.endpoints import ResolvedEndpoint, TlsServer
-from decco.desired.findings import Finding
-from decco.desired.quoting import shown
+from decco.desired.model import Problem
+from decco.text import shown
 
 SECRETS_DIR = "/etc/decco/tls"
 """Each Secret is a directory below, named as the Secret."""
@@ -49,22 +49,22 @@ class _UnsafeError(ValueError):
     """A value does not have the required form."""
 
 
-def config(servers: Iterable[ResolvedEndpoint], egresses: Iterable[ResolvedEgress]) -> tuple[str, tuple[Finding, ...]]:
+def config(servers: Iterable[ResolvedEndpoint], egresses: Iterable[ResolvedEgress]) -> tuple[str, tuple[Problem, ...]]:
     """The text of ``stunnel.conf``. A section with an invalid value is left out and reported."""
     sections = ["\n".join((*GLOBAL, "", *DEFAULTS))]
-    problems: list[Finding] = []
+    problems: list[Problem] = []
     for endpoint in servers:
         try:
             sections.append(_server_section(endpoint))
         except _UnsafeError as error:
             message = f"endpoint {shown(endpoint.name)} is not served: {error}"
-            problems.append(findings.workload(reasons.INVALID, message))
+            problems.append(Problem(reasons.INVALID, message))
     for egress in egresses:
         try:
             sections.append(_egress_section(egress))
         except _UnsafeError as error:
             message = f"the egress at local port {egress.local_port} is left out: {error}"
-            problems.append(findings.workload(reasons.INVALID, message))
+            problems.append(Problem(reasons.INVALID, message))
     return "\n\n".join(sections) + "\n", tuple(problems)
 
 
@@ -109,7 +109,7 @@ def _egress_section(egress: ResolvedEgress) -> str:
     else:
         # The dot of an absolute name is for the resolver alone: certificates and SNI (RFC 6066) have none.
         _checked(egress.target.host.removesuffix("."), DNS_NAME)
-        name = _checked(egress.target.server_name, DNS_NAME)
+        name = _checked(egress.target.hostname, DNS_NAME)
         lines += [f"connect = {egress.target.host}:{_port(egress.target.port)}", f"sni = {name}"]
     # Resolves the address for each connection: it may change while the pod runs.
     lines.append("delay = yes")
@@ -119,7 +119,7 @@ def _egress_section(egress: ResolvedEgress) -> str:
         system = egress.secret is None or egress.system_ca
         lines += [f"CAfile = {SYSTEM_CA_FILE if system else _file(egress.secret or '', 'ca.crt')}", "verifyChain = yes"]
         if egress.target is not None:
-            lines.append(f"checkHost = {_checked(egress.target.server_name, DNS_NAME)}")
+            lines.append(f"checkHost = {_checked(egress.target.hostname, DNS_NAME)}")
     return "\n".join(lines)
 
 

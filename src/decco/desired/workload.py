@@ -11,11 +11,10 @@ import copy
 from typing import Any
 
 from decco.api.types import ZoneSpread
-from decco.desired import findings, names, reasons
+from decco.desired import names, reasons
 from decco.desired.endpoints import objects
-from decco.desired.findings import Finding
-from decco.desired.model import AppInputs, Child
-from decco.desired.runs import plan, run_digest
+from decco.desired.model import AppInputs, Child, Problem
+from decco.desired.runs import plan
 from decco.desired.sidecar import Sidecar
 from decco.objects import (
     ANNOTATION_INITIAL_REPLICAS,
@@ -24,7 +23,6 @@ from decco.objects import (
     DEPLOYMENTS,
     JOBS,
     Obj,
-    Resource,
 )
 
 ZONE = "topology.kubernetes.io/zone"
@@ -34,20 +32,16 @@ TEMPLATE_HASH = "pod-template-hash"
 _UNSATISFIABLE = {ZoneSpread.PREFER: "ScheduleAnyway", ZoneSpread.REQUIRE: "DoNotSchedule"}
 
 
-def workload_kind(inputs: AppInputs) -> Resource:
-    return JOBS if inputs.spec.run_as_job else DEPLOYMENTS
+def workload(inputs: AppInputs, sidecar: Sidecar | None) -> Child | Problem | None:
+    """The App's Deployment or Job, or which names in the user's pod conflict with the sidecar.
 
-
-def workload(inputs: AppInputs, sidecar: Sidecar | None) -> tuple[Child | None, tuple[Finding, ...]]:
-    """The App's Deployment or Job; None, and why, if names in the user's pod conflict with the sidecar.
-
-    Also None, without a finding, for a Job whose run is over and that was cleaned up.
+    None for a Job whose run is over and that was cleaned up.
     """
     clash = _clash(inputs.spec.pod, sidecar) if sidecar is not None else None
     if clash is not None:
-        return None, (findings.workload(reasons.RESERVED_NAME, clash),)
+        return Problem(reasons.RESERVED_NAME, clash)
     pod = pod_spec(inputs, sidecar)
-    return (_job(inputs, pod) if inputs.spec.run_as_job else _deployment(inputs, pod)), ()
+    return _job(inputs, pod) if inputs.spec.run_as_job else _deployment(inputs, pod)
 
 
 def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj:
@@ -78,13 +72,14 @@ def _deployment(inputs: AppInputs, pod: Obj) -> Child:
         "selector": {"matchLabels": names.pod_selector(inputs.name)},
         "template": _template(inputs, pod),
     }
-    return names.child(DEPLOYMENTS, _meta(inputs, {ANNOTATION_INITIAL_REPLICAS: str(replicas)}), spec=spec)
+    return names.child(
+        DEPLOYMENTS, names.app_meta(inputs, inputs.name, {ANNOTATION_INITIAL_REPLICAS: str(replicas)}), spec=spec
+    )
 
 
 def _job(inputs: AppInputs, pod: Obj) -> Child | None:
-    digest = run_digest(inputs.spec.pod)
-    run = plan(digest, inputs.run, inputs.job)
-    if not run.wanted:
+    run = plan(inputs.run_digest, inputs.run, inputs.job)
+    if run is None:
         return None
     spec: Obj = {"template": _template(inputs, pod)}
     # A simulation shows a new Job as it runs, once its run is recorded.
@@ -93,16 +88,10 @@ def _job(inputs: AppInputs, pod: Obj) -> Child | None:
         spec["suspend"] = True
     if inputs.spec.job_backoff_limit is not None:
         spec["backoffLimit"] = inputs.spec.job_backoff_limit
-    annotations: dict[str, str | None] = {ANNOTATION_RUN: digest}
+    annotations: dict[str, str | None] = {ANNOTATION_RUN: inputs.run_digest}
     if run.resumed or starts:
         annotations[ANNOTATION_RESUMED] = "true"
-    return names.child(JOBS, _meta(inputs, annotations), spec=spec)
-
-
-def _meta(inputs: AppInputs, annotations: dict[str, str | None]) -> Obj:
-    return names.child_meta(
-        inputs.name, uid=inputs.uid, space=inputs.space.name, app=inputs.name, annotations=annotations
-    )
+    return names.child(JOBS, names.app_meta(inputs, inputs.name, annotations), spec=spec)
 
 
 def _template(inputs: AppInputs, pod: Obj) -> Obj:
@@ -148,12 +137,10 @@ def _listed(pod: Obj, key: str) -> list[Any]:
 def _add_sysctls(pod: Obj, sysctls: list[Obj]) -> None:
     if not sysctls or pod.get("hostNetwork"):
         return  # on the host's network the node's own setting applies, and the API server refuses another
-    context = pod.setdefault("securityContext", {})
-    if context is None:
-        context = pod["securityContext"] = {}
+    context = pod.get("securityContext") or {}
     if not isinstance(context, dict):
         return  # for the server to refuse
-    own = objects(context.get("sysctls"))
-    added = [s for s in sysctls if s["name"] not in {mine.get("name") for mine in own}]
+    own = {sysctl.get("name") for sysctl in objects(context.get("sysctls"))}
+    added = [sysctl for sysctl in sysctls if sysctl["name"] not in own]
     if added:
-        context["sysctls"] = [*_listed(context, "sysctls"), *copy.deepcopy(added)]
+        pod["securityContext"] = {**context, "sysctls": [*_listed(context, "sysctls"), *copy.deepcopy(added)]}

@@ -77,10 +77,6 @@ REASON_NO_ADDRESS = "NoAddress"
 """The edge has no address, so the name has no target."""
 REASON_PENDING = "Publishing"
 """The change is in progress, without a known error."""
-REASONS = (
-    *(cls.reason for cls in (InvalidRecord, ZoneNotFound, RecordConflict, ProviderRefused)),
-    *(cls.reason for cls in (ProviderThrottled, ProviderUnreachable)),
-    REASON_NO_ADDRESS,
-    REASON_PENDING,
-)
+_SHOWN = (InvalidRecord, ZoneNotFound, RecordConflict, ProviderRefused, ProviderThrottled, ProviderUnreachable)
+REASONS = (*(error.reason for error in _SHOWN), REASON_NO_ADDRESS, REASON_PENDING)
 """Every reason that ``Dns.state`` gives, for the reference in the docs."""

@@ -28,10 +28,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from decco.dns.errors import DnsError, InvalidRecord, RecordConflict
-from decco.dns.names import in_zone
 from decco.dns.provider import Change
 from decco.dns.records import CNAME, RecordSet, WantedRecord, address_sets
-from decco.dns.registry import Current, Owner, ownership_name, ownership_set
+from decco.dns.registry import Current, Owner, ownership_set
+from decco.hostnames import in_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The inputs of a plan besides the current and the desired records."""
+    """What decides a plan besides the current and the desired records; the collections may change between plans."""
 
-    zone: str
     cluster: str
     ttl: int
     """Seconds, for desired records without a TTL."""
@@ -59,8 +58,24 @@ class Rules:
     paused: Collection[str] = frozenset()
     """UIDs of the owners whose names are not changed."""
 
+    def uid_of(self, now: Current) -> str | None:
+        """The UID in the ownership record of a name, if that is of this cluster."""
+        owner = now.owner
+        return owner.uid if owner is not None and owner.cluster == self.cluster else None
 
-def plan(current: Mapping[str, Current], wanted: Mapping[str, Mapping[str, WantedRecord]], rules: Rules) -> Plan:
+    def owns(self, now: Current) -> bool:
+        """Whether the owner of the name is an object that exists in this cluster."""
+        return self.uid_of(now) in self.alive
+
+    def is_orphan(self, now: Current) -> bool:
+        """Whether the owner of the name was an object of this cluster that does not exist."""
+        uid = self.uid_of(now)
+        return uid is not None and uid not in self.alive
+
+
+def plan(
+    zone: str, current: Mapping[str, Current], wanted: Mapping[str, Mapping[str, WantedRecord]], rules: Rules
+) -> Plan:
     """Compare ``current`` with ``wanted`` for every name in either.
 
     ``wanted`` maps a name to its desired records by the UID of the owner; the inner mapping is empty for a name that is
@@ -78,25 +93,24 @@ def plan(current: Mapping[str, Current], wanted: Mapping[str, Mapping[str, Wante
                 problems[name, other] = RecordConflict(
                     f"{name} is also wanted by the owner {uid}, which has it: rename one of the two"
                 )
-        if _is_paused(now, uid, rules):
+        if uid in rules.paused or rules.uid_of(now) in rules.paused:
             if uid is not None and uid not in rules.paused:
                 problems[name, uid] = RecordConflict(
                     f"{name} is still marked for an object that is paused: resume it, or choose another name"
                 )
             continue
         if uid is None:
-            if not _mine(now, rules, adopt=False):
-                if now.owner is not None and now.owner.cluster == rules.cluster:
-                    orphans.append(name)
-                continue
-            changes.append(_withdrawal(now))
+            if rules.owns(now):
+                changes.append(_withdrawal(now))
+            elif rules.is_orphan(now):
+                orphans.append(name)
             continue
         try:
-            change = _transition(now, desired[uid], uid, rules)
+            change = _transition(zone, now, desired[uid], uid, rules)
         except DnsError as error:
             problems[name, uid] = error
             former = now.owner
-            if former is None or former.uid in desired or not _mine(now, rules, adopt=False):
+            if former is None or former.uid in desired or not rules.owns(now):
                 continue
             # The new owner has a problem, but the former one does not desire the name and may wait for its withdrawal.
             change = _withdrawal(now)
@@ -116,48 +130,38 @@ def _chosen(now: Current, desired: Mapping[str, WantedRecord]) -> str | None:
     return holder.uid if holder is not None and holder.uid in desired else min(desired)
 
 
-def _is_paused(now: Current, uid: str | None, rules: Rules) -> bool:
-    """Whether the owner of the name, or its next owner, is paused."""
-    holder = now.owner
-    of_paused = holder is not None and holder.cluster == rules.cluster and holder.uid in rules.paused
-    return of_paused or uid in rules.paused
-
-
-def _mine(now: Current, rules: Rules, *, adopt: bool) -> bool:
-    owner = now.owner
-    return owner is not None and owner.cluster == rules.cluster and (adopt or owner.uid in rules.alive)
-
-
-def _transition(now: Current, record: WantedRecord, uid: str, rules: Rules) -> Change | None:
+def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: Rules) -> Change | None:
     """The change from ``now`` to the desired record; raises RecordConflict or InvalidRecord."""
     name, ttl = now.name, rules.ttl if record.ttl is None else record.ttl
-    if not in_zone(name, rules.zone):
-        raise InvalidRecord(f"{name} is not in the zone {rules.zone}: choose a name below it")
+    if not in_zone(name, zone):
+        raise InvalidRecord(f"{name} is not in the zone {zone}: choose a name below it")
     sets = address_sets(name, record.targets, ttl)
-    ownership = ownership_set(name, rules.zone, Owner(rules.cluster, uid), ttl)
-    apex = name == rules.zone
-    if apex and any(s.type == CNAME for s in sets):
+    ownership = ownership_set(name, zone, Owner(rules.cluster, uid), ttl)
+    to_alias = any(s.type == CNAME for s in sets)
+    if name == zone and to_alias:
         raise InvalidRecord(
             f"{name} is the apex of its zone, where an alias to {sets[0].values[0]} cannot stand: "
             "give the edge an address, or the Space a name below the zone"
         )
-    _check_free(now, apex=apex, rules=rules)
-    before = (*now.addresses, *now.ownership)
-    _check_types(now, sets, apex=apex)
+    _check_free(now, now.addresses if name == zone else now.sets, rules)
+    if to_alias and now.others:
+        raise RecordConflict(
+            f"{name} also has {_types(now.others)} of somebody else, beside which an alias cannot stand: "
+            "remove it, or give the edge an address"
+        )
     if not sets:
         if now.owner is None or now.owner.uid == uid:
             return None
         if not now.addresses:
             return _withdrawal(now)
         sets = now.addresses  # the published records stay, with the new owner
-    after = (*sets, ownership)
-    return None if set(before) == set(after) else Change(name, ownership_name(name, rules.zone), before, after)
+    before, after = (*now.addresses, *now.ownership), (*sets, ownership)
+    return None if set(before) == set(after) else Change(name, ownership.name, before, after)
 
 
-def _check_free(now: Current, *, apex: bool, rules: Rules) -> None:
-    """Raise RecordConflict unless the name is free or ours."""
-    rivals: tuple[RecordSet, ...] = now.addresses if apex else now.sets
-    if _mine(now, rules, adopt=rules.adopt) or not (rivals or now.ownership):
+def _check_free(now: Current, rivals: tuple[RecordSet, ...], rules: Rules) -> None:
+    """Raise RecordConflict unless the name is ours, or has neither ``rivals`` nor an ownership record."""
+    if rules.owns(now) or (rules.adopt and rules.is_orphan(now)) or not (rivals or now.ownership):
         return
     owner = now.owner
     if owner is not None and owner.cluster == rules.cluster:
@@ -180,15 +184,6 @@ def _check_free(now: Current, *, apex: bool, rules: Rules) -> None:
         f"{now.name} already has {_types(rivals)} without an ownership record of decco at _decco.{now.name}: "
         "remove it, or choose another name"
     )
-
-
-def _check_types(now: Current, sets: tuple[RecordSet, ...], *, apex: bool) -> None:
-    to_alias = any(s.type == CNAME for s in sets)
-    if now.others and to_alias and not apex:
-        raise RecordConflict(
-            f"{now.name} also has {_types(now.others)} of somebody else, beside which an alias cannot stand: "
-            "remove it, or give the edge an address"
-        )
 
 
 def _types(sets: tuple[RecordSet, ...]) -> str:

@@ -7,16 +7,22 @@ read from one provider equals the same set of another.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from decco import hostnames
 from decco.dns.errors import InvalidRecord
-from decco.dns.names import canonical, normalise
+from decco.hostnames import canonical
 
 A, AAAA, CNAME, TXT = "A", "AAAA", "CNAME", "TXT"
 ADDRESS_TYPES = frozenset({A, AAAA, CNAME})
 """The types that decco publishes at a name; the ownership record is a TXT at another name (registry.py)."""
 MAX_TTL = 2**31 - 1  # RFC 2181 section 8
+MAX_STRING = 255
+"""Octets of one string of a TXT record (RFC 1035 section 3.3)."""
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(\d{3}|.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +37,6 @@ class RecordSet:
     type: str
     ttl: int
     values: tuple[str, ...]
-
-    def same_data(self, other: RecordSet) -> bool:
-        """Compare all but the TTL."""
-        return (self.name, self.type, self.values) == (other.name, other.type, other.values)
 
     def __str__(self) -> str:
         return f"{self.name} {self.ttl} {self.type} {' '.join(self.values)}"
@@ -52,6 +54,48 @@ def _spell(rtype: str, value: str) -> str:
         except ValueError:
             return value
     return canonical(value) if rtype == CNAME else value
+
+
+def presented(rtype: str, value: str) -> str:
+    """A value as in master files and web APIs (RFC 1035 section 5.1): TXT in quotation marks, names with a dot."""
+    if rtype == TXT:
+        parts = [value[i : i + MAX_STRING] for i in range(0, len(value), MAX_STRING)] or [""]
+        return " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
+    return f"{value}." if rtype == CNAME else value
+
+
+def from_presented(
+    name: str, rtype: str, ttl: int, values: Iterable[str], *, policy: object = False, base: int = 10
+) -> RecordSet:
+    """A set as a web API returns it; types that decco does not write have no values.
+
+    ``policy``: whether the answer is weighted, geolocated or computed; such a set is never decco's, even with an
+    ownership record. ``base`` is that of three-digit escapes: 10 in master files, 8 in Route 53.
+    """
+    if policy:
+        return record_set(name, f"{rtype} with a routing policy", 0, ())
+    if rtype == TXT:
+        return record_set(name, rtype, ttl, [_unquoted(value, base) for value in values])
+    return record_set(name, rtype, ttl, values if rtype in ADDRESS_TYPES else ())
+
+
+def _unquoted(value: str, base: int) -> str:
+    """The strings of a TXT value joined; a value without quotation marks is returned unchanged."""
+
+    def octet(match: re.Match[str]) -> str:
+        digits = match[1]
+        return chr(int(digits, base) & 0xFF) if len(digits) == len("000") else digits
+
+    parts = _STRING.findall(value)
+    return "".join(_ESCAPED.sub(octet, part) for part in parts) if parts else value
+
+
+def normalise(text: str) -> str:
+    """The canonical spelling of a name to publish, see ``hostnames.normalise``; raises InvalidRecord."""
+    try:
+        return hostnames.normalise(text)
+    except hostnames.WrongName as error:
+        raise InvalidRecord(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +119,7 @@ def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet
     """
     if not 0 <= ttl <= MAX_TTL:
         raise InvalidRecord(f"the TTL {ttl} of {name} is outside 0 to {MAX_TTL} seconds: correct dns.ttl")
-    four: set[str] = set()
-    six: set[str] = set()
+    addresses: dict[str, set[str]] = {A: set(), AAAA: set()}
     hosts: set[str] = set()
     for target in targets:
         try:
@@ -90,12 +133,8 @@ def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet
             raise InvalidRecord(
                 f"the target {target!a} of {name} has a scope, which DNS cannot carry: name an address without %"
             )
-        (four if address.version == 4 else six).add(str(address))
-    sets = []
-    if four:
-        sets.append(RecordSet(name, A, ttl, tuple(sorted(four))))
-    if six:
-        sets.append(RecordSet(name, AAAA, ttl, tuple(sorted(six))))
+        addresses[A if address.version == 4 else AAAA].add(str(address))
+    sets = [RecordSet(name, rtype, ttl, tuple(sorted(found))) for rtype, found in addresses.items() if found]
     if not sets and hosts:
         sets.append(RecordSet(name, CNAME, ttl, (min(hosts),)))
     return tuple(sets)

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from decco.dns.errors import InvalidRecord
-from decco.dns.names import MAX_NAME
 from decco.dns.records import ADDRESS_TYPES, TXT, RecordSet
+from decco.hostnames import MAX_NAME
 
 PREFIX = "_decco."
 VERSION = "v1"
@@ -66,10 +66,6 @@ class Current:
     def others(self) -> tuple[RecordSet, ...]:
         return tuple(s for s in self.sets if s.type not in ADDRESS_TYPES)
 
-    @property
-    def empty(self) -> bool:
-        return not self.sets and not self.ownership
-
 
 def parse(text: str) -> Owner | None:
     """Parse the text of an ownership record; None if it does not match."""
@@ -118,21 +114,11 @@ def owned_name(record: RecordSet, zone: str) -> str | None:
 
 def fold(records: Iterable[RecordSet], zone: str) -> dict[str, Current]:
     """Group the sets of a zone, or of a part of it, by name; ownership records belong to the name that they are for."""
-    sets: dict[str, list[RecordSet]] = {}
-    ownership: dict[str, list[RecordSet]] = {}
-    for record in records:
+    found: dict[str, tuple[list[RecordSet], list[RecordSet]]] = {}
+    for record in sorted(records, key=lambda s: s.type):
         if record.type in SIGNATURE_TYPES or (record.name == zone and record.type in APEX_TYPES):
             continue
         of = owned_name(record, zone)
-        if of is None:
-            sets.setdefault(record.name, []).append(record)
-        else:
-            ownership.setdefault(of, []).append(record)
-    return {
-        name: Current(name, _ordered(sets.get(name)), _ordered(ownership.get(name)))
-        for name in sets.keys() | ownership.keys()
-    }
-
-
-def _ordered(found: list[RecordSet] | None) -> tuple[RecordSet, ...]:
-    return tuple(sorted(found, key=lambda s: s.type)) if found else ()
+        sets, ownership = found.setdefault(record.name if of is None else of, ([], []))
+        (sets if of is None else ownership).append(record)
+    return {name: Current(name, tuple(sets), tuple(ownership)) for name, (sets, ownership) in found.items()}

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-import structlog
-
-from decco.dns.backoff import Backoff
+from decco.backoff import Backoff
 from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, DnsError, InvalidRecord, ZoneNotFound
-from decco.dns.names import normalise, zone_of
-from decco.dns.plan import Plan
+from decco.dns.plan import Plan, Rules
 from decco.dns.provider import Provider
-from decco.dns.records import WantedRecord
-from decco.dns.zonequeue import Desired, Pacing, ZoneQueue
+from decco.dns.records import WantedRecord, normalise
+from decco.dns.settings import DnsSettings
+from decco.dns.unconfirmed import SETTLE_SECONDS, UnconfirmedChanges
+from decco.dns.zonequeue import ZoneQueue
+from decco.hostnames import zone_of
+from decco.log import get_logger
 
-log = structlog.get_logger("decco.dns")
-_UNCONFIRMED = (
-    "a change of the zone {} was not answered and may still be carried out; the zone is read again before its names "
-    "are taken for gone"
-)
+log = get_logger("decco.dns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +47,41 @@ class OwnerState:
         return not self.problems
 
 
+@dataclass(slots=True)
+class _Owner:
+    wanted: dict[str, WantedRecord] = field(default_factory=dict)
+    """By name."""
+    former: set[str] = field(default_factory=set)
+    """All names that a zone has, or may have, for the owner."""
+    refused: tuple[DnsProblem, ...] = ()
+    """Problems of desired names that no zone can take."""
+    shown: OwnerState | None = None
+    """The state that was last returned or notified."""
+
+
 class Dns:
     """All zones of all providers. One event loop; only ``run``, ``plan`` and ``close`` are asynchronous."""
 
     def __init__(
         self,
         providers: Sequence[Provider],
-        *,
         cluster_id: str,
-        ttl: int = 180,
-        adopt: bool = False,
-        pacing: Pacing | None = None,
+        settings: DnsSettings = DnsSettings(),  # noqa: B008 (it is frozen)
+        *,
+        settle: float = SETTLE_SECONDS,
     ) -> None:
         self._providers = providers
-        self._by_name: dict[str, dict[str, WantedRecord]] = {}
-        self._wanted: dict[str, dict[str, WantedRecord]] = {}
-        self._former: dict[str, set[str]] = {}
-        self._refused: dict[str, tuple[DnsProblem, ...]] = {}
-        self._shown: dict[str, OwnerState] = {}
+        self._owners: dict[str, _Owner] = {}
         self._releasing: set[str] = set()
         self._paused: set[str] = set()
         self._callbacks: list[Callable[[str], None]] = []
-        pacing = pacing or Pacing()
-        desired = Desired(self._by_name, self._wanted.keys(), cluster_id, ttl, adopt, self._paused)
+        rules = Rules(cluster_id, settings.ttl, self._owners.keys(), settings.adopt, self._paused)
         self._queues: dict[str, list[ZoneQueue]] = {}
         for provider in providers:
-            shared = Backoff(pacing.retry_base, pacing.retry_limit)
+            shared = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)
             for zone in provider.zone_names:
-                queue = ZoneQueue(zone, provider, desired, pacing, shared, self._notify)
+                unconfirmed = UnconfirmedChanges(settle)
+                queue = ZoneQueue(zone, provider, rules, settings, shared, unconfirmed, self._notify)
                 self._queues.setdefault(zone, []).append(queue)
 
     async def run(self) -> None:
@@ -116,51 +121,9 @@ class Dns:
                 refused.append(DnsProblem(record.name, error.reason, str(error)))
                 continue
             new[name] = WantedRecord(name, record.targets, record.ttl)
-        self._refused[owner_uid] = tuple(refused)
         if new:
             self._releasing.discard(owner_uid)
-        first = owner_uid not in self._wanted
-        resumed = owner_uid in self._paused
-        self._paused.discard(owner_uid)
-        old = self._wanted.get(owner_uid, {})
-        self._wanted[owner_uid] = new
-        self._former.setdefault(owner_uid, set()).update(new)
-        changed = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
-        for name in changed:
-            desired = self._by_name.setdefault(name, {})
-            if name in new:
-                desired[owner_uid] = new[name]
-            else:
-                desired.pop(owner_uid, None)
-            if not desired:
-                del self._by_name[name]
-        for name in changed:
-            for queue in self._of(name):
-                queue.forget(name, owner_uid)
-                queue.want([name])
-        if resumed:
-            for name in new.keys() - set(changed):  # they may have been changed during the pause
-                for queue in self._of(name):
-                    queue.want([name])
-        if first or resumed:
-            for queue in self._all():
-                queue.adopt_owner(owner_uid)
-        state = self.state(owner_uid)
-        self._shown[owner_uid] = state
-        return state
-
-    def pause(self, owner_uid: str) -> None:
-        """Do not change the owner's names until the next ``ensure`` or ``release`` of this owner."""
-        self._paused.add(owner_uid)
-
-    def state(self, owner_uid: str) -> OwnerState:
-        """The last known state of the owner's names; an unknown owner has no names and no problems."""
-        problems = list(self._refused.get(owner_uid, ()))
-        for name, record in self._wanted.get(owner_uid, {}).items():
-            if (problem := self._problem(name, record, owner_uid)) is not None:
-                problems.append(problem)
-        published = frozenset[str]().union(*(queue.holds(owner_uid) for queue in self._all()))
-        return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published)
+        return self._set(owner_uid, new, tuple(refused), new)
 
     def release(self, owner_uid: str, names: Iterable[str] = ()) -> OwnerState:
         """Withdraw all names of an owner that is being deleted.
@@ -168,48 +131,85 @@ class Dns:
         ``names`` are those that it may have published before this process started: only their zones must be read before
         the owner is ``gone``; without names, all zones.
         """
+        former = []
         for text in names:
-            try:
-                self._former.setdefault(owner_uid, set()).add(normalise(text))
-            except InvalidRecord:
-                continue  # such a name was never published
+            with suppress(InvalidRecord):  # such a name was never published
+                former.append(normalise(text))
         self._releasing.add(owner_uid)
-        return self.ensure(owner_uid, ())
+        return self._set(owner_uid, {}, (), former)
+
+    def _set(
+        self, uid: str, new: dict[str, WantedRecord], refused: tuple[DnsProblem, ...], former: Iterable[str]
+    ) -> OwnerState:
+        first, resumed = uid not in self._owners, uid in self._paused
+        self._paused.discard(uid)
+        owner = self._owners.setdefault(uid, _Owner())
+        old, owner.wanted, owner.refused = owner.wanted, new, refused
+        owner.former.update(former)
+        changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+        for name in changed:
+            for queue in self._of(name):
+                queue.want(uid, name, new.get(name))
+        if resumed:  # its names may have been changed during the pause
+            for name in new.keys() - changed:
+                for queue in self._of(name):
+                    queue.enqueue([name])
+        if first or resumed:
+            for queue in self._all():
+                queue.enqueue(queue.holds(uid))
+        owner.shown = self.state(uid)
+        return owner.shown
+
+    def pause(self, owner_uid: str) -> None:
+        """Do not change the owner's names until the next ``ensure`` or ``release`` of this owner."""
+        self._paused.add(owner_uid)
+
+    def state(self, owner_uid: str) -> OwnerState:
+        """The last known state of the owner's names; an unknown owner has no names and no problems."""
+        owner = self._owners.get(owner_uid, _Owner())
+        found = [self._problem(name, record, owner_uid) for name, record in owner.wanted.items()]
+        problems = [*owner.refused, *(problem for problem in found if problem is not None)]
+        published = frozenset[str]().union(*(queue.holds(owner_uid) for queue in self._all()))
+        return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published)
 
     def gone(self, owner_uid: str) -> bool:
         """Whether all zones, when last read, had no name of this owner."""
-        former = self._former.get(owner_uid, set())
-        for queue in {q for name in former for q in self._of(name)} or set(self._all()):
-            names = {name for name in former if zone_of(name, self._queues) == queue.zone_name}
+        owner = self._owners.get(owner_uid, _Owner())
+        for queue in self._concerned(owner):
+            names = {name for name in owner.former if zone_of(name, self._queues) == queue.zone_name}
             if not queue.synced or queue.holds(owner_uid) or queue.open(names) or queue.has_unconfirmed(names):
                 return False
-        return not self._wanted.get(owner_uid)
+        return not owner.wanted
 
     def obstacles(self, owner_uid: str) -> tuple[DnsProblem, ...]:
         """Why a released owner is not gone yet: the zones that have, or may have, a name of it."""
         found: dict[str, DnsProblem] = {}
-        former = self._former.get(owner_uid, set())
-        for queue in {q for name in former for q in self._of(name)} or set(self._all()):
-            if queue.trouble is not None and (queue.holds(owner_uid) or not queue.synced or queue.open(former)):
-                found[queue.zone_name] = DnsProblem(queue.zone_name, queue.trouble.reason, str(queue.trouble))
-            elif queue.has_unconfirmed(former):
-                found[queue.zone_name] = DnsProblem(
-                    queue.zone_name, REASON_PENDING, _UNCONFIRMED.format(queue.zone_name)
+        owner = self._owners.get(owner_uid, _Owner())
+        for queue in self._concerned(owner):
+            zone, trouble = queue.zone_name, queue.trouble
+            if trouble is not None and (queue.holds(owner_uid) or not queue.synced or queue.open(owner.former)):
+                found[zone] = DnsProblem(zone, trouble.reason, str(trouble))
+            elif queue.has_unconfirmed(owner.former):
+                found[zone] = DnsProblem(
+                    zone,
+                    REASON_PENDING,
+                    f"a change of the zone {zone} was not answered and may still be carried out; "
+                    "the zone is read again before its names are taken for gone",
                 )
         return tuple(found[zone] for zone in sorted(found))
 
     def forget(self, owner_uid: str) -> None:
         """Remove all state of an owner, after it is gone."""
-        if self._wanted.get(owner_uid):
+        if owner_uid in self._owners and self._owners[owner_uid].wanted:
             self.ensure(owner_uid, ())
         self._releasing.discard(owner_uid)
         self._paused.discard(owner_uid)
-        for known in (self._wanted, self._former, self._refused, self._shown):
-            known.pop(owner_uid, None)
+        self._owners.pop(owner_uid, None)
 
     def abandon(self, owner_uid: str) -> None:
         """Forget an owner without withdrawing its names: its records and ownership records stay in the zones."""
-        log.warning("dns names abandoned", owner=owner_uid, names=sorted(self._former.get(owner_uid, ())))
+        owner = self._owners.get(owner_uid, _Owner())
+        log.warning("dns names abandoned", owner=owner_uid, names=sorted(owner.former))
         self.forget(owner_uid)
 
     async def plan(self) -> list[tuple[str, str, Plan | DnsError]]:
@@ -228,6 +228,10 @@ class Dns:
 
     def _all(self) -> list[ZoneQueue]:
         return [queue for queues in self._queues.values() for queue in queues]
+
+    def _concerned(self, owner: _Owner) -> set[ZoneQueue]:
+        """The queues of the zones that may have names of the owner; all, if it is not known to have any."""
+        return {queue for name in owner.former for queue in self._of(name)} or set(self._all())
 
     def _of(self, name: str) -> list[ZoneQueue]:
         zone = zone_of(name, self._queues)
@@ -269,8 +273,8 @@ class Dns:
     def _notify(self, uids: Iterable[str]) -> None:
         # Owners that wait to be gone are always notified: a zone without their names never reports them by UID.
         for uid in sorted({*uids, *self._releasing}):
-            state = self.state(uid)
-            if self._shown.get(uid) != state or uid in self._releasing:
-                self._shown[uid] = state
+            owner, state = self._owners.get(uid, _Owner()), self.state(uid)
+            if owner.shown != state or uid in self._releasing:
+                owner.shown = state
                 for callback in self._callbacks:
                     callback(uid)

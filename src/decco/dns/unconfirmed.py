@@ -17,6 +17,8 @@ from decco.dns.provider import Change
 from decco.dns.records import RecordSet
 from decco.dns.registry import Current
 
+SETTLE_SECONDS = 60.0
+"""How long a call without an answer may still be carried out."""
 Data = frozenset[tuple[str, str, tuple[str, ...]]]
 """Record sets without their TTL, which prerequisites do not compare."""
 

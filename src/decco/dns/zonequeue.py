@@ -9,57 +9,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 
-import structlog
-
-from decco.dns.backoff import Backoff
+from decco.backoff import Backoff
 from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import WantedRecord
 from decco.dns.registry import Current, fold, ownership_name
+from decco.dns.settings import DnsSettings
 from decco.dns.unconfirmed import UnconfirmedChanges
+from decco.log import get_logger
 
-log = structlog.get_logger("decco.dns")
-
-
-@dataclass(frozen=True, slots=True)
-class Pacing:
-    """Times in seconds."""
-
-    gather: float = 0.2
-    """How long the first name in the queue waits for others to share its batch."""
-    compare: float = 3600.0
-    """Interval of full comparisons of the zone."""
-    retry_base: float = 1.0
-    retry_limit: float = 300.0
-    settle: float = 60.0
-    """How long a call without an answer may still be carried out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """A live view of the service's state: the queue reads it in each reconcile and never changes it."""
-
-    by_name: Mapping[str, Mapping[str, WantedRecord]]
-    alive: Collection[str]
-    cluster: str
-    ttl: int
-    adopt: bool
-    paused: Collection[str] = frozenset()
+log = get_logger("decco.dns")
 
 
 class ZoneQueue:
-    """``changed(uids)`` is called after a reconcile with the owners whose state may have changed."""
+    """``rules`` are a live view of the service's state; ``changed(uids)`` is called after a reconcile with the owners
+    whose state may have changed.
+    """
 
     def __init__(
         self,
         zone: str,
         provider: Provider,
-        desired: Desired,
-        pacing: Pacing,
+        rules: Rules,
+        settings: DnsSettings,
         shared: Backoff,
+        unconfirmed: UnconfirmedChanges,
         changed: Callable[[Iterable[str]], None],
     ) -> None:
         self.zone_name = zone
@@ -68,14 +45,14 @@ class ZoneQueue:
         """Whether the whole zone has been read at least once."""
         self.trouble: DnsError | None = None
         """The error of the last reconcile, if it failed."""
-        self.orphans = 0
-        self._desired = desired
-        self._pacing = pacing
+        self._desired: dict[str, dict[str, WantedRecord]] = {}
+        """Name -> UID of the owner -> desired record."""
+        self._rules = rules
+        self._settings = settings
         self._shared = shared
-        self._own = Backoff(pacing.retry_base, pacing.retry_limit)
+        self._own = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)
         self._changed = changed
         self._zone: Zone | None = None
-        self._wanted: set[str] = set()
         self._due: set[str] = set()
         self._busy: set[str] = set()
         self._due_since = 0.0
@@ -85,21 +62,30 @@ class ZoneQueue:
         self._problems: dict[tuple[str, str], DnsError] = {}
         self._owned: dict[str, set[str]] = {}
         self._owner_of: dict[str, str] = {}
+        """Name -> UID in its ownership record, if that is of this cluster; ``_owned`` is the inverse."""
         self._twice: set[str] = set()
-        self._unconfirmed = UnconfirmedChanges(pacing.settle)
+        """Names with a conflict that may only be due to a stale cache; a second conflict is reported."""
+        self._unconfirmed = unconfirmed
 
     # Called by the service
 
-    def want(self, names: Iterable[str]) -> None:
-        """Enqueue these names: their desired records have changed."""
+    def want(self, uid: str, name: str, record: WantedRecord | None) -> None:
+        """Set the desired record of an owner at a name, None for no record, and enqueue the name."""
+        owners = self._desired.setdefault(name, {})
+        if record is None:
+            owners.pop(uid, None)
+        else:
+            owners[uid] = record
+        if not owners:
+            del self._desired[name]
+        self._problems.pop((name, uid), None)
+        self.enqueue([name])
+
+    def enqueue(self, names: Iterable[str]) -> None:
+        """Reconcile these names, as if for the first time."""
         for name in names:
-            (self._wanted.add if self._desired.by_name.get(name) else self._wanted.discard)(name)
             self._enqueue(name)
             self._twice.discard(name)
-
-    def adopt_owner(self, uid: str) -> None:
-        """Enqueue the names whose ownership records have this owner; called when the owner is first seen."""
-        self.want(tuple(self._owned.get(uid, ())))
 
     def holds(self, uid: str) -> frozenset[str]:
         """Names that belonged to this owner when the zone was last read."""
@@ -147,7 +133,7 @@ class ZoneQueue:
         zone = await self._find()
         current = fold(await self.provider.records(zone), zone.name)
         self._learn(current)
-        return self._plan(current, self._wanted | self._ours())
+        return self._plan(current, self._desired.keys() | self._ours())
 
     async def _wait_for_work(self) -> None:
         """Wait until there is work and neither the zone nor its provider backs off."""
@@ -171,7 +157,7 @@ class ZoneQueue:
     async def _gather(self) -> None:
         if not self._due:
             self._due_since = asyncio.get_running_loop().time()
-        left = self._due_since + self._pacing.gather - asyncio.get_running_loop().time()
+        left = self._due_since + self._settings.gather_milliseconds / 1000 - asyncio.get_running_loop().time()
         if left > 0:
             await asyncio.sleep(left)
 
@@ -196,7 +182,7 @@ class ZoneQueue:
     async def _reconcile(self) -> None:
         loop = asyncio.get_running_loop()
         full = loop.time() >= self._next_comparison()
-        names = self._due | self._wanted if full else self._due
+        names = self._due | self._desired.keys() if full else self._due
         self._due, self._busy = set(), set(names)
         try:
             zone = await self._find()
@@ -205,11 +191,14 @@ class ZoneQueue:
                 current = fold(await self.provider.records(zone), zone.name)
                 self._unconfirmed.zone_read(began)
                 self._learn(current)
-                self._compare_at = loop.time() + self._pacing.compare
+                self._compare_at = loop.time() + self._settings.compare_seconds
                 names |= self._ours()
                 self._busy = set(names)
             else:
-                asked = {*names, *(self._ownership_name_of(name) for name in names)} - {""}
+                asked = set(names)
+                for name in names:
+                    with suppress(InvalidRecord):  # the plan reports the same error for this name
+                        asked.add(ownership_name(name, zone.name))
                 current = fold(await self.provider.records(zone, asked), zone.name)
                 for name in names:
                     self._note(name, current.get(name))
@@ -219,25 +208,16 @@ class ZoneQueue:
         for name in self._unconfirmed.names if full else names:
             self._unconfirmed.seen(current.get(name) or Current(name))
         # No await between here and the first call: the plan uses a consistent view of the desired records.
-        result = self._plan(current, names)
-        if full:
-            self.orphans = len(result.orphans)
-        await self._send(zone, names, result)
+        await self._send(zone, names, self._plan(current, names))
 
     def _ours(self) -> set[str]:
         """Names that belong to existing objects of this cluster by their ownership records."""
-        return {name for uid in self._desired.alive for name in self._owned.get(uid, ())}
+        return {name for uid in self._rules.alive for name in self._owned.get(uid, ())}
 
     def _plan(self, current: Mapping[str, Current], names: Collection[str]) -> Plan:
-        desired = self._desired
         # Other names that are not desired are left out, so that the cost of the plan depends on our names only.
-        ours = {n: h for n, h in current.items() if n in names or self._is_orphan(h)}
-        rules = Rules(self.zone_name, desired.cluster, desired.ttl, desired.alive, desired.adopt, desired.paused)
-        return plan(ours, {name: desired.by_name.get(name, {}) for name in names}, rules)
-
-    def _is_orphan(self, now: Current) -> bool:
-        owner = now.owner
-        return owner is not None and owner.cluster == self._desired.cluster and owner.uid not in self._desired.alive
+        ours = {name: now for name, now in current.items() if name in names or self._rules.is_orphan(now)}
+        return plan(self.zone_name, ours, {name: self._desired.get(name, {}) for name in names}, self._rules)
 
     async def _send(self, zone: Zone, names: set[str], result: Plan) -> None:
         changing = {change.name for change in result.changes}
@@ -258,7 +238,9 @@ class ZoneQueue:
                 left = left[len(batch) :]
                 for change, outcome in zip(batch, outcomes, strict=True):
                     touched |= self._finish(change, outcome, result.problems)
-                self._raise_shared(outcomes)
+                for outcome in outcomes:
+                    if outcome is not None and not isinstance(outcome, (RecordConflict, InvalidRecord)):
+                        raise outcome  # it concerns the other changes as well
         except BaseException:
             for change in left:
                 self._enqueue(change.name)
@@ -266,23 +248,18 @@ class ZoneQueue:
         finally:
             self._changed(touched)
 
-    def _raise_shared(self, outcomes: Sequence[Outcome]) -> None:
-        for outcome in outcomes:
-            if outcome is not None and not isinstance(outcome, (RecordConflict, InvalidRecord)):
-                raise outcome
-
     def _finish(self, change: Change, outcome: Outcome, problems: Mapping[tuple[str, str], DnsError]) -> set[str]:
         name = change.name
         if isinstance(outcome, ProviderUnreachable) and outcome.uncertain:
             self._unconfirmed.add((change,))
         if outcome is None:
-            given_up_by = {uid for uid in (self._owner_of.get(name),) if uid}
+            former = self._owner_of.get(name)
             now = fold(change.after, self.zone_name).get(name)
             self._note(name, now)
             self._unconfirmed.seen(now or Current(name))
             self._twice.discard(name)
-            return self._settle(name, problems) | given_up_by
-        desired = self._desired.by_name.get(name, {})
+            return self._settle(name, problems) | ({former} if former else set())
+        desired = self._desired.get(name, {})
         if isinstance(outcome, RecordConflict) and name not in self._twice:
             # The cache was stale: it reads this name again, and the plan decides on the result.
             self._twice.add(name)
@@ -297,17 +274,13 @@ class ZoneQueue:
     def _settle(self, name: str, problems: Mapping[tuple[str, str], DnsError]) -> set[str]:
         """Store the problems of a name after its reconcile; returns the owners concerned."""
         self._busy.discard(name)
-        owners = set(self._desired.by_name.get(name, ()))
+        owners = set(self._desired.get(name, ()))
         for uid in owners:
             if (name, uid) in problems:
                 self._problems[name, uid] = problems[name, uid]
             else:
                 self._problems.pop((name, uid), None)
         return owners
-
-    def forget(self, name: str, uid: str) -> None:
-        """Remove the problem of a name that its owner no longer desires."""
-        self._problems.pop((name, uid), None)
 
     # Ownership in the zone
 
@@ -318,24 +291,17 @@ class ZoneQueue:
         if not self.synced:
             self.synced = True
             # Owners may wait for the result that the zone has none of their names.
-            self._changed(tuple(self._desired.alive))
+            self._changed(tuple(self._rules.alive))
 
     def _note(self, name: str, now: Current | None) -> None:
-        owner = now.owner if now is not None else None
         before = self._owner_of.pop(name, None)
         if before is not None:
             self._owned[before].discard(name)
             if not self._owned[before]:
                 del self._owned[before]
-        if owner is not None and owner.cluster == self._desired.cluster:
-            self._owner_of[name] = owner.uid
-            self._owned.setdefault(owner.uid, set()).add(name)
-
-    def _ownership_name_of(self, name: str) -> str:
-        try:
-            return ownership_name(name, self.zone_name)
-        except InvalidRecord:
-            return ""  # the plan reports the same error for this name
+        if now is not None and (uid := self._rules.uid_of(now)) is not None:
+            self._owner_of[name] = uid
+            self._owned.setdefault(uid, set()).add(name)
 
     # Errors
 
@@ -356,14 +322,14 @@ class ZoneQueue:
                 reason=error.reason,
                 error=str(error),
             )
-            concerned = self._due if self.synced else self._wanted
-            self._changed({uid for name in concerned for uid in self._desired.by_name.get(name, ())})
+            concerned = self._due if self.synced else self._desired.keys()
+            self._changed({uid for name in concerned for uid in self._desired.get(name, ())})
 
     def _succeeded(self) -> None:
         if self.trouble is not None:
             log.info("dns zone works again", provider=self.provider.name, zone=self.zone_name)
             self.trouble = None
-            self._changed({uid for name in self._wanted for uid in self._desired.by_name.get(name, ())})
+            self._changed({uid for owners in self._desired.values() for uid in owners})
         if not self._twice:
             self._own.reset()
         self._shared.reset()

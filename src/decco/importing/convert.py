@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from decco.api.formats import DNS_LABEL, SUBDOMAIN
 from decco.api.parse import InvalidObjectError, parse_app, parse_space
 from decco.importing.app import convert_app
-from decco.importing.meta import is_imported
-from decco.importing.remarks import Level, Remark, Remarks, Source
-from decco.importing.space import ImportedSpace, convert_space
-from decco.objects import GROUP, Key, Obj
+from decco.importing.fields import Level, Remarks, Source, as_object, as_objects
+from decco.importing.space import convert_space
+from decco.objects import ANNOTATION_IMPORTED, GROUP, Key, Obj
 
 VERSIONS = ("v1beta2", "v1beta3")
 _OF_THIS_DECCO = {
@@ -29,7 +27,7 @@ class Imported:
     """The result for one object; ``obj`` is None if it was left out."""
 
     source: Source
-    remarks: list[Remark]
+    remarks: Remarks
     obj: Obj | None = None
     extras: list[Obj] = field(default_factory=list)
     """Objects of other kinds that belong to it."""
@@ -44,9 +42,9 @@ class Imported:
 class Result:
     """All results in input order."""
 
-    spaces: list[Imported]
-    apps: list[Imported]
-    others: list[Imported]
+    spaces: list[Imported] = field(default_factory=list)
+    apps: list[Imported] = field(default_factory=list)
+    others: list[Imported] = field(default_factory=list)
 
     @property
     def all(self) -> list[Imported]:
@@ -60,59 +58,53 @@ def convert(
     namespace: str | None = None,
     serve_first_port: bool = True,
 ) -> Result:
-    """``domain`` is the default for Spaces, ``namespace`` the default for Apps; for ``serve_first_port`` see
-    ``convert_app``.
-    """
-    result = Result([], [], [])
-    spaces: dict[str, tuple[Source, ImportedSpace]] = {}
-    apps: list[tuple[Source, Obj]] = []
+    """``domain`` is the default for Spaces, ``namespace`` that for Apps; for ``serve_first_port`` see convert_app."""
+    result = Result()
+    spaces: dict[str, Imported] = {}
+    apps: list[tuple[Imported, Obj]] = []
     for source, obj in given:
-        kind, remarks = _kind(source, obj)
-        if kind == "Space" and not remarks.failed:
-            result.spaces.append(_space(source, obj, remarks, spaces, domain))
-        elif kind == "App" and not remarks.failed:
-            apps.append((source, obj))
+        imported = Imported(source, Remarks())
+        kind = _kind(source, obj, imported.remarks)
+        if kind == "Space":
+            result.spaces.append(imported)
+            _space(imported, obj, spaces, domain)
+        elif kind == "App":
+            result.apps.append(imported)
+            apps.append((imported, obj))
         else:
-            result.others.append(Imported(source, remarks.all))
+            result.others.append(imported)
     seen: dict[Key, Source] = {}
-    result.apps = [
-        _app(source, obj, spaces, seen, namespace or "", serve_first_port=serve_first_port) for source, obj in apps
-    ]
+    for imported, obj in apps:
+        _app(imported, obj, spaces, seen, namespace or "", serve_first_port=serve_first_port)
     for imported in result.spaces:  # an App may have added a host name to its Space
-        if imported.obj is not None:
-            _judge(imported, parse_space)
+        _judge(imported, parse_space)
     return result
 
 
-def _space(
-    source: Source, obj: Obj, remarks: Remarks, spaces: dict[str, tuple[Source, ImportedSpace]], domain: str | None
-) -> Imported:
-    made = convert_space(obj, remarks, domain)
-    name = made.obj["metadata"]["name"]
+def _space(imported: Imported, obj: Obj, spaces: dict[str, Imported], domain: str | None) -> None:
+    imported.obj, imported.extras = convert_space(obj, imported.remarks, domain)
+    name = imported.obj["metadata"]["name"]
     if name in spaces:
-        remarks.error(
+        imported.remarks.error(
             "metadata.name",
-            f"{spaces[name][0]} has this name too, and Spaces are cluster-scoped now: rename one of the two, which "
+            f"{spaces[name].source} has this name too, and Spaces are cluster-scoped now: rename one of the two, which "
             "also changes its FQDN and its namespace",
         )
-    if remarks.failed:
-        return Imported(source, remarks.all)
-    spaces[name] = (source, made)
-    return Imported(source, remarks.all, made.obj, made.extras)
+    if not imported.remarks.failed:
+        spaces[name] = imported
 
 
 def _app(
-    source: Source,
+    imported: Imported,
     obj: Obj,
-    spaces: dict[str, tuple[Source, ImportedSpace]],
+    spaces: dict[str, Imported],
     seen: dict[Key, Source],
     default: str,
     *,
     serve_first_port: bool,
-) -> Imported:
-    remarks = Remarks()
-    meta = obj.get("metadata")
-    given = meta.get("namespace") if isinstance(meta, dict) else None
+) -> None:
+    remarks = imported.remarks
+    given = as_object(obj.get("metadata")).get("namespace")
     namespace = given if isinstance(given, str) and given else default
     if not namespace:
         remarks.note(
@@ -121,71 +113,63 @@ def _app(
         )
     elif not DNS_LABEL.matches(namespace):
         remarks.error("metadata.namespace", DNS_LABEL.message)
-    _, space = spaces.get(namespace, (None, None))
-    made = convert_app(obj, remarks, namespace, space, serve_first_port=serve_first_port)
-    key = Key(namespace, made.obj["metadata"]["name"])
+    space = spaces[namespace].obj if namespace in spaces else None
+    imported.obj, imported.extras = convert_app(obj, remarks, namespace, space, serve_first_port=serve_first_port)
+    key = Key(namespace, imported.obj["metadata"]["name"])
     if not SUBDOMAIN.matches(key.name):
         remarks.error("metadata.name", SUBDOMAIN.message)
     if key in seen:
         remarks.error("metadata.name", f"{seen[key]} has this name too: rename or remove one of the two")
-    seen.setdefault(key, source)
-    if remarks.failed:
-        return Imported(source, remarks.all)
-    imported = Imported(source, remarks.all, made.obj, made.extras)
+    seen.setdefault(key, imported.source)
     _judge(imported, parse_app)
-    return imported
 
 
-def _judge(imported: Imported, parse: Any) -> None:
-    """Leaves out an object that the CRDs would refuse, with their messages."""
+def _judge(imported: Imported, parse: Callable[[Obj], object]) -> None:
+    """Leaves out an object with errors, and one that the CRDs would refuse, with their messages."""
     try:
-        parse(imported.obj)
+        if imported.obj is not None and not imported.remarks.failed:
+            parse(imported.obj)
     except InvalidObjectError as error:
         for problem in error.problems:
             path, _, message = problem.partition(": ")
-            imported.remarks.append(Remark(Level.ERROR, path, message))
+            imported.remarks.error(path, message)
+    if imported.remarks.failed:
         imported.obj, imported.extras = None, []
 
 
-def _kind(source: Source, obj: Obj) -> tuple[str, Remarks]:
-    """The kind, "" if it is not converted, and the remarks about the object."""
-    remarks = Remarks()
+def _kind(source: Source, obj: Obj, remarks: Remarks) -> str:
+    """The kind, "" if the object is not converted, with a remark that states why."""
     group, _, version = str(obj.get("apiVersion") or "").rpartition("/")
     kind = str(obj["kind"])
     if group != GROUP:
-        _foreign(group, kind, obj, remarks)
-        return "", remarks
-    if kind not in ("Space", "App"):
+        _foreign(kind, obj, remarks)
+    elif kind not in ("Space", "App"):
         remarks.error("kind", f"the first decco's {source.kind} has no counterpart here: there are Space and App")
     elif version not in VERSIONS:
         remarks.error("apiVersion", f"is not a version of the first decco: there are {' and '.join(VERSIONS)}")
     elif evidence := _is_new(kind, obj):
         remarks.error("", f"was written for this decco ({evidence}) and needs no import: apply it as it is")
-    return kind, remarks
+    else:
+        return kind
+    return ""
 
 
 def _is_new(kind: str, obj: Obj) -> str:
     """The evidence that the object is already of this decco, "" without evidence."""
-    if is_imported(obj):
+    if ANNOTATION_IMPORTED in as_object(as_object(obj.get("metadata")).get("annotations")):
         return "it comes from an import"
-    spec = obj.get("spec")
-    if not isinstance(spec, dict):
-        return ""
+    spec = as_object(obj.get("spec"))
     found = [f"spec.{name}" for name in _OF_THIS_DECCO[kind] if name in spec]
-    listed = spec.get("endpoints")
-    for number, endpoint in enumerate(listed if isinstance(listed, list) else ()):
-        if isinstance(endpoint, dict):
-            found += [f"spec.endpoints[{number}].{name}" for name in _OF_ENDPOINTS if name in endpoint]
+    for at, endpoint in as_objects(spec.get("endpoints")):
+        found += [f"spec.endpoints[{at}].{name}" for name in _OF_ENDPOINTS if name in endpoint]
     return f"it has {found[0]}" if found else ""
 
 
-def _foreign(group: str, kind: str, obj: Obj, remarks: Remarks) -> None:
-    meta = obj.get("metadata")
-    meta = meta if isinstance(meta, dict) else {}
-    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
-    if kind == "Ingress" and isinstance(labels, dict) and labels.get("decco-derived-from") == "app":
+def _foreign(kind: str, obj: Obj, remarks: Remarks) -> None:
+    meta = as_object(obj.get("metadata"))
+    if kind == "Ingress" and as_object(meta.get("labels")).get("decco-derived-from") == "app":
         remarks.note("", "the first decco made it from an App; decco makes its own routes from the App")
-    elif kind == "Ingress" and isinstance(annotations, dict) and "k8sniff" in annotations.values():
+    elif kind == "Ingress" and "k8sniff" in as_object(meta.get("annotations")).values():
         remarks.lost(
             "",
             "k8sniff no longer exists: make its pods an App, with a TCP endpoint of disableTlsTermination whose "

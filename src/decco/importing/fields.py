@@ -1,4 +1,4 @@
-"""Reads the fields of an object with the rules of the first decco.
+"""Reads the fields of an object with the rules of the first decco, and collects remarks about them.
 
 Its programs decoded JSON with Go's encoding/json: names of fields are case-insensitive, null and absent fields are the
 zero value. Fields are taken out one by one; the remaining ones are reported, so that no field is lost silently.
@@ -6,12 +6,63 @@ zero value. Fields are taken out one by one; the remaining ones are reported, so
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
 
-from decco.desired.quoting import LONGEST_VALUE
-from decco.importing.remarks import Remarks
-from decco.log import escape
-from decco.objects import Obj
+from decco.objects import Key, Obj
+from decco.text import LONGEST_VALUE, escape
+
+T = TypeVar("T")
+
+
+class Level(StrEnum):
+    NOTE = "note"  # it works as before; an information, or a task besides the import
+    LOST = "lost"  # it has no counterpart: the object was converted without it
+    ERROR = "error"  # the object was left out
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A message about one field (``path``, as spec.endpoints[0].port) or, with an empty path, the whole object."""
+
+    level: Level
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The origin of an object: ``document`` is its number in the file, from 1."""
+
+    file: str
+    document: int
+    kind: str
+    key: Key
+
+    def __str__(self) -> str:
+        return f"{self.file}: document {self.document}: {self.kind} {self.key}"
+
+
+class Remarks(list[Remark]):
+    """The remarks about one object."""
+
+    def note(self, path: str, message: str) -> None:
+        self.append(Remark(Level.NOTE, path, message))
+
+    def lost(self, path: str, message: str) -> None:
+        self.append(Remark(Level.LOST, path, message))
+
+    def error(self, path: str, message: str) -> None:
+        self.append(Remark(Level.ERROR, path, message))
+
+    @property
+    def failed(self) -> bool:
+        return any(remark.level is Level.ERROR for remark in self)
 
 
 class Fields:
@@ -21,10 +72,9 @@ class Fields:
         self.path = path
         self.remarks = remarks
         self._left: dict[str, tuple[str, Any]] = {}
-        if value is None:
-            return
         if not isinstance(value, dict):
-            remarks.error(path, "must be an object")
+            if value is not None:
+                remarks.error(path, "must be an object")
             return
         for name, inner in value.items():
             if inner is not None:
@@ -36,64 +86,80 @@ class Fields:
     def at(self, name: str) -> str:
         return f"{self.path}.{name}"
 
+    def note(self, name: str, message: str) -> None:
+        self.remarks.note(self.at(name), message)
+
+    def lost(self, name: str, message: str) -> None:
+        self.remarks.lost(self.at(name), message)
+
+    def error(self, name: str, message: str) -> None:
+        self.remarks.error(self.at(name), message)
+
     def take(self, name: str) -> Any:
         return self._left.pop(name.lower(), (name, None))[1]
 
     def text(self, name: str) -> str:
         """The text, "" if absent."""
-        return str(self._typed(name, str, "text", ""))
+        return self._typed(name, str, "text") or ""
 
     def flag(self, name: str) -> bool:
-        return bool(self._typed(name, bool, "true or false", False))
+        return self._typed(name, bool, "true or false") or False
 
     def number(self, name: str) -> int | None:
         """The whole number, None if absent; whether 0 means absent depends on the field."""
-        value = self.take(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int):
-            self.remarks.error(self.at(name), "must be a whole number")
-            return None
-        return value
+        return self._typed(name, int, "a whole number")
 
     def objects(self, name: str) -> list[Obj]:
-        value = self._typed(name, list, "a list", [])
-        if not all(isinstance(item, dict) for item in value):
-            self.remarks.error(self.at(name), "must be a list of objects")
-            return []
-        return list(value)
+        value = self._typed(name, list, "a list") or []
+        if all(isinstance(item, dict) for item in value):
+            return value
+        self.error(name, "must be a list of objects")
+        return []
 
-    def texts(self, name: str) -> list[str]:
-        value = self._typed(name, list, "a list", [])
-        if not all(isinstance(item, str) for item in value):
-            self.remarks.error(self.at(name), "must be a list of texts")
-            return []
-        return list(value)
+    def texts(self, name: str) -> dict[str, str]:
+        """An object whose values are texts."""
+        value = self.take(name)
+        if value is None:
+            return {}
+        if isinstance(value, dict) and all(isinstance(inner, str) for inner in value.values()):
+            return dict(value)
+        self.error(name, "must be an object of texts: quote the values")
+        return {}
 
-    def drop(self, name: str, because: str) -> None:
-        """Takes a field without a counterpart; a value other than zero is reported as lost."""
-        if self.take(name):
-            self.remarks.lost(self.at(name), because)
+    def each(self, name: str) -> list[Fields]:
+        """The fields of each object of a list."""
+        return [Fields(item, f"{self.at(name)}[{at}]", self.remarks) for at, item in enumerate(self.objects(name))]
 
-    def ignore(self, name: str, because: str) -> None:
-        """Takes a field that is no longer needed; a value other than zero is reported as a note."""
-        if self.take(name):
-            self.remarks.note(self.at(name), because)
+    def skip(self, *names: str) -> None:
+        """Takes fields that never had an effect, or whose absence nobody notices."""
+        for name in names:
+            self.take(name)
+
+    def leave_out(self, level: Level, reasons: Mapping[str, str]) -> None:
+        """Takes fields that are not converted, with a remark on each value other than zero."""
+        for name, message in reasons.items():
+            if self.take(name):
+                self.remarks.append(Remark(level, self.at(name), message))
 
     def report_rest(self) -> None:
         """Reports the fields that were not taken: the first decco did not have them."""
         for name, _ in self._left.values():
-            self.remarks.lost(
-                self.at(escape(name)[:LONGEST_VALUE]),
-                "the first decco has no such field, and ignored it; check its name",
-            )
+            self.lost(escape(name)[:LONGEST_VALUE], "the first decco has no such field, and ignored it; check its name")
         self._left.clear()
 
-    def _typed(self, name: str, kind: type, wanted: str, default: Any) -> Any:
+    def _typed(self, name: str, kind: type[T], wanted: str) -> T | None:
         value = self.take(name)
-        if value is None:
-            return default
-        if not isinstance(value, kind):
-            self.remarks.error(self.at(name), f"must be {wanted}")
-            return default
-        return value
+        if value is None or type(value) is kind:  # a bool is an int to isinstance
+            return value
+        self.error(name, f"must be {wanted}")
+        return None
+
+
+def as_object(value: Any) -> Obj:
+    """The value of something that has not been validated, {} if it is no object."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_objects(value: Any) -> Iterator[tuple[int, Obj]]:
+    """The objects of a list, with their positions; nothing if it is no list."""
+    return ((at, item) for at, item in enumerate(value if isinstance(value, list) else ()) if isinstance(item, dict))

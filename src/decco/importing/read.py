@@ -13,31 +13,18 @@ from typing import Any, TextIO
 
 import yaml
 
-from decco.desired.quoting import shown
 from decco.errors import ConfigError
-from decco.importing.remarks import Source
-from decco.log import escape
+from decco.importing.fields import Source, as_object
 from decco.objects import Key, Obj
+from decco.text import escape, shown
+from decco.yamlform import MAX_DEPTH, Loader, check_depth, too_deep
 
 MAX_BYTES = 32 * 1024 * 1024
 """Limit of one file. etcd accepts objects of 1.5 MiB; this is enough for thousands of ordinary objects."""
 MAX_NODES = 2_000_000
 """Limit of the values in one document, with expanded aliases."""
-MAX_DEPTH = 64
 MAX_WORD = 253
 STDIN = "-"
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _JsonLoader(_Loader):  # type: ignore[misc]
-    """YAML without timestamps: like kubectl, which converts to JSON, it reads 2018-01-02 as text."""
-
-
-_JsonLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-    for first, found in _Loader.yaml_implicit_resolvers.items()
-}
 
 
 def read_objects(name: str, stdin: TextIO) -> list[tuple[Source, Obj]]:
@@ -51,10 +38,12 @@ def read_objects(name: str, stdin: TextIO) -> list[tuple[Source, Obj]]:
         raise ConfigError(f"{label} has more than {MAX_BYTES >> 20} MiB: split it into several files")
     found: list[tuple[Source, Obj]] = []
     try:
-        _check_depth(text, label)
-        for number, document in enumerate(yaml.load_all(text, Loader=_JsonLoader), 1):
-            where = f"{label}: document {number}"
-            found += [(_source(obj, label, number), obj) for obj in _items(_plain(document, where), where)]
+        check_depth(text, label)
+        for number, document in enumerate(yaml.load_all(text, Loader=Loader), 1):
+            for obj in _items(_Copy(f"{label}: document {number}").of(document), f"{label}: document {number}"):
+                meta = as_object(obj.get("metadata"))
+                key = Key(_word(meta.get("namespace")), _word(meta.get("name")))
+                found.append((Source(label, number, _word(obj.get("kind")), key), obj))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
@@ -62,21 +51,6 @@ def read_objects(name: str, stdin: TextIO) -> list[tuple[Source, Obj]]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{label} is not YAML: {' '.join(str(error).split())}") from error
     return found
-
-
-def _check_depth(text: str, label: str) -> None:
-    """Check the depth first: the fast loader recurses in C without a limit, deep nesting would crash the program."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                position = f" at line {event.start_mark.line + 1}" if event.start_mark is not None else ""
-                raise ConfigError(
-                    f"{label} is nested more than {MAX_DEPTH} levels deep{position}: no object of Kubernetes is"
-                )
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
 
 
 def _text(path: Path, label: str) -> str:
@@ -89,12 +63,6 @@ def _text(path: Path, label: str) -> str:
         raise ConfigError(f"{label} is not text in UTF-8 (byte {error.start + 1}): is it YAML?") from error
     except OSError as error:
         raise ConfigError(f"{label} cannot be read ({error.strerror}): name another file, or let it be read") from error
-
-
-def _source(obj: Obj, label: str, number: int) -> Source:
-    meta = obj.get("metadata")
-    meta = meta if isinstance(meta, dict) else {}
-    return Source(label, number, _word(obj.get("kind")), Key(_word(meta.get("namespace")), _word(meta.get("name"))))
 
 
 def _word(value: Any) -> str:
@@ -121,30 +89,30 @@ def _items(document: Any, where: str) -> Iterator[Obj]:
         yield {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List"), **item}
 
 
-def _plain(value: Any, where: str) -> Any:
-    """A copy with the types of JSON only and without shared values."""
-    left = MAX_NODES
+class _Copy:
+    """Copies one document with the types of JSON only and without shared values."""
 
-    def copy(node: Any, depth: int) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._left = MAX_NODES
+
+    def of(self, node: Any, depth: int = 0) -> Any:
+        self._left -= 1
+        if self._left < 0:
             raise ConfigError(
-                f"{where} has more than {MAX_NODES} values with expanded aliases: write less into one document"
+                f"{self._where} has more than {MAX_NODES} values with expanded aliases: write less into one document"
             )
         if depth > MAX_DEPTH:
-            raise ConfigError(f"{where} is nested more than {MAX_DEPTH} levels deep: no object of Kubernetes is")
+            raise too_deep(f"{self._where} is")
         if isinstance(node, dict):
             if wrong := [key for key in node if not isinstance(key, str)]:
-                raise ConfigError(f"{where}: the name of the field {shown(str(wrong[0]))} must be text: quote it")
-            return {key: copy(inner, depth + 1) for key, inner in node.items()}
+                raise ConfigError(f"{self._where}: the name of the field {shown(str(wrong[0]))} must be text: quote it")
+            return {key: self.of(inner, depth + 1) for key, inner in node.items()}
         if isinstance(node, list):
-            return [copy(inner, depth + 1) for inner in node]
+            return [self.of(inner, depth + 1) for inner in node]
         if node is None or isinstance(node, str | bool | int) or (isinstance(node, float) and math.isfinite(node)):
             return node
         raise ConfigError(
-            f"{where} holds {shown(str(node))}, which JSON, and so Kubernetes, has no word for: "
+            f"{self._where} holds {shown(str(node))}, which JSON, and so Kubernetes, has no word for: "
             "quote it, or write a number"
         )
-
-    return copy(value, 0)

@@ -27,28 +27,23 @@ it isolates or routes is in effect as long as it exists.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-import structlog
-
 from decco.errors import ReconcileError
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
 from decco.kube.entry import Entry, guarded, read_entry
 from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, KubeError, NotFound, NotListed
+from decco.kube.latest import Latest
 from decco.kube.ownership import other_managers
 from decco.kube.repair_backoff import Opponent, RepairBackoff
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, key_of
 
-_REMEMBERED_FOREIGN = 4096
-_REMEMBERED_UNMARKED = 4096
-_ABSENT = object()
-
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Foreign(ReconcileError):
@@ -121,8 +116,8 @@ class Applier:
         self._client = client
         self._stores = stores
         self._repair_backoff = RepairBackoff(clock)
-        self._foreign: OrderedDict[tuple[Resource, Key], None] = OrderedDict()
-        self._unmarked: OrderedDict[str, str] = OrderedDict()
+        self._foreign: Latest[tuple[Resource, Key], bool] = Latest()
+        self._unmarked: Latest[str, str] = Latest()
         """UID -> hash of what was written last, of objects that admission does not leave the annotation."""
 
     async def ensure(self, resource: Resource, desired: Obj) -> Applied:
@@ -145,10 +140,8 @@ class Applier:
 
     def changes(self, resource: Resource, desired: Obj) -> bool:
         """Whether decco's own object of this name exists and the desired state differs from the last write."""
-        entry = self._stores[resource].get(key_of(desired))
-        return (
-            entry is not None and entry.written != hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
-        )
+        entry = self._own(resource, desired)
+        return entry is not None and entry.written != hash_of(desired)
 
     def state(self, resource: Resource, key: Key) -> tuple[str, bytes, bytes, bool] | None:
         """The state of the live object that a write depends on: another state may get another answer. None if it is
@@ -166,10 +159,13 @@ class Applier:
 
     def is_as_written(self, resource: Resource, desired: Obj) -> bool:
         """Whether decco's own object of this name exists and the desired state equals the last write."""
-        entry = self._stores[resource].get(key_of(desired))
-        return (
-            entry is not None and entry.written == hash_of(desired) and _is_ours(self._stores[resource], entry, desired)
-        )
+        entry = self._own(resource, desired)
+        return entry is not None and entry.written == hash_of(desired)
+
+    def _own(self, resource: Resource, desired: Obj) -> Entry | None:
+        store = self._stores[resource]
+        entry = store.get(key_of(desired))
+        return entry if entry is not None and _is_ours(store, entry, desired) else None
 
     async def check(self, resource: Resource, desired: Obj) -> None:
         """Raises the error that the API server would return for this content; changes nothing."""
@@ -248,9 +244,7 @@ class Applier:
             try:
                 made = await self._client.create(resource, to_wire(desired), strict=True)
             except AlreadyExists:
-                # Not in the cache: foreign, or ours without the label that decco watches by. A GET distinguishes the
-                # two.
-                pass
+                pass  # not in the cache: foreign, or ours without the label that decco watches by; a GET distinguishes
             else:
                 if again:
                     self._repair_backoff.repaired(resource, key)
@@ -258,16 +252,14 @@ class Applier:
         try:
             live = await self._client.get(resource, key)
         except NotFound:
-            if self._foreign.pop((resource, key), _ABSENT) is _ABSENT:
-                return Applied(Result.WAITING, None)  # it was created and deleted between the two requests
-            return await self._create(store, desired)
+            if self._foreign.pop((resource, key), False):
+                return await self._create(store, desired)
+            return Applied(Result.WAITING, None)  # it was created and deleted between the two requests
         entry = read_entry(live, store.shape)
         if not _is_ours(store, entry, desired):
-            self._foreign[resource, key] = None
-            if len(self._foreign) > _REMEMBERED_FOREIGN:
-                self._foreign.popitem(last=False)
+            self._foreign[resource, key] = True
             raise Foreign(resource, key, entry.labelled_owner)
-        self._foreign.pop((resource, key), None)
+        self._foreign.pop((resource, key), False)
         applied = await self._update(store, entry, desired)
         if applied.result in (Result.WAITING, Result.DELETED):
             return Applied(Result.WAITING, None)  # the watch does not select it, so no event reports its deletion
@@ -370,8 +362,6 @@ class Applier:
                 annotation=ANNOTATION_HASH,
             )
         self._unmarked[made.uid] = wanted
-        if len(self._unmarked) > _REMEMBERED_UNMARKED:
-            self._unmarked.popitem(last=False)
 
 
 def _same(live: Obj, answer: Obj, store: Store) -> bool:

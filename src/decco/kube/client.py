@@ -15,15 +15,15 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 import orjson
-import structlog
 
 from decco.kube import depth
 from decco.kube.connection import Connection
 from decco.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, NotFound
 from decco.kube.transport import Observer, Transport, garbled
-from decco.objects import FIELD_MANAGER, Key, Obj, Resource
+from decco.log import get_logger
+from decco.objects import FIELD_MANAGER, Key, Obj, Resource, key_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAGE_BYTES: Final = 2_000_000
 """Target size of a list page: it decodes in about 10 ms, which blocks the event loop for that time."""
@@ -78,7 +78,6 @@ class Client:
             may_write=may_write,
         )
         self._dry_run = dry_run
-        self._names: dict[Resource, str] = {}
 
     async def __aenter__(self) -> Client:
         await self._transport.open()
@@ -91,7 +90,7 @@ class Client:
 
     async def get(self, resource: Resource, key: Key) -> Obj:
         """One object as it is in etcd now (a consistent read)."""
-        return _object(resource, await self._transport.call("GET", self._name(resource), _object_path(resource, key)))
+        return await self._object("GET", resource, _object_path(resource, key))
 
     async def list_pages(
         self,
@@ -101,31 +100,24 @@ class Client:
         labels: str = "",
         fields: str = "",
         limit: int = 500,
-        resource_version: str | None = None,
     ) -> AsyncGenerator[ListPage, None]:
         """All objects of a kind, page by page, every page of the same moment.
 
         ``limit`` is the maximum number of items of a page; large items reduce it, so that a page of 1 MiB objects
-        neither fills the memory nor blocks the event loop. ``resource_version`` None is a consistent read; "0" is what
-        the server has cached, in one piece. Each item gets its apiVersion and kind, which the server leaves out in
-        lists. Raises Gone if the list took longer than the server keeps history: start again from scratch.
+        neither fills the memory nor blocks the event loop. It is a consistent read. Each item gets its apiVersion and
+        kind, which the server leaves out in lists. Raises Gone if the list took longer than the server keeps history:
+        start again from scratch.
         """
-        path = resource.path(_segment(namespace) if namespace else "")
         query = _selectors(labels, fields)
-        if resource_version is not None:
-            query["resourceVersion"] = resource_version
-        size = min(limit, FIRST_PAGE) if resource_version != "0" else 0
+        size = min(limit, FIRST_PAGE)
         token = ""
         while True:
-            if size:
-                query["limit"] = str(size)
+            query["limit"] = str(size)
             if token:
                 query["continue"] = token
-                query.pop("resourceVersion", None)  # the token carries it; both together are refused
-            raw = await self._transport.call("LIST", self._name(resource), f"{path}?{urlencode(query)}")
+            raw = await self._transport.call("LIST", str(resource), _collection_path(resource, namespace, query))
             page, token = _page(resource, raw)
-            if size:
-                size = _next_limit(size, limit, len(raw), len(page.items))
+            size = _next_limit(size, limit, len(raw), len(page.items))
             del raw
             yield page
             if not token:
@@ -155,8 +147,7 @@ class Client:
             "timeoutSeconds": str(timeout_seconds),
             **_selectors(labels, fields),
         }
-        path = f"{resource.path(_segment(namespace) if namespace else '')}?{urlencode(query)}"
-        return self._transport.stream_lines(self._name(resource), path, idle_seconds)
+        return self._transport.stream_lines(str(resource), _collection_path(resource, namespace, query), idle_seconds)
 
     async def raw(self, path: str) -> Obj:
         """GET of any path that answers with a JSON object: discovery, /version."""
@@ -165,24 +156,18 @@ class Client:
     async def ask(self, resource: Resource, question: Obj) -> Obj:
         """POST of a kind that is answered and not stored (access reviews); returns the answer with its ``status``."""
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **question}
-        return _decode(await self._transport.call("POST", self._name(resource), resource.path(), _body(body)), "")
+        return _decode(await self._transport.call("POST", str(resource), resource.path(), _body(body)), "")
 
     # Writing
 
     async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         """POST; returns the object as stored. ``strict`` refuses unknown and double fields (Invalid/BadRequest)."""
-        if self._dry_run:
-            return self._pretend("create", resource, obj)
-        path = _collection_path(resource, obj) + (_STRICT if strict else _LENIENT)
-        return _object(resource, await self._transport.call("POST", self._name(resource), path, _body(obj)))
+        return await self._write("create", "POST", resource, _path_of_new(resource, obj), obj, strict=strict)
 
     async def check(self, resource: Resource, obj: Obj) -> None:
         """Raises what a strict ``create`` of this object would raise, if its name were free; changes nothing."""
-        if self._dry_run:
-            return
-        path = f"{_collection_path(resource, obj)}{_STRICT}&dryRun=All"
         try:
-            await self._transport.call("POST", self._name(resource), path, _body(obj))
+            await self._preview("POST", resource, _path_of_new(resource, obj), obj)
         except AlreadyExists:
             return  # found last, by the storage: everything else has been checked
         except Forbidden as error:
@@ -195,43 +180,26 @@ class Client:
 
     async def preview(self, resource: Resource, obj: Obj) -> Obj:
         """What a strict ``create`` would store, or ``replace`` if there is a resourceVersion; changes nothing."""
+        if obj["metadata"].get("resourceVersion"):
+            return await self._preview("PUT", resource, _path_of_known(resource, obj), obj)
+        return await self._preview("POST", resource, _path_of_new(resource, obj), obj)
+
+    async def _preview(self, verb: str, resource: Resource, path: str, obj: Obj) -> Obj:
         if self._dry_run:
             return obj
-        verb, path = "POST", _collection_path
-        if obj["metadata"].get("resourceVersion"):
-            verb, path = "PUT", _path_of_known
-        query = f"{_STRICT}&dryRun=All"
-        raw = await self._transport.call(verb, self._name(resource), path(resource, obj) + query, _body(obj))
-        return _object(resource, raw)
+        return await self._object(verb, resource, f"{path}{_STRICT}&dryRun=All", obj)
 
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         """PUT of the whole object, which carries the resourceVersion it was derived from; Conflict if that is old."""
-        if self._dry_run:
-            return self._pretend("replace", resource, obj)
-        path = _path_of_known(resource, obj) + (_STRICT if strict else _LENIENT)
-        return _object(resource, await self._transport.call("PUT", self._name(resource), path, _body(obj)))
+        return await self._write("replace", "PUT", resource, _path_of_known(resource, obj), obj, strict=strict)
 
     async def replace_status(self, resource: Resource, obj: Obj) -> Obj:
         """PUT on /status: only the status of the object is taken, under its resourceVersion."""
-        if self._dry_run:
-            return self._pretend("replace status", resource, obj)
-        path = _path_of_known(resource, obj, "status") + _LENIENT
-        return _object(resource, await self._transport.call("PUT", self._name(resource), path, _body(obj)))
+        return await self._write("replace status", "PUT", resource, _path_of_known(resource, obj, "status"), obj)
 
     async def patch(self, resource: Resource, key: Key, patch: Obj) -> Obj:
         """Merge patch (RFC 7386); give ``metadata.resourceVersion`` in it to make it conditional."""
-        return await self._patch(resource, key, patch, "")
-
-    async def patch_status(self, resource: Resource, key: Key, patch: Obj) -> Obj:
-        """Merge patch on /status."""
-        return await self._patch(resource, key, patch, "status")
-
-    async def _patch(self, resource: Resource, key: Key, patch: Obj, subresource: str) -> Obj:
-        path = _object_path(resource, key, subresource) + _LENIENT
-        if self._dry_run:
-            log.info("dry run: not sent", verb="patch", resource=str(resource), key=str(key), subresource=subresource)
-            return {"metadata": {**(patch.get("metadata") or {}), "name": key.name, "namespace": key.namespace}}
-        return _object(resource, await self._transport.call("PATCH", self._name(resource), path, _body(patch)))
+        return await self._write("patch", "PATCH", resource, _object_path(resource, key), patch, key)
 
     async def delete(
         self,
@@ -265,32 +233,48 @@ class Client:
             log.info("dry run: not sent", verb="delete", resource=str(resource), key=str(key))
             return
         try:
-            await self._transport.call("DELETE", self._name(resource), path, _body(options))
+            await self._transport.call("DELETE", str(resource), path, _body(options))
         except NotFound:
             return
         except Conflict as error:
             if not _deletion_is_moot(error):
                 raise
 
-    def _name(self, resource: Resource) -> str:
-        """``plural.group`` for observers, made once."""
-        name = self._names.get(resource)
-        if name is None:
-            name = self._names[resource] = str(resource)
-        return name
-
-    def _pretend(self, verb: str, resource: Resource, obj: Obj) -> Obj:
-        """A dry run's answer: the object, with the fields that a server adds and that callers need."""
-        meta = obj["metadata"]
-        key = Key(meta.get("namespace", ""), meta["name"])
-        log.info("dry run: not sent", verb=verb, resource=str(resource), key=str(key))
-        added = {
-            "uid": meta.get("uid") or f"dry-run:{resource}:{key}",
+    async def _write(
+        self,
+        what: str,
+        verb: str,
+        resource: Resource,
+        path: str,
+        obj: Obj,
+        key: Key | None = None,
+        *,
+        strict: bool = False,
+    ) -> Obj:
+        """The object as stored. A dry run only logs, and makes up the fields that a server adds and callers need;
+        ``key`` is that of an ``obj`` that does not contain it.
+        """
+        if not self._dry_run:
+            return await self._object(verb, resource, path + (_STRICT if strict else _LENIENT), obj)
+        meta = {**obj.get("metadata", {}), **(key._asdict() if key else {})}
+        key = key_of({"metadata": meta})
+        log.info("dry run: not sent", verb=what, resource=str(resource), key=str(key))
+        made_up = {
+            "uid": f"dry-run:{resource}:{key}",
             # Newer than any list, so that the caches treat it as written after the last one.
-            "resourceVersion": meta.get("resourceVersion") or str(2**62),
-            "creationTimestamp": meta.get("creationTimestamp") or "1970-01-01T00:00:00Z",
+            "resourceVersion": str(2**62),
+            "creationTimestamp": "1970-01-01T00:00:00Z",
         }
-        return {**obj, "metadata": {**meta, **added}}
+        return {**obj, "metadata": {**meta, **{name: meta.get(name) or value for name, value in made_up.items()}}}
+
+    async def _object(self, verb: str, resource: Resource, path: str, body: Obj | None = None) -> Obj:
+        """A request whose answer is one object; metadata.name is required."""
+        raw = await self._transport.call(verb, str(resource), path, None if body is None else _body(body))
+        answer = _decode(raw, resource.plural)
+        meta = answer.get("metadata")
+        if type(meta) is not dict or "name" not in meta:
+            raise garbled(resource.plural, raw)
+        return answer
 
 
 def _segment(text: str) -> str:
@@ -306,18 +290,20 @@ def _object_path(resource: Resource, key: Key, subresource: str = "") -> str:
     return resource.path(_namespace(resource, key.namespace), _segment(key.name), subresource)
 
 
-def _collection_path(resource: Resource, obj: Obj) -> str:
+def _collection_path(resource: Resource, namespace: str, query: dict[str, str]) -> str:
+    """The path for a list or watch; in all namespaces if ``namespace`` is ""."""
+    return f"{resource.path(_segment(namespace) if namespace else '')}?{urlencode(query)}"
+
+
+def _path_of_new(resource: Resource, obj: Obj) -> str:
     return resource.path(_namespace(resource, obj["metadata"].get("namespace", "")))
 
 
 def _path_of_known(resource: Resource, obj: Obj, subresource: str = "") -> str:
     """The path for a PUT; without a resourceVersion many kinds would be overwritten unconditionally."""
-    meta = obj["metadata"]
-    if not meta.get("resourceVersion"):
-        raise ValueError(
-            f"a PUT of {resource} {meta.get('name')} without resourceVersion would overwrite others' changes"
-        )
-    return _object_path(resource, Key(meta.get("namespace", ""), meta["name"]), subresource)
+    if not obj["metadata"].get("resourceVersion"):
+        raise ValueError(f"a PUT of {resource} {key_of(obj)} without resourceVersion would overwrite others' changes")
+    return _object_path(resource, key_of(obj), subresource)
 
 
 def _namespace(resource: Resource, namespace: str) -> str:
@@ -328,12 +314,7 @@ def _namespace(resource: Resource, namespace: str) -> str:
 
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:
-    query = {}
-    if labels:
-        query["labelSelector"] = labels
-    if fields:
-        query["fieldSelector"] = fields
-    return query
+    return {name: value for name, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
 
 
 def _body(obj: Obj) -> bytes:
@@ -351,15 +332,6 @@ def _decode(raw: bytes, resource: str) -> Obj:
         raise garbled(resource, raw) from error
     if type(answer) is not dict:
         raise garbled(resource, raw)
-    return answer
-
-
-def _object(resource: Resource, raw: bytes) -> Obj:
-    """A decoded Kubernetes object; metadata.name is required."""
-    answer = _decode(raw, resource.plural)
-    meta = answer.get("metadata")
-    if type(meta) is not dict or "name" not in meta:
-        raise garbled(resource.plural, raw)
     return answer
 
 

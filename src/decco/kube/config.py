@@ -1,57 +1,35 @@
-"""Finds the cluster's API server and reads the credentials for it.
+"""Finds the cluster's API server and reads the credentials for it, in the order and by the rules of client-go.
 
-The only file that uses kubernetes_asyncio, for two things: reading service account files, and the kinds of users in a
-kubeconfig that have no plugin. Three of its functions are not used: writing to the user's kubeconfig, leaving private
-keys in temporary files, and logging credentials.
+kubernetes_asyncio, the usual way to do this in Python, is not used: see docs/design/2026-11-29-start-up.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
-import hashlib
-import logging
+import base64
 import math
 import os
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from decco.errors import ConfigError
-from decco.kube import exec_plugin, oidc
-from decco.kube._light_import import bare_kubernetes_asyncio
-from decco.kube.connection import RETRY_SECONDS, Access, Connection, Source
-from decco.kube.errors import printable
+from decco.kube.connection import Access, Connection, Source
+from decco.kube.exec_plugin import CachedPlugin
 from decco.kube.kubeconfig import ContextInUse, content_of, read, read_file
+from decco.kube.oidc import OidcTokens
 from decco.kube.tls import client_context
 from decco.proxy import is_http_url, proxy_from_environment, proxy_url
-
-with bare_kubernetes_asyncio():
-    from kubernetes_asyncio.client.configuration import Configuration
-    from kubernetes_asyncio.config.config_exception import ConfigException
-    from kubernetes_asyncio.config.incluster_config import (
-        SERVICE_CERT_FILENAME,
-        SERVICE_HOST_ENV_NAME,
-        SERVICE_TOKEN_FILENAME,
-        InClusterConfigLoader,
-    )
-    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
-
-log = structlog.get_logger(__name__)
-# It also logs what it raises, a plugin's output included; decco reports it once, in its own words.
-logging.getLogger("kubernetes_asyncio").setLevel(logging.CRITICAL + 1)
 
 FILE_SECONDS: Final = 60.0
 """Token files are read again this often, as in client-go; a kubelet renews a token many minutes before its end."""
 CERTIFICATE_SECONDS: Final = 300.0
 """Certificate files are read again this often, as in client-go."""
-PLUGIN_SECONDS: Final = 60.0
-"""Time limit of an exec plugin: it may open a browser or call a slow cloud API."""
 DEFAULT_KUBECONFIG: Final = "~/.kube/config"
-_TEXT: Final = 300
+SERVICE_HOST: Final = "KUBERNETES_SERVICE_HOST"
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 async def connect(kubeconfig: str | None = None, context: str | None = None) -> Connection:
@@ -84,41 +62,19 @@ def _find(kubeconfig: str | None, context: str | None) -> Source:
             f"context {context!r} was asked for, but there is no kubeconfig: {default} does not exist; "
             "name a file with --kubeconfig"
         )
-    if not os.environ.get(SERVICE_HOST_ENV_NAME):
+    if not os.environ.get(SERVICE_HOST):
         raise ConfigError(
             f"no cluster to connect to: no kubeconfig was given, KUBECONFIG is not set, {default} does not exist, and "
-            f"this process does not run in a pod ({SERVICE_HOST_ENV_NAME} is not set); name a file with --kubeconfig"
+            f"this process does not run in a pod ({SERVICE_HOST} is not set); name a file with --kubeconfig"
         )
     return InClusterSource()
-
-
-class _Contexts:
-    """Makes TLS contexts, and returns the same one while its material is unchanged.
-
-    Connections are pooled by context: a new one for old material would cost a new handshake for each.
-    """
-
-    def __init__(self) -> None:
-        self._digest = b""
-        self._context: ssl.SSLContext | None = None
-
-    def get(
-        self, *, ca: bytes | None, certificate: bytes | None, key: bytes | None, verify: bool, where: str
-    ) -> ssl.SSLContext:
-        digest = hashlib.sha256(repr((ca, certificate, key, verify)).encode()).digest()
-        if self._context is None or digest != self._digest:
-            self._context = client_context(ca=ca, certificate=certificate, key=key, verify=verify, where=where)
-            self._digest = digest
-        return self._context
 
 
 class InClusterSource:
     """The service account of the pod we run in."""
 
     def __init__(self) -> None:
-        self._token = SERVICE_TOKEN_FILENAME
-        self._ca = SERVICE_CERT_FILENAME
-        self._contexts = _Contexts()
+        self._tls = lru_cache(maxsize=1)(client_context)
 
     def describe(self) -> str:
         return "service account of this pod"
@@ -128,24 +84,23 @@ class InClusterSource:
         return await asyncio.to_thread(self._load)
 
     def _load(self) -> Access:
-        configuration = Configuration()
+        where = "the pod's service account"
+        host, port = os.environ.get(SERVICE_HOST, ""), os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
+        server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         try:
-            InClusterConfigLoader(self._token, self._ca, environ=os.environ).load_and_set(configuration)
-        except (ConfigException, OSError) as error:
+            token = (SERVICE_ACCOUNT / "token").read_text()
+            ca = (SERVICE_ACCOUNT / "ca.crt").read_bytes()
+        except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"the pod's service account cannot be used: {str(error).rstrip('.')} ({self._token}); "
+                f"{where} cannot be used: {error}; "
                 "let the pod mount its token (automountServiceAccountToken), or give --kubeconfig"
             ) from error
-        where = "the pod's service account"
-        server = str(configuration.host)
         return Access(
             server=server,
-            ssl=self._contexts.get(
-                ca=read_file(Path(self._ca), where), certificate=None, key=None, verify=True, where=where
-            ),
+            ssl=self._tls(ca=ca, certificate=None, key=None, verify=True, where=where),
             proxy=proxy_from_environment(server),
             server_hostname=None,
-            authorization=_header(configuration.api_key["BearerToken"], where),
+            authorization=_bearer(token, where),
             lasts=FILE_SECONDS,
         )
 
@@ -167,10 +122,10 @@ class KubeconfigSource:
     def __init__(self, paths: list[Path], context: str | None) -> None:
         self._paths = paths
         self._context = context
-        self._contexts = _Contexts()
-        self._plugin = _Plugin()
-        self._user: dict[str, Any] = {}
-        self._loader: Any = None
+        # Connections are pooled by TLS context: a new one for the same material would cost a new handshake for each.
+        self._tls = lru_cache(maxsize=1)(client_context)
+        self._plugin = CachedPlugin()
+        self._oidc = OidcTokens()
         self._name = context or ""
 
     def describe(self) -> str:
@@ -180,21 +135,23 @@ class KubeconfigSource:
         files = await asyncio.to_thread(self._read)
         self._name = files.context.name
         cluster, user = files.context.cluster, files.context.user
-        where = f"user {files.context.user_name!r} of kubeconfig {files.context.source}"
+        where = files.context.of_user
         certificate, key, lasts = files.certificate, files.key, _lasts(cluster, user)
         if user.get("exec"):
             given = await self._plugin.credentials(user["exec"], cluster, files.ca, where, rejected=rejected)
-            authorization = _header(f"Bearer {given.token}", where) if given.token else None
+            authorization = _bearer(given.token, where) if given.token else None
             if given.certificate:
                 certificate, key = given.certificate.encode(), given.key.encode()
             lasts = min(lasts, given.lasts())
+        elif user.get("auth-provider"):
+            authorization = _bearer(await self._oidc.token(user["auth-provider"].get("config"), where), where)
         else:
-            authorization = await self._authorization(user, files.token, where)
+            authorization = _authorization(user, files.token, where)
         server = str(cluster["server"]).strip().rstrip("/")
-        context = None
+        context: ssl.SSLContext | bool = True
         if server.startswith("https:"):
             context = await asyncio.to_thread(
-                self._contexts.get,
+                self._tls,
                 ca=files.ca,
                 certificate=certificate,
                 key=key,
@@ -214,44 +171,18 @@ class KubeconfigSource:
         """All blocking reads: the kubeconfig, and the files that it names."""
         context = read(self._paths, self._context)
         cluster, user = context.cluster, context.user
-        of_cluster = f"the cluster of context {context.name!r} of kubeconfig {context.source}"
-        of_user = f"user {context.user_name!r} of kubeconfig {context.source}"
-        _check_cluster(cluster, of_cluster)
-        _check_user(user, of_user)
+        _check_cluster(cluster, context.of_cluster)
+        _check_user(user, context.of_user)
         token = user.get("tokenFile")
         return _Files(
             context=context,
-            ca=content_of(cluster, "certificate-authority", of_cluster),
-            certificate=content_of(user, "client-certificate", of_user),
-            key=content_of(user, "client-key", of_user),
-            token=read_file(Path(token), f"tokenFile of {of_user}").decode("utf-8-sig", "replace").strip()
+            ca=content_of(cluster, "certificate-authority", context.of_cluster),
+            certificate=content_of(user, "client-certificate", context.of_user),
+            key=content_of(user, "client-key", context.of_user),
+            token=read_file(Path(token), f"tokenFile of {context.of_user}").decode("utf-8-sig", "replace")
             if token
             else None,
         )
-
-    async def _authorization(self, user: dict[str, Any], token: str | None, where: str) -> str | None:
-        """The Authorization header for a user without an exec plugin, None for one that has only a certificate."""
-        if token is not None:  # a token file wins over a token, as in client-go
-            return _header(f"Bearer {token}", where)
-        if self._loader is None or self._user != user:
-            # Kept while the user's entry is the same: it holds refresh tokens that issuers give out only once.
-            self._loader = _loader(user)
-            self._user = user
-        configuration = Configuration()
-        try:
-            async with asyncio.timeout(PLUGIN_SECONDS):
-                await self._loader.load_and_set(configuration)
-        except TimeoutError as error:
-            raise ConfigError(
-                f"{where}: no credentials within {PLUGIN_SECONDS:g} s: "
-                "try `kubectl get namespaces` with the same kubeconfig"
-            ) from error
-        except (ConfigException, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ConfigError(
-                f"{where} cannot be used: {printable(str(error), _TEXT)}; correct it, or log in again"
-            ) from error
-        given = configuration.api_key.get("BearerToken")
-        return _header(given, where) if given else None
 
 
 def _lasts(cluster: dict[str, Any], user: dict[str, Any]) -> float:
@@ -281,97 +212,30 @@ def _check_user(user: dict[str, Any], where: str) -> None:
             "remove that, or name another context with --context"
         )
     provider = user.get("auth-provider")
-    if provider:
-        name = provider.get("name") if isinstance(provider, dict) else provider
-        if name not in {"oidc", "gcp"}:
-            raise ConfigError(
-                f"{where} has an auth-provider that is not supported: {name!r}; use an exec plugin instead"
-            )
+    name = provider.get("name") if isinstance(provider, dict) else provider
+    if name and not (isinstance(provider, dict) and name == "oidc"):
+        raise ConfigError(f"{where} has an auth-provider that is not supported: {name!r}; use an exec plugin instead")
     if user.get("exec") and not isinstance(user["exec"], dict):
         raise ConfigError(f"exec of {where} must be a mapping with apiVersion and command")
 
 
-def _header(value: str, where: str) -> str:
-    """A value for the Authorization header; files of tokens often end in a newline, which HTTP does not allow."""
-    value = value.strip()
-    if not (value.isascii() and value.isprintable()):
-        raise ConfigError(f"the token or password of {where} has characters that cannot be sent: is it the right file?")
-    if value in {"Bearer", "Basic"}:
+def _authorization(user: dict[str, Any], token: str | None, where: str) -> str | None:
+    """The Authorization header for a token or a password; None for a user that has only a certificate, or nothing."""
+    if token is not None:  # a token file wins over a token
+        return _bearer(token, where)
+    if user.get("token"):
+        return _bearer(str(user["token"]), where)
+    if "username" in user and "password" in user:
+        pair = f"{user['username']}:{user['password']}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return None
+
+
+def _bearer(token: str, where: str) -> str:
+    """The Authorization header; files of tokens often end in a newline, which HTTP does not allow."""
+    token = token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigError(f"the token of {where} has characters that cannot be sent: is it the right file?")
+    if not token:
         raise ConfigError(f"the token of {where} is empty: log in again")
-    return value
-
-
-# Exec plugins
-
-
-class _Plugin:
-    """Runs an exec plugin, and keeps its credentials until they expire or the server refuses them."""
-
-    def __init__(self) -> None:
-        self._run: exec_plugin.Plugin | None = None
-        self._given: exec_plugin.Credentials | None = None
-
-    async def credentials(
-        self, settings: dict[str, Any], cluster: dict[str, Any], ca: bytes | None, where: str, *, rejected: bool
-    ) -> exec_plugin.Credentials:
-        where = f"the exec plugin {settings.get('command')!r} of {where}"
-        try:
-            plugin = exec_plugin.plugin(settings, cluster, ca)
-        except ValueError as error:
-            raise ConfigError(f"{where} cannot be run: {printable(str(error), _TEXT)}") from error
-        if self._given is None or rejected or self._run != plugin or self._given.lasts() <= RETRY_SECONDS:
-            self._given = await _run_plugin(plugin, where)
-            self._run = plugin
-        return self._given
-
-
-async def _run_plugin(plugin: exec_plugin.Plugin, where: str) -> exec_plugin.Credentials:
-    try:
-        async with asyncio.timeout(PLUGIN_SECONDS):
-            return await exec_plugin.run(plugin)
-    except FileNotFoundError as error:
-        hint = f": {printable(plugin.install_hint, _TEXT)}" if plugin.install_hint else ""
-        raise ConfigError(f"{where} is not installed{hint}") from error
-    except TimeoutError as error:
-        raise ConfigError(
-            f"{where} gave no answer within {PLUGIN_SECONDS:g} s: run it by hand to see what it waits for"
-        ) from error
-    except (OSError, ValueError) as error:
-        text = str(error)
-        tail = text if len(text) <= _TEXT else f"… {text[-_TEXT:]}"
-        raise ConfigError(f"{where} failed: {printable(tail, 2 * _TEXT)}") from error
-
-
-# The other kinds of users
-
-
-class _Loader(KubeConfigLoader):  # type: ignore[misc] # the package has no types we use
-    """kubernetes_asyncio's reading of tokens, passwords and auth-providers; its OIDC refresh is replaced by ours."""
-
-    async def _refresh_oidc(self, provider: Any) -> None:
-        settings = provider["config"].value
-        where = "idp-certificate-authority of the kubeconfig's auth-provider"
-        trust = await asyncio.to_thread(
-            lambda: client_context(
-                ca=content_of(settings, "idp-certificate-authority", where),
-                certificate=None,
-                key=None,
-                verify=True,
-                where=where,
-            )
-        )
-        settings.update(await oidc.refresh(settings, trust))
-
-
-def _loader(user: dict[str, Any]) -> _Loader:
-    """A loader that has this user and nothing else: it neither reads nor writes files."""
-    kept = {k: v for k, v in user.items() if not k.startswith("client-") and k != "tokenFile"}
-    return _Loader(
-        {
-            "current-context": "context",
-            "contexts": [{"name": "context", "context": {"cluster": "cluster", "user": "user"}}],
-            "clusters": [{"name": "cluster", "cluster": {"server": "http://unused"}}],
-            "users": [{"name": "user", "user": copy.deepcopy(kept)}],
-        },
-        config_base_path="",
-    )
+    return f"Bearer {token}"

@@ -12,12 +12,11 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import structlog
-
 from decco.errors import ConfigError
 from decco.kube.clock import boot_time
+from decco.log import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RETRY_SECONDS: Final = 10.0
 """After a renewal that failed, the old credentials are used for this long before the next try."""
@@ -27,10 +26,12 @@ MIN_REFRESH_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a source loads of the cluster at one moment; ``lasts`` is in seconds, inf if nothing in it can change."""
+    """What a source loads of the cluster at one moment; ``ssl`` is True for plain http, ``lasts`` in seconds, inf if
+    nothing in it can change.
+    """
 
     server: str
-    ssl: ssl.SSLContext | None
+    ssl: ssl.SSLContext | bool
     proxy: str | None
     server_hostname: str | None
     authorization: str | None
@@ -125,8 +126,6 @@ class Connection:
     def take(self, access: Access) -> None:
         """Use these credentials from now on."""
         self._due_at = boot_time() + access.lasts
-        context = access.ssl if access.ssl is not None else True
-        if (self._authorization, self.ssl) != (access.authorization, context):
-            self._authorization = access.authorization
-            self.ssl = context
+        if (self._authorization, self.ssl) != (access.authorization, access.ssl):
+            self._authorization, self.ssl = access.authorization, access.ssl
             self.generation += 1

@@ -16,13 +16,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-import structlog
-
 from decco.errors import DeccoError, TerminalError
 from decco.kube.errors import Conflict
 from decco.kube.workqueue import Closed, WorkQueue
+from decco.log import bind_reconcile, get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 K = TypeVar("K")
 
@@ -57,17 +56,12 @@ class Controller(Generic[K]):
         *,
         workers: int,
         observer: Observer | None = None,
-        bind: Callable[[str, K], None] | None = None,
     ) -> None:
-        """``bind`` is called at the start of each reconcile, in the worker's context (for a log line's reconcile
-        id).
-        """
         self.name = queue.name
         self.queue = queue
         self._reconcile = reconcile
         self._workers = workers
         self._observer = observer
-        self._bind = bind
         self._reported: dict[K, str] = {}
         """The last reported error of each failing key."""
 
@@ -91,40 +85,17 @@ class Controller(Generic[K]):
     async def _process(self, key: K) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        if self._bind is not None:
-            self._bind(self.name, key)
+        bind_reconcile(self.name, key)
         try:
             action = await self._reconcile(key)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             # This worker was not cancelled: what it waited for was. Without this, the worker would end silently.
-            result = "error"
-            pause = self.queue.retry(key)
-            log.exception("reconcile was cancelled", controller=self.name, key=str(key), retry_seconds=round(pause, 3))
-        except TerminalError as error:
-            result = "terminal"
-            self.queue.forget(key)
-            self._reported.pop(key, None)
-            log.warning("reconcile ended for good", controller=self.name, key=str(key), error=str(error))
-        except Conflict:
-            result = "conflict"
-            pause = self.queue.retry_conflict(key)
-            log.debug(
-                "reconcile conflicted with another writer",
-                controller=self.name,
-                key=str(key),
-                retry_seconds=round(pause, 3),
-            )
-        except DeccoError as error:
-            result = "error"
-            pause = self.queue.retry(key)
-            self._log_failure(key, error, pause)
-        except Exception:  # a bug with one key must not stop the others: logged with its traceback, retried
-            result = "error"
-            pause = self.queue.retry(key)
-            log.exception("reconcile hit a defect", controller=self.name, key=str(key), retry_seconds=round(pause, 3))
+            result = self._failed(key, error)
+        except Exception as error:  # noqa: BLE001 - a bug with one key must not stop the others
+            result = self._failed(key, error)
         else:
             result = "success"
             self.queue.forget(key)
@@ -136,11 +107,27 @@ class Controller(Generic[K]):
         if self._observer is not None:
             self._observer.reconciled(self.name, result, loop.time() - started)
 
-    def _log_failure(self, key: K, error: DeccoError, pause: float) -> None:
-        """Logs an error of a key once as a warning and its repetitions at debug: the API server may be unreachable for
-        long.
-        """
-        text = " ".join([str(error), *getattr(error, "__notes__", ())])
-        method = log.debug if self._reported.get(key) == text else log.warning
-        self._reported[key] = text
-        method("reconcile failed", controller=self.name, key=str(key), error=text, retry_seconds=round(pause, 3))
+    def _failed(self, key: K, error: BaseException) -> str:
+        """Queues the key again, unless only a change of its object can help, logs the error, and returns the result."""
+        logger = log.bind(controller=self.name, key=str(key))
+        if isinstance(error, TerminalError):
+            self.queue.forget(key)
+            self._reported.pop(key, None)
+            logger.warning("reconcile ended for good", error=str(error))
+            return "terminal"
+        if isinstance(error, Conflict):
+            pause = self.queue.retry_conflict(key)
+            logger.debug("reconcile conflicted with another writer", retry_seconds=round(pause, 3))
+            return "conflict"
+        pause = self.queue.retry(key)
+        if isinstance(error, DeccoError):
+            # Once as a warning and its repetitions at debug: the API server may be unreachable for long.
+            text = " ".join([str(error), *getattr(error, "__notes__", ())])
+            method = logger.debug if self._reported.get(key) == text else logger.warning
+            self._reported[key] = text
+            method("reconcile failed", error=text, retry_seconds=round(pause, 3))
+        elif isinstance(error, asyncio.CancelledError):
+            logger.error("reconcile was cancelled", exc_info=error, retry_seconds=round(pause, 3))
+        else:
+            logger.error("reconcile hit a defect", exc_info=error, retry_seconds=round(pause, 3))
+        return "error"

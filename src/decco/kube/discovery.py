@@ -7,6 +7,7 @@ Kinds of one group need not share a version: of the Gateway API, ``HTTPRoute`` h
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from decco.kube.client import Client
@@ -23,8 +24,11 @@ class ServerVersion(NamedTuple):
     minor: int
 
 
-async def served(client: Client, group: str) -> dict[str, Resource]:
+async def served(
+    client: Client, group: str, accepts: Callable[[Resource], bool] = lambda _kind: True
+) -> dict[str, Resource]:
     """The group's kinds by name, each at the preferred version or else at the best that has it; {} if it is absent.
+    Versions of a kind that ``accepts`` rejects do not count.
 
     Costs one GET for the group and one per version of it.
     """
@@ -45,7 +49,8 @@ async def served(client: Client, group: str) -> dict[str, Resource]:
                 resource = Resource(
                     group, version, entry["name"], str(entry.get("kind")), bool(entry.get("namespaced"))
                 )
-                kinds.setdefault(resource.kind, resource)
+                if accepts(resource):
+                    kinds.setdefault(resource.kind, resource)
     return kinds
 
 

@@ -8,18 +8,18 @@
         ├── Fenced                  not sent: the right to write has run out
         ├── NotListed               not sent: the existing objects of the kind are not known
         └── ApiError                an answer with a ``Status``: the API server refuses
-            ├── BadRequest          400
-            ├── Unauthorized        401
-            ├── Forbidden           403
-            ├── NotFound            404
-            ├── NotServed           404, no such kind, or not in this version
-            ├── MethodNotAllowed    405
-            ├── Conflict            409, the resourceVersion or UID is not the cached one
-            ├── AlreadyExists       409, the name is taken
-            ├── Gone                410, the resourceVersion or continue token is too old
-            ├── Invalid             422
-            ├── TooManyRequests     429
-            └── ServerError         5xx, time limits of the API server included
+            ├── BadRequest          400, whatever the cluster contains
+            ├── Unauthorized        401, also after the credentials were read again
+            ├── Forbidden           403: RBAC, an admission plugin, a quota, or a namespace that is being deleted
+            ├── NotFound            404: no such object, or no such namespace to create it in
+            ├── NotServed           404: no such kind, or not in this version
+            ├── MethodNotAllowed    405: the kind does not support this verb
+            ├── Conflict            409: the resourceVersion or UID is not the cached one
+            ├── AlreadyExists       409: the name is taken
+            ├── Gone                410: the resourceVersion or continue token is too old, list again
+            ├── Invalid             422: the object was understood and is refused
+            ├── TooManyRequests     429: the request was not carried out (API Priority and Fairness)
+            └── ServerError         5xx, time limits of the API server included; a write may have happened
 
 One file, because callers choose by class: ``except NotFound`` reads better than a comparison of numbers. The meaning of
 each status and reason is that of ``k8s.io/apimachinery/pkg/apis/meta/v1`` (``StatusReason``).
@@ -27,10 +27,13 @@ each status and reason is that of ``k8s.io/apimachinery/pkg/apis/meta/v1`` (``St
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from decco.errors import DeccoError
 from decco.objects import Obj
+from decco.text import printable
+
+T = TypeVar("T")
 
 _IMMUTABLE = ("field is immutable", "may not change once set", "Value is immutable")
 _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
@@ -99,15 +102,18 @@ class ApiError(KubeError):
     def __str__(self) -> str:
         return f"{self.message} ({self.status} {self.reason})" if self.reason else f"{self.message} ({self.status})"
 
+    @property
+    def causes(self) -> list[Obj]:
+        """The ``StatusCause`` objects of the details."""
+        causes = self.details.get("causes")
+        return [cause for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
+
     def has_cause(self, reason: str) -> bool:
         """Whether the details list a cause of this ``CauseType``."""
-        causes = self.details.get("causes")
-        return isinstance(causes, list) and any(isinstance(c, dict) and c.get("reason") == reason for c in causes)
+        return any(cause.get("reason") == reason for cause in self.causes)
 
 
 class BadRequest(ApiError):
-    """400: the request itself cannot be understood, whatever the cluster holds."""
-
     @property
     def no_dry_run(self) -> bool:
         """A webhook with side effects does not support dry run (NewDryRunUnsupportedErr of k8s.io/apiserver)."""
@@ -115,14 +121,10 @@ class BadRequest(ApiError):
 
 
 class Unauthorized(ApiError):
-    """401: the credentials are wrong or have expired, also after they were read again."""
-
     advice = "renew your credentials, or name others with --kubeconfig and --context"
 
 
 class Forbidden(ApiError):
-    """403: RBAC, an admission plugin, a quota, or a namespace that is being deleted."""
-
     advice = "ask a platform operator for the permission"
 
     @property
@@ -139,36 +141,28 @@ class Forbidden(ApiError):
         return "exceeded quota: " in self.message
 
 
-class NotFound(ApiError):
-    """404: no such object (or no such namespace to create it in)."""
+class NotFound(ApiError): ...
 
 
 class NotServed(ApiError):
-    """404 of an API server that does not serve the kind, or not in this version: not a statement about an object.
-
-    Such an answer is plain text, or, for a kind of Kubernetes' own groups, a Status with the words of ``NOT_SERVED``.
+    """Not a statement about an object. The answer is plain text, or, for a kind of Kubernetes' own groups, a Status
+    with the words of ``NOT_SERVED``.
     """
 
 
-class MethodNotAllowed(ApiError):
-    """405: the kind does not support this verb."""
+class MethodNotAllowed(ApiError): ...
 
 
-class Conflict(ApiError):
-    """409: another writer was faster (resourceVersion), or it is another object (UID)."""
+class Conflict(ApiError): ...
 
 
-class AlreadyExists(ApiError):
-    """409: an object of that name is there already."""
+class AlreadyExists(ApiError): ...
 
 
-class Gone(ApiError):
-    """410: the resourceVersion or the continue token is too old: list again."""
+class Gone(ApiError): ...
 
 
 class Invalid(ApiError):
-    """422: the API server understood the object and refuses it."""
-
     @property
     def immutable(self) -> bool:
         """Whether the only cause is that fields of the live object are immutable.
@@ -177,26 +171,17 @@ class Invalid(ApiError):
         k8s.io/apimachinery/pkg/api/validation, the validations of ConfigMap, Secret and Service in k8s.io/kubernetes. A
         policy of the cluster that calls a field immutable gives no field error, and counts as a refusal.
         """
-        causes = self.details.get("causes")
-        return (
-            isinstance(causes, list)
-            and bool(causes)
-            and all(
-                isinstance(cause, dict)
-                and cause.get("reason") in ("FieldValueInvalid", "FieldValueForbidden")
-                and any(words in str(cause.get("message")) for words in _IMMUTABLE)
-                for cause in causes
-            )
+        return bool(self.causes) and all(
+            cause.get("reason") in ("FieldValueInvalid", "FieldValueForbidden")
+            and any(words in str(cause.get("message")) for words in _IMMUTABLE)
+            for cause in self.causes
         )
 
 
-class TooManyRequests(ApiError):
-    """429: API Priority and Fairness or an eviction budget; the request was not carried out."""
+class TooManyRequests(ApiError): ...
 
 
 class ServerError(ApiError):
-    """5xx: the API server, its storage or a webhook failed; a write may or may not have happened."""
-
     advice = "try again; if it lasts, look at the API server's log"
 
     @property
@@ -225,16 +210,6 @@ _MAX_MESSAGE = 2048
 """Characters of a server's message that are kept: an Invalid of a large object repeats the object."""
 
 
-def printable(text: str, limit: int) -> str:
-    """The text on one line, without control characters, cut at ``limit`` characters.
-
-    For all foreign text that goes into a log, an event or an exception.
-    """
-    line = "".join(c if c.isprintable() else " " for c in text[: 2 * limit])
-    line = " ".join(line.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
 NOT_SERVED: Final = "the server could not find the requested resource"
 """NewGenericServerResponse of k8s.io/apimachinery for 404, where no object is named."""
 
@@ -245,21 +220,21 @@ def error_of_status(status: Obj, http_status: int, retry_after: float | None = N
     ``http_status`` is used if the Status has no code; ``retry_after`` is the header's value in seconds and wins over
     ``details.retryAfterSeconds``.
     """
-    code = status.get("code")
-    code = code if isinstance(code, int) and code else http_status
-    reason = status.get("reason")
-    reason = reason if isinstance(reason, str) else ""
-    message = status.get("message")
-    message = printable(message, _MAX_MESSAGE) if isinstance(message, str) and message else f"HTTP status {code}"
-    details = status.get("details")
-    details = details if isinstance(details, dict) else {}
+    code = _typed(status, "code", int) or http_status
+    reason = _typed(status, "reason", str) or ""
+    message = printable(_typed(status, "message", str) or f"HTTP status {code}", _MAX_MESSAGE)
+    details = _typed(status, "details", dict) or {}
     if retry_after is None:
-        seconds = details.get("retryAfterSeconds")
-        retry_after = float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None
+        retry_after = _typed(details, "retryAfterSeconds", int) or None
     kind_of_error = class_of(code, reason)
     if kind_of_error is NotFound and message == NOT_SERVED and not details:
         kind_of_error = NotServed
     return kind_of_error(code, reason, message, details, retry_after)
+
+
+def _typed(fields: Obj, name: str, kind: type[T]) -> T | None:
+    value = fields.get(name)
+    return value if isinstance(value, kind) else None
 
 
 def class_of(code: int, reason: str) -> type[ApiError]:

@@ -12,16 +12,19 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic, time_ns
 from typing import Final, Literal, NamedTuple
 
-import structlog
-
+from decco.backoff import exponential
 from decco.kube.client import Client
-from decco.kube.errors import AlreadyExists, KubeError, ServerError, TooManyRequests, Unreachable, printable
+from decco.kube.errors import AlreadyExists, KubeError, ServerError, TooManyRequests, Unreachable
+from decco.kube.latest import Latest
+from decco.log import get_logger
 from decco.objects import EVENTS, Key, Obj
+from decco.text import printable
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 EventType = Literal["Normal", "Warning"]
 
@@ -100,8 +103,8 @@ class _Budget:
 class Recorder:
     """Takes events from anywhere in the event loop's thread; ``run`` sends them.
 
-    ``controller`` is the event's source, a qualified name; ``instance`` distinguishes the pods of one Deployment;
-    ``on_drop`` is called for each dropped event.
+    ``controller`` is the event's source, a qualified name. ``on_drop`` is called for each event that is dropped: the
+    queue was full, the object exceeded its budget, or the API server refused it.
     """
 
     def __init__(
@@ -109,22 +112,18 @@ class Recorder:
         client: Client,
         *,
         controller: str,
-        instance: str = "",
         clock: Callable[[], float] = monotonic,
         on_drop: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._controller = controller
-        self._instance = printable(instance or controller, _MAX_WORD)
         self._clock = clock
-        self._on_drop = on_drop
+        self._drop = on_drop
         self._queue: asyncio.Queue[tuple[_Identity, datetime]] = asyncio.Queue(QUEUE_SIZE)
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._unsent: dict[_Identity, _Series] = {}
-        self._budgets: OrderedDict[tuple[str, Key], _Budget] = OrderedDict()
+        self._budgets: Latest[tuple[str, Key], _Budget] = Latest(MAX_REMEMBERED)
         self._minor_events = _Budget(MINOR_EVENTS_BURST, clock(), MINOR_EVENTS_BURST, MINOR_EVENTS_SECONDS)
-        self.dropped = 0
-        """Dropped events: the queue was full, the object exceeded its budget, or the API server refused them."""
 
     def may_send_minor_event(self) -> bool:
         """Whether one more minor event may be sent now; a call takes one token."""
@@ -154,10 +153,6 @@ class Recorder:
         except (KeyError, TypeError, AttributeError) as error:
             self._drop()
             log.warning("event dropped: it does not refer to an object", reason=reason, error=repr(error))
-
-    def _drop(self) -> None:
-        self.dropped += 1
-        self._on_drop()
 
     async def run(self) -> None:
         """Send events until cancelled."""
@@ -211,12 +206,9 @@ class Recorder:
 
     def _may_send(self, identity: _Identity, now: float) -> bool:
         about = (identity.kind, identity.key)
-        budget = self._budgets.get(about)
-        if budget is None:
-            budget = self._budgets[about] = _Budget(BURST, now, BURST, REFILL_SECONDS)
-        self._budgets.move_to_end(about)
+        budget = self._budgets[about] = self._budgets.get(about) or _Budget(BURST, now, BURST, REFILL_SECONDS)
         taken = budget.take(now)
-        while len(self._budgets) > MAX_REMEMBERED or next(iter(self._budgets.values())).full_again(now):
+        while next(iter(self._budgets.values())).full_again(now):
             self._budgets.popitem(last=False)
         return taken
 
@@ -241,17 +233,15 @@ class Recorder:
 
     async def _create(self, identity: _Identity, when: datetime) -> Key | None:
         """POST the Event; returns its key, None if it could not be written."""
-        namespace = (
-            identity.key.namespace or "default"
-        )  # where the API server requires events about cluster-scoped objects
-        key = Key(namespace, f"{identity.key.name[:_MAX_NAME]}.{time_ns():x}")
+        # The API server requires events about cluster-scoped objects in the namespace default.
+        key = Key(identity.key.namespace or "default", f"{identity.key.name[:_MAX_NAME]}.{time_ns():x}")
         event: Obj = {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
             "metadata": {"name": key.name, "namespace": key.namespace},
             "eventTime": _micro_time(when),
             "reportingController": self._controller,
-            "reportingInstance": self._instance,
+            "reportingInstance": self._controller,
             "action": identity.action,
             "reason": identity.reason,
             "type": identity.type,
@@ -294,7 +284,7 @@ class Recorder:
             except (Unreachable, ServerError, TooManyRequests):
                 if attempt == TRIES - 1:
                     raise
-            await asyncio.sleep(2.0**attempt)
+            await asyncio.sleep(exponential(1.0, attempt, inf))
 
 
 def note_of(message: str) -> str:

@@ -2,8 +2,7 @@
 
 Follows client-go (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins)
 for a program without a terminal: a plugin never gets the controller's standard input, and one that needs it
-(``interactiveMode: Always``) is refused. kubernetes_asyncio is not used: it supports neither ``provideClusterInfo`` nor
-``interactiveMode``, does not end a plugin that hangs, and waits forever for one that writes much to its standard error.
+(``interactiveMode: Always``) is refused.
 """
 
 from __future__ import annotations
@@ -21,27 +20,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from decco.errors import ConfigError
 from decco.kube.connection import RETRY_SECONDS
+from decco.text import printable
 
+PLUGIN_SECONDS: Final = 60.0
+"""Time limit of a plugin: it may open a browser or call a slow cloud API."""
 EXPIRY_SKEW_SECONDS: Final = 60.0
 """Credentials that name their end are renewed this long before it, or after half their life if that is later."""
-
-
 API_GROUP: Final = "client.authentication.k8s.io"
 EXTENSION: Final = f"{API_GROUP}/exec"
 """Name of the cluster's extension that is handed to plugins as ``config``."""
+_TEXT: Final = 300
+"""Characters of a plugin's own text that a message contains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """How to call it; ``cluster`` is the cluster information for it, None unless it requires that."""
+    """How to call it."""
 
-    args: tuple[str, ...]
-    env: tuple[tuple[str, str], ...]
+    args: list[str]
+    env: dict[str, str]
     api_version: str
-    cluster: str | None = None
-    """JSON of the ``Cluster`` of an ExecCredential's spec."""
-    install_hint: str = ""
+    info: str
+    """JSON of the ExecCredential that it is passed."""
+    install_hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +64,45 @@ class Credentials:
         return max(left - EXPIRY_SKEW_SECONDS, left / 2, RETRY_SECONDS)
 
 
+class CachedPlugin:
+    """Runs a plugin, and keeps its credentials until they expire, the server refuses them or the settings change."""
+
+    def __init__(self) -> None:
+        self._run: Plugin | None = None
+        self._given: Credentials | None = None
+
+    async def credentials(
+        self, settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | None, where: str, *, rejected: bool
+    ) -> Credentials:
+        """The arguments are those of ``plugin``; ``where`` names the user for errors. Raises ConfigError."""
+        where = f"the exec plugin {settings.get('command')!r} of {where}"
+        try:
+            wanted = plugin(settings, cluster, ca)
+        except ValueError as error:
+            raise ConfigError(f"{where} cannot be run: {printable(str(error), _TEXT)}") from error
+        if self._given is not None and not rejected and self._run == wanted and self._given.lasts() > RETRY_SECONDS:
+            return self._given
+        try:
+            async with asyncio.timeout(PLUGIN_SECONDS):
+                self._given = await run(wanted)
+        except FileNotFoundError as error:
+            hint = f": {printable(wanted.install_hint, _TEXT)}" if wanted.install_hint else ""
+            raise ConfigError(f"{where} is not installed{hint}") from error
+        except TimeoutError as error:
+            raise ConfigError(
+                f"{where} gave no answer within {PLUGIN_SECONDS:g} s: run it by hand to see what it waits for"
+            ) from error
+        except (OSError, ValueError) as error:
+            text = str(error)
+            tail = text if len(text) <= _TEXT else f"… {text[-_TEXT:]}"
+            raise ConfigError(f"{where} failed: {printable(tail, 2 * _TEXT)}") from error
+        self._run = wanted
+        return self._given
+
+
 def plugin(settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | None) -> Plugin:
-    """Reads the ``exec`` of a user.
-
-    Args:
-        settings: the section of the kubeconfig.
-        cluster: the kubeconfig's cluster, passed to the plugin if it has provideClusterInfo.
-        ca: its certificate authority in PEM, also where the kubeconfig names a file.
-
-    Raises ValueError with what is wrong.
+    """Reads a user's ``exec``. ``cluster`` is the kubeconfig's, and ``ca`` its authority in PEM, also where it names a
+    file: a plugin with provideClusterInfo is passed both. Raises ValueError with what is wrong.
     """
     command, version = settings.get("command"), settings.get("apiVersion")
     if not isinstance(command, str) or not command:
@@ -87,18 +120,22 @@ def plugin(settings: Mapping[str, Any], cluster: Mapping[str, Any], ca: bytes | 
     pairs = [(item.get("name"), item.get("value") or "") if isinstance(item, dict) else (None, "") for item in env]
     if not all(isinstance(name, str) and name and isinstance(value, str) for name, value in pairs):
         raise ValueError("its env must be a list of mappings with name and value, both texts")
-    hint = settings.get("installHint")
+    spec: dict[str, Any] = {"interactive": False}
+    if settings.get("provideClusterInfo"):
+        spec["cluster"] = _cluster(cluster, ca)
+    # A kubeconfig is YAML, in which a cluster's config may have a date; Go's reader hands it on as text.
+    info = json.dumps({"apiVersion": version, "kind": "ExecCredential", "spec": spec}, default=str)
     return Plugin(
-        (command, *args),
-        tuple((str(name), value) for name, value in pairs),
+        [command, *args],
+        {str(name): value for name, value in pairs},
         version,
-        _cluster(cluster, ca) if settings.get("provideClusterInfo") else None,
-        hint if isinstance(hint, str) else "",
+        info,
+        str(settings.get("installHint") or ""),
     )
 
 
-def _cluster(cluster: Mapping[str, Any], ca: bytes | None) -> str:
-    """The ``Cluster`` of k8s.io/client-go/pkg/apis/clientauthentication as JSON."""
+def _cluster(cluster: Mapping[str, Any], ca: bytes | None) -> dict[str, Any]:
+    """The ``Cluster`` of k8s.io/client-go/pkg/apis/clientauthentication."""
     info: dict[str, Any] = {"server": cluster.get("server")}
     for name in ("tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression"):
         if cluster.get(name):
@@ -108,8 +145,7 @@ def _cluster(cluster: Mapping[str, Any], ca: bytes | None) -> str:
     for extension in cluster.get("extensions") or ():
         if isinstance(extension, dict) and extension.get("name") == EXTENSION:
             info["config"] = extension.get("extension")
-    # A kubeconfig is YAML, in which a config may have a date; Go's reader hands it on as text.
-    return json.dumps(info, default=str)
+    return info
 
 
 async def run(plugin: Plugin) -> Credentials:
@@ -117,13 +153,9 @@ async def run(plugin: Plugin) -> Credentials:
 
     Raises OSError if it cannot be started, and ValueError with a message for any other failure.
     """
-    spec: dict[str, Any] = {"interactive": False}
-    if plugin.cluster is not None:
-        spec["cluster"] = json.loads(plugin.cluster)
-    info = {"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec}
     process = await asyncio.create_subprocess_exec(
         *plugin.args,
-        env={**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": json.dumps(info)},
+        env={**os.environ, **plugin.env, "KUBERNETES_EXEC_INFO": plugin.info},
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,

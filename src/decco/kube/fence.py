@@ -20,13 +20,12 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from decco.kube.clock import BootTimer
 from decco.kube.clock import boot_time as now
 from decco.kube.errors import Fenced
+from decco.log import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAUSED_STATUS: Final = 75
 """Exit status of a process that was stopped, or wedged as a whole, past the end of its lease (EX_TEMPFAIL of

@@ -14,14 +14,13 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Final, Protocol
 
-import structlog
-
 from decco.kube import watch as w
 from decco.kube.entry import Entry
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.objects import Key, Obj, key_of, uid_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SLICE_SECONDS: Final = 0.01
 """How long a list may block the event loop at a time: it may have tens of thousands of objects, each with facts to

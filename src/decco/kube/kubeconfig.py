@@ -38,6 +38,16 @@ class ContextInUse:
     user: Section
     user_name: str
 
+    @property
+    def of_cluster(self) -> str:
+        """The cluster, for messages."""
+        return f"the cluster of context {self.name!r} of kubeconfig {self.source}"
+
+    @property
+    def of_user(self) -> str:
+        """The user, for messages."""
+        return f"user {self.user_name!r} of kubeconfig {self.source}"
+
 
 def read(paths: Sequence[Path], context: str | None) -> ContextInUse:
     """The context named, or the current one, of the files that exist among ``paths``. Raises ConfigError."""
@@ -59,21 +69,15 @@ def read(paths: Sequence[Path], context: str | None) -> ContextInUse:
         raise ConfigError(
             f"kubeconfig {source} has no context {wanted!r}: name another with --context (it has: {known})"
         )
-    cluster_name = _text(chosen.get("cluster"), f"cluster of context {wanted!r}")
-    cluster = merged["clusters"].get(cluster_name)
-    if cluster is None:
-        raise ConfigError(
-            f"context {wanted!r} of kubeconfig {source} names a cluster that is not there: "
-            f"add {cluster_name!r}, or name another context with --context"
-        )
-    user_name = _text(chosen.get("user"), f"user of context {wanted!r}")
-    user = merged["users"].get(user_name) if user_name else {}
-    if user is None:
-        raise ConfigError(
-            f"context {wanted!r} of kubeconfig {source} names a user that is not there: "
-            f"add {user_name!r}, or name another context with --context"
-        )
-    return ContextInUse(source, wanted, cluster, user, user_name)
+    names = {part: _text(chosen.get(part), f"{part} of context {wanted!r}") for part in ("cluster", "user")}
+    for part, name in names.items():
+        if name not in merged[f"{part}s"] and (name or part == "cluster"):
+            raise ConfigError(
+                f"context {wanted!r} of kubeconfig {source} names a {part} that is not there: "
+                f"add {name!r}, or name another context with --context"
+            )
+    cluster, user = merged["clusters"][names["cluster"]], merged["users"].get(names["user"], {})
+    return ContextInUse(source, wanted, cluster, user, names["user"])
 
 
 def content_of(section: Section, field: str, where: str) -> bytes | None:

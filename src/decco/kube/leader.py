@@ -22,18 +22,18 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
-
-import structlog
 
 from decco.kube.client import Client
 from decco.kube.clock import boot_time as now
 from decco.kube.fence import Fence
 from decco.kube.lease import RELEASE_SECONDS, Lease, Outcome, Times
+from decco.log import get_logger
 from decco.objects import Key
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ABORT_STATUS: Final = 70
 """Exit status of a process whose work did not stop in time (EX_SOFTWARE of sysexits.h)."""
@@ -45,31 +45,21 @@ ClientFactory = Callable[[], Awaitable[AbstractAsyncContextManager[Client]]]
 """Makes a client; called and used in the renewal thread only."""
 
 
+@dataclass
 class Leader:
-    """One candidate. ``identity`` must be unique among them: the pod's name and something random.
+    """One candidate for the Lease ``key``."""
 
-    ``fence`` is open while this process may write. ``on_change`` is called in the caller's event loop with True when
-    leading begins and False when it has ended. ``abort`` must not return; tests replace it.
-    """
-
-    def __init__(
-        self,
-        connect: ClientFactory,
-        key: Key,
-        identity: str,
-        *,
-        times: Times | None = None,
-        fence: Fence | None = None,
-        on_change: Callable[[bool], None] | None = None,
-        abort: Callable[[], None] | None = None,
-    ) -> None:
-        self._connect = connect
-        self._key = key
-        self._identity = identity
-        self._times = times or Times()
-        self._fence = fence or Fence()
-        self._on_change = on_change or (lambda _: None)
-        self._abort = abort or (lambda: os._exit(ABORT_STATUS))
+    connect: ClientFactory
+    key: Key
+    identity: str
+    """Unique among the candidates: the pod's name and something random."""
+    times: Times = field(default_factory=Times)
+    fence: Fence = field(default_factory=Fence)
+    """Open while this process may write."""
+    on_change: Callable[[bool], None] = lambda _: None
+    """Called in the caller's event loop with True when leading begins and False when it has ended."""
+    abort: Callable[[], None] = lambda: os._exit(ABORT_STATUS)
+    """Must not return; tests replace it."""
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
         """Wait until this process leads, then run ``work``; repeated after each loss of leadership.
@@ -78,8 +68,7 @@ class Leader:
         released, so that another candidate need not wait. ``work`` is cancelled when leadership is lost, and must then
         end soon.
         """
-        loop = asyncio.get_running_loop()
-        election = _Election(self._connect, self._key, self._identity, self._times, self._fence, self._abort, loop)
+        election = _Election(self, asyncio.get_running_loop())
         thread = threading.Thread(target=election.main, name="leader-election", daemon=True)
         thread.start()
         beat = asyncio.create_task(election.live())
@@ -90,19 +79,19 @@ class Leader:
             beat.cancel()
             election.stop()
             await asyncio.shield(asyncio.to_thread(thread.join, RELEASE_SECONDS + JOIN_SECONDS))
-            self._fence.settle()
+            self.fence.settle()
 
     async def _session(self, election: _Election, work: Callable[[], Awaitable[None]]) -> bool:
         """Runs one leader session; False if the work has ended by itself."""
         await election.acquired()
-        log.info("leading", lease=str(self._key), identity=self._identity)
-        self._on_change(True)
+        log.info("leading", lease=str(self.key), identity=self.identity)
+        self.on_change(True)
         task = asyncio.ensure_future(work())
         lost = asyncio.ensure_future(election.lost())
         try:
             await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                log.warning("leadership lost, stopping work", lease=str(self._key))
+                log.warning("leadership lost, stopping work", lease=str(self.key))
                 task.cancel()
                 await asyncio.wait({task})
                 if task.cancelled():
@@ -113,30 +102,18 @@ class Leader:
             lost.cancel()
             task.cancel()
             await asyncio.wait({task, lost})
-            self._on_change(False)
-            log.info("leading has ended", lease=str(self._key))
+            self.on_change(False)
+            log.info("leading has ended", lease=str(self.key))
             election.work_has_ended()
 
 
 class _Election:
     """The part that runs in the thread, and the calls from the caller's event loop (the main loop)."""
 
-    def __init__(
-        self,
-        connect: ClientFactory,
-        key: Key,
-        identity: str,
-        times: Times,
-        fence: Fence,
-        abort: Callable[[], None],
-        main_loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self._connect = connect
-        self._key = key
-        self._identity = identity
-        self._times = times
-        self._fence = fence
-        self._abort = abort
+    def __init__(self, leader: Leader, main_loop: asyncio.AbstractEventLoop) -> None:
+        self._leader = leader
+        self._times = leader.times
+        self._fence = leader.fence
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -198,8 +175,8 @@ class _Election:
             self._main_loop.call_soon_threadsafe(function)
 
     async def _main(self) -> None:
-        async with await self._connect() as client:
-            lease = Lease(client, self._key, self._identity, self._times)
+        async with await self._leader.connect() as client:
+            lease = Lease(client, self._leader.key, self._leader.identity, self._times)
             stopping = asyncio.ensure_future(self._stopping.wait())
             standing = asyncio.ensure_future(self._stand(lease))
             await asyncio.wait({stopping, standing}, return_when=asyncio.FIRST_COMPLETED)
@@ -244,7 +221,7 @@ class _Election:
                 elif outcome is Outcome.TAKEN:
                     reason = "another has taken the lease"
         self._fence.close()
-        log.error("leadership lost", lease=str(self._key), reason=reason)
+        log.error("leadership lost", lease=str(self._leader.key), reason=reason)
         self._call_main_loop(self._lost.set)
         await self._wait_for_the_end(renewed + self._times.abort)
         self._fence.settle()
@@ -257,5 +234,5 @@ class _Election:
             async with asyncio.timeout(latest - now()):
                 await self._ended.wait()
         except TimeoutError:
-            log.critical("work goes on without the lease, ending the process", lease=str(self._key))
-            self._abort()
+            log.critical("work goes on without the lease, ending the process", lease=str(self._leader.key))
+            self._leader.abort()

@@ -17,15 +17,14 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Final
 
-import orjson
-import structlog
-
 from decco.kube.client import Client
 from decco.kube.clock import boot_time as now
-from decco.kube.errors import AlreadyExists, Conflict, Forbidden, Garbled, KubeError, NotFound, error_of_status
+from decco.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound
+from decco.kube.watch import event_of
+from decco.log import get_logger
 from decco.objects import LEASES, Key, Obj
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RELEASE_SECONDS: Final = 0.75
 """Time limit of releasing the Lease: the release only shortens the others' wait, and must not delay the end of the
@@ -136,18 +135,8 @@ class Lease:
 
     def _still_taken(self, line: bytes) -> bool:
         """Whether the Lease still has another holder after this event of its watch."""
-        try:
-            event = orjson.loads(line)
-            match event["type"]:
-                case "ADDED" | "MODIFIED":
-                    return self._taken(event["object"])
-                case "BOOKMARK":
-                    return True
-                case "DELETED":
-                    return False
-            raise error_of_status(event["object"], 500)  # its version is too old, usually
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise Garbled("the watch of the lease sent a line that is not an event") from error
+        kind, lease, _ = event_of(LEASES, line)
+        return kind == "BOOKMARK" or (kind != "DELETED" and self._taken(lease))
 
     async def pause(self) -> None:
         """Wait before the next try; candidates that began together do not stay together."""

@@ -16,8 +16,8 @@ from typing import Any
 
 import orjson
 
-from decco.kube.errors import printable
 from decco.objects import FIELD_MANAGER, Obj
+from decco.text import printable
 
 Path = tuple[Any, ...]
 """Steps from an object's root: str for a field, frozenset of (key, value) pairs for an item of a keyed list."""
@@ -29,6 +29,7 @@ _MOST_NAMES = 5
 _LONGEST_NAME = 64
 EVERYTHING: tuple[Path, ...] = ((),)
 """The path of the whole content: the writers of its parts are not known."""
+MISSING: Any = object()
 
 
 def foreign_paths(managed_fields: list[Obj]) -> tuple[Path, ...]:
@@ -92,28 +93,17 @@ def _key_fields(text: str) -> frozenset[tuple[str, Any]] | None:
         return None
 
 
-_MISSING: Any = object()
-
-
 def lookup(node: Any, path: Path) -> Any:
     """The value at ``path``, or ``MISSING``. A list item matches if none of the path's key fields contradicts it."""
     for step in path:
         if isinstance(step, frozenset):
-            if not isinstance(node, list):
-                return _MISSING
-            node = next((item for item in node if _matches(item, step)), _MISSING)
-            if node is _MISSING:
-                return _MISSING
-        elif isinstance(node, dict) and step in node:
-            node = node[step]
+            items = node if isinstance(node, list) else ()
+            node = next((item for item in items if _matches(item, step)), MISSING)
         else:
-            return _MISSING
+            node = node.get(step, MISSING) if isinstance(node, dict) else MISSING
     return node
 
 
 def _matches(item: Any, keys: frozenset[tuple[str, Any]]) -> bool:
     # An item of the desired object may leave a key field to the server's default (a port's protocol).
     return isinstance(item, dict) and all(item.get(name, value) == value for name, value in keys)
-
-
-MISSING = _MISSING

@@ -12,10 +12,11 @@ another leader, begins without them.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from decco.backoff import exponential
+from decco.kube.latest import Latest
 from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, Resource
 
 FREE_REPAIRS = 20
@@ -25,7 +26,6 @@ FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
 LONGEST_OF_ISOLATION = 5.0
 _ISOLATING = frozenset({NAMESPACES, NETWORK_POLICIES})
-_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class RepairBackoff:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._known: OrderedDict[tuple[Resource, Key], _Repairs] = OrderedDict()
-        self._made: OrderedDict[tuple[Resource, Key], str] = OrderedDict()
+        self._known: Latest[tuple[Resource, Key], _Repairs] = Latest()
+        self._made: Latest[tuple[Resource, Key], str] = Latest()
         """Hash of what was written last: to create the same again is a repair, to create something else is not."""
 
     def pause_left(self, resource: Resource, key: Key) -> float:
@@ -61,7 +61,7 @@ class RepairBackoff:
         if known is None or known.repairs < FREE_REPAIRS:
             return 0.0
         longest = LONGEST_OF_ISOLATION if resource in _ISOLATING else LONGEST_PAUSE
-        pause = min(longest, FIRST_PAUSE * 2.0 ** min(known.repairs - FREE_REPAIRS, 16))
+        pause = exponential(FIRST_PAUSE, known.repairs - FREE_REPAIRS, longest)
         return max(0.0, known.last + pause - self._clock())
 
     async def opponent(self, resource: Resource, key: Key, find: Callable[[], Awaitable[Opponent]]) -> Opponent:
@@ -78,9 +78,6 @@ class RepairBackoff:
     def wrote(self, resource: Resource, key: Key, wanted: str) -> None:
         """decco has written the object, which carries this hash now."""
         self._made[resource, key] = wanted
-        self._made.move_to_end((resource, key))
-        if len(self._made) > _REMEMBERED:
-            self._made.popitem(last=False)
 
     def deleted(self, resource: Resource, key: Key) -> None:
         """decco itself deleted the object: creating it again is not a repair."""
@@ -89,10 +86,8 @@ class RepairBackoff:
     def repaired(self, resource: Resource, key: Key) -> None:
         """Counts a repair."""
         now = self._clock()
-        known = self._known.setdefault((resource, key), _Repairs(0, now))
-        known.repairs = known.repairs + 1 if now - known.last <= QUIET_SECONDS else 1
-        known.last = now
-        known.opponent = None
-        self._known.move_to_end((resource, key))
-        while len(self._known) > _REMEMBERED or now - next(iter(self._known.values())).last > QUIET_SECONDS:
+        known = self._known.get((resource, key))
+        recent = known.repairs if known is not None and now - known.last <= QUIET_SECONDS else 0
+        self._known[resource, key] = _Repairs(recent + 1, now)
+        while now - next(iter(self._known.values())).last > QUIET_SECONDS:
             self._known.popitem(last=False)

@@ -17,13 +17,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from decco.kube.entry import Entry, Shape, read_entry
-from decco.kube.tombstones import Tombstones
 from decco.objects import Key, Obj, Resource, key_of
 
 _NO_KEYS: dict[Key, None] = {}
+TOMBSTONE_SECONDS: Final = 120.0
+"""Kept at least so long, and at most twice that while others follow; shorter if more than MOST_TOMBSTONES follow."""
+MOST_TOMBSTONES: Final = 4096
+"""At least so many of the latest are remembered within that time, and at most twice as many."""
+
+
+class Tombstones:
+    """UID -> the highest resourceVersion at which the object was removed; ``clock`` in seconds, monotonic.
+
+    Kept for as long as older versions of the object may still arrive: as answers to decco's own writes, which have a
+    time limit (``Client``: 30 s), or in lists of an API server that is behind the others. Two generations, of which the
+    older one is dropped as a whole: so a tombstone needs no time of its own.
+    """
+
+    __slots__ = ("_before", "_began", "_clock", "_now")
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._now: dict[str, int] = {}
+        self._before: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._now) + len(self._before)
+
+    def version(self, uid: str) -> int:
+        """0 for an object that was not removed, or whose tombstone was dropped."""
+        return max(self._now.get(uid, 0), self._before.get(uid, 0))
+
+    def bury(self, uid: str, version: int) -> None:
+        """The object was removed at this version."""
+        now = self._clock()
+        if now - self._began >= TOMBSTONE_SECONDS or len(self._now) >= MOST_TOMBSTONES:
+            self._before = self._now if now - self._began < 2 * TOMBSTONE_SECONDS else {}
+            self._now, self._began = {}, now
+        self._now[uid] = max(version, self.version(uid))
 
 
 @dataclass(slots=True)
@@ -131,9 +167,7 @@ class Store:
             return  # it lost the label that decco watches by, and our own write has put it back since
         self._bury(uid, version)
         if old is not None and old.uid == uid:
-            del self._entries[key]
-            self._unindex(old)
-            self._notify(Change(old, None, own=False))
+            self._take_out(old)
 
     def mark_deleting(self, key: Key, uid: str) -> None:
         """decco has requested the deletion; its event is still to come."""
@@ -167,44 +201,35 @@ class Store:
         self._listed = list_version
         if since is not None:
             self._gone = Tombstones()  # the list reflects former writes and deletions
-        for key, old in list(self._entries.items()):
-            if key not in entries and not self._is_later(self._entries.get(key), list_version):
-                self._drop(key, old.uid, list_version)
+        for key in list(self._entries):
+            old = self._entries.get(key)
+            if old is not None and key not in entries and not self._is_later(old, list_version):
+                self._bury(old.uid, list_version)
+                self._take_out(old)
             yield
         for entry in entries.values():
-            if not self._is_later(self._entries.get(entry.key), list_version):
-                self._replace(entry, forward_only=since is None)
+            old = self._entries.get(entry.key)
+            if old is None or not self._is_later(old, list_version):
+                if old is None or since is None:
+                    self._move(entry, own=False, initial=True)
+                else:
+                    self._replace(old, entry)
             yield
         self._since_list = None
         self._reread = False
         self.unlisted = ""
 
-    def _is_later(self, entry: Entry | None, list_version: int) -> bool:
+    def _is_later(self, entry: Entry, list_version: int) -> bool:
         """Whether decco wrote this after the list was taken."""
-        if entry is None or entry.version <= list_version:
-            return False
-        return self._since_list is None or entry.uid in self._since_list
+        return entry.version > list_version and (self._since_list is None or entry.uid in self._since_list)
 
-    def _drop(self, key: Key, uid: str, list_version: int) -> None:
-        """The list does not have the object."""
-        old = self._entries.get(key)
-        if old is None or old.uid != uid:
-            return
-        self._bury(uid, list_version)
-        del self._entries[key]
-        self._unindex(old)
-        self._notify(Change(old, None, own=False))
-
-    def _replace(self, new: Entry, *, forward_only: bool) -> None:
+    def _replace(self, old: Entry, new: Entry) -> None:
         """Takes the list's entry, also for a higher version: that is one of a history that a restore has ended."""
-        old = self._entries.get(new.key)
-        if forward_only or old is None:
-            self._move(new, own=False, initial=True)
-            return
-        if old.uid == new.uid and self._since_list is not None and new.uid in self._since_list:
-            new = replace(new, deleting=new.deleting or old.deleting)
-        if self._reread and old.uid == new.uid:
-            self._resettle(old, new)
+        if old.uid == new.uid:
+            if self._since_list is not None and new.uid in self._since_list:
+                new = replace(new, deleting=new.deleting or old.deleting)
+            if self._reread:
+                self._resettle(old, new)
         if (old.uid, old.version, old.deleting) == (new.uid, new.version, new.deleting):
             self._entries[new.key] = new
             return
@@ -212,10 +237,7 @@ class Store:
             self._bury(old.uid, new.version)
         elif new.version < old.version:
             self.settled.pop(new.uid, None)
-        self._unindex(old)
-        self._entries[new.key] = new
-        self._index(new)
-        self._notify(Change(old, new, own=False, initial=True))
+        self._put_in(old, new, initial=True)
 
     def _resettle(self, old: Entry, new: Entry) -> None:
         """Carries what is known of decco's last write over to another version of the kind. Without a write in between
@@ -234,36 +256,40 @@ class Store:
             return
         if own and self._since_list is not None:
             self._since_list.add(new.uid)
+        if old is not None and old.uid != new.uid:
+            self._bury(old.uid, new.version)
+        elif old is not None and old.deleting and not new.deleting:
+            # A deletion cannot be undone; this is what others wrote before ours was carried out.
+            new = replace(new, deleting=True)
+        self._put_in(old, new, own=own, initial=initial)
+
+    def _put_in(self, old: Entry | None, new: Entry, *, own: bool = False, initial: bool) -> None:
         if old is not None:
-            if old.uid != new.uid:
-                self._bury(old.uid, new.version)
-            elif old.deleting and not new.deleting:
-                # A deletion cannot be undone; this is what others wrote before ours was carried out.
-                new = replace(new, deleting=True)
             self._unindex(old)
         self._entries[new.key] = new
-        self._index(new)
+        for index, name in self._indices(new):
+            index.setdefault(name, {})[new.key] = None
         self._notify(Change(old, new, own, initial))
 
-    def _index(self, entry: Entry) -> None:
-        if entry.owner_uid:
-            self._by_owner.setdefault(entry.owner_uid, {})[entry.key] = None
-        if entry.labelled_owner is not None:
-            self._by_label.setdefault(entry.labelled_owner, {})[entry.key] = None
-        self._by_namespace.setdefault(entry.key.namespace, {})[entry.key] = None
+    def _take_out(self, old: Entry) -> None:
+        del self._entries[old.key]
+        self._unindex(old)
+        self._notify(Change(old, None, own=False))
 
     def _unindex(self, entry: Entry) -> None:
-        indices: tuple[tuple[dict[Any, dict[Key, None]], Any], ...] = (
-            (self._by_owner, entry.owner_uid),
-            (self._by_label, entry.labelled_owner),
-            (self._by_namespace, entry.key.namespace),
-        )
-        for index, name in indices:
-            keys = index.get(name)
-            if keys is not None:
-                keys.pop(entry.key, None)
-                if not keys:
-                    del index[name]
+        for index, name in self._indices(entry):
+            keys = index.get(name, {})
+            keys.pop(entry.key, None)
+            if not keys:
+                index.pop(name, None)
+
+    def _indices(self, entry: Entry) -> Iterator[tuple[dict[Any, dict[Key, None]], Any]]:
+        """Each index that has the entry, and the name below which it is there."""
+        yield self._by_namespace, entry.key.namespace
+        if entry.owner_uid:
+            yield self._by_owner, entry.owner_uid
+        if entry.labelled_owner is not None:
+            yield self._by_label, entry.labelled_owner
 
     def _bury(self, uid: str, version: int) -> None:
         self.settled.pop(uid, None)

@@ -24,15 +24,17 @@ import io
 import os
 import random
 from collections.abc import AsyncGenerator, Callable
+from contextlib import nullcontext
+from math import inf
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import orjson
-import structlog
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from decco.backoff import exponential
 from decco.errors import ConfigError
 from decco.kube.connection import Connection
 from decco.kube.errors import (
@@ -44,11 +46,12 @@ from decco.kube.errors import (
     Untrusted,
     class_of,
     error_of_status,
-    printable,
 )
+from decco.log import get_logger
 from decco.objects import SECRETS
+from decco.text import printable
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Observer = Callable[[str, str, str, float], None]
 """Called for every attempt: verb (GET, LIST, WATCH, POST, PUT, PATCH, DELETE), resource, HTTP code, duration in
@@ -63,7 +66,9 @@ MAX_ASKED_TO_WAIT: Final = 6
 MAX_WAIT_SECONDS: Final = 10.0
 """Longest wait for one Retry-After; a longer value is cut to this."""
 MAX_LOST_READS: Final = 3
-"""How often a GET or LIST is sent again after a lost connection; at most 0.1, 0.2 and 0.4 s apart."""
+"""How often a GET or LIST is sent again after a lost connection."""
+LOST_READ_SECONDS: Final = 0.1
+"""Longest pause before the first of them; doubled for each further one."""
 
 MAX_LINE: Final = 64 * 2**20
 """Bytes of one watch line: far above the largest object in etcd, so only a broken server reaches it."""
@@ -71,14 +76,22 @@ MAX_LINE: Final = 64 * 2**20
 _LARGE_BODY: Final = 2**20
 """aiohttp warns of bytes bodies above this size; a file-like one is sent in pieces."""
 _EXCERPT: Final = 120
-_CODES: Final = {200: "200", 201: "201", 404: "404", 409: "409"}
+_METHODS: Final = {"LIST": "GET", "WATCH": "GET"}
 _MERGE_PATCH_HEADERS: Final = {"Content-Type": "application/merge-patch+json"}
 
-# asyncio gives each TLS connection a buffer of this size for reading, 256 KB by itself: 15 MB for 59 connections. An
-# answer of the API server that is longer, a page of a list, is read in some more steps.
-asyncio.sslproto.SSLProtocol.max_size = 32 * 1024
+# asyncio gives each TLS connection a buffer of this size for reading, 256 KB by itself: 15 MB for 59 connections. This
+# is the size of a record, so an answer of the API server that is longer is read in some more steps.
+asyncio.sslproto.SSLProtocol.max_size = 16 * 1024
 
 _Headers = CIMultiDictProxy[str]
+
+
+class _Answer(NamedTuple):
+    """``raw`` is the body, empty for a stream; ``generation`` that of the credentials that were used."""
+
+    response: aiohttp.ClientResponse
+    raw: bytes
+    generation: int
 
 
 class Transport:
@@ -98,7 +111,7 @@ class Transport:
         self._user_agent = user_agent
         self._places = asyncio.Semaphore(in_flight)
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout))
-        self._observe: Observer = observe if observe is not None else _unobserved
+        self._observe: Observer = observe or (lambda *_: None)
         self._may_write = may_write
         self._session: aiohttp.ClientSession | None = None
         self._generation = -1
@@ -131,44 +144,39 @@ class Transport:
 
     async def call(self, verb: str, resource: str, path: str, body: bytes | None = None) -> bytes:
         """Send one request; returns the body of a 2xx answer. ``path`` is encoded already and has its query."""
-        method = "GET" if verb == "LIST" else verb
-        url = URL(self._connection.server + path, encoded=True)
-        renewed = False
         waited = lost = 0
         while True:
             try:
-                generation, status, headers, raw = await self._attempt(verb, method, resource, url, body)
+                answer = await self._answer(verb, resource, path, body)
             except Unreachable as error:
                 # Lists have their own pauses for an unreachable server.
                 away = verb == "LIST" and error.sent is False
-                if method != "GET" or away or lost == MAX_LOST_READS:
+                if verb not in ("GET", "LIST") or away or lost == MAX_LOST_READS:
                     raise
+                pause = exponential(LOST_READ_SECONDS, lost, inf) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
                 lost += 1
-                await asyncio.sleep(random.uniform(0.05, 0.1) * 2 ** (lost - 1))  # noqa: S311 - jitter, no secret
-                continue
-            if 200 <= status < 300:
-                return raw
-            if status == 401 and not renewed:
-                renewed = True
-                await self._renew(generation)
-                continue
-            pause = _asked_to_wait(status, headers)
-            if pause is not None and waited < MAX_ASKED_TO_WAIT:
+            else:
+                if 200 <= answer.response.status < 300:
+                    return answer.raw
+                asked = _asked_to_wait(answer.response)
+                if asked is None or waited == MAX_ASKED_TO_WAIT:
+                    raise error_of(answer.response.status, answer.response.headers, answer.raw)
+                pause = asked * random.uniform(1.0, 1.25)  # noqa: S311 - jitter, no secret
                 waited += 1
-                await asyncio.sleep(pause * random.uniform(1.0, 1.25))  # noqa: S311 - jitter, no secret
-                continue
-            raise error_of(status, headers, raw)
+            await asyncio.sleep(pause)
 
     async def stream_lines(self, resource: str, path: str, idle_seconds: float) -> AsyncGenerator[bytes, None]:
         """The non-empty lines of a streamed answer, each whole; see ``Client.watch_lines`` for how it ends."""
-        url = URL(self._connection.server + path, encoded=True)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_seconds)
-        response = await self._open_stream(resource, url, timeout)
-        pieces: list[
-            bytes
-        ] = []  # of the line that is still growing; joined once, so a long line costs no more than short ones
+        response, raw, _ = await self._answer("WATCH", resource, path, timeout=timeout)
+        if response.status != 200:
+            raise error_of(response.status, response.headers, raw)
+        # Of the line that is still growing; joined once, so a long line costs no more than short ones.
+        pieces: list[bytes] = []
         size = 0
         try:
+            if response.content_type.startswith("text/"):  # a login page, or the like, of unknown length
+                raise garbled(resource, await response.content.read(4 * _EXCERPT))
             while chunk := await response.content.readany():
                 head, *rest = chunk.split(b"\n")
                 pieces.append(head)
@@ -198,69 +206,51 @@ class Transport:
         if size:
             raise Unreachable(f"the watch of {resource} ended in the middle of a line", sent=True)
 
-    async def _open_stream(self, resource: str, url: URL, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        """The answer to a watch once it is known to be 200."""
-        renewed = False
-        while True:
-            session = await self._ready()
-            generation = self._generation
-            started = perf_counter()
-            response = None
-            try:
-                response = await session.request(
-                    "GET",
-                    url,
-                    timeout=timeout,
-                    allow_redirects=False,
-                    ssl=self._connection.ssl,
-                    server_hostname=self._connection.server_hostname,
-                )
-                self._observe("WATCH", resource, str(response.status), perf_counter() - started)
-                if response.status == 200:
-                    if not response.content_type.startswith("text/"):
-                        return response
-                    # A login page, or the like, of unknown length.
-                    raw = await response.content.read(4 * _EXCERPT)
-                    response.close()
-                    raise garbled(resource, raw)
-                raw = await response.read()
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                if response is None:
-                    self._observe("WATCH", resource, "<error>", perf_counter() - started)
-                raise self._lost(error, response is not None) from error
-            if response.status == 401 and not renewed:
-                renewed = True
-                await self._renew(generation)
-                continue
-            raise error_of(response.status, response.headers, raw)
+    async def _answer(
+        self,
+        verb: str,
+        resource: str,
+        path: str,
+        body: bytes | None = None,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> _Answer:
+        """The answer; after a 401 that of one more try, with credentials that were read again."""
+        url = URL(self._connection.server + path, encoded=True)
+        answer = await self._attempt(verb, resource, url, body, timeout)
+        if answer.response.status == 401:
+            await self._renew(answer.generation)
+            answer = await self._attempt(verb, resource, url, body, timeout)
+        return answer
 
     async def _attempt(
-        self, verb: str, method: str, resource: str, url: URL, body: bytes | None
-    ) -> tuple[int, int, _Headers, bytes]:
-        """One attempt: generation of the credentials it used, status, headers and body of the answer."""
-        async with self._places:
+        self, verb: str, resource: str, url: URL, body: bytes | None, timeout: aiohttp.ClientTimeout | None
+    ) -> _Answer:
+        method = _METHODS.get(verb, verb)
+        async with nullcontext() if verb == "WATCH" else self._places:
             session = await self._ready()
             generation = self._generation
-            started = perf_counter()
-            response = None
             if method != "GET":
                 self._may_write()  # before a connection is made; _Request checks again when there is one
+            started = perf_counter()
+            response = None
             try:
                 response = await session.request(
                     method,
                     url,
                     data=io.BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body,
                     headers=_MERGE_PATCH_HEADERS if verb == "PATCH" else None,
+                    timeout=timeout or self._timeout,
                     allow_redirects=False,
                     ssl=self._connection.ssl,
                     server_hostname=self._connection.server_hostname,
                 )
-                raw = await response.read()
+                streamed = verb == "WATCH" and response.status == 200
+                raw = b"" if streamed else await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 self._observe(verb, resource, "<error>", perf_counter() - started)
                 raise self._lost(error, response is not None) from error
-            self._observe(verb, resource, _CODES.get(response.status) or str(response.status), perf_counter() - started)
-            return generation, response.status, response.headers, raw
+            self._observe(verb, resource, str(response.status), perf_counter() - started)
+            return _Answer(response, raw, generation)
 
     async def _ready(self) -> aiohttp.ClientSession:
         """The session, with the connection's present credentials in its headers."""
@@ -341,13 +331,13 @@ def excerpt(resource: str, raw: bytes) -> str:
     return printable(raw[: 4 * _EXCERPT].decode("utf-8", "replace"), _EXCERPT)
 
 
-def _asked_to_wait(status: int, headers: _Headers) -> float | None:
+def _asked_to_wait(response: aiohttp.ClientResponse) -> float | None:
     """Seconds to wait before the same request is sent again, None if the server did not request it."""
-    if status not in {429, 503}:
+    if response.status not in {429, 503}:
         return None
-    seconds = _seconds(headers.get("Retry-After"))
+    seconds = _seconds(response.headers.get("Retry-After"))
     if seconds is None:
-        return 1.0 if status == 429 else None
+        return 1.0 if response.status == 429 else None
     return min(seconds, MAX_WAIT_SECONDS)
 
 
@@ -375,7 +365,3 @@ def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return printable(str(error), _EXCERPT) or type(error).__name__
-
-
-def _unobserved(_verb: str, _resource: str, _code: str, _seconds: float) -> None:
-    """The observer of a client without one."""

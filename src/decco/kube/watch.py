@@ -28,8 +28,8 @@ from time import monotonic
 from typing import Final
 
 import orjson
-import structlog
 
+from decco.backoff import exponential
 from decco.kube import depth
 from decco.kube.client import Client
 from decco.kube.errors import (
@@ -46,9 +46,10 @@ from decco.kube.errors import (
 )
 from decco.kube.transport import excerpt
 from decco.kube.watch_troubles import Troubles
+from decco.log import get_logger
 from decco.objects import Obj, Resource
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BACKOFF_BASE_SECONDS: Final = 0.2
 BACKOFF_MAX_SECONDS: Final = 30.0
@@ -60,6 +61,8 @@ HEALTHY_SECONDS: Final = 5.0
 OUTAGE_SECONDS: Final = 10.0
 """A server that answers again after so long a silence may have another history; so may one that has refused connections
 for any time."""
+PAGE_LIMIT: Final = 250
+"""Most objects of one page of a list."""
 WATCH_SECONDS: Final = (300, 600)
 """timeoutSeconds of one watch; random, so that the watches of a restart do not end together."""
 
@@ -117,37 +120,35 @@ class WatchSpec:
     fields: str = ""
 
 
+@dataclass(slots=True)
 class _Watcher:
     """What is kept between two requests: where to resume, and the result of the last one."""
 
-    def __init__(
-        self, client: Client, spec: WatchSpec, idle_seconds: float, page_limit: int, clock: Callable[[], float]
-    ) -> None:
-        self._client = client
-        self._spec = spec
-        self._idle_seconds = idle_seconds
-        self._page_limit = page_limit
-        self._clock = clock
-        self._opened = 0.0
-        self._heard = clock()
-        self._failing_since: float | None = None
-        """Time of the server's last answer, if it has failed to answer since."""
-        self._newest = 0
-        """Highest resourceVersion that the server has sent since the last list."""
-        self._garbled_at: str | None = None
-        self.version: str | None = None
-        """Resume from here; None: list first."""
-        self.healthy = False
-        """Whether the last request was healthy, which resets the pauses."""
+    client: Client
+    spec: WatchSpec
+    idle_seconds: float
+    clock: Callable[[], float]
+    heard: float
+    """Time of the last line, or of the last request."""
+    opened: float = 0.0
+    failing_since: float | None = None
+    """Time of the server's last answer, if it has failed to answer since."""
+    newest: int = 0
+    """Highest resourceVersion that the server has sent since the last list."""
+    garbled_at: str | None = None
+    version: str | None = None
+    """Resume from here; None: list first."""
+    healthy: bool = False
+    """Whether the last request was healthy, which resets the pauses."""
 
     async def list(self) -> AsyncGenerator[WatchEvent, None]:
         """The events of one list; raises what the list raises, which leaves it without an InitDone."""
-        spec = self._spec
+        spec = self.spec
         version = ""
         self.healthy = False
         yield Init()
-        pages = self._client.list_pages(
-            spec.resource, namespace=spec.namespace, labels=spec.labels, fields=spec.fields, limit=self._page_limit
+        pages = self.client.list_pages(
+            spec.resource, namespace=spec.namespace, labels=spec.labels, fields=spec.fields, limit=PAGE_LIMIT
         )
         async with aclosing(pages):
             async for page in pages:
@@ -156,65 +157,62 @@ class _Watcher:
                         yield InitApply(obj)
                 version = page.resource_version
         self.version = version
-        self._failing_since = None
+        self.failing_since = None
         self._note_history(version)
         yield InitDone(version)
 
     def _note_history(self, version: str) -> None:
         """A consistent list is at least as new as everything received before it, unless etcd was restored since."""
         listed = int(version) if version.isdigit() else 0
-        if listed < self._newest:
+        if listed < self.newest:
             log.warning(
                 "the API server's history has gone back, as after a restore of etcd: all that was cached is replaced",
-                resource=str(self._spec.resource),
-                known=self._newest,
+                resource=str(self.spec.resource),
+                known=self.newest,
                 listed=listed,
             )
-        self._newest = listed
+        self.newest = listed
 
     async def watch(self, version: str) -> AsyncGenerator[WatchEvent, None]:
         """The events of one watch request; returns when the server ends it."""
-        spec = self._spec
-        self._opened = self._heard = self._clock()
+        spec = self.spec
+        self.opened = self.heard = self.clock()
         self.healthy = False
-        lines = self._client.watch_lines(
+        lines = self.client.watch_lines(
             spec.resource,
             namespace=spec.namespace,
             labels=spec.labels,
             fields=spec.fields,
             resource_version=version,
             timeout_seconds=random.randint(*WATCH_SECONDS),  # noqa: S311 - jitter, no secret
-            idle_seconds=self._idle_seconds,
+            idle_seconds=self.idle_seconds,
         )
         try:
             async with aclosing(lines):
                 async for line in lines:
-                    self._heard, self._failing_since = self._clock(), None
+                    self.heard, self.failing_since = self.clock(), None
                     event = self._event(line)
                     if event is not None:
                         yield event
-            self._failing_since = None
+            self.failing_since = None
         finally:
             self._stood()
 
     def _stood(self) -> None:
-        if self._clock() - self._opened >= HEALTHY_SECONDS:
+        if self.clock() - self.opened >= HEALTHY_SECONDS:
             self.healthy = True
 
     def _event(self, line: bytes) -> WatchEvent | None:
         """The event of a line, None if it is not usable; raises the error of an ERROR event."""
         try:
-            message = depth.loads(line)
-            kind, obj = message["type"], message["object"]
-            if kind == "ERROR":
-                raise self._reported(obj)
-            version = obj["metadata"].get("resourceVersion")
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            resource = self._spec.resource
-            began = excerpt(resource.plural, line)
-            raise Garbled(f"the watch of {resource} sent a line that is not an event: {began}") from error
+            kind, obj, version = event_of(self.spec.resource, line)
+        except ApiError as error:
+            # The server has ended this watch; its position cannot be trusted.
+            if not isinstance(error, TooManyRequests):
+                self.version = None
+            raise
         if kind == "BOOKMARK":
-            if not isinstance(version, str) or not version:
+            if not version:
                 return None
             self._reached(version)
             self._stood()
@@ -227,27 +225,20 @@ class _Watcher:
             return Apply(obj)
         if kind == "DELETED":
             return Delete(obj)
-        log.warning("watch event of an unknown type skipped", resource=str(self._spec.resource))
+        log.warning("watch event of an unknown type skipped", resource=str(self.spec.resource))
         return None
 
     def _reached(self, version: str) -> None:
         self.version = version
         if version.isdigit():
-            self._newest = max(self._newest, int(version))
-
-    def _reported(self, status: Obj) -> ApiError:
-        """The exception for an ERROR event. The server has ended this watch; its position cannot be trusted."""
-        error = error_of_status(status, 500)
-        if not isinstance(error, TooManyRequests):
-            self.version = None
-        return error
+            self.newest = max(self.newest, int(version))
 
     def _usable(self, obj: object) -> bool:
         """Whether the object has the fields that all readers need; one without them is skipped."""
         meta = obj.get("metadata") if isinstance(obj, dict) else None
         if isinstance(meta, dict) and meta.get("name") and str(meta.get("resourceVersion")).isdigit():
             return True
-        log.warning("object without name or resourceVersion skipped", resource=str(self._spec.resource))
+        log.warning("object without name or resourceVersion skipped", resource=str(self.spec.resource))
         return False
 
     def failed(self, error: KubeError) -> None:
@@ -255,33 +246,44 @@ class _Watcher:
         if isinstance(error, Unreachable | ServerError):
             self._was_away(error)
         else:
-            self._failing_since = None  # an answer, whatever its content
+            self.failing_since = None  # an answer, whatever its content
         match error:
             case Garbled():
-                again = self.version is not None and self.version == self._garbled_at
-                self._garbled_at = self.version
+                again = self.version is not None and self.version == self.garbled_at
+                self.garbled_at = self.version
                 if again:
                     self.version = None
             case Unauthorized() | Forbidden() | TooManyRequests():
                 pass
-            case ServerError() if not error.has_cause("ResourceVersionTooLarge"):
-                pass
-            case ApiError():
+            case ApiError() if not isinstance(error, ServerError) or error.has_cause("ResourceVersionTooLarge"):
                 self.version = None
-            case _:
-                pass
 
     def _was_away(self, error: Unreachable | ServerError) -> None:
         """During an outage etcd may have been restored: the server accepts a watch from a future version and from one
         of another history, so only a list shows the current state.
         """
-        now = self._clock()
-        if self._failing_since is None:
-            silent = now - self._heard >= self._idle_seconds
-            self._failing_since = self._heard if silent else now
+        now = self.clock()
+        if self.failing_since is None:
+            silent = now - self.heard >= self.idle_seconds
+            self.failing_since = self.heard if silent else now
         refused = isinstance(error, Unreachable) and error.sent is False
-        if refused or now - self._failing_since >= OUTAGE_SECONDS:
+        if refused or now - self.failing_since >= OUTAGE_SECONDS:
             self.version = None
+
+
+def event_of(resource: Resource, line: bytes) -> tuple[str, Obj, str]:
+    """Type, object and resourceVersion ("" without one) of a line of a watch. Raises Garbled, or the error of an ERROR
+    event.
+    """
+    try:
+        message = depth.loads(line)
+        kind, obj = message["type"], message["object"]
+        if kind == "ERROR":
+            raise error_of_status(obj, 500)
+        return kind, obj, str(obj["metadata"].get("resourceVersion") or "")
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        began = excerpt(resource.plural, line)
+        raise Garbled(f"the watch of {resource} sent a line that is not an event: {began}") from error
 
 
 async def watch(
@@ -290,7 +292,6 @@ async def watch(
     *,
     idle_seconds: float,
     on_trouble: Callable[[Exception, float], None] | None = None,
-    page_limit: int = 250,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = monotonic,
 ) -> AsyncGenerator[WatchEvent, None]:
@@ -299,7 +300,7 @@ async def watch(
     ``on_trouble`` is called with what went wrong and the seconds until the next try; not for the end of a healthy watch
     and an expired version. ``idle_seconds`` must be longer than the server's interval of bookmarks, a minute.
     """
-    watcher = _Watcher(client, spec, idle_seconds, page_limit, clock)
+    watcher = _Watcher(client, spec, idle_seconds, clock, clock())
     troubles = Troubles(spec.resource, spec.namespace, on_trouble, clock)
     tries = 0
     gone = False
@@ -332,5 +333,4 @@ def pause(tries: int, error: KubeError | None = None) -> float:
     """Seconds before the next request after so many failures; full jitter, so that watchers do not return in step."""
     unheard = isinstance(error, Unreachable) and error.sent is False
     most = BACKOFF_UNHEARD_SECONDS if unheard else BACKOFF_MAX_SECONDS
-    ceiling = min(most, BACKOFF_BASE_SECONDS * 2.0 ** min(tries, 16))
-    return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
+    return random.uniform(0.0, exponential(BACKOFF_BASE_SECONDS, tries, most))  # noqa: S311 - jitter, no secret

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from decco.kube.errors import (
     Forbidden,
     Gone,
@@ -18,9 +16,10 @@ from decco.kube.errors import (
     Unauthorized,
     Unreachable,
 )
+from decco.log import get_logger
 from decco.objects import Resource
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 START_SECONDS: Final = 2.0
 """How long the refusals of an API server that has just started are not logged as warnings."""
@@ -79,21 +78,16 @@ class Troubles:
 
 def _trouble(resource: Resource, error: KubeError | None, healthy: bool, tries: int) -> KubeError | None:
     """The error to report at the end of a request, None if it ended normally."""
-    if error is None:
-        return (
-            None
-            if healthy
-            else Unreachable(f"the server ends the watch of {resource} as soon as it is open", sent=True)
-        )
-    if isinstance(error, Gone):
-        return None if tries == 1 else error
+    if error is None and not healthy:
+        return Unreachable(f"the server ends the watch of {resource} as soon as it is open", sent=True)
+    if isinstance(error, Gone) and tries == 1:
+        return None
     if isinstance(error, NotFound | NotServed):
         message = f"the cluster does not serve {resource}: is its CustomResourceDefinition installed?"
-        return type(error)(error.status, error.reason, message, error.details)
-    if isinstance(error, Unauthorized):
+    elif isinstance(error, Unauthorized):
         message = f"the API server no longer accepts decco's credentials ({error.message}): renew them"
-        return Unauthorized(error.status, error.reason, message, error.details)
-    if isinstance(error, Forbidden):
+    elif isinstance(error, Forbidden):
         message = f"{error.message}: allow it to list and watch them, as the roles in manifests/rbac do"
-        return Forbidden(error.status, error.reason, message, error.details)
-    return error
+    else:
+        return error
+    return type(error)(error.status, error.reason, message, error.details)

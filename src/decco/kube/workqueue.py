@@ -14,8 +14,11 @@ import asyncio
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
+
+from decco.backoff import exponential
 
 K = TypeVar("K")
 
@@ -29,8 +32,6 @@ CONFLICT_BASE = 0.05
 """Seconds before the next retry; it doubles with each further conflict in a row."""
 CONFLICT_MAX = 5.0
 """Longest pause in seconds, so that two writers that undo each other's work do not load the API server."""
-
-
 RETRIES_PER_SECOND = 20.0
 """Retries of failing keys, once they are so many that ``retry_max_of_few`` no longer holds."""
 HASTEN_SECONDS = 20.0
@@ -61,15 +62,13 @@ class Closed(Exception):
     """The queue gives out no more work."""
 
 
+@dataclass(slots=True, eq=False)
 class _Place(Generic[K]):
     """Where a key waits; ``since`` is the loop's time at which it was first added."""
 
-    __slots__ = ("key", "priority", "since")
-
-    def __init__(self, key: K, priority: Priority, since: float) -> None:
-        self.key = key
-        self.priority = priority
-        self.since = since
+    key: K
+    priority: Priority
+    since: float
 
 
 class WorkQueue(Generic[K]):
@@ -164,7 +163,7 @@ class WorkQueue(Generic[K]):
         """Queues a key that failed, later each time (doubling, with jitter); returns the pause in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        return self._retry_after(key, min(self._retry_base * 2.0 ** min(failures, 32), self._longest_pause()))
+        return self._retry_after(key, exponential(self._retry_base, failures, self._longest_pause()))
 
     def retry_conflict(self, key: K) -> float:
         """Queues a key whose write conflicted with another writer; returns the pause in seconds.
@@ -175,7 +174,7 @@ class WorkQueue(Generic[K]):
         conflicts = self._conflicts.get(key, 0)
         self._conflicts[key] = conflicts + 1
         late = conflicts - CONFLICTS_AT_ONCE
-        return self._retry_after(key, 0.0 if late < 0 else min(CONFLICT_BASE * 2.0 ** min(late, 32), CONFLICT_MAX))
+        return self._retry_after(key, 0.0 if late < 0 else exponential(CONFLICT_BASE, late, CONFLICT_MAX))
 
     def _retry_after(self, key: K, seconds: float) -> float:
         pause = seconds * (0.75 + 0.5 * self._jitter())

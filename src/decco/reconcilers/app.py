@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
-import structlog
-
-from decco.api.conditions import APP_CONDITIONS
 from decco.api.parse import parse_app
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
-from decco.desired.app import AppDesired, app_children
+from decco.desired.app import AppDesired, app_children, app_names
 from decco.desired.app_status import AppLive, app_status, blocked_app_status, current_run, route_requeue_after
-from decco.desired.live_job import job_requeue_after
-from decco.desired.live_workload import grace_left
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.desired.ownership import LabelledOwner
-from decco.desired.pausing import OWN_PAUSE, pause_of_space, paused_status
-from decco.desired.records import app_names, withdrawal_status
-from decco.desired.runs import (
-    JobEnd,
-    JobView,
-    RunRecord,
-    is_superseded,
-    job_view,
-    run_digest,
-    run_record,
-    seconds_to_next_run,
-)
+from decco.desired.runs import JobEnd, JobView, RunRecord, is_superseded, job_view, run_record, seconds_to_next_run
+from decco.desired.status import OWN_PAUSE, pause_of_space
+from decco.desired.workload_status import grace_left, job_requeue_after
 from decco.errors import TerminalError
 from decco.kube.controller import Action
 from decco.kube.entry import UNKNOWN, Entry
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.objects import (
     ANNOTATION_ABANDON_DNS,
-    CONFIGMAPS,
-    DEPLOYMENTS,
     JOBS,
     NAMESPACES,
     SPACES,
@@ -48,103 +31,65 @@ from decco.objects import (
     key_of,
     uid_of,
 )
-from decco.reconcilers.caches import Caches
-from decco.reconcilers.children import ChildWriter, Written
-from decco.reconcilers.edge import addresses_for
+from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
+from decco.reconcilers.edge import addresses_for, gateway_controller
 from decco.reconcilers.facts import AppFacts, is_paused
-from decco.reconcilers.records import Records
-from decco.reconcilers.report import Reporter, status_of
-from decco.reconcilers.requeue import requeue_action, seconds_to_expiry
-from decco.reconcilers.secrets import Secrets
-from decco.reconcilers.shapes import routing_kinds
+from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
+from decco.reconcilers.report import status_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
-_WORKLOADS = (DEPLOYMENTS, JOBS)
-_PODS = (*_WORKLOADS, CONFIGMAPS)
-"""What runs, and what it reads."""
 _NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 
 
-@dataclass(slots=True)
-class AppReconciler:
-    """``now`` returns the time in UTC, for comparison with times that others wrote, such as a certificate's expiry.
-    ``certificates`` receives those that a Space uses, see ``Metrics.certificates``.
-    """
-
-    caches: Caches
-    writer: ChildWriter
-    secrets: Secrets
-    reporter: Reporter
-    records: Records
-    now: Callable[[], datetime]
-    certificates: Callable[[str, Mapping[str, float]], None]
-    simulated: bool = False
-    """See ``AppInputs``."""
-    ignores_runs: bool = False
-    """Whether the records of runs do not count, because there are no Jobs to compare them with."""
+class AppReconciler(Reconciler):
+    def __init__(self, dependencies: Dependencies) -> None:
+        super().__init__(dependencies, dependencies.caches.apps, blocked_app_status)
 
     async def reconcile(self, key: Key) -> Action:
-        entry = self.caches.apps.get(key)
+        entry = self.store.get(key)
         if entry is None:
-            self._gone(key)
-            return Action.done()
-        if entry.deleting:
-            # Owner references make Kubernetes remove the children.
-            return await self._release(entry)
+            return self._gone(key)
         owner = self.caches.spaces.get(Key("", key.namespace))
-        if owner is not None and owner.deleting:
-            return await self._release(entry)  # the namespace, and this App with it, is about to be deleted
+        if entry.deleting or (owner is not None and owner.deleting):
+            # Owner references make Kubernetes remove the children, or the namespace and this App with it.
+            return await self._release(entry, owner)
+        obj = entry.obj()
         found = self.caches.space(key.namespace)
         if (pause := _pause_of(entry, found[1] if found is not None else None)) is not None:
-            return await self._pause(entry, pause)
+            return await self.pause(entry, obj, pause)
         if not isinstance(entry.facts, AppFacts):
-            return await self._blocked(entry, Problem(reasons.INVALID, str(entry.facts)))
+            return await self.block(entry, obj, Problem(reasons.INVALID, str(entry.facts)))
         if found is None and owner is not None:
             message = f"Space {owner.key.name} cannot be understood; see the Space's conditions."
-            return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, message))
+            return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
         if found is None:
             message = (
                 f"There is no Space {key.namespace}: an App must be in the namespace of a Space. "
                 "Create the Space, or move the App."
             )
-            return await self._blocked(entry, Problem(reasons.SPACE_NOT_FOUND, message))
+            return await self.block(entry, obj, Problem(reasons.SPACE_NOT_FOUND, message))
         space_entry, space = found
         if not self.caches.namespace_is_ready(space):
             if space_entry.ready == UNKNOWN:
                 # The Space's first reconcile is still to come; it enqueues its Apps.
                 return Action.done()
             message = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
-            return await self._blocked(entry, Problem(reasons.NAMESPACE_NOT_READY, message))
-        return await self._make(entry, entry.facts, space)
+            return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
+        return await self._make(entry, entry.facts, space, obj)
 
-    def _gone(self, key: Key) -> None:
+    def _gone(self, key: Key) -> Action:
         """Reports the objects that a deleted App left without owner: perhaps on purpose, by ``--cascade=orphan``."""
         owner = self.caches.spaces.get(Key("", key.namespace))
         namespace = self.caches.children[NAMESPACES].get(Key("", key.namespace))
         if owner is not None and not owner.deleting and namespace is not None and not namespace.deleting:
             left = self.caches.labelled_for(LabelledOwner(*key))
-            self.reporter.left_over(SPACES, owner.obj(), left)
-
-    async def _blocked(self, entry: Entry, problem: Problem) -> Action:
-        """Nothing can be written now; running children stay as they are, and the status contains the reason."""
-        obj = entry.obj()
-        status = blocked_app_status(problem, entry.generation, status_of(obj), self.now())
-        await self.reporter.report(self.caches.apps, entry, obj, status)
+            self.dependencies.reporter.left_over(SPACES, owner.obj(), left)
         return Action.done()
 
-    async def _pause(self, entry: Entry, pause: Problem) -> Action:
-        """Writes only the status."""
-        self.records.pause(entry)
-        obj = entry.obj()
-        status = paused_status(pause, entry.generation, status_of(obj), self.now())
-        await self.reporter.report(self.caches.apps, entry, obj, status)
-        return Action.done()
-
-    async def _release(self, entry: Entry) -> Action:
+    async def _release(self, entry: Entry, space: Entry | None) -> Action:
         """Withdraws the records, if there are any."""
         obj = entry.obj()
-        space = self.caches.spaces.get(Key("", entry.key.namespace))
         fqdn = space.facts.fqdn if space is not None and isinstance(space.facts, SpaceFacts) else None
         names = {str(each["hostname"]) for each in status_of(obj).get("endpoints") or () if each.get("hostname")}
         if isinstance(entry.facts, AppFacts):
@@ -155,40 +100,32 @@ class AppReconciler:
         abandon = (
             space is not None and space.deleting and annotations_of(space.obj()).get(ANNOTATION_ABANDON_DNS) == "true"
         )
-        problems = await self.records.release(self.caches.apps, entry, names, abandon=abandon)
-        if problems:
-            status = withdrawal_status(problems, APP_CONDITIONS, entry.generation, status_of(obj), self.now())
-            await self.reporter.report(self.caches.apps, entry, obj, status)
-        return Action.done()
+        return await self.withdraw(entry, obj, names, abandon=abandon)
 
-    async def _make(self, entry: Entry, facts: AppFacts, space: SpaceFacts) -> Action:
-        obj = entry.obj()
+    async def _make(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> Action:
         inputs = await self._gather(entry, facts, space, obj)
         try:
             desired = app_children(inputs)
         except TerminalError as error:
-            return await self._blocked(entry, Problem(reasons.INVALID, str(error)))
-        labelled = LabelledOwner(*entry.key)
-        waits_for = None if self.caches.is_isolated(space) else _not_isolated(space)
-        written = Written(waits_for=waits_for)
+            return await self.block(entry, obj, Problem(reasons.INVALID, str(error)))
+        written = Written(waits_for=None if self.caches.is_isolated(space) else _not_isolated(space))
         held, way = await self._hold(entry, inputs, desired, written)
         await self.writer.write(desired.children, written, held=held)
         written.raise_if_overtaken()
-        await self.writer.prune(entry.uid, labelled, self._keep(entry, desired, written, way), written)
-        self.reporter.left_over(self.caches.apps.resource, obj, written.left)
+        await self.prune(entry, obj, self._keep(entry, desired, written, way), written)
         live = self._live(entry, desired.children, inputs)
-        if live.job is not None and is_superseded(_digest(inputs), inputs.run, live.job):
-            self.caches.job_superseded(live.job.uid)
+        if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
+            self.caches.superseded_jobs[live.job.uid] = None
         names = app_names(desired.resolved)
         addresses = addresses_for(self.caches, space) if names and self.records.enabled else ()
-        records = await self.records.publish(self.caches.apps, entry, obj, names, addresses)
+        records = await self.records.publish(self.store, entry, obj, names, addresses)
         previous = status_of(records.obj)
         status = app_status(inputs, desired, written.outcomes, live, previous, inputs.now, records.problems)
-        reported = await self.reporter.report(self.caches.apps, records.entry, records.obj, status)
+        reported = await self.report(records.entry, records.obj, status)
         log.debug("app reconciled", writes=written.writes, status_written=reported)
         if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):
             # The Space's own reconcile reads it from here.
-            self.certificates(space.name, self.secrets.expiries(space))
+            self.dependencies.certificates(space.name, self.secrets.expiries(space))
         if written.retryable_errors:
             raise written.retryable_errors[0]
         return requeue_action(
@@ -210,13 +147,13 @@ class AppReconciler:
         the former one in the foreground, so it exists until its pods are gone. Running pods are not deleted for a
         workload that the API server refuses.
         """
-        pods = next((child for child in desired.children if child.resource in _WORKLOADS), None)
+        pods = next((child for child in desired.children if child.resource in WORKLOADS), None)
         if pods is None:
             return None, None
         what = f"{pods.resource.kind} {inputs.name}"
         former = [
             (resource, entry)
-            for resource in _WORKLOADS
+            for resource in WORKLOADS
             if resource != pods.resource
             for entry in self._own(self.caches.children[resource], app)
         ]
@@ -226,9 +163,8 @@ class AppReconciler:
             message = f"{what} starts when the pods of the App's former {former[0][0].kind} are gone"
             held = Problem(reasons.PROGRESSING, message)
             return held, held
-        digest = _digest(inputs)
         run = current_run(inputs, AppLive(job=inputs.job, ended=self._ended(inputs)), inputs.now)
-        seconds = seconds_to_next_run(digest, run, inputs.spec.pod, inputs.now)
+        seconds = seconds_to_next_run(inputs.run_digest, run, inputs.spec.pod, inputs.now)
         if not seconds:
             return None, None
         written.requeue(seconds)
@@ -260,18 +196,17 @@ class AppReconciler:
         """What is not to be pruned: the desired objects, and what continues to run while its successor does not exist;
         ``way`` is the outcome of a successor that waits for the deletion of the former one.
         """
-        labelled = LabelledOwner(*entry.key)
         keep = {(child.resource, key_of(child.obj)) for child in desired.children} | desired.keep
         for child in desired.children:
             outcome = written.outcomes.get((child.resource.kind, key_of(child.obj).name), _NOT_TRIED)
-            if child.resource in _PODS and outcome is not None and outcome is not way:
-                keep |= self.caches.owned(entry.uid, labelled, _PODS)
-        return keep | self.caches.unreplaced(entry.uid, labelled, written.unwritten)
+            if child.resource in POD_KINDS and outcome is not None and outcome is not way:
+                keep |= self.caches.owned(entry.uid, LabelledOwner(*entry.key), POD_KINDS)
+        return keep
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
         names = facts.secrets | secret_rules.named_by_space(space.spec)
-        run = None if self.ignores_runs else run_record(status_of(obj))
+        run = None if self.dependencies.ignores_runs else run_record(status_of(obj))
         if run is not None and run.uid in self.caches.superseded_jobs:
             run = None  # the status that drops it was not written, and the pod may have been changed back since
         job, lost = await self._find_job(entry, run)
@@ -292,7 +227,8 @@ class AppReconciler:
             run=run,
             job=job,
             job_lost=lost,
-            simulated=self.simulated,
+            simulated=self.dependencies.simulated,
+            gateway_controller=gateway_controller(self.caches),
         )
 
     def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
@@ -313,8 +249,10 @@ class AppReconciler:
         A Job that leaves the cache while it runs is requested once: it may only lack the label that decco watches by.
         """
         job = self._job(app, run)
-        if job is not None or run is None or run.end is not None or run.uid in self.caches.ended_jobs or self.simulated:
+        if job is not None or run is None or run.end is not None:
             return job, False
+        if run.uid in self.caches.ended_jobs or self.dependencies.simulated:
+            return None, False
         live = await self.writer.look(JOBS, app.key)
         if live is None or uid_of(live) != run.uid:
             return None, True
@@ -323,16 +261,15 @@ class AppReconciler:
     def _targets(self, key: Key, facts: AppFacts) -> dict[tuple[str, str], EgressTarget]:
         found: dict[tuple[str, str], EgressTarget] = {}
         for space_name, name in facts.targets:
-            target_space = self.caches.space(space_name or key.namespace)
+            target = self.caches.space(space_name or key.namespace)
             endpoint = self.caches.index.endpoint(space_name or key.namespace, name)
-            if target_space is None or endpoint is None or not endpoint.tls:
-                continue
-            _, space = target_space
-            found[space.name, name] = EgressTarget(
-                host=f"{name}.{space.name}.svc",
-                port=endpoint.service_port,
-                hostname=endpoint.hostname or f"{name}.{space.fqdn}",
-            )
+            if target is not None and endpoint is not None and endpoint.tls:
+                space = target[1]
+                found[space.name, name] = EgressTarget(
+                    host=f"{name}.{space.name}.svc",
+                    port=endpoint.service_port,
+                    hostname=endpoint.hostname or f"{name}.{space.fqdn}",
+                )
         return found
 
     def _live(self, app: Entry, children: list[Child], inputs: AppInputs) -> AppLive:
@@ -343,8 +280,8 @@ class AppReconciler:
             found = store.get(key) if store is not None else None
             return found.obj() if found is not None and found.owner_uid == uid else None
 
-        routes = routing_kinds(self.caches.served)
-        workload = next((child for child in children if child.resource in (DEPLOYMENTS, JOBS)), None)
+        routes = self.caches.routing_kinds
+        workload = next((child for child in children if child.resource in WORKLOADS), None)
         return AppLive(
             workload=live(workload.resource, key_of(workload.obj)) if workload is not None else None,
             routes={
@@ -355,11 +292,6 @@ class AppReconciler:
             job=self._job(app, inputs.run),
             ended=self._ended(inputs),
         )
-
-
-def _digest(inputs: AppInputs) -> str:
-    """Of the run that the App asks for; "" if it asks for none."""
-    return run_digest(inputs.spec.pod) if inputs.spec.run_as_job else ""
 
 
 def _not_isolated(space: SpaceFacts) -> Problem:

@@ -1,11 +1,11 @@
-"""All caches of the controller: which kinds are watched, by which selector, into which store."""
+"""How a watched kind is declared (the declarations are in ``kinds.py``), and the caches that are filled from them."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from enum import StrEnum
+from typing import NamedTuple
 
 from decco.desired.claims import ClaimIndex
 from decco.desired.model import Served, SpaceFacts
@@ -13,61 +13,138 @@ from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
 from decco.desired.runs import JobEnd
 from decco.kube.entry import Entry, Shape
-from decco.kube.store import Store
+from decco.kube.latest import Latest
+from decco.kube.store import Change, Store
 from decco.kube.watch import WatchSpec
-from decco.objects import (
-    APPS,
-    LABEL_SHARE,
-    MANAGED_SELECTOR,
-    NAMESPACES,
-    NETWORK_POLICIES,
-    SECRETS,
-    SERVICES,
-    SPACES,
-    Key,
-    Resource,
-)
-from decco.reconcilers.facts import AppFacts, app_facts, shared_secret, space_facts
-from decco.reconcilers.index import AppIndex
-from decco.reconcilers.secret_users import SecretUsers
-from decco.reconcilers.shapes import CHILDREN, optional_children, routing_kinds
-from decco.settings import RoutingBackend, Settings
+from decco.kube.workqueue import Priority
+from decco.objects import APPS, NAMESPACES, NETWORK_POLICIES, SECRETS, SPACES, Key, Resource
+from decco.reconcilers.index import AppIndex, SecretUsers
+from decco.settings import RoutingSettings, Settings
 
-MOST_JOBS = 4096
-"""How many Jobs of the past are remembered."""
 
-V = TypeVar("V")
+class Request(NamedTuple):
+    """A reconcile that an event requires: of a Space if the key has no namespace, else of an App."""
+
+    key: Key
+    priority: Priority = Priority.CHANGE
+
+
+Handler = Callable[["Caches", Change], Iterable[Request]]
+"""Maps a change of a store to the reconciles that depend on it, and keeps the indices up to date."""
+
+
+class Role(StrEnum):
+    """What a watched kind is to decco."""
+
+    OWNER = "owner"  # Spaces and Apps
+    SHARED = "shared"  # Secrets of the controller namespace whose owners consent to share them
+    EDGE = "edge"  # the shared Gateway and the edge's Service, where the settings name them, and classes of Gateways
+    CHILD = "child"  # what decco writes
+
+
+Select = Callable[[Resource, Settings], WatchSpec | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One watched kind: which cluster and settings have it, how it is read and written, what its events enqueue."""
+
+    resource: Resource
+    """Of a kind of another project, the version is the one that is assumed without a cluster."""
+    role: Role
+    shape: Shape
+    select: Select
+    """Which of its objects are watched; None: none with these settings."""
+    handlers: tuple[Handler, ...]
+    versions: tuple[str, ...] = ()
+    """The versions that decco accepts of a kind of another project, which is found by discovery; () if it is part of
+    every Kubernetes."""
+    needed: Callable[[RoutingSettings], bool] | None = None
+    """Whether the settings need the kind; None: decco cannot work without it. A kind that they do not need is followed
+    to remove the objects of former settings."""
+
+    @property
+    def name(self) -> str:
+        """As in metrics, messages and /readyz."""
+        if self.role is Role.OWNER:
+            return self.resource.plural
+        return str(self.resource) if self.role is Role.CHILD else f"{self.resource}({self.role})"
+
+    @property
+    def optional(self) -> bool:
+        """Whether decco can work without the kind: only what depends on it waits."""
+        return self.needed is not None
+
+    def is_needed(self, routing: RoutingSettings) -> bool:
+        return self.needed is None or self.needed(routing)
+
+    def in_version(self, served: Served) -> Resource | None:
+        """The kind as this cluster serves it; None if it does not."""
+        return served.get(self.resource) if self.versions else self.resource
+
+
+class Watched(NamedTuple):
+    """A store and how it is to be filled."""
+
+    kind: Kind
+    store: Store
+    spec: WatchSpec
 
 
 @dataclass(slots=True)
 class Caches:
-    """Stores and indices. ``children`` grows when the cluster starts to serve another kind."""
+    """Stores and indices. The event handlers keep the indices up to date."""
 
     settings: Settings
-    served: Served = field(default_factory=Served)
-    spaces: Store = field(default_factory=lambda: Store(SPACES, Shape(facts=space_facts, digests=False)))
-    apps: Store = field(default_factory=lambda: Store(APPS, Shape(facts=app_facts, digests=False)))
-    sources: Store = field(default_factory=lambda: Store(SECRETS, Shape(facts=shared_secret, digests=False)))
-    """Secrets of decco's own namespace whose owners consent to share them."""
-    edges: dict[Resource, Store] = field(default_factory=dict)
-    """The shared Gateway and the edge's Service, where the settings name them."""
+    kinds: Sequence[Kind]
+    served: Served = field(default_factory=dict)
+    stores: dict[str, Store] = field(default_factory=dict)
+    """Kind.name -> store; grows when the cluster starts to serve another kind."""
     children: dict[Resource, Store] = field(default_factory=dict)
+    edges: dict[Resource, Store] = field(default_factory=dict)
     claims: ClaimIndex = field(default_factory=ClaimIndex)
     index: AppIndex = field(default_factory=AppIndex)
     secret_users: SecretUsers = field(default_factory=SecretUsers)
-    ended_jobs: OrderedDict[str, JobEnd] = field(default_factory=OrderedDict)
+    claimants: dict[str, SpaceFacts] = field(default_factory=dict)
+    """Name -> what ``claims`` and ``secret_users`` contain of each Space."""
+    owners: dict[str, Key] = field(default_factory=dict)
+    """UID -> key of each Space and App: finds the owner of a child."""
+    ended_jobs: Latest[str, JobEnd] = field(default_factory=Latest)
     """UID -> the end of Jobs that finished and were removed since: the record of their run may not contain it yet."""
-    superseded_jobs: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    superseded_jobs: Latest[str, None] = field(default_factory=Latest)
     """UIDs of unfinished Jobs that decco deleted for another pod: the record of their run may still be there."""
-    space_keys: dict[str, Key] = field(default_factory=dict)
-    """UID -> key of a Space: finds the owner of a child."""
-    app_keys: dict[str, Key] = field(default_factory=dict)
 
-    def job_ended(self, uid: str, end: JobEnd) -> None:
-        _keep(self.ended_jobs, uid, end)
+    def __post_init__(self) -> None:
+        self.watches(self.served)
 
-    def job_superseded(self, uid: str) -> None:
-        _keep(self.superseded_jobs, uid, None)
+    def watches(self, served: Served) -> list[Watched]:
+        """All that is to be watched in this cluster. Makes a store for every kind without one."""
+        found = []
+        for kind in self.kinds:
+            resource = kind.in_version(served)
+            spec = kind.select(resource, self.settings) if resource is not None else None
+            if spec is None:
+                continue
+            store = self.stores.setdefault(kind.name, Store(spec.resource, kind.shape))
+            found.append(Watched(kind, store, spec))
+            if kind.role is Role.CHILD:
+                self.children[spec.resource] = store
+            elif kind.role is Role.EDGE:
+                self.edges[spec.resource] = store
+        return found
+
+    @property
+    def spaces(self) -> Store:
+        return self.stores[SPACES.plural]
+
+    @property
+    def apps(self) -> Store:
+        return self.stores[APPS.plural]
+
+    @property
+    def sources(self) -> Store:
+        """The shared Secrets of the controller namespace."""
+        return self.stores[f"{SECRETS}({Role.SHARED})"]
 
     def space(self, name: str) -> tuple[Entry, SpaceFacts] | None:
         """The Space of this name, if it exists, can be understood, and is not being deleted."""
@@ -78,15 +155,13 @@ class Caches:
 
     def namespace_is_ready(self, space: SpaceFacts) -> bool:
         """Whether the Space's namespace is its own and isolated: nothing may run in it before that."""
-        namespace = self.children[NAMESPACES].get(Key("", space.name))
         policy = self.children[NETWORK_POLICIES].get(Key(space.name, SPACE_OBJECT))
-        return (
-            namespace is not None
-            and namespace.owner_uid == space.uid
-            and not namespace.deleting
-            and policy is not None
-            and policy.owner_uid == space.uid
-        )
+        return bool(self.namespace_uid(space)) and policy is not None and policy.owner_uid == space.uid
+
+    def namespace_uid(self, space: SpaceFacts) -> str | None:
+        """UID of the namespace if it is the Space's own and is not being deleted."""
+        entry = self.children[NAMESPACES].get(Key("", space.name))
+        return entry.uid if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None
 
     def is_isolated(self, space: SpaceFacts) -> bool:
         """Whether the policy of a Space whose namespace is ready is as decco wrote it and not being deleted. A policy
@@ -116,54 +191,7 @@ class Caches:
             (resource, entry) for resource, store in self.children.items() for entry in store.labelled_for(labelled)
         ]
 
-    def unreplaced(
-        self, owner_uid: str, labelled: LabelledOwner, unwritten: Collection[Resource]
-    ) -> set[tuple[Resource, Key]]:
-        """The objects that carry an owner's traffic, if one of those kinds could not be written: that one may replace
-        them.
-        """
-        kinds = routing_kinds(self.served)
-        return self.owned(owner_uid, labelled, kinds) if not kinds.isdisjoint(unwritten) else set()
-
-    def app_facts_in(self, namespace: str) -> list[tuple[Entry, AppFacts]]:
-        """The Apps of a namespace that can be understood."""
-        return [
-            (entry, entry.facts) for entry in self.apps.in_namespace(namespace) if isinstance(entry.facts, AppFacts)
-        ]
-
-
-def watch_specs(caches: Caches, served: Served) -> Mapping[str, tuple[Store, WatchSpec]]:
-    """Makes a store for every kind without one, and returns how each is watched; keys are display names."""
-    settings = caches.settings
-    specs: dict[str, tuple[Store, WatchSpec]] = {
-        "spaces": (caches.spaces, WatchSpec(SPACES)),
-        "apps": (caches.apps, WatchSpec(APPS)),
-        "secrets(shared)": (
-            caches.sources,
-            WatchSpec(SECRETS, namespace=settings.namespace, labels=f"{LABEL_SHARE}=true"),
-        ),
-    }
-    for resource, shape in {**CHILDREN, **optional_children(served)}.items():
-        store = caches.children.setdefault(resource, Store(resource, shape))
-        specs[str(resource)] = (store, WatchSpec(resource, labels=MANAGED_SELECTOR))
-    for resource, reference in _edges(settings, served):
-        namespace, _, name = reference.partition("/")
-        store = caches.edges.setdefault(resource, Store(resource, Shape(digests=False)))
-        spec = WatchSpec(resource, namespace=namespace, fields=f"metadata.name={name}")
-        specs[f"{resource}(edge)"] = (store, spec)
-    return specs
-
-
-def _edges(settings: Settings, served: Served) -> list[tuple[Resource, str]]:
-    found = []
-    if settings.routing.backend is RoutingBackend.GATEWAY and settings.routing.parent_gateway and served.gateway:
-        found.append((served.gateway, settings.routing.parent_gateway))
-    if settings.edge.service:
-        found.append((SERVICES, settings.edge.service))
-    return found
-
-
-def _keep(jobs: OrderedDict[str, V], uid: str, value: V) -> None:
-    jobs[uid] = value
-    if len(jobs) > MOST_JOBS:
-        jobs.popitem(last=False)
+    @property
+    def routing_kinds(self) -> frozenset[Resource]:
+        """The kinds that carry traffic from the edge to the Spaces, of all backends; no other children are optional."""
+        return frozenset(kind.resource for kind in self.kinds if kind.optional and kind.role is Role.CHILD)

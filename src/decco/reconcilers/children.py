@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from decco.desired.finalizers import holders_of
 from decco.desired.model import Child, Problem
-from decco.desired.ownership import LabelledOwner
+from decco.desired.ownership import LabelledOwner, holders_of
 from decco.errors import DeccoError
 from decco.kube.apply import Applied, Applier, DriftConflict, Foreign, Result
 from decco.kube.diff import hash_of
@@ -31,8 +30,9 @@ from decco.reconcilers.rejections import Enqueue, Question, Rejections
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not as desired, or None."""
 
-_WORKLOADS = (DEPLOYMENTS, JOBS)
-_WITH_PODS = (*_WORKLOADS, CONFIGMAPS)
+WORKLOADS = (DEPLOYMENTS, JOBS)
+POD_KINDS = (*WORKLOADS, CONFIGMAPS)
+"""What runs, and what it reads."""
 
 
 @dataclass(slots=True)
@@ -62,8 +62,18 @@ class Written:
             if isinstance(error, Conflict):
                 raise error
 
-    def requeue(self, seconds: float) -> None:
-        self.requeue_after = seconds if self.requeue_after is None else min(self.requeue_after, seconds)
+    def requeue(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self.requeue_after = seconds if self.requeue_after is None else min(self.requeue_after, seconds)
+
+    def refused(self, child: Child, refusal: Refusal) -> None:
+        self.outcomes[_named(child)] = refusal.problem
+        self.isolated = self.isolated and child.resource != NETWORK_POLICIES
+        self.requeue(refusal.requeue_after)
+
+
+def _named(child: Child) -> tuple[str, str]:
+    return child.resource.kind, key_of(child.obj).name
 
 
 class ChildWriter:
@@ -93,28 +103,29 @@ class ChildWriter:
         """
         written = written or Written()
         children = list(children)
-        pods = next((child for child in children if child.resource in _WORKLOADS), None)
+        pods = next((child for child in children if child.resource in WORKLOADS), None)
         refused = False
         for child in children:
             if child.resource == CONFIGMAPS and pods is not None and self._applier.changes(CONFIGMAPS, child.obj):
-                refused = await self._is_refused(pods, written)
-            if (refused and child.resource in _WITH_PODS) or self._has_to_wait(child, written):
+                # The workload is to change together with what its pods read: it is checked before either is written.
+                refused = self._applier.changes(pods.resource, pods.obj) and await self.refuses(pods, written)
+            if (refused and child.resource in POD_KINDS) or self._has_to_wait(child, written):
                 continue
-            if held is not None and child.resource in _WORKLOADS:
-                written.outcomes.setdefault((child.resource.kind, key_of(child.obj).name), held)
+            if held is not None and child.resource in WORKLOADS:
+                written.outcomes.setdefault(_named(child), held)
                 continue
             await self._write(child, written)
         return written
 
     def _has_to_wait(self, child: Child, written: Written) -> bool:
         """Whether it is a workload that would be started or changed without its policy in place."""
-        if child.resource not in _WORKLOADS or (written.isolated and written.waits_for is None):
+        if child.resource not in WORKLOADS or (written.isolated and written.waits_for is None):
             return False
         if self._applier.is_as_written(child.resource, child.obj):
             return False
         if written.waits_for is not None:
-            written.outcomes[child.resource.kind, key_of(child.obj).name] = written.waits_for
-            written.requeue(REQUEUE_SECONDS)  # the policy's event enqueues the App, but may come before it is settled
+            # The policy's event enqueues the App, but may come before it is settled.
+            written.refused(child, Refusal(written.waits_for, REQUEUE_SECONDS))
         return True
 
     async def look(self, resource: Resource, key: Key) -> Obj | None:
@@ -126,7 +137,7 @@ class ChildWriter:
         key = key_of(pods.obj)
         cached = self._rejections.standing((pods.resource, key), self._question(pods, key))
         if cached is not None:
-            _note(written, pods, key, cached)
+            written.refused(pods, cached)
             return True
         try:
             await self._applier.check(pods.resource, pods.obj)
@@ -134,10 +145,6 @@ class ChildWriter:
             self._failed(pods, key, error, written)
             return True
         return False
-
-    async def _is_refused(self, pods: Child, written: Written) -> bool:
-        """Checks a workload that is to change together with what its pods read, before either is written."""
-        return self._applier.changes(pods.resource, pods.obj) and await self.refuses(pods, written)
 
     async def prune(
         self, owner_uid: str, labelled: LabelledOwner, keep: Collection[tuple[Resource, Key]], written: Written
@@ -157,35 +164,32 @@ class ChildWriter:
             self._failed(child, key, error, written)
             return
         if isinstance(applied, Refusal):
-            _note(written, child, key, applied)
+            written.refused(child, applied)
             return
         entry = applied.entry
         if entry is not None and entry.deleting and not _says_more(child.resource, entry):
-            _note(written, child, key, Refusal(being_deleted(child.resource, key, entry.obj()), None))
+            written.refused(child, Refusal(being_deleted(child.resource, key, entry.obj()), None))
         else:
-            written.outcomes[child.resource.kind, key.name] = None
+            written.outcomes[_named(child)] = None
         if applied.result is not Result.UNCHANGED:
             written.writes += 1
         if applied.repaired and self._on_repair is not None:
             self._on_repair(str(child.resource))
-        if applied.result is Result.WAITING and applied.entry is None:
+        if applied.result is Result.WAITING and entry is None:
             written.requeue(1.0)  # it was deleted during the check, and no event will follow
 
     def _failed(self, child: Child, key: Key, error: KubeError | Foreign | DriftConflict, written: Written) -> None:
         refusal = refusal_of(error, child.resource, key)
-        if isinstance(error, NotListed):  # no retry: everything is reconciled when it can be listed
+        if refusal is None:
+            if not isinstance(error, NotListed):  # everything is reconciled when it can be listed
+                error.add_note(f"while writing {child.resource.kind} {key}")
+                written.retryable_errors.append(error)
             written.unwritten.add(child.resource)
-            _note(written, child, key, retryable(error, child.resource, key))
-        elif refusal is None:
-            error.add_note(f"while writing {child.resource.kind} {key}")
-            written.retryable_errors.append(error)
-            written.unwritten.add(child.resource)
-            _note(written, child, key, retryable(error, child.resource, key))
-        else:
-            if isinstance(error, ApiError):
-                place, question = (child.resource, key), self._question(child, key)
-                refusal = self._rejections.refused(place, question, refusal, rule_of(error, child.resource, key))
-            _note(written, child, key, refusal)
+            refusal = retryable(error, child.resource, key)
+        elif isinstance(error, ApiError):
+            rule = rule_of(error, child.resource, key)
+            refusal = self._rejections.refused((child.resource, key), self._question(child, key), refusal, rule)
+        written.refused(child, refusal)
 
     async def _ensure(self, child: Child, key: Key) -> Applied | Refusal:
         place = (child.resource, key)
@@ -210,11 +214,3 @@ def _says_more(resource: Resource, entry: Entry) -> bool:
     created again for the same pod. Deletions that finalizers block are reported here.
     """
     return resource == NAMESPACES or (resource == JOBS and not holders_of(entry.obj()))
-
-
-def _note(written: Written, child: Child, key: Key, refusal: Refusal) -> None:
-    written.outcomes[child.resource.kind, key.name] = refusal.problem
-    if child.resource == NETWORK_POLICIES:
-        written.isolated = False
-    if refusal.requeue_after is not None:
-        written.requeue(refusal.requeue_after)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decco.desired.model import SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.space_status import SpaceLive, edge_addresses
-from decco.objects import NAMESPACES, SERVICES, Key, Obj, Resource
+from decco.kube.entry import Entry
+from decco.objects import GATEWAY_CLASSES, GATEWAYS, LISTENER_SETS, NAMESPACES, SERVICES, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
 from decco.settings import RoutingBackend
 
@@ -13,24 +14,44 @@ from decco.settings import RoutingBackend
 def space_live(caches: Caches, space: SpaceFacts) -> SpaceLive:
     """The live objects of a Space and of the edge in front of it."""
 
-    def live(resource: Resource | None, key: Key) -> Obj | None:
-        entry = caches.children[resource].get(key) if resource in caches.children else None
+    def live(resource: Resource, key: Key) -> Obj | None:
+        store = caches.children.get(resource)
+        entry = store.get(key) if store is not None else None
         return entry.obj() if entry is not None and entry.owner_uid == space.uid else None
 
     shared = caches.settings.routing.parent_gateway is not None
-    listeners = caches.served.listener_set if shared else caches.served.gateway
-    edges = {resource == SERVICES: entry.obj() for resource, store in caches.edges.items() for entry in store}
+
+    def edge(resource: Resource) -> Obj | None:
+        entry = _only(caches, resource)
+        return entry.obj() if entry is not None else None
+
     return SpaceLive(
         namespace=live(NAMESPACES, Key("", space.name)),
-        listeners=live(listeners, Key(space.name, SPACE_OBJECT)),
-        gateway=edges.get(False),
-        edge_service=edges.get(True),
+        listeners=live(LISTENER_SETS if shared else GATEWAYS, Key(space.name, SPACE_OBJECT)),
+        gateway=edge(GATEWAYS),
+        edge_service=edge(SERVICES),
     )
 
 
 def addresses_for(caches: Caches, space: SpaceFacts) -> tuple[str, ...] | None:
     """The addresses for the host names of a Space and of its Apps, sorted; None if they are not known now."""
     return edge_addresses(caches.settings, space_live(caches, space)) if _addresses_are_known(caches) else None
+
+
+def gateway_controller(caches: Caches) -> str | None:
+    """controllerName of the class of the Gateway that the settings name; None if it is not known."""
+    name: object = caches.settings.routing.gateway_class_name
+    if caches.settings.routing.parent_gateway is not None:
+        gateway = _only(caches, GATEWAYS)
+        name = gateway.facts if gateway is not None else None
+    classes = caches.edges.get(GATEWAY_CLASSES)
+    found = classes.get(Key("", name)) if classes is not None and isinstance(name, str) else None
+    return found.facts if found is not None and isinstance(found.facts, str) else None
+
+
+def _only(caches: Caches, resource: Resource) -> Entry | None:
+    """The object of the edge of this kind, of which at most one is watched."""
+    return next(iter(caches.edges.get(resource, ())), None)
 
 
 def _addresses_are_known(caches: Caches) -> bool:
@@ -44,9 +65,7 @@ def _addresses_are_known(caches: Caches) -> bool:
         source = caches.edges.get(SERVICES)
     elif settings.routing.backend is not RoutingBackend.GATEWAY:
         return True
-    elif caches.served.gateway is None:
-        return False
     else:
         stores = caches.edges if settings.routing.parent_gateway is not None else caches.children
-        source = stores.get(caches.served.gateway)
+        source = stores.get(GATEWAYS)
     return source is not None and not source.unlisted

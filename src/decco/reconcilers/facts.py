@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 from decco.api.formats import DNS_NAME
 from decco.api.parse import parse_app, parse_space
-from decco.api.types import MAX_HOSTNAMES, AppSpec, SpaceSpec
+from decco.api.types import MAX_HOSTNAMES, SpaceSpec
 from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of, without_slash
-from decco.desired.model import SecretFacts, SecretSource, SpaceFacts, canonical
+from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
+from decco.hostnames import canonical
 from decco.objects import ANNOTATION_CA_CHANGED, ANNOTATION_PAUSED, Obj, annotations_of
 
 
@@ -35,7 +36,6 @@ class AppFacts:
     """An App, for its neighbours."""
 
     uid: str
-    generation: int
     created: str
     paused: bool
     endpoints: tuple[EndpointFacts, ...]
@@ -54,22 +54,14 @@ class AppFacts:
 
 def space_facts(obj: Obj) -> SpaceFacts:
     """Raises ValueError with a message if this version does not understand the object."""
-    meta = obj["metadata"]
-    return SpaceFacts(
-        name=meta["name"],
-        uid=meta["uid"],
-        generation=meta.get("generation", 0),
-        created=meta["creationTimestamp"],
-        spec=parse_space(obj),
-        paused=is_paused(obj),
-    )
+    return _space_facts(obj, parse_space(obj))
 
 
 def claims_of_broken(obj: Obj) -> SpaceFacts | None:
     """The claims of a Space that cannot be understood, as far as they can be read: its names are in use in any case.
     Only for claims: everything except the names has its default.
     """
-    meta, spec = obj["metadata"], obj.get("spec")
+    spec = obj.get("spec")
     if not isinstance(spec, dict):
         return None
     domain, listed = spec.get("domainName"), spec.get("hostnames")
@@ -77,57 +69,48 @@ def claims_of_broken(obj: Obj) -> SpaceFacts | None:
         return None
     names = [canonical(name) for name in (listed if isinstance(listed, list) else ()) if isinstance(name, str)]
     hostnames = tuple(dict.fromkeys(name for name in names if DNS_NAME.matches(name)))[:MAX_HOSTNAMES]
+    return _space_facts(obj, SpaceSpec(domain_name=canonical(domain), hostnames=hostnames))
+
+
+def _space_facts(obj: Obj, spec: SpaceSpec) -> SpaceFacts:
+    meta = obj["metadata"]
     return SpaceFacts(
         name=meta["name"],
         uid=meta["uid"],
         generation=meta.get("generation", 0),
         created=meta["creationTimestamp"],
-        spec=SpaceSpec(domain_name=canonical(domain), hostnames=hostnames),
+        spec=spec,
         paused=is_paused(obj),
     )
 
 
 def app_facts(obj: Obj) -> AppFacts:
     """Raises ValueError with a message if this version does not understand the object."""
-    meta = obj["metadata"]
-    spec = parse_app(obj)
-    endpoints = tuple(
-        EndpointFacts(
-            name=endpoint.name,
-            hostname=canonical(endpoint.hostname) if endpoint.hostname else None,
-            service_port=endpoint.tls_listen_port,
-            tls=endpoint.http_path is None and not endpoint.is_metrics_endpoint,
-            dns=endpoint.http_path is None and not endpoint.is_metrics_endpoint and endpoint.create_dns_record,
-        )
-        for endpoint in endpoints_of(meta["name"], spec)
-    )
+    meta, spec = obj["metadata"], parse_app(obj)
+    listed = endpoints_of(meta["name"], spec)
+    endpoints = []
+    for endpoint in listed:
+        tls = endpoint.http_path is None and not endpoint.is_metrics_endpoint
+        hostname = canonical(endpoint.hostname) if endpoint.hostname else None
+        dns = tls and endpoint.create_dns_record
+        endpoints.append(EndpointFacts(endpoint.name, hostname, endpoint.tls_listen_port, tls=tls, dns=dns))
+    identities = {f"name:{service}" for endpoint in listed for service in names.service_names(endpoint)}
+    # An HTTP endpoint is served at the FQDN, whatever hostname it names: that hostname stays free for others.
+    identities |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.tls and endpoint.hostname}
+    identities |= {f"path:{without_slash(endpoint.http_path)}" for endpoint in listed if endpoint.http_path}
+    named = {endpoint.cert_and_ca_secret_name for endpoint in listed}
+    named |= {egress.cert_and_ca_secret_name for egress in spec.tls_egresses}
     return AppFacts(
         uid=meta["uid"],
-        generation=meta.get("generation", 0),
         created=meta["creationTimestamp"],
         paused=is_paused(obj),
-        endpoints=endpoints,
-        identities=_identities(meta["name"], spec, endpoints),
-        secrets=_secrets(meta["name"], spec),
+        endpoints=tuple(endpoints),
+        identities=frozenset(identities),
+        secrets=frozenset(secret for secret in named if secret),
         targets=frozenset(
             (egress.space_name or "", egress.endpoint) for egress in spec.tls_egresses if egress.endpoint
         ),
     )
-
-
-def _identities(name: str, spec: AppSpec, endpoints: tuple[EndpointFacts, ...]) -> frozenset[str]:
-    found = {f"name:{service}" for endpoint in endpoints_of(name, spec) for service in names.service_names(endpoint)}
-    # An HTTP endpoint is served at the FQDN, whatever hostname it names: that hostname stays free for others.
-    found |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.tls and endpoint.hostname}
-    paths = (endpoint.http_path for endpoint in endpoints_of(name, spec) if endpoint.http_path)
-    found |= {f"path:{without_slash(path)}" for path in paths}
-    return frozenset(found)
-
-
-def _secrets(name: str, spec: AppSpec) -> frozenset[str]:
-    named = {endpoint.cert_and_ca_secret_name for endpoint in endpoints_of(name, spec)}
-    named |= {egress.cert_and_ca_secret_name for egress in spec.tls_egresses}
-    return frozenset(secret for secret in named if secret)
 
 
 def is_paused(obj: Obj) -> bool:
@@ -136,7 +119,9 @@ def is_paused(obj: Obj) -> bool:
 
 
 def secret_facts(obj: Obj) -> SecretFacts:
-    facts = secrets.inspect(obj.get("type", ""), obj.get("data") or {})
+    from decco.desired.secret_content import inspect  # late: it imports cryptography
+
+    facts = inspect(obj.get("type", ""), obj.get("data") or {})
     changed = annotations_of(obj).get(ANNOTATION_CA_CHANGED)
     return replace(facts, ca_changed=changed) if changed else facts
 

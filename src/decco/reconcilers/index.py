@@ -1,68 +1,112 @@
-"""Indices: which App uses which name in a Space, and which Apps have an egress to which endpoint.
+"""Indices: which App uses which name in a Space, which Apps have an egress to which endpoint, and who names a Secret.
 
-Every App's reconcile needs both, without reading every other App.
+A reconcile or a change of one object needs them without reading every other App.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 
 from decco.objects import Key
 from decco.reconcilers.facts import AppFacts, EndpointFacts
 
-K = TypeVar("K")
 
-_NO_APPS: dict[Key, None] = {}
-_NO_ENDPOINTS: dict[str, dict[Key, None]] = {}
-_NO_CLAIMANTS: dict[Key, AppFacts] = {}
+class _Members:
+    """Group -> name -> keys, in the order in which they were added; empty groups and names are dropped."""
+
+    def __init__(self) -> None:
+        self.groups: defaultdict[str, dict[str, dict[Key, None]]] = defaultdict(dict)
+
+    def add(self, group: str, name: str, key: Key) -> None:
+        self.groups[group].setdefault(name, {})[key] = None
+
+    def remove(self, group: str, name: str, key: Key) -> None:
+        names = self.groups.get(group, {})
+        members = names.get(name, {})
+        members.pop(key, None)
+        if not members:
+            names.pop(name, None)
+        if not names:
+            self.groups.pop(group, None)
+
+    def of(self, group: str, name: str) -> list[Key]:
+        return list(self.groups.get(group, {}).get(name, ()))
+
+    def of_group(self, group: str) -> list[Key]:
+        return list({key: None for keys in self.groups.get(group, {}).values() for key in keys})
+
+
+class SecretUsers:
+    """Spaces (keys without a namespace) and Apps by the names of the Secrets that they name."""
+
+    def __init__(self) -> None:
+        self._users = _Members()
+        """Secret's name -> Space -> its users there."""
+
+    def add(self, user: Key, names: Collection[str]) -> None:
+        """``user`` names these Secrets in addition to its former ones."""
+        for name in names:
+            self._users.add(name, user.namespace or user.name, user)
+
+    def remove(self, user: Key, names: Collection[str]) -> None:
+        """``user`` no longer names these Secrets."""
+        for name in names:
+            self._users.remove(name, user.namespace or user.name, user)
+
+    def users(self, name: str) -> list[Key]:
+        """All Spaces and Apps that name the Secret."""
+        return self._users.of_group(name)
+
+    def users_in(self, space: str, name: str) -> list[Key]:
+        """The users of the Secret in one Space: the Space itself, its Apps."""
+        return self._users.of(name, space)
 
 
 class AppIndex:
     """Apps by the identities that they claim and by the targets of their egresses."""
 
     def __init__(self) -> None:
-        self._claimants: dict[tuple[str, str], dict[Key, AppFacts]] = {}
-        self._egress: dict[str, dict[str, dict[Key, None]]] = {}
+        self.facts: dict[Key, AppFacts] = {}
+        self._claimants = _Members()
+        """Space -> identity -> Apps that claim it."""
+        self._egress = _Members()
         """Space -> endpoint -> Apps with an egress to it."""
 
-    def add(self, key: Key, facts: AppFacts) -> None:
-        for identity in facts.identities:
-            self._claimants.setdefault((key.namespace, identity), {})[key] = facts
-        for space, endpoint in _targets(key, facts):
-            self._egress.setdefault(space, {}).setdefault(endpoint, {})[key] = None
-
-    def remove(self, key: Key, facts: AppFacts) -> None:
-        for identity in facts.identities:
-            _drop(self._claimants, (key.namespace, identity), key)
-        for space, endpoint in _targets(key, facts):
-            endpoints = self._egress.get(space)
-            if endpoints is not None:
-                _drop(endpoints, endpoint, key)
-                if not endpoints:
-                    del self._egress[space]
+    def replace(self, key: Key, facts: AppFacts | None) -> None:
+        """Sets what is known of an App; None if it is gone."""
+        if (old := self.facts.pop(key, None)) is not None:
+            for identity in old.identities:
+                self._claimants.remove(key.namespace, identity, key)
+            for space, endpoint in old.targets:
+                self._egress.remove(space or key.namespace, endpoint, key)
+        if facts is not None:
+            self.facts[key] = facts
+            for identity in facts.identities:
+                self._claimants.add(key.namespace, identity, key)
+            for space, endpoint in facts.targets:
+                self._egress.add(space or key.namespace, endpoint, key)
 
     def rivals(self, key: Key, identity: str) -> Iterator[tuple[Key, AppFacts]]:
         """The other Apps of the same namespace that claim this identity."""
-        for other, facts in self._claimants.get((key.namespace, identity), _NO_CLAIMANTS).items():
+        for other in self._claimants.of(key.namespace, identity):
             if other != key:
-                yield other, facts
+                yield other, self.facts[other]
 
     def endpoint(self, space: str, name: str) -> EndpointFacts | None:
         """The endpoint of this name in the Space; of several claimants the oldest App's."""
-        claimants = self._claimants.get((space, f"name:{name}"))
-        if not claimants:
-            return None
-        oldest = min(claimants.values(), key=lambda facts: facts.seniority)
-        return next((endpoint for endpoint in oldest.endpoints if endpoint.name == name), None)
+        claimants = [self.facts[key] for key in self._claimants.of(space, f"name:{name}")]
+        oldest = min(claimants, key=lambda facts: facts.seniority, default=None)
+        endpoints = oldest.endpoints if oldest is not None else ()
+        return next((endpoint for endpoint in endpoints if endpoint.name == name), None)
 
     def callers(self, space: str, endpoint: str) -> list[Key]:
         """Apps with an egress to this endpoint."""
-        return list(self._egress.get(space, _NO_ENDPOINTS).get(endpoint, _NO_APPS))
+        return self._egress.of(space, endpoint)
 
     def callers_of_space(self, space: str) -> list[Key]:
         """Apps with an egress to any endpoint of this Space."""
-        return list({key: None for keys in self._egress.get(space, _NO_ENDPOINTS).values() for key in keys})
+        return self._egress.of_group(space)
 
     def contests(self, key: Key, facts: AppFacts, fqdn: str | None) -> Iterator[tuple[str, Key, AppFacts]]:
         """(identity, App, its facts) for each identity of this App that another App of the Space also claims.
@@ -83,7 +127,7 @@ class AppIndex:
             elif endpoint.hostname.endswith(f".{fqdn}"):
                 label = endpoint.hostname.removesuffix(f".{fqdn}")
                 for other, theirs in self.rivals(key, f"name:{label}"):
-                    if _has_default_hostname(theirs, label):
+                    if any(each.name == label and each.tls and each.hostname is None for each in theirs.endpoints):
                         yield f"hostname:{endpoint.hostname}", other, theirs
 
     def taken(self, key: Key, facts: AppFacts, fqdn: str) -> dict[str, str]:
@@ -97,19 +141,3 @@ class AppIndex:
                 holder = theirs.seniority, other.name
                 holders[identity] = min(holder, holders.get(identity, holder))
         return {identity: name for identity, (_, name) in holders.items()}
-
-
-def _has_default_hostname(facts: AppFacts, name: str) -> bool:
-    return any(e.name == name and e.tls and e.hostname is None for e in facts.endpoints)
-
-
-def _targets(key: Key, facts: AppFacts) -> Iterator[tuple[str, str]]:
-    return ((space or key.namespace, endpoint) for space, endpoint in facts.targets)
-
-
-def _drop(index: dict[K, Any], at: K, key: Key) -> None:
-    members = index.get(at)
-    if members is not None:
-        members.pop(key, None)
-        if not members:
-            del index[at]

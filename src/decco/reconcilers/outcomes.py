@@ -11,15 +11,12 @@ import re
 from dataclasses import dataclass
 
 from decco.desired import reasons
-from decco.desired.finalizers import holders_of
 from decco.desired.model import Problem
-from decco.desired.ownership import LabelledOwner
-from decco.desired.quoting import shown
+from decco.desired.ownership import LabelledOwner, holders_of
 from decco.errors import DeccoError
 from decco.kube.apply import DriftConflict, Foreign
 from decco.kube.errors import (
     ApiError,
-    BadRequest,
     Forbidden,
     Invalid,
     MethodNotAllowed,
@@ -28,6 +25,7 @@ from decco.kube.errors import (
     ServerError,
 )
 from decco.objects import Key, Obj, Resource
+from decco.text import shown, truncate
 
 REQUEUE_SECONDS = 15.0
 """requeue_after in seconds for a refusal that may end by itself."""
@@ -51,56 +49,43 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
     """None if the error is not about the object itself and the reconcile should be tried again."""
     what = f"{resource.kind} {key}"
     if isinstance(error, Foreign):
-        return Refusal(Problem(reasons.CONFLICT, _foreign(error, what)), REQUEUE_SECONDS)
+        return _refusal(reasons.CONFLICT, _foreign(error, what), REQUEUE_SECONDS)
     if isinstance(error, DriftConflict):
-        who = ", ".join(error.managers) or "somebody who leaves no name in managedFields"
-        if error.deletes:
-            message = (
-                f"{what} is deleted again and again after decco has created it; decco goes on with growing pauses. "
-                "The audit log of the API server names who deletes it: correct that, or pause this object"
-            )
-            return Refusal(Problem(reasons.CONTESTED, message), error.seconds)
-        message = (
-            f"{what} is altered again and again after decco has put it right (who else writes to it: {who}); decco "
-            "goes on with growing pauses. Correct the other writer, or pause this object"
-        )
-        return Refusal(Problem(reasons.CONTESTED, message), error.seconds)
+        return _refusal(reasons.CONTESTED, _contested(error, what), error.seconds)
+    if not isinstance(error, ApiError) or isinstance(error, NotServed):
+        return None  # of a kind that is not served: it is about to be followed in another version, or to be dropped
+    answer = _shorten(error.message)
     if isinstance(error, Invalid) and error.immutable:
         message = (
-            f"The API server refuses to change {what}: {_shorten(error.message)}; decco does not delete it, since that "
+            f"The API server refuses to change {what}: {answer}; decco does not delete it, since that "
             f"would stop what runs. Delete it, and decco creates it as it should be"
         )
-        return Refusal(Problem(reasons.INVALID, message), None)
-    if isinstance(error, Invalid | BadRequest):
-        return Refusal(
-            Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}; correct the spec"),
-            None,
-        )
+        return _refusal(reasons.INVALID, message)
     if isinstance(error, Forbidden):
         if error.namespace_terminating:
             message = f"Namespace {key.namespace} is being deleted; decco continues when it is gone."
-            return Refusal(Problem(reasons.NAMESPACE_TERMINATING, message), REQUEUE_SECONDS)
+            return _refusal(reasons.NAMESPACE_TERMINATING, message, REQUEUE_SECONDS)
         reason = reasons.QUOTA_EXCEEDED if error.quota_exceeded else reasons.FORBIDDEN
         cure = _QUOTA_CURE if error.quota_exceeded else "permit it to decco, or ask for another"
-        message = f"The API server forbids {what}: {_shorten(error.message)}; {cure}"
-        return Refusal(Problem(reason, message), REQUEUE_SECONDS)
-    if isinstance(error, NotServed):
-        return None  # not about the object: the kind is about to be followed in another version, or to be dropped
+        return _refusal(reason, f"The API server forbids {what}: {answer}; {cure}", REQUEUE_SECONDS)
     if isinstance(error, NotFound) and error.details.get("kind") == "namespaces":
         message = f"Namespace {key.namespace} does not exist; decco continues when it exists."
-        return Refusal(Problem(reasons.NAMESPACE_NOT_READY, message), REQUEUE_SECONDS)
+        return _refusal(reasons.NAMESPACE_NOT_READY, message, REQUEUE_SECONDS)
     if isinstance(error, NotFound | MethodNotAllowed):
-        message = f"The cluster has no place for {what}: {_shorten(error.message)}; install or upgrade what serves it"
-        return Refusal(Problem(reasons.INVALID, message), REQUEUE_SECONDS)
+        message = f"The cluster has no place for {what}: {answer}; install or upgrade what serves it"
+        return _refusal(reasons.INVALID, message, REQUEUE_SECONDS)
     if isinstance(error, ServerError) and error.too_large:
-        message = f"{what} is larger than the cluster's storage takes: make the spec smaller."
-        return Refusal(Problem(reasons.INVALID, message), None)
-    if isinstance(error, ApiError) and 400 <= error.status < 500 and error.status not in (401, 408, 409, 410, 429):
-        return Refusal(
-            Problem(reasons.INVALID, f"The API server refuses {what}: {_shorten(error.message)}; correct the spec"),
-            None,
-        )
+        return _refusal(reasons.INVALID, f"{what} is larger than the cluster's storage takes: make the spec smaller.")
+    if 400 <= error.status < 500 and error.status not in _NOT_ABOUT_THE_OBJECT:
+        return _refusal(reasons.INVALID, f"The API server refuses {what}: {answer}; correct the spec")
     return None
+
+
+_NOT_ABOUT_THE_OBJECT = frozenset({401, 408, 409, 410, 429})
+
+
+def _refusal(reason: str, message: str, requeue_after: float | None = None) -> Refusal:
+    return Refusal(Problem(reason, message), requeue_after)
 
 
 _BUILT_IN = frozenset({"", "apps", "batch", "networking.k8s.io"})
@@ -129,6 +114,19 @@ def rule_of(error: ApiError, resource: Resource, key: Key) -> str:
     if isinstance(error, Forbidden | NotFound | MethodNotAllowed) or resource.group not in _BUILT_IN:
         return f"{type(error).__name__}/{resource}"
     return ""
+
+
+def _contested(error: DriftConflict, what: str) -> str:
+    if error.deletes:
+        return (
+            f"{what} is deleted again and again after decco has created it; decco goes on with growing pauses. "
+            "The audit log of the API server names who deletes it: correct that, or pause this object"
+        )
+    who = ", ".join(error.managers) or "somebody who leaves no name in managedFields"
+    return (
+        f"{what} is altered again and again after decco has put it right (who else writes to it: {who}); decco "
+        "goes on with growing pauses. Correct the other writer, or pause this object"
+    )
 
 
 def _foreign(error: Foreign, what: str) -> str:
@@ -179,4 +177,4 @@ def retryable(error: DeccoError, resource: Resource, key: Key) -> Refusal:
 
 
 def _shorten(message: str) -> str:
-    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " …"
+    return truncate(message, _LONGEST_MESSAGE)

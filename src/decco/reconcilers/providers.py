@@ -1,4 +1,6 @@
-"""The DNS service of the settings: credentials are read from decco's namespace, DNSEndpoints get a client."""
+"""The DNS service of the settings: credentials are read from decco's namespace, and providers that write Kubernetes
+objects get a client.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-import structlog
-
-from decco.dns import externaldns
+from decco.backoff import pauses
 from decco.dns.errors import DnsError, InvalidRecord, ProviderRefused, ProviderThrottled, ProviderUnreachable
 from decco.dns.factory import Outside, make_dns
 from decco.dns.service import Dns
@@ -28,71 +28,68 @@ from decco.kube.errors import (
     TooManyRequests,
     Unauthorized,
 )
+from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key, Obj, Resource
 from decco.settings import Settings
-from decco.settings_dns import ExternalDnsSettings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between tries to read the credentials."""
 
 
-async def dns_service(settings: Settings, client: Client, metrics: Metrics, *, wait: bool = True) -> Dns | None:
-    """The service of all providers, not running yet, for a process that may always write; see ``dns_maker``."""
-    make = await dns_maker(settings, client, metrics, lambda: True, wait=wait)
-    return None if make is None else await asyncio.to_thread(make)
+async def dns_service(settings: Settings, client: Client, metrics: Metrics) -> Dns | None:
+    """The service of all providers, not running yet, for a process that may always write; None without providers.
+
+    Raises KubeError, and ConfigError for a credential that cannot be read.
+    """
+    if not settings.dns.providers:
+        return None
+    make = _maker(settings, await read_outside(settings, client), metrics, lambda: True)
+    return await asyncio.to_thread(make)
 
 
 async def dns_maker(
-    settings: Settings,
-    client: Client,
-    metrics: Metrics,
-    may_write: Callable[[], bool],
-    *,
-    wait: bool = True,
+    settings: Settings, client: Client, metrics: Metrics, may_write: Callable[[], bool]
 ) -> Callable[[], Dns] | None:
     """Returns a function that makes the service of all providers, called for each leader session; None without
     providers.
 
     A new service has no state of the zones, so it begins with a comparison of their whole content. Making it reads key
-    files, so it belongs into a thread. Waits for an API server that does not answer, or raises KubeError at once
-    without ``wait``. Raises ConfigError for credentials that are missing or unusable at the start; later ones are read
-    when a call is refused.
+    files, so it belongs into a thread. Waits for an API server that does not answer. Raises ConfigError for credentials
+    that are missing or unusable at the start; later ones are read when a call is refused.
     """
     if not settings.dns.providers:
         return None
-    pause, longest = RETRY_SECONDS
-    while True:
+    for pause in pauses(*RETRY_SECONDS):
         try:
-            outside = await _outside(settings, client)
+            outside = await read_outside(settings, client)
             break
         except KubeError as error:
-            if not wait:
-                raise
             log.warning("dns credentials cannot be read yet", error=str(error), retry_seconds=pause)
         await asyncio.sleep(pause)
-        pause = min(2 * pause, longest)
-    for provider in settings.dns.providers:
-        metrics.add_dns_provider(provider.name or provider.type)
-
-    def make() -> Dns:
-        return make_dns(
-            settings.dns,
-            settings.cluster_id,
-            outside,
-            metrics.dns_call,
-            dry_run=settings.dry_run,
-            may_write=may_write,
-        )
-
+    make = _maker(settings, outside, metrics, may_write)
     # A mistake in them ends the process at the start, not hours later at the first leader session.
     await asyncio.to_thread(make)
     return make
 
 
-async def _outside(settings: Settings, client: Client) -> Outside:
+def _maker(settings: Settings, outside: Outside, metrics: Metrics, may_write: Callable[[], bool]) -> Callable[[], Dns]:
+    for provider in settings.dns.providers:
+        metrics.add_dns_provider(provider.label)
+    return lambda: make_dns(
+        settings.dns,
+        settings.cluster_id,
+        outside,
+        metrics.dns_call,
+        dry_run=settings.dry_run,
+        may_write=may_write,
+    )
+
+
+async def read_outside(settings: Settings, client: Client) -> Outside:
+    """What the providers need. Raises KubeError, and ConfigError for a credential that cannot be read."""
     secrets = {}
     for name in sorted(settings.dns.secret_names):
         try:
@@ -101,10 +98,10 @@ async def _outside(settings: Settings, client: Client) -> Outside:
             continue  # reported by the provider that needs it
         except Forbidden as error:
             raise ConfigError(f"dns.providers: decco may not read its Secret {name} ({error}): grant it get") from error
-    endpoints = None
-    if any(isinstance(provider, ExternalDnsSettings) for provider in settings.dns.providers):
-        resource = await _endpoints_kind(client)
-        endpoints = EndpointsClient(client, resource) if resource is not None else None
+    objects = {}
+    for kind in {provider.kind for provider in settings.dns.providers if provider.kind is not None}:
+        if (served := await _served(client, kind)) is not None:
+            objects[kind] = ObjectsClient(client, served)
 
     async def read(name: str) -> Mapping[str, bytes] | None:
         try:
@@ -113,7 +110,7 @@ async def _outside(settings: Settings, client: Client) -> Outside:
             log.warning("dns credentials cannot be read", secret=name, error=str(error))
             return None
 
-    return Outside(secrets, settings.namespace, read, endpoints)
+    return Outside(secrets, settings.namespace, read, objects)
 
 
 def _content(secret: Obj) -> Mapping[str, bytes]:
@@ -126,15 +123,16 @@ def _content(secret: Obj) -> Mapping[str, bytes]:
         ) from error
 
 
-async def _endpoints_kind(client: Client) -> Resource | None:
-    return (await discovery.served(client, externaldns.API_VERSION.partition("/")[0])).get(externaldns.KIND)
+async def _served(client: Client, kind: Resource) -> Resource | None:
+    """The kind in the version that the cluster serves now."""
+    return (await discovery.served(client, kind.group)).get(kind.kind)
 
 
 T = TypeVar("T")
 
 
-class EndpointsClient:
-    """``externaldns.Endpoints`` over decco's own client, in the version that the cluster serves now."""
+class ObjectsClient:
+    """``decco.dns.provider.Objects`` over decco's own client, in the version that the cluster serves now."""
 
     def __init__(self, client: Client, resource: Resource) -> None:
         self._client = client
@@ -144,65 +142,51 @@ class EndpointsClient:
         async def all_pages(kind: Resource) -> list[Obj]:
             return [obj async for page in self._client.list_pages(kind) for obj in page.items]
 
-        return await self._call(all_pages)
+        return await self._call(all_pages) or []
 
     async def get(self, namespace: str, name: str) -> Obj | None:
-        try:
-            return await self._call(lambda kind: self._client.get(kind, Key(namespace, name)), NotFound)
-        except NotFound:
-            return None
+        return await self._call(lambda kind: self._client.get(kind, Key(namespace, name)), NotFound)
 
     async def create(self, obj: Obj) -> Obj | None:
-        try:
-            return await self._call(
-                lambda kind: self._client.create(kind, {**obj, "apiVersion": kind.api_version}), AlreadyExists
-            )
-        except AlreadyExists:
-            return None
+        return await self._call(lambda kind: self._client.create(kind, _in_version(obj, kind)), AlreadyExists)
 
     async def replace(self, obj: Obj) -> Obj | None:
-        try:
-            return await self._call(
-                lambda kind: self._client.replace(kind, {**obj, "apiVersion": kind.api_version}), Conflict, NotFound
-            )
-        except (Conflict, NotFound):
-            return None
+        return await self._call(lambda kind: self._client.replace(kind, _in_version(obj, kind)), Conflict, NotFound)
 
     async def delete(self, namespace: str, name: str, uid: str, resource_version: str) -> bool:
         """Also True for an object that was gone already."""
-        try:
-            await self._call(
-                lambda kind: self._client.delete(
-                    kind, Key(namespace, name), uid=uid, resource_version=resource_version
-                ),
-                Conflict,
-            )
-        except Conflict:
-            return False
-        return True
 
-    async def _call(self, request: Callable[[Resource], Awaitable[T]], *expected: type[KubeError]) -> T:
-        """The answer to ``request``, which is made again if the kind is served in another version now.
+        async def delete(kind: Resource) -> bool:
+            await self._client.delete(kind, Key(namespace, name), uid=uid, resource_version=resource_version)
+            return True
 
-        Raises the ``expected`` errors as they are, and DnsError for any other.
+        return await self._call(delete, Conflict) or False
+
+    async def _call(self, request: Callable[[Resource], Awaitable[T]], *expected: type[KubeError]) -> T | None:
+        """The answer to ``request``, which is made again if the kind is served in another version now; None for an
+        expected error. Raises DnsError for any other.
         """
         try:
             try:
                 return await request(self._resource)
             except NotServed:
-                kind = await _endpoints_kind(self._client)
+                kind = await _served(self._client, self._resource)
                 if kind is None or kind.version == self._resource.version:
                     raise
                 self._resource = kind
                 return await request(kind)
+        except expected:
+            return None
         except KubeError as error:
-            if isinstance(error, expected):
-                raise
-            raise _dns_error(error) from error
+            raise _dns_error(error, self._resource.kind) from error
 
 
-def _dns_error(error: KubeError) -> DnsError:
-    message = f"the API server and DNSEndpoint objects: {error}"
+def _in_version(obj: Obj, kind: Resource) -> Obj:
+    return {**obj, "apiVersion": kind.api_version}
+
+
+def _dns_error(error: KubeError, kind: str) -> DnsError:
+    message = f"the API server and {kind} objects: {error}"
     if isinstance(error, Forbidden | Unauthorized | NotFound | NotServed):
         return ProviderRefused(message)
     if isinstance(error, TooManyRequests):
@@ -210,11 +194,3 @@ def _dns_error(error: KubeError) -> DnsError:
     if isinstance(error, Invalid):
         return InvalidRecord(message)
     return ProviderUnreachable(message, uncertain=True)
-
-
-async def read_outside(settings: Settings, client: Client) -> Outside:
-    """What the providers need from the cluster, read once: for commands that query one without publishing anything.
-
-    Raises KubeError, and ConfigError for a credential that cannot be read.
-    """
-    return await _outside(settings, client)

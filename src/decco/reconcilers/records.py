@@ -7,25 +7,28 @@ children exist as long as the owner does, so a record is removed before its targ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-
-import structlog
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from decco.desired import reasons
 from decco.desired.model import Problem
-from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, REASONS
+from decco.dns.errors import REASON_PENDING, REASONS
 from decco.dns.records import WantedRecord
-from decco.dns.service import Dns, DnsProblem
 from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import Conflict, NotFound
 from decco.kube.store import Change, Store
+from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
 from decco.reconcilers.report import status_of
 from decco.settings import Settings
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from decco.dns.service import Dns, DnsProblem
+
+log = get_logger(__name__)
 
 _WITHDRAWING = Problem(reasons.WAITING_FOR_DNS, "records that are no longer desired are being removed")
 _UNKNOWN_ADDRESS = Problem(
@@ -33,7 +36,6 @@ _UNKNOWN_ADDRESS = Problem(
     "the edge's addresses cannot be known, because its Gateway or Service cannot be listed (see /readyz of decco); "
     "records stay as they are",
 )
-_READY = "DNSReady"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,16 @@ class Records:
     def enabled(self) -> bool:
         return self._dns is not None
 
-    def follow(self, store: Store) -> None:
-        """Forgets objects of this store when they are gone."""
-        store.subscribe(self._gone)
-
-    def unfollow(self, store: Store) -> None:
-        store.unsubscribe(self._gone)
+    @contextmanager
+    def following(self, *stores: Store) -> Iterator[None]:
+        """Forgets objects of these stores when they are gone."""
+        for store in stores:
+            store.subscribe(self._gone)
+        try:
+            yield
+        finally:
+            for store in stores:
+                store.unsubscribe(self._gone)
 
     def _gone(self, change: Change) -> None:
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
@@ -85,12 +91,6 @@ class Records:
         if self._dns is not None:
             self._dns.forget(uid)
 
-    def holds(self, entry: Entry) -> bool:
-        """Whether the object is kept until its records are gone."""
-        return _held(entry.obj())
-
-    # --- an object that is not being deleted ---
-
     async def publish(
         self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
     ) -> Published:
@@ -99,45 +99,43 @@ class Records:
 
         Raises Conflict if the object changed meanwhile.
         """
-        held = _held(obj)
+        held, current = _held(obj), Published(entry, obj)
         if self._dns is None:
-            if held:
-                _warn_left(store, entry)
-                entry = await self._set(store, entry, obj, held=False)
-                obj = entry.obj()
-            return Published(entry, obj)
+            if not held:
+                return current
+            _warn_left(store, entry)
+            return await self._set(store, current, held=False)
         if not names and not held:
             self._forget(entry.uid)
-            return Published(entry, obj)
+            return current
         if addresses is None and names:
             self._without_address.pop(entry.uid, None)
             self._dns.pause(entry.uid)
-            return Published(entry, obj, (_UNKNOWN_ADDRESS,))
+            return replace(current, problems=(_UNKNOWN_ADDRESS,))
         addresses = addresses or ()
         left = self._grace_left(entry.uid, addresses)
         if not names or left == 0:
-            return await self._withdraw(self._dns, store, entry, obj, names)
+            return await self._withdraw(self._dns, store, current, names)
         if addresses and not held and any(self._dns.serves(name) for name in names):
-            entry = await self._set(store, entry, obj, held=True)
-            obj = entry.obj()
+            current = await self._set(store, current, held=True)
         targets = frozenset(addresses)
         state = self._dns.ensure(entry.uid, [WantedRecord(name, targets) for name in names])
         problems = tuple(_problem(each) for each in state.problems)
-        return Published(entry, obj, self._settled(entry, obj, problems), left)
+        return replace(current, problems=self._settled(current, problems), requeue_after=left)
 
-    async def _withdraw(self, dns: Dns, store: Store, entry: Entry, obj: Obj, names: Sequence[str]) -> Published:
+    async def _withdraw(self, dns: Dns, store: Store, current: Published, names: Sequence[str]) -> Published:
         """Nothing is to be published; ``names`` would be if the edge had an address."""
         problems: list[Problem] = []
-        if _held(obj):
-            dns.release(entry.uid)
-            if not dns.gone(entry.uid):
-                problems = [_problem(each) for each in dns.obstacles(entry.uid)] or ([] if names else [_WITHDRAWING])
-            else:
-                entry = await self._set(store, entry, obj, held=False)
-                obj = entry.obj()
-                dns.forget(entry.uid)
+        uid = current.entry.uid
+        if not _held(current.obj):
+            dns.forget(uid)  # nothing was published; a release would enqueue it without end
         else:
-            dns.forget(entry.uid)  # nothing was published; a release would enqueue it without end
+            dns.release(uid)
+            if dns.gone(uid):
+                current = await self._set(store, current, held=False)
+                dns.forget(uid)
+            else:
+                problems = [_problem(each) for each in dns.obstacles(uid)] or ([] if names else [_WITHDRAWING])
         unpublished = [
             Problem(
                 reasons.NO_ADDRESS,
@@ -146,8 +144,7 @@ class Records:
             )
             for name in names
         ]
-        found = tuple(problems + unpublished)
-        return Published(entry, obj, found or None)
+        return replace(current, problems=tuple(problems + unpublished) or None)
 
     def _grace_left(self, uid: str, addresses: Sequence[str]) -> float | None:
         """Seconds until records without an address are withdrawn, 0 if that is now; None while there is an address."""
@@ -157,22 +154,19 @@ class Records:
         since = self._without_address.setdefault(uid, self._clock())
         return max(0.0, since + self._grace - self._clock())
 
-    def _settled(self, entry: Entry, obj: Obj, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    def _settled(self, current: Published, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
         """After a restart nothing is known yet: an object that was ready stays ready until the zone has been read."""
+        entry = current.entry
         if any(problem.reason != reasons.WAITING_FOR_DNS for problem in problems) or not problems:
             self._answered.add(entry.uid)
-        elif entry.uid not in self._answered and _was_ready(obj, entry.generation):
+        elif entry.uid not in self._answered and _was_ready(current.obj, entry.generation):
             return ()
         return problems
-
-    # --- a paused object ---
 
     def pause(self, entry: Entry) -> None:
         """Leaves the object's names as they are until the next ``publish`` or ``release``."""
         if self._dns is not None:
             self._dns.pause(entry.uid)
-
-    # --- an object that is being deleted ---
 
     async def release(
         self, store: Store, entry: Entry, names: Iterable[str], *, abandon: bool = False, wait_for: Iterable[Entry] = ()
@@ -192,16 +186,17 @@ class Records:
             self._dns.abandon(entry.uid)
         else:
             self._dns.release(entry.uid, names)
-            others = [other for other in wait_for if self.holds(other)]
+            others = [other for other in wait_for if _held(other.obj())]
             if others or not self._dns.gone(entry.uid):
                 uids = (entry.uid, *(other.uid for other in others))
                 return tuple(_problem(each) for uid in uids for each in self._dns.obstacles(uid))
-        await self._set(store, entry, obj, held=False)
+        await self._set(store, Published(entry, obj), held=False)
         self._forget(entry.uid)
         return ()
 
-    async def _set(self, store: Store, entry: Entry, obj: Obj, *, held: bool) -> Entry:
+    async def _set(self, store: Store, current: Published, *, held: bool) -> Published:
         """Sets or removes the finalizer of exactly this version of the object."""
+        entry, obj = current.entry, current.obj
         others = [each for each in obj["metadata"].get("finalizers") or () if each != FINALIZER_DNS]
         meta = {
             "uid": entry.uid,
@@ -214,8 +209,11 @@ class Records:
             # Another client removed the last finalizer; its event will follow.
             if held:
                 raise Conflict(error.status, error.reason, error.message) from error
-            return entry
-        return entry if self._dry_run else store.put(written, own=True)
+            return current
+        if self._dry_run:
+            return current
+        entry = store.put(written, own=True)
+        return Published(entry, entry.obj())
 
 
 def _warn_left(store: Store, entry: Entry) -> None:
@@ -227,26 +225,17 @@ def _warn_left(store: Store, entry: Entry) -> None:
 
 
 def _held(obj: Obj) -> bool:
+    """Whether the object is kept until its records are gone."""
     return FINALIZER_DNS in (obj["metadata"].get("finalizers") or ())
 
 
 def _was_ready(obj: Obj, generation: int) -> bool:
+    ready = ("DNSReady", "True", generation)
     conditions = status_of(obj).get("conditions") or ()
-    return any(
-        condition["type"] == _READY
-        and condition["status"] == "True"
-        and condition.get("observedGeneration") == generation
-        for condition in conditions
-    )
-
-
-_REASONS = {
-    **{reason: reason for reason in REASONS},
-    REASON_PENDING: reasons.WAITING_FOR_DNS,
-    REASON_NO_ADDRESS: reasons.NO_ADDRESS,
-}
-"""Reasons of the DNS package -> those of conditions; a test compares the two lists."""
+    return any((each["type"], each["status"], each.get("observedGeneration")) == ready for each in conditions)
 
 
 def _problem(problem: DnsProblem) -> Problem:
-    return Problem(_REASONS.get(problem.reason, reasons.DNS_FAILED), problem.message)
+    """The reasons of the DNS package are also those of conditions, but for one; a test compares the two lists."""
+    reason = problem.reason if problem.reason in REASONS else reasons.DNS_FAILED
+    return Problem(reasons.WAITING_FOR_DNS if reason == REASON_PENDING else reason, problem.message)

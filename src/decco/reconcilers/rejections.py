@@ -100,11 +100,9 @@ class Rejections:
         ``refusal.requeue_after`` is set for what may end at any time: while few are refused, each reconcile sends the
         request.
         """
-        before = self._known.pop(ref, None)
-        if before is not None:
-            self._leave(before.rule, ref)
-            if before.rule != rule and before.question == question:
-                self._release(before.rule)
+        before = self._drop(ref)
+        if before is not None and before.rule != rule and before.question == question:
+            self._release(before.rule)
         now = self._clock()
         self._sweep(now)
         members = self._by_rule.setdefault(rule, {})
@@ -117,11 +115,8 @@ class Rejections:
 
     def passed(self, ref: ObjectRef, question: Question) -> None:
         """The request was not refused."""
-        before = self._known.pop(ref, None)
-        if before is None:
-            return
-        self._leave(before.rule, ref)
-        if before.question == question:
+        before = self._drop(ref)
+        if before is not None and before.question == question:
             self._release(before.rule)
 
     def _pause(self, shortest: float, members: int) -> float:
@@ -145,19 +140,19 @@ class Rejections:
             if self._enqueue is not None:
                 self._enqueue(known.question.owner, spread * self._jitter())
 
-    def _leave(self, rule: str, ref: ObjectRef) -> None:
-        members = self._by_rule[rule]
-        del members[ref]
-        if not members:
-            del self._by_rule[rule]
-            self._released.pop(rule, None)
+    def _drop(self, ref: ObjectRef) -> _Rejection | None:
+        if (known := self._known.pop(ref, None)) is not None:
+            members = self._by_rule[known.rule]
+            del members[ref]
+            if not members:
+                del self._by_rule[known.rule]
+                self._released.pop(known.rule, None)
+        return known
 
     def _sweep(self, now: float) -> None:
         """Drops what is no longer requested."""
         if now - self._swept < _FORGET_SECONDS:
             return
         self._swept = now
-        for ref, known in list(self._known.items()):
-            if known.until + _FORGET_SECONDS <= now:
-                del self._known[ref]
-                self._leave(known.rule, ref)
+        for ref in [ref for ref, known in self._known.items() if known.until + _FORGET_SECONDS <= now]:
+            self._drop(ref)

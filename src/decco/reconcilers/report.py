@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping
-
-import structlog
+from typing import TypeVar
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
-from decco.desired.finalizers import holders_of
+from decco.desired.ownership import holders_of
 from decco.kube.client import Client
 from decco.kube.entry import Entry
-from decco.kube.errors import Invalid, KubeError, NotFound, ServerError
+from decco.kube.errors import ApiError, Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
+from decco.kube.latest import Latest
 from decco.kube.store import Store
+from decco.log import get_logger
 from decco.objects import Obj, Resource
 from decco.reconcilers.outcomes import is_by_policy, left_over
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
-_WRITING = "while writing the status"
-_REMEMBERED = 1024
+V = TypeVar("V")
+
 _OF_A_CONDITION = frozenset({"type", "status", "reason", "message"})
 
 
@@ -31,9 +32,9 @@ class Reporter:
     def __init__(self, client: Client, recorder: Recorder) -> None:
         self._client = client
         self._recorder = recorder
-        self._unwritable: OrderedDict[str, int] = OrderedDict()
+        self._unwritable: Latest[str, int] = Latest()
         """UID -> version of objects whose status the API server refused."""
-        self._left: OrderedDict[str, bool] = OrderedDict()
+        self._left: Latest[str, bool] = Latest()
         """UID -> whether it was being deleted, of objects that were reported as left over."""
 
     async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj) -> bool:
@@ -46,31 +47,23 @@ class Reporter:
         before = status_of(obj)
         if before == status:
             return False
-        resource = store.resource
-        body: Obj = {
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "metadata": {
-                "name": entry.key.name,
-                "uid": entry.uid,
-                "resourceVersion": str(entry.version),
-            },
-            "status": status,
-        }
+        resource, meta = store.resource, {"name": entry.key.name, "uid": entry.uid}
+        if entry.key.namespace:
+            meta["namespace"] = entry.key.namespace
+        subject = _reference(resource, {**meta, "resourceVersion": str(entry.version)})
+        body = {**subject, "status": status}
         if "spec" in obj:  # ignored on the status path, but required by the schema
             body["spec"] = obj["spec"]
-        if entry.key.namespace:
-            body["metadata"]["namespace"] = entry.key.namespace
-        subject = {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": body["metadata"]}
         try:
             written = await self._client.replace_status(resource, body)
         except NotFound:
             return False  # the object has just been deleted
-        except (Invalid, ServerError) as error:
-            if is_by_policy(error) or (isinstance(error, ServerError) and not error.too_large):
-                error.add_note(_WRITING)
+        except KubeError as error:
+            stands = isinstance(error, Invalid) or (isinstance(error, ServerError) and error.too_large)
+            if not stands or (isinstance(error, ApiError) and is_by_policy(error)):
+                error.add_note("while writing the status")
                 raise
-            if self._remember_unwritable(entry):
+            if _is_new(self._unwritable, entry.uid, entry.version):
                 log.warning(
                     "status cannot be written: correct the object or delete it",
                     kind=resource.kind,
@@ -79,9 +72,6 @@ class Reporter:
                 )
                 self._send_events(subject, before, status)
             return False
-        except KubeError as error:
-            error.add_note(_WRITING)
-            raise
         store.put(written, own=True)
         self._send_events(subject, before, status)
         return True
@@ -94,26 +84,13 @@ class Reporter:
         """
         for kind, entry in left:
             live = entry.obj()
-            if entry.deleting and not holders_of(live):
-                continue  # about to be deleted
-            if self._left.get(entry.uid) == entry.deleting:
+            about_to_be_deleted = entry.deleting and not holders_of(live)
+            if about_to_be_deleted or not _is_new(self._left, entry.uid, entry.deleting):
                 continue
-            self._left[entry.uid] = entry.deleting
-            if len(self._left) > _REMEMBERED:
-                self._left.popitem(last=False)
             message = left_over(kind, entry.key, live)
             log.warning("an object that is no longer desired is left", kind=kind.kind, key=str(entry.key), what=message)
-            subject = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": owner["metadata"]}
+            subject = _reference(resource, owner["metadata"])
             self._recorder.event(subject, "Warning", reasons.LEFT_OVER, message, "Reconcile")
-
-    def _remember_unwritable(self, entry: Entry) -> bool:
-        """Whether this version of the object was not reported before."""
-        if self._unwritable.get(entry.uid) == entry.version:
-            return False
-        self._unwritable[entry.uid] = entry.version
-        if len(self._unwritable) > _REMEMBERED:
-            self._unwritable.popitem(last=False)
-        return True
 
     def _send_events(self, subject: Obj, before: Obj, after: Obj) -> None:
         """An Event for each condition that changed; Ready last, after its cause."""
@@ -124,20 +101,30 @@ class Reporter:
             self._recorder.event(subject, "Normal", reasons.RESUMED, message, "Reconcile")
         causes = {condition["reason"] for condition in conditions if condition["type"] != ConditionType.READY}
         for condition in sorted(conditions, key=lambda condition: bool(condition["type"] == ConditionType.READY)):
-            old = known.get(condition["type"])
+            type_, status, reason = (condition[name] for name in ("type", "status", "reason"))
+            old, well = known.get(type_), status == "True" or reason in reasons.WAITING
             if not _is_news(condition, old):
                 continue
-            good = condition["status"] == "True"
-            turned = old is not None and old["status"] != condition["status"]
-            if condition["type"] == ConditionType.READY and not good and not turned and condition["reason"] in causes:
+            turned = old is not None and old["status"] != status
+            if type_ == ConditionType.READY and status != "True" and not turned and reason in causes:
                 continue  # Ready repeats the cause of another condition; only a change of its status is reported
-            waiting = condition["reason"] in reasons.WAITING
-            small = old is None and (good or waiting) and condition["type"] != ConditionType.PAUSED
-            if small and not self._recorder.may_send_minor_event():
+            if old is None and well and type_ != ConditionType.PAUSED and not self._recorder.may_send_minor_event():
                 continue  # the normal start of each object, and many start at once
-            kind: EventType = "Normal" if good or waiting or condition["reason"] == reasons.PAUSED else "Warning"
-            message = condition["message"] or f"{condition['type']} is {condition['status']}"
-            self._recorder.event(subject, kind, condition["reason"], f"{condition['type']}: {message}", "Reconcile")
+            severity: EventType = "Normal" if well or reason == reasons.PAUSED else "Warning"
+            message = f"{type_}: {condition['message'] or f'{type_} is {status}'}"
+            self._recorder.event(subject, severity, reason, message, "Reconcile")
+
+
+def _reference(resource: Resource, meta: Obj) -> Obj:
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta}
+
+
+def _is_new(reported: Latest[str, V], uid: str, state: V) -> bool:
+    """Whether this state of the object was not reported before."""
+    if reported.get(uid) == state:
+        return False
+    reported[uid] = state
+    return True
 
 
 def _is_news(condition: Obj, old: Obj | None) -> bool:

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from decco.desired import secrets
-from decco.desired.ca_change import LiveCopy, Plan, plan_copy
 from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.space import copy_child
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
 from decco.objects import NAMESPACES, SECRETS, Key
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.deleted_sources import DeletedSources
-from decco.reconcilers.facts import SharedSecret
-from decco.reconcilers.local_secrets import LocalSecrets
+from decco.reconcilers.facts import AppFacts, SharedSecret
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
+from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
 
-_ASKED_FOR = (SecretState.MISSING, SecretState.NOT_SHARED, SecretState.LOCAL)
+if TYPE_CHECKING:
+    from decco.desired.ca_change import LiveCopy, Plan
+
+_REQUESTED = (SecretState.MISSING, SecretState.NOT_SHARED, SecretState.LOCAL)
 """States in which a Secret may be in the Space's namespace, or be created or deleted there, without a watch event."""
-
-
-_UNTOLD = (SecretState.PENDING, SecretState.TAKEN)
+_WITHOUT_EVENT = (SecretState.PENDING, SecretState.TAKEN)
 """States that end, or change into each other, by a reconcile of the Space without an event for the App."""
 
 
@@ -87,9 +87,9 @@ class Secrets:
         """Seconds until one of these that is not watched should be requested again; None if all are watched."""
         seconds = []
         for view in views:
-            if view.state in _UNTOLD:
+            if view.state in _WITHOUT_EVENT:
                 seconds.append(REQUEUE_SECONDS)
-            elif view.state in _ASKED_FOR and view.name not in secrets.named_by_space(space.spec):
+            elif view.state in _REQUESTED and view.name not in secrets.named_by_space(space.spec):
                 left = self._local.requeue_after(Key(space.name, view.name), self._namespace_uid(space))
                 if left is not None:
                     seconds.append(left)
@@ -98,7 +98,7 @@ class Secrets:
     def expiries(self, space: SpaceFacts) -> dict[str, float]:
         """The certificates that are in use in the Space, as far as they are known now: Secret's name -> Unix time."""
         found: dict[str, float] = {}
-        for name in self._named(space):
+        for name in self._named_by_apps(space) | secrets.named_by_space(space.spec):
             facts = self._copy(space, name)
             if facts is None:
                 facts = self._local.remembered(Key(space.name, name), self._namespace_uid(space))
@@ -106,12 +106,9 @@ class Secrets:
                 found[name] = facts.not_after.timestamp()
         return found
 
-    def _named(self, space: SpaceFacts) -> set[str]:
-        """Secrets named by the Space itself or by one of its Apps."""
-        return self._named_by_apps(space) | secrets.named_by_space(space.spec)
-
     def _named_by_apps(self, space: SpaceFacts) -> set[str]:
-        return {name for _, facts in self._caches.app_facts_in(space.name) for name in facts.secrets}
+        apps = self._caches.apps.in_namespace(space.name)
+        return {name for app in apps if isinstance(app.facts, AppFacts) for name in app.facts.secrets}
 
     async def _view(self, space: SpaceFacts, name: str) -> SecretView:
         shared = self._shared(space, name)
@@ -160,6 +157,8 @@ class Secrets:
         return await self._deleted.seconds_left(key, deleting=True) if entry.deleting and consents else 0.0
 
     def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:
+        from decco.desired.ca_change import plan_copy  # late, here and below: it imports cryptography
+
         name, spec = shared.source.name, space.spec
         encrypts = name == spec.http_cert_secret_name and spec.encrypt_http
         between_pods = of_an_app or encrypts or name == spec.tcp_cert_and_ca_secret_name
@@ -171,6 +170,8 @@ class Secrets:
         decco's writes are known exactly. After a restart, a copy counts as unchanged if no other field manager has
         written to it, its hash annotation matches, and, if no change is recorded, it is older than the source.
         """
+        from decco.desired.ca_change import LiveCopy
+
         name = shared.source.name
         entry, facts = self._copy_entry(space, name), self._copy(space, name)
         if entry is None or facts is None:

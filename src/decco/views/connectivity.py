@@ -179,13 +179,14 @@ def _call(caller: Key, space: str, endpoint: str, nodes: Mapping[str, Node]) -> 
     node = nodes.get(space)
     port = next((port for port in node.ports if port.endpoint == endpoint), None) if node is not None else None
     if node is None or port is None:
-        return Call(caller, space, endpoint, allowed=False, why="no such endpoint")
-    if space == caller.namespace:
-        return Call(caller, space, endpoint, allowed=True)
-    for who in (caller.namespace, ANYBODY):
-        if port in node.allowed_from.get(who, ()):
-            return Call(caller, space, endpoint, allowed=True)
-    return Call(caller, space, endpoint, allowed=False, why="the Space lets only its project in")
+        why = "no such endpoint"
+    elif space == caller.namespace or any(
+        port in node.allowed_from.get(who, ()) for who in (caller.namespace, ANYBODY)
+    ):
+        why = ""
+    else:
+        why = "the Space lets only its project in"
+    return Call(caller, space, endpoint, allowed=not why, why=why)
 
 
 def _objects(reconciled: ReconcileResult, *resources: Resource) -> Iterator[Obj]:
@@ -195,34 +196,32 @@ def _objects(reconciled: ReconcileResult, *resources: Resource) -> Iterator[Obj]
 
 
 def as_data(graph: ConnectivityGraph) -> Obj:
-    """The graph as data, for JSON and YAML."""
-
-    def port(each: ServicePort) -> Obj:
-        found: Obj = {"app": each.app, "endpoint": each.endpoint, "port": each.port}
-        return {**found, "url": each.url} if each.url is not None else found
-
+    """The graph as data, for JSON and YAML; what does not apply has no key."""
     return {
         "spaces": [
-            {
-                "name": node.name,
-                "fqdn": node.fqdn,
-                **({"project": node.project} if node.project is not None else {}),
-                "endpoints": [port(each) for each in node.ports],
-                "allowed_from": [
-                    {"from": who, "endpoints": [each.endpoint for each in ports]}
+            _present(
+                name=node.name,
+                fqdn=node.fqdn,
+                project=node.project,
+                endpoints=[
+                    _present(app=port.app, endpoint=port.endpoint, port=port.port, url=port.url) for port in node.ports
+                ],
+                allowed_from=[
+                    {"from": who, "endpoints": [port.endpoint for port in ports]}
                     for who, ports in sorted(node.allowed_from.items())
                 ],
-            }
+            )
             for node in graph.nodes
         ],
         "calls": [
             {
                 "from": str(call.caller),
-                **({"space": call.space} if call.space is not None else {}),
-                "to": call.target,
-                **({"allowed": call.allowed} if call.allowed is not None else {}),
-                **({"why": call.why} if call.why else {}),
+                **_present(space=call.space, to=call.target, allowed=call.allowed, why=call.why or None),
             }
             for call in graph.calls
         ],
     }
+
+
+def _present(**values: object) -> Obj:
+    return {name: value for name, value in values.items() if value is not None}

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from decco.dns.errors import REASON_PENDING, DnsError
+from decco.desired import reasons
+from decco.dns.errors import REASON_PENDING, REASONS, DnsError
 from decco.dns.plan import Plan
 from decco.dns.provider import Change
 from decco.dns.records import RecordSet, WantedRecord
 from decco.dns.registry import parse
 from decco.dns.service import Dns, DnsProblem
 from decco.kube.store import Store
+from decco.views.findings import Finding, Findings
 from decco.views.simulation import SimulationResult
 from decco.views.snapshot import Snapshot
 
@@ -66,6 +68,15 @@ async def look(dns: Dns, snapshot: Snapshot, result: SimulationResult) -> DnsVie
             view.steps += _steps(provider, zone, found, owners)
             view.orphans += [(provider, zone, name) for name in found.orphans]
     return view
+
+
+def remarks_of(view: DnsView) -> Findings:
+    for _, _, name in view.orphans:
+        text = f"{name} has an ownership record of this cluster and no owner: it is left alone, remove the record and "
+        yield Finding("", f"{text}its ownership record if they are left over", "record-without-owner")
+    for provider, zone, error in view.unreadable:
+        reason = error.reason if error.reason in REASONS else reasons.DNS_FAILED
+        yield Finding("", f"zone {zone} of the provider {provider}: {error}", reason)
 
 
 def _steps(provider: str, zone: str, found: Plan, owners: dict[str, str]) -> Iterator[Step]:

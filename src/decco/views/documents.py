@@ -1,7 +1,8 @@
 """Kubernetes objects from files: YAML or JSON, one or more per file, folders, standard input.
 
 Files are read as kubectl reads them: a folder is read without its subfolders, and text that looks like a timestamp
-stays text. Each object has its location, for messages about it.
+stays text. Each object has its location, for messages about it. Fields of a Space or App that decco does not know are
+found as well: the API server prunes them with a warning that is easily missed.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Any, TextIO
 
 import yaml
 
+from decco.api.types import PRESERVE
 from decco.errors import ConfigError
 from decco.objects import Key, Obj, key_of
+from decco.suggest import did_you_mean
+from decco.yamlform import Loader, check_depth
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +38,6 @@ class Document:
     @property
     def key(self) -> Key:
         return key_of(self.obj)
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: without dates, since JSON does not have them."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name, and its own kind of value
-        first: [(tag, form) for tag, form in resolvers if tag != _TIMESTAMP]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
 
 def read(names: Iterable[str], stdin: TextIO) -> list[Document]:
@@ -79,8 +73,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def _documents(text: str, source: str) -> Iterator[Document]:
-    loader = _Loader(text)
+    loader = Loader(text)
     try:
+        check_depth(text, source)
         while loader.check_node():
             node = loader.get_node()
             location = f"{source}:{node.start_mark.line + 1}" if node is not None else source
@@ -90,8 +85,6 @@ def _documents(text: str, source: str) -> Iterator[Document]:
         location = f"{source}:{mark.line + 1}" if mark is not None else source
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{location}: is not YAML: {problem}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{source}: is nested too deeply: no object of Kubernetes is, name another file") from error
     finally:
         loader.dispose()
 
@@ -109,3 +102,22 @@ def _objects(value: Any, location: str) -> Iterator[Document]:
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
         raise ConfigError(f"{location}: {value['kind']} has no metadata.name: give it one (a quoted text)")
     yield Document(value, location)
+
+
+def unknown_fields(value: Any, schema: Obj, path: str = "spec") -> Iterator[tuple[str, str]]:
+    """(path, hint) of each field that is not in the schema; the hint suggests a similar field.
+
+    Only decco's own fields are checked; the API server checks a PodSpec.
+    """
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from unknown_fields(item, schema.get("items") or {}, f"{path}[{number}]")
+        return
+    properties = schema.get("properties")
+    if not isinstance(value, dict) or not properties:
+        return
+    for name, inner in value.items():
+        if name in properties:
+            yield from unknown_fields(inner, properties[name], f"{path}.{name}")
+        elif not schema.get(PRESERVE):
+            yield f"{path}.{name}", did_you_mean(str(name), properties)

@@ -6,16 +6,17 @@ Without a cluster a written object is stored as it is. With a cluster the API se
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from decco.errors import DeccoError
-from decco.kube.client import Client, ListPage
+from decco.kube.client import Client
 from decco.kube.errors import AlreadyExists, Forbidden, NotFound, NotServed
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource, key_of, uid_of
-from decco.views.refusals import permission_lacking
+from decco.reconcilers.requested_secrets import find_secret
+from decco.views.findings import permission_lacking
 from decco.views.snapshot import Snapshot, placeholder
 
 WRITTEN_NOW = 2**62
@@ -43,7 +44,7 @@ class MayNotAskError(DeccoError):
 
 
 class DryRunClient:
-    """Replaces the client of a reconciler. ``client`` is used for previews and Secrets; None: offline."""
+    """The ``Writer`` of a simulation. ``client`` is used for previews and Secrets; None: offline."""
 
     def __init__(self, snapshot: Snapshot, client: Client | None = None, *, preview: bool = False) -> None:
         self._snapshot = snapshot
@@ -53,18 +54,16 @@ class DryRunClient:
         self.unseen_secrets: set[Key] = set()
         """Secrets in namespaces of Spaces that the user may not read."""
 
-    async def list_pages(self, resource: Resource, **query: Any) -> AsyncGenerator[ListPage, None]:
-        """Secrets by name, for the query of ``LocalSecrets``."""
-        namespace, name = query["namespace"], query["fields"].removeprefix("metadata.name=")
-        given = [obj for obj in self._snapshot.local_secrets if key_of(obj) == Key(namespace, name)]
-        if given or self._client is None:
-            yield ListPage(given, "1", remaining=False)
-            return
+    async def find_secret(self, key: Key) -> Obj | None:
+        """The Secret in the files, or in the cluster as far as the user may read it."""
+        given = next((obj for obj in self._snapshot.local_secrets if key_of(obj) == key), None)
+        if given is not None or self._client is None:
+            return given
         try:
-            async for page in self._client.list_pages(resource, **query):
-                yield page
+            return await find_secret(self._client, key)
         except Forbidden:
-            self.unseen_secrets.add(Key(namespace, name))
+            self.unseen_secrets.add(key)
+            return None
 
     async def get(self, resource: Resource, key: Key) -> Obj:
         if self._client is None:
@@ -83,7 +82,7 @@ class DryRunClient:
                 if error.details.get("kind") != "namespaces":
                     raise
         made = _stamped(resource, made)
-        self._note(resource, made, None, made)
+        self._note(resource, None, made)
         return made
 
     async def _raise_if_taken(self, resource: Resource, key: Key) -> None:
@@ -98,21 +97,15 @@ class DryRunClient:
 
     async def check(self, resource: Resource, obj: Obj) -> None:
         if self._preview is not None:
-            try:
+            with _explained_refusal():
                 await self._preview.check(resource, obj)
-            except Forbidden as error:
-                _raise_if_not_allowed(error)
-                raise
 
     async def preview(self, resource: Resource, obj: Obj) -> Obj:
         """The object as the API server would store it; offline the object as it is."""
         if self._preview is None:
             return obj
-        try:
+        with _explained_refusal():
             return await self._preview.preview(resource, obj)
-        except Forbidden as error:
-            _raise_if_not_allowed(error)
-            raise
 
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         del strict
@@ -120,7 +113,7 @@ class DryRunClient:
         made = await self.preview(resource, obj)
         if live is not None and "status" in live:
             made = {**made, "status": live["status"]}
-        self._note(resource, made, live, made)
+        self._note(resource, live, made)
         return _stamped(resource, made)
 
     async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = "Background") -> None:
@@ -132,8 +125,8 @@ class DryRunClient:
         # Removed immediately, so that the next reconcile creates its replacement.
         self._store(resource).remove(key, uid, WRITTEN_NOW)
 
-    def _note(self, resource: Resource, obj: Obj, before: Obj | None, after: Obj) -> None:
-        key = key_of(obj)
+    def _note(self, resource: Resource, before: Obj | None, after: Obj) -> None:
+        key = key_of(after)
         known = self.writes.get((resource, key))
         if known is not None and before is None:
             before = known.before  # deleted before: together they are a replacement
@@ -147,9 +140,14 @@ class DryRunClient:
         return self._snapshot.caches.children[resource]
 
 
-def _raise_if_not_allowed(error: Forbidden) -> None:
-    lacking = permission_lacking(error)
-    if lacking is not None:
+@contextmanager
+def _explained_refusal() -> Iterator[None]:
+    try:
+        yield
+    except Forbidden as error:
+        lacking = permission_lacking(error)
+        if lacking is None:
+            raise
         text = f"you may not {lacking}: a dry run needs the permission to write the object"
         raise MayNotAskError(text) from error
 

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import dns.asyncresolver
 import dns.exception
@@ -63,34 +64,27 @@ async def look_up(asked: dns.asyncresolver.Resolver, names: Iterable[str]) -> di
 async def _one(asked: dns.asyncresolver.Resolver, name: str) -> Answer:
     try:
         four, six, ownership = await asyncio.gather(
-            _values(asked, name, "A"), _values(asked, name, "AAAA"), _values(asked, f"{registry.PREFIX}{name}", "TXT")
+            _ask(asked, name, "A"), _ask(asked, name, "AAAA"), _ask(asked, f"{registry.PREFIX}{name}", "TXT")
         )
     except (dns.exception.DNSException, OSError) as error:
         return Answer(trouble=str(error).splitlines()[0] if str(error) else type(error).__name__)
-    owners = [owner for text in ownership.values if (owner := registry.parse(text)) is not None]
+    owners = [owner for text in ownership.addresses if (owner := registry.parse(text)) is not None]
     return Answer(
-        addresses=tuple(sorted({*four.values, *six.values})),
+        addresses=tuple(sorted({*four.addresses, *six.addresses})),
         alias=four.alias or six.alias,
         owner=owners[0] if len(owners) == 1 else None,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Values:
-    values: tuple[str, ...] = ()
-    alias: str | None = None
-
-
-async def _values(asked: dns.asyncresolver.Resolver, name: str, kind: str) -> _Values:
+async def _ask(asked: dns.asyncresolver.Resolver, name: str, kind: str) -> Answer:
+    """The answer to one query; its ``addresses`` are the values, of whatever kind."""
+    values: tuple[Any, ...]
     try:
         answer = await asked.resolve(f"{name}.", kind, raise_on_no_answer=False)
     except dns.resolver.NXDOMAIN as error:
-        return _Values(alias=_alias(name, str(error.canonical_name)))
-    values = [] if answer.rrset is None else list(answer.rrset)
+        canonical, values = error.canonical_name, ()
+    else:
+        canonical, values = answer.canonical_name, tuple(answer.rrset or ())
     texts = [b"".join(each.strings).decode(errors="replace") if kind == "TXT" else each.to_text() for each in values]
-    return _Values(tuple(texts), _alias(name, str(answer.canonical_name)))
-
-
-def _alias(name: str, canonical: str) -> str | None:
-    found = canonical.rstrip(".").lower()
-    return found if found != name.lower() else None
+    alias = str(canonical).rstrip(".").lower()
+    return Answer(tuple(texts), alias if alias != name.lower() else None)

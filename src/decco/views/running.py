@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden, NotFound
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, Key, Obj
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, Key, Obj, Resource
 from decco.settings import Settings
-from decco.settings_load import PREFIX, ConfigText, load
+from decco.settings.fields import PREFIX
+from decco.settings.load import ConfigText, load
 
 NAME = "decco-controller"
 FILE = "decco.yaml"
@@ -38,16 +39,16 @@ async def look(client: Client, namespace: str) -> Running:
     """Reads the ConfigMap and the Deployment in the controller namespace."""
     key = Key(namespace, NAME)
     hidden = False
-    found: dict[str, Obj | None] = {}
+    found: dict[Resource, Obj] = {}
     for resource in (CONFIGMAPS, DEPLOYMENTS):
         try:
-            found[resource.kind] = await client.get(resource, key)
+            found[resource] = await client.get(resource, key)
         except NotFound:
-            found[resource.kind] = None
+            continue
         except Forbidden:
-            found[resource.kind], hidden = None, True
-    config, deployment = found[CONFIGMAPS.kind], found[DEPLOYMENTS.kind]
-    text = ((config or {}).get("data") or {}).get(FILE)
+            hidden = True
+    deployment = found.get(DEPLOYMENTS)
+    text = (found.get(CONFIGMAPS, {}).get("data") or {}).get(FILE)
     return Running(
         text=ConfigText(text, f"ConfigMap {key}, {FILE}") if isinstance(text, str) else None,
         variables=_variables(deployment) if deployment is not None else {},

@@ -8,7 +8,7 @@ and published, and a Secret that cannot be read is assumed to exist.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,19 +18,16 @@ from decco.desired import secrets as secret_rules
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts
 from decco.kube.apply import Applier
 from decco.kube.client import Client
-from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.children import ChildWriter
-from decco.reconcilers.deleted_sources import DeletedSources
-from decco.reconcilers.local_secrets import LocalSecrets
-from decco.reconcilers.records import Published, Records
-from decco.reconcilers.report import Reporter
+from decco.reconcilers.reconciler import Dependencies
+from decco.reconcilers.records import Published
+from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
-from decco.settings import Settings
 from decco.views.dry_run_client import DryRunClient, Write
 from decco.views.snapshot import Snapshot
 
@@ -79,19 +76,15 @@ class SimulationResult:
     results: list[ReconcileResult]
     assumed: dict[Key, set[str]]
     """Secrets that could not be read -> the Spaces that use them; the key's namespace is the controller namespace."""
-    unseen: set[Key]
-    """Secrets in namespaces of Spaces that the user may not read."""
     secrets: dict[Key, SecretView]
     """(Space, name) -> each Secret that was requested, as its Space sees it."""
 
     @property
     def writes(self) -> list[Write]:
-        return [write for reconciled in self.results for write in reconciled.writes]
+        return [write for each in self.results for write in each.writes]
 
     def of(self, kind: str, key: Key) -> ReconcileResult | None:
-        return next(
-            (reconciled for reconciled in self.results if (reconciled.kind, reconciled.key) == (kind, key)), None
-        )
+        return next((each for each in self.results if (each.kind, each.key) == (kind, key)), None)
 
 
 async def simulate(
@@ -109,12 +102,10 @@ async def simulate(
     """
     dry_run = DryRunClient(snapshot, client, preview=preview)
     harness = _Harness(snapshot, dry_run, now)
-    reconciles = [
-        ("Space", entry.key, harness.space.reconcile) for entry in sorted(snapshot.caches.spaces, key=_seniority)
-    ]
-    reconciles += [("App", entry.key, harness.app.reconcile) for entry in sorted(snapshot.caches.apps, key=_seniority)]
-    results = [await harness.reconcile(kind, key, run) for kind, key, run in reconciles if wanted(kind, key)]
-    return SimulationResult(results, harness.secrets.assumed, dry_run.unseen_secrets, harness.secrets.seen)
+    owners = (("Space", snapshot.caches.spaces), ("App", snapshot.caches.apps))
+    keys = [(kind, entry.key) for kind, store in owners for entry in sorted(store, key=_seniority)]
+    results = [await harness.reconcile(kind, key) for kind, key in keys if wanted(kind, key)]
+    return SimulationResult(results, harness.secrets.assumed, harness.secrets.seen)
 
 
 def _seniority(entry: Entry) -> tuple[str, Key]:
@@ -125,39 +116,49 @@ class _Harness:
     """The reconcilers with a dry-run client."""
 
     def __init__(self, snapshot: Snapshot, dry_run: DryRunClient, now: datetime) -> None:
-        caches = snapshot.caches
         self._offline = snapshot.offline
         self._client = dry_run
         self._reporter = _StatusRecorder()
-        self._records = _NameRecorder(caches.settings)
-        self.secrets = _Assuming(snapshot, dry_run)
-        writer = ChildWriter(Applier(dry_run, caches.children), time.monotonic)
+        self._records = _NameRecorder()
+        self.secrets = _AssumedSecrets(snapshot, dry_run)
+        dependencies = Dependencies(
+            caches=snapshot.caches,
+            writer=ChildWriter(Applier(dry_run, snapshot.caches.children), time.monotonic),
+            secrets=self.secrets,
+            reporter=self._reporter,
+            records=self._records,
+            now=lambda: now,
+            certificates=lambda _space, _expiries: None,
+            simulated=True,
+            ignores_runs=snapshot.offline,
+        )
+        self.reconcilers = {"Space": SpaceReconciler(dependencies), "App": AppReconciler(dependencies)}
 
-        def certificates(_space: str, _expiries: Mapping[str, float]) -> None:
-            """The simulation does not export metrics."""
-
-        shared = (caches, writer, self.secrets, self._reporter, self._records, lambda: now, certificates)
-        self.space = SpaceReconciler(*shared)
-        self.app = AppReconciler(*shared, simulated=True, ignores_runs=snapshot.offline)
-
-    async def reconcile(self, kind: str, key: Key, reconcile: Callable[[Key], Awaitable[Action]]) -> ReconcileResult:
+    async def reconcile(self, kind: str, key: Key) -> ReconcileResult:
         self._client.writes.clear()
-        self._reporter.status = None
-        self._records.names, self._records.addresses, self._records.judged = (), (), False
+        self._reporter.forget()
+        self._records.forget()
         known = -1
         for _ in range(MAX_RECONCILES):
             if len(self._client.writes) == known:
                 break
             known = len(self._client.writes)
-            await reconcile(key)
+            await self.reconcilers[kind].reconcile(key)
             if not self._client.writes:
                 break
-        reconciled = ReconcileResult(kind, key, list(self._client.writes.values()), self._reporter.status)
-        reconciled.names, reconciled.addresses = self._records.names, self._records.addresses
-        reconciled.judged = self._records.judged
-        if self._offline and reconciled.status is not None:
-            reconciled.status = _without(reconciled.status, _OFFLINE_REASONS)
-        return reconciled
+        status = self._reporter.status
+        if self._offline and status is not None:
+            status = _without(status, _OFFLINE_REASONS)
+        names, addresses = self._records.published or ((), ())
+        return ReconcileResult(
+            kind,
+            key,
+            writes=list(self._client.writes.values()),
+            status=status,
+            names=names,
+            addresses=addresses,
+            judged=self._records.published is not None,
+        )
 
 
 def _without(status: Obj, left_out: Collection[str]) -> Obj:
@@ -165,65 +166,55 @@ def _without(status: Obj, left_out: Collection[str]) -> Obj:
     return {**status, "conditions": conditions}
 
 
-class _StatusRecorder(Reporter):
+class _StatusRecorder:
     """Records the status that would be written."""
 
-    def __init__(self) -> None:
-        self.status: Obj | None = None
+    status: Obj | None = None
 
-    async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj) -> bool:
-        del store, entry, obj
+    def forget(self) -> None:
+        self.status = None
+
+    async def report(self, _store: Store, _entry: Entry, _obj: Obj, status: Obj) -> bool:
         self.status = status
         return False
 
     def left_over(self, resource: Resource, owner: Obj, left: Iterable[tuple[Resource, Entry]]) -> None:
-        del resource, owner, left
+        """The simulation sends no Events."""
 
 
-class _NameRecorder(Records):
+class _NameRecorder:
     """Records the names that would be published."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.names: tuple[str, ...] = ()
-        self.addresses: tuple[str, ...] = ()
-        self.judged = False
+    enabled = True
+    published: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """Names and addresses; None if the reconcile did not determine them."""
 
-    @property
-    def enabled(self) -> bool:
-        return True
-
-    def pause(self, entry: Entry) -> None:
-        pass
+    def forget(self) -> None:
+        self.published = None
 
     async def publish(
-        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
+        self, _store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
     ) -> Published:
-        del store
-        self.names, self.addresses, self.judged = tuple(names), tuple(addresses or ()), True
+        self.published = tuple(names), tuple(addresses or ())
         return Published(entry, obj)
 
+    def pause(self, entry: Entry) -> None:
+        """The published records are not changed."""
+
     async def release(
-        self, store: Store, entry: Entry, names: Iterable[str], *, abandon: bool = False, wait_for: Iterable[Entry] = ()
+        self, _store: Store, _entry: Entry, _names: Iterable[str], *, abandon: bool = False, **_: object
     ) -> tuple[Problem, ...]:
-        del store, entry, names, wait_for
-        self.judged = not abandon
+        if not abandon:
+            self.published = (), ()
         return ()
 
 
-class _Asking(LocalSecrets):
-    """Reads Secrets through the dry-run client."""
-
-    def __init__(self, dry_run: DryRunClient) -> None:
-        super().__init__(dry_run, time.monotonic)  # type: ignore[arg-type]
-
-
-class _Assuming(Secrets):
+class _AssumedSecrets(Secrets):
     """Assumes that a Secret that could not be read is pending: in this state nothing is removed."""
 
     def __init__(self, snapshot: Snapshot, dry_run: DryRunClient) -> None:
-        asked = _Asking(dry_run)
-        super().__init__(snapshot.caches, asked, DeletedSources(dry_run, time.monotonic))  # type: ignore[arg-type]
+        local = LocalSecrets(dry_run.find_secret, time.monotonic)
+        super().__init__(snapshot.caches, local, DeletedSources(dry_run.find_secret, time.monotonic))
         self._snapshot = snapshot
         self._client = dry_run
         self.assumed: dict[Key, set[str]] = {}

@@ -8,24 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from decco.api.crd import crds
-from decco.desired.model import Served, SpaceFacts
+from decco.desired.model import Served
 from decco.errors import ConfigError
 from decco.kube.client import Client
 from decco.kube.entry import read_entry
 from decco.kube.errors import ApiError, Forbidden, NotFound, NotServed
-from decco.kube.store import Store
 from decco.kube.watch import WatchSpec
-from decco.objects import APPS, GATEWAY_GROUP, GROUP, LABEL_SHARE, SPACES, VERSION, Key, Obj, Resource, key_of
-from decco.reconcilers.caches import Caches, watch_specs
-from decco.reconcilers.discover import TRAEFIK_GROUP, discover, is_needed
-from decco.reconcilers.facts import AppFacts
+from decco.objects import (
+    APPS,
+    GATEWAY_CLASSES,
+    GROUP,
+    LABEL_SHARE,
+    SPACES,
+    VERSION,
+    Key,
+    Obj,
+    Resource,
+    key_of,
+    labels_of,
+)
+from decco.reconcilers.caches import Caches, Kind, Role, Watched
+from decco.reconcilers.discover import discover
+from decco.reconcilers.event_handlers import EventHandlers
+from decco.reconcilers.kinds import ALL_SERVED, KINDS
 from decco.settings import Settings
-from decco.views.documents import Document
-from decco.views.unknown_fields import unknown_fields
+from decco.views.documents import Document, unknown_fields
+from decco.views.findings import Finding
 
 UNBORN = "9999-12-31T23:59:59Z"
 """creationTimestamp of an object that is not in the cluster: younger than all existing objects."""
@@ -33,28 +45,6 @@ NEWER_THAN_ALL = 2**61
 """resourceVersion above those of any server and below that of objects written by the dry-run client."""
 NO_UID = "<uid of "
 """Prefix of the placeholder for a UID that no server has assigned yet."""
-
-
-def _standard(plural: str, kind: str) -> Resource:
-    return Resource(GATEWAY_GROUP, "v1", plural, kind)
-
-
-def _traefik(plural: str, kind: str) -> Resource:
-    return Resource(TRAEFIK_GROUP, "v1alpha1", plural, kind)
-
-
-ALL_SERVED = Served(
-    gateway=_standard("gateways", "Gateway"),
-    listener_set=_standard("listenersets", "ListenerSet"),
-    http_route=_standard("httproutes", "HTTPRoute"),
-    tls_route=_standard("tlsroutes", "TLSRoute"),
-    backend_tls_policy=_standard("backendtlspolicies", "BackendTLSPolicy"),
-    ingress_route_tcp=_traefik("ingressroutetcps", "IngressRouteTCP"),
-    middleware=_traefik("middlewares", "Middleware"),
-    servers_transport=_traefik("serverstransports", "ServersTransport"),
-    tls_option=_traefik("tlsoptions", "TLSOption"),
-)
-"""The kinds that are assumed without a cluster: those of the Gateway API v1.5 and of Traefik 3."""
 
 
 @dataclass(slots=True)
@@ -74,25 +64,28 @@ class Snapshot:
     """Kinds and namespaces ("" for all) that could not be read."""
     narrowed: set[Resource] = field(default_factory=set)
     """Kinds that could be read in the requested namespaces only."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
 
     def may_read(self, resource: Resource, namespace: str = "") -> bool:
         return (resource, "") not in self.unreadable and (resource, namespace) not in self.unreadable
 
     @property
-    def gaps(self) -> list[str]:
-        """What could not be read, one message each."""
+    def gaps(self) -> list[Finding]:
+        """What could not be read."""
         found = []
         if SPACES in self.narrowed and (SPACES, "") not in self.unreadable:
-            found.append("you may not list all Spaces: claims of other Spaces are not considered")
+            text = "you may not list all Spaces: claims of other Spaces are not considered"
+            found.append(Finding("", text, "spaces-hidden"))
         if APPS in self.narrowed and (APPS, "") not in self.unreadable:
-            found.append("you may not list the Apps of all Spaces: egresses to other Spaces are not considered")
+            text = "you may not list the Apps of all Spaces: egresses to other Spaces are not considered"
+            found.append(Finding("", text, "apps-of-others-hidden"))
         by_namespace: dict[str, list[str]] = {}
         for resource, namespace in self.unreadable:
             by_namespace.setdefault(namespace, []).append(resource.plural)
         for namespace, kinds in sorted(by_namespace.items()):
             where = f" in namespace {namespace}" if namespace else " of the cluster"
-            found.append(f"you may not read {_and(sorted(set(kinds)))}{where}: nothing is said of them")
+            text = f"you may not read {_and(sorted(set(kinds)))}{where}: nothing is said of them"
+            found.append(Finding("", text, "kinds-hidden"))
         return found
 
     def forget_children(self) -> None:
@@ -101,17 +94,12 @@ class Snapshot:
             store.swap({}, NEWER_THAN_ALL)
         self.offline = True
 
-    def index(self) -> None:
-        """Add Spaces and Apps to the indices that the event handlers of the controller maintain."""
-        caches = self.caches
-        for entry in caches.spaces:
-            caches.space_keys[entry.uid] = entry.key
-            if isinstance(entry.facts, SpaceFacts):
-                caches.claims.add(entry.facts)
-        for entry in caches.apps:
-            caches.app_keys[entry.uid] = entry.key
-            if isinstance(entry.facts, AppFacts):
-                caches.index.add(entry.key, entry.facts)
+
+def _caches(settings: Settings, served: Served) -> Caches:
+    """Empty caches. The controller's event handlers keep their indices; the keys that they enqueue go nowhere."""
+    caches = Caches(settings, KINDS, served)
+    EventHandlers(caches).connect()
+    return caches
 
 
 def _and(words: list[str]) -> str:
@@ -123,6 +111,14 @@ def placeholder(kind: str, key: Key) -> str:
     return f"{NO_UID}{kind} {key}>"
 
 
+def has_placeholder(obj: Obj, *, in_controller: bool = False) -> bool:
+    """Whether an owner reference, or only that of the controller, has a placeholder instead of a UID."""
+    owners = [
+        each for each in obj["metadata"].get("ownerReferences") or () if each.get("controller") or not in_controller
+    ]
+    return any(str(owner.get("uid", "")).startswith(NO_UID) for owner in owners)
+
+
 # -- from files -------------------------------------------------------------------------------------------------------
 
 
@@ -131,12 +127,8 @@ def from_documents(documents: Iterable[Document], settings: Settings, namespace:
 
     ``namespace`` is the default for objects without one. Raises ConfigError for an object without a namespace.
     """
-    caches = Caches(settings)
-    watch_specs(caches, ALL_SERVED)
-    caches.served = ALL_SERVED
-    snapshot = Snapshot(caches, offline=True)
+    snapshot = Snapshot(_caches(settings, ALL_SERVED), offline=True)
     _overlay(snapshot, documents, namespace)
-    snapshot.index()
     return snapshot
 
 
@@ -158,17 +150,18 @@ def _overlay(snapshot: Snapshot, documents: Iterable[Document], namespace: str |
         if kind == "Secret":
             _take_secret(snapshot, _with_data(obj, document.location), number)
             continue
-        if document.obj["apiVersion"] != f"{GROUP}/{VERSION}":
-            known = f"{GROUP}/{VERSION}"
-            raise ConfigError(f"{document.location}: {kind} {key} is of {document.obj['apiVersion']}: use {known}")
-        for field_, hint in unknown_fields(obj, _SCHEMAS[kind]):
-            snapshot.warnings.append(f"{document.location}: {kind} {key}: {field_}: unknown field{hint}")
+        if obj["apiVersion"] != f"{GROUP}/{VERSION}":
+            raise ConfigError(f"{document.location}: {kind} {key} is of {obj['apiVersion']}: use {GROUP}/{VERSION}")
+        for field_, hint in unknown_fields(obj.get("spec"), _SCHEMAS[kind]):
+            text = f"{document.location}: {kind} {key}: {field_}: unknown field{hint}"
+            snapshot.warnings.append(Finding("", text, "unknown-field"))
         store = caches.spaces if kind == "Space" else caches.apps
         live = store.get(key)
         store.put(_stamped(obj, number, live.obj() if live is not None else None), own=False)
         snapshot.given.add(key)
     if left_out:
-        snapshot.warnings.append(f"{left_out} object{'s' * (left_out > 1)} of other kinds left out")
+        text = f"{left_out} object{'s' * (left_out > 1)} of other kinds left out"
+        snapshot.warnings.append(Finding("", text, "objects-left-out"))
 
 
 _SCHEMAS = {
@@ -222,7 +215,7 @@ def _take_secret(snapshot: Snapshot, obj: Obj, number: int) -> None:
     snapshot.given_secrets.add(key_of(obj))
     if obj["metadata"]["namespace"] != caches.settings.namespace:
         snapshot.local_secrets.append(_stamped(obj, number))
-    elif (obj["metadata"].get("labels") or {}).get(LABEL_SHARE) == "true":
+    elif labels_of(obj).get(LABEL_SHARE) == "true":
         live = caches.sources.get(key_of(obj))
         caches.sources.put(_stamped(obj, number, live.obj() if live is not None else None), own=False)
 
@@ -243,15 +236,11 @@ async def from_cluster(
     What the user may not read is in ``gaps``. Raises KubeError if the API server cannot be reached, and ConfigError if
     it does not serve Spaces and Apps.
     """
-    caches = Caches(settings)
-    served = await discover(client, settings.routing)
-    specs = watch_specs(caches, served)
-    caches.served = served
+    caches = _caches(settings, await discover(client, settings.routing))
     snapshot = Snapshot(caches, offline=False)
     reader = _Reader(client, snapshot, sorted(namespaces) if namespaces is not None else None)
-    await asyncio.gather(*(reader.fill(store, spec) for store, spec in specs.values()))
+    await asyncio.gather(*map(reader.fill, caches.watches(caches.served)))
     _overlay(snapshot, documents, default_namespace)
-    snapshot.index()
     return snapshot
 
 
@@ -261,43 +250,43 @@ class _Reader:
     snapshot: Snapshot
     namespaces: list[str] | None
 
-    async def fill(self, store: Store, spec: WatchSpec) -> None:
-        resource = store.resource
-        if resource in (SPACES, APPS):
-            objects = await self._everywhere(spec)
-        elif spec.namespace or not resource.namespaced or self.namespaces is None:
-            objects = await self._list(spec, spec.namespace)
-        else:
-            pages = await asyncio.gather(*(self._list(spec, each) for each in self.namespaces))
-            objects = [obj for page in pages for obj in page]
-        entries = {}
-        for obj in objects:
-            entry = read_entry(obj, store.shape)
-            entries[entry.key] = entry
-        store.swap(entries, 0)
+    async def fill(self, watched: Watched) -> None:
+        kind, store, spec = watched
+        everywhere = kind.role is Role.OWNER or spec.namespace or not spec.resource.namespaced
+        namespaces = [spec.namespace] if everywhere or self.namespaces is None else self.namespaces
+        objects = await _all_of(self._list(kind, spec, each) for each in namespaces)
+        entries = (read_entry(obj, store.shape) for obj in objects)
+        store.swap({entry.key: entry for entry in entries}, 0)
 
-    async def _everywhere(self, spec: WatchSpec) -> list[Obj]:
-        """Spaces and Apps of the whole cluster, or those of the namespaces if the user may not list all."""
-        resource = spec.resource
+    async def _list(self, kind: Kind, spec: WatchSpec, namespace: str) -> list[Obj]:
+        """The objects in one namespace or, with "", in the cluster: then Spaces, Apps and kinds without a namespace are
+        read for the ``namespaces`` of the snapshot if the user may not list all.
+        """
+        resource, owner = spec.resource, kind.role is Role.OWNER
+        pages = self.client.list_pages(resource, namespace=namespace, labels=spec.labels, fields=spec.fields)
         try:
-            return await self._all(spec, "")
+            return [obj async for page in pages for obj in page.items]
         except (NotFound, NotServed) as error:
-            raise ConfigError(
-                f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
-                "`decco crds | kubectl apply --server-side -f -`"
-            ) from error
-        except Forbidden:
+            if owner:
+                raise ConfigError(
+                    f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
+                    "`decco crds | kubectl apply --server-side -f -`"
+                ) from error
+            return []  # the kind was removed after discovery
+        except ApiError as error:
+            if resource == GATEWAY_CLASSES:
+                return []  # nothing is missed: without them the conditions of every gateway controller count
+            forbidden = isinstance(error, Forbidden)
+            if not forbidden and kind.is_needed(self.snapshot.caches.settings.routing):
+                raise
+        if owner and not namespace:
             self.snapshot.narrowed.add(resource)
-        if self.namespaces is None:
-            self.snapshot.unreadable.add((resource, ""))
-            return []
-        found: list[Obj] = []
-        for namespace in self.namespaces:
-            if resource == SPACES:
-                found += await self._one(resource, Key("", namespace))
-            else:
-                found += await self._list(spec, namespace)
-        return found
+        if forbidden and not namespace and self.namespaces is not None and (owner or not resource.namespaced):
+            if resource.namespaced:
+                return await _all_of(self._list(kind, spec, each) for each in self.namespaces)
+            return await _all_of(self._one(resource, Key("", each)) for each in self.namespaces)
+        self.snapshot.unreadable.add((resource, namespace))
+        return []
 
     async def _one(self, resource: Resource, key: Key) -> list[Obj]:
         try:
@@ -308,27 +297,6 @@ class _Reader:
             self.snapshot.unreadable.add((resource, ""))
             return []
 
-    async def _list(self, spec: WatchSpec, namespace: str) -> list[Obj]:
-        try:
-            return await self._all(spec, namespace)
-        except Forbidden:
-            if not spec.resource.namespaced and self.namespaces is not None:
-                pages = await asyncio.gather(*(self._one(spec.resource, Key("", each)) for each in self.namespaces))
-                return [obj for page in pages for obj in page]
-            self.snapshot.unreadable.add((spec.resource, namespace))
-            return []
-        except (NotFound, NotServed):
-            return []  # the kind was removed after discovery
-        except ApiError:
-            if is_needed(spec.resource, self.snapshot.caches.settings.routing):
-                raise
-            self.snapshot.unreadable.add((spec.resource, namespace))
-            return []
 
-    async def _all(self, spec: WatchSpec, namespace: str) -> list[Obj]:
-        found: list[Obj] = []
-        async for page in self.client.list_pages(
-            spec.resource, namespace=namespace, labels=spec.labels, fields=spec.fields
-        ):
-            found += page.items
-        return found
+async def _all_of(lists: Iterable[Awaitable[list[Obj]]]) -> list[Obj]:
+    return [obj for page in await asyncio.gather(*lists) for obj in page]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from decco.desired.model import canonical
 from decco.errors import DeccoError
+from decco.hostnames import canonical
 from decco.objects import APPS, SPACES, Key
+from decco.suggest import did_you_mean
 from decco.views.documents import STDIN, SUFFIXES
 from decco.views.snapshot import Snapshot
 
@@ -32,6 +32,12 @@ class Target:
         if self.app is not None:
             return f"App {self.app}"
         return f"Space {self.space}" if self.space is not None else f"host name {self.hostname}"
+
+    def namespace(self, snapshot: Snapshot) -> str | None:
+        """The namespace of the App or Space, or of the Space that owns the host name, if any."""
+        if self.app is not None:
+            return self.app.namespace
+        return self.space or snapshot.caches.claims.owner_of(self.hostname or "")
 
 
 def is_file(word: str) -> bool:
@@ -82,9 +88,37 @@ def resolve(word: str, snapshot: Snapshot, default_namespace: str | None = None)
     raise _unknown("Space or App", word, names, snapshot)
 
 
+def objects_of(words: Iterable[str], snapshot: Snapshot, namespace: str | None) -> set[tuple[str, Key]]:
+    """(kind, key) of the named objects and of those in files: each App, and each Space with its Apps."""
+    chosen = {("App" if key.namespace else "Space", key) for key in snapshot.given}
+    names = {key.name for key in snapshot.given if not key.namespace}
+    for word in words:
+        target = resolve(word, snapshot, namespace)
+        if target.hostname is not None:
+            raise UnknownTargetError(f"{word!r} is neither a file nor a Space nor an App; for host names use `explain`")
+        if target.app is not None:
+            chosen.add(("App", target.app))
+        else:
+            names.add(str(target.space))
+    for name in names:
+        chosen.add(("Space", Key("", name)))
+        chosen |= {("App", entry.key) for entry in snapshot.caches.apps.in_namespace(name)}
+    return chosen
+
+
+def spaces_of(words: Iterable[str], snapshot: Snapshot) -> set[str]:
+    """The names of Spaces; raises UnknownTargetError for anything else."""
+    found = set()
+    for word in words:
+        target = resolve(word, snapshot)
+        if target.space is None:
+            raise UnknownTargetError(f"{word!r} is not a Space: graph shows whole Spaces")
+        found.add(target.space)
+    return found
+
+
 def _unknown(what: str, word: str, known: list[str], snapshot: Snapshot) -> UnknownTargetError:
-    close = difflib.get_close_matches(word, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(word, known, quoted=True)
     if not (snapshot.may_read(SPACES) and snapshot.may_read(APPS)):
         hint += "; you may not see all of them"
     return UnknownTargetError(f"there is no {what} {word!r}{hint}")

@@ -1,16 +1,16 @@
-"""Problems of the Spaces and Apps in files: whether they would be accepted, and would work."""
+"""Remarks about a simulation: problems of the Spaces and Apps, and what had to be assumed about Secrets and UIDs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from decco.api.parse import InvalidObjectError
 from decco.desired import reasons
-from decco.kube.entry import Entry
 from decco.objects import Key
+from decco.views.documents import Document
+from decco.views.findings import Finding, Findings
 from decco.views.simulation import SimulationResult
-from decco.views.snapshot import Snapshot
+from decco.views.snapshot import Snapshot, has_placeholder
 
 _RUNTIME_REASONS = frozenset(
     {
@@ -24,46 +24,40 @@ _RUNTIME_REASONS = frozenset(
 )
 """Reasons about the runtime state of correct objects. ``decco explain`` reports them; they are omitted here."""
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A message with its location; ``fatal`` if no objects can be rendered for the object."""
-
-    text: str
-    fatal: bool
+NAMES_SHOWN = 3
 
 
-def verdicts(snapshot: Snapshot, result: SimulationResult, locations: Mapping[tuple[str, str], str]) -> list[Verdict]:
-    """``locations``: (kind, key as text) -> location of the object. Messages are those of admission and conditions."""
-    found: list[Verdict] = []
+def verdicts(snapshot: Snapshot, result: SimulationResult, documents: Iterable[Document]) -> list[Finding]:
+    """The problems, with the locations of the ``documents``. Messages are those of admission and conditions."""
+    locations = {(document.kind, document.key): f"{document.location}: " for document in documents}
+    found: list[Finding] = []
     for reconciled in result.results:
-        location = locations.get((reconciled.kind, str(reconciled.key)))
-        where = f"{location}: {reconciled}" if location is not None else str(reconciled)
         store = snapshot.caches.spaces if reconciled.kind == "Space" else snapshot.caches.apps
         entry = store.get(reconciled.key)
-        if entry is not None and isinstance(entry.facts, InvalidObjectError):
-            found += [Verdict(f"{where}: {problem}", fatal=True) for problem in entry.facts.problems]
-        elif entry is not None and isinstance(entry.facts, Exception):
-            found.append(Verdict(f"{where}: {entry.facts}", fatal=True))
+        if entry is not None and isinstance(entry.facts, Exception):
+            mistakes = entry.facts.problems if isinstance(entry.facts, InvalidObjectError) else (str(entry.facts),)
+            said = [(mistake, "spec-invalid") for mistake in mistakes]
         elif reconciled.kind == "App" and (missing := _without_space(snapshot, reconciled.key)) is not None:
-            found.append(Verdict(f"{where}: {missing}", fatal=True))
+            said = [(missing, reasons.SPACE_NOT_FOUND)]
         elif entry is not None and entry.deleting:
-            found.append(Verdict(f"{where}: is being deleted", fatal=False))
+            said = [("is being deleted", "object-being-deleted")]
         else:
-            fatal = {reasons.PAUSED}
-            found += [
-                Verdict(f"{where}: {problem.reason}: {problem.message}", problem.reason in fatal)
-                for problem in reconciled.problems()
-                if problem.reason not in _RUNTIME_REASONS
-            ]
+            problems = [problem for problem in reconciled.problems() if problem.reason not in _RUNTIME_REASONS]
+            said = [(f"{problem.reason}: {problem.message}", problem.reason) for problem in problems]
+        where = f"{locations.get((reconciled.kind, reconciled.key), '')}{reconciled}"
+        found += [Finding("", f"{where}: {text}", name) for text, name in said]
     return found
+
+
+def is_fatal(verdict: Finding) -> bool:
+    """Whether no objects can be rendered for the object."""
+    return verdict.name in {"spec-invalid", reasons.SPACE_NOT_FOUND, reasons.PAUSED}
 
 
 def _without_space(snapshot: Snapshot, key: Key) -> str | None:
     if snapshot.caches.space(key.namespace) is not None:
         return None
-    space: Entry | None = snapshot.caches.spaces.get(Key("", key.namespace))
-    if space is not None:
+    if snapshot.caches.spaces.get(Key("", key.namespace)) is not None:
         return (
             f"Space {key.namespace} is not usable, so nothing can be made of its Apps: "
             f"see `decco explain {key.namespace}`"
@@ -73,3 +67,40 @@ def _without_space(snapshot: Snapshot, key: Key) -> str | None:
     return (
         f"there is no Space {key.namespace}, and an App must be in the namespace of a Space: create it, or move the App"
     )
+
+
+def assumptions(snapshot: Snapshot, result: SimulationResult) -> Findings:
+    """What was assumed, since it could not be read."""
+    if not snapshot.offline:
+        for key in sorted(result.assumed):
+            text = f"Secret {key} cannot be seen: taken to be there, and its copies are left out"
+            yield Finding("", text, "secret-assumed")
+        return
+    for key, spaces in sorted(result.assumed.items()):
+        text = (
+            f"Secret {key} is not in the files: taken to be there, usable, and shared with {_and(sorted(spaces))}; its "
+            "copies are not shown"
+        )
+        yield Finding("", text, "secret-assumed")
+    controller_namespace = snapshot.caches.settings.namespace
+    named = {space for spaces in result.assumed.values() for space in spaces}
+    found = [space for name in named if (space := snapshot.caches.space(name)) is not None]
+    if any(key.namespace == controller_namespace for key in result.assumed) and any(
+        facts.spec.encrypt_http for _, facts in found
+    ):
+        text = "encryptHttp: the ConfigMap with the authority of such a Secret is not shown either"
+        yield Finding("", text, "authority-not-shown")
+    if any(write.after is not None and has_placeholder(write.after) for write in result.writes):
+        text = (
+            "UIDs in owner references are known once the objects exist: do not apply these objects as they are, "
+            "Kubernetes would collect them as orphans"
+        )
+        yield Finding("", text, "uids-unknown")
+
+
+def _and(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"Space {names[0]}"
+    more = len(names) - NAMES_SHOWN
+    listed, last = (names[:NAMES_SHOWN], f"{more} more") if more > 0 else (names[:-1], names[-1])
+    return f"Spaces {', '.join(listed)} and {last}"

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from decco.api.conditions import ConditionType, remove_condition, set_condition, timestamp
-from decco.api.status import MAX_MESSAGE, MAX_REASON
+from decco.api.conditions import MAX_MESSAGE, MAX_REASON, ConditionType, set_condition, timestamp
 from decco.objects import Obj
 
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -70,7 +69,6 @@ def test_others_keep_their_place() -> None:
     assert (after[0], after[2]) == (conditions[0], conditions[2])
     after = set_condition(after, ConditionType.DNS_READY, "True", "Published", "", 1, NOW)
     assert [condition["type"] for condition in after] == ["A", "Ready", "Z", "DNSReady"]
-    assert [condition["type"] for condition in remove_condition(after, "Ready")] == ["A", "Z", "DNSReady"]
 
 
 def test_a_condition_without_a_time_gets_one() -> None:

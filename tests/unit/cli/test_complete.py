@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from decco.cli import complete, reference
-from decco.cli.main import COMMANDS
+from decco.cli import complete
+from decco.cli.parser import COMMANDS
 from tests.unit.cli.conftest import Run
 
 
@@ -56,13 +56,3 @@ def test_scripts(run: Run, shell: str) -> None:
     assert "_ARGCOMPLETE" in done.stdout
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=True)
-
-
-def test_the_reference_page_is_that_of_the_parsers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert reference.main(["--check"]) == 0
-    stale = tmp_path / "cli.md"
-    stale.write_text("old")
-    assert reference.main(["--check"], stale) == 1
-    assert "is stale" in capsys.readouterr().err
-    assert reference.main([], stale) == 0
-    assert reference.main(["--check"], stale) == 0

@@ -6,17 +6,18 @@ import os
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import structlog
 
 from decco import __version__
 from decco.cli.controller import main, parser
 from decco.errors import ConfigError
 from decco.settings import LogLevel, Settings
-from decco.settings_load import SETTINGS, WrongSettings, load
+from decco.settings.fields import SETTINGS
+from decco.settings.live import LiveSettings
+from decco.settings.load import WrongSettings, load
 from tests.sample import thorough
 
 
@@ -28,20 +29,19 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Settings], int]], None]]:
+def daemon(monkeypatch: pytest.MonkeyPatch, logging_restored: None) -> Callable[[Callable[[Settings], int]], None]:
     """Puts a function in the place of decco.daemon.run, which is the seam between the command and the work."""
     module = types.ModuleType("decco.daemon")
     monkeypatch.setitem(sys.modules, "decco.daemon", module)
     monkeypatch.setattr("decco.log.configure", lambda *_args: None)
 
     def replace(run: Callable[[Settings], int]) -> None:
-        async def coroutine(settings: Settings, _file: object) -> int:
-            return run(settings)
+        async def coroutine(live: LiveSettings) -> int:
+            return run(live.current)
 
         module.run = coroutine  # type: ignore[attr-defined]
 
-    yield replace
-    structlog.reset_defaults()
+    return replace
 
 
 def test_settings_reach_the_daemon_and_its_status_comes_back(
@@ -81,7 +81,7 @@ def test_a_configuration_that_cannot_work_is_one_line_and_status_2(
     assert main([]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "decco-controller: the API server refuses us\\nsee --kubeconfig\n"
+    assert captured.err == "decco-controller: the API server refuses us\\nsee --kubeconfig (DECCO-0503)\n"
 
 
 def test_mistakes_that_show_after_the_start_are_one_line_each_and_status_2(
@@ -97,7 +97,8 @@ def test_mistakes_that_show_after_the_start_are_one_line_each_and_status_2(
     daemon(run)
     assert main([]) == 2
     assert capsys.readouterr().err == "".join(
-        f"decco-controller: {line}\n" for line in ("the plugin is gone", "b", "c", "d")
+        f"decco-controller: {line})\n"
+        for line in ("the plugin is gone (DECCO-0503", "b (DECCO-0503", "c (DECCO-0502", "d (DECCO-0502")
     )
 
 
@@ -143,15 +144,15 @@ def test_all_mistakes_come_at_once_one_line_each(
     assert captured.err.splitlines() == [
         f"decco-controller: {line}"
         for line in (
-            "--log-fromat: unknown flag; did you mean --log-format?",
-            "--qqq: unknown flag; decco-controller --help lists them",
-            "word\\u001b[2J: unexpected word; decco-controller takes flags only",
-            "--names: unknown flag; did you mean --namespace?",
-            "x: unexpected word; decco-controller takes flags only",
-            f"{path}:2: routng: unknown setting; did you mean routing?",
-            "DECCO_LOG_FORMATT: unknown setting; did you mean DECCO_LOG_FORMAT?",
-            '--log-level: "loud" must be debug, info, warning or error',
-            f'{path}:1: dryRun: "maybe" must be true or false',
+            "--log-fromat: unknown flag; did you mean --log-format? (DECCO-0501)",
+            "--qqq: unknown flag; decco-controller --help lists them (DECCO-0501)",
+            "word\\u001b[2J: unexpected word; decco-controller takes flags only (DECCO-0501)",
+            "--names: unknown flag; did you mean --namespace? (DECCO-0501)",
+            "x: unexpected word; decco-controller takes flags only (DECCO-0501)",
+            f"{path}:2: routng: unknown setting; did you mean routing? (DECCO-0502)",
+            "DECCO_LOG_FORMATT: unknown setting; did you mean DECCO_LOG_FORMAT? (DECCO-0502)",
+            '--log-level: "loud" must be debug, info, warning or error (DECCO-0502)',
+            f'{path}:1: dryRun: "maybe" must be true or false (DECCO-0502)',
         )
     ]
 
@@ -161,13 +162,15 @@ def test_a_flag_without_its_value_is_one_line(capsys: pytest.CaptureFixture[str]
         main(["--config"])
     assert caught.value.code == 2
     assert capsys.readouterr().err == (
-        "decco-controller: argument --config: expected one argument; decco-controller --help lists the flags\n"
+        "decco-controller: argument --config: expected one argument; decco-controller --help lists the flags "
+        "(DECCO-0501)\n"
     )
 
 
 def test_an_empty_value_is_not_a_forgotten_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--context", ""]) == 2
-    assert capsys.readouterr().err == 'decco-controller: --context: "" must be text of at least one character\n'
+    line = 'decco-controller: --context: "" must be text of at least one character (DECCO-0502)\n'
+    assert capsys.readouterr().err == line
 
 
 def test_the_settings_in_force_are_printed_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

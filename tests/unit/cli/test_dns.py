@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from decco.cli.actions.dns import exit_status
+from decco.cli.commands.dns import exit_status
 from decco.dns.errors import ProviderUnreachable
 from decco.dns.service import DnsProblem
 from decco.views.dnsplan import DnsView, Step

@@ -43,7 +43,7 @@ def test_a_real_process(run: Run) -> None:
 def test_crds_are_one_yaml_stream(run: Run) -> None:
     done = run("crds")
     assert (done.returncode, done.stderr) == (0, "")
-    assert list(yaml.safe_load_all(done.stdout)) == crds()
+    assert list(yaml.safe_load_all(done.stdout)) == list(crds())
 
 
 def test_version(run: Run) -> None:
@@ -79,7 +79,7 @@ def test_help_lists_the_commands(run: Run) -> None:
     ],
 )
 def test_typos_get_one_line_and_status_2(run: Run, words: list[str], line: str) -> None:
-    assert run(*words) == (2, "", line + "\n")
+    assert run(*words) == (2, "", f"{line} (DECCO-0501)\n")
 
 
 def test_no_command_at_all(run: Run) -> None:
@@ -132,9 +132,9 @@ def test_help_and_typos_import_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (DeccoError("no such Space"), 2, "decco: no such Space\n"),
-        (ConfigError("no kubeconfig"), 2, "decco: no kubeconfig\n"),
-        (Unreachable("no answer", sent=None), 2, f"decco: no answer; {Unreachable.advice}\n"),
+        (DeccoError("no such Space"), 2, "decco: no such Space (DECCO-0509)\n"),
+        (ConfigError("no kubeconfig"), 2, "decco: no kubeconfig (DECCO-0503)\n"),
+        (Unreachable("no answer", sent=None), 2, f"decco: no answer; {Unreachable.advice} (DECCO-0511)\n"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
@@ -150,7 +150,7 @@ def test_errors_of_a_command(
         raise error
 
     module = types.SimpleNamespace(configure=lambda parser: None, run=fail)
-    monkeypatch.setattr(cli, "COMMANDS", {"fail": "fail"})
+    monkeypatch.setitem(cli.COMMANDS, "fail", "fail")
     monkeypatch.setitem(sys.modules, "decco.cli.commands.fail", module)
     monkeypatch.setattr(sys, "argv", ["decco"])
     assert cli.main(["fail"]) == status

@@ -19,7 +19,17 @@ from decco.desired.model import (
     SpaceFacts,
     SpaceInputs,
 )
-from decco.objects import GATEWAY_GROUP, Obj, Resource
+from decco.desired.routing.dialects.traefik import Traefik
+from decco.objects import (
+    BACKEND_TLS_POLICIES,
+    GATEWAY_CLASSES,
+    GATEWAYS,
+    HTTP_ROUTES,
+    LISTENER_SETS,
+    TLS_ROUTES,
+    Obj,
+    Resource,
+)
 from decco.settings import Settings
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -28,25 +38,13 @@ SPACE = {"domainName": "decco.test", "httpCertSecretName": "http", "tcpCertAndCa
 POD = {"containers": [{"name": "main", "image": "example.test/app:1", "ports": [{"containerPort": 8080}]}]}
 
 
-def gateway_kind(plural: str, kind: str) -> Resource:
-    return Resource(GATEWAY_GROUP, "v1", plural, kind)
+GATEWAY_API = (GATEWAY_CLASSES, GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES)
+SERVED: Served = {kind: kind for kind in (*GATEWAY_API, *Traefik.kinds)}
 
 
-def traefik_kind(plural: str, kind: str) -> Resource:
-    return Resource("traefik.io", "v1alpha1", plural, kind)
-
-
-SERVED = Served(
-    gateway=gateway_kind("gateways", "Gateway"),
-    listener_set=gateway_kind("listenersets", "ListenerSet"),
-    http_route=gateway_kind("httproutes", "HTTPRoute"),
-    tls_route=gateway_kind("tlsroutes", "TLSRoute"),
-    backend_tls_policy=gateway_kind("backendtlspolicies", "BackendTLSPolicy"),
-    ingress_route_tcp=traefik_kind("ingressroutetcps", "IngressRouteTCP"),
-    middleware=traefik_kind("middlewares", "Middleware"),
-    servers_transport=traefik_kind("serverstransports", "ServersTransport"),
-    tls_option=traefik_kind("tlsoptions", "TLSOption"),
-)
+def without(*kinds: Resource) -> Served:
+    """A cluster that serves all but these."""
+    return {kind: served for kind, served in SERVED.items() if kind not in kinds}
 
 
 def secret(
@@ -138,7 +136,8 @@ def addresses(inputs: AppInputs) -> list[str]:
 
 def reasons_of(inputs: AppInputs) -> list[tuple[str, str]]:
     """What is wrong with an App, as (condition, reason)."""
-    return [(str(finding.condition), finding.problem.reason) for finding in app_children(inputs).findings]
+    found = app_children(inputs).problems
+    return [(str(condition), problem.reason) for condition, problems in found.items() for problem in problems]
 
 
 def pod_of(inputs: AppInputs) -> Obj:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from decco.api.conditions import ConditionType
 from decco.api.types import AppSpec, Egress, Endpoint
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs, EgressTarget, SecretState
@@ -125,7 +126,7 @@ def test_equal_inputs_give_equal_objects() -> None:
 def test_an_app_without_endpoints_and_egresses_is_its_workload() -> None:
     inputs = app({"endpoints": []})
     assert addresses(inputs) == ["Deployment/web"]
-    assert {str(c) for c in app_children(inputs).conditions} == {"WorkloadReady"}
+    assert {str(c) for c in app_children(inputs).problems} == {"WorkloadReady"}
 
 
 # -- every field does what it says, and nothing else ------------------------------------------------------------------
@@ -287,7 +288,7 @@ def test_the_policy_opens_listeners_and_not_what_is_behind_them() -> None:
 def test_without_a_routing_backend_there_are_no_routes() -> None:
     inputs = app({"httpUrlPath": "/web"}, routing={"backend": "none"})
     assert addresses(inputs) == ["NetworkPolicy/app-web", "Service/web", "Deployment/web"]
-    assert "RoutesReady" not in app_children(inputs).conditions
+    assert "RoutesReady" not in app_children(inputs).problems
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_without_a_routing_backend_there_are_no_routes() -> None:
     ids=["http", "tcp", "TLS in the container", "metrics", "egress", "egress without Secret"],
 )
 def test_which_conditions_apply(spec: dict[str, Any], space: dict[str, Any], want: set[str]) -> None:
-    assert {str(c) for c in app_children(app(spec, space=space, targets=TARGETS)).conditions} == want
+    assert {str(c) for c in app_children(app(spec, space=space, targets=TARGETS)).problems} == want
 
 
 HTTP_ONLY: dict[str, Any] = {"httpUrlPath": "/"}
@@ -340,7 +341,7 @@ def test_certificates(spec: dict[str, Any], space: dict[str, Any], view: Any, wa
 def test_where_a_missing_secret_could_be_put() -> None:
     """A Secret that the App names may also be in its own namespace; one that the Space names comes from decco's."""
     own = app({"tlsCaAndCertSecretName": "own"}, secrets=MISSING)
-    (finding,) = app_children(own).findings
-    assert "none in namespace beta" in finding.problem.message
-    (finding,) = app_children(app(secrets=MISSING)).findings
-    assert "namespace beta" not in finding.problem.message
+    (problem,) = app_children(own).problems[ConditionType.CERTIFICATES_READY]
+    assert "none in namespace beta" in problem.message
+    (problem,) = app_children(app(secrets=MISSING)).problems[ConditionType.CERTIFICATES_READY]
+    assert "namespace beta" not in problem.message

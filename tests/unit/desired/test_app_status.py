@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from decco.api.status import RunOutcome
+from decco.api.conditions import RunOutcome
 from decco.desired.app import AppDesired, app_children
 from decco.desired.app_status import AppLive, app_status, blocked_app_status, route_requeue_after
-from decco.desired.live_workload import grace_left, workload_state
 from decco.desired.model import AppInputs, Problem, SecretState
 from decco.desired.runs import JobEnd, RunRecord, job_view, run_digest
+from decco.desired.workload_status import deployment_verdict, grace_left
 from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, Obj
 from tests.unit.desired.app_cases import FQDN, GOOD_SECRETS, NOW, app, secret
 
@@ -251,12 +251,10 @@ def test_replicas_are_what_the_deployment_asks_for() -> None:
 
 
 def test_refused_pods_are_reported_without_their_names() -> None:
-    child = app_children(BARE).children[-1]
-
     def message(pod: str) -> str:
         live = deployment(ReplicaFailure=("True", "FailedCreate"))
         live["status"]["conditions"][-1]["message"] = f'pods "{pod}" is forbidden: exceeded quota: decco'
-        return workload_state(child, live, NOW).message
+        return deployment_verdict("web", live, NOW).message
 
     one, other = message("web-74b9d4f7c9-q2x5z"), message("web-74b9d4f7c9-k8mmt")
     reported = 'Deployment web cannot create pods: pods "web-…" is forbidden: exceeded quota: decco'
@@ -590,7 +588,8 @@ def test_a_refused_backend_tls_policy_is_reported(ancestors: Any, want: tuple[st
     live = settled(inputs)
     policy = children_of(inputs)["BackendTLSPolicy", "web"]
     if ancestors is not None:
-        policy["status"] = {"ancestors": ancestors}
+        shared = {"kind": "Gateway", "name": "shared", "namespace": "edge"}
+        policy["status"] = {"ancestors": [{"ancestorRef": shared, **each} for each in ancestors]}
     live = replace(live, routes={**live.routes, ("BackendTLSPolicy", "web"): policy})
     assert conditions(status_of(inputs, live))["RoutesReady"] == want
 

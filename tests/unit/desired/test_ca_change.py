@@ -15,10 +15,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from decco.desired.authorities import authorities, can_be_combined
-from decco.desired.ca_change import FORMER_TRUSTED, MAX_FORMER, SPREAD, LiveCopy, Plan, plan_copy
+from decco.desired.ca_change import (
+    FORMER_TRUSTED,
+    MAX_FORMER,
+    SPREAD,
+    LiveCopy,
+    Plan,
+    authorities,
+    can_be_combined,
+    plan_copy,
+)
 from decco.desired.model import SecretSource
-from decco.desired.secrets import inspect
+from decco.desired.secret_content import inspect
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

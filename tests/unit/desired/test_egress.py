@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from decco.desired.egress import ResolvedEgress, Target, resolve_egresses
+from decco.desired.egress import ResolvedEgress, resolve_egresses
 from decco.desired.endpoints import resolve
 from decco.desired.model import AppInputs, EgressTarget, Problem, SecretState
 from decco.settings import Settings
@@ -25,24 +25,24 @@ def found(inputs: AppInputs) -> tuple[ResolvedEgress, ...]:
     return resolve_egresses(inputs, resolve(inputs))[0]
 
 
-def findings_of(inputs: AppInputs) -> list[tuple[str, str]]:
-    return [(str(f.condition), f.problem.reason) for f in resolve_egresses(inputs, resolve(inputs))[1]]
+def problems_of(inputs: AppInputs) -> list[str]:
+    return [problem.reason for problem in resolve_egresses(inputs, resolve(inputs))[1]]
 
 
 @pytest.mark.parametrize(
     ("item", "want"),
     [
-        ({"fqdn": "api.example.com"}, Target("api.example.com.", 443, "api.example.com")),
-        ({"fqdn": "api.example.com", "targetPort": 8443}, Target("api.example.com.", 8443, "api.example.com")),
-        ({"endpoint": "db"}, Target("db.beta.svc.cluster.local.", 443, "db.beta.decco.test")),
+        ({"fqdn": "api.example.com"}, EgressTarget("api.example.com.", 443, "api.example.com")),
+        ({"fqdn": "api.example.com", "targetPort": 8443}, EgressTarget("api.example.com.", 8443, "api.example.com")),
+        ({"endpoint": "db"}, EgressTarget("db.beta.svc.cluster.local.", 443, "db.beta.decco.test")),
         # The port of a target by endpoint is the port of its Service, whatever the egress says.
         (
             {"endpoint": "db", "spaceName": "gamma", "targetPort": 1},
-            Target("db.gamma.svc.cluster.local.", 5432, "sql.example.com"),
+            EgressTarget("db.gamma.svc.cluster.local.", 5432, "sql.example.com"),
         ),
     ],
 )
-def test_targets(item: dict[str, Any], want: Target) -> None:
+def test_targets(item: dict[str, Any], want: EgressTarget) -> None:
     (egress,) = found(app(egresses({"localPort": 5432, **item}), targets=TARGETS))
     assert egress == ResolvedEgress(5432, want, "tcp", system_ca=False, verify=True)
 
@@ -67,15 +67,15 @@ def test_the_name_to_resolve_does_not_depend_on_the_search_path(fqdn: str, host:
         settings=Settings.model_validate({"clusterDomain": "k8s.example"}),
     )
     (egress,) = found(inputs)
-    assert egress.target == Target(host, 443, fqdn)
+    assert egress.target == EgressTarget(host, 443, fqdn)
 
 
 def test_a_target_that_is_not_there_keeps_its_port_and_leads_nowhere() -> None:
     inputs = app(egresses({"localPort": 5432, "endpoint": "gone", "spaceName": "gamma"}), targets=TARGETS)
     (egress,) = found(inputs)
     assert (egress.local_port, egress.target) == (5432, None)
-    assert findings_of(inputs) == [("WorkloadReady", "EgressTargetNotFound")]
-    assert "endpoint gone of Space gamma" in resolve_egresses(inputs, resolve(inputs))[1][0].problem.message
+    assert problems_of(inputs) == ["EgressTargetNotFound"]
+    assert "endpoint gone of Space gamma" in resolve_egresses(inputs, resolve(inputs))[1][0].message
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_port_that_a_container_listens_on_is_left_out(pod: bool) -> None:
         )
         inputs = app(inputs.spec.model_copy(update={"tls_egresses": (_port(inputs, 9000), _port(inputs, 9001))}))
     assert [egress.local_port for egress in found(inputs)] == ([] if pod else [9001])
-    assert findings_of(inputs) == [("WorkloadReady", "EgressPortConflict")]
+    assert problems_of(inputs) == ["EgressPortConflict"]
 
 
 def _port(inputs: AppInputs, port: int) -> Any:
@@ -135,4 +135,4 @@ def test_of_two_egresses_at_one_port_the_first_stays() -> None:
     twice = (inputs.spec.tls_egresses[0], inputs.spec.tls_egresses[0].model_copy(update={"fqdn": "y.test"}))
     inputs = app(inputs.spec.model_copy(update={"tls_egresses": twice}))
     assert [egress.target.host for egress in found(inputs) if egress.target] == ["x.test."]
-    assert findings_of(inputs) == [("WorkloadReady", "EgressPortConflict")]
+    assert problems_of(inputs) == ["EgressPortConflict"]

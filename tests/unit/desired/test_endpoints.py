@@ -16,8 +16,10 @@ def one(inputs: AppInputs) -> ResolvedEndpoint:
     return endpoint
 
 
-def findings_of(inputs: AppInputs) -> list[tuple[str, str]]:
-    return [(str(finding.condition), finding.problem.reason) for finding in resolve(inputs).findings]
+def problems_of(inputs: AppInputs) -> list[tuple[str, str]]:
+    resolved = resolve(inputs)
+    workload = [("WorkloadReady", problem.reason) for problem in resolved.problems]
+    return workload + [("RoutesReady", problem.reason) for problem in resolved.route_problems]
 
 
 def endpoints(*items: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def test_the_short_form_with_a_path() -> None:
 def test_an_app_without_endpoints(spec: dict[str, Any]) -> None:
     resolved = resolve(app(spec))
     assert resolved.endpoints == ()
-    assert resolved.findings == ()
+    assert resolved.problems == resolved.route_problems == ()
 
 
 # -- what an endpoint becomes -----------------------------------------------------------------------------------------
@@ -234,7 +236,7 @@ def test_hostnames(hostname: str | None, lost: dict[str, str], want: list[tuple[
     item = {} if hostname is None else {"hostname": hostname}
     inputs = app(endpoints(item), space=LISTED, lost=lost)
     endpoint = one(inputs)
-    assert findings_of(inputs) == want
+    assert problems_of(inputs) == want
     assert endpoint.routed is not bool(want)
     assert endpoint.hostname == (None if want else hostname or f"e0.{FQDN}")
     # What runs goes on: the Service and the listener do not hang on the hostname.
@@ -244,8 +246,8 @@ def test_hostnames(hostname: str | None, lost: dict[str, str], want: list[tuple[
 def test_a_default_hostname_that_is_too_long_for_dns_is_reported() -> None:
     domain = ".".join(["d" * 60] * 4)
     inputs = app(endpoints({"name": "e" * 63}), space={"domainName": domain[:188].rstrip(".")})
-    assert findings_of(inputs) == [ALLOWED]
-    assert "more than 253 characters" in resolve(inputs).findings[0].problem.message
+    assert problems_of(inputs) == [ALLOWED]
+    assert "more than 253 characters" in resolve(inputs).route_problems[0].message
     assert not one(inputs).routed
     assert one(inputs).tls is not None
 
@@ -253,15 +255,15 @@ def test_a_default_hostname_that_is_too_long_for_dns_is_reported() -> None:
 def test_a_hostname_with_a_path_is_reported_and_served_at_the_fqdn() -> None:
     inputs = app(endpoints({"httpPath": "/a", "hostname": "shop.example.com"}), space=LISTED)
     assert (one(inputs).hostname, one(inputs).routed) == (FQDN, True)
-    assert findings_of(inputs) == [ALLOWED]
-    assert findings_of(app(endpoints({"httpPath": "/a", "hostname": FQDN}))) == []
+    assert problems_of(inputs) == [ALLOWED]
+    assert problems_of(app(endpoints({"httpPath": "/a", "hostname": FQDN}))) == []
 
 
 def test_a_lost_fqdn_takes_the_paths_with_it() -> None:
     inputs = app(endpoints({"httpPath": "/a"}), lost={FQDN: "elder"})
     assert not one(inputs).routed
-    assert findings_of(inputs) == [CONFLICT]
-    assert "elder" in resolve(inputs).findings[0].problem.message
+    assert problems_of(inputs) == [CONFLICT]
+    assert "elder" in resolve(inputs).route_problems[0].message
 
 
 # -- what an older App has --------------------------------------------------------------------------------------------
@@ -270,27 +272,27 @@ def test_a_lost_fqdn_takes_the_paths_with_it() -> None:
 def test_a_taken_name_gets_nothing_and_the_others_go_on() -> None:
     inputs = app(endpoints({}, {}), taken={"name:e0": "elder"})
     assert [endpoint.name for endpoint in resolve(inputs).endpoints] == ["e1"]
-    assert findings_of(inputs) == [("WorkloadReady", "EndpointConflict")]
+    assert problems_of(inputs) == [("WorkloadReady", "EndpointConflict")]
 
 
 @pytest.mark.parametrize("written", ["/a", "/a/"])
 def test_a_taken_path_gets_no_route(written: str) -> None:
     inputs = app(endpoints({"httpPath": written}), taken={"path:/a": "elder"})
     assert not one(inputs).routed
-    assert findings_of(inputs) == [("RoutesReady", "PathConflict")]
+    assert problems_of(inputs) == [("RoutesReady", "PathConflict")]
 
 
 def test_a_taken_hostname_gets_no_route() -> None:
     inputs = app(endpoints({}), taken={f"hostname:e0.{FQDN}": "elder"})
     assert not one(inputs).routed
-    assert findings_of(inputs) == [CONFLICT]
+    assert problems_of(inputs) == [CONFLICT]
 
 
 def test_a_taken_clear_text_service_is_left_out() -> None:
     inputs = app(endpoints({"createClearTextService": True}), taken={"name:e0-cleartext": "elder"})
     assert not one(inputs).clear_text_service
     assert one(inputs).routed
-    assert findings_of(inputs) == [("WorkloadReady", "EndpointConflict")]
+    assert problems_of(inputs) == [("WorkloadReady", "EndpointConflict")]
 
 
 def test_of_two_equal_ones_in_an_old_object_the_first_stays() -> None:
@@ -301,18 +303,18 @@ def test_of_two_equal_ones_in_an_old_object_the_first_stays() -> None:
         ("a", 1, True),
         ("b", 3, False),
     ]
-    assert findings_of(inputs) == [("WorkloadReady", "EndpointConflict"), ("RoutesReady", "PathConflict")]
+    assert problems_of(inputs) == [("WorkloadReady", "EndpointConflict"), ("RoutesReady", "PathConflict")]
 
     hostname = f"x.{FQDN}"
     pair = (Endpoint(name="a", port=1, hostname=hostname), Endpoint(name="b", port=2, hostname=hostname))
     inputs = app(AppSpec.model_construct(pod=POD, endpoints=pair))
     assert [endpoint.hostname for endpoint in resolve(inputs).endpoints] == [hostname, None]
-    assert findings_of(inputs) == [CONFLICT]
+    assert problems_of(inputs) == [CONFLICT]
 
 
 def test_tls_in_the_container_of_an_http_endpoint_needs_an_edge_that_speaks_tls() -> None:
     item = {"httpPath": "/a", "disableTlsTermination": True}
-    assert findings_of(app(endpoints(item))) == [("RoutesReady", "RouteNotSupported")]
+    assert problems_of(app(endpoints(item))) == [("RoutesReady", "RouteNotSupported")]
     assert not one(app(endpoints(item))).routed
     assert one(app(endpoints(item), space={"encryptHttp": True})).routed
 
@@ -326,7 +328,7 @@ EVIL = ["a\nb", "a b", 'a"b', "a;b", "A", "a.b", "-a", "1a", "", "a" * 64, "a]\n
 def test_a_name_of_the_wrong_form_gets_nothing(name: str) -> None:
     inputs = app(AppSpec.model_construct(pod=POD, endpoints=(Endpoint.model_construct(name=name, port=1),)))
     assert resolve(inputs).endpoints == ()
-    assert findings_of(inputs) == [("WorkloadReady", "Invalid")]
+    assert problems_of(inputs) == [("WorkloadReady", "Invalid")]
 
 
 @pytest.mark.parametrize("path", ["a", "", "/a b", "/a\n", "/a;b", "/a`", "/$1", "/../a", "//a", "/a{", "/a?b", "/a#b"])
@@ -335,7 +337,7 @@ def test_a_path_of_the_wrong_form_gets_no_route(field: str, path: str) -> None:
     endpoint = Endpoint.model_construct(**{"name": "a", "port": 1, "http_path": "/ok", field: path})
     inputs = app(AppSpec.model_construct(pod=POD, endpoints=(endpoint,)))
     assert not one(inputs).routed
-    assert findings_of(inputs) == [("RoutesReady", "Invalid")]
+    assert problems_of(inputs) == [("RoutesReady", "Invalid")]
 
 
 @pytest.mark.parametrize("label", ["a`) || HostSNI(`b", "*", "a\nb", "a b", "-", "a_b"])
@@ -343,4 +345,4 @@ def test_a_hostname_of_the_wrong_form_gets_no_route(label: str) -> None:
     endpoint = Endpoint.model_construct(name="a", port=1, hostname=f"{label}.{FQDN}")
     inputs = app(AppSpec.model_construct(pod=POD, endpoints=(endpoint,)))
     assert not one(inputs).routed
-    assert findings_of(inputs) == [ALLOWED]
+    assert problems_of(inputs) == [ALLOWED]

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from decco.desired.fitting import fit
-from decco.desired.quantities import quantity
+from decco.desired.sidecar_resources import fit, quantity
 from decco.objects import Obj
 from decco.settings import SidecarSettings
 from tests.unit.desired.app_cases import app, pod_of, space_facts

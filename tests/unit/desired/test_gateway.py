@@ -9,7 +9,7 @@ from decco.desired.app import app_children
 from decco.desired.endpoints import resolve
 from decco.desired.model import SecretState, SpaceInputs
 from decco.desired.routing import app_routing, space_routing, space_routing_problems
-from decco.objects import Obj
+from decco.objects import BACKEND_TLS_POLICIES, GATEWAYS, HTTP_ROUTES, LISTENER_SETS, TLS_ROUTES, Obj, Resource
 from tests.unit.desired.app_cases import (
     FQDN,
     GOOD_SECRETS,
@@ -21,6 +21,7 @@ from tests.unit.desired.app_cases import (
     reasons_of,
     secret,
     space_inputs,
+    without,
 )
 from tests.unit.goldens import check_golden
 
@@ -134,11 +135,11 @@ def test_names_of_listeners_are_distinct_and_short_enough() -> None:
 @pytest.mark.parametrize(
     ("served", "routing", "missing"),
     [
-        (replace(SERVED, listener_set=None), {}, ["ListenerSet"]),
-        (replace(SERVED, gateway=None), OWN_GATEWAY, ["Gateway"]),
-        (replace(SERVED, gateway=None), {}, []),
-        (replace(SERVED, listener_set=None), OWN_GATEWAY, []),
-        (replace(SERVED, http_route=None), {}, ["HTTPRoute"]),
+        (without(LISTENER_SETS), {}, ["ListenerSet"]),
+        (without(GATEWAYS), OWN_GATEWAY, ["Gateway"]),
+        (without(GATEWAYS), {}, []),
+        (without(LISTENER_SETS), OWN_GATEWAY, []),
+        (without(HTTP_ROUTES), {}, ["HTTPRoute"]),
     ],
 )
 def test_a_kind_that_is_not_served_is_reported(served: Any, routing: dict[str, Any], missing: list[str]) -> None:
@@ -155,7 +156,7 @@ def test_a_kind_that_is_not_served_is_reported(served: Any, routing: dict[str, A
 def test_other_backends_need_nothing_of_the_space(backend: str) -> None:
     inputs = space_inputs(routing={"backend": backend}, encryptHttp=True)
     assert space_objs(inputs) == []
-    assert space_routing_problems(replace(inputs, served=replace(SERVED, gateway=None))) == ()
+    assert space_routing_problems(replace(inputs, served=without(GATEWAYS))) == ()
 
 
 @pytest.mark.parametrize(
@@ -260,24 +261,24 @@ def test_the_edge_verifies_the_pods(view: Any, trust: Obj) -> None:
 
 
 def test_no_route_leads_plain_text_to_a_pod_that_speaks_tls() -> None:
-    inputs = app({"httpUrlPath": "/a"}, space={"encryptHttp": True}, served=replace(SERVED, backend_tls_policy=None))
+    inputs = app({"httpUrlPath": "/a"}, space={"encryptHttp": True}, served=without(BACKEND_TLS_POLICIES))
     assert not [address for address in addresses(inputs) if address.startswith("HTTPRoute")]
     assert reasons_of(inputs) == [("RoutesReady", "GatewayAPIMissing")]
 
 
 @pytest.mark.parametrize(
-    ("spec", "field"), [({"httpUrlPath": "/a"}, "http_route"), ({}, "tls_route")], ids=["HTTPRoute", "TLSRoute"]
+    ("spec", "kind"), [({"httpUrlPath": "/a"}, HTTP_ROUTES), ({}, TLS_ROUTES)], ids=["HTTPRoute", "TLSRoute"]
 )
-def test_a_route_of_a_kind_that_is_not_served_is_reported_once(spec: dict[str, Any], field: str) -> None:
-    inputs = app(spec, served=replace(SERVED, **{field: None}))
+def test_a_route_of_a_kind_that_is_not_served_is_reported_once(spec: dict[str, Any], kind: Resource) -> None:
+    inputs = app(spec, served=without(kind))
     assert reasons_of(inputs) == [("RoutesReady", "GatewayAPIMissing")]
-    assert app_routing(inputs, resolve(inputs)).children == ()
+    assert app_routing(inputs, resolve(inputs))[0] == []
     # All the rest is there.
     assert addresses(inputs)[-1] == "Deployment/web"
 
     two = [{"name": "a", "port": 1, "httpPath": "/a"}, {"name": "b", "port": 2, "httpPath": "/b"}]
-    twice = app({"endpoints": two}, served=replace(SERVED, http_route=None))
-    assert len(app_routing(twice, resolve(twice)).findings) == 1
+    twice = app({"endpoints": two}, served=without(HTTP_ROUTES))
+    assert len(app_routing(twice, resolve(twice))[1]) == 1
 
 
 def test_metrics_have_no_route() -> None:
@@ -286,6 +287,5 @@ def test_metrics_have_no_route() -> None:
 
 
 def test_versions_are_what_the_cluster_serves() -> None:
-    assert SERVED.tls_route is not None
-    old = replace(SERVED, tls_route=replace(SERVED.tls_route, version="v1alpha2"))
+    old = {**SERVED, TLS_ROUTES: replace(TLS_ROUTES, version="v1alpha2")}
     assert route({}, "TLSRoute", served=old)["apiVersion"] == "gateway.networking.k8s.io/v1alpha2"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,12 +8,18 @@ from decco.api.types import AppSpec, Endpoint
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs, Problem, SecretState, SpaceInputs
 from decco.desired.routing import space_routing, space_routing_problems
-from decco.desired.routing.ingress import DIALECTS
-from decco.objects import Obj
+from decco.desired.routing.dialects import dialects
+from decco.desired.routing.dialects.traefik import (
+    INGRESS_ROUTE_TCPS,
+    MIDDLEWARES,
+    SERVERS_TRANSPORTS,
+    TLS_OPTIONS,
+)
+from decco.objects import Obj, Resource
+from decco.settings.fields import SETTINGS
 from tests.unit.desired.app_cases import (
     FQDN,
     POD,
-    SERVED,
     addresses,
     app,
     by_address,
@@ -22,6 +27,7 @@ from tests.unit.desired.app_cases import (
     reasons_of,
     secret,
     space_inputs,
+    without,
 )
 from tests.unit.goldens import check_golden
 
@@ -31,7 +37,7 @@ ENDPOINTS = [
     {"name": "db", "port": 8082, "verifyTcpClientCert": True, "hostname": "db.example.com"},
     {"name": "metrics", "port": 9090, "isMetricsEndpoint": True},
 ]
-ALL = [dialect.value for dialect in DIALECTS]
+ALL = list(dialects())
 
 
 def ingress(dialect: str, endpoints: list[dict[str, Any]] | None = None, **more: Any) -> AppInputs:
@@ -51,6 +57,10 @@ def annotations(obj: Obj) -> dict[str, str]:
 
 def paths(obj: Obj) -> list[tuple[str, str]]:
     return [(path["path"], path["pathType"]) for rule in obj["spec"]["rules"] for path in rule["http"]["paths"]]
+
+
+def test_the_settings_offer_every_dialect() -> None:
+    assert SETTINGS["routing.ingressDialect"].type.choices == tuple(ALL)
 
 
 @pytest.mark.parametrize("dialect", ALL)
@@ -104,13 +114,16 @@ def test_what_another_dialect_or_spec_wrote_is_taken_back(before: str, after: st
 
 @pytest.mark.parametrize("dialect", ALL)
 def test_dialects_name_all_that_they_write(dialect: str) -> None:
-    own = next(d for key, d in DIALECTS.items() if key.value == dialect)
+    own = dialects()[dialect]
+    on_ingress, on_service = (
+        own.named(dict.fromkeys(names)).keys() for names in (own.ingress_annotations, own.service_annotations)
+    )
     for encrypt in (False, True):
         for obj in objs(app_children(ingress(dialect, space={"encryptHttp": encrypt}))):
             if obj["kind"] == "Ingress":
-                assert annotations(obj).keys() <= set(own.ingress_annotations)
+                assert annotations(obj).keys() <= on_ingress
             if obj["kind"] == "Service":
-                assert annotations(obj).keys() <= set(own.service_annotations)
+                assert annotations(obj).keys() <= on_service
 
 
 @pytest.mark.parametrize("dialect", ALL)
@@ -275,7 +288,7 @@ def test_other_dialects_need_nothing_for_a_space(dialect: str) -> None:
 
 
 def test_a_cluster_without_tls_options_is_reported() -> None:
-    inputs = space("traefik", served=replace(SERVED, tls_option=None))
+    inputs = space("traefik", served=without(TLS_OPTIONS))
     assert space_routing(inputs) == []
     assert [problem.reason for problem in space_routing_problems(inputs)] == ["IngressKindMissing"]
 
@@ -335,17 +348,16 @@ def test_traefik_references_lead_to_objects_that_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "endpoint", "encrypt"),
+    ("kind", "endpoint", "encrypt"),
     [
-        ("middleware", 0, False),
-        ("tls_option", 0, False),
-        ("servers_transport", 0, True),
-        ("ingress_route_tcp", 2, False),
+        (MIDDLEWARES, 0, False),
+        (TLS_OPTIONS, 0, False),
+        (SERVERS_TRANSPORTS, 0, True),
+        (INGRESS_ROUTE_TCPS, 2, False),
     ],
 )
-def test_a_kind_of_traefik_that_is_not_served_is_reported(field: str, endpoint: int, encrypt: bool) -> None:
-    served = replace(SERVED, **{field: None})
-    inputs = ingress("traefik", [ENDPOINTS[endpoint]], served=served, space={"encryptHttp": encrypt})
+def test_a_kind_of_traefik_that_is_not_served_is_reported(kind: Resource, endpoint: int, encrypt: bool) -> None:
+    inputs = ingress("traefik", [ENDPOINTS[endpoint]], served=without(kind), space={"encryptHttp": encrypt})
     assert routes(inputs) == []
     assert reasons_of(inputs) == [("RoutesReady", "IngressKindMissing")]
     assert addresses(inputs)[-1] == "Deployment/web"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from decco.desired.finalizers import holders_of
 from decco.desired.names import ANNOTATION_COPIED_FROM, child_meta
 from decco.desired.ownership import (
     LabelledOwner,
+    holders_of,
     is_marked_namespace,
     owner_of_child,
     owner_of_copy,

@@ -1,4 +1,4 @@
-"""The desired DNS names, and the status while records are still to be deleted."""
+"""The desired DNS names."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from decco.api.conditions import SPACE_CONDITIONS
-from decco.desired import reasons
+from decco.desired.app import app_names
 from decco.desired.endpoints import resolve
-from decco.desired.model import Problem
-from decco.desired.records import app_names, space_names, withdrawal_status
-from tests.unit.desired.app_cases import NOW, app, space_facts, space_inputs
+from decco.desired.space import space_names
+from tests.unit.desired.app_cases import app, space_facts, space_inputs
 
 FQDN = space_facts().fqdn
 
@@ -51,21 +49,3 @@ def test_an_app_wants_the_names_of_its_tcp_endpoints_that_ask(
 )
 def test_a_name_that_is_lost_is_not_wanted(lost: dict[str, str], taken: dict[str, str]) -> None:
     assert app_names(resolve(app({"endpoints": [endpoint("db")]}, lost=lost, taken=taken))) == ()
-
-
-def test_what_waits_for_its_records_says_why_and_keeps_the_rest() -> None:
-    problem = Problem(reasons.PROVIDER_UNREACHABLE, "no answer from ns1")
-    network = {
-        "type": "NetworkReady",
-        "status": "True",
-        "reason": "Reconciled",
-        "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
-    previous = {"observedGeneration": 1, "hostname": FQDN, "conditions": [network]}
-    status = withdrawal_status([problem], SPACE_CONDITIONS, 2, previous, NOW)
-    by_type = {c["type"]: (c["status"], c["reason"], c["message"]) for c in status["conditions"]}
-    assert list(by_type) == ["Ready", "NetworkReady", "DNSReady"]
-    assert by_type["Ready"] == by_type["DNSReady"] == ("False", "ProviderUnreachable", "no answer from ns1")
-    assert (status["hostname"], status["observedGeneration"]) == (FQDN, 2)
-    assert withdrawal_status([problem], SPACE_CONDITIONS, 2, status, NOW) == status

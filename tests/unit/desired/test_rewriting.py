@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from decco.desired.routing.rewriting import below, escape, rewriting
+from decco.desired.routing.dialect import below, escape, rewriting
 
 # The answers of the Gateway API for ReplacePrefixMatch (HTTPPathModifier); None: not matched at all.
 ANSWERS = [
@@ -27,9 +27,9 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("prefix", "rewrite", "path", "want"), ANSWERS)
 def test_the_answers_of_the_gateway_api(prefix: str, rewrite: str, path: str, want: str | None) -> None:
-    made = rewriting(prefix, rewrite)
-    found = re.match(made.pattern, path)
-    assert (None if found is None else made.before + (found[1] or "")) == want
+    pattern, before = rewriting(prefix, rewrite)
+    found = re.match(pattern, path)
+    assert (None if found is None else before + (found[1] or "")) == want
     assert (re.match(below(prefix), path) is not None) == (want is not None)
 
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from decco.api.types import SpaceSpec
-from decco.desired import reasons, secrets
+from decco.desired import reasons, secret_content, secrets
 from decco.desired.model import Problem, SecretFacts, SecretState, SecretView
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -74,7 +74,9 @@ def encoded(data: Mapping[str, bytes]) -> dict[str, str]:
 
 def inspect(**data: bytes) -> SecretFacts:
     """``tls_crt=...`` stands for the key tls.crt."""
-    return secrets.inspect("kubernetes.io/tls", encoded({key.replace("_", "."): value for key, value in data.items()}))
+    return secret_content.inspect(
+        "kubernetes.io/tls", encoded({key.replace("_", "."): value for key, value in data.items()})
+    )
 
 
 WEB, OTHER = pair("web.example.com"), pair("other.example.com")
@@ -182,7 +184,7 @@ BAD: dict[str, tuple[dict[str, bytes], str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_each_error_has_a_message(case: str) -> None:
     data, message = BAD[case]
-    facts = secrets.inspect("Opaque", encoded(data))
+    facts = secret_content.inspect("Opaque", encoded(data))
     assert facts.problem is not None
     assert facts.problem.reason == reasons.SECRET_INVALID
     assert message in facts.problem.message
@@ -191,7 +193,7 @@ def test_each_error_has_a_message(case: str) -> None:
 
 @pytest.mark.parametrize("value", ["%%%", "AAA", "AAAA\nAAAA", "ä", "\ud800", "é" * 5], ids=ascii)
 def test_values_that_are_not_base64(value: str) -> None:
-    facts = secrets.inspect("Opaque", {"tls.crt": value, "tls.key": value})
+    facts = secret_content.inspect("Opaque", {"tls.crt": value, "tls.key": value})
     assert facts.problem == Problem(
         reasons.SECRET_INVALID,
         "tls.crt is not base64; put the server's certificate there in PEM, then those of its issuers",
@@ -201,7 +203,7 @@ def test_values_that_are_not_base64(value: str) -> None:
 @pytest.mark.parametrize("case", BAD)
 def test_no_message_shows_the_content(case: str) -> None:
     data, _ = BAD[case]
-    facts = secrets.inspect("Opaque", encoded(data))
+    facts = secret_content.inspect("Opaque", encoded(data))
     assert facts.problem is not None
     for value in data.values():
         for start in range(0, len(value) - 12, 4):
@@ -227,7 +229,7 @@ def test_an_unusable_kind_of_key() -> None:
 
 def test_the_digest_follows_the_content() -> None:
     digests = {
-        secrets.inspect(secret_type, data).digest
+        secret_content.inspect(secret_type, data).digest
         for secret_type, data in [
             ("a", {}),
             ("b", {}),
@@ -239,7 +241,10 @@ def test_the_digest_follows_the_content() -> None:
         ]
     }
     assert len(digests) == 7
-    assert secrets.inspect("a", {"k": "v", "l": "w"}).digest == secrets.inspect("a", {"l": "w", "k": "v"}).digest
+    assert (
+        secret_content.inspect("a", {"k": "v", "l": "w"}).digest
+        == secret_content.inspect("a", {"l": "w", "k": "v"}).digest
+    )
 
 
 # -- hostile content --------------------------------------------------------------------------------------------------
@@ -311,7 +316,7 @@ def test_what_openssl_itself_stumbles_over() -> None:
     [{"tls.crt": None}, {"tls.crt": 5}, {"tls.crt": ["x"]}, {"tls.crt": {}}, {"tls.crt": "AAAA", "tls.key": None}],
 )
 def test_no_types_raise(data: Any) -> None:
-    assert secrets.inspect("Opaque", data).problem is not None
+    assert secret_content.inspect("Opaque", data).problem is not None
 
 
 def test_no_content_keeps_the_event_loop_for_long() -> None:

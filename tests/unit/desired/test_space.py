@@ -15,40 +15,25 @@ from decco.desired.model import (
     SecretFacts,
     SecretState,
     SecretView,
-    Served,
     SpaceFacts,
     SpaceInputs,
 )
 from decco.desired.space import space_children
 from decco.objects import (
-    GATEWAY_GROUP,
     LIMIT_RANGES,
     NAMESPACES,
     NETWORK_POLICIES,
     RESOURCE_QUOTAS,
     SECRETS,
     Obj,
-    Resource,
 )
 from decco.settings import Settings
+from tests.unit.desired.app_cases import SERVED
 from tests.unit.goldens import check_golden
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 NO_ROUTING = Settings.model_validate({"routing": {"backend": "none"}})
 SHARED = Settings.model_validate({"routing": {"parentGateway": "edge/shared"}})
-
-
-def gateway_kind(plural: str, kind: str) -> Resource:
-    return Resource(GATEWAY_GROUP, "v1", plural, kind)
-
-
-SERVED = Served(
-    gateway=gateway_kind("gateways", "Gateway"),
-    listener_set=gateway_kind("listenersets", "ListenerSet"),
-    http_route=gateway_kind("httproutes", "HTTPRoute"),
-    tls_route=gateway_kind("tlsroutes", "TLSRoute"),
-    backend_tls_policy=gateway_kind("backendtlspolicies", "BackendTLSPolicy"),
-)
 
 
 def inputs(

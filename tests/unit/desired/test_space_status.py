@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from decco.api.conditions import SPACE_CONDITIONS
+from decco.api.conditions import ConditionType
 from decco.api.types import SpaceSpec
 from decco.desired import reasons
 from decco.desired.model import (
@@ -20,24 +20,20 @@ from decco.desired.model import (
     SpaceInputs,
 )
 from decco.desired.space_status import (
-    LONGEST_QUOTE,
-    Checked,
-    Outcomes,
     SpaceLive,
     blocked_space_status,
     edge_addresses,
     space_status,
 )
-from decco.objects import GATEWAY_GROUP, Obj, Resource
+from decco.desired.status import Outcomes
+from decco.objects import GATEWAYS, HTTP_ROUTES, LISTENER_SETS, Obj
 from decco.settings import Settings
+from decco.text import LONGEST_QUOTE
 from tests.unit.goldens import check_golden
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-GATEWAY = Resource(GATEWAY_GROUP, "v1", "gateways", "Gateway")
-LISTENER_SET = Resource(GATEWAY_GROUP, "v1", "listenersets", "ListenerSet")
-HTTP_ROUTE = Resource(GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute")
-SERVED = Served(gateway=GATEWAY, listener_set=LISTENER_SET, http_route=HTTP_ROUTE)
+SERVED: Served = {kind: kind for kind in (GATEWAYS, LISTENER_SETS, HTTP_ROUTES)}
 
 NONE = Settings.model_validate({"routing": {"backend": "none"}})
 INGRESS = Settings.model_validate({"routing": {"backend": "ingress"}})
@@ -134,7 +130,7 @@ REFUSED = Problem(reasons.INVALID, "The API server refuses it")
 FOREIGN = Problem(reasons.CONFLICT, "Namespace acme exists already")
 
 WHOLE: dict[str, tuple[SpaceInputs, Outcomes, SpaceLive]] = {
-    "settled": (inputs(SHARED, seen("http")), WRITTEN, replace(LIVE, dns=Checked())),
+    "settled": (inputs(SHARED, seen("http")), WRITTEN, replace(LIVE, dns=())),
     "new": (inputs(SHARED, SecretView("http", SecretState.PENDING)), {}, SpaceLive(gateway=gateway())),
     "conflict": (inputs(SHARED), {("Namespace", "acme"): FOREIGN}, SpaceLive(gateway=gateway("192.0.2.1"))),
     "lost": (inputs(SHARED, lost={"acme.example.com": "older"}), WRITTEN, LIVE),
@@ -251,7 +247,7 @@ CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
         {"RoutesReady": "HostnameConflict", "Ready": "HostnameConflict"},
     ),
     "no Gateway API": (
-        {"given": inputs(SHARED, served=Served())},
+        {"given": inputs(SHARED, served={})},
         {"RoutesReady": "GatewayAPIMissing", "Ready": "GatewayAPIMissing"},
     ),
     "no shared Gateway": (
@@ -276,16 +272,16 @@ CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
     ),
     "ingress": ({"given": inputs(INGRESS), "live": SpaceLive(namespace=NAMESPACE)}, {}),
     # DNSReady
-    "DNS well": ({"live": replace(LIVE, dns=Checked())}, {"DNSReady": "True"}),
+    "DNS well": ({"live": replace(LIVE, dns=())}, {"DNSReady": "True"}),
     "DNS not well": (
-        {"live": replace(LIVE, dns=Checked(Problem(reasons.ZONE_NOT_FOUND, "no zone")))},
+        {"live": replace(LIVE, dns=(Problem(reasons.ZONE_NOT_FOUND, "no zone"),))},
         {"DNSReady": "ZoneNotFound", "Ready": "ZoneNotFound"},
     ),
     # Ready
     "what to act on comes before what takes time": (
         {
             "given": inputs(SHARED, PENDING),
-            "live": replace(LIVE, dns=Checked(Problem(reasons.RECORD_CONFLICT, "taken"))),
+            "live": replace(LIVE, dns=(Problem(reasons.RECORD_CONFLICT, "taken"),)),
         },
         {"CertificatesReady": "SecretPending", "DNSReady": "RecordConflict", "Ready": "RecordConflict"},
     ),
@@ -511,14 +507,16 @@ def test_only_a_changed_status_moves_its_time() -> None:
 
 
 def test_what_no_longer_applies_goes_and_the_order_is_fixed() -> None:
-    previous = status(inputs(SHARED, seen("http")), live=replace(LIVE, dns=Checked()))
+    previous = status(inputs(SHARED, seen("http")), live=replace(LIVE, dns=()))
     previous["conditions"].reverse()
     previous["conditions"].append(condition("Stalled", "True", "Old"))
     found = status(inputs(NONE), live=SpaceLive(namespace=NAMESPACE), previous=previous, now=LATER)
     assert [c["type"] for c in found["conditions"]] == ["Ready", "NamespaceReady", "NetworkReady"]
     assert {c["lastTransitionTime"] for c in found["conditions"]} == {"2024-06-01T00:00:00Z"}
-    full = status(inputs(SHARED, seen("http")), live=replace(LIVE, dns=Checked()), previous=previous)
-    assert [c["type"] for c in full["conditions"]] == [each for each in SPACE_CONDITIONS if each != "Paused"]
+    full = status(inputs(SHARED, seen("http")), live=replace(LIVE, dns=()), previous=previous)
+    assert [c["type"] for c in full["conditions"]] == [
+        each for each in ConditionType if each not in ("WorkloadReady", "Paused")
+    ]
 
 
 def test_the_previous_status_is_not_changed() -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from decco.desired.egress import ResolvedEgress, Target, resolve_egresses
+from decco.desired.egress import ResolvedEgress, resolve_egresses
 from decco.desired.endpoints import ResolvedEndpoint, TlsServer, resolve
 from decco.desired.model import AppInputs, EgressTarget
 from decco.desired.stunnel import NOWHERE, SECRETS_DIR, SYSTEM_CA_FILE, config
@@ -36,7 +36,7 @@ def tls(**changes: Any) -> TlsServer:
 
 
 EGRESS = ResolvedEgress(
-    5432, Target("db.gamma.svc.cluster.local.", 443, "db.gamma.decco.test"), "tcp", system_ca=False, verify=True
+    5432, EgressTarget("db.gamma.svc.cluster.local.", 443, "db.gamma.decco.test"), "tcp", system_ca=False, verify=True
 )
 
 
@@ -73,8 +73,8 @@ def test_a_server_that_verifies_its_clients(item: dict[str, Any], want: list[str
 
 
 def test_an_egress_verifies_the_name_and_not_only_the_authority() -> None:
-    text, findings = config([], [EGRESS])
-    assert findings == ()
+    text, problems = config([], [EGRESS])
+    assert problems == ()
     assert text.split("\n\n")[-1].splitlines() == [
         "[localhost:5432]",
         "client = yes",
@@ -151,8 +151,8 @@ PLACES: dict[str, Any] = {
     "endpoint name": lambda evil: config([server(name=evil)], []),
     "server's Secret": lambda evil: config([server(tls=tls(secret=evil))], []),
     "allowed client": lambda evil: config([server(tls=tls(allowed_clients=("a.test", evil)))], []),
-    "target host": lambda evil: config([], [replace(EGRESS, target=Target(evil, 443, "a.test"))]),
-    "target name": lambda evil: config([], [replace(EGRESS, target=Target("a.test", 443, evil))]),
+    "target host": lambda evil: config([], [replace(EGRESS, target=EgressTarget(evil, 443, "a.test"))]),
+    "target name": lambda evil: config([], [replace(EGRESS, target=EgressTarget("a.test", 443, evil))]),
     "egress's Secret": lambda evil: config([], [replace(EGRESS, secret=evil)]),
 }
 
@@ -160,11 +160,11 @@ PLACES: dict[str, Any] = {
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_value_of_the_wrong_form_leaves_its_section_out(place: str, evil: str) -> None:
-    text, findings = PLACES[place](evil)
+    text, problems = PLACES[place](evil)
     assert text == config([], [])[0]
-    assert [(str(finding.condition), finding.problem.reason) for finding in findings] == [("WorkloadReady", "Invalid")]
-    assert "\n" not in findings[0].problem.message
-    assert len(findings[0].problem.message) < 400
+    assert [problem.reason for problem in problems] == ["Invalid"]
+    assert "\n" not in problems[0].message
+    assert len(problems[0].message) < 400
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
@@ -172,13 +172,13 @@ def test_a_number_that_is_no_port_leaves_its_section_out(port: int) -> None:
     assert len(config([server(container_port=port)], [])[1]) == 1
     assert len(config([server(tls=tls(port=port))], [])[1]) == 1
     assert len(config([], [replace(EGRESS, local_port=port)])[1]) == 1
-    assert len(config([], [replace(EGRESS, target=Target("a.test", port, "a.test"))])[1]) == 1
+    assert len(config([], [replace(EGRESS, target=EgressTarget("a.test", port, "a.test"))])[1]) == 1
 
 
 def test_the_other_sections_stay() -> None:
-    text, findings = config([server(), server(name="a b")], [EGRESS])
+    text, problems = config([server(), server(name="a b")], [EGRESS])
     assert [line for line in text.splitlines() if line.startswith("[")] == ["[web]", "[localhost:5432]"]
-    assert len(findings) == 1
+    assert len(problems) == 1
 
 
 # -- the real program -------------------------------------------------------------------------------------------------
@@ -231,8 +231,8 @@ def _full() -> AppInputs:
 def test_stunnel_takes_the_text(tmp_path: Path) -> None:
     inputs = _full()
     resolved = resolve(inputs)
-    text, findings = config(resolved.servers, resolve_egresses(inputs, resolved)[0])
-    assert findings == ()
+    text, problems = config(resolved.servers, resolve_egresses(inputs, resolved)[0])
+    assert problems == ()
     for name in ("tcp", "http", "own"):
         _certificate(tmp_path / name)
     text = text.replace(SECRETS_DIR, str(tmp_path))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from decco.dns.coredns import CoreDnsProvider
-from decco.dns.credentials import access_key, aws_environment, check_environment, password
+from decco.dns.credentials import access_key, check_environment, password
 from decco.dns.factory import Outside, make_provider
 from decco.dns.provider import Provider
-from decco.dns.route53 import Credentials, Route53Provider
+from decco.dns.providers.coredns.client import CoreDnsProvider
+from decco.dns.providers.route53.client import Keys, Route53Provider, keys_of_environment
+from decco.dns.settings import DnsSettings
 from decco.errors import ConfigError
-from decco.settings_dns import DnsSettings
 
 AWS = {"type": "route53", "zones": ["z.test"], "secretName": "aws"}
 ETCD = {"type": "coredns", "zones": ["z.test"], "endpoints": ["https://etcd:2379"], "secretName": "etcd"}
@@ -61,8 +61,8 @@ def test_the_keys_of_route_53() -> None:
     content = {"accessKeyId": b"AKIA\n", "secretAccessKey": b"s/e+cret\r\n", "sessionToken": b"\n"}
     provider = made(AWS, content)
     assert isinstance(provider, Route53Provider)
-    assert provider._credentials == Credentials("AKIA", "s/e+cret", None)
-    assert "cret" not in repr(provider._credentials)
+    assert provider._keys == Keys("AKIA", "s/e+cret", None)
+    assert "cret" not in repr(provider._keys)
     with pytest.raises(ConfigError, match="sessionToken in the Secret aws of route53 has a space or line break"):
         made(AWS, {**content, "sessionToken": b"one\ntwo"})
     with pytest.raises(ConfigError, match="needs the keys accessKeyId and secretAccessKey"):
@@ -80,17 +80,17 @@ def test_the_login_at_etcd() -> None:
 @pytest.mark.parametrize(
     ("environ", "keys"),
     [
-        ({"AWS_ACCESS_KEY_ID": "a\n", "AWS_SECRET_ACCESS_KEY": "b"}, ("a", "b", "")),
-        ({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c\r\n"}, ("a", "b", "c")),
+        ({"AWS_ACCESS_KEY_ID": "a\n", "AWS_SECRET_ACCESS_KEY": "b"}, Keys("a", "b")),
+        ({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c\r\n"}, Keys("a", "b", "c")),
         ({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}, None),
         ({"AWS_ACCESS_KEY_ID": "a\n"}, None),
         ({}, None),
     ],
 )
 def test_the_environment_is_left_to_the_library_unless_it_needs_cleaning(
-    environ: dict[str, str], keys: tuple[str, str, str] | None
+    environ: dict[str, str], keys: Keys | None
 ) -> None:
-    assert aws_environment(environ) == keys
+    assert keys_of_environment(environ) == keys
 
 
 def test_a_variable_that_cannot_work_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,5 +98,5 @@ def test_a_variable_that_cannot_work_ends_the_start(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError, match="the variable AWS_PROFILE begins or ends in a line break or space"):
         made({**AWS, "secretName": None})
     with pytest.raises(ConfigError, match="the variable AWS_ACCESS_KEY_ID has a space or line break"):
-        aws_environment({"AWS_ACCESS_KEY_ID": "a\nb", "AWS_SECRET_ACCESS_KEY": "c"})
+        keys_of_environment({"AWS_ACCESS_KEY_ID": "a\nb", "AWS_SECRET_ACCESS_KEY": "c"})
     check_environment({"AWS_PROFILE": "work"}, ["AWS_PROFILE", "AWS_ROLE_ARN"])

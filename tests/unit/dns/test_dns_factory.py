@@ -5,12 +5,13 @@ from unittest.mock import create_autospec
 import pytest
 from pydantic import ValidationError
 
-from decco.dns.externaldns import Endpoints
-from decco.dns.factory import Outside, make_dns, make_provider, renewing, stack
-from decco.dns.wrappers.dryrun import DryRun
-from decco.dns.wrappers.leader_gate import LeaderGate
+from decco.dns.factory import Outside, make_dns, make_provider, refreshing, stack
+from decco.dns.provider import Objects
+from decco.dns.providers.externaldns.settings import Settings as ExternalDns
+from decco.dns.providers.memory.settings import Settings as MemorySettings
+from decco.dns.settings import DnsSettings
+from decco.dns.wrappers.base import DryRun, LeaderGate
 from decco.errors import ConfigError
-from decco.settings_dns import DnsSettings, MemorySettings
 
 RFC2136 = {"type": "rfc2136", "zones": ["Example.COM."], "host": "192.0.2.53", "tsigKeyName": "k", "secretName": "tsig"}
 AWS = {"type": "route53", "zones": ["example.com"], "secretName": "aws"}
@@ -86,14 +87,14 @@ def test_each_kind_is_made() -> None:
         "etcd": {"username": b"u", "password": b"p"},
     }
     kinds = [RFC2136, AWS, ETCD, EXTERNAL, {"type": "memory", "zones": ["m.b"]}, {"type": "none", "zones": ["n.b"]}]
-    outside = Outside(secrets, endpoints=create_autospec(Endpoints, instance=True))
+    outside = Outside(secrets, objects={ExternalDns.kind: create_autospec(Objects, instance=True)})
     made = [make_provider(one, outside) for one in settings(*kinds).providers]
     assert [p.name for p in made] == ["rfc2136", "route53", "coredns", "externaldns", "memory", "none"]
 
 
 async def test_a_dry_run_reaches_no_provider() -> None:
     one = MemorySettings(zones=("example.com",))
-    wrapped = stack(renewing(one, Outside()), one, "here", observe, dry_run=True)
+    wrapped = stack(refreshing(one, Outside()), one, "here", observe, dry_run=True)
     inner = wrapped
     found = []
     while hasattr(inner, "inner"):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from decco.dns.errors import InvalidRecord
-from decco.dns.names import normalise, zone_of
-from decco.dns.records import AAAA, CNAME, A, RecordSet, address_sets, record_set
+from decco.dns.records import AAAA, CNAME, A, RecordSet, address_sets, normalise, record_set
+from decco.hostnames import in_zone, zone_of
 
 LABEL = "a" * 63
 LONGEST = ".".join([LABEL, LABEL, LABEL, "b" * 61])
@@ -52,6 +52,14 @@ def test_a_wrong_name_is_refused_with_its_cause(text: str, word: str) -> None:
     with pytest.raises(InvalidRecord, match=word.replace("*", r"\*")) as caught:
         normalise(text)
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_is_in_a_zone_by_whole_labels() -> None:
+    assert in_zone("example.com", "example.com")
+    assert in_zone("a.b.example.com", "example.com")
+    assert not in_zone("ample.com", "example.com")
+    assert not in_zone("example.com", "ample.com")
+    assert not in_zone("com", "example.com")
 
 
 def test_the_longest_zone_wins() -> None:

@@ -29,8 +29,8 @@ def decide(
     paused: frozenset[str] = frozenset(),
 ) -> Plan:
     name = desired[0][1].name if desired else NAME
-    rules = Rules(ZONE, "here", 180, frozenset({U, V}), adopt, paused)
-    return plan({current.name: current} if current else {}, {name: dict(desired)}, rules)
+    rules = Rules("here", 180, frozenset({U, V}), adopt, paused)
+    return plan(ZONE, {current.name: current} if current else {}, {name: dict(desired)}, rules)
 
 
 MINE_U = Current(NAME, (ADDRESS,), (ownership(U),))
@@ -90,12 +90,12 @@ def test_orphans_are_counted_and_taken_only_on_request() -> None:
 def test_between_types_in_one_change() -> None:
     alias = RecordSet(NAME, CNAME, 180, ("lb.example",))
     (to_alias,) = decide(MINE_U, (U, WantedRecord(NAME, frozenset({"lb.example"})))).changes
-    assert to_alias.removed == (ADDRESS,)
+    assert to_alias.dropped == (ADDRESS,)
     assert to_alias.written == (alias,)
     (back,) = decide(
         Current(NAME, (alias,), (ownership(U),)), (U, WantedRecord(NAME, frozenset({"192.0.2.1", "2001:db8::1"})))
     ).changes
-    assert back.removed == (alias,)
+    assert back.dropped == (alias,)
     assert {s.type for s in back.written} == {A, AAAA}
 
 
@@ -159,7 +159,7 @@ def test_the_apex_takes_addresses_and_no_alias() -> None:
 def test_one_bad_name_does_not_stop_the_others() -> None:
     bad = WantedRecord(NAME, frozenset({"not an address"}))
     good = WantedRecord("y.example.com", frozenset({"192.0.2.1"}))
-    result = plan({}, {NAME: {U: bad}, good.name: {V: good}}, Rules(ZONE, "here", 180, {U, V}))
+    result = plan(ZONE, {}, {NAME: {U: bad}, good.name: {V: good}}, Rules("here", 180, {U, V}))
     assert [c.name for c in result.changes] == [good.name]
     assert list(result.problems) == [(NAME, U)]
 

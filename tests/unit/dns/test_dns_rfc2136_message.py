@@ -9,10 +9,10 @@ import dns.update
 import pytest
 
 from decco.dns.provider import Change, Zone
+from decco.dns.providers.rfc2136.client import Rfc2136Provider
+from decco.dns.providers.rfc2136.message import MAX_MESSAGE, fit, needs, update_message
 from decco.dns.records import CNAME, A, RecordSet, address_sets
 from decco.dns.registry import Owner, ownership_set
-from decco.dns.rfc2136 import Rfc2136Provider
-from decco.dns.rfc2136_message import MAX_MESSAGE, needs, pack, update_message
 from tests.sample import seeds
 
 ZONE = "example.com"
@@ -42,7 +42,7 @@ def as_delete(old: Change) -> Change:
 
 def decoded(*changes: Change, key: dns.tsig.Key | None = None) -> dns.update.UpdateMessage:
     """The message as dnspython reads it, which also checks its signature."""
-    wire, _ = update_message(pack(changes, ZONE), key)
+    wire, _ = update_message(changes, ZONE, key)
     message = dns.message.from_wire(wire, keyring=key)
     assert isinstance(message, dns.update.UpdateMessage)
     return message
@@ -80,10 +80,10 @@ def test_messages_say_what_dnspython_would_say_and_fit(seed: int) -> None:
         kind = dice.randrange(3)
         left.append(change if kind == 0 else as_delete(change) if kind == 1 else as_update(change, *targets[kind]))
     while left:
-        packed = pack(left, ZONE)
-        wire, _ = update_message(packed, KEY)
+        count = fit(left, ZONE)
+        wire, _ = update_message(left[:count], ZONE, KEY)
         assert len(wire) <= MAX_MESSAGE
-        sent, left = left[: packed.count], left[packed.count :]
+        sent, left = left[:count], left[count:]
         assert len(wire) > 0.95 * MAX_MESSAGE or not left
         ours, theirs = decoded(*sent, key=KEY), by_dnspython(sent)
         assert set(map(str, ours.zone)) == set(map(str, theirs.zone))
@@ -102,13 +102,13 @@ def test_five_hundred_claims_of_ordinary_names_are_one_message(label: str) -> No
     changes = [claim(f"{label}{i:03d}.{ZONE}", "192.0.2.1") for i in range(1000)]
     provider = Rfc2136Provider("p", (ZONE,), "127.0.0.1")
     assert provider.fit(Zone(ZONE), changes) == 500
-    wire, _ = update_message(pack(changes[:500], ZONE), KEY)
+    wire, _ = update_message(changes[:500], ZONE, KEY)
     assert len(wire) <= MAX_MESSAGE
 
 
 def test_a_change_too_large_for_any_message_is_packed_alone() -> None:
     large = claim(f"x.{ZONE}", *(f"192.0.{i >> 8}.{i & 255}" for i in range(5000)))
-    assert pack([large, large], ZONE).count == 1
+    assert fit([large, large], ZONE) == 1
 
 
 def test_a_claim_needs_that_name_and_ownership_record_are_absent() -> None:

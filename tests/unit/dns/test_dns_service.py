@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from decco.dns.backoff import Backoff
+from decco.backoff import Backoff
 from decco.dns.errors import BatchRefused, ProviderUnreachable
-from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.providers.memory.client import MemoryProvider
 from decco.dns.records import CNAME, TXT, A, RecordSet, WantedRecord, address_sets
 from decco.dns.registry import Owner, fold, ownership_set
 from decco.dns.service import Dns
+from decco.dns.settings import DnsSettings
 from decco.dns.wrappers.base import Wrapper
-from decco.dns.wrappers.bisect import Bisect
+from decco.dns.wrappers.batches import Bisect, PlanGuard
 from decco.dns.wrappers.cache import Cache
-from decco.dns.wrappers.plan_guard import PlanGuard
 
 pytestmark = pytest.mark.looptime
 ZONE = "example.com"
@@ -79,7 +79,7 @@ class Bench:
 
     def new_dns(self, cluster: str | None = None, *, adopt: bool = False) -> Dns:
         cluster = cluster or self.cluster
-        return Dns([Cache(PlanGuard(Bisect(self.faulty), cluster))], cluster_id=cluster, adopt=adopt)
+        return Dns([Cache(PlanGuard(Bisect(self.faulty), cluster))], cluster, DnsSettings(adopt=adopt))
 
     def put(self, record: RecordSet) -> None:
         self.memory.contents[ZONE].setdefault(record.name, {})[record.type] = record
@@ -363,7 +363,7 @@ async def test_lag_is_the_age_of_the_oldest_change_that_is_not_in_the_zone(bench
 async def test_a_dead_provider_does_not_delay_others(looptime: int) -> None:
     dead, alive = Bench(("dead.com",)), Bench()
     dead.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
-    dns = Dns([Cache(Bisect(dead.faulty)), Cache(Bisect(alive.faulty))], cluster_id="here")
+    dns = Dns([Cache(Bisect(dead.faulty)), Cache(Bisect(alive.faulty))], "here")
     async with running(dns):
         dns.ensure("d", [WantedRecord("x.dead.com", frozenset({"192.0.2.1"}))])
         await until(dns, lambda: bool(dead.faulty.calls) and dns.state("d").problems[0].reason == "ProviderUnreachable")
@@ -560,7 +560,7 @@ async def test_random_interleavings_with_a_second_writer(bench: Bench) -> None:
     for name, record in foreign.items():
         assert held[name].sets == (record,)
         assert held[name].ownership == ()
-    wanted = {record.name: (uid, record) for uid in owners for record in bench.dns._wanted[uid].values()}
+    wanted = {record.name: (uid, record) for uid in owners for record in bench.dns._owners[uid].wanted.values()}
     assert {n for n in held if n not in foreign} == {n for n in wanted if n not in foreign}
     for name in wanted.keys() - foreign.keys():
         uid, record = wanted[name]

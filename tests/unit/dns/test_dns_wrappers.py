@@ -6,19 +6,13 @@ from collections.abc import Collection, Sequence
 import pytest
 
 from decco.dns.errors import BatchRefused, DnsError, ProviderUnreachable, RecordConflict, ZoneNotFound
-from decco.dns.memory import MemoryProvider
 from decco.dns.provider import Change, Outcome, Provider, Zone
+from decco.dns.providers.memory.client import MemoryProvider
 from decco.dns.records import TXT, A, RecordSet
 from decco.dns.registry import Owner, ownership_name, ownership_set
-from decco.dns.wrappers.base import Wrapper
-from decco.dns.wrappers.bisect import Bisect
+from decco.dns.wrappers.base import Deadline, DryRun, Instrumented, LeaderGate, RateLimiter, Wrapper
+from decco.dns.wrappers.batches import Bisect, PlanGuard
 from decco.dns.wrappers.cache import Cache
-from decco.dns.wrappers.deadline import Deadline
-from decco.dns.wrappers.dryrun import DryRun
-from decco.dns.wrappers.instrumented import Instrumented
-from decco.dns.wrappers.leader_gate import LeaderGate
-from decco.dns.wrappers.plan_guard import PlanGuard
-from decco.dns.wrappers.rate_limiter import RateLimiter
 
 ZONE = Zone("example.com")
 

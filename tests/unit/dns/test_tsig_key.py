@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from decco.dns.factory import Outside, make_provider
-from decco.dns.rfc2136 import Rfc2136Provider
-from decco.dns.tsig_key import TsigKey, algorithm_name, choose, read_keys
+from decco.dns.providers.rfc2136.client import Rfc2136Provider
+from decco.dns.providers.rfc2136.settings import algorithm_name
+from decco.dns.providers.rfc2136.tsig_key import TsigKey, choose, read_keys
+from decco.dns.settings import DnsSettings
 from decco.errors import ConfigError
-from decco.settings_dns import DnsSettings
 from testbed import packages, prerequisites
 
 NO_BIND = prerequisites.reason(*prerequisites.BIND)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from decco.importing.convert import Imported, Result, convert
-from decco.importing.remarks import Level, Source
+from decco.importing.fields import Level, Source
 from decco.objects import Key, Obj
 
 SPACE = {"domainName": "example.net", "httpCertSecretName": "http", "tcpCertAndCaSecretName": "tcp"}

@@ -45,7 +45,7 @@ class Account:
         await asyncio.sleep(0.01)
         if self.error is not None:
             raise self.error
-        return Access("http://unused", None, None, None, f"Bearer token-{self.loads}", float("inf"))
+        return Access("http://unused", True, None, None, f"Bearer token-{self.loads}", float("inf"))
 
 
 class Harness:
@@ -99,7 +99,7 @@ class Harness:
 
     async def to(self, url: str, seen: Seen | None = None, **options: Any) -> Client:
         """A client of a given URL."""
-        connection = Connection.of(self.account, Access(url, None, None, None, "Bearer token-0", float("inf")))
+        connection = Connection.of(self.account, Access(url, True, None, None, "Bearer token-0", float("inf")))
         watcher = (lambda v, r, c, _s: seen.observed.append((v, r, c))) if seen is not None else None
         client = Client(connection, user_agent="decco-test/1", observe=watcher, **options)
         return await self._stack.enter_async_context(client)

@@ -21,7 +21,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from structlog.testing import capture_logs
 
 from decco.errors import ConfigError
 from decco.kube import config
@@ -30,6 +29,7 @@ from decco.kube.clock import boot_time
 from decco.kube.config import InClusterSource, KubeconfigSource, connect
 from decco.kube.connection import Connection
 from decco.kube.errors import Unreachable
+from tests.capture import capture_logs
 from tests.promises import PATIENCE
 
 JWT_END = 4_000_000_000
@@ -245,12 +245,8 @@ KINDS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.*utcfromtimestamp:DeprecationWarning", "ignore:.*utcnow:DeprecationWarning")
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_server_sees_the_user(
-    tmp_path: Path, ca: Authority, alice: Pair, server: Server, kind: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(0)
+async def test_the_server_sees_the_user(tmp_path: Path, ca: Authority, alice: Pair, server: Server, kind: str) -> None:
     user, expected = users(tmp_path, alice)[kind]
     file = write(tmp_path / "config", {"server": server.url, "certificate-authority-data": b64(ca.cert)}, user)
     before = content(file)
@@ -259,7 +255,6 @@ async def test_the_server_sees_the_user(
     assert server.users == [expected]
     assert connection.describe() == f"context one of kubeconfig {file} at {server.url}"
     assert content(file) == before
-    assert [r for r in caplog.records if r.name.startswith("kubernetes_asyncio")] == []
 
 
 # Whom we trust
@@ -409,7 +404,6 @@ async def test_a_plugins_credentials_are_renewed_before_they_expire(
     assert exec_.runs == (2 if seconds < 0 else 1)
 
 
-@pytest.mark.filterwarnings("ignore:.*utcfromtimestamp:DeprecationWarning", "ignore:.*utcnow:DeprecationWarning")
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_oidc_tokens_are_renewed_with_an_issuer_that_is_trusted(
     tmp_path: Path, ca: Authority, trusted: bool
@@ -480,7 +474,7 @@ async def test_a_plugin_that_fails(tmp_path: Path, code: str, message: str) -> N
 
 
 async def test_a_plugin_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "PLUGIN_SECONDS", 0.5)
+    monkeypatch.setattr("decco.kube.exec_plugin.PLUGIN_SECONDS", 0.5)
     exec_ = Plugin(tmp_path / "plugin", code=f"sleep 60 & echo $! > {tmp_path}/child; wait")
     with pytest.raises(ConfigError, match=r"gave no answer within 0\.5 s"):
         await connect(write(tmp_path / "config", {"server": "http://c"}, exec_.user))
@@ -560,6 +554,12 @@ async def test_a_plugin_that_gives_no_credentials(tmp_path: Path, status: Any) -
         ({"server": "https://c"}, {"token": "ü"}, "has characters that cannot be sent"),
         ({"server": "https://c"}, {"as": "root"}, r"asks for impersonation \(as\), which decco does not do"),
         ({"server": "https://c"}, {"auth-provider": {"name": "azure"}}, "auth-provider that is not supported: 'azure'"),
+        ({"server": "https://c"}, {"auth-provider": {"name": "gcp"}}, "auth-provider that is not supported: 'gcp'"),
+        (
+            {"server": "https://c"},
+            {"auth-provider": {"name": "oidc", "config": {"id-token": "abc"}}},
+            "its id-token is not a JSON Web Token",
+        ),
         ({"server": "https://c"}, {"auth-provider": {"name": "oidc"}}, "user 'u' .* cannot be used"),
         (
             {"server": "https://c"},
@@ -669,8 +669,7 @@ def account(tmp_path: Path, ca: Authority, server: Server, monkeypatch: pytest.M
     (folder / "ca.crt").write_bytes(ca.cert)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", server.url.rsplit(":", 1)[1])
-    monkeypatch.setattr(config, "SERVICE_TOKEN_FILENAME", str(folder / "token"))
-    monkeypatch.setattr(config, "SERVICE_CERT_FILENAME", str(folder / "ca.crt"))
+    monkeypatch.setattr(config, "SERVICE_ACCOUNT", folder)
     return folder
 
 

@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
+from decco import log
 from decco.errors import ReconcileError, TerminalError
 from decco.kube.controller import Action, Controller
 from decco.kube.errors import Conflict, Forbidden, Unreachable
 from decco.kube.workqueue import WorkQueue
+from tests.capture import capture_logs
 
 pytestmark = pytest.mark.looptime
 
@@ -42,10 +43,11 @@ class Harness:
             self._record,
             workers=workers,
             observer=self,
-            bind=lambda name, key: self.bound.append((name, key)),
         )
 
     async def _record(self, key: str) -> Action:
+        _, controller, bound = log._current.get() or (0, "", "")
+        self.bound.append((controller, str(bound)))
         self.reconciles.append((key, round(asyncio.get_running_loop().time(), 2)))
         return await self._reconcile(key)
 

@@ -8,7 +8,7 @@ import pytest
 
 from decco.errors import DeccoError
 from decco.kube import errors
-from decco.kube.errors import ApiError, error_of_status, printable
+from decco.kube.errors import ApiError, error_of_status
 
 
 @pytest.mark.parametrize(
@@ -77,22 +77,6 @@ def test_an_exceeded_quota_is_distinguished_from_other_refusals() -> None:
     assert isinstance(error, errors.Forbidden)
     assert error.quota_exceeded
     assert not errors.Forbidden(403, "Forbidden", "exceeded patience").quota_exceeded
-
-
-@pytest.mark.parametrize(
-    ("text", "limit", "expected"),
-    [
-        ("plain", 10, "plain"),
-        ("two\nlines\r\n\tand tab", 40, "two lines and tab"),
-        ("esc \x1b[31mred\x1b[0m", 40, "esc [31mred [0m"),
-        ("right-to-left \u202e override, zero \u200b width", 60, "right-to-left override, zero width"),
-        ("x" * 50, 10, "x" * 9 + "…"),
-        ("umlaut ü, 日本", 40, "umlaut ü, 日本"),
-        ("nul\x00byte and \x9b C1", 40, "nul byte and C1"),
-    ],
-)
-def test_printable(text: str, limit: int, expected: str) -> None:
-    assert printable(text, limit) == expected
 
 
 def test_messages_are_cleaned_and_bounded() -> None:

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from structlog.testing import capture_logs
 
 from decco.kube import watch as w
 from decco.kube.entry import Shape, read_entry
 from decco.kube.informer import Breather, Informer
 from decco.kube.store import Change, Store
 from decco.objects import CONFIGMAPS, Obj
+from tests.capture import capture_logs
 from tests.promises import PATIENCE
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 import pytest
-from structlog.testing import capture_logs
 
 from decco.kube import errors
 from decco.kube import watch as w
 from decco.kube.client import ListPage
 from decco.kube.errors import Garbled, Unreachable
 from decco.objects import APPS, SECRETS, Obj, Resource
+from tests.capture import capture_logs
 
 CUT = Unreachable("cut", sent=True)
 GONE = errors.Gone(410, "Expired", "too old resource version")

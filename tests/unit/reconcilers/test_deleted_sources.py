@@ -11,7 +11,7 @@ from decco.desired import reasons
 from decco.desired.model import SecretState
 from decco.desired.secrets import problem_of
 from decco.objects import Key, Obj, key_of, uid_of
-from decco.reconcilers.deleted_sources import GRACE_SECONDS, RETURNING_SECONDS
+from decco.reconcilers.requested_secrets import GRACE_SECONDS, RETURNING_SECONDS
 from tests.unit.reconcilers.test_secrets import NOW, Harness, copy, source, user
 
 SOURCE = Key("decco", "x")

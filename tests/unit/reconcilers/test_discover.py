@@ -1,49 +1,62 @@
-"""Which kinds of other projects the settings need."""
+"""Which kinds of other projects the settings need, and in which versions decco takes them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from decco.desired.model import Served
+from decco.desired.routing.dialects.traefik import GROUP as TRAEFIK_GROUP
+from decco.desired.routing.dialects.traefik import MIDDLEWARES
 from decco.kube.errors import NotServed, ServerError
-from decco.objects import DEPLOYMENTS, GATEWAY_GROUP, INGRESSES, NETWORK_POLICIES, Obj, Resource
-from decco.reconcilers.discover import TRAEFIK_GROUP, discover, is_needed, is_optional, keeping, versions
+from decco.objects import (
+    DEPLOYMENTS,
+    GATEWAY_GROUP,
+    HTTP_ROUTES,
+    INGRESSES,
+    NETWORK_POLICIES,
+    TLS_ROUTES,
+    Obj,
+    Resource,
+)
+from decco.reconcilers.discover import discover, missing, versions
+from decco.reconcilers.kinds import KINDS
 from decco.settings import Settings
 
-GATEWAY = {kind: Resource(GATEWAY_GROUP, "v1", kind.lower(), kind) for kind in ("Gateway", "ListenerSet", "TLSRoute")}
-MIDDLEWARE = Resource(TRAEFIK_GROUP, "v1alpha1", "middlewares", "Middleware")
+GATEWAY_API = {"GatewayClass", "Gateway", "HTTPRoute", "TLSRoute", "BackendTLSPolicy"}
+OLD = replace(TLS_ROUTES, version="v1alpha3")
 
 
 @pytest.mark.parametrize(
     ("routing", "needed"),
     [
-        ({}, {"Gateway", "TLSRoute"}),
-        ({"parentGateway": "edge/shared"}, {"Gateway", "ListenerSet", "TLSRoute"}),
+        ({}, GATEWAY_API),
+        ({"parentGateway": "edge/shared"}, {*GATEWAY_API, "ListenerSet"}),
         ({"backend": "none"}, set()),
         ({"backend": "ingress", "ingressDialect": "haproxy"}, {"Ingress"}),
-        ({"backend": "ingress", "ingressDialect": "traefik"}, {"Ingress", "Middleware"}),
+        (
+            {"backend": "ingress", "ingressDialect": "traefik"},
+            {"Ingress", "IngressRouteTCP", "Middleware", "ServersTransport", "TLSOption"},
+        ),
     ],
 )
 def test_a_kind_that_the_settings_do_not_need_is_not_waited_for(routing: dict[str, Any], needed: set[str]) -> None:
     settings = Settings.model_validate({"routing": routing})
-    optional = [*GATEWAY.values(), MIDDLEWARE, INGRESSES]
-    assert {kind.kind for kind in optional if is_needed(kind, settings.routing)} == needed
-    assert all(is_optional(kind) for kind in optional)
+    optional = [kind for kind in KINDS if kind.optional]
+    assert {kind.resource.kind for kind in optional if kind.is_needed(settings.routing)} == needed
+    assert missing({}, settings.routing) == sorted(needed - {INGRESSES.kind})
 
 
 def test_what_isolates_and_runs_is_always_needed() -> None:
-    settings = Settings.model_validate({"routing": {"backend": "none"}})
-    for kind in (DEPLOYMENTS, NETWORK_POLICIES):
-        assert is_needed(kind, settings.routing)
-        assert not is_optional(kind)
+    always = {kind.resource for kind in KINDS if not kind.optional}
+    assert {DEPLOYMENTS, NETWORK_POLICIES} <= always
 
 
 class Documents:
     """Stands where the client does: a group without a document answers with ``trouble``."""
 
-    def __init__(self, trouble: Exception, **groups: list[str]) -> None:
+    def __init__(self, trouble: Exception, **groups: list[Resource]) -> None:
         self.trouble = trouble
         self.groups = {GATEWAY_GROUP: groups.get("gateway"), TRAEFIK_GROUP: groups.get("traefik")}
 
@@ -53,36 +66,39 @@ class Documents:
         if kinds is None:
             raise self.trouble
         if not version:
-            return {"versions": [{"version": "v1"}]}
-        return {"resources": [{"name": kind.lower(), "kind": kind, "namespaced": True} for kind in kinds]}
+            return {"versions": [{"version": each} for each in dict.fromkeys(kind.version for kind in kinds)]}
+        served = [kind for kind in kinds if kind.version == version[0]]
+        return {"resources": [{"name": kind.plural, "kind": kind.kind, "namespaced": True} for kind in served]}
 
 
 DOWN = ServerError(503, "ServiceUnavailable", "service unavailable")
 
 
 async def test_a_group_that_the_settings_do_not_need_blocks_nothing_if_it_cannot_be_discovered() -> None:
-    client: Any = Documents(DOWN, gateway=["Gateway", "TLSRoute"])
+    client: Any = Documents(DOWN, gateway=[HTTP_ROUTES, TLS_ROUTES])
     routing = Settings().routing
-    known = Served(middleware=MIDDLEWARE)
-    found = await discover(client, routing)
-    assert (found.tls_route, found.middleware) == (GATEWAY["TLSRoute"], None)
-    assert (await discover(client, routing, known)).middleware == MIDDLEWARE
+    assert await discover(client, routing) == {HTTP_ROUTES: HTTP_ROUTES, TLS_ROUTES: TLS_ROUTES}
+    assert MIDDLEWARES in await discover(client, routing, {MIDDLEWARES: MIDDLEWARES})
 
 
 async def test_a_group_that_the_settings_need_is_waited_for() -> None:
-    client: Any = Documents(DOWN, traefik=["Middleware"])
+    client: Any = Documents(DOWN, traefik=[MIDDLEWARES])
     with pytest.raises(ServerError):
         await discover(client, Settings().routing)
 
 
 async def test_a_group_that_is_not_served_has_no_kinds() -> None:
     client: Any = Documents(NotServed(404, "", "404 page not found"))
-    assert await discover(client, Settings().routing, Served(tls_route=GATEWAY["TLSRoute"])) == Served()
+    assert await discover(client, Settings().routing, {TLS_ROUTES: TLS_ROUTES}) == {}
+
+
+async def test_a_kind_in_an_older_version_is_taken_and_one_in_an_unknown_version_is_not() -> None:
+    client: Any = Documents(DOWN, gateway=[replace(HTTP_ROUTES, version="v2"), OLD], traefik=[])
+    found = await discover(client, Settings().routing)
+    assert [str(each.version) for each in found.values()] == ["v1alpha3"]
+    assert missing(found, Settings().routing) == ["BackendTLSPolicy", "Gateway", "GatewayClass", "HTTPRoute"]
 
 
 def test_another_version_is_seen_although_it_is_the_same_kind() -> None:
-    v1, old = GATEWAY["TLSRoute"], Resource(GATEWAY_GROUP, "v1alpha3", "tlsroute", "TLSRoute")
-    assert v1 == old
-    assert versions(Served(tls_route=v1)) != versions(Served(tls_route=old))
-    assert versions(keeping(Served(tls_route=v1), Served(tls_route=old))) == {v1: "v1"}
-    assert keeping(Served(), Served(tls_route=old)).tls_route == old
+    assert TLS_ROUTES == OLD
+    assert versions({TLS_ROUTES: TLS_ROUTES}) != versions({TLS_ROUTES: OLD})

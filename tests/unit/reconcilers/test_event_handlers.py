@@ -14,6 +14,8 @@ from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import (
     ANNOTATION_PAUSED,
     DEPLOYMENTS,
+    GATEWAY_CLASSES,
+    GATEWAYS,
     LABEL_APP,
     NAMESPACES,
     NETWORK_POLICIES,
@@ -21,15 +23,12 @@ from decco.objects import (
     SERVICES,
     Key,
     Obj,
-    Resource,
     key_of,
     uid_of,
 )
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.facts import app_facts
-from decco.reconcilers.index import AppIndex
-from decco.reconcilers.secret_users import SecretUsers
-from tests.unit.desired.app_cases import SERVED
+from decco.reconcilers.index import AppIndex, SecretUsers
 from tests.unit.reconcilers.world import VERSIONS, app, make_caches, owned, shared, space, stored, tls_data
 
 
@@ -74,7 +73,7 @@ class Harness:
         if obj["metadata"].get("namespace") == "decco":
             return self.caches.sources
         kinds |= {resource.kind: store for resource, store in self.caches.children.items()}
-        if obj["metadata"].get("namespace") == "edge":
+        if obj["metadata"].get("namespace") == "edge" or obj["kind"] == "GatewayClass":
             kinds |= {resource.kind: store for resource, store in self.caches.edges.items()}
         return kinds[obj["kind"]]
 
@@ -112,9 +111,8 @@ COPY_HTTP = owned(SECRETS, "http", ACME, data=tls_data())
 COPY_TLS = owned(SECRETS, "tls", ACME, data=tls_data())
 SOURCE_HTTP = stored(SECRETS, "http", "decco", meta=shared("*"), data=tls_data())
 SOURCE_TLS = stored(SECRETS, "tls", "decco", meta=shared("acme"), data=tls_data())
-assert SERVED.gateway is not None
-GATEWAY: Resource = SERVED.gateway
-EDGE_GATEWAY = stored(GATEWAY, "shared", "edge", spec={})
+EDGE_GATEWAY = stored(GATEWAYS, "shared", "edge", spec={})
+GATEWAY_CLASS = stored(GATEWAY_CLASSES, "envoy", "", spec={"controllerName": "envoy.example/controller"})
 EDGE_SERVICE = stored(SERVICES, "lb", "edge", spec={})
 
 OF_ACME = {"acme/web", "acme/db", "acme/rival"}
@@ -125,7 +123,7 @@ NOBODY: set[str] = set()
 def harness() -> Harness:
     harness = Harness()
     harness.put(*OBJECTS, NAMESPACE, POLICY, DEPLOYMENT, SERVICE, COPY_HTTP, COPY_TLS, SOURCE_HTTP, SOURCE_TLS)
-    harness.put(EDGE_GATEWAY, EDGE_SERVICE)
+    harness.put(EDGE_GATEWAY, EDGE_SERVICE, GATEWAY_CLASS)
     harness.quiet()
     return harness
 
@@ -251,6 +249,17 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
     # -- the edge
     "the shared Gateway": (lambda s: s.change(EDGE_GATEWAY, status={"addresses": []}), {"acme", "other"}, NOBODY),
     "the shared Gateway gone": (lambda s: s.drop(EDGE_GATEWAY), {"acme", "other"}, NOBODY),
+    "another class of the shared Gateway": (
+        lambda s: s.change(EDGE_GATEWAY, spec={"gatewayClassName": "envoy"}),
+        {"acme", "other"},
+        OF_ACME | {"other/caller"},
+    ),
+    "a class's controller": (
+        lambda s: s.change(GATEWAY_CLASS, spec={"controllerName": "other.example/controller"}),
+        NOBODY,
+        OF_ACME | {"other/caller"},
+    ),
+    "a class's status": (lambda s: s.change(GATEWAY_CLASS, status={"conditions": []}), NOBODY, NOBODY),
     "the edge's Service": (lambda s: s.change(EDGE_SERVICE, status={"loadBalancer": {}}), {"acme", "other"}, NOBODY),
 }
 
@@ -391,8 +400,8 @@ def test_an_app_that_cannot_be_understood_any_more_keeps_its_names(harness: Harn
 
 def test_the_same_name_with_another_uid_is_another_object(harness: Harness) -> None:
     harness.put(app("web", "acme", {"name": "fresh"}, uid="another"))
-    assert harness.caches.app_keys.get("another") == Key("acme", "web")
-    assert uid_of(WEB) not in harness.caches.app_keys
+    assert harness.caches.owners.get("another") == Key("acme", "web")
+    assert uid_of(WEB) not in harness.caches.owners
     assert harness.caches.index.endpoint("acme", "web") is None
 
 
@@ -490,7 +499,7 @@ def test_a_space_reads_only_the_egresses_into_it() -> None:
     index = AppIndex()
     for n in range(300):
         caller = app(f"caller-{n}", f"s{n}", tlsEgresses=[{"localPort": 1, "endpoint": "db", "spaceName": f"t{n}"}])
-        index.add(key_of(caller), app_facts(caller))
+        index.replace(key_of(caller), app_facts(caller))
     visited = 0
 
     class Counted(dict[str, Any]):
@@ -504,7 +513,8 @@ def test_a_space_reads_only_the_egresses_into_it() -> None:
             visited += len(self)
             return super().items()
 
-    index._egress = Counted({space: Counted(endpoints) for space, endpoints in index._egress.items()})
+    groups = index._egress.groups
+    index._egress.groups = Counted({space: Counted(endpoints) for space, endpoints in groups.items()})  # type: ignore[assignment]
     assert index.callers_of_space("t7") == [Key("s7", "caller-7")]
     assert visited == 1
 
@@ -518,4 +528,4 @@ def test_who_names_no_secret_any_more_leaves_nothing_behind() -> None:
     assert (users.users("a"), users.users_in("acme", "b"), users.users_in("other", "a")) == ([web, acme], [web], [])
     users.remove(web, {"a", "b", "never"})
     users.remove(acme, {"a"})
-    assert users._users == {}
+    assert users._users.groups == {}

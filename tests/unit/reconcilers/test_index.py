@@ -17,7 +17,7 @@ FQDN = "acme.example.net"
 def index_of(*apps: Obj) -> AppIndex:
     index = AppIndex()
     for each in apps:
-        index.add(key_of(each), app_facts(each))
+        index.replace(key_of(each), app_facts(each))
     return index
 
 
@@ -78,7 +78,7 @@ def test_the_younger_goes_without(name: str) -> None:
     index = index_of(younger, older)
     assert asked(index, younger) == dict.fromkeys(wanted, "older")
     assert asked(index, older) == {}
-    index.remove(key_of(older), app_facts(older))
+    index.replace(key_of(older), None)
     assert asked(index, younger) == {}
 
 
@@ -129,7 +129,7 @@ def test_callers() -> None:
     assert index.callers("acme", "db") == [Key("acme", "here"), Key("other", "there")]
     assert index.callers("other", "db") == []
     assert set(index.callers_of_space("acme")) == {Key("acme", "here"), Key("other", "there")}
-    index.remove(key_of(here), app_facts(here))
+    index.replace(key_of(here), None)
     assert index.callers("acme", "db") == [Key("other", "there")]
     assert index.callers("acme", "gone") == []
 
@@ -155,7 +155,7 @@ def test_what_is_removed_leaves_nothing() -> None:
         "web", "acme", {"name": "a", "httpPath": "/"}, {"name": "b"}, tlsEgresses=[{"localPort": 1, "endpoint": "x"}]
     )
     facts: AppFacts = app_facts(obj)
-    index.add(key_of(obj), facts)
-    index.remove(key_of(obj), facts)
-    assert index._claimants == {}
-    assert index._egress == {}
+    index.replace(key_of(obj), facts)
+    index.replace(key_of(obj), None)
+    assert index._claimants.groups == {}
+    assert index._egress.groups == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,17 +16,18 @@ from decco.desired.secrets import problem_of
 from decco.kube.client import Client, ListPage
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of, uid_of
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.deleted_sources import DeletedSources
 from decco.reconcilers.facts import app_facts
-from decco.reconcilers.local_secrets import (
+from decco.reconcilers.reconciler import LONGEST_SECONDS, MOMENT_SECONDS, requeue_action, seconds_to_expiry
+from decco.reconcilers.requested_secrets import (
     DELETED_SECONDS,
     FOUND_SECONDS,
     KEPT_SECONDS,
     LONG_MISSING_SECONDS,
     MISSING_SECONDS,
+    DeletedSources,
     LocalSecrets,
+    find_secret,
 )
-from decco.reconcilers.requeue import LONGEST_SECONDS, MOMENT_SECONDS, requeue_action, seconds_to_expiry
 from decco.reconcilers.secrets import Secrets
 from tests.unit.desired.app_cases import secret
 from tests.unit.reconcilers.world import app, facts_of, make_caches, owned, shared, space, stored, tls_data
@@ -64,9 +66,10 @@ class Harness:
         self.now = 5000.0
         self.caches: Caches = make_caches()
         self.server = Server(*holds)
-        self.local = LocalSecrets(self.server, lambda: self.now)
+        find = partial(find_secret, self.server)
+        self.local = LocalSecrets(find, lambda: self.now)
         self.taken: set[Key] = set()
-        self.deleted = DeletedSources(self.server, lambda: self.now)
+        self.deleted = DeletedSources(find, lambda: self.now)
         self.secrets = Secrets(self.caches, self.local, self.deleted, self.taken.__contains__)
         self.put(ACME, NAMESPACE, *apps)
         self.space = facts_of(self.caches, "acme")
@@ -274,7 +277,7 @@ async def test_unused_answers_are_forgotten() -> None:
         await harness.state(f"x{number}")
     harness.now += LONG_MISSING_SECONDS + KEPT_SECONDS + 1
     await harness.state("last")
-    assert set(harness.local._answers) == {Key("acme", "last")}
+    assert {key for key, _ in harness.local._answers} == {Key("acme", "last")}
 
 
 # -- when time itself is the change -----------------------------------------------------------------------------------

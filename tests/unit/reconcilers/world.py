@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from decco.api.types import SpaceSpec
-from decco.desired.model import SpaceFacts
+from decco.desired.model import Served, SpaceFacts
 from decco.desired.names import owner_reference
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
@@ -20,7 +20,8 @@ from decco.objects import (
     Obj,
     Resource,
 )
-from decco.reconcilers.caches import Caches, watch_specs
+from decco.reconcilers.caches import Caches
+from decco.reconcilers.kinds import KINDS
 from decco.settings import Settings
 from testbed.certificates import self_signed
 from tests.unit.desired.app_cases import SERVED
@@ -97,12 +98,9 @@ def shared(share_with: str | None) -> Obj:
     return {"labels": {LABEL_SHARE: "true"}, "annotations": annotations}
 
 
-def make_caches(**settings: Any) -> Caches:
-    """Empty caches of a cluster that serves everything."""
-    caches = Caches(Settings.model_validate(settings))
-    watch_specs(caches, SERVED)
-    caches.served = SERVED
-    return caches
+def make_caches(served: Served = SERVED, **settings: Any) -> Caches:
+    """Empty caches of a cluster that serves these kinds, or all."""
+    return Caches(Settings.model_validate(settings), KINDS, served)
 
 
 def facts_of(caches: Caches, name: str) -> SpaceFacts:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from images.controller import build_root as controller
 from images.stunnel import build_root as sidecar
 from testbed import packages, prerequisites
+from testbed.images import engine
 from testbed.prerequisites import GO, VENV, Need
 
 CHECKOUT = Path(prerequisites.__file__).resolve().parent.parent
@@ -83,9 +83,15 @@ def test_a_reason_is_empty_when_all_is_here(debian: list[list[str]]) -> None:
     assert prerequisites.reason(HERE, *LACKING).startswith("MISSING gcc-lacking, libc-lacking: ")
 
 
-def test_the_images_recipes_ask_for_the_same_packages() -> None:
+def test_the_sidecars_recipe_asks_for_the_same_packages() -> None:
     assert {need.package for need in prerequisites.SIDECAR} == set(sidecar.PACKAGES)
-    assert {need.package for need in prerequisites.CONTROLLER} == set(controller.PACKAGES)
+
+
+def test_buildah_is_not_needed_where_docker_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "path_of", lambda _: None)
+    for docker in (False, True):
+        monkeypatch.setattr(engine, "has_docker", lambda docker=docker: docker)
+        assert [prerequisites.is_here(need) for need in prerequisites.ENGINE] == [docker, docker]
 
 
 def test_the_targets_are_the_makefiles() -> None:

@@ -1,4 +1,4 @@
-"""Statements about names, certificates and records; with a real controller see tests/integration/test_cli.py."""
+"""Findings about names, certificates and records; with a real controller see tests/integration/test_cli.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from decco.dns.registry import Owner
+from decco.messages import Category, Severity, messages
 from decco.objects import SERVICES, SPACES, Key, Obj
 from decco.views.explanation.explain import explain
-from decco.views.explanation.statements import State, World
+from decco.views.explanation.parts import World
+from decco.views.findings import Finding
 from decco.views.lookup import Answer
 from decco.views.targets import Target
 from tests.unit.views.stories import NOW, app, secret, simulated, space
@@ -24,8 +26,8 @@ def world(*objects: Obj, now: datetime = NOW, answers: dict[str, Answer] | None 
     return World(snapshot, result, now, {}, answers or {})
 
 
-def said(found: World, target: Target, about: str) -> list[tuple[State, str]]:
-    return [(each.state, each.text) for each in explain(found, target) if each.about == about]
+def said(found: World, target: Target, about: str) -> list[tuple[Severity, str]]:
+    return [(each.severity, each.text) for each in explain(found, target) if each.about == about]
 
 
 def test_the_owner_of_a_name_and_who_lost_it() -> None:
@@ -35,10 +37,10 @@ def test_the_owner_of_a_name_and_who_lost_it() -> None:
     target = Target(hostname="x.acme.example.net")
     assert said(found, target, "owner")[0][1].startswith("Space acme, since ")
     assert [text.partition(" claims ")[0] for _, text in said(found, target, "claim")] == ["Space zeta"]
-    assert said(found, target, "endpoint")[0][0] is State.FAILURE
+    assert said(found, target, "endpoint")[0][0] is Severity.FAILURE
     assert said(found, Target(hostname="a.beta.acme.example.net"), "claim") == [
         (
-            State.WARNING,
+            Severity.WARNING,
             (
                 "Space beta claims beta.acme.example.net too and lost it to the older Space acme: it gets no "
                 "route and no record for it"
@@ -51,7 +53,7 @@ def test_a_name_of_nobody() -> None:
     found = world(space("acme"))
     assert said(found, Target(hostname="acmee.example.net"), "owner") == [
         (
-            State.FAILURE,
+            Severity.FAILURE,
             (
                 "no Space has this name: it would be under <space>.<domainName>, or in the hostnames of a Space; "
                 "did you mean acme.example.net?"
@@ -65,14 +67,14 @@ def test_a_name_of_nobody() -> None:
 @pytest.mark.parametrize(
     ("host", "days", "state", "words"),
     [
-        ("acme.example.net", 0, State.OK, "for acme.example.net; until "),
-        ("*.example.net", 0, State.OK, "for *.example.net; until "),
-        ("*.acme.example.net", 0, State.FAILURE, "acme.example.net is not among its names"),
-        ("acme.example.net", 20, State.WARNING, "9 days: renew it"),
-        ("acme.example.net", 60, State.FAILURE, "CertificateExpired: Secret http: the certificate expired on "),
+        ("acme.example.net", 0, Severity.OK, "for acme.example.net; until "),
+        ("*.example.net", 0, Severity.OK, "for *.example.net; until "),
+        ("*.acme.example.net", 0, Severity.FAILURE, "acme.example.net is not among its names"),
+        ("acme.example.net", 20, Severity.WARNING, "9 days: renew it"),
+        ("acme.example.net", 60, Severity.FAILURE, "CertificateExpired: Secret http: the certificate expired on "),
     ],
 )
-def test_certificates(host: str, days: int, state: State, words: str) -> None:
+def test_certificates(host: str, days: int, state: Severity, words: str) -> None:
     now = datetime.now(NOW.tzinfo) + timedelta(days=days)
     found = world(space(httpCertSecretName="http"), secret("http", host), now=now)
     ((shown, text),) = said(found, Target(space="acme"), "certificate http")
@@ -84,7 +86,7 @@ def test_a_secret_that_may_not_be_seen_is_no_failure() -> None:
     found = world(space(httpCertSecretName="http"))
     found.snapshot.unreadable.add((found.snapshot.caches.sources.resource, "decco"))
     ((state, text),) = said(found, Target(space="acme"), "certificate http")
-    assert state is State.UNKNOWN
+    assert state is Severity.UNKNOWN
     assert text.startswith("you may not read the Secrets of decco: ")
 
 
@@ -95,22 +97,22 @@ OURS = Owner("default", "<uid of Space acme>")
 @pytest.mark.parametrize(
     ("answer", "state", "words"),
     [
-        (Answer(("192.0.2.1",), None, OURS), State.OK, "192.0.2.1; marked as decco's"),
-        (Answer(("192.0.2.9",), None, OURS), State.WARNING, "192.0.2.9, which is not 192.0.2.1"),
-        (Answer(("192.0.2.1",)), State.WARNING, "it has no ownership record of decco"),
-        (Answer(("192.0.2.1",), None, Owner("west", "1")), State.OK, "marked by cluster west"),
+        (Answer(("192.0.2.1",), None, OURS), Severity.OK, "192.0.2.1; marked as decco's"),
+        (Answer(("192.0.2.9",), None, OURS), Severity.WARNING, "192.0.2.9, which is not 192.0.2.1"),
+        (Answer(("192.0.2.1",)), Severity.WARNING, "it has no ownership record of decco"),
+        (Answer(("192.0.2.1",), None, Owner("west", "1")), Severity.OK, "marked by cluster west"),
         (
             Answer(("192.0.2.1",), None, Owner("default", "1")),
-            State.FAILURE,
+            Severity.FAILURE,
             "marked for another object of this cluster",
         ),
-        (Answer(), State.FAILURE, "nothing is published"),
-        (Answer(trouble="timed out"), State.UNKNOWN, "no answer, ask another DNS server with --resolver: timed out"),
+        (Answer(), Severity.FAILURE, "nothing is published"),
+        (Answer(trouble="timed out"), Severity.UNKNOWN, "no answer, ask another DNS server with --resolver: timed out"),
     ],
 )
-def test_what_dns_says(answer: Answer, state: State, words: str) -> None:
+def test_what_dns_says(answer: Answer, state: Severity, words: str) -> None:
     found = world(space(), answers={FQDN: answer}, **ZONES)
-    assert said(found, Target(space="acme"), "record")[0][0] is State.OK
+    assert said(found, Target(space="acme"), "record")[0][0] is Severity.OK
     ((shown, text),) = said(found, Target(space="acme"), "DNS")
     assert shown is state
     assert words in text
@@ -119,18 +121,18 @@ def test_what_dns_says(answer: Answer, state: State, words: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "state", "words"),
     [
-        ({}, State.WARNING, "no DNS provider is set; publish the name yourself"),
-        ({"edge": {"addresses": ["192.0.2.1"]}}, State.WARNING, "publish the name to 192.0.2.1 yourself"),
+        ({}, Severity.WARNING, "no DNS provider is set; publish the name yourself"),
+        ({"edge": {"addresses": ["192.0.2.1"]}}, Severity.WARNING, "publish the name to 192.0.2.1 yourself"),
         (
             {"dns": {"providers": [{"type": "memory", "zones": ["a.org"]}]}},
-            State.FAILURE,
+            Severity.FAILURE,
             "no zone of dns.providers holds it",
         ),
-        ({"dns": ZONES["dns"]}, State.FAILURE, "the edge has no address"),
-        (ZONES, State.OK, "wanted in zone example.net, leading to 192.0.2.1"),
+        ({"dns": ZONES["dns"]}, Severity.FAILURE, "the edge has no address"),
+        (ZONES, Severity.OK, "wanted in zone example.net, leading to 192.0.2.1"),
     ],
 )
-def test_records(settings: dict[str, Any], state: State, words: str) -> None:
+def test_records(settings: dict[str, Any], state: Severity, words: str) -> None:
     ((shown, text),) = said(world(space(), **settings), Target(space="acme"), "record")
     assert shown is state
     assert words in text
@@ -139,10 +141,28 @@ def test_records(settings: dict[str, Any], state: State, words: str) -> None:
 def test_backends_and_what_may_not_be_read() -> None:
     found = world(space(tcpCertAndCaSecretName="tcp"), secret("tcp"), app("db", "acme", {"name": "db"}))
     target = Target(app=Key("acme", "db"))
-    assert (State.FAILURE, "Service acme/db: no pod is ready (0 known); see `kubectl -n acme get pods`") in said(
+    assert (Severity.FAILURE, "Service acme/db: no pod is ready (0 known); see `kubectl -n acme get pods`") in said(
         found, target, "endpoint db"
     )
     found.ready_backends = {Key("acme", "db"): (1, 2)}
-    assert (State.OK, "Service acme/db: 1 of 2 pods ready") in said(found, target, "endpoint db")
+    assert (Severity.OK, "Service acme/db: 1 of 2 pods ready") in said(found, target, "endpoint db")
     found.snapshot.unreadable.add((SERVICES, "acme"))
-    assert (State.UNKNOWN, "you may not read Services and EndpointSlices in acme") in said(found, target, "endpoint db")
+    assert (Severity.UNKNOWN, "you may not read Services and EndpointSlices in acme") in said(
+        found, target, "endpoint db"
+    )
+
+
+def test_codes() -> None:
+    found = world(space(httpCertSecretName="http"), secret("http", "other.example.net"), **ZONES)
+    codes = {each.about: each.code for each in explain(found, Target(space="acme"))}
+    assert codes["host name"] == ""
+    assert codes["certificate http"] == messages(Category.FINDING)["certificate-for-other-names"].code
+    found = world(space(httpCertSecretName="http"), secret("http", share="other"))
+    codes = {each.about: each.code for each in explain(found, Target(space="acme"))}
+    missing = messages(Category.CONDITION)["SecretNotShared"].code
+    assert (codes["certificate http"], codes["CertificatesReady"]) == (missing, missing)
+
+
+def test_the_reason_of_another_version_is_a_failure_without_a_code() -> None:
+    finding = Finding("Ready", "Frobnicated: out of order", "Frobnicated")
+    assert (finding.severity, finding.code) == (Severity.FAILURE, "")

@@ -15,20 +15,14 @@ from decco import __version__
 from decco.api.crd import crds
 from decco.kube.client import ListPage
 from decco.kube.errors import Forbidden, NotFound
-from decco.objects import LEASES, SECRETS, SPACES, Key, Obj, Resource
+from decco.messages import Severity
+from decco.objects import GATEWAY_CLASSES, GATEWAYS, LEASES, SECRETS, SPACES, Key, Obj, Resource
 from decco.settings import Settings
+from decco.views.findings import Finding
 from decco.views.preflight import cluster, controller, edge
-from decco.views.preflight.checks import CHECKS, _run
-from decco.views.preflight.model import (
-    BINDINGS,
-    CRDS,
-    GATEWAY_CLASSES,
-    GATEWAYS,
-    POLICIES,
-    Check,
-    ClusterContext,
-    Grade,
-)
+from decco.views.preflight.checks import CHECKS, Check
+from decco.views.preflight.checks import run as run_check
+from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
 from decco.views.running import Running, _variables
 from tests.unit.desired.app_cases import SERVED
 from tests.unit.views.stories import secret, space
@@ -89,15 +83,15 @@ def named(name: str, namespace: str = "", **parts: Any) -> Obj:
     ],
 )
 async def test_versions_of_kubernetes(version: str, grade: str) -> None:
-    assert [check.grade for check in await cluster.api_server(context(version=version))] == [grade]
+    assert [check.severity for check in await results(cluster.api_server, context(version=version))] == [grade]
 
 
 @pytest.mark.parametrize(("seconds", "grade"), [(0, "ok"), (-4, "ok"), (30, "warning"), (-600, "failure")])
 async def test_clocks(seconds: int, grade: str) -> None:
     stamp = (NOW + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
     answer = {"metadata": {"creationTimestamp": stamp}, "status": {"userInfo": {"username": "me"}}}
-    you, clock = await cluster.clock(context(answers=lambda _: answer))
-    assert (you.text, clock.grade) == ("me", grade)
+    you, clock = await results(cluster.clock, context(answers=lambda _: answer))
+    assert (you.text, clock.severity) == ("me", grade)
 
 
 def live_crd(**changes: Any) -> Obj:
@@ -107,18 +101,22 @@ def live_crd(**changes: Any) -> Obj:
     return crd
 
 
-async def crd_check(*crd: Obj) -> Check:
-    return (await cluster.custom_resources(context(*((CRDS, each) for each in crd))))[0]
+async def results(check: Check, of: ClusterContext) -> list[Finding]:
+    return [finding async for finding in check(of)]
+
+
+async def crd_check(*crd: Obj) -> Finding:
+    return (await results(cluster.custom_resources, context(*((CRDS, each) for each in crd))))[0]
 
 
 async def test_crds() -> None:
-    assert (await crd_check()).grade is Grade.FAILURE
-    assert (await crd_check(live_crd())).grade is Grade.OK
-    assert (await crd_check(live_crd(served=False))).grade is Grade.FAILURE
+    assert (await crd_check()).severity is Severity.FAILURE
+    assert (await crd_check(live_crd())).severity is Severity.OK
+    assert (await crd_check(live_crd(served=False))).severity is Severity.FAILURE
     stale = live_crd()
     del stale["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["mesh"]
     found = await crd_check(stale)
-    assert (found.grade, "differs in spec.mesh)" in found.text) == (Grade.WARNING, True)
+    assert (found.severity, "differs in spec.mesh)" in found.text) == (Severity.WARNING, True)
     two = live_crd()
     two["spec"]["versions"].append({"name": "v1beta3", "served": True})
     assert "also has v1beta3" in (await crd_check(two)).text
@@ -143,12 +141,12 @@ def test_the_policies_are_those_of_the_manifests() -> None:
 async def test_policies_need_a_binding_that_denies() -> None:
     name = "namespace-labels.decco.platform9.com"
     policy = (POLICIES, named(name))
-    assert (await cluster.admission(context()))[0].grade is Grade.FAILURE
-    assert "its binding is not there" in (await cluster.admission(context(policy)))[0].text
+    assert (await results(cluster.admission, context()))[0].severity is Severity.FAILURE
+    assert "its binding is not there" in (await results(cluster.admission, context(policy)))[0].text
     warn = (BINDINGS, named(name, spec={"validationActions": ["Warn"]}))
-    assert "its binding says Warn and not Deny" in (await cluster.admission(context(policy, warn)))[0].text
+    assert "its binding says Warn and not Deny" in (await results(cluster.admission, context(policy, warn)))[0].text
     deny = (BINDINGS, named(name, spec={"validationActions": ["Deny"]}))
-    assert (await cluster.admission(context(policy, deny)))[0].grade is Grade.OK
+    assert (await results(cluster.admission, context(policy, deny)))[0].severity is Severity.OK
 
 
 def test_the_manifests_grant_what_the_code_needs() -> None:
@@ -189,11 +187,11 @@ async def test_permissions_name_what_is_lacking() -> None:
         assert question["spec"]["user"] == "system:serviceaccount:decco:decco-controller"
         return {"status": {"allowed": asked["resource"] != "leases"}}
 
-    (found,) = await controller.permissions(context(account, answers=answer))
-    assert found.grade is Grade.FAILURE
+    (found,) = await results(controller.permissions, context(account, answers=answer))
+    assert found.severity is Severity.FAILURE
     assert "may not create leases.coordination.k8s.io in decco; get leases" in found.text
     assert "get leases.coordination.k8s.io 'decco-controller' in decco" in found.text
-    (found,) = await controller.permissions(context())
+    (found,) = await results(controller.permissions, context())
     assert "there is no service account decco/decco-controller" in found.text
 
 
@@ -219,8 +217,8 @@ def gateway_class(status: str = "True", features: tuple[Any, ...] = ()) -> Obj:
 )
 async def test_gateway_classes(found: Obj | None, grade: str, words: str) -> None:
     objects = [(GATEWAY_CLASSES, found)] if found is not None else []
-    check = (await edge.routing(context(*objects)))[-1]
-    assert check.grade == grade
+    check = (await results(edge.routing, context(*objects)))[-1]
+    assert check.severity == grade
     assert words in check.text
 
 
@@ -232,25 +230,29 @@ async def test_a_parent_gateway_must_let_listener_sets_in(allowed: str | None, g
     if allowed is not None:
         spec["allowedListeners"] = {"namespaces": {"from": allowed}}
     status = {"conditions": [{"type": "Programmed", "status": "True"}], "addresses": [{"value": "192.0.2.1"}]}
-    resource = SERVED.gateway or GATEWAYS
+    resource = GATEWAYS
     objects = [(resource, named("shared", "edge", spec=spec, status=status)), (GATEWAY_CLASSES, gateway_class())]
-    checks = await edge.routing(context(*objects, settings={"routing": {"parentGateway": "edge/shared"}}))
-    assert [check.grade for check in checks if check.name == "gateway edge/shared"] == [grade]
+    checks = await results(edge.routing, context(*objects, settings={"routing": {"parentGateway": "edge/shared"}}))
+    assert [check.severity for check in checks if check.about == "gateway edge/shared"] == [grade]
 
 
 async def test_the_edge_must_be_known_to_spaces_with_a_project() -> None:
     closed = (SPACES, space("acme", project="p"))
-    assert (await edge.access(context(closed)))[0].grade is Grade.FAILURE
-    assert (await edge.access(context((SPACES, space("acme")))))[0].grade is Grade.WARNING
-    assert (await edge.access(context(closed, settings={"edge": {"namespace": "edge"}})))[0].grade is Grade.OK
+    assert (await results(edge.access, context(closed)))[0].severity is Severity.FAILURE
+    assert (await results(edge.access, context((SPACES, space("acme")))))[0].severity is Severity.WARNING
+    assert (await results(edge.access, context(closed, settings={"edge": {"namespace": "edge"}})))[
+        0
+    ].severity is Severity.OK
 
 
 async def test_dns_providers_are_asked_for_their_zones() -> None:
-    (found,) = await edge.dns(context(settings={"dns": {"providers": [{"type": "memory", "zones": ["example.net"]}]}}))
-    assert (found.grade, found.text) == (Grade.OK, "answers, and has example.net")
+    (found,) = await results(
+        edge.dns, context(settings={"dns": {"providers": [{"type": "memory", "zones": ["example.net"]}]}})
+    )
+    assert (found.severity, found.text) == (Severity.OK, "answers, and has example.net")
     refused = {"type": "rfc2136", "zones": ["a.org"], "host": "127.0.0.1", "tsigKeyName": "k", "secretName": "missing"}
-    (found,) = await edge.dns(context(settings={"dns": {"providers": [refused]}}))
-    assert found.grade is Grade.FAILURE
+    (found,) = await results(edge.dns, context(settings={"dns": {"providers": [refused]}}))
+    assert found.severity is Severity.FAILURE
     assert "missing" in found.text
 
 
@@ -258,8 +260,8 @@ async def test_dns_providers_are_asked_for_their_zones() -> None:
 async def test_leases(age: float, holder: str, grade: str) -> None:
     renewed = (NOW - timedelta(seconds=age)).isoformat().replace("+00:00", "Z")
     spec = {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15}
-    (found,) = await controller.running(context((LEASES, named(controller.NAME, "decco", spec=spec))))
-    assert found.grade == grade
+    (found,) = await results(controller.running, context((LEASES, named(controller.NAME, "decco", spec=spec))))
+    assert found.severity == grade
 
 
 @pytest.mark.parametrize(
@@ -274,8 +276,8 @@ async def test_leases(age: float, holder: str, grade: str) -> None:
 async def test_replicas_and_versions(image: str, grade: str) -> None:
     pod = {"template": {"spec": {"containers": [{"image": image}]}}}
     deployment = named("decco-controller", "decco", spec={"replicas": 2, **pod}, status={"readyReplicas": 1})
-    replicas, version = await controller.running(context(running=Running(deployment=deployment)))
-    assert (replicas.grade, version.grade) == (Grade.WARNING, grade)
+    replicas, version = await results(controller.running, context(running=Running(deployment=deployment)))
+    assert (replicas.severity, version.severity) == (Severity.WARNING, grade)
 
 
 async def test_marks_on_secrets() -> None:
@@ -298,7 +300,7 @@ async def test_marks_on_secrets() -> None:
         labelled("nobody", "true", None),
         labelled("stranger", "true", "acme,acne"),
     ]
-    found = {check.name: check.text for check in await controller.shared_secrets(context(*objects))}
+    found = {check.about: check.text for check in await results(controller.shared_secrets, context(*objects))}
     assert found.keys() == {f"secret decco/{name}" for name in ("yes", "unlabelled", "nobody", "stranger")}
     assert "is 'yes', so decco does not see it" in found["secret decco/yes"]
     assert "names acne, and there is no such Space" in found["secret decco/stranger"]
@@ -309,24 +311,25 @@ async def test_objects_that_were_never_reconciled() -> None:
         status = {"observedGeneration": seen, "conditions": [{"type": "Ready", "status": ready}]}
         return named(name, meta={"generation": 2}, spec={}, status=status if seen is not None else {})
 
-    async def grade(*objects: Obj) -> Grade:
-        return (await controller.objects(context(*((SPACES, each) for each in objects))))[0].grade
+    async def grade(*objects: Obj) -> Severity:
+        return (await results(controller.objects, context(*((SPACES, each) for each in objects))))[0].severity
 
-    assert await grade() is Grade.OK
-    assert await grade(one("a", 2, "True")) is Grade.OK
-    assert await grade(one("a", 2, "False")) is Grade.WARNING
-    assert await grade(one("a", 1, "True")) is Grade.FAILURE
-    assert await grade(one("a", None, "")) is Grade.FAILURE
+    assert await grade() is Severity.OK
+    assert await grade(one("a", 2, "True")) is Severity.OK
+    assert await grade(one("a", 2, "False")) is Severity.WARNING
+    assert await grade(one("a", 1, "True")) is Severity.FAILURE
+    assert await grade(one("a", None, "")) is Severity.FAILURE
 
 
 async def test_a_forbidden_check_does_not_affect_the_others() -> None:
-    async def refused(_: ClusterContext) -> list[Check]:
+    async def refused(_: ClusterContext) -> AsyncIterator[Finding]:
+        yield Finding("secrets", "is seen before the refusal, and dropped")
         text = 'secrets is forbidden: User "u" cannot list resource "secrets" in API group "" in the namespace "decco"'
         raise Forbidden(403, "Forbidden", text)
 
-    (found,) = await _run("secrets", refused, context())
-    assert (found.grade, found.text) == (
-        Grade.UNKNOWN,
+    (found,) = await run_check("secrets", refused, context())
+    assert (found.severity, found.text) == (
+        Severity.UNKNOWN,
         "you may not list secrets in namespace decco; a platform operator may",
     )
     assert len(CHECKS) > 10

@@ -19,10 +19,11 @@ from decco.errors import ConfigError
 from decco.objects import Obj
 from decco.settings import Settings
 from decco.views import documents
-from decco.views.render import notes, rendered
+from decco.views.documents import Document
+from decco.views.manifests import rendered
 from decco.views.simulation import simulate
 from decco.views.snapshot import from_documents
-from decco.views.verdicts import verdicts
+from decco.views.verdicts import assumptions, is_fatal, verdicts
 from tests.unit.api import admission_table
 from tests.unit.views.stories import NOW, app, files, secret, simulated, space
 
@@ -46,7 +47,7 @@ def objects(*given: Obj, **settings: Any) -> dict[tuple[str, str], Obj]:
 
 def notes_of(*given: Obj, **settings: Any) -> list[str]:
     snapshot, result = simulated(*given, **settings)
-    return [verdict.text for verdict in verdicts(snapshot, result, {})]
+    return [verdict.text for verdict in verdicts(snapshot, result, [])]
 
 
 @pytest.mark.parametrize("as_in_a_cluster", [False, True], ids=["of files", "of a cluster whose children are left out"])
@@ -88,21 +89,25 @@ def test_uids_that_no_server_has_given_are_marked_and_known_ones_are_not() -> No
     stored = objects(known)["Namespace", "acme"]
     assert stored["metadata"]["ownerReferences"][0]["uid"] == "1234"
     assert stored["metadata"]["annotations"]["decco.platform9.com/hash"]
+    # The namespace, which owns the policy as well, does not count: the digest has the UID of the controller only.
+    policy = objects(known)["NetworkPolicy", "decco"]
+    assert policy["metadata"]["ownerReferences"][1]["uid"] == "<uid of Namespace acme>"
+    assert policy["metadata"]["annotations"]["decco.platform9.com/hash"]
     assert "resourceVersion" not in stored["metadata"]
 
 
 def test_a_secret_that_is_not_given_is_taken_to_be_there() -> None:
     given = (space(httpCertSecretName="http", encryptHttp=True), app("web", "acme", {"name": "web", "httpPath": "/"}))
     snapshot, result = simulated(*given)
-    assert [verdict.text for verdict in verdicts(snapshot, result, {})] == []
+    assert [verdict.text for verdict in verdicts(snapshot, result, [])] == []
     made = objects(*given)
     assert "https" in {listener["name"] for listener in made["Gateway", "decco"]["spec"]["listeners"]}
     assert ("Secret", "http") not in made
-    assert next(iter(notes(snapshot, result))) == (
+    assert next(iter(assumptions(snapshot, result))).text == (
         "Secret decco/http is not in the files: taken to be there, usable, and shared with Space acme; its copies are "
         "not shown"
     )
-    assert any("ConfigMap with the authority" in note for note in notes(snapshot, result))
+    assert any("ConfigMap with the authority" in note.text for note in assumptions(snapshot, result))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,7 @@ def test_a_secret_that_is_not_given_is_taken_to_be_there() -> None:
 )
 def test_a_secret_of_many_spaces_is_reported_once(count: int, words: str) -> None:
     snapshot, result = simulated(*(space(name, tcpCertAndCaSecretName="tcp") for name in "abcdef"[:count]))
-    matching = [note for note in notes(snapshot, result) if "Secret decco/tcp" in note]
+    matching = [note.text for note in assumptions(snapshot, result) if "Secret decco/tcp" in note.text]
     assert len(matching) == 1
     assert f"and shared with {words}; its copies" in matching[0]
 
@@ -146,8 +151,8 @@ def test_of_two_claims_the_first_in_the_files_wins_and_what_exists_wins_over_it(
 
 def test_an_app_without_its_space() -> None:
     snapshot, result = simulated(app())
-    (verdict,) = verdicts(snapshot, result, {("App", "acme/web"): "f.yaml:1"})
-    assert verdict.fatal
+    (verdict,) = verdicts(snapshot, result, [Document(app(), "f.yaml:1")])
+    assert is_fatal(verdict)
     assert verdict.text == (
         "f.yaml:1: App acme/web: there is no Space acme in the files, and an App gets its names from it: "
         "give it as well"
@@ -163,7 +168,7 @@ OUR_MESSAGES = [rule["message"] for crd in crds() for rule in _validations(crd)]
 def test_wrong_input_gets_the_messages_of_admission(row: admission_table.Row) -> None:
     """The same table that the API server's admission is tested with."""
     snapshot, result = simulated(row.bad, namespace="default")
-    found = [verdict.text for verdict in verdicts(snapshot, result, {}) if verdict.fatal]
+    found = [verdict.text for verdict in verdicts(snapshot, result, []) if is_fatal(verdict)]
     assert found
     if any(row.says in message for message in OUR_MESSAGES):
         assert any(row.says in text for text in found), found
@@ -189,7 +194,7 @@ def test_files_that_mean_nothing(given: list[Obj], message: str) -> None:
 def test_unknown_fields() -> None:
     wrong = app("web", "acme", {"name": "web", "httppath": "/", "x": 1}, tlsEgress=[])
     snapshot = from_documents(files([space(domainname="x"), wrong, secret("a")]), Settings())
-    assert [warning.partition(": ")[2] for warning in snapshot.warnings] == [
+    assert [warning.text.partition(": ")[2] for warning in snapshot.warnings] == [
         "Space acme: spec.domainname: unknown field; did you mean domainName?",
         "App acme/web: spec.endpoints[0].httppath: unknown field; did you mean httpPath?",
         "App acme/web: spec.endpoints[0].x: unknown field",
@@ -200,7 +205,7 @@ def test_unknown_fields() -> None:
 def test_the_examples_can_all_be_rendered() -> None:
     found = documents.read([str(EXAMPLES)], io.StringIO())
     snapshot = from_documents(found, Settings())
-    assert snapshot.warnings == ["3 objects of other kinds left out"]
+    assert [warning.text for warning in snapshot.warnings] == ["3 objects of other kinds left out"]
     made = objects(*(document.obj for document in found))
     assert {"Job", "Deployment", "ConfigMap", "Gateway"} <= {kind for kind, _ in made}
 

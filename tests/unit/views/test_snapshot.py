@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from decco.desired.routing.dialects.traefik import GROUP as TRAEFIK_GROUP
 from decco.kube.client import ListPage
 from decco.kube.errors import NotServed, ServerError
 from decco.objects import GATEWAY_GROUP, Obj, Resource
-from decco.reconcilers.discover import TRAEFIK_GROUP
 from decco.settings import Settings
 from decco.views.snapshot import from_cluster
 
@@ -29,7 +29,7 @@ class Client:
         if group not in kinds:
             raise NotServed(404, "", "404 page not found")
         if not version:
-            return {"versions": [{"version": "v1"}]}
+            return {"versions": [{"version": "v1" if group == GATEWAY_GROUP else "v1alpha1"}]}
         return {"resources": [{"name": f"{kinds[group].lower()}s", "kind": kinds[group], "namespaced": True}]}
 
     async def list_pages(self, resource: Resource, **_: Any) -> AsyncGenerator[ListPage, None]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from decco.cli import arguments as flags
 from decco.cli import output
-from decco.cli.arguments import one_of
 
 SHELLS = ("bash", "zsh", "fish")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "shell", metavar="SHELL", type=one_of(*SHELLS), help="bash, zsh or fish"
-    ).choices_for_completion = SHELLS  # type: ignore[attr-defined]
+    flags.add_choice(parser, "shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "bash:  decco completion bash > ~/.local/share/bash-completion/completions/decco\n"

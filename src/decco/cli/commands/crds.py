@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from decco.api.crd import crds, to_yaml
+from decco.api.crd import crds_yaml
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -14,5 +14,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     del arguments
-    sys.stdout.write(to_yaml(crds()))
+    sys.stdout.write(crds_yaml())
     return 0

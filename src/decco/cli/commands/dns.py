@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from decco.cli import arguments as flags
+from decco.cli import output
+from decco.errors import ConfigError
+
+if TYPE_CHECKING:
+    from decco.dns.records import RecordSet
+    from decco.views.dnsplan import DnsView
+    from decco.views.findings import Finding
 
 PLAN = "plan"
+EXIT_FOUND, EXIT_FAILED = 1, 2
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "action", metavar=PLAN, type=flags.one_of(PLAN), help="show what would change in each zone"
-    ).choices_for_completion = (PLAN,)  # type: ignore[attr-defined]
-    flags.add_settings(parser)
-    flags.add_cluster(parser)
-    flags.add_output(parser, "table", "json", "yaml")
+    flags.add_choice(parser, "action", choices=(PLAN,), metavar=PLAN, help="show what would change in each zone")
+    flags.add_common(parser, "table", "json", "yaml")
     parser.epilog = (
         "Reads the cluster, the Secrets with the providers' credentials in decco's namespace, and every zone; changes "
         "nothing. Exit status: 0 nothing to do; 1 something would change, or a name cannot be published; 2 an error."
@@ -23,6 +31,86 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from decco.cli.actions import dns
+    from decco.metrics import Metrics
+    from decco.reconcilers.providers import dns_service
+    from decco.views.dnsplan import look, remarks_of
+    from decco.views.simulation import simulate
+    from decco.views.snapshot import from_cluster
 
-    return dns.run(arguments)
+    settings = flags.settings_of(arguments)
+
+    async def gather() -> tuple[DnsView, list[Finding]]:
+        async with flags.connected(arguments, settings) as (client, in_force, remarks):
+            if not in_force.dns.providers:
+                raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to plan")
+            snapshot = await from_cluster(client, in_force)
+            result = await simulate(snapshot, datetime.now(UTC), client=client)
+            # dry_run is a second safeguard: the service is not started, and with dry_run it cannot send changes.
+            dns = await dns_service(in_force.model_copy(update={"dry_run": True}), client, Metrics())
+            assert dns is not None
+            try:
+                return await look(dns, snapshot, result), [*remarks, *snapshot.gaps]
+            finally:
+                await dns.close()
+
+    view, remarks = asyncio.run(gather())
+    if arguments.output == "table":
+        output.write(_table(view, output.style_of(arguments.color)))
+    else:
+        output.write_data(_data(view), arguments.output)
+    output.report(arguments.program, [*remarks, *remarks_of(view)])
+    return exit_status(view)
+
+
+def exit_status(view: DnsView) -> int:
+    """As for kubectl diff; a zone that could not be read has precedence over changes in other zones."""
+    if view.unreadable:
+        return EXIT_FAILED
+    return EXIT_FOUND if view.steps or view.refused else 0
+
+
+def _table(view: DnsView, style: output.Style) -> str:
+    rows = [
+        (step.verb, step.name, step.zone, step.provider, step.owner, step.message or _arrow(step.before, step.after))
+        for step in view.steps
+    ]
+    rows += [("refused", problem.name, "", "", owner, problem.message) for owner, problem in view.refused]
+    return output.table(("ACTION", "NAME", "ZONE", "PROVIDER", "FOR", "RECORDS"), rows, style) if rows else ""
+
+
+def _arrow(before: Iterable[RecordSet], after: Iterable[RecordSet]) -> str:
+    old, new = (", ".join(f"{s.type} {' '.join(s.values)} ({s.ttl} s)" for s in sets) for sets in (before, after))
+    return f"{old} -> {new}" if old and new else old or new
+
+
+def _data(view: DnsView) -> dict[str, Any]:
+    def sets(records: Iterable[RecordSet]) -> list[dict[str, Any]]:
+        return [{"type": s.type, "ttl": s.ttl, "values": list(s.values)} for s in records]
+
+    def problem(name: str, zone: str, owner: str, reason: str, message: str) -> dict[str, str]:
+        return {"name": name, "zone": zone, "for": owner, "reason": reason, "message": message}
+
+    return {
+        "changes": [
+            {
+                "action": step.verb,
+                "name": step.name,
+                "zone": step.zone,
+                "provider": step.provider,
+                "for": step.owner,
+                "before": sets(step.before),
+                "after": sets(step.after),
+            }
+            for step in view.steps
+            if not step.reason
+        ],
+        "problems": [
+            *(problem(s.name, s.zone, s.owner, s.reason, s.message) for s in view.steps if s.reason),
+            *(problem(refused.name, "", owner, refused.reason, refused.message) for owner, refused in view.refused),
+        ],
+        "orphans": [{"name": name, "zone": zone, "provider": provider} for provider, zone, name in view.orphans],
+        "unreadable": [
+            {"zone": zone, "provider": provider, "reason": error.reason, "message": str(error)}
+            for provider, zone, error in view.unreadable
+        ],
+    }

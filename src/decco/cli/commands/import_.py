@@ -7,17 +7,16 @@ import sys
 from pathlib import Path
 
 from decco.api.formats import DNS_LABEL, DNS_NAME
-from decco.cli.arguments import one_of
+from decco.cli.arguments import add_choice
 from decco.errors import ConfigError
 from decco.importing.convert import Imported, Result, convert
-from decco.importing.output import apps_yaml, join, left_out, lines, permissions_yaml, spaces_yaml
+from decco.importing.fields import Level
+from decco.importing.output import join, left_out, lines, yaml_files
 from decco.importing.read import STDIN, read_objects
-from decco.importing.remarks import Level
 
 EXIT_DONE = 0
 EXIT_LOST = 1
 FIRST_PORT = "first-port"
-_READINGS = (FIRST_PORT, "none")
 
 _EPILOG = """\
 The YAML of the new objects goes to standard output, what is to be known about them to standard error and, as comments,
@@ -37,14 +36,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="write files there, in the order to apply")
     parser.add_argument("-n", "--namespace", metavar="SPACE", help="namespace of Apps that name none")
     parser.add_argument("--domain", metavar="DOMAIN", help="domainName of Spaces that name none")
-    parser.add_argument(
+    add_choice(
+        parser,
         "--absent-endpoints",
+        choices=(FIRST_PORT, "none"),
         metavar="READING",
-        type=one_of(*_READINGS),
         default=FIRST_PORT,
         help="what an App without endpoints serves: first-port, the first container's first port, as before 2018 "
         "(default), or none, as later versions of the first decco read it",
-    ).choices_for_completion = _READINGS  # type: ignore[attr-defined]
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         serve_first_port=arguments.absent_endpoints == FIRST_PORT,
     )
     if arguments.output is None:
-        sys.stdout.write(join(spaces_yaml(result), permissions_yaml(result), apps_yaml(result)) + left_out(result))
+        sys.stdout.write(join(yaml_files(result).values()) + left_out(result))
     else:
         _write(arguments.output, result)
     for line in lines(result):
@@ -74,12 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(folder: Path, result: Result) -> None:
-    contents = {
-        "1-spaces.yaml": spaces_yaml(result),
-        "2-permissions.yaml": permissions_yaml(result),
-        "3-apps.yaml": apps_yaml(result),
-        "left-out.txt": left_out(result),
-    }
+    contents = {**yaml_files(result), "left-out.txt": left_out(result)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():

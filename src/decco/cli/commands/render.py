@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
 
 from decco.cli import arguments as flags
+from decco.cli import output
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="YAML or JSON files, folders, or - for standard input")
     flags.add_namespace(parser, "namespace of Apps and Secrets that name none")
-    flags.add_settings(parser)
-    flags.add_output(parser, "yaml", "json")
+    flags.add_common(parser, "yaml", "json", cluster=False)
     parser.epilog = (
         "Secrets in the files count as if they were in the cluster. What only a cluster can show is assumed to be "
         "correct, and reported on standard error. Exit status: 0 done; 1 an object is invalid or its Space is not in "
@@ -20,6 +23,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from decco.cli.actions import render
+    from decco.views import documents
+    from decco.views.findings import Finding
+    from decco.views.manifests import rendered
+    from decco.views.simulation import simulate
+    from decco.views.snapshot import from_documents
+    from decco.views.verdicts import assumptions, is_fatal, verdicts
+    from decco.yamlform import to_yaml
 
-    return render.run(arguments)
+    found = documents.read(arguments.files, sys.stdin)
+    snapshot = from_documents(found, flags.settings_of(arguments), arguments.namespace)
+    if not snapshot.given:
+        text = "the files contain no Space and no App: nothing to render"
+        output.report(arguments.program, [Finding("", text, "nothing-to-render")])
+        return 1
+    result = asyncio.run(simulate(snapshot, datetime.now(UTC)))
+    judged = verdicts(snapshot, result, found)
+    objects = [(reconciled, obj) for reconciled in result.results for obj in rendered(reconciled)]
+    if arguments.output == "json":
+        output.write_data({"apiVersion": "v1", "kind": "List", "items": [obj for _, obj in objects]}, "json")
+    else:
+        style = output.style_of(arguments.color)
+        for reconciled, obj in objects:
+            output.write(style.dim(f"--- # {output.clean(reconciled)}") + "\n" + to_yaml(obj))
+    output.report(arguments.program, [*snapshot.warnings, *judged, *assumptions(snapshot, result)])
+    return 1 if any(map(is_fatal, judged)) else 0

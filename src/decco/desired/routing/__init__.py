@@ -1,7 +1,6 @@
 """Routing from the edge to an App: the listeners of a Space and the routes of its Apps, for the configured backend.
 
-``common.py`` has what the backends share. Each backend is one module and does not import the others. Callers of this
-package do not depend on the backend.
+Each backend is one module and does not import the others. Callers of this package do not depend on the backend.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from decco.desired.endpoints import ResolvedApp, ResolvedEndpoint
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.routing import gateway, ingress
-from decco.desired.routing.common import AppRoutes, ServiceTraits
+from decco.desired.routing.dialect import ServiceTraits
 from decco.settings import RoutingBackend
 
 
@@ -35,19 +34,20 @@ def space_routing_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
             return ()
 
 
-def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> AppRoutes:
-    """The routes of an App's endpoints, in the order in which they must be written."""
+def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], tuple[Problem, ...]]:
+    """The routes of an App's endpoints, in the order in which they must be written, and why endpoints have none."""
     match inputs.settings.routing.backend:
         case RoutingBackend.GATEWAY:
-            return gateway.app_routing(inputs, resolved)
+            children, problems = gateway.app_routing(inputs, resolved)
         case RoutingBackend.INGRESS:
-            return ingress.app_routing(inputs, resolved)
+            children, problems = ingress.app_routing(inputs, resolved)
         case RoutingBackend.NONE:
-            return AppRoutes()
+            return [], ()
+    return children, tuple(dict.fromkeys(problems))
 
 
 def service_traits(inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:
     """The port name and annotations that the edge needs on an endpoint's Service."""
     if inputs.settings.routing.backend is RoutingBackend.INGRESS:
         return ingress.service_traits(inputs, endpoint)
-    return ServiceTraits(port_name=endpoint.service_port_name)
+    return ServiceTraits(endpoint.service_port_name)

@@ -1,107 +1,147 @@
-"""The interface of an Ingress dialect, and the Ingress objects that all dialects share."""
+"""What a dialect of the Ingress backend provides, and what all dialects share: Ingress objects, paths as patterns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from decco.desired import findings, names, reasons
+from decco.desired import names, reasons
 from decco.desired.endpoints import ResolvedEndpoint
-from decco.desired.findings import Finding
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
-from decco.desired.routing.common import ServiceTraits, route_meta
-from decco.objects import INGRESSES, Obj
+from decco.desired.names import Annotations
+from decco.objects import INGRESSES, Obj, Resource
 
 PREFIX, EXACT, OTHER = "Prefix", "Exact", "ImplementationSpecific"
 
-Annotations = dict[str, str | None]
+Paths = Mapping[str, str]
+"""Path of an Ingress -> how it is matched."""
 
 
 @dataclass(frozen=True, slots=True)
-class IngressPath:
-    """A path of an Ingress and how it is matched."""
+class ServiceTraits:
+    """What the edge needs on an endpoint's Service."""
 
-    path: str
-    path_type: str = PREFIX
-
-
-class Dialect(Protocol):
-    """One ingress controller's extensions for features that Ingress does not cover.
-
-    ``http`` and ``tcp`` give the objects of one endpoint, in the order in which they must be written, or why the
-    controller cannot serve it. ``space`` gives those that all endpoints of a Space share.
-    """
-
-    @property
-    def ingress_annotations(self) -> tuple[str, ...]:
-        """Every annotation that this dialect ever writes on an Ingress."""
-        ...
-
-    @property
-    def service_annotations(self) -> tuple[str, ...]:
-        """Every annotation that this dialect ever writes on a Service."""
-        ...
-
-    def space(self, inputs: SpaceInputs) -> list[Child]: ...
-
-    def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]: ...
-
-    def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding: ...
-
-    def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Finding: ...
-
-    def service_traits(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits: ...
+    port_name: str
+    annotations: dict[str, str | None] = field(default_factory=dict)
 
 
-class NothingForSpaces:
-    """Base of a dialect that needs no object for a Space."""
+class Dialect(ABC):
+    """One ingress controller's extensions for features that Ingress does not cover."""
+
+    prefix: str
+    """Of the names of the controller's annotations."""
+    ingress_annotations: tuple[str, ...]
+    """Every annotation that this dialect ever writes on an Ingress, without the prefix."""
+    service_annotations: tuple[str, ...] = ()
+    """Every annotation that this dialect ever writes on a Service, without the prefix."""
+    kinds: tuple[Resource, ...] = ()
+    """The kinds of the controller's own CRDs, in the version that is written."""
+    crds: str = ""
+    """What to install if these kinds are missing."""
+
+    @abstractmethod
+    def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
+        """The objects of an HTTP endpoint in the order of writing, or why the controller cannot serve it."""
+
+    @abstractmethod
+    def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
+        """The same for a TCP endpoint."""
+
+    def service_traits(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:
+        return ServiceTraits(endpoint.service_port_name)
 
     def space(self, inputs: SpaceInputs) -> list[Child]:
+        """The objects that all endpoints of a Space share."""
         return []
 
     def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]:
+        """The kinds that a Space needs and the cluster does not serve."""
         return ()
+
+    def named(self, annotations: Annotations) -> dict[str, str | None]:
+        """These annotations under their full names."""
+        return {f"{self.prefix}/{name}": value for name, value in annotations.items()}
+
+
+def unsupported(endpoint: ResolvedEndpoint, why: str) -> Problem:
+    return Problem(reasons.ROUTE_NOT_SUPPORTED, f"endpoint {endpoint.name} gets no route: {why}")
+
+
+def verifying_secret(inputs: AppInputs, endpoint: ResolvedEndpoint, controller: str) -> str | Problem:
+    """The Secret by whose ca.crt a controller verifies pods, if it cannot verify them by the system's authorities."""
+    secret = inputs.space.spec.http_cert_secret_name
+    if secret is not None and inputs.edge_may_have_ca:
+        return secret
+    return unsupported(
+        endpoint, f"{controller} verifies pods by the ca.crt of the Space's httpCertSecretName only; add it there"
+    )
+
+
+# -- Ingress ----------------------------------------------------------------------------------------------------------
 
 
 def http_ingress(
-    inputs: AppInputs,
-    name: str,
-    paths: Sequence[IngressPath],
-    backend: Obj,
-    annotations: Annotations,
-    *,
-    tls: bool = True,
+    inputs: AppInputs, name: str, paths: Paths, backend: Obj, annotations: Annotations, *, tls: bool = True
 ) -> Child:
     """Paths at the Space's FQDN, under its certificate."""
-    spec: Obj = _class(inputs)
-    secret = inputs.space.spec.http_cert_secret_name
-    if tls and secret is not None:
-        spec["tls"] = [{"hosts": [inputs.space.fqdn], "secretName": secret}]
-    spec["rules"] = [_rule(inputs.space.fqdn, paths, backend)]
-    return names.child(INGRESSES, route_meta(inputs, name, annotations), spec=spec)
+    certificate = inputs.space.spec.http_cert_secret_name if tls else None
+    return _ingress(inputs, name, inputs.space.fqdn, paths, backend, annotations, certificate)
 
 
 def passthrough_ingress(inputs: AppInputs, endpoint: ResolvedEndpoint, annotations: Annotations) -> Child:
     """A host name whose TLS connections the controller hands to the endpoint as they are."""
-    spec = _class(inputs)
-    spec["rules"] = [_rule(endpoint.hostname or "", [IngressPath("/")], backend_of(endpoint))]
-    return names.child(INGRESSES, route_meta(inputs, endpoint.name, annotations), spec=spec)
+    host = endpoint.hostname or ""
+    return _ingress(inputs, endpoint.name, host, {"/": PREFIX}, backend_of(endpoint), annotations, None)
 
 
 def backend_of(endpoint: ResolvedEndpoint) -> Obj:
     return {"service": {"name": endpoint.name, "port": {"number": endpoint.service_port}}}
 
 
-def unsupported(endpoint: ResolvedEndpoint, why: str) -> Finding:
-    return findings.routes(reasons.ROUTE_NOT_SUPPORTED, f"endpoint {endpoint.name} gets no route: {why}")
+def _ingress(
+    inputs: AppInputs,
+    name: str,
+    host: str,
+    paths: Paths,
+    backend: Obj,
+    annotations: Annotations,
+    certificate: str | None,
+) -> Child:
+    class_name = inputs.settings.routing.ingress_class_name
+    spec: Obj = {"ingressClassName": class_name} if class_name is not None else {}
+    if certificate is not None:
+        spec["tls"] = [{"hosts": [host], "secretName": certificate}]
+    listed = [{"path": path, "pathType": matched, "backend": backend} for path, matched in paths.items()]
+    spec["rules"] = [{"host": host, "http": {"paths": listed}}]
+    return names.child(INGRESSES, names.app_meta(inputs, name, annotations), spec=spec)
 
 
-def _class(inputs: AppInputs) -> Obj:
-    name = inputs.settings.routing.ingress_class_name
-    return {} if name is None else {"ingressClassName": name}
+# -- paths as regular expressions -------------------------------------------------------------------------------------
+# For the controllers that rewrite by them, with the same result as the Gateway API's ReplacePrefixMatch: a prefix ends
+# at the border of a segment, and what follows it is kept. /web rewritten to /app makes /web /app and /web/x /app/x;
+# rewritten to / it makes them / and /x; /webs is another path.
+
+_SPECIAL = re.compile(r"[.+*?^$()\[\]{}|\\]")
 
 
-def _rule(host: str, paths: Sequence[IngressPath], backend: Obj) -> Obj:
-    listed = [{"path": path.path, "pathType": path.path_type, "backend": backend} for path in paths]
-    return {"host": host, "http": {"paths": listed}}
+def escape(path: str) -> str:
+    """The path as a pattern for itself, for PCRE and RE2 alike."""
+    return _SPECIAL.sub(lambda found: "\\" + found[0], path)
+
+
+def rewriting(prefix: str, rewrite: str) -> tuple[str, str]:
+    """(pattern, before): the pattern matches the whole path and has one group; the new path is ``before`` and that
+    group. Both arguments are paths without a slash at the end, or "/".
+    """
+    if prefix == "/":
+        return "/(.*)", "/" if rewrite == "/" else f"{rewrite}/"
+    if rewrite == "/":
+        return f"{escape(prefix)}(?:/|$)(.*)", "/"
+    return f"{escape(prefix)}(/.*)?$", rewrite
+
+
+def below(prefix: str) -> str:
+    """A pattern for the beginning of every path at or below the prefix."""
+    return "/" if prefix == "/" else f"{escape(prefix)}(/|$)"

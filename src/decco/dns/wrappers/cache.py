@@ -25,11 +25,8 @@ class _ZoneCache:
             self.sets.setdefault(record.name, {})[record.type] = record
 
     def carry_out(self, change: Change) -> None:
-        for old in change.removed:
-            left = self.sets.get(old.name, {})
-            left.pop(old.type, None)
-            if not left:
-                self.sets.pop(old.name, None)
+        for old in change.dropped:
+            self.sets.get(old.name, {}).pop(old.type, None)
         self.put(change.written)
 
     def all(self) -> list[RecordSet]:
@@ -69,15 +66,11 @@ class Cache(Wrapper):
         touched = {name for change in changes for name in (change.name, change.ownership_name)}
         try:
             outcomes = await self.inner.apply(zone, changes)
-        except ZoneNotFound:
-            self._zones.pop(zone, None)
-            raise
-        except ProviderUnreachable as error:
-            if error.uncertain:
+        except BaseException as error:  # also if cancelled: the call may have been carried out
+            if isinstance(error, ZoneNotFound):
+                self._zones.pop(zone, None)
+            elif not isinstance(error, ProviderUnreachable) or error.uncertain:
                 cached.stale |= touched
-            raise
-        except BaseException:  # also if cancelled: the call may have been carried out
-            cached.stale |= touched
             raise
         for change, outcome in zip(changes, outcomes, strict=True):
             if outcome is None:

@@ -8,19 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
 
-import structlog
-
-from decco.dns.errors import ProviderRefused, ZoneNotFound
-from decco.dns.provider import Change, Outcome, Provider, Zone
-from decco.dns.records import RecordSet
-from decco.dns.wrappers.base import Wrapper
+from decco.dns.errors import DnsError, ProviderRefused, ZoneNotFound
+from decco.dns.provider import Provider
+from decco.dns.wrappers.base import Call, T, Wrapper, log
 from decco.errors import ConfigError
-
-T = TypeVar("T")
-log = structlog.get_logger("decco.dns")
 
 Make = Callable[[], Awaitable[Provider | None]]
 """Makes the provider from the current credentials; None if they have not changed. Raises ConfigError."""
@@ -35,28 +28,19 @@ class CredentialRefresh(Wrapper):
         self._making = asyncio.Lock()
         self._calls: Counter[Provider] = Counter()
 
-    async def zones(self) -> tuple[Zone, ...]:
-        return await self._call(lambda provider: provider.zones())
-
-    async def records(self, zone: Zone, names: Collection[str] | None = None) -> Sequence[RecordSet]:
-        return await self._call(lambda provider: provider.records(zone, names))
-
-    async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
-        return await self._call(lambda provider: provider.apply(zone, changes))
-
-    async def _call(self, do: Callable[[Provider], Awaitable[T]]) -> T:
+    async def call(self, operation: str, call: Call[T]) -> T:
         used = self.inner
         try:
-            return await self._with(used, do)
+            return await self._with(used, call)
         except (ProviderRefused, ZoneNotFound) as error:  # a name server can report an unknown key as an unknown zone
             if not await self._renewed(used, error):
                 raise
-        return await self._with(self.inner, do)
+        return await self._with(self.inner, call)
 
-    async def _with(self, provider: Provider, do: Callable[[Provider], Awaitable[T]]) -> T:
+    async def _with(self, provider: Provider, call: Call[T]) -> T:
         self._calls[provider] += 1
         try:
-            return await do(provider)
+            return await call(provider)
         finally:
             self._calls[provider] -= 1
             if not self._calls[provider]:
@@ -64,7 +48,7 @@ class CredentialRefresh(Wrapper):
                 if provider is not self.inner:
                     await provider.close()
 
-    async def _renewed(self, refused: Provider, error: ProviderRefused | ZoneNotFound) -> bool:
+    async def _renewed(self, refused: Provider, error: DnsError) -> bool:
         async with self._making:
             if self.inner is not refused:
                 return True  # by a concurrent call for another zone

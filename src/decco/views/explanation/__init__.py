@@ -1,1 +1,1 @@
-"""The statements of ``decco explain`` about a host name, Space or App: explain.py combines the other modules."""
+"""The findings of ``decco explain`` about a host name, Space or App."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 
 from decco.errors import ConfigError
@@ -11,13 +11,14 @@ from decco.kube.client import Client
 from decco.kube.errors import Forbidden, KubeError, NotFound, NotServed
 from decco.reconcilers.discover import discover
 from decco.settings import Settings
-from decco.settings_load import WrongSettings
+from decco.settings.load import WrongSettings
 from decco.views import running as running_
+from decco.views.findings import Finding, permission_lacking
 from decco.views.preflight import cluster, controller, edge
-from decco.views.preflight.model import Check, ClusterContext, Grade
-from decco.views.refusals import permission_lacking
+from decco.views.preflight.model import ClusterContext
 
-CHECKS: Mapping[str, Callable[[ClusterContext], Awaitable[list[Check]]]] = {
+Check = Callable[[ClusterContext], AsyncIterator[Finding]]
+CHECKS: Mapping[str, Check] = {
     "api server": cluster.api_server,
     "clock": cluster.clock,
     "crds": cluster.custom_resources,
@@ -34,51 +35,40 @@ CHECKS: Mapping[str, Callable[[ClusterContext], Awaitable[list[Check]]]] = {
 
 async def check(
     client: Client, local: Settings, environ: Mapping[str, str], *, given: bool, account: str
-) -> list[Check]:
+) -> list[Finding]:
     """Run all checks. ``given``: the settings come from a local file and not from the running controller.
 
     Raises KubeError if the API server cannot be reached at all.
     """
     running = await running_.look(client, local.namespace)
     settings, found = local, []
-    if not given:
-        try:
+    try:
+        if not given:
             settings = running_.settings_in_force(running, local, environ)
-        except WrongSettings as error:
-            found += [Check("settings", Grade.FAILURE, line) for line in error.lines]
-    if not found:
-        where = (
-            "the file given" if given else running.text.place if running.text is not None else "defaults and variables"
+        place = running.text.place if running.text is not None else "defaults and variables"
+        found.append(
+            Finding("settings", f"you may not read the controller's: {place} taken", "settings-hidden")
+            if running.hidden and not given
+            else Finding("settings", f"valid: {'the file given' if given else place}")
         )
-        hidden = not given and running.hidden
-        text = f"you may not read the controller's: {where} taken" if hidden else f"valid: {where}"
-        found.append(Check("settings", Grade.UNKNOWN if hidden else Grade.OK, text))
+    except WrongSettings as error:
+        found += [Finding("settings", line, "settings-wrong") for line in error.lines]
     served = await discover(client, settings.routing)
     context = ClusterContext(client, settings, running, served, datetime.now(UTC), account)
-    results = await asyncio.gather(*(_run(name, check, context) for name, check in CHECKS.items()))
-    order = [results[0], results[1], found, *results[2:]]
-    return [check for each in order for check in each]
+    results = await asyncio.gather(*(run(name, check, context) for name, check in CHECKS.items()))
+    return [finding for each in (*results[:2], found, *results[2:]) for finding in each]
 
 
-async def _run(
-    name: str, check: Callable[[ClusterContext], Awaitable[list[Check]]], context: ClusterContext
-) -> list[Check]:
+async def run(name: str, check: Check, context: ClusterContext) -> list[Finding]:
+    """The findings of one check; an error that keeps it from being completed is its only one."""
     try:
-        return await check(context)
+        return [finding async for finding in check(context)]
     except Forbidden as error:
-        return [Check(name, Grade.UNKNOWN, _may_not(error))]
+        lacking = permission_lacking(error)
+        text = f"you may not {lacking}; a platform operator may" if lacking else f"you may not look: {error.message}"
+        return [Finding(name, text, "check-forbidden")]
     except (NotFound, NotServed) as error:
-        return [
-            Check(
-                name,
-                Grade.FAILURE,
-                f"the cluster does not know what is asked for, install or upgrade what serves it: {error.message}",
-            )
-        ]
+        text = f"the cluster does not know what is asked for, install or upgrade what serves it: {error.message}"
+        return [Finding(name, text, "check-not-served")]
     except (KubeError, ConfigError) as error:
-        return [Check(name, Grade.FAILURE, f"the check could not be completed: {error}")]
-
-
-def _may_not(error: Forbidden) -> str:
-    lacking = permission_lacking(error)
-    return f"you may not {lacking}; a platform operator may" if lacking else f"you may not look: {error.message}"
+        return [Finding(name, f"the check could not be completed: {error}", "check-failed")]

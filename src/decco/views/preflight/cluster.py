@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any
 
 from decco.api.crd import crds
 from decco.kube import discovery
-from decco.kube.errors import NotFound, NotServed
 from decco.objects import GROUP, VERSION, Key, Obj
-from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, Check, ClusterContext, Grade
+from decco.views.findings import Finding
+from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, ClusterContext, condition
 
 OLDEST = (1, 33)
 """Native sidecars are stable since 1.33, ValidatingAdmissionPolicy since 1.30."""
@@ -21,85 +21,82 @@ ADMISSION_POLICIES = ("namespace-labels", "space-membership")
 """Names of the policies in manifests/policies, without the group; a test verifies that they match."""
 
 INSTALL_CRDS = "`decco crds | kubectl apply --server-side -f -`"
+FIX_POLICIES = "apply manifests/policies"
 
 
-async def api_server(context: ClusterContext) -> list[Check]:
+async def api_server(context: ClusterContext) -> AsyncIterator[Finding]:
     version = await discovery.server_version(context.client)
-    label = f"Kubernetes {version.major}.{version.minor}"
-    oldest, newest = (f"{major}.{minor}" for major, minor in TESTED)
+    text, name = f"Kubernetes {version.major}.{version.minor}", ""
     if version < OLDEST:
-        text = (
-            f"{label} is too old: decco needs {OLDEST[0]}.{OLDEST[1]} or later, for native sidecar containers: "
-            "upgrade the cluster"
-        )
-        return [Check("api server", Grade.FAILURE, text)]
-    if not TESTED[0] <= (version.major, version.minor) <= TESTED[1]:
-        text = f"{label}: decco is tested with {oldest} to {newest}; try it in a test cluster first"
-        return [Check("api server", Grade.WARNING, text)]
-    return [Check("api server", Grade.OK, label)]
+        text += f" is too old: decco needs {OLDEST[0]}.{OLDEST[1]} or later, for native sidecar containers: "
+        text, name = f"{text}upgrade the cluster", "kubernetes-too-old"
+    elif not TESTED[0] <= (version.major, version.minor) <= TESTED[1]:
+        oldest, newest = (f"{major}.{minor}" for major, minor in TESTED)
+        text += f": decco is tested with {oldest} to {newest}; try it in a test cluster first"
+        name = "kubernetes-untested"
+    yield Finding("api server", text, name)
 
 
-async def clock(context: ClusterContext) -> list[Check]:
+async def clock(context: ClusterContext) -> AsyncIterator[Finding]:
     """Compare the clocks: the API server's answer to a SelfSubjectReview has a creationTimestamp."""
     answer = await context.client.ask(SELF_REVIEWS, {})
     user = ((answer.get("status") or {}).get("userInfo") or {}).get("username", "?")
+    yield Finding("you", str(user))
     stamp = (answer.get("metadata") or {}).get("creationTimestamp")
-    found = [Check("you", Grade.OK, f"{user}")]
     if not isinstance(stamp, str):
-        return [
-            *found,
-            Check("clock", Grade.UNKNOWN, "the API server does not report its time: compare the clocks yourself"),
-        ]
-    theirs = datetime.fromisoformat(stamp)
+        yield Finding("clock", "the API server does not report its time: compare the clocks yourself", "clock-unknown")
+        return
     # Timestamps have whole seconds, and the answer has a latency.
-    skew = max(0.0, abs((context.now - theirs).total_seconds()) - 1.0)
+    skew = max(0.0, abs((context.now - datetime.fromisoformat(stamp)).total_seconds()) - 1.0)
     if skew < SKEW_SECONDS[0]:
-        return [*found, Check("clock", Grade.OK, "this machine's and the API server's agree")]
-    grade = Grade.FAILURE if skew >= SKEW_SECONDS[1] else Grade.WARNING
+        yield Finding("clock", "this machine's and the API server's agree")
+        return
     text = f"this machine's and the API server's differ by {skew:.0f} s: synchronise them (NTP)"
-    return [*found, Check("clock", grade, text)]
+    yield Finding("clock", text, "clock-skew-large" if skew >= SKEW_SECONDS[1] else "clock-skew")
 
 
-async def custom_resources(context: ClusterContext) -> list[Check]:
+async def custom_resources(context: ClusterContext) -> AsyncIterator[Finding]:
     """Whether the cluster's CRDs are those of this version."""
-    found = []
     for ours in crds():
-        name, kind = ours["metadata"]["name"], ours["spec"]["names"]["kind"]
-        try:
-            live = await context.client.get(CRDS, Key("", name))
-        except NotFound:
+        about, kind = f"crd {ours['spec']['names']['kind']}", ours["spec"]["names"]["kind"]
+        live = await context.find(CRDS, Key("", ours["metadata"]["name"]))
+        if live is None:
             text = f"the cluster does not know {kind}s: install them with {INSTALL_CRDS}"
-            found.append(Check(f"crd {kind}", Grade.FAILURE, text))
-            continue
-        found.append(_judged(kind, ours, live))
-    return found
+            yield Finding(about, text, "crd-missing")
+        else:
+            yield _crd(about, ours, live)
 
 
-def _judged(kind: str, ours: Obj, live: Obj) -> Check:
-    name = f"crd {kind}"
-    conditions = {c["type"]: c for c in (live.get("status") or {}).get("conditions") or ()}
+def _crd(about: str, ours: Obj, live: Obj) -> Finding:
     for type_ in ("NamesAccepted", "Established"):
-        condition = conditions.get(type_, {})
-        if condition.get("status") != "True":
+        found = condition(live, type_)
+        if found.get("status") != "True":
             text = (
                 f"the CRD is not served, apply this version's with {INSTALL_CRDS}: "
-                f"{type_} is {condition.get('status')}: {condition.get('message')}"
+                f"{type_} is {found.get('status')}: {found.get('message')}"
             )
-            return Check(name, Grade.FAILURE, text)
+            return Finding(about, text, "crd-not-served")
     versions = {version["name"]: version for version in live["spec"]["versions"]}
     if VERSION not in versions or not versions[VERSION].get("served"):
         served = ", ".join(sorted(versions))
         text = f"the CRD serves {served} and not {VERSION}: apply this version's with {INSTALL_CRDS}"
-        return Check(name, Grade.FAILURE, text)
+        return Finding(about, text, "crd-without-version")
     stale = sorted(set(_differences(ours["spec"]["versions"][0], versions[VERSION], "")))
     if stale:
         differing = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if len(stale) > 3 else "")
         text = f"the CRD is another version's (differs in {differing}): apply this version's with {INSTALL_CRDS}"
-        return Check(name, Grade.WARNING, text)
+        return Finding(about, text, "crd-stale")
     if others := sorted(versions.keys() - {VERSION}):
         text = f"the CRD also has {', '.join(others)}, which decco {GROUP}/{VERSION} does not know"
-        return Check(name, Grade.WARNING, text)
-    return Check(name, Grade.OK, f"{GROUP}/{VERSION}, as this version has it")
+        return Finding(about, text, "crd-with-other-versions")
+    return Finding(about, f"{GROUP}/{VERSION}, as this version has it")
+
+
+_STRUCTURE = frozenset(
+    {"schema", "openAPIV3Schema", "properties", "items", "x-kubernetes-validations", "description"}
+    | {"additionalPrinterColumns"}
+)
+"""Parts of the path to a field that are not fields of the API."""
 
 
 def _differences(ours: Any, live: Any, path: str) -> Iterator[str]:
@@ -117,44 +114,25 @@ def _differences(ours: Any, live: Any, path: str) -> Iterator[str]:
         yield path or "its columns"
 
 
-_STRUCTURE = frozenset(
-    {
-        "schema",
-        "openAPIV3Schema",
-        "properties",
-        "items",
-        "x-kubernetes-validations",
-        "description",
-        "additionalPrinterColumns",
-    }
-)
-
-
-async def admission(context: ClusterContext) -> list[Check]:
+async def admission(context: ClusterContext) -> AsyncIterator[Finding]:
     """The policies that protect labels of namespaces, projects and domains."""
-    found = []
     for short in ADMISSION_POLICIES:
-        name = f"{short}.{GROUP}"
-        about = f"policy {short}"
-        fix = "apply manifests/policies"
-        try:
-            policy = await context.client.get(POLICIES, Key("", name))
-            binding = await context.client.get(BINDINGS, Key("", name))
-        except (NotFound, NotServed) as error:
-            what = "its binding" if "binding" in error.message else "it"
-            found.append(Check(about, Grade.FAILURE, f"{what} is not there, so nothing is refused: {fix}"))
-            continue
-        found.append(_policy(about, policy, binding, fix))
-    return found
+        about, key = f"policy {short}", Key("", f"{short}.{GROUP}")
+        policy, binding = await context.find(POLICIES, key), await context.find(BINDINGS, key)
+        if policy is None or binding is None:
+            what = "it" if policy is None else "its binding"
+            yield Finding(about, f"{what} is not there, so nothing is refused: {FIX_POLICIES}", "policy-missing")
+        else:
+            yield _policy(about, policy, binding)
 
 
-def _policy(about: str, policy: Obj, binding: Obj, fix: str) -> Check:
+def _policy(about: str, policy: Obj, binding: Obj) -> Finding:
     warnings = ((policy.get("status") or {}).get("typeChecking") or {}).get("expressionWarnings") or ()
     if warnings:
-        text = f"the API server warns of {warnings[0].get('fieldRef')}: {warnings[0].get('warning')}: {fix}"
-        return Check(about, Grade.WARNING, text)
+        text = f"the API server warns of {warnings[0].get('fieldRef')}: {warnings[0].get('warning')}: {FIX_POLICIES}"
+        return Finding(about, text, "policy-with-warnings")
     actions = binding["spec"].get("validationActions") or ()
     if "Deny" not in actions:
-        text = f"its binding says {', '.join(actions) or 'nothing'} and not Deny, so nothing is refused: {fix}"
-        return Check(about, Grade.FAILURE, text)
-    return Check(about, Grade.OK, "in force")
+        text = f"its binding says {', '.join(actions) or 'nothing'} and not Deny, so nothing is refused: {FIX_POLICIES}"
+        return Finding(about, text, "policy-without-deny")
+    return Finding(about, "in force")

@@ -1,35 +1,16 @@
-"""Inputs and results of checks."""
+"""The input of the checks, and the kinds that only they read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from decco.desired.model import Served
 from decco.kube.client import Client
-from decco.objects import Resource
+from decco.kube.errors import NotFound, NotServed
+from decco.objects import Key, Obj, Resource
 from decco.settings import Settings
 from decco.views.running import Running
-
-
-class Grade(StrEnum):
-    """The severity of a result. UNKNOWN means that the user may not read the data, and counts as a warning."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILURE = "failure"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One result: ``text`` states the fact and, unless it is OK, what to do."""
-
-    name: str
-    grade: Grade
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +24,15 @@ class ClusterContext:
     now: datetime
     service_account: str
     """The service account of the controller, in the controller namespace."""
-    groups: Mapping[str, Mapping[str, Resource]] = field(default_factory=dict)
-    """API group -> its kinds, for the groups that were discovered."""
+
+    async def find(self, resource: Resource, key: Key) -> Obj | None:
+        """The object, or None if there is none or the cluster does not serve its kind."""
+        try:
+            return await self.client.get(resource, key)
+        except (NotFound, NotServed):
+            return None
 
 
-GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
-GATEWAY_CLASSES = Resource("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
 INGRESS_CLASSES = Resource("networking.k8s.io", "v1", "ingressclasses", "IngressClass", namespaced=False)
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 ADMISSION = "admissionregistration.k8s.io"
@@ -59,3 +43,9 @@ BINDINGS = Resource(
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
 SELF_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False)
+
+
+def condition(obj: Obj, kind: str) -> Obj:
+    """The condition of this type in an object's status; empty if it has none."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return next((each for each in conditions if each.get("type") == kind), {})

@@ -1,1 +1,0 @@
-"""Implementations of the commands, imported on demand because they need most of decco."""

@@ -1,0 +1,182 @@
+"""What gateway controllers report (Gateway API v1): the conditions on listeners, routes and policies.
+
+A condition counts only if it is about the current generation of its object. On a route or policy, whose status has an
+entry for each Gateway and controller, it counts only if it is about the Space's Gateway and was written by the
+controller of that Gateway's class, as far as that is known. Listeners have one writer, and its name is not recorded.
+
+Kinds on which no controller writes a status (Ingress, and Traefik's own) are in effect once they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from decco.desired import reasons
+from decco.desired.model import Child, Problem
+from decco.desired.names import SPACE_OBJECT
+from decco.objects import BACKEND_TLS_POLICIES, GATEWAY_GROUP, GATEWAYS, LISTENER_SETS, Obj, Resource, key_of
+from decco.settings import RoutingSettings
+from decco.text import one_line, quote
+
+ACCEPTED, RESOLVED_REFS, PROGRAMMED = "Accepted", "ResolvedRefs", "Programmed"
+TYPES = (ACCEPTED, RESOLVED_REFS, PROGRAMMED)
+PENDING = "Pending"
+"""Reason of an object that the controller has not processed yet (Gateway API, RouteReasonPending)."""
+_IN_PROGRESS = frozenset({PENDING, "AddressNotAssigned"})
+ENDPOINTS_SECONDS = 10.0
+"""How long a gateway may take to observe endpoints after the workload is ready."""
+
+Conditions = Mapping[str, Obj]
+"""By type."""
+
+
+def current(obj: Obj, part: Obj | None = None) -> Conditions:
+    """The conditions of ``part`` of the status of ``obj`` (a listener, a parent; None: the object itself), without
+    those about an earlier generation.
+    """
+    listed = (status_of(obj) if part is None else part).get("conditions") or ()
+    generation = obj["metadata"].get("generation", 0)
+    return {str(each.get("type")): each for each in listed if each.get("observedGeneration", generation) >= generation}
+
+
+def refusals(conditions: Conditions, types: tuple[str, ...] = TYPES) -> Iterator[Obj]:
+    """The conditions that are False. Those after the first are only its consequences."""
+    return (found for type_ in types if (found := conditions.get(type_, {})).get("status") == "False")
+
+
+def is_true(conditions: Conditions, *types: str) -> bool:
+    return all(conditions.get(type_, {}).get("status") == "True" for type_ in types)
+
+
+def status_of(obj: Obj | None) -> Obj:
+    return (obj or {}).get("status") or {}
+
+
+# -- listeners --------------------------------------------------------------------------------------------------------
+
+
+def listener_problems(obj: Obj) -> Iterator[Problem]:
+    """Problems that the controller reports for a Gateway or ListenerSet, and for each of its listeners."""
+    what = f"{obj['kind']} {key_of(obj)}"
+    conditions = current(obj)
+    own = _listener_problem(what, conditions, (ACCEPTED, PROGRAMMED))
+    if own is not None:
+        yield own
+    elif not is_true(conditions, ACCEPTED, PROGRAMMED):
+        yield Problem(reasons.WAITING_FOR_EDGE, f"{what} waits for its gateway controller")
+    for listener in sorted(status_of(obj).get("listeners") or (), key=lambda entry: str(entry.get("name"))):
+        problem = _listener_problem(f"listener {listener.get('name')} of {what}", current(obj, listener), TYPES)
+        if problem is not None:
+            yield problem
+
+
+def _listener_problem(what: str, conditions: Conditions, types: tuple[str, ...]) -> Problem | None:
+    refusal = next(refusals(conditions, types), None)
+    if refusal is None:
+        return None
+    type_, cause = refusal["type"], refusal.get("reason") or "no reason given"
+    message = f"{what}: {type_} is False, {cause}: {one_line(refusal.get('message'))}"
+    if cause in _IN_PROGRESS:
+        return Problem(reasons.WAITING_FOR_EDGE, message)
+    return Problem(reasons.NOT_PROGRAMMED if type_ == PROGRAMMED else reasons.NOT_ACCEPTED, message)
+
+
+# -- routes -----------------------------------------------------------------------------------------------------------
+
+
+class Backends(Enum):
+    """State of the pods behind a route."""
+
+    READY = auto()
+    STARTING = auto()  # none is ready, or they became so a moment ago
+    NONE = auto()  # replicas is 0
+
+
+@dataclass(frozen=True, slots=True)
+class ParentGateway:
+    """The Gateway of a Space: whose conditions on routes and policies count."""
+
+    parents: tuple[Obj, ...]
+    """References to the object with the Space's listeners, and to the shared Gateway that it is attached to, if any."""
+    controller: str | None = None
+    """controllerName of the Gateway's class; None if it is not known: then every controller counts."""
+
+    def of_parent(self, entry: Obj, reference: Obj, namespace: str) -> bool:
+        """Whether an entry of a route's status is about this listener and written by the controller."""
+        return _same(entry.get("parentRef") or {}, reference, namespace) and self._wrote(entry)
+
+    def of_ancestor(self, entry: Obj, namespace: str) -> bool:
+        """Whether an entry of a policy's status is about the Space's Gateway and written by the controller.
+
+        Controllers are free in the kind of the ancestor (GEP-713), so only other Gateways are excluded.
+        """
+        reference = {**(entry.get("ancestorRef") or {}), "sectionName": None}
+        gateways = {parent["kind"] for parent in self.parents} | {"Gateway"}
+        about_us = reference.get("kind", "Gateway") not in gateways or any(
+            _same(reference, parent, namespace) for parent in self.parents
+        )
+        return about_us and self._wrote(entry)
+
+    def _wrote(self, entry: Obj) -> bool:
+        return self.controller is None or entry.get("controllerName") == self.controller
+
+
+def listeners_kind(routing: RoutingSettings) -> Resource:
+    """Kind of the object with a Space's listeners."""
+    return LISTENER_SETS if routing.parent_gateway else GATEWAYS
+
+
+def parent_gateway(routing: RoutingSettings, space: str, controller: str | None) -> ParentGateway:
+    """The Gateway that the settings name, for this Space."""
+    own = {"kind": listeners_kind(routing).kind, "name": SPACE_OBJECT, "namespace": space}
+    if routing.parent_gateway is None:
+        return ParentGateway((own,), controller)
+    namespace, _, name = routing.parent_gateway.partition("/")
+    return ParentGateway((own, {"kind": "Gateway", "name": name, "namespace": namespace}), controller)
+
+
+def _same(one: Obj, other: Obj, namespace: str) -> bool:
+    """Whether two references from an object in this namespace are to the same parent."""
+    defaults = {"group": GATEWAY_GROUP, "kind": "Gateway", "namespace": namespace, "name": None, "sectionName": None}
+    return all(one.get(key, default) == other.get(key, default) for key, default in defaults.items())
+
+
+def route_problem(
+    child: Child, live: Obj | None, gateway: ParentGateway, backends: Backends = Backends.READY
+) -> Problem | None:
+    """Why a route or policy is not in effect, or None; ``live`` is None if it is not in the cache (yet).
+
+    A refusal because of missing endpoints repeats WorkloadReady: while no pod is ready, and until a gateway has
+    observed a ready pod, it is reported as waiting.
+    """
+    if child.resource.group != GATEWAY_GROUP:
+        return None
+    kind, name = child.resource.kind, child.obj["metadata"]["name"]
+    namespace = child.obj["metadata"]["namespace"]
+    policy = child.resource == BACKEND_TLS_POLICIES
+    if policy:
+        # Gateways that do not support the policy set no status, so only a refusal is a problem.
+        entries = status_of(live).get("ancestors") or ()
+        mine = [entry for entry in entries if gateway.of_ancestor(entry, namespace)]
+    else:
+        entries = status_of(live).get("parents") or ()
+        reference = child.obj["spec"]["parentRefs"][0]
+        mine = [entry for entry in entries if gateway.of_parent(entry, reference, namespace)]
+    reported = [current(live, entry) for entry in mine] if live is not None else []
+    if not policy and not any(ACCEPTED in conditions for conditions in reported):
+        return Problem(reasons.WAITING_FOR_EDGE, f"no gateway has answered for {kind} {name} yet")
+    for refusal in (each for conditions in reported for each in refusals(conditions)):
+        if refusal.get("reason") == PENDING:
+            return Problem(reasons.WAITING_FOR_EDGE, f"the gateway still processes {kind} {name}: {quote(refusal)}")
+        if backends is Backends.READY or not _is_about_endpoints(refusal):
+            return Problem(reasons.NOT_ACCEPTED, f"the gateway refuses {kind} {name}: {quote(refusal)}")
+        if backends is Backends.STARTING:
+            return Problem(reasons.WAITING_FOR_EDGE, f"{kind} {name} has no ready pod to send traffic to yet")
+    return None
+
+
+def _is_about_endpoints(refusal: Obj) -> bool:
+    """The Gateway API has no reason for this; Envoy Gateway reports "no ready endpoints" in its own words."""
+    return any("endpoint" in str(refusal.get(field) or "").lower() for field in ("reason", "message"))

@@ -1,0 +1,205 @@
+"""Traefik v3 with its Ingress and CRD providers, entry points ``web`` and ``websecure``.
+
+HTTP endpoints are Ingresses. TCP endpoints are IngressRouteTCPs, because Traefik's Ingress does not support
+passthrough. Rewriting and TLS to the pods are objects of their own, Middleware and ServersTransport.
+
+These measures prevent conflicts with other Apps and Spaces:
+
+* Traefik names the result of an object ``<namespace>-<name>``, and the HTTP service behind an Ingress
+  ``<namespace>-<service>-<port>``. Space ``a`` with ``b-c`` and Space ``a-b`` with ``c`` would be one. So Middlewares,
+  ServersTransports, TLSOptions and the ports of Services have a digest of Space and endpoint in their names.
+* Traefik's prefix is one of characters: ``/web`` would take ``/webs`` of another App. So a path is written twice,
+  exactly and with a slash behind it, which means segments whatever the controller's setting ``strictPrefixMatching``
+  is.
+* Of two rules that match, Traefik takes the one with more characters, and "exactly ``/web``" has fewer than "all below
+  ``/``" of another App. So each route sets its priority: the length that its rule would have as a prefix. Longer
+  prefixes still go first, and so do more precise routes of others (the answers to ACME's HTTP-01 challenges).
+* A Space has one TLSOption. With it Traefik refuses a handshake if the Space's certificate is missing, instead of
+  presenting its own. Traefik also answers 421 if the handshake has one Space's name and the request has another's,
+  which it detects by comparing the TLSOptions of the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from decco.desired import names, reasons
+from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
+from decco.desired.model import AppInputs, Child, Problem, Served, SpaceInputs
+from decco.desired.routing.dialect import (
+    EXACT,
+    PREFIX,
+    Dialect,
+    Paths,
+    ServiceTraits,
+    http_ingress,
+    rewriting,
+    unsupported,
+)
+from decco.objects import Obj, Resource
+
+GROUP = "traefik.io"
+INGRESS_ROUTE_TCPS = Resource(GROUP, "v1alpha1", "ingressroutetcps", "IngressRouteTCP")
+MIDDLEWARES = Resource(GROUP, "v1alpha1", "middlewares", "Middleware")
+SERVERS_TRANSPORTS = Resource(GROUP, "v1alpha1", "serverstransports", "ServersTransport")
+TLS_OPTIONS = Resource(GROUP, "v1alpha1", "tlsoptions", "TLSOption")
+
+INGRESS_CLASS = "kubernetes.io/ingress.class"
+"""Selects the Traefik instance for objects of the CRD provider, which have no ingressClassName before v3.7."""
+WEB, WEBSECURE = "web", "websecure"
+"""The entry points of Traefik's Helm chart, on port 80 and 443."""
+FOR_EVER = -1
+"""As a terminationDelay: one side may send after the other has closed; Traefik's default of 100 ms truncates that."""
+
+
+class Traefik(Dialect):
+    prefix = "traefik.ingress.kubernetes.io"
+    ingress_annotations = (
+        "router.entrypoints",
+        "router.middlewares",
+        "router.priority",
+        "router.tls",
+        "router.tls.options",
+    )
+    service_annotations = ("service.serversscheme", "service.serverstransport")
+    kinds = (INGRESS_ROUTE_TCPS, MIDDLEWARES, SERVERS_TRANSPORTS, TLS_OPTIONS)
+    crds = "Traefik's CRDs"
+
+    def space(self, inputs: SpaceInputs) -> list[Child]:
+        kind, space = inputs.served.get(TLS_OPTIONS), inputs.space
+        if kind is None or not inputs.claims.holds(space.fqdn):
+            return []
+        annotations = {INGRESS_CLASS: inputs.settings.routing.ingress_class_name}
+        meta = names.space_meta(space, _option(space.name), annotations)
+        return [names.child(kind, meta, spec={"minVersion": "VersionTLS12", "sniStrict": True})]
+
+    def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]:
+        missing = _missing(inputs.served, TLS_OPTIONS)
+        return (missing,) if missing is not None else ()
+
+    def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
+        if "%" in endpoint.prefix:
+            return unsupported(endpoint, "Traefik compares paths after decoding them; choose an httpPath without %")
+        needed = (MIDDLEWARES, TLS_OPTIONS, *((SERVERS_TRANSPORTS,) if endpoint.backend_tls else ()))
+        if missing := _missing(inputs.served, *needed):
+            return missing
+        children = []
+        annotations: dict[str, str | None] = {
+            "router.entrypoints": WEBSECURE,
+            "router.priority": _priority(inputs, endpoint),
+            "router.tls": "true",
+            "router.tls.options": _reference(inputs, _option(inputs.space.name)),
+        }
+        if endpoint.backend_tls:
+            children.append(_transport(inputs, endpoint))
+        if endpoint.rewrite is not None:
+            children.append(_rewrite(inputs, endpoint, endpoint.rewrite))
+            annotations["router.middlewares"] = _reference(inputs, _name("rewrite", inputs, endpoint))
+        paths, backend = _paths(endpoint), _backend(inputs, endpoint)
+        children.append(http_ingress(inputs, endpoint.name, paths, backend, self.named(annotations)))
+        return children + self._redirect(inputs, endpoint)
+
+    def _redirect(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child]:
+        """From http:// to https://; an Ingress must reference a Service, but no request reaches it."""
+        middleware = _name("redirect", inputs, endpoint)
+        ingress = f"{endpoint.name}.redirect"  # no endpoint has a dot in its name
+        annotations: dict[str, str | None] = {
+            "router.entrypoints": WEB,
+            "router.middlewares": _reference(inputs, middleware),
+            "router.priority": _priority(inputs, endpoint),
+        }
+        paths, backend = _paths(endpoint), _backend(inputs, endpoint)
+        return [
+            _object(inputs, MIDDLEWARES, middleware, {"redirectScheme": {"scheme": "https", "permanent": True}}),
+            http_ingress(inputs, ingress, paths, backend, self.named(annotations), tls=False),
+        ]
+
+    def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
+        if missing := _missing(inputs.served, INGRESS_ROUTE_TCPS):
+            return missing
+        service = {"name": endpoint.name, "port": endpoint.service_port, "terminationDelay": FOR_EVER}
+        spec = {
+            "entryPoints": [WEBSECURE],
+            # A host name has no backtick in it: resolve() has checked its form.
+            "routes": [{"match": f"HostSNI(`{endpoint.hostname}`)", "services": [service]}],
+            "tls": {"passthrough": True},
+        }
+        return [_object(inputs, INGRESS_ROUTE_TCPS, endpoint.name, spec)]
+
+    def service_traits(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:
+        if endpoint.kind is not EndpointKind.HTTP:
+            return ServiceTraits(endpoint.service_port_name)
+        if not endpoint.backend_tls:
+            return ServiceTraits(_port_name(inputs, endpoint))
+        transport = _reference(inputs, _name("transport", inputs, endpoint))
+        annotations = self.named({"service.serversscheme": "https", "service.serverstransport": transport})
+        return ServiceTraits(_port_name(inputs, endpoint), annotations)
+
+
+def _paths(endpoint: ResolvedEndpoint) -> Paths:
+    return {"/": PREFIX} if endpoint.prefix == "/" else {endpoint.prefix: EXACT, f"{endpoint.prefix}/": PREFIX}
+
+
+def _priority(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
+    """The priority of Traefik's own rule for all paths below the prefix."""
+    return str(len(f'Host("{inputs.space.fqdn}") && PathPrefix("{endpoint.prefix.rstrip("/")}/")'))
+
+
+def _backend(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
+    return {"service": {"name": endpoint.name, "port": {"name": _port_name(inputs, endpoint)}}}
+
+
+def _rewrite(inputs: AppInputs, endpoint: ResolvedEndpoint, rewrite: str) -> Child:
+    pattern, before = rewriting(endpoint.prefix, rewrite)
+    # The braces end the group's number: without them $1 and a digit behind it would be another group.
+    regex = {"regex": f"^{pattern}", "replacement": f"{before}${{1}}"}
+    return _object(inputs, MIDDLEWARES, _name("rewrite", inputs, endpoint), {"replacePathRegex": regex})
+
+
+def _transport(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Child:
+    """TLS to the pods, which must show a certificate for the Space's FQDN."""
+    spec: Obj = {"serverName": inputs.space.fqdn}
+    secret = inputs.space.spec.http_cert_secret_name
+    if secret is not None and inputs.edge_may_have_ca:
+        spec["rootCAs"] = [{"secret": secret}]
+    return _object(inputs, SERVERS_TRANSPORTS, _name("transport", inputs, endpoint), spec)
+
+
+def _object(inputs: AppInputs, kind: Resource, name: str, spec: Obj) -> Child:
+    annotations = {INGRESS_CLASS: inputs.settings.routing.ingress_class_name}
+    return names.child(inputs.served[kind], names.app_meta(inputs, name, annotations), spec=spec)
+
+
+def _name(what: str, inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
+    return f"{what}-{_digest(inputs, endpoint)[:16]}"
+
+
+def _option(space: str) -> str:
+    """The name of a Space's TLSOption."""
+    return f"space-{hashlib.sha256(space.encode()).hexdigest()[:16]}"
+
+
+def _port_name(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
+    """At most 15 characters, as a port's name must be."""
+    return f"{endpoint.service_port_name}-{_digest(inputs, endpoint)[:9]}"
+
+
+def _digest(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
+    return hashlib.sha256(f"{inputs.space.name}/{endpoint.name}".encode()).hexdigest()
+
+
+def _reference(inputs: AppInputs, name: str) -> str:
+    """An object of the CRD provider, as the other providers name it."""
+    return f"{inputs.space.name}-{name}@kubernetescrd"
+
+
+def _missing(served: Served, *needed: Resource) -> Problem | None:
+    """The first of these kinds that the cluster does not serve."""
+    kind = next((kind for kind in needed if kind not in served), None)
+    if kind is None:
+        return None
+    message = f"the cluster does not serve {kind.kind} of {GROUP}; install {Traefik.crds}, v3"
+    return Problem(reasons.INGRESS_KIND_MISSING, message)
+
+
+DIALECT = Traefik()

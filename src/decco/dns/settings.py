@@ -1,0 +1,52 @@
+"""Settings ``dns.*``. The settings of each provider are in its package, see ``providers/__init__.py``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Union
+
+from pydantic import Field, field_validator
+
+from decco.dns.provider_settings import ProviderSettings
+from decco.dns.providers import settings_models
+from decco.forms import Seconds, Section
+
+if TYPE_CHECKING:
+    AnyProvider = ProviderSettings
+else:
+    AnyProvider = Annotated[Union[tuple(settings_models().values())], Field(discriminator="type")]  # noqa: UP007
+
+
+class DnsSettings(Section):
+    providers: tuple[AnyProvider, ...] = ()
+    """The providers of the records. A zone may be named by two providers, which then both get its records (split
+    horizon)."""
+    ttl: Annotated[int, Field(ge=1, le=86_400)] = 180
+    """Seconds that resolvers may keep a record."""
+    gather_milliseconds: Annotated[int, Field(ge=0, le=200)] = 200
+    """How long a change waits for others to share its call."""
+    compare_seconds: Seconds = 3600.0
+    """Interval between comparisons of whole zones with the desired records."""
+    no_address_grace_seconds: Annotated[float, Field(ge=0)] = 600.0
+    """How long records stay while the edge has no address."""
+    retry_base_seconds: Seconds = 1.0
+    """First pause after a failed call to a provider; it doubles up to retryMaxSeconds."""
+    retry_max_seconds: Seconds = 300.0
+    """Longest pause between two tries of a failing provider."""
+    adopt: bool = False
+    """Give names that carry this clusterId and an owner that no longer exists to the object that now requests them:
+    after a cluster was restored from a backup. Leave it off while two clusters share a clusterId."""
+
+    @field_validator("providers")
+    @classmethod
+    def _names_differ(cls, providers: tuple[AnyProvider, ...]) -> tuple[AnyProvider, ...]:
+        seen: set[str] = set()
+        for provider in providers:
+            if provider.label in seen:
+                raise ValueError(f"has two providers called {provider.label}: give each a name of its own")
+            seen.add(provider.label)
+        return providers
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """Secrets that have to be read before the providers can be made."""
+        return frozenset(p.secret_name for p in self.providers if p.secret_name)

@@ -1,0 +1,48 @@
+"""An App: itself; its Space (Secrets that it needs); rivals for a name; Apps with an egress to it.
+
+Of a Space that is being deleted: the Space too, until no record of an App is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from decco.kube.store import Change
+from decco.objects import Key
+from decco.reconcilers.caches import Caches, Request
+from decco.reconcilers.facts import AppFacts
+from decco.reconcilers.handlers.common import remember_owner, understood, urgency
+
+
+def app_changed(caches: Caches, change: Change) -> Iterator[Request]:
+    key = change.entry.key
+    old = caches.index.facts.get(key)
+    new = understood(change, old, AppFacts)
+    remember_owner(caches, change)
+    if not change.own:
+        yield Request(key, urgency(change))
+    space = caches.spaces.get(Key("", key.namespace))
+    if space is not None and space.deleting:
+        yield Request(space.key)
+    if old == new:
+        return
+    caches.index.replace(key, new)
+    old_secrets, new_secrets = (facts.secrets if facts is not None else frozenset() for facts in (old, new))
+    caches.secret_users.remove(key, old_secrets)
+    caches.secret_users.add(key, new_secrets)
+    for facts in (old, new):
+        if facts is not None:
+            yield from _neighbours(caches, key, facts)
+    if old_secrets != new_secrets:
+        yield Request(Key("", key.namespace))
+
+
+def _neighbours(caches: Caches, key: Key, facts: AppFacts) -> Iterator[Request]:
+    """Apps that claim a name of this App, and Apps with an egress to one of its endpoints."""
+    space = caches.claimants.get(key.namespace)
+    for _, rival, _ in caches.index.contests(key, facts, space.fqdn if space is not None else None):
+        yield Request(rival)
+    for endpoint in facts.endpoints:
+        for caller in caches.index.callers(key.namespace, endpoint.name):
+            if caller != key:
+                yield Request(caller)

@@ -1,0 +1,51 @@
+"""A child, of any kind: its owner, by its labels if it has lost its owner reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from decco.kube.entry import Entry
+from decco.kube.store import Change
+from decco.kube.workqueue import Priority
+from decco.objects import LABEL_APP, LABEL_SPACE, Key, labels_of
+from decco.reconcilers.caches import Caches, Request
+from decco.reconcilers.handlers.common import key_of_owner
+
+
+def child_changed(caches: Caches, change: Change) -> Iterator[Request]:
+    if change.own:
+        return
+    priority = _urgency(change)
+    for entry in (change.old, change.new):
+        if entry is None:
+            continue
+        if not entry.owner_uid:
+            if entry.labelled_owner is not None:
+                yield Request(key_of_owner(entry.labelled_owner), priority)
+        elif (owner := caches.owners.get(entry.owner_uid)) is not None:
+            yield Request(owner, priority)
+        elif change.new is None:
+            yield from _waiting_claimants(caches, entry)
+
+
+def _waiting_claimants(caches: Caches, gone: Entry) -> Iterator[Request]:
+    """A child of a deleted Space or App is gone: a new owner of the same name may be waiting for the child's name, or
+    another App that claims the endpoint's name.
+    """
+    labels = labels_of(gone.obj())
+    if LABEL_APP in labels:
+        claimant = Key(gone.key.namespace, labels[LABEL_APP])
+        yield Request(claimant)
+        for other, _ in caches.index.rivals(claimant, f"name:{gone.key.name}"):
+            yield Request(other)
+    elif LABEL_SPACE in labels:
+        yield Request(Key("", labels[LABEL_SPACE]))
+
+
+def _urgency(change: Change) -> Priority:
+    """Repairs are urgent. Changes of a child's status can wait, and more of them often arrive meanwhile."""
+    old, new = change.old, change.new
+    only_status = old is not None and new is not None and (old.content, old.meta) == (new.content, new.meta)
+    return (
+        Priority.LIST if change.initial or (only_status and new is not None and not new.deleting) else Priority.CHANGE
+    )

@@ -1,0 +1,214 @@
+"""Every kind that decco watches, declared once.
+
+Discovery, caches, event handlers, permissions (``decco doctor``, manifests/rbac) and simulations read this table. A new
+watched kind is a line here and a handler in ``handlers/``; a kind of a routing dialect is declared in the dialect
+(``Dialect.kinds``), because all of them are alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from decco import objects
+from decco.desired.model import Served
+from decco.desired.ownership import is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
+from decco.desired.routing.dialects import dialects
+from decco.desired.runs import job_view
+from decco.kube.entry import Shape
+from decco.kube.watch import WatchSpec
+from decco.objects import ANNOTATION_INITIAL_REPLICAS, ANNOTATION_RUN, LABEL_SHARE, MANAGED_SELECTOR, Obj, Resource
+from decco.reconcilers.caches import Handler, Kind, Role, Select
+from decco.reconcilers.facts import app_facts, secret_facts, shared_secret, space_facts
+from decco.reconcilers.handlers.app import app_changed
+from decco.reconcilers.handlers.child import child_changed
+from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed
+from decco.reconcilers.handlers.job import job_changed
+from decco.reconcilers.handlers.namespace import isolation_changed
+from decco.reconcilers.handlers.secret import copy_changed, source_changed
+from decco.reconcilers.handlers.space import space_changed
+from decco.settings import RoutingBackend, RoutingSettings, Settings
+
+Needed = Callable[[RoutingSettings], bool]
+
+
+# -- which objects of a kind are watched ------------------------------------------------------------------------------
+
+
+def _all(kind: Resource, _settings: Settings) -> WatchSpec:
+    return WatchSpec(kind)
+
+
+def _written_by_decco(kind: Resource, _settings: Settings) -> WatchSpec:
+    return WatchSpec(kind, labels=MANAGED_SELECTOR)
+
+
+def _shared(kind: Resource, settings: Settings) -> WatchSpec:
+    return WatchSpec(kind, namespace=settings.namespace, labels=f"{LABEL_SHARE}=true")
+
+
+def _all_by_gateway(kind: Resource, settings: Settings) -> WatchSpec | None:
+    return WatchSpec(kind) if _by_gateway(settings.routing) else None
+
+
+def _parent_gateway(kind: Resource, settings: Settings) -> WatchSpec | None:
+    return _one(kind, settings.routing.parent_gateway) if _by_gateway(settings.routing) else None
+
+
+def _edge_service(kind: Resource, settings: Settings) -> WatchSpec | None:
+    return _one(kind, settings.edge.service)
+
+
+def _one(kind: Resource, reference: str | None) -> WatchSpec | None:
+    namespace, _, name = (reference or "").partition("/")
+    return WatchSpec(kind, namespace=namespace, fields=f"metadata.name={name}") if reference else None
+
+
+# -- which settings need a kind ---------------------------------------------------------------------------------------
+
+
+def _by_gateway(routing: RoutingSettings) -> bool:
+    return routing.backend is RoutingBackend.GATEWAY
+
+
+def _by_parent_gateway(routing: RoutingSettings) -> bool:
+    return _by_gateway(routing) and routing.parent_gateway is not None
+
+
+def _by_ingress(routing: RoutingSettings) -> bool:
+    return routing.backend is RoutingBackend.INGRESS
+
+
+def _by_dialect(name: str) -> Needed:
+    return lambda routing: _by_ingress(routing) and routing.ingress_dialect == name
+
+
+# -- the kinds --------------------------------------------------------------------------------------------------------
+
+
+def read(
+    resource: Resource,
+    role: Role,
+    select: Select,
+    *handlers: Handler,
+    facts: Callable[[Obj], Any] | None = None,
+    needed: Needed | None = None,
+    versions: tuple[str, ...] = (),
+) -> Kind:
+    """A kind that decco reads and does not write, but for the status of its own kinds."""
+    return Kind(resource, role, Shape(facts=facts, digests=False), select, handlers, versions, needed)
+
+
+def child(
+    resource: Resource,
+    *handlers: Handler,
+    shape: Shape | None = None,
+    needed: Needed | None = None,
+    versions: tuple[str, ...] = (),
+) -> Kind:
+    """A kind that decco writes."""
+    shape = shape or Shape(labelled_owner=owner_of_child)
+    return Kind(resource, Role.CHILD, shape, _written_by_decco, (child_changed, *handlers), versions, needed)
+
+
+def _spec(*names: str) -> tuple[tuple[str, str], ...]:
+    return tuple(("spec", name) for name in names)
+
+
+_REPLICAS = ("spec", "replicas")
+# `kubectl rollout restart` writes here, and so do backup and mesh tools; decco writes nothing here.
+_POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
+_RECREATED = Shape(labelled_owner=owner_of_child, recreate=True)
+
+KINDS: tuple[Kind, ...] = (
+    read(objects.SPACES, Role.OWNER, _all, space_changed, facts=space_facts),
+    read(objects.APPS, Role.OWNER, _all, app_changed, facts=app_facts),
+    read(objects.SECRETS, Role.SHARED, _shared, source_changed, facts=shared_secret),
+    child(
+        objects.NAMESPACES,
+        isolation_changed,
+        # The API server itself maintains spec.finalizers of a namespace.
+        shape=Shape(unmanaged=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
+    ),
+    child(
+        objects.SECRETS,
+        copy_changed,
+        shape=Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy, recreate=True),
+    ),
+    child(objects.CONFIGMAPS, shape=_RECREATED),
+    child(
+        objects.SERVICES,
+        # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
+        shape=Shape(
+            unmanaged=_spec("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"), labelled_owner=owner_of_child
+        ),
+    ),
+    child(objects.RESOURCE_QUOTAS, shape=_RECREATED),
+    child(objects.LIMIT_RANGES, shape=_RECREATED),
+    child(objects.NETWORK_POLICIES, isolation_changed),
+    child(
+        objects.DEPLOYMENTS,
+        shape=Shape(
+            unmanaged=(_REPLICAS, _POD_ANNOTATIONS),
+            unmanaged_while=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
+            foreground=True,  # its replacement must not run beside its last pods
+            labelled_owner=owner_of_child,
+            kept_while_deleting=False,  # its controller no longer rolls out changes
+        ),
+    ),
+    child(
+        objects.JOBS,
+        job_changed,
+        shape=Shape(
+            # A Job's template cannot be changed in place: another run of the user's pod is another Job.
+            mutable=_spec("backoffLimit", "parallelism", "suspend", "activeDeadlineSeconds", "ttlSecondsAfterFinished"),
+            # A cluster's policy may limit Jobs, or have them cleaned up; decco writes none of these today.
+            admitted=_spec("parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished"),
+            replace_if=(("metadata", "annotations", ANNOTATION_RUN),),
+            foreground=True,
+            facts=job_view,
+            labelled_owner=owner_of_child,
+            kept_while_deleting=False,
+        ),
+    ),
+    child(objects.INGRESSES, needed=_by_ingress),
+    child(objects.GATEWAYS, own_gateway_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
+    child(objects.LISTENER_SETS, needed=_by_parent_gateway, versions=("v1",)),
+    child(objects.HTTP_ROUTES, needed=_by_gateway, versions=("v1", "v1beta1")),
+    child(objects.TLS_ROUTES, needed=_by_gateway, versions=("v1", "v1alpha3", "v1alpha2")),
+    child(objects.BACKEND_TLS_POLICIES, needed=_by_gateway, versions=("v1", "v1alpha3")),
+    *(
+        child(kind, needed=_by_dialect(name), versions=(kind.version,))
+        for name, dialect in dialects().items()
+        for kind in dialect.kinds
+    ),
+    read(
+        objects.GATEWAYS,
+        Role.EDGE,
+        _parent_gateway,
+        edge_changed,
+        class_changed,
+        facts=lambda gateway: gateway["spec"].get("gatewayClassName"),
+        needed=_by_gateway,
+        versions=("v1", "v1beta1"),
+    ),
+    read(
+        objects.GATEWAY_CLASSES,
+        Role.EDGE,
+        _all_by_gateway,
+        class_changed,
+        facts=lambda gateway_class: gateway_class["spec"].get("controllerName"),
+        needed=_by_gateway,
+        versions=("v1", "v1beta1"),
+    ),
+    read(objects.SERVICES, Role.EDGE, _edge_service, edge_changed),
+)
+
+ALL_SERVED: Served = {kind.resource: kind.resource for kind in KINDS if kind.versions}
+"""What is assumed without a cluster: the Gateway API v1.5 and Traefik 3."""
+
+
+def children(served: Served, kinds: Iterable[Kind] = KINDS) -> dict[Resource, Shape]:
+    """The kinds that decco writes in a cluster that serves these."""
+    written = [kind for kind in kinds if kind.role is Role.CHILD]
+    return {resource: kind.shape for kind in written if (resource := kind.in_version(served)) is not None}

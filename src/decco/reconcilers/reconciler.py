@@ -1,0 +1,139 @@
+"""What the reconcilers of Spaces and Apps share: their dependencies, and the steps that are the same for both."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from decco.desired.model import Problem, SecretView
+from decco.desired.ownership import LabelledOwner
+from decco.desired.status import paused_status, withdrawal_status
+from decco.kube.controller import Action
+from decco.kube.entry import Entry
+from decco.kube.store import Store
+from decco.objects import Key, Obj, Resource
+from decco.reconcilers.caches import Caches
+from decco.reconcilers.children import ChildWriter, Written
+from decco.reconcilers.records import Published
+from decco.reconcilers.report import status_of
+from decco.reconcilers.secrets import Secrets
+
+LONGEST_SECONDS = 86_400.0
+"""A day. A reconcile without changes sends no request, and a timer of weeks would not notice a clock that was set."""
+MOMENT_SECONDS = 0.1
+
+
+class StatusWriter(Protocol):
+    """Where a status goes; see ``report.Reporter``."""
+
+    async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj, /) -> bool: ...
+    def left_over(self, resource: Resource, owner: Obj, left: Iterable[tuple[Resource, Entry]], /) -> None: ...
+
+
+class DnsRecords(Protocol):
+    """Where the names of an object go; see ``records.Records``."""
+
+    @property
+    def enabled(self) -> bool: ...
+    async def publish(
+        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None, /
+    ) -> Published: ...
+    def pause(self, entry: Entry) -> None: ...
+    async def release(
+        self, store: Store, entry: Entry, names: Iterable[str], /, *, abandon: bool, wait_for: Iterable[Entry]
+    ) -> tuple[Problem, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """What a reconciler works with; a simulation has others than the controller."""
+
+    caches: Caches
+    writer: ChildWriter
+    secrets: Secrets
+    reporter: StatusWriter
+    records: DnsRecords
+    now: Callable[[], datetime]
+    """The time in UTC, for comparison with times that others wrote, such as a certificate's expiry."""
+    certificates: Callable[[str, Mapping[str, float]], None]
+    """Receives the certificates that a Space uses, see ``Metrics.certificates``."""
+    simulated: bool = False
+    """See ``AppInputs``."""
+    ignores_runs: bool = False
+    """Whether the records of runs do not count, because there are no Jobs to compare them with."""
+
+
+class Reconciler(ABC):
+    """Base of the two reconcilers. ``store`` has their objects; ``blocked_status`` makes the status of one that cannot
+    be reconciled.
+    """
+
+    def __init__(
+        self, dependencies: Dependencies, store: Store, blocked_status: Callable[[Problem, int, Obj, datetime], Obj]
+    ) -> None:
+        self.dependencies = dependencies
+        self.caches = dependencies.caches
+        self.writer = dependencies.writer
+        self.secrets = dependencies.secrets
+        self.records = dependencies.records
+        self.now = dependencies.now
+        self.store = store
+        self._blocked_status = blocked_status
+
+    @abstractmethod
+    async def reconcile(self, key: Key) -> Action:
+        """Brings one object in line with its spec; ``key`` may be of an object that is gone."""
+
+    async def report(self, entry: Entry, obj: Obj, status: Obj) -> bool:
+        """Writes the status if it changed; returns whether it did."""
+        return await self.dependencies.reporter.report(self.store, entry, obj, status)
+
+    async def block(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
+        """Nothing can be written now; what exists stays as it is, and the status contains the reason."""
+        await self.report(entry, obj, self._blocked_status(problem, entry.generation, status_of(obj), self.now()))
+        return Action.done()
+
+    async def pause(self, entry: Entry, obj: Obj, why: Problem) -> Action:
+        """Writes only the status."""
+        self.records.pause(entry)
+        await self.report(entry, obj, paused_status(why, entry.generation, status_of(obj), self.now()))
+        return Action.done()
+
+    async def prune(self, entry: Entry, obj: Obj, keep: set[tuple[Resource, Key]], written: Written) -> None:
+        """Deletes what is no longer desired, and reports what decco cannot delete."""
+        labelled = LabelledOwner(*entry.key) if entry.key.namespace else LabelledOwner(entry.key.name)
+        routing = self.caches.routing_kinds
+        if not routing.isdisjoint(written.unwritten):
+            # What could not be written may replace what carries traffic now.
+            keep = keep | self.caches.owned(entry.uid, labelled, routing)
+        await self.writer.prune(entry.uid, labelled, keep, written)
+        self.dependencies.reporter.left_over(self.store.resource, obj, written.left)
+
+    async def withdraw(
+        self, entry: Entry, obj: Obj, names: Iterable[str], *, abandon: bool = False, wait_for: Iterable[Entry] = ()
+    ) -> Action:
+        """Withdraws the records of an object that is being deleted, if there are any."""
+        problems = await self.records.release(self.store, entry, names, abandon=abandon, wait_for=wait_for)
+        if problems:
+            status = withdrawal_status(problems, entry.generation, status_of(obj), self.now())
+            await self.report(entry, obj, status)
+        return Action.done()
+
+
+def requeue_action(*seconds: float | None) -> Action:
+    """The earliest of these plus a short delay, so that it is over by then; None is never."""
+    wanted = [each + MOMENT_SECONDS for each in seconds if each is not None]
+    return Action.requeue_after(min(*wanted, LONGEST_SECONDS)) if wanted else Action.done()
+
+
+def seconds_to_expiry(views: Iterable[SecretView], now: datetime) -> float | None:
+    """Seconds until the next of these certificates expires; None if all have expired."""
+    left = [
+        (view.facts.not_after - now).total_seconds()
+        for view in views
+        if view.facts is not None and view.facts.not_after is not None and view.facts.not_after > now
+    ]
+    return min(left, default=None)

@@ -1,0 +1,262 @@
+"""The parts of an explanation: a certificate, the listeners and routes at the edge, and the DNS record of a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from decco.desired import secrets as secret_rules
+from decco.desired.gateway_status import (
+    PROGRAMMED,
+    Conditions,
+    current,
+    is_true,
+    listeners_kind,
+    parent_gateway,
+    refusals,
+    route_problem,
+    status_of,
+)
+from decco.desired.model import Child, SecretFacts, SecretState, SecretView, SpaceFacts
+from decco.desired.names import SPACE_OBJECT
+from decco.hostnames import zone_of
+from decco.kube.client import Client
+from decco.kube.errors import Forbidden
+from decco.objects import SECRETS, Key, Resource, labels_of
+from decco.reconcilers.edge import gateway_controller, space_live
+from decco.settings import RoutingBackend
+from decco.views.findings import SOON_DAYS, Finding, Findings
+from decco.views.lookup import Answer
+from decco.views.simulation import ReconcileResult, SimulationResult
+from decco.views.snapshot import Snapshot
+
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+_NO_ROUTING = {
+    RoutingBackend.INGRESS: "Ingress: the controller's own",
+    RoutingBackend.NONE: "no routing is set: Services only",
+}
+
+
+@dataclass(slots=True)
+class World:
+    """The inputs of all findings."""
+
+    snapshot: Snapshot
+    result: SimulationResult
+    now: datetime
+    ready_backends: Mapping[Key, tuple[int, int]] | None
+    """Service -> numbers of its ready and of all endpoints; None if they could not be read."""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """Host name -> answer of DNS, only for names that were looked up."""
+
+
+async def ready_backends(client: Client, namespace: str) -> Mapping[Key, tuple[int, int]] | None:
+    """Service -> numbers of its ready and of all endpoints; None if the user may not read them."""
+    found: dict[Key, tuple[int, int]] = {}
+    try:
+        async for page in client.list_pages(ENDPOINT_SLICES, namespace=namespace):
+            for obj in page.items:
+                service = Key(namespace, str(labels_of(obj).get("kubernetes.io/service-name")))
+                ready, known = found.get(service, (0, 0))
+                endpoints = obj.get("endpoints") or ()
+                # Unknown counts as ready (EndpointConditions of discovery.k8s.io/v1).
+                fit = [each for each in endpoints if (each.get("conditions") or {}).get("ready") is not False]
+                found[service] = (ready + len(fit), known + len(endpoints))
+    except Forbidden:
+        return None
+    return found
+
+
+# -- certificates -----------------------------------------------------------------------------------------------------
+
+
+def certificate(world: World, space: SpaceFacts, secret: str | None, purpose: str, hostname: str | None) -> Findings:
+    """Whether the Secret is usable for ``purpose``; ``hostname`` is the name that it must be valid for, if any."""
+    if secret is None:
+        return
+    controller_namespace = world.snapshot.caches.settings.namespace
+    about = f"certificate {secret}"
+    view = world.result.secrets.get(Key(space.name, secret)) or SecretView(secret, SecretState.MISSING)
+    if Key(controller_namespace, secret) in world.result.assumed and view.facts is None:
+        where = controller_namespace
+        if not world.snapshot.may_read(SECRETS, space.name):
+            where = f"{space.name}, and of {controller_namespace}"
+        text = f"you may not read the Secrets of {where}: nothing is known of it; a platform operator sees it"
+        yield Finding(about, text, "certificate-hidden")
+        return
+    local = secret not in secret_rules.named_by_space(space.spec)
+    problem = secret_rules.problem_of(
+        view, space=space.name, controller_namespace=controller_namespace, now=world.now, local=local
+    )
+    if problem is not None:
+        yield Finding(about, f"{purpose}: {problem.reason}: {problem.message}", problem.reason)
+        return
+    assert view.facts is not None
+    yield validity(world, about, purpose, view.facts, hostname)
+
+
+def validity(world: World, about: str, purpose: str, facts: SecretFacts, hostname: str | None) -> Finding:
+    """The names and the expiry of a usable certificate."""
+    text, name = f"{purpose}: for {', '.join(facts.dns_names) or 'no DNS name'}", ""
+    if facts.not_after is not None:
+        days = (facts.not_after - world.now).days
+        text += f"; until {facts.not_after:%Y-%m-%d}, {days} days"
+        if days < SOON_DAYS:
+            text, name = f"{text}: renew it", "certificate-ends-soon"
+    if hostname is not None and not any(_is_for(each.lower(), hostname) for each in facts.dns_names):
+        text += f"; {hostname} is not among its names, and clients will refuse it: have it issued again with that name"
+        name = "certificate-for-other-names"
+    return Finding(about, text, name)
+
+
+def _is_for(pattern: str, hostname: str) -> bool:
+    """Whether a certificate is valid for this name: "*" matches exactly one label (RFC 9525 section 6.3)."""
+    return hostname.partition(".")[2] == pattern[2:] if pattern.startswith("*.") else pattern == hostname
+
+
+# -- the edge ---------------------------------------------------------------------------------------------------------
+
+
+def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Findings:
+    """The listeners for a host name, or all listeners."""
+    caches, about = world.snapshot.caches, "listener"
+    routing = caches.settings.routing
+    if routing.backend in _NO_ROUTING:
+        yield Finding(about, _NO_ROUTING[routing.backend])
+        return
+    kind = caches.served.get(listeners_kind(routing))
+    if kind is None:
+        text = "the cluster does not serve the Gateway API: install it, v1.5 or later"
+        yield Finding(about, text, "gateway-api-missing")
+        return
+    if not world.snapshot.may_read(kind, space.name):
+        yield Finding(about, f"you may not read {kind.plural} in namespace {space.name}", "listeners-hidden")
+        return
+    live = space_live(caches, space).listeners
+    key = Key(space.name, SPACE_OBJECT)
+    if live is None:
+        text = f"{kind.kind} {key} is not there (yet): is the controller running? (decco doctor)"
+        yield Finding(about, text, "listeners-missing")
+        return
+    status = {entry.get("name"): entry for entry in status_of(live).get("listeners") or ()}
+    fitting = [one for one in live["spec"]["listeners"] if hostname is None or _listens(one["hostname"], hostname)]
+    if not fitting:
+        yield Finding(about, f"{kind.kind} {key} has none for {hostname}", "listener-missing")
+    for listener in fitting:
+        what = f"{listener['name']}: {listener['protocol']} {listener['hostname']}:{listener['port']}"
+        if (mode := (listener.get("tls") or {}).get("mode")) is not None:
+            what += f", {mode}"
+        yield _listener(what, current(live, status.get(listener["name"], {})))
+
+
+def _listener(what: str, conditions: Conditions) -> Finding:
+    refusal = next(refusals(conditions), None)
+    if refusal is not None:
+        text = f"{what}: {refusal['type']} is False, {refusal.get('reason')}: {refusal.get('message')}"
+        return Finding("listener", text, "listener-refused")
+    if not is_true(conditions, PROGRAMMED):
+        text = f"{what}: no gateway controller has answered for it yet: is it running?"
+        return Finding("listener", text, "listener-unanswered")
+    return Finding("listener", f"{what}: in effect")
+
+
+def _listens(pattern: str, hostname: str) -> bool:
+    """Whether a listener matches this name: "*" matches one or more labels (Gateway API, Hostname)."""
+    return hostname.endswith(pattern[1:]) if pattern.startswith("*.") else pattern == hostname
+
+
+def route(world: World, endpoint: Key, app: Key) -> Findings:
+    """Whether the routes of the App for its endpoint are in effect."""
+    caches = world.snapshot.caches
+    gateway = parent_gateway(caches.settings.routing, endpoint.namespace, gateway_controller(caches))
+    about = f"route {endpoint.name}"
+    owner = caches.apps.get(app)
+    kinds = sorted(caches.routing_kinds, key=lambda kind: kind.kind)
+    unreadable = [kind.plural for kind in kinds if not world.snapshot.may_read(kind, endpoint.namespace)]
+    found = False
+    for kind in kinds:
+        store = caches.children.get(kind)
+        entry = store.get(endpoint) if store is not None else None
+        if entry is None or owner is None or entry.owner_uid != owner.uid or kind.kind == "BackendTLSPolicy":
+            continue
+        found = True
+        obj = entry.obj()
+        problem = route_problem(Child(kind, obj), obj, gateway)
+        if problem is None:
+            yield Finding(about, f"{kind.kind} {endpoint} is in effect")
+        else:
+            yield Finding(about, f"{problem.reason}: {problem.message}", problem.reason)
+    if not found and unreadable:
+        yield Finding(about, f"you may not read {', '.join(unreadable)} in {endpoint.namespace}", "routes-hidden")
+    elif not found:
+        yield Finding(about, "there is no route (yet): is the controller running? (decco doctor)", "route-missing")
+
+
+# -- DNS --------------------------------------------------------------------------------------------------------------
+
+
+def record(world: World, hostname: str, reconciled: ReconcileResult | None, *, unowned: bool = False) -> Findings:
+    """Whether decco publishes the name, its targets, and the answer of DNS."""
+    settings = world.snapshot.caches.settings
+    zones = {zone for provider in settings.dns.providers for zone in provider.zones}
+    addresses = reconciled.addresses if reconciled is not None else ()
+    name = ""
+    if reconciled is None:
+        text = "none, since the name is not the Space's" if unowned else "none is asked for (createDnsRecord)"
+    elif not zones:
+        to = f" to {', '.join(addresses)}" if addresses else ""
+        text, name = f"no DNS provider is set; publish the name{to} yourself", "no-dns-provider"
+    elif (zone := zone_of(hostname, zones)) is None:
+        text = f"no zone of dns.providers holds it ({', '.join(sorted(zones))}): "
+        text, name = f"{text}add its zone, or choose a name below one of these", "no-zone"
+    elif not addresses:
+        text = "the edge has no address to point it to: set edge.addresses, or see the Gateway's status"
+        name = "no-edge-address"
+    else:
+        text = f"wanted in zone {zone}, leading to {', '.join(addresses)}"
+    yield Finding("record", f"{hostname}: {text}", name)
+    yield from published(world, hostname, reconciled, addresses)
+
+
+def published(world: World, hostname: str, publisher: ReconcileResult | None, addresses: Sequence[str]) -> Findings:
+    """The answer of DNS for the name and its ownership record; nothing if DNS was not queried."""
+    answer = world.answers.get(hostname)
+    if answer is None:
+        return
+    if answer.trouble is not None:
+        text, name = f"no answer, ask another DNS server with --resolver: {answer.trouble}", "dns-silent"
+    elif not answer.values:
+        text, name = "nothing is published", "dns-nothing-published" if addresses else ""
+    else:
+        text, name = _answer(world, answer, publisher, addresses)
+    yield Finding("DNS", f"{hostname}: {text}", name)
+
+
+def _answer(
+    world: World, answer: Answer, reconciled: ReconcileResult | None, addresses: Sequence[str]
+) -> tuple[str, str]:
+    """(text, name of the finding) for an answer with records."""
+    text, name = ", ".join(answer.values), ""
+    if addresses and not _same(answer, addresses):
+        text += f", which is not {', '.join(addresses)}: caches may hold it for its TTL"
+        name = "dns-other-address"
+    owner, caches = answer.owner, world.snapshot.caches
+    store = caches.spaces if reconciled is not None and reconciled.kind == "Space" else caches.apps
+    entry = store.get(reconciled.key) if reconciled is not None else None
+    if owner is None:
+        text += "; it has no ownership record of decco"
+        name = name or ("dns-without-owner" if reconciled is not None else "")
+    elif owner.cluster != caches.settings.cluster_id:
+        text += f"; marked by cluster {owner.cluster}"
+    elif entry is not None and owner.uid != entry.uid:
+        text += f"; marked for another object of this cluster, UID {owner.uid}: rename one of the two"
+        name = "dns-other-owner"
+    else:
+        text += "; marked as decco's"
+    return text, name
+
+
+def _same(answer: Answer, addresses: Sequence[str]) -> bool:
+    wanted = {address.lower().rstrip(".") for address in addresses}
+    return set(answer.addresses) == wanted or answer.alias in wanted

@@ -1,0 +1,14 @@
+"""What is forgotten first."""
+
+from __future__ import annotations
+
+from decco.kube.latest import Latest
+
+
+def test_the_entries_that_were_set_last_are_kept() -> None:
+    kept: Latest[str, int] = Latest(2)
+    kept["a"] = 1
+    kept["b"] = 2
+    kept["a"] = 3
+    kept["c"] = 4
+    assert list(kept.items()) == [("a", 3), ("c", 4)]
