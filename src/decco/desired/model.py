@@ -116,15 +116,18 @@ whatever their version, so ``served.get(TLS_ROUTES)`` is the kind in its served 
 class Claims:
     """Result of the claims on host names (``desired/claims.py``) for one Space.
 
-    ``lost`` maps a claimed name (the FQDN, or one of ``hostnames``) to the older Space that has it. Names are in their
+    ``lost`` maps a claimed name (the FQDN, or one of ``hostnames``) to the Space that has it. Names are in their
     canonical form. Losing the FQDN means losing all that is below it.
     """
 
     lost: Mapping[str, str] = field(default_factory=dict)
+    pending: frozenset[str] = frozenset()
+    """Names whose grant is not recorded yet; nothing is written for them before."""
 
     def holds(self, claimed: str) -> bool:
-        """Whether the Space has a name that it claims. For a name below the FQDN, pass the FQDN."""
-        return canonical(claimed) not in self.lost
+        """Whether the Space has been granted a name that it claims. For a name below the FQDN, pass the FQDN."""
+        name = canonical(claimed)
+        return name not in self.lost and name not in self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ class SpaceFacts:
     spec: SpaceSpec
     paused: bool = False
     """Whether reconciliation of the Space and its Apps is paused."""
+    transfers: Mapping[str, str] = field(default_factory=dict)
+    """Host name -> the Space that has to give it up, by annotation."""
 
     @property
     def fqdn(self) -> str:

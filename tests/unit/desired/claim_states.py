@@ -1,4 +1,4 @@
-"""Every state of a few Spaces and names, explored with the production index; used by test_grants.py and make attacks.
+"""Every state of a few Spaces and names, explored with the production index; used by test_claims.py and make attacks.
 
 The model is what surrounds the index: the Spaces, the records in their namespaces and statuses, and the names that
 their routes serve. One step is one event, or one reconcile that may be cut off before its record is written.
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from decco.desired.grants import Claim, Grant, GrantIndex, Seniority, Wanted, overlap
+from decco.desired.claims import Claim, Grant, GrantIndex, Seniority, Wanted, overlap
 
 Records = tuple[tuple[Claim, int], ...]
 """(claim, rank of its time) in the order of claims."""
@@ -28,8 +28,8 @@ class SpaceState(NamedTuple):
     record: Records | None = None
     """Annotation of the namespace; None: there is no namespace."""
     status: Records = ()
-    memory: tuple[tuple[Claim, int, bool], ...] = ()
-    """Grants in the index: (claim, rank of the time, recorded)."""
+    memory: tuple[tuple[Claim, int, bool, bool], ...] = ()
+    """Grants in the index: (claim, rank of the time, recorded, released)."""
     served: tuple[Claim, ...] = ()
     """Claims for which there are routes."""
 
@@ -103,8 +103,8 @@ class Explorer:
             if space.record is not None:
                 new = space._replace(record=None, served=())
                 yield f"namespace of {name} deleted", *self._put(state, number, new)
-            yield f"reconcile {name}", *self.reconcile(state, number, cut=False)
-            yield f"reconcile {name}, cut off", *self.reconcile(state, number, cut=True)
+            for steps in range(1, 5):
+                yield f"reconcile {name}, {steps} steps of 4", *self.reconcile(state, number, steps)
         yield "restart", *self._restarted(state)
 
     def index(self, state: State) -> GrantIndex:
@@ -116,22 +116,36 @@ class Explorer:
                 claims = self.choices[name][space.claims]
                 transfers = dict.fromkeys(claims, space.transfer) if space.transfer else {}
                 index.want(name, Wanted(Seniority(f"{space.age:03}", name), claims, transfers))
-            index.restore(name, {c: Grant(f"{since:03}", 1, recorded) for c, since, recorded in space.memory})
+            index._grants[name] = {
+                claim: Grant(f"{since:03}", 1, recorded, released) for claim, since, recorded, released in space.memory
+            }
+            if space.record is not None:
+                index._recorded.add(name)
+            index._index(name, frozenset())
         return index
 
-    def reconcile(self, state: State, number: int, *, cut: bool) -> tuple[State, GrantIndex]:
-        """As the Space's reconciler does it: acquire, record, serve, release, record."""
+    def reconcile(self, state: State, number: int, steps: int) -> tuple[State, GrantIndex]:
+        """As the Space's reconciler does it, cut off after some steps: acquire, record and serve, release and report the
+        status, record again. A status never lists what the record does not.
+        """
         index, name, space = self.index(state), self.names[number], state[number]
         index.acquire(name, f"{_next_time(state):03}", 1)
-        if not cut:
+        if steps > 1:
             self._record(index, name)
-            verdict = index.verdict(name)
-            served = tuple(sorted(verdict.granted))
-            index.release(name, frozenset(served))
+            space = space._replace(record=self._records(index, name))
+            space = space._replace(served=tuple(sorted(index.verdict(name).granted)))
+        if steps > 2:
+            leaving = index.leaving(name)
+            index.release(name, [claim for claim in leaving if not any(overlap(claim, each) for each in space.served)])
+            space = space._replace(status=self._records(index, name))
+        if steps > 3:
             self._record(index, name)
-            records = tuple(sorted((claim, int(grant.since)) for claim, grant in index.grants(name).items()))
-            space = space._replace(record=records, status=records, served=served)
+            space = space._replace(record=self._records(index, name))
         return self._remembered(self._replace(state, number, space), index)
+
+    @staticmethod
+    def _records(index: GrantIndex, name: str) -> Records:
+        return tuple(sorted((claim, int(grant.since)) for claim, grant in index.grants(name).items()))
 
     @staticmethod
     def _record(index: GrantIndex, name: str) -> None:
@@ -170,7 +184,9 @@ class Explorer:
         new = self._normal(
             tuple(
                 space._replace(
-                    memory=tuple(sorted((claim, int(g.since), g.recorded) for claim, g in index.grants(name).items()))
+                    memory=tuple(
+                        sorted((claim, int(g.since), g.recorded, g.released) for claim, g in index._of(name).items())
+                    )
                 )
                 for name, space in zip(self.names, state, strict=True)
             )
@@ -186,7 +202,7 @@ class Explorer:
         """With dense ranks."""
         ages = sorted({space.age for space in state if space.age is not None})
         times = sorted(
-            {t for s in state for _, t in (*(s.record or ()), *s.status)} | {t for s in state for _, t, _ in s.memory}
+            {t for s in state for _, t in (*(s.record or ()), *s.status)} | {t for s in state for _, t, *_ in s.memory}
         )
         age = {old: new for new, old in enumerate(ages)}
         time = {old: new for new, old in enumerate(times)}
@@ -195,7 +211,7 @@ class Explorer:
                 age=None if s.age is None else age[s.age],
                 record=None if s.record is None else tuple((c, time[t]) for c, t in s.record),
                 status=tuple((c, time[t]) for c, t in s.status),
-                memory=tuple((c, time[t], r) for c, t, r in s.memory),
+                memory=tuple((c, time[t], *flags) for c, t, *flags in s.memory),
             )
             for s in state
         )
@@ -208,7 +224,7 @@ class Explorer:
         """Never two holders, never a holder without a grant, never a name taken away."""
         for number, name in enumerate(self.names):
             for claim in new[number].served:
-                assert claim in index.grants(name), f"{name} serves {claim} without a grant"
+                assert claim in index._of(name), f"{name} serves {claim} without a grant"
                 for other in range(number + 1, len(self.names)):
                     for theirs in new[other].served:
                         assert not overlap(claim, theirs), f"{name} serves {claim}, {self.names[other]} {theirs}"
@@ -216,7 +232,7 @@ class Explorer:
             if space.age is None or old[number].age is None or any(each.transfer for each in new):
                 continue
             still = had[number] & self.choices[name][space.claims]
-            missing = still - index.grants(name).keys()
+            missing = still - index._of(name).keys()
             assert not missing, f"{missing} was taken from {name}"
             if still:
                 lost = still & index.verdict(name).lost.keys()
@@ -228,5 +244,5 @@ def _next(state: State) -> int:
 
 
 def _next_time(state: State) -> int:
-    times = [t for s in state for _, t in (*(s.record or ()), *s.status)] + [t for s in state for _, t, _ in s.memory]
+    times = [t for s in state for _, t in (*(s.record or ()), *s.status)] + [t for s in state for _, t, *_ in s.memory]
     return 1 + max(times, default=-1)
