@@ -253,6 +253,10 @@ class GrantIndex:
                 return space
         return None
 
+    def recorded(self, space: str) -> Mapping[Claim, Grant]:
+        """Those of ``grants`` that are recorded."""
+        return {claim: grant for claim, grant in self.grants(space).items() if grant.recorded}
+
     def _of(self, space: str) -> dict[Claim, Grant]:
         grants = self._grants.get(space, {})
         return {**self._restored[space], **grants} if space in self._restored else grants

@@ -6,7 +6,7 @@ builder makes new ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -168,6 +168,10 @@ class SpaceInputs:
     """Secret -> when its new certificate will be in the copy. Only Secrets whose authority has just changed."""
     namespace_uid: str | None = None
     """UID of the Space's own namespace, None if it does not exist."""
+    record: str = ""
+    """The annotation of the namespace that records the grants of host names, see ``claims.record_text``."""
+    hostnames: Sequence[Obj] = ()
+    """The recorded grants for ``status.hostnames``."""
 
 
 @dataclass(frozen=True, slots=True)
