@@ -125,8 +125,8 @@ class Explorer:
         return index
 
     def reconcile(self, state: State, number: int, steps: int) -> tuple[State, GrantIndex]:
-        """As the Space's reconciler does it, cut off after some steps: acquire, record and serve, release and report the
-        status, record again. A status never lists what the record does not.
+        """As the Space's reconciler does it, cut off after some steps: acquire, record and serve, release and report,
+        record again. A status never lists what the record does not.
         """
         index, name, space = self.index(state), self.names[number], state[number]
         index.acquire(name, f"{_next_time(state):03}", 1)
