@@ -47,11 +47,22 @@ class Status(Model):
     """Ready is True when all others are; each of the others has its own cause. One that does not apply is absent."""
 
 
+class HostnameStatus(Model):
+    name: str
+    """".name" is the name and all below it, "*.name" one label below it."""
+    since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    """When the Space was granted the name."""
+    generation: Generation
+    """metadata.generation of the Space that claimed it."""
+
+
 class SpaceStatus(Status):
     namespace: str | None = None
     """Namespace of the Space, once it exists."""
     hostname: str | None = None
     """The Space's FQDN."""
+    hostnames: Annotated[tuple[HostnameStatus, ...], Field(json_schema_extra=_BY_NAME)] = ()
+    """The host names that the Space has been granted. No other Space can have one before it is given up."""
     addresses: tuple[str, ...] = ()
     """External addresses of the edge, which the Space's host names lead to."""
 

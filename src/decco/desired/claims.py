@@ -1,145 +1,376 @@
-"""Each host name has one owning Space: the index of claims, and which Spaces a change of one Space affects.
+"""Grants of host names: which Space has which name. A name is granted once and never taken away.
 
-A Space claims its FQDN with everything below it (a subtree), and each of its ``hostnames`` (one exact name). Two claims
-overlap if some name is in both: two subtrees if one root is equal to or below the other, an exact name and a subtree if
-the name is in it, two exact names if they are equal. Where claims of two Spaces overlap, the older Space has the name
-and the claim of the younger is lost, as a whole: a FQDN that is lost loses everything below it, a lost ``hostnames``
-entry loses itself only.
+A Space claims its FQDN with everything below it, each of its ``hostnames`` exactly, and each of its ``httpHostnames``,
+exactly or as a wildcard of one label. Two claims overlap if some name is in both. A claim is granted if no grant of
+another Space overlaps it and no older Space waits for an overlapping claim that is free; from then on neither age nor
+name of a Space matters. A grant ends when its Space has stopped to claim the name and serves it no longer, when both
+its Space and its namespace are gone, or by a transfer.
 
-The rule compares pairs. An older claim beats a younger one even if it is itself lost to a third: let A be older than B,
-and B older than C, and let B overlap both, but A and C not each other. Then B loses to A, and C loses to B although B
-does not have the name. If C were granted it, the deletion of A would take a name that is in use from C and give it to
-B. With this rule a deletion only gives names to Spaces and never takes one away.
+The record of the grants is the annotation ``decco.platform9.com/hostnames`` of the Space's namespace, which only the
+controller may write, with a copy in the Space's status. A grant that is not recorded yet has no effect, except that no
+other Space is granted the name. The index here is the memory of one process: it is built from the Spaces and the
+records, and ``acquire`` and ``release`` are its only decisions. Reasons and alternatives:
+docs/design/2026-11-29-authority.md.
 
-So at most one Space holds a claim that covers a given name: two that cover it overlap, and one of them is lost.
-
-The index finds what overlaps a claim by its name, its ancestors and, for a subtree, an index of all that is below a
-name; so a lookup costs the number of labels and of overlapping claims, independent of the number of Spaces.
+Claims are indexed by a tree of DNS labels from the root down. What overlaps a claim is on the path to its node, beside
+it or under it, so a query costs the number of labels and of overlapping claims, whatever the number of Spaces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from decco.desired.model import Claims, SpaceFacts
 from decco.hostnames import canonical, in_zone
+from decco.objects import Obj
 
-Seniority = tuple[str, str]
-"""(creationTimestamp, UID): the smaller is the older."""
+Claim = str
+"""".example.com": the name and all below it; "*.example.com": one label below it; "example.com": this name. Canonical:
+lower case, without a final dot."""
+
+
+class Seniority(NamedTuple):
+    """Order of the Spaces that wait for a name: the smaller is first."""
+
+    created: str
+    """creationTimestamp, RFC 3339 in UTC."""
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Holding:
-    """The claims of one Space; names are canonical. The FQDN already claims names of ``exact`` that are below it."""
+class Wanted:
+    """What one Space claims."""
 
     seniority: Seniority
-    fqdn: str
-    exact: frozenset[str]
+    claims: frozenset[Claim]
+    transfers: Mapping[Claim, str] = field(default_factory=dict)
+    """Claim -> the Space that has to give it up; the permission was checked at admission."""
 
 
-class ClaimIndex:
-    """The claims of all Spaces. Not thread-safe; every method is a short computation."""
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One granted claim."""
+
+    since: str
+    """RFC 3339 in UTC."""
+    generation: int
+    """Of the Space that claimed it."""
+    recorded: bool = False
+
+    released: bool = False
+    """Not wanted and not served any more; ends when it is no longer recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The claims of one Space."""
+
+    granted: frozenset[Claim] = frozenset()
+    """In effect."""
+    pending: frozenset[Claim] = frozenset()
+    """Granted, and not recorded yet."""
+    lost: Mapping[Claim, str] = field(default_factory=dict)
+    """Claim -> the Space that has it or is before this one."""
+
+    def claims(self) -> Claims:
+        """By names, for the desired state: the FQDN stands for all that is below it."""
+        lost = {claim.removeprefix("."): holder for claim, holder in self.lost.items()}
+        return Claims(lost, frozenset(claim.removeprefix(".") for claim in self.pending))
+
+
+def wanted(space: SpaceFacts) -> Wanted:
+    """What a Space claims. The FQDN covers those of its ``hostnames`` that are below it."""
+    fqdn = space.fqdn
+    exact = {name for name in map(canonical, space.spec.hostnames) if not in_zone(name, fqdn)}
+    claims = frozenset({f".{fqdn}", *exact})
+    transfers = {claim: holder for claim in claims if (holder := space.transfers.get(claim.removeprefix(".")))}
+    return Wanted(Seniority(space.created, space.uid), claims, transfers)
+
+
+_RECORD = re.compile(r"((?:\.|\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)@([0-9TZ:.-]{1,40})/([0-9]{1,12})")
+
+
+def record_text(grants: Mapping[Claim, Grant]) -> str:
+    """Grants as the annotation of a namespace has them: "<claim>@<time>/<generation>", separated by commas. Policies
+    read the claims from it.
+    """
+    return ",".join(f"{claim}@{grant.since}/{grant.generation}" for claim, grant in sorted(grants.items()))
+
+
+def parse_record(text: str) -> dict[Claim, Grant]:
+    """The reverse of ``record_text``; what is not an entry is left out."""
+    found = (_RECORD.fullmatch(entry) for entry in text.split(","))
+    return {match[1]: Grant(match[2], int(match[3])) for match in found if match is not None}
+
+
+def status_grants(grants: Mapping[Claim, Grant]) -> list[Obj]:
+    """Grants as ``status.hostnames`` of a Space has them."""
+    return [
+        {"name": claim, "since": each.since, "generation": each.generation} for claim, each in sorted(grants.items())
+    ]
+
+
+def parse_status_grants(status: Obj) -> dict[Claim, Grant]:
+    """The reverse of ``status_grants``; what is not an entry is left out."""
+    listed = status.get("hostnames")
+    texts = (
+        f"{each.get('name')}@{each.get('since')}/{each.get('generation')}"
+        for each in (listed if isinstance(listed, list) else ())
+        if isinstance(each, dict)
+    )
+    return parse_record(",".join(texts))
+
+
+@dataclass(slots=True)
+class _Node:
+    """One label. ``claims`` holds (claim, Space) of the claims that end here, granted or wanted."""
+
+    children: dict[str, _Node] = field(default_factory=dict)
+    claims: set[tuple[Claim, str]] = field(default_factory=set)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.children or self.claims)
+
+
+class GrantIndex:
+    """Claims and grants of all Spaces. Not thread-safe; every method is a short computation."""
 
     def __init__(self) -> None:
-        self._holdings: dict[str, _Holding] = {}
-        self._subtrees: dict[str, set[str]] = {}
-        """Name -> Spaces whose FQDN it is."""
-        self._exact: dict[str, set[str]] = {}
-        """Name -> Spaces with this very name among their ``hostnames``."""
-        self._below: dict[str, set[str]] = {}
-        """Name -> Spaces with any claim on it or on a name below it."""
+        self._root = _Node()
+        self._wanted: dict[str, Wanted] = {}
+        self._grants: dict[str, dict[Claim, Grant]] = {}
+        self._restored: dict[str, Mapping[Claim, Grant]] = {}
+        """Space without a record -> the grants that its status lists."""
+        self._recorded: set[str] = set()
+        """Spaces whose namespace exists."""
 
-    def add(self, space: SpaceFacts) -> frozenset[str]:
-        """Adds or updates a Space; returns the other Spaces whose verdict may have changed."""
-        new = _holding(space)
-        if self._holdings.get(space.name) == new:
+    def want(self, space: str, wanted: Wanted | None) -> frozenset[str]:
+        """Set what a Space claims; None if it is gone. Returns the other Spaces whose verdict has changed."""
+        old = self._wanted.get(space)
+        if old == wanted:
             return frozenset()
-        affected = self.remove(space.name)
-        self._holdings[space.name] = new
-        for index, name in self._entries(new):
-            index.setdefault(name, set()).add(space.name)
-        return affected | self._younger_neighbours(space.name)
+        before = self._verdicts(space, wanted.claims if wanted is not None else frozenset())
+        if wanted is None:
+            self._wanted.pop(space, None)
+            self._restored.pop(space, None)
+            # Without a Space, only what the namespace records counts.
+            self._grants[space] = {claim: each for claim, each in self._of(space).items() if each.recorded}
+        else:
+            self._wanted[space] = wanted
+        self._index(space, old.claims if old is not None else frozenset())
+        return self._changed(before)
 
-    def remove(self, name: str) -> frozenset[str]:
-        """Removes a Space, if it is in the index; returns the other Spaces whose verdict may have changed."""
-        if name not in self._holdings:
+    def record(self, space: str, recorded: Mapping[Claim, Grant] | None) -> frozenset[str]:
+        """Set what the namespace of this name records; None if it is gone. Returns the other Spaces whose verdict has
+        changed.
+
+        While its Space exists, a grant that is no longer recorded stays: the namespace was deleted by mistake, and is
+        written again.
+        """
+        (self._recorded.add if recorded is not None else self._recorded.discard)(space)
+        if recorded is not None:
+            self._restored.pop(space, None)
+        old = self._of(space)
+        kept = {c: replace(g, recorded=False) for c, g in old.items() if space in self._wanted and not g.released}
+        found = kept | {
+            claim: replace(grant, recorded=True, released=claim in old and old[claim].released)
+            for claim, grant in (recorded or {}).items()
+        }
+        if found == old:
             return frozenset()
-        affected = self._younger_neighbours(name)
-        for index, claimed in self._entries(self._holdings.pop(name)):
-            spaces = index.get(claimed, set())
-            spaces.discard(name)
-            if not spaces:
-                index.pop(claimed, None)
-        return affected
+        before = self._verdicts(space, found)
+        self._grants[space] = found
+        self._index(space, frozenset(old))
+        return self._changed(before)
 
-    def verdict(self, name: str) -> Claims:
-        """Each lost claim of the Space, with the oldest Space that wins it. Empty if the Space is not in the index."""
-        mine = self._holdings.get(name)
-        if mine is None:
-            return Claims()
-        lost: dict[str, str] = {}
-        for claim, subtree in _claims_of(mine):
-            older = [o for o in self._overlapping(claim, subtree=subtree) if self._seniority(o) < mine.seniority]
-            if older:
-                lost[claim] = min(older, key=self._seniority)
-        return Claims(lost)
+    def restore(self, space: str, grants: Mapping[Claim, Grant]) -> None:
+        """Take what the status of a Space lists, which counts only if there is no namespace with a record."""
+        if space not in self._recorded:
+            self._restored[space] = grants
+            self._index(space, frozenset())
 
-    def owner_of(self, hostname: str) -> str | None:
-        """The Space that has this name, or None if every claim on it is lost or there is no claim."""
-        wanted = canonical(hostname)
-        for name in sorted(self._overlapping(wanted, subtree=False), key=self._seniority):
-            lost, mine = self.verdict(name).lost, self._holdings[name]
-            if in_zone(wanted, mine.fqdn) and mine.fqdn not in lost:
-                return name
-            if wanted in mine.exact and wanted not in lost:
-                return name
-        return None
+    def acquire(self, space: str, now: str, generation: int) -> frozenset[Claim]:
+        """Grant the Space what it claims and what is free. Returns what was granted now; it has to be recorded."""
+        wanted = self._wanted.get(space)
+        if wanted is None:
+            return frozenset()
+        grants = self._grants[space] = dict(self._of(space))
+        self._restored.pop(space, None)
+        for claim in wanted.claims & grants.keys():
+            if grants[claim].released and self._receiver(space, claim) is None:
+                grants[claim] = replace(grants[claim], released=False)  # wanted again before it was given up
+        new = {claim for claim in wanted.claims - grants.keys() if self._blocker(space, claim) is None}
+        for claim in new:
+            grants[claim] = Grant(now, generation)
+        return frozenset(new)
 
-    def _seniority(self, name: str) -> Seniority:
-        return self._holdings[name].seniority
-
-    def _younger_neighbours(self, name: str) -> frozenset[str]:
-        """Spaces that lose something to this one. An older neighbour's verdict does not depend on a younger Space."""
-        mine = self._holdings[name]
+    def leaving(self, space: str) -> frozenset[Claim]:
+        """The grants that the Space no longer claims, or that are being transferred."""
         return frozenset(
-            other
-            for claim, subtree in _claims_of(mine)
-            for other in self._overlapping(claim, subtree=subtree)
-            if self._seniority(other) > mine.seniority
+            claim
+            for claim, grant in self._of(space).items()
+            if not grant.released and (not self._wants(space, claim) or self._receiver(space, claim) is not None)
         )
 
-    def _overlapping(self, name: str, *, subtree: bool) -> set[str]:
-        """Spaces (also the one with this claim) with a claim that overlaps this one."""
-        found = set(self._below.get(name, ())) if subtree else set(self._exact.get(name, ()))
-        for root in _ancestors(name):
-            found |= self._subtrees.get(root, set())
-        return found
+    def release(self, space: str, claims: Iterable[Claim]) -> None:
+        """Give up grants that are leaving and that no listener or route of the Space serves. They end, and others may
+        be granted them, when the namespace does not record them any more.
+        """
+        grants = self._of(space)
+        released = {claim: replace(grants[claim], released=True) for claim in claims}
+        self._grants[space] = {**grants, **released}
 
-    def _entries(self, holding: _Holding) -> Iterator[tuple[dict[str, set[str]], str]]:
-        """Where the indices contain a Space."""
-        yield self._subtrees, holding.fqdn
-        for name in holding.exact:
-            yield self._exact, name
-        for name in {holding.fqdn, *holding.exact}:
-            for root in _ancestors(name):
-                yield self._below, root
+    def grants(self, space: str) -> Mapping[Claim, Grant]:
+        """The grants of a Space that are to be recorded."""
+        return {claim: grant for claim, grant in self._of(space).items() if not grant.released}
+
+    def verdict(self, space: str) -> Verdict:
+        """What the Space has, and to whom it lost the rest. Empty for a Space that is not known."""
+        wanted = self._wanted.get(space)
+        if wanted is None:
+            return Verdict()
+        granted, pending, lost = set(), set(), {}
+        for claim in sorted(wanted.claims):
+            grant = self._of(space).get(claim)
+            blocker = self._receiver(space, claim) or self._blocker(space, claim)
+            if blocker is not None:
+                lost[claim] = blocker
+            elif grant is not None and grant.recorded and not grant.released:
+                granted.add(claim)
+            else:
+                pending.add(claim)
+        return Verdict(frozenset(granted), frozenset(pending), lost)
+
+    def owner_of(self, name: str) -> str | None:
+        """The Space that has been granted this name; None if there is none."""
+        for claim, space in self._overlapping(name):
+            if claim in self._of(space) and self._blocker(space, claim) is None:
+                return space
+        return None
+
+    def recorded(self, space: str) -> Mapping[Claim, Grant]:
+        """Those of ``grants`` that are recorded."""
+        return {claim: grant for claim, grant in self.grants(space).items() if grant.recorded}
+
+    def _of(self, space: str) -> dict[Claim, Grant]:
+        grants = self._grants.get(space, {})
+        return {**self._restored[space], **grants} if space in self._restored else grants
+
+    def _wants(self, space: str, claim: Claim) -> bool:
+        wanted = self._wanted.get(space)
+        return wanted is not None and claim in wanted.claims
+
+    def _blocker(self, space: str, claim: Claim) -> str | None:
+        """The Space because of which this one cannot have the claim; None if it has it, or may be granted it.
+
+        Grants of two Spaces overlap only if their records were restored from different times: the earlier one counts.
+        """
+        mine = self._of(space).get(claim)
+        others = [(theirs, other) for theirs, other in self._overlapping(claim) if other != space]
+        holders = [
+            (grant.since, other)
+            for theirs, other in others
+            if (grant := self._of(other).get(theirs)) is not None
+            and (mine is None or (grant.since, other) < (mine.since, space))
+        ]
+        if holders or mine is not None:
+            return min(holders)[1] if holders else None
+        first = self._wanted[space].seniority
+        waiting = [
+            (self._wanted[other].seniority, other)
+            for theirs, other in others
+            if self._wants(other, theirs)
+            and self._wanted[other].seniority < first
+            and self._gives_up(other, theirs) != space
+            and all(third == other or blocking not in self._of(third) for blocking, third in self._overlapping(theirs))
+        ]
+        return min(waiting)[1] if waiting else None
+
+    def _receiver(self, space: str, claim: Claim) -> str | None:
+        """The Space to which this granted claim is being transferred."""
+        return self._gives_up(space, claim) if claim in self._of(space) else None
+
+    def _gives_up(self, space: str, claim: Claim) -> str | None:
+        for theirs, other in self._overlapping(claim):
+            if other != space and self._wants(other, theirs) and self._wanted[other].transfers.get(theirs) == space:
+                return other
+        return None
+
+    def _verdicts(self, space: str, further: Iterable[Claim]) -> dict[str, Verdict]:
+        """Of the other Spaces whose claims overlap a claim or grant of this one, or one of ``further``."""
+        wanted = self._wanted.get(space)
+        claims = {*self._of(space), *further, *(wanted.claims if wanted is not None else ())}
+        others = {other for claim in claims for _, other in self._overlapping(claim) if other != space}
+        return {other: self.verdict(other) for other in others}
+
+    def _changed(self, before: Mapping[str, Verdict]) -> frozenset[str]:
+        return frozenset(space for space, verdict in before.items() if self.verdict(space) != verdict)
+
+    def _index(self, space: str, former: frozenset[Claim]) -> None:
+        """Bring the tree up to date for a Space; ``former`` are claims that it may have lost."""
+        wanted = self._wanted.get(space)
+        now = self._of(space).keys() | (wanted.claims if wanted is not None else frozenset())
+        for claim in former - now:
+            self._discard(claim, space)
+        for claim in now:
+            node = self._root
+            for label in _labels(claim):
+                node = node.children.setdefault(label, _Node())
+            node.claims.add((claim, space))
+
+    def _discard(self, claim: Claim, space: str) -> None:
+        """Remove a claim, and the nodes that only led to it."""
+        path, labels = [self._root], _labels(claim)
+        for label in labels:
+            if label not in path[-1].children:
+                return
+            path.append(path[-1].children[label])
+        path[-1].claims.discard((claim, space))
+        for label, parent, node in zip(labels[::-1], path[-2::-1], path[:0:-1], strict=True):
+            if not node.empty:
+                return
+            del parent.children[label]
+
+    def _overlapping(self, claim: Claim) -> Iterator[tuple[Claim, str]]:
+        """(claim, Space) of all claims and grants that overlap this claim, also the Space's own."""
+        node = self._root
+        path = [node]
+        for label in _labels(claim):
+            below = node.children.get(label)
+            if below is None:
+                break
+            node = below
+            path.append(node)
+        found = set().union(*(each.claims for each in path))
+        if len(path) == len(_labels(claim)) + 1 and claim[0] in ".*":
+            pending = list(node.children.values())
+            while pending:
+                each = pending.pop()
+                found |= each.claims
+                if claim[0] == ".":
+                    pending += each.children.values()
+        yield from sorted(each for each in found if overlap(claim, each[0]))
 
 
-def _holding(space: SpaceFacts) -> _Holding:
-    exact = frozenset(canonical(hostname) for hostname in space.spec.hostnames)
-    return _Holding((space.created, space.uid), canonical(space.fqdn), exact)
+def overlap(one: Claim, other: Claim) -> bool:
+    """Whether some name is in both."""
+    for a, b in ((one, other), (other, one)):
+        root = b.lstrip("*.")
+        if a[0] == "." and (root == a[1:] or root.endswith(a)):
+            return True
+        if a[:2] == "*." and b[0] != "." and b.partition(".")[2] == a[2:]:
+            return True
+        if a[:2] == "*." and b[0] == "." and root.partition(".")[2] == a[2:]:
+            return True
+    return one == other
 
 
-def _claims_of(holding: _Holding) -> Iterator[tuple[str, bool]]:
-    """(name, whether it is a subtree). A name that is claimed as both is lost as both."""
-    yield holding.fqdn, True
-    for name in sorted(holding.exact - {holding.fqdn}):
-        yield name, False
-
-
-def _ancestors(name: str) -> Iterator[str]:
-    """The name itself and all names above it: "a.example.com", "example.com", "com"."""
-    while name:
-        yield name
-        name = name.partition(".")[2]
+@lru_cache(maxsize=65_536)
+def _labels(claim: Claim) -> tuple[str, ...]:
+    """From the root down: "a.example.com" -> ("com", "example", "a")."""
+    return tuple(claim.lstrip("*.").split(".")[::-1])

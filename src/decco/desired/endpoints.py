@@ -342,10 +342,7 @@ class _Resolver:
         if self._inputs.claims.holds(claim):
             return True
         owner = self._inputs.claims.lost[claim]
-        message = (
-            f"endpoint {endpoint.name} gets no route for {hostname}: the name belongs to the older Space {owner}; "
-            "choose another"
-        )
+        message = f"endpoint {endpoint.name} gets no route for {hostname}: Space {owner} has the name; choose another"
         return self._refuse_route(reasons.HOSTNAME_CONFLICT, message)
 
     def _refuse(self, reason: str, message: str) -> bool:

@@ -6,7 +6,7 @@ builder makes new ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -116,15 +116,18 @@ whatever their version, so ``served.get(TLS_ROUTES)`` is the kind in its served 
 class Claims:
     """Result of the claims on host names (``desired/claims.py``) for one Space.
 
-    ``lost`` maps a claimed name (the FQDN, or one of ``hostnames``) to the older Space that has it. Names are in their
+    ``lost`` maps a claimed name (the FQDN, or one of ``hostnames``) to the Space that has it. Names are in their
     canonical form. Losing the FQDN means losing all that is below it.
     """
 
     lost: Mapping[str, str] = field(default_factory=dict)
+    pending: frozenset[str] = frozenset()
+    """Names whose grant is not recorded yet; nothing is written for them before."""
 
     def holds(self, claimed: str) -> bool:
-        """Whether the Space has a name that it claims. For a name below the FQDN, pass the FQDN."""
-        return canonical(claimed) not in self.lost
+        """Whether the Space has been granted a name that it claims. For a name below the FQDN, pass the FQDN."""
+        name = canonical(claimed)
+        return name not in self.lost and name not in self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ class SpaceFacts:
     spec: SpaceSpec
     paused: bool = False
     """Whether reconciliation of the Space and its Apps is paused."""
+    transfers: Mapping[str, str] = field(default_factory=dict)
+    """Host name -> the Space that has to give it up, by annotation."""
 
     @property
     def fqdn(self) -> str:
@@ -163,6 +168,10 @@ class SpaceInputs:
     """Secret -> when its new certificate will be in the copy. Only Secrets whose authority has just changed."""
     namespace_uid: str | None = None
     """UID of the Space's own namespace, None if it does not exist."""
+    record: str = ""
+    """The annotation of the namespace that records the grants of host names, see ``claims.record_text``."""
+    hostnames: Sequence[Obj] = ()
+    """The recorded grants for ``status.hostnames``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from decco.desired.routing import space_routing
 from decco.objects import (
     ANNOTATION_CA_CHANGED,
     ANNOTATION_FQDN,
+    ANNOTATION_HOSTNAMES,
     LABEL_PROJECT,
     LIMIT_RANGES,
     NAMESPACES,
@@ -53,7 +54,10 @@ def _namespace(inputs: SpaceInputs) -> Child:
         LABEL_ISTIO_MODE: "ambient" if space.spec.mesh is Mesh.ISTIO else None,
     }
     # Policies against the use of other tenants' host names read this annotation, so it has only what the Space owns.
-    annotations = {ANNOTATION_FQDN: space.fqdn if inputs.claims.holds(space.fqdn) else None}
+    annotations = {
+        ANNOTATION_FQDN: space.fqdn if space.fqdn not in inputs.claims.lost else None,
+        ANNOTATION_HOSTNAMES: inputs.record or None,
+    }
     meta = names.child_meta(
         space.name, uid=space.uid, space=space.name, namespaced=False, labels=labels, annotations=annotations
     )

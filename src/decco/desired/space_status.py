@@ -76,6 +76,8 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
         status["namespace"] = space.name
     if inputs.claims.holds(space.fqdn):
         status["hostname"] = space.fqdn
+    if inputs.hostnames:
+        status["hostnames"] = list(inputs.hostnames)
     if addresses := edge_addresses(inputs.settings, live):
         status["addresses"] = list(addresses)
     return status
@@ -195,7 +197,7 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
     lost = [
         Problem(
             reasons.HOSTNAME_CONFLICT,
-            f"{name}, or a name above or below it, belongs to the older Space {owner}: give it up in one of the two",
+            f"{name}, or a name above or below it, is granted to Space {owner}: give it up in one of the two",
         )
         for name, owner in sorted(inputs.claims.lost.items())
     ]

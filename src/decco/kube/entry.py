@@ -89,8 +89,12 @@ class Entry:
 
     def obj(self) -> Obj:
         """The object, decoded for this caller alone."""
-        decoded: Obj = orjson.loads(zlib.decompress(self.raw))
+        decoded: Obj = orjson.loads(self.json())
         return decoded
+
+    def json(self) -> bytes:
+        """The object as compact JSON, without managedFields."""
+        return zlib.decompress(self.raw)
 
 
 def digest(value: object) -> bytes:

@@ -76,6 +76,11 @@ class AppReconciler(Reconciler):
                 return Action.done()
             message = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
             return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
+        if self.caches.claims.verdict(space.name).pending:
+            if space_entry.ready == UNKNOWN:
+                return Action.done()
+            message = f"The host names of Space {space.name} are not recorded yet; see the Space's conditions."
+            return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
         return await self._make(entry, entry.facts, space, obj)
 
     def _gone(self, key: Key) -> Action:
@@ -219,7 +224,7 @@ class AppReconciler(Reconciler):
             space=space,
             settings=self.caches.settings,
             served=self.caches.served,
-            claims=self.caches.claims.verdict(space.name),
+            claims=self.caches.claims.verdict(space.name).claims(),
             secrets=await self.secrets.views(space, names),
             targets=self._targets(entry.key, facts),
             taken=self.caches.index.taken(entry.key, facts, space.fqdn),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from decco.desired.claims import ClaimIndex
+from decco.desired.claims import GrantIndex
 from decco.desired.model import Served, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
@@ -102,7 +102,7 @@ class Caches:
     """Kind.name -> store; grows when the cluster starts to serve another kind."""
     children: dict[Resource, Store] = field(default_factory=dict)
     edges: dict[Resource, Store] = field(default_factory=dict)
-    claims: ClaimIndex = field(default_factory=ClaimIndex)
+    claims: GrantIndex = field(default_factory=GrantIndex)
     index: AppIndex = field(default_factory=AppIndex)
     secret_users: SecretUsers = field(default_factory=SecretUsers)
     claimants: dict[str, SpaceFacts] = field(default_factory=dict)

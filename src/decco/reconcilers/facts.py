@@ -12,10 +12,18 @@ from decco.api.formats import DNS_NAME
 from decco.api.parse import parse_app, parse_space
 from decco.api.types import MAX_HOSTNAMES, SpaceSpec
 from decco.desired import names, secrets
+from decco.desired.claims import Claim, Grant, parse_record
 from decco.desired.endpoints import endpoints_of, without_slash
 from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
 from decco.hostnames import canonical
-from decco.objects import ANNOTATION_CA_CHANGED, ANNOTATION_PAUSED, Obj, annotations_of
+from decco.objects import (
+    ANNOTATION_CA_CHANGED,
+    ANNOTATION_HOSTNAMES,
+    ANNOTATION_PAUSED,
+    ANNOTATION_TRANSFER,
+    Obj,
+    annotations_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,20 @@ def _space_facts(obj: Obj, spec: SpaceSpec) -> SpaceFacts:
         created=meta["creationTimestamp"],
         spec=spec,
         paused=is_paused(obj),
+        transfers=_transfers(obj),
     )
+
+
+def _transfers(obj: Obj) -> dict[str, str]:
+    """Host name -> Space that has to give it up; entries of another form are left out."""
+    text = annotations_of(obj).get(ANNOTATION_TRANSFER) or ""
+    entries = (entry.partition("=") for entry in text.split(","))
+    return {canonical(name.strip()): holder.strip() for name, _, holder in entries if name.strip() and holder.strip()}
+
+
+def namespace_grants(obj: Obj) -> dict[Claim, Grant]:
+    """The grants that a namespace records."""
+    return parse_record(annotations_of(obj).get(ANNOTATION_HOSTNAMES) or "")
 
 
 def app_facts(obj: Obj) -> AppFacts:

@@ -19,12 +19,12 @@ from decco.kube.entry import Shape
 from decco.kube.watch import WatchSpec
 from decco.objects import ANNOTATION_INITIAL_REPLICAS, ANNOTATION_RUN, LABEL_SHARE, MANAGED_SELECTOR, Obj, Resource
 from decco.reconcilers.caches import Handler, Kind, Role, Select
-from decco.reconcilers.facts import app_facts, secret_facts, shared_secret, space_facts
+from decco.reconcilers.facts import app_facts, namespace_grants, secret_facts, shared_secret, space_facts
 from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.child import child_changed
 from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed
 from decco.reconcilers.handlers.job import job_changed
-from decco.reconcilers.handlers.namespace import isolation_changed
+from decco.reconcilers.handlers.namespace import grants_changed, isolation_changed
 from decco.reconcilers.handlers.secret import copy_changed, source_changed
 from decco.reconcilers.handlers.space import space_changed
 from decco.settings import RoutingBackend, RoutingSettings, Settings
@@ -127,8 +127,13 @@ KINDS: tuple[Kind, ...] = (
     child(
         objects.NAMESPACES,
         isolation_changed,
-        # The API server itself maintains spec.finalizers of a namespace.
-        shape=Shape(unmanaged=(("spec",),), labelled_owner=owner_of_namespace, marked=is_marked_namespace),
+        grants_changed,
+        shape=Shape(
+            facts=namespace_grants,
+            unmanaged=(("spec",),),  # the API server itself maintains spec.finalizers of a namespace
+            labelled_owner=owner_of_namespace,
+            marked=is_marked_namespace,
+        ),
     ),
     child(
         objects.SECRETS,

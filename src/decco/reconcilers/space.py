@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
+from decco.api.conditions import timestamp
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
+from decco.desired.claims import Claim, record_text, status_grants
 from decco.desired.model import Problem, SpaceFacts, SpaceInputs
 from decco.desired.space import reserved_name, space_children, space_names
 from decco.desired.space_status import blocked_space_status, space_status
@@ -20,6 +23,9 @@ from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_actio
 from decco.reconcilers.report import status_of
 
 log = get_logger(__name__)
+
+SERVED_SECONDS = 1.0
+"""Pause before the next look whether a name that is given up is still served."""
 
 
 class SpaceReconciler(Reconciler):
@@ -59,14 +65,16 @@ class SpaceReconciler(Reconciler):
         return await self.withdraw(entry, entry.obj(), names, wait_for=apps)
 
     async def _make(self, entry: Entry, space: SpaceFacts, obj: Obj) -> Action:
-        now = self.now()
+        now, claims = self.now(), self.caches.claims
+        claims.acquire(space.name, timestamp(now), space.generation)
         copying = await self.secrets.copying(space, now)
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
         inputs = SpaceInputs(
             space=space,
             settings=self.caches.settings,
             served=self.caches.served,
-            claims=self.caches.claims.verdict(space.name),
+            claims=claims.verdict(space.name).claims(),
+            record=record_text(claims.grants(space.name)),
             copies=copying.write,
             secrets=views,
             now=now,
@@ -77,8 +85,10 @@ class SpaceReconciler(Reconciler):
         written = await self.writer.write(children[:1])
         namespace_uid = self.caches.namespace_uid(space)
         if namespace_uid is not None:
-            if inputs.namespace_uid != namespace_uid:
-                inputs = replace(inputs, namespace_uid=namespace_uid)
+            # The namespace exists now, and its record makes grants effective.
+            recorded = replace(inputs, namespace_uid=namespace_uid, claims=claims.verdict(space.name).claims())
+            if recorded != inputs:
+                inputs = recorded
                 children = space_children(inputs)
             await self.writer.write(children[1:], written)
         written.raise_if_overtaken()
@@ -88,7 +98,10 @@ class SpaceReconciler(Reconciler):
             await self.prune(entry, obj, keep, written)
         # A copy that was written just now exists now, and the status contains what exists.
         views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
-        inputs = replace(inputs, secrets=views)
+        leaving = claims.leaving(space.name)
+        given_up = [claim for claim in leaving if not self._serves(space, claim)]
+        claims.release(space.name, given_up)
+        inputs = replace(inputs, secrets=views, hostnames=status_grants(claims.recorded(space.name)))
         addresses = addresses_for(self.caches, space)
         records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
         live = replace(space_live(self.caches, space), dns=records.problems)
@@ -96,11 +109,26 @@ class SpaceReconciler(Reconciler):
         reported = await self.report(records.entry, records.obj, status)
         self.dependencies.certificates(space.name, self.secrets.expiries(space))
         log.debug("space reconciled", space=space.name, writes=written.writes, status_written=reported)
+        if given_up:
+            # After the status, which must not list what the namespace does not record.
+            inputs = replace(inputs, record=record_text(claims.grants(space.name)))
+            await self.writer.write(space_children(inputs)[:1], written)
         if written.retryable_errors:
             raise written.retryable_errors[0]
         return requeue_action(
             written.requeue_after,
+            SERVED_SECONDS if len(given_up) < len(leaving) else None,
             records.requeue_after,
             *copying.requeue_afters,
             seconds_to_expiry(views.values(), now),
+        )
+
+    def _serves(self, space: SpaceFacts, claim: Claim) -> bool:
+        """Whether a listener or route in the Space's namespace contains the name."""
+        name = re.compile(rf"(?<![a-z0-9.*-]){re.escape(claim)}(?![a-z0-9.-])".encode())
+        return any(
+            name.search(entry.json())
+            for resource in self.caches.routing_kinds
+            if (store := self.caches.children.get(resource)) is not None
+            for entry in store.in_namespace(space.name)
         )

@@ -1,4 +1,4 @@
-"""A Space's namespace or policy that becomes the Space's own: the Apps that waited for a ready namespace."""
+"""A Space's namespace or policy: the Apps that wait for it, and the grants of host names that a namespace records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from decco.desired.names import SPACE_OBJECT
 from decco.kube.store import Change
 from decco.reconcilers.caches import Caches, Request
-from decco.reconcilers.handlers.common import apps_of
+from decco.reconcilers.handlers.common import apps_of, space_and_apps
 
 
 def isolation_changed(caches: Caches, change: Change) -> Iterator[Request]:
@@ -25,4 +25,18 @@ def isolation_changed(caches: Caches, change: Change) -> Iterator[Request]:
     name = new.key.namespace or new.key.name
     found = caches.space(name)
     if found is not None and caches.namespace_is_ready(found[1]):
+        yield from apps_of(caches, name)
+
+
+def grants_changed(caches: Caches, change: Change) -> Iterator[Request]:
+    """The record of grants: nothing is written for a name before its grant is recorded, and a name is free when it is
+    no longer recorded.
+    """
+    old, new = change.old, change.new
+    if old is not None and new is not None and (old.uid, old.facts) == (new.uid, new.facts):
+        return
+    name = change.entry.key.name
+    for other in caches.claims.record(name, new.facts if new is not None else None):
+        yield from space_and_apps(caches, other)
+    if new is not None:
         yield from apps_of(caches, name)

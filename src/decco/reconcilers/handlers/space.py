@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from decco.desired.claims import parse_status_grants, wanted
 from decco.desired.model import SpaceFacts
 from decco.desired.secrets import named_by_space
 from decco.kube.entry import UNKNOWN
@@ -12,6 +13,7 @@ from decco.objects import Key
 from decco.reconcilers.caches import Caches, Request
 from decco.reconcilers.facts import claims_of_broken
 from decco.reconcilers.handlers.common import apps_of, remember_owner, space_and_apps, understood, urgency
+from decco.reconcilers.report import status_of
 
 
 def space_changed(caches: Caches, change: Change) -> Iterator[Request]:
@@ -21,6 +23,8 @@ def space_changed(caches: Caches, change: Change) -> Iterator[Request]:
     if new is None and change.new is not None:
         new = claims_of_broken(change.new.obj())
     remember_owner(caches, change)
+    if change.new is not None and (change.old is None or change.old.uid != change.new.uid):
+        caches.claims.restore(name, parse_status_grants(status_of(change.new.obj())))
     if not change.own:
         yield Request(change.entry.key, urgency(change))
     first_reconcile = change.old is not None and change.old.ready == UNKNOWN
@@ -42,11 +46,12 @@ def _claim(caches: Caches, old: SpaceFacts | None, new: SpaceFacts | None) -> fr
     """Registers the Space's new claims; returns the Spaces whose host names may have changed."""
     affected: frozenset[str] = frozenset()
     if old is not None:
-        affected |= caches.claims.remove(old.name)
+        if new is None:
+            affected |= caches.claims.want(old.name, None)
         caches.secret_users.remove(Key("", old.name), named_by_space(old.spec))
         del caches.claimants[old.name]
     if new is not None:
-        affected |= caches.claims.add(new)
+        affected |= caches.claims.want(new.name, wanted(new))
         caches.secret_users.add(Key("", new.name), named_by_space(new.spec))
         caches.claimants[new.name] = new
     return affected

@@ -113,9 +113,9 @@ def _rivals(world: World, hostname: str, owner: str | None) -> Findings:
             continue
         claims = [space.fqdn] if in_zone(hostname, space.fqdn) else []
         claims += [name for name in map(canonical, space.spec.hostnames) if name == hostname]
-        lost = caches.claims.verdict(space.name).lost
+        lost = caches.claims.verdict(space.name).claims().lost
         for claim in dict.fromkeys(claims):
-            text = f"Space {space.name} claims {claim} too and lost it to the older Space {lost.get(claim, '?')}"
+            text = f"Space {space.name} claims {claim} too, and it is granted to Space {lost.get(claim, '?')}"
             yield Finding("claim", f"{text}: it gets no route and no record for it", "claim-lost-by-other")
 
 
@@ -130,11 +130,11 @@ def _space(world: World, name: str) -> Findings:
     if not isinstance(space, SpaceFacts):
         yield Finding("spec", str(space), "spec-invalid")
         return
-    lost = caches.claims.verdict(name).lost
+    lost = caches.claims.verdict(name).claims().lost
     for claim in dict.fromkeys([space.fqdn, *map(canonical, space.spec.hostnames)]):
         what = f"{claim} and all names under it" if claim == space.fqdn else claim
         if claim in lost:
-            what += f": belongs to the older Space {lost[claim]}; choose another name, or have that Space removed"
+            what += f": is granted to Space {lost[claim]}; choose another name, or have that Space removed"
         yield Finding("host name", what, "claim-lost" if claim in lost else "")
     yield from _life(world, "Space", entry.key, entry.obj(), entry.deleting)
     text = "no project: anybody may connect to the declared endpoints"
