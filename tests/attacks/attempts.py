@@ -22,6 +22,8 @@ Change = Callable[[Obj], Obj]
 OK = ""
 RBAC = "RBAC"
 """Refused by the roles: no policy was asked."""
+ESCALATION = "escalation"
+"""Refused by RBAC: nobody binds a role with more than they have, without the verb bind."""
 SPACES = "/apis/decco.platform9.com/v1beta2/spaces"
 NAMESPACES = "/api/v1/namespaces"
 
@@ -35,7 +37,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """``expect`` is a code (DECCO-0501), RBAC, or OK. ``body`` may be a function of the live object, read before as
+    """``expect`` is a code (DECCO-0501; several separated by "|" if several policies refuse it), RBAC, or OK. ``body`` may be a function of the live object, read before as
     administrator. ``technique`` is part of the request: create, merge, apply, put or delete.
     """
 
@@ -52,8 +54,8 @@ class Attempt:
         return f"{self.expect or 'allowed'}: {self.who} {self.what} ({self.technique})"
 
     @property
-    def is_attack(self) -> bool:
-        return self.expect != OK
+    def expected(self) -> frozenset[str]:
+        return frozenset(self.expect.split("|"))
 
     def send(self, admin: Api, own: Api) -> Response:
         """``own`` has the identity of ``who``."""
@@ -75,7 +77,9 @@ def verdict(answer: Response) -> str:
     message = str(json.loads(answer.body).get("message", "")) if answer.body else ""
     if "ValidatingAdmissionPolicy" in message:
         found = _CODE.search(message)
-        return found.group(1) if found else message
+        return found.group(1) if found else message.partition("ValidatingAdmissionPolicy")[2]
+    if answer.status == 403 and "attempting to grant RBAC permissions" in message:
+        return ESCALATION
     if answer.status == 403 and " cannot " in message:
         return RBAC
     return f"{answer.status} {message}"
@@ -102,7 +106,9 @@ def edit(
             case "put":
                 yield Attempt(what, who, expect, "put", path, lambda live: merged(live, patch))
             case "apply" if not _removes(patch):
-                yield Attempt(what, who, expect, "apply", path, lambda live: {**_identity(live), **_joined(live, patch)})
+                yield Attempt(
+                    what, who, expect, "apply", path, lambda live: {**_identity(live), **_joined(live, patch)}
+                )
 
 
 def delete(what: str, who: Person, expect: str, path: str) -> Iterator[Attempt]:

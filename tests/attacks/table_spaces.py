@@ -31,7 +31,9 @@ def http(*names: str) -> list[Obj]:
 
 
 def membership() -> Iterator[Attempt]:
-    yield from create("creates a Space in a foreign domain", p.OPERATOR_A, "DECCO-0503", SPACES, space("n", "victim.test"))
+    yield from create(
+        "creates a Space in a foreign domain", p.OPERATOR_A, "DECCO-0503", SPACES, space("n", "victim.test")
+    )
     yield from create("creates a Space in its domain", p.OPERATOR_A, OK, SPACES, space("n", "evil.test"))
     for domain in ("test", "sub.evil.test", "evil.test.victim.test", "xevil.test"):
         yield from create(f"creates a Space in {domain}", p.OPERATOR_A, "DECCO-0503", SPACES, space("n", domain))
@@ -42,7 +44,9 @@ def membership() -> Iterator[Attempt]:
     )
     for who in (p.PLAIN_OPERATOR, p.PROJECT_ONLY):
         yield from create("creates a Space", who, "DECCO-0503", SPACES, space("n", "victim.test"))
-    yield from create("creates a Space in a project", p.DOMAIN_ONLY, "DECCO-0504", SPACES, space("n", "victim.test", project="bank"))
+    yield from create(
+        "creates a Space in a project", p.DOMAIN_ONLY, "DECCO-0504", SPACES, space("n", "victim.test", project="bank")
+    )
     yield from create("creates any Space", p.ADMIN, OK, SPACES, space("n", "any.test", project="any"))
     for who in (p.TENANT_A, p.KUBE_EDIT, p.KUBE_ADMIN, p.VIEWER, p.MAKER, p.STRANGER, p.CONTROLLER):
         yield from create("creates a Space", who, RBAC, SPACES, space("n", "evil.test"))
@@ -58,7 +62,10 @@ EDITS: tuple[tuple[str, Obj], ...] = (
     ("sets a label", {"metadata": {"labels": {"a": "b"}}}),
     ("sets an annotation", notes(a="b")),
     ("pauses", notes(paused="true")),
-    ("sets an owner reference", {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u"}]}}),
+    (
+        "sets an owner reference",
+        {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u"}]}},
+    ),
     ("adds a finalizer", finalizers("attacker.example/hold")),
     ("adds a finalizer of decco's", finalizers("decco.platform9.com/hold")),
     ("stops encryption", spec(encryptHttp=True)),
@@ -93,7 +100,9 @@ def others() -> Iterator[Attempt]:
 
 
 def hostnames() -> Iterator[Attempt]:
-    def taken(what: str, who: p.Person, expect: str, *names: str, ways: tuple[str, ...] = ("merge", "put", "apply")) -> Iterator[Attempt]:
+    def taken(
+        what: str, who: p.Person, expect: str, *names: str, ways: tuple[str, ...] = ("merge", "put", "apply")
+    ) -> Iterator[Attempt]:
         yield from edit(f"hostnames: {what}", who, expect, EVIL1, spec(hostnames=list(names)), ways=ways)
         yield from edit(f"httpHostnames: {what}", who, expect, EVIL1, spec(httpHostnames=http(*names)), ways=ways)
 
@@ -114,13 +123,30 @@ def hostnames() -> Iterator[Attempt]:
     for field, value in (("hostnames", ["www.example.net"]), ("httpHostnames", http("www.example.net"))):
         made = space("n", "evil.test", **{field: value})
         yield from create(f"creates a Space with a foreign name in {field}", p.OPERATOR_A, "DECCO-0505", SPACES, made)
-    made = space("n", "victim.test", hostnames=["www.example.net", "example.net"], httpHostnames=http("shop.example.net"))
+    made = space(
+        "n", "victim.test", hostnames=["www.example.net", "example.net"], httpHostnames=http("shop.example.net")
+    )
     yield from create("creates a Space with names of its domains", p.OPERATOR_B, OK, SPACES, made)
-    yield from edit("keeps a name and adds one", p.OPERATOR_B, OK, BANK, spec(hostnames=["pay.example.net", "b.example.net"]))
-    yield from edit("moves a name between the lists", p.OPERATOR_B, OK, BANK, spec(hostnames=[], httpHostnames=http("pay.example.net")), ways=("merge", "put"))
+    yield from edit(
+        "keeps a name and adds one", p.OPERATOR_B, OK, BANK, spec(hostnames=["pay.example.net", "b.example.net"])
+    )
+    yield from edit(
+        "moves a name between the lists",
+        p.OPERATOR_B,
+        OK,
+        BANK,
+        spec(hostnames=[], httpHostnames=http("pay.example.net")),
+        ways=("merge", "put"),
+    )
     # Who no longer may use example.net keeps the name and edits the rest.
     yield from edit("keeps a granted name of a foreign domain", p.OPERATOR_MOVES, OK, BANK, spec(encryptHttp=True))
-    yield from edit("adds a name beside it", p.OPERATOR_MOVES, "DECCO-0505", BANK, spec(hostnames=["pay.example.net", "b.example.net"]))
+    yield from edit(
+        "adds a name beside it",
+        p.OPERATOR_MOVES,
+        "DECCO-0505",
+        BANK,
+        spec(hostnames=["pay.example.net", "b.example.net"]),
+    )
     yield from slots()
 
 
@@ -132,16 +158,22 @@ def slots() -> Iterator[Attempt]:
     patch = lambda names: spec(hostnames=names)  # noqa: E731
     yield from edit("names of eight domains", many, OK, EVIL1X, patch(domains[:8]))
     yield from edit("names of nine domains", many, "DECCO-0506", EVIL1X, patch(domains), ways=("merge",))
-    yield from edit("names of twelve domains as administrator", p.ADMIN, OK, EVIL1X, patch([f"x.y{i}.test" for i in range(12)]))
+    yield from edit(
+        "names of twelve domains as administrator", p.ADMIN, OK, EVIL1X, patch([f"x.y{i}.test" for i in range(12)])
+    )
     yield from edit("eight single names", many, OK, EVIL1X, patch(single[:8]))
     yield from edit("nine single names", many, "DECCO-0505", EVIL1X, patch(single), ways=("merge",))
     yield from edit("single names of domains not its own", many, OK, EVIL1X, patch(["n1.single.test", "x.d1.test"]))
     yield from edit("below a single name", many, OK, EVIL1X, patch(["x.n1.single.test"]))
     for i in range(8):
         names = [*domains[:i], "www.victim.test", *domains[i:7]]
-        yield from edit(f"a foreign name as domain {i + 1} of 8", many, "DECCO-0505", EVIL1X, patch(names), ways=("merge",))
+        yield from edit(
+            f"a foreign name as domain {i + 1} of 8", many, "DECCO-0505", EVIL1X, patch(names), ways=("merge",)
+        )
         names = [*single[:i], "n0.single.test", *single[i:7]]
-        yield from edit(f"a foreign name as single name {i + 1} of 8", many, "DECCO-0505", EVIL1X, patch(names), ways=("merge",))
+        yield from edit(
+            f"a foreign name as single name {i + 1} of 8", many, "DECCO-0505", EVIL1X, patch(names), ways=("merge",)
+        )
 
 
 EVIL1X = f"{SPACES}/plain"
@@ -158,7 +190,13 @@ def privileges() -> Iterator[Attempt]:
         yield from edit(f"sets {field}", p.OPERATOR_FULL, OK, EVIL1, spec(**{field: value}))
     rooted = f"{SPACES}/rooted"
     yield from edit("edits what an administrator made privileged", p.OPERATOR_A, OK, rooted, spec(encryptHttp=True))
-    yield from edit("lowers what an administrator made privileged", p.OPERATOR_A, OK, rooted, spec(podSecurity="restricted", mesh="None"))
+    yield from edit(
+        "lowers what an administrator made privileged",
+        p.OPERATOR_A,
+        OK,
+        rooted,
+        spec(podSecurity="restricted", mesh="None"),
+    )
     for value in ("true", "false", ""):
         yield from edit(f"pauses with {value!r}", p.OPERATOR_A, "DECCO-0512", EVIL1, notes(paused=value))
     yield from edit("pauses", p.PAUSER, OK, EVIL1, notes(paused="true"))
@@ -175,13 +213,24 @@ def privileges() -> Iterator[Attempt]:
     yield from create("creates a Space that leaves records behind", p.OPERATOR_A, "DECCO-0513", SPACES, left)
     removed = {"metadata": {"finalizers": None}}
     yield from edit("removes decco's finalizer", p.OPERATOR_A, "DECCO-0514", HELD, removed)
-    yield from edit("replaces decco's finalizer", p.OPERATOR_A, "DECCO-0514", HELD, finalizers("a.example/b"), ways=("merge", "put"))
+    yield from edit(
+        "replaces decco's finalizer", p.OPERATOR_A, "DECCO-0514", HELD, finalizers("a.example/b"), ways=("merge", "put")
+    )
     yield from edit("removes decco's finalizer", p.PAUSER, "DECCO-0514", HELD, removed)
     yield from edit("removes decco's finalizer", p.OPERATOR_FULL, OK, HELD, removed)
     # With abandon-dns, and "use" on nothing: the finalizers of decco, and nothing else.
     yield from edit("removes decco's finalizer", p.CLEANER, OK, HELD, removed)
-    yield from edit("removes decco's finalizer and edits", p.CLEANER, "DECCO-0501", HELD, {**removed, **spec(encryptHttp=True)})
-    yield from edit("adds a foreign finalizer", p.CLEANER, "DECCO-0501", HELD, finalizers(FINALIZER, "a.example/b"), ways=("merge", "put"))
+    yield from edit(
+        "removes decco's finalizer and edits", p.CLEANER, "DECCO-0501", HELD, {**removed, **spec(encryptHttp=True)}
+    )
+    yield from edit(
+        "adds a foreign finalizer",
+        p.CLEANER,
+        "DECCO-0501",
+        HELD,
+        finalizers(FINALIZER, "a.example/b"),
+        ways=("merge", "put"),
+    )
     yield from edit("sets a label", p.CLEANER, "DECCO-0501", HELD, {"metadata": {"labels": {"a": "b"}}})
     yield from edit("sets an annotation", p.CLEANER, "DECCO-0501", HELD, notes(a="b"))
     yield from edit("sets an owner", p.CLEANER, "DECCO-0501", HELD, EDITS[9][1])
@@ -190,7 +239,9 @@ def privileges() -> Iterator[Attempt]:
 
 
 def transfer() -> Iterator[Attempt]:
-    def moved(what: str, who: p.Person, expect: str, text: str, ways: tuple[str, ...] = ("merge", "put", "apply")) -> Iterator[Attempt]:
+    def moved(
+        what: str, who: p.Person, expect: str, text: str, ways: tuple[str, ...] = ("merge", "put", "apply")
+    ) -> Iterator[Attempt]:
         yield from edit(f"transfer: {what}", who, expect, EVIL1X, notes(transfer=text), ways=ways)
 
     yield from moved("a name of another", p.OPERATOR_A, "DECCO-0507", "bank.victim.test=bank")
@@ -204,17 +255,30 @@ def transfer() -> Iterator[Attempt]:
     for i in range(8):
         texts = [f"a{j}.example.net=bank" for j in range(7)]
         texts.insert(i, "bank.victim.test=bank")
-        yield from moved(f"a foreign name as {i + 1} of 8", p.OPERATOR_MOVES, "DECCO-0507", ", ".join(texts), ways=("merge",))
+        yield from moved(
+            f"a foreign name as {i + 1} of 8", p.OPERATOR_MOVES, "DECCO-0507", ", ".join(texts), ways=("merge",)
+        )
     nine = ",".join(f"a{j}.example.net=bank" for j in range(9))
     yield from moved("eight names", p.OPERATOR_MOVES, OK, nine.rpartition(",")[0])
     yield from moved("nine names", p.OPERATOR_MOVES, "DECCO-0509", nine, ways=("merge",))
     yield from moved("nine names as administrator", p.ADMIN, OK, nine)
-    for text in ("bank.victim.test", "=bank", "a.example.net=", "a.example.net=bank=evil1", "a b=c", "https://a=b", "A.example.net=bank", "x" * 9000):
+    for text in (
+        "bank.victim.test",
+        "=bank",
+        "a.example.net=",
+        "a.example.net=bank=evil1",
+        "a b=c",
+        "https://a=b",
+        "A.example.net=bank",
+        "x" * 9000,
+    ):
         yield from moved(f"malformed: {text[:20]}", p.OPERATOR_MOVES, "DECCO-0508", text, ways=("merge",))
     made = space("n", "evil.test", {"annotations": {TRANSFER: "bank.victim.test=bank"}})
     yield from create("creates a Space that takes a name", p.OPERATOR_A, "DECCO-0507", SPACES, made)
     # Transfer is beside "use", not instead of it.
-    yield from edit("transfer: to a Space of another", p.OPERATOR_A, "DECCO-0501", BANK, notes(transfer="plain.evil.test=plain"))
+    yield from edit(
+        "transfer: to a Space of another", p.OPERATOR_A, "DECCO-0501", BANK, notes(transfer="plain.evil.test=plain")
+    )
 
 
 def status() -> Iterator[Attempt]:
@@ -241,16 +305,46 @@ def parameters() -> list[Attempt]:
         made = space("quoted", "evil.test", isolation=level)
         found += create(f"creates a Space with isolation {level}", p.QUOTED, expect, SPACES, made)
     found += create("creates a Space without isolation", p.QUOTED, "DECCO-0516", SPACES, space("quoted", "evil.test"))
-    found += create("creates a Space below the floor", p.OPERATOR_FULL, OK, SPACES, space("quoted", "evil.test", isolation="Standard"))
-    found += create("creates a Space below the default floor", p.OPERATOR_B, "DECCO-0516", SPACES, space("quoted", "victim.test", isolation="Standard"))
-    found += create("creates a Space at the default floor", p.ADMIN, OK, SPACES, space("quoted", "victim.test", isolation="UserNamespace"))
+    found += create(
+        "creates a Space below the floor",
+        p.OPERATOR_FULL,
+        OK,
+        SPACES,
+        space("quoted", "evil.test", isolation="Standard"),
+    )
+    found += create(
+        "creates a Space below the default floor",
+        p.OPERATOR_B,
+        "DECCO-0516",
+        SPACES,
+        space("quoted", "victim.test", isolation="Standard"),
+    )
+    found += create(
+        "creates a Space at the default floor",
+        p.ADMIN,
+        OK,
+        SPACES,
+        space("quoted", "victim.test", isolation="UserNamespace"),
+    )
     found += edit("lowers the isolation", p.QUOTED, "DECCO-0516", EVIL1, spec(isolation="UserNamespace"))
     found += edit("keeps an isolation below the floor", p.OPERATOR_A, OK, EVIL1, spec(encryptHttp=True))
     for field, value in (("resourceQuota", {"hard": {"pods": "9"}}), ("limitRange", {"limits": []})):
         found += edit(f"sets {field}", p.OPERATOR_A, "DECCO-0517", EVIL1, spec(**{field: value}))
         found += edit(f"sets {field}", p.OPERATOR_FULL, OK, EVIL1, spec(**{field: value}))
-    found += create("creates a Space without a quota", p.OPERATOR_A, "DECCO-0517", SPACES, space("n", "evil.test", isolation="Sandboxed"))
-    found += create("creates a Space with a quota", p.OPERATOR_FULL, OK, SPACES, space("quoted", "evil.test", resourceQuota={"hard": {"pods": "9"}}))
+    found += create(
+        "creates a Space without a quota",
+        p.OPERATOR_A,
+        "DECCO-0517",
+        SPACES,
+        space("n", "evil.test", isolation="Sandboxed"),
+    )
+    found += create(
+        "creates a Space with a quota",
+        p.OPERATOR_FULL,
+        OK,
+        SPACES,
+        space("quoted", "evil.test", resourceQuota={"hard": {"pods": "9"}}),
+    )
     return found
 
 
