@@ -1,7 +1,7 @@
 """One row of a table: who tries which request, and what the API server must answer.
 
-Every request is a dry run, for which the API server evaluates RBAC, validation and admission as for any other, and stores
-nothing. So the rows are independent of one another and of their order.
+Every request is a dry run, for which the API server evaluates RBAC, validation and admission as for any other, and
+stores nothing. So the rows are independent of one another and of their order.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """``expect`` is a code (DECCO-0501; several separated by "|" if several policies refuse it), RBAC, or OK. ``body`` may be a function of the live object, read before as
-    administrator. ``technique`` is part of the request: create, merge, apply, put or delete.
+    """``expect`` is a code (DECCO-0501; several separated by "|" if several policies refuse it), RBAC, or OK. ``body``
+    may be a function of the live object, read before as administrator. ``technique`` is create, merge, apply, put or
+    delete.
     """
 
     what: str
@@ -85,7 +86,7 @@ def verdict(answer: Response) -> str:
     return f"{answer.status} {message}"
 
 
-# Builders: lists of attempts by several techniques ------------------------------------------------------------------------
+# Builders: lists of attempts by several techniques ---------------------------------------------------------------
 
 
 def create(what: str, who: Person, expect: str, path: str, obj: Obj) -> Iterator[Attempt]:
@@ -98,7 +99,7 @@ def create(what: str, who: Person, expect: str, path: str, obj: Obj) -> Iterator
 def edit(
     what: str, who: Person, expect: str, path: str, patch: Obj, *, ways: Sequence[str] = ("merge", "put", "apply")
 ) -> Iterator[Attempt]:
-    """By merge patch, by PUT of the live object with the patch in it, and by server-side apply (which cannot remove)."""
+    """By merge patch, by PUT of the live object with the patch in it, and by server-side apply, which cannot remove."""
     for way in ways:
         match way:
             case "merge":

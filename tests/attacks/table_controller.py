@@ -246,11 +246,11 @@ def bindings() -> Iterator[Attempt]:
 
 
 ELSEWHERE: tuple[tuple[str, str, Obj], ...] = (
-    ("a pod", "/api/v1/namespaces/evil1/pods", {"metadata": {"name": "n"}, **{"spec": POD["spec"]}}),
+    ("a pod", "/api/v1/namespaces/evil1/pods", {"metadata": {"name": "n"}, "spec": POD["spec"]}),
     (
         "a pod in kube-system",
         "/api/v1/namespaces/kube-system/pods",
-        {"metadata": {"name": "n"}, **{"spec": POD["spec"]}},
+        {"metadata": {"name": "n"}, "spec": POD["spec"]},
     ),
     ("a node", "/api/v1/nodes", {"metadata": {"name": "n"}}),
     ("a service account", "/api/v1/namespaces/evil1/serviceaccounts", {"metadata": {"name": "n"}}),

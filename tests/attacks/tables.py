@@ -6,6 +6,7 @@ from tests.attacks.attempts import Attempt
 from tests.attacks.table_apps import APP_ATTEMPTS
 from tests.attacks.table_controller import CONTROLLER_ATTEMPTS
 from tests.attacks.table_namespaces import NAMESPACE_ATTEMPTS
+from tests.attacks.table_roles import ROLE_ATTEMPTS
 from tests.attacks.table_spaces import SPACE_ATTEMPTS
 
 TABLES: dict[str, list[Attempt]] = {
@@ -13,4 +14,5 @@ TABLES: dict[str, list[Attempt]] = {
     "apps": APP_ATTEMPTS,
     "namespaces": NAMESPACE_ATTEMPTS,
     "controller": CONTROLLER_ATTEMPTS,
+    "roles": ROLE_ATTEMPTS,
 }

@@ -1,9 +1,9 @@
 """Every part of the policies is necessary: without it a row of the tables has another answer.
 
-A mutant is one policy with one change: a validation removed, an authorization check that always agrees or never does, or a
-condition for the evaluation removed. It is stored on the live cluster, and one row must be answered differently: an attack
-that succeeds, or honest work that is refused. A mutant that no row notices fails the test: the part has no use, or the
-tables lack a row.
+A mutant is one policy with one change: a validation removed, an authorization check that always agrees or never does,
+or a condition for the evaluation removed. It is stored on the live cluster, and one row must be answered differently:
+an attack that succeeds, or honest work that is refused. A mutant that no row notices fails the test: the part has no
+use, or the tables lack a row.
 """
 
 from __future__ import annotations

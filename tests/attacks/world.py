@@ -1,7 +1,7 @@
 """The cluster that is attacked: decco's CRDs, roles and policies, Spaces of two operators, and their tenants.
 
 The Spaces are created by their operators and the namespaces by the controller's identity, so that the honest way is
-walked before any attack. The CRD has the fields that the policies already read and that this version does not serve yet.
+walked before any attack. The CRD has also the fields that the policies read and that this version does not serve yet.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class World:
     def _standing(self) -> None:
         for person, obj, domain in STANDING:
             name = obj["metadata"]["name"]
-            # The operator's permissions, the policies and their parameters are in force a moment after they were stored.
+            # Permissions, policies and parameters are in force a moment after they were stored.
             made = until(lambda person=person, obj=obj: _created(self.api(person), SPACES, obj), f"Space {name}")
             self.uid[name] = made["metadata"]["uid"]
             wanted = namespace(name, self.uid[name], domain, obj["spec"].get("project", ""))

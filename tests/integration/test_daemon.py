@@ -36,6 +36,8 @@ CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 EXAMPLES = Path(__file__).parents[2] / "manifests" / "examples"
 ACCOUNT, ACCOUNT_GROUPS = "system:serviceaccount:decco:decco-controller", ("system:serviceaccounts",)
+NOBODY = ("decco-controller", "decco-controller-gateway")
+"""Roles of manifests/rbac that are enough to begin."""
 WATCHED = {
     "spaces.decco.platform9.com",
     "apps.decco.platform9.com",
@@ -262,13 +264,15 @@ def test_without_permission_it_says_which_and_goes_on(installed: ControlPlane, t
                 line["error"],
             )
         assert not decco.ready()
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "decco-controller"}
         subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "nobody"}
-        installed.create(binding, {"metadata": {"name": "nobody"}, "roleRef": role, "subjects": [subject]})
+        for name in NOBODY:
+            role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+            installed.create(binding, {"metadata": {"name": f"nobody-{name}"}, "roleRef": role, "subjects": [subject]})
         eventually(decco.ready, 35, "after the longest pause, 30 s")
     finally:
         status = decco.stop()
-        installed.request("DELETE", f"{binding}/nobody")
+        for name in NOBODY:
+            installed.request("DELETE", f"{binding}/nobody-{name}")
     assert status == 0
     assert_sound(decco)
 
