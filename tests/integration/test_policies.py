@@ -195,7 +195,7 @@ def test_the_examples_are_accepted_by_an_operator_with_the_permissions_they_show
         path.name: list(yaml.safe_load_all(path.read_text()))
         for path in sorted((MANIFESTS / "examples").glob("*.yaml"))
     }
-    assert len(files) == 6
+    assert len(files) == 7
     installed.kubectl("apply", "-f", str(MANIFESTS / "examples" / "6-operators.yaml"))
     installed.create(NAMESPACES, {"metadata": {"name": "acme"}})
     operator = as_user(installed, "otto", "widgets-operators")
@@ -215,6 +215,10 @@ def test_the_examples_are_accepted_by_an_operator_with_the_permissions_they_show
             pod = {"metadata": {"name": one["metadata"]["name"]}, "spec": one["spec"]["pod"]}
             answer = installed.request("POST", f"{NAMESPACES}/acme/pods{strict}", pod)
             assert answer.status == 201, (name, answer.json())
+        installed.kubectl("apply", "-f", str(MANIFESTS / "examples" / "7-tenants.yaml"))
+        tenant = as_user(installed, "tina", "acme-tenants")
+        (one,) = files["2-http-app.yaml"]
+        eventually(lambda: tenant.request("POST", apps + strict, one).status == 201, 10)
     finally:
         installed.kubectl("delete", "--ignore-not-found", "-f", str(MANIFESTS / "examples" / "6-operators.yaml"))
         installed.request("DELETE", f"{NAMESPACES}/acme")
