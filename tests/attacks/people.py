@@ -69,6 +69,8 @@ MAKER = Person("namespace-maker")
 """Everything with namespaces, and reading the cluster."""
 LABELLER = Person("labeller")
 """As MAKER, with the permission "label" on the namespace labelled and on bank."""
+SWEEPER = Person("sweeper")
+"""Of evil.test and widgets, with deletecollection on Spaces and on Apps of every namespace."""
 STATUS_WRITER = Person("status-writer")
 """Update of the status of all Spaces and Apps, and nothing else."""
 STRANGER = Person("stranger")
@@ -124,6 +126,7 @@ ROLES: dict[str, list[Obj]] = {
     "use-bank-project": [use("projects", "bank")],
     "make-namespaces": [rule("", "namespaces namespaces/status namespaces/finalize", WRITE)],
     "label-some": [use("namespaces", "labelled", "bank", verb="label")],
+    "sweep": [use("projects", "widgets"), use("domains", "evil.test"), rule(GROUP, "spaces apps", "deletecollection")],
     "write-status": [rule(GROUP, "spaces spaces/status apps apps/status", "get list update patch")],
     "apps-and-subresources": [rule(GROUP, "apps apps/status apps/scale apps/finalizers", WRITE)],
     "pause-apps": [use("apps", verb="pause abandon-dns")],
@@ -153,6 +156,7 @@ CLUSTER_WIDE: tuple[tuple[str, Person], ...] = (
     ("make-namespaces", LABELLER),
     ("label-some", LABELLER),
     ("write-status", STATUS_WRITER),
+    ("sweep", SWEEPER),
     # Whatever these two have beside, identity decides.
     ("decco-controller", NEIGHBOUR),
     ("decco-controller", IMPOSTOR),

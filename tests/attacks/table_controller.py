@@ -135,6 +135,9 @@ def namespaces() -> Iterator[Attempt]:
         ("with another's label", label("decco.platform9.com/space", "bank")),
     ):
         yield Attempt(f"creates a namespace {what}", C, "DECCO-0541", "create", NAMESPACES, merged(made, patch))
+    for name in ("kube-evil", "openshift-evil"):
+        forged = namespace(name, UID, "evil.test")
+        yield Attempt(f"creates {name}", C, "DECCO-0541", "create", NAMESPACES, forged)
     for path in (FREE, f"{NAMESPACES}/kube-system", f"{NAMESPACES}/default", f"{NAMESPACES}/decco"):
         name = path.rpartition("/")[2]
         forged = namespace(name, UID, "evil.test")

@@ -91,8 +91,8 @@ def anywhere() -> Iterator[Attempt]:
         yield from edit(what, p.MAKER, code, FREE, patch)
         yield from create(f"creates a namespace: {what}", p.MAKER, code, NAMESPACES, new(patch))
         for subresource in ("status", "finalize"):
-            if subresource == "finalize":
-                yield Attempt(f"{what}, by {subresource}", p.MAKER, code, "put", f"{FREE}/{subresource}", _put(patch))
+            yield Attempt(f"{what}, by {subresource}", p.MAKER, code, "put", f"{FREE}/{subresource}", _put(patch))
+        yield from edit(f"{what}, by status", p.MAKER, code, f"{FREE}/status", patch, ways=("merge",))
     for what, patch in HONEST:
         yield from edit(what, p.MAKER, OK, FREE, patch)
         yield from create(f"creates a namespace: {what}", p.MAKER, OK, NAMESPACES, new(patch))
@@ -119,8 +119,8 @@ def of_spaces() -> Iterator[Attempt]:
             continue
         yield from edit(what, p.MAKER, code, BANK, patch)
         yield from edit(what, p.LABELLER, OK, BANK, patch, ways=("merge",))
-        if code != "DECCO-0533":
-            yield Attempt(f"{what}, by finalize", p.MAKER, code, "put", f"{BANK}/finalize", _put(patch))
+        for subresource in ("status", "finalize"):
+            yield Attempt(f"{what}, by {subresource}", p.MAKER, code, "put", f"{BANK}/{subresource}", _put(patch))
     for what, patch in HONEST:
         yield from edit(what, p.MAKER, OK, BANK, patch)
     yield from delete("deletes the namespace of a Space", p.MAKER, "DECCO-0534", BANK)

@@ -89,6 +89,9 @@ def others() -> Iterator[Attempt]:
     yield from delete("deletes without the domain", p.PROJECT_ONLY, "DECCO-0501", BANK)
     yield from delete("deletes without the project", p.DOMAIN_ONLY, "DECCO-0502", BANK)
     yield from delete("deletes its own", p.OPERATOR_B, OK, BANK)
+    yield Attempt("deletes all Spaces at once", p.SWEEPER, "DECCO-0501", "delete", SPACES)
+    yield Attempt("deletes all Spaces at once", p.OPERATOR_A, RBAC, "delete", SPACES)
+    yield Attempt("deletes all Spaces at once", p.ADMIN, OK, "delete", SPACES)
     yield from delete("deletes any", p.ADMIN, OK, BANK)
     for who in (p.TENANT_B, p.KUBE_ADMIN, p.MAKER):
         yield from edit("edits a Space", who, RBAC, BANK, spec(project=None), ways=("merge", "put"))

@@ -168,8 +168,4 @@ def parameterised(world: World) -> Iterator[World]:
 @pytest.mark.full
 @pytest.mark.parametrize("mutant", of(elsewhere=True))
 def test_parameter_mutants(parameterised: World, mutant: Mutant) -> None:
-    rows = parameters()
-    if not mutant.opens:
-        # Nothing in the tables is done with these parameters by the control plane: the tables' rows of Spaces are.
-        rows += [attempt for attempt in TABLES["spaces"] if attempt.expect == OK]
-    run(parameterised, mutant, rows)
+    run(parameterised, mutant, parameters())

@@ -1,0 +1,94 @@
+"""Ordinary work under the policies, stored for real: deletion by each propagation policy, and kubectl's commands.
+
+The garbage collector and the namespace controller of kube-controller-manager do their part.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.attacks import people
+from tests.attacks.attempts import NAMESPACES, SPACES
+from tests.attacks.people import CONTROLLER, OPERATOR_A, TENANT_A
+from tests.attacks.world import FINALIZER, World, namespace, space, until
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+@pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
+def test_a_space_is_deleted(world: World, policy: str) -> None:
+    name = f"gone-{policy.lower()}"
+    operator, controller = world.api(OPERATOR_A), world.api(CONTROLLER)
+    uid = operator.create(SPACES, space(name, "evil.test"))["metadata"]["uid"]
+    controller.create(NAMESPACES, namespace(name, uid, "evil.test"))
+    controller.create(f"{NAMESPACES}/{name}/configmaps", {"metadata": {"name": "child"}})
+    held = {"metadata": {"finalizers": [FINALIZER]}}
+    assert controller.request("PATCH", f"{SPACES}/{name}", held, headers=MERGE).status == 200
+    assert operator.request("DELETE", f"{SPACES}/{name}?propagationPolicy={policy}").status == 200
+    left = [each for each in _get(world, f"{SPACES}/{name}")["metadata"]["finalizers"] if each != FINALIZER]
+    released = {"metadata": {"finalizers": left or None}}
+    assert controller.request("PATCH", f"{SPACES}/{name}", released, headers=MERGE).status == 200
+    until(lambda: _get(world, f"{SPACES}/{name}") is None, f"the end of {name}")
+    if policy == "Orphan":
+        stays = until(lambda: "ownerReferences" not in _get(world, f"{NAMESPACES}/{name}")["metadata"], "the release")
+        assert stays
+        assert world.api(people.ADMIN).request("DELETE", f"{NAMESPACES}/{name}").status == 200
+    until(lambda: _get(world, f"{NAMESPACES}/{name}") is None, f"the end of namespace {name}")
+
+
+def _get(world: World, path: str):  # type: ignore[no-untyped-def]
+    answer = world.cp.request("GET", path)
+    return answer.json() if answer.status == 200 else None
+
+
+def test_kubectl_of_an_operator(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    text = (
+        "apiVersion: decco.platform9.com/v1beta2\nkind: Space\nmetadata: {name: byhand}\n"
+        "spec: {domainName: evil.test, project: widgets, hostnames: [a.evil.test]}\n"
+    )
+    file.write_text(text)
+    kubectl(world, OPERATOR_A, "apply", "-f", str(file))
+    file.write_text(text.replace("a.evil.test", "b.evil.test"))
+    kubectl(world, OPERATOR_A, "diff", "-f", str(file), status=1)
+    kubectl(world, OPERATOR_A, "apply", "-f", str(file))
+    kubectl(world, OPERATOR_A, "apply", "--server-side", "--force-conflicts", "-f", str(file))
+    kubectl(world, OPERATOR_A, "label", "space", "byhand", "team=a")
+    kubectl(world, OPERATOR_A, "annotate", "space", "byhand", "team=a")
+    kubectl(world, OPERATOR_A, "patch", "space", "byhand", "--type=merge", "-p", '{"spec":{"encryptHttp":true}}')
+    kubectl(world, OPERATOR_A, "replace", "-f", str(file))
+    kubectl(world, OPERATOR_A, "get", "spaces")
+    said = kubectl(world, OPERATOR_A, "annotate", "space", "byhand", "decco.platform9.com/paused=true", status=1)
+    assert "[DECCO-0512]" in said
+    said = kubectl(world, OPERATOR_A, "delete", "space", "bank", status=1)
+    assert "[DECCO-0501]" in said
+    kubectl(world, OPERATOR_A, "delete", "space", "byhand")
+
+
+def test_kubectl_of_a_tenant(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "app.yaml"
+    file.write_text(
+        "apiVersion: decco.platform9.com/v1beta2\nkind: App\nmetadata: {name: byhand, namespace: evil1}\n"
+        "spec: {endpoints: [], pod: {containers: [{name: c, image: example.com/x}]}}\n"
+    )
+    here = ("--namespace", "evil1")
+    kubectl(world, TENANT_A, "apply", "-f", str(file))
+    kubectl(world, TENANT_A, "apply", "--server-side", "--force-conflicts", "-f", str(file))
+    kubectl(world, TENANT_A, "get", "apps,pods,services,httproutes", *here)
+    kubectl(world, TENANT_A, "create", "secret", "generic", "s", "--from-literal=a=b", *here)
+    said = kubectl(world, TENANT_A, "annotate", "app", "byhand", "decco.platform9.com/paused=true", *here, status=1)
+    assert "[DECCO-0520]" in said
+    kubectl(world, TENANT_A, "delete", "app", "byhand", *here)
+    kubectl(world, TENANT_A, "delete", "secret", "s", *here)
+
+
+def kubectl(world: World, person: people.Person, *arguments: str, status: int = 0) -> str:
+    config = world.cp.kubeconfig_for(person.user, person.groups)
+    program = world.cp.binaries.kubernetes["kubectl"]
+    argv = [str(program), f"--kubeconfig={config}", f"--cache-dir={world.cp.folder / 'cache'}", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == status, (arguments, done.stdout, done.stderr)
+    return done.stdout + done.stderr
