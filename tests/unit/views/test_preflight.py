@@ -152,7 +152,9 @@ async def test_policies_need_a_binding_that_denies() -> None:
     assert (await cluster.admission(context(policy, deny)))[0].grade is Grade.OK
 
 
-@pytest.mark.xfail(strict=True, reason="needed() of controller.py lists more than the daemon calls, and no new permission")
+@pytest.mark.xfail(
+    strict=True, reason="needed() of controller.py lists more than the daemon calls, and no new permission"
+)
 def test_the_manifests_grant_what_the_code_needs() -> None:
     """And the list of needs is not short: no rule of the ClusterRole is without one."""
     rules: list[tuple[str, Obj]] = []
