@@ -92,18 +92,29 @@ MUTANTS = [mutant for short, policy in policies() for mutant in mutants(short, p
 ROWS = [attempt for attempts in TABLES.values() for attempt in attempts]
 
 
+TABLES_OF = {
+    "app-privileges": ("apps",),
+    "namespace-labels": ("namespaces",),
+    "controller": ("controller", "apps"),
+    "status": ("spaces", "apps"),
+}
+ABOUT = {"space-hostnames": ("name", "domain"), "space-transfer": ("transfer",)}
+"""Words of the rows that may notice a mutant that refuses too much."""
+
+
 def rows_for(mutant: Mutant) -> list[Attempt]:
-    """The rows that may notice it, likely ones first."""
-    if mutant.opens:
-        return [attempt for attempt in ROWS if attempt.expected & mutant.codes]
+    """The rows that may notice it, by one technique each: PUT and apply reach the same expressions."""
     short = mutant.id.partition(":")[0]
-    tables = {
-        "app-privileges": ("apps",),
-        "namespace-labels": ("namespaces",),
-        "controller": ("controller", "apps"),
-        "status": ("spaces", "apps"),
-    }
-    return [attempt for name in tables.get(short, ("spaces",)) for attempt in TABLES[name] if attempt.expect == OK]
+    if mutant.opens:
+        return _by_technique([each for each in ROWS if each.expected & mutant.codes])
+    names, about = TABLES_OF.get(short, ("spaces",)), ABOUT.get(short, ("",))
+    honest = [each for name in names for each in TABLES[name] if each.expect == OK]
+    return _by_technique([each for each in honest if any(word in each.what for word in about)])
+
+
+def _by_technique(rows: list[Attempt]) -> list[Attempt]:
+    """One row of those that differ in their technique only."""
+    return list({(each.who, each.what, each.path): each for each in reversed(rows)}.values())[::-1]
 
 
 def notice(world: World, mutant: Mutant, rows: list[Attempt]) -> Attempt | None:
