@@ -102,6 +102,29 @@ def others() -> Iterator[Attempt]:
     yield from delete("collects a Space", p.COLLECTOR, OK, BANK)
 
 
+def json_patches() -> Iterator[Attempt]:
+    """RFC 6902: another way to the same objects."""
+
+    def patched(
+        what: str, who: p.Person, expect: str, path: str, op: str, at: str, value: Any = None
+    ) -> Iterator[Attempt]:
+        operation = {"op": op, "path": at} | ({} if op == "remove" else {"value": value})
+        yield Attempt(f"{what}, by a JSON patch", who, expect, "json", path, [operation])
+
+    yield from patched("removes the project of another", p.OPERATOR_A, "DECCO-0501", BANK, "remove", "/spec/project")
+    yield from patched("removes a name of another", p.OPERATOR_A, "DECCO-0501", BANK, "remove", "/spec/hostnames/0")
+    yield from patched("removes its project", p.OPERATOR_B, OK, BANK, "remove", "/spec/project")
+    yield from patched(
+        "adds a foreign name", p.OPERATOR_A, "DECCO-0505", EVIL1, "add", "/spec/hostnames/0", "a.example.net"
+    )
+    yield from patched("adds its name", p.OPERATOR_A, OK, EVIL1, "add", "/spec/hostnames/-", "a.evil.test")
+    yield from patched("roots", p.OPERATOR_A, "DECCO-0510", EVIL1, "add", "/spec/podSecurity", "privileged")
+    yield from patched(
+        "removes decco's finalizer", p.OPERATOR_A, "DECCO-0514", HELD, "remove", "/metadata/finalizers/0"
+    )
+    yield from patched("removes decco's finalizer", p.OPERATOR_FULL, OK, HELD, "remove", "/metadata/finalizers/0")
+
+
 def hostnames() -> Iterator[Attempt]:
     def taken(
         what: str, who: p.Person, expect: str, *names: str, ways: tuple[str, ...] = ("merge", "put", "apply")
@@ -298,7 +321,7 @@ def status() -> Iterator[Attempt]:
         yield from edit("writes the status of a Space", who, expect, f"{EVIL1}/status", forged, ways=ways)
 
 
-SPACE_ATTEMPTS = flat(membership(), others(), hostnames(), privileges(), transfer(), status())
+SPACE_ATTEMPTS = flat(membership(), others(), json_patches(), hostnames(), privileges(), transfer(), status())
 
 
 def parameters() -> list[Attempt]:
