@@ -10,6 +10,8 @@ import pytest
 from testbed.controlplane import ControlPlane
 from tests.attacks.world import World
 
+SECONDS = 900
+"""The first test builds the cluster, on a machine that may be busy."""
 HERE = Path(__file__).parent
 
 
@@ -17,6 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.integration)
+            item.add_marker(pytest.mark.timeout(SECONDS))
 
 
 @pytest.fixture(scope="session")
