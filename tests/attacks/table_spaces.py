@@ -280,10 +280,12 @@ def transfer() -> Iterator[Attempt]:
     yield from moved("any name", p.ADMIN, OK, "bank.victim.test=bank")
     for i in range(8):
         texts = [f"a{j}.example.net=bank" for j in range(7)]
+        single = [*texts[:i], "www.single.test=bank", *texts[i:]]
         texts.insert(i, "bank.victim.test=bank")
         yield from moved(
             f"a foreign name as {i + 1} of 8", p.OPERATOR_MOVES, "DECCO-0507", ", ".join(texts), ways=("merge",)
         )
+        yield from moved(f"a single name as {i + 1} of 8", p.OPERATOR_MOVES, OK, ", ".join(single), ways=("merge",))
     nine = ",".join(f"a{j}.example.net=bank" for j in range(9))
     yield from moved("eight names", p.OPERATOR_MOVES, OK, nine.rpartition(",")[0])
     yield from moved("nine names", p.OPERATOR_MOVES, "DECCO-0509", nine, ways=("merge",))
