@@ -52,9 +52,10 @@ MEANINGS: Final = {
         "labels and annotations `decco.platform9.com/*` of any namespace; owner references, finalizers, enforced Pod "
         "Security level and deletion of a Space's; the status of the Space and of its Apps"
     ),
-    ("tenantobjects", "exempt"): (
-        "objects in a Space's namespace that the policies for tenants refuse (in that namespace): for controllers such "
-        "as cert-manager"
+    ("servicetypes/<type>", "use"): "Services of type LoadBalancer or NodePort in the Space's namespace",
+    ("tenantobjects/<resource>", "exempt"): (
+        "objects of this resource (`<resource>.<group>`) in the Space's namespace that the policies for tenants "
+        "refuse: for controllers such as cert-manager"
     ),
 }
 NAMES: Final = {
@@ -67,9 +68,9 @@ NAMES: Final = {
     "spaces": "space",
     "apps": "app",
     "namespaces": "namespace",
+    "servicetypes": "type",
+    "tenantobjects": "resource",
 }
-FOR_LATER: Final = frozenset({("tenantobjects", "exempt")})
-"""Granted in manifests/rbac before a policy asks for them."""
 
 _CHECK = re.compile(
     r'\.group\("decco\.platform9\.com"\)\s*\.resource\("(\w+)"\)((?:\s*\.\w+\((?:[^()]|\([^()]*(?:\([^()]*\)[^()]*)*\))*\))*?)'
@@ -146,7 +147,7 @@ def page(root: Path = ROOT) -> str:
             asked.setdefault((resource, verb), set()).add(policy)
     if unknown := sorted(asked.keys() - MEANINGS.keys()):
         raise Incomplete(f"permissions without a meaning in tools/permissions.py: {unknown}")
-    if unused := sorted(MEANINGS.keys() - asked.keys() - FOR_LATER):
+    if unused := sorted(MEANINGS.keys() - asked.keys()):
         raise Incomplete(f"meanings of permissions that no policy asks for: {unused}")
     lines = [HEAD]
     lines += ["| resource | verb | allows | policy |", "|---|---|---|---|"]

@@ -73,6 +73,12 @@ SWEEPER = Person("sweeper")
 """Of evil.test and widgets, with deletecollection on Spaces and on Apps of every namespace."""
 STATUS_WRITER = Person("status-writer")
 """Update of the status of all Spaces and Apps, and nothing else."""
+OWNER = Person("owner-a")
+"""Writes of every kind in evil1, granted and lost, as by a role of somebody's own without wildcards in its verbs."""
+EXEMPT = Person("exempt-a")
+"""As OWNER in evil1, and exempt there."""
+BALANCED = Person("balanced-a")
+"""Kubernetes' own role edit in evil1, and load balancers."""
 STRANGER = Person("stranger")
 """Any authenticated user."""
 
@@ -85,6 +91,10 @@ COLLECTOR = account("kube-system", "generic-garbage-collector")
 NAMESPACE_CONTROLLER = account("kube-system", "namespace-controller")
 MANAGER = Person("system:kube-controller-manager")
 DEPLOYMENTS = account("kube-system", "deployment-controller")
+ENDPOINTS = account("kube-system", "endpoint-controller")
+ENDPOINT_SLICES = account("kube-system", "endpointslice-controller")
+CERT_MANAGER = account("cert-manager", "cert-manager")
+"""Writes of every kind in evil1, and exempt for CertificateRequests."""
 
 
 def rule(group: str, resources: str, verbs: str, *names: str) -> Obj:
@@ -129,6 +139,10 @@ ROLES: dict[str, list[Obj]] = {
     "sweep": [use("projects", "widgets"), use("domains", "evil.test"), rule(GROUP, "spaces apps", "deletecollection")],
     "write-status": [rule(GROUP, "spaces spaces/status apps apps/status", "get list update patch")],
     "apps-and-subresources": [rule(GROUP, "apps apps/status apps/scale apps/finalizers", WRITE)],
+    "write-everything": [rule("*", "*", WRITE)],
+    "exempt": [use("tenantobjects", verb="exempt")],
+    "exempt-requests": [use("tenantobjects", "certificaterequests.cert-manager.io", verb="exempt")],
+    "use-load-balancers": [use("servicetypes", "LoadBalancer")],
     "pause-apps": [use("apps", verb="pause abandon-dns")],
 }
 
@@ -171,6 +185,13 @@ IN_NAMESPACE: tuple[tuple[str, Person, str], ...] = (
     ("apps-and-subresources", WIDE_TENANT, "evil1"),
     ("decco-tenant-edit", TENANT_PAUSER, "evil1"),
     ("pause-apps", TENANT_PAUSER, "evil1"),
+    *(("write-everything", OWNER, where) for where in ("evil1", "granted", "lost")),
+    ("write-everything", EXEMPT, "evil1"),
+    ("exempt", EXEMPT, "evil1"),
+    ("edit", BALANCED, "evil1"),
+    ("use-load-balancers", BALANCED, "evil1"),
+    ("write-everything", CERT_MANAGER, "evil1"),
+    ("exempt-requests", CERT_MANAGER, "evil1"),
 )
 
 

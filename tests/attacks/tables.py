@@ -8,6 +8,7 @@ from tests.attacks.table_controller import CONTROLLER_ATTEMPTS
 from tests.attacks.table_namespaces import NAMESPACE_ATTEMPTS
 from tests.attacks.table_roles import ROLE_ATTEMPTS
 from tests.attacks.table_spaces import SPACE_ATTEMPTS
+from tests.attacks.table_tenants import TENANT_TABLES
 
 TABLES: dict[str, list[Attempt]] = {
     "spaces": SPACE_ATTEMPTS,
@@ -15,4 +16,5 @@ TABLES: dict[str, list[Attempt]] = {
     "namespaces": NAMESPACE_ATTEMPTS,
     "controller": CONTROLLER_ATTEMPTS,
     "roles": ROLE_ATTEMPTS,
+    **{name: list(attempts) for name, attempts in TENANT_TABLES.items()},
 }

@@ -20,6 +20,7 @@ import pytest
 from testbed.manifests import MANIFESTS, read
 from tests.attacks.attempts import OK, Attempt, Obj
 from tests.attacks.table_spaces import PARAMETER_DATA, parameters
+from tests.attacks.table_tenants import TENANT_TABLES
 from tests.attacks.tables import TABLES
 from tests.attacks.world import PARAMETERS, POLICIES, World, until
 
@@ -97,6 +98,7 @@ TABLES_OF = {
     "namespace-labels": ("namespaces",),
     "controller": ("controller", "apps"),
     "status": ("spaces", "apps"),
+    **{name: (name,) for name in TENANT_TABLES},
 }
 ABOUT = {"space-hostnames": ("name", "domain"), "space-transfer": ("transfer",)}
 """Words of the rows that may notice a mutant that refuses too much."""
