@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from tests.attacks import people as p
 from tests.attacks.attempts import ESCALATION, NAMESPACES, OK, RBAC, SPACES, Attempt, Obj, delete, edit, flat, merged
+from tests.attacks.standing import owner
 from tests.attacks.table_namespaces import BANK, FREE, label, owners
 from tests.attacks.table_spaces import notes, spec
-from tests.attacks.world import FINALIZER, app, apps, namespace, owner, space
+from tests.attacks.world import FINALIZER, app, apps, namespace, space
 
 C = p.CONTROLLER
 UID = "11111111-2222-3333-4444-555555555555"
