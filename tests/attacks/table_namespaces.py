@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.attacks import people as p
 from tests.attacks.attempts import NAMESPACES, OK, RBAC, Attempt, Change, Obj, create, delete, edit, flat, merged
-from tests.attacks.world import API
+from tests.attacks.standing import API
 
 BANK, EVIL1, FREE, LABELLED = (f"{NAMESPACES}/{name}" for name in ("bank", "evil1", "free", "labelled"))
 PREFIX = "decco.platform9.com/"

@@ -44,6 +44,9 @@ def services() -> Iterator[Attempt]:
         yield from create(f"makes a {kind} with the permission for one", p.BALANCED, expect, path(SERVICES), obj)
         yield from create(f"makes a {kind} as exempt", p.EXEMPT, OK, path(SERVICES), obj)
         yield from create(f"makes a {kind} in no Space", p.ADMIN, OK, path(SERVICES, "free"), obj)
+    for kind, expect in (("NodePort", "DECCO-0568"), ("ClusterIP", OK)):
+        obj = made(SERVICES, {**SERVICE, "type": kind})
+        yield from create(f"makes a {kind} for a solver", p.CERT_MANAGER, expect, path(SERVICES), obj)
     balanced = made(SERVICES, {**SERVICE, "type": "LoadBalancer", "externalIPs": ["203.0.113.10"]})
     yield from create("adds an external IP to it", p.BALANCED, "DECCO-0566", path(SERVICES), balanced)
     old = path(SERVICES, name="old")
@@ -95,6 +98,7 @@ PEERS_OK: tuple[tuple[str, Obj], ...] = (
     ("its project", namespaces(PROJECT, "widgets")),
     ("pods of its project", {**namespaces(PROJECT, "widgets"), "podSelector": {"matchLabels": {"a": "b"}}}),
     ("monitoring", namespaces(MONITORING, "true")),
+    ("the edge", namespaces("decco.platform9.com/edge", "true")),
 )
 PEERS_BAD: tuple[tuple[str, Obj], ...] = (
     ("all namespaces", {"namespaceSelector": {}}),
@@ -103,6 +107,7 @@ PEERS_BAD: tuple[tuple[str, Obj], ...] = (
     ("another project", namespaces(PROJECT, "bank")),
     ("any label", namespaces("a", "b")),
     ("no monitoring", namespaces(MONITORING, "false")),
+    ("no edge", namespaces("decco.platform9.com/edge", "")),
     (
         "namespaces by expression",
         {
