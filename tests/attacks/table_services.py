@@ -122,43 +122,43 @@ PEERS_BAD: tuple[tuple[str, Obj], ...] = (
 
 
 def network() -> Iterator[Attempt]:
-    def admits(*peers: Obj, direction: str = "ingress", **more: Any) -> Obj:
+    def allows(*peers: Obj, direction: str = "ingress", **more: Any) -> Obj:
         side = "from" if direction == "ingress" else "to"
         return made(POLICIES, {"podSelector": {}, direction: [{side: list(peers)}], **more})
 
     for who in (p.KUBE_EDIT, p.OWNER):
         for what, peer in PEERS_OK:
-            yield from create(f"admits {what}", who, OK, path(POLICIES), admits(peer))
+            yield from create(f"allows {what}", who, OK, path(POLICIES), allows(peer))
         for what, peer in PEERS_BAD:
-            yield from create(f"admits {what}", who, "DECCO-0571", path(POLICIES), admits(peer))
+            yield from create(f"allows {what}", who, "DECCO-0571", path(POLICIES), allows(peer))
     good, bad = PEERS_OK[0][1], PEERS_BAD[0][1]
-    yield from create("admits pods and all", p.KUBE_EDIT, "DECCO-0571", path(POLICIES), admits(good, bad))
+    yield from create("allows pods and all", p.KUBE_EDIT, "DECCO-0571", path(POLICIES), allows(good, bad))
     second = made(POLICIES, {"podSelector": {}, "ingress": [{"from": [good]}, {"ports": [{"port": 80}]}]})
-    yield from create("admits all at a port", p.KUBE_EDIT, "DECCO-0571", path(POLICIES), second)
+    yield from create("allows all at a port", p.KUBE_EDIT, "DECCO-0571", path(POLICIES), second)
     yield from create(
-        "admits all", p.KUBE_EDIT, "DECCO-0571", path(POLICIES), made(POLICIES, {"podSelector": {}, "ingress": [{}]})
+        "allows all", p.KUBE_EDIT, "DECCO-0571", path(POLICIES), made(POLICIES, {"podSelector": {}, "ingress": [{}]})
     )
     yield from create(
-        "admits nobody",
+        "allows nobody",
         p.KUBE_EDIT,
         OK,
         path(POLICIES),
         made(POLICIES, {"podSelector": {}, "policyTypes": ["Ingress"]}),
     )
-    egress = admits({"ipBlock": {"cidr": "0.0.0.0/0"}}, direction="egress")
+    egress = allows({"ipBlock": {"cidr": "0.0.0.0/0"}}, direction="egress")
     yield from create("opens egress of an open Space", p.KUBE_EDIT, OK, path(POLICIES), egress)
     # The namespace granted has no project, and limited egress.
     there = path(POLICIES, "granted")
-    yield from create("admits another project", p.OWNER, "DECCO-0571", there, admits(namespaces(PROJECT, "widgets")))
-    yield from create("admits no project", p.OWNER, "DECCO-0571", there, admits(namespaces(PROJECT, "")))
-    yield from create("admits pods", p.OWNER, OK, there, admits(good))
+    yield from create("allows another project", p.OWNER, "DECCO-0571", there, allows(namespaces(PROJECT, "widgets")))
+    yield from create("allows no project", p.OWNER, "DECCO-0571", there, allows(namespaces(PROJECT, "")))
+    yield from create("allows pods", p.OWNER, OK, there, allows(good))
     for what, peer in (PEERS_BAD[0], PEERS_BAD[2], PEERS_BAD[7]):
-        yield from create(f"reaches {what}", p.OWNER, "DECCO-0572", there, admits(peer, direction="egress"))
+        yield from create(f"reaches {what}", p.OWNER, "DECCO-0572", there, allows(peer, direction="egress"))
     everywhere = made(POLICIES, {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]})
     yield from create("reaches everything", p.OWNER, "DECCO-0572", there, everywhere)
-    yield from create("reaches pods", p.OWNER, OK, there, admits(good, direction="egress"))
+    yield from create("reaches pods", p.OWNER, OK, there, allows(good, direction="egress"))
     yield from create(
-        "reaches its namespace", p.OWNER, OK, there, admits(namespaces(NAME, "granted"), direction="egress")
+        "reaches its namespace", p.OWNER, OK, there, allows(namespaces(NAME, "granted"), direction="egress")
     )
     own = path(POLICIES, name="own")
     yield from edit("opens its policy", p.KUBE_EDIT, "DECCO-0571", own, {"spec": {"ingress": [{}]}})
@@ -166,8 +166,8 @@ def network() -> Iterator[Attempt]:
     yield from edit(
         "labels an old policy", p.KUBE_EDIT, OK, path(POLICIES, name="old"), {"metadata": {"labels": {"a": "b"}}}
     )
-    yield from create("admits all as exempt", p.EXEMPT, OK, path(POLICIES), admits(bad))
-    yield from create("admits all as decco", p.CONTROLLER, OK, path(POLICIES), admits(bad))
+    yield from create("allows all as exempt", p.EXEMPT, OK, path(POLICIES), allows(bad))
+    yield from create("allows all as decco", p.CONTROLLER, OK, path(POLICIES), allows(bad))
     resource = "authorizationpolicies.security.istio.io"
     actions: tuple[tuple[Obj, str], ...] = (
         ({"action": "DENY", "rules": [{}]}, OK),
