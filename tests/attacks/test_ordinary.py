@@ -12,8 +12,9 @@ import pytest
 
 from tests.attacks import people
 from tests.attacks.attempts import NAMESPACES, SPACES
-from tests.attacks.people import CONTROLLER, OPERATOR_A, TENANT_A
-from tests.attacks.world import FINALIZER, World, namespace, space, until
+from tests.attacks.people import CONTROLLER, KUBE_EDIT, OPERATOR_A, TENANT_A
+from tests.attacks.standing import CHILD_LABELS, owner
+from tests.attacks.world import FINALIZER, World, app, apps, namespace, space, until
 
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
@@ -91,6 +92,94 @@ def test_kubectl_of_a_tenant(world: World, tmp_path: Path) -> None:
     assert "[DECCO-0520]" in said
     kubectl(world, TENANT_A, "delete", "app", "byhand", *here)
     kubectl(world, TENANT_A, "delete", "secret", "s", *here)
+
+
+OBJECTS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: mine, labels: {app.kubernetes.io/managed-by: Helm, app: mine}}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: mine}}
+  template:
+    metadata: {labels: {app: mine}, annotations: {prometheus.io/scrape: "true"}}
+    spec: {containers: [{name: c, image: example.com/x}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: mine, labels: {app.kubernetes.io/managed-by: Helm}}
+spec: {selector: {app: mine}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: mine, annotations: {nginx.ingress.kubernetes.io/rewrite-target: /}}
+spec:
+  rules:
+  - host: mine.evil1.evil.test
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: mine, port: {name: http}}}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: mine}
+spec: {podSelector: {matchLabels: {app: mine}}, ingress: [{from: [{podSelector: {}}]}]}
+"""
+
+
+def test_kubectl_of_a_tenant_with_objects(world: World, tmp_path: Path) -> None:
+    """What a Helm chart brings, and what people do with it and with decco's workloads."""
+    file = tmp_path / "objects.yaml"
+    file.write_text(OBJECTS)
+
+    def run(*arguments: str, status: int = 0) -> str:
+        return kubectl(world, KUBE_EDIT, *arguments, "--namespace", "evil1", status=status)
+
+    run("apply", "-f", str(file))
+    run("apply", "--server-side", "--force-conflicts", "-f", str(file))
+    file.write_text(OBJECTS.replace("mine.evil1", "other.evil1"))
+    run("apply", "-f", str(file))
+    run("set", "image", "deployment/mine", "c=example.com/y")
+    run("expose", "deployment", "mine", "--port=81", "--name=mine-too")
+    run("create", "ingress", "byhand", "--rule=evil1.evil.test/x*=mine:80")
+    run("create", "job", "byhand", "--image=example.com/x")
+    for name in ("mine", "web"):
+        run("scale", f"deployment/{name}", "--replicas=1")
+        run("scale", f"deployment/{name}", "--replicas=0")
+        run("rollout", "restart", f"deployment/{name}")
+        run("annotate", f"deployment/{name}", "team=a", "--overwrite")
+        run("label", f"deployment/{name}", "team=a", "--overwrite")
+        run("autoscale", f"deployment/{name}", "--max=2")
+    said = run("create", "ingress", "steal", "--rule=bank.victim.test/*=mine:80", status=1)
+    assert "[DECCO-0555]" in said
+    said = run("annotate", "service", "mine", "external-dns.alpha.kubernetes.io/hostname=bank.victim.test", status=1)
+    assert "[DECCO-0562]" in said
+    said = run("expose", "deployment", "mine", "--port=82", "--name=mine-lb", "--type=LoadBalancer", status=1)
+    assert "[DECCO-0568]" in said
+    said = run("set", "image", "deployment/web", "c=example.com/y", status=1)
+    assert "[DECCO-0551]" in said
+    said = run("delete", "service", "web", status=1)
+    assert "[DECCO-0553]" in said
+    run("delete", "hpa", "mine", "web")
+    run("delete", "-f", str(file))
+    run("delete", "service/mine-too", "ingress/byhand", "job/byhand")
+
+
+@pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
+def test_an_app_is_deleted(world: World, policy: str) -> None:
+    """A tenant deletes the App; garbage collection deletes or releases its children, which no tenant may do."""
+    name = f"gone-{policy.lower()}"
+    tenant, controller, admin = world.api(TENANT_A), world.api(CONTROLLER), world.api(people.ADMIN)
+    uid = tenant.create(apps("evil1"), app(name, "evil1"))["metadata"]["uid"]
+    reference = {**owner(name, uid), "kind": "App"}
+    meta = {"name": name, "labels": CHILD_LABELS, "ownerReferences": [reference]}
+    controller.create("/api/v1/namespaces/evil1/configmaps", {"metadata": meta})
+    child = f"/api/v1/namespaces/evil1/configmaps/{name}"
+    assert tenant.request("DELETE", child).status == 403
+    assert tenant.request("DELETE", f"{apps('evil1')}/{name}?propagationPolicy={policy}").status == 200
+    until(lambda: _get(world, f"{apps('evil1')}/{name}") is None, f"the end of {name}")
+    if policy == "Orphan":
+        until(lambda: "ownerReferences" not in _get(world, child)["metadata"], "the release")
+        assert admin.request("DELETE", child).status == 200
+    until(lambda: _get(world, child) is None, f"the end of the child of {name}")
 
 
 def kubectl(world: World, person: people.Person, *arguments: str, status: int = 0) -> str:
