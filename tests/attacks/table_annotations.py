@@ -35,9 +35,9 @@ from tests.attacks.world import app, apps
 
 def bearers(notes: Obj) -> list[tuple[str, Obj]]:
     """Objects of all kinds with the annotations, at each place from which they reach an object that is read."""
-    meta = {"annotations": notes}
-    pods = {"selector": {"matchLabels": {"a": "b"}}, "template": template(notes)}
-    job = {"template": {**template(notes), "spec": {**SPEC, "restartPolicy": "Never"}}}
+    meta: Obj = {"annotations": notes}
+    pods: Obj = {"selector": {"matchLabels": {"a": "b"}}, "template": template(notes)}
+    job: Obj = {"template": {**template(notes), "spec": {**SPEC, "restartPolicy": "Never"}}}
     return [
         (SERVICES, made(SERVICES, SERVICE, meta=meta)),
         (INGRESSES, merged(ingress(OWN), {"metadata": meta})),
@@ -206,7 +206,7 @@ def annotations() -> Iterator[Attempt]:
         yield from edit(
             f"sets {key}", p.KUBE_EDIT, OK, path(SERVICES, name="own"), {"metadata": {"annotations": {key: "b"}}}
         )
-    named = {"metadata": {"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}}}
+    named: Obj = {"metadata": {"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}}}
     for resource in (SERVICES, INGRESSES, "deployments.apps"):
         yield from edit("takes a name later", p.KUBE_EDIT, "DECCO-0562", path(resource, name="own"), named)
     status = f"{path(SERVICES, name='own')}/status"

@@ -89,9 +89,9 @@ def forged() -> Iterator[Attempt]:
         yield from create(f"makes one with {meta}", p.KUBE_EDIT, OK, path(SERVICES), made(SERVICES, SERVICE, meta=meta))
     yield from create("labels its App", p.TENANT_A, OK, apps("evil1"), app("n", "evil1", {"labels": {"team": "a"}}))
     labels = {"decco.platform9.com/app": "web"}
-    pods = {"selector": {"matchLabels": {"a": "b"}}, "template": template(labels=labels)}
-    job = {"template": {**template(labels=labels), "spec": {**SPEC, "restartPolicy": "Never"}}}
-    cron = {
+    pods: Obj = {"selector": {"matchLabels": {"a": "b"}}, "template": template(labels=labels)}
+    job: Obj = {"template": {**template(labels=labels), "spec": {**SPEC, "restartPolicy": "Never"}}}
+    cron: Obj = {
         "schedule": "0 0 * * *",
         "jobTemplate": {
             "metadata": {"labels": CHILD_LABELS},
@@ -157,6 +157,14 @@ def children() -> Iterator[Attempt]:
         yield Attempt("deletes a pod", who, OK, "delete", path("pods", name="web"))
         scaled = {"spec": {"replicas": 3}}
         yield Attempt("scales", who, OK, "merge", f"{path('deployments.apps', name='web')}/scale", scaled)
+    of_secrets: tuple[tuple[str, Obj], ...] = (
+        ("freezes", {"immutable": True}),
+        ("empties", {"data": None}),
+        ("adds to", {"stringData": {"c": "d"}}),
+    )
+    for what, patch in of_secrets:
+        where = path("secrets", name="web")
+        yield from edit(f"{what} a copied Secret", p.TENANT_A, "DECCO-0551", where, patch, ways=("merge",))
     web = path("deployments.apps", name="web")
     yield from edit("sets replicas", p.KUBE_EDIT, OK, web, {"spec": {"replicas": 2}})
     restarted = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
@@ -168,12 +176,12 @@ def children() -> Iterator[Attempt]:
         {"spec": {"template": {"metadata": {"annotations": restarted}}}},
         ways=("merge", "put"),
     )
-    changes: tuple[tuple[str, Obj], ...] = (
+    of_pods: tuple[tuple[str, Obj], ...] = (
         ("annotates its pods", {"metadata": {"annotations": {"team": "a"}}}),
         ("labels its pods", {"metadata": {"labels": {"team": "a"}}}),
         ("changes its pods", {"spec": {"hostname": "x"}}),
     )
-    for what, patch in changes:
+    for what, patch in of_pods:
         yield from edit(
             what, p.KUBE_EDIT, "DECCO-0551|DECCO-0554", web, {"spec": {"template": patch}}, ways=("merge", "put")
         )
@@ -183,7 +191,7 @@ def children() -> Iterator[Attempt]:
     )
     status = {"status": {"observedGeneration": 1}}
     yield from edit("writes the status of a child", p.OWNER, OK, f"{web}/status", status, ways=("merge",))
-    marked = {"metadata": {"labels": {"decco.platform9.com/space": "bank"}}}
+    marked: Obj = {"metadata": {"labels": {"decco.platform9.com/space": "bank"}}}
     there = f"{path(SERVICES, name='web')}/status"
     yield from edit(
         "moves a child by its status", p.OWNER, "DECCO-0550|DECCO-0551", there, marked, ways=("merge", "put")

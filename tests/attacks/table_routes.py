@@ -102,7 +102,7 @@ def references() -> Iterator[Attempt]:
         yield from one(f"{what}, chain", p.OWNER, expect, chain, made(chain, {"chain": {"middlewares": [refers]}}))
         yield from one(f"{what}, errors", p.OWNER, expect, chain, made(chain, {"errors": {"service": refers}}))
         yield from one(f"{what}, weighted", p.OWNER, expect, other, made(other, {"weighted": {"services": [refers]}}))
-        mirrored = {"mirroring": {"name": "m", "mirrors": [refers]}}
+        mirrored: Obj = {"mirroring": {"name": "m", "mirrors": [refers]}}
         yield from one(f"{what}, mirrors", p.OWNER, expect, other, made(other, mirrored))
         yield from one(f"{what}, mirrored", p.OWNER, expect, other, made(other, {"mirroring": refers}))
         contour = "httpproxies.projectcontour.io"
@@ -119,11 +119,12 @@ def references() -> Iterator[Attempt]:
     yield from one("uses another's middleware", p.OWNER, "DECCO-0558", resource, there)
     for host, expect in (("s", OK), ("s.evil1.svc.cluster.local", OK), ("db.bank.svc.cluster.local", "DECCO-0558")):
         destination = {"destination": {"host": host}}
-        for what, part in (
+        parts: tuple[tuple[str, Obj], ...] = (
             ("http", {"http": [{"route": [destination]}]}),
             ("tcp", {"tcp": [{"route": [destination]}]}),
             ("mirror", {"http": [{"route": [{"destination": {"host": "s"}}], "mirror": {"host": host}}]}),
-        ):
+        )
+        for what, part in parts:
             yield from one(f"sends {what} to {host}", p.OWNER, expect, VIRTUAL, made(VIRTUAL, {"hosts": [OWN], **part}))
     yield from one(
         "refers to bank as exempt", p.EXEMPT, OK, resource, routed(middlewares=[{"name": "m", "namespace": "bank"}])

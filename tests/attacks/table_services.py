@@ -47,7 +47,7 @@ def services() -> Iterator[Attempt]:
     for kind, expect in (("NodePort", "DECCO-0568"), ("ClusterIP", OK)):
         obj = made(SERVICES, {**SERVICE, "type": kind})
         yield from create(f"makes a {kind} for a solver", p.CERT_MANAGER, expect, path(SERVICES), obj)
-    balanced = made(SERVICES, {**SERVICE, "type": "LoadBalancer", "externalIPs": ["203.0.113.10"]})
+    balanced: Obj = made(SERVICES, {**SERVICE, "type": "LoadBalancer", "externalIPs": ["203.0.113.10"]})
     yield from create("adds an external IP to it", p.BALANCED, "DECCO-0566", path(SERVICES), balanced)
     old = path(SERVICES, name="old")
     yield from edit("labels an old Service", p.KUBE_EDIT, OK, old, {"metadata": {"labels": {"a": "b"}}})
@@ -60,10 +60,10 @@ def services() -> Iterator[Attempt]:
 
 def endpoints() -> Iterator[Attempt]:
     addresses = [{"addresses": [{"ip": "10.1.2.3"}], "ports": [{"port": 8080}]}]
-    legacy = made("endpoints", subsets=addresses)
+    legacy: Obj = made("endpoints", subsets=addresses)
     resource = "endpointslices.discovery.k8s.io"
-    sliced = made(resource, addressType="IPv4", endpoints=[{"addresses": ["10.1.2.3"]}], ports=[{"port": 8080}])
-    named = made(resource, addressType="FQDN", endpoints=[{"addresses": ["db.bank.svc"]}], ports=[{"port": 8080}])
+    sliced: Obj = made(resource, addressType="IPv4", endpoints=[{"addresses": ["10.1.2.3"]}], ports=[{"port": 8080}])
+    named: Obj = made(resource, addressType="FQDN", endpoints=[{"addresses": ["db.bank.svc"]}], ports=[{"port": 8080}])
     for what, kind, obj in (
         ("Endpoints", "endpoints", legacy),
         ("a slice", resource, sliced),
