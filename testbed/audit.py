@@ -1,7 +1,7 @@
 """The API server's audit log, for exact counts of one client's requests: its metrics do not say who sent what.
 
-Only the user ``decco``, two more for tests with two controllers, and the service account of manifests/rbac are recorded,
-at level Metadata, so that the record costs the other clients nothing.
+Only the user ``decco``, two more for tests with two controllers, and the service account of manifests/rbac are
+recorded, at level Metadata, so that the record costs the other clients nothing.
 https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
 """
 

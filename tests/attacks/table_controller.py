@@ -191,7 +191,7 @@ PRIVILEGED = [
 """Without the binding of decco-controller-privileged."""
 
 
-ANY_CODE = "DECCO-0543|DECCO-0501|DECCO-0505|DECCO-0520"
+ANY_CODE = "DECCO-0543|DECCO-0501|DECCO-0505|DECCO-0512|DECCO-0520"
 
 
 def own_kinds() -> Iterator[Attempt]:

@@ -78,7 +78,9 @@ EDITS: tuple[tuple[str, Obj], ...] = (
 
 def others() -> Iterator[Attempt]:
     for what, patch in EDITS:
-        yield from edit(f"of another: {what}", p.OPERATOR_A, "DECCO-0501", BANK, patch)
+        # Several policies refuse a pause, in no fixed order.
+        code = "DECCO-0501|DECCO-0512" if what == "pauses" else "DECCO-0501"
+        yield from edit(f"of another: {what}", p.OPERATOR_A, code, BANK, patch)
     for what, patch in EDITS[:4]:
         yield from edit(f"without the domain: {what}", p.PROJECT_ONLY, "DECCO-0501", BANK, patch, ways=("merge",))
         yield from edit(f"without the project: {what}", p.DOMAIN_ONLY, "DECCO-0502", BANK, patch, ways=("merge",))
@@ -305,7 +307,11 @@ def transfer() -> Iterator[Attempt]:
     yield from create("creates a Space that takes a name", p.OPERATOR_A, "DECCO-0507", SPACES, made)
     # Transfer is beside "use", not instead of it.
     yield from edit(
-        "transfer: to a Space of another", p.OPERATOR_A, "DECCO-0501", BANK, notes(transfer="plain.evil.test=plain")
+        "transfer: to a Space of another",
+        p.OPERATOR_A,
+        "DECCO-0501|DECCO-0507",
+        BANK,
+        notes(transfer="plain.evil.test=plain"),
     )
 
 
