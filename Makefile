@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
-GENERATORS := tools.generate testbed.chart
+GENERATORS := tools.generate testbed.chart tools.permissions
 export PYTHONPATH := .
 # Compiled modules are kept: otherwise hundreds of processes of checks and tests would compile everything each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,7 +27,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: attacks attacks-sample soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -48,7 +48,7 @@ demo: $(VENV)/.complete assets ## the controller and the examples on a real cont
 
 test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough, integration, a sample of the soak, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit thorough integration soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
+	for part in check unit thorough integration attacks-sample soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -81,6 +81,12 @@ thorough: $(VENV)/.complete ## the other tests of tests/unit, of seconds each: s
 integration: $(VENV)/.complete assets ## tests against a real API server
 	-@$(BIN)/python -m testbed.netpol >/dev/null
 	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies -n 2 --dist loadfile --junitxml=$(REPORTS)/integration.xml $(ARGS))
+
+attacks: $(VENV)/.complete assets ## every attack under its role's identity, and every policy without each of its parts (a quarter of an hour)
+	$(call step,attacks,$(BIN)/python -m pytest tests/attacks --junitxml=$(REPORTS)/attacks.xml $(ARGS))
+
+attacks-sample: $(VENV)/.complete assets ## the part of attacks that make test runs
+	$(call step,attacks: sample,$(BIN)/python -m pytest tests/attacks -m "not full" --junitxml=$(REPORTS)/attacks.xml $(ARGS))
 
 images: prerequisites ## the images of both Dockerfiles, by Docker or else by buildah (root); built once, prints their archives
 	$(call step,images,python=$$(bash requirements/python.sh) && "$$python" -m testbed.images.built)

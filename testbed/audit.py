@@ -1,7 +1,7 @@
 """The API server's audit log, for exact counts of one client's requests: its metrics do not say who sent what.
 
-Only the user ``decco``, and two more for tests with two controllers, are recorded, at level Metadata, so that the
-record costs the other clients nothing.
+Only the user ``decco``, two more for tests with two controllers, and the service account of manifests/rbac are
+recorded, at level Metadata, so that the record costs the other clients nothing.
 https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
 """
 
@@ -16,13 +16,16 @@ from typing import Any
 REPLICAS = ("decco-a", "decco-b")
 """Users of two controllers at once, so that the audit log distinguishes them."""
 
+SERVICE_ACCOUNT = "system:serviceaccount:decco:decco-controller"
+"""The identity that manifests/rbac gives decco."""
+
 WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata", "users": ["decco", *REPLICAS]}, {"level": "None"}],
+    "rules": [{"level": "Metadata", "users": ["decco", *REPLICAS, SERVICE_ACCOUNT]}, {"level": "None"}],
 }
 
 

@@ -31,6 +31,8 @@ GATEWAY = "edge"
 CLASS = "decco"
 PARENT = f"{NAMESPACE}/{GATEWAY}"
 """For decco's setting ``routing.parentGateway``."""
+SPACES = {"matchExpressions": [{"key": "decco.platform9.com/space", "operator": "Exists"}]}
+"""Selects the namespaces of Spaces, as docs/routing.md does."""
 SECONDS = 120
 
 
@@ -158,14 +160,14 @@ def _class(image: str, host_ports: bool) -> list[dict[str, Any]]:
 
 
 def _gateway() -> dict[str, Any]:
-    """The one that any namespace may add listeners to."""
+    """The one that the namespaces of Spaces may add listeners to."""
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "Gateway",
         "metadata": {"name": GATEWAY, "namespace": NAMESPACE},
         "spec": {
             "gatewayClassName": CLASS,
-            "allowedListeners": {"namespaces": {"from": "All"}},
+            "allowedListeners": {"namespaces": {"from": "Selector", "selector": SPACES}},
             # A Gateway must have a listener; plain HTTP of no host answers no request.
             "listeners": [
                 {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "Same"}}}

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,11 @@ END_SECONDS = 5.0
 """From SIGTERM to the end."""
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-EXAMPLES = Path(__file__).parents[2] / "manifests" / "examples"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+EXAMPLES = MANIFESTS / "examples"
 ACCOUNT, ACCOUNT_GROUPS = "system:serviceaccount:decco:decco-controller", ("system:serviceaccounts",)
+NOBODY = ("decco-controller", "decco-controller-gateway")
+"""Roles of manifests/rbac that are enough to begin."""
 WATCHED = {
     "spaces.decco.platform9.com",
     "apps.decco.platform9.com",
@@ -263,13 +267,15 @@ def test_without_permission_it_says_which_and_goes_on(installed: ControlPlane, t
                 line["error"],
             )
         assert not decco.ready()
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "decco-controller"}
         subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "nobody"}
-        installed.create(binding, {"metadata": {"name": "nobody"}, "roleRef": role, "subjects": [subject]})
+        for name in NOBODY:
+            role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+            installed.create(binding, {"metadata": {"name": f"nobody-{name}"}, "roleRef": role, "subjects": [subject]})
         eventually(decco.ready, 35, "after the longest pause, 30 s")
     finally:
         status = decco.stop()
-        installed.request("DELETE", f"{binding}/nobody")
+        for name in NOBODY:
+            installed.request("DELETE", f"{binding}/nobody-{name}")
     assert status == 0
     assert_sound(decco)
 
@@ -336,6 +342,59 @@ def test_its_own_role_is_enough(installed: ControlPlane, there: Cluster, tmp_pat
     # A namespace that is being deleted does not accept Events; that is not a matter of permission.
     refused = [line for line in lines(decco) if "orbidden" in str(line)]
     assert [line for line in refused if "because it is being terminated" not in line["error"]] == []
+    calls = [event for event in installed.audit() if event.user == ACCOUNT]
+    used = {f"{event.resource}/{event.subresource}".rstrip("/") for event in calls}
+    assert {resource for _, resource in granted("controller.yaml", HERE)} - used == NOT_CALLED
+    writes = {(event.verb, f"{event.resource}/{event.subresource}".rstrip("/")) for event in calls if event.writes}
+    beyond = {resource for _, resource in writes - set(granted("people.yaml", {"decco-tenant-edit"}))}
+    assert beyond <= DELEGATED.keys() | ITS_OWN, "what a tenant may not do is a delegated call of SECURITY.md"
+
+
+def granted(file: str, roles: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+    """(verb, resource) in the rules of some roles in manifests/rbac."""
+    for document in yaml.safe_load_all((MANIFESTS / "rbac" / file).read_text()):
+        if document["kind"] in {"ClusterRole", "Role"} and document["metadata"]["name"] in roles:
+            for rule in document["rules"]:
+                yield from ((verb, resource) for verb in rule["verbs"] for resource in rule["resources"])
+
+
+def test_the_delegated_calls_are_those_of_the_page() -> None:
+    text = (MANIFESTS.parent / "SECURITY.md").read_text()
+    numbers = re.findall(r"^\| (\d+) \| .* \| .* \|$", text, re.MULTILINE)
+    assert numbers == [str(i) for i in range(1, len(numbers) + 1)]
+    assert len(numbers) <= 12
+    assert set(DELEGATED.values()) <= set(map(int, numbers))
+
+
+DELEGATED = {
+    "namespaces": 1,
+    "networkpolicies": 2,
+    "resourcequotas": 3,
+    "limitranges": 3,
+    "deployments": 4,
+    "jobs": 4,
+    "services": 5,
+    **dict.fromkeys(("gateways", "listenersets", "httproutes", "tlsroutes", "backendtlspolicies", "ingresses"), 6),
+    "secrets": 8,
+    "events": 11,
+    "spaces/status": 11,
+    "apps/status": 11,
+    "rolebindings": 12,
+}
+"""Resource -> number of the delegated call in SECURITY.md."""
+ITS_OWN = {"leases", "spaces"}
+"""Its Lease, and the finalizers of Spaces. What tenants may do too, such as ConfigMaps, is not in either."""
+
+
+HERE = {*NOBODY, "decco-controller-leader", "decco-controller-own"}
+NOT_CALLED = {
+    "spaces/finalizers",  # read by the admission plugin OwnerReferencesPermissionEnforcement
+    "apps/finalizers",
+    "tenantobjects",  # read by the policies
+    "dnsendpoints",  # needs the DNS provider externaldns
+    "rolebindings",  # with Secrets that are read by name
+    "clusterroles",
+}
 
 
 def test_dry_run_writes_nothing(installed: ControlPlane, there: Cluster, tmp_path: Path, name: str) -> None:

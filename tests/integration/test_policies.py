@@ -1,11 +1,10 @@
-"""The admission policies and roles of manifests/, asked on a real API server by users with certificates."""
+"""The roles and examples of manifests/ on a real API server; tests/attacks tests the policies."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,7 +14,7 @@ from testbed.api import Api, Response
 from testbed.controlplane import ControlPlane
 from testbed.pki import KeyPair
 from tests.integration.harness import eventually
-from tests.unit.api.admission_table import Obj, app, put, space
+from tests.unit.api.admission_table import Obj, app, space
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 SPACES = "/apis/decco.platform9.com/v1beta2/spaces"
@@ -23,11 +22,9 @@ NAMESPACES = "/api/v1/namespaces"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 MERGE = {"Content-Type": "application/merge-patch+json"}
-APPLY = {"Content-Type": "application/apply-patch+yaml"}
 DRY = "?dryRun=All"
-PROJECT = "decco.platform9.com/project"
 
-OPERATORS, NAMESPACE_ADMINS, CONTROLLERS = "policy-operators", "policy-namespace-admins", "policy-controllers"
+OPERATORS, CONTROLLERS = "policy-operators", "policy-controllers"
 
 
 def rule(groups: str, resources: str, verbs: str, *names: str) -> Obj:
@@ -40,13 +37,11 @@ ROLES = {
         rule("decco.platform9.com", "projects", "use", "green"),
         rule("decco.platform9.com", "domains", "use", "green.example.com"),
     ],
-    "policy-namespaces": [rule("", "namespaces namespaces/status namespaces/finalize", "*")],
 }
 BINDINGS = (
     ("policy-use-green", OPERATORS),
     ("decco-space-admin", OPERATORS),
-    ("policy-namespaces", NAMESPACE_ADMINS),
-    ("decco-controller", CONTROLLERS),
+    *((role, CONTROLLERS) for role in ("decco-controller", "decco-controller-gateway", "decco-controller-traefik")),
 )
 
 
@@ -66,11 +61,8 @@ def installed(control_plane: ControlPlane) -> Iterator[ControlPlane]:
                 "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}],
             },
         )
-    label = {"metadata": {"name": "policy-probe", "labels": {PROJECT: "x"}}}
-    admin = as_user(control_plane, "probe", NAMESPACE_ADMINS)
     forbidden = space("policy-probe", project="blue", domainName="green.example.com")
     operator = as_user(control_plane, "probe", OPERATORS)
-    eventually(lambda: refused(admin.request("POST", NAMESPACES + DRY, label)), 30, "the policy on namespaces")
     eventually(lambda: refused(operator.request("POST", SPACES + DRY, forbidden)), 30, "the policy on Spaces")
     yield control_plane
     control_plane.kubectl("delete", "-f", str(MANIFESTS / "policies"))
@@ -92,207 +84,6 @@ def refused(answer: Response) -> bool:
     return answer.status == 403 and "ValidatingAdmissionPolicy" in answer.json()["message"]
 
 
-def refusal(answer: Response) -> str:
-    """What the policy said, without the server's introduction."""
-    assert refused(answer), (answer.status, answer.json())
-    return str(answer.json()["message"]).partition(" denied request: ")[2]
-
-
-# Projects and domains ------------------------------------------------------------
-
-
-def green(name: str, **spec: Any) -> Obj:
-    return space(name, **{"domainName": "green.example.com", **spec})
-
-
-@pytest.fixture
-def operator(installed: ControlPlane) -> Api:
-    """May edit Spaces, and use project green and domain green.example.com."""
-    return as_user(installed, "olga", OPERATORS)
-
-
-@pytest.fixture
-def stored(installed: ControlPlane) -> Iterator[Callable[[Obj], Obj]]:
-    """Stores a Space as administrator, for the time of a test."""
-    paths: list[str] = []
-
-    def store(obj: Obj) -> Obj:
-        paths.append(f"{SPACES}/{obj['metadata']['name']}")
-        return dict(installed.create(SPACES, obj))
-
-    yield store
-    for path in paths:
-        installed.request("DELETE", path)
-
-
-def test_naming_a_project_needs_use(operator: Api) -> None:
-    assert operator.request("POST", SPACES + DRY, green("p1", project="green")).status == 201
-    assert operator.request("POST", SPACES + DRY, green("p1")).status == 201
-    assert refusal(operator.request("POST", SPACES + DRY, green("p1", project="blue"))) == (
-        'spec.project: you may not name project blue: choose another, or ask for the permission "use" on '
-        'projects.decco.platform9.com "blue"'
-    )
-
-
-def test_naming_a_domain_needs_use(operator: Api) -> None:
-    for domain in ("example.com", "sub.green.example.com"):
-        assert refusal(operator.request("POST", SPACES + DRY, green("p2", domainName=domain))) == (
-            f'spec.domainName: you may not name domain {domain}: choose another, or ask for the permission "use" on '
-            f'domains.decco.platform9.com "{domain}"'
-        )
-
-
-def test_server_side_apply_that_creates_is_asked_too(operator: Api) -> None:
-    path = f"{SPACES}/p3?fieldManager=test&dryRun=All"
-    assert refused(operator.request("PATCH", path, green("p3", project="blue"), headers=APPLY))
-    assert operator.request("PATCH", path, green("p3", project="green"), headers=APPLY).status == 201
-
-
-def test_a_change_is_asked_and_everything_else_is_not(operator: Api, stored: Callable[[Obj], Obj]) -> None:
-    path = f"{SPACES}/p4"
-    stored(green("p4", project="blue"))
-
-    def patch(spec: Obj, meta: Obj | None = None) -> Response:
-        return operator.request("PATCH", path, {"metadata": meta or {}, "spec": spec}, headers=MERGE)
-
-    assert patch({"encryptHttp": True}).status == 200, "the project stays as it was"
-    assert patch({}, {"labels": {"a": "b"}}).status == 200
-    assert refused(patch({"project": "red"}))
-    assert patch({"project": "green"}).status == 200
-    assert refused(patch({"project": "blue"})), "a return needs the permission again"
-    assert patch({"project": None}).status == 200, "leaving a project needs nothing"
-    assert refused(patch({"project": "blue"}))
-
-
-def test_a_foreign_domain_does_not_hinder_other_changes(operator: Api, stored: Callable[[Obj], Obj]) -> None:
-    stored(space("p5", domainName="example.com"))
-    patch = {"spec": {"mesh": "Istio"}}
-    assert operator.request("PATCH", f"{SPACES}/p5", patch, headers=MERGE).status == 200
-    assert operator.request("DELETE", f"{SPACES}/p5").status == 200
-
-
-def test_who_may_do_everything_may_use_everything(installed: ControlPlane) -> None:
-    assert installed.request("POST", SPACES + DRY, green("p6", project="blue", domainName="any.example")).status == 201
-
-
-def test_decco_may_finalise_and_report_on_any_space(installed: ControlPlane, stored: Callable[[Obj], Obj]) -> None:
-    controller = as_user(installed, "controller", CONTROLLERS)
-    made = stored(green("p7", project="blue"))
-    finalized = put(made, "metadata.finalizers", ["decco.platform9.com/test"])
-    answer = controller.request("PUT", f"{SPACES}/p7", finalized)
-    assert answer.status == 200, answer.json()
-    answer = controller.request("PUT", f"{SPACES}/p7/status", {**answer.json(), "status": {"namespace": "p7"}})
-    assert answer.status == 200, answer.json()
-    assert controller.request("PUT", f"{SPACES}/p7", put(answer.json(), "metadata.finalizers", [])).status == 200
-
-
-# Labels of namespaces ------------------------------------------------------------
-
-
-@pytest.fixture
-def namespace_admin(installed: ControlPlane) -> Api:
-    """May do everything with Namespace objects, as far as RBAC goes."""
-    return as_user(installed, "nora", NAMESPACE_ADMINS)
-
-
-@pytest.fixture(scope="module")
-def namespace(installed: ControlPlane) -> Iterator[str]:
-    """Path of a namespace with a label and an annotation of ours and of others; written to as dry runs only."""
-    name = "policy-labelled"
-    meta = {
-        "name": name,
-        "labels": {PROJECT: "green", "a": "b"},
-        "annotations": {"decco.platform9.com/fqdn": "x.example.com", "a": "b"},
-    }
-    installed.create(NAMESPACES, {"metadata": meta})
-    yield f"{NAMESPACES}/{name}"
-    installed.request("DELETE", f"{NAMESPACES}/{name}")
-
-
-def relabel(api: Api, path: str, labels: Obj | None = None, annotations: Obj | None = None) -> Response:
-    patch = {"metadata": {"labels": labels or {}, "annotations": annotations or {}}}
-    return api.request("PATCH", path + DRY, patch, headers=MERGE)
-
-
-def test_nobody_but_decco_sets_our_labels(namespace_admin: Api, namespace: str) -> None:
-    assert refusal(relabel(namespace_admin, namespace, {PROJECT: "blue"})) == (
-        f"label {PROJECT} of namespace policy-labelled is decco's: leave it as it is, or ask for the permission "
-        '"label" on namespaces.decco.platform9.com "policy-labelled"'
-    )
-    for wrong in (
-        {PROJECT: None},
-        {"decco.platform9.com/monitoring": "true"},
-        {"decco.platform9.com/": None, PROJECT: ""},
-    ):
-        assert refused(relabel(namespace_admin, namespace, wrong)), wrong
-    for right in ({"a": "c"}, {"a": None, "b": "c"}, {"xdecco.platform9.com/project": "x"}, {PROJECT: "green"}):
-        answer = relabel(namespace_admin, namespace, right)
-        assert answer.status == 200, answer.json()
-
-
-def test_nobody_but_decco_sets_our_annotations(namespace_admin: Api, namespace: str) -> None:
-    fqdn = "decco.platform9.com/fqdn"
-    assert refusal(relabel(namespace_admin, namespace, annotations={fqdn: "bank.example.com"})).startswith(
-        f"annotation {fqdn} of namespace policy-labelled is decco's"
-    )
-    assert refused(relabel(namespace_admin, namespace, annotations={fqdn: None}))
-    assert relabel(namespace_admin, namespace, annotations={"a": "c"}).status == 200
-
-
-@pytest.mark.parametrize("name", [{"name": "policy-new"}, {"generateName": "policy-new-"}])
-def test_nobody_but_decco_creates_a_namespace_with_them(namespace_admin: Api, name: Obj) -> None:
-    plain = {"metadata": {**name, "labels": {"a": "b"}, "annotations": {"a": "b"}}}
-    assert namespace_admin.request("POST", NAMESPACES + DRY, plain).status == 201
-    assert namespace_admin.request("POST", NAMESPACES + DRY, {"metadata": name}).status == 201
-    for part in ("labels", "annotations"):
-        wrong = {"metadata": {**name, part: {"decco.platform9.com/space": "x"}}}
-        assert refused(namespace_admin.request("POST", NAMESPACES + DRY, wrong))
-
-
-@pytest.mark.parametrize("subresource", ["status", "finalize"])
-def test_no_way_round_by_a_subresource(
-    installed: ControlPlane, namespace_admin: Api, namespace: str, subresource: str
-) -> None:
-    live = installed.request("GET", namespace).json()
-    sly = put(live, "metadata.labels", {PROJECT: "blue"})
-    assert refused(namespace_admin.request("PUT", f"{namespace}/{subresource}{DRY}", sly))
-    assert namespace_admin.request("PUT", f"{namespace}/{subresource}{DRY}", live).status == 200
-
-
-def test_decco_itself_may(installed: ControlPlane, namespace: str) -> None:
-    controller = as_user(installed, "controller", CONTROLLERS)
-    answer = controller.request(
-        "PUT", namespace + DRY, put(installed.request("GET", namespace).json(), "metadata.labels", {})
-    )
-    assert answer.status == 200, answer.json()
-    made = {"metadata": {"name": "policy-made", "labels": {PROJECT: "green"}}}
-    assert controller.request("POST", NAMESPACES + DRY, made).status == 201
-
-
-def test_a_labelled_namespace_can_be_deleted_to_the_end(installed: ControlPlane, namespace_admin: Api) -> None:
-    """kube-controller-manager empties and finalises it, and does not have our permission."""
-    path = f"{NAMESPACES}/policy-doomed"
-    installed.create(NAMESPACES, {"metadata": {"name": "policy-doomed", "labels": {PROJECT: "green"}}})
-    installed.create(f"{path}/configmaps", {"metadata": {"name": "a"}})
-    assert namespace_admin.request("DELETE", path).status == 200
-    eventually(lambda: installed.request("GET", path).status == 404, 30, "the namespace to go")
-
-
-def test_the_policies_are_well_typed(installed: ControlPlane) -> None:
-    """The API server type-checks policies and writes what it finds into their status."""
-    path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
-
-    def checked() -> list[Obj] | None:
-        policies = [
-            policy
-            for policy in installed.request("GET", path).json()["items"]
-            if policy["metadata"]["name"].endswith(".decco.platform9.com")
-        ]
-        return policies if policies and all("typeChecking" in policy.get("status", {}) for policy in policies) else None
-
-    assert [policy["status"]["typeChecking"] for policy in eventually(checked)] == [{}, {}]
-
-
 # Roles ------------------------------------------------------------
 
 
@@ -305,8 +96,9 @@ def may(cp: ControlPlane, groups: list[str], verb: str, resource: str, namespace
     return bool(cp.create(REVIEWS, review)["status"]["allowed"])
 
 
+WRITTEN = ("get", "list", "watch", "create", "update", "delete")
 CHILDREN = (
-    *("namespaces.", "secrets.", "configmaps.", "services.", "resourcequotas.", "limitranges."),
+    *("secrets.", "configmaps.", "services.", "resourcequotas.", "limitranges."),
     *("deployments.apps", "jobs.batch", "networkpolicies.networking.k8s.io", "ingresses.networking.k8s.io"),
     *(f"{kind}.gateway.networking.k8s.io" for kind in ("gateways", "listenersets", "httproutes", "tlsroutes")),
     *("backendtlspolicies.gateway.networking.k8s.io", "ingressroutetcps.traefik.io", "middlewares.traefik.io"),
@@ -316,18 +108,20 @@ CHILDREN = (
 def test_the_controller_may_do_its_work_and_no_more(installed: ControlPlane) -> None:
     groups = [CONTROLLERS]
     for resource in CHILDREN:
-        for verb in ("get", "list", "watch", "create", "update", "delete"):
+        for verb in WRITTEN:
             assert may(installed, groups, verb, resource, "any"), (verb, resource)
         assert not may(installed, groups, "deletecollection", resource, "any"), resource
+    for verb in WRITTEN:
+        assert may(installed, groups, verb, "namespaces.") is (verb != "delete"), verb
     for kind in ("spaces", "apps"):
-        for resource, verb in (
-            *((kind, verb) for verb in ("get", "list", "watch", "update", "patch")),
-            *((f"{kind}/status", verb) for verb in ("update", "patch")),
-            (f"{kind}/finalizers", "update"),
+        for resource, allowed in (
+            (kind, {"list", "watch", "patch"}),
+            (f"{kind}/status", {"update"}),
+            (f"{kind}/finalizers", {"update"}),
         ):
-            assert may(installed, groups, verb, f"{resource}.decco.platform9.com", "any"), (verb, resource)
-        for verb in ("create", "delete"):
-            assert not may(installed, groups, verb, f"{kind}.decco.platform9.com", "any"), (verb, kind)
+            for verb in (*WRITTEN, "patch", "deletecollection"):
+                found = may(installed, groups, verb, f"{resource}.decco.platform9.com", "any")
+                assert found is (verb in allowed), (verb, resource)
     assert may(installed, groups, "create", "events.events.k8s.io", "any")
     for resource in ("pods.", "nodes.", "clusterroles.rbac.authorization.k8s.io", "serviceaccounts.", "pods/exec."):
         assert not may(installed, groups, "create", resource, "any"), resource
@@ -401,7 +195,7 @@ def test_the_examples_are_accepted_by_an_operator_with_the_permissions_they_show
         path.name: list(yaml.safe_load_all(path.read_text()))
         for path in sorted((MANIFESTS / "examples").glob("*.yaml"))
     }
-    assert len(files) == 6
+    assert len(files) == 7
     installed.kubectl("apply", "-f", str(MANIFESTS / "examples" / "6-operators.yaml"))
     installed.create(NAMESPACES, {"metadata": {"name": "acme"}})
     operator = as_user(installed, "otto", "widgets-operators")
@@ -421,6 +215,10 @@ def test_the_examples_are_accepted_by_an_operator_with_the_permissions_they_show
             pod = {"metadata": {"name": one["metadata"]["name"]}, "spec": one["spec"]["pod"]}
             answer = installed.request("POST", f"{NAMESPACES}/acme/pods{strict}", pod)
             assert answer.status == 201, (name, answer.json())
+        installed.kubectl("apply", "-f", str(MANIFESTS / "examples" / "7-tenants.yaml"))
+        tenant = as_user(installed, "tina", "acme-tenants")
+        (one,) = files["2-http-app.yaml"]
+        eventually(lambda: tenant.request("POST", apps + strict, one).status == 201, 10)
     finally:
         installed.kubectl("delete", "--ignore-not-found", "-f", str(MANIFESTS / "examples" / "6-operators.yaml"))
         installed.request("DELETE", f"{NAMESPACES}/acme")

@@ -76,6 +76,13 @@ def test_another_namespace_is_taken_everywhere(render: Callable[..., dict[Identi
     for obj in elsewhere.values():
         for subject in obj.get("subjects", []):
             assert subject["namespace"] == "elsewhere"
+    policies = [obj for obj in elsewhere.values() if obj["kind"].startswith("ValidatingAdmissionPolicy")]
+    accounts = json.dumps(policies)
+    assert "system:serviceaccount:elsewhere:decco-controller" in accounts
+    assert "system:serviceaccount:decco:" not in accounts
+    references = [obj["spec"]["paramRef"] for obj in policies if "paramRef" in obj["spec"]]
+    assert references
+    assert {reference["namespace"] for reference in references} == {"elsewhere"}
 
 
 def _deployment(found: dict[Identity, Obj]) -> Obj:
@@ -130,6 +137,11 @@ VALUES: list[tuple[Obj, Callable[[dict[Identity, Obj]], object], object]] = [
         None,
     ),
     ({"policies": {"install": False}}, lambda f: "ValidatingAdmissionPolicy" in {k for _, k, _, _ in f}, False),
+    (
+        {"policies": {"parameters": {"isolationFloor.example.com": "Sandboxed"}}},
+        lambda f: one(f, "ConfigMap", "decco-policy")["data"],
+        {"isolationFloor.example.com": "Sandboxed"},
+    ),
     (
         {"monitoring": {"serviceMonitor": {"enabled": True, "interval": "5s"}}},
         lambda f: one(f, "ServiceMonitor")["spec"]["endpoints"][0]["interval"],

@@ -1,0 +1,234 @@
+"""Annotations that name hosts, inject configuration, or refer to other namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tests.attacks import people as p
+from tests.attacks.attempts import OK, Attempt, Obj, create, edit, flat, merged
+from tests.attacks.tenants import (
+    BANK,
+    BELOW,
+    EXTERNAL_DNS,
+    GATEWAY,
+    HAPROXY,
+    INGRESSES,
+    NGINX,
+    OWN,
+    ROUTE,
+    SERVICE,
+    SERVICES,
+    SPEC,
+    TRAEFIK,
+    VIRTUAL,
+    gateway,
+    ingress,
+    made,
+    one,
+    path,
+    route,
+    rule,
+    template,
+)
+from tests.attacks.world import app, apps
+
+
+def bearers(notes: Obj) -> list[tuple[str, Obj]]:
+    """Objects of all kinds with the annotations, at each place from which they reach an object that is read."""
+    meta: Obj = {"annotations": notes}
+    pods: Obj = {"selector": {"matchLabels": {"a": "b"}}, "template": template(notes)}
+    job: Obj = {"template": {**template(notes), "spec": {**SPEC, "restartPolicy": "Never"}}}
+    return [
+        (SERVICES, made(SERVICES, SERVICE, meta=meta)),
+        (INGRESSES, merged(ingress(OWN), {"metadata": meta})),
+        (GATEWAY, merged(gateway(OWN), {"metadata": meta})),
+        (GATEWAY, gateway(OWN, infrastructure={"annotations": notes})),
+        (ROUTE, merged(route(ROUTE, OWN), {"metadata": meta})),
+        ("ingressroutes.traefik.io", merged(rule(f"Host(`{OWN}`)"), {"metadata": meta})),
+        (VIRTUAL, merged(made(VIRTUAL, {"hosts": [OWN]}), {"metadata": meta})),
+        ("pods", made("pods", SPEC, meta=meta)),
+        ("deployments.apps", made("deployments.apps", pods)),
+        ("daemonsets.apps", made("daemonsets.apps", pods)),
+        ("replicasets.apps", made("replicasets.apps", pods)),
+        ("statefulsets.apps", made("statefulsets.apps", {**pods, "serviceName": "s"})),
+        ("jobs.batch", made("jobs.batch", job)),
+        (
+            "cronjobs.batch",
+            made("cronjobs.batch", {"schedule": "0 0 * * *", "jobTemplate": {"spec": job}}),
+        ),
+        (
+            "replicationcontrollers",
+            made("replicationcontrollers", {"selector": {"a": "b"}, "template": template(notes)}),
+        ),
+        ("apps.decco.platform9.com", app("n", "evil1", podMetadata={"annotations": notes})),
+        ("apps.decco.platform9.com", app("n", "evil1", meta)),
+        (
+            "issuers.cert-manager.io",
+            made(
+                "issuers.cert-manager.io",
+                {"acme": {"solvers": [{"http01": {"ingress": {"ingressTemplate": {"metadata": meta}}}}]}},
+            ),
+        ),
+        (
+            "issuers.cert-manager.io",
+            made(
+                "issuers.cert-manager.io",
+                {"acme": {"solvers": [{"http01": {"ingress": {"podTemplate": {"metadata": meta}}}}]}},
+            ),
+        ),
+    ]
+
+
+HOST_KEYS = (
+    f"{EXTERNAL_DNS}/hostname",
+    f"{EXTERNAL_DNS}/internal-hostname",
+    f"{EXTERNAL_DNS}/cloudflare-custom-hostname",
+    "external-dns.kubernetes.io/hostname",
+    "dns.alpha.kubernetes.io/external",
+    "cert-manager.io/common-name",
+    "cert-manager.io/alt-names",
+    "certmanager.k8s.io/common-name",
+    f"{NGINX}/server-alias",
+    f"{HAPROXY}/server-alias",
+    f"{HAPROXY}/redirect-from",
+    "ingress.kubernetes.io/server-alias",
+    "appgw.ingress.kubernetes.io/hostname-extension",
+    "konghq.com/host-aliases",
+    f"{TRAEFIK}/router.tls.domains.0.main",
+    f"{TRAEFIK}/router.tls.domains.12.sans",
+    "domainName",
+)
+BAD_KEYS = (
+    f"{NGINX}/server-snippet",
+    f"{NGINX}/configuration-snippet",
+    f"{NGINX}/stream-snippet",
+    f"{NGINX}/auth-snippet",
+    f"{NGINX}/modsecurity-snippet",
+    f"{NGINX}/enable-modsecurity",
+    f"{NGINX}/auth-url",
+    f"{NGINX}/auth-signin",
+    f"{NGINX}/auth-tls-match-cn",
+    f"{NGINX}/mirror-target",
+    f"{NGINX}/from-to-www-redirect",
+    "nginx.org/server-snippets",
+    "nginx.org/location-snippets",
+    f"{HAPROXY}/config-backend",
+    f"{HAPROXY}/config-frontend",
+    f"{HAPROXY}/auth-url",
+    f"{HAPROXY}/server-alias-regex",
+    f"{HAPROXY}/tcp-service-port",
+    "haproxy.org/backend-config-snippet",
+    "haproxy.org/route-acl",
+    f"{TRAEFIK}/router.pathmatcher",
+    "alb.ingress.kubernetes.io/group.name",
+    "alb.ingress.kubernetes.io/conditions.x",
+    "getambassador.io/config",
+    "cert-manager.io/ip-sans",
+    "cert-manager.io/uri-sans",
+    "cert-manager.io/literal-subject",
+    "metallb.universe.tf/loadBalancerIPs",
+    "metallb.universe.tf/allow-shared-ip",
+    "lbipam.cilium.io/ips",
+    "networking.gke.io/load-balancer-ip-addresses",
+    "kubernetes.io/ingress.global-static-ip-name",
+)
+HONEST: tuple[tuple[str, str], ...] = (
+    ("team", "a"),
+    ("checksum/config", "0123"),
+    ("prometheus.io/scrape", "true"),
+    ("kubernetes.io/change-cause", "a {b}; `c`"),
+    (f"{EXTERNAL_DNS}/ttl", "60"),
+    (f"{EXTERNAL_DNS}/target", "192.0.2.1"),
+    ("cert-manager.io/cluster-issuer", "letsencrypt"),
+    (f"{NGINX}/rewrite-target", "/$2"),
+    (f"{NGINX}/proxy-body-size", "8m"),
+    (f"{NGINX}/whitelist-source-range", "10.0.0.0/8,192.168.0.0/16"),
+    (f"{NGINX}/auth-secret", "s"),
+    (f"{NGINX}/auth-secret", "evil1/s"),
+    (f"{NGINX}/cors-allow-origin", "https://*.example.com"),
+    (f"{HAPROXY}/rewrite-target", "/"),
+    (f"{TRAEFIK}/router.entrypoints", "websecure"),
+    (f"{TRAEFIK}/router.middlewares", "evil1-strip@kubernetescrd,evil1-auth@kubernetescrd"),
+    ("kubectl.kubernetes.io/last-applied-configuration", f'{{"host":"{BANK}"}}'),
+)
+REFERENCES: tuple[tuple[str, str], ...] = (
+    (f"{NGINX}/auth-secret", "bank/s"),
+    (f"{NGINX}/auth-tls-secret", "bank/s"),
+    (f"{NGINX}/proxy-ssl-secret", "evil1-prod/s"),
+    (f"{NGINX}/fastcgi-params-configmap", "bank/c"),
+    (f"{HAPROXY}/secure-verify-ca-secret", "bank/s"),
+    (f"{HAPROXY}/auth-secret", "file:///etc/passwd"),
+    ("haproxy.org/server-ca", "bank/s"),
+    (f"{TRAEFIK}/router.middlewares", "bank-m@kubernetescrd"),
+    (f"{TRAEFIK}/router.middlewares", "evil1-strip@kubernetescrd, bank-m@kubernetescrd"),
+    (f"{TRAEFIK}/router.middlewares", "evil1-prod-m@kubernetescrd"),
+    (f"{TRAEFIK}/router.tls.options", "bank-o@kubernetescrd"),
+    (f"{TRAEFIK}/service.serverstransport", "bank-t@kubernetescrd"),
+)
+VALUES: tuple[tuple[str, str], ...] = (
+    (f"{NGINX}/rewrite-target", "/;} location /x {"),
+    (f"{NGINX}/cors-allow-origin", "x\nreturn 200"),
+    (f"{HAPROXY}/rewrite-target", "/x\n  use-server y"),
+    (f"{TRAEFIK}/router.priority", "`1`"),
+    ("ingress.kubernetes.io/app-root", "/x;"),
+)
+
+
+def annotations() -> Iterator[Attempt]:
+    for resource, obj in bearers({f"{EXTERNAL_DNS}/hostname": f"{BELOW}, {OWN}.", "a": "b"}):
+        yield from one("is annotated with its own names", p.OWNER, OK, resource, obj)
+    for resource, obj in bearers({f"{EXTERNAL_DNS}/hostname": BANK}):
+        yield from one("is annotated with another's name", p.OWNER, "DECCO-0562", resource, obj)
+    for resource, obj in bearers({f"{NGINX}/server-snippet": "x"}):
+        yield from one("is annotated with a snippet", p.OWNER, "DECCO-0563", resource, obj)
+    everywhere = bearers({})[:2]
+    for key in HOST_KEYS:
+        for value, expect in (
+            (OWN, OK),
+            (f"{OWN},{BANK}", "DECCO-0562"),
+            (f"{OWN} *.victim.test", "DECCO-0562"),
+            ("~^.*$", "DECCO-0562"),
+        ):
+            for resource, obj in everywhere:
+                noted = merged(obj, {"metadata": {"annotations": {key: value}}})
+                yield from one(f"has {key} {value}", p.KUBE_EDIT, expect, resource, noted)
+    noted_pairs: tuple[tuple[Sequence[tuple[str, str]], str], ...] = (
+        ([(key, "x") for key in BAD_KEYS], "DECCO-0563"),
+        (VALUES, "DECCO-0564"),
+        (REFERENCES, "DECCO-0565"),
+        (HONEST, OK),
+    )
+    for pairs, expect in noted_pairs:
+        for key, value in pairs:
+            noted = merged(ingress(OWN), {"metadata": {"annotations": {key: value}}})
+            yield from one(f"has {key} {value!r}", p.KUBE_EDIT, expect, INGRESSES, noted)
+    for key in ("a", "team"):
+        yield from edit(
+            f"sets {key}", p.KUBE_EDIT, OK, path(SERVICES, name="own"), {"metadata": {"annotations": {key: "b"}}}
+        )
+    named: Obj = {"metadata": {"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}}}
+    for resource in (SERVICES, INGRESSES, "deployments.apps"):
+        yield from edit("takes a name later", p.KUBE_EDIT, "DECCO-0562", path(resource, name="own"), named)
+    status = f"{path(SERVICES, name='own')}/status"
+    yield from edit("takes a name by the status", p.OWNER, "DECCO-0562", status, named, ways=("merge", "put"))
+    yield from edit(
+        "labels an old Service", p.KUBE_EDIT, OK, path(SERVICES, name="old"), {"metadata": {"labels": {"a": "b"}}}
+    )
+    for who in (p.TENANT_A, p.KUBE_EDIT):
+        noted = app("n", "evil1", podMetadata={"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}})
+        yield from create("publishes another's name by pods", who, "DECCO-0562", apps("evil1"), noted)
+        noted = app("n", "evil1", podMetadata={"annotations": {"team": "a", f"{EXTERNAL_DNS}/hostname": BELOW}})
+        yield from create("publishes its own name by pods", who, OK, apps("evil1"), noted)
+    exempt = made(SERVICES, SERVICE, meta={"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}})
+    for who in (p.EXEMPT, p.ADMIN, p.CONTROLLER):
+        yield from one("publishes another's name", who, OK, SERVICES, exempt)
+    [copied] = [obj for resource, obj in bearers({f"{EXTERNAL_DNS}/hostname": BANK}) if resource == "replicasets.apps"]
+    yield from one("copies an old template", p.DEPLOYMENTS, OK, "replicasets.apps", copied)
+    many = {f"example.com/k{i}": "v" * 40 for i in range(3000)}
+    large = merged(ingress(OWN), {"metadata": {"annotations": many}})
+    yield from one("has 3,000 annotations", p.KUBE_EDIT, OK, INGRESSES, large)
+    large = merged(large, {"metadata": {"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}}})
+    yield from one("has 3,001 annotations", p.KUBE_EDIT, "DECCO-0562", INGRESSES, large)
+
+
+ANNOTATION_ATTEMPTS = flat(annotations())

@@ -1,0 +1,214 @@
+"""What tenants' objects for the edge do beside naming hosts, and kinds that tenants do not write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.attacks import people as p
+from tests.attacks.attempts import OK, Attempt, Obj, create, delete, edit, flat
+from tests.attacks.tenants import (
+    BANK,
+    GATEWAY,
+    INGRESSES,
+    ISTIO,
+    OWN,
+    VIRTUAL,
+    certificate,
+    gateway,
+    ingress,
+    made,
+    one,
+    path,
+    proxy,
+    rule,
+    servers,
+)
+
+
+def ports_and_addresses() -> Iterator[Attempt]:
+    yield from one("opens HTTPS", p.OWNER, OK, GATEWAY, gateway(OWN, "HTTPS"))
+    for protocol in ("TCP", "UDP"):
+        # They have no host name, so both policies refuse them.
+        yield from one(f"opens {protocol}", p.OWNER, "DECCO-0555|DECCO-0556", GATEWAY, gateway(None, protocol))
+    strange = gateway(OWN, "example.com/any")
+    yield from one("opens an unknown protocol", p.OWNER, "DECCO-0556", GATEWAY, strange)
+    taken = gateway(OWN, addresses=[{"type": "IPAddress", "value": "203.0.113.10"}])
+    yield from one("takes the edge's address", p.OWNER, "DECCO-0556", GATEWAY, taken)
+    parameters = {"parametersRef": {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "p"}}
+    yield from one("brings parameters", p.OWNER, "DECCO-0556", GATEWAY, gateway(OWN, infrastructure=parameters))
+    yield from one(
+        "labels its infrastructure", p.OWNER, OK, GATEWAY, gateway(OWN, infrastructure={"labels": {"a": "b"}})
+    )
+    for protocol, expect in (("HTTPS", OK), ("TLS", OK), ("TCP", "DECCO-0556"), ("MONGO", "DECCO-0556")):
+        yield from one(f"opens {protocol}", p.OWNER, expect, ISTIO, servers(OWN, protocol))
+    entry = "serviceentries.networking.istio.io"
+    yield from one(
+        "takes a virtual address",
+        p.OWNER,
+        "DECCO-0556",
+        entry,
+        made(entry, {"hosts": [OWN], "addresses": ["10.0.0.1"]}),
+    )
+    yield from one("takes the edge's address as exempt", p.EXEMPT, OK, GATEWAY, taken)
+
+
+def identities() -> Iterator[Attempt]:
+    resource = "certificates.cert-manager.io"
+    fields: tuple[tuple[str, Any], ...] = (
+        ("ipAddresses", ["192.0.2.1"]),
+        ("uris", ["spiffe://cluster.local/ns/bank/sa/default"]),
+        ("emailAddresses", ["a@victim.test"]),
+        ("otherNames", [{"oid": "1.3.6.1.4.1.311.20.2.3", "utf8Value": "a"}]),
+        ("literalSubject", f"CN={BANK}"),
+        ("isCA", True),
+    )
+    for field, value in fields:
+        named: dict[str, Any] = {"dnsNames": [OWN], field: value}
+        yield from one(f"has {field}", p.OWNER, "DECCO-0557", resource, certificate(**named))
+        yield from one(f"has {field} by its Issuer", p.OWNER, OK, resource, certificate("Issuer", **named))
+    request = made("certificaterequests.cert-manager.io", {"issuerRef": {"name": "i"}, "request": "Y3Ny"})
+    yield from one("requests by hand", p.OWNER, "DECCO-0557", "certificaterequests.cert-manager.io", request)
+    yield from one("requests for a Certificate", p.CERT_MANAGER, OK, "certificaterequests.cert-manager.io", request)
+    order = made("orders.acme.cert-manager.io", {"dnsNames": [OWN], "ipAddresses": ["192.0.2.1"], "request": "Y3Ny"})
+    yield from one("orders an address", p.OWNER, "DECCO-0557", "orders.acme.cert-manager.io", order)
+    # Its other objects are checked as a tenant's.
+    yield from one("certifies another's name", p.CERT_MANAGER, "DECCO-0555", resource, certificate(dnsNames=[BANK]))
+    yield from one("solves for its own name", p.CERT_MANAGER, OK, INGRESSES, ingress(OWN))
+    yield from one("solves for another's name", p.CERT_MANAGER, "DECCO-0555", INGRESSES, ingress(BANK))
+
+
+def references() -> Iterator[Attempt]:
+    resource = "ingressroutes.traefik.io"
+    host = f"Host(`{OWN}`)"
+
+    def routed(**more: Any) -> Obj:
+        return made(resource, {"routes": [{"match": host, "services": [{"name": "s", "port": 80}], **more}]})
+
+    for name, expect in (("", OK), ("evil1", OK), ("bank", "DECCO-0558")):
+        there = {"namespace": name} if name else {}
+        what = f"refers to {name or 'its namespace'}"
+        yield from one(f"{what}, middleware", p.OWNER, expect, resource, routed(middlewares=[{"name": "m", **there}]))
+        yield from one(
+            f"{what}, service", p.OWNER, expect, resource, routed(services=[{"name": "s", "port": 1, **there}])
+        )
+        yield from one(
+            f"{what}, options", p.OWNER, expect, resource, rule(host, tls={"options": {"name": "o", **there}})
+        )
+        yield from one(f"{what}, store", p.OWNER, expect, resource, rule(host, tls={"store": {"name": "o", **there}}))
+        yield from one(f"{what}, parent", p.OWNER, expect, resource, rule(host, parentRefs=[{"name": "o", **there}]))
+        chain, other = "middlewares.traefik.io", "traefikservices.traefik.io"
+        refers = {"name": "m", **there}
+        yield from one(f"{what}, chain", p.OWNER, expect, chain, made(chain, {"chain": {"middlewares": [refers]}}))
+        yield from one(f"{what}, errors", p.OWNER, expect, chain, made(chain, {"errors": {"service": refers}}))
+        yield from one(f"{what}, weighted", p.OWNER, expect, other, made(other, {"weighted": {"services": [refers]}}))
+        mirrored: Obj = {"mirroring": {"name": "m", "mirrors": [refers]}}
+        yield from one(f"{what}, mirrors", p.OWNER, expect, other, made(other, mirrored))
+        yield from one(f"{what}, mirrored", p.OWNER, expect, other, made(other, {"mirroring": refers}))
+        contour = "httpproxies.projectcontour.io"
+        yield from one(f"{what}, include", p.OWNER, expect, contour, proxy(OWN, includes=[refers]))
+        yield from one(f"{what}, TCP include", p.OWNER, expect, contour, proxy(OWN, tcpproxy={"include": refers}))
+        delegated = made(VIRTUAL, {"hosts": [OWN], "http": [{"delegate": refers}]})
+        yield from one(f"{what}, delegate", p.OWNER, expect, VIRTUAL, delegated)
+    for name in ("api@internal", "dashboard@internal", "rest@internal", "x@kubernetescrd", "x@file"):
+        there = routed(services=[{"name": name, "kind": "TraefikService"}])
+        yield from one(f"serves {name}", p.OWNER, "DECCO-0558", resource, there)
+    there = routed(services=[{"name": "s", "port": 1, "serversTransport": "bank-t@kubernetescrd"}])
+    yield from one("uses another's transport", p.OWNER, "DECCO-0558", resource, there)
+    there = routed(middlewares=[{"name": "bank-m@kubernetescrd"}])
+    yield from one("uses another's middleware", p.OWNER, "DECCO-0558", resource, there)
+    for host, expect in (("s", OK), ("s.evil1.svc.cluster.local", OK), ("db.bank.svc.cluster.local", "DECCO-0558")):
+        destination = {"destination": {"host": host}}
+        parts: tuple[tuple[str, Obj], ...] = (
+            ("http", {"http": [{"route": [destination]}]}),
+            ("tcp", {"tcp": [{"route": [destination]}]}),
+            ("mirror", {"http": [{"route": [{"destination": {"host": "s"}}], "mirror": {"host": host}}]}),
+        )
+        for what, part in parts:
+            yield from one(f"sends {what} to {host}", p.OWNER, expect, VIRTUAL, made(VIRTUAL, {"hosts": [OWN], **part}))
+    yield from one(
+        "refers to bank as exempt", p.EXEMPT, OK, resource, routed(middlewares=[{"name": "m", "namespace": "bank"}])
+    )
+
+
+def injections() -> Iterator[Attempt]:
+    def at(text: str, kind: str = "ImplementationSpecific", port: Obj | None = None) -> Obj:
+        backend = {"service": {"name": "s", "port": port or {"number": 80}}}
+        return made(
+            INGRESSES,
+            {"rules": [{"host": OWN, "http": {"paths": [{"path": text, "pathType": kind, "backend": backend}]}}]},
+        )
+
+    for text in ("/", "/a-b_c.d~e", "/x(/|$)(.*)", "/%20/$1*+?[a-z]"):
+        yield from one(f"has the path {text}", p.KUBE_EDIT, OK, INGRESSES, at(text))
+    for text in (
+        f"/`) || Host(`{BANK}",
+        "/ {return 200;}",
+        "/;}location /x",
+        "/a\nb",
+        "/a b",
+        "/a\tb",
+        '/"x',
+        "/'x",
+        "/x#y",
+    ):
+        yield from one(f"has the path {text!r}", p.KUBE_EDIT, "DECCO-0559", INGRESSES, at(text))
+    yield from one("breaks out of a prefix", p.KUBE_EDIT, "DECCO-0559", INGRESSES, at(f"/`) || Host(`{BANK}", "Prefix"))
+    middleware = "middlewares.traefik.io"
+    middlewares: tuple[tuple[str, Obj, str], ...] = (
+        ("headers", {"headers": {"customRequestHeaders": {"X-A": "b"}}}, OK),
+        ("a plugin", {"plugin": {"any": {"code": "x"}}}, "DECCO-0559"),
+        ("its own forwardAuth", {"forwardAuth": {"address": "http://auth.evil1.svc.cluster.local:80/check"}}, OK),
+        ("its own forwardAuth", {"forwardAuth": {"address": "http://auth.evil1/check"}}, OK),
+        ("another's forwardAuth", {"forwardAuth": {"address": "http://db.bank.svc:8080/"}}, "DECCO-0559"),
+        ("forwardAuth to metadata", {"forwardAuth": {"address": "http://169.254.169.254/"}}, "DECCO-0559"),
+        ("forwardAuth by a user", {"forwardAuth": {"address": "http://auth.evil1:80@db.bank.svc/"}}, "DECCO-0559"),
+        ("forwardAuth of a longer name", {"forwardAuth": {"address": "http://auth.evil1.evil.test/"}}, "DECCO-0559"),
+    )
+    for what, spec, expect in middlewares:
+        yield from one(f"has {what}", p.OWNER, expect, middleware, made(middleware, spec))
+    for name, expect in (("space-0123456789abcdef", "DECCO-0560"), ("default", "DECCO-0560"), ("mine", OK)):
+        options = "tlsoptions.traefik.io"
+        yield from one(
+            f"is named {name}", p.OWNER, expect, options, made(options, {"minVersion": "VersionTLS12"}, name)
+        )
+    for name in ("prod-rewrite-0123456789abcdef", "prod-redirect-0123456789abcdef", "transport-0123456789abcdef"):
+        for resource in (middleware, "serverstransports.traefik.io", "traefikservices.traefik.io"):
+            yield from one(f"is named {name}", p.OWNER, "DECCO-0560", resource, made(resource, {}, name))
+    yield from one(
+        "has a port of decco's form", p.KUBE_EDIT, "DECCO-0560", INGRESSES, at("/", port={"name": "http-0123abcde"})
+    )
+    yield from one("has a named port", p.KUBE_EDIT, OK, INGRESSES, at("/", port={"name": "http-api"}))
+    renamed = {"spec": {"rules": at("/", port={"name": "http-0123abcde"})["spec"]["rules"]}}
+    yield from edit("takes a port of decco's form", p.KUBE_EDIT, "DECCO-0560", path(INGRESSES, name="own"), renamed)
+    yield from one(
+        "has a port of decco's form as exempt", p.EXEMPT, OK, INGRESSES, at("/", port={"name": "http-0123abcde"})
+    )
+
+
+ROUTE_ATTEMPTS = flat(ports_and_addresses(), identities(), references(), injections())
+
+CLOSED = (
+    "ingressrouteudps.traefik.io",
+    "tlsstores.traefik.io",
+    "envoyfilters.networking.istio.io",
+    "backends.gateway.envoyproxy.io",
+    "kongplugins.configuration.konghq.com",
+    "ciliumnetworkpolicies.cilium.io",
+)
+"""One for each reason that a kind is closed."""
+
+
+def kinds() -> Iterator[Attempt]:
+    for resource in CLOSED:
+        obj = made(resource, {"any": "thing"})
+        yield from create("writes a closed kind", p.OWNER, "DECCO-0561", path(resource), obj)
+        yield from create("writes a closed kind as exempt", p.EXEMPT, OK, path(resource), obj)
+    stored = path(CLOSED[0], name="old")
+    yield from edit("changes a closed kind", p.OWNER, "DECCO-0561", stored, {"spec": {"any": "other"}})
+    yield from edit("adds to a closed kind", p.OWNER, "DECCO-0561", stored, {"more": "x"}, ways=("merge", "put"))
+    yield from edit("labels a closed kind", p.OWNER, OK, stored, {"metadata": {"labels": {"a": "b"}}})
+    yield from delete("deletes a closed kind", p.OWNER, OK, stored)
+
+
+KIND_ATTEMPTS = flat(kinds())
