@@ -36,7 +36,7 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
     # Quota and limits as in the spec; the API server validates them.
     limits = ((RESOURCE_QUOTAS, space.spec.resource_quota), (LIMIT_RANGES, space.spec.limit_range))
     return [
-        _namespace(inputs),
+        namespace_child(inputs),
         *(names.child(kind, names.space_meta(space), spec=spec) for kind, spec in limits if spec is not None),
         *(copy_child(space, inputs.settings.namespace, copy) for _, copy in sorted(inputs.copies.items())),
         space_policy(space, inputs.namespace_uid),
@@ -44,7 +44,8 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
     ]
 
 
-def _namespace(inputs: SpaceInputs) -> Child:
+def namespace_child(inputs: SpaceInputs) -> Child:
+    """The Space's namespace, with the record of its grants."""
     space = inputs.space
     labels = {
         LABEL_PROJECT: space.spec.project,

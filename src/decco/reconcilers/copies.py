@@ -82,7 +82,7 @@ class Copies:
             self._store.swap_namespace(space.name, {each.key: each for each in found}, initial=known.due is None)
             pause = READ_SECONDS if is_due else _first_pause(space)
             known.due = self._clock() + pause if bind or found else inf
-            known.bound = bind
+            known.bound = known.bound or bind
 
     async def begin(self, space: SpaceFacts, *, bind: bool) -> None:
         """The namespace was created just now and has no copies. With ``bind``, decco is about to write the first one.
@@ -94,6 +94,7 @@ class Copies:
         if bind:
             await self._reader.bind(space)
         due = self._clock() + _first_pause(space) if bind else inf
+        self._store.swap_namespace(space.name, {}, initial=True)  # those of an earlier namespace of the name
         self._reads[space.name] = _Read(namespace_uid, due, bind)
 
     async def whole(self, entry: Entry) -> Entry | None:

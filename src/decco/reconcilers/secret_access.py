@@ -51,13 +51,24 @@ class SecretAccess:
         """UID of a Space -> when requests were still forbidden at the end of all attempts."""
 
     async def bind(self, space: SpaceFacts) -> None:
-        """Makes the binding in a new namespace, if this user needs one. Raises KubeError."""
+        """Makes the binding in a new namespace, if this user needs one, and waits until it is effective. Raises
+        KubeError.
+        """
         if self._is_wide is None:
-            question = {"spec": {"resourceAttributes": {"verb": "list", "resource": SECRETS.plural}}}
-            answer = await self._client.ask(_OWN_ACCESS, question)
-            self._is_wide = bool((answer.get("status") or {}).get("allowed"))
-        if not self._is_wide:
-            await self._write_binding(space)
+            self._is_wide = await self._may_list("")
+        if self._is_wide:
+            return
+        await self._write_binding(space)
+        for pause in PAUSES:
+            if await self._may_list(space.name):
+                return
+            await asyncio.sleep(pause)
+
+    async def _may_list(self, namespace: str) -> bool:
+        """Asks, so that no request is refused without need: the audit log of a cluster is read by people."""
+        attributes = {"verb": "list", "resource": SECRETS.plural, "namespace": namespace}
+        answer = await self._client.ask(_OWN_ACCESS, {"spec": {"resourceAttributes": attributes}})
+        return bool((answer.get("status") or {}).get("allowed"))
 
     async def copies(self, space: str, *, bind: bool) -> list[Obj]:
         """decco's copies in the Space's namespace. Without ``bind`` the permission is not obtained, and without it

@@ -39,6 +39,8 @@ class Copying:
     """Secret -> time when its new certificate will be in the copy."""
     requeue_afters: list[float] = field(default_factory=list)
     """Seconds until a copy needs a reconcile without a change."""
+    unread: bool = False
+    """Whether decco may not read the Secrets of the namespace."""
 
 
 class Secrets:
@@ -65,11 +67,15 @@ class Secrets:
         """Brings what is known of the copies up to date, if that is due; ``new``: the namespace was created just now.
         Raises KubeError.
         """
-        named = bool(secrets.named_by_space(space.spec) or self._named_by_apps(space))
+        named = bool(self.named(space))
         if new:
             await self.copies.begin(space, bind=named)
         else:
             await self.copies.read(space, bind=named, hourly=True)
+
+    def named(self, space: SpaceFacts) -> set[str]:
+        """The Secrets that the Space or one of its Apps names."""
+        return self._named_by_apps(space) | secrets.named_by_space(space.spec)
 
     async def copying(self, space: SpaceFacts, now: datetime) -> Copying:
         """The Secrets to copy into the Space's namespace, with their desired content at this time."""
@@ -114,7 +120,7 @@ class Secrets:
     def expiries(self, space: SpaceFacts) -> dict[str, float]:
         """The certificates that are in use in the Space, as far as they are known now: Secret's name -> Unix time."""
         found: dict[str, float] = {}
-        for name in self._named_by_apps(space) | secrets.named_by_space(space.spec):
+        for name in self.named(space):
             facts = self._copy(space, name)
             if facts is None:
                 facts = self._local.remembered(Key(space.name, name), self._namespace_uid(space))
