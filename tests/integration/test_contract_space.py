@@ -406,8 +406,7 @@ class TestSecrets:
             eventually(lambda: true(cluster, name, "CertificatesReady"), 5)
             assert cluster.get(secret_path(name, name))
         else:
-            wanted = "SecretNotShared" if label == "true" else "SecretMissing"
-            eventually(lambda: reason(cluster, name, "CertificatesReady") == wanted, 5)
+            eventually(lambda: reason(cluster, name, "CertificatesReady") == "SecretMissing", 5)
             decco.settle(quiet=0.3)
             assert cluster.get(secret_path(name, name)) is None
 
@@ -420,7 +419,7 @@ class TestSecrets:
         patch = {"metadata": {"annotations": {f"{PREFIX}/share-with": second}}}
         cluster.patch(secret_path("decco", name), patch)
         eventually(lambda: cluster.get(secret_path(first, name)) is None, 5)
-        eventually(lambda: reason(cluster, first, "CertificatesReady") == "SecretNotShared", 5)
+        eventually(lambda: reason(cluster, first, "CertificatesReady") == "SecretMissing", 5)
         assert cluster.get(secret_path(second, name))
         assert true(cluster, second, "CertificatesReady")
 

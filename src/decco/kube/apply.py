@@ -292,10 +292,7 @@ class Applier:
                 return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
-            if store.shape.watched:
-                return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next reconcile
-            store.refresh(entry.key, None)
-            return await self._create(store, desired)
+            return await self._gone(store, entry, desired)
         except Invalid as error:
             if not (entry.deleting or (shape.recreate and error.immutable)):
                 raise
@@ -307,13 +304,19 @@ class Applier:
         self._repair_backoff.repaired(store.resource, entry.key)
         return replace(applied, repaired=True)
 
+    async def _gone(self, store: Store, entry: Entry, desired: Obj) -> Applied:
+        """The object was deleted a moment ago, which a watch will report."""
+        if store.shape.watched:
+            return Applied(Result.WAITING, entry)  # that event starts the next reconcile
+        store.refresh(entry.key, None)
+        return await self._create(store, desired)
+
     async def _read_again(self, store: Store, entry: Entry, desired: Obj) -> Applied:
         """Writes an object whose content the store no longer has."""
         try:
             live = await self._client.get(store.resource, entry.key)
         except NotFound:
-            store.refresh(entry.key, None)
-            return await self._create(store, desired)
+            return await self._gone(store, entry, desired)
         found = read_entry(live, store.shape)
         store.refresh(entry.key, found)
         if not _is_ours(store, found, desired):

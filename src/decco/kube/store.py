@@ -180,7 +180,7 @@ class Store:
     def swap_namespace(self, namespace: str, entries: dict[Key, Entry], *, initial: bool) -> None:
         """Replaces what the store has of one namespace by what was just read there; for kinds without a watch.
 
-        ``initial``: it is the first read; what was written before it does not count, another process may have led since.
+        ``initial``: it is the first read. What was written before it does not count: another process may have led.
         """
         for old in self.in_namespace(namespace):
             if initial:

@@ -12,6 +12,7 @@ repeated.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
@@ -150,10 +151,8 @@ class SecretAccess:
         if self._user is None:
             answer = await self._client.ask(_SELF_REVIEWS, {})
             self._user = str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")
-        try:
+        with contextlib.suppress(AlreadyExists):  # of an earlier start, or about to be effective
             await self._client.create(ROLE_BINDINGS, to_wire(secrets_binding(space, self._user).obj))
-        except AlreadyExists:
-            pass  # of an earlier start, or about to be effective
         self._bound[space.uid] = self._clock()
 
 

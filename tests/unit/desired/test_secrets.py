@@ -422,16 +422,8 @@ VIEWS = {
         SecretView("tls", SecretState.MISSING),
         Problem(
             reasons.SECRET_MISSING,
-            "there is no Secret tls in namespace decco with the label decco.platform9.com/share=true; create it, "
-            "or label it",
-        ),
-    ),
-    "not shared": (
-        SecretView("tls", SecretState.NOT_SHARED),
-        Problem(
-            reasons.SECRET_NOT_SHARED,
-            "Secret decco/tls is not shared with this Space: its owner must add acme to the annotation "
-            "decco.platform9.com/share-with",
+            "no Secret decco/tls is shared with this Space; create it with the label decco.platform9.com/share=true "
+            "and this Space in the annotation decco.platform9.com/share-with, or name another",
         ),
     ),
     "pending": (
@@ -465,4 +457,4 @@ def test_an_app_may_use_its_own_namespace_too() -> None:
         SecretView("tls", SecretState.MISSING), space="acme", controller_namespace="decco", now=NOW, local=True
     )
     assert problem is not None
-    assert problem.message.endswith(", and none in namespace acme; create it, or label it")
+    assert "is shared with this Space, and there is none in namespace acme; create it" in problem.message

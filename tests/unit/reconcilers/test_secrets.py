@@ -71,7 +71,9 @@ class Harness:
         self.local = LocalSecrets(find, lambda: self.now)
         self.taken: set[Key] = set()
         self.deleted = DeletedSources(find, lambda: self.now)
-        self.secrets = Secrets(self.caches, Copies(self.caches, None), self.local, self.deleted, self.taken.__contains__)
+        self.secrets = Secrets(
+            self.caches, Copies(self.caches, None), self.local, self.deleted, self.taken.__contains__
+        )
         self.put(ACME, NAMESPACE, *apps)
         self.space = facts_of(self.caches, "acme")
 
