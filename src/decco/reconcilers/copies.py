@@ -78,6 +78,8 @@ class Copies:
             is_due = hourly and known.due is not None and known.due <= self._clock()
             if known.due is not None and (known.bound or not bind) and not is_due:
                 return
+            if known.due is not None and not known.bound and bind:
+                await self._reader.bind(space)
             found = [read_entry(obj, self._store.shape) for obj in await self._reader.copies(space.name, bind=bind)]
             self._store.swap_namespace(space.name, {each.key: each for each in found}, initial=known.due is None)
             pause = READ_SECONDS if is_due else _first_pause(space)

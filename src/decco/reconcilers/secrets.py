@@ -232,5 +232,5 @@ class Secrets:
         return await self._local.look(Key(space.name, name), uid) if uid else None
 
     def _namespace_uid(self, space: SpaceFacts) -> str:
-        """ "" if there is no namespace, or one that is not the Space's: decco reads no Secrets there."""
+        """An empty text if there is no namespace, or one that is not the Space's: decco reads no Secrets there."""
         return self._caches.namespace_uid(space) or ""
