@@ -211,6 +211,11 @@ class Store:
             if entry.whole:
                 self._entries[entry.key] = without_data(entry)
 
+    @property
+    def listed(self) -> int:
+        """Version of the last list; it falls when a restore of etcd has brought back an earlier state."""
+        return self._listed
+
     def begin_list(self) -> None:
         """A consistent list is about to be requested: what is known now and not in the list no longer exists."""
         self._since_list = set()

@@ -23,11 +23,13 @@ from decco.desired.model import SpaceFacts
 from decco.kube.entry import Entry, read_entry
 from decco.kube.errors import NotFound
 from decco.kube.store import Store
-from decco.objects import SECRETS, Key, Obj, Resource
+from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 
 READ_SECONDS = 3600.0
+FIRST_PAUSE_SECONDS = 600.0
+"""Shortest pause after the first read."""
 
 
 class Reader(Protocol):
@@ -45,6 +47,8 @@ class _Read:
     namespace_uid: str
     due: float | None = None
     """Time of the next read; None before the first one."""
+    listed: int = 0
+    """Version of the list of namespaces at the last read."""
     bound: bool = False
     """Whether decco has the permission, because the Space needs it."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -75,7 +79,8 @@ class Copies:
         if known is None or known.namespace_uid != namespace_uid:
             known = self._reads[space.name] = _Read(namespace_uid)
         async with known.lock:  # the Space and its Apps may need the first read at the same moment
-            is_due = hourly and known.due is not None and known.due <= self._clock()
+            listed = self._caches.children[NAMESPACES].listed
+            is_due = hourly and known.due is not None and (known.due <= self._clock() or listed < known.listed)
             if known.due is not None and (known.bound or not bind) and not is_due:
                 return
             if known.due is not None and not known.bound and bind:
@@ -85,6 +90,7 @@ class Copies:
             pause = READ_SECONDS if is_due else _first_pause(space)
             known.due = self._clock() + pause if bind or found else inf
             known.bound = known.bound or bind
+            known.listed = listed
 
     async def begin(self, space: SpaceFacts, *, bind: bool) -> None:
         """The namespace was created just now and has no copies. With ``bind``, decco is about to write the first one.
@@ -97,7 +103,7 @@ class Copies:
             await self._reader.bind(space)
         due = self._clock() + _first_pause(space) if bind else inf
         self._store.swap_namespace(space.name, {}, initial=True)  # those of an earlier namespace of the name
-        self._reads[space.name] = _Read(namespace_uid, due, bind)
+        self._reads[space.name] = _Read(namespace_uid, due, self._caches.children[NAMESPACES].listed, bind)
 
     async def whole(self, entry: Entry) -> Entry | None:
         """The copy with its content; None if it does not exist any more."""
@@ -151,4 +157,5 @@ class Copies:
 
 def _first_pause(space: SpaceFacts) -> float:
     """Spreads the reads of all Spaces evenly over the hour, whenever they were first read."""
-    return READ_SECONDS * (crc32(space.uid.encode()) + 1) / 2**32
+    span = READ_SECONDS - FIRST_PAUSE_SECONDS
+    return FIRST_PAUSE_SECONDS + span * (crc32(space.uid.encode()) + 1) / 2**32

@@ -11,7 +11,7 @@ from decco.desired.model import SecretFacts
 from decco.kube.errors import NotFound
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.copies import READ_SECONDS, Copies
+from decco.reconcilers.copies import FIRST_PAUSE_SECONDS, READ_SECONDS, Copies
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from tests.unit.reconcilers.test_event_handlers import Heard
@@ -107,9 +107,9 @@ async def test_the_reads_of_many_spaces_are_spread_over_the_hour() -> None:
         facts = facts_of(harness.caches, f"s{number}")
         await harness.copies.read(facts)
         found.append(harness.copies.requeue_after(facts) or 0.0)
-    for sixth in range(6):
-        begin = sixth * READ_SECONDS / 6
-        assert 20 <= sum(begin <= each < begin + READ_SECONDS / 6 for each in found) <= 80
+    tenth = READ_SECONDS / 10
+    for begin in range(int(FIRST_PAUSE_SECONDS), int(READ_SECONDS), int(tenth)):
+        assert 10 <= sum(begin <= each < begin + tenth for each in found) <= 70
 
 
 async def test_a_space_without_secrets_needs_no_permission_and_no_timer() -> None:
@@ -192,6 +192,21 @@ async def test_an_older_version_after_a_restore_counts() -> None:
     harness.server.holds[HTTP] = copy(resourceVersion="7")
     await harness.copies.read(harness.space, hourly=True)
     assert harness.store.get(HTTP).version == 7
+
+
+async def test_after_a_restore_of_etcd_the_next_reconcile_reads_again() -> None:
+    harness = Harness(copy())
+    namespaces = harness.caches.children[NAMESPACES]
+    entries = {entry.key: entry for entry in namespaces}
+    namespaces.swap(entries, 5000)
+    await harness.copies.read(harness.space)
+    namespaces.swap(entries, 6000)
+    await harness.copies.read(harness.space, hourly=True)
+    assert len(harness.server.asked) == 1
+    namespaces.begin_list()
+    namespaces.swap(entries, 4000)
+    await harness.copies.read(harness.space, hourly=True)
+    assert len(harness.server.asked) == 2
 
 
 async def test_a_copy_that_a_finalizer_keeps_is_read_until_it_is_gone() -> None:
