@@ -40,7 +40,6 @@ WATCHED = {
     "spaces.decco.platform9.com",
     "apps.decco.platform9.com",
     "namespaces",
-    "secrets",
     "configmaps",
     "services",
     "resourcequotas",

@@ -306,7 +306,7 @@ def may(cp: ControlPlane, groups: list[str], verb: str, resource: str, namespace
 
 
 CHILDREN = (
-    *("namespaces.", "secrets.", "configmaps.", "services.", "resourcequotas.", "limitranges."),
+    *("namespaces.", "configmaps.", "services.", "resourcequotas.", "limitranges."),
     *("deployments.apps", "jobs.batch", "networkpolicies.networking.k8s.io", "ingresses.networking.k8s.io"),
     *(f"{kind}.gateway.networking.k8s.io" for kind in ("gateways", "listenersets", "httproutes", "tlsroutes")),
     *("backendtlspolicies.gateway.networking.k8s.io", "ingressroutetcps.traefik.io", "middlewares.traefik.io"),
@@ -319,6 +319,8 @@ def test_the_controller_may_do_its_work_and_no_more(installed: ControlPlane) -> 
         for verb in ("get", "list", "watch", "create", "update", "delete"):
             assert may(installed, groups, verb, resource, "any"), (verb, resource)
         assert not may(installed, groups, "deletecollection", resource, "any"), resource
+    for verb in ("get", "list", "watch", "create", "update", "delete"):
+        assert not may(installed, groups, verb, "secrets.", "any"), verb
     for kind in ("spaces", "apps"):
         for resource, verb in (
             *((kind, verb) for verb in ("get", "list", "watch", "update", "patch")),
