@@ -15,7 +15,8 @@ REPAIR_SECONDS = 1.0
 POLICIES = "/apis/networking.k8s.io/v1/namespaces/{n}/networkpolicies"
 GATEWAY = "/apis/gateway.networking.k8s.io/v1/namespaces/{n}"
 
-# One of each kind of child but copies of Secrets (test_copies.py), of a Space "n" with an App "web" that has an HTTP endpoint "web" and a TCP endpoint "db".
+# One of each kind of child but copies of Secrets (test_copies.py), of a Space "n" with an App "web" that has an HTTP
+# endpoint "web" and a TCP endpoint "db".
 CHILDREN = [
     "/api/v1/namespaces/{n}/services/web",
     "/api/v1/namespaces/{n}/services/db",
