@@ -1,9 +1,9 @@
 """Secrets that the caches do not contain, requested by name.
 
-* ``LocalSecrets``: Secrets in a Space's namespace that decco did not make. decco watches only Secrets that carry its
-  labels, so these are requested, one at a time, when an App names one, and the answer is cached for a while. A Secret
-  is often created soon after an App names it, so a missing one is requested often at first. Later the pauses are
-  longer: hundreds of Apps may name missing Secrets permanently.
+* ``LocalSecrets``: Secrets in a Space's namespace that decco did not make. Nothing follows them, so these are requested,
+  one at a time, when an App names one, and the answer is cached for a while. A Secret is often created soon after an
+  App names it, so a missing one is requested often at first. Later the pauses are longer: hundreds of Apps may name
+  missing Secrets permanently.
 * ``DeletedSources``: shared Secrets that left the cache: deleted, and perhaps about to be created again, or no longer
   shared. The watch selects by label, so both leave the cache by the same event, and one request distinguishes them.
   Copies of a deleted Secret stay for GRACE_SECONDS, because `kubectl replace --force` and many tools delete before they

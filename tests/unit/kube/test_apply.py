@@ -667,7 +667,7 @@ async def test_a_change_reads_the_copy_first() -> None:
     first, second = desired_object(data={"a": "1"}), desired_object(data={"a": "2"})
     live = stored(first, 12)
     live["metadata"]["labels"] = {"team": "a"}
-    applier, store, script = dropped(first, live, stored(second, 13))
+    applier, _, script = dropped(first, live, stored(second, 13))
     assert (await applier.ensure(CONFIGMAPS, second)).result is Result.UPDATED
     assert script.asked == ["get", "replace"]
     assert script.bodies[0]["metadata"]["resourceVersion"] == "12"
