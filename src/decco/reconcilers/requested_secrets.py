@@ -1,6 +1,6 @@
 """Secrets that the caches do not contain, requested by name.
 
-* ``LocalSecrets``: Secrets in a Space's namespace that decco did not make. Nothing follows them, so these are requested,
+* ``LocalSecrets``: Secrets in a Space's namespace that decco did not make. Nothing follows them, so they are requested,
   one at a time, when an App names one, and the answer is cached for a while. A Secret is often created soon after an
   App names it, so a missing one is requested often at first. Later the pauses are longer: hundreds of Apps may name
   missing Secrets permanently.
