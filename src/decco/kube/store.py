@@ -179,12 +179,9 @@ class Store:
 
     def swap_namespace(self, namespace: str, entries: dict[Key, Entry], *, initial: bool) -> None:
         """Replaces what the store has of one namespace by what was just read there; for kinds without a watch.
-
-        ``initial``: it is the first read. What was written before it does not count: another process may have led.
+        ``initial``: it is the first read.
         """
         for old in self.in_namespace(namespace):
-            if initial:
-                self.settled.pop(old.uid, None)
             if old.key not in entries:
                 self.refresh(old.key, None, initial=initial)
         for key, entry in entries.items():

@@ -65,6 +65,10 @@ class Copies:
         self._clock = clock
         self._reads: dict[str, _Read] = {}
         """By Space."""
+        if reader is not None:
+            # What an earlier leader session knew: another process may have led since.
+            self._store.begin_list()
+            self._store.swap({}, 0)
 
     async def read(self, space: SpaceFacts, *, bind: bool = True, hourly: bool = False) -> None:
         """Reads the copies if that was not done yet, or, with ``hourly``, if it is due again. Raises KubeError.

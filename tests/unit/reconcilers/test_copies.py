@@ -239,3 +239,12 @@ async def test_what_is_known_goes_with_the_space() -> None:
     harness.copies.forget("acme")
     assert len(harness.store) == 0
     assert harness.copies.requeue_after(harness.space) is None
+
+
+async def test_another_leader_session_relies_on_nothing_of_the_one_before() -> None:
+    harness = Harness(copy())
+    await harness.copies.read(harness.space)
+    entry = harness.store.get(HTTP)
+    harness.store.settled[entry.uid] = entry.content, entry.meta
+    Copies(harness.caches, harness.server, lambda: harness.now)
+    assert (len(harness.store), harness.store.settled) == (0, {})
