@@ -83,7 +83,7 @@ class SecretSource:
 
     name: str
     type: str
-    data: Mapping[str, str]
+    data: Mapping[str, str] = field(repr=False)
     """Values in base64, as the API serves them."""
     shared_with: frozenset[str]
     """Space names, or "*"."""
@@ -100,7 +100,7 @@ class SecretCopy:
 
     name: str
     type: str
-    data: Mapping[str, str]
+    data: Mapping[str, str] = field(repr=False)
     """Values in base64."""
     ca_changed: str = ""
     """Value of the annotation ca-changed; "" for none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from sys import intern
 from typing import Any
@@ -71,7 +71,7 @@ class Entry:
     version: int
     generation: int
     owner_uid: str
-    raw: bytes
+    raw: bytes = field(repr=False)
     written: str
     """The hash annotation: digest of the desired object that decco wrote last, "" if none."""
     content: bytes
