@@ -21,7 +21,7 @@ from decco.desired.model import SpaceFacts
 from decco.desired.space import secrets_binding
 from decco.kube.client import Client, ListPage
 from decco.kube.diff import to_wire
-from decco.kube.errors import AlreadyExists, Forbidden, NotFound
+from decco.kube.errors import AlreadyExists, Forbidden, NotFound, NotServed
 from decco.kube.latest import Latest
 from decco.objects import MANAGED_SELECTOR, ROLE_BINDINGS, SECRETS, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the attempts after the binding was written: 3.2 s in all."""
+_NO_ANSWER = (Forbidden, NotFound, NotServed)
 _SELF_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False)
 _OWN_ACCESS = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
@@ -56,19 +57,24 @@ class SecretAccess:
         KubeError.
         """
         if self._is_wide is None:
-            self._is_wide = await self._may_list("")
+            self._is_wide = await self._may_list("") or False
         if self._is_wide:
             return
         await self._write_binding(space)
         for pause in PAUSES:
-            if await self._may_list(space.name):
+            if await self._may_list(space.name) is not False:
                 return
             await asyncio.sleep(pause)
 
-    async def _may_list(self, namespace: str) -> bool:
-        """Asks, so that no request is refused without need: the audit log of a cluster is read by people."""
+    async def _may_list(self, namespace: str) -> bool | None:
+        """None if the cluster does not answer such questions. Asked so that no request is refused without need: people
+        read the audit log of a cluster.
+        """
         attributes = {"verb": "list", "resource": SECRETS.plural, "namespace": namespace}
-        answer = await self._client.ask(_OWN_ACCESS, {"spec": {"resourceAttributes": attributes}})
+        try:
+            answer = await self._client.ask(_OWN_ACCESS, {"spec": {"resourceAttributes": attributes}})
+        except _NO_ANSWER:
+            return None
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def copies(self, space: str, *, bind: bool) -> list[Obj]:
@@ -149,8 +155,13 @@ class SecretAccess:
 
     async def _write_binding(self, space: SpaceFacts) -> None:
         if self._user is None:
-            answer = await self._client.ask(_SELF_REVIEWS, {})
+            try:
+                answer = await self._client.ask(_SELF_REVIEWS, {})
+            except _NO_ANSWER:
+                answer = {}
             self._user = str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")
+        if not self._user:
+            return
         with contextlib.suppress(AlreadyExists):  # of an earlier start, or about to be effective
             await self._client.create(ROLE_BINDINGS, to_wire(secrets_binding(space, self._user).obj))
         self._bound[space.uid] = self._clock()

@@ -141,3 +141,17 @@ async def test_other_refusals_make_no_binding(resource: Resource, key: Key, mess
     with pytest.raises(Forbidden):
         await client.get(resource, key)
     assert server.asked == []
+
+
+async def test_a_cluster_that_does_not_say_who_decco_is_gets_no_binding() -> None:
+    class Silent(Server):
+        async def ask(self, resource: Resource, question: Obj) -> Obj:
+            self.asked.append(resource.kind)
+            raise refusal("no")
+
+    server = Silent()
+    client, acme = access(server)
+    await client.bind(acme)
+    with pytest.raises(Forbidden):
+        await client.get(SECRETS, SECRET)
+    assert server.bindings == {}
