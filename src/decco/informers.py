@@ -104,6 +104,10 @@ class Informers:
         """Brings the informers in line with ``served``."""
         needed: list[_Followed] = []
         for watched in self.caches.watches(served):
+            if not watched.kind.watched:
+                self.metrics.add_child(watched.kind.name)
+                self.event_handlers.connect()
+                continue
             followed = self._followed.get(watched.kind.name)
             if followed is None:
                 followed = self._add(watched)

@@ -26,12 +26,14 @@ from decco.objects import SECRETS, Key
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
+from decco.reconcilers.copies import Copies
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.reconciler import Dependencies
 from decco.reconcilers.records import Records
 from decco.reconcilers.rejections import RETRY_SECONDS
 from decco.reconcilers.report import Reporter
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets, find_secret
+from decco.reconcilers.secret_access import SecretAccess
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
 from decco.settings import Settings
@@ -70,12 +72,14 @@ class LeaderSession:
         self._dns = dns
         self._recorder = Recorder(client, controller=PROGRAM, on_drop=metrics.event_dropped)
         self._records = Records(dns, client, settings, time.monotonic)
-        applier, find = Applier(client, caches.children), partial(find_secret, client)
+        access = SecretAccess(client, caches)
+        applier, find = Applier(access, caches.children), partial(find_secret, access)
         dependencies = Dependencies(
             caches=caches,
             writer=ChildWriter(applier, time.monotonic, metrics.child_repaired, event_handlers.enqueue),
             secrets=Secrets(
                 caches,
+                Copies(caches, access),
                 LocalSecrets(find, time.monotonic),
                 DeletedSources(find, time.monotonic),
                 lambda key: applier.is_foreign(SECRETS, key),

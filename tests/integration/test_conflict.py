@@ -210,7 +210,7 @@ class TestSecrets:
         copy = f"/api/v1/namespaces/{name}/secrets/{name}"
         cluster.create(tls_secret(name, share="somebody-else"))
         cluster.make_space(name, httpCertSecretName=name)
-        eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "SecretNotShared", 5)
+        eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "SecretMissing", 5)
         assert cluster.get(copy) is None
         cluster.patch(
             source, {"metadata": {"annotations": {"decco.platform9.com/share-with": f"somebody-else, {name}"}}}
@@ -229,7 +229,7 @@ class TestSecrets:
         del secret["metadata"]["annotations"]
         cluster.create(secret)
         cluster.make_space(name, httpCertSecretName=name)
-        eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "SecretNotShared", 5)
+        eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "SecretMissing", 5)
 
     def test_a_deleted_source(self, cluster: Cluster, decco: Decco, name: str) -> None:
         cluster.create(tls_secret(name))

@@ -406,8 +406,7 @@ class TestSecrets:
             eventually(lambda: true(cluster, name, "CertificatesReady"), 5)
             assert cluster.get(secret_path(name, name))
         else:
-            wanted = "SecretNotShared" if label == "true" else "SecretMissing"
-            eventually(lambda: reason(cluster, name, "CertificatesReady") == wanted, 5)
+            eventually(lambda: reason(cluster, name, "CertificatesReady") == "SecretMissing", 5)
             decco.settle(quiet=0.3)
             assert cluster.get(secret_path(name, name)) is None
 
@@ -420,7 +419,7 @@ class TestSecrets:
         patch = {"metadata": {"annotations": {f"{PREFIX}/share-with": second}}}
         cluster.patch(secret_path("decco", name), patch)
         eventually(lambda: cluster.get(secret_path(first, name)) is None, 5)
-        eventually(lambda: reason(cluster, first, "CertificatesReady") == "SecretNotShared", 5)
+        eventually(lambda: reason(cluster, first, "CertificatesReady") == "SecretMissing", 5)
         assert cluster.get(secret_path(second, name))
         assert true(cluster, second, "CertificatesReady")
 
@@ -442,16 +441,16 @@ class TestSecrets:
         eventually(lambda: cluster.get(secret_path(name, name)), 5)
         label = "app.kubernetes.io/managed-by"
         cluster.patch(secret_path(name, name), {"metadata": {"labels": {label: None}}})
-        eventually(lambda: label in (cluster.get(secret_path(name, name)) or {})["metadata"]["labels"], 5)
         fresh = tls_secret(name)["data"]
         cluster.patch(secret_path("decco", name), {"data": fresh})
         eventually(lambda: (cluster.get(secret_path(name, name)) or {})["data"] == fresh, 5)
+        assert label in (cluster.get(secret_path(name, name)) or {})["metadata"]["labels"]
 
-    def test_only_labelled_secrets_are_watched(self, cluster: Cluster, decco: Decco) -> None:
+    def test_only_shared_secrets_are_watched(self, cluster: Cluster, decco: Decco) -> None:
         watches = [event.uri for event in cluster.cp.audit("decco") if event.verb == "watch"]
         of_secrets = [uri for uri in watches if "/secrets" in uri]
         assert of_secrets
-        assert all("labelSelector=" in uri for uri in of_secrets)
+        assert all("/namespaces/decco/secrets?" in uri and "labelSelector=" in uri for uri in of_secrets)
 
     def test_what_a_secret_holds_is_in_no_log_and_in_no_status(self, cluster: Cluster, decco: Decco, name: str) -> None:
         marked = b"-----BEGIN PRIVATE KEY-----\nVERYSECRETMARK\n-----END PRIVATE KEY-----\n"

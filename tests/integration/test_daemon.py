@@ -44,7 +44,6 @@ WATCHED = {
     "spaces.decco.platform9.com",
     "apps.decco.platform9.com",
     "namespaces",
-    "secrets",
     "configmaps",
     "services",
     "resourcequotas",
@@ -252,9 +251,9 @@ async def test_an_api_server_that_is_not_there_yet(
 def test_without_permission_it_says_which_and_goes_on(installed: ControlPlane, tmp_path: Path) -> None:
     """One line for each kind, and what to do; then, once a role is bound, it goes on by itself."""
     decco = Decco(installed, tmp_path, kubeconfig=installed.kubeconfig_for("nobody")).start(wait=False)
-    binding = f"{RBAC}/clusterrolebindings"
+    binding, own_binding = f"{RBAC}/clusterrolebindings", f"{RBAC}/namespaces/decco/rolebindings"
     try:
-        # The shared Secrets of decco's own namespace are followed beside the copies in all.
+        # Of Secrets, only the shared ones in decco's own namespace are followed.
         wanted = {(kind, None) for kind in WATCHED} | {("secrets", "decco")}
         eventually(
             lambda: {(line["resource"], line.get("namespace")) for line in lines(decco, "warning")} == wanted, 30
@@ -271,11 +270,14 @@ def test_without_permission_it_says_which_and_goes_on(installed: ControlPlane, t
         for name in NOBODY:
             role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
             installed.create(binding, {"metadata": {"name": f"nobody-{name}"}, "roleRef": role, "subjects": [subject]})
+        own = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "decco-controller-own"}
+        installed.create(own_binding, {"metadata": {"name": "nobody"}, "roleRef": own, "subjects": [subject]})
         eventually(decco.ready, 35, "after the longest pause, 30 s")
     finally:
         status = decco.stop()
         for name in NOBODY:
             installed.request("DELETE", f"{binding}/nobody-{name}")
+        installed.request("DELETE", f"{own_binding}/nobody")
     assert status == 0
     assert_sound(decco)
 

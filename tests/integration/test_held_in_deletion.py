@@ -19,7 +19,6 @@ HELD = {
     "/api/v1/namespaces/{n}/resourcequotas/decco": ("space", "NamespaceReady"),
     "/api/v1/namespaces/{n}/limitranges/decco": ("space", "NamespaceReady"),
     POLICY: ("space", "NetworkReady"),
-    "/api/v1/namespaces/{n}/secrets/held-tls": ("space", "CertificatesReady"),
     GATEWAY + "/gateways/decco": ("space", "RoutesReady"),
     "/apis/networking.k8s.io/v1/namespaces/{n}/networkpolicies/app-web": ("web", "WorkloadReady"),
     "/api/v1/namespaces/{n}/services/web": ("web", "WorkloadReady"),
@@ -103,7 +102,6 @@ ALTERED = {
     POLICY: {"spec": OPENED},
     "/apis/networking.k8s.io/v1/namespaces/{n}/networkpolicies/app-web": {"spec": {**OPENED, "podSelector": {}}},
     "/api/v1/namespaces/{n}/services/web": {"spec": {"selector": {"app": "theirs"}}},
-    "/api/v1/namespaces/{n}/secrets/held-tls": {"data": {"tls.crt": "c3RvbGVu"}},
     GATEWAY + "/httproutes/web": {"spec": {"hostnames": ["stolen.example.net"]}},
 }
 

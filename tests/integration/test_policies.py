@@ -98,7 +98,7 @@ def may(cp: ControlPlane, groups: list[str], verb: str, resource: str, namespace
 
 WRITTEN = ("get", "list", "watch", "create", "update", "delete")
 CHILDREN = (
-    *("secrets.", "configmaps.", "services.", "resourcequotas.", "limitranges."),
+    *("configmaps.", "services.", "resourcequotas.", "limitranges."),
     *("deployments.apps", "jobs.batch", "networkpolicies.networking.k8s.io", "ingresses.networking.k8s.io"),
     *(f"{kind}.gateway.networking.k8s.io" for kind in ("gateways", "listenersets", "httproutes", "tlsroutes")),
     *("backendtlspolicies.gateway.networking.k8s.io", "ingressroutetcps.traefik.io", "middlewares.traefik.io"),
@@ -113,6 +113,7 @@ def test_the_controller_may_do_its_work_and_no_more(installed: ControlPlane) -> 
         assert not may(installed, groups, "deletecollection", resource, "any"), resource
     for verb in WRITTEN:
         assert may(installed, groups, verb, "namespaces.") is (verb != "delete"), verb
+        assert not may(installed, groups, verb, "secrets.", "any"), verb
     for kind in ("spaces", "apps"):
         for resource, allowed in (
             (kind, {"list", "watch", "patch"}),

@@ -15,12 +15,12 @@ REPAIR_SECONDS = 1.0
 POLICIES = "/apis/networking.k8s.io/v1/namespaces/{n}/networkpolicies"
 GATEWAY = "/apis/gateway.networking.k8s.io/v1/namespaces/{n}"
 
-# One of each kind of child, of a Space "n" with an App "web" that has an HTTP endpoint "web" and a TCP endpoint "db".
+# One of each kind of child but copies of Secrets (test_copies.py), of a Space "n" with an App "web" that has an HTTP
+# endpoint "web" and a TCP endpoint "db".
 CHILDREN = [
     "/api/v1/namespaces/{n}/services/web",
     "/api/v1/namespaces/{n}/services/db",
     "/api/v1/namespaces/{n}/configmaps/web-stunnel",
-    "/api/v1/namespaces/{n}/secrets/repair-tls",
     "/api/v1/namespaces/{n}/resourcequotas/decco",
     "/api/v1/namespaces/{n}/limitranges/decco",
     "/apis/apps/v1/namespaces/{n}/deployments/web",
@@ -43,34 +43,32 @@ ALTERATIONS: list[tuple[str, Any, str]] = [
     (CHILDREN[1], {"spec": {"externalIPs": ["192.0.2.1"]}}, "merge"),
     (CHILDREN[2], {"data": {"stunnel.conf": "verifyChain = no"}}, "merge"),
     (CHILDREN[2], {"data": {"extra": "x"}}, "merge"),
-    (CHILDREN[3], {"data": {"tls.crt": "c3RvbGVu"}}, "merge"),
-    (CHILDREN[3], {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}, "merge"),
-    (CHILDREN[4], {"spec": {"hard": {"pods": "999"}}}, "merge"),
-    (CHILDREN[5], {"spec": {"limits": []}}, "merge"),
-    (CHILDREN[6], {"spec": {"template": {"spec": {"hostNetwork": True}}}}, "merge"),
-    (CHILDREN[6], [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "evil:1"}], "json"),
+    (CHILDREN[3], {"spec": {"hard": {"pods": "999"}}}, "merge"),
+    (CHILDREN[4], {"spec": {"limits": []}}, "merge"),
+    (CHILDREN[5], {"spec": {"template": {"spec": {"hostNetwork": True}}}}, "merge"),
+    (CHILDREN[5], [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "evil:1"}], "json"),
     (
-        CHILDREN[6],
+        CHILDREN[5],
         [{"op": "add", "path": "/spec/template/spec/containers/0/env", "value": [{"name": "A", "value": "B"}]}],
         "json",
     ),
     (
-        CHILDREN[6],
+        CHILDREN[5],
         [{"op": "add", "path": "/spec/template/spec/containers/-", "value": {"name": "evil", "image": "evil:1"}}],
         "json",
     ),
-    (CHILDREN[6], [{"op": "remove", "path": "/spec/template/spec/initContainers"}], "json"),
-    (CHILDREN[6], {"spec": {"paused": True}}, "merge"),
-    (CHILDREN[6], {"spec": {"template": {"metadata": {"labels": {"extra": "x"}}}}}, "merge"),
-    (CHILDREN[6], {"metadata": {"annotations": {"decco.platform9.com/hash": "0"}}}, "merge"),
-    (CHILDREN[7], {"spec": {"podSelector": {"matchLabels": {"none": "such"}}}}, "merge"),
-    (CHILDREN[7], {"spec": {"ingress": [{}]}}, "merge"),
-    (CHILDREN[8], [{"op": "add", "path": "/spec/ingress/0/ports/-", "value": {"port": 22}}], "json"),
-    (CHILDREN[8], {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}, "merge"),
-    (CHILDREN[9], [{"op": "replace", "path": "/spec/listeners/0/port", "value": 8081}], "json"),
-    (CHILDREN[10], {"spec": {"hostnames": ["stolen.example.net"]}}, "merge"),
-    (CHILDREN[11], [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/port", "value": 1}], "json"),
-    (CHILDREN[11], {"metadata": {"ownerReferences": None}}, "merge"),
+    (CHILDREN[5], [{"op": "remove", "path": "/spec/template/spec/initContainers"}], "json"),
+    (CHILDREN[5], {"spec": {"paused": True}}, "merge"),
+    (CHILDREN[5], {"spec": {"template": {"metadata": {"labels": {"extra": "x"}}}}}, "merge"),
+    (CHILDREN[5], {"metadata": {"annotations": {"decco.platform9.com/hash": "0"}}}, "merge"),
+    (CHILDREN[6], {"spec": {"podSelector": {"matchLabels": {"none": "such"}}}}, "merge"),
+    (CHILDREN[6], {"spec": {"ingress": [{}]}}, "merge"),
+    (CHILDREN[7], [{"op": "add", "path": "/spec/ingress/0/ports/-", "value": {"port": 22}}], "json"),
+    (CHILDREN[7], {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}, "merge"),
+    (CHILDREN[8], [{"op": "replace", "path": "/spec/listeners/0/port", "value": 8081}], "json"),
+    (CHILDREN[9], {"spec": {"hostnames": ["stolen.example.net"]}}, "merge"),
+    (CHILDREN[10], [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/port", "value": 1}], "json"),
+    (CHILDREN[10], {"metadata": {"ownerReferences": None}}, "merge"),
 ]
 
 

@@ -61,7 +61,7 @@ class LiveCopy:
     """A copy that decco wrote into the Space's namespace, not a Secret of another owner."""
 
     facts: SecretFacts
-    data: Mapping[str, str]
+    data: Mapping[str, str] = field(repr=False)
     record: str
     """Value of the annotation ca-changed; "" if there is none."""
 

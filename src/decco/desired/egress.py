@@ -52,8 +52,8 @@ def resolve_egresses(
         if target is None:
             where = f"endpoint {egress.endpoint} of Space {egress.space_name or inputs.space.name}"
             message = (
-                f"the egress at local port {port} leads nowhere: {where} does not exist, or takes no TLS connections; "
-                "create it, or correct the egress"
+                f"the egress at local port {port} leads nowhere: {where} does not exist, takes no TLS connections, or "
+                "is closed to this Space; create it, or correct the egress"
             )
             problems.append(Problem(reasons.EGRESS_TARGET_NOT_FOUND, message))
         secret = egress.cert_and_ca_secret_name or inputs.space.spec.tcp_cert_and_ca_secret_name

@@ -46,8 +46,7 @@ class SecretState(StrEnum):
     PENDING = "Pending"  # shared with the Space, the copy not written yet
     DELETED = "Deleted"  # as Copy, but its source was just deleted and may be created again
     TAKEN = "Taken"  # shared with the Space, but a Secret of another owner has the copy's name
-    MISSING = "Missing"
-    NOT_SHARED = "NotShared"  # exists in decco's namespace, but its owner does not share it with the Space
+    MISSING = "Missing"  # also if one exists that is not shared with the Space: its tenants may not learn of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class SecretSource:
 
     name: str
     type: str
-    data: Mapping[str, str]
+    data: Mapping[str, str] = field(repr=False)
     """Values in base64, as the API serves them."""
     shared_with: frozenset[str]
     """Space names, or "*"."""
@@ -101,7 +100,7 @@ class SecretCopy:
 
     name: str
     type: str
-    data: Mapping[str, str]
+    data: Mapping[str, str] = field(repr=False)
     """Values in base64."""
     ca_changed: str = ""
     """Value of the annotation ca-changed; "" for none."""

@@ -60,6 +60,13 @@ def app_policy(inputs: AppInputs, resolved: ResolvedApp) -> Child | None:
     return names.child(NETWORK_POLICIES, names.app_meta(inputs, names.app_policy(inputs.name)), spec=spec)
 
 
+def may_connect(client: SpaceFacts, target: SpaceFacts) -> bool:
+    """Whether the policies of ``target`` let the pods of ``client`` in. Otherwise nothing of ``target`` is shown there:
+    an endpoint that is closed and one that does not exist look the same.
+    """
+    return client.name == target.name or target.spec.project in (None, client.spec.project)
+
+
 def _peers(space: SpaceFacts, edge: EdgeSettings) -> list[Obj] | None:
     """Who may connect to routed ports; None means any client, inside the cluster or outside."""
     if space.spec.project is None:

@@ -54,18 +54,13 @@ def problem_of(
         case SecretState.PENDING:
             return pending
         case SecretState.MISSING:
-            here = f", and none in namespace {space}" if local else ""
+            # The same for one that exists and is not shared with this Space: its tenants may not learn of it.
+            here = f", and there is none in namespace {space}" if local else ""
             message = (
-                f"there is no Secret {name} in namespace {controller_namespace} with the label "
-                f"{LABEL_SHARE}=true{here}; create it, or label it"
+                f"no Secret {source} is shared with this Space{here}; create it with the label {LABEL_SHARE}=true and "
+                f"this Space in the annotation {ANNOTATION_SHARE_WITH}, or name another"
             )
             return Problem(reasons.SECRET_MISSING, message)
-        case SecretState.NOT_SHARED:
-            message = (
-                f"Secret {source} is not shared with this Space: its owner must add {space} to the annotation "
-                f"{ANNOTATION_SHARE_WITH}"
-            )
-            return Problem(reasons.SECRET_NOT_SHARED, message)
         case SecretState.DELETED:
             message = (
                 f"Secret {source} was deleted; its copy in namespace {space} is removed in a moment unless the Secret "

@@ -20,6 +20,7 @@ from decco.objects import (
     LIMIT_RANGES,
     NAMESPACES,
     RESOURCE_QUOTAS,
+    ROLE_BINDINGS,
     SECRETS,
 )
 from decco.settings import Settings
@@ -35,7 +36,7 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
     # Quota and limits as in the spec; the API server validates them.
     limits = ((RESOURCE_QUOTAS, space.spec.resource_quota), (LIMIT_RANGES, space.spec.limit_range))
     return [
-        _namespace(inputs),
+        namespace_child(inputs),
         *(names.child(kind, names.space_meta(space), spec=spec) for kind, spec in limits if spec is not None),
         *(copy_child(space, inputs.settings.namespace, copy) for _, copy in sorted(inputs.copies.items())),
         space_policy(space, inputs.namespace_uid),
@@ -43,7 +44,8 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
     ]
 
 
-def _namespace(inputs: SpaceInputs) -> Child:
+def namespace_child(inputs: SpaceInputs) -> Child:
+    """The Space's namespace, with the record of its grants."""
     space = inputs.space
     labels = {
         LABEL_PROJECT: space.spec.project,
@@ -71,6 +73,26 @@ def copy_child(space: SpaceFacts, controller_namespace: str, copy: SecretCopy) -
         annotations[ANNOTATION_CA_CHANGED] = copy.ca_changed
     meta = names.space_meta(space, copy.name, annotations)
     return names.child(SECRETS, meta, type=copy.type, data=dict(copy.data))
+
+
+SECRETS_ROLE = "decco-controller-secrets"
+"""The ClusterRole that lets the controller read and write Secrets where it is bound, and the name of the binding."""
+_SERVICE_ACCOUNT = "system:serviceaccount:"
+
+
+def secrets_binding(space: SpaceFacts, user: str) -> Child:
+    """Lets decco, which is ``user``, read and write the Secrets of the Space's namespace."""
+    group = ROLE_BINDINGS.group
+    subject = {"kind": "User", "name": user, "apiGroup": group}
+    if user.startswith(_SERVICE_ACCOUNT):
+        namespace, _, name = user.removeprefix(_SERVICE_ACCOUNT).partition(":")
+        subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    return names.child(
+        ROLE_BINDINGS,
+        names.space_meta(space, SECRETS_ROLE),
+        roleRef={"apiGroup": group, "kind": "ClusterRole", "name": SECRETS_ROLE},
+        subjects=[subject],
+    )
 
 
 def space_names(inputs: SpaceInputs) -> tuple[str, ...]:

@@ -274,6 +274,8 @@ class Applier:
         known = store.settled.get(entry.uid)
         if known == (entry.content, entry.meta) and wanted in (entry.written, self._unmarked.get(entry.uid)):
             return Applied(unchanged, entry)
+        if not entry.whole:
+            return await self._read_again(store, entry, desired)
         live = entry.obj()
         if entry.written != wanted and must_be_replaced(live, desired, shape):
             return await self._replace(store, entry, desired)
@@ -290,7 +292,7 @@ class Applier:
                 return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
-            return Applied(Result.WAITING, entry)  # deleted a moment ago; that event starts the next reconcile
+            return await self._gone(store, entry, desired)
         except Invalid as error:
             if not (entry.deleting or (shape.recreate and error.immutable)):
                 raise
@@ -301,6 +303,25 @@ class Applier:
             return applied
         self._repair_backoff.repaired(store.resource, entry.key)
         return replace(applied, repaired=True)
+
+    async def _gone(self, store: Store, entry: Entry, desired: Obj) -> Applied:
+        """The object was deleted a moment ago, which a watch will report."""
+        if store.shape.watched:
+            return Applied(Result.WAITING, entry)  # that event starts the next reconcile
+        store.refresh(entry.key, None)
+        return await self._create(store, desired)
+
+    async def _read_again(self, store: Store, entry: Entry, desired: Obj) -> Applied:
+        """Writes an object whose content the store no longer has."""
+        try:
+            live = await self._client.get(store.resource, entry.key)
+        except NotFound:
+            return await self._gone(store, entry, desired)
+        found = read_entry(live, store.shape)
+        store.refresh(entry.key, found)
+        if not _is_ours(store, found, desired):
+            raise Foreign(store.resource, found.key, found.labelled_owner)
+        return await self._update(store, found, desired)
 
     async def _is_admitted_as(self, store: Store, live: Obj, body: Obj) -> bool:
         """Whether the write of ``body`` would leave ``live`` as it is: the difference then comes from admission.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from sys import intern
 from typing import Any
@@ -54,6 +54,9 @@ class Shape:
     """Whether the object is kept as desired while it is being deleted and a finalizer keeps it."""
     digests: bool = True
     """Whether decco writes the kind, so that alterations must be detected."""
+    watched: bool = True
+    """Whether an informer follows the kind. If not, the store has what requests returned, without the confidential
+    content once it is no longer needed (see ``Entry.whole``)."""
 
 
 UNKNOWN = "Unknown"
@@ -68,7 +71,7 @@ class Entry:
     version: int
     generation: int
     owner_uid: str
-    raw: bytes
+    raw: bytes = field(repr=False)
     written: str
     """The hash annotation: digest of the desired object that decco wrote last, "" if none."""
     content: bytes
@@ -83,6 +86,8 @@ class Entry:
     facts: Any
     labelled_owner: Any = None
     """See ``Shape.labelled_owner``; None if the object has a controller."""
+    whole: bool = True
+    """Whether ``raw`` has the content; False for a Secret whose ``data`` was dropped after it was compared."""
     proven: bool = False
     """Of an object with a labelled owner: whether it also has the hash annotation and decco among its field managers,
     so it is not a user's copy of one of decco's objects."""
@@ -95,6 +100,13 @@ class Entry:
     def json(self) -> bytes:
         """The object as compact JSON, without managedFields."""
         return zlib.decompress(self.raw)
+
+
+def without_data(entry: Entry) -> Entry:
+    """The entry of a Secret without its content; facts and digests stay."""
+    obj = entry.obj()
+    obj.pop("data", None)
+    return replace(entry, raw=zlib.compress(orjson.dumps(obj), 1), whole=False)
 
 
 def digest(value: object) -> bytes:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Final
 
-from decco.kube.entry import Entry, Shape, read_entry
+from decco.kube.entry import Entry, Shape, read_entry, without_data
 from decco.objects import Key, Obj, Resource, key_of
 
 _NO_KEYS: dict[Key, None] = {}
@@ -69,7 +69,7 @@ class Change:
     old: Entry | None
     new: Entry | None
     own: bool
-    """Whether it comes from decco's own write, not from the watch."""
+    """Whether it comes from the answer to decco's own write or read, not from the watch."""
     initial: bool = False
     """Whether it is part of a list, not a single event."""
 
@@ -176,6 +176,42 @@ class Store:
             self._entries[key] = replace(entry, deleting=True)
             if self._since_list is not None:
                 self._since_list.add(uid)
+
+    def swap_namespace(self, namespace: str, entries: dict[Key, Entry], *, initial: bool) -> None:
+        """Replaces what the store has of one namespace by what was just read there; for kinds without a watch.
+        ``initial``: it is the first read.
+        """
+        for old in self.in_namespace(namespace):
+            if old.key not in entries:
+                self.refresh(old.key, None, initial=initial)
+        for key, entry in entries.items():
+            self.refresh(key, entry, initial=initial)
+
+    def refresh(self, key: Key, new: Entry | None, *, initial: bool = False) -> None:
+        """Takes what a request for one object has just returned, whatever its version; None: it does not exist."""
+        old = self._entries.get(key)
+        if old is not None and (new is None or old.uid != new.uid):
+            self._bury(old.uid, old.version)
+        if new is None:
+            if old is not None:
+                del self._entries[key]
+                self._unindex(old)
+                self._notify(Change(old, None, own=True, initial=initial))
+        elif old is not None and (old.uid, old.version, old.deleting) == (new.uid, new.version, new.deleting):
+            self._entries[key] = new
+        else:
+            self._put_in(old, new, own=True, initial=initial)
+
+    def strip(self, namespace: str) -> None:
+        """Drops the confidential content of the namespace's objects."""
+        for entry in self.in_namespace(namespace):
+            if entry.whole:
+                self._entries[entry.key] = without_data(entry)
+
+    @property
+    def listed(self) -> int:
+        """Version of the last list; it falls when a restore of etcd has brought back an earlier state."""
+        return self._listed
 
     def begin_list(self) -> None:
         """A consistent list is about to be requested: what is known now and not in the list no longer exists."""

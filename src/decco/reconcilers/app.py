@@ -10,6 +10,7 @@ from decco.desired import secrets as secret_rules
 from decco.desired.app import AppDesired, app_children, app_names
 from decco.desired.app_status import AppLive, app_status, blocked_app_status, current_run, route_requeue_after
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
+from decco.desired.network import may_connect
 from decco.desired.ownership import LabelledOwner
 from decco.desired.runs import JobEnd, JobView, RunRecord, is_superseded, job_view, run_record, seconds_to_next_run
 from decco.desired.status import OWN_PAUSE, pause_of_space
@@ -226,7 +227,7 @@ class AppReconciler(Reconciler):
             served=self.caches.served,
             claims=self.caches.claims.verdict(space.name).claims(),
             secrets=await self.secrets.views(space, names),
-            targets=self._targets(entry.key, facts),
+            targets=self._targets(space, facts),
             taken=self.caches.index.taken(entry.key, facts, space.fqdn),
             now=self.now(),
             run=run,
@@ -263,18 +264,19 @@ class AppReconciler(Reconciler):
             return None, True
         return job_view(live), False
 
-    def _targets(self, key: Key, facts: AppFacts) -> dict[tuple[str, str], EgressTarget]:
+    def _targets(self, client: SpaceFacts, facts: AppFacts) -> dict[tuple[str, str], EgressTarget]:
         found: dict[tuple[str, str], EgressTarget] = {}
         for space_name, name in facts.targets:
-            target = self.caches.space(space_name or key.namespace)
-            endpoint = self.caches.index.endpoint(space_name or key.namespace, name)
-            if target is not None and endpoint is not None and endpoint.tls:
-                space = target[1]
-                found[space.name, name] = EgressTarget(
-                    host=f"{name}.{space.name}.svc",
-                    port=endpoint.service_port,
-                    hostname=endpoint.hostname or f"{name}.{space.fqdn}",
-                )
+            target = self.caches.space(space_name or client.name)
+            endpoint = self.caches.index.endpoint(space_name or client.name, name)
+            if target is None or endpoint is None or not endpoint.tls or not may_connect(client, target[1]):
+                continue
+            space = target[1]
+            found[space.name, name] = EgressTarget(
+                host=f"{name}.{space.name}.svc",
+                port=endpoint.service_port,
+                hostname=endpoint.hostname or f"{name}.{space.fqdn}",
+            )
         return found
 
     def _live(self, app: Entry, children: list[Child], inputs: AppInputs) -> AppLive:

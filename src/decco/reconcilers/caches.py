@@ -78,6 +78,11 @@ class Kind:
     def is_needed(self, routing: RoutingSettings) -> bool:
         return self.needed is None or self.needed(routing)
 
+    @property
+    def watched(self) -> bool:
+        """Whether an informer fills the store."""
+        return self.shape.watched
+
     def in_version(self, served: Served) -> Resource | None:
         """The kind as this cluster serves it; None if it does not."""
         return served.get(self.resource) if self.versions else self.resource

@@ -138,7 +138,10 @@ KINDS: tuple[Kind, ...] = (
     child(
         objects.SECRETS,
         copy_changed,
-        shape=Shape(facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy, recreate=True),
+        # Read by ``copies.py``: a watch would need the permission to read the Secrets of all namespaces.
+        shape=Shape(
+            facts=secret_facts, replace_if=(("type",),), labelled_owner=owner_of_copy, recreate=True, watched=False
+        ),
     ),
     child(objects.CONFIGMAPS, shape=_RECREATED),
     child(

@@ -1,9 +1,9 @@
 """Secrets that the caches do not contain, requested by name.
 
-* ``LocalSecrets``: Secrets in a Space's namespace that decco did not make. decco watches only Secrets that carry its
-  labels, so these are requested, one at a time, when an App names one, and the answer is cached for a while. A Secret
-  is often created soon after an App names it, so a missing one is requested often at first. Later the pauses are
-  longer: hundreds of Apps may name missing Secrets permanently.
+* ``LocalSecrets``: Secrets in a Space's namespace that decco did not make. Nothing follows them, so they are requested,
+  one at a time, when an App names one, and the answer is cached for a while. A Secret is often created soon after an
+  App names it, so a missing one is requested often at first. Later the pauses are longer: hundreds of Apps may name
+  missing Secrets permanently.
 * ``DeletedSources``: shared Secrets that left the cache: deleted, and perhaps about to be created again, or no longer
   shared. The watch selects by label, so both leave the cache by the same event, and one request distinguishes them.
   Copies of a deleted Secret stay for GRACE_SECONDS, because `kubectl replace --force` and many tools delete before they
@@ -15,13 +15,14 @@ Only facts are kept, never content.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from decco.desired.model import SecretFacts
 from decco.desired.ownership import owner_of_copy
-from decco.kube.client import Client
-from decco.objects import LABEL_SHARE, SECRETS, SPACES, Key, Obj, controller_of, labels_of
+from decco.kube.client import ListPage
+from decco.objects import LABEL_SHARE, SECRETS, SPACES, Key, Obj, Resource, controller_of, labels_of
 from decco.reconcilers.facts import secret_facts
 
 FOUND_SECONDS = 600.0
@@ -41,10 +42,19 @@ RETURNING_SECONDS = 1.0
 ABSENCE_KEPT_SECONDS = 3600.0
 """How long an absence is kept; after that no copy is left."""
 
+
+class Lists(Protocol):
+    """The part of the client that is needed here."""
+
+    def list_pages(
+        self, resource: Resource, *, namespace: str = ..., fields: str = ..., limit: int = ...
+    ) -> AsyncIterator[ListPage]: ...
+
+
 FindSecret = Callable[[Key], Awaitable[Obj | None]]
 
 
-async def find_secret(client: Client, key: Key) -> Obj | None:
+async def find_secret(client: Lists, key: Key) -> Obj | None:
     """The Secret, or None if there is none. A list by name, because a permission to list does not always include get.
 
     Raises KubeError.

@@ -12,8 +12,9 @@ from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView
 from decco.desired.space import copy_child
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
-from decco.objects import NAMESPACES, SECRETS, Key
+from decco.objects import SECRETS, Key
 from decco.reconcilers.caches import Caches
+from decco.reconcilers.copies import Copies
 from decco.reconcilers.facts import AppFacts, SharedSecret
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
@@ -21,7 +22,7 @@ from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
 if TYPE_CHECKING:
     from decco.desired.ca_change import LiveCopy, Plan
 
-_REQUESTED = (SecretState.MISSING, SecretState.NOT_SHARED, SecretState.LOCAL)
+_REQUESTED = (SecretState.MISSING, SecretState.LOCAL)
 """States in which a Secret may be in the Space's namespace, or be created or deleted there, without a watch event."""
 _WITHOUT_EVENT = (SecretState.PENDING, SecretState.TAKEN)
 """States that end, or change into each other, by a reconcile of the Space without an event for the App."""
@@ -38,6 +39,8 @@ class Copying:
     """Secret -> time when its new certificate will be in the copy."""
     requeue_afters: list[float] = field(default_factory=list)
     """Seconds until a copy needs a reconcile without a change."""
+    unread: bool = False
+    """Whether decco may not read the Secrets of the namespace."""
 
 
 class Secrets:
@@ -48,15 +51,31 @@ class Secrets:
     def __init__(
         self,
         caches: Caches,
+        copies: Copies,
         local: LocalSecrets,
         deleted: DeletedSources,
         taken: Callable[[Key], bool] = lambda _key: False,
     ) -> None:
         """``taken`` returns whether the last write of a copy found a foreign Secret of its name."""
         self._caches = caches
+        self.copies = copies
         self._local = local
         self._deleted = deleted
         self._taken = taken
+
+    async def read(self, space: SpaceFacts, *, new: bool) -> None:
+        """Brings what is known of the copies up to date, if that is due; ``new``: the namespace was created just now.
+        Raises KubeError.
+        """
+        named = bool(self.named(space))
+        if new:
+            await self.copies.begin(space, bind=named)
+        else:
+            await self.copies.read(space, bind=named, hourly=True)
+
+    def named(self, space: SpaceFacts) -> set[str]:
+        """The Secrets that the Space or one of its Apps names."""
+        return self._named_by_apps(space) | secrets.named_by_space(space.spec)
 
     async def copying(self, space: SpaceFacts, now: datetime) -> Copying:
         """The Secrets to copy into the Space's namespace, with their desired content at this time."""
@@ -71,7 +90,7 @@ class Secrets:
             elif shared.facts.problem is not None:
                 found.keep.add(name)
             elif name in own or self._copy(space, name) is not None or await self._look(space, name) is None:
-                plan = self._plan(space, shared, now, of_an_app=name in of_apps)
+                plan = await self._plan(space, shared, now, of_an_app=name in of_apps)
                 found.write[name] = plan.copy
                 if plan.in_force is not None:
                     found.in_force[name] = plan.in_force
@@ -81,7 +100,10 @@ class Secrets:
 
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
         """The view of each Secret from the Space."""
-        return {name: await self._view(space, name) for name in sorted(set(names))}
+        if not (wanted := sorted(set(names))):
+            return {}
+        await self.copies.read(space)
+        return {name: await self._view(space, name) for name in wanted}
 
     def requeue_after(self, space: SpaceFacts, views: Iterable[SecretView]) -> float | None:
         """Seconds until one of these that is not watched should be requested again; None if all are watched."""
@@ -98,7 +120,7 @@ class Secrets:
     def expiries(self, space: SpaceFacts) -> dict[str, float]:
         """The certificates that are in use in the Space, as far as they are known now: Secret's name -> Unix time."""
         found: dict[str, float] = {}
-        for name in self._named_by_apps(space) | secrets.named_by_space(space.spec):
+        for name in self.named(space):
             facts = self._copy(space, name)
             if facts is None:
                 facts = self._local.remembered(Key(space.name, name), self._namespace_uid(space))
@@ -129,8 +151,8 @@ class Secrets:
             if self._taken(Key(space.name, name)):
                 return SecretView(name, SecretState.TAKEN)
             return SecretView(name, SecretState.PENDING, shared.facts)
-        known = self._caches.sources.get(self._source_key(name)) is not None
-        return SecretView(name, SecretState.NOT_SHARED if known else SecretState.MISSING)
+        # Whether a Secret exists that is not shared with this Space is nothing that its tenants may learn.
+        return SecretView(name, SecretState.MISSING)
 
     def _source_key(self, name: str) -> Key:
         return Key(self._caches.settings.namespace, name)
@@ -156,16 +178,16 @@ class Secrets:
         consents = isinstance(entry.facts, SharedSecret) and entry.facts.source.consents_to(space.name)
         return await self._deleted.seconds_left(key, deleting=True) if entry.deleting and consents else 0.0
 
-    def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:
+    async def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:
         from decco.desired.ca_change import plan_copy  # late, here and below: it imports cryptography
 
         name, spec = shared.source.name, space.spec
         encrypts = name == spec.http_cert_secret_name and spec.encrypt_http
         between_pods = of_an_app or encrypts or name == spec.tcp_cert_and_ca_secret_name
-        live = self._live(space, shared) if between_pods else None
+        live = await self._live(space, shared) if between_pods else None
         return plan_copy(shared.source, shared.facts, live, now, between_pods=between_pods)
 
-    def _live(self, space: SpaceFacts, shared: SharedSecret) -> LiveCopy | None:
+    async def _live(self, space: SpaceFacts, shared: SharedSecret) -> LiveCopy | None:
         """The copy, unless another writer may have changed it: then its authorities are not trusted. Within one process
         decco's writes are known exactly. After a restart, a copy counts as unchanged if no other field manager has
         written to it, its hash annotation matches, and, if no change is recorded, it is older than the source.
@@ -178,6 +200,9 @@ class Secrets:
             return None
         if not facts.ca_changed and facts.digest == shared.facts.digest:
             return LiveCopy(facts, shared.source.data, "")
+        entry = await self.copies.whole(entry)
+        if entry is None or entry.owner_uid != space.uid or not isinstance(facts := entry.facts, SecretFacts):
+            return None
         settled = self._caches.children[SECRETS].settled.get(entry.uid)
         if entry.foreign if settled is None else settled[0] != entry.content:
             return None
@@ -203,8 +228,9 @@ class Secrets:
         return entry if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None
 
     async def _look(self, space: SpaceFacts, name: str) -> SecretFacts | None:
-        return await self._local.look(Key(space.name, name), self._namespace_uid(space))
+        uid = self._namespace_uid(space)
+        return await self._local.look(Key(space.name, name), uid) if uid else None
 
     def _namespace_uid(self, space: SpaceFacts) -> str:
-        entry = self._caches.children[NAMESPACES].get(Key("", space.name))
-        return entry.uid if entry is not None else ""
+        """An empty text if there is no namespace, or one that is not the Space's: decco reads no Secrets there."""
+        return self._caches.namespace_uid(space) or ""

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime
 
 from decco.api.conditions import timestamp
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.claims import Claim, record_text, status_grants
-from decco.desired.model import Problem, SpaceFacts, SpaceInputs
-from decco.desired.space import reserved_name, space_children, space_names
+from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
+from decco.desired.ownership import LabelledOwner
+from decco.desired.space import namespace_child, reserved_name, space_children, space_names
 from decco.desired.space_status import blocked_space_status, space_status
 from decco.desired.status import OWN_PAUSE
 from decco.kube.controller import Action
 from decco.kube.entry import Entry
+from decco.kube.errors import Forbidden
 from decco.log import get_logger
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
+from decco.reconcilers.children import Written
 from decco.reconcilers.edge import addresses_for, space_live
 from decco.reconcilers.facts import is_paused
+from decco.reconcilers.outcomes import refusal_of
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
+from decco.reconcilers.secrets import Copying
 
 log = get_logger(__name__)
 
@@ -33,15 +39,24 @@ class SpaceReconciler(Reconciler):
         super().__init__(dependencies, dependencies.caches.spaces, blocked_space_status)
 
     async def reconcile(self, key: Key) -> Action:
+        try:
+            return await self._reconcile(key)
+        finally:
+            self.secrets.copies.drop_content(key.name)
+
+    async def _reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
         if entry is None or entry.deleting:
             # Owner references make Kubernetes remove the namespace and all that is in it.
             self.dependencies.certificates(key.name, {})
+            if entry is None:
+                self.secrets.copies.forget(key.name)
             return self._gone(key) if entry is None else await self._release(entry)
         obj = entry.obj()
         facts = entry.facts
         if is_paused(obj):
             if isinstance(facts, SpaceFacts):
+                await self.secrets.copies.read(facts, bind=False)
                 self.dependencies.certificates(key.name, self.secrets.expiries(facts))
             return await self.pause(entry, obj, OWN_PAUSE)  # its Apps read the pause from the Space's facts
         if not isinstance(facts, SpaceFacts):
@@ -67,37 +82,43 @@ class SpaceReconciler(Reconciler):
     async def _make(self, entry: Entry, space: SpaceFacts, obj: Obj) -> Action:
         now, claims = self.now(), self.caches.claims
         claims.acquire(space.name, timestamp(now), space.generation)
-        copying = await self.secrets.copying(space, now)
-        views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
+        is_new = self.caches.children[NAMESPACES].get(key_of(obj)) is None
         inputs = SpaceInputs(
             space=space,
             settings=self.caches.settings,
             served=self.caches.served,
             claims=claims.verdict(space.name).claims(),
             record=record_text(claims.grants(space.name)),
-            copies=copying.write,
-            secrets=views,
+            copies={},
+            secrets={},
             now=now,
-            in_force=copying.in_force,
-            namespace_uid=self.caches.namespace_uid(space),
         )
-        children = space_children(inputs)
-        written = await self.writer.write(children[:1])
+        written = await self.writer.write([namespace_child(inputs)])
+        # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
         namespace_uid = self.caches.namespace_uid(space)
+        copying = await self._copying(space, now, written, is_new=is_new)
+        inputs = replace(
+            inputs,
+            namespace_uid=namespace_uid,
+            claims=claims.verdict(space.name).claims(),
+            copies=copying.write,
+            secrets=await self._views(space, copying),
+            in_force=copying.in_force,
+        )
         if namespace_uid is not None:
-            # The namespace exists now, and its record makes grants effective.
-            recorded = replace(inputs, namespace_uid=namespace_uid, claims=claims.verdict(space.name).claims())
-            if recorded != inputs:
-                inputs = recorded
-                children = space_children(inputs)
+            children = space_children(inputs)
             await self.writer.write(children[1:], written)
         written.raise_if_overtaken()
         if namespace_uid is not None:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
             keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
+            if copying.unread:
+                keep |= self.caches.owned(space.uid, LabelledOwner(space.name), (SECRETS,))
             await self.prune(entry, obj, keep, written)
+            if not copying.unread:
+                await self.secrets.copies.follow_deletions(space)
         # A copy that was written just now exists now, and the status contains what exists.
-        views = await self.secrets.views(space, secret_rules.named_by_space(space.spec))
+        views = await self._views(space, copying)
         leaving = claims.leaving(space.name)
         given_up = [claim for claim in leaving if not self._serves(space, claim)]
         claims.release(space.name, given_up)
@@ -112,7 +133,7 @@ class SpaceReconciler(Reconciler):
         if given_up:
             # After the status, which must not list what the namespace does not record.
             inputs = replace(inputs, record=record_text(claims.grants(space.name)))
-            await self.writer.write(space_children(inputs)[:1], written)
+            await self.writer.write([namespace_child(inputs)], written)
         if written.retryable_errors:
             raise written.retryable_errors[0]
         return requeue_action(
@@ -120,8 +141,30 @@ class SpaceReconciler(Reconciler):
             SERVED_SECONDS if len(given_up) < len(leaving) else None,
             records.requeue_after,
             *copying.requeue_afters,
+            self.secrets.copies.requeue_after(space),
             seconds_to_expiry(views.values(), now),
         )
+
+    async def _copying(self, space: SpaceFacts, now: datetime, written: Written, *, is_new: bool) -> Copying:
+        """The copies to write. If decco may not read the Secrets of the namespace, they stay as they are."""
+        try:
+            await self.secrets.read(space, new=is_new)
+            return await self.secrets.copying(space, now)
+        except Forbidden as error:
+            names = sorted(self.secrets.named(space))
+            for name in names:
+                refusal = refusal_of(error, SECRETS, Key(space.name, name))
+                assert refusal is not None
+                written.outcomes[SECRETS.kind, name] = refusal.problem
+                written.requeue(refusal.requeue_after)
+            return Copying(unread=True)
+
+    async def _views(self, space: SpaceFacts, copying: Copying) -> dict[str, SecretView]:
+        """The Secrets that the Space itself names."""
+        names = secret_rules.named_by_space(space.spec)
+        if copying.unread:
+            return {name: SecretView(name, SecretState.PENDING) for name in names}
+        return await self.secrets.views(space, names)
 
     def _serves(self, space: SpaceFacts, claim: Claim) -> bool:
         """Whether a listener or route in the Space's namespace contains the name."""

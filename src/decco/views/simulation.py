@@ -23,6 +23,7 @@ from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.children import ChildWriter
+from decco.reconcilers.copies import Copies
 from decco.reconcilers.reconciler import Dependencies
 from decco.reconcilers.records import Published
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
@@ -214,7 +215,8 @@ class _AssumedSecrets(Secrets):
 
     def __init__(self, snapshot: Snapshot, dry_run: DryRunClient) -> None:
         local = LocalSecrets(dry_run.find_secret, time.monotonic)
-        super().__init__(snapshot.caches, local, DeletedSources(dry_run.find_secret, time.monotonic))
+        copies = Copies(snapshot.caches, None)  # the snapshot has them
+        super().__init__(snapshot.caches, copies, local, DeletedSources(dry_run.find_secret, time.monotonic))
         self._snapshot = snapshot
         self._client = dry_run
         self.assumed: dict[Key, set[str]] = {}

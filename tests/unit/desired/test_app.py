@@ -235,9 +235,7 @@ MISSING = {name: secret(name, SecretState.MISSING) for name in GOOD_SECRETS}
 
 
 @pytest.mark.parametrize("inputs", [TALK_HTTP, TALK_TCP, SEVERAL, JOB], ids=["http", "tcp", "several", "job"])
-@pytest.mark.parametrize(
-    "state", [SecretState.MISSING, SecretState.NOT_SHARED, SecretState.PENDING, SecretState.DELETED]
-)
+@pytest.mark.parametrize("state", [SecretState.MISSING, SecretState.PENDING, SecretState.DELETED])
 def test_a_lost_secret_changes_nothing(inputs: AppInputs, state: SecretState) -> None:
     lost = replace(inputs, secrets={name: secret(name, state) for name in GOOD_SECRETS})
     assert _differing(inputs, lost) == set()
@@ -245,7 +243,6 @@ def test_a_lost_secret_changes_nothing(inputs: AppInputs, state: SecretState) ->
     assert certificate_reasons == {
         {
             SecretState.MISSING: "SecretMissing",
-            SecretState.NOT_SHARED: "SecretNotShared",
             SecretState.PENDING: "SecretPending",
             SecretState.DELETED: "SecretDeleted",
         }[state]

@@ -482,7 +482,6 @@ def test_findings_are_reported_in_their_conditions() -> None:
         (secret("tcp", not_after=NOW - timedelta(seconds=1)), ("False", "CertificateExpired")),
         (secret("tcp", problem=Problem("SecretInvalid", "half a key")), ("False", "SecretInvalid")),
         (secret("tcp", SecretState.MISSING), ("False", "SecretMissing")),
-        (secret("tcp", SecretState.NOT_SHARED), ("False", "SecretNotShared")),
         (secret("tcp", SecretState.PENDING), ("False", "SecretPending")),
     ],
 )

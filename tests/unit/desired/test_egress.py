@@ -8,8 +8,9 @@ import pytest
 from decco.desired.egress import ResolvedEgress, resolve_egresses
 from decco.desired.endpoints import resolve
 from decco.desired.model import AppInputs, EgressTarget, Problem, SecretState
+from decco.desired.network import may_connect
 from decco.settings import Settings
-from tests.unit.desired.app_cases import app, secret
+from tests.unit.desired.app_cases import app, secret, space_facts
 
 TARGETS = {
     ("beta", "db"): EgressTarget("db.beta.svc", 443, "db.beta.decco.test"),
@@ -136,3 +137,15 @@ def test_of_two_egresses_at_one_port_the_first_stays() -> None:
     inputs = app(inputs.spec.model_copy(update={"tls_egresses": twice}))
     assert [egress.target.host for egress in found(inputs) if egress.target] == ["x.test."]
     assert problems_of(inputs) == ["EgressPortConflict"]
+
+
+@pytest.mark.parametrize(
+    ("client", "target", "wanted"),
+    [(None, None, True), ("a", None, True), ("a", "a", True), (None, "a", False), ("b", "a", False)],
+)
+def test_what_a_space_may_learn_of_another_is_what_it_may_reach(
+    client: str | None, target: str | None, wanted: bool
+) -> None:
+    here, there = space_facts(project=client), space_facts("other", project=target)
+    assert may_connect(here, there) is wanted
+    assert may_connect(there, there)

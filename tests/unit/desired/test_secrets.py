@@ -24,7 +24,8 @@ from cryptography.x509.oid import NameOID
 
 from decco.api.types import SpaceSpec
 from decco.desired import reasons, secret_content, secrets
-from decco.desired.model import Problem, SecretFacts, SecretState, SecretView
+from decco.desired.ca_change import LiveCopy
+from decco.desired.model import Problem, SecretCopy, SecretFacts, SecretSource, SecretState, SecretView
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 UNTIL = datetime(2024, 9, 1, 12, 30, tzinfo=UTC)
@@ -422,16 +423,8 @@ VIEWS = {
         SecretView("tls", SecretState.MISSING),
         Problem(
             reasons.SECRET_MISSING,
-            "there is no Secret tls in namespace decco with the label decco.platform9.com/share=true; create it, "
-            "or label it",
-        ),
-    ),
-    "not shared": (
-        SecretView("tls", SecretState.NOT_SHARED),
-        Problem(
-            reasons.SECRET_NOT_SHARED,
-            "Secret decco/tls is not shared with this Space: its owner must add acme to the annotation "
-            "decco.platform9.com/share-with",
+            "no Secret decco/tls is shared with this Space; create it with the label decco.platform9.com/share=true "
+            "and this Space in the annotation decco.platform9.com/share-with, or name another",
         ),
     ),
     "pending": (
@@ -465,4 +458,13 @@ def test_an_app_may_use_its_own_namespace_too() -> None:
         SecretView("tls", SecretState.MISSING), space="acme", controller_namespace="decco", now=NOW, local=True
     )
     assert problem is not None
-    assert problem.message.endswith(", and none in namespace acme; create it, or label it")
+    assert "is shared with this Space, and there is none in namespace acme; create it" in problem.message
+
+
+def test_content_is_not_part_of_any_text() -> None:
+    """Texts of errors and of the log are made from reprs, by mistake at least."""
+    data = {"tls.key": "c2VjcmV0"}
+    source, copy = SecretSource("x", "Opaque", data, frozenset()), SecretCopy("x", "Opaque", data)
+    live = LiveCopy(facts(), data, "")
+    for each in (source, copy, live):
+        assert "c2VjcmV0" not in f"{each} {each!r}"

@@ -427,9 +427,9 @@ def test_a_certificate_that_is_held_back_is_announced_and_no_problem() -> None:
 
 
 def test_all_missing_secrets_are_reported() -> None:
-    views = MISSING, SecretView("tcp", SecretState.NOT_SHARED)
+    views = MISSING, SecretView("tcp", SecretState.MISSING)
     text = message(status(inputs(SHARED, *views)), "CertificatesReady")
-    assert "Secret http" in text
+    assert "Secret decco/http" in text
     assert "Secret decco/tcp" in text
 
 

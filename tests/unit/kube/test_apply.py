@@ -638,3 +638,64 @@ async def test_nothing_is_pruned_of_a_kind_that_is_not_listed() -> None:
     with pytest.raises(NotListed):
         await applier.ensure(CONFIGMAPS, desired_object())
     assert script.asked == []
+
+
+# Without a watch: copies of Secrets, whose content the store drops
+
+COPY_SHAPE = Shape(watched=False, recreate=True)
+
+
+def dropped(desired: Obj, *answers: Obj | Exception | None) -> tuple[Applier, Store, Script]:
+    applier, store, script = applier_with(*answers, live=(stored(desired),), shape=COPY_SHAPE)
+    store.strip("acme")
+    entry = store.get(AT)
+    assert entry is not None
+    assert "data" not in entry.obj()
+    return applier, store, script
+
+
+async def test_a_settled_copy_needs_neither_its_content_nor_a_request() -> None:
+    desired = desired_object()
+    applier, store, script = applier_with(stored(desired), shape=COPY_SHAPE)
+    await applier.ensure(CONFIGMAPS, desired)
+    store.strip("acme")
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
+    assert script.asked == ["create"]
+
+
+async def test_a_change_reads_the_copy_first() -> None:
+    first, second = desired_object(data={"a": "1"}), desired_object(data={"a": "2"})
+    live = stored(first, 12)
+    live["metadata"]["labels"] = {"team": "a"}
+    applier, _, script = dropped(first, live, stored(second, 13))
+    assert (await applier.ensure(CONFIGMAPS, second)).result is Result.UPDATED
+    assert script.asked == ["get", "replace"]
+    assert script.bodies[0]["metadata"]["resourceVersion"] == "12"
+    assert script.bodies[0]["metadata"]["labels"]["team"] == "a", "what others added stays"
+
+
+async def test_a_copy_that_is_gone_when_it_is_to_be_changed_is_created() -> None:
+    first, second = desired_object(data={"a": "1"}), desired_object(data={"a": "2"})
+    applier, store, script = dropped(first, MISSING, stored(second, 13, "u2"))
+    assert (await applier.ensure(CONFIGMAPS, second)).result is Result.CREATED
+    assert script.asked == ["get", "create"]
+    entry = store.get(AT)
+    assert entry is not None
+    assert entry.uid == "u2"
+
+
+async def test_a_copy_that_goes_at_the_write_is_created() -> None:
+    first, second = desired_object(data={"a": "1"}), desired_object(data={"a": "2"})
+    applier, _, script = applier_with(MISSING, stored(second, 13, "u2"), live=(stored(first),), shape=COPY_SHAPE)
+    assert (await applier.ensure(CONFIGMAPS, second)).result is Result.CREATED
+    assert script.asked == ["replace", "create"]
+
+
+async def test_somebody_elses_object_in_the_place_of_a_copy_is_not_written() -> None:
+    first, second = desired_object(data={"a": "1"}), desired_object(data={"a": "2"})
+    theirs = stored(first, 12, "u2")
+    theirs["metadata"]["ownerReferences"] = [{**OWNER, "uid": "another"}]
+    applier, _, script = dropped(first, theirs)
+    with pytest.raises(Foreign):
+        await applier.ensure(CONFIGMAPS, second)
+    assert script.asked == ["get"]

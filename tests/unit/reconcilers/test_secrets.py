@@ -16,6 +16,7 @@ from decco.desired.secrets import problem_of
 from decco.kube.client import Client, ListPage
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of, uid_of
 from decco.reconcilers.caches import Caches
+from decco.reconcilers.copies import Copies
 from decco.reconcilers.facts import app_facts
 from decco.reconcilers.reconciler import LONGEST_SECONDS, MOMENT_SECONDS, requeue_action, seconds_to_expiry
 from decco.reconcilers.requested_secrets import (
@@ -70,7 +71,9 @@ class Harness:
         self.local = LocalSecrets(find, lambda: self.now)
         self.taken: set[Key] = set()
         self.deleted = DeletedSources(find, lambda: self.now)
-        self.secrets = Secrets(self.caches, self.local, self.deleted, self.taken.__contains__)
+        self.secrets = Secrets(
+            self.caches, Copies(self.caches, None), self.local, self.deleted, self.taken.__contains__
+        )
         self.put(ACME, NAMESPACE, *apps)
         self.space = facts_of(self.caches, "acme")
 
@@ -118,10 +121,10 @@ HALF = {"tls.key": ""}
 # name, what the caches have, what the namespace holds -> state
 VIEWS: dict[str, tuple[str, tuple[Obj, ...], tuple[Obj, ...], SecretState]] = {
     "nowhere": ("x", (), (), SecretState.MISSING),
-    "not shared": ("x", (source("x", "other"),), (), SecretState.NOT_SHARED),
+    "not shared": ("x", (source("x", "other"),), (), SecretState.MISSING),
     "shared, not copied yet": ("x", (source("x"),), (), SecretState.PENDING),
     "copied": ("x", (source("x"), copy("x")), (), SecretState.COPY),
-    "revoked, the copy still there": ("x", (source("x", "other"), copy("x")), (), SecretState.NOT_SHARED),
+    "revoked, the copy still there": ("x", (source("x", "other"), copy("x")), (), SecretState.MISSING),
     "source gone, the copy still there": ("x", (copy("x"),), (), SecretState.DELETED),
     "the App's own": ("x", (), (local("x"),), SecretState.LOCAL),
     "the App's own, though one is shared": ("x", (source("x"),), (local("x"),), SecretState.LOCAL),

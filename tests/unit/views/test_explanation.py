@@ -159,7 +159,7 @@ def test_codes() -> None:
     assert codes["certificate http"] == messages(Category.FINDING)["certificate-for-other-names"].code
     found = world(space(httpCertSecretName="http"), secret("http", share="other"))
     codes = {each.about: each.code for each in explain(found, Target(space="acme"))}
-    missing = messages(Category.CONDITION)["SecretNotShared"].code
+    missing = messages(Category.CONDITION)["SecretMissing"].code
     assert (codes["certificate http"], codes["CertificatesReady"]) == (missing, missing)
 
 

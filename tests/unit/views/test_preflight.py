@@ -13,6 +13,7 @@ import yaml
 
 from decco import __version__
 from decco.api.crd import crds
+from decco.desired.space import SECRETS_ROLE
 from decco.kube.client import ListPage
 from decco.kube.errors import Forbidden, NotFound
 from decco.messages import Severity
@@ -157,7 +158,8 @@ def test_the_manifests_grant_what_the_code_needs() -> None:
     """And the list of needs is not short: no rule of the ClusterRole is without one."""
     rules: list[tuple[str, Obj]] = []
     for document in yaml.safe_load_all((MANIFESTS / "rbac" / "controller.yaml").read_text()):
-        if document["kind"] in ("ClusterRole", "Role"):
+        # The role of the binding in namespaces of Spaces is never bound in the whole cluster.
+        if document["kind"] in ("ClusterRole", "Role") and document["metadata"]["name"] != SECRETS_ROLE:
             rules += [(document["metadata"].get("namespace", ""), rule) for rule in document["rules"]]
     providers = [{"type": "externaldns", "zones": ["example.net"]}]
     needs = controller.needed(context(settings={"dns": {"providers": providers}}))

@@ -126,7 +126,7 @@ def test_a_secret_that_is_given_counts_as_it_is() -> None:
     made = objects(with_http, secret("http", "acme.example.net"))
     assert made["Secret", "http"]["metadata"]["namespace"] == "acme"
     assert "BEGIN CERTIFICATE" in made["ConfigMap", "decco"]["data"]["ca.crt"]
-    assert notes_of(with_http, secret("http", share="other"))[0].startswith("Space acme: SecretNotShared: ")
+    assert notes_of(with_http, secret("http", share="other"))[0].startswith("Space acme: SecretMissing: ")
     assert notes_of(with_http, secret("http", share=None))[0].startswith("Space acme: SecretMissing: ")
     broken = notes_of(with_http, secret("http", data={}, stringData={"tls.crt": "no certificate"}))
     assert broken[0].startswith("Space acme: SecretInvalid: Secret http: tls.crt holds no")

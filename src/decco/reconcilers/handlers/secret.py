@@ -21,6 +21,8 @@ def source_changed(caches: Caches, change: Change) -> Iterator[Request]:
 
 def copy_changed(caches: Caches, change: Change) -> Iterator[Request]:
     key = change.entry.key
+    if change.own and change.initial:
+        return  # the first read, by the Space or one of its Apps; all of them are about to be reconciled
     if change.old is not None and change.new is not None and change.old.facts == change.new.facts:
         return
     space = Key("", key.namespace)

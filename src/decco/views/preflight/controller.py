@@ -12,6 +12,7 @@ from decco import __version__
 from decco.api.conditions import condition_of
 from decco.desired import secrets
 from decco.desired.model import SpaceFacts
+from decco.desired.space import SECRETS_ROLE
 from decco.kube.errors import Forbidden
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
@@ -20,6 +21,7 @@ from decco.objects import (
     GROUP,
     LABEL_SHARE,
     LEASES,
+    ROLE_BINDINGS,
     SECRETS,
     SPACES,
     Key,
@@ -148,12 +150,15 @@ def needed(context: ClusterContext, watched: Iterable[Kind] = KINDS) -> list[Per
     """All permissions that the controller needs, derived from the kinds that it watches and writes."""
     controller_namespace = context.settings.namespace
     found = [
-        Permission(resource.group, resource.plural, verb)
+        # Shared Secrets are in the controller's namespace; those of Spaces are read and written by the binding below.
+        Permission(resource.group, resource.plural, verb, spec.namespace if kind.role is Role.SHARED else "")
         for kind in watched
         if (resource := kind.in_version(context.served)) is not None
-        if kind.select(resource, context.settings) is not None
+        if kind.watched and (spec := kind.select(resource, context.settings)) is not None
         for verb in (WRITTEN if kind.role is Role.CHILD else WATCHED)
     ]
+    found.append(Permission(ROLE_BINDINGS.group, ROLE_BINDINGS.plural, "create"))
+    found.append(Permission(ROLE_BINDINGS.group, "clusterroles", "bind", name=SECRETS_ROLE))
     kinds = {provider.kind for provider in context.settings.dns.providers if provider.kind is not None}
     found += [Permission(kind.group, kind.plural, verb) for kind in kinds for verb in WRITTEN]
     for own in (SPACES, APPS):

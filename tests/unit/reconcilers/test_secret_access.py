@@ -1,0 +1,157 @@
+"""When decco binds itself to the role for Secrets, to whom, and how long it waits for that to be effective."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from decco.desired.space import SECRETS_ROLE
+from decco.kube.errors import AlreadyExists, Forbidden
+from decco.objects import CONFIGMAPS, ROLE_BINDINGS, SECRETS, Key, Obj, Resource
+from decco.reconcilers import secret_access
+from decco.reconcilers.secret_access import SecretAccess
+from tests.unit.reconcilers.world import facts_of, make_caches, space
+
+ACCOUNT = "system:serviceaccount:decco:decco-controller"
+SECRET = Key("acme", "x")
+
+
+def refusal(message: str = "secrets is forbidden: User cannot list resource") -> Forbidden:
+    return Forbidden(403, "Forbidden", message)
+
+
+class Server:
+    """Allows requests about Secrets ``lag`` requests after the binding; ``wide``: always."""
+
+    def __init__(self, *, wide: bool = False, lag: int = 0, user: str = ACCOUNT, may_bind: bool = True) -> None:
+        self.wide, self.lag, self.user, self.may_bind = wide, lag, user, may_bind
+        self.bindings: dict[str, Obj] = {}
+        self.asked: list[str] = []
+
+    def _allows(self) -> bool:
+        if self.wide or (self.bindings and self.lag == 0):
+            return True
+        self.lag -= bool(self.bindings)
+        return False
+
+    async def ask(self, resource: Resource, question: Obj) -> Obj:
+        self.asked.append(resource.kind)
+        if resource.kind == "SelfSubjectReview":
+            return {"status": {"userInfo": {"username": self.user}}}
+        everywhere = question["spec"]["resourceAttributes"]["namespace"] == ""
+        return {"status": {"allowed": self.wide if everywhere else self._allows()}}
+
+    async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
+        assert resource is ROLE_BINDINGS
+        self.asked.append("bind")
+        if not self.may_bind:
+            raise refusal("rolebindings is forbidden")
+        if obj["metadata"]["namespace"] in self.bindings:
+            raise AlreadyExists(409, "AlreadyExists", "it exists")
+        self.bindings[obj["metadata"]["namespace"]] = obj
+        return obj
+
+    async def get(self, resource: Resource, key: Key) -> Obj:
+        self.asked.append(f"get {resource.plural}")
+        if not self._allows():
+            raise refusal()
+        return {"metadata": {"name": key.name}}
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secret_access, "PAUSES", (0.0,) * 4)
+
+
+def access(server: Any) -> tuple[SecretAccess, Any]:
+    caches = make_caches()
+    caches.spaces.put(space("acme"), own=False)
+    return SecretAccess(server, caches, lambda: 0.0), facts_of(caches, "acme")
+
+
+async def test_a_forbidden_request_makes_the_binding_and_is_sent_again() -> None:
+    server = Server(lag=2)
+    client, _ = access(server)
+    await client.get(SECRETS, SECRET)
+    assert server.asked == ["get secrets", "SelfSubjectReview", "bind", *["get secrets"] * 3]
+    binding = server.bindings["acme"]
+    assert binding["roleRef"] == {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "ClusterRole",
+        "name": SECRETS_ROLE,
+    }
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "decco-controller", "namespace": "decco"}]
+    assert binding["metadata"]["ownerReferences"][0]["kind"] == "Space"
+
+
+async def test_another_user_is_named_as_such() -> None:
+    server = Server(user="jane")
+    client, _ = access(server)
+    await client.get(SECRETS, SECRET)
+    (subject,) = server.bindings["acme"]["subjects"]
+    assert (subject["kind"], subject["name"]) == ("User", "jane")
+
+
+async def test_who_may_read_all_secrets_gets_no_binding() -> None:
+    server = Server(wide=True)
+    client, acme = access(server)
+    await client.bind(acme)
+    await client.bind(acme)
+    await client.get(SECRETS, SECRET)
+    assert server.asked == ["SelfSubjectAccessReview", "get secrets"]
+
+
+async def test_in_a_new_namespace_no_request_is_refused() -> None:
+    server = Server(lag=2)
+    client, acme = access(server)
+    await client.bind(acme)
+    await client.get(SECRETS, SECRET)
+    assert server.asked[-1] == "get secrets"
+    assert server.asked.count("get secrets") == 1
+
+
+@pytest.mark.parametrize("server", [Server(may_bind=False), Server(lag=1000)], ids=["may not bind", "never effective"])
+async def test_a_lasting_refusal_is_raised_and_does_not_repeat_the_attempts(server: Server) -> None:
+    client, _ = access(server)
+    with pytest.raises(Forbidden, match="secrets is forbidden"):
+        await client.get(SECRETS, SECRET)
+    attempts = len(server.asked)
+    with pytest.raises(Forbidden):
+        await client.get(SECRETS, SECRET)
+    assert len(server.asked) == attempts + 1
+
+
+@pytest.mark.parametrize(
+    ("resource", "key", "message"),
+    [
+        (CONFIGMAPS, SECRET, "configmaps is forbidden"),
+        (SECRETS, Key("elsewhere", "x"), "secrets is forbidden"),
+        (SECRETS, SECRET, "exceeded quota: q, requested: secrets=1"),
+        (SECRETS, SECRET, "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"),
+    ],
+)
+async def test_other_refusals_make_no_binding(resource: Resource, key: Key, message: str) -> None:
+    class Refuses(Server):
+        async def get(self, resource: Resource, key: Key) -> Obj:
+            raise refusal(message)
+
+    server = Refuses()
+    client, _ = access(server)
+    with pytest.raises(Forbidden):
+        await client.get(resource, key)
+    assert server.asked == []
+
+
+async def test_a_cluster_that_does_not_say_who_decco_is_gets_no_binding() -> None:
+    class Silent(Server):
+        async def ask(self, resource: Resource, question: Obj) -> Obj:
+            self.asked.append(resource.kind)
+            raise refusal("no")
+
+    server = Silent()
+    client, acme = access(server)
+    await client.bind(acme)
+    with pytest.raises(Forbidden):
+        await client.get(SECRETS, SECRET)
+    assert server.bindings == {}
