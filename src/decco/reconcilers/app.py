@@ -193,7 +193,7 @@ class AppReconciler(Reconciler):
     def _own(store: Store, app: Entry) -> list[Entry]:
         """The App's objects of a kind; also those that lost their owner reference, if they are proven to be its own."""
         labelled = store.labelled_for(LabelledOwner(*app.key))
-        return [*store.owned_by(app.uid), *(entry for entry in labelled if entry.proven)]
+        return [*store.owned_by(app.uid, app.key.namespace), *(entry for entry in labelled if entry.proven)]
 
     def _keep(
         self, entry: Entry, desired: AppDesired, written: Written, way: Problem | None
