@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from decco.desired import secrets
+from decco.desired.consent import consent
 from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.space import copy_child
 from decco.kube.diff import hash_of
@@ -81,7 +82,12 @@ class Secrets:
 
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
         """The view of each Secret from the Space."""
-        return {name: await self._view(space, name) for name in sorted(set(names))}
+        found = {name: await self._view(space, name) for name in sorted(set(names))}
+        for name, view in found.items():
+            shared = self._shared(space, name)
+            if view.state is SecretState.COPY and shared is not None and self._consent(space, shared) == space.name:
+                found[name] = replace(view, by_bare_name=True)
+        return found
 
     def requeue_after(self, space: SpaceFacts, views: Iterable[SecretView]) -> float | None:
         """Seconds until one of these that is not watched should be requested again; None if all are watched."""
@@ -141,7 +147,12 @@ class Secrets:
         if entry is None or entry.deleting or not isinstance(entry.facts, SharedSecret):
             return None
         self._deleted.is_there(entry.key)
-        return entry.facts if entry.facts.source.consents_to(space.name) else None
+        return entry.facts if self._consent(space, entry.facts) else None
+
+    def _consent(self, space: SpaceFacts, shared: SharedSecret) -> str:
+        copied = self._copy(space, shared.source.name) is not None
+        claims = self._caches.claims.verdict(space.name).claims()
+        return consent(shared.source, shared.facts, space, claims, copied=copied)
 
     async def _grace_left(self, space: SpaceFacts, name: str) -> float:
         """Seconds for which the copy of a Secret that is not shared now stays as it is; 0: it is deleted, if it
@@ -153,7 +164,7 @@ class Secrets:
         entry = self._caches.sources.get(key)
         if entry is None:
             return await self._deleted.seconds_left(key)
-        consents = isinstance(entry.facts, SharedSecret) and entry.facts.source.consents_to(space.name)
+        consents = isinstance(entry.facts, SharedSecret) and bool(self._consent(space, entry.facts))
         return await self._deleted.seconds_left(key, deleting=True) if entry.deleting and consents else 0.0
 
     def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:

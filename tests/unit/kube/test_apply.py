@@ -210,7 +210,9 @@ async def test_prune_survives_a_kind_that_appears_meanwhile() -> None:
 
 
 async def test_a_copied_owner_reference_in_another_namespace_is_nobodys() -> None:
-    elsewhere = stored(desired_object("copied"), 1, "copied", namespace="other", deletionTimestamp="2026-01-01T00:00:00Z")
+    elsewhere = stored(
+        desired_object("copied"), 1, "copied", namespace="other", deletionTimestamp="2026-01-01T00:00:00Z"
+    )
     applier, _, script = applier_with(live=(elsewhere, stored(desired_object("x"), 1, "x", namespace="other")))
     assert await applier.prune("owner-1", "acme", set()) == 0
     assert applier.left_over("owner-1", "acme", set(), "red") == []
@@ -533,7 +535,12 @@ ALTERED: dict[str, tuple[Obj, Obj, tuple[Path, ...], bool]] = {
     "another field under decco's name": (pod(image="a", tty=True), pod(image="a"), (), True),
     "another key under decco's name": ({"data": {"a": "1", "b": "2"}}, {"data": {"a": "1"}}, (), True),
     "a key named as a default": ({"data": {"protocol": "TCP"}}, {"data": {}}, (), True),
-    "another peer": ({"from": [{"podSelector": {}, "namespaceSelector": {}}]}, {"from": [{"podSelector": {}}]}, (), True),
+    "another peer": (
+        {"from": [{"podSelector": {}, "namespaceSelector": {}}]},
+        {"from": [{"podSelector": {}}]},
+        (),
+        True,
+    ),
     "a default that is not the server's": (pod(imagePullPolicy="Never"), pod(), (), True),
     "an init container that stays": (
         {"initContainers": [{"restartPolicy": "Always"}]},

@@ -215,7 +215,10 @@ def test_a_list_shows_another_object_of_the_same_name() -> None:
     log = Log(store)
     store.swap(listing(cm(8, "new", owner="o2")), 10)
     assert log.steps == [(5, 8, False, True)]
-    assert ([e.uid for e in store.owned_by("o1", "acme")], [e.uid for e in store.owned_by("o2", "acme")]) == ([], ["new"])
+    assert ([e.uid for e in store.owned_by("o1", "acme")], [e.uid for e in store.owned_by("o2", "acme")]) == (
+        [],
+        ["new"],
+    )
 
 
 def test_what_a_list_does_not_show_is_dead() -> None:

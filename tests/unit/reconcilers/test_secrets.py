@@ -150,7 +150,9 @@ async def test_a_foreign_secret_in_the_place_of_a_copy_is_reported_after_the_con
     harness.taken.add(Key("acme", "http"))
     assert await harness.state("http") is SecretState.TAKEN
     views = await harness.secrets.views(harness.space, ["http"])
-    problem = problem_of(views["http"], space="acme", controller_namespace="decco", now=datetime.now(UTC))
+    problem = problem_of(
+        views["http"], space="acme", fqdn="acme.example.net", controller_namespace="decco", now=datetime.now(UTC)
+    )
     assert problem is not None
     assert (problem.reason, "acme/http" in problem.message) == (reasons.CONFLICT, True)
     assert harness.secrets.requeue_after(harness.space, views.values()), "it ends without an event for the App"
