@@ -150,11 +150,11 @@ class GrantIndex:
         """Spaces whose namespace exists."""
 
     def want(self, space: str, wanted: Wanted | None) -> frozenset[str]:
-        """Set what a Space claims; None if it is gone. Returns the other Spaces whose verdict may have changed."""
+        """Set what a Space claims; None if it is gone. Returns the other Spaces whose verdict has changed."""
         old = self._wanted.get(space)
         if old == wanted:
             return frozenset()
-        affected = self._neighbours(space)
+        before = self._verdicts(space, wanted.claims if wanted is not None else frozenset())
         if wanted is None:
             self._wanted.pop(space, None)
             self._restored.pop(space, None)
@@ -163,11 +163,11 @@ class GrantIndex:
         else:
             self._wanted[space] = wanted
         self._index(space, old.claims if old is not None else frozenset())
-        return affected | self._neighbours(space)
+        return self._changed(before)
 
     def record(self, space: str, recorded: Mapping[Claim, Grant] | None) -> frozenset[str]:
-        """Set what the namespace of this name records; None if it is gone. Returns the other Spaces whose verdict may
-        have changed.
+        """Set what the namespace of this name records; None if it is gone. Returns the other Spaces whose verdict has
+        changed.
 
         While its Space exists, a grant that is no longer recorded stays: the namespace was deleted by mistake, and is
         written again.
@@ -175,18 +175,18 @@ class GrantIndex:
         (self._recorded.add if recorded is not None else self._recorded.discard)(space)
         if recorded is not None:
             self._restored.pop(space, None)
-        before = self._of(space)
-        kept = {c: replace(g, recorded=False) for c, g in before.items() if space in self._wanted and not g.released}
+        old = self._of(space)
+        kept = {c: replace(g, recorded=False) for c, g in old.items() if space in self._wanted and not g.released}
         found = kept | {
-            claim: replace(grant, recorded=True, released=claim in before and before[claim].released)
+            claim: replace(grant, recorded=True, released=claim in old and old[claim].released)
             for claim, grant in (recorded or {}).items()
         }
-        if found == before:
+        if found == old:
             return frozenset()
-        affected = self._neighbours(space)
+        before = self._verdicts(space, found)
         self._grants[space] = found
-        self._index(space, frozenset(before))
-        return affected | self._neighbours(space)
+        self._index(space, frozenset(old))
+        return self._changed(before)
 
     def restore(self, space: str, grants: Mapping[Claim, Grant]) -> None:
         """Take what the status of a Space lists, which counts only if there is no namespace with a record."""
@@ -301,11 +301,15 @@ class GrantIndex:
                 return other
         return None
 
-    def _neighbours(self, space: str) -> frozenset[str]:
-        """Other Spaces with a claim or grant that overlaps one of this Space's."""
+    def _verdicts(self, space: str, further: Iterable[Claim]) -> dict[str, Verdict]:
+        """Of the other Spaces whose claims overlap a claim or grant of this one, or one of ``further``."""
         wanted = self._wanted.get(space)
-        mine = self._of(space).keys() | (wanted.claims if wanted is not None else frozenset())
-        return frozenset(other for claim in mine for _, other in self._overlapping(claim) if other != space)
+        claims = {*self._of(space), *further, *(wanted.claims if wanted is not None else ())}
+        others = {other for claim in claims for _, other in self._overlapping(claim) if other != space}
+        return {other: self.verdict(other) for other in others}
+
+    def _changed(self, before: Mapping[str, Verdict]) -> frozenset[str]:
+        return frozenset(space for space, verdict in before.items() if self.verdict(space) != verdict)
 
     def _index(self, space: str, former: frozenset[Claim]) -> None:
         """Bring the tree up to date for a Space; ``former`` are claims that it may have lost."""

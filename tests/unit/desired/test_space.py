@@ -41,6 +41,7 @@ def inputs(
     claims: Claims | None = None,
     copies: Iterable[SecretCopy] = (),
     secrets: Iterable[SecretView] = (),
+    record: str = "",
     **spec: Any,
 ) -> SpaceInputs:
     facts = SpaceFacts(
@@ -58,6 +59,7 @@ def inputs(
         copies={source.name: source for source in copies},
         secrets={view.name: view for view in secrets},
         now=NOW,
+        record=record,
     )
 
 
@@ -159,7 +161,12 @@ def test_the_namespace_names_only_a_host_that_the_space_has() -> None:
     other = inputs(claims=Claims({"shop.example.org": "older"}), hostnames=["shop.example.org"])
     assert namespace(other)["annotations"][annotation] == "acme.example.com"
     lost = inputs(claims=Claims({"acme.example.com": "older"}))
-    assert namespace(lost)["annotations"] == {annotation: None}
+    assert namespace(lost)["annotations"] == {annotation: None, "decco.platform9.com/hostnames": None}
+
+
+def test_the_namespace_records_the_grants_of_host_names() -> None:
+    record = ".acme.example.com@2024-01-01T00:00:00Z/1"
+    assert namespace(inputs(record=record))["annotations"]["decco.platform9.com/hostnames"] == record
 
 
 def test_a_copy_has_nothing_of_its_source_but_type_and_data() -> None:

@@ -410,8 +410,8 @@ def test_its_words_are_passed_on_in_one_short_line() -> None:
 def test_all_lost_names_are_reported() -> None:
     found = status(inputs(SHARED, lost={"b.example.org": "older", "a.example.org": "oldest"}))
     assert message(found, "Ready") == (
-        "a.example.org, or a name above or below it, belongs to the older Space oldest: give it up in one of the two; "
-        "b.example.org, or a name above or below it, belongs to the older Space older: give it up in one of the two"
+        "a.example.org, or a name above or below it, is granted to Space oldest: give it up in one of the two; "
+        "b.example.org, or a name above or below it, is granted to Space older: give it up in one of the two"
     )
 
 

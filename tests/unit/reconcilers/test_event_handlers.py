@@ -361,6 +361,7 @@ def test_a_space_that_goes_frees_its_names(harness: Harness) -> None:
     [{"domainName": "no name"}, {"domainName": None}],
 )
 def test_a_space_that_cannot_be_understood_any_more_keeps_its_names(harness: Harness, broken: Obj) -> None:
+    harness.caches.claims.acquire("acme", "2024-01-01T00:00:00Z", 1)
     harness.change(ACME, spec=broken)
     assert harness.spaces == {"acme"}
     assert harness.caches.claims.owner_of("x.acme.example.net") == "acme"

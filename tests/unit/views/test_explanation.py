@@ -42,7 +42,7 @@ def test_the_owner_of_a_name_and_who_lost_it() -> None:
         (
             Severity.WARNING,
             (
-                "Space beta claims beta.acme.example.net too and lost it to the older Space acme: it gets no "
+                "Space beta claims beta.acme.example.net too, and it is granted to Space acme: it gets no "
                 "route and no record for it"
             ),
         )

@@ -38,6 +38,5 @@ def grants_changed(caches: Caches, change: Change) -> Iterator[Request]:
     name = change.entry.key.name
     for other in caches.claims.record(name, new.facts if new is not None else None):
         yield from space_and_apps(caches, other)
-    if not (change.own and new is not None):
-        yield Request(change.entry.key)
-    yield from apps_of(caches, name)
+    if new is not None:
+        yield from apps_of(caches, name)
