@@ -38,7 +38,7 @@ def consent(source: SecretSource, facts: SecretFacts, space: SpaceFacts, claims:
     """
     named = frozenset(canonical(name) for name in space.spec.hostnames)
     own = {name for name in (space.fqdn, *named) if name not in claims.lost}
-    entries = ["*", *([f"{PROJECT}{space.spec.project}"] if space.spec.project else ())]
+    entries: list[str] = ["*", *([f"{PROJECT}{space.spec.project}"] if space.spec.project else ())]
     if space.fqdn in own:
         entries += [space.fqdn, f"*.{space.fqdn.partition('.')[2]}"]
     for entry in entries:

@@ -167,8 +167,8 @@ class Dns:
         return owner.shown
 
     def pause(self, owner_uid: str, lost: Iterable[str] = ()) -> None:
-        """Do not change the owner's names until the next ``ensure`` or ``release`` of this owner, except ``lost``, which
-        are withdrawn.
+        """Do not change the owner's names until the next ``ensure`` or ``release`` of this owner, except for ``lost``
+        names, which are withdrawn.
         """
         names = set()
         for text in lost:

@@ -80,6 +80,15 @@ class Secrets:
                     found.requeue_afters.append(max(0.0, (plan.due - now).total_seconds()))
         return found
 
+    async def revoked(self, space: SpaceFacts) -> set[str]:
+        """The copies in the Space's namespace whose sources their owners do not share with it any more."""
+        copies = self._caches.children[SECRETS].owned_by(space.uid, space.name)
+        return {
+            name
+            for name in sorted(entry.key.name for entry in copies if not entry.deleting)
+            if self._shared(space, name) is None and not await self._grace_left(space, name)
+        }
+
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
         """The view of each Secret from the Space."""
         found = {name: await self._view(space, name) for name in sorted(set(names))}
