@@ -10,7 +10,7 @@ from typing import Any
 
 from decco.kube.entry import Shape, content_of, digest, guarded, with_value, without
 from decco.kube.ownership import MISSING, Path, lookup
-from decco.kube.server_values import equal, is_added
+from decco.kube.server_values import equal, is_added, is_default
 from decco.objects import ANNOTATION_HASH, Obj, annotations_of, controller_of
 
 # Fields that the API server keeps although they are false or 0: their absence is an alteration. Any other False, 0, ""
@@ -163,7 +163,9 @@ def _same(live: Any, written: Any, within: str = "", name: str = "") -> bool:
             if name in _MAPS_OF_TEXT or not is_added(name, inner, live[inner], written):
                 return False
         return all(
-            _same(live[inner], value, name, inner) if inner in live else _left_out_by_server(name, inner, value)
+            _same(live[inner], value, name, inner) or is_default(name, inner, live[inner], value, written)
+            if inner in live
+            else _left_out_by_server(name, inner, value)
             for inner, value in written.items()
         )
     if isinstance(written, list):

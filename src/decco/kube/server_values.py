@@ -31,6 +31,7 @@ _DEFAULTS: Final[dict[str, tuple[object, ...]]] = {
     "expirationSeconds": (3600,),
     "failureThreshold": (3,),
     "imagePullPolicy": ("Always", "IfNotPresent"),
+    "path": ("/",),
     "periodSeconds": (10,),
     "protocol": ("TCP",),
     "resources": ({},),
@@ -56,12 +57,25 @@ _DEFAULTS: Final[dict[str, tuple[object, ...]]] = {
     "suspend": (False,),
     "type": ("ClusterIP", "Opaque", "PathPrefix", "RollingUpdate"),
     # Gateway API
+    "allowedRoutes": ({"namespaces": {"from": "Same"}},),
+    "from": ("Same",),
     "group": ("", "gateway.networking.k8s.io"),
     "kind": ("Gateway", "Secret", "Service"),
     "matches": ([{"path": {"type": "PathPrefix", "value": "/"}}],),
     "mode": ("Terminate",),
     "weight": (1,),
 }
+
+
+_SAME_AS: Final = {
+    "default": ("max",),
+    "defaultRequest": ("default", "max", "min"),
+    "serviceAccount": ("serviceAccountName",),
+    "serviceAccountName": ("serviceAccount",),
+    "targetPort": ("port",),
+}
+"""Fields that the server copies from one beside them."""
+_ZERO_IS_DEFAULT: Final = frozenset({"failureThreshold", "periodSeconds", "successThreshold", "timeoutSeconds"})
 
 
 def is_added(within: str, name: str, value: Any, beside: dict[str, Any]) -> bool:
@@ -72,9 +86,22 @@ def is_added(within: str, name: str, value: Any, beside: dict[str, Any]) -> bool
         return True  # creationTimestamp of a pod template
     if name == "restartPolicy":
         return within == "spec" and value == "Always"  # of an init container it would mean something else
-    if name == "serviceAccount":
-        return bool(value == beside.get("serviceAccountName"))
+    if name in _SAME_AS:
+        return any(beside.get(other) not in (None, "") and _alike(value, beside[other]) for other in _SAME_AS[name])
     return value in _DEFAULTS.get(name, ())
+
+
+def is_default(within: str, name: str, live: Any, written: Any, beside: dict[str, Any]) -> bool:
+    """Whether the server has replaced an empty value by the default."""
+    empty = written is None or written == "" or (written == 0 and name in _ZERO_IS_DEFAULT)
+    return empty and is_added(within, name, live, beside)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values, or two maps of quantities, are the same."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal("limits", name, one[name], other[name]) for name in one)
+    return bool(one == other)
 
 
 def equal(within: str, name: str, live: Any, written: Any) -> bool:

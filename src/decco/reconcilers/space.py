@@ -25,7 +25,7 @@ from decco.reconcilers.report import status_of
 log = get_logger(__name__)
 
 SERVED_SECONDS = 1.0
-"""Pause before the next look whether a name that is given up is still served."""
+"""Pause before the next check whether a name that is given up is still served."""
 
 
 _LISTENERS = (GATEWAYS, LISTENER_SETS)

@@ -548,6 +548,23 @@ ALTERED: dict[str, tuple[Obj, Obj, tuple[Path, ...], bool]] = {
         (),
         True,
     ),
+    "a default for an empty text": (pod(imagePullPolicy="Always"), pod(imagePullPolicy=""), (), False),
+    "a default for nothing": (pod(resources={}), pod(resources=None), (), False),
+    "no default for an empty text": (pod(workingDir="/x"), pod(workingDir=""), (), True),
+    "a target port": ({"ports": [{"port": 80, "targetPort": 80}]}, {"ports": [{"port": 80}]}, (), False),
+    "another target port": ({"ports": [{"port": 80, "targetPort": 81}]}, {"ports": [{"port": 80}]}, (), True),
+    "defaults of limits": (
+        {"limits": [{"default": {"cpu": "1"}, "defaultRequest": {"cpu": "1"}}]},
+        {"limits": [{"default": {"cpu": "1000m"}}]},
+        (),
+        False,
+    ),
+    "other defaults of limits": (
+        {"limits": [{"default": {"cpu": "1"}, "defaultRequest": {"cpu": "2"}}]},
+        {"limits": [{"default": {"cpu": "1"}}]},
+        (),
+        True,
+    ),
     "another service account": (
         {"spec": {"serviceAccountName": "a", "serviceAccount": "b"}},
         {"spec": {"serviceAccountName": "a"}},
