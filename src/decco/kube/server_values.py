@@ -57,6 +57,7 @@ _DEFAULTS: Final[dict[str, tuple[object, ...]]] = {
     "suspend": (False,),
     "type": ("ClusterIP", "Opaque", "PathPrefix", "RollingUpdate"),
     # Gateway API
+    "policyTypes": (["Ingress"],),
     "allowedRoutes": ({"namespaces": {"from": "Same"}},),
     "from": ("Same",),
     "group": ("", "gateway.networking.k8s.io"),
