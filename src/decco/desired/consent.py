@@ -8,7 +8,7 @@ The bare name of a Space is no such identity: whoever may use some domain can cr
 right one exists or after it was deleted. It still counts where nothing is ambiguous, with a warning that contains the
 FQDN:
 
-* the certificate says which domain is meant: one of its names belongs to this Space, or is directly in its domain, and
+* the certificate says which domain is meant: one of its names belongs to this Space, is its domain or directly in it, and
   none belongs to the same name in another domain;
 * no name of the certificate says anything, and the Space was there before the Secret was created;
 * the Space has a copy already. What runs goes on running; a Space that is created again has none.
@@ -57,7 +57,8 @@ def _is_meant(names: Iterable[str], space: SpaceFacts, own: Iterable[str]) -> bo
     for name in _public(names):
         host = name.removeprefix("*.")
         wildcard, domain = name != host, canonical(space.spec.domain_name)
-        if any(in_zone(host, each) for each in own) or (host if wildcard else host.partition(".")[2]) == domain:
+        parent = "" if wildcard else host.partition(".")[2]
+        if domain in (host, parent) or any(in_zone(host, each) for each in own):
             found = True
         elif wildcard or space.name in host.split("."):
             return False

@@ -80,14 +80,14 @@ class Secrets:
                     found.requeue_afters.append(max(0.0, (plan.due - now).total_seconds()))
         return found
 
-    async def revoked(self, space: SpaceFacts) -> set[str]:
-        """The copies in the Space's namespace whose sources their owners do not share with it any more."""
+    async def revoked(self, space: SpaceFacts) -> tuple[set[str], float | None]:
+        """The copies in the Space's namespace whose sources their owners do not share with it any more, and the seconds
+        until another may be one of them.
+        """
         copies = self._caches.children[SECRETS].owned_by(space.uid, space.name)
-        return {
-            name
-            for name in sorted(entry.key.name for entry in copies if not entry.deleting)
-            if self._shared(space, name) is None and not await self._grace_left(space, name)
-        }
+        names = [entry.key.name for entry in copies if not entry.deleting]
+        left = {name: await self._grace_left(space, name) for name in names if self._shared(space, name) is None}
+        return {name for name, seconds in left.items() if not seconds}, min(filter(None, left.values()), default=None)
 
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
         """The view of each Secret from the Space."""

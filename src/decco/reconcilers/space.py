@@ -62,7 +62,8 @@ class SpaceReconciler(Reconciler):
         self.dependencies.certificates(space.name, self.secrets.expiries(space))
         index = self.caches.claims
         lost = lost_claims(index, space)
-        remove = {(SECRETS, Key(space.name, name)) for name in await self.secrets.revoked(space)}
+        revoked, seconds = await self.secrets.revoked(space)
+        remove = {(SECRETS, Key(space.name, name)) for name in revoked}
         children = []
         for resource, key in self.serving(entry, lost):
             live = self.caches.children[resource].get(key)
@@ -82,7 +83,7 @@ class SpaceReconciler(Reconciler):
         index.release(space.name, given_up)
         record = closed_namespace(namespace.obj(), space, record_text(index.grants(space.name)))
         await self.close(entry, [record] if record is not None else [], set())
-        return requeue_action(SERVED_SECONDS if len(given_up) < len(leaving) else None)
+        return requeue_action(SERVED_SECONDS if len(given_up) < len(leaving) else None, seconds)
 
     def _gone(self, key: Key) -> Action:
         """A namespace that has lost its owner reference outlives its Space. decco does not delete it without proof."""

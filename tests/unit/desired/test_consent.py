@@ -73,6 +73,7 @@ def test_a_space_without_its_fqdn_is_not_that_fqdn(entry: str) -> None:
         (("db.shop.example.net", "db.shop.svc"), True),
         (("*.example.net",), True),
         (("tls.example.net",), True),
+        (("example.net",), True),
         (("shop.victim.test",), False),
         (("SHOP.victim.test.",), False),
         (("*.victim.test",), False),
