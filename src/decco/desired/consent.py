@@ -8,8 +8,8 @@ The bare name of a Space is no such identity: whoever may use some domain can cr
 right one exists or after it was deleted. It still counts where nothing is ambiguous, with a warning that contains the
 FQDN:
 
-* the certificate says which domain is meant: one of its names belongs to this Space, is its domain or directly in it, and
-  none belongs to the same name in another domain;
+* the certificate says which domain is meant: one of its names belongs to this Space, is its domain, or is directly in
+  that, and none belongs to the same name in another domain;
 * no name of the certificate says anything, and the Space was there before the Secret was created;
 * the Space has a copy already. What runs goes on running; a Space that is created again has none.
 """

@@ -11,6 +11,7 @@ import pytest
 
 from decco.desired import reasons
 from decco.desired.claims import Grant
+from decco.desired.claims import wanted as claims_of
 from decco.desired.model import SecretState
 from decco.desired.names import ANNOTATION_COPIED_FROM
 from decco.desired.secrets import problem_of
@@ -310,6 +311,7 @@ async def test_a_bare_name_counts_with_a_warning_where_a_copy_is() -> None:
 async def test_the_fqdn_of_a_space_that_lost_it_is_no_consent() -> None:
     harness = Harness()
     harness.put(source("http", "acme.example.net"))
+    harness.caches.claims.want("acme", claims_of(harness.space))
     harness.caches.claims.record("acme", {})
     harness.caches.claims.record("holder", {".acme.example.net": Grant("2026-01-01T00:00:00Z", 1)})
     assert await harness.state("http") is SecretState.NOT_SHARED
