@@ -197,6 +197,28 @@ async def test_altered_content_is_repaired_by_one_write(world: World, name: str,
     await repaired_by_one_write(world, kind, vandalize, restarted)
 
 
+@LIVES
+@pytest.mark.parametrize(
+    ("kind", "patch"),
+    [
+        (CONFIGMAPS, {"data": {"a": "other"}}),
+        (CONFIGMAPS, {"data": {"another": "key"}}),
+        (NETWORK_POLICIES, {"spec": {"podSelector": {"matchLabels": {"app": "none"}}}}),
+        (DEPLOYMENTS, {"spec": {"template": {"spec": {"hostNetwork": True}}}}),
+        (DEPLOYMENTS, {"spec": {"template": {"spec": {"serviceAccountName": "other"}}}}),
+    ],
+)
+async def test_a_forged_field_manager_does_not_hide_an_alteration(
+    world: World, kind: Resource, patch: Obj, restarted: bool
+) -> None:
+    def vandalize(world: World) -> None:
+        path = f"{world.path(kind, 'web')}?fieldManager=decco"
+        headers = {"Content-Type": "application/merge-patch+json"}
+        assert world.cp.request("PATCH", path, patch, headers=headers).status == 200
+
+    await repaired_by_one_write(world, kind, vandalize, restarted)
+
+
 METADATA_VANDALISM: dict[str, list[tuple[str, str, Any]]] = {
     "a label of ours": [("remove", "/metadata/labels/team", None)],
     "a label's value": [("replace", "/metadata/labels/team", "red")],

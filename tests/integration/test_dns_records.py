@@ -213,6 +213,27 @@ def test_abandoned_records_stay_and_the_objects_go(world: World, cluster: Cluste
     assert world.records(name).keys() == {f"{name}.{ZONE} A", f"db.{name}.{ZONE} A"}
 
 
+@pytest.mark.parametrize("how", ["abandon-dns", "no finalizer"])
+def test_names_that_an_app_left_are_free_for_the_next_one(world: World, cluster: Cluster, name: str, how: str) -> None:
+    world.full(name)
+    path = f"{APIS}/namespaces/{name}/apps/db"
+    if how == "abandon-dns":
+        cluster.patch(path, {"metadata": {"annotations": {f"{GROUP}/abandon-dns": "true"}}})
+        cluster.delete(path)
+    else:
+        world.server.stop()
+        cluster.delete(path)
+        cluster.patch(path, {"metadata": {"finalizers": None}})
+    eventually(lambda: cluster.app(name, "db") is None, GONE_SECONDS)
+    if how == "no finalizer":
+        world.server.start()
+        eventually(lambda: f"db.{name}.{ZONE} A" not in world.records(name), 30)
+    endpoint = {"name": "db", "port": 5432, "createDnsRecord": True, "disableTlsTermination": True}
+    cluster.create(app(name, "next", endpoints=[endpoint]))
+    eventually(lambda: says(cluster, cluster.app(name, "next"), "True", "Reconciled"), 30)
+    assert f"db.{name}.{ZONE} A" in world.records(name)
+
+
 def test_a_foreign_record_is_reported_and_not_touched(world: World, cluster: Cluster, name: str) -> None:
     fqdn = f"{name}.{ZONE}"
     world.server.put(ZONE, f"{fqdn}.", 300, "A", "198.51.100.7")

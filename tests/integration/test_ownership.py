@@ -436,3 +436,31 @@ def test_a_secret_of_a_tenant_with_labels_but_no_sign_of_a_copy_is_not_overwritt
     assert cluster.get(f"/api/v1/namespaces/{name}/secrets/owner-tls") == made
     cluster.create(app(name, "web", pod=pod(8080), endpoints=[]))
     cluster.delete(f"{APIS}/spaces/{name}")
+
+
+def test_a_copied_owner_reference_in_another_namespace_is_nobodys(cluster: Cluster, runs: Runs, name: str) -> None:
+    """Whoever may write in one namespace can copy what identifies the children of another Space or App."""
+    other = f"{name}-b"
+    for each in (name, other):
+        cluster.make_space(each)
+    cluster.create(app(name, "web", endpoints=[]))
+    eventually(lambda: cluster.deployment(name, "web"), SECONDS)
+    path = f"/api/v1/namespaces/{other}/configmaps/forged"
+    for owner in (cluster.space(name), cluster.app(name, "web")):
+        assert owner is not None
+        reference = {key: owner[key] for key in ("apiVersion", "kind")}
+        reference |= {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"], "controller": True}
+        labels = {"app.kubernetes.io/managed-by": "decco", "decco.platform9.com/space": name}
+        meta = {"name": "forged", "namespace": other, "labels": labels, "finalizers": ["test.example/hold"]}
+        cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "ownerReferences": [reference]}})
+        cluster.patch(f"{APIS}/spaces/{name}", {"metadata": {"labels": {"touch": owner["kind"].lower()}}})
+        cluster.patch(f"{APIS}/namespaces/{name}/apps/web", {"spec": {"initialReplicas": 2}})
+        assert runs.decco is not None
+        runs.decco.settle()
+        mark = cluster.cp.audit_mark()
+        runs.restart().settle()
+        writes = cluster.cp.audit("decco-controller", since=mark, writes=True)
+        assert not [each for each in writes if (each.namespace, each.name) == (other, "forged")]
+        cluster.patch(path, {"metadata": {"finalizers": None}})
+        cluster.delete(path)
+        eventually(lambda: cluster.get(path) is None, SECONDS)

@@ -1,9 +1,13 @@
 """Names that a Space cannot have, because a namespace of this name would conflict with others.
 
 In-cluster DNS makes a namespace the last label of names that every pod resolves: with the search path of a pod, Service
-``github`` in namespace ``com`` is ``github.com``. The top-level domains here are those of countries and the older
-generic ones. The hundreds of newer ones (foo, bar, global, app, dev) are ordinary words that Spaces are named by; they
-are not refused.
+``github`` in namespace ``com`` is ``github.com``. Pods also ask the search path for names with several labels, so
+with a headless Service a namespace ``dev`` would answer for ``x.pkg.dev``.
+
+The top-level domains here are those of countries, the older generic ones, and of the newer ones those that programs
+connect to: of clouds, registries and hosting services. The hundreds of others (foo, global, shop, bank) are ordinary
+words that Spaces are named by; they are not refused. A cluster whose pods connect to names of such a domain does well
+to end these names with a dot, as decco does in what it generates.
 """
 
 from __future__ import annotations
@@ -22,12 +26,16 @@ va vc ve vg vi vn vu wf ws ye yt za zm zw
 _GENERIC: Final = (
     "aero arpa asia biz cat com coop edu gov info int io jobs mil mobi museum name net org post pro tel travel"
 )
+_CONNECTED_TO: Final = "amazon android app apple aws azure cloud dev goog google gle microsoft ms page xyz youtube zip"
+"""Newer generic domains with endpoints of clouds, registries and hosting services (run.app, pkg.dev, on.aws)."""
 _LOCAL: Final = (
-    "cluster corp default home internal intranet lan local localdomain localhost onion openshift pod private svc"
+    "alt cluster corp default home in-addr internal intranet invalid ip6 isatap kubernetes lan local localdomain "
+    "localhost onion openshift pod private svc wpad workgroup"
 )
-"""Words of cluster DNS, special-use names (RFC 6761), and what private networks use as a top-level domain."""
+"""Words of cluster DNS and of reverse lookups, special-use names (RFC 6761, RFC 9476), what private networks use as a
+top-level domain, and names by which programs find their configuration."""
 
-RESERVED: Final = tuple(sorted({*_COUNTRIES.split(), *_GENERIC.split(), *_LOCAL.split()}))
+RESERVED: Final = tuple(sorted({*_COUNTRIES.split(), *_GENERIC.split(), *_CONNECTED_TO.split(), *_LOCAL.split()}))
 RESERVED_PREFIXES: Final = ("kube-", "openshift-")
 """System namespaces: https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/"""
 

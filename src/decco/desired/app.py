@@ -123,7 +123,12 @@ def certificate_problems(inputs: AppInputs) -> tuple[Problem, ...] | None:
         view = inputs.secrets.get(name) or SecretView(name, SecretState.MISSING)
         namespace = inputs.settings.namespace
         problem = problem_of(
-            view, space=inputs.space.name, controller_namespace=namespace, now=inputs.now, local=use.own
+            view,
+            space=inputs.space.name,
+            fqdn=inputs.space.fqdn,
+            controller_namespace=namespace,
+            now=inputs.now,
+            local=use.own,
         )
         if problem is not None:
             problems.append(problem)

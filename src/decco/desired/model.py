@@ -75,6 +75,8 @@ class SecretView:
     name: str
     state: SecretState
     facts: SecretFacts | None = None
+    by_bare_name: bool = False
+    """Whether it is shared by the Space's bare name, which is not an identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,11 @@ class SecretSource:
     data: Mapping[str, str] = field(repr=False)
     """Values in base64, as the API serves them."""
     shared_with: frozenset[str]
-    """Space names, or "*"."""
+    """Entries of the annotation share-with, see ``consent.py``."""
     replace_at_once: bool = False
     """Whether its owner requires that former authorities are no longer trusted."""
-
-    def consents_to(self, space: str) -> bool:
-        return "*" in self.shared_with or space in self.shared_with
+    created: str = ""
+    """metadata.creationTimestamp, RFC 3339 in UTC."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def app_policy(inputs: AppInputs, resolved: ResolvedApp) -> Child | None:
     mesh = inputs.space.spec.mesh is Mesh.ISTIO
     ingress: list[Obj] = []
     if routed := _ports(resolved, monitoring=False, mesh=mesh):
-        peers = _peers(inputs.space, inputs.settings.edge)
+        peers = peers_of(inputs.space, inputs.settings.edge)
         ingress.append({"from": peers, "ports": routed} if peers is not None else {"ports": routed})
     if monitored := _ports(resolved, monitoring=True, mesh=mesh):
         ingress.append({"from": [_namespaces(LABEL_MONITORING, "true")], "ports": monitored})
@@ -67,7 +67,7 @@ def may_connect(client: SpaceFacts, target: SpaceFacts) -> bool:
     return client.name == target.name or target.spec.project in (None, client.spec.project)
 
 
-def _peers(space: SpaceFacts, edge: EdgeSettings) -> list[Obj] | None:
+def peers_of(space: SpaceFacts, edge: EdgeSettings) -> list[Obj] | None:
     """Who may connect to routed ports; None means any client, inside the cluster or outside."""
     if space.spec.project is None:
         return None

@@ -25,6 +25,7 @@ from decco.objects import (
     SPACES,
     Obj,
     annotations_of,
+    controller_of,
     labels_of,
 )
 
@@ -81,8 +82,14 @@ def is_marked_namespace(obj: Obj) -> bool:
     """Whether the namespace has a key that only decco, and clients with the permission "label", may write.
 
     decco creates its namespaces with these keys. If a namespace has the owner reference of a Space and none of the
-    keys, another client set the reference, perhaps to obtain copies of the Space's Secrets.
+    keys, another client set the reference, perhaps to obtain copies of the Space's Secrets. Nor is a
+    Space of another name, or an App, the owner of a namespace.
     """
+    owner = controller_of(obj) or {}
+    if owner.get("kind") == APPS.kind or (
+        owner.get("kind") == SPACES.kind and owner["name"] != obj["metadata"]["name"]
+    ):
+        return False
     return LABEL_SPACE in labels_of(obj) or not annotations_of(obj).keys().isdisjoint(
         {ANNOTATION_FQDN, ANNOTATION_HASH}
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from decco.api.types import SpaceSpec
 from decco.desired import reasons
+from decco.desired.consent import parse_share_with
 from decco.desired.model import Problem, SecretSource, SecretState, SecretView
 from decco.objects import (
     ANNOTATION_REPLACE_AT_ONCE,
@@ -19,11 +20,6 @@ from decco.objects import (
 TLS_CRT, TLS_KEY, CA_CRT = "tls.crt", "tls.key", "ca.crt"
 
 
-def parse_share_with(text: str | None) -> frozenset[str]:
-    """The annotation share-with: names of Spaces, or "*", with commas between."""
-    return frozenset(name for part in (text or "").split(",") if (name := part.strip()))
-
-
 def source_from(obj: Obj) -> SecretSource:
     """A Secret of decco's own namespace. Without the label share=true it is not shared."""
     shared = labels_of(obj).get(LABEL_SHARE) == "true"
@@ -32,6 +28,7 @@ def source_from(obj: Obj) -> SecretSource:
         type=obj.get("type") or "Opaque",
         data=obj.get("data") or {},
         shared_with=parse_share_with(annotations_of(obj).get(ANNOTATION_SHARE_WITH)) if shared else frozenset(),
+        created=obj["metadata"].get("creationTimestamp", ""),
         replace_at_once=annotations_of(obj).get(ANNOTATION_REPLACE_AT_ONCE) == "true",
     )
 
@@ -42,7 +39,7 @@ def named_by_space(spec: SpaceSpec) -> frozenset[str]:
 
 
 def problem_of(
-    view: SecretView, *, space: str, controller_namespace: str, now: datetime, local: bool = False
+    view: SecretView, *, space: str, fqdn: str, controller_namespace: str, now: datetime, local: bool = False
 ) -> Problem | None:
     """Why a referenced Secret is not usable now, or None.
 
@@ -58,7 +55,7 @@ def problem_of(
             here = f", and there is none in namespace {space}" if local else ""
             message = (
                 f"no Secret {source} is shared with this Space{here}; create it with the label {LABEL_SHARE}=true and "
-                f"this Space in the annotation {ANNOTATION_SHARE_WITH}, or name another"
+                f"{fqdn} in the annotation {ANNOTATION_SHARE_WITH}, or name another"
             )
             return Problem(reasons.SECRET_MISSING, message)
         case SecretState.DELETED:

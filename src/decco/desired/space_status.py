@@ -18,6 +18,7 @@ from decco.desired.sidecar_resources import fit
 from decco.desired.space import reserved_name
 from decco.desired.status import Outcomes, Satisfied, Verdict, amended_status, conditions, verdict
 from decco.objects import (
+    ANNOTATION_SHARE_WITH,
     LIMIT_RANGES,
     NAMESPACES,
     NETWORK_POLICIES,
@@ -175,15 +176,21 @@ def _network(outcomes: Outcomes, live: SpaceLive) -> Problem | None:
 
 def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Verdict:
     """If all are usable, the message names the certificates that are not in use yet."""
-    space, namespace = inputs.space.name, inputs.settings.namespace
-    views = (view for _, view in sorted(inputs.secrets.items()))
-    problems = [problem_of(view, space=space, controller_namespace=namespace, now=now) for view in views]
+    space, fqdn, namespace = inputs.space.name, inputs.space.fqdn, inputs.settings.namespace
+    views = [view for _, view in sorted(inputs.secrets.items())]
+    problems = [problem_of(view, space=space, fqdn=fqdn, controller_namespace=namespace, now=now) for view in views]
     waiting = [
         f"; the new certificate of Secret {name} is in force at {moment:%H:%M:%S} UTC, because its {CA_CRT} has changed"
         for name, moment in sorted(inputs.in_force.items())
         if name in inputs.secrets
     ]
-    message = "".join(["the Secrets that the Space names are there and usable", *waiting])
+    ambiguous = [
+        f"; Warning: Secret {namespace}/{view.name} is shared by the bare name {space}, which a Space of another "
+        f"domain may have: its owner should write {fqdn} in {ANNOTATION_SHARE_WITH}"
+        for view in views
+        if view.by_bare_name
+    ]
+    message = "".join(["the Secrets that the Space names are there and usable", *waiting, *ambiguous])
     return verdict((*problems, *_failed(outcomes, {SECRETS.kind})), message)
 
 

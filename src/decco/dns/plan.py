@@ -10,7 +10,8 @@ cluster.
 | mine, OR of U, different       | delete both          | update                                               |
 | mine, OR of V                  | delete both          | update, the OR becomes U's (V does not desire it)    |
 | OR of U without a record       | delete the OR        | update: the record is created again                  |
-| our cluster, owner not alive   | - (counted: orphan)  | conflict; with ``adopt`` as "mine, OR of V"          |
+| our cluster, owner not alive   | - (counted: orphan)  | conflict; with ``adopt``, or if this process knew V  |
+|                                |                      | and has seen its end: as "mine, OR of V"             |
 | OR of another cluster          | -                    | conflict                                             |
 | a record without an OR         | -                    | conflict                                             |
 | an unreadable OR               | -                    | conflict                                             |
@@ -55,8 +56,11 @@ class Rules:
     adopt: bool = False
     """A live owner may take over a name whose ownership record has our cluster id and the UID of an object that does
     not exist. Such a name is never deleted."""
-    paused: Collection[str] = frozenset()
-    """UIDs of the owners whose names are not changed."""
+    paused: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """UIDs of the owners whose names are not changed -> those of their names that they may not have any more."""
+    ended: Collection[str] = frozenset()
+    """UIDs of owners of this cluster whose end this process has seen. Without that, an owner that does not exist may be
+    one of another cluster with the same id."""
 
     def uid_of(self, now: Current) -> str | None:
         """The UID in the ownership record of a name, if that is of this cluster."""
@@ -71,6 +75,14 @@ class Rules:
         """Whether the owner of the name was an object of this cluster that does not exist."""
         uid = self.uid_of(now)
         return uid is not None and uid not in self.alive
+
+    def adopts(self, now: Current) -> bool:
+        """Whether a live owner may take the name over from one that does not exist."""
+        return self.is_orphan(now) and (self.adopt or self.uid_of(now) in self.ended)
+
+    def is_paused(self, uid: str | None, name: str) -> bool:
+        """Whether the owner's pause keeps the name as it is."""
+        return uid is not None and uid in self.paused and name not in self.paused[uid]
 
 
 def plan(
@@ -93,8 +105,8 @@ def plan(
                 problems[name, other] = RecordConflict(
                     f"{name} is also wanted by the owner {uid}, which has it: rename one of the two"
                 )
-        if uid in rules.paused or rules.uid_of(now) in rules.paused:
-            if uid is not None and uid not in rules.paused:
+        if rules.is_paused(uid, name) or rules.is_paused(rules.uid_of(now), name):
+            if uid is not None and not rules.is_paused(uid, name):
                 problems[name, uid] = RecordConflict(
                     f"{name} is still marked for an object that is paused: resume it, or choose another name"
                 )
@@ -161,7 +173,7 @@ def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: 
 
 def _check_free(now: Current, rivals: tuple[RecordSet, ...], rules: Rules) -> None:
     """Raise RecordConflict unless the name is ours, or has neither ``rivals`` nor an ownership record."""
-    if rules.owns(now) or (rules.adopt and rules.is_orphan(now)) or not (rivals or now.ownership):
+    if rules.owns(now) or rules.adopts(now) or not (rivals or now.ownership):
         return
     owner = now.owner
     if owner is not None and owner.cluster == rules.cluster:

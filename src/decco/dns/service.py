@@ -25,6 +25,8 @@ from decco.log import get_logger
 
 log = get_logger("decco.dns")
 
+MOST_ENDED = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class DnsProblem:
@@ -73,9 +75,13 @@ class Dns:
         self._providers = providers
         self._owners: dict[str, _Owner] = {}
         self._releasing: set[str] = set()
-        self._paused: set[str] = set()
+        self._paused: dict[str, frozenset[str]] = {}
+        self._ended: dict[str, None] = {}
+        """UIDs of owners whose end was seen, the latest MOST_ENDED."""
+        self._ownerless: set[str] = set()
+        """Owners that are gone although their names are not."""
         self._callbacks: list[Callable[[str], None]] = []
-        rules = Rules(cluster_id, settings.ttl, self._owners.keys(), settings.adopt, self._paused)
+        rules = Rules(cluster_id, settings.ttl, self._owners.keys(), settings.adopt, self._paused, self._ended)
         self._queues: dict[str, list[ZoneQueue]] = {}
         for provider in providers:
             shared = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)
@@ -142,7 +148,7 @@ class Dns:
         self, uid: str, new: dict[str, WantedRecord], refused: tuple[DnsProblem, ...], former: Iterable[str]
     ) -> OwnerState:
         first, resumed = uid not in self._owners, uid in self._paused
-        self._paused.discard(uid)
+        self._paused.pop(uid, None)
         owner = self._owners.setdefault(uid, _Owner())
         old, owner.wanted, owner.refused = owner.wanted, new, refused
         owner.former.update(former)
@@ -160,9 +166,38 @@ class Dns:
         owner.shown = self.state(uid)
         return owner.shown
 
-    def pause(self, owner_uid: str) -> None:
-        """Do not change the owner's names until the next ``ensure`` or ``release`` of this owner."""
-        self._paused.add(owner_uid)
+    def pause(self, owner_uid: str, lost: Iterable[str] = ()) -> None:
+        """Do not change the owner's names until the next ``ensure`` or ``release`` of this owner, except for ``lost``
+        names, which are withdrawn.
+        """
+        names = set()
+        for text in lost:
+            with suppress(InvalidRecord):  # such a name was never published
+                names.add(normalise(text))
+        new = names - self._paused.get(owner_uid, frozenset())
+        self._paused[owner_uid] = frozenset(names)
+        if not new:
+            return
+        owner = self._owners.setdefault(owner_uid, _Owner())
+        owner.former.update(new)
+        for name in new:
+            owner.wanted.pop(name, None)
+            for queue in self._of(name):
+                queue.want(owner_uid, name, None)
+
+    def ended(self, owner_uid: str) -> None:
+        """The owner is gone. What it may have left, because another client removed its finalizer, is withdrawn. A name
+        that it abandoned is free for the next owner that wants it.
+        """
+        self._ended[owner_uid] = None
+        if len(self._ended) > MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
+        owner = self._owners.get(owner_uid)
+        if owner is not None and owner.former:
+            self._ownerless.add(owner_uid)
+            self.release(owner_uid)
+        if owner is None or self.gone(owner_uid) or not owner.former:
+            self.forget(owner_uid)
 
     def state(self, owner_uid: str) -> OwnerState:
         """The last known state of the owner's names; an unknown owner has no names and no problems."""
@@ -203,7 +238,8 @@ class Dns:
         if owner_uid in self._owners and self._owners[owner_uid].wanted:
             self.ensure(owner_uid, ())
         self._releasing.discard(owner_uid)
-        self._paused.discard(owner_uid)
+        self._ownerless.discard(owner_uid)
+        self._paused.pop(owner_uid, None)
         self._owners.pop(owner_uid, None)
 
     def abandon(self, owner_uid: str) -> None:
@@ -278,3 +314,5 @@ class Dns:
                 owner.shown = state
                 for callback in self._callbacks:
                     callback(uid)
+                if uid in self._ownerless and self.gone(uid):
+                    self.forget(uid)

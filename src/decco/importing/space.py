@@ -57,7 +57,7 @@ def convert_space(obj: Obj, remarks: Remarks, domain: str | None) -> tuple[Obj, 
             fields.note(
                 secret,
                 f"Secret {value} has to be in decco's own namespace, with the label decco.platform9.com/share=true and "
-                f"the annotation decco.platform9.com/share-with={name}",
+                f"the annotation decco.platform9.com/share-with={canonical(f'{name}.{own}')}",
             )
     if fields.flag("encryptHttp"):
         spec["encryptHttp"] = True

@@ -9,9 +9,9 @@ When is a write needed?
 1. The digest of the desired object differs from the one that decco wrote as an annotation: the desired state changed.
 2. The live content differs from what the server stored for decco's last write: another writer altered it. Within one
    process that is an exact comparison of digests (``Store.settled``). After a restart there are no digests, so the live
-   object is inspected: a content path is owned by another field manager (``ownership.py``), or one of decco's own
-   fields is missing. Such a difference can also come from the cluster's admission; a dry run of the same write
-   distinguishes the two.
+   object is compared with the desired one: a content path is owned by another field manager (``ownership.py``), a field
+   is missing or has another value, or there is one that the server does not add (``server_values.py``). Such a
+   difference can also come from the cluster's admission; a dry run of the same write distinguishes the two.
 3. Desired labels, annotations or owner references are missing, or one that must be absent is present.
 
 A missing object is created. If decco has written the same before, that is a repair as well, and repeated repairs of one
@@ -175,9 +175,11 @@ class Applier:
         """Whether another owner's object had this name when decco tried to write its own."""
         return (resource, key) in self._foreign
 
-    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None) -> int:
-        """Deletes the objects that this owner controls and that are no longer desired; returns the number of DELETE
-        requests.
+    async def prune(
+        self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None
+    ) -> int:
+        """Deletes the objects that this owner controls in its namespace and that are no longer desired; returns the
+        number of DELETE requests.
 
         Also deletes what has lost its owner reference, if its labels name ``labelled_owner`` and it is proven to be
         decco's. A failed deletion does not stop the others: the first error is raised after the last request.
@@ -188,7 +190,7 @@ class Applier:
             if store.unlisted:
                 continue  # the kind's objects are not known, or the cluster no longer serves the kind
             orphans = [entry for entry in store.labelled_for(labelled_owner) if entry.proven]
-            for entry in (*store.owned_by(owner_uid), *orphans):
+            for entry in (*store.owned_by(owner_uid, namespace), *orphans):
                 if (store.resource, entry.key) in keep or entry.deleting:
                     continue
                 try:
@@ -202,7 +204,7 @@ class Applier:
         return requested
 
     def left_over(
-        self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
+        self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
     ) -> list[tuple[Resource, Entry]]:
         """Objects that are no longer desired and that ``prune`` cannot remove: deletion is blocked, or nothing proves
         that decco made them.
@@ -210,7 +212,7 @@ class Applier:
         found: list[tuple[Resource, Entry]] = []
         for store in self._stores.values():
             labelled = store.labelled_for(labelled_owner)
-            entries = [entry for entry in (*store.owned_by(owner_uid), *labelled) if entry.deleting]
+            entries = [entry for entry in (*store.owned_by(owner_uid, namespace), *labelled) if entry.deleting]
             entries += [entry for entry in labelled if not entry.proven and not entry.deleting]
             found += [(store.resource, entry) for entry in entries if (store.resource, entry.key) not in keep]
         return found

@@ -1,7 +1,7 @@
 """The pure half of apply: the content of a write, and whether another writer changed an object since decco wrote it.
 
-Values are compared where that is safe. The API server fills in defaults and normalizes values, so a difference alone
-proves nothing: see docs/design/2026-11-23-diff-before-write.md.
+The API server fills in defaults and normalizes values, so a difference alone proves nothing: a dry run decides about
+it. See docs/design/2026-11-23-diff-before-write.md.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 from decco.kube.entry import Shape, content_of, digest, guarded, with_value, without
 from decco.kube.ownership import MISSING, Path, lookup
+from decco.kube.server_values import equal, is_added, is_default
 from decco.objects import ANNOTATION_HASH, Obj, annotations_of, controller_of
 
 # Fields that the API server keeps although they are false or 0: their absence is an alteration. Any other False, 0, ""
@@ -140,29 +141,38 @@ def _owner_digests(meta: Obj) -> list[bytes]:
 
 
 def altered(live: Obj, desired: Obj, foreign: tuple[Path, ...], shape: Shape) -> bool:
-    """Whether another writer changed the content since decco wrote it, judged by the live object alone.
+    """Whether another writer seems to have changed the content since decco wrote it, judged by the live object alone.
 
-    Values are not compared where decco is the only writer: the server normalizes some (``cpu: 0.5`` becomes
-    ``500m``).
+    Values are compared whatever the managedFields state: a writer may use decco's name as its field manager. What the
+    server makes of a value (``server_values.py``) is no difference.
     """
     ours, theirs = guarded(desired, shape), guarded(live, shape)
     for path in foreign:
         value = lookup(theirs, path)
         if value is not MISSING and value != lookup(ours, path):
             return True
-    return not _covers(theirs, ours)
+    return not _same(theirs, ours)
 
 
-def _covers(live: Any, desired: Any, name: str = "") -> bool:
-    """Whether all that decco wrote in the field ``name`` is still there, and lists in their order (values aside)."""
-    if isinstance(desired, dict):
-        return isinstance(live, dict) and all(
-            _covers(live[inner], value, inner) if inner in live else _left_out_by_server(name, inner, value)
-            for inner, value in desired.items()
+def _same(live: Any, written: Any, within: str = "", name: str = "") -> bool:
+    """Whether the field ``name`` in the field ``within`` has what decco wrote and what the server adds, no more."""
+    if isinstance(written, dict):
+        if not isinstance(live, dict):
+            return False
+        for inner in live.keys() - written.keys():
+            if name in _MAPS_OF_TEXT or not is_added(name, inner, live[inner], written):
+                return False
+        return all(
+            _same(live[inner], value, name, inner) or is_default(name, inner, live[inner], value, written)
+            if inner in live
+            else _left_out_by_server(name, inner, value)
+            for inner, value in written.items()
         )
-    if isinstance(desired, list):
-        return isinstance(live, list) and len(live) == len(desired) and all(map(_covers, live, desired))
-    return name != "name" or live == desired
+    if isinstance(written, list):
+        if not isinstance(live, list) or len(live) != len(written):
+            return False
+        return all(_same(*pair, within, name) for pair in zip(live, written, strict=True))
+    return equal(within, name, live, written)
 
 
 def _left_out_by_server(within: str, name: str, value: Any) -> bool:

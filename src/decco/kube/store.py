@@ -117,9 +117,13 @@ class Store:
     def get(self, key: Key) -> Entry | None:
         return self._entries.get(key)
 
-    def owned_by(self, uid: str) -> list[Entry]:
-        """Entries whose controller owner has this UID."""
-        return [self._entries[key] for key in self._by_owner.get(uid, _NO_KEYS)]
+    def owned_by(self, uid: str, namespace: str) -> list[Entry]:
+        """Entries whose controller owner has this UID, in this namespace, or the namespace itself.
+
+        Whoever may write in another namespace may copy an owner reference; such an object is not the owner's.
+        """
+        keys = self._by_owner.get(uid, _NO_KEYS)
+        return [self._entries[key] for key in keys if (key.namespace or key.name) == namespace]
 
     def labelled_for(self, owner: Any) -> list[Entry]:
         """Entries without controller whose labels and annotations name this owner."""

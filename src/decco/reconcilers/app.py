@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from decco.api.parse import parse_app
-from decco.desired import reasons
+from decco.desired import names, reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.app import AppDesired, app_children, app_names
 from decco.desired.app_status import AppLive, app_status, blocked_app_status, current_run, route_requeue_after
+from decco.desired.closing import closed_policy, lost_claims, lost_names
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.desired.network import may_connect
 from decco.desired.ownership import LabelledOwner
@@ -24,6 +25,7 @@ from decco.objects import (
     ANNOTATION_ABANDON_DNS,
     JOBS,
     NAMESPACES,
+    NETWORK_POLICIES,
     SPACES,
     Key,
     Obj,
@@ -58,7 +60,7 @@ class AppReconciler(Reconciler):
         obj = entry.obj()
         found = self.caches.space(key.namespace)
         if (pause := _pause_of(entry, found[1] if found is not None else None)) is not None:
-            return await self.pause(entry, obj, pause)
+            return await self._pause(entry, obj, pause, found[1] if found is not None else None)
         if not isinstance(entry.facts, AppFacts):
             return await self.block(entry, obj, Problem(reasons.INVALID, str(entry.facts)))
         if found is None and owner is not None:
@@ -84,6 +86,23 @@ class AppReconciler(Reconciler):
             return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
         return await self._make(entry, entry.facts, space, obj)
 
+    async def _pause(self, entry: Entry, obj: Obj, why: Problem, space: SpaceFacts | None) -> Action:
+        """Leaves everything as it is, except what the Space may not have any more."""
+        if space is None or self.caches.namespace_uid(space) is None:
+            await self.pause(entry, obj, why)
+            return Action.done()
+        index, key = self.caches.claims, entry.key
+        policies = self.caches.children[NETWORK_POLICIES]
+        policy = policies.get(Key(key.namespace, names.app_policy(key.name)))
+        closed = None
+        if policy is not None and policy.owner_uid == entry.uid and not policy.deleting:
+            closed = closed_policy(policy.obj(), space, key.name, entry.uid, self.caches.settings.edge)
+        remove = self.serving(entry, lost_claims(index, space))
+        lost = lost_names(index, space, self._published(entry, obj, space.fqdn))
+        await self.pause(entry, obj, why, lost)
+        await self.close(entry, [closed] if closed is not None else [], remove)
+        return Action.done()
+
     def _gone(self, key: Key) -> Action:
         """Reports the objects that a deleted App left without owner: perhaps on purpose, by ``--cascade=orphan``."""
         owner = self.caches.spaces.get(Key("", key.namespace))
@@ -97,16 +116,22 @@ class AppReconciler(Reconciler):
         """Withdraws the records, if there are any."""
         obj = entry.obj()
         fqdn = space.facts.fqdn if space is not None and isinstance(space.facts, SpaceFacts) else None
-        names = {str(each["hostname"]) for each in status_of(obj).get("endpoints") or () if each.get("hostname")}
-        if isinstance(entry.facts, AppFacts):
-            requested = [endpoint for endpoint in entry.facts.endpoints if endpoint.dns]
-            names |= {endpoint.hostname for endpoint in requested if endpoint.hostname is not None}
-            names |= {f"{endpoint.name}.{fqdn}" for endpoint in requested if endpoint.hostname is None and fqdn}
+        published = self._published(entry, obj, fqdn)
         # The annotation of a Space also applies to its Apps.
         abandon = (
             space is not None and space.deleting and annotations_of(space.obj()).get(ANNOTATION_ABANDON_DNS) == "true"
         )
-        return await self.withdraw(entry, obj, names, abandon=abandon)
+        return await self.withdraw(entry, obj, published, abandon=abandon)
+
+    @staticmethod
+    def _published(entry: Entry, obj: Obj, fqdn: str | None) -> set[str]:
+        """The names that may be published for the App, as far as the object contains them."""
+        found = {str(each["hostname"]) for each in status_of(obj).get("endpoints") or () if each.get("hostname")}
+        if isinstance(entry.facts, AppFacts):
+            requested = [endpoint for endpoint in entry.facts.endpoints if endpoint.dns]
+            found |= {endpoint.hostname for endpoint in requested if endpoint.hostname is not None}
+            found |= {f"{endpoint.name}.{fqdn}" for endpoint in requested if endpoint.hostname is None and fqdn}
+        return found
 
     async def _make(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> Action:
         inputs = await self._gather(entry, facts, space, obj)
@@ -122,9 +147,9 @@ class AppReconciler(Reconciler):
         live = self._live(entry, desired.children, inputs)
         if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
             self.caches.superseded_jobs[live.job.uid] = None
-        names = app_names(desired.resolved)
-        addresses = addresses_for(self.caches, space) if names and self.records.enabled else ()
-        records = await self.records.publish(self.store, entry, obj, names, addresses)
+        hostnames = app_names(desired.resolved)
+        addresses = addresses_for(self.caches, space) if hostnames and self.records.enabled else ()
+        records = await self.records.publish(self.store, entry, obj, hostnames, addresses)
         previous = status_of(records.obj)
         status = app_status(inputs, desired, written.outcomes, live, previous, inputs.now, records.problems)
         reported = await self.report(records.entry, records.obj, status)
@@ -194,7 +219,7 @@ class AppReconciler(Reconciler):
     def _own(store: Store, app: Entry) -> list[Entry]:
         """The App's objects of a kind; also those that lost their owner reference, if they are proven to be its own."""
         labelled = store.labelled_for(LabelledOwner(*app.key))
-        return [*store.owned_by(app.uid), *(entry for entry in labelled if entry.proven)]
+        return [*store.owned_by(app.uid, app.key.namespace), *(entry for entry in labelled if entry.proven)]
 
     def _keep(
         self, entry: Entry, desired: AppDesired, written: Written, way: Problem | None
@@ -211,7 +236,7 @@ class AppReconciler(Reconciler):
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
-        names = facts.secrets | secret_rules.named_by_space(space.spec)
+        secrets = facts.secrets | secret_rules.named_by_space(space.spec)
         run = None if self.dependencies.ignores_runs else run_record(status_of(obj))
         if run is not None and run.uid in self.caches.superseded_jobs:
             run = None  # the status that drops it was not written, and the pod may have been changed back since
@@ -226,7 +251,7 @@ class AppReconciler(Reconciler):
             settings=self.caches.settings,
             served=self.caches.served,
             claims=self.caches.claims.verdict(space.name).claims(),
-            secrets=await self.secrets.views(space, names),
+            secrets=await self.secrets.views(space, secrets),
             targets=self._targets(space, facts),
             taken=self.caches.index.taken(entry.key, facts, space.fqdn),
             now=self.now(),

@@ -187,7 +187,7 @@ class Caches:
             (resource, entry.key)
             for resource in resources
             if (store := self.children.get(resource)) is not None
-            for entry in (*store.owned_by(owner_uid), *store.labelled_for(labelled))
+            for entry in (*store.owned_by(owner_uid, labelled.space), *store.labelled_for(labelled))
         }
 
     def labelled_for(self, labelled: LabelledOwner) -> list[tuple[Resource, Entry]]:

@@ -151,10 +151,10 @@ class ChildWriter:
     ) -> None:
         """Deletes what is no longer desired; a failed deletion is a retryable error and does not hide other results."""
         try:
-            written.writes += await self._applier.prune(owner_uid, keep, labelled)
+            written.writes += await self._applier.prune(owner_uid, labelled.space, keep, labelled)
         except KubeError as error:
             written.retryable_errors.append(error)
-        written.left += self._applier.left_over(owner_uid, keep, labelled)
+        written.left += self._applier.left_over(owner_uid, labelled.space, keep, labelled)
 
     async def _write(self, child: Child, written: Written) -> None:
         key = key_of(child.obj)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from decco.desired.model import Problem, SecretView
+from decco.desired.claims import Claim
+from decco.desired.closing import serves
+from decco.desired.model import Child, Problem, SecretView
 from decco.desired.ownership import LabelledOwner
 from decco.desired.status import paused_status, withdrawal_status
 from decco.kube.controller import Action
@@ -41,7 +43,7 @@ class DnsRecords(Protocol):
     async def publish(
         self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None, /
     ) -> Published: ...
-    def pause(self, entry: Entry) -> None: ...
+    def pause(self, entry: Entry, lost: Iterable[str] = ()) -> None: ...
     async def release(
         self, store: Store, entry: Entry, names: Iterable[str], /, *, abandon: bool, wait_for: Iterable[Entry]
     ) -> tuple[Problem, ...]: ...
@@ -96,11 +98,32 @@ class Reconciler(ABC):
         await self.report(entry, obj, self._blocked_status(problem, entry.generation, status_of(obj), self.now()))
         return Action.done()
 
-    async def pause(self, entry: Entry, obj: Obj, why: Problem) -> Action:
-        """Writes only the status."""
-        self.records.pause(entry)
+    async def pause(self, entry: Entry, obj: Obj, why: Problem, lost: Iterable[str] = ()) -> None:
+        """Writes only the status; withdraws the names that the object has ``lost``."""
+        self.records.pause(entry, lost)
         await self.report(entry, obj, paused_status(why, entry.generation, status_of(obj), self.now()))
-        return Action.done()
+
+    async def close(self, entry: Entry, children: Iterable[Child], remove: set[tuple[Resource, Key]]) -> None:
+        """Writes and removes what a pause does not keep, and nothing else; see ``desired/closing.py``."""
+        written = Written()
+        await self.writer.write(children, written)
+        if remove:
+            labelled = LabelledOwner(*entry.key) if entry.key.namespace else LabelledOwner(entry.key.name)
+            keep = self.caches.owned(entry.uid, labelled, self.caches.children) - remove
+            await self.writer.prune(entry.uid, labelled, keep, written)
+        written.raise_if_overtaken()
+        if written.retryable_errors:
+            raise written.retryable_errors[0]
+
+    def serving(self, entry: Entry, claims: Collection[Claim]) -> set[tuple[Resource, Key]]:
+        """The owner's listeners and routes that contain a name of these claims."""
+        found = set()
+        for resource in self.caches.routing_kinds if claims else ():
+            store = self.caches.children.get(resource)
+            for each in store.owned_by(entry.uid, entry.key.namespace or entry.key.name) if store is not None else ():
+                if serves(each.json(), claims):
+                    found.add((resource, each.key))
+        return found
 
     async def prune(self, entry: Entry, obj: Obj, keep: set[tuple[Resource, Key]], written: Written) -> None:
         """Deletes what is no longer desired, and reports what decco cannot delete."""

@@ -83,7 +83,11 @@ class Records:
 
     def _gone(self, change: Change) -> None:
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
-            self._forget(change.old.uid)
+            uid = change.old.uid
+            self._without_address.pop(uid, None)
+            self._answered.discard(uid)
+            if self._dns is not None:
+                self._dns.ended(uid)
 
     def _forget(self, uid: str) -> None:
         self._without_address.pop(uid, None)
@@ -163,10 +167,12 @@ class Records:
             return ()
         return problems
 
-    def pause(self, entry: Entry) -> None:
-        """Leaves the object's names as they are until the next ``publish`` or ``release``."""
+    def pause(self, entry: Entry, lost: Iterable[str] = ()) -> None:
+        """Leaves the object's names as they are until the next ``publish`` or ``release``, except those that it has
+        ``lost``, which are withdrawn.
+        """
         if self._dns is not None:
-            self._dns.pause(entry.uid)
+            self._dns.pause(entry.uid, lost)
 
     async def release(
         self, store: Store, entry: Entry, names: Iterable[str], *, abandon: bool = False, wait_for: Iterable[Entry] = ()

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from decco.desired import secrets
+from decco.desired.consent import consent
 from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.space import copy_child
 from decco.kube.diff import hash_of
@@ -98,12 +99,26 @@ class Secrets:
                     found.requeue_afters.append(max(0.0, (plan.due - now).total_seconds()))
         return found
 
+    async def revoked(self, space: SpaceFacts) -> tuple[set[str], float | None]:
+        """The copies in the Space's namespace whose sources their owners do not share with it any more, and the seconds
+        until another may be one of them.
+        """
+        copies = self._caches.children[SECRETS].owned_by(space.uid, space.name)
+        names = [entry.key.name for entry in copies if not entry.deleting]
+        left = {name: await self._grace_left(space, name) for name in names if self._shared(space, name) is None}
+        return {name for name, seconds in left.items() if not seconds}, min(filter(None, left.values()), default=None)
+
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
         """The view of each Secret from the Space."""
         if not (wanted := sorted(set(names))):
             return {}
         await self.copies.read(space)
-        return {name: await self._view(space, name) for name in wanted}
+        found = {name: await self._view(space, name) for name in wanted}
+        for name, view in found.items():
+            shared = self._shared(space, name)
+            if view.state is SecretState.COPY and shared is not None and self._consent(space, shared) == space.name:
+                found[name] = replace(view, by_bare_name=True)
+        return found
 
     def requeue_after(self, space: SpaceFacts, views: Iterable[SecretView]) -> float | None:
         """Seconds until one of these that is not watched should be requested again; None if all are watched."""
@@ -163,7 +178,12 @@ class Secrets:
         if entry is None or entry.deleting or not isinstance(entry.facts, SharedSecret):
             return None
         self._deleted.is_there(entry.key)
-        return entry.facts if entry.facts.source.consents_to(space.name) else None
+        return entry.facts if self._consent(space, entry.facts) else None
+
+    def _consent(self, space: SpaceFacts, shared: SharedSecret) -> str:
+        copied = self._copy(space, shared.source.name) is not None
+        claims = self._caches.claims.verdict(space.name).claims()
+        return consent(shared.source, shared.facts, space, claims, copied=copied)
 
     async def _grace_left(self, space: SpaceFacts, name: str) -> float:
         """Seconds for which the copy of a Secret that is not shared now stays as it is; 0: it is deleted, if it
@@ -175,7 +195,7 @@ class Secrets:
         entry = self._caches.sources.get(key)
         if entry is None:
             return await self._deleted.seconds_left(key)
-        consents = isinstance(entry.facts, SharedSecret) and entry.facts.source.consents_to(space.name)
+        consents = isinstance(entry.facts, SharedSecret) and bool(self._consent(space, entry.facts))
         return await self._deleted.seconds_left(key, deleting=True) if entry.deleting and consents else 0.0
 
     async def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:

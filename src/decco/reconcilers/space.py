@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,6 +9,7 @@ from decco.api.conditions import timestamp
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.claims import Claim, record_text, status_grants
+from decco.desired.closing import closed_listeners, closed_namespace, lost_claims, lost_names, serves
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.space import namespace_child, reserved_name, space_children, space_names
@@ -19,7 +19,7 @@ from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.errors import Forbidden
 from decco.log import get_logger
-from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
+from decco.objects import GATEWAYS, LISTENER_SETS, NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.children import Written
 from decco.reconcilers.edge import addresses_for, space_live
 from decco.reconcilers.facts import is_paused
@@ -31,7 +31,10 @@ from decco.reconcilers.secrets import Copying
 log = get_logger(__name__)
 
 SERVED_SECONDS = 1.0
-"""Pause before the next look whether a name that is given up is still served."""
+"""Pause before the next check whether a name that is given up is still served."""
+
+
+_LISTENERS = (GATEWAYS, LISTENER_SETS)
 
 
 class SpaceReconciler(Reconciler):
@@ -55,16 +58,47 @@ class SpaceReconciler(Reconciler):
         obj = entry.obj()
         facts = entry.facts
         if is_paused(obj):
-            if isinstance(facts, SpaceFacts):
-                await self.secrets.copies.read(facts, bind=False)
-                self.dependencies.certificates(key.name, self.secrets.expiries(facts))
-            return await self.pause(entry, obj, OWN_PAUSE)  # its Apps read the pause from the Space's facts
+            return await self._pause(entry, obj)  # its Apps read the pause from the Space's facts
         if not isinstance(facts, SpaceFacts):
             return await self.block(entry, obj, Problem(reasons.INVALID, str(facts)))
         reserved = reserved_name(key.name, self.caches.settings)
         if reserved is not None and self.caches.namespace_uid(facts) is None:
             return await self.block(entry, obj, reserved)
         return await self._make(entry, facts, obj)
+
+    async def _pause(self, entry: Entry, obj: Obj) -> Action:
+        """Leaves everything as it is, except what the Space may not have any more."""
+        space = entry.facts
+        namespace = self.caches.children[NAMESPACES].get(entry.key)
+        if not isinstance(space, SpaceFacts) or namespace is None or self.caches.namespace_uid(space) is None:
+            await self.pause(entry, obj, OWN_PAUSE)
+            return Action.done()
+        await self.secrets.copies.read(space, bind=False)
+        self.dependencies.certificates(space.name, self.secrets.expiries(space))
+        index = self.caches.claims
+        lost = lost_claims(index, space)
+        revoked, seconds = await self.secrets.revoked(space)
+        remove = {(SECRETS, Key(space.name, name)) for name in revoked}
+        children = []
+        for resource, key in self.serving(entry, lost):
+            live = self.caches.children[resource].get(key)
+            closed = (
+                closed_listeners(resource, live.obj(), space, lost)
+                if live is not None and resource in _LISTENERS
+                else None
+            )
+            if closed is not None:
+                children.append(closed)
+            else:
+                remove.add((resource, key))
+        await self.pause(entry, obj, OWN_PAUSE, lost_names(index, space, [space.fqdn]))
+        await self.close(entry, children, remove)
+        leaving = lost & index.leaving(space.name)
+        given_up = [claim for claim in leaving if not self._serves(space, claim)]
+        index.release(space.name, given_up)
+        record = closed_namespace(namespace.obj(), space, record_text(index.grants(space.name)))
+        await self.close(entry, [record] if record is not None else [], set())
+        return requeue_action(SERVED_SECONDS if len(given_up) < len(leaving) else None, seconds)
 
     def _gone(self, key: Key) -> Action:
         """A namespace that has lost its owner reference outlives its Space. decco does not delete it without proof."""
@@ -168,9 +202,8 @@ class SpaceReconciler(Reconciler):
 
     def _serves(self, space: SpaceFacts, claim: Claim) -> bool:
         """Whether a listener or route in the Space's namespace contains the name."""
-        name = re.compile(rf"(?<![a-z0-9.*-]){re.escape(claim)}(?![a-z0-9.-])".encode())
         return any(
-            name.search(entry.json())
+            serves(entry.json(), [claim])
             for resource in self.caches.routing_kinds
             if (store := self.caches.children.get(resource)) is not None
             for entry in store.in_namespace(space.name)

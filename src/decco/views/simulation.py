@@ -199,7 +199,7 @@ class _NameRecorder:
         self.published = tuple(names), tuple(addresses or ())
         return Published(entry, obj)
 
-    def pause(self, entry: Entry) -> None:
+    def pause(self, entry: Entry, lost: Iterable[str] = ()) -> None:
         """The published records are not changed."""
 
     async def release(

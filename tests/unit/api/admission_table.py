@@ -82,7 +82,29 @@ BAD = {
     LABEL: ("", "A", "a.b", "-a", "a-", "a_b", *(f"a{special}b" for special in _SPECIAL), "a\n"),
     OBJECT_NAME: ("", "A", "1", "1a", "a.b", "-a", "a-", "a_b", *(f"a{special}b" for special in _SPECIAL), "a\n"),
     DNS_NAME: (
-        *("", "A.b", "a..b", ".a", "a.", "*.a", "a.*", "-a.b", "a-.b", "a_b.c", "10.0.0.1", "1", "a.1", "a:443", "::1"),
+        *(
+            "",
+            "A.b",
+            "a..b",
+            ".a",
+            "a.",
+            "*.a",
+            "a.*",
+            "-a.b",
+            "a-.b",
+            "a_b.c",
+            "10.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0x7f000001",
+            "a.0x1f",
+            "0x",
+            "1",
+            "a.1",
+            "a:443",
+            "::1",
+        ),
         *("a" * 64, "a" * 64 + ".b", "a/b", "a@b", "http://a", *(f"a{special}b" for special in _SPECIAL), "a\n"),
     ),
     SUBDOMAIN: ("", "A", "a..b", ".a", "a.", "-a", "a-", "a_b", "a/b", "../a", *(f"a{s}b" for s in _SPECIAL), "a\n"),
@@ -240,7 +262,16 @@ def rule_rows() -> Iterator[Row]:
     for bad, good in (("1acme", "acme1"), ("a.b", "a-b"), ("0", "o")):
         yield Row(f"space named {bad}", space(bad), space(good), "metadata.name", OBJECT_NAME)
     reserved = "is a top-level domain, a word of cluster DNS, or a system namespace's name"
-    for bad, good in (("com", "com-1"), ("svc", "svcs"), ("io", "i-o"), ("kube-evil", "kubes"), ("local", "global")):
+    for bad, good in (
+        ("com", "com-1"),
+        ("svc", "svcs"),
+        ("io", "i-o"),
+        ("kube-evil", "kubes"),
+        ("dev", "devs"),
+        ("in-addr", "inaddr"),
+        ("wpad", "wpads"),
+        ("local", "global"),
+    ):
         yield Row(f"space named {bad}", space(bad), space(good), "metadata.name", reserved, parsed=False)
     yield Row("long space name", space("a" * 64), space("a" * 63), "metadata.name", TOO_LONG)
     parts = ".".join(["a" * 63] * 3)  # 191 characters

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from decco.desired.names import ANNOTATION_COPIED_FROM, child_meta
+from decco.desired.names import ANNOTATION_COPIED_FROM, child_meta, owner_reference
 from decco.desired.ownership import (
     LabelledOwner,
     holders_of,
@@ -16,7 +16,17 @@ from decco.desired.ownership import (
     owner_of_namespace,
 )
 from decco.desired.space import space_children
-from decco.objects import ANNOTATION_FQDN, ANNOTATION_HASH, LABEL_APP, LABEL_PROJECT, LABEL_SPACE, NAMESPACES, Obj
+from decco.objects import (
+    ANNOTATION_FQDN,
+    ANNOTATION_HASH,
+    APPS,
+    LABEL_APP,
+    LABEL_PROJECT,
+    LABEL_SPACE,
+    NAMESPACES,
+    SPACES,
+    Obj,
+)
 from tests.unit.desired.test_space import inputs
 
 MANAGED = {"app.kubernetes.io/managed-by": "decco"}
@@ -110,7 +120,14 @@ def test_a_namespace_of_another_project_or_domain_is_another_owners() -> None:
     ],
 )
 def test_a_namespace_is_marked_by_what_only_decco_may_write(meta: Obj, marked: bool) -> None:
-    assert is_marked_namespace({"metadata": {"name": "acme", **meta}}) is marked
+    owners = [owner_reference(SPACES, "acme", "u1")]
+    assert is_marked_namespace({"metadata": {"name": "acme", "ownerReferences": owners, **meta}}) is marked
+
+
+@pytest.mark.parametrize("owner", [owner_reference(SPACES, "other", "u1"), owner_reference(APPS, "acme", "u1")])
+def test_a_namespace_belongs_to_the_space_of_its_name_only(owner: Obj) -> None:
+    meta = {"name": "acme", "labels": {LABEL_SPACE: "acme"}, "ownerReferences": [owner]}
+    assert not is_marked_namespace({"metadata": meta})
 
 
 @pytest.mark.parametrize(

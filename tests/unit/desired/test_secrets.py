@@ -352,47 +352,19 @@ def _der_integer(number: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        (None, set()),
-        ("", set()),
-        (" , ,", set()),
-        ("acme", {"acme"}),
-        (" acme,blue , ", {"acme", "blue"}),
-        ("*", {"*"}),
-        ("acme\nblue", {"acme\nblue"}),  # not a name of a Space, so no Space
-    ],
+    ("label", "shared_with"), [("true", {"acme"}), ("false", set()), ("True", set()), (None, set())]
 )
-def test_parse_share_with(text: str | None, names: set[str]) -> None:
-    assert secrets.parse_share_with(text) == names
-
-
-@pytest.mark.parametrize(
-    ("label", "annotation", "consents"),
-    [
-        ("true", "acme", True),
-        ("true", "blue, acme", True),
-        ("true", "*", True),
-        ("true", "acme2", False),
-        ("true", "ACME", False),
-        ("true", "a*", False),
-        ("true", None, False),
-        ("false", "acme", False),
-        ("True", "*", False),
-        (None, "*", False),
-    ],
-)
-def test_consent(label: str | None, annotation: str | None, consents: bool) -> None:
+def test_a_secret_is_shared_by_its_label(label: str | None, shared_with: set[str]) -> None:
     obj = {
         "metadata": {
             "name": "tls",
             "labels": {"decco.platform9.com/share": label} if label else None,
-            "annotations": {"decco.platform9.com/share-with": annotation} if annotation else None,
+            "annotations": {"decco.platform9.com/share-with": "acme"},
         },
         "data": {"k": "dg=="},
     }
     source = secrets.source_from(obj)
-    assert source.consents_to("acme") is consents
+    assert source.shared_with == shared_with
     assert (source.name, source.type, source.data) == ("tls", "Opaque", {"k": "dg=="})
 
 
@@ -424,7 +396,7 @@ VIEWS = {
         Problem(
             reasons.SECRET_MISSING,
             "no Secret decco/tls is shared with this Space; create it with the label decco.platform9.com/share=true "
-            "and this Space in the annotation decco.platform9.com/share-with, or name another",
+            "and acme.example.net in the annotation decco.platform9.com/share-with, or name another",
         ),
     ),
     "pending": (
@@ -450,12 +422,20 @@ VIEWS = {
 @pytest.mark.parametrize("case", VIEWS)
 def test_problem_of(case: str) -> None:
     view, problem = VIEWS[case]
-    assert secrets.problem_of(view, space="acme", controller_namespace="decco", now=NOW) == problem
+    assert (
+        secrets.problem_of(view, space="acme", fqdn="acme.example.net", controller_namespace="decco", now=NOW)
+        == problem
+    )
 
 
 def test_an_app_may_use_its_own_namespace_too() -> None:
     problem = secrets.problem_of(
-        SecretView("tls", SecretState.MISSING), space="acme", controller_namespace="decco", now=NOW, local=True
+        SecretView("tls", SecretState.MISSING),
+        space="acme",
+        fqdn="acme.example.net",
+        controller_namespace="decco",
+        now=NOW,
+        local=True,
     )
     assert problem is not None
     assert "is shared with this Space, and there is none in namespace acme; create it" in problem.message

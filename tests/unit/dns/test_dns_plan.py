@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from decco.dns.errors import InvalidRecord, RecordConflict
@@ -26,10 +28,12 @@ def decide(
     current: Current | None,
     *desired: tuple[str, WantedRecord],
     adopt: bool = False,
-    paused: frozenset[str] = frozenset(),
+    paused: Collection[str] = (),
+    lost: Collection[str] = (),
+    ended: Collection[str] = (),
 ) -> Plan:
     name = desired[0][1].name if desired else NAME
-    rules = Rules("here", 180, frozenset({U, V}), adopt, paused)
+    rules = Rules("here", 180, frozenset({U, V}), adopt, dict.fromkeys(paused, lost), ended)
     return plan(ZONE, {current.name: current} if current else {}, {name: dict(desired)}, rules)
 
 
@@ -85,6 +89,19 @@ def test_orphans_are_counted_and_taken_only_on_request() -> None:
     assert decide(OF_GONE, adopt=True).changes == ()
     assert decide(OF_GONE, (U, WANTED), adopt=True).changes[0].after == (ADDRESS, ownership(U))
     assert decide(OTHERS, (U, WANTED), adopt=True).changes == ()
+
+
+def test_what_an_owner_left_whose_end_was_seen_is_free() -> None:
+    assert decide(OF_GONE, ended={GONE}).changes == (), "nobody wants it"
+    assert decide(OF_GONE, (U, WANTED), ended={GONE}).changes[0].after == (ADDRESS, ownership(U))
+    assert decide(OTHERS, (V, WANTED), ended={U}).changes == (), "the same UID in another cluster"
+
+
+def test_a_paused_owner_does_not_keep_a_name_that_it_lost() -> None:
+    assert decide(MINE_U, paused={U}).changes == ()
+    assert decide(MINE_U, paused={U}, lost={NAME}).changes == decide(MINE_U).changes != ()
+    taken = decide(MINE_U, (V, WANTED), paused={U}, lost={NAME})
+    assert (taken.changes[0].after, taken.problems) == ((ADDRESS, ownership(V)), {})
 
 
 def test_between_types_in_one_change() -> None:

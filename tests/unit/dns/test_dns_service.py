@@ -423,6 +423,48 @@ async def test_a_deletion_waits_for_an_unreachable_provider_and_says_so(bench: B
     assert fold(bench.memory.contents[ZONE][f"_decco.x.{ZONE}"].values(), ZONE)[f"x.{ZONE}"].owner == Owner("here", "u")
 
 
+async def test_what_an_owner_abandoned_is_free_when_it_is_gone(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+        bench.dns.abandon("u")
+        bench.dns.ended("u")
+        bench.dns.ensure("v", want("x"))
+        await ready(bench.dns, "v")
+    assert fold(bench.memory.contents[ZONE][f"_decco.x.{ZONE}"].values(), ZONE)[f"x.{ZONE}"].owner == Owner("here", "v")
+
+
+@pytest.mark.parametrize("published", [True, False])
+async def test_an_owner_that_ends_without_its_finalizer_leaves_nothing(bench: Bench, published: bool) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        if published:
+            await ready(bench.dns, "u")
+        bench.dns.ended("u")
+        bench.dns.ensure("other", want("y"))
+        await ready(bench.dns, "other")
+        await asyncio.sleep(10)
+        assert bench.values("x") == ()
+        assert (bench.dns._ownerless, bench.dns._owners.keys()) == (set(), {"other"})
+
+
+async def test_a_paused_owner_gives_up_what_it_lost_and_nothing_else(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x", "y"))
+        await ready(bench.dns, "u")
+        bench.put(RecordSet(f"y.{ZONE}", A, 180, ("192.0.2.9",)))
+        bench.dns.pause("u", [f"x.{ZONE}"])
+        bench.dns.ensure("v", want("x"))
+        await ready(bench.dns, "v")
+        await asyncio.sleep(10)
+        assert bench.values("y") == ("192.0.2.9",), "the pause keeps it as it is"
+    again = bench.new_dns()
+    async with running(again):
+        again.pause("u", [f"y.{ZONE}"])
+        await asyncio.sleep(10)
+    assert bench.values("y") == (), "also if this process has not published it"
+
+
 async def test_after_a_restart_what_is_no_longer_wanted_goes(bench: Bench) -> None:
     async with running(bench.dns):
         bench.dns.ensure("u", want("x", "y"))

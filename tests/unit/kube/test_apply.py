@@ -195,18 +195,28 @@ async def test_prune_asks_all_although_one_refuses() -> None:
         None, refused, None, live=tuple(stored(desired_object(n), 1, n) for n in "abcd")
     )
     with pytest.raises(Forbidden):
-        await applier.prune("owner-1", {(CONFIGMAPS, Key("acme", "c"))})
+        await applier.prune("owner-1", "acme", {(CONFIGMAPS, Key("acme", "c"))})
     assert script.asked == [f"delete configmaps/{name} {name}" for name in "abd"]
     assert {entry.key.name: entry.deleting for entry in store} == {"a": True, "b": False, "c": False, "d": True}
     script.answers = [None]
-    assert await applier.prune("owner-1", {(CONFIGMAPS, Key("acme", "c"))}) == 1
+    assert await applier.prune("owner-1", "acme", {(CONFIGMAPS, Key("acme", "c"))}) == 1
 
 
 async def test_prune_survives_a_kind_that_appears_meanwhile() -> None:
     script, stores = Script(None, None), {CONFIGMAPS: Store(CONFIGMAPS)}
     stores[CONFIGMAPS].put(stored(desired_object()), own=False)
     script.before_answer = lambda: stores.setdefault(SECRETS, Store(SECRETS)) and None
-    assert await Applier(script, stores).prune("owner-1", set()) == 1
+    assert await Applier(script, stores).prune("owner-1", "acme", set()) == 1
+
+
+async def test_a_copied_owner_reference_in_another_namespace_is_nobodys() -> None:
+    elsewhere = stored(
+        desired_object("copied"), 1, "copied", namespace="other", deletionTimestamp="2026-01-01T00:00:00Z"
+    )
+    applier, _, script = applier_with(live=(elsewhere, stored(desired_object("x"), 1, "x", namespace="other")))
+    assert await applier.prune("owner-1", "acme", set()) == 0
+    assert applier.left_over("owner-1", "acme", set(), "red") == []
+    assert script.asked == []
 
 
 def orphan(name: str, manager: str = "decco", *, label: str = "red", with_hash: bool = True) -> Obj:
@@ -227,18 +237,18 @@ async def test_prune_removes_what_lost_its_owner_reference_only_if_it_is_proven(
     )
     applier, _, script = applier_with(None, live=live, shape=Shape(labelled_owner=team_of))
     keep = {(CONFIGMAPS, Key("acme", "kept"))}
-    assert await applier.prune("owner-1", keep, "red") == 1
+    assert await applier.prune("owner-1", "acme", keep, "red") == 1
     assert script.asked == ["delete configmaps/proven proven"]
-    left = [entry.key.name for _, entry in applier.left_over("owner-1", keep, "red") if not entry.deleting]
+    left = [entry.key.name for _, entry in applier.left_over("owner-1", "acme", keep, "red") if not entry.deleting]
     assert sorted(left) == ["bare", "by-hand"]
 
 
 async def test_what_is_not_wanted_and_held_in_deletion_is_left_over() -> None:
     going = stored(desired_object(), deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x.example.net/keep"])
     applier, _, script = applier_with(live=(going,))
-    assert await applier.prune("owner-1", set()) == 0
-    assert [entry.key.name for _, entry in applier.left_over("owner-1", set(), "red")] == ["web"]
-    assert applier.left_over("owner-1", {(CONFIGMAPS, AT)}, "red") == []
+    assert await applier.prune("owner-1", "acme", set()) == 0
+    assert [entry.key.name for _, entry in applier.left_over("owner-1", "acme", set(), "red")] == ["web"]
+    assert applier.left_over("owner-1", "acme", {(CONFIGMAPS, AT)}, "red") == []
     assert script.asked == []
 
 
@@ -247,7 +257,7 @@ async def test_an_owner_reference_on_an_unmarked_object_is_ignored() -> None:
     live = stored(desired_object())
     del live["metadata"]["annotations"][ANNOTATION_HASH]
     applier, store, _ = applier_with(live=(live,), shape=Shape(marked=lambda _obj: False))
-    assert store.owned_by("owner-1") == []
+    assert store.owned_by("owner-1", "acme") == []
     with pytest.raises(Foreign):
         await applier.ensure(CONFIGMAPS, desired_object())
 
@@ -517,7 +527,50 @@ ALTERED: dict[str, tuple[Obj, Obj, tuple[Path, ...], bool]] = {
     # live, desired, paths of others -> altered
     "the same": (pod(image="a"), pod(image="a"), (), False),
     "defaults added": (pod(image="a", imagePullPolicy="Always"), pod(image="a"), (), False),
-    "a value written otherwise": (pod(cpu="500m"), pod(cpu=0.5), (), False),
+    "a value written otherwise": (pod(limits={"cpu": "500m"}), pod(limits={"cpu": 0.5}), (), False),
+    "a quantity of the same form": (pod(limits={"memory": "1Gi"}), pod(limits={"memory": "1024Mi"}), (), False),
+    "another quantity": (pod(limits={"cpu": "500m"}), pod(limits={"cpu": "5"}), (), True),
+    "no quantity": (pod(env=[{"name": "A", "value": "1"}]), pod(env=[{"name": "A", "value": "1000m"}]), (), True),
+    "another value under decco's name": (pod(image="b"), pod(image="a"), (), True),
+    "another field under decco's name": (pod(image="a", tty=True), pod(image="a"), (), True),
+    "another key under decco's name": ({"data": {"a": "1", "b": "2"}}, {"data": {"a": "1"}}, (), True),
+    "a key named as a default": ({"data": {"protocol": "TCP"}}, {"data": {}}, (), True),
+    "another peer": (
+        {"from": [{"podSelector": {}, "namespaceSelector": {}}]},
+        {"from": [{"podSelector": {}}]},
+        (),
+        True,
+    ),
+    "a default that is not the server's": (pod(imagePullPolicy="Never"), pod(), (), True),
+    "an init container that stays": (
+        {"initContainers": [{"restartPolicy": "Always"}]},
+        {"initContainers": [{}]},
+        (),
+        True,
+    ),
+    "a default for an empty text": (pod(imagePullPolicy="Always"), pod(imagePullPolicy=""), (), False),
+    "a default for nothing": (pod(resources={}), pod(resources=None), (), False),
+    "no default for an empty text": (pod(workingDir="/x"), pod(workingDir=""), (), True),
+    "a target port": ({"ports": [{"port": 80, "targetPort": 80}]}, {"ports": [{"port": 80}]}, (), False),
+    "another target port": ({"ports": [{"port": 80, "targetPort": 81}]}, {"ports": [{"port": 80}]}, (), True),
+    "defaults of limits": (
+        {"limits": [{"default": {"cpu": "1"}, "defaultRequest": {"cpu": "1"}}]},
+        {"limits": [{"default": {"cpu": "1000m"}}]},
+        (),
+        False,
+    ),
+    "other defaults of limits": (
+        {"limits": [{"default": {"cpu": "1"}, "defaultRequest": {"cpu": "2"}}]},
+        {"limits": [{"default": {"cpu": "1"}}]},
+        (),
+        True,
+    ),
+    "another service account": (
+        {"spec": {"serviceAccountName": "a", "serviceAccount": "b"}},
+        {"spec": {"serviceAccountName": "a"}},
+        (),
+        True,
+    ),
     "a value of others": (pod(image="b"), pod(image="a"), (main("image"),), True),
     "others' value is what we want": (pod(image="a"), pod(image="a"), (main("image"),), False),
     "others added a field": (pod(image="a", tty=True), pod(image="a"), (main("tty"),), True),
@@ -535,7 +588,7 @@ ALTERED: dict[str, tuple[Obj, Obj, tuple[Path, ...], bool]] = {
         (),
         True,
     ),
-    "a map where a text was": (pod(x={}), pod(x="a"), (), False),
+    "a map where a text was": (pod(x={}), pod(x="a"), (), True),
     "a text where a map was": (pod(x="a"), pod(x={"b": 1}), (), True),
     "a text where a list was": (pod(x="a"), pod(x=["b"]), (), True),
     "false left out": (pod(), pod(stdin=False), (), False),
@@ -625,7 +678,7 @@ async def test_a_kind_that_is_not_served_does_not_mean_that_the_object_is_delete
     with pytest.raises(NotServed):
         await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))
     with pytest.raises(NotServed):
-        await applier.prune(OWNER["uid"], ())
+        await applier.prune(OWNER["uid"], "acme", ())
     entry = store.get(AT)
     assert entry is not None
     assert not entry.deleting
@@ -634,7 +687,7 @@ async def test_a_kind_that_is_not_served_does_not_mean_that_the_object_is_delete
 async def test_nothing_is_pruned_of_a_kind_that_is_not_listed() -> None:
     applier, store, script = applier_with(live=(stored(desired_object()),))
     store.unlisted = "the cluster does not serve it"
-    assert await applier.prune(OWNER["uid"], ()) == 0
+    assert await applier.prune(OWNER["uid"], "acme", ()) == 0
     with pytest.raises(NotListed):
         await applier.ensure(CONFIGMAPS, desired_object())
     assert script.asked == []

@@ -215,7 +215,10 @@ def test_a_list_shows_another_object_of_the_same_name() -> None:
     log = Log(store)
     store.swap(listing(cm(8, "new", owner="o2")), 10)
     assert log.steps == [(5, 8, False, True)]
-    assert ([e.uid for e in store.owned_by("o1")], [e.uid for e in store.owned_by("o2")]) == ([], ["new"])
+    assert ([e.uid for e in store.owned_by("o1", "acme")], [e.uid for e in store.owned_by("o2", "acme")]) == (
+        [],
+        ["new"],
+    )
 
 
 def test_what_a_list_does_not_show_is_dead() -> None:
@@ -314,13 +317,13 @@ def test_owners_and_namespaces_find_their_objects() -> None:
         cm(2, "b", name="b", owner="o1", namespace="other"),
         cm(3, "c", name="c"),
     )
-    assert [e.uid for e in store.owned_by("o1")] == ["a", "b"]
+    assert [e.uid for e in store.owned_by("o1", "acme")] == ["a"]
     assert [e.uid for e in store.in_namespace("acme")] == ["a", "c"]
-    assert store.owned_by("bystander") == store.owned_by("") == store.in_namespace("none") == []
+    assert store.owned_by("bystander", "acme") == store.owned_by("", "acme") == store.in_namespace("none") == []
     store.put(cm(4, "a", name="a", owner="o2"), own=True)
     store.remove(Key("acme", "c"), "c", 5)
-    assert [e.uid for e in store.owned_by("o1")] == ["b"]
-    assert [e.uid for e in store.owned_by("o2")] == [e.uid for e in store.in_namespace("acme")] == ["a"]
+    assert ([e.uid for e in store.owned_by("o1", "other")], store.owned_by("o1", "acme")) == (["b"], [])
+    assert [e.uid for e in store.owned_by("o2", "acme")] == [e.uid for e in store.in_namespace("acme")] == ["a"]
     store.swap({}, 10)
     assert (store._by_owner, store._by_namespace, store._entries) == ({}, {}, {})
 
@@ -587,7 +590,7 @@ def test_any_order_of_events_answers_and_lists_ends_in_the_truth(seed: int) -> N
         server.deliver_answer(store)
     truth = {n: (obj["metadata"]["uid"], int(obj["metadata"]["resourceVersion"])) for n, obj in server.live.items()}
     assert {e.key.name: (e.uid, e.version) for e in store} == truth
-    assert sorted(e.key.name for uid in ("o1", "o2") for e in store.owned_by(uid)) == sorted(truth)
+    assert sorted(e.key.name for uid in ("o1", "o2") for e in store.owned_by(uid, "acme")) == sorted(truth)
     reported = [new for _, new, _, _ in log.steps if new is not None]
     assert len(reported) == len(set(reported)), "a version is reported twice"
 

@@ -72,7 +72,9 @@ class Script(Applier):
         if isinstance(end, Exception):
             raise end
 
-    async def prune(self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None) -> int:
+    async def prune(
+        self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None
+    ) -> int:
         self.pruned.append(owner_uid)
         end = self.ends.get("prune", Result.UNCHANGED)
         if isinstance(end, Exception):
@@ -80,7 +82,7 @@ class Script(Applier):
         return 2
 
     def left_over(
-        self, owner_uid: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
+        self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
     ) -> list[tuple[Resource, Entry]]:
         return list(self.entries.items())
 

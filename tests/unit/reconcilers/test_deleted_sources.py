@@ -56,7 +56,9 @@ async def test_during_the_grace_the_copy_is_used_and_the_condition_says_why() ->
     view = (await harness.secrets.views(harness.space, ["x"]))["x"]
     assert view.facts is not None
     assert view.facts.ca_pem is not None
-    problem = problem_of(view, space="acme", controller_namespace="decco", now=datetime.now(UTC))
+    problem = problem_of(
+        view, space="acme", fqdn="acme.example.net", controller_namespace="decco", now=datetime.now(UTC)
+    )
     assert problem is not None
     assert (problem.reason, "decco/x was deleted" in problem.message) == (reasons.SECRET_DELETED, True)
     assert problem.reason in reasons.WAITING

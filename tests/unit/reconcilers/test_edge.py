@@ -65,7 +65,7 @@ class Dns:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def pause(self, uid: str) -> None:
+    def pause(self, uid: str, lost: object = ()) -> None:
         self.asked.append(f"pause {uid}")
 
     def __getattr__(self, name: str) -> Any:

@@ -339,6 +339,16 @@ def test_the_waiting_claimants_of_a_name_are_enqueued_when_it_is_free(harness: H
     assert SERVICE["metadata"]["labels"][LABEL_APP] == "db"
 
 
+@pytest.mark.parametrize("owner", [ACME, DB], ids=["Space", "App"])
+def test_a_copied_owner_reference_in_another_namespace_enqueues_nobody(harness: Harness, owner: Obj) -> None:
+    forged = owned(SERVICES, "forged", owner)
+    forged["metadata"] |= {"namespace": "other", "labels": {"app.kubernetes.io/managed-by": "decco"}}
+    harness.quiet()
+    harness.put(forged)
+    harness.drop(forged)
+    assert (harness.spaces, harness.apps) == (set(), set())
+
+
 def test_the_waiting_claimant_of_a_space_is_enqueued_when_the_namespace_is_deleted(harness: Harness) -> None:
     harness.drop(ACME)
     harness.put(space("acme", uid="another"))

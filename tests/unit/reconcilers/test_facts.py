@@ -86,25 +86,6 @@ def test_wrong_objects_are_a_message() -> None:
         space_facts(space(domainName="Not a name"))
 
 
-@pytest.mark.parametrize(
-    ("share_with", "space_name", "consents"),
-    [
-        ("acme", "acme", True),
-        (" a,\tacme ", "acme", True),
-        ("*", "anybody", True),
-        ("a, *", "anybody", True),
-        ("acme2", "acme", False),
-        ("", "acme", False),
-        (None, "acme", False),
-    ],
-)
-def test_consent(share_with: str | None, space_name: str, consents: bool) -> None:
-    secret = stored(SECRETS, "s", "decco", meta=shared(share_with), type="Opaque", data=tls_data())
-    found = shared_secret(secret)
-    assert found.source.consents_to(space_name) is consents
-    assert found.facts.problem is None
-
-
 def test_without_the_label_it_is_not_shared() -> None:
     meta = {**shared("*"), "labels": {"decco.platform9.com/share": "yes"}}
-    assert not shared_secret(stored(SECRETS, "s", "decco", meta=meta, data=tls_data())).source.consents_to("acme")
+    assert not shared_secret(stored(SECRETS, "s", "decco", meta=meta, data=tls_data())).source.shared_with

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from decco.desired import reasons
+from decco.desired.claims import Grant
+from decco.desired.claims import wanted as claims_of
 from decco.desired.model import SecretState
 from decco.desired.names import ANNOTATION_COPIED_FROM
 from decco.desired.secrets import problem_of
@@ -22,6 +24,7 @@ from decco.reconcilers.reconciler import LONGEST_SECONDS, MOMENT_SECONDS, requeu
 from decco.reconcilers.requested_secrets import (
     DELETED_SECONDS,
     FOUND_SECONDS,
+    GRACE_SECONDS,
     KEPT_SECONDS,
     LONG_MISSING_SECONDS,
     MISSING_SECONDS,
@@ -153,7 +156,9 @@ async def test_a_foreign_secret_in_the_place_of_a_copy_is_reported_after_the_con
     harness.taken.add(Key("acme", "http"))
     assert await harness.state("http") is SecretState.TAKEN
     views = await harness.secrets.views(harness.space, ["http"])
-    problem = problem_of(views["http"], space="acme", controller_namespace="decco", now=datetime.now(UTC))
+    problem = problem_of(
+        views["http"], space="acme", fqdn="acme.example.net", controller_namespace="decco", now=datetime.now(UTC)
+    )
     assert problem is not None
     assert (problem.reason, "acme/http" in problem.message) == (reasons.CONFLICT, True)
     assert harness.secrets.requeue_after(harness.space, views.values()), "it ends without an event for the App"
@@ -281,6 +286,38 @@ async def test_unused_answers_are_forgotten() -> None:
     harness.now += LONG_MISSING_SECONDS + KEPT_SECONDS + 1
     await harness.state("last")
     assert {key for key, _ in harness.local._answers} == {Key("acme", "last")}
+
+
+# -- consent ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_not_shared_any_more_is_revoked() -> None:
+    harness = Harness()
+    harness.put(source("kept", "acme.example.net"), source("lost", "other.example.net"))
+    harness.put(*(copy(name) for name in ("kept", "lost", "gone")))
+    assert await harness.secrets.revoked(harness.space) == ({"lost"}, GRACE_SECONDS)
+    harness.now += GRACE_SECONDS
+    assert await harness.secrets.revoked(harness.space) == ({"lost", "gone"}, None)
+
+
+async def test_a_bare_name_counts_with_a_warning_where_a_copy_is() -> None:
+    harness = Harness()
+    harness.put(source("http", "acme"))
+    assert (await harness.secrets.views(harness.space, ["http"]))["http"].state is SecretState.PENDING
+    harness.put(copy("http"))
+    view = (await harness.secrets.views(harness.space, ["http"]))["http"]
+    assert (view.state, view.by_bare_name) == (SecretState.COPY, True)
+    harness.put(source("http", "acme, acme.example.net"))
+    assert not (await harness.secrets.views(harness.space, ["http"]))["http"].by_bare_name
+
+
+async def test_the_fqdn_of_a_space_that_lost_it_is_no_consent() -> None:
+    harness = Harness()
+    harness.put(source("http", "acme.example.net"))
+    harness.caches.claims.want("acme", claims_of(harness.space))
+    harness.caches.claims.record("acme", {})
+    harness.caches.claims.record("holder", {".acme.example.net": Grant("2026-01-01T00:00:00Z", 1)})
+    assert await harness.state("http") is SecretState.NOT_SHARED
 
 
 # -- when time itself is the change -----------------------------------------------------------------------------------

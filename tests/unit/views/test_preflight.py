@@ -298,18 +298,20 @@ async def test_marks_on_secrets() -> None:
             SPACES,
             {**space("acme"), "metadata": {"name": "acme", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}},
         ),
-        labelled("good", "true", "acme"),
+        labelled("good", "true", "acme.example.net, project:a, *.example.net"),
+        labelled("bare", "true", "acme"),
         labelled("all", "true", "*"),
         labelled("other", None, None),
         labelled("yes", "yes", "acme"),
         labelled("unlabelled", None, "acme"),
         labelled("nobody", "true", None),
-        labelled("stranger", "true", "acme,acne"),
+        labelled("stranger", "true", "acme.example.net,acme.example.org"),
     ]
     found = {check.about: check.text for check in await results(controller.shared_secrets, context(*objects))}
-    assert found.keys() == {f"secret decco/{name}" for name in ("yes", "unlabelled", "nobody", "stranger")}
+    assert found.keys() == {f"secret decco/{name}" for name in ("bare", "yes", "unlabelled", "nobody", "stranger")}
     assert "is 'yes', so decco does not see it" in found["secret decco/yes"]
-    assert "names acne, and there is no such Space" in found["secret decco/stranger"]
+    assert "write acme.example.net" in found["secret decco/bare"]
+    assert "names acme.example.org, and there is no such Space" in found["secret decco/stranger"]
 
 
 async def test_objects_that_were_never_reconciled() -> None:

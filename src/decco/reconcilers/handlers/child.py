@@ -23,7 +23,8 @@ def child_changed(caches: Caches, change: Change) -> Iterator[Request]:
             if entry.labelled_owner is not None:
                 yield Request(key_of_owner(entry.labelled_owner), priority)
         elif (owner := caches.owners.get(entry.owner_uid)) is not None:
-            yield Request(owner, priority)
+            if (owner.namespace or owner.name) == (entry.key.namespace or entry.key.name):
+                yield Request(owner, priority)  # elsewhere it is not the owner's: see Store.owned_by
         elif change.new is None:
             yield from _waiting_claimants(caches, entry)
 

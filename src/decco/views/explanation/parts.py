@@ -87,7 +87,12 @@ def certificate(world: World, space: SpaceFacts, secret: str | None, purpose: st
         return
     local = secret not in secret_rules.named_by_space(space.spec)
     problem = secret_rules.problem_of(
-        view, space=space.name, controller_namespace=controller_namespace, now=world.now, local=local
+        view,
+        space=space.name,
+        fqdn=space.fqdn,
+        controller_namespace=controller_namespace,
+        now=world.now,
+        local=local,
     )
     if problem is not None:
         yield Finding(about, f"{purpose}: {problem.reason}: {problem.message}", problem.reason)

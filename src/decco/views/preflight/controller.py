@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from decco import __version__
 from decco.api.conditions import condition_of
-from decco.desired import secrets
+from decco.desired.consent import PROJECT, parse_share_with
 from decco.desired.model import SpaceFacts
 from decco.desired.space import SECRETS_ROLE
 from decco.kube.errors import Forbidden
@@ -213,19 +213,19 @@ async def _may(context: ClusterContext, account: Key, permission: Permission) ->
 async def shared_secrets(context: ClusterContext) -> AsyncIterator[Finding]:
     """Check the sharing labels and annotations of Secrets in the controller namespace."""
     controller_namespace = context.settings.namespace
-    names = {space.name async for space in _spaces(context)}
+    spaces = [space async for space in _spaces(context)]
     count, faultless = 0, True
     async for obj in _all(context, SECRETS, controller_namespace):
         if LABEL_SHARE in labels_of(obj) or ANNOTATION_SHARE_WITH in annotations_of(obj):
             count += 1
-            for text, name in _sharing_problems(obj, names, context.now):
+            for text, name in _sharing_problems(obj, spaces, context.now):
                 yield Finding(f"secret {controller_namespace}/{obj['metadata']['name']}", text, name)
                 faultless = False
     if faultless:
         yield Finding("secrets", f"{count} shared" if count else "none is shared yet")
 
 
-def _sharing_problems(obj: Obj, spaces: set[str], now: datetime) -> Iterator[tuple[str, str]]:
+def _sharing_problems(obj: Obj, spaces: Sequence[SpaceFacts], now: datetime) -> Iterator[tuple[str, str]]:
     """(text, name of the finding) of each problem."""
     label, annotation = labels_of(obj).get(LABEL_SHARE), annotations_of(obj).get(ANNOTATION_SHARE_WITH)
     if label != "true":
@@ -233,14 +233,19 @@ def _sharing_problems(obj: Obj, spaces: set[str], now: datetime) -> Iterator[tup
         text = f"{what}, so decco does not see it: set it to 'true', or remove {ANNOTATION_SHARE_WITH}"
         yield text, "secret-label-wrong"
         return
-    with_whom = secrets.parse_share_with(annotation)
+    with_whom = parse_share_with(annotation)
     if not with_whom:
         text = f"it is shared with nobody: name Spaces in the annotation {ANNOTATION_SHARE_WITH}"
         yield text, "secret-shared-with-nobody"
-    strangers = sorted(with_whom - spaces - {"*"})
+    fqdns = {space.name: space.fqdn for space in spaces}
+    known = {"*", *fqdns, *fqdns.values(), *(f"*.{fqdn.partition('.')[2]}" for fqdn in fqdns.values())}
+    strangers = sorted(entry for entry in with_whom - known if not entry.startswith(PROJECT))
     if strangers:
         text = f"{ANNOTATION_SHARE_WITH} names {', '.join(strangers)}, and there is no such Space"
         yield f"{text}: correct the name, or create it", "secret-shared-with-unknown"
+    for name in sorted(with_whom & fqdns.keys()):
+        text = f"{ANNOTATION_SHARE_WITH} has the bare name {name}, which a Space of another domain may have later"
+        yield f"{text}: write {fqdns[name]}", "secret-shared-by-bare-name"
     facts = secret_facts(obj)
     if facts.problem is not None:
         yield facts.problem.message, facts.problem.reason

@@ -1,0 +1,106 @@
+"""What a pause does not keep: names that the Space has lost, and ports that are open to a former project.
+
+A pause keeps what decco made as it is. It must not keep more than the owner may have: otherwise whoever pauses an
+object keeps a port open to clients that its Space has left, or a name published that is another's. So of a paused
+object decco closes these things, and opens, adds and repairs nothing. Everything here follows from the live objects,
+because an edit of the spec is to have no effect before the pause ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+
+from decco.desired import names
+from decco.desired.claims import Claim, GrantIndex
+from decco.desired.model import Child, SpaceFacts
+from decco.desired.network import peers_of
+from decco.hostnames import canonical, in_zone
+from decco.objects import (
+    ANNOTATION_HOSTNAMES,
+    LABEL_MONITORING,
+    LABEL_PROJECT,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    Obj,
+    Resource,
+    labels_of,
+)
+from decco.settings import EdgeSettings
+
+
+def lost_claims(index: GrantIndex, space: SpaceFacts) -> frozenset[Claim]:
+    """The claims whose names may not be served now. What was removed from the spec of a paused Space is its own."""
+    lost = frozenset(index.verdict(space.name).lost)
+    return lost if space.paused else lost | index.leaving(space.name)
+
+
+def lost_names(index: GrantIndex, space: SpaceFacts, published: Iterable[str]) -> frozenset[str]:
+    """Those of an object's names that its Space does not have."""
+    verdict, lost = index.verdict(space.name), lost_claims(index, space)
+    own = (verdict.granted | verdict.pending | index.grants(space.name).keys()) - lost
+    return frozenset(name for name in map(canonical, published) if not any(_covers(claim, name) for claim in own))
+
+
+def _covers(claim: Claim, name: str) -> bool:
+    return in_zone(name, claim[1:]) if claim[0] == "." else name == claim
+
+
+def serves(text: bytes, claims: Iterable[Claim]) -> bool:
+    """Whether a listener or route, as JSON, contains a name of one of these claims."""
+    return any(_pattern(claim).search(text) for claim in claims)
+
+
+@lru_cache(maxsize=4096)
+def _pattern(claim: Claim) -> re.Pattern[bytes]:
+    below = r"(?:[a-z0-9_*-]+\.)*" if claim[0] == "." else ""
+    root = re.escape(claim.removeprefix("."))
+    return re.compile(rf"(?<![a-z0-9_.*-]){below}{root}(?![a-z0-9_.-])".encode())
+
+
+def closed_policy(live: Obj, space: SpaceFacts, app: str, uid: str, edge: EdgeSettings) -> Child | None:
+    """The policy of a paused App with the clients that its Space's project allows now; None if it allows no others.
+
+    Its ports stay. Without a project all clients are allowed; then nothing is to be closed.
+    """
+    peers = peers_of(space, edge)
+    spec = live.get("spec") or {}
+    rules = [
+        rule if peers is None or _is_of_monitoring(rule) else {**rule, "from": peers}
+        for rule in spec.get("ingress") or ()
+    ]
+    if rules == (spec.get("ingress") or []):
+        return None
+    meta = names.child_meta(names.app_policy(app), uid=uid, space=space.name, app=app)
+    return names.child(NETWORK_POLICIES, meta, spec={**spec, "ingress": rules})
+
+
+def _is_of_monitoring(rule: Obj) -> bool:
+    return bool(rule.get("from") == [{"namespaceSelector": {"matchLabels": {LABEL_MONITORING: "true"}}}])
+
+
+def closed_listeners(kind: Resource, live: Obj, space: SpaceFacts, claims: Collection[Claim]) -> Child | None:
+    """The listeners of a paused Space without those for lost names; None if no listener would be left."""
+    spec = live.get("spec") or {}
+    left = [each for each in spec.get("listeners") or () if not serves(str(each.get("hostname")).encode(), claims)]
+    return names.child(kind, names.space_meta(space), spec={**spec, "listeners": left}) if left else None
+
+
+def closed_namespace(live: Obj, space: SpaceFacts, record: str) -> Child | None:
+    """The namespace of a paused Space with its project and the record of its grants; None if both are right.
+
+    Policies of other Spaces select namespaces by the project: a Space that has left one must not be let in any more.
+    """
+    annotations = live["metadata"].get("annotations") or {}
+    if labels_of(live).get(LABEL_PROJECT) == space.spec.project and annotations.get(ANNOTATION_HOSTNAMES, "") == record:
+        return None
+    meta = names.child_meta(
+        space.name,
+        uid=space.uid,
+        space=space.name,
+        namespaced=False,
+        labels={LABEL_PROJECT: space.spec.project},
+        annotations={ANNOTATION_HOSTNAMES: record or None},
+    )
+    return names.child(NAMESPACES, meta)

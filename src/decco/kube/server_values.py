@@ -1,0 +1,125 @@
+"""What the API server makes of a value that decco wrote: the same quantity in another form, and fields that it adds.
+
+Used to recognize an object that nobody altered without a request. The tables need not be complete: what they do not
+contain is a difference that a dry run decides about (``apply.py``). They must not contain anything that means something
+else than its absence.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+_QUANTITY = re.compile(r"([+-]?[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(n|u|m|k|[KMGTPE]i|[MGTPE]|[eE][+-]?[0-9]{1,3})?")
+_SUFFIXES: Final = {
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("n", "u", "m", "", "k", *"MGTPE"), -3)},
+    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
+}
+_MAPS_OF_QUANTITIES: Final = frozenset(
+    {"default", "defaultRequest", "hard", "limits", "max", "maxLimitRequestRatio", "min", "requests"}
+)
+_QUANTITIES: Final = frozenset({"divisor", "sizeLimit", "storage"})
+
+_DEFAULTS: Final[dict[str, tuple[object, ...]]] = {
+    # pods
+    "apiVersion": ("v1",),
+    "defaultMode": (420,),
+    "divisor": ("0",),
+    "dnsPolicy": ("ClusterFirst",),
+    "enableServiceLinks": (True,),
+    "expirationSeconds": (3600,),
+    "failureThreshold": (3,),
+    "imagePullPolicy": ("Always", "IfNotPresent"),
+    "path": ("/",),
+    "periodSeconds": (10,),
+    "protocol": ("TCP",),
+    "resources": ({},),
+    "schedulerName": ("default-scheduler",),
+    "scheme": ("HTTP",),
+    "securityContext": ({},),
+    "successThreshold": (1,),
+    "terminationGracePeriodSeconds": (30,),
+    "terminationMessagePath": ("/dev/termination-log",),
+    "terminationMessagePolicy": ("File",),
+    "timeoutSeconds": (1,),
+    # Deployments, Jobs, Services
+    "backoffLimit": (6,),
+    "internalTrafficPolicy": ("Cluster",),
+    "maxSurge": ("25%",),
+    "maxUnavailable": ("25%",),
+    "parallelism": (1,),
+    "progressDeadlineSeconds": (600,),
+    "revisionHistoryLimit": (10,),
+    "rollingUpdate": ({"maxSurge": "25%", "maxUnavailable": "25%"},),
+    "sessionAffinity": ("None",),
+    "strategy": ({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},),
+    "suspend": (False,),
+    "type": ("ClusterIP", "Opaque", "PathPrefix", "RollingUpdate"),
+    # Gateway API
+    "policyTypes": (["Ingress"],),
+    "allowedRoutes": ({"namespaces": {"from": "Same"}},),
+    "from": ("Same",),
+    "group": ("", "gateway.networking.k8s.io"),
+    "kind": ("Gateway", "Secret", "Service"),
+    "matches": ([{"path": {"type": "PathPrefix", "value": "/"}}],),
+    "mode": ("Terminate",),
+    "weight": (1,),
+}
+
+
+_SAME_AS: Final = {
+    "default": ("max",),
+    "defaultRequest": ("default", "max", "min"),
+    "serviceAccount": ("serviceAccountName",),
+    "serviceAccountName": ("serviceAccount",),
+    "targetPort": ("port",),
+}
+"""Fields that the server copies from one beside them."""
+_ZERO_IS_DEFAULT: Final = frozenset({"failureThreshold", "periodSeconds", "successThreshold", "timeoutSeconds"})
+
+
+def is_added(within: str, name: str, value: Any, beside: dict[str, Any]) -> bool:
+    """Whether the server adds this field, with this value, to what the field ``within`` contains; ``beside`` are the
+    fields there that decco wrote.
+    """
+    if value is None:
+        return True  # creationTimestamp of a pod template
+    if name == "restartPolicy":
+        return within == "spec" and value == "Always"  # of an init container it would mean something else
+    if name in _SAME_AS:
+        return any(beside.get(other) not in (None, "") and _alike(value, beside[other]) for other in _SAME_AS[name])
+    return value in _DEFAULTS.get(name, ())
+
+
+def is_default(within: str, name: str, live: Any, written: Any, beside: dict[str, Any]) -> bool:
+    """Whether the server has replaced an empty value by the default."""
+    empty = written is None or written == "" or (written == 0 and name in _ZERO_IS_DEFAULT)
+    return empty and is_added(within, name, live, beside)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values, or two maps of quantities, are the same."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal("limits", name, one[name], other[name]) for name in one)
+    return bool(one == other)
+
+
+def equal(within: str, name: str, live: Any, written: Any) -> bool:
+    """Whether the field ``name``, which is in the field ``within``, has the value that decco wrote."""
+    if live == written:
+        return True
+    if within not in _MAPS_OF_QUANTITIES and name not in _QUANTITIES:
+        return False
+    one, other = _quantity(live), _quantity(written)
+    return one is not None and one == other
+
+
+def _quantity(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    match = _QUANTITY.fullmatch(str(value))
+    if match is None:
+        return None
+    number, suffix = match[1], match[2] or ""
+    return Decimal(number) * _SUFFIXES[suffix] if suffix in _SUFFIXES else Decimal(number + suffix)
