@@ -23,6 +23,7 @@ from decco.objects import (
     LABEL_SPACE,
     NAMESPACES,
     SPACES,
+    Key,
     Obj,
     annotations_of,
     labels_of,
@@ -41,6 +42,11 @@ class LabelledOwner(NamedTuple):
     """Of a namespace only."""
     project: str = ""
     """Of a namespace only; "" for none."""
+
+    @property
+    def key(self) -> Key:
+        """Of the Space or App, also if it does not exist."""
+        return Key(self.space, self.app) if self.app else Key("", self.space)
 
 
 def owner_of_child(obj: Obj) -> LabelledOwner | None:

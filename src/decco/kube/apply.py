@@ -45,6 +45,9 @@ from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, ke
 
 log = get_logger(__name__)
 
+_WITHDRAWN = "withdrawn"
+"""In place of the hash of a desired object."""
+
 
 class Foreign(ReconcileError):
     """An object of the desired name exists and does not belong to this owner; it was not changed."""
@@ -214,6 +217,23 @@ class Applier:
             entries += [entry for entry in labelled if not entry.proven and not entry.deleting]
             found += [(store.resource, entry) for entry in entries if (store.resource, entry.key) not in keep]
         return found
+
+    async def withdraw(self, resource: Resource, entry: Entry, body: Obj) -> bool:
+        """Writes ``body``, a reduced form of an object that is no longer desired and held in deletion; returns whether
+        it still exists. Raises DriftConflict, or what the client raises.
+        """
+        again = self._repair_backoff.is_made(resource, entry.key, _WITHDRAWN)
+        if again:
+            await self._brake(resource, entry.key)
+        store = self._stores[resource]
+        try:
+            store.put(await self._client.replace(store.resource, body, strict=True), own=True)
+        except NotFound:
+            return False
+        self._repair_backoff.wrote(resource, entry.key, _WITHDRAWN)
+        if again:
+            self._repair_backoff.repaired(resource, entry.key)
+        return True
 
     async def _brake(self, resource: Resource, key: Key) -> None:
         """Raises DriftConflict while the object's next repair has to wait."""

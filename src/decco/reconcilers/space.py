@@ -17,6 +17,7 @@ from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.log import get_logger
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
+from decco.reconcilers.children import Written
 from decco.reconcilers.edge import addresses_for, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
@@ -33,6 +34,16 @@ class SpaceReconciler(Reconciler):
         super().__init__(dependencies, dependencies.caches.spaces, blocked_space_status)
 
     async def reconcile(self, key: Key) -> Action:
+        abandoned = Written()
+        await self.writer.withdraw(self.caches.abandoned(key.name), abandoned)
+        action = await self._reconcile(key)
+        if abandoned.retryable_errors:
+            raise abandoned.retryable_errors[0]
+        if abandoned.requeue_after is None:
+            return action
+        return requeue_action(action.seconds, abandoned.requeue_after)
+
+    async def _reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
         if entry is None or entry.deleting:
             # Owner references make Kubernetes remove the namespace and all that is in it.

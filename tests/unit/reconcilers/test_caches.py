@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from decco.desired.ownership import LabelledOwner
-from decco.objects import NAMESPACES, NETWORK_POLICIES, SERVICES, Key, Obj
+from decco.objects import HTTP_ROUTES, NAMESPACES, NETWORK_POLICIES, SERVICES, Key, Obj
 from decco.reconcilers.caches import Caches
 from tests.unit.reconcilers.world import VERSIONS, app, facts_of, make_caches, owned, space
 
@@ -64,3 +64,28 @@ def test_what_an_owner_has_includes_what_lost_its_owner_reference() -> None:
     found = made.owned("web-uid", LabelledOwner("acme", "web"), [SERVICES])
     assert {key.name for _, key in found} == {"mine", "lost"}
     assert [entry.key.name for _, entry in made.labelled_for(LabelledOwner("acme", "web"))] == ["lost"]
+
+
+HELD = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x.example.net/keep"]}
+
+
+def route(**meta: object) -> Obj:
+    made = owned(HTTP_ROUTES, "web", WEB)
+    return {**made, "metadata": {**made["metadata"], **meta}}
+
+
+def test_a_route_in_deletion_is_abandoned_when_its_owner_is_gone_or_going() -> None:
+    made = caches((route(**HELD), False))
+    assert [entry.key.name for _, entry in made.abandoned("acme")] == ["web"], "there is no App"
+    made.apps.put(WEB, own=False)
+    made.owners["web-uid"] = Key("acme", "web")
+    assert made.abandoned("acme") == [], "the App's own reconcile decides"
+    meta = {**WEB["metadata"], "resourceVersion": str(next(VERSIONS)), **HELD}
+    made.apps.put({**WEB, "metadata": meta}, own=False)
+    assert [entry.key.name for _, entry in made.abandoned("acme")] == ["web"], "the App is being deleted as well"
+
+
+def test_what_nobody_deletes_and_what_is_in_other_namespaces_is_not_abandoned() -> None:
+    assert caches((route(), False)).abandoned("acme") == []
+    foreign = caches((route(**HELD, namespace="kube-system"), False))
+    assert foreign.abandoned("kube-system") == []

@@ -60,6 +60,12 @@ class Dialect(ABC):
         """The kinds that a Space needs and the cluster does not serve."""
         return ()
 
+    def withdrawn(self, resource: Resource, spec: Obj) -> Obj | None:
+        """The spec of an object of the controller's own kinds that no longer serves a host name; None if the kind has
+        none.
+        """
+        return None
+
     def named(self, annotations: Annotations) -> dict[str, str | None]:
         """These annotations under their full names."""
         return {f"{self.prefix}/{name}": value for name, value in annotations.items()}

@@ -136,6 +136,9 @@ class Traefik(Dialect):
         }
         return [_object(inputs, INGRESS_ROUTE_TCPS, endpoint.name, spec)]
 
+    def withdrawn(self, resource: Resource, spec: Obj) -> Obj | None:
+        return {"routes": []} if resource == INGRESS_ROUTE_TCPS else None
+
     def service_traits(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:
         if endpoint.kind is not EndpointKind.HTTP:
             return ServiceTraits(endpoint.service_port_name)
