@@ -17,6 +17,7 @@ from decco.objects import (
     ANNOTATION_HASH,
     APPS,
     FIELD_MANAGER,
+    GROUP,
     LABEL_APP,
     LABEL_MANAGED_BY,
     LABEL_PROJECT,
@@ -26,6 +27,7 @@ from decco.objects import (
     Key,
     Obj,
     annotations_of,
+    controller_of,
     labels_of,
 )
 
@@ -60,6 +62,16 @@ def owner_of_child(obj: Obj) -> LabelledOwner | None:
     if any(owner.get("kind") not in _BESIDE_THE_OWNER for owner in obj["metadata"].get("ownerReferences") or ()):
         return None  # for example, a gateway controller copies a Gateway's labels to the Service that it creates
     return LabelledOwner(labels[LABEL_SPACE], labels.get(LABEL_APP) or "")
+
+
+def is_child(obj: Obj) -> bool:
+    """Whether the object looks like a child of a Space or App: controlled by one, and labelled for its own namespace.
+
+    What was restored without its owner reference does not; it is read again when it is adopted.
+    """
+    owner = controller_of(obj)
+    labelled = labels_of(obj).get(LABEL_SPACE) == obj["metadata"].get("namespace")
+    return labelled and owner is not None and str(owner.get("apiVersion")).startswith(f"{GROUP}/")
 
 
 def owner_of_copy(obj: Obj) -> LabelledOwner | None:

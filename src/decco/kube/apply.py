@@ -218,14 +218,20 @@ class Applier:
             found += [(store.resource, entry) for entry in entries if (store.resource, entry.key) not in keep]
         return found
 
-    async def withdraw(self, resource: Resource, entry: Entry, body: Obj) -> bool:
-        """Writes ``body``, a reduced form of an object that is no longer desired and held in deletion; returns whether
-        it still exists. Raises DriftConflict, or what the client raises.
+    async def withdraw(self, resource: Resource, entry: Entry, reduce: Callable[[Resource, Obj], Obj | None]) -> bool:
+        """Writes the reduced form of an object that is no longer desired and held in deletion; returns whether there
+        was something to write. Raises DriftConflict, or what the client raises.
         """
+        store = self._stores[resource]
+        try:
+            body = reduce(resource, await self._live(store, entry))
+        except NotFound:
+            return False
+        if body is None:
+            return False
         again = self._repair_backoff.is_made(resource, entry.key, _WITHDRAWN)
         if again:
             await self._brake(resource, entry.key)
-        store = self._stores[resource]
         try:
             store.put(await self._client.replace(store.resource, body, strict=True), own=True)
         except NotFound:
@@ -294,7 +300,10 @@ class Applier:
         known = store.settled.get(entry.uid)
         if known == (entry.content, entry.meta) and wanted in (entry.written, self._unmarked.get(entry.uid)):
             return Applied(unchanged, entry)
-        live = entry.obj()
+        try:
+            live = await self._live(store, entry)
+        except NotFound:
+            return Applied(Result.WAITING, entry)
         if entry.written != wanted and must_be_replaced(live, desired, shape):
             return await self._replace(store, entry, desired)
         body = rebuild(live, desired, shape)
@@ -321,6 +330,16 @@ class Applier:
             return applied
         self._repair_backoff.repaired(store.resource, entry.key)
         return replace(applied, repaired=True)
+
+    async def _live(self, store: Store, entry: Entry) -> Obj:
+        """The object of the entry; requested if the store keeps only a stub of it."""
+        if not entry.stub:
+            return entry.obj()
+        live = await self._client.get(store.resource, entry.key)
+        if live["metadata"]["uid"] != entry.uid:
+            raise NotFound(404, "NotFound", "another object of this name")
+        live["metadata"].pop("managedFields", None)
+        return live
 
     async def _is_admitted_as(self, store: Store, live: Obj, body: Obj) -> bool:
         """Whether the write of ``body`` would leave ``live`` as it is: the difference then comes from admission.

@@ -163,11 +163,10 @@ class ChildWriter:
     async def withdraw(self, held: Iterable[tuple[Resource, Entry]], written: Written) -> None:
         """Takes the host names out of objects that are no longer desired and that finalizers hold in deletion."""
         for resource, entry in held:
-            body = withdrawn(resource, entry.obj()) if entry.deleting and entry.written else None
-            if body is None or "deletionTimestamp" not in body["metadata"]:
+            if not (entry.deleting and entry.written and "deletionTimestamp" in entry.obj()["metadata"]):
                 continue
             try:
-                if await self._applier.withdraw(resource, entry, body):
+                if await self._applier.withdraw(resource, entry, withdrawn):
                     written.writes += 1
                     log.info("host names withdrawn from a held object", kind=resource.kind, key=str(entry.key))
             except DriftConflict as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -383,10 +383,12 @@ class Withdrawing(Script):
         self.bodies: list[Obj] = []
         self.end = end
 
-    async def withdraw(self, resource: Resource, entry: Entry, body: Obj) -> bool:
-        self.bodies.append(body)
+    async def withdraw(self, resource: Resource, entry: Entry, reduce: Callable[[Resource, Obj], Obj | None]) -> bool:
         if self.end is not None:
             raise self.end
+        body = reduce(resource, entry.obj())
+        assert body is not None
+        self.bodies.append(body)
         return True
 
 
