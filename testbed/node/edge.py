@@ -31,6 +31,8 @@ GATEWAY = "edge"
 CLASS = "decco"
 PARENT = f"{NAMESPACE}/{GATEWAY}"
 """For decco's setting ``routing.parentGateway``."""
+OF_SPACES = {"matchExpressions": [{"key": "decco.platform9.com/space", "operator": "Exists"}]}
+"""The namespaces whose ListenerSets may use the Gateway, as docs/routing.md recommends."""
 SECONDS = 120
 
 
@@ -165,7 +167,7 @@ def _gateway() -> dict[str, Any]:
         "metadata": {"name": GATEWAY, "namespace": NAMESPACE},
         "spec": {
             "gatewayClassName": CLASS,
-            "allowedListeners": {"namespaces": {"from": "All"}},
+            "allowedListeners": {"namespaces": {"from": "Selector", "selector": OF_SPACES}},
             # A Gateway must have a listener; plain HTTP of no host answers no request.
             "listeners": [
                 {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "Same"}}}

@@ -172,7 +172,15 @@ class TooLargeError(TerminalError, ValueError):
 
 MOST_OF_A_STUB: Final = 16 * 1024
 """Bytes of each part of a stub."""
-_OF_A_STUB: Final = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
+_OF_A_STUB: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+)
 
 
 def _stub(obj: Obj) -> Obj:

@@ -91,7 +91,9 @@ def made(dialect: str, space: str, endpoint: str, secret: str, seed: int = 0) ->
         {"name": endpoint, "port": 8080, "httpPath": "/x", "rewritePath": "/y"},
         {"name": f"{endpoint}-80", "port": 8081},
     ]
-    inputs = replace(app({"endpoints": endpoints}, routing=routing, space=options, space_name=space, secrets=secrets), uid=uid)
+    inputs = replace(
+        app({"endpoints": endpoints}, routing=routing, space=options, space_name=space, secrets=secrets), uid=uid
+    )
     of_space = replace(space_inputs(routing=routing, secrets=secrets), space=inputs.space)
     inputs = replace(inputs, space=replace(inputs.space, uid=f"space-{uid}"))
     of_space = replace(of_space, space=replace(of_space.space, uid=f"space-{uid}"))

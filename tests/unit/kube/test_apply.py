@@ -273,7 +273,9 @@ async def test_of_a_stub_the_live_object_is_compared_and_kept() -> None:
 async def test_a_stub_of_an_object_that_is_gone_is_waited_for() -> None:
     other = stored(desired_object(), uid="u2")
     for answer in (MISSING, other):
-        applier, _, _ = applier_with(answer, live=(stored(desired_object(data={"a": "2"})),), shape=Shape(most_bytes=10))
+        applier, _, _ = applier_with(
+            answer, live=(stored(desired_object(data={"a": "2"})),), shape=Shape(most_bytes=10)
+        )
         assert (await applier.ensure(CONFIGMAPS, desired_object())).result is Result.WAITING
 
 

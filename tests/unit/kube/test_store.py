@@ -647,7 +647,10 @@ def test_an_alteration_is_not_taken_for_the_work_of_another_version() -> None:
 
 
 def big(**meta: Any) -> Obj:
-    secret = {"data": {"v": "x" * 5000}, "metadata": {"labels": {"team": "red", "decco.platform9.com/app": "a"}, **meta}}
+    secret = {
+        "data": {"v": "x" * 5000},
+        "metadata": {"labels": {"team": "red", "decco.platform9.com/app": "a"}, **meta},
+    }
     return cm(7, **secret)
 
 

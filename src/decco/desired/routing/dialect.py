@@ -96,9 +96,7 @@ def http_ingress(
     return _ingress(inputs, name, inputs.space.fqdn, paths, backend, annotations, certificate)
 
 
-def passthrough_ingress(
-    inputs: AppInputs, endpoint: ResolvedEndpoint, backend: Obj, annotations: Annotations
-) -> Child:
+def passthrough_ingress(inputs: AppInputs, endpoint: ResolvedEndpoint, backend: Obj, annotations: Annotations) -> Child:
     """A host name whose TLS connections the controller hands to the endpoint as they are."""
     return _ingress(inputs, endpoint.name, endpoint.hostname or "", {"/": PREFIX}, backend, annotations, None)
 
