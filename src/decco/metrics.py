@@ -243,8 +243,9 @@ class Metrics:
         self.counters["child_repairs"].labels(resource).inc()
 
     def certificates(self, space: str, expiries: Mapping[str, float]) -> None:
-        """All certificates that a Space uses now, Secret's name -> Unix time of expiry; what is not in it is gone. Those
-        that expire first have series: a tenant must not choose how many there are.
+        """All certificates that a Space uses now, Secret's name -> Unix time of expiry; what is not in it is gone.
+
+        Only those that expire first have series: a tenant must not choose how many there are.
         """
         expiry = self.gauges["certificate_expiry_timestamp_seconds"]
         if len(expiries) > CERTIFICATES_OF_A_SPACE:

@@ -196,7 +196,7 @@ def _stub(obj: Obj) -> Obj:
     controllers = [owner for owner in meta.get("ownerReferences") or () if owner.get("controller")]
     parts = {"ownerReferences": controllers, "finalizers": meta.get("finalizers")}
     reduced |= {name: part for name, part in parts.items() if part and len(orjson.dumps(part)) <= MOST_OF_A_STUB}
-    kept = {name: obj[name] for name in ("apiVersion", "kind") if name in obj}
+    kept: Obj = {name: obj[name] for name in ("apiVersion", "kind") if name in obj}
     status = obj.get("status")
     if status and len(orjson.dumps(status)) <= 4 * MOST_OF_A_STUB:
         kept["status"] = status

@@ -5,8 +5,9 @@ often it is added; a key that is being worked on and is added again is queued ag
 twice at once. It adds three things. Keys have a priority, so that a person's edit overtakes the 2,000 objects of the
 initial list; every eighth key is the least urgent one, so that low priorities do not starve. Within a priority the
 groups (one per Space) are served round-robin, so that a Space with many Apps does not delay others; a group that is
-edited without pause loses its priority, and no group occupies all workers (a slow webhook, large objects). Keys that fail
-together (a webhook or the API server is down) recover together: the first success shortens the pauses of the others.
+edited without pause loses its priority, and no group occupies all workers (a slow webhook, large objects). Keys that
+fail together (a webhook or the API server is down) recover together: the first success shortens the pauses of the
+others.
 """
 
 from __future__ import annotations
@@ -92,8 +93,8 @@ class WorkQueue(Generic[K]):
     ) -> None:
         """``retry_max_of_few`` is the longest pause of retries while so few keys fail that it costs little.
 
-        ``most_of_a_group`` keys of one group are processed at once, and ``urgent_of_a_group`` (so many at once, then one
-        more every so many seconds) are queued with a priority before LIST; None: no limit.
+        ``most_of_a_group`` keys of one group are processed at once, and ``urgent_of_a_group`` (so many at once, then
+        one more every so many seconds) are queued with a priority before LIST; None: no limit.
         """
         self.name = name
         self._group = group

@@ -294,7 +294,8 @@ def test_nginx_has_the_authority_of_a_space_alone_in_a_secret() -> None:
     inputs = space("nginx", encryptHttp=True)
     [made] = [child.obj for child in space_routing(inputs)]
     facts = inputs.secrets["http"].facts
-    assert facts is not None and facts.ca_pem is not None
+    assert facts is not None
+    assert facts.ca_pem is not None
     assert {name: b64decode(value).decode() for name, value in made["data"].items()} == {"ca.crt": facts.ca_pem}
     named = annotations(by_address(ingress("nginx", space={"encryptHttp": True}))["Ingress", "shop"])
     assert named["nginx.ingress.kubernetes.io/proxy-ssl-secret"] == f"beta/{made['metadata']['name']}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from decco.kube.entry import TooLargeError, Entry, Shape, content_of, digest, guarded, read_entry, with_value, without
+from decco.kube.entry import Entry, Shape, TooLargeError, content_of, digest, guarded, read_entry, with_value, without
 from decco.kube.ownership import EVERYTHING
 from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, Key, Obj

@@ -6,10 +6,10 @@ regular expression from the start, escaped, and ending at the border of a segmen
 the longer one, which among nested prefixes is the deeper. Regular expressions ignore case there: ``/Web`` is served as
 ``/web``.
 
-It names upstreams ``<namespace>-<service>-<port>`` and the file of an authority ``ca-<namespace>-<secret>.pem``, and the
-first or the last of equal names is served for all. So Ingresses name the port of the Service by a name with a digest of
-the App's UID, and a Space with encryptHttp has a Secret with its ``ca.crt`` alone, whose name has a digest of the
-Space's UID. Certificates are kept by ``<namespace>/<secret>``.
+It names upstreams ``<namespace>-<service>-<port>`` and the file of an authority ``ca-<namespace>-<secret>.pem``, and
+the first or the last of equal names is served for all. So Ingresses name the port of the Service by a name with a
+digest of the App's UID, and a Space with encryptHttp has a Secret with its ``ca.crt`` alone, whose name has a digest of
+the Space's UID. Certificates are kept by ``<namespace>/<secret>``.
 
 The project was retired in 2026. Read from the source of v1.15, proven by golden files only.
 """

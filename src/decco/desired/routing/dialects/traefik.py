@@ -8,8 +8,8 @@ These measures prevent conflicts with other Apps and Spaces:
 * Traefik names the result of an object ``<namespace>-<name>``, and the HTTP service behind an Ingress
   ``<namespace>-<service>-<port>``. Space ``a`` with ``b-c`` and Space ``a-b`` with ``c`` would be one. So Middlewares,
   ServersTransports, TLSOptions and the ports of Services have a digest of their owner's UID in their names.
-* It keeps the Secret of an Ingress under ``<namespace>-<secret>`` and loads the first of equal names only, but the one of
-  an IngressRouteTCP under ``<namespace>/<secret>``. So a Space's certificate is also in an IngressRouteTCP, without
+* It keeps the Secret of an Ingress under ``<namespace>-<secret>`` and loads the first of equal names only, but the one
+  of an IngressRouteTCP under ``<namespace>/<secret>``. So a Space's certificate is also in an IngressRouteTCP, without
   routes.
 * Traefik's prefix is one of characters: ``/web`` would take ``/webs`` of another App. So a path is written twice,
   exactly and with a slash behind it, which means segments whatever the controller's setting ``strictPrefixMatching``
