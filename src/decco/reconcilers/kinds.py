@@ -30,12 +30,14 @@ from decco.reconcilers.handlers.secret import copy_changed, source_changed
 from decco.reconcilers.handlers.space import space_changed
 from decco.settings import RoutingBackend, RoutingSettings, Settings
 
-MOST_OF_AN_OWNER = 128 * 1024
-"""Bytes of a Space or App as JSON, with its annotations (kubectl apply keeps a second copy of the spec in one): tens of
-times what a PodSpec needs. A larger one is refused, because to parse it delays all others."""
+MOST_OF_AN_OWNER = 1280 * 1024
+"""Bytes of a Space or App as JSON, with its annotations and without its status. etcd takes 1.5 MiB, and a Deployment
+made of a larger App would not fit there: so it is not even parsed."""
 MOST_OF_A_CHILD = 768 * 1024
-"""Bytes of a child: more than decco writes for such an App, or into the copy of a Secret while two authorities count
+"""Bytes of a child but a workload: more than decco writes, also into the copy of a Secret while two authorities count
 (``secret_content.MOST_OF_A_SECRET``)."""
+_WORKLOADS = (objects.DEPLOYMENTS, objects.JOBS)
+"""As large as their Apps."""
 
 Needed = Callable[[RoutingSettings], bool]
 
@@ -118,7 +120,7 @@ def child(
     """A kind that decco writes."""
     shape = shape or Shape(labelled_owner=owner_of_child)
     if resource.namespaced:
-        shape = replace(shape, kept=is_child, most_bytes=MOST_OF_A_CHILD)
+        shape = replace(shape, kept=is_child, most_bytes=0 if resource in _WORKLOADS else MOST_OF_A_CHILD)
     return Kind(resource, Role.CHILD, shape, _written_by_decco, (child_changed, *handlers), versions, needed)
 
 

@@ -133,9 +133,9 @@ def test_a_child_that_was_restored_without_its_owner_is_still_found_by_its_label
 @pytest.mark.parametrize("large", [False, True])
 def test_an_app_that_is_too_large_is_not_parsed(large: bool) -> None:
     made = make_caches()
-    pod = {"containers": [{"name": "main", "image": "x", "args": ["x" * (132_000 if large else 100_000)]}]}
+    pod = {"containers": [{"name": "main", "image": "x", "args": ["x" * (1_320_000 if large else 2**20)]}]}
     entry = made.apps.put(app("web", "acme", {"name": "web"}, pod=pod), own=False)
     assert isinstance(entry.facts, TooLargeError) is large
     if large:
-        assert "128 KiB" in str(entry.facts)
+        assert "1280 KiB" in str(entry.facts)
         assert "spec" not in entry.obj()
