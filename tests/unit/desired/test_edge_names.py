@@ -44,6 +44,9 @@ def traefik(made: list[Obj]) -> Names:
     """Traefik: provider.Normalize over ``<namespace>-<name>`` (pkg/provider/kubernetes/{ingress,crd})."""
     for obj in made:
         space = obj["metadata"]["namespace"]
+        for rule in obj["spec"]["rules"] if obj["kind"] == "Ingress" else ():
+            for path in rule["http"]["paths"]:
+                yield "router", normalized(f"{space}-{obj['metadata']['name']}-{rule['host']}{path['path']}")
         for service, port in backends(obj):
             yield "service", normalized(f"{space}-{service}-{port}")
         if obj["kind"] in ("Middleware", "ServersTransport", "TLSOption"):
@@ -81,10 +84,10 @@ def backends(obj: Obj) -> set[tuple[str, str]]:
     return {(each["name"], str(each["port"].get("name") or each["port"]["number"])) for each in services}
 
 
-def made(dialect: str, space: str, endpoint: str, secret: str, seed: int = 0) -> list[Obj]:
+def made(dialect: str, space: str, endpoint: str, secret: str, seed: int = 0, domain: str = "example.net") -> list[Obj]:
     """What decco writes for a Space with one endpoint of each kind."""
     routing = {"backend": "ingress", "ingressDialect": dialect}
-    options = {"encryptHttp": True, "httpCertSecretName": secret}
+    options = {"domainName": domain, "encryptHttp": True, "httpCertSecretName": secret}
     secrets = {secret: GOOD_SECRETS["http"], "tcp": GOOD_SECRETS["tcp"]}
     uid = str(UUID(int=random.Random(f"{space}/{seed}").getrandbits(128), version=4))
     endpoints = [
@@ -134,6 +137,13 @@ def test_who_knows_all_names_but_not_the_uid_cannot_make_the_same(dialect: str) 
     """The same Space, App and endpoint again: only the UIDs differ, which the API server chooses."""
     first, second = (set(CONTROLLERS[dialect](made(dialect, "a", "web", "http", seed))) for seed in (1, 2))
     assert {name for name in first & second if name[0] not in ("certificate", "tcp")} == set()
+
+
+def test_the_border_between_a_space_and_its_domain_is_no_border_for_traefik() -> None:
+    """bank of prod.victim.test with endpoint prod-web, and bank-prod of victim.test with endpoint web."""
+    first = set(traefik(made("traefik", "bank", "prod-web", "http", domain="prod.victim.test")))
+    second = set(traefik(made("traefik", "bank-prod", "web", "http", domain="victim.test")))
+    assert first.isdisjoint(second)
 
 
 @pytest.mark.parametrize("protocol", ["http", "https", "tls"])

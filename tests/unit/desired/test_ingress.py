@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from typing import Any
 
@@ -19,12 +20,12 @@ from decco.desired.routing.dialects.traefik import (
 )
 from decco.objects import Obj, Resource
 from decco.settings.fields import SETTINGS
+from tests.unit.desired import app_cases
 from tests.unit.desired.app_cases import (
     FQDN,
     POD,
     addresses,
     app,
-    by_address,
     objs,
     reasons_of,
     secret,
@@ -40,6 +41,12 @@ ENDPOINTS = [
     {"name": "metrics", "port": 9090, "isMetricsEndpoint": True},
 ]
 ALL = list(dialects())
+
+
+def by_address(inputs: AppInputs) -> dict[tuple[str, str], Obj]:
+    """As that of the cases; names of Ingresses without their digest."""
+    made = app_cases.by_address(inputs)
+    return {(kind, re.sub(r"\.[0-9a-f]{16}$", "", name)): obj for (kind, name), obj in made.items()}
 
 
 def ingress(dialect: str, endpoints: list[dict[str, Any]] | None = None, **more: Any) -> AppInputs:

@@ -7,7 +7,8 @@ These measures prevent conflicts with other Apps and Spaces:
 
 * Traefik names the result of an object ``<namespace>-<name>``, and the HTTP service behind an Ingress
   ``<namespace>-<service>-<port>``. Space ``a`` with ``b-c`` and Space ``a-b`` with ``c`` would be one. So Middlewares,
-  ServersTransports, TLSOptions and the ports of Services have a digest of their owner's UID in their names.
+  ServersTransports, TLSOptions and the ports of Services have a digest of their owner's UID in their names. So have
+  Ingresses: routers are named ``<namespace>-<ingress>-<host>-<path>``, where the border of each part is lost too.
 * It keeps the Secret of an Ingress under ``<namespace>-<secret>`` and loads the first of equal names only, but the one
   of an IngressRouteTCP under ``<namespace>/<secret>``. So a Space's certificate is also in an IngressRouteTCP, without
   routes.
@@ -106,13 +107,14 @@ class Traefik(Dialect):
             children.append(_rewrite(inputs, endpoint, endpoint.rewrite))
             annotations["router.middlewares"] = _reference(inputs, _name("rewrite", inputs, endpoint))
         paths, backend = _paths(endpoint), named_backend(inputs, endpoint)
-        children.append(http_ingress(inputs, endpoint.name, paths, backend, self.named(annotations)))
+        name = _ingress_name(inputs, endpoint)
+        children.append(http_ingress(inputs, name, paths, backend, self.named(annotations)))
         return children + self._redirect(inputs, endpoint)
 
     def _redirect(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child]:
         """From http:// to https://; an Ingress must reference a Service, but no request reaches it."""
         middleware = _name("redirect", inputs, endpoint)
-        ingress = f"{endpoint.name}.redirect"  # no endpoint has a dot in its name
+        ingress = _ingress_name(inputs, endpoint, ".redirect")
         annotations: dict[str, str | None] = {
             "router.entrypoints": WEB,
             "router.middlewares": _reference(inputs, middleware),
@@ -181,6 +183,11 @@ def _object(inputs: AppInputs, kind: Resource, name: str, spec: Obj) -> Child:
 
 def _name(what: str, inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
     return f"{what}-{names.edge_digest(inputs.uid, endpoint.name)}"
+
+
+def _ingress_name(inputs: AppInputs, endpoint: ResolvedEndpoint, what: str = "") -> str:
+    """No endpoint has a dot in its name."""
+    return f"{endpoint.name}{what}.{names.edge_digest(inputs.uid, endpoint.name)}"
 
 
 def _option(space: SpaceFacts) -> str:
