@@ -66,7 +66,7 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
     if size > MOST_OF_A_SECRET:
         message = (
             f"it has {-(-size // 1024)} KiB of data in base64, and decco reads at most {MOST_OF_A_SECRET // 1024} KiB: "
-            f"leave only {TLS_CRT}, {TLS_KEY} and {CA_CRT} in it"
+            f"remove all but {TLS_CRT}, {TLS_KEY} and {CA_CRT}"
         )
         return replace(facts, has_ca=bool(data.get(CA_CRT)), problem=Problem(reasons.SECRET_INVALID, message))
     with warnings.catch_warnings():
