@@ -49,6 +49,11 @@ FINISH_SECONDS = 2.75
 DRAIN_SECONDS = 0.5
 """How long Events that are still to be sent may take then."""
 
+URGENT_BURST = 200
+"""Edits of one Space's objects, and as many changes that concern them, that overtake those of others at once."""
+URGENT_SECONDS = 0.1
+"""After the burst, one more in this interval; the rest waits behind them, in turn with other Spaces."""
+
 
 class LeaderSession:
     """Made and run once for each time that this process leads."""
@@ -108,6 +113,8 @@ class LeaderSession:
             retry_base=control.retry_base_seconds,
             retry_max=control.retry_max_seconds,
             retry_max_of_few=min(RETRY_SECONDS, control.retry_max_seconds),
+            most_of_a_group=max(1, workers * 3 // 4),
+            urgent_of_a_group=(URGENT_BURST, URGENT_SECONDS),
             observer=self._metrics,
         )
         self._metrics.follow_queue(name, queue)

@@ -26,6 +26,9 @@ DNS_OPERATIONS = ("zones", "records", "apply")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Upper bounds of all histograms: from a reconcile that finds nothing to do to a request at its time limit."""
 
+CERTIFICATES_OF_A_SPACE = 20
+"""Series of one Space, at most."""
+
 
 class Queue(Protocol):
     """What a scrape reads of a work queue; both in seconds, 0 if the queue is idle."""
@@ -240,8 +243,14 @@ class Metrics:
         self.counters["child_repairs"].labels(resource).inc()
 
     def certificates(self, space: str, expiries: Mapping[str, float]) -> None:
-        """All certificates that a Space uses now, Secret's name -> Unix time of expiry; what is not in it is gone."""
+        """All certificates that a Space uses now, Secret's name -> Unix time of expiry; what is not in it is gone.
+
+        Only those that expire first have series: a tenant must not choose how many there are.
+        """
         expiry = self.gauges["certificate_expiry_timestamp_seconds"]
+        if len(expiries) > CERTIFICATES_OF_A_SPACE:
+            soonest = sorted(expiries, key=lambda secret: (expiries[secret], secret))[:CERTIFICATES_OF_A_SPACE]
+            expiries = {secret: expiries[secret] for secret in soonest}
         for secret, moment in expiries.items():
             expiry.labels(space, secret).set(moment)
         for secret in self._certificates.pop(space, frozenset()) - expiries.keys():

@@ -344,6 +344,37 @@ def test_a_spec_of_one_mebibyte(cluster: Cluster) -> None:
     cluster.delete(f"{APIS}/namespaces/{TENANT}/apps/large")
 
 
+def test_an_app_that_is_larger_than_decco_reads(cluster: Cluster, decco: Decco) -> None:
+    """It is not parsed: the condition says why, edits of it cost no more, and what it had goes on running."""
+    cluster.create(app(TENANT, "grows", endpoints=[]))
+    before = eventually(lambda: cluster.deployment(TENANT, "grows"), IN_TIME)
+    path = f"{APIS}/namespaces/{TENANT}/apps/grows"
+    cluster.patch(path, {"spec": {"pod": one(args=["v" * 1_320_000])}})
+    served_in_time(cluster, TENANT, "beside-grows")
+    reason, message = _failure(cluster, lambda: cluster.app(TENANT, "grows"), "Ready", "Invalid", 20)
+    assert reason == "Invalid"
+    assert "at most 1280 KiB" in message
+    decco.settle()
+    after = cluster.deployment(TENANT, "grows") or {}
+    assert (after["metadata"]["uid"], after["spec"]) == (before["metadata"]["uid"], before["spec"])
+    cluster.patch(path, {"spec": {"pod": pod(8080)}})
+    eventually(lambda: cluster.app_condition(TENANT, "grows", "Ready")["reason"] != "Invalid", IN_TIME)
+    cluster.delete(path)
+
+
+def test_large_objects_with_decco_s_label_change_nothing_for_others(cluster: Cluster, decco: Decco) -> None:
+    """Only stubs of them are cached (tests/unit/reconcilers/test_caches.py measures them)."""
+    labels = {"app.kubernetes.io/managed-by": "decco", "decco.platform9.com/space": TENANT}
+    for number in range(10):
+        meta = {"name": f"ballast-{number}", "namespace": TENANT, "labels": labels}
+        cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"x": "x" * 900_000}})
+    served_in_time(cluster, TENANT, "beside-ballast")
+    for number in range(10):
+        path = f"/api/v1/namespaces/{TENANT}/configmaps/ballast-{number}"
+        assert len((cluster.get(path) or {})["data"]["x"]) == 900_000, "they are somebody else's"
+        cluster.delete(path)
+
+
 @pytest.mark.parametrize("count", [26_000, 40_000], ids=["etcd refuses it", "the API server's own client refuses it"])
 def test_a_deployment_that_is_too_large_for_etcd(cluster: Cluster, decco: Decco, count: int) -> None:
     """An App of 1 MB or less, and a Deployment that defaults and the ownership of fields make larger than 1.5 MiB."""

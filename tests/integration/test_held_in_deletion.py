@@ -203,3 +203,62 @@ def test_what_is_not_wanted_any_more_and_is_held_is_reported(cluster: Cluster, d
         release(cluster, path)
     eventually(lambda: cluster.get(path) is None, SECONDS)
     cluster.delete(f"{APIS}/spaces/{name}")
+
+
+ROUTE = GATEWAY + "/httproutes/web"
+
+
+def serves(cluster: Cluster, where: str, host: str) -> bool:
+    return host in str((cluster.get(where) or {}).get("spec"))
+
+
+def make_routed(cluster: Cluster, name: str) -> tuple[str, str]:
+    """A Space with a route; its path and its host name."""
+    cluster.make_space(name)
+    cluster.create(app(name, "web", endpoints=[{"name": "web", "port": 8080, "httpPath": "/"}]))
+    where = ROUTE.format(n=name)
+    route = eventually(lambda: cluster.get(where), SECONDS, where)
+    return where, route["spec"]["hostnames"][0]
+
+
+@pytest.mark.parametrize("what", ["endpoint", "app", "space"])
+def test_a_route_that_is_held_serves_no_name_when_its_owner_no_longer_has_it(
+    cluster: Cluster, decco: Decco, name: str, what: str
+) -> None:
+    where, host = make_routed(cluster, name)
+    cluster.patch(where, {"metadata": {"finalizers": [KEEP]}})
+    listeners = (GATEWAY + "/gateways/decco").format(n=name)
+    cluster.patch(listeners, {"metadata": {"finalizers": [KEEP]}})
+    try:
+        if what == "endpoint":
+            cluster.patch(f"{APIS}/namespaces/{name}/apps/web", {"spec": {"endpoints": []}})
+        elif what == "app":
+            cluster.delete(f"{APIS}/namespaces/{name}/apps/web")
+        else:
+            cluster.delete(f"{APIS}/spaces/{name}")
+            eventually(lambda: not serves(cluster, listeners, host), SECONDS)
+        eventually(lambda: not serves(cluster, where, host), SECONDS)
+        assert (cluster.get(where) or {})["metadata"]["finalizers"] == [KEEP], "decco does not remove the finalizer"
+        decco.settle()
+        mark = cluster.cp.audit_mark()
+        decco.settle()
+        assert [e for e in cluster.cp.audit("decco", since=mark, writes=True) if e.namespace == name] == []
+    finally:
+        for each in (where, listeners):
+            release(cluster, each)
+        cluster.delete(f"{APIS}/spaces/{name}")
+
+
+def test_a_route_that_was_held_while_decco_was_down_is_withdrawn_at_its_start(
+    cluster: Cluster, decco: Decco, name: str
+) -> None:
+    where, host = make_routed(cluster, name)
+    assert decco.stop() == 0
+    cluster.patch(where, {"metadata": {"finalizers": [KEEP]}})
+    cluster.delete(f"{APIS}/spaces/{name}")
+    try:
+        eventually(lambda: (cluster.get(where) or {})["metadata"].get("deletionTimestamp"), SECONDS)
+        decco.start()
+        eventually(lambda: not serves(cluster, where, host), SECONDS)
+    finally:
+        release(cluster, where)

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from decco import __version__
 from decco.kube import controller, informer, workqueue
-from decco.metrics import CONTROLLERS, READY, RESULTS, Metrics
+from decco.metrics import CERTIFICATES_OF_A_SPACE, CONTROLLERS, READY, RESULTS, Metrics
 
 CONTRACT = {
     "decco_reconcile_total": ("counter", {"controller", "result"}),
@@ -242,6 +242,13 @@ def test_a_certificate_no_longer_used_leaves_no_series(metrics: Metrics) -> None
     metrics.certificates("acme", {})
     assert value(metrics, "certificate_expiry_timestamp_seconds", space="acme", secret="web") is None
     assert value(metrics, "certificate_expiry_timestamp_seconds", space="other", secret="web") == 1.7e9
+
+
+def test_a_space_has_a_bounded_number_of_series(metrics: Metrics) -> None:
+    metrics.certificates("acme", {f"s{number}": 1.8e9 + number for number in range(500)})
+    series = [s for f in metrics.registry.collect() for s in f.samples if s.labels.get("space") == "acme"]
+    assert len(series) == CERTIFICATES_OF_A_SPACE
+    assert max(s.value for s in series) < 1.8e9 + CERTIFICATES_OF_A_SPACE, "those that expire first"
 
 
 def test_dns_leader_lag_events_and_build(metrics: Metrics) -> None:

@@ -160,13 +160,14 @@ class SpaceSpec(Model):
     pod_security: PodSecurityLevel = PodSecurityLevel.BASELINE
     """Pod Security level enforced on the Space's namespace."""
     runtime_class_name: RuntimeClassName | None = None
-    """RuntimeClass of every App here that names none itself (for example a VM-isolated runtime)."""
+    """RuntimeClass of every App here that names none itself (for example a VM-isolated runtime). A default only: it
+    binds neither an App that names another nor pods that decco did not make."""
     resource_quota: FreeForm | None = None
     """Spec of the ResourceQuota named decco in the Space's namespace."""
     limit_range: FreeForm | None = None
     """Spec of the LimitRange named decco in the Space's namespace."""
     mesh: Mesh = Mesh.NONE
-    """Service mesh that carries traffic between the pods of this Space."""
+    """Service mesh that carries traffic between the pods of this Space; its tunnels are closed to other clients."""
     topology: Topology = Topology()
     """Placement of the Apps' pods."""
 

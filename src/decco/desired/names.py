@@ -12,6 +12,8 @@ most 63 characters too, since it is the value of a label, but may have dots. Fro
 * Services are named after the endpoint, or ``<endpoint>-cleartext``. Service names allow no dot, so this is the one
   pair that can collide: the cleartext Service of ``a`` and the Service of an endpoint ``a-cleartext``.
   ``service_names`` returns the names that an endpoint takes; these must be unique.
+* Ingress controllers join names of objects with hyphens. Where they do, decco's names have a digest of the owner's UID:
+  ``edge_port_name`` and ``edge_digest``.
 * Copies of Secrets keep the name of their source; a Secret of that name that is not decco's has precedence.
 
 Names that other clients use can collide. The owner's UID distinguishes such objects: they give the reason ``Conflict``.
@@ -71,6 +73,26 @@ def listener_port_name(listener: str) -> str:
     Services target this name and not the number, so that they fit the old and the new pods of a rollout alike.
     """
     return f"tls-{_hash(listener):016x}"[:15]
+
+
+def edge_port_name(protocol: str, owner_uid: str, endpoint: str) -> str:
+    """Name of a Service's port that an ingress controller makes part of a name of its own: ``<protocol>-<digest>``,
+    exactly 15 characters, which a port name may have.
+
+    See ``edge_digest``. Names whose last part has eight or more hexadecimal digits are decco's: the policy
+    tenant-services refuses them to tenants.
+    """
+    return f"{protocol}-{edge_digest(owner_uid, endpoint)}"[:15]
+
+
+def edge_digest(owner_uid: str, *parts: str) -> str:
+    """Hexadecimal digits for names that ingress controllers join with the namespace by hyphens, so that
+    ``<namespace>-<name>`` of Space ``a`` with ``b-c`` and of Space ``a-b`` with ``c`` would be one.
+
+    The owner's UID is chosen by the API server and known only to those who may read the owner's namespace: nobody can
+    make an object on purpose whose name has the same digest.
+    """
+    return hashlib.sha256("/".join((owner_uid, *parts)).encode()).hexdigest()[:16]
 
 
 def pod_ports(listeners: Iterable[str], reserved: Collection[int]) -> dict[str, int]:

@@ -5,6 +5,8 @@ together. So there are two kinds. The policy of the Space selects all pods and a
 it closes everything to the outside. The policy of an App selects its pods and opens only the ports of its endpoints, to
 their intended clients. No policy has the port behind a TLS listener.
 
+In a mesh the plug-in sees the tunnel and not the ports in it, see ``HBONE_PORT``.
+
 Ports are numbers, not names. The network plugin resolves a port name in each pod, and the listener is the port of an
 init container (a native sidecar), which a plugin may ignore. Numbers are stable: see ``names.pod_ports``.
 """
@@ -21,7 +23,8 @@ from decco.settings import EdgeSettings
 LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """Set on every namespace by the API server; clients cannot change it."""
 HBONE_PORT = 15008
-"""Where Istio's ambient mesh delivers the traffic for all ports of a pod."""
+"""Where Istio's ambient mesh delivers the traffic for all ports of a pod: a client of it reaches every port, those with
+plain text too. So it is open inside the Space only, until decco writes an AuthorizationPolicy for each App."""
 
 
 def space_policy(space: SpaceFacts, namespace_uid: str | None) -> Child:
@@ -88,6 +91,6 @@ def _ports(resolved: ResolvedApp, *, monitoring: bool, mesh: bool) -> list[Obj]:
         for endpoint in resolved.endpoints
         if endpoint.pod_port is not None and (endpoint.kind is EndpointKind.METRICS) is monitoring
     }
-    if ports and mesh:
-        ports.add(HBONE_PORT)
+    if mesh:
+        ports.discard(HBONE_PORT)
     return [{"protocol": "TCP", "port": port} for port in sorted(ports)]

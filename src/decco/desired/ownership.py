@@ -17,12 +17,14 @@ from decco.objects import (
     ANNOTATION_HASH,
     APPS,
     FIELD_MANAGER,
+    GROUP,
     LABEL_APP,
     LABEL_MANAGED_BY,
     LABEL_PROJECT,
     LABEL_SPACE,
     NAMESPACES,
     SPACES,
+    Key,
     Obj,
     annotations_of,
     controller_of,
@@ -43,6 +45,11 @@ class LabelledOwner(NamedTuple):
     project: str = ""
     """Of a namespace only; "" for none."""
 
+    @property
+    def key(self) -> Key:
+        """Of the Space or App, also if it does not exist."""
+        return Key(self.space, self.app) if self.app else Key("", self.space)
+
 
 def owner_of_child(obj: Obj) -> LabelledOwner | None:
     """Of an object in a Space's namespace: its labels name the Space whose namespace it is in, and its App if any.
@@ -55,6 +62,16 @@ def owner_of_child(obj: Obj) -> LabelledOwner | None:
     if any(owner.get("kind") not in _BESIDE_THE_OWNER for owner in obj["metadata"].get("ownerReferences") or ()):
         return None  # for example, a gateway controller copies a Gateway's labels to the Service that it creates
     return LabelledOwner(labels[LABEL_SPACE], labels.get(LABEL_APP) or "")
+
+
+def is_child(obj: Obj) -> bool:
+    """Whether the object looks like a child of a Space or App: controlled by one, and labelled for its own namespace.
+
+    What was restored without its owner reference does not; it is read again when it is adopted.
+    """
+    owner = controller_of(obj)
+    labelled = labels_of(obj).get(LABEL_SPACE) == obj["metadata"].get("namespace")
+    return labelled and owner is not None and str(owner.get("apiVersion")).startswith(f"{GROUP}/")
 
 
 def owner_of_copy(obj: Obj) -> LabelledOwner | None:

@@ -35,6 +35,8 @@ from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
 
 MAX_KEY_BYTES = 8192
 """Length of a private key's PEM block; one of 8192 bit RSA has 6.4 KB."""
+MOST_OF_A_SECRET = 320 * 1024
+"""Bytes of all values in base64; a system's whole bundle of authorities has 290 KiB."""
 
 _KEY_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,20}PRIVATE KEY)-----")
 _KEYS_OF_TLS = (Oid.RSAES_PKCS1_v1_5, Oid.RSASSA_PSS, Oid.EC_PUBLIC_KEY, Oid.ED25519, Oid.ED448)
@@ -60,6 +62,13 @@ class _UnusableError(Exception):
 def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
     """The facts of a Secret's ``data`` (values in base64, as the API serves them); does not raise."""
     facts = SecretFacts(type=secret_type, digest=_digest(secret_type, data), has_ca=False)
+    size = sum(len(str(value)) for value in data.values())
+    if size > MOST_OF_A_SECRET:
+        message = (
+            f"it has {-(-size // 1024)} KiB of data in base64, and decco reads at most {MOST_OF_A_SECRET // 1024} KiB: "
+            f"remove all but {TLS_CRT}, {TLS_KEY} and {CA_CRT}"
+        )
+        return replace(facts, has_ca=bool(data.get(CA_CRT)), problem=Problem(reasons.SECRET_INVALID, message))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cryptography warns of odd certificates, such as a negative serial number
         try:

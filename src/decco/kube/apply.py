@@ -45,6 +45,9 @@ from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, ke
 
 log = get_logger(__name__)
 
+_WITHDRAWN = "withdrawn"
+"""In place of the hash of a desired object."""
+
 
 class Foreign(ReconcileError):
     """An object of the desired name exists and does not belong to this owner; it was not changed."""
@@ -217,6 +220,29 @@ class Applier:
             found += [(store.resource, entry) for entry in entries if (store.resource, entry.key) not in keep]
         return found
 
+    async def withdraw(self, resource: Resource, entry: Entry, reduce: Callable[[Resource, Obj], Obj | None]) -> bool:
+        """Writes the reduced form of an object that is no longer desired and held in deletion; returns whether there
+        was something to write. Raises DriftConflict, or what the client raises.
+        """
+        store = self._stores[resource]
+        try:
+            body = reduce(resource, await self._live(store, entry))
+        except NotFound:
+            return False
+        if body is None:
+            return False
+        again = self._repair_backoff.is_made(resource, entry.key, _WITHDRAWN)
+        if again:
+            await self._brake(resource, entry.key)
+        try:
+            store.put(await self._client.replace(store.resource, body, strict=True), own=True)
+        except NotFound:
+            return False
+        self._repair_backoff.wrote(resource, entry.key, _WITHDRAWN)
+        if again:
+            self._repair_backoff.repaired(resource, entry.key)
+        return True
+
     async def _brake(self, resource: Resource, key: Key) -> None:
         """Raises DriftConflict while the object's next repair has to wait."""
         left = self._repair_backoff.pause_left(resource, key)
@@ -278,14 +304,16 @@ class Applier:
             return Applied(unchanged, entry)
         if not entry.whole:
             return await self._read_again(store, entry, desired)
-        live = entry.obj()
+        try:
+            live = await self._live(store, entry)
+        except NotFound:
+            return Applied(Result.WAITING, entry)
         if entry.written != wanted and must_be_replaced(live, desired, shape):
             return await self._replace(store, entry, desired)
         body = rebuild(live, desired, shape)
-        if same_meta(live, body):
-            intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
-            if intact:
-                return Applied(unchanged, self._settle(store, entry, wanted))
+        intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
+        if intact and same_meta(live, body):
+            return Applied(unchanged, self._settle(store, entry, wanted))
         is_repair = entry.written == wanted  # the desired state is unchanged
         if is_repair:
             await self._brake(store.resource, entry.key)
@@ -324,6 +352,16 @@ class Applier:
         if not _is_ours(store, found, desired):
             raise Foreign(store.resource, found.key, found.labelled_owner)
         return await self._update(store, found, desired)
+
+    async def _live(self, store: Store, entry: Entry) -> Obj:
+        """The object of the entry; requested if the store keeps only a stub of it."""
+        if not entry.stub:
+            return entry.obj()
+        live = await self._client.get(store.resource, entry.key)
+        if live["metadata"]["uid"] != entry.uid:
+            raise NotFound(404, "NotFound", "another object of this name")
+        live["metadata"].pop("managedFields", None)
+        return live
 
     async def _is_admitted_as(self, store: Store, live: Obj, body: Obj) -> bool:
         """Whether the write of ``body`` would leave ``live`` as it is: the difference then comes from admission.

@@ -7,6 +7,7 @@ times. It returns an Action (requeue_after), or raises:
 * ``TerminalError``: only a change of the object can help, so there is no retry before that;
 * ``Conflict``: another writer was faster; its event is about to reach the cache, so the first three retries in a row
   come at once, further ones after short pauses of at most 5 s (``WorkQueue.retry_conflict``);
+* ``Postponed``: reconciled again after its pause, behind all other keys; this is not a failure;
 * anything else: retried until it succeeds, with pauses that double up to ``controller.retryMaxSeconds``.
 """
 
@@ -18,7 +19,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from decco.errors import DeccoError, TerminalError
 from decco.kube.errors import Conflict
-from decco.kube.workqueue import Closed, WorkQueue
+from decco.kube.workqueue import Closed, Priority, WorkQueue
 from decco.log import bind_reconcile, get_logger
 
 log = get_logger(__name__)
@@ -38,6 +39,14 @@ class Action(NamedTuple):
     @classmethod
     def requeue_after(cls, seconds: float) -> Action:
         return cls(seconds)
+
+
+class Postponed(DeccoError):
+    """The rest of the reconcile waits, so that others need not; ``seconds`` until the next attempt."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("postponed in favour of others")
+        self.seconds = seconds
 
 
 class Observer(Protocol):
@@ -94,6 +103,10 @@ class Controller(Generic[K]):
                 raise
             # This worker was not cancelled: what it waited for was. Without this, the worker would end silently.
             result = self._failed(key, error)
+        except Postponed as postponed:
+            result = "requeue"
+            self.queue.forget(key)
+            self.queue.add_after(key, postponed.seconds, Priority.LIST)
         except Exception as error:  # noqa: BLE001 - a bug with one key must not stop the others
             result = self._failed(key, error)
         else:

@@ -3,6 +3,9 @@
 An object is kept as compressed JSON without ``managedFields`` and decoded for each reader, so no reader can change what
 another sees, and 10,000 Deployments cost tens of megabytes instead of hundreds. What each reconcile reads (owner,
 generation, digests) is computed once.
+
+Anybody who may write in some namespace can give an object the label that decco watches by, and fill it. So only a stub
+is kept of what is not decco's (``Shape.kept``) and of what is larger than its kind needs (``Shape.most_bytes``).
 """
 
 from __future__ import annotations
@@ -12,13 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from sys import intern
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
+from decco.errors import TerminalError
 from decco.kube.depth import shallow
 from decco.kube.ownership import MISSING, Path, foreign_paths, is_manager, lookup
-from decco.objects import ANNOTATION_HASH, Key, Obj, key_of
+from decco.objects import ANNOTATION_HASH, GROUP, LABEL_MANAGED_BY, Key, Obj, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ class Shape:
     watched: bool = True
     """Whether an informer follows the kind. If not, the store has what requests returned, without the confidential
     content once it is no longer needed (see ``Entry.whole``)."""
+    most_bytes: int = 0
+    """Of a larger object, as JSON without its status, only a stub is kept; 0: no limit."""
+    kept: Callable[[Obj], bool] | None = None
+    """If set, only a stub is kept of an object for which this is false: of one that is not decco's."""
 
 
 UNKNOWN = "Unknown"
@@ -91,6 +99,8 @@ class Entry:
     proven: bool = False
     """Of an object with a labelled owner: whether it also has the hash annotation and decco among its field managers,
     so it is not a user's copy of one of decco's objects."""
+    stub: bool = False
+    """Whether ``raw`` has only the metadata that decco reads, and the status if it is small."""
 
     def obj(self) -> Obj:
         """The object, decoded for this caller alone."""
@@ -162,6 +172,49 @@ def _ready(obj: Obj) -> str:
         return UNKNOWN
 
 
+class TooLargeError(TerminalError, ValueError):
+    """The facts of an object that is larger than its kind allows."""
+
+    def __init__(self, obj: Obj, size: int, most: int) -> None:
+        super().__init__(
+            f"this {obj.get('kind')} has {-(-size // 1024)} KiB as JSON, and decco reads at most {most // 1024} KiB of "
+            "one: make it smaller, for example by a ConfigMap that its pods mount"
+        )
+
+
+MOST_OF_A_STUB: Final = 16 * 1024
+"""Bytes of each part of a stub."""
+_OF_A_STUB: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+)
+
+
+def _stub(obj: Obj) -> Obj:
+    """The part of an object that decco reads also of those that it does not keep: identity, its own labels and
+    annotations, the controller, finalizers, and the status if it is small.
+    """
+    meta = obj["metadata"]
+    reduced: Obj = {name: meta[name] for name in _OF_A_STUB if name in meta}
+    for name in ("labels", "annotations"):
+        mine = {key: value for key, value in (meta.get(name) or {}).items() if GROUP in key or key == LABEL_MANAGED_BY}
+        if mine and len(orjson.dumps(mine)) <= MOST_OF_A_STUB:
+            reduced[name] = mine
+    controllers = [owner for owner in meta.get("ownerReferences") or () if owner.get("controller")]
+    parts = {"ownerReferences": controllers, "finalizers": meta.get("finalizers")}
+    reduced |= {name: part for name, part in parts.items() if part and len(orjson.dumps(part)) <= MOST_OF_A_STUB}
+    kept: Obj = {name: obj[name] for name in ("apiVersion", "kind") if name in obj}
+    status = obj.get("status")
+    if status and len(orjson.dumps(status)) <= 4 * MOST_OF_A_STUB:
+        kept["status"] = status
+    return {**kept, "metadata": reduced}
+
+
 def read_entry(obj: Obj, shape: Shape) -> Entry:
     """Takes over ``obj`` (drops its managedFields) and computes its entry."""
     managed = obj["metadata"].pop("managedFields", None)
@@ -170,6 +223,13 @@ def read_entry(obj: Obj, shape: Shape) -> Entry:
     except TypeError:  # too deep to be written, and so too deep for any reader
         obj = shallow(obj)
         text = orjson.dumps(obj)
+    size = len(text)
+    if shape.most_bytes and size > shape.most_bytes and obj.get("status"):
+        size -= len(orjson.dumps(obj["status"]))
+    large = bool(shape.most_bytes) and size > shape.most_bytes
+    stub = large or (shape.kept is not None and not shape.kept(obj))
+    if stub:
+        text = orjson.dumps(_stub(obj))
     # Compressed, a child takes 0.6 KB instead of 1.6 (30 µs on the way in, 8 to read). Not kept as it is in any case:
     # orjson's answer holds on to the buffer that it was written into, 12 KB for 1.7 KB of text (orjson 3.13).
     raw = zlib.compress(text, 1)
@@ -183,12 +243,14 @@ def read_entry(obj: Obj, shape: Shape) -> Entry:
     labelled_owner = shape.labelled_owner(obj) if shape.labelled_owner is not None and not owner_uid else None
     content = meta_digest = b""
     foreign: tuple[Path, ...] = ()
-    if shape.digests:
+    if shape.digests and (owner_uid or labelled_owner is not None or not stub):
         content = digest(guarded(obj, shape))
         meta_digest = digest([meta.get("labels"), annotations, owners, meta.get("finalizers")])
         foreign = foreign_paths(managed or [])
-    facts = None
-    if shape.facts is not None:
+    facts: Any = None
+    if large:
+        facts = TooLargeError(obj, size, shape.most_bytes)
+    elif shape.facts is not None:
         try:
             facts = shape.facts(obj)
         except Exception as error:  # noqa: BLE001 - one undecodable object stops no other; its reconciler reports it
@@ -209,4 +271,5 @@ def read_entry(obj: Obj, shape: Shape) -> Entry:
         facts=facts,
         labelled_owner=labelled_owner,
         proven=labelled_owner is not None and ANNOTATION_HASH in annotations and is_manager(managed or []),
+        stub=stub,
     )

@@ -2,13 +2,14 @@
 
 Events must not affect reconciles: ``Recorder.event`` neither waits nor raises, the queue is bounded, and one object
 cannot flood it. Repetitions become one Event with a series, as in client-go's ``tools/events`` (KEP-383): the first is
-written at once, then at most one patch a minute updates the count and the last time.
+written at once, then at most one patch a minute updates the count and the last time. Objects of one namespace share a
+budget and a part of the queue: one tenant's broken Apps do not silence others.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from time import monotonic, time_ns
 from typing import Final, Literal, NamedTuple
 
 from decco.backoff import exponential
+from decco.kube.budget import Budget
 from decco.kube.client import Client
 from decco.kube.errors import AlreadyExists, KubeError, ServerError, TooManyRequests, Unreachable
 from decco.kube.latest import Latest
@@ -42,6 +44,12 @@ BURST: Final = 25
 """Events about one object that are sent at once (client-go's spam filter)."""
 REFILL_SECONDS: Final = 60.0
 """After the burst, one more event about the object in this interval."""
+SPACE_BURST: Final = 200
+"""Events about a Space and all objects in it that are sent at once."""
+SPACE_SECONDS: Final = 1.0
+"""After the burst, one more event of the Space in this interval."""
+SPACE_WAITING: Final = 250
+"""Events of one Space that wait to be sent; more are dropped, so that the queue keeps a place for others."""
 MAX_REMEMBERED: Final = 4096
 """Series, and objects with a budget, kept in memory until they are over; the oldest are dropped first (as in
 client-go)."""
@@ -77,29 +85,6 @@ class _Series:
     patched: float
 
 
-@dataclass(slots=True)
-class _Budget:
-    """A token bucket."""
-
-    tokens: float
-    filled: float
-    burst: int
-    seconds: float
-    """Until one more token."""
-
-    def full_again(self, now: float) -> bool:
-        """Whether the bucket is full."""
-        return now - self.filled >= self.burst * self.seconds
-
-    def take(self, now: float) -> bool:
-        self.tokens = min(self.burst, self.tokens + (now - self.filled) / self.seconds)
-        self.filled = now
-        if self.tokens < 1.0:
-            return False
-        self.tokens -= 1.0
-        return True
-
-
 class Recorder:
     """Takes events from anywhere in the event loop's thread; ``run`` sends them.
 
@@ -120,10 +105,13 @@ class Recorder:
         self._clock = clock
         self._drop = on_drop
         self._queue: asyncio.Queue[tuple[_Identity, datetime]] = asyncio.Queue(QUEUE_SIZE)
+        self._waiting: Counter[str] = Counter()
+        """Events in the queue by Space."""
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._unsent: dict[_Identity, _Series] = {}
-        self._budgets: Latest[tuple[str, Key], _Budget] = Latest(MAX_REMEMBERED)
-        self._minor_events = _Budget(MINOR_EVENTS_BURST, clock(), MINOR_EVENTS_BURST, MINOR_EVENTS_SECONDS)
+        self._budgets: Latest[tuple[str, Key], Budget] = Latest(MAX_REMEMBERED)
+        self._of_spaces: Latest[str, Budget] = Latest(MAX_REMEMBERED)
+        self._minor_events = Budget(MINOR_EVENTS_BURST, MINOR_EVENTS_SECONDS, clock())
 
     def may_send_minor_event(self) -> bool:
         """Whether one more minor event may be sent now; a call takes one token."""
@@ -147,7 +135,12 @@ class Recorder:
                 printable(action, _MAX_WORD),
                 note_of(message),
             )
+            space = identity.key.namespace or identity.key.name
+            if self._waiting[space] >= SPACE_WAITING:
+                self._drop()
+                return
             self._queue.put_nowait((identity, datetime.now(UTC)))
+            self._waiting[space] += 1
         except asyncio.QueueFull:
             self._drop()
         except (KeyError, TypeError, AttributeError) as error:
@@ -164,6 +157,10 @@ class Recorder:
                 await self._patch_due()
                 self._forget_series()
                 continue
+            space = identity.key.namespace or identity.key.name
+            self._waiting[space] -= 1
+            if not self._waiting[space]:
+                del self._waiting[space]
             try:
                 await self._handle(identity, when)
             finally:
@@ -206,10 +203,18 @@ class Recorder:
 
     def _may_send(self, identity: _Identity, now: float) -> bool:
         about = (identity.kind, identity.key)
-        budget = self._budgets[about] = self._budgets.get(about) or _Budget(BURST, now, BURST, REFILL_SECONDS)
-        taken = budget.take(now)
+        budget = self._budgets[about] = self._budgets.get(about) or Budget(BURST, REFILL_SECONDS, now)
+        taken = budget.take(now) and self._space_may_send(identity.key.namespace or identity.key.name, now)
         while next(iter(self._budgets.values())).full_again(now):
             self._budgets.popitem(last=False)
+        return taken
+
+    def _space_may_send(self, space: str, now: float) -> bool:
+        """Many objects of one Space together: they share the queue and the API server with all others."""
+        budget = self._of_spaces[space] = self._of_spaces.get(space) or Budget(SPACE_BURST, SPACE_SECONDS, now)
+        taken = budget.take(now)
+        while next(iter(self._of_spaces.values())).full_again(now):
+            self._of_spaces.popitem(last=False)
         return taken
 
     def _requeue_after(self) -> float | None:

@@ -95,6 +95,7 @@ class Store:
     _by_owner: dict[str, dict[Key, None]] = field(default_factory=dict)
     _by_namespace: dict[str, dict[Key, None]] = field(default_factory=dict)
     _by_label: dict[Any, dict[Key, None]] = field(default_factory=dict)
+    _deleting: dict[str, dict[Key, None]] = field(default_factory=dict)
     _gone: Tombstones = field(default_factory=Tombstones)
     _listed: int = 0
     """Version of the last list: what is not newer and not in the list is gone, however late the answer to a write
@@ -135,6 +136,14 @@ class Store:
 
     def in_namespace(self, namespace: str) -> list[Entry]:
         return [self._entries[key] for key in self._by_namespace.get(namespace, _NO_KEYS)]
+
+    def deleting_in(self, namespace: str) -> list[Entry]:
+        """Entries in deletion, as the API server reported them: something holds these objects."""
+        return [self._entries[key] for key in self._deleting.get(namespace, _NO_KEYS)]
+
+    def namespaces_deleting(self) -> list[str]:
+        """The namespaces of such entries."""
+        return list(self._deleting)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Calls ``subscriber`` after each step, in order; it must not block."""
@@ -326,6 +335,8 @@ class Store:
     def _indices(self, entry: Entry) -> Iterator[tuple[dict[Any, dict[Key, None]], Any]]:
         """Each index that has the entry, and the name below which it is there."""
         yield self._by_namespace, entry.key.namespace
+        if entry.deleting:
+            yield self._deleting, entry.key.namespace
         if entry.owner_uid:
             yield self._by_owner, entry.owner_uid
         if entry.labelled_owner is not None:

@@ -4,21 +4,25 @@ client-go's workqueue in asyncio (https://github.com/kubernetes/client-go, util/
 often it is added; a key that is being worked on and is added again is queued again when it is done, never worked on
 twice at once. It adds three things. Keys have a priority, so that a person's edit overtakes the 2,000 objects of the
 initial list; every eighth key is the least urgent one, so that low priorities do not starve. Within a priority the
-groups (one per Space) are served round-robin, so that a Space with many Apps does not delay others. Keys that fail
-together (a webhook or the API server is down) recover together: the first success shortens the pauses of the others.
+groups (one per Space) are served round-robin, so that a Space with many Apps does not delay others; a group that is
+edited without pause loses its priority, and no group occupies all workers (a slow webhook, large objects). Keys that
+fail together (a webhook or the API server is down) recover together: the first success shortens the pauses of the
+others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
 from decco.backoff import exponential
+from decco.kube.budget import Budget
+from decco.kube.latest import Latest
 
 K = TypeVar("K")
 
@@ -82,12 +86,23 @@ class WorkQueue(Generic[K]):
         retry_base: float = 0.25,
         retry_max: float = 300.0,
         retry_max_of_few: float | None = None,
+        most_of_a_group: int | None = None,
+        urgent_of_a_group: tuple[int, float] | None = None,
         observer: Observer | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """``retry_max_of_few`` is the longest pause of retries while so few keys fail that it costs little."""
+        """``retry_max_of_few`` is the longest pause of retries while so few keys fail that it costs little.
+
+        ``most_of_a_group`` keys of one group are processed at once, and ``urgent_of_a_group`` (so many at once, then
+        one more every so many seconds) are queued with a priority before LIST; None: no limit.
+        """
         self.name = name
         self._group = group
+        self._most_of_a_group = most_of_a_group
+        self._urgent_of_a_group = urgent_of_a_group
+        self._urgent: Latest[tuple[str, Priority], Budget] = Latest()
+        self._busy: Counter[str] = Counter()
+        """Keys of each group that are processed now."""
         self._retry_max_of_few = retry_max if retry_max_of_few is None else retry_max_of_few
         self._hastened = float("-inf")
         self._retry_base = retry_base
@@ -137,6 +152,10 @@ class WorkQueue(Generic[K]):
         queued = self._queued.get(key)
         if queued is not None and queued.priority <= priority:
             return
+        if not self._may_be_urgent(self._group(key), priority):
+            priority = Priority.LIST
+            if queued is not None:
+                return
         # An overtaken key's old entry stays in the queue and is skipped later.
         place = _Place(key, priority, queued.since if queued else asyncio.get_running_loop().time())
         self._queued[key] = place
@@ -145,6 +164,16 @@ class WorkQueue(Generic[K]):
             if self._observer is not None:
                 self._observer.queue_added(self.name, len(self._queued))
             self._wake()
+
+    def _may_be_urgent(self, group: str, priority: Priority) -> bool:
+        """Whether the group's budget for this priority has another key; takes it."""
+        if self._urgent_of_a_group is None or priority is Priority.LIST:
+            return True
+        burst, seconds = self._urgent_of_a_group
+        now = asyncio.get_running_loop().time()
+        budget = self._urgent.get((group, priority)) or Budget(burst, seconds, now)
+        self._urgent[group, priority] = budget
+        return budget.take(now)
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.CHANGE) -> None:
         """Queues the key after ``seconds``; of several such requests the earliest counts."""
@@ -225,11 +254,17 @@ class WorkQueue(Generic[K]):
     def done(self, key: K) -> None:
         """Ends the processing of the key; a key added meanwhile is queued again."""
         started = self._processing.pop(key)
+        group = self._group(key)
+        self._busy[group] -= 1
+        if not self._busy[group]:
+            del self._busy[group]
         if self._observer is not None:
             self._observer.queue_done(self.name, asyncio.get_running_loop().time() - started)
         again = self._again.pop(key, None)
         if again is not None:
             self.add(key, again)
+        if self._most_of_a_group is not None and self._queued:
+            self._wake()  # this group may have another worker now
 
     def close(self) -> None:
         """Neither returns nor accepts keys from now on, and drops the waiting ones; waiting ``get`` calls raise
@@ -259,8 +294,8 @@ class WorkQueue(Generic[K]):
     def _pop(self) -> K | None:
         least_urgent = self._served % _SHARE_OF_LEAST_URGENT == _SHARE_OF_LEAST_URGENT - 1
         for level in reversed(self._levels) if least_urgent else self._levels:
-            while level:
-                group, places = next(iter(level.items()))
+            while (group := self._next_group(level)) is not None:
+                places = level[group]
                 place = places.popleft()
                 if not places:
                     del level[group]
@@ -269,14 +304,20 @@ class WorkQueue(Generic[K]):
                 if places:
                     level.move_to_end(group)
                 del self._queued[place.key]
-                self._start(place)
+                self._start(place, group)
                 return place.key
         return None
 
-    def _start(self, place: _Place[K]) -> None:
+    def _next_group(self, level: OrderedDict[str, deque[_Place[K]]]) -> str | None:
+        """The group whose turn it is, of those that may have another worker."""
+        most = self._most_of_a_group
+        return next((group for group in level if most is None or self._busy[group] < most), None)
+
+    def _start(self, place: _Place[K], group: str) -> None:
         now = asyncio.get_running_loop().time()
         self._served += 1
         self._processing[place.key] = now
+        self._busy[group] += 1
         pending = self._later.pop(place.key, None)
         if pending is not None:
             pending.cancel()

@@ -196,6 +196,34 @@ class Caches:
             (resource, entry) for resource, store in self.children.items() for entry in store.labelled_for(labelled)
         ]
 
+    def abandoned(self, namespace: str) -> list[tuple[Resource, Entry]]:
+        """Routes and listeners in the namespace of a Space that are held in deletion, while their owner is gone or is
+        being deleted itself: no reconcile of the owner prunes them.
+        """
+        space = self.children[NAMESPACES].get(Key("", namespace))
+        if space is None or not (space.owner_uid or space.labelled_owner):
+            return []
+        return [
+            (resource, entry)
+            for resource in self.routing_kinds
+            if (store := self.children.get(resource)) is not None
+            for entry in store.deleting_in(namespace)
+            if not self._has_owner(entry)
+        ]
+
+    def _has_owner(self, entry: Entry) -> bool:
+        """Whether the Space or App of a child exists and is to stay; its labels name the owner if it lost the owner
+        reference.
+        """
+        if entry.owner_uid:
+            key = self.owners.get(entry.owner_uid)
+        elif entry.proven and isinstance(entry.labelled_owner, LabelledOwner):
+            key = entry.labelled_owner.key
+        else:
+            return True
+        owner = (self.apps if key.namespace else self.spaces).get(key) if key is not None else None
+        return owner is not None and not owner.deleting
+
     @property
     def routing_kinds(self) -> frozenset[Resource]:
         """The kinds that carry traffic from the edge to the Spaces, of all backends; no other children are optional."""

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner, holders_of
+from decco.desired.routing.withdrawn import withdrawn
 from decco.errors import DeccoError
 from decco.kube.apply import Applied, Applier, DriftConflict, Foreign, Result
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Conflict, KubeError, NotListed
+from decco.log import get_logger
 from decco.objects import (
     CONFIGMAPS,
     DEPLOYMENTS,
@@ -26,6 +28,8 @@ from decco.objects import (
 )
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, Refusal, being_deleted, refusal_of, retryable, rule_of
 from decco.reconcilers.rejections import Enqueue, Question, Rejections
+
+log = get_logger(__name__)
 
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not as desired, or None."""
@@ -155,6 +159,21 @@ class ChildWriter:
         except KubeError as error:
             written.retryable_errors.append(error)
         written.left += self._applier.left_over(owner_uid, labelled.space, keep, labelled)
+
+    async def withdraw(self, held: Iterable[tuple[Resource, Entry]], written: Written) -> None:
+        """Takes the host names out of objects that are no longer desired and that finalizers hold in deletion."""
+        for resource, entry in held:
+            if not (entry.deleting and entry.written and "deletionTimestamp" in entry.obj()["metadata"]):
+                continue
+            try:
+                if await self._applier.withdraw(resource, entry, withdrawn):
+                    written.writes += 1
+                    log.info("host names withdrawn from a held object", kind=resource.kind, key=str(entry.key))
+            except DriftConflict as error:
+                written.requeue(error.seconds)
+            except KubeError as error:
+                error.add_note(f"while taking the host names out of {resource.kind} {entry.key}")
+                written.retryable_errors.append(error)
 
     async def _write(self, child: Child, written: Written) -> None:
         key = key_of(child.obj)

@@ -18,7 +18,6 @@ from decco.kube.store import Change
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import Key
 from decco.reconcilers.caches import Caches, Handler, Request
-from decco.reconcilers.handlers.common import key_of_owner
 
 
 def _closed_queue() -> WorkQueue[Key]:
@@ -68,8 +67,10 @@ class EventHandlers:
                 self._add([Request(entry.key, Priority.LIST)])
                 await breather.breathe()
         for store in self.caches.children.values():
-            for owner in store.labelled_owners():
-                self._add([Request(key_of_owner(owner), Priority.LIST)])
+            keys = [owner.key for owner in store.labelled_owners()]
+            keys += [Key("", namespace) for namespace in store.namespaces_deleting()]
+            for key in keys:
+                self._add([Request(key, Priority.LIST)])
                 await breather.breathe()
 
     def enqueue(self, uid: str, seconds: float = 0.0) -> None:

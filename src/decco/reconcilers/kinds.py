@@ -8,11 +8,12 @@ watched kind is a line here and a handler in ``handlers/``; a kind of a routing 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from decco import objects
 from decco.desired.model import Served
-from decco.desired.ownership import is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
+from decco.desired.ownership import is_child, is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
 from decco.desired.routing.dialects import dialects
 from decco.desired.runs import job_view
 from decco.kube.entry import Shape
@@ -28,6 +29,15 @@ from decco.reconcilers.handlers.namespace import grants_changed, isolation_chang
 from decco.reconcilers.handlers.secret import copy_changed, source_changed
 from decco.reconcilers.handlers.space import space_changed
 from decco.settings import RoutingBackend, RoutingSettings, Settings
+
+MOST_OF_AN_OWNER = 1280 * 1024
+"""Bytes of a Space or App as JSON, with its annotations and without its status. etcd takes 1.5 MiB, and a Deployment
+made of a larger App would not fit there: so it is not even parsed."""
+MOST_OF_A_CHILD = 768 * 1024
+"""Bytes of a child but a workload: more than decco writes, also into the copy of a Secret while two authorities count
+(``secret_content.MOST_OF_A_SECRET``)."""
+_WORKLOADS = (objects.DEPLOYMENTS, objects.JOBS)
+"""As large as their Apps."""
 
 Needed = Callable[[RoutingSettings], bool]
 
@@ -96,7 +106,8 @@ def read(
     versions: tuple[str, ...] = (),
 ) -> Kind:
     """A kind that decco reads and does not write, but for the status of its own kinds."""
-    return Kind(resource, role, Shape(facts=facts, digests=False), select, handlers, versions, needed)
+    most = MOST_OF_AN_OWNER if role is Role.OWNER else 0
+    return Kind(resource, role, Shape(facts=facts, digests=False, most_bytes=most), select, handlers, versions, needed)
 
 
 def child(
@@ -108,6 +119,8 @@ def child(
 ) -> Kind:
     """A kind that decco writes."""
     shape = shape or Shape(labelled_owner=owner_of_child)
+    if resource.namespaced:
+        shape = replace(shape, kept=is_child, most_bytes=0 if resource in _WORKLOADS else MOST_OF_A_CHILD)
     return Kind(resource, Role.CHILD, shape, _written_by_decco, (child_changed, *handlers), versions, needed)
 
 

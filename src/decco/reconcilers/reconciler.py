@@ -133,6 +133,7 @@ class Reconciler(ABC):
             # What could not be written may replace what carries traffic now.
             keep = keep | self.caches.owned(entry.uid, labelled, routing)
         await self.writer.prune(entry.uid, labelled, keep, written)
+        await self.writer.withdraw(written.left, written)
         self.dependencies.reporter.left_over(self.store.resource, obj, written.left)
 
     async def withdraw(

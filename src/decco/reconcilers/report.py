@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import TypeVar
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
 from decco.desired.ownership import holders_of
+from decco.kube.budget import Budget
 from decco.kube.client import Client
+from decco.kube.controller import Postponed
 from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
@@ -23,15 +27,31 @@ log = get_logger(__name__)
 
 V = TypeVar("V")
 
+STATUS_BURST = 1000
+"""Status writes of one Space and its Apps at once."""
+STATUS_SECONDS = 0.01
+"""After the burst, one more in this interval: what is edited without pause waits, others do not."""
+
 _OF_A_CONDITION = frozenset({"type", "status", "reason", "message"})
+
+
+@dataclass(slots=True)
+class _Share:
+    """The status writes of one Space and its Apps."""
+
+    budget: Budget
+    waiting: set[str] = field(default_factory=set)
+    """UIDs of the objects whose status was postponed."""
 
 
 class Reporter:
     """Writes the status of Spaces and Apps."""
 
-    def __init__(self, client: Client, recorder: Recorder) -> None:
+    def __init__(self, client: Client, recorder: Recorder, clock: Callable[[], float] = monotonic) -> None:
         self._client = client
         self._recorder = recorder
+        self._clock = clock
+        self._shares: Latest[str, _Share] = Latest()
         self._unwritable: Latest[str, int] = Latest()
         """UID -> version of objects whose status the API server refused."""
         self._left: Latest[str, bool] = Latest()
@@ -47,6 +67,7 @@ class Reporter:
         before = status_of(obj)
         if before == status:
             return False
+        self._wait_in_turn(entry)
         resource, meta = store.resource, {"name": entry.key.name, "uid": entry.uid}
         if entry.key.namespace:
             meta["namespace"] = entry.key.namespace
@@ -75,6 +96,17 @@ class Reporter:
         store.put(written, own=True)
         self._send_events(subject, before, status)
         return True
+
+    def _wait_in_turn(self, entry: Entry) -> None:
+        """Raises Postponed if the objects of this Space have used up their budget of status writes."""
+        now, space = self._clock(), entry.key.namespace or entry.key.name
+        share = self._shares[space] = self._shares.get(space) or _Share(Budget(STATUS_BURST, STATUS_SECONDS, now))
+        if share.budget.full_again(now):
+            share.waiting.clear()
+        if not share.budget.take(now):
+            share.waiting.add(entry.uid)
+            raise Postponed((1 + len(share.waiting)) * STATUS_SECONDS)
+        share.waiting.discard(entry.uid)
 
     def left_over(self, resource: Resource, owner: Obj, left: Iterable[tuple[Resource, Entry]]) -> None:
         """Reports once, as a Warning Event of ``owner`` and in the log, which objects decco cannot remove, and what to

@@ -42,10 +42,17 @@ class SpaceReconciler(Reconciler):
         super().__init__(dependencies, dependencies.caches.spaces, blocked_space_status)
 
     async def reconcile(self, key: Key) -> Action:
+        abandoned = Written()
+        await self.writer.withdraw(self.caches.abandoned(key.name), abandoned)
         try:
-            return await self._reconcile(key)
+            action = await self._reconcile(key)
         finally:
             self.secrets.copies.drop_content(key.name)
+        if abandoned.retryable_errors:
+            raise abandoned.retryable_errors[0]
+        if abandoned.requeue_after is None:
+            return action
+        return requeue_action(action.seconds, abandoned.requeue_after)
 
     async def _reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)

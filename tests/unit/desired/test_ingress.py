@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+from base64 import b64decode
 from typing import Any
 
 import pytest
 
 from decco.api.types import AppSpec, Endpoint
+from decco.desired import names
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs, Problem, SecretState, SpaceInputs
 from decco.desired.routing import space_routing, space_routing_problems
@@ -17,12 +20,12 @@ from decco.desired.routing.dialects.traefik import (
 )
 from decco.objects import Obj, Resource
 from decco.settings.fields import SETTINGS
+from tests.unit.desired import app_cases
 from tests.unit.desired.app_cases import (
     FQDN,
     POD,
     addresses,
     app,
-    by_address,
     objs,
     reasons_of,
     secret,
@@ -38,6 +41,12 @@ ENDPOINTS = [
     {"name": "metrics", "port": 9090, "isMetricsEndpoint": True},
 ]
 ALL = list(dialects())
+
+
+def by_address(inputs: AppInputs) -> dict[tuple[str, str], Obj]:
+    """As that of the cases; names of Ingresses without their digest."""
+    made = app_cases.by_address(inputs)
+    return {(kind, re.sub(r"\.[0-9a-f]{16}$", "", name)): obj for (kind, name), obj in made.items()}
 
 
 def ingress(dialect: str, endpoints: list[dict[str, Any]] | None = None, **more: Any) -> AppInputs:
@@ -136,7 +145,7 @@ def test_pods_that_speak_tls_are_verified_by_name(dialect: str) -> None:
             "proxy-ssl-name": FQDN,
             "proxy-ssl-server-name": "on",
             "proxy-ssl-verify": "on",
-            "proxy-ssl-secret": "beta/http",
+            "proxy-ssl-secret": f"beta/decco-ca-{names.edge_digest('uid-beta')}",
         },
         "traefik": {},
     }[dialect]
@@ -263,7 +272,7 @@ def space(dialect: str, **more: Any) -> SpaceInputs:
 
 
 def test_a_space_has_one_tls_option_that_its_routes_name() -> None:
-    [option] = [child.obj for child in space_routing(space("traefik"))]
+    option, _ = [child.obj for child in space_routing(space("traefik"))]
     assert option["kind"] == "TLSOption"
     assert option["spec"] == {"minVersion": "VersionTLS12", "sniStrict": True}
     assert option["metadata"]["annotations"] == {"kubernetes.io/ingress.class": "edge"}
@@ -287,6 +296,25 @@ def test_other_dialects_need_nothing_for_a_space(dialect: str) -> None:
     assert space_routing_problems(inputs) == ()
 
 
+def test_nginx_has_the_authority_of_a_space_alone_in_a_secret() -> None:
+    """It writes the authority into a file named after namespace and Secret, joined by hyphens."""
+    inputs = space("nginx", encryptHttp=True)
+    [made] = [child.obj for child in space_routing(inputs)]
+    facts = inputs.secrets["http"].facts
+    assert facts is not None
+    assert facts.ca_pem is not None
+    assert {name: b64decode(value).decode() for name, value in made["data"].items()} == {"ca.crt": facts.ca_pem}
+    named = annotations(by_address(ingress("nginx", space={"encryptHttp": True}))["Ingress", "shop"])
+    assert named["nginx.ingress.kubernetes.io/proxy-ssl-secret"] == f"beta/{made['metadata']['name']}"
+
+
+def test_traefik_loads_the_certificate_of_a_space_under_a_name_of_its_own() -> None:
+    """The Secret of an Ingress is kept under <namespace>-<secret>, the one of an IngressRouteTCP under both names."""
+    _, holder = [child.obj for child in space_routing(space("traefik"))]
+    assert (holder["kind"], holder["spec"]["routes"]) == ("IngressRouteTCP", [])
+    assert holder["spec"]["tls"] == {"secretName": "http"}
+
+
 def test_a_cluster_without_tls_options_is_reported() -> None:
     inputs = space("traefik", served=without(TLS_OPTIONS))
     assert space_routing(inputs) == []
@@ -305,32 +333,6 @@ def test_traefik_redirects_at_the_plain_entry_point_only() -> None:
     assert annotations(made["Ingress", "shop.redirect"])[key] == "web"
     assert annotations(made["Ingress", "shop"])[key] == "websecure"
     assert "tls" not in made["Ingress", "shop.redirect"]["spec"]
-
-
-def test_what_traefik_makes_of_two_spaces_never_has_one_name() -> None:
-    """It joins namespace and name by a hyphen: Space a with b-c and Space a-b with c would be one."""
-
-    def ids(space: str, endpoint: str) -> set[str]:
-        item = {"name": endpoint, "port": 1, "httpPath": "/x", "rewritePath": "/y"}
-        inputs = ingress("traefik", [item], space_name=space, space={"encryptHttp": True})
-        found = {
-            f"{obj['metadata']['namespace']}-{obj['metadata']['name']}"
-            for obj in routes(inputs)
-            if obj["kind"] in ("Middleware", "ServersTransport")
-        }
-        (port,) = by_address(inputs)["Service", endpoint]["spec"]["ports"]
-        backends = [
-            path["backend"]["service"]
-            for obj in routes(inputs)
-            if obj["kind"] == "Ingress"
-            for path in obj["spec"]["rules"][0]["http"]["paths"]
-        ]
-        assert {backend["port"]["name"] for backend in backends} == {port["name"]}
-        assert len(port["name"]) <= 15
-        return found | {f"{space}-{backend['name']}-{backend['port']['name']}" for backend in backends}
-
-    assert len(ids("a", "b-c")) == 4
-    assert ids("a", "b-c").isdisjoint(ids("a-b", "c"))
 
 
 def test_traefik_references_lead_to_objects_that_are_there() -> None:

@@ -7,7 +7,7 @@ import pytest
 from decco.api.types import Mesh, SpaceSpec
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.model import Child, SpaceFacts
-from decco.desired.network import app_policy, space_policy
+from decco.desired.network import HBONE_PORT, app_policy, space_policy
 from decco.settings import EdgeSettings, Settings
 from tests.unit.desired.app_cases import app
 from tests.unit.goldens import check_golden
@@ -55,6 +55,16 @@ def test_space_policy() -> None:
 
 def test_without_ports_the_space_policy_is_all_there_is() -> None:
     assert policy(space(), EDGE, ()) is None
+
+
+def test_the_port_of_a_mesh_s_tunnels_is_never_open_to_the_outside() -> None:
+    """It leads to every port of the pod; an endpoint of that number does not open it either."""
+    facts = space("blue", Mesh.ISTIO)
+    made = policy(facts, EDGE, (*BOTH, endpoint(HBONE_PORT), endpoint(HBONE_PORT, EndpointKind.METRICS)))
+    assert made is not None
+    opened = {port["port"] for rule in made.obj["spec"]["ingress"] for port in rule["ports"]}
+    assert opened == {8443, 8080, 9090}
+    assert policy(facts, EDGE, (endpoint(HBONE_PORT),)) is None
 
 
 def test_endpoints_may_change_places_and_meet() -> None:

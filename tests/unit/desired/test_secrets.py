@@ -320,6 +320,14 @@ def test_no_types_raise(data: Any) -> None:
     assert secret_content.inspect("Opaque", data).problem is not None
 
 
+def test_a_secret_that_is_too_large_is_not_parsed() -> None:
+    """Its authority counts as present: the edge must not trust others because of it."""
+    facts = inspect(tls_crt=WEB.crt, tls_key=WEB.key_pem(), ca_crt=WEB.crt * 1000)
+    assert facts.problem is not None
+    assert "320 KiB" in facts.problem.message
+    assert (facts.has_ca, facts.ca_pem) == (True, None)
+
+
 def test_no_content_keeps_the_event_loop_for_long() -> None:
     """To check this RSA key, to compute with a DSA key of a megabyte, or to seek an end for each of many beginnings,
     would take minutes.

@@ -15,7 +15,7 @@ import pytest
 
 from decco.kube.apply import Applier, DriftConflict, Foreign, Result
 from decco.kube.diff import altered, hash_of, rebuild, to_wire
-from decco.kube.entry import Entry, Shape
+from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, NotListed, NotServed, Unreachable
 from decco.kube.ownership import EVERYTHING, Path
 from decco.kube.repair_backoff import FREE_REPAIRS
@@ -260,6 +260,56 @@ async def test_an_owner_reference_on_an_unmarked_object_is_ignored() -> None:
     assert store.owned_by("owner-1", "acme") == []
     with pytest.raises(Foreign):
         await applier.ensure(CONFIGMAPS, desired_object())
+
+
+# Stubs
+
+
+async def test_of_a_stub_the_live_object_is_compared_and_kept() -> None:
+    """A large child of decco's own, and one that was restored without its owner reference."""
+    desired = desired_object(data={"a": "1"})
+    live = stored(desired, labels={"theirs": "1"})
+    live["data"]["a"] = "theirs"
+    live["metadata"]["managedFields"].append({"manager": "kubectl", "fieldsV1": {"f:data": {"f:a": {}}}})
+    applier, _, script = applier_with(live, stored(desired, 11), live=(live,), shape=Shape(most_bytes=10))
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UPDATED
+    assert script.asked == ["get", "replace"]
+    assert script.bodies[0]["metadata"]["labels"] == {"theirs": "1"}
+    assert script.bodies[0]["data"] == {"a": "1"}
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
+    assert script.asked == ["get", "replace"], "what is settled is not requested"
+
+
+async def test_a_stub_of_an_object_that_is_gone_is_waited_for() -> None:
+    other = stored(desired_object(), uid="u2")
+    for answer in (MISSING, other):
+        applier, _, _ = applier_with(
+            answer, live=(stored(desired_object(data={"a": "2"})),), shape=Shape(most_bytes=10)
+        )
+        assert (await applier.ensure(CONFIGMAPS, desired_object())).result is Result.WAITING
+
+
+# Host names of objects in deletion
+
+
+async def test_the_reduced_form_is_written_once_and_repeated_with_pauses() -> None:
+    going = stored(desired_object(), deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x.example.net/keep"])
+    reduced = {**going, "data": {}}
+    answers = [{**reduced, "metadata": {**going["metadata"], "resourceVersion": str(n)}} for n in range(11, 40)]
+    applier, store, script = applier_with(*answers, going, live=(going,))
+
+    def reduce(_: Resource, obj: Obj) -> Obj | None:
+        return {**obj, "data": {}} if obj["data"] else None
+
+    assert await applier.withdraw(CONFIGMAPS, store.deleting_in("acme")[0], reduce)
+    assert not await applier.withdraw(CONFIGMAPS, store.deleting_in("acme")[0], reduce)
+    entry = read_entry(copy.deepcopy(going), Shape())
+    for _ in range(FREE_REPAIRS):
+        assert await applier.withdraw(CONFIGMAPS, entry, reduce), "somebody has written it again"
+    script.answers = [going]  # asked who that is
+    with pytest.raises(DriftConflict):
+        await applier.withdraw(CONFIGMAPS, entry, reduce)
+    assert len(script.bodies) == 1 + FREE_REPAIRS
 
 
 # Objects that are being deleted

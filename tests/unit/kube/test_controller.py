@@ -11,7 +11,7 @@ import pytest
 
 from decco import log
 from decco.errors import ReconcileError, TerminalError
-from decco.kube.controller import Action, Controller
+from decco.kube.controller import Action, Controller, Postponed
 from decco.kube.errors import Conflict, Forbidden, Unreachable
 from decco.kube.workqueue import WorkQueue
 from tests.capture import capture_logs
@@ -257,3 +257,26 @@ async def test_it_reports_the_duration_of_each_reconcile_and_binds_its_key() -> 
     await harness.run_for(10)
     assert harness.results == [("test", "success", 2.5), ("test", "success", 2.5)]
     assert harness.bound == [("test", "a"), ("test", "b")]
+
+
+async def test_what_is_postponed_is_no_failure_and_waits_behind_the_others() -> None:
+    queue: WorkQueue[str] = WorkQueue("postponed", group=lambda key: key)
+    done: list[str] = []
+
+    async def reconcile(key: str) -> Action:
+        if key == "noisy" and not done.count("noisy"):
+            done.append("noisy")
+            raise Postponed(2.0)
+        done.append(key)
+        return Action.done()
+
+    controller = Controller(queue, reconcile, workers=1)
+    running = asyncio.create_task(controller.run())
+    queue.add("noisy")
+    await asyncio.sleep(1.9)
+    queue.add("calm")
+    await asyncio.sleep(0.2)
+    assert done == ["noisy", "calm", "noisy"]
+    assert not queue._failures
+    queue.close()
+    await running

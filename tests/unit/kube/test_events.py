@@ -159,10 +159,35 @@ async def test_one_object_cannot_flood_and_others_are_heard(scene: Scene) -> Non
     assert scene.sent.created[-1]["note"] == "a minute later"
 
 
+def app_of(space: str, number: int) -> Obj:
+    meta = {"name": f"web{number}", "namespace": space, "uid": f"{space}-{number}"}
+    return {**APP, "metadata": meta}
+
+
+async def test_a_space_with_many_broken_apps_does_not_silence_others(scene: Scene) -> None:
+    for round_ in range(4):
+        for number in range(200):
+            scene.report(app_of("noisy", number), note=f"broken {round_}")
+        scene.report(app_of("calm", round_), note=f"it is up {round_}")
+        await asyncio.sleep(1)
+    sent = [event["regarding"]["namespace"] for event in scene.sent.created]
+    assert sent.count("calm") == 4
+    assert events.SPACE_BURST <= sent.count("noisy") <= events.SPACE_BURST + 5
+    assert len(scene.drops) >= 590
+
+
+async def test_the_queue_keeps_a_place_for_others() -> None:
+    scene = Scene()
+    for number in range(2 * events.QUEUE_SIZE):
+        scene.report(app_of("noisy", number))
+    scene.report(app_of("calm", 0))
+    assert scene.recorder._queue.qsize() == events.SPACE_WAITING + 1
+
+
 async def test_reporting_neither_waits_nor_raises() -> None:
     scene = Scene()  # nothing is sent
     for i in range(events.QUEUE_SIZE + 50):
-        scene.report(note=str(i))
+        scene.report(app_of(f"space-{i}", 0), note=str(i))
     assert len(scene.drops) == 50
     bad: list[Any] = [{}, {"metadata": {}}, None, {"apiVersion": "v1", "kind": "x", "metadata": None}]
     for obj in bad:

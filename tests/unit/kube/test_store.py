@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from decco.kube.entry import Entry, Shape, content_of, digest, guarded, read_entry, with_value, without
+from decco.kube.entry import Entry, Shape, TooLargeError, content_of, digest, guarded, read_entry, with_value, without
 from decco.kube.ownership import EVERYTHING
 from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, Key, Obj
@@ -644,3 +644,56 @@ def test_an_alteration_is_not_taken_for_the_work_of_another_version() -> None:
     store.settled["u1"] = (b"what decco wrote", b"")
     switched(store, in_v2(cm(5)))
     assert store.settled == {}
+
+
+# Stubs
+
+
+def big(**meta: Any) -> Obj:
+    secret = {
+        "data": {"v": "x" * 5000},
+        "metadata": {"labels": {"team": "red", "decco.platform9.com/app": "a"}, **meta},
+    }
+    return cm(7, **secret)
+
+
+def test_of_what_is_not_decco_s_only_a_stub_is_kept() -> None:
+    entry = read_entry(big(finalizers=["x.example.net/keep"]), Shape(kept=lambda _: False, facts=lambda o: len(o)))
+    assert entry.stub
+    assert (entry.key, entry.uid, entry.version) == (AT, "u1", 7)
+    assert "data" not in entry.obj()
+    assert entry.obj()["metadata"]["labels"] == {"decco.platform9.com/app": "a"}
+    assert entry.obj()["metadata"]["finalizers"] == ["x.example.net/keep"]
+    assert (entry.content, entry.meta) == (b"", b""), "nothing is computed for an object that is nobody's"
+    assert len(entry.raw) < 300
+
+
+def test_an_object_that_is_too_large_is_a_stub_with_a_message_and_real_digests() -> None:
+    small, large = (
+        read_entry(big(ownerReferences=[{"uid": "o1", "controller": True}]), Shape(most_bytes=most, facts=lambda _: 1))
+        for most in (10_000, 2000)
+    )
+    assert (small.stub, large.stub) == (False, True)
+    assert (large.content, large.meta, large.owner_uid) == (small.content, small.meta, "o1")
+    assert isinstance(large.facts, TooLargeError)
+    assert "6 KiB" in str(large.facts)
+    assert "at most 1 KiB" in str(large.facts)
+
+
+def test_a_status_does_not_count() -> None:
+    obj = {**big(), "data": {}, "status": {"text": "x" * 5000}}
+    assert not read_entry(obj, Shape(most_bytes=2000)).stub
+
+
+@pytest.mark.parametrize("part", ["annotations", "labels", "finalizers", "ownerReferences"])
+def test_a_stub_is_small_whatever_is_in_the_object(part: str) -> None:
+    names = [f"decco.platform9.com/{number}-{random.random()}" for number in range(5000)]
+    parts: Obj = {
+        "finalizers": names,
+        "ownerReferences": [{"uid": name, "controller": True} for name in names],
+        "annotations": dict.fromkeys(names, "x"),
+        "labels": dict.fromkeys(names, "x"),
+    }
+    entry = read_entry(cm(7, metadata={part: parts[part]}), Shape(most_bytes=2000))
+    assert entry.stub
+    assert len(entry.raw) < 1000

@@ -485,3 +485,44 @@ async def test_random_order_matches_a_slow_queue(seed: int) -> None:
         turns[urgent] = [g for g in turns[urgent] if g in members and g != group] + (
             [group] if group in members else []
         )
+
+
+# Fairness between groups
+
+
+async def test_a_group_that_is_edited_without_pause_does_not_delay_the_repairs_of_others() -> None:
+    queue = queue_of(urgent_of_a_group=(10, 0.1))
+    for number in range(5000):
+        queue.add(f"noisy/{number}", EDIT)
+    queue.add("calm/web", CHANGE)
+    served = [await take(queue) for _ in range(12)]
+    assert "calm/web" in served
+    queue.close()
+
+
+async def test_its_first_edits_are_urgent_and_later_ones_again() -> None:
+    queue = queue_of([(f"many/{n}", LIST) for n in range(50)], urgent_of_a_group=(2, 1.0))
+    for number in range(3):
+        queue.add(f"one/{number}", EDIT)
+    assert [await take(queue) for _ in range(2)] == ["one/0", "one/1"]
+    await asyncio.sleep(1.5)
+    queue.add("one/9", EDIT)
+    assert await take(queue) == "one/9"
+    queue.close()
+
+
+async def test_slow_work_of_one_group_leaves_workers_to_others() -> None:
+    queue = queue_of([(f"slow/{n}", EDIT) for n in range(10)], most_of_a_group=3)
+    slow = [await take(queue) for _ in range(3)]
+    with pytest.raises(TimeoutError):
+        await take(queue)
+    queue.add("calm/web", LIST)
+    assert await take(queue) == "calm/web"
+    waiting = asyncio.create_task(queue.get())
+    await settle()
+    queue.done(slow[0])
+    assert await asyncio.wait_for(waiting, 0.001) == "slow/3"
+    for key in (*slow[1:], "calm/web", "slow/3"):
+        queue.done(key)
+    assert sorted(await drain(queue)) == sorted(f"slow/{n}" for n in range(4, 10))
+    assert not queue._busy

@@ -140,9 +140,11 @@ INTERNAL = {
     "NotFound",
     "NotListed",
     "NotServed",
+    "Postponed",
     "ReconcileError",
     "ServerError",
     "TerminalError",
+    "TooLargeError",
     "TooManyRequests",
 }
 """Errors without an explanation of their own: they have the code of their base class, and most never end a command."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,23 @@ import pytest
 from decco.desired import reasons
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
-from decco.kube.apply import Applied, Applier, Foreign, Result
+from decco.kube.apply import Applied, Applier, DriftConflict, Foreign, Result
 from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import Conflict, Forbidden, Invalid, NotListed, NotServed, ServerError
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Key, Obj, Resource, key_of
+from decco.kube.repair_backoff import Opponent
+from decco.objects import (
+    ANNOTATION_HASH,
+    CONFIGMAPS,
+    DEPLOYMENTS,
+    HTTP_ROUTES,
+    JOBS,
+    NETWORK_POLICIES,
+    SERVICES,
+    Key,
+    Obj,
+    Resource,
+    key_of,
+)
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.rejections import REFUSAL_SECONDS
@@ -360,3 +374,54 @@ async def test_a_kind_that_is_not_served_is_no_refusal() -> None:
     error = NotServed(404, "", "404 page not found")
     written = await write(Script(Service=error), child(SERVICES))
     assert (written.retryable_errors, written.unwritten) == ([error], {SERVICES})
+
+
+# Objects that are no longer desired and held in deletion
+
+
+class Withdrawing(Script):
+    def __init__(self, end: Exception | None = None) -> None:
+        super().__init__()
+        self.bodies: list[Obj] = []
+        self.end = end
+
+    async def withdraw(self, resource: Resource, entry: Entry, reduce: Callable[[Resource, Obj], Obj | None]) -> bool:
+        if self.end is not None:
+            raise self.end
+        body = reduce(resource, entry.obj())
+        assert body is not None
+        self.bodies.append(body)
+        return True
+
+
+def held_route(**meta: Any) -> Entry:
+    going = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x.example.net/keep"]}
+    hashed = {"annotations": {ANNOTATION_HASH: "h"}}
+    return read_entry(
+        owned(HTTP_ROUTES, "web", WEB, spec={"hostnames": ["a.example.net"]}, meta={**going, **hashed, **meta}), Shape()
+    )
+
+
+async def test_the_host_names_of_a_held_route_are_withdrawn() -> None:
+    script, written = Withdrawing(), Written()
+    await ChildWriter(script, lambda: 0.0).withdraw([(HTTP_ROUTES, held_route())], written)
+    assert [body["spec"]["hostnames"] for body in script.bodies] == [["withdrawn.invalid"]]
+    assert written.writes == 1
+
+
+@pytest.mark.parametrize("entry", [held_route(deletionTimestamp=None), held_route(annotations={})])
+async def test_what_is_not_held_or_not_decco_s_is_left_alone(entry: Entry) -> None:
+    script = Withdrawing()
+    meta = entry.obj()["metadata"]
+    entry = replace(entry, deleting=bool(meta["deletionTimestamp"]))
+    await ChildWriter(script, lambda: 0.0).withdraw([(HTTP_ROUTES, entry)], Written())
+    assert script.bodies == []
+
+
+async def test_who_writes_the_host_names_again_is_answered_with_growing_pauses() -> None:
+    written = Written()
+    conflict = DriftConflict(HTTP_ROUTES, Key("acme", "web"), Opponent(("kubectl",)), 7.0)
+    await ChildWriter(Withdrawing(conflict), lambda: 0.0).withdraw([(HTTP_ROUTES, held_route())], written)
+    assert written.requeue_after == 7.0
+    await ChildWriter(Withdrawing(FORBIDDEN), lambda: 0.0).withdraw([(HTTP_ROUTES, held_route())], written)
+    assert written.retryable_errors == [FORBIDDEN]

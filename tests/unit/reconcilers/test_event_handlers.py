@@ -540,3 +540,16 @@ def test_who_names_no_secret_any_more_leaves_nothing_behind() -> None:
     users.remove(web, {"a", "b", "never"})
     users.remove(acme, {"a"})
     assert users._users.groups == {}
+
+
+def test_a_child_that_is_held_in_deletion_enqueues_its_space_whoever_owned_it(harness: Harness) -> None:
+    """The Space's reconcile takes the host names out of what is abandoned."""
+    held = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x.example.net/keep"]}
+    harness.drop(DB)
+    harness.drop(ACME)
+    harness.quiet()
+    harness.change(SERVICE, meta=held)
+    assert harness.spaces == {"acme"}
+    harness.quiet()
+    harness.change(WEB, meta=held)
+    assert "acme" in harness.spaces, "the App was the owner until now"

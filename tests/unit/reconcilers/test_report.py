@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from decco.kube.client import Client
+from decco.kube.controller import Postponed
 from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import Conflict, Invalid, NotFound, ServerError
 from decco.kube.events import Recorder
 from decco.objects import APPS, SERVICES, Obj, Resource, key_of
-from decco.reconcilers.report import Reporter, ready_counts, status_of
+from decco.reconcilers.report import STATUS_BURST, STATUS_SECONDS, Reporter, ready_counts, status_of
 from tests.unit.reconcilers.world import VERSIONS, app, make_caches, owned
 
 WEB = app("web")
@@ -259,3 +260,22 @@ def test_counts_of_ready() -> None:
     ):
         caches.apps.put({**app(name), "status": after}, own=False)
     assert ready_counts(caches.apps) == {"True": 2, "False": 1, "Unknown": 1}
+
+
+async def test_the_status_writes_of_one_space_wait_in_turn_and_others_do_not() -> None:
+    caches, server, now = make_caches(), Server(), 0.0
+    reporter = Reporter(server, Events(), lambda: now)
+
+    async def write(namespace: str) -> bool:
+        entry = caches.apps.put(app("web", namespace), own=False)
+        return await reporter.report(caches.apps, entry, entry.obj(), status(Ready="True"))
+
+    for _ in range(STATUS_BURST):
+        assert await write("noisy")
+    with pytest.raises(Postponed) as postponed:
+        await write("noisy")
+    assert postponed.value.seconds == 2 * STATUS_SECONDS
+    assert await write("calm")
+    now += postponed.value.seconds
+    assert await write("noisy")
+    assert len(server.bodies) == STATUS_BURST + 2

@@ -229,12 +229,22 @@ async def test_gateway_classes(found: Obj | None, grade: str, words: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("allowed", "grade"), [(None, "failure"), ("Same", "failure"), ("Selector", "warning"), ("All", "ok")]
+    ("allowed", "selector", "grade"),
+    [
+        (None, None, "failure"),
+        ("Same", None, "failure"),
+        ("Selector", None, "warning"),
+        ("Selector", {"matchLabels": {"team": "red"}}, "warning"),
+        ("Selector", edge.OF_SPACES, "ok"),
+        ("All", None, "ok"),
+    ],
 )
-async def test_a_parent_gateway_must_let_listener_sets_in(allowed: str | None, grade: str) -> None:
+async def test_a_parent_gateway_must_let_listener_sets_in(
+    allowed: str | None, selector: Obj | None, grade: str
+) -> None:
     spec: Obj = {"gatewayClassName": "decco"}
     if allowed is not None:
-        spec["allowedListeners"] = {"namespaces": {"from": allowed}}
+        spec["allowedListeners"] = {"namespaces": {"from": allowed, **({"selector": selector} if selector else {})}}
     status = {"conditions": [{"type": "Programmed", "status": "True"}], "addresses": [{"value": "192.0.2.1"}]}
     resource = GATEWAYS
     objects = [(resource, named("shared", "edge", spec=spec, status=status)), (GATEWAY_CLASSES, gateway_class())]

@@ -60,6 +60,12 @@ class Dialect(ABC):
         """The kinds that a Space needs and the cluster does not serve."""
         return ()
 
+    def withdrawn(self, resource: Resource, spec: Obj) -> Obj | None:
+        """The spec of an object of the controller's own kinds that no longer serves a host name; None if the kind has
+        none.
+        """
+        return None
+
     def named(self, annotations: Annotations) -> dict[str, str | None]:
         """These annotations under their full names."""
         return {f"{self.prefix}/{name}": value for name, value in annotations.items()}
@@ -90,14 +96,23 @@ def http_ingress(
     return _ingress(inputs, name, inputs.space.fqdn, paths, backend, annotations, certificate)
 
 
-def passthrough_ingress(inputs: AppInputs, endpoint: ResolvedEndpoint, annotations: Annotations) -> Child:
+def passthrough_ingress(inputs: AppInputs, endpoint: ResolvedEndpoint, backend: Obj, annotations: Annotations) -> Child:
     """A host name whose TLS connections the controller hands to the endpoint as they are."""
-    host = endpoint.hostname or ""
-    return _ingress(inputs, endpoint.name, host, {"/": PREFIX}, backend_of(endpoint), annotations, None)
+    return _ingress(inputs, endpoint.name, endpoint.hostname or "", {"/": PREFIX}, backend, annotations, None)
 
 
 def backend_of(endpoint: ResolvedEndpoint) -> Obj:
+    """The endpoint's Service by the number of its port, for controllers whose names cannot collide."""
     return {"service": {"name": endpoint.name, "port": {"number": endpoint.service_port}}}
+
+
+def named_backend(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
+    """The endpoint's Service by the name of its port, for controllers that join namespace, Service and port."""
+    return {"service": {"name": endpoint.name, "port": {"name": unique_port_name(inputs, endpoint)}}}
+
+
+def unique_port_name(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
+    return names.edge_port_name(endpoint.service_port_name, inputs.uid, endpoint.name)
 
 
 def _ingress(

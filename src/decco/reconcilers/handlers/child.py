@@ -9,7 +9,6 @@ from decco.kube.store import Change
 from decco.kube.workqueue import Priority
 from decco.objects import LABEL_APP, LABEL_SPACE, Key, labels_of
 from decco.reconcilers.caches import Caches, Request
-from decco.reconcilers.handlers.common import key_of_owner
 
 
 def child_changed(caches: Caches, change: Change) -> Iterator[Request]:
@@ -21,12 +20,15 @@ def child_changed(caches: Caches, change: Change) -> Iterator[Request]:
             continue
         if not entry.owner_uid:
             if entry.labelled_owner is not None:
-                yield Request(key_of_owner(entry.labelled_owner), priority)
+                yield Request(entry.labelled_owner.key, priority)
         elif (owner := caches.owners.get(entry.owner_uid)) is not None:
             if (owner.namespace or owner.name) == (entry.key.namespace or entry.key.name):
                 yield Request(owner, priority)  # elsewhere it is not the owner's: see Store.owned_by
         elif change.new is None:
             yield from _waiting_claimants(caches, entry)
+    if change.new is not None and change.new.deleting and change.new.key.namespace:
+        # A finalizer holds it. If its owner is gone, the Space's reconcile takes the host names out of it.
+        yield Request(Key("", change.new.key.namespace), priority)
 
 
 def _waiting_claimants(caches: Caches, gone: Entry) -> Iterator[Request]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from decco.desired.model import SpaceFacts
-from decco.desired.ownership import LabelledOwner
 from decco.kube.store import Change
 from decco.kube.workqueue import Priority
 from decco.objects import Key
@@ -44,11 +43,6 @@ def remember_owner(caches: Caches, change: Change) -> None:
         caches.owners.pop(change.old.uid, None)
     if change.new is not None:
         caches.owners[change.new.uid] = change.new.key
-
-
-def key_of_owner(owner: LabelledOwner) -> Key:
-    """Of the Space or App that labels name, also if it does not exist: its objects have to be reported."""
-    return Key(owner.space, owner.app) if owner.app else Key("", owner.space)
 
 
 def apps_of(caches: Caches, namespace: str) -> Iterator[Request]:

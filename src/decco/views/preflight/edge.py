@@ -11,7 +11,7 @@ from decco.desired.routing.dialects import dialects
 from decco.dns.errors import REASONS, DnsError
 from decco.dns.factory import make_provider
 from decco.errors import ConfigError
-from decco.objects import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS, SPACES, Key, Obj, annotations_of
+from decco.objects import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS, LABEL_SPACE, SPACES, Key, Obj, annotations_of
 from decco.reconcilers.discover import missing
 from decco.reconcilers.providers import read_outside
 from decco.settings import RoutingBackend
@@ -21,6 +21,8 @@ from decco.views.preflight.model import CRDS, INGRESS_CLASSES, ClusterContext
 FEATURES = frozenset({"Gateway", "HTTPRoute", "TLSRoute", "HTTPRoutePathRewrite", "HTTPRouteSchemeRedirect"})
 """Features of the Gateway API (pkg/features) that decco's listeners and routes need."""
 LISTENER_SETS = "ListenerSet"
+OF_SPACES = {"matchExpressions": [{"key": LABEL_SPACE, "operator": "Exists"}]}
+"""The selector of the namespaces of Spaces; tenants cannot write the label."""
 DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 BUNDLE = "gateway.networking.k8s.io/bundle-version"
 CHANNEL = "gateway.networking.k8s.io/channel"
@@ -112,13 +114,21 @@ async def _parent(context: ClusterContext, reference: str) -> AsyncIterator[Find
 
 
 def _allows(about: str, gateway: Obj) -> Finding:
-    who = ((gateway["spec"].get("allowedListeners") or {}).get("namespaces") or {}).get("from", "None")
+    namespaces = (gateway["spec"].get("allowedListeners") or {}).get("namespaces") or {}
+    who = namespaces.get("from", "None")
     if who == "All":
-        return Finding(about, "lets ListenerSets of all namespaces in")
+        return Finding(
+            about, f"lets ListenerSets of all namespaces in; a selector of {LABEL_SPACE} lets in Spaces only"
+        )
+    if who == "Selector" and namespaces.get("selector") == OF_SPACES:
+        return Finding(about, "lets ListenerSets of Spaces in")
     if who == "Selector":
         text = "lets ListenerSets of some namespaces in: its selector must fit decco.platform9.com/space on namespaces"
         return Finding(about, text, "gateway-allows-some")
-    text = f"lets no ListenerSet of a Space in (allowedListeners.namespaces.from is {who}): set it to All"
+    text = (
+        f"lets no ListenerSet of a Space in (allowedListeners.namespaces.from is {who}): set it to Selector, and the "
+        f"selector to match the label {LABEL_SPACE} on namespaces"
+    )
     return Finding(about, text, "gateway-allows-none")
 
 

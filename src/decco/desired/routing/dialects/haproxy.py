@@ -4,6 +4,9 @@ Of the two ingress controllers for HAProxy this is the one that rewrites a *pref
 expression in an annotation, and that verifies a pod's certificate against a Secret and a name. The other one
 (haproxy.org) is not served by this dialect. Written for v0.13 and later, where passthrough hosts may have paths; read
 from its documentation and source, proven by golden files only.
+
+It names backends ``<namespace>_<service>_<port>`` and files of certificates ``<namespace>_<secret>``. No name of an
+object has an underscore, so these cannot collide.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ class Haproxy(Dialect):
 
     def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         annotations = self.named({"ssl-passthrough": "true", "ssl-redirect": "true"})
-        return [passthrough_ingress(inputs, endpoint, annotations)]
+        return [passthrough_ingress(inputs, endpoint, backend_of(endpoint), annotations)]
 
 
 DIALECT = Haproxy()

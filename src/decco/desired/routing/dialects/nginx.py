@@ -6,26 +6,36 @@ regular expression from the start, escaped, and ending at the border of a segmen
 the longer one, which among nested prefixes is the deeper. Regular expressions ignore case there: ``/Web`` is served as
 ``/web``.
 
+It names upstreams ``<namespace>-<service>-<port>`` and the file of an authority ``ca-<namespace>-<secret>.pem``, and
+the first or the last of equal names is served for all. So Ingresses name the port of the Service by a name with a
+digest of the App's UID, and a Space with encryptHttp has a Secret with its ``ca.crt`` alone, whose name has a digest of
+the Space's UID. Certificates are kept by ``<namespace>/<secret>``.
+
 The project was retired in 2026. Read from the source of v1.15, proven by golden files only.
 """
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 
-from decco.desired.endpoints import ResolvedEndpoint
-from decco.desired.model import AppInputs, Child, Problem
+from decco.desired import names
+from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
+from decco.desired.model import AppInputs, Child, Problem, SpaceFacts, SpaceInputs
 from decco.desired.routing.dialect import (
     OTHER,
     Dialect,
-    backend_of,
+    ServiceTraits,
     below,
     http_ingress,
+    named_backend,
     passthrough_ingress,
     rewriting,
+    unique_port_name,
     unsupported,
     verifying_secret,
 )
+from decco.objects import SECRETS
 
 _REWRITABLE = re.compile(r"[-A-Za-z0-9/._~:]*")
 """What the controller accepts in rewrite-target (RegexPathWithCapture); anything else makes it drop the whole path."""
@@ -49,6 +59,20 @@ class Nginx(Dialect):
         "use-regex",
     )
 
+    def space(self, inputs: SpaceInputs) -> list[Child]:
+        """The Secret with the authority of encryptHttp; certificates only, see ``SecretFacts.ca_pem``."""
+        space = inputs.space
+        view = inputs.secrets.get(space.spec.http_cert_secret_name or "")
+        if not space.spec.encrypt_http or view is None or view.facts is None or view.facts.ca_pem is None:
+            return []
+        data = {"ca.crt": b64encode(view.facts.ca_pem.encode()).decode()}
+        return [names.child(SECRETS, names.space_meta(space, _authority(space)), type="Opaque", data=data)]
+
+    def service_traits(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:
+        if endpoint.kind is EndpointKind.METRICS:
+            return super().service_traits(inputs, endpoint)
+        return ServiceTraits(unique_port_name(inputs, endpoint))
+
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         if "%" in endpoint.prefix:
             return unsupported(endpoint, "nginx compares paths after decoding them; choose an httpPath without %")
@@ -63,25 +87,29 @@ class Nginx(Dialect):
             pattern, before = rewriting(endpoint.prefix, endpoint.rewrite)
             annotations["rewrite-target"] = f"{before}$1"
         if endpoint.backend_tls:
-            secret = verifying_secret(inputs, endpoint, "nginx")
-            if isinstance(secret, Problem):
-                return secret
+            if isinstance(missing := verifying_secret(inputs, endpoint, "nginx"), Problem):
+                return missing
             annotations |= {
                 "backend-protocol": "HTTPS",
                 "proxy-ssl-name": inputs.space.fqdn,
                 "proxy-ssl-protocols": "TLSv1.2 TLSv1.3",
-                "proxy-ssl-secret": f"{inputs.space.name}/{secret}",
+                "proxy-ssl-secret": f"{inputs.space.name}/{_authority(inputs.space)}",
                 "proxy-ssl-server-name": "on",
                 "proxy-ssl-verify": "on",
                 "proxy-ssl-verify-depth": VERIFY_DEPTH,
             }
-        backend = backend_of(endpoint)
+        backend = named_backend(inputs, endpoint)
         return [http_ingress(inputs, endpoint.name, {pattern: OTHER}, backend, self.named(annotations))]
 
     def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         # Without the redirect nginx would answer at port 80 too, and carry plain text from there to the pod.
         annotations = self.named({"force-ssl-redirect": "true", "ssl-passthrough": "true"})
-        return [passthrough_ingress(inputs, endpoint, annotations)]
+        return [passthrough_ingress(inputs, endpoint, named_backend(inputs, endpoint), annotations)]
+
+
+def _authority(space: SpaceFacts) -> str:
+    """The name of the Secret with the authority that verifies the Space's pods."""
+    return f"decco-ca-{names.edge_digest(space.uid)}"
 
 
 DIALECT = Nginx()

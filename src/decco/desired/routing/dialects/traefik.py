@@ -7,7 +7,11 @@ These measures prevent conflicts with other Apps and Spaces:
 
 * Traefik names the result of an object ``<namespace>-<name>``, and the HTTP service behind an Ingress
   ``<namespace>-<service>-<port>``. Space ``a`` with ``b-c`` and Space ``a-b`` with ``c`` would be one. So Middlewares,
-  ServersTransports, TLSOptions and the ports of Services have a digest of Space and endpoint in their names.
+  ServersTransports, TLSOptions and the ports of Services have a digest of their owner's UID in their names. So have
+  Ingresses: routers are named ``<namespace>-<ingress>-<host>-<path>``, where the border of each part is lost too.
+* It keeps the Secret of an Ingress under ``<namespace>-<secret>`` and loads the first of equal names only, but the one
+  of an IngressRouteTCP under ``<namespace>/<secret>``. So a Space's certificate is also in an IngressRouteTCP, without
+  routes.
 * Traefik's prefix is one of characters: ``/web`` would take ``/webs`` of another App. So a path is written twice,
   exactly and with a slash behind it, which means segments whatever the controller's setting ``strictPrefixMatching``
   is.
@@ -21,11 +25,9 @@ These measures prevent conflicts with other Apps and Spaces:
 
 from __future__ import annotations
 
-import hashlib
-
 from decco.desired import names, reasons
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
-from decco.desired.model import AppInputs, Child, Problem, Served, SpaceInputs
+from decco.desired.model import AppInputs, Child, Problem, Served, SpaceFacts, SpaceInputs
 from decco.desired.routing.dialect import (
     EXACT,
     PREFIX,
@@ -33,7 +35,9 @@ from decco.desired.routing.dialect import (
     Paths,
     ServiceTraits,
     http_ingress,
+    named_backend,
     rewriting,
+    unique_port_name,
     unsupported,
 )
 from decco.objects import Obj, Resource
@@ -46,6 +50,8 @@ TLS_OPTIONS = Resource(GROUP, "v1alpha1", "tlsoptions", "TLSOption")
 
 INGRESS_CLASS = "kubernetes.io/ingress.class"
 """Selects the Traefik instance for objects of the CRD provider, which have no ingressClassName before v3.7."""
+CERTIFICATE = "decco.certificate"
+"""The IngressRouteTCP that loads a Space's certificate; no endpoint has a dot in its name."""
 WEB, WEBSECURE = "web", "websecure"
 """The entry points of Traefik's Helm chart, on port 80 and 443."""
 FOR_EVER = -1
@@ -70,11 +76,16 @@ class Traefik(Dialect):
         if kind is None or not inputs.claims.holds(space.fqdn):
             return []
         annotations = {INGRESS_CLASS: inputs.settings.routing.ingress_class_name}
-        meta = names.space_meta(space, _option(space.name), annotations)
-        return [names.child(kind, meta, spec={"minVersion": "VersionTLS12", "sniStrict": True})]
+        meta = names.space_meta(space, _option(space), annotations)
+        children = [names.child(kind, meta, spec={"minVersion": "VersionTLS12", "sniStrict": True})]
+        holder, certificate = inputs.served.get(INGRESS_ROUTE_TCPS), space.spec.http_cert_secret_name
+        if holder is not None and certificate is not None:
+            spec = {"entryPoints": [WEBSECURE], "routes": [], "tls": {"secretName": certificate}}
+            children.append(names.child(holder, names.space_meta(space, CERTIFICATE, annotations), spec=spec))
+        return children
 
     def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]:
-        missing = _missing(inputs.served, TLS_OPTIONS)
+        missing = _missing(inputs.served, INGRESS_ROUTE_TCPS, TLS_OPTIONS)
         return (missing,) if missing is not None else ()
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
@@ -88,27 +99,28 @@ class Traefik(Dialect):
             "router.entrypoints": WEBSECURE,
             "router.priority": _priority(inputs, endpoint),
             "router.tls": "true",
-            "router.tls.options": _reference(inputs, _option(inputs.space.name)),
+            "router.tls.options": _reference(inputs, _option(inputs.space)),
         }
         if endpoint.backend_tls:
             children.append(_transport(inputs, endpoint))
         if endpoint.rewrite is not None:
             children.append(_rewrite(inputs, endpoint, endpoint.rewrite))
             annotations["router.middlewares"] = _reference(inputs, _name("rewrite", inputs, endpoint))
-        paths, backend = _paths(endpoint), _backend(inputs, endpoint)
-        children.append(http_ingress(inputs, endpoint.name, paths, backend, self.named(annotations)))
+        paths, backend = _paths(endpoint), named_backend(inputs, endpoint)
+        name = _ingress_name(inputs, endpoint)
+        children.append(http_ingress(inputs, name, paths, backend, self.named(annotations)))
         return children + self._redirect(inputs, endpoint)
 
     def _redirect(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child]:
         """From http:// to https://; an Ingress must reference a Service, but no request reaches it."""
         middleware = _name("redirect", inputs, endpoint)
-        ingress = f"{endpoint.name}.redirect"  # no endpoint has a dot in its name
+        ingress = _ingress_name(inputs, endpoint, ".redirect")
         annotations: dict[str, str | None] = {
             "router.entrypoints": WEB,
             "router.middlewares": _reference(inputs, middleware),
             "router.priority": _priority(inputs, endpoint),
         }
-        paths, backend = _paths(endpoint), _backend(inputs, endpoint)
+        paths, backend = _paths(endpoint), named_backend(inputs, endpoint)
         return [
             _object(inputs, MIDDLEWARES, middleware, {"redirectScheme": {"scheme": "https", "permanent": True}}),
             http_ingress(inputs, ingress, paths, backend, self.named(annotations), tls=False),
@@ -126,14 +138,17 @@ class Traefik(Dialect):
         }
         return [_object(inputs, INGRESS_ROUTE_TCPS, endpoint.name, spec)]
 
+    def withdrawn(self, resource: Resource, spec: Obj) -> Obj | None:
+        return {"routes": []} if resource == INGRESS_ROUTE_TCPS else None
+
     def service_traits(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:
         if endpoint.kind is not EndpointKind.HTTP:
             return ServiceTraits(endpoint.service_port_name)
         if not endpoint.backend_tls:
-            return ServiceTraits(_port_name(inputs, endpoint))
+            return ServiceTraits(unique_port_name(inputs, endpoint))
         transport = _reference(inputs, _name("transport", inputs, endpoint))
         annotations = self.named({"service.serversscheme": "https", "service.serverstransport": transport})
-        return ServiceTraits(_port_name(inputs, endpoint), annotations)
+        return ServiceTraits(unique_port_name(inputs, endpoint), annotations)
 
 
 def _paths(endpoint: ResolvedEndpoint) -> Paths:
@@ -143,10 +158,6 @@ def _paths(endpoint: ResolvedEndpoint) -> Paths:
 def _priority(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
     """The priority of Traefik's own rule for all paths below the prefix."""
     return str(len(f'Host("{inputs.space.fqdn}") && PathPrefix("{endpoint.prefix.rstrip("/")}/")'))
-
-
-def _backend(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
-    return {"service": {"name": endpoint.name, "port": {"name": _port_name(inputs, endpoint)}}}
 
 
 def _rewrite(inputs: AppInputs, endpoint: ResolvedEndpoint, rewrite: str) -> Child:
@@ -171,21 +182,17 @@ def _object(inputs: AppInputs, kind: Resource, name: str, spec: Obj) -> Child:
 
 
 def _name(what: str, inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
-    return f"{what}-{_digest(inputs, endpoint)[:16]}"
+    return f"{what}-{names.edge_digest(inputs.uid, endpoint.name)}"
 
 
-def _option(space: str) -> str:
+def _ingress_name(inputs: AppInputs, endpoint: ResolvedEndpoint, what: str = "") -> str:
+    """No endpoint has a dot in its name."""
+    return f"{endpoint.name}{what}.{names.edge_digest(inputs.uid, endpoint.name)}"
+
+
+def _option(space: SpaceFacts) -> str:
     """The name of a Space's TLSOption."""
-    return f"space-{hashlib.sha256(space.encode()).hexdigest()[:16]}"
-
-
-def _port_name(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
-    """At most 15 characters, as a port's name must be."""
-    return f"{endpoint.service_port_name}-{_digest(inputs, endpoint)[:9]}"
-
-
-def _digest(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
-    return hashlib.sha256(f"{inputs.space.name}/{endpoint.name}".encode()).hexdigest()
+    return f"space-{names.edge_digest(space.uid)}"
 
 
 def _reference(inputs: AppInputs, name: str) -> str:

@@ -1,0 +1,32 @@
+"""A token bucket: how much of something one tenant or object may use before it waits, so that others need not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Budget:
+    """``burst`` tokens at once, then one more every ``seconds``; times in seconds, of any clock that only grows."""
+
+    burst: int
+    seconds: float
+    filled: float
+    tokens: float = -1.0
+    """At ``filled``; negative: a full bucket."""
+
+    def __post_init__(self) -> None:
+        if self.tokens < 0:
+            self.tokens = self.burst
+
+    def full_again(self, now: float) -> bool:
+        """Whether the bucket is full for certain."""
+        return now - self.filled >= self.burst * self.seconds
+
+    def take(self, now: float) -> bool:
+        self.tokens = min(self.burst, self.tokens + (now - self.filled) / self.seconds)
+        self.filled = now
+        if self.tokens < 1.0:
+            return False
+        self.tokens -= 1.0
+        return True
