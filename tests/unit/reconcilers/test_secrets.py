@@ -317,7 +317,7 @@ async def test_the_fqdn_of_a_space_that_lost_it_is_no_consent() -> None:
     harness.caches.claims.want("acme", claims_of(harness.space))
     harness.caches.claims.record("acme", {})
     harness.caches.claims.record("holder", {".acme.example.net": Grant("2026-01-01T00:00:00Z", 1)})
-    assert await harness.state("http") is SecretState.NOT_SHARED
+    assert await harness.state("http") is SecretState.MISSING
 
 
 # -- when time itself is the change -----------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ def test_unknown_fields() -> None:
 def test_the_examples_can_all_be_rendered() -> None:
     found = documents.read([str(EXAMPLES)], io.StringIO())
     snapshot = from_documents(found, Settings())
-    assert [warning.text for warning in snapshot.warnings] == ["3 objects of other kinds left out"]
+    assert [warning.text for warning in snapshot.warnings] == ["4 objects of other kinds left out"]
     made = objects(*(document.obj for document in found))
     assert {"Job", "Deployment", "ConfigMap", "Gateway"} <= {kind for kind, _ in made}
 
