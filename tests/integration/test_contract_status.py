@@ -154,7 +154,7 @@ class TestReady:
         )
         described = cluster.cp.kubectl("describe", "app", "web", "-n", name)
         assert re.search(
-            r"Warning +SecretMissing .* decco-controller +CertificatesReady: there is no Secret", described
+            r"Warning +SecretMissing .* decco-controller +CertificatesReady: no Secret", described
         )
         assert "decco-controller  Ready: " in cluster.cp.kubectl("describe", "space", name)
         before = len(events(cluster, name, "App", "web"))
