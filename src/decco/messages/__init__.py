@@ -2,6 +2,7 @@
 
     conditions.toml   reasons of conditions and Events, by reason
     findings.toml     what `decco explain` and `decco doctor` find, by name
+    imports.toml      what `decco import` remarks, by name
     logs.toml         warnings and errors of the log; the event text may change, the name and the code do not
     errors.toml       errors that end a command, by the class of the exception
 
@@ -33,6 +34,7 @@ class Category(StrEnum):
 
     CONDITION = "conditions"
     FINDING = "findings"
+    IMPORT = "imports"
     LOG = "logs"
     ERROR = "errors"
 
