@@ -81,7 +81,7 @@ def test_every_finding_has_an_entry() -> None:
     named = {name.value for _, name in given if isinstance(name, ast.Constant)}
     assert (words - NOT_FINDINGS) | (named - messages(Category.CONDITION).keys()) == {
         name for name, message in messages(Category.FINDING).items() if not message.retired
-    }, "add it to findings.toml, or mark it as retired there"
+    }, "add it to findings.toml or findings-doctor.toml, or mark it as retired there"
 
 
 def test_every_remark_of_the_import_has_an_entry() -> None:
