@@ -10,8 +10,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from decco.desired.claims import Claim, Grant, GrantIndex, Seniority, Wanted, overlap
+from decco.desired.claims import GrantIndex, Seniority, Wanted, overlap
+from decco.desired.grants import Claim, Grant, Record
 
+Moved = tuple[tuple[str, str], ...]
+"""(host name, former holder) of transfers that took place."""
 Records = tuple[tuple[Claim, int], ...]
 """(claim, rank of its time) in the order of claims."""
 
@@ -24,12 +27,16 @@ class SpaceState(NamedTuple):
     claims: int = 0
     """Index into the choices of this Space."""
     transfer: str = ""
-    """The Space that has to give up what this one claims."""
+    """The Space that has to give up all that this one may claim."""
     record: Records | None = None
     """Annotation of the namespace; None: there is no namespace."""
     status: Records = ()
+    transferred: Moved = ()
+    """As the namespace records it."""
     memory: tuple[tuple[Claim, int, bool, bool], ...] = ()
     """Grants in the index: (claim, rank of the time, recorded, released)."""
+    moved: Moved = ()
+    """As the index knows it."""
     served: tuple[Claim, ...] = ()
     """Claims for which there are routes."""
 
@@ -98,10 +105,10 @@ class Explorer:
                     if other not in (name, space.transfer):
                         new = space._replace(transfer=other)
                         yield f"transfer from {other} to {name}", *self._put(state, number, new)
-            left = SpaceState(record=space.record, memory=space.memory, served=space.served)
+            left = space._replace(age=None, claims=0, transfer="", status=())
             yield f"delete {name}", *self._put(state, number, left)
             if space.record is not None:
-                new = space._replace(record=None, served=())
+                new = space._replace(record=None, transferred=(), served=())
                 yield f"namespace of {name} deleted", *self._put(state, number, new)
             for steps in range(1, 5):
                 yield f"reconcile {name}, {steps} steps of 4", *self.reconcile(state, number, steps)
@@ -113,9 +120,8 @@ class Explorer:
         for number, name in enumerate(self.names):
             space = state[number]
             if space.age is not None:
-                claims = self.choices[name][space.claims]
-                transfers = dict.fromkeys(claims, space.transfer) if space.transfer else {}
-                index.want(name, Wanted(Seniority(f"{space.age:03}", name), claims, transfers))
+                index.want(name, self._wanted(name, space))
+            index._transferred[name] = dict(space.moved)
             index._grants[name] = {
                 claim: Grant(f"{since:03}", 1, recorded, released) for claim, since, recorded, released in space.memory
             }
@@ -132,7 +138,7 @@ class Explorer:
         index.acquire(name, f"{_next_time(state):03}", 1)
         if steps > 1:
             self._record(index, name)
-            space = space._replace(record=self._records(index, name))
+            space = space._replace(record=self._records(index, name), transferred=_moved(index, name))
             space = space._replace(served=tuple(sorted(index.verdict(name).granted)))
         if steps > 2:
             leaving = index.leaving(name)
@@ -140,7 +146,7 @@ class Explorer:
             space = space._replace(status=self._records(index, name))
         if steps > 3:
             self._record(index, name)
-            space = space._replace(record=self._records(index, name))
+            space = space._replace(record=self._records(index, name), transferred=_moved(index, name))
         return self._remembered(self._replace(state, number, space), index)
 
     @staticmethod
@@ -149,7 +155,7 @@ class Explorer:
 
     @staticmethod
     def _record(index: GrantIndex, name: str) -> None:
-        index.record(name, dict(index.grants(name)))
+        index.record(name, Record(dict(index.grants(name)), index.transferred(name)))
 
     def _put(self, state: State, number: int, space: SpaceState) -> tuple[State, GrantIndex]:
         """After an event that the informers bring."""
@@ -159,12 +165,9 @@ class Explorer:
         if space.age is None:
             index.want(name, None)
         else:
-            claims = self.choices[name][space.claims]
-            transfers = dict.fromkeys(claims, space.transfer) if space.transfer else {}
-            index.want(name, Wanted(Seniority(f"{space.age:03}", name), claims, transfers))
+            index.want(name, self._wanted(name, space))
         if space.record != state[number].record:
-            recorded = None if space.record is None else {c: Grant(f"{since:03}", 1) for c, since in space.record}
-            index.record(name, recorded)
+            index.record(name, self._recorded(space))
         return self._remembered(new, index)
 
     def _restarted(self, state: State) -> tuple[State, GrantIndex]:
@@ -172,26 +175,45 @@ class Explorer:
         for number, name in enumerate(self.names):
             space = state[number]
             if space.age is not None:
-                claims = self.choices[name][space.claims]
-                transfers = dict.fromkeys(claims, space.transfer) if space.transfer else {}
-                index.want(name, Wanted(Seniority(f"{space.age:03}", name), claims, transfers))
+                index.want(name, self._wanted(name, space))
                 index.restore(name, {c: Grant(f"{since:03}", 1) for c, since in space.status})
             if space.record is not None:
-                index.record(name, {c: Grant(f"{since:03}", 1) for c, since in space.record})
+                index.record(name, self._recorded(space))
         return self._remembered(state, index)
 
     def _remembered(self, state: State, index: GrantIndex) -> tuple[State, GrantIndex]:
         new = self._normal(
             tuple(
                 space._replace(
+                    moved=_moved(index, name),
                     memory=tuple(
                         sorted((claim, int(g.since), g.recorded, g.released) for claim, g in index._of(name).items())
-                    )
+                    ),
                 )
                 for name, space in zip(self.names, state, strict=True)
             )
         )
         return new, index
+
+    def _wanted(self, name: str, space: SpaceState) -> Wanted:
+        listed = {claim.removeprefix(".") for claims in self.choices[name] for claim in claims}
+        transfers = dict.fromkeys(listed, space.transfer) if space.transfer else {}
+        return Wanted(Seniority(f"{space.age:03}", name), self.choices[name][space.claims], transfers)
+
+    @staticmethod
+    def _recorded(space: SpaceState) -> Record | None:
+        if space.record is None:
+            return None
+        return Record({c: Grant(f"{since:03}", 1) for c, since in space.record}, dict(space.transferred))
+
+    def _moves(self, state: State) -> bool:
+        """Whether a transfer may take a name away."""
+        return any(
+            (claim.removeprefix("."), space.transfer) not in space.moved
+            for name, space in zip(self.names, state, strict=True)
+            if space.transfer and space.age is not None
+            for claim in self.choices[name][space.claims]
+        )
 
     @staticmethod
     def _replace(state: State, number: int, space: SpaceState) -> State:
@@ -229,7 +251,7 @@ class Explorer:
                     for theirs in new[other].served:
                         assert not overlap(claim, theirs), f"{name} serves {claim}, {self.names[other]} {theirs}"
             space = new[number]
-            if space.age is None or old[number].age is None or any(each.transfer for each in new):
+            if space.age is None or old[number].age is None or self._moves(old) or self._moves(new):
                 continue
             still = had[number] & self.choices[name][space.claims]
             missing = still - index._of(name).keys()
@@ -237,6 +259,10 @@ class Explorer:
             if still:
                 lost = still & index.verdict(name).lost.keys()
                 assert not lost, f"{name} lost {lost}"
+
+
+def _moved(index: GrantIndex, name: str) -> Moved:
+    return tuple(sorted(index.transferred(name).items()))
 
 
 def _next(state: State) -> int:
