@@ -45,7 +45,8 @@ LATER_FIELDS: dict[str, Obj] = {
         "podMetadata": {
             "type": "object",
             "properties": {
-                name: {"type": "object", "additionalProperties": {"type": "string"}} for name in ("labels", "annotations")
+                name: {"type": "object", "additionalProperties": {"type": "string"}}
+                for name in ("labels", "annotations")
             },
         },
     },

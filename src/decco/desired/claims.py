@@ -4,8 +4,8 @@ A Space claims its FQDN with everything below it, each of its ``hostnames`` exac
 exactly or as a wildcard of one label. Two claims overlap if some name is in both. A claim is granted if no grant of
 another Space overlaps it and no older Space waits for an overlapping claim that is free; from then on neither age nor
 name of a Space matters. A grant ends when its Space has stopped to claim the name and serves it no longer, when both
-its Space and its namespace are gone, or by a transfer. A transfer takes place once: whoever may not transfer names could
-else give one up and take it back by an annotation that nobody has removed, and two Spaces that list one another would
+its Space and its namespace are gone, or by a transfer. A transfer takes place once. Otherwise whoever may not transfer
+names could give one up and take it back by an annotation that is still there, and two Spaces that list one another would
 never rest.
 
 The record of the grants is the annotation ``decco.platform9.com/hostnames`` of the Space's namespace, which only the
@@ -25,9 +25,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from decco.desired.model import Claims, SpaceFacts
 from decco.desired.grants import Claim, Grant, Record, Transfers
+from decco.desired.model import Claims, SpaceFacts
 from decco.hostnames import canonical, in_zone
+
 
 class Seniority(NamedTuple):
     """Order of the Spaces that wait for a name: the smaller is first."""
@@ -158,7 +159,9 @@ class GrantIndex:
         for claim in new:
             grants[claim] = Grant(now, generation)
         moved = self._transferred.get(space, {})
-        had = {claim.removeprefix(".") for claim in wanted.claims & grants.keys() if self._blocker(space, claim) is None}
+        had = {
+            claim.removeprefix(".") for claim in wanted.claims & grants.keys() if self._blocker(space, claim) is None
+        }
         self._transferred[space] = {
             name: holder for name, holder in wanted.transfers.items() if name in had or moved.get(name) == holder
         }

@@ -14,9 +14,9 @@ from functools import lru_cache
 
 from decco.desired import names
 from decco.desired.claims import GrantIndex
+from decco.desired.grants import Claim
 from decco.desired.model import Child, SpaceFacts
 from decco.desired.network import peers_of
-from decco.desired.grants import Claim
 from decco.hostnames import canonical, in_zone
 from decco.objects import (
     ANNOTATION_HOSTNAMES,

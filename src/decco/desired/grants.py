@@ -1,5 +1,5 @@
-"""What is recorded of grants of host names (``claims.py``): in the annotations of the Space's namespace, which policies read
-too, and in the status of the Space, for people.
+"""What is recorded of grants of host names (``claims.py``): in the annotations of the Space's namespace, which policies
+read too, and in the status of the Space, for people.
 """
 
 from __future__ import annotations

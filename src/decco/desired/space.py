@@ -9,9 +9,9 @@ from __future__ import annotations
 from decco.api.reserved_names import is_reserved
 from decco.api.types import Mesh
 from decco.desired import names, reasons
+from decco.desired.grants import transfers_text
 from decco.desired.model import Child, Problem, SecretCopy, SpaceFacts, SpaceInputs
 from decco.desired.network import space_policy
-from decco.desired.grants import transfers_text
 from decco.desired.routing import space_routing
 from decco.objects import (
     ANNOTATION_CA_CHANGED,

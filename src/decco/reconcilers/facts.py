@@ -13,8 +13,8 @@ from decco.api.parse import parse_app, parse_space
 from decco.api.types import MAX_HOSTNAMES, SpaceSpec
 from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of, without_slash
-from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
 from decco.desired.grants import Record, parse_record, parse_transfers
+from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
 from decco.hostnames import canonical
 from decco.objects import (
     ANNOTATION_CA_CHANGED,

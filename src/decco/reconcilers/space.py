@@ -9,9 +9,9 @@ from decco.api.conditions import timestamp
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
 from decco.desired.closing import closed_listeners, closed_namespace, lost_claims, lost_names, serves
+from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
-from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.space import namespace_child, reserved_name, space_children, space_names
 from decco.desired.space_status import blocked_space_status, space_status
 from decco.desired.status import OWN_PAUSE

@@ -8,7 +8,7 @@ import pytest
 
 from decco.desired.claims import GrantIndex, Seniority, Wanted, overlap
 from decco.desired.grants import Grant, Record
-from tests.unit.desired.claim_states import Broken, Explorer
+from tests.unit.desired.claim_states import Broken, Explorer, Scope
 
 OVERLAPPING = [
     (".a.x", ".a.x"),
@@ -253,11 +253,25 @@ SMALL = {
 }
 
 
+BOTH = frozenset({("a", "b"), ("b", "a")})
+
+
 @pytest.mark.thorough
-@pytest.mark.parametrize("transfers", [False, True], ids=["", "with transfers"])
-def test_no_history_of_two_spaces_breaks_a_rule(transfers: bool) -> None:
-    explorer = Explorer(SMALL, transfers=transfers)
-    assert explorer.explore(3_000) > 500
+@pytest.mark.parametrize("transfers", [frozenset(), BOTH], ids=["", "with transfers"])
+def test_no_history_of_two_spaces_breaks_a_rule(transfers: frozenset[tuple[str, str]]) -> None:
+    """make attacks explores a thousand times as many states (tests/attacks/test_claim_states.py)."""
+    visited, _ = Explorer(Scope(SMALL, transfers)).explore(3_000)
+    assert visited > 500
+
+
+@pytest.mark.thorough
+def test_the_table_of_the_exploration_is_the_tree_of_the_index() -> None:
+    """The same states, in the same order, by the index as it is in production."""
+    scope = Scope(SMALL, BOTH, ties=True, permissions=True, backups=True)
+    tabulated, by_tree = Explorer(scope), Explorer(scope, tabulated=False)
+    assert tabulated.explore(800) == by_tree.explore(800)
+    assert tabulated.transitions == by_tree.transitions
+    assert tabulated.states == by_tree.states
 
 
 def test_the_exploration_finds_an_index_that_lets_the_older_space_win(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,4 +288,4 @@ def test_the_exploration_finds_an_index_that_lets_the_older_space_win(monkeypatc
 
     monkeypatch.setattr(GrantIndex, "_blocker", older_wins)
     with pytest.raises(Broken):
-        Explorer(SMALL).explore(3_000)
+        Explorer(Scope(SMALL)).explore(3_000)

@@ -16,8 +16,8 @@ from decco.desired.closing import (
     lost_names,
     serves,
 )
-from decco.desired.model import SpaceFacts
 from decco.desired.grants import Grant, Record, record_text
+from decco.desired.model import SpaceFacts
 from decco.objects import ANNOTATION_HOSTNAMES, LABEL_MONITORING, LABEL_PROJECT, LISTENER_SETS, Obj
 from decco.settings import EdgeSettings
 

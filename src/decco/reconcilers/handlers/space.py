@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from decco.desired.claims import wanted
-from decco.desired.model import SpaceFacts
 from decco.desired.grants import parse_status_grants
+from decco.desired.model import SpaceFacts
 from decco.desired.secrets import named_by_space
 from decco.kube.entry import UNKNOWN
 from decco.kube.store import Change
