@@ -5,8 +5,8 @@ exactly or as a wildcard of one label. Two claims overlap if some name is in bot
 another Space overlaps it and no older Space waits for an overlapping claim that is free; from then on neither age nor
 name of a Space matters. A grant ends when its Space has stopped to claim the name and serves it no longer, when both
 its Space and its namespace are gone, or by a transfer. A transfer takes place once. Otherwise whoever may not transfer
-names could give one up and take it back by an annotation that is still there, and two Spaces that list one another would
-never rest.
+names could give one up and take it back by an annotation that is still there, and two Spaces that list one another
+would never rest.
 
 The record of the grants is the annotation ``decco.platform9.com/hostnames`` of the Space's namespace, which only the
 controller may write, with a copy in the Space's status. A grant that is not recorded yet has no effect, except that no
