@@ -238,6 +238,8 @@ class AppReconciler(Reconciler):
         spec = parse_app(obj)
         secrets = facts.secrets | secret_rules.named_by_space(space.spec)
         run = None if self.dependencies.ignores_runs else run_record(status_of(obj))
+        if run is not None and run.end is not None:
+            self.caches.ended_jobs.pop(run.uid, None)
         superseded = self.caches.superseded_jobs.get(entry.uid)
         if superseded is not None and run is not None and run.uid == superseded:
             run = None  # the status that drops it was not written, and the pod may have been changed back since
