@@ -40,6 +40,12 @@ def granted(cluster: Cluster, name: str) -> set[str]:
     return {entry.partition("@")[0] for entry in text.split(",") if entry}
 
 
+def transferred(cluster: Cluster, name: str) -> str | None:
+    namespace = cluster.get(f"/api/v1/namespaces/{name}") or {"metadata": {}}
+    text: str | None = namespace["metadata"].get("annotations", {}).get("decco.platform9.com/transferred")
+    return text
+
+
 def tcp_app(namespace: str, hostname: str) -> Obj:
     endpoint = {"name": "grab", "port": 8443, "hostname": hostname, "disableTlsTermination": True}
     return app(namespace, "grab", endpoints=[endpoint])
@@ -201,6 +207,24 @@ def test_a_transfer_moves_a_name_from_the_holder_to_the_space_that_asks_for_it(
         assert "move.shop.test" not in listeners(cluster, holder)
         assert reason(cluster, holder) == "HostnameConflict"
         assert f"{holder}.grants.test" in listeners(cluster, holder), "the rest stays"
+        eventually(lambda: transferred(cluster, other) == f"move.shop.test={holder}", SOON)
+
+        # The name goes back freely, and the annotation is still there: it must not act again.
+        set_hostnames(cluster, other)
+        eventually(lambda: "move.shop.test" in listeners(cluster, holder), SOON)
+        before = listeners(cluster, holder)
+        set_hostnames(cluster, other, "move.shop.test")
+        eventually(lambda: reason(cluster, other) == "HostnameConflict", SOON)
+        stays(cluster, holder, before)
+    with controller(control_plane, tmp_path) as decco:
+        decco.settle()
+        stays(cluster, holder, before)
+        message = (cluster.space_condition(other, "RoutesReady") or {})["message"]
+        assert "remove it from decco.platform9.com/transfer and add it again" in message
+        cluster.patch(f"{APIS}/spaces/{other}", {"metadata": {"annotations": dict.fromkeys(note)}})
+        eventually(lambda: transferred(cluster, other) is None, SOON)
+        cluster.patch(f"{APIS}/spaces/{other}", {"metadata": {"annotations": note}})
+        eventually(lambda: "move.shop.test" in listeners(cluster, other), SOON)
 
 
 def test_a_settled_space_has_its_grants_in_status_and_costs_no_write(

@@ -8,8 +8,8 @@ from datetime import datetime
 from decco.api.conditions import timestamp
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
-from decco.desired.claims import Claim, record_text, status_grants
 from decco.desired.closing import closed_listeners, closed_namespace, lost_claims, lost_names, serves
+from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.space import namespace_child, reserved_name, space_children, space_names
@@ -131,6 +131,7 @@ class SpaceReconciler(Reconciler):
             served=self.caches.served,
             claims=claims.verdict(space.name).claims(),
             record=record_text(claims.grants(space.name)),
+            transferred=claims.transferred(space.name),
             copies={},
             secrets={},
             now=now,
