@@ -33,7 +33,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    """A recorded life of Spaces and Apps, on a cluster of its own, in which the controller runs; shorter in a sample."""
+    """A recorded life of Spaces and Apps, on a cluster of its own; shorter in a sample."""
     whole = any(item.get_closest_marker("full") for item in request.session.items)
     with Life(tmp_path_factory.mktemp("life"), whole=whole) as life:
         life.live()
