@@ -13,9 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 PART = 16
 """Bytes of a canary that count as a part of it."""
 _BLOCK = 8
-"""Every part of 16 bytes contains a block of 8 that begins at a multiple of 8."""
-_IN_BASE64 = 8
-"""16 bytes are more than 20 characters of base64, and so contain such a block of 8 characters."""
+"""Every part of 16 bytes, and its base64, contain a block of 8 that begins at a multiple of 8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class Canaries:
     all: list[Canary] = field(default_factory=list)
 
     def text(self, name: str, *allowed: str) -> bytes:
-        """A new value of letters and digits, which stays the same in JSON, in URLs and in the repr of a string."""
-        value = secrets.token_hex(24).encode()
+        """A new value of letters, digits, "-" and "_", which stays the same in JSON, URLs and the repr of a string."""
+        value = secrets.token_urlsafe(36).encode()
         self.all.append(Canary(name, value, allowed))
         return value
 
@@ -51,13 +49,17 @@ class Canaries:
 
     def found(self, texts: Iterable[tuple[str, bytes]]) -> list[str]:
         """Each canary in each text that must not contain it, as "canary in text"."""
-        searched = [(canary, list(needles(canary.value))) for canary in self.all]
+        searched: dict[bytes, list[tuple[bytes, Canary]]] = {}
+        for canary in self.all:
+            for needle in needles(canary.value):
+                searched.setdefault(needle[:_BLOCK], []).append((needle, canary))
         return sorted(
             {
                 f"{canary.name} in {where}"
                 for where, text in texts
-                for canary, blocks in searched
-                if not where.startswith(canary.allowed or "\0") and any(block in text for block in blocks)
+                for at in range(len(text) - _BLOCK + 1)
+                for needle, canary in searched.get(text[at : at + _BLOCK], ())
+                if text.startswith(needle, at) and not where.startswith(canary.allowed or "\0")
             }
         )
 
@@ -68,7 +70,7 @@ def needles(value: bytes) -> Iterator[bytes]:
     for before in range(3):
         # The first and the last characters depend on the neighbours.
         encoded = base64.b64encode(b"\0" * before + value)[4 if before else 0 :].rstrip(b"=")[:-1]
-        yield from _blocks(encoded, _IN_BASE64)
+        yield from _blocks(encoded, _BLOCK)
     yield from _blocks(value.hex().encode(), 2 * _BLOCK)
 
 

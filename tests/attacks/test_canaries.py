@@ -16,7 +16,7 @@ from tests.attacks.life import SECRETS, Life
 def test_no_secret_is_anywhere_else(life: Life) -> None:
     """All values that etcd has ever stored in this life, the log with all debug lines, and the metrics."""
     texts = list(life.searched())
-    assert sum(where == "log" and b'"level": "debug"' in text.replace(b'":"', b'": "') for where, text in texts) > 1
+    assert any(where == "log" and b'"debug"' in text for where, text in texts)
     assert {where for where, _ in texts} > {"log", "metrics"}
     assert life.canaries.found(texts) == []
 
