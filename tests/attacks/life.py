@@ -32,7 +32,7 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 SECRETS = "/api/v1/namespaces/{}/secrets"
 UNREACHABLE = {
     "type": "rfc2136",
-    "zones": ["victim.test"],
+    "zones": ["example.net"],
     "host": "127.0.0.1",
     "port": 9,
     "tsigKeyName": "k",
@@ -41,9 +41,8 @@ UNREACHABLE = {
 }
 SETTINGS = {
     "leader_election__enabled": "true",
-    "edge__addresses": "192.0.2.1",
     "edge__namespace": "edge",
-    "dns__providers": json.dumps([{"type": "externaldns", "zones": ["evil.test"]}, UNREACHABLE]),
+    "dns__providers": json.dumps([{"type": "externaldns", "zones": ["evil.test", "victim.test"]}, UNREACHABLE]),
 }
 CHILDREN = (
     "/api/v1/{}/configmaps",
@@ -69,15 +68,27 @@ MINE = "app.kubernetes.io/managed-by=decco"
 RECORDS = "/apis/externaldns.k8s.io/v1alpha1/namespaces/decco/dnsendpoints"
 QUICK = "tests.integration.quick_change"
 """A controller for which a change of authorities takes seconds."""
+BANK_NAMES = ["bank.victim.test", "*.bank.victim.test", "pay.example.net"]
+LEVEL = "pod-security.kubernetes.io/"
+KEPT = frozenset(
+    {
+        "app.kubernetes.io/managed-by",
+        "kubernetes.io/metadata.name",
+        "decco.platform9.com/space",
+        "decco.platform9.com/app",
+    }
+)
+"""Labels by which children are found, and those that the API server checks."""
 LONG = 300.0
 """Seconds, on a machine that may be busy."""
 RUNS = (
     {"routing__backend": "ingress", "routing__ingress_dialect": "traefik"},
+    {},
     {"routing__parent_gateway": "edge/edge"},
     {"routing__backend": "none"},
-    {},
 )
-"""Settings of the edge, one after the other; a sample is the last."""
+"""Settings of the edge, one after the other: each removes what the one before has made."""
+SAMPLE = ({},)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ class Life:
 
     def __init__(self, folder: Path, *, whole: bool = True) -> None:
         self.folder = folder
-        self._runs = RUNS if whole else RUNS[-1:]
+        self._runs = RUNS if whole else SAMPLE
         self.canaries = Canaries()
         self.calls: list[Call] = []
         self.texts: list[tuple[str, bytes]] = []
@@ -141,7 +152,8 @@ class Life:
         self._secrets()
         for number, routing in enumerate(self._runs):
             account = self.cp.kubeconfig_for(SERVICE_ACCOUNT, ("system:serviceaccounts",))
-            self.decco = Decco(self.cp, self.folder, kubeconfig=account, **SETTINGS, **routing).start(module=QUICK)
+            settings = {**SETTINGS, **routing, "edge__addresses": f"192.0.2.{number + 1}"}
+            self.decco = Decco(self.cp, self.folder, kubeconfig=account, **settings).start(module=QUICK)
             try:
                 if not number:
                     self._created()
@@ -172,7 +184,7 @@ class Life:
     def _secrets(self) -> None:
         """Shared with one Space, shared with nobody, and the credential of a DNS server."""
         for name, names, share in (
-            ("bank-tls", ("bank.victim.test", "*.bank.victim.test"), "bank"),
+            ("bank-tls", BANK_NAMES, "bank"),
             ("evil-tls", ("evil1.evil.test", "*.evil1.evil.test"), "evil1"),
             ("private-tls", ("private.example.net",), ""),
         ):
@@ -205,7 +217,12 @@ class Life:
         """Spaces by their operators and Apps by their tenants."""
         for who, name, domain, spec in (
             (OPERATOR_A, "evil1", "evil.test", {"project": "widgets", "httpCertSecretName": "evil-tls"}),
-            (OPERATOR_B, "bank", "victim.test", {"project": "bank", "httpCertSecretName": "bank-tls"}),
+            (
+                OPERATOR_B,
+                "bank",
+                "victim.test",
+                {"project": "bank", "httpCertSecretName": "bank-tls", "hostnames": BANK_NAMES[2:]},
+            ),
         ):
             with self.step(who, name):
                 spec |= {"tcpCertAndCaSecretName": spec["httpCertSecretName"], "encryptHttp": True}
@@ -265,7 +282,7 @@ class Life:
 
     def _renewed(self) -> None:
         """Other certificates, a copy that somebody made immutable, and the end of a consent."""
-        source = self._shared("bank-tls", ("decco", "bank"), "bank.victim.test", "*.bank.victim.test", share=None)
+        source = self._shared("bank-tls", ("decco", "bank"), *BANK_NAMES, share=None)
         with self.step(people.ADMIN, "bank"):
             frozen = {"immutable": True}
             self.cluster.patch(f"{SECRETS.format('bank')}/bank-tls", frozen)
@@ -292,10 +309,10 @@ class Life:
         namespace = self.cluster.get(f"/api/v1/namespaces/{name}") or {}
         with self.step(operator, name):
             for path, obj in (*self._children(name), ("/api/v1/namespaces", namespace)):
-                kept = {"app.kubernetes.io/managed-by", "decco.platform9.com/space", "decco.platform9.com/app"}
-                labels = dict.fromkeys(obj["metadata"]["labels"].keys() - kept, "altered") or {
-                    "decco.platform9.com/app": "altered"
+                changed = {
+                    label for label in obj["metadata"]["labels"] if label not in KEPT and not label.startswith(LEVEL)
                 }
+                labels = dict.fromkeys(changed or {"decco.platform9.com/app"}, "altered")
                 answer = self.cp.request(
                     "PATCH", f"{path}/{obj['metadata']['name']}", {"metadata": {"labels": labels}}, headers=MERGE
                 )
@@ -347,6 +364,8 @@ class Life:
         with self.step(TENANT_B, "bank"):
             patch = {"endpoints": [], "runAsJob": True, "pod": {"restartPolicy": "Never"}}
             self._edit(TENANT_B, f"{apps('bank')}/web", {"spec": patch})
+            other = {"containers": [{"name": "c", "image": "y"}]}
+            self._edit(TENANT_B, f"{apps('bank')}/job", {"spec": {"pod": other}})
         with self.step(OPERATOR_B, "bank"):
             nothing = {"resourceQuota": None, "limitRange": None, "encryptHttp": False, "tcpCertAndCaSecretName": None}
             self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": nothing})
@@ -361,6 +380,8 @@ def web(namespace: str) -> Obj:
         {"name": "web", "port": 8080, "httpPath": "/web", "rewritePath": "/"},
         {"name": "db", "port": 5432, "certAndCaSecretName": "own", "createDnsRecord": True},
     ]
+    if namespace == "bank":
+        endpoints.append({"name": "pay", "port": 5433, "hostname": "pay.example.net", "createDnsRecord": True})
     return app(namespace, "web", endpoints=endpoints, tlsEgresses=[{"localPort": 15432, "endpoint": "db"}])
 
 
