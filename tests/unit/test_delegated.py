@@ -1,4 +1,4 @@
-"""The delegated calls of SECURITY.md: few, numbered, each with its guard (tests/attacks/test_deputy.py)."""
+"""The delegated calls of SECURITY.md: few, numbered, each with its guard."""
 
 from __future__ import annotations
 
