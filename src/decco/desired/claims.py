@@ -53,8 +53,6 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One granted claim."""
-
     since: str
     """RFC 3339 in UTC."""
     generation: int
@@ -67,8 +65,6 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The claims of one Space."""
-
     granted: frozenset[Claim] = frozenset()
     """In effect."""
     pending: frozenset[Claim] = frozenset()

@@ -47,8 +47,6 @@ log = get_logger(__name__)
 
 
 class Result(StrEnum):
-    """The result of applying one object."""
-
     UNCHANGED = "unchanged"
     CREATED = "created"
     UPDATED = "updated"

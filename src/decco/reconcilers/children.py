@@ -135,7 +135,6 @@ class ChildWriter:
         return True
 
     async def look(self, resource: Resource, key: Key) -> Obj | None:
-        """See ``Applier.look``."""
         return await self._applier.look(resource, key)
 
     async def refuses(self, pods: Child, written: Written) -> bool:

@@ -101,7 +101,6 @@ def _transfers(obj: Obj) -> dict[str, str]:
 
 
 def namespace_grants(obj: Obj) -> dict[Claim, Grant]:
-    """The grants that a namespace records."""
     return parse_record(annotations_of(obj).get(ANNOTATION_HOSTNAMES) or "")
 
 

@@ -15,8 +15,6 @@ from decco.views.running import Running
 
 @dataclass(frozen=True, slots=True)
 class ClusterContext:
-    """The cluster under check."""
-
     client: Client
     settings: Settings
     running: Running
