@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from decco.desired.claims import Claim
 from decco.desired.closing import serves
+from decco.desired.grants import Claim
 from decco.desired.model import Child, Problem, SecretView
 from decco.desired.ownership import LabelledOwner
 from decco.desired.status import paused_status, withdrawal_status

@@ -9,8 +9,8 @@ from datetime import datetime
 from decco.api.conditions import timestamp
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
-from decco.desired.claims import Claim, record_text, status_grants
 from decco.desired.closing import closed_listeners, closed_namespace, lost_claims, lost_names, serves
+from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.space import namespace_child, reserved_name, space_children, space_names
@@ -26,6 +26,7 @@ from decco.reconcilers.edge import addresses_for, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.outcomes import refusal_of
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
+from decco.reconcilers.records import Published
 from decco.reconcilers.report import status_of
 from decco.reconcilers.secrets import Copying
 
@@ -127,6 +128,7 @@ class SpaceReconciler(Reconciler):
             served=self.caches.served,
             claims=claims.verdict(space.name).claims(),
             record=record_text(claims.grants(space.name)),
+            transferred=claims.transferred(space.name),
             copies={},
             secrets={},
             now=now,
@@ -143,12 +145,15 @@ class SpaceReconciler(Reconciler):
             secrets=await self._views(space, copying),
             in_force=copying.in_force,
         )
+        # Names that could not be recorded are as before at the edge and in DNS: what is served now goes on.
+        unrecorded = self.caches.routing_kinds if inputs.claims.pending else frozenset()
         if namespace_uid is not None:
-            children = space_children(inputs)
+            children = [child for child in space_children(inputs) if child.resource not in unrecorded]
             await self.writer.write(children[1:], written)
         written.raise_if_overtaken()
         if namespace_uid is not None:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
+            keep |= self.caches.owned(space.uid, LabelledOwner(space.name), unrecorded)
             keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
             if copying.unread:
                 keep |= self.caches.owned(space.uid, LabelledOwner(space.name), (SECRETS,))
@@ -159,8 +164,12 @@ class SpaceReconciler(Reconciler):
         views = await self._views(space, copying)
         given_up, served = self._give_up(space, claims.leaving(space.name))
         inputs = replace(inputs, secrets=views, hostnames=status_grants(claims.recorded(space.name)))
-        addresses = addresses_for(self.caches, space)
-        records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
+        if unrecorded:
+            self.records.pause(entry)
+            records = Published(entry, obj)
+        else:
+            addresses = addresses_for(self.caches, space)
+            records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
         live = replace(space_live(self.caches, space), dns=records.problems)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)
