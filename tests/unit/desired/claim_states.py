@@ -15,12 +15,15 @@ from functools import cache
 from itertools import combinations
 from typing import NamedTuple
 
-from decco.desired.claims import Claim, Grant, GrantIndex, Seniority, Wanted, overlap
+from decco.desired.claims import GrantIndex, Seniority, Wanted, overlap
+from decco.desired.grants import Claim, Grant, Record
 
 Records = tuple[tuple[Claim, int], ...]
 """(claim, rank of its time) in the order of claims."""
 Memory = tuple[tuple[Claim, int, bool, bool], ...]
 """Grants in the index: (claim, rank of the time, recorded, released)."""
+Moved = tuple[tuple[str, str], ...]
+"""(host name, former holder) of the transfers that took place, as far as the Space lists them."""
 
 
 class SpaceState(NamedTuple):
@@ -31,11 +34,15 @@ class SpaceState(NamedTuple):
     claims: int = 0
     """Index into the choices of this Space."""
     transfer: str = ""
-    """The Space that has to give up what this one claims."""
+    """The Space that has to give up all that this one ever claims, once."""
     record: Records | None = None
     """Annotation of the namespace; None: there is no namespace."""
+    transferred: Moved = ()
+    """Another annotation of it."""
     status: Records = ()
     memory: Memory = ()
+    moved: Moved = ()
+    """In the index."""
     served: tuple[Claim, ...] = ()
     """Claims for which there are routes."""
     permitted: bool = True
@@ -68,8 +75,7 @@ class Scope:
     """A Space may be backed up once, and be restored together with its namespace after both were deleted."""
 
 
-class Broken(AssertionError):
-    """An invariant does not hold."""
+class Broken(AssertionError): ...
 
 
 class TabulatedIndex(GrantIndex):
@@ -87,6 +93,7 @@ class TabulatedIndex(GrantIndex):
         # The index replaces the values of these, and changes none in place but those that it has just made.
         new._wanted, new._grants = self._wanted.copy(), self._grants.copy()
         new._restored, new._recorded = self._restored.copy(), self._recorded.copy()
+        new._transferred = self._transferred.copy()
         return new
 
     def _index(self, space: str, former: frozenset[Claim]) -> None:
@@ -116,7 +123,9 @@ class Explorer:
         self.choices = scope.choices
         self.names = sorted(scope.choices)
         self.transitions = 0
-        claims = sorted(set().union(*(claims for each in scope.choices.values() for claims in each)))
+        ever = {name: frozenset[Claim]().union(*each) for name, each in scope.choices.items()}
+        self._listed = {name: frozenset(claim.removeprefix(".") for claim in each) for name, each in ever.items()}
+        claims = sorted(frozenset[Claim]().union(*ever.values()))
         self._table = {one: [other for other in claims if overlap(one, other)] for one in claims}
         self._tabulated = tabulated
         self._number: dict[SpaceState, int] = {}
@@ -218,7 +227,7 @@ class Explorer:
         if space.permitted:
             yield f"delete {name}", space._replace(age=None, claims=0, transfer="", status=())
         if space.record is not None:
-            yield f"namespace of {name} deleted", space._replace(record=None, served=())
+            yield f"namespace of {name} deleted", space._replace(record=None, transferred=(), served=())
 
     def _ages(self, state: State) -> tuple[int, ...]:
         last = max((space.age for space in state if space.age is not None), default=-1)
@@ -232,6 +241,7 @@ class Explorer:
             if space.age is not None:
                 index.want(name, self._wanted(name, space))
             index._grants[name] = _grants(space.memory)
+            index._transferred[name] = dict(space.moved)
             if space.record is not None:
                 index._recorded.add(name)
             index._index(name, frozenset())
@@ -242,7 +252,7 @@ class Explorer:
 
     def _wanted(self, name: str, space: SpaceState) -> Wanted:
         assert space.age is not None
-        return _wanted(name, space.age, self.choices[name][space.claims], space.transfer)
+        return _wanted(name, space.age, self.choices[name][space.claims], self._listed[name], space.transfer)
 
     def reconcile(self, state: State, number: int, index: GrantIndex) -> Iterator[tuple[str, State, GrantIndex]]:
         """As the Space's reconciler does it, cut off after each step: acquire, record and serve, release and report,
@@ -253,16 +263,16 @@ class Explorer:
             mine = index if now == following else self._copy(index, state)
             mine.acquire(name, f"{now:03}", 1)
             yield f"reconcile {name}, 1 of 4", self._remembered(state, number, before, mine), mine
-            mine.record(name, dict(mine.grants(name)))
+            mine.record(name, Record(dict(mine.grants(name)), mine.transferred(name)))
             served = tuple(sorted(mine.verdict(name).granted))
-            space = before._replace(record=_records(mine, name), served=served)
+            space = before._replace(record=_records(mine, name), transferred=_moved(mine, name), served=served)
             yield f"reconcile {name}, 2 of 4", self._remembered(state, number, space, mine), mine
             leaving = mine.leaving(name)
             mine.release(name, [claim for claim in leaving if not any(overlap(claim, each) for each in served)])
             space = space._replace(status=_records(mine, name))
             yield f"reconcile {name}, 3 of 4", self._remembered(state, number, space, mine), mine
-            mine.record(name, dict(mine.grants(name)))
-            space = space._replace(record=_records(mine, name))
+            mine.record(name, Record(dict(mine.grants(name)), mine.transferred(name)))
+            space = space._replace(record=_records(mine, name), transferred=_moved(mine, name))
             yield f"reconcile {name}, 4 of 4", self._remembered(state, number, space, mine), mine
 
     def _times(self, following: int) -> tuple[int, ...]:
@@ -273,7 +283,7 @@ class Explorer:
         name = self.names[number]
         index.want(name, None if space.age is None else self._wanted(name, space))
         if space.record != state[number].record:
-            index.record(name, None if space.record is None else _recorded(space.record))
+            index.record(name, None if space.record is None else _recorded(space.record, space.transferred))
         return self._remembered(state, number, space, index), index
 
     def _restarted(self, state: State) -> tuple[State, GrantIndex]:
@@ -281,15 +291,18 @@ class Explorer:
         for name, space in zip(self.names, state, strict=True):
             if space.age is not None:
                 index.want(name, self._wanted(name, space))
-                index.restore(name, _recorded(space.status))
+                index.restore(name, _recorded(space.status).grants)
             if space.record is not None:
-                index.record(name, _recorded(space.record))
+                index.record(name, _recorded(space.record, space.transferred))
         spaces = zip(self.names, state, strict=True)
-        return _normal(tuple(space._replace(memory=_memory(index, name)) for name, space in spaces)), index
+        return _normal(
+            tuple(space._replace(memory=_memory(index, name), moved=_moved(index, name)) for name, space in spaces)
+        ), index
 
     def _remembered(self, state: State, number: int, space: SpaceState, index: GrantIndex) -> State:
         """Every event changes what the index knows of this Space only."""
-        space = space._replace(memory=_memory(index, self.names[number]))
+        name = self.names[number]
+        space = space._replace(memory=_memory(index, name), moved=_moved(index, name))
         return _normal((*state[:number], space, *state[number + 1 :]))
 
     # Invariants ---------------------------------------------------------------------------------------------------
@@ -329,6 +342,9 @@ class Explorer:
                     receiver = new[self.names.index(taker)]
                     assert receiver.transfer == name, f"{name} lost {claim} to {taker} without a transfer"
                     assert (taker, name) in self.scope.transfers, f"{taker} must not take {claim} from {name}"
+                    taken = [each for each in self.choices[taker][receiver.claims] if overlap(claim, each)]
+                    done = all((each.removeprefix("."), name) in receiver.moved for each in taken)
+                    assert not done, f"the transfer of {claim} from {name} to {taker} acts twice"
                 elif not self.scope.backups:
                     blocker = index._blocker(name, claim)
                     assert blocker is None, f"{name} lost {claim} to {blocker}"
@@ -364,8 +380,8 @@ def _normal(state: State) -> State:
 
 
 @cache
-def _wanted(name: str, age: int, claims: frozenset[Claim], transfer: str) -> Wanted:
-    return Wanted(Seniority(f"{age:03}", name), claims, dict.fromkeys(claims, transfer) if transfer else {})
+def _wanted(name: str, age: int, claims: frozenset[Claim], listed: frozenset[str], transfer: str) -> Wanted:
+    return Wanted(Seniority(f"{age:03}", name), claims, dict.fromkeys(listed, transfer) if transfer else {})
 
 
 @cache
@@ -374,12 +390,16 @@ def _grants(memory: Memory) -> dict[Claim, Grant]:
 
 
 @cache
-def _recorded(records: Records) -> dict[Claim, Grant]:
-    return {claim: Grant(f"{since:03}", 1) for claim, since in records}
+def _recorded(records: Records, transferred: Moved = ()) -> Record:
+    return Record({claim: Grant(f"{since:03}", 1) for claim, since in records}, dict(transferred))
 
 
 def _memory(index: GrantIndex, name: str) -> Memory:
     return tuple(sorted((claim, int(g.since), g.recorded, g.released) for claim, g in index._of(name).items()))
+
+
+def _moved(index: GrantIndex, name: str) -> Moved:
+    return tuple(sorted(index.transferred(name).items()))
 
 
 def _records(index: GrantIndex, name: str) -> Records:
