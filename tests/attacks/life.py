@@ -11,7 +11,7 @@ import base64
 import contextlib
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from testbed.manifests import install_crds
 from tests.attacks import people, third_parties
 from tests.attacks.canaries import Canaries
 from tests.attacks.people import KUBE_EDIT, OPERATOR_A, OPERATOR_B, TENANT_A, TENANT_B, Person
-from tests.attacks.world import RBAC, World, apps, until
+from tests.attacks.world import RBAC, World, apps
+from tests.attacks.world import until as until_soon
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, space, tls_secret
 from tests.integration.logs import log_lines
 
@@ -98,6 +99,10 @@ class Call:
     cause: Person
     space: str
     event: AuditEvent
+
+
+def until(holds: Callable[[], object], what: str) -> None:
+    until_soon(holds, what, LONG)
 
 
 class Life:
@@ -287,7 +292,7 @@ class Life:
             frozen = {"immutable": True}
             self.cluster.patch(f"{SECRETS.format('bank')}/bank-tls", frozen)
             self.cluster.patch(f"{SECRETS.format('decco')}/bank-tls", {"data": source["data"]})
-            until(lambda: self._shows("bank", "bank-tls", source["data"]["tls.crt"]), "the renewed copy", LONG)
+            until(lambda: self._shows("bank", "bank-tls", source["data"]["tls.crt"]), "the renewed copy")
         with self.step(people.ADMIN, "evil1"):
             note = {"metadata": {"annotations": {"decco.platform9.com/share-with": "nobody.evil.test"}}}
             self.cluster.patch(f"{SECRETS.format('decco')}/evil-tls", note)
@@ -357,12 +362,12 @@ class Life:
             with self.step(who, "evil1"):
                 answer = self.world.api(who).request("DELETE", path)
                 assert answer.status == 200, answer.body
-                until(lambda path=path: self.cluster.get(path) is None, f"the end of {path}", LONG)
+                until(lambda path=path: self.cluster.get(path) is None, f"the end of {path}")
 
     def _changed(self) -> None:
         """Other forms of workloads, and less of everything."""
         with self.step(TENANT_B, "bank"):
-            patch = {"endpoints": [], "runAsJob": True, "pod": {"restartPolicy": "Never"}}
+            patch = {"endpoints": [], "runAsJob": True, "pod": {"restartPolicy": "Never"}, "tlsEgresses": []}
             self._edit(TENANT_B, f"{apps('bank')}/web", {"spec": patch})
             other = {"containers": [{"name": "c", "image": "y"}]}
             self._edit(TENANT_B, f"{apps('bank')}/job", {"spec": {"pod": other}})
