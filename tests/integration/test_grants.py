@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from testbed.controlplane import ControlPlane
+from tests.integration.admission_rules import forbidding
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, controller, eventually, space
 
 SOON = 60.0
@@ -241,3 +242,44 @@ def test_a_settled_space_has_its_grants_in_status_and_costs_no_write(
             event for event in control_plane.audit("decco", since=mark, writes=True) if event.resource != "leases"
         ]
         assert writes == []
+
+
+def test_a_further_name_costs_the_apps_nothing(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path) -> None:
+    with controller(control_plane, tmp_path) as decco:
+        make(cluster, "more")
+        cluster.create(app("more", "web"))
+        decco.settle()
+        mark = control_plane.audit_mark()
+        set_hostnames(cluster, "more", "more.shop.test")
+        eventually(lambda: "more.shop.test" in listeners(cluster, "more"), SOON)
+        decco.settle()
+        writes = control_plane.audit("decco", since=mark, writes=True)
+        assert [event for event in writes if event.resource == "apps"] == []
+
+
+def test_a_record_that_is_refused_takes_nothing_away(
+    control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
+) -> None:
+    """An upgrade finds namespaces without a record, and a policy of the cluster refuses to change them."""
+    namespace = "/api/v1/namespaces/kept"
+    with controller(control_plane, tmp_path) as decco:
+        make(cluster, "kept")
+        cluster.create(tcp_app("kept", "grab.kept.grants.test"))
+        decco.settle()
+        before = listeners(cluster, "kept")
+    cluster.patch(namespace, {"metadata": {"annotations": {ANNOTATION: None}}})
+    cluster.patch(f"{APIS}/spaces/kept/status", {"status": {"hostnames": None}})
+    with forbidding(control_plane, "kept", "false", group="", plural="namespaces"):
+        headers = {"Content-Type": "application/merge-patch+json"}
+        change = {"metadata": {"labels": {"x": "y"}}}
+        eventually(
+            lambda: control_plane.request("PATCH", f"{namespace}?dryRun=All", change, headers=headers).status == 422
+        )
+        with controller(control_plane, tmp_path) as decco:
+            eventually(lambda: (cluster.space_condition("kept", "NamespaceReady") or {}).get("status") == "False")
+            decco.settle()
+            assert listeners(cluster, "kept") == before
+            assert cluster.get(f"{GATEWAYS}/namespaces/kept/tlsroutes/grab") is not None
+            assert granted(cluster, "kept") == set()
+    with controller(control_plane, tmp_path):
+        eventually(lambda: granted(cluster, "kept") == {".kept.grants.test"}, SOON)

@@ -142,7 +142,6 @@ class Store:
         return [self._entries[key] for key in self._deleting.get(namespace, _NO_KEYS)]
 
     def namespaces_deleting(self) -> list[str]:
-        """The namespaces of such entries."""
         return list(self._deleting)
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -150,7 +149,6 @@ class Store:
         self._subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Stops calling it."""
         self._subscribers.remove(subscriber)
 
     def read(self, obj: Obj) -> Entry:

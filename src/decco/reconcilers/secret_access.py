@@ -23,7 +23,7 @@ from decco.kube.client import Client, ListPage
 from decco.kube.diff import to_wire
 from decco.kube.errors import AlreadyExists, Forbidden, NotFound, NotServed
 from decco.kube.latest import Latest
-from decco.objects import MANAGED_SELECTOR, ROLE_BINDINGS, SECRETS, Key, Obj, Resource
+from decco.objects import MANAGED_SELECTOR, ROLE_BINDINGS, SECRETS, SELF_REVIEWS, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, is_by_policy
 
@@ -32,7 +32,6 @@ T = TypeVar("T")
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the attempts after the binding was written: 3.2 s in all."""
 _NO_ANSWER = (Forbidden, NotFound, NotServed)
-_SELF_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False)
 _OWN_ACCESS = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )
@@ -156,7 +155,7 @@ class SecretAccess:
     async def _write_binding(self, space: SpaceFacts) -> None:
         if self._user is None:
             try:
-                answer = await self._client.ask(_SELF_REVIEWS, {})
+                answer = await self._client.ask(SELF_REVIEWS, {})
             except _NO_ANSWER:
                 answer = {}
             self._user = str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")

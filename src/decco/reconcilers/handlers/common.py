@@ -46,7 +46,6 @@ def remember_owner(caches: Caches, change: Change) -> None:
 
 
 def apps_of(caches: Caches, namespace: str) -> Iterator[Request]:
-    """All Apps of a Space."""
     return (Request(entry.key) for entry in caches.apps.in_namespace(namespace))
 
 
