@@ -55,15 +55,18 @@ class SecretAccess:
         """Makes the binding in a new namespace, if this user needs one, and waits until it is effective. Raises
         KubeError.
         """
-        if self._is_wide is None:
-            self._is_wide = await self._may_list("") or False
-        if self._is_wide:
+        if await self._may_list_all():
             return
         await self._write_binding(space)
         for pause in PAUSES:
             if await self._may_list(space.name) is not False:
                 return
             await asyncio.sleep(pause)
+
+    async def _may_list_all(self) -> bool:
+        if self._is_wide is None:
+            self._is_wide = await self._may_list("") or False
+        return self._is_wide
 
     async def _may_list(self, namespace: str) -> bool | None:
         """None if the cluster does not answer such questions. Asked so that no request is refused without need: people
@@ -80,6 +83,8 @@ class SecretAccess:
         """decco's copies in the Space's namespace. Without ``bind`` the permission is not obtained, and without it
         there are none. Raises KubeError.
         """
+        if not bind and not await self._may_list_all() and await self._may_list(space) is False:
+            return []
         pages = self.list_pages if bind else self._client.list_pages
         try:
             listed = pages(SECRETS, namespace=space, labels=MANAGED_SELECTOR)
