@@ -79,6 +79,11 @@ class Change:
         assert entry is not None
         return entry
 
+    @property
+    def removed(self) -> Entry | None:
+        """The object that is gone, also if another one has its name now."""
+        return self.old if self.new is None or (self.old is not None and self.old.uid != self.new.uid) else None
+
 
 Subscriber = Callable[[Change], None]
 
