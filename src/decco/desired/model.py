@@ -178,8 +178,6 @@ class SpaceInputs:
 
 @dataclass(frozen=True, slots=True)
 class EgressTarget:
-    """The other side of an egress."""
-
     host: str
     """The name that the sidecar resolves."""
     port: int

@@ -117,7 +117,6 @@ def child(
     needed: Needed | None = None,
     versions: tuple[str, ...] = (),
 ) -> Kind:
-    """A kind that decco writes."""
     shape = shape or Shape(labelled_owner=owner_of_child)
     if resource.namespaced:
         shape = replace(shape, kept=is_child, most_bytes=0 if resource in _WORKLOADS else MOST_OF_A_CHILD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -33,8 +34,6 @@ log = get_logger(__name__)
 
 SERVED_SECONDS = 1.0
 """Pause before the next check whether a name that is given up is still served."""
-
-
 _LISTENERS = (GATEWAYS, LISTENER_SETS)
 
 
@@ -101,12 +100,10 @@ class SpaceReconciler(Reconciler):
                 remove.add((resource, key))
         await self.pause(entry, obj, OWN_PAUSE, lost_names(index, space, [space.fqdn]))
         await self.close(entry, children, remove)
-        leaving = lost & index.leaving(space.name)
-        given_up = [claim for claim in leaving if not self._serves(space, claim)]
-        index.release(space.name, given_up)
+        _, served = self._give_up(space, lost & index.leaving(space.name))
         record = closed_namespace(namespace.obj(), space, record_text(index.grants(space.name)))
         await self.close(entry, [record] if record is not None else [], set())
-        return requeue_action(SERVED_SECONDS if len(given_up) < len(leaving) else None, seconds)
+        return requeue_action(served, seconds)
 
     def _gone(self, key: Key) -> Action:
         """A namespace that has lost its owner reference outlives its Space. decco does not delete it without proof."""
@@ -165,9 +162,7 @@ class SpaceReconciler(Reconciler):
                 await self.secrets.copies.follow_deletions(space)
         # A copy that was written just now exists now, and the status contains what exists.
         views = await self._views(space, copying)
-        leaving = claims.leaving(space.name)
-        given_up = [claim for claim in leaving if not self._serves(space, claim)]
-        claims.release(space.name, given_up)
+        given_up, served = self._give_up(space, claims.leaving(space.name))
         inputs = replace(inputs, secrets=views, hostnames=status_grants(claims.recorded(space.name)))
         if unrecorded:
             self.records.pause(entry)
@@ -188,7 +183,7 @@ class SpaceReconciler(Reconciler):
             raise written.retryable_errors[0]
         return requeue_action(
             written.requeue_after,
-            SERVED_SECONDS if len(given_up) < len(leaving) else None,
+            served,
             records.requeue_after,
             *copying.requeue_afters,
             self.secrets.copies.requeue_after(space),
@@ -210,11 +205,18 @@ class SpaceReconciler(Reconciler):
             return Copying(unread=True)
 
     async def _views(self, space: SpaceFacts, copying: Copying) -> dict[str, SecretView]:
-        """The Secrets that the Space itself names."""
         names = secret_rules.named_by_space(space.spec)
         if copying.unread:
             return {name: SecretView(name, SecretState.PENDING) for name in names}
         return await self.secrets.views(space, names)
+
+    def _give_up(self, space: SpaceFacts, leaving: Collection[Claim]) -> tuple[list[Claim], float | None]:
+        """Ends the grants of these claims that are no longer served: which, and the seconds until the others are
+        checked again.
+        """
+        given_up = [claim for claim in leaving if not self._serves(space, claim)]
+        self.caches.claims.release(space.name, given_up)
+        return given_up, SERVED_SECONDS if len(given_up) < len(leaving) else None
 
     def _serves(self, space: SpaceFacts, claim: Claim) -> bool:
         """Whether a listener or route in the Space's namespace contains the name."""

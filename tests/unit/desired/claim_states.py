@@ -12,10 +12,12 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import combinations
 from typing import NamedTuple
 
 from decco.desired.claims import GrantIndex, Seniority, Wanted, overlap
 from decco.desired.grants import Claim, Grant, Record
+from tests.unit.desired.tabulated_index import TabulatedIndex, table
 
 Records = tuple[tuple[Claim, int], ...]
 """(claim, rank of its time) in the order of claims."""
@@ -49,6 +51,11 @@ class SpaceState(NamedTuple):
     backup: tuple[int, Records] | None = None
     """Claims and record in the backup of this Space; None: there is no backup."""
 
+    @property
+    def known(self) -> tuple[object, ...]:
+        """What the index decides by."""
+        return self.age, self.claims, self.transfer, self.memory, self.moved, self.served
+
 
 GONE = SpaceState()
 State = tuple[SpaceState, ...]
@@ -69,40 +76,8 @@ class Scope:
     """A Space may be backed up once, and be restored together with its namespace after both were deleted."""
 
 
-class Broken(AssertionError): ...
-
-
-class TabulatedIndex(GrantIndex):
-    """The production index with a table in place of the tree of labels, which would have to be built for each state.
-
-    It notifies nobody: in the model any Space may be reconciled at any time.
-    """
-
-    def __init__(self, names: Sequence[str], table: Mapping[Claim, Sequence[Claim]]) -> None:
-        super().__init__()
-        self._names, self._table = names, table
-
-    def copy(self) -> TabulatedIndex:
-        new = TabulatedIndex(self._names, self._table)
-        # The index replaces the values of these, and changes none in place but those that it has just made.
-        new._wanted, new._grants = self._wanted.copy(), self._grants.copy()
-        new._restored, new._recorded = self._restored.copy(), self._recorded.copy()
-        new._transferred = self._transferred.copy()
-        return new
-
-    def _index(self, space: str, former: frozenset[Claim]) -> None:
-        pass
-
-    def _verdicts(self, space: str, further: Iterable[Claim]) -> dict[str, object]:  # type: ignore[override]
-        return {}
-
-    def _overlapping(self, claim: Claim) -> Iterator[tuple[Claim, str]]:
-        wanted = self._wanted
-        holders = [(name, self._of(name), wanted[name].claims if name in wanted else ()) for name in self._names]
-        for theirs in self._table[claim]:
-            for name, grants, claims in holders:
-                if theirs in grants or theirs in claims:
-                    yield theirs, name
+class Broken(AssertionError):
+    """An invariant does not hold."""
 
 
 class Explorer:
@@ -116,7 +91,7 @@ class Explorer:
         ever = {name: frozenset[Claim]().union(*each) for name, each in scope.choices.items()}
         self._listed = {name: frozenset(claim.removeprefix(".") for claim in each) for name, each in ever.items()}
         claims = sorted(frozenset[Claim]().union(*ever.values()))
-        self._table = {one: [other for other in claims if overlap(one, other)] for one in claims}
+        self._table = table(claims)
         self._tabulated = tabulated
         self._number: dict[SpaceState, int] = {}
         self._spaces: list[SpaceState] = []
@@ -125,19 +100,18 @@ class Explorer:
         """In the order in which they were found."""
 
     def explore(self, most: int) -> tuple[int, bool]:
-        """Visit up to ``most`` states; returns how many there were, and whether these are all. Raises Broken with the
-        path to the state.
+        """Visit up to ``most`` states, each with all its events; returns how many there were, and whether these are
+        all. Raises Broken with the path to the state.
         """
         start: State = tuple(GONE for _ in self.names)
         states = self.states = [self._pack(start)]
         visited = set(states)
         before, events, event_numbers = array("L", [0]), [""], {"": 0}
         by = array("H", [0])
-        position = 0
+        position, whole = 0, True
         while position < len(states):
-            if len(states) >= most:
-                return position, False
             state: State = tuple(self._spaces[each] for each in states[position])
+            event, new = "", state
             try:
                 had = self._granted(state)
                 for event, new, index in self.steps(state):
@@ -145,6 +119,9 @@ class Explorer:
                     self.check(state, had, new, index)
                     packed = self._pack(new)
                     if packed not in visited:
+                        if len(states) == most:
+                            whole = False
+                            continue
                         visited.add(packed)
                         states.append(packed)
                         before.append(position)
@@ -159,7 +136,7 @@ class Explorer:
                     position = before[position]
                 raise Broken("\n".join([str(error), *reversed(path), f"{event}: {new}"])) from None
             position += 1
-        return position, True
+        return position, whole
 
     def _pack(self, state: State) -> tuple[int, ...]:
         numbers = []
@@ -296,25 +273,27 @@ class Explorer:
     # Invariants ---------------------------------------------------------------------------------------------------
 
     def _granted(self, state: State) -> list[frozenset[Claim]]:
-        """Of each Space; no name is granted to two."""
+        """What each Space has been granted. Never two holders, in effect, in what is served, or in the records.
+
+        Two records overlap only after a restore from a backup: then the earlier one counts, and the later Space serves
+        the name until its next reconcile.
+        """
         index = self.index(state)
         granted = [index.verdict(name).granted for name in self.names]
-        for one, other in _pairs(granted):
-            both = [(mine, theirs) for mine in one for theirs in other if overlap(mine, theirs)]
-            assert not both, f"granted twice: {both}"
+        held: list[tuple[str, list[Iterable[Claim]]]] = [("granted", [*granted])]
+        if not self.scope.backups:
+            held.append(("served", [space.served for space in state]))
+            held.append(("recorded", [[claim for claim, _ in space.record or ()] for space in state]))
+        for what, claims in held:
+            for one, other in combinations(claims, 2):
+                both = [(mine, theirs) for mine in one for theirs in other if overlap(mine, theirs)]
+                assert not both, f"{what} twice: {both}"
         return granted
 
     def check(self, old: State, had: Sequence[frozenset[Claim]], new: State, index: GrantIndex) -> None:
-        """Never two holders, never a holder without a grant, never a name taken away.
-
-        Two records overlap only after a restore from a backup: then the earlier one counts.
-        """
-        if not self.scope.backups:
-            for one, other in _pairs([space.served for space in new]):
-                assert not any(overlap(mine, theirs) for mine in one for theirs in other), f"two serve: {one}, {other}"
-            for mine, theirs in _pairs([space.record or () for space in new]):
-                both = [(a, b) for a, _ in mine for b, _ in theirs if overlap(a, b)]
-                assert not both, f"two records: {both}"
+        """Never a holder without a grant, never a name taken away."""
+        if [space.known for space in old] == [space.known for space in new]:
+            return
         for number, name in enumerate(self.names):
             space = new[number]
             for claim in space.served:
@@ -334,14 +313,6 @@ class Explorer:
                 elif not self.scope.backups:
                     blocker = index._blocker(name, claim)
                     assert blocker is None, f"{name} lost {claim} to {blocker}"
-
-
-def _pairs(found: Sequence[Iterable]) -> Iterator[tuple]:  # type: ignore[type-arg]
-    for i, one in enumerate(found):
-        if one:
-            for other in found[i + 1 :]:
-                if other:
-                    yield one, other
 
 
 def _next_time(state: State) -> int:
