@@ -70,6 +70,7 @@ NODE = (
     *POLICIES,
     *ENGINE,
     AUTHORITIES,
+    Need("busybox-static", "busybox", "pods of decco verify", root=True),
     Need("runc", "runc", "containers of the node", root=True),
     Need("ipset", "ipset", "Services of the node", root=True),
     Need("conntrack", "conntrack", "Services of the node", root=True),
