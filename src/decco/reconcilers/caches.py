@@ -83,6 +83,14 @@ class Kind:
         """Whether an informer fills the store."""
         return self.shape.watched
 
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """What the controller does with the kind where it is watched, beside its status and subresources."""
+        if self.role is Role.CHILD:
+            written = ("get", "list", "watch", "create", "update")
+            return (*written, "delete") if self.resource.namespaced else written  # a namespace goes with its Space
+        return ("list", "watch", "patch") if self.role is Role.OWNER else ("list", "watch")  # patch: finalizers
+
     def in_version(self, served: Served) -> Resource | None:
         """The kind as this cluster serves it; None if it does not."""
         return served.get(self.resource) if self.versions else self.resource
