@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from decco.verify.groups import (
+    deletion,
+    dns,
+    egress,
+    isolation,
+    mtls,
     names,
+    renewal,
+    repair,
     routing,
+    secrets,
     setup,
+    tenancy,
 )
 from decco.verify.probe import Probe
 
@@ -15,6 +24,15 @@ PROBES: tuple[Probe, ...] = (
     *setup.PROBES,
     *routing.PROBES,
     *names.PROBES,
+    *mtls.PROBES,
+    *egress.PROBES,
+    *isolation.PROBES,
+    *secrets.PROBES,
+    *renewal.PROBES,
+    *dns.PROBES,
+    *repair.PROBES,
+    *tenancy.PROBES,
+    *deletion.PROBES,
 )
 GROUPS: tuple[str, ...] = tuple(dict.fromkeys(probe.group for probe in PROBES))
 BY_NAME: Mapping[str, Probe] = {probe.name: probe for probe in PROBES}

@@ -45,19 +45,84 @@ _UNVERIFIED: dict[str, str | bool] = {"disableServerCertVerification": True}
 EGRESSES = (
     Egress("own", "an egress reaches an endpoint of its Space", _MINE, f"a/web {TCP}"),
     Egress("ipv6", "its local port is on ::1 as well", _MINE, f"a/web {TCP}", host="[::1]", control="own"),
-    Egress("mutual", "an endpoint that verifies clients is reached with the Space's certificate", _PRIVATE, f"a/web {PRIVATE}"),
-    Egress("listed", "an endpoint with allowedClients is reached with a certificate of a listed name", _LISTED, f"a/web {LISTED}", "listed"),
-    Egress("other-space", "an endpoint of a Space without project is reached", {"endpoint": "tcp", "spaceName": "{c}"}, f"c/web {TCP}", "right", "c"),
-    Egress("unverified", "disableServerCertVerification reaches a server by another name", {**_BY_SERVICE, **_UNVERIFIED}, f"a/web {TCP}"),
-    Egress("wrong-client", "a client certificate of a strange authority gets no answer", _PRIVATE, "", "stranger", control="mutual"),
+    Egress(
+        "mutual",
+        "an endpoint that verifies clients is reached with the Space's certificate",
+        _PRIVATE,
+        f"a/web {PRIVATE}",
+    ),
+    Egress(
+        "listed",
+        "an endpoint with allowedClients is reached with a certificate of a listed name",
+        _LISTED,
+        f"a/web {LISTED}",
+        "listed",
+    ),
+    Egress(
+        "other-space",
+        "an endpoint of a Space without project is reached",
+        {"endpoint": "tcp", "spaceName": "{c}"},
+        f"c/web {TCP}",
+        "right",
+        "c",
+    ),
+    Egress(
+        "unverified",
+        "disableServerCertVerification reaches a server by another name",
+        {**_BY_SERVICE, **_UNVERIFIED},
+        f"a/web {TCP}",
+    ),
+    Egress(
+        "wrong-client",
+        "a client certificate of a strange authority gets no answer",
+        _PRIVATE,
+        "",
+        "stranger",
+        control="mutual",
+    ),
     Egress("expired-client", "an expired client certificate gets no answer", _PRIVATE, "", "expired", control="mutual"),
-    Egress("not-listed", "a client certificate of another name gets no answer", _LISTED, "", "other-name", control="listed"),
-    Egress("wrong-server", "a server of an authority that is not trusted is refused", _MINE, "", "right", "stranger", control="own"),
-    Egress("wrong-server-name", "a server whose certificate is for other names is refused", _BY_SERVICE, "", control="unverified"),
-    Egress("other-project", "an endpoint of a Space of another project is not reached", {"endpoint": "tcp", "spaceName": "{b}"}, "", control="own"),
-    Egress("no-client", "a client without a certificate gets no answer", {"fqdn": "private.{c}.svc", **_UNVERIFIED}, "", space="d", control="no-client-control"),
-    Egress("no-client-control", "a client without a certificate reaches an endpoint that does not verify it", {"fqdn": "tcp.{c}.svc", **_UNVERIFIED}, f"c/web {TCP}", space="d"),
-)  # fmt: skip
+    Egress(
+        "not-listed", "a client certificate of another name gets no answer", _LISTED, "", "other-name", control="listed"
+    ),
+    Egress(
+        "wrong-server",
+        "a server of an authority that is not trusted is refused",
+        _MINE,
+        "",
+        "right",
+        "stranger",
+        control="own",
+    ),
+    Egress(
+        "wrong-server-name",
+        "a server whose certificate is for other names is refused",
+        _BY_SERVICE,
+        "",
+        control="unverified",
+    ),
+    Egress(
+        "other-project",
+        "an endpoint of a Space of another project is not reached",
+        {"endpoint": "tcp", "spaceName": "{b}"},
+        "",
+        control="own",
+    ),
+    Egress(
+        "no-client",
+        "a client without a certificate gets no answer",
+        {"fqdn": "private.{c}.svc", **_UNVERIFIED},
+        "",
+        space="d",
+        control="no-client-control",
+    ),
+    Egress(
+        "no-client-control",
+        "a client without a certificate reaches an endpoint that does not verify it",
+        {"fqdn": "tcp.{c}.svc", **_UNVERIFIED},
+        f"c/web {TCP}",
+        space="d",
+    ),
+)
 
 
 def _listed(space: str) -> list[tuple[int, Egress]]:
@@ -96,8 +161,7 @@ def _pattern(egress: Egress) -> str:
 
 def _own_secret(world: World, egress: Egress) -> Obj:
     leaf = world.material.clients[egress.client]
-    authorities = world.material.authorities
-    authority = authorities[egress.trusts] if egress.trusts in authorities else world.material.stranger
+    authority = world.material.authorities.get(egress.trusts, world.material.stranger)
     trusting = Leaf(leaf.cert, leaf.key, authority.cert, leaf.digest)
     name, namespace = _secret(world.names, egress), world.names.space(egress.space)
     return objects.secret(world.names, name, trusting, namespace=namespace)

@@ -88,10 +88,10 @@ CONNECTIONS = (
 
 
 async def _addresses(world: World, to: str) -> tuple[str, Obj]:
-    [pod, *_] = await world.pods(to, "web") or [None]
-    if pod is None or not pod["status"].get("podIP"):
-        raise Failed(f"App web of Space {to} has no pod with an address")
-    return str(pod["status"]["podIP"]), pod
+    for pod in await world.pods(to, "web"):
+        if pod["status"].get("podIP"):
+            return str(pod["status"]["podIP"]), pod
+    raise Failed(f"App web of Space {to} has no pod with an address")
 
 
 def _number(pod: Obj, port: str) -> int:
@@ -172,6 +172,11 @@ def _after(connection: Connection) -> tuple[str, ...]:
     return ("isolation/apps",) if connection.allowed else ("isolation/apps", ENFORCED)
 
 
+async def _clients(world: World) -> None:
+    for source in SOURCES:
+        await _results(world, source)
+
+
 async def _apps(world: World) -> None:
     for space in "abcd":
         await world.once(("pod", space), lambda to=space: _addresses(world, to))  # type: ignore[misc]
@@ -190,6 +195,14 @@ PROBES = (
         "the cluster enforces NetworkPolicies",
         "verify-not-enforced",
         _enforced,
+        after=("isolation/apps",),
+        seconds=300,
+    ),
+    Probe(
+        "isolation/clients",
+        "a client runs in each Space, and outside of all",
+        "verify-pod",
+        _clients,
         after=("isolation/apps",),
         seconds=300,
     ),

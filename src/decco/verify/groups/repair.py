@@ -46,16 +46,53 @@ class Alteration:
 
 
 ALTERATIONS = (
-    Alteration("service-selector", "a Service with another selector", SERVICES, APP, {"spec": {"selector": {LABEL_APP: "nobody"}}}),
+    Alteration(
+        "service-selector",
+        "a Service with another selector",
+        SERVICES,
+        APP,
+        {"spec": {"selector": {LABEL_APP: "nobody"}}},
+    ),
     Alteration("service-deleted", "a deleted Service", SERVICES, "mended-tcp"),
-    Alteration("deployment-pods", "a Deployment with other pods", DEPLOYMENTS, APP, {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 77}}}}),
+    Alteration(
+        "deployment-pods",
+        "a Deployment with other pods",
+        DEPLOYMENTS,
+        APP,
+        {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 77}}}},
+    ),
     Alteration("deployment-deleted", "a deleted Deployment", DEPLOYMENTS, APP, after="deployment-pods"),
-    Alteration("sidecar-config", "a changed configuration of the sidecar", CONFIGMAPS, stunnel_config(APP), {"data": {"stunnel.conf": "foreground = yes"}}),
-    Alteration("sidecar-config-deleted", "a deleted configuration of the sidecar", CONFIGMAPS, stunnel_config(APP), after="sidecar-config"),
-    Alteration("policy-opened", "a NetworkPolicy that was opened", NETWORK_POLICIES, app_policy(APP), {"spec": {"ingress": [{}]}}),
+    Alteration(
+        "sidecar-config",
+        "a changed configuration of the sidecar",
+        CONFIGMAPS,
+        stunnel_config(APP),
+        {"data": {"stunnel.conf": "foreground = yes"}},
+    ),
+    Alteration(
+        "sidecar-config-deleted",
+        "a deleted configuration of the sidecar",
+        CONFIGMAPS,
+        stunnel_config(APP),
+        after="sidecar-config",
+    ),
+    Alteration(
+        "policy-opened",
+        "a NetworkPolicy that was opened",
+        NETWORK_POLICIES,
+        app_policy(APP),
+        {"spec": {"ingress": [{}]}},
+    ),
     Alteration("policy-deleted", "a deleted NetworkPolicy", NETWORK_POLICIES, app_policy(APP), after="policy-opened"),
-    Alteration("label-removed", "a child without decco's label", SERVICES, APP, {"metadata": {"labels": {LABEL_SPACE: None}}}, after="service-selector"),
-)  # fmt: skip
+    Alteration(
+        "label-removed",
+        "a child without decco's label",
+        SERVICES,
+        APP,
+        {"metadata": {"labels": {LABEL_SPACE: None}}},
+        after="service-selector",
+    ),
+)
 
 
 def _check(alteration: Alteration) -> Check:
@@ -148,7 +185,21 @@ PROBES = (
         for each in ALTERATIONS
     ),
     Probe("repair/route", "altered routes are repaired", "verify-repair", _route_altered, after=(app_of("c", APP),)),
-    Probe("repair/route-deleted", "deleted routes are repaired", "verify-repair", _route_deleted, after=("repair/route",)),
-    Probe("repair/namespace", "the Pod Security level of a namespace is repaired", "verify-repair", _namespace, after=(space("c"),)),
-    Probe("repair/replicas", "a changed number of replicas stays", "verify-scaled", _scaled, after=("routing/http-second-app",)),
+    Probe(
+        "repair/route-deleted", "deleted routes are repaired", "verify-repair", _route_deleted, after=("repair/route",)
+    ),
+    Probe(
+        "repair/namespace",
+        "the Pod Security level of a namespace is repaired",
+        "verify-repair",
+        _namespace,
+        after=(space("c"),),
+    ),
+    Probe(
+        "repair/replicas",
+        "a changed number of replicas stays",
+        "verify-scaled",
+        _scaled,
+        after=("routing/http-second-app",),
+    ),
 )

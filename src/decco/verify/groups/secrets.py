@@ -5,7 +5,6 @@ The App ``lender`` has no pods; each of its endpoints names one Secret of decco'
 
 from __future__ import annotations
 
-
 from decco.api.conditions import condition_of
 from decco.objects import ANNOTATION_SHARE_WITH, APPS, SECRETS, Key, Obj, uid_of
 from decco.verify import objects, pods
@@ -133,13 +132,17 @@ async def _https_returns(world: World) -> None:
 
 
 def _probe(name: str, text: str, check: Check, *after: str, seconds: float = 40.0) -> Probe:
-    return Probe(f"secrets/{name}", text, "verify-consent", check, after=after or ("secrets/consented",), seconds=seconds)
+    return Probe(
+        f"secrets/{name}", text, "verify-consent", check, after=after or ("secrets/consented",), seconds=seconds
+    )
 
 
 PROBES = (
     _probe("consented", "a Secret whose owner consents is copied", _lender, space("c")),
     _probe("not-labelled", "a Secret without the label is not copied, and the App reports it", _not_copied(UNLABELLED)),
-    _probe("not-shared", "a Secret shared with another Space is not copied, and the App reports it", _not_copied(ELSEWHERE)),
+    _probe(
+        "not-shared", "a Secret shared with another Space is not copied, and the App reports it", _not_copied(ELSEWHERE)
+    ),
     _probe("given-later", "consent that is given later leads to the copy", _given, "secrets/not-shared"),
     _probe("withdrawn", "withdrawn consent removes the copy, and the App reports it", _withdrawn),
     _probe("last-good", "a source that cannot be used is reported, and the last good copy stays", _last_good),
