@@ -43,7 +43,7 @@ def text(report: Report) -> str:
     lines += [f"SKIPPED {', '.join(names)}: {reason}" for reason, names in skipped.items()]
     lines += [f"DOCTOR  {finding.about} ({finding.code}): {finding.text}" for finding in report.findings]
     lines += [f"LEFT    {each}: the next run removes it" for each in report.left]
-    return "\n".join([*lines, summary(report)]) + "\n"
+    return "".join(f"{_clean(each)}\n" for each in (*lines, summary(report)))
 
 
 def summary(report: Report) -> str:
@@ -77,7 +77,7 @@ def _data(result: Result) -> dict[str, Any]:
 
 
 def as_junit(report: Report) -> str:
-    """One suite for each group. Characters that XML cannot have are left out."""
+    """One suite for each group."""
     root = ET.Element("testsuites", name="decco verify", time=f"{report.seconds:.2f}")
     groups: dict[str, list[Result]] = {}
     for result in report.results:
@@ -98,13 +98,14 @@ def as_junit(report: Report) -> str:
                 suite, "testcase", classname=f"decco.{group}", name=result.probe.name, time=f"{result.seconds:.2f}"
             )
             if result.outcome is Outcome.FAILED:
-                failure = ET.SubElement(case, "failure", type=result.code, message=_xml(result.text))
-                failure.text = _xml(f"{result.probe.text}\n{result.hint}")
+                failure = ET.SubElement(case, "failure", type=result.code, message=_clean(result.text))
+                failure.text = _clean(f"{result.probe.text}\n{result.hint}")
             elif result.outcome is Outcome.SKIPPED:
-                ET.SubElement(case, "skipped", message=_xml(result.text))
+                ET.SubElement(case, "skipped", message=_clean(result.text))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _xml(text: str) -> str:
-    return "".join(char for char in text if char.isprintable() or char == "\n")
+def _clean(text: str) -> str:
+    """Without control characters: texts of the cluster are untrusted, and XML cannot have them."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
