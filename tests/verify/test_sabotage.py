@@ -70,7 +70,7 @@ def test_a_policy_binding_is_deleted(rig: Rig) -> None:
             run = rig.run("--only", "tenancy", *QUICK)
     finally:
         rig.cluster.kubectl("create", "-f", "-", input=json.dumps(before))
-    assert_named(run, "tenancy/route-foreign", "DECCO-0624", "there is no ValidatingAdmissionPolicyBinding", name[1])
+    assert_named(run, "tenancy/route-foreign", "DECCO-0724", "there is no ValidatingAdmissionPolicyBinding", name[1])
     assert "tenancy/service-node-port" in run.named("passed")
     assert_whole(rig)
 
@@ -82,7 +82,7 @@ def test_the_enforcer_is_stopped(rig: Rig) -> None:
             run = rig.run("--only", "isolation", *QUICK)
     finally:
         rig.enforcer.start()
-    assert_named(run, "isolation/enforced", "DECCO-0614", "has no effect")
+    assert_named(run, "isolation/enforced", "DECCO-0714", "has no effect")
     assert list(run.named("failed")) == ["isolation/enforced"]
     assert "isolation/b-to-a-tls" in run.named("skipped")
     assert_whole(rig)
@@ -92,7 +92,7 @@ def test_another_proxy_ends_tls_before_the_edge(rig: Rig, tmp_path: Path) -> Non
     """The certificate that clients see is of a wrong authority."""
     with proxy(rig, tmp_path) as address, rig.controller():
         run = rig.run("--only", "routing", f"--edge={address}", *QUICK)
-    assert_named(run, "routing/http", "DECCO-0607", "presents a certificate that is not the one of its Secret")
+    assert_named(run, "routing/http", "DECCO-0707", "presents a certificate that is not the one of its Secret")
     assert_whole(rig)
 
 
@@ -103,7 +103,7 @@ def test_the_dns_server_does_not_answer(rig: Rig) -> None:
             run = rig.run("--only", "dns", *QUICK)
         finally:
             rig.names.start()
-        assert_named(run, "dns/answers", "DECCO-0621", "does not answer")
+        assert_named(run, "dns/answers", "DECCO-0721", "does not answer")
         again = rig.run("--only", "admission")
         assert again.found["left"] == []
     assert_whole(rig)
@@ -122,7 +122,7 @@ def test_a_permission_is_missing(rig: Rig) -> None:
 
 def test_the_controller_is_stopped(rig: Rig) -> None:
     run = rig.run(*QUICK)
-    assert_named(run, "setup/controller", "DECCO-0601", "Lease")
+    assert_named(run, "setup/controller", "DECCO-0701", "Lease")
     assert run.named("passed").keys() <= {"dns/answers", "dns/every-provider"}
     assert_whole(rig)
 

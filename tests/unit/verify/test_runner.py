@@ -107,7 +107,7 @@ async def test_an_end_ends_the_probes() -> None:
 async def test_the_code_is_that_of_the_cause() -> None:
     found = await ran(probe("a/x", raising(Failed("text", "SecretMissing"))), probe("a/y", raising(Failed("text"))))
     assert found["a/x"].code.startswith("DECCO-01")
-    assert found["a/y"].code == "DECCO-0606"
+    assert found["a/y"].code == "DECCO-0706"
     assert found["a/x"].hint
     assert found["a/y"].hint
 
