@@ -215,7 +215,8 @@ async def test_a_machine_that_was_suspended_for_less_than_the_lease_goes_on_lead
         known = renewals.count
         suspensions.seconds += 20.0
         async with asyncio.timeout(WAIT):
-            while renewals.count == known:  # two jumps without a renewal between them would be 40 s, three too many
+            # Two jumps without a renewal between them would be 40 s, three too many. Another thread renews.
+            while renewals.count == known:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     assert a.changes == [True]
     assert a.leads.is_set()

@@ -146,7 +146,7 @@ class AppReconciler(Reconciler):
         await self.prune(entry, obj, self._keep(entry, desired, written, way), written)
         live = self._live(entry, desired.children, inputs)
         if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
-            self.caches.superseded_jobs[live.job.uid] = None
+            self.caches.superseded_jobs[entry.uid] = live.job.uid
         hostnames = app_names(desired.resolved)
         addresses = addresses_for(self.caches, space) if hostnames and self.records.enabled else ()
         records = await self.records.publish(self.store, entry, obj, hostnames, addresses)
@@ -238,8 +238,11 @@ class AppReconciler(Reconciler):
         spec = parse_app(obj)
         secrets = facts.secrets | secret_rules.named_by_space(space.spec)
         run = None if self.dependencies.ignores_runs else run_record(status_of(obj))
-        if run is not None and run.uid in self.caches.superseded_jobs:
+        superseded = self.caches.superseded_jobs.get(entry.uid)
+        if superseded is not None and run is not None and run.uid == superseded:
             run = None  # the status that drops it was not written, and the pod may have been changed back since
+        else:
+            self.caches.superseded_jobs.pop(entry.uid, None)
         job, lost = await self._find_job(entry, run)
         return AppInputs(
             namespace=entry.key.namespace,

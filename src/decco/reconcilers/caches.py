@@ -124,8 +124,8 @@ class Caches:
     """UID -> key of each Space and App: finds the owner of a child."""
     ended_jobs: Latest[str, JobEnd] = field(default_factory=Latest)
     """UID -> the end of Jobs that finished and were removed since: the record of their run may not contain it yet."""
-    superseded_jobs: Latest[str, None] = field(default_factory=Latest)
-    """UIDs of unfinished Jobs that decco deleted for another pod: the record of their run may still be there."""
+    superseded_jobs: dict[str, str] = field(default_factory=dict)
+    """App's UID -> UID of its unfinished Job that decco deleted for another pod: its status may still record the run."""
 
     def __post_init__(self) -> None:
         self.watches(self.served)
