@@ -95,7 +95,7 @@ class SidecarSettings(Section):
 
 class VerifySettings(Section):
     image: Image = "busybox:1.37"
-    """Image of the temporary pods of `decco verify`: a shell with httpd, nc and wget, as busybox has them."""
+    """Image of the temporary pods of `decco verify`: a shell with httpd and nc, as busybox has them."""
 
 
 class ControllerSettings(Section):

@@ -1,6 +1,6 @@
 """The pods of a run: what they serve, and how clients in pods report.
 
-Both need only a shell with ``httpd``, ``nc`` and ``wget``, as busybox has them. A client tries all its targets, writes
+Both need only a shell with ``httpd``, ``nc`` and ``grep``, as busybox has them. A client tries all its targets, writes
 the results into its termination message, and ends: so a run reads the status of pods, and needs neither logs nor exec.
 """
 
@@ -35,7 +35,7 @@ CLIENT = """\
 attempt() {
   case $1 in
     tcp) nc -w 3 "$2" "$3" < /dev/null > /dev/null 2>&1 ;;
-    http) wget -q -T 3 -O - "$2" 2> /dev/null | grep -q "$3" ;;
+    http) { printf 'GET /who HTTP/1.0\\r\\n\\r\\n'; sleep 2; } | nc -w 4 "$2" "$3" 2> /dev/null | grep -q "$4" ;;
   esac
 }
 target() {
@@ -72,7 +72,7 @@ after the start: network plug-ins take a moment to know a new pod."""
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One line for CLIENT. ``words``: ``tcp <address> <port>``, or ``http <URL> <text in the answer>``."""
+    """One line for CLIENT. ``words``: ``tcp <address> <port>``, or ``http <address> <port> <pattern of the answer>``."""
 
     id: str
     expected: bool

@@ -55,7 +55,7 @@ def test_server_and_client(shell: Path, tmp_path: Path) -> None:
         assert read(f"{url}/cgi-bin/echo?x=1", b"body").startswith(f"POST /cgi-bin/echo?x=1 127.0.0.1:{first}\nbody")
         targets = [
             pods.Target("open", True, ("tcp", "127.0.0.1", str(second))),
-            pods.Target("answers", True, ("http", f"{url}/who", f"a/web.{first}")),
+            pods.Target("answers", True, ("http", "127.0.0.1", str(first), f"a/web.{first}")),
             pods.Target("reached", False, ("tcp", "127.0.0.1", str(first))),
             pods.Target("closed", False, ("tcp", "127.0.0.1", str(closed))),
         ]

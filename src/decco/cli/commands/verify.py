@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image",
         metavar="IMAGE",
-        help="image of the pods, with a shell, httpd, nc and wget; default: the setting verify.image",
+        help="image of the pods, with a shell, httpd and nc; default: the setting verify.image",
     )
     parser.add_argument(
         "--domain", metavar="NAME", help="domainName of the Spaces; default: the first zone of the DNS providers"

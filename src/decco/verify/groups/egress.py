@@ -44,7 +44,7 @@ _UNVERIFIED: dict[str, str | bool] = {"disableServerCertVerification": True}
 
 EGRESSES = (
     Egress("own", "an egress reaches an endpoint of its Space", _MINE, f"a/web {TCP}"),
-    Egress("ipv6", "its local port is on ::1 as well", _MINE, f"a/web {TCP}", host="[::1]", control="own"),
+    Egress("ipv6", "its local port is on ::1 as well", _MINE, f"a/web {TCP}", host="::1", control="own"),
     Egress(
         "mutual",
         "an endpoint that verifies clients is reached with the Space's certificate",
@@ -144,7 +144,7 @@ async def _run(world: World, space: str) -> dict[str, bool]:
         if egress.client:
             await world.client.create(SECRETS, _own_secret(world, egress))
     targets = [
-        pods.Target(egress.name, bool(egress.answer), ("http", f"http://{egress.host}:{port}/who", _pattern(egress)))
+        pods.Target(egress.name, bool(egress.answer), ("http", egress.host, str(port), _pattern(egress)))
         for port, egress in _listed(space)
     ]
     pod = pods.client(world.image, targets, world.user)
@@ -184,7 +184,7 @@ def _check(egress: Egress) -> Check:
             raise Failed("the target answered", "verify-egress-open")
         if not reached and egress.answer:
             if egress.name == "ipv6":
-                raise NotTested("no answer at [::1], which pods do not have in every cluster")
+                raise NotTested("no answer at ::1, which pods do not have in every cluster")
             raise Failed("the target did not answer")
 
     return check

@@ -1,6 +1,6 @@
 """Consent to copies of Secrets: given, missing, withdrawn, and what HTTPS makes of it.
 
-The App ``lender`` has no pods; each of its endpoints names one Secret of decco's namespace.
+The Apps ``lent``, ``unlabelled`` and so on have no pods; the endpoint of each names a Secret of decco's namespace.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from decco.verify.world import World
 
 LENT, UNLABELLED, ELSEWHERE, GARBLED, DELETED = "lent", "unlabelled", "elsewhere", "garbled", "deleted"
 WORDS = (LENT, UNLABELLED, ELSEWHERE, GARBLED, DELETED)
-LENDER = "lender"
 SECONDS = 12.0
 DELETED_SECONDS = 45.0
 """A deleted source may be on its way back, so decco waits 30 s."""
 NEVER_SECONDS = 3.0
 
 
-async def _lender(world: World) -> None:
+async def _consented(world: World) -> None:
     names = world.names
     fqdn, leaf = names.fqdn("c"), world.material.tcp["c"]
     sources = {word: objects.secret(names, names.secret(word), leaf, fqdn) for word in WORDS}
@@ -33,13 +32,11 @@ async def _lender(world: World) -> None:
     sources[ELSEWHERE] = objects.secret(names, names.secret(ELSEWHERE), leaf, names.fqdn("a"))
     for source in sources.values():
         await world.client.create(SECRETS, source)
-    listed = [
-        {"name": f"lent-{word}", "port": WEB + number, "certAndCaSecretName": names.secret(word)}
-        for number, word in enumerate(WORDS)
-    ]
-    pod = pods.server(world.image, LENDER, [WEB], world.user)
-    app = objects.app(names, "c", LENDER, pod, endpoints=listed, initialReplicas=0)
-    await world.client.create(APPS, app)
+    for word in WORDS:
+        pod = pods.server(world.image, word, [WEB], world.user)
+        listed = [{"name": word, "port": WEB, "certAndCaSecretName": names.secret(word)}]
+        app = objects.app(names, "c", word, pod, endpoints=listed, initialReplicas=0)
+        await world.client.create(APPS, app)
     await eventually(lambda: _copied(world, LENT), SECONDS)
     await eventually(lambda: _copied(world, DELETED), SECONDS)
     await eventually(lambda: _copied(world, GARBLED), SECONDS)
@@ -59,7 +56,7 @@ async def _absent(world: World, word: str) -> None:
 
 async def _reported(world: World, word: str, *, wrong: bool = True) -> None:
     """The App's condition names the Secret, or does not."""
-    condition = condition_of(await world.get(APPS, LENDER, "c"), "CertificatesReady")
+    condition = condition_of(await world.get(APPS, word, "c"), "CertificatesReady")
     named = world.names.secret(word) in str(condition.get("message"))
     if wrong and (condition.get("status") == "True" or not named):
         raise Failed(f"CertificatesReady of the App does not name Secret {world.names.secret(word)}")
@@ -138,7 +135,7 @@ def _probe(name: str, text: str, check: Check, *after: str, seconds: float = 40.
 
 
 PROBES = (
-    _probe("consented", "a Secret whose owner consents is copied", _lender, space("c")),
+    _probe("consented", "a Secret whose owner consents is copied", _consented, space("c")),
     _probe("not-labelled", "a Secret without the label is not copied, and the App reports it", _not_copied(UNLABELLED)),
     _probe(
         "not-shared", "a Secret shared with another Space is not copied, and the App reports it", _not_copied(ELSEWHERE)

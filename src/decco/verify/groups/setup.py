@@ -66,7 +66,7 @@ def _app(space: str, name: str) -> Check:
 
 
 def app(world: World, space: str, name: str) -> Obj:
-    """The App of this name. ``mended`` and ``lender`` have no pods: only their objects are looked at."""
+    """The App of this name. ``mended`` has no pods: only its objects are tried."""
     names = world.names
     listed: dict[str, Any] = {
         "web": objects.endpoints(names, space),
