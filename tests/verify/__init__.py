@@ -1,1 +1,1 @@
-"""``decco verify`` on the node of the testbed: a real edge, enforced policies, a real DNS server, whole and sabotaged."""
+"""``decco verify`` on a node of the testbed: real edge, enforced policies, real DNS server, whole and sabotaged."""

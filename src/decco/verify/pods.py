@@ -72,7 +72,7 @@ after the start: network plug-ins take a moment to know a new pod."""
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One line for CLIENT. ``words``: ``tcp <address> <port>``, or ``http <address> <port> <pattern of the answer>``."""
+    """One line for CLIENT. ``words``: ``tcp <address> <port>`` or ``http <address> <port> <pattern of the answer>``."""
 
     id: str
     expected: bool

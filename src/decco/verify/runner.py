@@ -17,15 +17,15 @@ Observer = Callable[[Result], None]
 async def run(
     probes: Iterable[Probe], world: World, chosen: Collection[str], observe: Observer, seconds: float
 ) -> list[Result]:
-    """One result for each probe, in their order. ``chosen``: names of those that are tried, the others are skipped;
-    ``seconds``: what is not done by then has failed.
+    """One result for each probe, in their order. ``chosen``: names of those that are tried, the others are skipped and
+    not observed; ``seconds``: what is not done by then has failed.
     """
     listed = list(probes)
     tasks: dict[str, asyncio.Task[Result]] = {}
     deadline = asyncio.get_running_loop().time() + seconds
     for probe in ordered(listed):
         needs = [tasks[name] for name in probe.after]
-        coroutine = _one(probe, needs, world, observe, deadline) if probe.name in chosen else _left_out(probe, observe)
+        coroutine = _one(probe, needs, world, observe, deadline) if probe.name in chosen else _left_out(probe)
         tasks[probe.name] = asyncio.create_task(coroutine)
     try:
         await asyncio.gather(*tasks.values())
@@ -36,10 +36,8 @@ async def run(
     return [tasks[probe.name].result() for probe in listed]
 
 
-async def _left_out(probe: Probe, observe: Observer) -> Result:
-    result = Result(probe, Outcome.SKIPPED, "left out by the command line")
-    observe(result)
-    return result
+async def _left_out(probe: Probe) -> Result:
+    return Result(probe, Outcome.SKIPPED, "left out by the command line")
 
 
 async def _one(

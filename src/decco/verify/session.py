@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from decco.kube.client import Client
 from decco.kube.errors import KubeError
@@ -65,10 +66,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``say`` takes remarks, ``observe`` each result."""
+    """``say`` takes remarks, ``observe`` each result and the number of all that are to come."""
 
     say: Callable[[str], None]
-    observe: Callable[[Result], None]
+    observe: Callable[[Result, int], None]
 
 
 async def verify(client: Client, settings: Settings, options: Options, progress: Progress) -> Report:
@@ -91,7 +92,8 @@ async def verify(client: Client, settings: Settings, options: Options, progress:
             progress.say(f"run {names.run}: Spaces {', '.join(map(names.space, WORDS))} of {names.domain}")
             await _create(client, world)
             chosen = plan.needed(options.only, options.without)
-            results = await runner.run(plan.PROBES, world, chosen, progress.observe, options.seconds)
+            observe = partial(_observed, progress, len(chosen))
+            results = await runner.run(plan.PROBES, world, chosen, observe, options.seconds)
         finally:
             await world.close()
             progress.say("removing everything that the run has made")
@@ -101,6 +103,10 @@ async def verify(client: Client, settings: Settings, options: Options, progress:
         failed = any(result.outcome is Outcome.FAILED for result in results)
         findings = await _preflight(client, settings) if failed else []
     return Report(results, findings, left, loop.time() - started)
+
+
+def _observed(progress: Progress, total: int, result: Result) -> None:
+    progress.observe(result, total)
 
 
 def _domain(settings: Settings) -> str:
@@ -150,8 +156,3 @@ async def _preflight(client: Client, settings: Settings) -> list[Finding]:
     context = ClusterContext(client, settings, running, served, datetime.now(UTC), "decco-controller")
     found = await asyncio.gather(*(run_check(name, check, context) for name, check in CHECKS.items()))
     return [each for findings in found for each in findings if each.severity is Severity.FAILURE]
-
-
-def statuses(results: Collection[Result]) -> dict[str, Outcome]:
-    """Name of a probe -> its outcome."""
-    return {result.probe.name: result.outcome for result in results}

@@ -41,7 +41,7 @@ async def ran(*probes: Probe, without: str = "", seconds: float = 60) -> dict[st
     chosen = {each.name for each in probes} - {without}
     results = await runner.run(probes, NO_WORLD, chosen, seen.append, seconds)
     assert [each.probe.name for each in results] == [each.name for each in probes]
-    assert sorted(each.probe.name for each in seen) == sorted(each.name for each in probes)
+    assert {each.probe.name for each in seen} == chosen
     return {each.probe.name: each for each in results}
 
 

@@ -93,10 +93,10 @@ async def _verify(arguments: argparse.Namespace) -> Report:
         loop.add_signal_handler(number, task.cancel)
     done = 0
 
-    def observe(result: Result) -> None:
+    def observe(result: Result, total: int) -> None:
         nonlocal done
         done += 1
-        _say(line(result, done, len(plan.PROBES)))
+        _say(line(result, done, total))
 
     settings = flags.settings_of(arguments)
     async with flags.connected(arguments, settings) as (client, in_force, remarks):

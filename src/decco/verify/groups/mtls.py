@@ -16,9 +16,9 @@ BY_NAME = {"private": "mtls/right", "listed": "mtls/listed"}
 
 ADMITTED = (
     ("right", "private", "right", "a client with a certificate of the Space's authority is admitted"),
-    ("listed", "listed", "listed", "allowedClients admits a client whose certificate has a listed name"),
-    ("not-verified", "tcp", "", "an endpoint without verification admits a client without a certificate"),
-    ("not-verified-stranger", "tcp", "stranger", "an endpoint without verification admits any certificate"),
+    ("listed", "listed", "listed", "allowedClients accepts a client whose certificate has a listed name"),
+    ("not-verified", "tcp", "", "an endpoint without verification accepts a client without a certificate"),
+    ("not-verified-stranger", "tcp", "stranger", "an endpoint without verification accepts any certificate"),
 )
 REFUSED = (
     ("missing", "private", "", "a client without a certificate is refused"),

@@ -1,6 +1,6 @@
 """Children that somebody alters or deletes are as declared again; what belongs to users stays.
 
-The App ``mended`` has no pods, so nothing that runs is disturbed.
+The App ``mended`` has no pods, so nothing that runs is changed.
 """
 
 from __future__ import annotations
