@@ -15,12 +15,13 @@ BILLING = "billing"
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """``clients`` are certificates by what is right or wrong with them; "" in ``contexts`` is a client without one."""
+    """``web`` and ``tcp`` are by Space; probes that renew one put the new one there. ``clients`` are certificates by what is right or wrong with them; "" in ``contexts`` is a client without one."""
 
     authorities: dict[str, Authority]
     stranger: Authority
     web: dict[str, Leaf]
     tcp: dict[str, Leaf]
+    lent: Leaf
     clients: dict[str, Leaf]
     contexts: dict[str, ssl.SSLContext]
 
@@ -49,6 +50,7 @@ def make(names: Names) -> Material:
         stranger=stranger,
         web={space: authorities[space].leaf(names.fqdn(space)) for space in SPACES},
         tcp={space: authorities[space].leaf(f"*.{names.fqdn(space)}", names.extra) for space in SPACES},
+        lent=authorities["c"].leaf(f"*.{names.fqdn('c')}"),
         clients=clients,
         contexts={"": context(), **{name: context(leaf) for name, leaf in clients.items()}},
     )

@@ -55,7 +55,7 @@ def ordered(probes: Iterable[Probe]) -> list[Probe]:
     found: dict[str, Probe] = {}
     left = {probe.name: probe for probe in probes}
     while left:
-        free = [probe for probe in left.values() if all(name in found for name in probe.after)]
+        free = [probe for probe in left.values() if all(name in found for name in probe.after + probe.behind)]
         if not free:
             raise ValueError(f"probes need one another, or a probe that does not exist: {', '.join(left)}")
         for probe in free:

@@ -15,7 +15,7 @@ Check = Callable[[World], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Probe:
     """``name`` is <group>/<promise>, ``text`` the promise, ``message`` the finding if it is broken. ``after`` names
-    probes that must have passed before; ``seconds`` is the limit.
+    probes that must have passed before, ``behind`` those that must have ended; ``seconds`` is the limit.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Probe:
     message: str
     check: Check
     after: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
     seconds: float = 40.0
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from decco.kube.errors import Forbidden, KubeError, NotServed
 from decco.verify.outcome import Failed, NotTested, Outcome
@@ -24,8 +24,7 @@ async def run(
     tasks: dict[str, asyncio.Task[Result]] = {}
     deadline = asyncio.get_running_loop().time() + seconds
     for probe in ordered(listed):
-        needs = [tasks[name] for name in probe.after]
-        coroutine = _one(probe, needs, world, observe, deadline) if probe.name in chosen else _left_out(probe)
+        coroutine = _one(probe, tasks, world, observe, deadline) if probe.name in chosen else _left_out(probe)
         tasks[probe.name] = asyncio.create_task(coroutine)
     try:
         await asyncio.gather(*tasks.values())
@@ -41,14 +40,16 @@ async def _left_out(probe: Probe) -> Result:
 
 
 async def _one(
-    probe: Probe, needs: list[asyncio.Task[Result]], world: World, observe: Observer, deadline: float
+    probe: Probe, tasks: Mapping[str, asyncio.Task[Result]], world: World, observe: Observer, deadline: float
 ) -> Result:
-    for need in needs:
-        found = await asyncio.shield(need)
+    for name in probe.after:
+        found = await asyncio.shield(tasks[name])
         if found.outcome is not Outcome.PASSED:
             result = Result(probe, Outcome.SKIPPED, f"it needs {found.probe.name}, which {_became(found.outcome)}")
             observe(result)
             return result
+    for name in probe.behind:
+        await asyncio.shield(tasks[name])
     loop = asyncio.get_running_loop()
     started = loop.time()
     outcome, text, message = await _tried(probe, world, min(probe.seconds, deadline - started))

@@ -87,6 +87,24 @@ async def test_a_probe_that_is_left_out_is_skipped_and_so_is_what_needs_it() -> 
     assert found["b/y"].text == "it needs a/x, which was skipped"
 
 
+async def test_behind_waits_for_the_end_whatever_became_of_it() -> None:
+    order: list[str] = []
+
+    def noting(name: str, error: Exception | None = None) -> Callable[[Any], Awaitable[None]]:
+        async def check(_: Any) -> None:
+            await asyncio.sleep(0.02 if error else 0)
+            order.append(name)
+            if error is not None:
+                raise error
+
+        return check
+
+    last = Probe("a/last", "text", "verify-route", noting("last"), behind=("a/broken", "a/skipped"))
+    found = await ran(last, probe("a/broken", noting("broken", Failed("x"))), probe("a/skipped", passing, "a/broken"))
+    assert order == ["broken", "last"]
+    assert found["a/last"].outcome is Outcome.PASSED
+
+
 async def test_an_end_ends_the_probes() -> None:
     ended: list[str] = []
 

@@ -16,6 +16,7 @@ from decco.objects import (
 )
 from decco.verify import edge
 from decco.verify.edge import Refused, Request
+from decco.verify.groups.setup import app_of
 from decco.verify.objects import PODS
 from decco.verify.outcome import Failed, eventually
 from decco.verify.probe import Probe
@@ -98,18 +99,24 @@ PROBES = (
         "a deleted App leaves no object",
         "verify-deletion",
         _app,
-        after=("routing/http-second-app", "repair/replicas"),
+        after=(app_of("c", "gone"),),
+        behind=("routing/http-second-app", "repair/replicas", "dns/endpoint-gone"),
         seconds=APP_SECONDS + 10,
     ),
     Probe(
-        "deletion/app-at-edge", "a deleted App is not reached any more", "verify-deletion", _app_at_edge, after=(APP,)
+        "deletion/app-at-edge",
+        "a deleted App is not reached any more",
+        "verify-deletion",
+        _app_at_edge,
+        after=(APP, "routing/http-second-app"),
     ),
     Probe(
         SPACE,
         "a deleted Space leaves no namespace",
         "verify-deletion",
         _space,
-        after=("secrets/https-returns", "isolation/clients", "egress/no-client-control"),
+        after=(app_of("d"),),
+        behind=("routing/http-project", "secrets/https-returns", "isolation/clients", "egress/no-client"),
         seconds=SPACE_SECONDS + 10,
     ),
     Probe(
@@ -117,7 +124,13 @@ PROBES = (
         "the name of a deleted Space is not served any more",
         "verify-deletion",
         _space_at_edge,
-        after=(SPACE,),
+        after=(SPACE, "routing/http-project"),
     ),
-    Probe("deletion/neighbours", "other Spaces answer as before", "verify-deletion", _neighbours, after=(SPACE,)),
+    Probe(
+        "deletion/neighbours",
+        "other Spaces answer as before",
+        "verify-deletion",
+        _neighbours,
+        after=(SPACE, "routing/http"),
+    ),
 )

@@ -86,7 +86,8 @@ PROBES = (
         "the edge presents a renewed certificate",
         "verify-renewal",
         _http,
-        after=("routing/http-open", "routing/http-second-app"),
+        after=("routing/http-open",),
+        behind=("routing/http-second-app", "setup/secrets-c"),
     ),
     Probe(
         "renewal/tcp",
@@ -94,6 +95,7 @@ PROBES = (
         "verify-renewal",
         _tcp,
         after=("routing/tcp-open",),
+        behind=("setup/secrets-c",),
         seconds=POD_SECONDS + 20,
     ),
     Probe(

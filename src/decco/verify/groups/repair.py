@@ -200,6 +200,7 @@ PROBES = (
         "a changed number of replicas stays",
         "verify-scaled",
         _scaled,
-        after=("routing/http-second-app",),
+        after=(app_of("c", "gone"),),
+        behind=("routing/http-second-app",),
     ),
 )

@@ -26,7 +26,7 @@ NEVER_SECONDS = 3.0
 
 async def _consented(world: World) -> None:
     names = world.names
-    fqdn, leaf = names.fqdn("c"), world.material.tcp["c"]
+    fqdn, leaf = names.fqdn("c"), world.material.lent
     sources = {word: objects.secret(names, names.secret(word), leaf, fqdn) for word in WORDS}
     sources[UNLABELLED] = objects.secret(names, names.secret(UNLABELLED), leaf)
     sources[ELSEWHERE] = objects.secret(names, names.secret(ELSEWHERE), leaf, names.fqdn("a"))
@@ -97,7 +97,7 @@ async def _last_good(world: World) -> None:
     await world.client.patch(SECRETS, Key(world.names.controller, name), {"data": data})
     await eventually(lambda: _reported(world, GARBLED), SECONDS)
     copy = await _copied(world, GARBLED)
-    if copy["data"] != objects.encoded(world.material.tcp["c"].data):
+    if copy["data"] != objects.encoded(world.material.lent.data):
         raise Failed("the copy has the content that cannot be used")
 
 
