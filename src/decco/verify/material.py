@@ -15,7 +15,9 @@ BILLING = "billing"
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """``web`` and ``tcp`` are by Space; probes that renew one put the new one there. ``clients`` are certificates by what is right or wrong with them; "" in ``contexts`` is a client without one."""
+    """``web`` and ``tcp`` are by Space, as last renewed; ``clients`` by what is right or wrong with them, and so are
+    ``contexts``, where "" is a client without a certificate.
+    """
 
     authorities: dict[str, Authority]
     stranger: Authority

@@ -1,0 +1,113 @@
+"""Removal goes on until nothing with the label is left, keeps Secrets until Spaces are gone, and names what stays."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+
+from decco.kube.client import Client, ListPage
+from decco.kube.errors import Forbidden, NotFound
+from decco.objects import NAMESPACES, SECRETS, SPACES, Key, Obj, Resource, key_of
+from decco.verify import cleanup
+from decco.verify.names import LABEL
+from decco.verify.objects import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
+
+
+class Cluster:
+    """Objects by kind; a deleted Space needs ``steps`` more lists until it and its namespace are gone."""
+
+    def __init__(self, *objects: tuple[Resource, Obj], steps: int = 1, hidden: Resource | None = None) -> None:
+        self.objects = {(resource, key_of(obj)): obj for resource, obj in objects}
+        self.steps = steps
+        self.hidden = hidden
+        self.deleted: list[str] = []
+        self.selectors: set[str] = set()
+
+    async def list_pages(self, resource: Resource, *, namespace: str, labels: str) -> AsyncIterator[ListPage]:
+        if resource == self.hidden:
+            raise Forbidden(403, "Forbidden", "cannot list")
+        self.selectors.add(labels)
+        assert namespace == ("decco" if resource is SECRETS else "")
+        if resource is SPACES:
+            self.steps -= any(name.startswith("Space") for name in self.deleted)
+            if self.steps < 0:
+                self.objects = {key: obj for key, obj in self.objects.items() if key[0] is SECRETS}
+        labelled = [
+            obj
+            for (kind, _), obj in self.objects.items()
+            if kind == resource and LABEL in obj["metadata"].get("labels", {})
+        ]
+        yield ListPage(labelled, "1", remaining=False)
+
+    async def get(self, resource: Resource, key: Key) -> Obj:
+        if (resource, key) not in self.objects:
+            raise NotFound(404, "NotFound", "not found")
+        return self.objects[resource, key]
+
+    async def delete(self, resource: Resource, key: Key, *, uid: str) -> None:
+        assert uid == self.objects[resource, key]["metadata"]["uid"]
+        self.deleted.append(f"{resource.kind} {key}")
+        if resource in (SPACES, NAMESPACES):
+            self.objects[resource, key]["metadata"]["deletionTimestamp"] = "now"
+        else:
+            del self.objects[resource, key]
+
+
+def labelled(name: str, namespace: str = "", **more: Any) -> Obj:
+    meta = {"name": name, "uid": f"uid-{name}", "labels": {LABEL: "b1"}}
+    return {"metadata": {**meta, **({"namespace": namespace} if namespace else {})}, **more}
+
+
+def everything() -> list[tuple[Resource, Obj]]:
+    space = labelled("verify-b1-a")
+    namespace = {"metadata": {"name": "verify-b1-a", "uid": "n", "labels": {}}}
+    return [
+        (SPACES, space),
+        (NAMESPACES, namespace),
+        (SECRETS, labelled("verify-b1-a-http", "decco")),
+        (CLUSTER_ROLES, labelled("decco-verify-b1")),
+        (CLUSTER_ROLE_BINDINGS, labelled("decco-verify-b1")),
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleanup, "POLL_SECONDS", 0.001)
+
+
+async def remove(cluster: Cluster, seconds: float = 5.0, run: str = "") -> list[str]:
+    return await cleanup.remove(cast("Client", cluster), "decco", seconds, run)
+
+
+async def test_secrets_go_after_the_spaces() -> None:
+    cluster = Cluster(*everything(), steps=3)
+    assert await remove(cluster) == []
+    assert cluster.objects == {}
+    assert cluster.deleted[-1] == "Secret decco/verify-b1-a-http"
+    assert cluster.deleted.count("Space verify-b1-a") == 1
+    assert "Namespace verify-b1-a" not in cluster.deleted, "it belongs to the controller"
+
+
+async def test_only_one_run_or_all() -> None:
+    cluster = Cluster(*everything())
+    await remove(cluster, run="b1")
+    assert cluster.selectors == {f"{LABEL}=b1"}
+    cluster = Cluster(*everything())
+    await remove(cluster)
+    assert cluster.selectors == {LABEL}
+
+
+async def test_what_stays_is_named_with_its_cause() -> None:
+    message = "the provider does not answer"
+    stuck = labelled(
+        "verify-b1-a", status={"conditions": [{"type": "DNSReady", "status": "False", "message": message}]}
+    )
+    cluster = Cluster((SPACES, stuck), steps=1_000_000)
+    assert await remove(cluster, seconds=0.02) == [f"Space verify-b1-a ({message})"]
+
+
+async def test_a_kind_that_may_not_be_listed_keeps_nobody() -> None:
+    rest = [each for each in everything() if each[0] not in (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)]
+    assert await remove(Cluster(*rest, hidden=CLUSTER_ROLES)) == []
