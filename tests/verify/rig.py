@@ -51,7 +51,9 @@ class Rig:
             "tsigSecretFile": str(self.folder / "tsig.key"),
             "zones": [DOMAIN],
         }
-        return {**self.cluster.settings, "DECCO_DNS__PROVIDERS": json.dumps([provider])}
+        # A server that answers again is tried soon, so that a Space with records does not stay for minutes.
+        soon = {"DECCO_DNS__RETRY_MAX_SECONDS": "3"}
+        return {**self.cluster.settings, **soon, "DECCO_DNS__PROVIDERS": json.dumps([provider])}
 
     @contextlib.contextmanager
     def controller(self, more: Mapping[str, str] | None = None) -> Iterator[Controller]:
