@@ -57,4 +57,6 @@ class Result:
 
     @property
     def hint(self) -> str:
-        return self.entry.action if self.outcome is Outcome.FAILED else ""
+        """What to do; a reason that only waits for something has none, so that of the probe follows."""
+        own = messages(Category.FINDING)[self.probe.message].action
+        return (self.entry.action or own) if self.outcome is Outcome.FAILED else ""

@@ -123,11 +123,16 @@ async def test_an_end_ends_the_probes() -> None:
 
 
 async def test_the_code_is_that_of_the_cause() -> None:
-    found = await ran(probe("a/x", raising(Failed("text", "SecretMissing"))), probe("a/y", raising(Failed("text"))))
+    found = await ran(
+        probe("a/x", raising(Failed("text", "SecretMissing"))),
+        probe("a/y", raising(Failed("text"))),
+        probe("a/z", raising(Failed("text", "WaitingForEdge"))),
+    )
     assert found["a/x"].code.startswith("DECCO-01")
     assert found["a/y"].code == "DECCO-0706"
     assert found["a/x"].hint
     assert found["a/y"].hint
+    assert found["a/z"].hint, "a reason that ends by itself has no action"
 
 
 async def test_eventually_returns_the_first_success_and_raises_the_last_failure() -> None:
