@@ -52,12 +52,13 @@ _PAGE_HEAD = """\
 
 Each message of decco has a permanent code, to be searched for here and in your own notes. `decco explain` and
 `decco doctor` show it in the column CODE (in JSON and YAML as `code`), a warning or error of the log has it as the key
-`code`, and remarks and errors of a command end with it. The code of a condition or Event is that of its reason.
+`code`, and remarks, refusals and errors end with it. The code of a condition or Event is that of its reason.
 A code never changes its meaning, and a retired one is not given to another message; texts may become clearer.
 """
 _TITLES = {
     Category.CONDITION: ("Reasons of conditions and Events", "reason"),
     Category.FINDING: ("Findings of the commands of `decco`", "finding"),
+    Category.IMPORT: ("Remarks of `decco import`", "remark"),
     Category.LOG: ("Warnings and errors of the log", "event"),
     Category.ERROR: ("Errors that end a command", "error"),
 }

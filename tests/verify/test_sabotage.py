@@ -71,7 +71,7 @@ def test_a_policy_binding_is_deleted(rig: Rig) -> None:
             run = rig.run("--only", "tenancy", *QUICK)
     finally:
         rig.cluster.kubectl("create", "-f", "-", input=json.dumps(before))
-    assert_named(run, "tenancy/route-foreign", "DECCO-0724", "there is no ValidatingAdmissionPolicyBinding", name[1])
+    assert_named(run, "tenancy/route-foreign", "DECCO-0824", "there is no ValidatingAdmissionPolicyBinding", name[1])
     assert "tenancy/service-node-port" in run.named("passed")
     assert_whole(rig)
 
@@ -83,7 +83,7 @@ def test_the_enforcer_is_stopped(rig: Rig) -> None:
             run = rig.run("--only", "isolation", *QUICK)
     finally:
         rig.enforcer.start()
-    assert_named(run, "isolation/enforced", "DECCO-0714", "has no effect")
+    assert_named(run, "isolation/enforced", "DECCO-0814", "has no effect")
     assert list(run.named("failed")) == ["isolation/enforced"]
     assert "isolation/b-to-a-tls" in run.named("skipped")
     assert_whole(rig)
@@ -93,7 +93,7 @@ def test_another_proxy_ends_tls_before_the_edge(rig: Rig, tmp_path: Path) -> Non
     """The certificate that clients see is of a wrong authority."""
     with proxy(rig, tmp_path) as address, rig.controller():
         run = rig.run("--only", "routing", f"--edge={address}", *QUICK)
-    assert_named(run, "routing/http", "DECCO-0707", "presents a certificate that is not the one of its Secret")
+    assert_named(run, "routing/http", "DECCO-0807", "presents a certificate that is not the one of its Secret")
     assert_whole(rig)
 
 
@@ -106,7 +106,7 @@ def test_the_dns_server_does_not_answer(rig: Rig) -> None:
             rig.names.start()
         # A Space whose records cannot be withdrawn stays, with its cause, until the next run.
         again = rig.run("--only", "admission")
-    assert_named(run, "dns/answers", "DECCO-0721", "does not answer")
+    assert_named(run, "dns/answers", "DECCO-0821", "does not answer")
     assert (again.status, again.failures) == (0, [])
     assert_whole(rig)
 
@@ -128,7 +128,7 @@ def test_a_permission_is_missing(rig: Rig) -> None:
 
 def test_the_controller_is_stopped(rig: Rig) -> None:
     run = rig.run(*QUICK)
-    assert_named(run, "setup/controller", "DECCO-0701", "Lease")
+    assert_named(run, "setup/controller", "DECCO-0801", "Lease")
     assert run.named("passed").keys() <= {"dns/answers", "dns/every-provider"}
     assert_whole(rig)
 

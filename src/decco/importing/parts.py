@@ -20,7 +20,7 @@ def new_meta(obj: Obj, remarks: Remarks) -> Obj:
     fields = Fields(obj.get("metadata"), "metadata", remarks)
     name, namespace = fields.text("name"), fields.text("namespace")
     if not name:
-        remarks.error("metadata.name", "must be given")
+        remarks.add("metadata.name", "name-missing", "must be given")
     fields.skip(*_BY_SERVERS)
     labels, annotations = fields.texts("labels"), fields.texts("annotations")
     annotations.pop(_LAST_APPLIED, None)
@@ -37,7 +37,6 @@ def named(api_version: str, kind: str, name: str, namespace: str) -> Obj:
 
 
 def role_objects(name: str, namespace: str, rules: Sequence[Obj], subject: Obj) -> list[Obj]:
-    """A Role and a RoleBinding of this name."""
     reference = {"apiGroup": _RBAC, "kind": "Role", "name": name}
     return [
         named(f"{_RBAC}/v1", "Role", name, namespace) | {"rules": list(rules)},

@@ -125,7 +125,7 @@ class Caches:
     ended_jobs: Latest[str, JobEnd] = field(default_factory=Latest)
     """UID -> the end of Jobs that finished and were removed since: the record of their run may not contain it yet."""
     superseded_jobs: dict[str, str] = field(default_factory=dict)
-    """App's UID -> UID of its unfinished Job that decco deleted for another pod: its status may still record the run."""
+    """App's UID -> UID of its unfinished Job that decco deleted for another pod: its status may record it."""
 
     def __post_init__(self) -> None:
         self.watches(self.served)

@@ -22,7 +22,7 @@ from tools import messages_page
 
 CODES = Path(__file__).resolve().parents[3] / "tools" / "message_codes.txt"
 ALL = [(category, name, message) for category in Category for name, message in messages(category).items()]
-RANGES = {Category.CONDITION: "1", Category.FINDING: "237", Category.LOG: "4", Category.ERROR: "5"}
+RANGES = {Category.CONDITION: "1", Category.FINDING: "238", Category.IMPORT: "7", Category.LOG: "4", Category.ERROR: "5"}
 """The hundreds of the codes of each category."""
 LEVELS = {
     "warning": Severity.WARNING,
@@ -82,7 +82,13 @@ def test_every_finding_has_an_entry() -> None:
     named = {name.value for _, name in given if isinstance(name, ast.Constant)}
     assert (words - NOT_FINDINGS) | (named - messages(Category.CONDITION).keys()) == {
         name for name, message in messages(Category.FINDING).items() if not message.retired
-    }, "add it to findings.toml, or mark it as retired there"
+    }, "add it to findings.toml or findings-doctor.toml, or mark it as retired there"
+
+
+def test_every_remark_of_the_import_has_an_entry() -> None:
+    words = {text for text in constants("importing") if re.fullmatch(r"[a-z0-9]+(-[a-z]+)+", text)}
+    entries = {name for name, message in messages(Category.IMPORT).items() if not message.retired}
+    assert words - {"decco-derived-from", "space-creator"} == entries, "see imports.toml"
 
 
 def _is_finding(call: ast.Call) -> bool:

@@ -58,4 +58,4 @@ def test_a_group_brings_what_it_needs() -> None:
 def test_the_list_has_each_probe_with_its_code() -> None:
     lines = report.listing().splitlines()
     assert len(lines) == len(PROBES)
-    assert all(re.match(r"DECCO-07\d\d  [a-z]+/\S+ +\S", line) for line in lines), lines
+    assert all(re.match(r"DECCO-08\d\d  [a-z]+/\S+ +\S", line) for line in lines), lines

@@ -34,7 +34,7 @@ RESULTS = (
 
 def test_text() -> None:
     text = report.text(made(*RESULTS, left=("Space x",)))
-    assert "FAILED  routing/b (DECCO-0706): it holds" in text
+    assert "FAILED  routing/b (DECCO-0806): it holds" in text
     assert "hint: " in text
     assert "SKIPPED dns/a, dns/b: no provider" in text
     assert "DOCTOR  policies" in text
@@ -48,7 +48,7 @@ def test_json() -> None:
     assert data["passed"] is False
     assert data["counts"] == {"passed": 1, "failed": 1, "skipped": 2}
     failed = data["probes"][1]
-    assert (failed["code"], failed["outcome"]) == ("DECCO-0706", "failed")
+    assert (failed["code"], failed["outcome"]) == ("DECCO-0806", "failed")
     assert failed["hint"]
     assert "code" not in data["probes"][0]
     assert "hint" not in data["probes"][2]
@@ -60,7 +60,7 @@ def test_junit() -> None:
     counts = [suites["routing"].get(key) for key in ("tests", "failures", "skipped", "errors")]
     assert counts == ["2", "1", "0", "0"]
     [failure] = suites["routing"].iter("failure")
-    assert failure.get("type") == "DECCO-0706"
+    assert failure.get("type") == "DECCO-0806"
     assert "503 <&" in str(failure.get("message"))
     assert [each.get("message") for each in suites["dns"].iter("skipped")] == ["no provider", "no provider"]
 
@@ -73,4 +73,4 @@ def test_skipped_is_not_failed_and_something_left_is() -> None:
 
 def test_progress() -> None:
     line = report.line(RESULTS[1], 7, 200)
-    assert line.startswith("  7/200 failed  routing/b 1.5 s DECCO-0706: answers 503")
+    assert line.startswith("  7/200 failed  routing/b 1.5 s DECCO-0806: answers 503")

@@ -129,7 +129,7 @@ async def test_the_code_is_that_of_the_cause() -> None:
         probe("a/z", raising(Failed("text", "WaitingForEdge"))),
     )
     assert found["a/x"].code.startswith("DECCO-01")
-    assert found["a/y"].code == "DECCO-0706"
+    assert found["a/y"].code == "DECCO-0806"
     assert found["a/x"].hint
     assert found["a/y"].hint
     assert found["a/z"].hint, "a reason that ends by itself has no action"
