@@ -22,7 +22,13 @@ from tools import messages_page
 
 CODES = Path(__file__).resolve().parents[3] / "tools" / "message_codes.txt"
 ALL = [(category, name, message) for category in Category for name, message in messages(category).items()]
-RANGES = {Category.CONDITION: "1", Category.FINDING: "238", Category.IMPORT: "7", Category.LOG: "4", Category.ERROR: "5"}
+RANGES = {
+    Category.CONDITION: "1",
+    Category.FINDING: "238",
+    Category.IMPORT: "7",
+    Category.LOG: "4",
+    Category.ERROR: "5",
+}
 """The hundreds of the codes of each category."""
 LEVELS = {
     "warning": Severity.WARNING,
