@@ -122,7 +122,7 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
 
 test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the promised durations; idle machine, some ten minutes
-	$(call step,times,TIMED=1 $(BIN)/python -m pytest tests/integration tests/e2e -m timed -s --junitxml=$(REPORTS)/times.xml $(ARGS))
+	$(call step,times,TIMED=1 $(BIN)/python -m pytest tests/integration tests/e2e tests/verify -m timed -s --junitxml=$(REPORTS)/times.xml $(ARGS))
 
 test-fresh-machine: $(VENV)/.complete ## a bare Debian with only the packages of README: make test-images as root and as user (root)
 	$(call step,fresh machine,$(BIN)/python -m testbed.fresh_machine $(ARGS))
