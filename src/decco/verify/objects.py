@@ -115,8 +115,8 @@ def shared_secrets(names: Names, material: Material) -> list[Obj]:
     ]
 
 
-def outside(names: Names, image: str, user: int | None) -> list[tuple[Resource, Obj]]:
-    """The canary: a pod outside of all Spaces with a NetworkPolicy of its own, which allows one of its two ports."""
+def canary(names: Names, image: str, user: int | None) -> tuple[Obj, Obj]:
+    """A pod outside of all Spaces, and its NetworkPolicy, which allows one of its two ports."""
     labels = {**names.labels, "verify.decco.platform9.com/pod": CANARY}
     meta = {"name": CANARY, "namespace": names.outside, "labels": labels}
     policy = {
@@ -125,10 +125,10 @@ def outside(names: Names, image: str, user: int | None) -> list[tuple[Resource, 
         "ingress": [{"ports": [{"protocol": "TCP", "port": OPEN_PORT}]}],
     }
     pod = pods.server(image, "outside", (OPEN_PORT, CLOSED_PORT), user)
-    return [
-        (NETWORK_POLICIES, {**_head(NETWORK_POLICIES), "metadata": meta, "spec": policy}),
-        (PODS, {**_head(PODS), "metadata": meta, "spec": pod}),
-    ]
+    return (
+        {**_head(NETWORK_POLICIES), "metadata": meta, "spec": policy},
+        {**_head(PODS), "metadata": meta, "spec": pod},
+    )
 
 
 def bare_pod(names: Names, namespace: str, name: str, spec: Obj) -> Obj:

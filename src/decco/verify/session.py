@@ -139,7 +139,6 @@ async def _create(client: Client, world: World) -> None:
     ]
     second: list[tuple[Resource, Obj]] = [
         *((SPACES, objects.space(names, word)) for word in WORDS),
-        *objects.outside(names, world.image, world.user),
         (objects.CLUSTER_ROLE_BINDINGS, binding),
     ]
     for step in (first, second):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from decco.api.conditions import condition_of
 from decco.kube.client import Client
-from decco.kube.errors import NotFound
+from decco.kube.errors import Forbidden, NotFound
 from decco.messages import Category, messages
 from decco.objects import APPS, LABEL_APP, SPACES, Key, Obj, Resource
 from decco.settings import Settings
@@ -20,7 +20,7 @@ from decco.verify.edge import Answer, Request
 from decco.verify.material import Material
 from decco.verify.names import Names
 from decco.verify.objects import PODS, bare_pod
-from decco.verify.outcome import Failed, NotTested
+from decco.verify.outcome import Failed, NotTested, eventually
 
 T = TypeVar("T")
 
@@ -134,8 +134,21 @@ class World:
     async def run_client(self, namespace: str, name: str, targets: list[pods_.Target]) -> dict[str, bool]:
         """The results of a pod that tries these targets. Raises Failed if it did not run to its end."""
         spec = pods_.client(self.image, targets, self.user)
-        await self.client.create(PODS, bare_pod(self.names, namespace, name, spec))
+        await self.create_pod(bare_pod(self.names, namespace, name, spec))
         return await self.client_results(namespace, lambda pod: pod["metadata"]["name"] == name)
+
+    async def create_pod(self, pod: Obj) -> None:
+        """Waits for the ServiceAccount without which no pod is accepted: it follows its namespace after a moment."""
+
+        async def create() -> None:
+            try:
+                await self.client.create(PODS, pod)
+            except Forbidden as error:
+                if "error looking up service account" not in error.message:
+                    raise
+                raise Failed(error.message, "verify-pod") from error
+
+        await eventually(create, 20)
 
     async def client_results(self, namespace: str, chosen: Callable[[Obj], bool]) -> dict[str, bool]:
         deadline = asyncio.get_running_loop().time() + self.patience + 30

@@ -38,8 +38,7 @@ def test_spaces_and_apps_are_valid_and_labelled() -> None:
 
 def test_everything_has_the_label() -> None:
     made = material.make(NAMES)
-    rest: list[Obj] = [*objects.shared_secrets(NAMES, made), *roles(NAMES)]
-    rest += [obj for _, obj in objects.outside(NAMES, "image", None)]
+    rest: list[Obj] = [*objects.shared_secrets(NAMES, made), *roles(NAMES), *objects.canary(NAMES, "image", None)]
     assert {obj["metadata"]["labels"][LABEL] for obj in rest} == {NAMES.run}
 
 

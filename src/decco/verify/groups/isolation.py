@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from decco.desired.names import listener_port_name
-from decco.objects import Obj
+from decco.objects import NETWORK_POLICIES, Key, Obj
 from decco.verify.groups.setup import app_of
 from decco.verify.objects import (
     CANARY,
@@ -19,6 +19,7 @@ from decco.verify.objects import (
     TCP,
     UNDECLARED,
     WEB,
+    canary,
 )
 from decco.verify.outcome import Failed, NotTested, eventually
 from decco.verify.pods import Target
@@ -114,21 +115,27 @@ async def _targets(world: World, source: str) -> list[Target]:
             host = f"tcp.{world.names.space(each.to)}.svc" if each.port == "service" else address
             targets.append(Target(each.id, each.allowed, ("tcp", host, str(_number(pod, each.port)))))
     if source == OUTSIDE:
-        canary = await world.once("canary", lambda: eventually(lambda: _canary(world), world.patience))
+        address = await world.once("canary", lambda: _canary(world))
         targets += [
-            Target("canary-open", True, ("tcp", canary, str(OPEN_PORT))),
-            Target("canary-closed", False, ("tcp", canary, str(CLOSED_PORT))),
+            Target("canary-open", True, ("tcp", address, str(OPEN_PORT))),
+            Target("canary-closed", False, ("tcp", address, str(CLOSED_PORT))),
         ]
     return targets
 
 
 async def _canary(world: World) -> str:
-    pods = await world.listed(PODS, world.names.outside)
-    for pod in pods:
-        status = pod.get("status") or {}
-        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
-        if pod["metadata"]["name"] == CANARY and ready:
-            return str(status["podIP"])
+    """The address of a pod outside of all Spaces whose NetworkPolicy closes a port."""
+    policy, pod = canary(world.names, world.image, world.user)
+    await world.client.create(NETWORK_POLICIES, policy)
+    await world.create_pod(pod)
+    return await eventually(lambda: _canary_address(world), world.patience)
+
+
+async def _canary_address(world: World) -> str:
+    status = (await world.client.get(PODS, Key(world.names.outside, CANARY))).get("status") or {}
+    conditions = status.get("conditions") or ()
+    if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
+        return str(status["podIP"])
     raise Failed("the pod of the canary is not ready", "verify-pod")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from decco.objects import APPS, LEASES, SECRETS, Key, Obj
+from decco.objects import APPS, LEASES, SECRETS, SPACES, Key, Obj
 from decco.verify import objects, pods
 from decco.verify.names import Names
 from decco.verify.objects import (
@@ -18,17 +18,25 @@ from decco.verify.objects import (
     UNDECLARED,
     WEB,
 )
-from decco.verify.outcome import Failed, NotTested, eventually
+from decco.verify.outcome import Failed, eventually
 from decco.verify.probe import Check, Probe
 from decco.verify.world import World
 
 CONTROLLER = "setup/controller"
 
 
+async def _noticed(world: World) -> None:
+    """Without a Lease, a controller is known by what it writes."""
+    found = await world.get(SPACES, world.names.space("a"))
+    if "observedGeneration" not in (found.get("status") or {}):
+        raise Failed("no controller has written the status of a new Space: it does not run, or elsewhere")
+
+
 async def _controller(world: World) -> None:
     election = world.settings.leader_election
     if not election.enabled:
-        raise NotTested("leaderElection.enabled is false, so nothing shows whether the controller runs")
+        await eventually(lambda: _noticed(world), election.lease_seconds)
+        return
     key = Key(world.settings.namespace, election.lease_name)
     first: list[Obj] = []
 
@@ -119,7 +127,7 @@ _TEXTS = {
 }
 
 PROBES = (
-    Probe(CONTROLLER, "a controller leads and renews its Lease", "verify-controller", _controller),
+    Probe(CONTROLLER, "a controller works, and renews its Lease", "verify-controller", _controller),
     *(
         Probe(space(word), text, "verify-not-ready", _space(word), after=(CONTROLLER,), seconds=600)
         for word, text in _TEXTS.items()
