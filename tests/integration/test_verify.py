@@ -87,7 +87,7 @@ def test_admission_passes_and_nothing_is_left(command: Command) -> None:
 
 def test_a_broken_promise_is_an_exit_status_of_one(command: Command) -> None:
     """This control plane has no policies of decco: their groups must fail, and name the binding."""
-    status, report, progress = command.run("--only", "tenancy")
+    status, report, progress = command.run("--only", "tenancy", "--patience", "20")
     failed = {each["name"]: each for each in report["probes"] if each["outcome"] == "failed"}
     assert status == 1
     assert "tenancy/service-node-port" in failed, progress
