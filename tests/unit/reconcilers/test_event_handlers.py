@@ -248,6 +248,11 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
     ),
     # -- the edge
     "the shared Gateway": (lambda s: s.change(EDGE_GATEWAY, status={"addresses": []}), {"acme", "other"}, NOBODY),
+    "the shared Gateway's other status": (
+        lambda s: s.change(EDGE_GATEWAY, status={"attachedListenerSets": 2}),
+        NOBODY,
+        NOBODY,
+    ),
     "the shared Gateway gone": (lambda s: s.drop(EDGE_GATEWAY), {"acme", "other"}, NOBODY),
     "another class of the shared Gateway": (
         lambda s: s.change(EDGE_GATEWAY, spec={"gatewayClassName": "envoy"}),
@@ -553,6 +558,14 @@ def test_a_child_that_is_held_in_deletion_enqueues_its_space_whoever_owned_it(ha
     harness.quiet()
     harness.change(WEB, meta=held)
     assert "acme" in harness.spaces, "the App was the owner until now"
+
+
+def test_the_space_of_an_app_that_is_gone_withdraws_routes_that_are_held(harness: Harness) -> None:
+    """Also if the Space is gone already: the namespace's objects end in any order."""
+    harness.drop(ACME)
+    harness.quiet()
+    harness.drop(RIVAL)
+    assert "acme" in harness.spaces
 
 
 def test_nothing_is_remembered_of_an_app_that_is_gone(harness: Harness) -> None:
