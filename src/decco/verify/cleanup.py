@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from decco.api.conditions import condition_of
 from decco.kube.client import Client
 from decco.kube.errors import ApiError, KubeError, NotFound
-from decco.objects import NAMESPACES, SECRETS, SPACES, Obj, Resource, key_of, uid_of
+from decco.objects import NAMESPACES, SECRETS, SPACES, Key, Obj, Resource, key_of, uid_of
 from decco.verify.names import LABEL
 from decco.verify.objects import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
 
@@ -16,13 +17,17 @@ POLL_SECONDS = 0.5
 
 
 async def remove(client: Client, controller_namespace: str, seconds: float, run: str = "") -> list[str]:
-    """Deletes the objects of a run, or of all runs, and waits until they are gone; returns what is left, and why.
+    """Deletes the objects of a run, or of all runs, and waits until they are gone, at most ``seconds`` after the last
+    one went; returns what is left, and why.
 
-    Secrets of the Spaces go after the Spaces, whose controller would else report them as missing.
+    Secrets of the Spaces go after the Spaces, whose controller would else report them as missing. That nothing is left
+    must be seen twice: what an interrupted request was creating appears a moment later.
     """
     selector = f"{LABEL}={run}" if run else LABEL
-    deadline = asyncio.get_running_loop().time() + seconds
-    left: list[str] = []
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    before: list[str] | None = None
+    spaces: set[Key] = set()
     while True:
         left = []
         for resource in KINDS:
@@ -33,9 +38,15 @@ async def remove(client: Client, controller_namespace: str, seconds: float, run:
                 await _delete(client, resource, obj)
             left += [_words(resource, obj) for obj in found]
             if resource is SPACES:
-                left += await _namespaces_of(client, found)
-        if not left or asyncio.get_running_loop().time() > deadline:
+                spaces.update(map(key_of, found))
+                left += await _namespaces_of(client, spaces)
+        if not left and before == []:
+            return []
+        if before is not None and len(left) < len(before):
+            deadline = loop.time() + seconds
+        if loop.time() > deadline:
             return left
+        before = left
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -57,12 +68,12 @@ async def _delete(client: Client, resource: Resource, obj: Obj) -> None:
         return  # it is still listed then
 
 
-async def _namespaces_of(client: Client, spaces: list[Obj]) -> list[str]:
-    """Namespaces that are left of Spaces."""
+async def _namespaces_of(client: Client, spaces: Iterable[Key]) -> list[str]:
+    """Namespaces that are left of Spaces, which may be gone themselves."""
     left = []
-    for space in spaces:
+    for key in sorted(spaces):
         try:
-            left.append(_words(NAMESPACES, await client.get(NAMESPACES, key_of(space))))
+            left.append(_words(NAMESPACES, await client.get(NAMESPACES, key)))
         except NotFound:
             continue
     return left

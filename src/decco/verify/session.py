@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from decco.kube.client import Client
 from decco.kube.errors import KubeError
@@ -29,7 +30,8 @@ from decco.views.preflight.checks import CHECKS
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import ClusterContext
 
-REMOVAL_SECONDS = 90.0
+REMOVAL_SECONDS = 45.0
+"""Without that anything goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +97,36 @@ async def verify(client: Client, settings: Settings, options: Options, progress:
             observe = partial(_observed, progress, len(chosen))
             results = await runner.run(plan.PROBES, world, chosen, observe, options.seconds)
         finally:
-            await world.close()
-            progress.say("removing everything that the run has made")
-            left = await cleanup.remove(client, names.controller, REMOVAL_SECONDS, names.run)
-            for each in left:
-                progress.say(f"not removed: {each}")
+            left = await to_its_end(_removed(world, progress), progress)
         failed = any(result.outcome is Outcome.FAILED for result in results)
         findings = await _preflight(client, settings) if failed else []
     return Report(results, findings, left, loop.time() - started)
+
+
+async def _removed(world: World, progress: Progress) -> list[str]:
+    await world.close()
+    progress.say("removing everything that the run has made")
+    left = await cleanup.remove(world.client, world.names.controller, REMOVAL_SECONDS, world.names.run)
+    for each in left:
+        progress.say(f"not removed: {each}")
+    return left
+
+
+async def to_its_end(removal: Coroutine[Any, Any, list[str]], progress: Progress) -> list[str]:
+    """The result of the removal, which goes on if it is the first thing that is interrupted in this run."""
+    task = asyncio.create_task(removal)
+    current = asyncio.current_task()
+    assert current is not None
+    before = current.cancelling()
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if before or task.done():
+            task.cancel()
+            raise
+        progress.say("the removal goes on; a second interrupt ends it")
+        await task
+        raise
 
 
 def _observed(progress: Progress, total: int, result: Result) -> None:

@@ -16,12 +16,24 @@ from decco.verify.objects import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
 
 
 class Cluster:
-    """Objects by kind; a deleted Space needs ``steps`` more lists until it and its namespace are gone."""
+    """Objects by kind; a deleted Space needs ``steps`` more lists until it and its namespace are gone.
 
-    def __init__(self, *objects: tuple[Resource, Obj], steps: int = 1, hidden: Resource | None = None) -> None:
+    ``lingering``: how often the namespace is read without its Space; ``late`` appears after the first list.
+    """
+
+    def __init__(
+        self,
+        *objects: tuple[Resource, Obj],
+        steps: int = 1,
+        hidden: Resource | None = None,
+        lingering: int = 0,
+        late: tuple[Resource, Obj] | None = None,
+    ) -> None:
         self.objects = {(resource, key_of(obj)): obj for resource, obj in objects}
         self.steps = steps
         self.hidden = hidden
+        self.lingering = lingering
+        self.late = late
         self.deleted: list[str] = []
         self.selectors: set[str] = set()
 
@@ -40,11 +52,18 @@ class Cluster:
             if kind == resource and LABEL in obj["metadata"].get("labels", {})
         ]
         yield ListPage(labelled, "1", remaining=False)
+        if resource is SECRETS and self.late:
+            kind, obj = self.late
+            self.objects[kind, key_of(obj)] = obj
+            self.late = None
 
     async def get(self, resource: Resource, key: Key) -> Obj:
-        if (resource, key) not in self.objects:
-            raise NotFound(404, "NotFound", "not found")
-        return self.objects[resource, key]
+        if (resource, key) in self.objects:
+            return self.objects[resource, key]
+        self.lingering -= 1
+        if self.lingering >= 0:
+            return {"metadata": {"name": key.name, "deletionTimestamp": "now"}}
+        raise NotFound(404, "NotFound", "not found")
 
     async def delete(self, resource: Resource, key: Key, *, uid: str) -> None:
         assert uid == self.objects[resource, key]["metadata"]["uid"]
@@ -111,3 +130,37 @@ async def test_what_stays_is_named_with_its_cause() -> None:
 async def test_a_kind_that_may_not_be_listed_keeps_nobody() -> None:
     rest = [each for each in everything() if each[0] not in (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)]
     assert await remove(Cluster(*rest, hidden=CLUSTER_ROLES)) == []
+
+
+async def test_a_namespace_outlives_its_space() -> None:
+    cluster = Cluster(*everything(), lingering=5)
+    assert await remove(cluster) == []
+    assert cluster.lingering < 0
+    assert await remove(Cluster(*everything(), lingering=1_000_000), seconds=0.02) == ["Namespace verify-b1-a"]
+
+
+async def test_what_an_interrupted_request_creates_is_removed() -> None:
+    cluster = Cluster(late=(SECRETS, labelled("verify-b1-c-http", "decco")))
+    assert await remove(cluster) == []
+    assert cluster.objects == {}
+
+
+async def test_the_limit_counts_from_the_last_object_that_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Roles go one with each list, together in more time than the limit."""
+    monkeypatch.setattr(cleanup, "POLL_SECONDS", 0.03)
+    roles = [(CLUSTER_ROLES, labelled(f"decco-verify-{number}")) for number in range(8)]
+    cluster = Cluster(*roles)
+    monkeypatch.setattr(cluster, "delete", lambda *_, **__: _nothing())
+    listed = cluster.list_pages
+
+    def list_pages(resource: Resource, **words: str) -> AsyncIterator[ListPage]:
+        if resource is CLUSTER_ROLES and cluster.objects:
+            cluster.objects.popitem()
+        return listed(resource, **words)
+
+    monkeypatch.setattr(cluster, "list_pages", list_pages)
+    assert await remove(cluster, seconds=0.1) == []
+
+
+async def _nothing() -> None:
+    return

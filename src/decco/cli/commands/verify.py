@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -124,5 +125,9 @@ def _check_groups(arguments: argparse.Namespace, groups: tuple[str, ...]) -> Non
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{output.clean(text)}\n")
-    sys.stderr.flush()
+    """A reader who has closed the pipe ends no run: what it made must be removed."""
+    try:
+        sys.stderr.write(f"{output.clean(text)}\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
