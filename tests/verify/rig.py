@@ -27,7 +27,9 @@ DOMAIN = "verify.decco.test"
 LABEL = "verify.decco.platform9.com/run"
 KINDS = "spaces.decco.platform9.com,namespaces,clusterroles,clusterrolebindings"
 SECONDS = 600
-"""Limit of a run, also on a busy machine; the promise of three minutes is ``test_within_three_minutes``."""
+"""Limit of a run, also on a busy machine."""
+PROMISED_SECONDS = 180
+"""What docs promise for a run, whatever it finds."""
 
 
 @dataclass

@@ -19,7 +19,8 @@ import pytest
 from testbed.node.edge import GATEWAY, NAMESPACE
 from tests.e2e.clients import whoever
 from tests.images.pki import Authority
-from tests.verify.rig import Rig, Run
+from tests.promises import promised
+from tests.verify.rig import PROMISED_SECONDS, Rig, Run
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
@@ -48,9 +49,11 @@ def changed(rig: Rig, *names: str, patch: Any) -> Iterator[None]:
 
 
 def assert_named(run: Run, probe: str, code: str, *words: str) -> None:
-    """The run has failed; this probe has, with this code; the words are in the report."""
+    """The run has failed in time; this probe has, with this code; the words are in the report."""
     assert run.status == 1, run.progress[-2000:]
+    promised(f"a run that fails by {probe}", run.seconds, PROMISED_SECONDS)
     failed = run.named("failed")
+    print("\n".join(f"  {name} {each['code']}: {each['text']}" for name, each in failed.items()))
     assert probe in failed, run.failures
     assert failed[probe]["code"] == code, failed[probe]
     assert failed[probe]["hint"]

@@ -10,9 +10,7 @@ import pytest
 
 from decco.verify.plan import PROBES
 from tests.promises import PATIENCE, promised, timed
-from tests.verify.rig import DOMAIN, Rig
-
-MINUTES = 3
+from tests.verify.rig import DOMAIN, PROMISED_SECONDS, Rig
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,7 +26,7 @@ def test_all_promises_are_kept(rig: Rig) -> None:
     assert (run.status, run.found["left"]) == (0, [])
     skipped = run.named("skipped")
     print(f"\n{run.found['counts']} in {run.seconds:.0f} s; skipped: {sorted(skipped)}")
-    promised("all probes", run.seconds, MINUTES * 60)
+    promised("all probes", run.seconds, PROMISED_SECONDS)
     assert set(skipped) <= {"egress/ipv6"}, {name: each["text"] for name, each in skipped.items()}
     assert len(run.named("passed")) >= 80
     assert f"/{len(PROBES)} passed" in run.progress
