@@ -9,7 +9,7 @@ from decco.api.conditions import condition_of
 from decco.kube.client import Client
 from decco.kube.errors import ApiError, KubeError, NotFound
 from decco.objects import NAMESPACES, SECRETS, SPACES, Key, Obj, Resource, key_of, uid_of
-from decco.verify.names import LABEL
+from decco.verify.names import LABEL, made_by_a_run
 from decco.verify.objects import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
 
 KINDS = (CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, SPACES, NAMESPACES, SECRETS)
@@ -54,7 +54,7 @@ async def _labelled(client: Client, resource: Resource, controller_namespace: st
     namespace = controller_namespace if resource is SECRETS else ""
     try:
         pages = client.list_pages(resource, namespace=namespace, labels=selector)
-        return [item async for page in pages for item in page.items]
+        return [item async for page in pages for item in page.items if made_by_a_run(item)]
     except ApiError:
         return []  # nobody who may not list them has made any
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
+from decco.objects import Obj, labels_of
+
 LABEL = "verify.decco.platform9.com/run"
 """On every object that a run makes, with the run's id."""
 SPACES = ("a", "b", "c", "d")
@@ -17,6 +19,12 @@ DEFAULT_DOMAIN = "decco-verify.test"
 def new_run() -> str:
     """Begins with a letter, as names of Spaces must."""
     return secrets.choice("bcdfghjk") + secrets.token_hex(3)
+
+
+def made_by_a_run(obj: Obj) -> bool:
+    """Whether the label fits the name: anybody can copy a label to an object that no run has made."""
+    run, name = labels_of(obj).get(LABEL), obj["metadata"]["name"]
+    return run is not None and (name == f"decco-verify-{run}" or name.startswith(f"verify-{run}-"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from decco.settings import Settings
 from decco.verify import cleanup, material, objects, plan, runner
 from decco.verify.access import Impersonated, roles
 from decco.verify.lock import locked
-from decco.verify.names import DEFAULT_DOMAIN, LABEL, Names, new_run
+from decco.verify.names import DEFAULT_DOMAIN, LABEL, Names, made_by_a_run, new_run
 from decco.verify.names import SPACES as WORDS
 from decco.verify.outcome import Outcome
 from decco.verify.probe import Result
@@ -89,7 +89,6 @@ async def verify(client: Client, settings: Settings, options: Options, progress:
         world = World(
             client, tenant, settings, names, certificates, options.image, options.patience, edge_addresses=options.edge
         )
-        left: list[str] = []
         try:
             progress.say(f"run {names.run}: Spaces {', '.join(map(names.space, WORDS))} of {names.domain}")
             await _create(client, world)
@@ -142,9 +141,10 @@ def _domain(settings: Settings) -> str:
 
 
 async def _remove_leftovers(client: Client, names: Names, progress: Progress) -> None:
-    found = [item async for page in client.list_pages(SPACES, labels=LABEL) for item in page.items]
+    pages = client.list_pages(SPACES, labels=LABEL)
+    found = [item["metadata"]["name"] async for page in pages for item in page.items if made_by_a_run(item)]
     if found:
-        progress.say(f"removing what an earlier run has left: {', '.join(each['metadata']['name'] for each in found)}")
+        progress.say(f"removing what an earlier run has left: {', '.join(found)}")
     for each in await cleanup.remove(client, names.controller, REMOVAL_SECONDS):
         progress.say(f"left by an earlier run, and not removed: {each}")
 

@@ -139,6 +139,13 @@ async def test_a_namespace_outlives_its_space() -> None:
     assert await remove(Cluster(*everything(), lingering=1_000_000), seconds=0.02) == ["Namespace verify-b1-a"]
 
 
+async def test_a_label_alone_does_not_make_an_object_one_of_a_run() -> None:
+    for name in ("shop", "verify-b2-a", "verify-b1", "decco-verify-b1-a"):
+        cluster = Cluster((SPACES, labelled(name)))
+        assert await remove(cluster) == []
+        assert cluster.deleted == []
+
+
 async def test_what_an_interrupted_request_creates_is_removed() -> None:
     cluster = Cluster(late=(SECRETS, labelled("verify-b1-c-http", "decco")))
     assert await remove(cluster) == []
@@ -148,7 +155,7 @@ async def test_what_an_interrupted_request_creates_is_removed() -> None:
 async def test_the_limit_counts_from_the_last_object_that_went(monkeypatch: pytest.MonkeyPatch) -> None:
     """Roles go one with each list, together in more time than the limit."""
     monkeypatch.setattr(cleanup, "POLL_SECONDS", 0.03)
-    roles = [(CLUSTER_ROLES, labelled(f"decco-verify-{number}")) for number in range(8)]
+    roles = [(CLUSTER_ROLES, labelled(f"verify-b1-{number}")) for number in range(8)]
     cluster = Cluster(*roles)
     monkeypatch.setattr(cluster, "delete", lambda *_, **__: _nothing())
     listed = cluster.list_pages
