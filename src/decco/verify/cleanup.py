@@ -29,7 +29,7 @@ async def remove(client: Client, controller_namespace: str, seconds: float, run:
     before: list[str] | None = None
     spaces: set[Key] = set()
     while True:
-        left = []
+        left: list[str] = []
         for resource in KINDS:
             if resource is SECRETS and left:
                 continue
