@@ -80,7 +80,7 @@ class Applier:
     ) -> None:
         self._client = client
         self._stores = stores
-        self._repair_backoff = RepairBackoff(clock)
+        self._repair_backoff = RepairBackoff(clock, self._is_cached)
         self.pruner = Pruner(client, stores, self._repair_backoff)
         self._foreign: Latest[tuple[Resource, Key], bool] = Latest()
         self._unmarked: Latest[str, str] = Latest()
@@ -136,6 +136,10 @@ class Applier:
     async def check(self, resource: Resource, desired: Obj) -> None:
         """Raises the error that the API server would return for this content; changes nothing."""
         await self._client.check(resource, to_wire(desired))
+
+    def _is_cached(self, resource: Resource, key: Key) -> bool:
+        store = self._stores.get(resource)
+        return store is not None and store.get(key) is not None
 
     def is_foreign(self, resource: Resource, key: Key) -> bool:
         """Whether another owner's object had this name when decco tried to write its own."""
@@ -235,7 +239,8 @@ class Applier:
         """Whether the write of ``body`` would leave ``live`` as it is: the difference then comes from admission.
 
         At most one check for each object and process. The answer cannot be forged, and the object stores nothing for
-        it. A policy may apply to creations only, so the creation is tried as well.
+        it. A policy may apply to creations only, so the creation is tried as well, under another name; not for a
+        namespace, whose name says which Space it is of: decco's own policy would report a stolen token.
         """
         try:
             if _same(live, await self._client.preview(store.resource, body), store):
@@ -244,6 +249,8 @@ class Applier:
             if error.no_dry_run:
                 return False
             raise
+        if not store.resource.namespaced:
+            return False
         try:
             made = await self._client.preview(store.resource, as_created(body, store.shape))
         except ApiError:
