@@ -30,8 +30,8 @@ from decco.views.preflight.checks import CHECKS
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import ClusterContext
 
-REMOVAL_SECONDS = 45.0
-"""Without that anything goes."""
+REMOVAL_SECONDS = 90.0
+"""Without that anything goes: a busy cluster takes a minute for a namespace."""
 
 
 @dataclass(frozen=True, slots=True)
