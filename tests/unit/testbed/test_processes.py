@@ -70,6 +70,24 @@ def test_the_testbed_is_killed(tmp_path: Path) -> None:
     assert within(10, lambda: not folder.exists())
 
 
+def test_what_a_test_started_itself_ends_with_the_testbed(tmp_path: Path) -> None:
+    folder = tmp_path / "bed"
+    folder.mkdir()
+    script = (
+        "import subprocess, time; from pathlib import Path; from testbed.processes import Processes\n"
+        f"processes = Processes(Path({str(folder)!r}))\n"
+        "for seconds in (0, 600):\n"
+        "    own = subprocess.Popen(['sleep', str(seconds)], start_new_session=True); processes.end_with_us(own)\n"
+        "print(own.pid, flush=True); time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as testbed:
+        assert testbed.stdout is not None
+        pid = int(testbed.stdout.readline())
+        assert alive(pid)
+        testbed.kill()
+    assert within(10, lambda: not alive(pid))
+
+
 def test_a_number_that_somebody_else_has_now_is_not_killed(tmp_path: Path) -> None:
     """The watchdog is informed of an orderly end; after that the number no longer belongs to the testbed."""
     watchdog = Path(__file__).parents[3] / "testbed" / "watchdog.py"
