@@ -33,7 +33,7 @@ async def remove(client: Client, controller_namespace: str, seconds: float, run:
         for resource in KINDS:
             if resource is SECRETS and left:
                 continue
-            found = await _labelled(client, resource, controller_namespace, selector)
+            found = await _removable(client, resource, controller_namespace, selector)
             for obj in found:
                 await _delete(client, resource, obj)
             left += [_words(resource, obj) for obj in found]
@@ -50,11 +50,15 @@ async def remove(client: Client, controller_namespace: str, seconds: float, run:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _labelled(client: Client, resource: Resource, controller_namespace: str, selector: str) -> list[Obj]:
-    namespace = controller_namespace if resource is SECRETS else ""
+async def labelled(client: Client, resource: Resource, namespace: str = "", selector: str = LABEL) -> list[Obj]:
+    """The objects of a kind that a run has made. Raises KubeError."""
+    pages = client.list_pages(resource, namespace=namespace, labels=selector)
+    return [item async for page in pages for item in page.items if made_by_a_run(item)]
+
+
+async def _removable(client: Client, resource: Resource, controller_namespace: str, selector: str) -> list[Obj]:
     try:
-        pages = client.list_pages(resource, namespace=namespace, labels=selector)
-        return [item async for page in pages for item in page.items if made_by_a_run(item)]
+        return await labelled(client, resource, controller_namespace if resource is SECRETS else "", selector)
     except ApiError:
         return []  # nobody who may not list them has made any
 

@@ -8,7 +8,7 @@ from decco.settings import RoutingBackend
 from decco.verify.world import World
 
 
-async def route_kinds(world: World) -> list[Resource]:
+def route_kinds(world: World) -> list[Resource]:
     """Kinds of the objects that decco writes for endpoints; empty if it writes none."""
     routing = world.settings.routing
     match routing.backend:

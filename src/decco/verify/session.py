@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from decco.kube.client import Client
@@ -19,7 +18,7 @@ from decco.settings import Settings
 from decco.verify import cleanup, material, objects, plan, runner
 from decco.verify.access import Impersonated, roles
 from decco.verify.lock import locked
-from decco.verify.names import DEFAULT_DOMAIN, LABEL, Names, made_by_a_run, new_run
+from decco.verify.names import DEFAULT_DOMAIN, Names, new_run
 from decco.verify.names import SPACES as WORDS
 from decco.verify.outcome import Outcome
 from decco.verify.probe import Result
@@ -93,7 +92,10 @@ async def verify(client: Client, settings: Settings, options: Options, progress:
             progress.say(f"run {names.run}: Spaces {', '.join(map(names.space, WORDS))} of {names.domain}")
             await _create(client, world)
             chosen = plan.needed(options.only, options.without)
-            observe = partial(_observed, progress, len(chosen))
+
+            def observe(result: Result) -> None:
+                progress.observe(result, len(chosen))
+
             results = await runner.run(plan.PROBES, world, chosen, observe, options.seconds)
         finally:
             left = await to_its_end(_removed(world, progress), progress)
@@ -128,10 +130,6 @@ async def to_its_end(removal: Coroutine[Any, Any, list[str]], progress: Progress
         raise
 
 
-def _observed(progress: Progress, total: int, result: Result) -> None:
-    progress.observe(result, total)
-
-
 def _domain(settings: Settings) -> str:
     """A zone of a DNS provider, if there is one: records are then published and can be looked up."""
     for provider in settings.dns.providers:
@@ -141,8 +139,7 @@ def _domain(settings: Settings) -> str:
 
 
 async def _remove_leftovers(client: Client, names: Names, progress: Progress) -> None:
-    pages = client.list_pages(SPACES, labels=LABEL)
-    found = [item["metadata"]["name"] async for page in pages for item in page.items if made_by_a_run(item)]
+    found = [space["metadata"]["name"] for space in await cleanup.labelled(client, SPACES)]
     if found:
         progress.say(f"removing what an earlier run has left: {', '.join(found)}")
     for each in await cleanup.remove(client, names.controller, REMOVAL_SECONDS):

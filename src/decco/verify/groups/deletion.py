@@ -30,7 +30,7 @@ SPACE_SECONDS = 90.0
 async def _app(world: World) -> None:
     app = await world.get(APPS, "gone", "c")
     await world.client.delete(APPS, Key(world.names.space("c"), "gone"), uid=uid_of(app))
-    kinds = (SERVICES, DEPLOYMENTS, CONFIGMAPS, NETWORK_POLICIES, PODS, *await route_kinds(world))
+    kinds = (SERVICES, DEPLOYMENTS, CONFIGMAPS, NETWORK_POLICIES, PODS, *route_kinds(world))
 
     async def gone() -> None:
         left = []

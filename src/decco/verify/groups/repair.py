@@ -135,7 +135,7 @@ def declared(obj: Obj) -> Obj:
 
 async def _routes(world: World, act: Callable[[Resource, Obj], Awaitable[None]]) -> None:
     tried = False
-    for resource in await route_kinds(world):
+    for resource in route_kinds(world):
         for route in await world.listed(resource, world.names.space("c"), f"{LABEL_APP}={APP}"):
             tried = True
             await act(resource, route)
