@@ -16,6 +16,7 @@ from tests.simulation.model.answers import Answer
 from tests.simulation.model.api import Request
 from tests.simulation.network import Loss, Network, Pipe
 
+CONTROLLER = "system:serviceaccount:decco:decco-controller"
 networks: list[Network] = []
 """The network of the present simulation is the last one."""
 
@@ -36,7 +37,7 @@ class Session:
             self._may_write()
         body = b"" if data is None else data if isinstance(data, bytes) else data.read()
         path = "/" + str(url).partition("://")[2].partition("/")[2]
-        request = Request.of(self._process.name, method, path, body, CLOCK.now)
+        request = Request.of(CONTROLLER, method, path, body, CLOCK.now)
         limit = timeout.total if timeout.total is not None else timeout.sock_read
         try:
             async with asyncio.timeout(limit):

@@ -7,8 +7,8 @@ anything may happen: a process is killed, paused, or another one runs.
 asyncio runs the callbacks that are ready in the order in which they became ready, and promises nothing. Here each
 batch of them is shuffled.
 
-A loop that decco runs in a thread of its own (the leader election's) is run in that thread, which waits for its turn:
-there is never more than one thread running.
+A thread of a process, such as the leader election's with a loop of its own, is a greenlet: it is left where it waits,
+and entered again when it has something to do.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-import threading
 from asyncio import events
 from collections.abc import Callable
 from typing import Any
+
+import greenlet
 
 from tests.simulation.clock import CLOCK
 
@@ -142,17 +143,17 @@ class Loop(asyncio.BaseEventLoop):
         if not self.owner.alive:
             raise Killed
         self.thread = thread
-        self._thread_id = threading.get_ident()
-        events._set_running_loop(self)
         try:
             while not self._stopping:  # type: ignore[has-type]
                 thread.wait_for_turn(self)
-                self.step()
+                events._set_running_loop(self)
+                try:
+                    self.step()
+                finally:
+                    events._set_running_loop(None)
         finally:
             self.thread = None
             self._stopping = False
-            self._thread_id = None
-            events._set_running_loop(None)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         return
@@ -169,22 +170,18 @@ class Thread:
         self.scheduler = process.scheduler
         self.name, self.daemon = name, daemon
         self._target = target
-        self._turn = threading.Semaphore(0)
-        self._gives_back = threading.Semaphore(0)
         self.ended = False
         self.waits_for: Loop | None = None
         self.wakes_at: float | None = None
         """When a thread that waits for something else than a loop goes on."""
         self._waits_until: Callable[[], bool] = lambda: True
-        self._real = threading.Thread(target=self._main, daemon=True)
+        self._greenlet = greenlet.greenlet(self._main)
 
     def start(self) -> None:
         self.wakes_at = CLOCK.now
         self.scheduler.threads.append(self)
-        self._real.start()
 
     def _main(self) -> None:
-        self._turn.acquire()
         try:
             if self.owner.alive:
                 self._target()
@@ -194,22 +191,19 @@ class Thread:
             self.owner.errors.append(f"the thread {self.name} ended with {error!r}")
         finally:
             self.ended = True
-            self._gives_back.release()
 
     def run_turn(self) -> None:
         """Lets the thread run until it waits again; called by the scheduler."""
         self.scheduler.thread = self
-        self._turn.release()
-        self._gives_back.acquire()
+        self._greenlet.switch()
         self.scheduler.thread = None
-        if self.ended:
-            self._real.join()
-            if self in self.scheduler.threads:
-                self.scheduler.threads.remove(self)
+        if self.ended and self in self.scheduler.threads:
+            self.scheduler.threads.remove(self)
 
     def _give_back(self) -> None:
-        self._gives_back.release()
-        self._turn.acquire()
+        parent = self._greenlet.parent
+        assert parent is not None
+        parent.switch()
         if not self.owner.alive:
             raise Killed
 

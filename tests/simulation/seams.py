@@ -35,6 +35,8 @@ def install() -> None:
     import decco.reconcilers.providers
     from decco.kube.connection import Connection
 
+    # The coroutines of killed processes are collected some time, and complain.
+    sys.unraisablehook = lambda _args: None
     asyncio.set_event_loop_policy(loops.Policy())
 
     async def connect(_kubeconfig: str | None = None, _context: str | None = None) -> Connection:

@@ -16,7 +16,8 @@ from decco.settings.live import LiveSettings
 from tests.simulation import http, zone
 from tests.simulation.clock import CLOCK
 from tests.simulation.loops import Loop, Process, Scheduler, current_process
-from tests.simulation.model.api import Api
+from tests.simulation.model import answers
+from tests.simulation.model.api import Api, Request, Target
 from tests.simulation.model.cluster import EDGE_ADDRESS, GATEWAY_CONTROLLER, Actor, Cluster
 from tests.simulation.model.etcd import Address, Etcd
 from tests.simulation.model.kinds import BY_NAME, Obj
@@ -138,6 +139,7 @@ class World:
         self.errors: list[str] = []
         http.networks[:] = [self.network]
         zone.zones[:] = [self.zone]
+        self.api.authorize = self._authorize
         self._furnish()
         self.daemons = [Daemon(self, f"decco-{number}") for number in range(controllers)]
 
@@ -151,6 +153,14 @@ class World:
                 "spec": {"controllerName": GATEWAY_CONTROLLER},
             }
         )
+
+    def _authorize(self, request: Request, target: Target) -> None:
+        """The controller reads and writes Secrets where a RoleBinding lets it."""
+        if request.user != http.CONTROLLER or target.kind.plural != "secrets" or target.namespace == "decco":
+            return
+        bindings = self.etcd.of_kind(BY_NAME["RoleBinding"], target.namespace) if target.namespace else []
+        if not any(each["subjects"][0]["name"].endswith("decco-controller") for _, each in bindings):
+            raise answers.forbidden(target.kind, target.name, f'User "{request.user}" cannot do that')
 
     def run(self, until: Callable[[], bool], seconds: float) -> bool:
         """Runs until the condition holds; False if it does not within virtual seconds from now."""

@@ -74,13 +74,15 @@ Admit = Callable[[Request, Target, Obj | None, Obj | None], None]
 class Api:
     """The logic that all API servers of the cluster share, over one etcd.
 
-    ``unserved`` are kinds that are not installed; ``admit`` are admission rules; ``mutate`` change what is created.
+    ``unserved`` are kinds that are not installed; ``admit`` are admission rules.
     """
 
     etcd: Etcd
     rng: random.Random
     unserved: set[tuple[str, str]] = field(default_factory=set)
     admit: list[Admit] = field(default_factory=list)
+    authorize: Callable[[Request, Target], None] = lambda _request, _target: None
+    """Called for each request; raises Refused."""
 
     def handle(self, request: Request) -> Answer:
         """The answer to any request but a watch."""
@@ -88,6 +90,7 @@ class Api:
             target = self.target(request.path)
             if target is None:
                 return self._discovery(request.path)
+            self.authorize(request, target)
             method = getattr(self, f"_{request.method.lower()}")
             answer: Answer = method(request, target)
             return answer
@@ -179,7 +182,7 @@ class Api:
         kind = target.kind
         obj = self._body(request, target)
         if kind.answers:
-            return success({**obj, "metadata": {}, "status": {"userInfo": {"username": request.user}}}, 201)
+            return success({**obj, "metadata": {}, "status": {"allowed": False, "userInfo": {"username": request.user}}}, 201)
         meta = obj["metadata"]
         name = meta.get("name") or ""
         if not name:

@@ -71,6 +71,7 @@ class Cluster:
         self.manager = Actor(self.api, "kube-controller-manager")
         self.gateway = Actor(self.api, "gateway-controller")
         self._sweeping = False
+        self.deleted_by_others: set[Address] = set()
         self.api.etcd.followers.append(self._changed)
 
     def _changed(self, change: Change) -> None:
