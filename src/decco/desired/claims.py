@@ -62,7 +62,10 @@ class Verdict:
     def claims(self) -> Claims:
         """By names, for the desired state: the FQDN stands for all that is below it."""
         lost = {claim.removeprefix("."): holder for claim, holder in self.lost.items()}
-        return Claims(lost, frozenset(claim.removeprefix(".") for claim in self.pending))
+        granted, pending = (
+            frozenset(claim.removeprefix(".") for claim in claims) for claims in (self.granted, self.pending)
+        )
+        return Claims(granted, lost, pending)
 
 
 def wanted(space: SpaceFacts) -> Wanted:
