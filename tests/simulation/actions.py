@@ -22,6 +22,8 @@ from tests.simulation.world import World, is_managed
 from tests.simulation.zone import Trouble
 
 RETRY_SECONDS = 1.0
+RESTORE_SECONDS = (2.0, 8.0)
+"""How long no API server runs while etcd is restored."""
 TRIES = 90
 """A user tries again until the namespace is there, or the deleted object gone."""
 
@@ -126,6 +128,7 @@ class Actions:
         address, obj = sorted(found, key=lambda each: (each[0].kind.kind, each[0].name))[which % len(found)]
         other = self.world.user
         if how == "delete":
+            self.world.cluster.deleted_by_others.add(address)
             other.delete(address)
         elif how == "orphan":
             other.patch(address, {"metadata": {"ownerReferences": None}})
@@ -174,7 +177,7 @@ class Actions:
         self.world.network.partitioned.add(self._daemon(number).name)
 
     def _off_partition(self, number: int) -> None:
-        self.world.network.partitioned.discard(self._daemon(number).name)
+        self.world.network.heal(self._daemon(number).name)
 
     # Network
 
@@ -245,9 +248,14 @@ class Actions:
             world.network.stop(server)
         world.etcd.restore(self._snapshot)
         self.restored_at = CLOCK.now
-        for server in world.servers:
+        self.ended -= 1
+        world.loop.call_later(self.random.uniform(*RESTORE_SECONDS), self._restored)
+
+    def _restored(self) -> None:
+        for server in self.world.servers:
             server.start()
-        world.cluster.resync()
+        self.world.cluster.resync()
+        self.ended += 1
 
     def _on_gateway(self) -> None:
         self.world.cluster.stopped.add("gateway")

@@ -95,6 +95,8 @@ class Network:
     mangle: Callable[[Pipe, bytes], list[bytes] | Loss] | None = None
     """What becomes of a line of a watch on the way."""
     requests: int = 0
+    _held: dict[str, list[Callable[[], None]]] = field(default_factory=dict)
+    """What is on its way to or from a process that is cut off."""
 
     def latency(self) -> float:
         return self.rng.uniform(0.0005, 0.004)
@@ -131,6 +133,11 @@ class Network:
         self, process: Process, request: Request, fate: Fate, caller: asyncio.AbstractEventLoop
     ) -> Answer | Loss | Pipe:
         if process.name in self.partitioned:
+            if not request.is_watch and self.rng.random() < 0.5:
+                # The kernel sends it again until the network works: it arrives, whoever waits for the answer.
+                self._held.setdefault(process.name, []).append(
+                    lambda: self._carry_out(process, request, fate, caller) and None
+                )
             return Loss.SILENT
         server = self.server_of(process)
         if not server.up:
@@ -157,7 +164,10 @@ class Network:
             self.loop.call_at(pipe.last, arrive, line)
 
         def arrive(line: bytes | None) -> None:
-            if pipe.closed or pipe.ended is not False or process.name in self.partitioned:
+            if pipe.closed or pipe.ended is not False:
+                return
+            if process.name in self.partitioned:
+                self._held.setdefault(process.name, []).append(lambda: arrive(line))
                 return
             if line is None:
                 pipe.end(True)
@@ -174,6 +184,12 @@ class Network:
             return found
         self.pipes[pipe] = (process, found)
         return pipe
+
+    def heal(self, name: str) -> None:
+        """A process that was cut off is connected again."""
+        self.partitioned.discard(name)
+        for function in self._held.pop(name, []):
+            function()
 
     def close(self, pipe: Pipe) -> None:
         """The client has closed the watch."""

@@ -182,7 +182,7 @@ class Api:
         kind = target.kind
         obj = self._body(request, target)
         if kind.answers:
-            return success({**obj, "metadata": {}, "status": {"allowed": False, "userInfo": {"username": request.user}}}, 201)
+            return success({**obj, "metadata": {}, "status": self._answered(request, obj)}, 201)
         meta = obj["metadata"]
         name = meta.get("name") or ""
         if not name:
@@ -220,6 +220,18 @@ class Api:
         if "dryRun" in request.query:
             return success(obj, 201)
         return success(self.etcd.put(target.address, obj), 201)
+
+    def _answered(self, request: Request, obj: Obj) -> Obj:
+        """The status of a review."""
+        attributes = (obj.get("spec") or {}).get("resourceAttributes")
+        if attributes is None:
+            return {"userInfo": {"username": request.user}}
+        kind = BY_PLURAL[attributes.get("group", ""), attributes["resource"]]
+        try:
+            self.authorize(request, Target(kind, attributes.get("namespace", ""), attributes.get("name", ""), ""))
+        except Refused:
+            return {"allowed": False}
+        return {"allowed": True}
 
     def _body(self, request: Request, target: Target) -> Obj:
         obj: Obj = orjson.loads(request.body)

@@ -44,8 +44,10 @@ class Stream:
         self._timers[1:] = [self.server.loop.call_later(BOOKMARK_SECONDS, self._bookmark)]
 
     def _bookmark(self) -> None:
-        revision = max(self.version, self.server.revision)
-        meta = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if self.version > self.server.revision:
+            self._remind()  # from a version of the future: silent until it is reached
+            return
+        meta = {"resourceVersion": str(self.server.revision), "creationTimestamp": None}
         obj = {"kind": self.kind.kind, "apiVersion": self.kind.api_version, "metadata": meta}
         self._send({"type": "BOOKMARK", "object": obj}, CLOCK.now)
         self._remind()
