@@ -89,7 +89,10 @@ class Actions:
             return user.create(obj)[0] == 201
         if "deletionTimestamp" in live["metadata"]:
             return False
-        kept = {**live["metadata"], **{part: meta.get(part) for part in ("labels", "annotations") if kind.kind == "Secret"}}
+        kept = {
+            **live["metadata"],
+            **{part: meta.get(part) for part in ("labels", "annotations") if kind.kind == "Secret"},
+        }
         body = {**{name: live[name] for name in ("status",) if name in live}, **obj, "metadata": kept}
         return user.ask("PUT", address, body)[0] == 200
 
@@ -121,7 +124,9 @@ class Actions:
         found = [
             (address, obj)
             for address, obj in etcd.objects.items()
-            if address.namespace == namespace and is_managed(obj) and address.kind.kind not in ("Job", "Secret", "RoleBinding")
+            if address.namespace == namespace
+            and is_managed(obj)
+            and address.kind.kind not in ("Job", "Secret", "RoleBinding")
         ]
         if not found:
             return

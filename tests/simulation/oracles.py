@@ -145,7 +145,9 @@ class Oracles:
         names += [each["hostname"] for each in spec.get("listeners") or () if each.get("hostname")]
         for name in names:
             if not self._granted(change.address.namespace, name.removeprefix("*.")):
-                self._report(f"{change.address.kind.kind} of {change.address.namespace} for {name}, which it does not have")
+                self._report(
+                    f"{change.address.kind.kind} of {change.address.namespace} for {name}, which it does not have"
+                )
 
     _on_httproute = _on_tlsroute = _on_gateway = _on_listenerset = _on_route
 
@@ -154,7 +156,11 @@ class Oracles:
         space = change.address.namespace
         if before is None and after is not None and is_managed(after):
             self._check_isolated(space, change)
-        taken = after is None or ("deletionTimestamp" in after["metadata"] and before is not None and "deletionTimestamp" not in before["metadata"])
+        taken = after is None or (
+            "deletionTimestamp" in after["metadata"]
+            and before is not None
+            and "deletionTimestamp" not in before["metadata"]
+        )
         if taken and before is not None and "deletionTimestamp" not in before["metadata"]:
             self._check_taken(change)
 
@@ -172,7 +178,9 @@ class Oracles:
     def _check_taken(self, change: Change) -> None:
         """A workload goes with its App, or when the App wants another kind of workload."""
         assert change.before is not None
-        owner = next((ref for ref in change.before["metadata"].get("ownerReferences") or () if ref.get("controller")), None)
+        owner = next(
+            (ref for ref in change.before["metadata"].get("ownerReferences") or () if ref.get("controller")), None
+        )
         if owner is None or change.address in self.deleted_by_others:
             return
         app = self.world.get("App", owner["name"], change.address.namespace)

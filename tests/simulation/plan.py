@@ -158,7 +158,9 @@ def _fault(rng: random.Random, what: str, plan: Plan) -> Step:
     elif what in ("server", "stale"):
         args = (rng.randrange(plan.servers),)
     elif what == "forbid":
-        args = (rng.choice(("deployments", "secrets", "httproutes", "networkpolicies", "namespaces", "services", "jobs")),)
+        args = (
+            rng.choice(("deployments", "secrets", "httproutes", "networkpolicies", "namespaces", "services", "jobs")),
+        )
     elif what == "dns":
         args = (rng.choice(("away", "uncertain")),)
     if what in ("crash", "term", "cut", "silence", "compact", "skew"):

@@ -77,7 +77,7 @@ def _settle(world: World, actions: Actions, oracles: Oracles, outcome: Outcome) 
     world.wait(IDLE_SECONDS)
     if oracles.writes != before:
         count = oracles.writes - before
-        outcome.found.append(f"{count} writes in {IDLE_SECONDS} idle seconds: {oracles.written[-min(count, 6):]}")
+        outcome.found.append(f"{count} writes in {IDLE_SECONDS} idle seconds: {oracles.written[-min(count, 6) :]}")
     outcome.writes = oracles.writes
 
 
@@ -121,7 +121,11 @@ def _age(obj: Obj) -> tuple[str, str]:
 
 
 def _as_given(obj: Obj) -> Obj:
-    meta = {name: obj["metadata"][name] for name in ("name", "namespace", "labels", "annotations") if name in obj["metadata"]}
+    meta = {
+        name: obj["metadata"][name]
+        for name in ("name", "namespace", "labels", "annotations")
+        if name in obj["metadata"]
+    }
     return {**{name: value for name, value in obj.items() if name != "status"}, "metadata": meta}
 
 
@@ -210,5 +214,10 @@ def _diff(one: Any, other: Any, path: str) -> list[str]:
             for line in _diff(one.get(name), other.get(name), f"{path}.{name}")
         ]
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return [line for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b for line in _diff(a, b, f"{path}[{i}]")]
+        return [
+            line
+            for i, (a, b) in enumerate(zip(one, other, strict=True))
+            if a != b
+            for line in _diff(a, b, f"{path}[{i}]")
+        ]
     return [f"{path} is {str(one)[:200]}, in a fresh deployment {str(other)[:200]}"]

@@ -265,7 +265,14 @@ class Api:
         """An update from ``live`` to ``obj``: what no client may change is kept."""
         kind, old = target.kind, live["metadata"]
         meta = {**obj["metadata"]}
-        for name in ("uid", "creationTimestamp", "name", "namespace", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        for name in (
+            "uid",
+            "creationTimestamp",
+            "name",
+            "namespace",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+        ):
             if name in old:
                 meta[name] = old[name]
             else:
@@ -313,7 +320,9 @@ class Api:
         kind = target.kind.kind
         if kind in ("ConfigMap", "Secret") and live.get("immutable") is True:
             if (live.get("data"), True) != (obj.get("data"), obj.get("immutable")):
-                raise answers.invalid(target.kind, target.name, "data", "Forbidden: field is immutable when `immutable` is set")
+                raise answers.invalid(
+                    target.kind, target.name, "data", "Forbidden: field is immutable when `immutable` is set"
+                )
         if kind == "Secret" and live.get("type") != obj.get("type"):
             raise answers.invalid(target.kind, target.name, "type", "Invalid value: field is immutable")
         if kind == "Job" and live["spec"].get("template") != obj["spec"].get("template"):

@@ -76,7 +76,11 @@ class Cluster:
 
     def _changed(self, change: Change) -> None:
         kind = change.address.kind.kind
-        if change.after is None or "ownerReferences" in change.after["metadata"] or "deletionTimestamp" in change.after["metadata"]:
+        if (
+            change.after is None
+            or "ownerReferences" in change.after["metadata"]
+            or "deletionTimestamp" in change.after["metadata"]
+        ):
             self.sweep()
         if change.after is not None and (react := getattr(self, f"_{kind.lower()}", None)) is not None:
             self.loop.call_later(self.delay(), self._react, react, change.address)
@@ -202,8 +206,17 @@ class Cluster:
         if not status.get("startTime"):
             status |= {"startTime": timestamp(), "active": 1, "ready": 0}
         elif status.get("active"):
-            end = {"type": "Failed" if self.jobs_fail else "Complete", "status": "True", "lastTransitionTime": timestamp()}
-            status = {"startTime": status["startTime"], "conditions": [end], "completionTime": timestamp(), "succeeded": 1}
+            end = {
+                "type": "Failed" if self.jobs_fail else "Complete",
+                "status": "True",
+                "lastTransitionTime": timestamp(),
+            }
+            status = {
+                "startTime": status["startTime"],
+                "conditions": [end],
+                "completionTime": timestamp(),
+                "succeeded": 1,
+            }
         self._set_status(self.manager, address, live, status)
 
     def _set_status(self, actor: Actor, address: Address, live: Obj, status: Obj) -> None:
