@@ -30,7 +30,7 @@ class Session:
         self._may_write = inspect.getclosurevars(request_class.send).nonlocals["may_write"]  # type: ignore[attr-defined]
         self._process = current_process()
 
-    async def request(self, method: str, url: Any, *, data: Any = None, timeout: Any = None, **_: Any) -> Response:  # noqa: ASYNC109
+    async def request(self, method: str, url: Any, *, data: Any = None, timeout: Any = None, **_: Any) -> Response:
         network = networks[-1]
         await asyncio.sleep(network.latency())  # connecting
         if method != "GET":

@@ -84,7 +84,7 @@ class Loop(asyncio.BaseEventLoop):
         def work() -> None:
             try:
                 result, error = func(*args), None
-            except Exception as caught:
+            except Exception as caught:  # noqa: BLE001 - passed to the caller
                 result, error = None, caught
 
             def deliver() -> None:
@@ -155,7 +155,7 @@ class Loop(asyncio.BaseEventLoop):
             self.thread = None
             self._stopping = False
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         return
 
 

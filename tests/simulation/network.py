@@ -46,7 +46,7 @@ class Pipe:
         self._loop = loop
         self._arrived = asyncio.Event()
         self.chunks: list[bytes] = []
-        self.ended: Loss | None | bool = False
+        self.ended: Loss | bool | None = False
         """False while it is open, True after a clean end."""
         self.closed = False
         self.last = 0.0

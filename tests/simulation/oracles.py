@@ -9,13 +9,13 @@ import orjson
 from decco.desired.grants import parse_record
 from decco.hostnames import in_zone
 from decco.objects import ANNOTATION_FQDN, ANNOTATION_HOSTNAMES
+from tests.simulation import world as world_module
 from tests.simulation.actions import Actions
 from tests.simulation.clock import CLOCK, START
 from tests.simulation.material import confidential
 from tests.simulation.model.etcd import Address, Change
 from tests.simulation.model.kinds import BY_NAME, Obj
 from tests.simulation.network import Seen
-from tests.simulation import world as world_module
 from tests.simulation.world import World, is_managed
 
 OWN = frozenset({"Space", "App", "Lease", "Event", "Namespace"})

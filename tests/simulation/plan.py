@@ -181,12 +181,12 @@ def make(seed: int) -> Plan:
     )
     spaces = SPACES[: rng.randint(1, 3)]
     steps = [Step(0.0, "secret", (name, 0, True)) for name in SECRETS]
-    for name in spaces:
-        steps.append(Step(round(rng.uniform(0.0, 5.0), 3), "space", (name, space(rng, name, plan.contested))))
+    steps += [
+        Step(round(rng.uniform(0.0, 5.0), 3), "space", (name, space(rng, name, plan.contested))) for name in spaces
+    ]
     for _ in range(rng.randint(2, 14)):
         what, args = _user_step(rng, spaces, plan.contested)
         steps.append(Step(round(rng.uniform(0.0, MOST_SECONDS), 3), what, args))
     kinds = rng.sample(FAULTS, rng.randint(0, 4))
-    for _ in range(rng.randint(1, 8) if kinds else 0):
-        steps.append(_fault(rng, rng.choice(kinds), plan))
+    steps += [_fault(rng, rng.choice(kinds), plan) for _ in range(rng.randint(1, 8) if kinds else 0)]
     return replace(plan, steps=tuple(sorted(steps, key=lambda step: step.at)))

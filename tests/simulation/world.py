@@ -57,7 +57,7 @@ trace: Callable[[str], None] | None = None
 
 def configure_log(tracer: Callable[[str], None] | None) -> None:
     """Keeps decco's log lines from the terminal, and passes them to ``tracer``."""
-    global trace  # noqa: PLW0603 - one simulation at a time
+    global trace
     trace = tracer
     root = logging.getLogger("decco")
     root.handlers[:] = [_Defects()]

@@ -17,7 +17,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a defect
+class Refused(Exception):
     """The request is refused with this Status."""
 
     def __init__(self, code: int, reason: str, message: str, details: Obj | None = None, retry: int = 0) -> None:

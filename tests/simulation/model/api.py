@@ -114,7 +114,7 @@ class Api:
         kind = BY_PLURAL.get((group, rest[0]))
         if kind is None or kind.version != version or (group, rest[0]) in self.unserved:
             return None
-        return Target(kind, namespace, *(rest[1:3] + ["", ""])[:2])
+        return Target(kind, namespace, *[*rest[1:3], "", ""][:2])
 
     # Reading
 
@@ -264,45 +264,20 @@ class Api:
     def _store(self, request: Request, target: Target, live: Obj, obj: Obj) -> Answer:
         """An update from ``live`` to ``obj``: what no client may change is kept."""
         kind, old = target.kind, live["metadata"]
-        meta = {**obj["metadata"]}
-        for name in (
-            "uid",
-            "creationTimestamp",
-            "name",
-            "namespace",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-        ):
-            if name in old:
-                meta[name] = old[name]
-            else:
-                meta.pop(name, None)
-        if "deletionTimestamp" in old:
-            added = set(meta.get("finalizers") or ()) - set(old.get("finalizers") or ())
-            if added:
-                why = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
-                raise answers.invalid(kind, target.name, "metadata.finalizers", why)
-        for empty in ("finalizers", "ownerReferences", "labels", "annotations"):
-            if empty in meta and not meta[empty]:
-                del meta[empty]
+        meta = self._kept_meta(target, old, obj["metadata"])
         obj = {**obj, "metadata": meta}
         if kind.status and target.subresource != "status":
-            obj.pop("status", None)
-            if "status" in live:
-                obj["status"] = live["status"]
+            obj["status"] = live.get("status")
         if obj.get("status") is None:
             obj.pop("status", None)
         if kind is NAMESPACE and target.subresource != "finalize":
             obj["spec"] = live["spec"]
-        meta.pop("managedFields", None)
         if target.subresource == "status":
             meta["managedFields"] = old.get("managedFields") or []
         else:
             meta["managedFields"] = managed(live, obj, _manager(request))
         if kind.generation:
-            meta["generation"] = old["generation"]
-            if _spec(obj) != _spec(live):
-                meta["generation"] += 1
+            meta["generation"] = old["generation"] + (_spec(obj) != _spec(live))
         self._check_immutable(target, live, obj)
         for check in self.admit:
             check(request, target, live, obj)
@@ -316,13 +291,24 @@ class Api:
             return success(self.etcd.remove(target.address))
         return success(self.etcd.put(target.address, obj))
 
+    @staticmethod
+    def _kept_meta(target: Target, old: Obj, new: Obj) -> Obj:
+        """The metadata of an update: the server's own fields are as before."""
+        meta = {name: value for name, value in new.items() if name not in _OF_THE_SERVER and (value or name == "name")}
+        meta |= {name: old[name] for name in _OF_THE_SERVER if name in old and name != "managedFields"}
+        if "deletionTimestamp" in old:
+            added = sorted(set(meta.get("finalizers") or ()) - set(old.get("finalizers") or ()))
+            if added:
+                why = "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers "
+                raise answers.invalid(target.kind, target.name, "metadata.finalizers", f"{why}{added}")
+        return meta
+
     def _check_immutable(self, target: Target, live: Obj, obj: Obj) -> None:
         kind = target.kind.kind
-        if kind in ("ConfigMap", "Secret") and live.get("immutable") is True:
-            if (live.get("data"), True) != (obj.get("data"), obj.get("immutable")):
-                raise answers.invalid(
-                    target.kind, target.name, "data", "Forbidden: field is immutable when `immutable` is set"
-                )
+        kept = (live.get("data"), True) == (obj.get("data"), obj.get("immutable"))
+        if kind in ("ConfigMap", "Secret") and live.get("immutable") is True and not kept:
+            why = "Forbidden: field is immutable when `immutable` is set"
+            raise answers.invalid(target.kind, target.name, "data", why)
         if kind == "Secret" and live.get("type") != obj.get("type"):
             raise answers.invalid(target.kind, target.name, "type", "Invalid value: field is immutable")
         if kind == "Job" and live["spec"].get("template") != obj["spec"].get("template"):
@@ -369,6 +355,19 @@ class Api:
         if obj == live:
             return success(live)
         return success(self.etcd.put(target.address, obj))
+
+
+_OF_THE_SERVER = frozenset(
+    {
+        "uid",
+        "creationTimestamp",
+        "name",
+        "namespace",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "managedFields",
+    }
+)
 
 
 def _manager(request: Request) -> str:
