@@ -101,7 +101,10 @@ class Loop(asyncio.BaseEventLoop):
         return future
 
     def due(self) -> float | None:
-        """When there is something to do; None if nothing ever will be."""
+        """When there is something to do; None if nothing ever will be. A loop in a thread is run by that thread."""
+        return None if self.thread is not None else self.work_at()
+
+    def work_at(self) -> float | None:
         if self.batch or self._ready:  # type: ignore[attr-defined]
             return CLOCK.now
         scheduled = self._scheduled  # type: ignore[attr-defined]
@@ -214,7 +217,7 @@ class Thread:
 
     def due(self) -> float | None:
         if self.waits_for is not None:
-            return self.waits_for.due()
+            return self.waits_for.work_at()
         if self._waits_until():
             return CLOCK.now
         return self.wakes_at
@@ -322,28 +325,27 @@ class Scheduler:
 
     def _next(self, limit: float) -> Loop | Thread | None:
         """A loop or thread that is due, after time has gone on if none is; None: nothing before ``limit``."""
-        now, soonest = CLOCK.now, limit
-        ready: list[Loop | Thread] = []
-        candidates: list[Loop | Thread] = [loop for loop in self.loops if loop.thread is None]
-        candidates += self.threads
-        for each in candidates:
-            due = each.due()
-            owner = each.owner
-            if owner.alarm_at is not None and (due is None or owner.alarm_at < due):
-                due = owner.alarm_at
-            if due is None:
-                continue
-            due = max(due, owner.paused_until)
-            if due <= now:
-                ready.append(each)
-            elif due < soonest:
-                soonest = due
-        if ready:
-            return ready[0] if len(ready) == 1 else self.random.choice(ready)
-        if soonest >= limit:
-            return None
-        CLOCK.now = soonest
-        return self._next(limit)
+        while True:
+            now, soonest = CLOCK.now, limit
+            ready: list[Loop | Thread] = []
+            for each in (*self.loops, *self.threads):
+                due = each.due()
+                owner = each.owner
+                if owner.alarm_at is not None and (due is None or owner.alarm_at < due):
+                    due = owner.alarm_at
+                if due is None:
+                    continue
+                if owner.paused_until > due:
+                    due = owner.paused_until
+                if due <= now:
+                    ready.append(each)
+                elif due < soonest:
+                    soonest = due
+            if ready:
+                return ready[0] if len(ready) == 1 else ready[int(self.random.random() * len(ready))]
+            if soonest >= limit:
+                return None
+            CLOCK.now = soonest
 
     def _run(self, choice: Loop | Thread) -> None:
         process = choice.owner

@@ -15,9 +15,12 @@ from tests.simulation.world import World, is_current, is_managed, ready
 CONVERGE_SECONDS = 600.0
 """After the last step. Refused objects are tried again for at most 30 s each, a silent watch is found within 75 s, and
 a controller that had no answer may start anew."""
-QUIET_SECONDS = 90.0
+QUIET_SECONDS = 35.0
 """Without a write: longer than any pause between two tries."""
-IDLE_SECONDS = 400.0
+SILENT_SECONDS = 120.0
+"""After a fault that can leave a watch silent, which is noticed after 75 s."""
+_SILENT = frozenset({"silence", "restore", "partition", "pause"})
+IDLE_SECONDS = 40.0
 """In which nothing may be written any more."""
 
 
@@ -56,7 +59,11 @@ def run(plan: Plan) -> Outcome:
         world.end()
     if not outcome.found and not plan.contested:
         fresh = deploy(plan, [_as_given(each) for each in others], owned)
-        outcome.found += differences(outcome.end, fresh)
+        found = differences(outcome.end, fresh)
+        if any(step.what == "restore" for step in plan.steps):
+            # Records of a Space that was lost with the restored state are reported by a metric, and stay.
+            found = [each for each in found if not each.startswith("record ") or "left over" not in each]
+        outcome.found += found
     return outcome
 
 
@@ -65,6 +72,8 @@ def _settle(world: World, actions: Actions, oracles: Oracles, outcome: Outcome) 
         outcome.found.append("the steps do not end: " + ", ".join(map(str, actions.plan.steps)))
         return
     start = CLOCK.now
+    if _SILENT & {step.what for step in actions.plan.steps}:
+        world.wait(SILENT_SECONDS)
     if not world.run(lambda: CLOCK.now - max(oracles.last_write, start) > QUIET_SECONDS, CONVERGE_SECONDS):
         outcome.found.append(f"it does not become quiet; its last writes: {oracles.written[-6:]}")
         return
@@ -105,7 +114,7 @@ def deploy(plan: Plan, others: list[Obj], owned: list[Obj]) -> dict[str, Any]:
             while world.user.create(obj)[0] == 404:
                 world.wait(0.5)
             world.wait(1.0)
-        world.wait(60.0)
+        world.wait(QUIET_SECONDS)
         return state(world)
     finally:
         world.end()

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, unquote_plus
 
 import orjson
 
@@ -39,9 +39,12 @@ class Request:
 
     @classmethod
     def of(cls, user: str, method: str, url: str, body: bytes = b"", sent: float = 0.0) -> Request:
-        parts = urlsplit(url)
-        query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        return cls(user, method, unquote(parts.path), query, body, sent)
+        path, _, text = url.partition("?")
+        query = {}
+        for pair in text.split("&") if text else ():
+            name, _, value = pair.partition("=")
+            query[name] = unquote_plus(value)
+        return cls(user, method, unquote(path), query, body, sent)
 
     @property
     def is_watch(self) -> bool:
