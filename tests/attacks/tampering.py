@@ -83,8 +83,9 @@ def leave(cluster: Cluster, these: Iterable[Child]) -> None:
 
 
 def are_back(cluster: Cluster, these: Iterable[Child]) -> bool:
-    """Whether decco has made them again; it does not run a Job twice."""
-    found = (cluster.get(f"{path}/{obj['metadata']['name']}") for path, obj in these if not path.endswith("jobs"))
+    """Whether decco has made them again. It does not run a Job twice, and reads copies of Secrets once an hour."""
+    watched = [(path, obj) for path, obj in these if not path.endswith(("jobs", "secrets"))]
+    found = (cluster.get(f"{path}/{obj['metadata']['name']}") for path, obj in watched)
     return all(each and each["metadata"].get("labels") != _FOREIGN for each in found)
 
 
