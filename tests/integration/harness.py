@@ -103,7 +103,9 @@ class Decco:
                 stdout=log,
                 stderr=log,
                 env={**environment, **self._settings},
+                start_new_session=True,
             )
+        self.cp.processes.end_with_us(self.process)
         if wait:
             try:
                 eventually(self.ready, what="decco is ready")

@@ -93,6 +93,11 @@ class SidecarSettings(Section):
     choose them for each namespace, as OpenShift does."""
 
 
+class VerifySettings(Section):
+    image: Image = "busybox:1.37"
+    """Image of the temporary pods of `decco verify`: a shell with httpd and nc, as busybox has them."""
+
+
 class ControllerSettings(Section):
     space_workers: Annotated[int, Field(ge=1, le=256)] = 8
     """Spaces reconciled at once."""
@@ -180,6 +185,7 @@ class Settings(Section):
     sidecar: SidecarSettings = SidecarSettings()
     controller: ControllerSettings = ControllerSettings()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
+    verify: VerifySettings = VerifySettings()
 
     @property
     def services_domain(self) -> str:
