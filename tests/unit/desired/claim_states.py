@@ -13,6 +13,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import combinations
+from sys import intern
 from typing import Any
 
 from decco.desired.claims import GrantIndex, Wanted, overlap
@@ -47,10 +48,15 @@ class Broken(AssertionError):
 
 
 class Numbers(dict[Hashable, int]):
-    """Each value has a number."""
+    """Each value has a number; ``by_number`` has the values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_number: list[Any] = []
 
     def __missing__(self, value: Hashable) -> int:
         number = self[value] = len(self)
+        self.by_number.append(value)
         return number
 
 
@@ -81,7 +87,7 @@ class Explorer:
         self._situations, self._changes = Numbers(), Numbers()
         # What was found out already.
         self._granted: dict[int, list[frozenset[Claim]]] = {}
-        self._outcomes: dict[tuple[int, int, int, int], list[tuple[str, int, Change]]] = {}
+        self._outcomes: dict[tuple[int, int, int, int], list[tuple[str, int]]] = {}
         self._after: dict[tuple[int, int], int] = {}
         self._restarts: dict[int, int] = {}
         self._sound: set[Hashable] = set()
@@ -161,12 +167,12 @@ class Explorer:
             outcomes = self._outcomes.get(key)
             if outcomes is None:
                 found = self._find(self.state(packed), number, self._granted[situation])
-                outcomes = self._outcomes[key] = [(event, self._changes[change], change) for event, change in found]
-            for event, change_number, change in outcomes:
+                outcomes = self._outcomes[key] = [(intern(event), self._changes[change]) for event, change in found]
+            for event, change_number in outcomes:
                 after = self._after.get((each, change_number))
                 if after is None:
-                    after = self._pack(self._spaces[each]._replace(**dict(change)))
-                    self._after[each, change_number] = after
+                    change = dict(self._changes.by_number[change_number])
+                    after = self._after[each, change_number] = self._pack(self._spaces[each]._replace(**change))
                 yield event, self._dense((*packed[:number], after, *packed[number + 1 :]))
         yield "restart", self._restarted(packed, situation)
 
