@@ -8,7 +8,6 @@ import pytest
 
 from decco.desired.claims import GrantIndex, Seniority, Wanted, overlap
 from decco.desired.grants import Grant, Record
-from tests.unit.desired.claim_states import Broken, Explorer, Scope
 
 OVERLAPPING = [
     (".a.x", ".a.x"),
@@ -283,47 +282,3 @@ def test_a_transfer_takes_a_name_from_the_named_holder_only() -> None:
     cluster.reconcile("b")
     cluster.reconcile("a")
     assert cluster.granted("a") == {"a.x"}
-
-
-SMALL = {
-    "a": [frozenset({".a.x"}), frozenset({".a.x", "b.y"})],
-    "b": [frozenset({".b.y"}), frozenset({".b.y", "*.x"})],
-}
-
-
-BOTH = frozenset({("a", "b"), ("b", "a")})
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("transfers", [frozenset(), BOTH], ids=["", "with transfers"])
-def test_no_history_of_two_spaces_breaks_a_rule(transfers: frozenset[tuple[str, str]]) -> None:
-    """make attacks explores a thousand times as many states (tests/attacks/test_claim_states.py)."""
-    visited, _ = Explorer(Scope(SMALL, transfers)).explore(3_000)
-    assert visited > 500
-
-
-@pytest.mark.thorough
-def test_the_table_of_the_exploration_is_the_tree_of_the_index() -> None:
-    """The same states, in the same order, by the index as it is in production."""
-    scope = Scope(SMALL, BOTH, ties=True, permissions=True, backups=True)
-    tabulated, by_tree = Explorer(scope), Explorer(scope, tabulated=False)
-    assert tabulated.explore(800) == by_tree.explore(800)
-    assert tabulated.transitions == by_tree.transitions
-    assert tabulated.states == by_tree.states
-
-
-def test_the_exploration_finds_an_index_that_lets_the_older_space_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    def older_wins(index: GrantIndex, space: str, claim: str) -> str | None:
-        mine = index._wanted[space].seniority
-        return next(
-            (
-                other
-                for theirs, other in index._overlapping(claim)
-                if other != space and other in index._wanted and index._wanted[other].seniority < mine
-            ),
-            None,
-        )
-
-    monkeypatch.setattr(GrantIndex, "_blocker", older_wins)
-    with pytest.raises(Broken):
-        Explorer(Scope(SMALL)).explore(3_000)
