@@ -112,7 +112,18 @@ def _in_processes(argv: list[str], seed: int, schedules: int, jobs: int) -> int:
     parts = []
     for first in range(seed, seed + schedules, share):
         count = min(share, seed + schedules - first)
-        command = [sys.executable, "-W", "ignore", "-m", "tests.simulation", "--seed", str(first), "-n", str(count), *kept]
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "tests.simulation",
+            "--seed",
+            str(first),
+            "-n",
+            str(count),
+            *kept,
+        ]
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         parts.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
     sums: Counter[str] = Counter()

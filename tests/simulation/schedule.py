@@ -18,8 +18,8 @@ a controller that had no answer may start anew."""
 QUIET_SECONDS = 35.0
 """Without a write: longer than any pause between two tries."""
 SILENT_SECONDS = 120.0
-"""After a fault that can leave a watch silent, which is noticed after 75 s."""
-_SILENT = frozenset({"silence", "restore", "partition", "pause"})
+"""After a fault that is noticed late: a silent watch after 75 s, an unanswered change of a zone after 60 s."""
+_SILENT = frozenset({"dns", "partition", "pause", "restore", "silence"})
 IDLE_SECONDS = 40.0
 """In which nothing may be written any more."""
 

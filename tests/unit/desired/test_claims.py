@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -243,6 +246,93 @@ def test_a_transfer_of_former_times_does_not_act_after_the_namespace_and_its_rec
     new.want("a", Wanted(Seniority("000", "a"), frozenset({"a.x"}), {}))
     new.record("a", Record(granted["a"]))
     assert new.verdict("a").lost == {"a.x": "b"}, "a Space that never had a name asks for the first time"
+
+
+class Replicas:
+    """Several controllers that see the same Spaces and records, of which one leads."""
+
+    def __init__(self, count: int) -> None:
+        self.indices = [GrantIndex() for _ in range(count)]
+        self.leader = self.indices[0]
+        self.records: dict[str, Record] = {}
+        self.time = 0
+
+    def want(self, name: str, *claims: str) -> None:
+        for index in self.indices:
+            index.want(name, Wanted(Seniority(name, name), frozenset(claims)))
+
+    def reconcile(self, name: str, *, crash: bool = False) -> None:
+        """``crash``: the leadership is lost before anything is written."""
+        self.time += 1
+        self.leader.acquire(name, f"{self.time:05}", 1)
+        if crash:
+            return
+        self._write(name)
+        served = self.leader.verdict(name).granted
+        self.leader.release(name, [c for c in self.leader.leaving(name) if not any(overlap(c, s) for s in served)])
+        self._write(name)
+
+    def _write(self, name: str) -> None:
+        grants = {claim: replace(each, recorded=True) for claim, each in self.leader.grants(name).items()}
+        self.records[name] = Record(grants)
+        for index in self.indices:
+            index.record(name, Record(grants))
+
+
+def test_a_standby_does_not_give_back_a_name_that_was_given_up_while_another_led() -> None:
+    replicas = Replicas(2)
+    replicas.want("old", "x")
+    replicas.reconcile("old")
+    replicas.want("new", "x")
+    replicas.reconcile("new")
+    replicas.want("old")
+    replicas.reconcile("old")
+    replicas.reconcile("new")
+    assert set(replicas.records["new"].grants) == {"x"}
+    replicas.leader = replicas.indices[1]
+    for name in ("old", "new"):
+        replicas.reconcile(name)
+        assert (set(replicas.records["old"].grants), set(replicas.records["new"].grants)) == (set(), {"x"})
+
+
+def test_a_grant_that_was_not_written_before_the_leadership_was_lost_yields_to_the_next_leaders() -> None:
+    first, second = range(2)
+    replicas = Replicas(2)
+    replicas.want("a", "x")
+    replicas.reconcile("a", crash=True)
+    replicas.want("b", "x")
+    replicas.want("a")
+    replicas.leader = replicas.indices[second]
+    replicas.reconcile("b")
+    replicas.want("a", "x")
+    replicas.leader = replicas.indices[first]
+    for name in ("a", "b"):
+        replicas.reconcile(name)
+        assert (set(replicas.records.get("a", Record()).grants), set(replicas.records["b"].grants)) == (set(), {"x"})
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_change_of_the_leader_takes_a_name_away(seed: int) -> None:
+    """Random histories: no name has two holders, and whoever has a name and wants it keeps it."""
+    rng, names, claims = random.Random(seed), ("a", "b", "c"), ("x", "y", "*.y", ".y")
+    replicas, wanted = Replicas(3), dict[str, set[str]]()
+    for _ in range(60):
+        name, choice = rng.choice(names), rng.random()
+        held = {each: set(record.grants) & wanted.get(each, set()) for each, record in replicas.records.items()}
+        if choice < 0.3:
+            wanted[name] = {claim for claim in claims if rng.random() < 0.4}
+            replicas.want(name, *wanted[name])
+            continue
+        if choice < 0.5:
+            replicas.leader = rng.choice(replicas.indices)
+        elif name in wanted:
+            replicas.reconcile(name, crash=choice < 0.6)
+        for each, before in held.items():
+            assert before <= set(replicas.records[each].grants), f"{each} has lost a name"
+        pairs = itertools.combinations(replicas.records.items(), 2)
+        for (one, mine), (other, theirs) in pairs:
+            both = [(a, b) for a in mine.grants for b in theirs.grants if overlap(a, b)]
+            assert not both, f"{one} and {other} have {both}"
 
 
 def test_nothing_is_kept_of_a_space_that_is_gone() -> None:
