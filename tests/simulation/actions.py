@@ -29,7 +29,7 @@ TRIES = 90
 
 
 class Actions:
-    """``faults_end`` is when the last fault of the plan is over, ``disturbed`` whether one is active now."""
+    """``ended`` counts the steps that are over."""
 
     def __init__(self, world: World, plan: Plan) -> None:
         self.world, self.plan = world, plan

@@ -14,7 +14,7 @@ from tests.simulation.world import World, is_current, is_managed, ready
 
 CONVERGE_SECONDS = 600.0
 """After the last step. Refused objects are tried again for at most 30 s each, a silent watch is found within 75 s, and
-a controller that had no answer may start anew."""
+a controller without an answer may start again."""
 QUIET_SECONDS = 35.0
 """Without a write: longer than any pause between two tries."""
 SILENT_SECONDS = 120.0

@@ -91,7 +91,7 @@ class Cluster:
             react(address, live)
 
     def resync(self) -> None:
-        """After a restore of etcd: everything is looked at again."""
+        """After a restore of etcd: all actors reconcile everything again."""
         self.sweep()
         for address in list(self.api.etcd.objects):
             if (react := getattr(self, f"_{address.kind.kind.lower()}", None)) is not None:
