@@ -60,9 +60,15 @@ class SecretFacts:
     has_ca: bool
     problem: Problem | None = None
     """Why the pair is not usable (incomplete key, key that does not match, text that is not a certificate), or None."""
+    not_before: datetime | None = None
     not_after: datetime | None = None
-    dns_names: tuple[str, ...] = ()
-    """DNS SANs of the first certificate."""
+    """When the certificate, or the first of its issuers in ``tls.crt``, expires."""
+    dns_names: tuple[str, ...] | None = None
+    """DNS SANs of the first certificate; None if they are not known."""
+    key_kind: str = ""
+    """A name of ``edge_keys``; "" if it is not known."""
+    usages: frozenset[str] = frozenset({"server", "client"})
+    """What its extended key usage allows."""
     ca_pem: str | None = None
     """Text of ``ca.crt``, which is public; edges need it in a ConfigMap to verify pods (encryptHttp)."""
     ca_changed: str = ""
