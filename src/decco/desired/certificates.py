@@ -1,7 +1,7 @@
 """Certificates as OpenSSL and BoringSSL verify them: each for itself, and a chain from the server's own upwards.
 
-Signatures of a chain are verified here, because a client does so too; whether it ends at an authority that clients trust
-is theirs to know. Names and times are facts, evaluated where the names that are needed and the time are known.
+Signatures of a chain are verified here, because a client does so too; whether it ends at an authority that they trust
+only clients know. Names and times are facts, evaluated where the names that are needed and the time are known.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def kind_of(key: PublicKey) -> str:
     if isinstance(key, rsa.RSAPublicKey):
         if not edge_keys.RSA_MIN <= key.key_size <= edge_keys.RSA_MAX:
             limits = f"{edge_keys.RSA_MIN} to {edge_keys.RSA_MAX}"
-            raise UnusableError(f"has an RSA key of {key.key_size} bits, and TLS servers take {limits}; use 2048 or 3072")
+            raise UnusableError(
+                f"has an RSA key of {key.key_size} bits, and TLS servers take {limits}; use 2048 or 3072"
+            )
         exponent = key.public_numbers().e
         if not 3 <= exponent < MAX_EXPONENT or exponent % 2 == 0:
             raise UnusableError("has an RSA key with an unusual public exponent; use 65537")
@@ -129,7 +131,9 @@ def kind_of(key: PublicKey) -> str:
     if isinstance(key, ec.EllipticCurvePublicKey):
         kind = edge_keys.CURVES.get(key.curve.name)
         if kind is None:
-            raise UnusableError(f"has a key on the curve {key.curve.name}, which TLS clients do not use; use P-256 or P-384")
+            raise UnusableError(
+                f"has a key on the curve {key.curve.name}, which TLS clients do not use; use P-256 or P-384"
+            )
         return kind
     return edge_keys.ED25519 if isinstance(key, ed25519.Ed25519PublicKey) else edge_keys.ED448
 
@@ -150,7 +154,7 @@ def check_leaf(certificate: x509.Certificate) -> None:
         raise UnusableError("has a key usage without digitalSignature, which TLS needs; have it issued with it")
     if not usages(certificate):
         raise UnusableError(
-            "has an extended key usage without serverAuth and clientAuth, so no peer accepts it; have it issued with both"
+            "has an extended key usage without serverAuth and clientAuth, so peers refuse it; have it issued with them"
         )
     kinds = _value(certificate, _NETSCAPE_CERT_TYPE)
     if kinds is not None and (len(kinds) < 4 or kinds[3] & 0xC0 != 0xC0):
@@ -194,7 +198,9 @@ def _check_common(certificate: x509.Certificate) -> None:
     unknown = [each.oid.dotted_string for each in certificate.extensions if each.critical]
     unknown = [oid for oid in unknown if x509.ObjectIdentifier(oid) not in _MAY_BE_CRITICAL]
     if unknown:
-        raise UnusableError(f"has the critical extension {unknown[0][:64]}, which TLS libraries do not know and so refuse")
+        raise UnusableError(
+            f"has the critical extension {unknown[0][:64]}, which TLS libraries do not know and so refuse"
+        )
     if certificate.serial_number < 0:
         raise UnusableError("has a negative serial number, which some TLS libraries refuse; have it issued again")
     if certificate.version is x509.Version.v1 and len(certificate.extensions):
@@ -248,17 +254,21 @@ def check_chain(chain: Sequence[x509.Certificate]) -> None:
         if issuer in chain[:at]:
             raise UnusableError(f"certificate {at + 1} is there twice; remove it")
         if is_self_signed(chain[0]):
-            raise UnusableError(f"certificate {at + 1} did not issue one before it: the first one is self-signed; remove it")
+            raise UnusableError(
+                f"certificate {at + 1} did not issue one before it: the first one is self-signed; remove it"
+            )
         issued = [place for place in range(at) if chain[place].issuer == issuer.subject and _fits(chain[place], issuer)]
         if not issued:
             raise UnusableError(
-                f"certificate {at + 1} did not issue one before it; order them from the server's own to its authority, and "
-                "remove what does not belong"
+                f"certificate {at + 1} did not issue one before it; order them from the server's own to its "
+                "authority, and remove what does not belong"
             )
         below[at] = min(below[place] for place in issued) + (not is_self_signed(issuer))
+        if not chain_usages(chain[: at + 1]):
+            raise UnusableError(f"certificate {at + 1} has an extended key usage that allows none of those below it")
         with _numbered(at):
             check_authority(issuer, min(below[place] for place in issued))
-            _check_usages_of_issuer(issuer)
+            _check_netscape_type(issuer)
             public_key(issuer)  # its size bounds the cost of what follows
             for place in issued:
                 _verify(chain[place], issuer, place)
@@ -287,10 +297,12 @@ def _fits(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return named.key_identifier is None or own is None or named.key_identifier == own.digest
 
 
-def _check_usages_of_issuer(issuer: x509.Certificate) -> None:
-    usage = _extension(issuer, x509.ExtendedKeyUsage)
-    if usage is not None and "server" not in usages(issuer):
-        raise UnusableError("has an extended key usage without serverAuth, so it cannot issue certificates of servers")
+def chain_usages(chain: Sequence[x509.Certificate]) -> frozenset[str]:
+    """What the first may be used for: OpenSSL wants the extended key usage of its issuers to allow it as well."""
+    return frozenset.intersection(*map(usages, chain))
+
+
+def _check_netscape_type(issuer: x509.Certificate) -> None:
     kinds = _value(issuer, _NETSCAPE_CERT_TYPE)
     if kinds is not None and (len(kinds) < 4 or not kinds[3] & 0x04):
         raise UnusableError("has a Netscape certificate type without SSL authority")
@@ -300,7 +312,9 @@ def _verify(certificate: x509.Certificate, issuer: x509.Certificate, place: int)
     try:
         certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, *UNREADABLE):
-        message = f"has the name of the issuer of certificate {place + 1}, but did not sign it; put the one there that did"
+        message = (
+            f"has the name of the issuer of certificate {place + 1}, but did not sign it; put the one there that did"
+        )
         raise UnusableError(message) from None
 
 

@@ -82,6 +82,8 @@ class SecretView:
     name: str
     state: SecretState
     facts: SecretFacts | None = None
+    source: SecretFacts | None = None
+    """Of a copy whose content is not that of its source: the source's facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ class SpaceInputs:
     """Secret -> when its new certificate will be in the copy. Only Secrets whose authority has just changed."""
     namespace_uid: str | None = None
     """UID of the Space's own namespace, None if it does not exist."""
+    gateway_controller: str | None = None
+    """As in ``AppInputs``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ def _base64(line: bytes, number: int) -> bytes:
         raise PemError(f"line {number}, inside a block, is empty: remove it")
     if line[:1] in b" \t":
         raise PemError(f"line {number} is indented: begin it at the beginning of the line")
+    if b":" in line and b"ENCRYPTED" in line:
+        raise PemError(f"line {number} says that the key is locked with a passphrase: store it without one")
     if b":" in line:
         raise PemError(f"line {number}, inside a block, is a header: use a form without, unlocked and without comments")
     if not _BASE64.fullmatch(line):
@@ -108,7 +110,9 @@ def _decoded(body: bytes, began: int) -> bytes:
     try:
         der = b64decode(body, validate=True)
     except binascii.Error:
-        raise PemError(f"the block of line {began} is not complete base64: characters are missing or too many") from None
+        raise PemError(
+            f"the block of line {began} is not complete base64: characters are missing or too many"
+        ) from None
     if not der:
         raise PemError(f"the block of line {began} is empty")
     return der

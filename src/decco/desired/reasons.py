@@ -48,6 +48,8 @@ SECRET_MISSING = "SecretMissing"
 SECRET_NOT_SHARED = "SecretNotShared"
 SECRET_INVALID = "SecretInvalid"
 CERTIFICATE_EXPIRED = "CertificateExpired"
+CERTIFICATE_NOT_YET_VALID = "CertificateNotYetValid"
+CERTIFICATE_NAME_MISMATCH = "CertificateNameMismatch"
 CERTIFICATE_MISSING = "CertificateMissing"
 EGRESS_TARGET_NOT_FOUND = "EgressTargetNotFound"
 EGRESS_PORT_CONFLICT = "EgressPortConflict"
@@ -75,6 +77,7 @@ PROVIDER_REFUSED = "ProviderRefused"
 PROVIDER_THROTTLED = "ProviderThrottled"
 PROVIDER_UNREACHABLE = "ProviderUnreachable"
 DNS_FAILED = "DNSFailed"
+EDGE_UNKNOWN = "EdgeUnknown"
 
 # -- Events only ------------------------------------------------------------------------------------------------------
 

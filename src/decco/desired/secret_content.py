@@ -28,13 +28,13 @@ from decco.desired import pem, private_key, reasons
 from decco.desired.certificates import (
     MAX_CHAIN,
     UnusableError,
+    chain_usages,
     check_chain,
     check_leaf,
     kind_of,
     load,
     may_be_trusted,
     public_key,
-    usages,
 )
 from decco.desired.model import Problem, SecretFacts
 from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
@@ -61,8 +61,8 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
             _check_key(_public_half(data), chain)
             if trusted and not any(each == chain[0] or may_be_trusted(each) for each in trusted):
                 raise UnusableError(
-                    f"{CA_CRT} holds no certificate of an authority (basicConstraints CA:TRUE, and a key of common kind); "
-                    f"{_EXPECTED[CA_CRT]}"
+                    f"{CA_CRT} holds no certificate of an authority (basicConstraints CA:TRUE, with a key of common "
+                    f"kind); {_EXPECTED[CA_CRT]}"
                 )
             return replace(
                 facts,
@@ -70,7 +70,7 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
                 not_after=min(each.not_valid_after_utc for each in chain),
                 dns_names=_dns_names(chain[0]),
                 key_kind=kind_of(public_key(chain[0])),
-                usages=usages(chain[0]),
+                usages=chain_usages(chain),
             )
         except UnusableError as unusable:
             return replace(facts, problem=Problem(reasons.SECRET_INVALID, str(unusable)))
@@ -112,7 +112,9 @@ def certificates(data: Mapping[str, str], key: str) -> list[x509.Certificate]:
     found = []
     for block in _blocks(data, key):
         if block.label in _OTHER_CERTIFICATES:
-            raise UnusableError(f"{key}: line {block.line} has {block.label}, which not all TLS servers read; {_EXPECTED[key]}")
+            raise UnusableError(
+                f"{key}: line {block.line} has {block.label}, which not all TLS servers read; {_EXPECTED[key]}"
+            )
         if block.label == CERTIFICATE:
             try:
                 found.append(load(block.der))
@@ -131,8 +133,10 @@ def _as_pem(certificates: list[x509.Certificate]) -> str:
 
 def _chain(data: Mapping[str, str]) -> list[x509.Certificate]:
     """The certificate of the server, and those that its clients are sent with it."""
-    if len(data.get(TLS_CRT) or "") > MAX_CHAIN_BYTES * 4 // 3:
-        raise UnusableError(f"{TLS_CRT} is longer than {MAX_CHAIN_BYTES} bytes, more than TLS clients read; {_EXPECTED[TLS_CRT]}")
+    if len(str(data.get(TLS_CRT))) > MAX_CHAIN_BYTES * 4 // 3:
+        raise UnusableError(
+            f"{TLS_CRT} is longer than {MAX_CHAIN_BYTES} bytes, more than TLS clients read; {_EXPECTED[TLS_CRT]}"
+        )
     chain = certificates(data, TLS_CRT)
     try:
         check_leaf(chain[0])

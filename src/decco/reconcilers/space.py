@@ -14,7 +14,7 @@ from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.log import get_logger
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
-from decco.reconcilers.edge import addresses_for, space_live
+from decco.reconcilers.edge import addresses_for, gateway_controller, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
@@ -72,6 +72,7 @@ class SpaceReconciler(Reconciler):
             now=now,
             in_force=copying.in_force,
             namespace_uid=self.caches.namespace_uid(space),
+            gateway_controller=gateway_controller(self.caches),
         )
         children = space_children(inputs)
         written = await self.writer.write(children[:1])
