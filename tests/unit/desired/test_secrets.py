@@ -156,12 +156,18 @@ BAD: dict[str, tuple[dict[str, bytes], str]] = {
     "empty key": ({"tls.crt": WEB.crt, "tls.key": b""}, "tls.key is empty"),
     "text for a certificate": ({"tls.crt": b"hello", "tls.key": WEB.key_pem()}, "tls.crt holds no PEM certificate"),
     "junk in PEM": ({"tls.crt": JUNK_PEM, "tls.key": WEB.key_pem()}, "the block of line 1 is no certificate"),
-    "half a certificate": ({"tls.crt": WEB.crt[:300], "tls.key": WEB.key_pem()}, "tls.crt: the block that begins in line 1 has no end"),
+    "half a certificate": (
+        {"tls.crt": WEB.crt[:300], "tls.key": WEB.key_pem()},
+        "tls.crt: the block that begins in line 1 has no end",
+    ),
     "junk after it": ({"tls.crt": WEB.crt + JUNK_PEM, "tls.key": WEB.key_pem()}, "is no certificate that can be read"),
     "keys swapped": ({"tls.crt": WEB.key_pem(), "tls.key": WEB.crt}, "tls.crt holds no PEM certificate"),
     "no PEM key": ({"tls.crt": WEB.crt, "tls.key": b"hello"}, "tls.key holds no PEM private key"),
     "certificate for a key": ({"tls.crt": WEB.crt, "tls.key": WEB.crt}, "tls.key holds no PEM private key"),
-    "half a key": ({"tls.crt": WEB.crt, "tls.key": WEB.key_pem()[:100]}, "tls.key: the block that begins in line 1 has no end"),
+    "half a key": (
+        {"tls.crt": WEB.crt, "tls.key": WEB.key_pem()[:100]},
+        "tls.key: the block that begins in line 1 has no end",
+    ),
     "junk key": ({"tls.crt": WEB.crt, "tls.key": JUNK_KEY}, "tls.key holds no readable private key"),
     "locked key": ({"tls.crt": WEB.crt, "tls.key": WEB.key_pem(password=b"x")}, "tls.key is locked with a passphrase"),
     "locked old key": (
@@ -177,7 +183,10 @@ BAD: dict[str, tuple[dict[str, bytes], str]] = {
         {"tls.crt": OTHER.crt + WEB.crt, "tls.key": WEB.key_pem()},
         "put the server's own first",
     ),
-    "bad authorities": ({"tls.crt": WEB.crt, "tls.key": WEB.key_pem(), "ca.crt": b"hello"}, "ca.crt holds no PEM certificate"),
+    "bad authorities": (
+        {"tls.crt": WEB.crt, "tls.key": WEB.key_pem(), "ca.crt": b"hello"},
+        "ca.crt holds no PEM certificate",
+    ),
     "huge key": (
         {
             "tls.crt": WEB.crt,
