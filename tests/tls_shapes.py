@@ -305,7 +305,7 @@ def _keys(root: Made) -> Iterator[Shape]:
         own = Wish(key=key, hash=hashes.SHA256()).make()
         yield Shape(f"self-signed {kind}", secret(own), own.pem)
         above = authority(f"root {kind}", key=key)
-        yield Shape(f"root {kind}", secret(Wish(issuer=above).make()), above.pem)
+        yield Shape(f"root {kind}", secret(Wish(issuer=above).make(), ca_crt=above.pem), above.pem)
         between = authority(f"between {kind}", root, key=key)
         yield Shape(f"between {kind}", secret(Wish(issuer=between).make(), between), root.pem)
         forms = {"PKCS8": PrivateFormat.PKCS8}
@@ -374,7 +374,9 @@ def _chains(root: Made) -> Iterator[Shape]:
         "imitation": {**secret(plain), "tls.crt": plain.pem + authority("two", one, key_ids=False).pem + one.pem},
         "self-signed and another": secret(own, stranger),
     }.items():
-        yield Shape(f"chain: {name}", data, own.pem if name.startswith("self") else root.pem)
+        # Which certificates clients have of their own is known to nobody else.
+        theirs = root.pem + one.pem + two.pem if name.startswith("without") else root.pem
+        yield Shape(f"chain: {name}", data, own.pem if name.startswith("self") else theirs)
     for name, wish in {
         "expired": {"until": NOW - DAY},
         "not yet valid": {"since": NOW + DAY},

@@ -149,6 +149,7 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
 def check_leaf(certificate: x509.Certificate) -> None:
     """Whether the certificate of a server or client itself can be used."""
     _check_common(certificate)
+    _check_signature_algorithm(certificate)
     usage = _extension(certificate, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
         raise UnusableError("has a key usage without digitalSignature, which TLS needs; have it issued with it")
@@ -173,6 +174,8 @@ def usages(certificate: x509.Certificate) -> frozenset[str]:
 def check_authority(certificate: x509.Certificate, below: int) -> None:
     """Whether it may issue certificates with this number of authorities between it and the leaf."""
     _check_common(certificate)
+    if not is_self_signed(certificate):
+        _check_signature_algorithm(certificate)
     constraints = _extension(certificate, x509.BasicConstraints)
     first_version = certificate.version is x509.Version.v1 and is_self_signed(certificate)
     if not first_version and (constraints is None or not constraints.ca):
@@ -207,8 +210,6 @@ def _check_common(certificate: x509.Certificate) -> None:
         raise UnusableError("has extensions and is not of version 3; have it issued again")
     if certificate.not_valid_before_utc > certificate.not_valid_after_utc:
         raise UnusableError("ends before it begins to be valid; have it issued again")
-    if not is_self_signed(certificate):
-        _check_signature_algorithm(certificate)
 
 
 def _check_signature_algorithm(certificate: x509.Certificate) -> None:
@@ -242,10 +243,11 @@ def _value(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes |
 # -- a chain -----------------------------------------------------------------------------------------------------------
 
 
-def check_chain(chain: Sequence[x509.Certificate]) -> None:
+def check_chain(chain: Sequence[x509.Certificate]) -> int:
     """The certificates behind the first one: each must have issued one before it (RFC 8446, 4.4.2), and be allowed to.
 
-    Raises with a message that begins with the number of the certificate.
+    Returns how many authorities are between the issuer of the last one and the leaf. Raises with a message that begins
+    with the number of the certificate.
     """
     if len(chain) > MAX_CHAIN:
         raise UnusableError(f"are {len(chain)} certificates; only the server's own and its issuers belong there")
@@ -273,6 +275,34 @@ def check_chain(chain: Sequence[x509.Certificate]) -> None:
             for place in issued:
                 _verify(chain[place], issuer, place)
             _check_names(issuer, chain[:at])
+    return below[len(chain) - 1]
+
+
+def issuers_of_last(
+    chain: Sequence[x509.Certificate], below: int, trusted: Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
+    """Those of ``ca.crt`` that issued the last certificate of the chain; [] if none there claims so: then others trust
+    its issuer, such as the public. ``below`` is what ``check_chain`` returned.
+    """
+    last = chain[-1]
+    if is_self_signed(last):
+        return []
+    candidates = [each for each in trusted if each.subject == last.issuer and _fits(last, each)]
+    found, problem = [], None
+    for issuer in candidates[:MAX_CHAIN]:
+        try:
+            check_authority(issuer, below)
+            public_key(issuer)
+            _verify(last, issuer, len(chain) - 1)
+            _check_names(issuer, chain)
+            if not usages(issuer) & chain_usages(chain):
+                raise UnusableError("has an extended key usage that allows none of those below it")
+            found.append(issuer)
+        except UnusableError as unusable:
+            problem = problem or unusable
+    if problem is not None and not found:
+        raise UnusableError(f"the issuer of the last certificate {problem}")
+    return found
 
 
 @contextmanager

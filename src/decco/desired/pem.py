@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from base64 import b64decode
+from base64 import b64decode, encodebytes
 from dataclasses import dataclass
 
 MAX_LINE = 76
@@ -36,6 +36,11 @@ class Block:
     der: bytes
     line: int
     """Number of its first line, from 1."""
+
+    def as_pem(self) -> bytes:
+        """The block in the form that every reader takes."""
+        label = self.label.encode()
+        return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, encodebytes(self.der), label)
 
 
 def blocks(text: bytes) -> list[Block]:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
-    load_der_private_key,
+    load_pem_private_key,
 )
 
 from decco.desired.certificates import UNREADABLE, UnusableError, kind_of
@@ -42,7 +42,7 @@ def public_half(block: Block) -> bytes:
         raise UnusableError(f"is longer than {MAX_KEY_BYTES} bytes; use a key of common size")
     unreadable = UnusableError("holds no readable private key")
     try:
-        key = load_der_private_key(block.der, password=None, unsafe_skip_rsa_key_validation=True)
+        key = load_pem_private_key(block.as_pem(), password=None, unsafe_skip_rsa_key_validation=True)
     except UNREADABLE:
         raise unreadable from None
     if not isinstance(key, _KINDS.get(block.label, _ANY)):

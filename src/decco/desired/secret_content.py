@@ -20,6 +20,7 @@ import warnings
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -31,10 +32,12 @@ from decco.desired.certificates import (
     chain_usages,
     check_chain,
     check_leaf,
+    issuers_of_last,
     kind_of,
     load,
     may_be_trusted,
     public_key,
+    usages,
 )
 from decco.desired.model import Problem, SecretFacts
 from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
@@ -58,19 +61,24 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
             if trusted:
                 facts = replace(facts, has_ca=True, ca_pem=_as_pem(trusted))
             chain = _chain(data)
-            _check_key(_public_half(data), chain)
+            below = _check_key(_public_half(data), chain)
             if trusted and not any(each == chain[0] or may_be_trusted(each) for each in trusted):
                 raise UnusableError(
                     f"{CA_CRT} holds no certificate of an authority (basicConstraints CA:TRUE, with a key of common "
                     f"kind); {_EXPECTED[CA_CRT]}"
                 )
+            try:
+                issuers = issuers_of_last(chain, below, trusted)
+            except UnusableError as unusable:
+                raise UnusableError(f"{CA_CRT}: {unusable}") from None
+            begin, end, allowed = _validity(chain, issuers)
             return replace(
                 facts,
-                not_before=max(each.not_valid_before_utc for each in chain),
-                not_after=min(each.not_valid_after_utc for each in chain),
+                not_before=begin,
+                not_after=end,
                 dns_names=_dns_names(chain[0]),
                 key_kind=kind_of(public_key(chain[0])),
-                usages=chain_usages(chain),
+                usages=allowed,
             )
         except UnusableError as unusable:
             return replace(facts, problem=Problem(reasons.SECRET_INVALID, str(unusable)))
@@ -155,7 +163,22 @@ def _public_half(data: Mapping[str, str]) -> bytes:
         raise UnusableError(f"{TLS_KEY} {unusable}; {_EXPECTED[TLS_KEY]}") from None
 
 
-def _check_key(public_half: bytes, chain: list[x509.Certificate]) -> None:
+def _validity(
+    chain: list[x509.Certificate], issuers: list[x509.Certificate]
+) -> tuple[datetime, datetime, frozenset[str]]:
+    """From when, until when and for what a peer accepts the chain, by any one of these issuers if there are some."""
+    begin = max(each.not_valid_before_utc for each in chain)
+    end = min(each.not_valid_after_utc for each in chain)
+    allowed = chain_usages(chain)
+    if issuers:
+        begin = max(begin, min(each.not_valid_before_utc for each in issuers))
+        end = min(end, max(each.not_valid_after_utc for each in issuers))
+        allowed &= frozenset[str]().union(*map(usages, issuers))
+    return begin, end, allowed
+
+
+def _check_key(public_half: bytes, chain: list[x509.Certificate]) -> int:
+    """Checks the chain too, and returns what ``check_chain`` does."""
     keys = [_encoded_key(each) for each in chain[:MAX_CHAIN]]
     if keys[0] != public_half:
         if public_half in keys:
@@ -166,7 +189,7 @@ def _check_key(public_half: bytes, chain: list[x509.Certificate]) -> None:
             f"{TLS_KEY} does not belong to the certificate in {TLS_CRT}; put the two that belong together"
         )
     try:
-        check_chain(chain)
+        return check_chain(chain)
     except UnusableError as unusable:
         raise UnusableError(f"{TLS_CRT}: {unusable}") from None
 

@@ -14,7 +14,6 @@ from datetime import datetime
 from decco.desired import reasons
 from decco.desired.edge_keys import SIDECAR_KEYS
 from decco.desired.model import Problem, SecretFacts
-from decco.hostnames import canonical
 
 SERVER, CLIENT = "server", "client"
 CONTENT, NOT_YET_VALID, EXPIRED = "content", "not yet valid", "expired"
@@ -70,7 +69,7 @@ def covers(dns_names: Iterable[str], hostname: str) -> bool:
     """
     _, _, parent = hostname.partition(".")
     wanted = {hostname, f"*.{parent}"} if "." in parent else {hostname}
-    return not wanted.isdisjoint(map(canonical, dns_names))
+    return not wanted.isdisjoint(each.lower() for each in dns_names)
 
 
 def worse(source: Mapping[str, Problem], copy: Mapping[str, Problem]) -> bool:

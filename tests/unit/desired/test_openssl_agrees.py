@@ -80,8 +80,8 @@ def refusal(shape: Shape, folder: Path, *, as_client: bool) -> str:
     try:
         shown.load_cert_chain(crt, key, password=lambda: b"")
         verifies.load_verify_locations(root)
-        if "ca.crt" in shape.data:
-            shown.load_verify_locations(cadata=None, cafile=_file(folder / "ca.crt", shape.data["ca.crt"]))
+        if shape.data.get("ca.crt"):
+            shown.load_verify_locations(_file(folder / "ca.crt", shape.data["ca.crt"]))
         if as_client:
             server.verify_mode = ssl.CERT_REQUIRED
             server.load_cert_chain(*_other(folder))
