@@ -109,8 +109,8 @@ def test_a_defect_of_the_source_is_reported_while_the_copy_is_good() -> None:
     problem = problem_of(view, space="acme", controller_namespace="decco", now=NOW)
     assert problem == Problem(
         reasons.CERTIFICATE_NOT_YET_VALID,
-        "Secret tls: the certificate is not valid before 2026-06-01 12:00:01 UTC; wait, or renew it; its last good copy "
-        "stays in use",
+        "Secret tls: the certificate is not valid before 2026-06-01 12:00:01 UTC; wait, or renew it; its last good "
+        "copy stays in use",
     )
     pending = SecretView("tls", SecretState.PENDING, facts(not_before=NOW + SECOND))
     problem = problem_of(pending, space="acme", controller_namespace="decco", now=NOW)

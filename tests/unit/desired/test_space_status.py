@@ -560,7 +560,7 @@ def test_ready_is_all_others(case: str) -> None:
 )
 def test_an_edge_that_nobody_named(settings: dict[str, Any], project: str | None, unknown: bool) -> None:
     given = inputs(Settings.model_validate(settings))
-    spec = replace(SPEC, project=project) if is_dataclass(SPEC) else SPEC.model_copy(update={"project": project})
+    spec = SpaceSpec(domain_name="example.com", project=project)
     given = replace(given, space=replace(given.space, spec=spec))
     outcomes: Outcomes = {("NetworkPolicy", "decco"): None}
     namespace = {"metadata": {"name": "acme"}}
