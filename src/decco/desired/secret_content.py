@@ -47,6 +47,7 @@ MAX_CHAIN_BYTES = 100 * 1024
 CERTIFICATE = "CERTIFICATE"
 _OTHER_CERTIFICATES = ("TRUSTED CERTIFICATE", "X509 CERTIFICATE")
 """Labels that OpenSSL reads as certificates and others skip."""
+_MAY_BE_THERE = (CERTIFICATE, *_OTHER_CERTIFICATES, "EC PARAMETERS", "DH PARAMETERS")
 
 _DNS_NAME = re.compile(r"[A-Za-z0-9*._-]{1,253}")
 
@@ -103,9 +104,14 @@ def _blocks(data: Mapping[str, str], key: str) -> list[pem.Block]:
     except (ValueError, TypeError, binascii.Error):
         raise UnusableError(f"{key} is not base64; {_EXPECTED[key]}") from None
     try:
-        return pem.blocks(text)
+        found = pem.blocks(text)
     except pem.PemError as error:
         raise UnusableError(f"{key}: {error}") from None
+    for block in found:
+        if block.label not in _MAY_BE_THERE and not block.label.endswith(private_key.FORM):
+            # OpenSSL's own readers differ: some skip what they do not know, some stop there.
+            raise UnusableError(f"{key}: line {block.line} begins a block of an unknown kind; remove it")
+    return found
 
 
 _EXPECTED = {

@@ -50,11 +50,13 @@ def defects(facts: SecretFacts, use: Use, now: datetime) -> dict[str, Problem]:
         message = f"the certificate is not valid before {facts.not_before:%Y-%m-%d %H:%M:%S} UTC; wait, or renew it"
         found[NOT_YET_VALID] = Problem(reasons.CERTIFICATE_NOT_YET_VALID, message)
     if facts.key_kind and facts.key_kind not in use.keys:
-        message = f"the edge cannot serve a certificate with a key of the kind {facts.key_kind}; use P-256 or RSA"
+        message = (
+            f"the edge cannot serve a certificate with a key of the kind {facts.key_kind}; change it to P-256 or RSA"
+        )
         found[f"key {facts.key_kind}"] = Problem(reasons.SECRET_INVALID, message)
     for purpose in sorted(use.purposes - facts.usages):
         message = (
-            f"the certificate may not be used by a {purpose} (extended key usage {purpose}Auth); have it issued so"
+            f"the certificate may not be used by a {purpose} (extended key usage {purpose}Auth); renew it with that"
         )
         found[f"for a {purpose}"] = Problem(reasons.SECRET_INVALID, message)
     if facts.dns_names is not None:
@@ -80,9 +82,7 @@ def worse(source: Mapping[str, Problem], copy: Mapping[str, Problem]) -> bool:
 def _mismatch(missing: list[str], dns_names: tuple[str, ...]) -> Problem:
     shown, held = _listed(missing), _listed(dns_names)
     has = f"has the DNS names {held} (subjectAltName)" if held else "has no DNS name (subjectAltName)"
-    message = (
-        f"the certificate is shown for {shown} and {has}, so clients refuse it; have it issued with the missing names"
-    )
+    message = f"the certificate is shown for {shown} and {has}, so clients refuse it; renew it with the missing names"
     return Problem(reasons.CERTIFICATE_NAME_MISMATCH, message)
 
 
