@@ -103,7 +103,7 @@ Extensions = list[tuple[x509.ExtensionType, bool]]
 
 
 @dataclass
-class Wish:
+class Template:
     """A certificate to be made."""
 
     name: str = HOST
@@ -114,7 +114,7 @@ class Wish:
     ca: bool | None = False
     path_length: int | None = None
     sans: tuple[str, ...] | None = (HOST,)
-    hash: hashes.HashAlgorithm | None = field(default_factory=hashes.SHA256)
+    hash: Any = field(default_factory=hashes.SHA256)
     pss: bool = False
     signer: Any = None
     issuer_name: str = ""
@@ -157,9 +157,9 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def authority(name: str = "root", issuer: Made | None = None, **wish: Any) -> Made:
-    wish = {"more": [(usage("key_cert_sign", "crl_sign"), True)], **wish}
-    return Wish(name=name, issuer=issuer, ca=wish.pop("ca", True), sans=None, **wish).make()
+def authority(name: str = "root", issuer: Made | None = None, **template: Any) -> Made:
+    template = {"more": [(usage("key_cert_sign", "crl_sign"), True)], **template}
+    return Template(name=name, issuer=issuer, ca=template.pop("ca", True), sans=None, **template).make()
 
 
 def damaged(certificate: Made) -> bytes:
@@ -281,12 +281,12 @@ def shapes(seed: int = 1) -> Iterator[Shape]:
     """At least 300; the same for the same seed, but for keys and times."""
     root = authority()
     between = authority("between", root)
-    leaf = Wish(issuer=between).make()
+    leaf = Template(issuer=between).make()
     good = secret(leaf, between)
     for name, mangle in TEXTS.items():
         for part in ("tls.crt", "tls.key"):
             yield Shape(f"{part}: {name}", {**good, part: mangle(good[part])}, root.pem)
-        chain_of_one = {**secret(Wish(issuer=root).make()), "ca.crt": mangle(root.pem)}
+        chain_of_one = {**secret(Template(issuer=root).make()), "ca.crt": mangle(root.pem)}
         yield Shape(f"ca.crt: {name}", chain_of_one, root.pem)
     yield from _keys(root)
     yield from _chains(root)
@@ -298,14 +298,14 @@ def shapes(seed: int = 1) -> Iterator[Shape]:
 def _keys(root: Made) -> Iterator[Shape]:
     for kind in KEYS:
         key = key_of(kind)
-        made = Wish(issuer=root, key=key).make()
+        made = Template(issuer=root, key=key).make()
         yield Shape(f"key {kind}", secret(made), root.pem)
-        own = Wish(key=key, hash=hashes.SHA256()).make()
+        own = Template(key=key, hash=hashes.SHA256()).make()
         yield Shape(f"self-signed {kind}", secret(own), own.pem)
         above = authority(f"root {kind}", key=key)
-        yield Shape(f"root {kind}", secret(Wish(issuer=above).make(), ca_crt=above.pem), above.pem)
+        yield Shape(f"root {kind}", secret(Template(issuer=above).make(), ca_crt=above.pem), above.pem)
         between = authority(f"between {kind}", root, key=key)
-        yield Shape(f"between {kind}", secret(Wish(issuer=between).make(), between), root.pem)
+        yield Shape(f"between {kind}", secret(Template(issuer=between).make(), between), root.pem)
         forms = {"PKCS8": PrivateFormat.PKCS8}
         if not kind.startswith("Ed"):
             forms["PKCS1 or SEC1"] = PrivateFormat.TraditionalOpenSSL
@@ -313,8 +313,8 @@ def _keys(root: Made) -> Iterator[Shape]:
             yield Shape(f"{kind} as {name}", {"tls.crt": made.pem, "tls.key": key_pem(key, form)}, root.pem)
             locked = key_pem(key, form, b"secret")
             yield Shape(f"{kind} as {name}, locked", {"tls.crt": made.pem, "tls.key": locked}, root.pem)
-    made = Wish(issuer=root).make()
-    other = Wish(issuer=root, name="other.decco.test").make()
+    made = Template(issuer=root).make()
+    other = Template(issuer=root, name="other.decco.test").make()
     text = key_pem(made.key)
     sec1 = key_pem(made.key, PrivateFormat.TraditionalOpenSSL)
     parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
@@ -344,12 +344,12 @@ def _chains(root: Made) -> Iterator[Shape]:
     one, two = authority("one", root), None
     two = authority("two", one)
     three = authority("three", two)
-    leaf = Wish(issuer=two).make()
+    leaf = Template(issuer=two).make()
     stranger = authority("stranger")
     again = authority("two", stranger, key=two.key)
     imitation = authority("two", one, key=key_of("P-256", "imitation"), key_ids=False)
-    plain = Wish(issuer=imitation, key_ids=False).make()
-    own = Wish().make()
+    plain = Template(issuer=imitation, key_ids=False).make()
+    own = Template().make()
     for name, data in {
         "complete": secret(leaf, two, one),
         "complete with the root": secret(leaf, two, one, root),
@@ -375,7 +375,7 @@ def _chains(root: Made) -> Iterator[Shape]:
         # Which certificates clients have of their own is known to nobody else.
         theirs = root.pem + one.pem + two.pem if name.startswith("without") else root.pem
         yield Shape(f"chain: {name}", data, own.pem if name.startswith("self") else theirs)
-    for name, wish in {
+    issuers: dict[str, dict[str, Any]] = {
         "expired": {"until": NOW - DAY},
         "not yet valid": {"since": NOW + DAY},
         "no authority": {"ca": False},
@@ -396,15 +396,16 @@ def _chains(root: Made) -> Iterator[Shape]:
         "unknown critical extension": {"more": [(_unknown(), True)]},
         "unknown extension": {"more": [(_unknown(), False)]},
         "without key identifiers": {"key_ids": False},
-    }.items():
-        upper = authority("upper", root, **wish)  # type: ignore[arg-type]
+    }
+    for name, template in issuers.items():
+        upper = authority("upper", root, **template)
         lower = authority("lower", upper)
-        yield Shape(f"issuer: {name}", secret(Wish(issuer=upper).make(), upper), root.pem)
-        yield Shape(f"issuer's issuer: {name}", secret(Wish(issuer=lower).make(), lower, upper), root.pem)
-        top = authority("top", **wish)  # type: ignore[arg-type]
-        yield Shape(f"root: {name}", secret(Wish(issuer=top).make(), ca_crt=top.pem), top.pem)
-        if "until" not in wish and "since" not in wish:
-            yield Shape(f"root in the chain: {name}", secret(Wish(issuer=top).make(), top), top.pem)
+        yield Shape(f"issuer: {name}", secret(Template(issuer=upper).make(), upper), root.pem)
+        yield Shape(f"issuer's issuer: {name}", secret(Template(issuer=lower).make(), lower, upper), root.pem)
+        top = authority("top", **template)
+        yield Shape(f"root: {name}", secret(Template(issuer=top).make(), ca_crt=top.pem), top.pem)
+        if "until" not in template and "since" not in template:
+            yield Shape(f"root in the chain: {name}", secret(Template(issuer=top).make(), top), top.pem)
 
 
 def _names(permitted: list[str] | None = None, excluded: list[str] | None = None) -> tuple[x509.ExtensionType, bool]:
@@ -484,34 +485,37 @@ LEAVES: dict[str, dict[str, Any]] = {
 def _leaves(root: Made) -> Iterator[Shape]:
     between = authority("between", root)
     above = authority("RSA", key=key_of("RSA-2048", "root"))
-    for name, wish in LEAVES.items():
-        yield Shape(f"leaf: {name}", secret(Wish(issuer=between, **wish).make(), between), root.pem)
-        yield Shape(f"leaf under RSA: {name}", secret(Wish(issuer=above, **wish).make(), ca_crt=above.pem), above.pem)
-        made = Wish(**wish).make()
+    for name, template in LEAVES.items():
+        yield Shape(f"leaf: {name}", secret(Template(issuer=between, **template).make(), between), root.pem)
+        yield Shape(
+            f"leaf under RSA: {name}", secret(Template(issuer=above, **template).make(), ca_crt=above.pem), above.pem
+        )
+        made = Template(**template).make()
         yield Shape(f"self-signed: {name}", secret(made, ca_crt=made.pem), made.pem)
-    pss = Wish(issuer=above, pss=True).make()
+    pss = Template(issuer=above, pss=True).make()
     yield Shape("leaf signed by PSS", secret(pss), above.pem)
     lower = authority("lower", above)
-    for name, weak in {"SHA-1": hashes.SHA1(), "MD5": hashes.MD5()}.items():
-        leaf = signed_again(Wish(issuer=above).make(), above, weak)
+    algorithms: dict[str, hashes.SHA1 | hashes.MD5] = {"SHA-1": hashes.SHA1(), "MD5": hashes.MD5()}
+    for name, weak in algorithms.items():
+        leaf = signed_again(Template(issuer=above).make(), above, weak)
         yield Shape(f"leaf signed with {name}", secret(leaf), above.pem)
         issuer = signed_again(lower, above, weak)
-        yield Shape(f"issuer signed with {name}", secret(Wish(issuer=lower).make(), issuer), above.pem)
+        yield Shape(f"issuer signed with {name}", secret(Template(issuer=lower).make(), issuer), above.pem)
         top = signed_again(above, above, weak)
-        yield Shape(f"root signed with {name}", secret(Wish(issuer=above).make(), top, ca_crt=top.pem), top.pem)
+        yield Shape(f"root signed with {name}", secret(Template(issuer=above).make(), top, ca_crt=top.pem), top.pem)
 
 
 def _authorities(root: Made) -> Iterator[Shape]:
-    leaf = Wish(issuer=root).make()
+    leaf = Template(issuer=root).make()
     for name, ca in {
         "another": authority("another").pem,
         "two": root.pem + authority("another").pem,
         "the leaf": leaf.pem,
-        "a leaf of another": Wish(name="x.decco.test").make().pem,
+        "a leaf of another": Template(name="x.decco.test").make().pem,
         "with a private key": key_pem(root.key) + root.pem,
         "junk": b"junk",
         "expired and good": authority("old", until=NOW - DAY).pem + root.pem,
-        "not an authority and good": Wish(name="x.decco.test").make().pem + root.pem,
+        "not an authority and good": Template(name="x.decco.test").make().pem + root.pem,
     }.items():
         yield Shape(f"authorities: {name}", secret(leaf, ca_crt=ca), root.pem)
 
@@ -520,13 +524,13 @@ def _mixed(rng: random.Random, root: Made) -> Iterator[Shape]:
     """Several at once."""
     kinds = [kind for kind in KEYS if kind != "DSA"]
     for number in range(120):
-        kind, wish = rng.choice(kinds), rng.choice(list(LEAVES))
+        kind, template = rng.choice(kinds), rng.choice(list(LEAVES))
         issuers = [root]
         for depth in range(rng.randrange(3)):
             issuers.insert(0, authority(f"mixed {depth}", issuers[0], key=key_of(rng.choice(kinds), f"mixed {depth}")))
-        made = Wish(issuer=issuers[0], **{**LEAVES[wish], "key": key_of(kind)}).make()
+        made = Template(issuer=issuers[0], **{**LEAVES[template], "key": key_of(kind)}).make()
         sent = issuers[:-1] if rng.random() < 0.7 else issuers
         data = secret(made, *sent, **({"ca_crt": root.pem} if rng.random() < 0.5 else {}))
         part, text = rng.choice(("tls.crt", "tls.key")), rng.choice((*TEXTS, *["as it is"] * len(TEXTS)))
         data[part] = TEXTS[text](data[part])
-        yield Shape(f"mixed {number}: {kind}, {wish}, {len(sent)} issuers, {part} {text}", data, root.pem)
+        yield Shape(f"mixed {number}: {kind}, {template}, {len(sent)} issuers, {part} {text}", data, root.pem)

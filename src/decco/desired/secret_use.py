@@ -50,9 +50,7 @@ def defects(facts: SecretFacts, use: Use, now: datetime) -> dict[str, Problem]:
         message = f"the certificate is not valid before {facts.not_before:%Y-%m-%d %H:%M:%S} UTC; wait, or renew it"
         found[NOT_YET_VALID] = Problem(reasons.CERTIFICATE_NOT_YET_VALID, message)
     if facts.key_kind and facts.key_kind not in use.keys:
-        message = (
-            f"the edge cannot serve a certificate with a key of the kind {facts.key_kind}; change it to P-256 or RSA"
-        )
+        message = f"the edge cannot serve a key of the kind {facts.key_kind}; change it to P-256 or RSA"
         found[f"key {facts.key_kind}"] = Problem(reasons.SECRET_INVALID, message)
     for purpose in sorted(use.purposes - facts.usages):
         message = (

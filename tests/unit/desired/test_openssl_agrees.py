@@ -150,7 +150,8 @@ def test_what_the_program_openssl_refuses_is_refused(every: list[Shape], tmp_pat
             "-auth_level",
             "2",
         ]
-        for argv in (["verify", *how, crt], ["pkey", "-in", key, "-check", "-noout"]):
+        argvs: list[list[str | Path]] = [["verify", *how, crt], ["pkey", "-in", key, "-check", "-noout"]]
+        for argv in argvs:
             done = subprocess.run(["openssl", *argv], capture_output=True, check=False, stdin=subprocess.DEVNULL)
             if done.returncode != 0:
                 wrong.append(f"{shape.name}: {(done.stderr + done.stdout).decode(errors='replace')}")

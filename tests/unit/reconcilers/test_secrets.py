@@ -31,7 +31,7 @@ from decco.reconcilers.requested_secrets import (
 )
 from decco.reconcilers.secrets import Secrets
 from tests import tls_shapes
-from tests.tls_shapes import DAY, Wish
+from tests.tls_shapes import DAY, Template
 from tests.unit.desired.app_cases import secret
 from tests.unit.reconcilers.world import app, facts_of, make_caches, owned, shared, space, stored, tls_data
 
@@ -319,19 +319,19 @@ def test_the_next_expiry_counts_however_far_it_is() -> None:
 # -- a source with a new defect ---------------------------------------------------------------------------------------
 
 
-def content_of(wish: Wish) -> dict[str, str]:
-    made = wish.make()
+def content_of(template: Template) -> dict[str, str]:
+    made = template.make()
     given = tls_shapes.secret(made, ca_crt=made.pem)
     return {name: base64.b64encode(value).decode() for name, value in given.items()}
 
 
-def http_source(**wish: Any) -> Obj:
-    data = content_of(Wish(**{"sans": ("acme.example.net",), **wish}))
+def http_source(**template: Any) -> Obj:
+    data = content_of(Template(**{"sans": ("acme.example.net",), **template}))
     return stored(SECRETS, "http", "decco", meta=shared("*"), type="Opaque", data=data)
 
 
-def http_copy(**wish: Any) -> Obj:
-    data = content_of(Wish(**{"sans": ("acme.example.net",), **wish}))
+def http_copy(**template: Any) -> Obj:
+    data = content_of(Template(**{"sans": ("acme.example.net",), **template}))
     return owned(SECRETS, "http", ACME, type="Opaque", data=data)
 
 
