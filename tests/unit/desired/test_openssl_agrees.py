@@ -138,7 +138,7 @@ def test_what_the_program_openssl_refuses_is_refused(every: list[Shape], tmp_pat
             continue
         crt, key = _file(tmp_path / "crt", shape.data["tls.crt"]), _file(tmp_path / "key", shape.data["tls.key"])
         root = _file(tmp_path / "root", shape.root)
-        how = [
+        how: list[str | Path] = [
             "-CAfile",
             root,
             "-untrusted",
