@@ -225,7 +225,7 @@ def http_app(namespace: str, name: str, path: str | None = None, **spec: Any) ->
 
 def tls_secret(name: str, *names: str, share: str | None = "*", namespace: str = "decco", **data: bytes) -> Obj:
     """A usable Secret with certificate, key and CA; ``share`` is the share-with annotation (None: not labelled)."""
-    certificate, key = self_signed(names or (f"{name}.example.net",))
+    certificate, key = self_signed(names or (f"{name}.example.net", "*.example.net"))
     content = {"tls.crt": certificate, "tls.key": key, "ca.crt": certificate, **data}
     meta: Obj = {"name": name, "namespace": namespace}
     if share is not None:

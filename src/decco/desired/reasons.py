@@ -47,6 +47,8 @@ PATH_CONFLICT = "PathConflict"
 SECRET_MISSING = "SecretMissing"
 SECRET_INVALID = "SecretInvalid"
 CERTIFICATE_EXPIRED = "CertificateExpired"
+CERTIFICATE_NOT_YET_VALID = "CertificateNotYetValid"
+CERTIFICATE_NAME_MISMATCH = "CertificateNameMismatch"
 CERTIFICATE_MISSING = "CertificateMissing"
 EGRESS_TARGET_NOT_FOUND = "EgressTargetNotFound"
 EGRESS_PORT_CONFLICT = "EgressPortConflict"
@@ -74,6 +76,7 @@ PROVIDER_REFUSED = "ProviderRefused"
 PROVIDER_THROTTLED = "ProviderThrottled"
 PROVIDER_UNREACHABLE = "ProviderUnreachable"
 DNS_FAILED = "DNSFailed"
+EDGE_UNKNOWN = "EdgeUnknown"
 
 # -- Events only ------------------------------------------------------------------------------------------------------
 

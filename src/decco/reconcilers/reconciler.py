@@ -154,10 +154,14 @@ def requeue_action(*seconds: float | None) -> Action:
 
 
 def seconds_to_expiry(views: Iterable[SecretView], now: datetime) -> float | None:
-    """Seconds until the next of these certificates expires; None if all have expired."""
-    left = [
-        (view.facts.not_after - now).total_seconds()
+    """Seconds until the next of these certificates expires or becomes valid; None if there is no such time."""
+    moments = (
+        moment
         for view in views
-        if view.facts is not None and view.facts.not_after is not None and view.facts.not_after > now
-    ]
-    return min(left, default=None)
+        for facts in (view.facts, view.source)
+        if facts is not None
+        for moment in (facts.not_before, facts.not_after)
+    )
+    return min(
+        ((moment - now).total_seconds() for moment in moments if moment is not None and moment > now), default=None
+    )

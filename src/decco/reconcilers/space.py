@@ -21,7 +21,7 @@ from decco.kube.errors import Forbidden
 from decco.log import get_logger
 from decco.objects import GATEWAYS, LISTENER_SETS, NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.children import Written
-from decco.reconcilers.edge import addresses_for, space_live
+from decco.reconcilers.edge import addresses_for, gateway_controller, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.outcomes import refusal_of
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
@@ -133,6 +133,7 @@ class SpaceReconciler(Reconciler):
             copies={},
             secrets={},
             now=now,
+            gateway_controller=gateway_controller(self.caches),
         )
         written = await self.writer.write([namespace_child(inputs)])
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
