@@ -38,7 +38,7 @@ async def attempt(context: ssl.SSLContext, target: Target) -> Observation:
         except TimeoutError:
             return Observation(Result.SILENT, f"no answer within {PROBE_SECONDS:g} s")
         finally:
-            await connection.close()
+            connection.close()
     except ValueError as error:  # a server name that TLS cannot carry
         return Observation(Result.CLOSED, str(error))
     finally:

@@ -47,8 +47,3 @@ class Reachability:
         """Whether the address cannot be reached from here."""
         entry = self._addresses.get(address)
         return entry is not None and not entry.reached and entry.failed
-
-    def forget(self, keep: set[str]) -> None:
-        """Drops all addresses but these."""
-        for address in self._addresses.keys() - keep:
-            del self._addresses[address]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import Protocol
 
 from decco.log import get_logger
 from decco.probe.attempt import attempt
-from decco.probe.model import Observation, State, Target
+from decco.probe.model import Observation, Result, State, Target
 from decco.probe.reach import Reachability
 from decco.probe.tls import client_context
 from decco.probe.verdict import CONFIRM_PAUSE_SECONDS, History, Verdict, retry_pause, slot
@@ -28,6 +27,9 @@ log = get_logger(__name__)
 
 IN_FLIGHT = 100
 """Probes at once: as many as end within PROBE_SECONDS at a usual rate of failures."""
+
+GRAIN_SECONDS = 0.001
+"""What is due so soon is due."""
 
 _CHANGE, _FAILURE, _ROUTINE = range(3)
 """Priorities of probes that are due."""
@@ -65,6 +67,8 @@ class _Probed:
     history: History = field(default_factory=History)
     due: float = 0.0
     running: bool = False
+    again: bool = False
+    """Whether the object changed while a probe was running."""
     dropped: bool = False
     assumed: bool = False
     """Whether it counts as answered although nothing is known yet: it did before this process started."""
@@ -128,7 +132,8 @@ class Prober:
         for name, target in targets.items():
             known = owner.probed.get(name)
             if known is not None and known.target == target:
-                if poked:
+                known.again = poked and known.running
+                if poked and not known.running:
                     self._plan(known, now, _CHANGE)
                 continue
             if known is not None:
@@ -180,7 +185,7 @@ class Prober:
     async def _next(self) -> _Probed:
         """The next target to be probed, when it is due."""
         while True:
-            now = self._clock()
+            now = self._clock() + GRAIN_SECONDS
             while self._heap and self._heap[0][0] <= now:
                 due, number, priority, probed = heapq.heappop(self._heap)
                 if due == probed.due and not probed.dropped:
@@ -221,14 +226,12 @@ class Prober:
             self._observe(probed, observation, now)
         if turned:
             log.info("reachability of the edge has changed", address=address, reached=not self.unreached(address))
-            for uid in [uid for uid, owner in self._owners.items() if self._is_at(owner, address)]:
-                self._notify(uid)
+            self._turn(address)
 
     def _observe(self, probed: _Probed, observation: Observation, now: float) -> None:
         history, before = probed.history, probed.history.verdict
-        if observation.result == "connect" and self._reach.undecided(probed.target.address):
-            pass  # says nothing about this target
-        else:
+        # Nothing at the address has ever answered: a failure to connect says nothing about one target.
+        if observation.result is not Result.CONNECT or not self._reach.undecided(probed.target.address):
             history.observe(observation, now)
             probed.assumed = probed.assumed and history.verdict is Verdict.WAITING
         self._failed += (history.verdict is Verdict.FAILED) - (before is Verdict.FAILED)
@@ -237,13 +240,21 @@ class Prober:
         self._plan_next(probed)
         self._notify(probed.uid)
 
-    @staticmethod
-    def _is_at(owner: _Owner, address: str) -> bool:
-        return any(probed.target.address == address for probed in owner.probed.values())
+    def _turn(self, address: str) -> None:
+        """All targets of this address are due, now that it is known whether it can be reached."""
+        for uid, owner in list(self._owners.items()):
+            mine = [probed for probed in owner.probed.values() if probed.target.address == address]
+            for probed in mine:
+                if not probed.running:
+                    self._plan(probed, self._clock(), _FAILURE)
+            if mine:
+                self._notify(uid)
 
     def _plan_next(self, probed: _Probed) -> None:
         now, settings, history = self._clock(), self._settings(), probed.history
-        if history.routine or self._reach.unreached(probed.target.address):
+        if probed.again:
+            probed.again, due, priority = False, now, _CHANGE
+        elif history.routine or self._reach.unreached(probed.target.address):
             due, priority = slot(f"{probed.uid}/{probed.name}", settings.interval_seconds, now), _ROUTINE
         elif history.verdict is Verdict.FAILED:
             due, priority = now + retry_pause(self._failed, settings.max_per_second), _FAILURE

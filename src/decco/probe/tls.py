@@ -1,6 +1,6 @@
 """One TLS handshake as a client without certificate, and what the server showed in it.
 
-Messages are read through ``SSLContext._msg_callback``: OpenSSL passes each one decrypted, in TLS 1.2 and 1.3. The public
+Messages are read through ``SSLContext._msg_callback``: OpenSSL passes each one decrypted, in TLS 1.2 and 1.3. Public
 calls do not report whether a client certificate was requested, nor the certificate of a handshake that failed.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +49,7 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
-def _message(connection: Any, direction: str, _version: int, content: int, kind: Any, data: bytes) -> None:
+def _message(connection: Any, direction: str, version: int, content: int, kind: Any, data: bytes) -> None:
     if direction != "read" or content not in (_HANDSHAKE, _ALERT):
         return
     shown: Shown | None = getattr(connection, "shown", None)
@@ -58,17 +59,17 @@ def _message(connection: Any, direction: str, _version: int, content: int, kind:
         if data[1] != 0:  # close_notify is none
             shown.alert = getattr(kind, "name", str(data[1])).lower()
     elif data[0] == _CERTIFICATE:
-        shown.chain = [hashlib.sha256(each).digest() for each in certificates_of(data, connection.version())]
+        shown.chain = [hashlib.sha256(each).digest() for each in certificates_of(data, version)]
     elif data[0] == _CERTIFICATE_REQUEST:
         shown.requests_certificate = True
 
 
-def certificates_of(message: bytes, version: str | None) -> list[bytes]:
+def certificates_of(message: bytes, version: int) -> list[bytes]:
     """The certificates (DER) of a Certificate message: RFC 5246 section 7.4.2, RFC 8446 section 4.4.2.
 
     A message that does not keep the format gives the certificates before the mistake.
     """
-    at, extensions = 4, version == "TLSv1.3"
+    at, extensions = 4, version == ssl.TLSVersion.TLSv1_3
     if extensions:
         at += 1 + (message[at] if len(message) > at else 0)
     at += 3
@@ -124,18 +125,12 @@ class Connection:
             except ssl.SSLZeroReturnError:
                 return b""
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Sends close_notify, so that servers log no error; waits for nothing."""
-        try:
+        with suppress(ssl.SSLError, OSError, ValueError):
             self._tls.unwrap()
-        except (ssl.SSLError, OSError, ValueError):
-            pass
-        data = self._out.read()
-        if data:
-            try:
-                self._sock.send(data)
-            except OSError:
-                pass
+        with suppress(OSError):
+            self._sock.send(self._out.read())
 
     async def _send(self) -> None:
         if data := self._out.read():

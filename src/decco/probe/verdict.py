@@ -6,7 +6,7 @@ Times are seconds of a monotonic clock.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from decco.probe.model import Observation, Result
@@ -42,7 +42,7 @@ class History:
     _suspect_since: float | None = None
     _failures: int = 0
     _successes: int = 0
-    _flaps: list[float] = field(default_factory=list)
+    _flaps: tuple[float, ...] = ()
 
     def observe(self, observation: Observation, now: float) -> None:
         """Takes the end of a probe."""
@@ -71,7 +71,8 @@ class History:
         lasts = CONFIRM_CONNECT_SECONDS if observation.result is Result.CONNECT else CONFIRM_SECONDS
         if self._failures > CONFIRMATIONS and now - self._suspect_since >= lasts:
             if self.verdict is Verdict.ANSWERED:
-                self._flaps = [each for each in self._flaps if now - each < FLAP_WINDOW_SECONDS] + [now]
+                recent = (each for each in self._flaps if now - each < FLAP_WINDOW_SECONDS)
+                self._flaps = (*recent, now)
             self.verdict, self.failure = Verdict.FAILED, observation
 
     @property
