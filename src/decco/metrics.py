@@ -43,6 +43,7 @@ COUNTERS: Mapping[str, tuple[str, ...]] = {
     "watch_restarts": ("Watches that were opened again.", "resource", "cause"),
     "dns_calls": ("Calls to DNS providers.", "provider", "operation", "result"),
     "child_repairs": ("Children that somebody else had changed or deleted and decco wrote again.", "resource"),
+    "probe": ("Probes of the edge, by how they ended.", "result"),
     "events_dropped": ("Kubernetes Events that were not sent.",),
 }
 """Name without ``decco_`` and ``_total`` -> help, labels."""
@@ -57,6 +58,7 @@ GAUGES: Mapping[str, tuple[str, ...]] = {
     "objects": ("Spaces and Apps by their Ready condition.", "kind", "ready"),
     "dns_lag_seconds": ("Age of the oldest change that a zone has not taken yet.", "provider", "zone"),
     "certificate_expiry_timestamp_seconds": ("When a certificate in use expires.", "space", "secret"),
+    "endpoints": ("Probed endpoints of a Space, by whether they answer.", "space", "answers"),
     "leader": ("1 while this process leads.",),
     "event_loop_tasks": ("Tasks of the event loop that have not ended.",),
     "build_info": ("Always 1; the labels say what runs.", "version", "python"),
@@ -68,6 +70,7 @@ HISTOGRAMS: Mapping[str, tuple[str, ...]] = {
     "workqueue_work_duration": ("Time that work on a key took.", "name"),
     "api_request_duration": ("Duration of a request to the API server.", "verb"),
     "dns_call_duration": ("Duration of a call to a DNS provider.", "provider"),
+    "probe_first_answer": ("Time from a change to the first answer through the edge.",),
     "event_loop_lag": ("How late the event loop runs what is due.",),
 }
 """Name without ``decco_`` and ``_seconds`` -> help, labels."""

@@ -67,7 +67,9 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
                 facts = replace(facts, has_ca=True, ca_pem=_as_pem(certificates(data, CA_CRT)))
             shown = certificates(data, TLS_CRT)
             _check_key(_public_half(_decode(data, TLS_KEY)), shown)
-            return replace(facts, not_after=_not_after(shown[0]), dns_names=_dns_names(shown[0]))
+            return replace(
+                facts, not_after=_not_after(shown[0]), dns_names=_dns_names(shown[0]), chain=_fingerprints(shown)
+            )
         except _UnusableError as unusable:
             return replace(facts, problem=Problem(reasons.SECRET_INVALID, str(unusable)))
 
@@ -159,6 +161,11 @@ def _public_key(certificate: x509.Certificate) -> bytes:
         return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except UNREADABLE:
         raise _UnusableError(unusable) from None
+
+
+def _fingerprints(shown: list[x509.Certificate]) -> tuple[bytes, ...]:
+    issuers = (each for each in shown[1:] if each.issuer != each.subject)
+    return tuple(hashlib.sha256(each.public_bytes(Encoding.DER)).digest() for each in (shown[0], *issuers))
 
 
 def _not_after(certificate: x509.Certificate) -> datetime:

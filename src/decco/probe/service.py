@@ -29,7 +29,7 @@ IN_FLIGHT = 100
 """Probes at once: as many as end within PROBE_SECONDS at a usual rate of failures."""
 
 GRAIN_SECONDS = 0.001
-"""What is due so soon is due."""
+"""Shortest wait for what is due, so that the clock advances."""
 
 _CHANGE, _FAILURE, _ROUTINE = range(3)
 """Priorities of probes that are due."""
@@ -185,7 +185,7 @@ class Prober:
     async def _next(self) -> _Probed:
         """The next target to be probed, when it is due."""
         while True:
-            now = self._clock() + GRAIN_SECONDS
+            now = self._clock()
             while self._heap and self._heap[0][0] <= now:
                 due, number, priority, probed = heapq.heappop(self._heap)
                 if due == probed.due and not probed.dropped:
@@ -196,7 +196,7 @@ class Prober:
                     probed.running = True
                     return probed
             self._event.clear()
-            seconds = self._heap[0][0] - now if self._heap else None
+            seconds = max(self._heap[0][0] - now, GRAIN_SECONDS) if self._heap else None
             try:
                 async with asyncio.timeout(seconds):
                     await self._event.wait()

@@ -1,0 +1,110 @@
+"""From what a probe saw, and what the caches contain, to the broken link in front of an endpoint.
+
+A link nearer to the pod is the cause of what is seen farther away, and the caches have those: a missing Service or no
+ready pod explains a connection that the edge closes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from decco.desired import reasons
+from decco.desired.model import Problem
+from decco.objects import Obj
+
+PROBE_PATH = "/.well-known/decco-probe"
+"""Path at the FQDN that decco's own routes answer, and no App."""
+PROBE_DOMAIN = "decco-probe.invalid"
+"""Host names below it are the answers of these routes; RFC 6761 keeps .invalid free of real names."""
+NO_ROUTE = f"none.{PROBE_DOMAIN}"
+"""Answer of the Space's route."""
+EDGE_PORT = 443
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was observed of one endpoint at one address; ``result`` is a value of ``probe.model.Result``."""
+
+    endpoint: str
+    server_name: str
+    address: str
+    result: str
+    detail: str = ""
+    tcp: bool = False
+    """Whether TLS ends in the pod, so that a handshake needs one."""
+    service: bool = True
+    """Whether its Service exists."""
+    ready_pods: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What is known of all probed endpoints of an object."""
+
+    failed: tuple[Answer, ...] = ()
+    waiting: tuple[str, ...] = ()
+    """Host names without an answer yet."""
+    unreached: tuple[str, ...] = ()
+    """Addresses that cannot be reached from the controller."""
+
+
+NOTHING_PROBED = Answers()
+
+
+def answer_problems(answers: Answers) -> Iterable[Problem]:
+    """The broken links, and what has not answered yet."""
+    for answer in answers.failed:
+        yield _link(answer)
+    for name in sorted(set(answers.waiting)):
+        yield Problem(reasons.WAITING_FOR_ANSWER, f"the edge has not answered for {name} yet")
+
+
+_BY_RESULT = {
+    "connect": (reasons.ADDRESS_UNREACHABLE, "does not accept connections"),
+    "closed": (reasons.LISTENER_NOT_ANSWERING, "ends the connection within the TLS handshake"),
+    "alert": (reasons.REFUSED_BY_PROXY, "refuses the TLS handshake"),
+    "certificate": (reasons.WRONG_CERTIFICATE, "presents another certificate than the Secret has"),
+    "chain": (reasons.INCOMPLETE_CHAIN, "presents an incomplete chain"),
+    "not_requested": (reasons.CLIENT_CERTIFICATE_NOT_REQUESTED, "requests no client certificate"),
+    "route": (reasons.ROUTE_NOT_ANSWERING, "answers, but not by the route of this endpoint"),
+    "silent": (reasons.BACKEND_BLOCKED, "accepts the connection, and nothing behind it answers"),
+    "port_closed": (reasons.PORT_CLOSED, "reaches the sidecar, and the container's port is closed"),
+    "application": (reasons.APPLICATION_ERROR, "reaches the App, which answers with an error"),
+}
+_BEHIND = frozenset({"closed", "alert", "silent", "port_closed", "application"})
+"""Results that a missing pod explains, if TLS ends in the pod or the answer is the App's."""
+
+
+def _link(answer: Answer) -> Problem:
+    where = f"endpoint {answer.endpoint}: the edge at {answer.address}, asked for {answer.server_name},"
+    detail = f" ({answer.detail})" if answer.detail else ""
+    reason, text = _BY_RESULT[answer.result]
+    if answer.result in _BEHIND and (answer.tcp or answer.result in {"silent", "application"}):
+        if not answer.service:
+            text = f"{text}{detail}: its Service does not exist"
+            return Problem(reasons.SERVICE_MISSING, f"{where} {text}")
+        if not answer.ready_pods:
+            return Problem(reasons.NO_READY_POD, f"{where} {text}{detail}: no pod of the App is ready")
+    return Problem(reason, f"{where} {text}{detail}")
+
+
+# -- the routes that answer -------------------------------------------------------------------------------------------
+
+
+def probe_path_of(endpoint: str) -> str:
+    return f"{PROBE_PATH}/{endpoint}"
+
+
+def probe_host(rules: list[Obj]) -> str:
+    """The answer of a route with these rules."""
+    digest = hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+    return f"{digest[:32]}.{PROBE_DOMAIN}"
+
+
+def probe_rule(match: Obj, host: str) -> Obj:
+    """A rule of an HTTPRoute that answers itself."""
+    redirect = {"type": "RequestRedirect", "requestRedirect": {"hostname": host, "statusCode": 302}}
+    return {"matches": [{"path": match}], "filters": [redirect]}
