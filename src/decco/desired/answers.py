@@ -21,7 +21,6 @@ PROBE_DOMAIN = "decco-probe.invalid"
 """Host names below it are the answers of these routes; RFC 6761 keeps .invalid free of real names."""
 NO_ROUTE = f"none.{PROBE_DOMAIN}"
 """Answer of the Space's route."""
-EDGE_PORT = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +107,13 @@ def probe_rule(match: Obj, host: str) -> Obj:
     """A rule of an HTTPRoute that answers itself."""
     redirect = {"type": "RequestRedirect", "requestRedirect": {"hostname": host, "statusCode": 302}}
     return {"matches": [{"path": match}], "filters": [redirect]}
+
+
+def probe_answer(route: Obj) -> tuple[str, str] | None:
+    """Path and answer of the rule of an HTTPRoute that answers itself; None if it has none."""
+    for rule in reversed(route.get("spec", {}).get("rules") or ()):
+        for each in rule.get("filters") or ():
+            host = str(each.get("requestRedirect", {}).get("hostname") or "")
+            if host.endswith(PROBE_DOMAIN):
+                return str(rule["matches"][0]["path"]["value"]), host
+    return None

@@ -76,6 +76,7 @@ class _Probed:
 
 @dataclass(slots=True)
 class _Owner:
+    group: str = ""
     probed: dict[str, _Probed] = field(default_factory=dict)
     token: Hashable = None
     shown: State | None = None
@@ -116,9 +117,15 @@ class Prober:
         self._callbacks.append(callback)
 
     def ensure(
-        self, uid: str, targets: Mapping[str, Target], *, token: Hashable = None, assumed: bool = False
+        self,
+        uid: str,
+        targets: Mapping[str, Target],
+        *,
+        group: str = "",
+        token: Hashable = None,
+        assumed: bool = False,
     ) -> State:
-        """Sets all targets of an owner, and returns the state.
+        """Sets all targets of an owner, and returns the state; ``group`` is for ``counts``.
 
         An equal target keeps its verdict. Another ``token`` than before has all targets probed at once. ``assumed``:
         what is new to this process counts as answered until it is probed in its slot.
@@ -128,7 +135,7 @@ class Prober:
         for name in owner.probed.keys() - targets.keys():
             self._drop(owner.probed.pop(name))
         poked = owner.token != token and not first
-        owner.token = token
+        owner.token, owner.group = token, group
         for name, target in targets.items():
             known = owner.probed.get(name)
             if known is not None and known.target == target:
@@ -156,6 +163,21 @@ class Prober:
         owner = self._owners.pop(uid, None)
         for probed in owner.probed.values() if owner is not None else ():
             self._drop(probed)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Group -> targets that answer, and that do not; without those of which nothing is known."""
+        found: dict[str, list[int]] = {}
+        for owner in self._owners.values():
+            for probed in owner.probed.values():
+                verdict = probed.history.verdict
+                if verdict is not Verdict.WAITING and not self._reach.unreached(probed.target.address):
+                    found.setdefault(owner.group, [0, 0])[verdict is Verdict.FAILED] += 1
+        return {group: (answering, failed) for group, (answering, failed) in found.items()}
+
+    def knows(self, uid: str) -> bool:
+        """Whether the owner has targets."""
+        owner = self._owners.get(uid)
+        return owner is not None and bool(owner.probed)
 
     def unreached(self, address: str) -> bool:
         """Whether this address cannot be reached from here."""

@@ -117,10 +117,14 @@ class AppReconciler(Reconciler):
         if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
             self.caches.superseded_jobs[live.job.uid] = None
         names = app_names(desired.resolved)
-        addresses = addresses_for(self.caches, space) if names and self.records.enabled else ()
-        records = await self.records.publish(self.store, entry, obj, names, addresses)
+        edge = addresses_for(self.caches, space)
+        found = self.answers.of_app(entry, inputs, desired, live, edge)
+        addresses = edge if names and self.records.enabled else ()
+        records = await self.records.publish(self.store, entry, obj, names, addresses, found.held_back)
         previous = status_of(records.obj)
-        status = app_status(inputs, desired, written.outcomes, live, previous, inputs.now, records.problems)
+        status = app_status(
+            inputs, desired, written.outcomes, live, previous, inputs.now, records.problems, found.answers
+        )
         reported = await self.report(records.entry, records.obj, status)
         log.debug("app reconciled", writes=written.writes, status_written=reported)
         if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):
@@ -131,6 +135,7 @@ class AppReconciler(Reconciler):
         return requeue_action(
             written.requeue_after,
             records.requeue_after,
+            found.requeue_after,
             grace_left(live.workload, inputs.now) or None,
             self._next_step_of_job(inputs, live, reported=reported),
             route_requeue_after(status, inputs.now),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,7 @@ from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
+from decco.reconcilers.answers import Answering
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.records import Published
@@ -39,7 +40,14 @@ class DnsRecords(Protocol):
     @property
     def enabled(self) -> bool: ...
     async def publish(
-        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None, /
+        self,
+        store: Store,
+        entry: Entry,
+        obj: Obj,
+        names: Sequence[str],
+        addresses: Sequence[str] | None,
+        held_back: Collection[str] = (),
+        /,
     ) -> Published: ...
     def pause(self, entry: Entry) -> None: ...
     async def release(
@@ -58,6 +66,7 @@ class Dependencies:
     records: DnsRecords
     now: Callable[[], datetime]
     """The time in UTC, for comparison with times that others wrote, such as a certificate's expiry."""
+    answers: Answering
     certificates: Callable[[str, Mapping[str, float]], None]
     """Receives the certificates that a Space uses, see ``Metrics.certificates``."""
     simulated: bool = False
@@ -79,6 +88,7 @@ class Reconciler(ABC):
         self.writer = dependencies.writer
         self.secrets = dependencies.secrets
         self.records = dependencies.records
+        self.answers = dependencies.answers
         self.now = dependencies.now
         self.store = store
         self._blocked_status = blocked_status

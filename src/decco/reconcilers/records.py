@@ -7,7 +7,7 @@ children exist as long as the owner does, so a record is removed before its targ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -92,10 +92,16 @@ class Records:
             self._dns.forget(uid)
 
     async def publish(
-        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
+        self,
+        store: Store,
+        entry: Entry,
+        obj: Obj,
+        names: Sequence[str],
+        addresses: Sequence[str] | None,
+        held_back: Collection[str] = (),
     ) -> Published:
         """Publishes ``names`` of the object with ``addresses``; its other names are withdrawn. While the addresses are
-        not known (None), all stay as they are.
+        not known (None), all stay as they are. Of ``held_back`` no record is created; one that exists stays.
 
         Raises Conflict if the object changed meanwhile.
         """
@@ -119,7 +125,9 @@ class Records:
         if addresses and not held and any(self._dns.serves(name) for name in names):
             current = await self._set(store, current, held=True)
         targets = frozenset(addresses)
-        state = self._dns.ensure(entry.uid, [WantedRecord(name, targets) for name in names])
+        state = self._dns.ensure(
+            entry.uid, [WantedRecord(name, targets, create=name not in held_back) for name in names]
+        )
         problems = tuple(_problem(each) for each in state.problems)
         return replace(current, problems=self._settled(current, problems), requeue_after=left)
 
