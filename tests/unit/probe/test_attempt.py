@@ -70,7 +70,8 @@ async def _closes(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) 
 def _http(answer: bytes) -> Handler:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
-        assert request.startswith(b"GET /") and b"\r\nUser-Agent: decco-probe/" in request
+        assert request.startswith(b"GET /")
+        assert b"\r\nUser-Agent: decco-probe/" in request
         writer.write(answer)
         await writer.drain()
 
