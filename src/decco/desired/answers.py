@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from decco.desired import reasons
 from decco.desired.model import Problem
@@ -56,38 +57,69 @@ NOTHING_PROBED = Answers()
 def answer_problems(answers: Answers) -> Iterable[Problem]:
     """The broken links, and what has not answered yet."""
     for answer in answers.failed:
-        yield _link(answer)
+        yield _problem(answer)
     for name in sorted(set(answers.waiting)):
         yield Problem(reasons.WAITING_FOR_ANSWER, f"the edge has not answered for {name} yet")
 
 
-_BY_RESULT = {
-    "connect": (reasons.ADDRESS_UNREACHABLE, "does not accept connections"),
-    "closed": (reasons.LISTENER_NOT_ANSWERING, "ends the connection within the TLS handshake"),
-    "alert": (reasons.REFUSED_BY_PROXY, "refuses the TLS handshake"),
-    "certificate": (reasons.WRONG_CERTIFICATE, "presents another certificate than the Secret has"),
-    "chain": (reasons.INCOMPLETE_CHAIN, "presents an incomplete chain"),
-    "not_requested": (reasons.CLIENT_CERTIFICATE_NOT_REQUESTED, "requests no client certificate"),
-    "route": (reasons.ROUTE_NOT_ANSWERING, "answers, but not by the route of this endpoint"),
-    "silent": (reasons.BACKEND_BLOCKED, "accepts the connection, and nothing behind it answers"),
-    "port_closed": (reasons.PORT_CLOSED, "reaches the sidecar, and the container's port is closed"),
-    "application": (reasons.APPLICATION_ERROR, "reaches the App, which answers with an error"),
+class _Link(NamedTuple):
+    """What a result says about the edge, and what to do."""
+
+    reason: str
+    text: str
+
+
+_LINKS = {
+    "connect": _Link(
+        reasons.ADDRESS_UNREACHABLE, "accepts no connection; look at the proxy's pods, or correct edge.addresses"
+    ),
+    "closed": _Link(
+        reasons.LISTENER_NOT_ANSWERING, "ends the connection in the TLS handshake; look at the log of the proxy"
+    ),
+    "alert": _Link(reasons.REFUSED_BY_PROXY, "refuses the TLS handshake; renew the certificate with a common key type"),
+    "certificate": _Link(
+        reasons.WRONG_CERTIFICATE, "presents another certificate than the Secret has; look at the log of the proxy"
+    ),
+    "chain": _Link(
+        reasons.INCOMPLETE_CHAIN, "sends the certificate without its issuers'; look at the log of the proxy"
+    ),
+    "not_requested": _Link(
+        reasons.CLIENT_CERTIFICATE_NOT_REQUESTED, "requests no client certificate; set the edge to pass TLS through"
+    ),
+    "route": _Link(
+        reasons.ROUTE_NOT_ANSWERING, "answers, but not by the route of this endpoint; look at the log of the proxy"
+    ),
+    "silent": _Link(
+        reasons.BACKEND_BLOCKED,
+        "accepts the connection, and nothing behind it answers; look at the NetworkPolicies of the namespace, and set "
+        "edge.namespace or edge.cidrs",
+    ),
+    "port_closed": _Link(
+        reasons.PORT_CLOSED, "reaches the sidecar, but the container's port is closed; correct the endpoint's port"
+    ),
+    "application": _Link(
+        reasons.APPLICATION_ERROR, "reaches the App, which answers with an error; correct the App or probePath"
+    ),
 }
+"""By ``probe.model.Result``."""
+_NO_SERVICE = _Link(reasons.SERVICE_MISSING, "reaches no pod, because the Service is gone; look at the log of decco")
+_NO_POD = _Link(reasons.NO_READY_POD, "reaches no pod, because none is ready; look at WorkloadReady")
 _BEHIND = frozenset({"closed", "alert", "silent", "port_closed", "application"})
 """Results that a missing pod explains, if TLS ends in the pod or the answer is the App's."""
 
 
-def _link(answer: Answer) -> Problem:
-    where = f"endpoint {answer.endpoint}: the edge at {answer.address}, asked for {answer.server_name},"
-    detail = f" ({answer.detail})" if answer.detail else ""
-    reason, text = _BY_RESULT[answer.result]
+def _problem(answer: Answer) -> Problem:
+    link = _LINKS[answer.result]
     if answer.result in _BEHIND and (answer.tcp or answer.result in {"silent", "application"}):
         if not answer.service:
-            text = f"{text}{detail}: its Service does not exist"
-            return Problem(reasons.SERVICE_MISSING, f"{where} {text}")
-        if not answer.ready_pods:
-            return Problem(reasons.NO_READY_POD, f"{where} {text}{detail}: no pod of the App is ready")
-    return Problem(reason, f"{where} {text}{detail}")
+            link = _NO_SERVICE
+        elif not answer.ready_pods:
+            link = _NO_POD
+    detail = f" ({answer.detail})" if answer.detail else ""
+    return Problem(
+        link.reason,
+        f"endpoint {answer.endpoint}, asked for as {answer.server_name}: the edge at {answer.address} {link.text}{detail}",
+    )
 
 
 # -- the routes that answer -------------------------------------------------------------------------------------------
