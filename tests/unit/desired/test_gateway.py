@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from decco.desired.answers import probe_answer, probe_host
 from decco.desired.app import app_children
 from decco.desired.endpoints import resolve
 from decco.desired.model import SecretState, SpaceInputs
