@@ -118,7 +118,8 @@ def _problem(answer: Answer) -> Problem:
     detail = f" ({answer.detail})" if answer.detail else ""
     return Problem(
         link.reason,
-        f"endpoint {answer.endpoint}, asked for as {answer.server_name}: the edge at {answer.address} {link.text}{detail}",
+        f"endpoint {answer.endpoint}, asked for as {answer.server_name}: "
+        f"the edge at {answer.address} {link.text}{detail}",
     )
 
 
