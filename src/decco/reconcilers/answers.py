@@ -20,8 +20,6 @@ from decco.desired.gateway_status import parent_gateway, route_problem
 from decco.desired.model import AppInputs, Child, SecretView, SpaceInputs
 from decco.desired.names import PROBE_ROUTE
 from decco.desired.routing.gateway import LISTENER_HTTPS
-from decco.desired.status import Satisfied
-from decco.desired.workload_status import deployment_verdict
 from decco.kube.entry import Entry
 from decco.kube.store import Change, Store
 from decco.objects import HTTP_ROUTES, SERVICES, Key, Obj
@@ -232,9 +230,10 @@ def _has_pods(inputs: AppInputs, live: AppLive) -> bool:
 
 
 def _is_ready(inputs: AppInputs, live: AppLive) -> bool:
+    """Whether a pod is ready, of whatever revision; a Job's pods are not counted."""
     if inputs.spec.run_as_job:
         return live.job is not None
-    return isinstance(deployment_verdict(inputs.name, live.workload, inputs.now), Satisfied)
+    return bool((live.workload or {}).get("status", {}).get("readyReplicas"))
 
 
 def _chain(inputs: AppInputs, endpoint: ResolvedEndpoint) -> tuple[bytes, ...] | None:
