@@ -23,6 +23,7 @@ from decco.objects import (
     ANNOTATION_ABANDON_DNS,
     JOBS,
     NAMESPACES,
+    SERVICES,
     SPACES,
     Key,
     Obj,
@@ -112,11 +113,16 @@ class AppReconciler(Reconciler):
         held, way = await self._hold(entry, inputs, desired, written)
         await self.writer.write(desired.children, written, held=held)
         written.raise_if_overtaken()
-        await self.prune(entry, obj, self._keep(entry, desired, written, way), written)
+        names = app_names(desired.resolved)
+        keep = self._keep(entry, desired, written, way)
+        if self.records.former(entry, names):
+            # The record goes first, so that a name never leads to nothing; its end enqueues the App again.
+            carrying = self.caches.routing_kinds | {SERVICES}
+            keep |= self.caches.owned(entry.uid, LabelledOwner(*entry.key), carrying)
+        await self.prune(entry, obj, keep, written)
         live = self._live(entry, desired.children, inputs)
         if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
             self.caches.superseded_jobs[live.job.uid] = None
-        names = app_names(desired.resolved)
         edge = addresses_for(self.caches, space)
         found = self.answers.of_app(entry, inputs, desired, live, edge)
         addresses = edge if names and self.records.enabled else ()

@@ -171,6 +171,10 @@ class Records:
             return ()
         return problems
 
+    def former(self, entry: Entry, names: Collection[str]) -> frozenset[str]:
+        """Names other than these that a zone has for the object now: what they lead to stays until they are gone."""
+        return self._dns.state(entry.uid).published - set(names) if self._dns is not None else frozenset()
+
     def pause(self, entry: Entry) -> None:
         """Leaves the object's names as they are until the next ``publish`` or ``release``."""
         if self._dns is not None:

@@ -206,6 +206,9 @@ class _NameRecorder:
         self.published = tuple(names), tuple(addresses or ())
         return Published(entry, obj)
 
+    def former(self, _entry: Entry, _names: Collection[str]) -> frozenset[str]:
+        return frozenset()
+
     def pause(self, entry: Entry) -> None:
         """The published records are not changed."""
 
