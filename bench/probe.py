@@ -1,8 +1,8 @@
 """What does probing cost: CPU of one core and memory at 10,000 endpoints with the default settings?
 
 TLS servers run in a process of their own on the loopback address. The prober runs here for ``--seconds`` with as many
-endpoints as are due in that time, so the rate is that of the default. Prints one line for each question; the exit status
-is 0 if every target is met. CPU time on a busy machine is longer, so it needs an idle one.
+endpoints as are due in that time, so the rate is that of the default. Prints one line for each question; the exit
+status is 0 if every target is met. CPU time on a busy machine is longer, so it needs an idle one.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def client_context() -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET
     context.set_alpn_protocols(["http/1.1"])
     context.sslobject_class = Observed
-    # There is no public one. That of ssl.SSLContext makes three enumerations for each message: a fifth of a probe's time.
+    # There is no public one. That of ssl.SSLContext makes three enumerations for each of thirty messages.
     _BASE._msg_callback.__set__(context, _message)  # noqa: SLF001
     return context
 
