@@ -269,8 +269,8 @@ class Prober:
             for probed in mine:
                 if not probed.running:
                     self._plan(probed, self._clock(), _FAILURE)
-            if mine:
-                self._notify(uid)
+            if mine or not owner.probed:  # an owner without targets may report the address as well
+                self._notify(uid, always=not mine)
 
     def _plan_next(self, probed: _Probed) -> None:
         now, settings, history = self._clock(), self._settings(), probed.history

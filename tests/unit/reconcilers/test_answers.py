@@ -173,8 +173,12 @@ def test_a_failure_has_what_the_caches_contain() -> None:
 def test_what_was_ready_before_a_restart_is_assumed(status: str, generation: int, assumed: bool) -> None:
     verdicts = Verdicts()
     condition = {
-        "type": "RoutesReady", "status": status, "observedGeneration": generation,
-        "reason": "Reconciled", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "type": "RoutesReady",
+        "status": status,
+        "observedGeneration": generation,
+        "reason": "Reconciled",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
     ask(verdicts, DB, known=entry(condition))
     assert verdicts.assumed is assumed
