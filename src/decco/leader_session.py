@@ -23,6 +23,8 @@ from decco.kube.workqueue import WorkQueue
 from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key
+from decco.probe.service import Prober
+from decco.reconcilers.answers import EdgeAnswers
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
@@ -37,6 +39,7 @@ from decco.reconcilers.secret_access import SecretAccess
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.space import SpaceReconciler
 from decco.settings import Settings
+from decco.settings.model import ProbeSettings
 
 if TYPE_CHECKING:
     from decco.dns.service import Dns
@@ -62,6 +65,7 @@ class LeaderSession:
         self,
         *,
         settings: Settings,
+        probing: Callable[[], ProbeSettings],
         client: Client,
         metrics: Metrics,
         health: Health,
@@ -76,6 +80,10 @@ class LeaderSession:
         self._event_handlers = event_handlers
         self._dns = dns
         self._recorder = Recorder(client, controller=PROGRAM, on_drop=metrics.event_dropped)
+        off = ProbeSettings(enabled=False)
+        # A dry run writes nothing, so an answer would be another object's.
+        self._prober = Prober((lambda: off) if settings.dry_run else probing, metrics)
+        self._answers = EdgeAnswers(self._prober, caches)
         self._records = Records(dns, client, settings, time.monotonic)
         access = SecretAccess(client, caches)
         applier, find = Applier(access, caches.children), partial(find_secret, access)
@@ -92,6 +100,7 @@ class LeaderSession:
             reporter=Reporter(client, self._recorder),
             records=self._records,
             now=lambda: datetime.now(UTC),
+            answers=self._answers,
             certificates=metrics.certificates,
         )
         control = settings.controller
@@ -127,12 +136,14 @@ class LeaderSession:
         A defect in any part ends all parts, and is raised.
         """
         try:
-            with self._records.following(self._caches.spaces, self._caches.apps):
+            stores = self._caches.spaces, self._caches.apps
+            with self._records.following(*stores), self._answers.following(*stores):
                 async with asyncio.TaskGroup() as group:
                     await self._work(group, stop)
         finally:
             self._close()
             self._health.remove_check("dns")
+            self._metrics.follow_answers(dict)
             if self._dns is not None:
                 # Only the leader has a DNS lag; a standby publishes nothing.
                 nothing = dict.fromkeys(self._dns.lags(), 0.0)
@@ -146,6 +157,9 @@ class LeaderSession:
             # Reads the zones; it changes nothing before a reconcile has passed the desired records.
             helpers.append(group.create_task(self._dns.run(), name="dns"))
             self._health.watch_task("dns", helpers[-1])
+        self._prober.subscribe(self._event_handlers.enqueue)
+        self._metrics.follow_answers(self._prober.counts)
+        helpers.append(group.create_task(self._prober.run(), name="prober"))
         controllers = (self._spaces, self._apps)
         workers = [group.create_task(each.run(), name=f"{each.name}-controller") for each in controllers]
         await self._event_handlers.feed(self._spaces.queue, self._apps.queue)
@@ -159,6 +173,10 @@ class LeaderSession:
         await self._recorder.drain(DRAIN_SECONDS)
         for task in [*workers, *helpers]:
             task.cancel()
+
+    def probing_changed(self) -> None:
+        """Another value of a setting of probes is in force."""
+        self._prober.settings_changed()
 
     def _close(self) -> None:
         self._spaces.queue.close()

@@ -67,14 +67,15 @@ class Decco:
         """``settings`` are environment variables without their DECCO_ prefix; ``version`` is one to pretend to be.
 
         Leader election is off unless asked for: a controller that is killed leaves its Lease behind, and the next one
-        would wait. The tests of the election, of the cost of quiet, and of the permissions turn it on.
+        would wait. The tests of the election, of the cost of quiet, and of the permissions turn it on. Probes are off
+        too, because most edges of these tests have only a status; test_answers.py turns them on.
         """
         self._version = version
         self.cp = cp
         self.log = folder / f"decco-{time.monotonic_ns()}.log"
         self.port = _free_port()
         self._kubeconfig = kubeconfig or cp.controller_kubeconfig
-        settings = {"leader_election__enabled": "false", **settings}
+        settings = {"leader_election__enabled": "false", "probe__enabled": "false", **settings}
         self._settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
 

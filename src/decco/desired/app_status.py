@@ -11,6 +11,7 @@ from datetime import datetime
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
+from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.app import AppDesired
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.gateway_status import ENDPOINTS_SECONDS, Backends, parent_gateway, route_problem
@@ -53,6 +54,7 @@ def app_status(
     previous: Obj,
     now: datetime,
     dns: Sequence[Problem] | None = None,
+    answers: Answers = NOTHING_PROBED,
 ) -> Obj:
     """The complete status. ``dns`` has the problems of the App's records; None if it has no records."""
     run = current_run(inputs, live, now)
@@ -64,6 +66,9 @@ def app_status(
     if ConditionType.ROUTES_READY in desired.problems:
         backends = _backends(verdicts[ConditionType.WORKLOAD_READY], live, previous, now)
         routes = list(_route_problems(inputs, desired, outcomes, live, own_run, backends))
+        if not routes:
+            # What gateways report comes first: they know more of a refusal than a probe sees.
+            routes = list(answer_problems(answers))
         if routes or own_run is None or own_run.end is None:
             verdicts[ConditionType.ROUTES_READY] = verdict(routes, "All routes are in effect")
     if dns is not None:

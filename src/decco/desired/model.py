@@ -68,6 +68,9 @@ class SecretFacts:
     """A name of ``edge_keys``; "" if it is not known."""
     usages: frozenset[str] = frozenset({"server", "client"})
     """What its extended key usage allows."""
+    chain: tuple[bytes, ...] = ()
+    """SHA-256 of the certificates that a server with this Secret sends: its own, then those of its issuers but for
+    self-signed ones, which a server may leave out."""
     ca_pem: str | None = None
     """Text of ``ca.crt``, which is public; edges need it in a ConfigMap to verify pods (encryptHttp)."""
     ca_changed: str = ""

@@ -18,6 +18,7 @@ READY = "Ready"
 RECONCILED = "Reconciled"
 JOB_COMPLETE = "JobComplete"
 PAUSED = "Paused"
+NOT_PROBED = "NotProbed"
 
 # -- False, and ends by itself ----------------------------------------------------------------------------------------
 
@@ -29,6 +30,7 @@ NAMESPACE_TERMINATING = "NamespaceTerminating"
 SECRET_PENDING = "SecretPending"
 SECRET_DELETED = "SecretDeleted"
 WAITING_FOR_EDGE = "WaitingForEdge"
+WAITING_FOR_ANSWER = "WaitingForAnswer"
 WAITING_FOR_DNS = "WaitingForDNS"
 NOT_WRITTEN = "NotWritten"
 
@@ -68,6 +70,18 @@ GATEWAY_API_MISSING = "GatewayAPIMissing"
 GATEWAY_NOT_FOUND = "GatewayNotFound"
 NOT_ACCEPTED = "NotAccepted"
 NOT_PROGRAMMED = "NotProgrammed"
+ADDRESS_UNREACHABLE = "AddressUnreachable"
+LISTENER_NOT_ANSWERING = "ListenerNotAnswering"
+REFUSED_BY_PROXY = "RefusedByProxy"
+WRONG_CERTIFICATE = "WrongCertificate"
+INCOMPLETE_CHAIN = "IncompleteChain"
+CLIENT_CERTIFICATE_NOT_REQUESTED = "ClientCertificateNotRequested"
+ROUTE_NOT_ANSWERING = "RouteNotAnswering"
+BACKEND_BLOCKED = "BackendBlocked"
+SERVICE_MISSING = "ServiceMissing"
+NO_READY_POD = "NoReadyPod"
+PORT_CLOSED = "PortClosed"
+APPLICATION_ERROR = "ApplicationError"
 ZONE_NOT_FOUND = "ZoneNotFound"
 RECORD_CONFLICT = "RecordConflict"
 NO_ADDRESS = "NoAddress"
@@ -96,6 +110,7 @@ WAITING: frozenset[str] = frozenset(
         SECRET_PENDING,
         SECRET_DELETED,
         WAITING_FOR_EDGE,
+        WAITING_FOR_ANSWER,
         WAITING_FOR_DNS,
         NOT_WRITTEN,
     }

@@ -89,6 +89,7 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
                 dns_names=_dns_names(chain[0]),
                 key_kind=kind_of(public_key(chain[0])),
                 usages=allowed,
+                chain=_fingerprints(chain),
             )
         except UnusableError as unusable:
             return replace(facts, problem=Problem(reasons.SECRET_INVALID, str(unusable)))
@@ -167,6 +168,11 @@ def _chain(data: Mapping[str, str]) -> list[x509.Certificate]:
     except UnusableError as unusable:
         raise UnusableError(f"{TLS_CRT}: the certificate {unusable}") from None
     return chain
+
+
+def _fingerprints(shown: list[x509.Certificate]) -> tuple[bytes, ...]:
+    issuers = (each for each in shown[1:] if each.issuer != each.subject)
+    return tuple(hashlib.sha256(each.public_bytes(Encoding.DER)).digest() for each in (shown[0], *issuers))
 
 
 def _public_half(data: Mapping[str, str]) -> bytes:

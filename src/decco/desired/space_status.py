@@ -9,6 +9,7 @@ from datetime import datetime
 
 from decco.api.conditions import ConditionType
 from decco.desired import names, reasons
+from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.gateway_status import listener_problems, status_of
 from decco.desired.model import Problem, SpaceInputs
 from decco.desired.ownership import holders_of
@@ -50,6 +51,8 @@ class SpaceLive:
     """The Service of the setting edge.service."""
     dns: Sequence[Problem] | None = None
     """Problems of the Space's records; None if there is no DNS provider."""
+    answers: Answers = NOTHING_PROBED
+    """What is known of the answers of the Space's own listener."""
 
 
 def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previous: Obj, now: datetime) -> Obj:
@@ -65,7 +68,8 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
         verdicts[ConditionType.CERTIFICATES_READY] = _certificates(inputs, outcomes, now)
     if inputs.claims.lost or inputs.settings.routing.backend is not RoutingBackend.NONE:
         routes = _routes(inputs, outcomes, live)
-        verdicts[ConditionType.ROUTES_READY] = routes or Satisfied("the Space has its host names and listeners")
+        routes = routes or reasons.combine(answer_problems(live.answers))
+        verdicts[ConditionType.ROUTES_READY] = routes or _served(live.answers)
     if live.dns is not None:
         verdicts[ConditionType.DNS_READY] = verdict(live.dns, "the DNS record of the FQDN is as it should be")
     verdicts[ConditionType.READY] = _ready(verdicts.values())
@@ -82,6 +86,17 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
     if addresses := edge_addresses(inputs.settings, live):
         status["addresses"] = list(addresses)
     return status
+
+
+def _served(answers: Answers) -> Satisfied:
+    if not answers.unreached:
+        return Satisfied("the Space has its host names and listeners")
+    message = (
+        f"the Space has its host names and listeners; decco cannot reach the edge at {', '.join(answers.unreached)} "
+        "from its own location, so it does not know whether they answer: allow its pod to connect to port 443 there, "
+        "or set probe.enabled to false"
+    )
+    return Satisfied(message, reasons.NOT_PROBED)
 
 
 def blocked_space_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:

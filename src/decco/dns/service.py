@@ -126,7 +126,7 @@ class Dns:
             except DnsError as error:
                 refused.append(DnsProblem(record.name, error.reason, str(error)))
                 continue
-            new[name] = WantedRecord(name, record.targets, record.ttl)
+            new[name] = WantedRecord(name, record.targets, record.ttl, record.create)
         if new:
             self._releasing.discard(owner_uid)
         return self._set(owner_uid, new, tuple(refused), new)
@@ -302,6 +302,8 @@ class Dns:
                 f"the edge has no address to point {name} to, so {stays}: "
                 "give its Service or Gateway one, or set edge.addresses",
             )
+        if not published and not record.create:
+            return DnsProblem(name, REASON_PENDING, f"{name} is published when the edge answers for it")
         if not published or any(queue.open((name,)) for queue in queues):
             return DnsProblem(name, REASON_PENDING, f"{name} is being published")
         return None

@@ -26,6 +26,7 @@ from decco.objects import (
     JOBS,
     NAMESPACES,
     NETWORK_POLICIES,
+    SERVICES,
     SPACES,
     Key,
     Obj,
@@ -143,15 +144,25 @@ class AppReconciler(Reconciler):
         held, way = await self._hold(entry, inputs, desired, written)
         await self.writer.write(desired.children, written, held=held)
         written.raise_if_overtaken()
-        await self.prune(entry, obj, self._keep(entry, desired, written, way), written)
+        names = app_names(desired.resolved)
+        keep = self._keep(entry, desired, written, way)
+        if self.records.former(entry, names):
+            # The record goes first, so that a name never leads to nothing; its end enqueues the App again.
+            carrying = self.caches.routing_kinds | {SERVICES}
+            keep |= self.caches.owned(entry.uid, LabelledOwner(*entry.key), carrying)
+        await self.prune(entry, obj, keep, written)
         live = self._live(entry, desired.children, inputs)
         if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
             self.caches.superseded_jobs[live.job.uid] = None
         hostnames = app_names(desired.resolved)
-        addresses = addresses_for(self.caches, space) if hostnames and self.records.enabled else ()
-        records = await self.records.publish(self.store, entry, obj, hostnames, addresses)
+        edge = addresses_for(self.caches, space)
+        found = self.answers.of_app(entry, inputs, desired, live, edge)
+        addresses = edge if hostnames and self.records.enabled else ()
+        records = await self.records.publish(self.store, entry, obj, hostnames, addresses, found.held_back)
         previous = status_of(records.obj)
-        status = app_status(inputs, desired, written.outcomes, live, previous, inputs.now, records.problems)
+        status = app_status(
+            inputs, desired, written.outcomes, live, previous, inputs.now, records.problems, found.answers
+        )
         reported = await self.report(records.entry, records.obj, status)
         log.debug("app reconciled", writes=written.writes, status_written=reported)
         if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):
@@ -162,6 +173,7 @@ class AppReconciler(Reconciler):
         return requeue_action(
             written.requeue_after,
             records.requeue_after,
+            found.requeue_after,
             grace_left(live.workload, inputs.now) or None,
             self._next_step_of_job(inputs, live, reported=reported),
             route_requeue_after(status, inputs.now),

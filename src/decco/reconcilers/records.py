@@ -7,7 +7,7 @@ children exist as long as the owner does, so a record is removed before its targ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -96,10 +96,16 @@ class Records:
             self._dns.forget(uid)
 
     async def publish(
-        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
+        self,
+        store: Store,
+        entry: Entry,
+        obj: Obj,
+        names: Sequence[str],
+        addresses: Sequence[str] | None,
+        held_back: Collection[str] = (),
     ) -> Published:
         """Publishes ``names`` of the object with ``addresses``; its other names are withdrawn. While the addresses are
-        not known (None), all stay as they are.
+        not known (None), all stay as they are. Of ``held_back`` no record is created; one that exists stays.
 
         Raises Conflict if the object changed meanwhile.
         """
@@ -123,7 +129,9 @@ class Records:
         if addresses and not held and any(self._dns.serves(name) for name in names):
             current = await self._set(store, current, held=True)
         targets = frozenset(addresses)
-        state = self._dns.ensure(entry.uid, [WantedRecord(name, targets) for name in names])
+        state = self._dns.ensure(
+            entry.uid, [WantedRecord(name, targets, create=name not in held_back) for name in names]
+        )
         problems = tuple(_problem(each) for each in state.problems)
         return replace(current, problems=self._settled(current, problems), requeue_after=left)
 
@@ -166,6 +174,10 @@ class Records:
         elif entry.uid not in self._answered and _was_ready(current.obj, entry.generation):
             return ()
         return problems
+
+    def former(self, entry: Entry, names: Collection[str]) -> frozenset[str]:
+        """Names other than these that a zone has for the object now: what they lead to stays until they are gone."""
+        return self._dns.state(entry.uid).published - set(names) if self._dns is not None else frozenset()
 
     def pause(self, entry: Entry, lost: Iterable[str] = ()) -> None:
         """Leaves the object's names as they are until the next ``publish`` or ``release``, except those that it has

@@ -168,6 +168,8 @@ class SpaceReconciler(Reconciler):
         addresses = addresses_for(self.caches, space)
         records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
         live = replace(space_live(self.caches, space), dns=records.problems)
+        found = self.answers.of_space(entry, inputs, live.listeners, addresses)
+        live = replace(live, answers=found.answers)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)
         self.dependencies.certificates(space.name, self.secrets.expiries(space))

@@ -20,7 +20,7 @@ RESOURCES = "must be a mapping with requests and limits, each of names to quanti
 BIND = "must be host:port, [IPv6]:port, :port for all interfaces, or 0 for off"
 AT_TOP = (
     "namespace, clusterId, clusterDomain, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
-    "routing, edge, dns, sidecar, controller, leaderElection"
+    "routing, edge, dns, sidecar, controller, probe, leaderElection"
 )
 IN_ROUTING = "backend, parentGateway, gatewayClassName, ingressDialect, ingressClassName"
 IN_EDGE = ("DECCO_EDGE__NAMESPACE", "DECCO_EDGE__CIDRS", "DECCO_EDGE__SERVICE", "DECCO_EDGE__ADDRESSES")
@@ -78,6 +78,9 @@ OTHER: dict[str, Any] = {
     "controller.retryBaseSeconds": 0.5,
     "controller.retryMaxSeconds": 60.0,
     "controller.loopSilenceSeconds": 20.0,
+    "probe.enabled": False,
+    "probe.intervalSeconds": 60.0,
+    "probe.maxPerSecond": 50,
     "leaderElection.enabled": False,
     "leaderElection.leaseName": "another",
     "leaderElection.leaseSeconds": 60.0,
