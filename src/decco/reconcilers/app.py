@@ -144,9 +144,9 @@ class AppReconciler(Reconciler):
         held, way = await self._hold(entry, inputs, desired, written)
         await self.writer.write(desired.children, written, held=held)
         written.raise_if_overtaken()
-        names = app_names(desired.resolved)
+        hostnames = app_names(desired.resolved)
         keep = self._keep(entry, desired, written, way)
-        if self.records.former(entry, names):
+        if self.records.former(entry, hostnames):
             # The record goes first, so that a name never leads to nothing; its end enqueues the App again.
             carrying = self.caches.routing_kinds | {SERVICES}
             keep |= self.caches.owned(entry.uid, LabelledOwner(*entry.key), carrying)
@@ -154,7 +154,6 @@ class AppReconciler(Reconciler):
         live = self._live(entry, desired.children, inputs)
         if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
             self.caches.superseded_jobs[live.job.uid] = None
-        hostnames = app_names(desired.resolved)
         edge = addresses_for(self.caches, space)
         found = self.answers.of_app(entry, inputs, desired, live, edge)
         addresses = edge if hostnames and self.records.enabled else ()

@@ -165,7 +165,7 @@ class Secrets:
         if copy is not None and shared is not None:
             # The edge must continue to trust the certificates of the pods, which are in the copy.
             differs = shared.facts.digest != copy.digest
-            return SecretView(name, SecretState.COPY, copy, shared.facts if differs else None)
+            return SecretView(name, SecretState.COPY, copy, source=shared.facts if differs else None)
         if copy is not None and await self._grace_left(space, name):
             return SecretView(name, SecretState.DELETED, copy)
         if shared is not None and shared.facts.problem is not None:
