@@ -28,7 +28,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def decco(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decco]:
-    decco = Decco(cluster.cp, tmp_path_factory.mktemp("decco")).start()
+    decco = Decco(cluster.cp, tmp_path_factory.mktemp("decco"), edge__namespace="").start()
     yield decco
     assert decco.stop() == 0, decco.tail()
     assert_no_defects(decco)
