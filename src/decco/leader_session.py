@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from decco.forms import parse_name_server
 from decco.health import Health
 from decco.kube.apply import Applier
 from decco.kube.client import Client
@@ -23,6 +24,7 @@ from decco.kube.workqueue import WorkQueue
 from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key
+from decco.probe.model import Server
 from decco.probe.service import Prober
 from decco.reconcilers.answers import EdgeAnswers
 from decco.reconcilers.app import AppReconciler
@@ -37,6 +39,7 @@ from decco.reconcilers.report import Reporter
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets, find_secret
 from decco.reconcilers.secret_access import SecretAccess
 from decco.reconcilers.secrets import Secrets
+from decco.reconcilers.served import Served, uid_of
 from decco.reconcilers.space import SpaceReconciler
 from decco.settings import Settings
 from decco.settings.model import ProbeSettings
@@ -84,7 +87,8 @@ class LeaderSession:
         # A dry run writes nothing, so an answer would be another object's.
         self._prober = Prober((lambda: off) if settings.dry_run else probing, metrics)
         self._answers = EdgeAnswers(self._prober, caches)
-        self._records = Records(dns, client, settings, time.monotonic)
+        served = Served(self._prober, _name_servers(settings))
+        self._records = Records(dns, client, settings, time.monotonic, served)
         access = SecretAccess(client, caches)
         applier, find = Applier(access, caches.children), partial(find_secret, access)
         dependencies = Dependencies(
@@ -157,7 +161,7 @@ class LeaderSession:
             # Reads the zones; it changes nothing before a reconcile has passed the desired records.
             helpers.append(group.create_task(self._dns.run(), name="dns"))
             self._health.watch_task("dns", helpers[-1])
-        self._prober.subscribe(self._event_handlers.enqueue)
+        self._prober.subscribe(lambda owner: self._event_handlers.enqueue(uid_of(owner)))
         self._metrics.follow_answers(self._prober.counts)
         helpers.append(group.create_task(self._prober.run(), name="prober"))
         controllers = (self._spaces, self._apps)
@@ -181,3 +185,13 @@ class LeaderSession:
     def _close(self) -> None:
         self._spaces.queue.close()
         self._apps.queue.close()
+
+
+def _name_servers(settings: Settings) -> dict[str, tuple[Server, ...]]:
+    """The servers that the settings name, by zone."""
+    found: dict[str, tuple[Server, ...]] = {}
+    for provider in settings.dns.providers:
+        servers = tuple(Server(*parse_name_server(each)) for each in provider.name_servers)
+        for zone in provider.zones:
+            found[zone] = (*found.get(zone, ()), *servers)
+    return found

@@ -35,6 +35,7 @@ PROBE_RESULTS = (
     "port_closed",
     "route",
     "application",
+    "record",
 )
 """How a probe can end: the values of ``probe.model.Result``."""
 MAX_SPACES = 1_000

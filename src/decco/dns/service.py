@@ -207,6 +207,13 @@ class Dns:
         published = frozenset[str]().union(*(queue.holds(owner_uid) for queue in self._all()))
         return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published)
 
+    def published(self, owner_uid: str) -> dict[str, str]:
+        """The desired names that a zone has for the owner now, each with its zone."""
+        owner = self._owners.get(owner_uid, _Owner())
+        held = self.state(owner_uid).published
+        found = {name: zone_of(name, self._queues) for name, record in owner.wanted.items() if record.targets}
+        return {name: zone for name, zone in found.items() if zone is not None and name in held}
+
     def gone(self, owner_uid: str) -> bool:
         """Whether all zones, when last read, had no name of this owner."""
         owner = self._owners.get(owner_uid, _Owner())

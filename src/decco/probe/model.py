@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 CONNECT_SECONDS = 1.0
 """Time limit of a connection."""
@@ -26,6 +27,7 @@ class Result(StrEnum):
     PORT_CLOSED = "port_closed"  # closed after the handshake, before a byte was sent
     ROUTE = "route"  # the answer is not that of the route
     APPLICATION = "application"  # the App's own answer to probePath is an error
+    RECORD = "record"  # a server of the zone answers with another record
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,41 @@ class Target:
     """Path of a request to the App, which its owner has allowed."""
     waits_for_close: bool = False
     """Whether a server closes the connection after the handshake if nothing is behind it: the sidecar does."""
+
+    @property
+    def in_doubt(self) -> bool:
+        return False
+
+
+class Server(NamedTuple):
+    """A DNS server; ``address`` is an IP address."""
+
+    address: str
+    port: int = 53
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A published name. It has an interface in common with ``Target``: ``address`` is what is reached or not."""
+
+    zone: str
+    name: str
+    values: frozenset[tuple[str, str]]
+    """Type (A, AAAA, CNAME) and value in its usual spelling, without a final dot."""
+    servers: tuple[Server, ...] = ()
+    """The zone's servers; () for those of its NS records."""
+
+    @property
+    def address(self) -> str:
+        return f"zone {self.zone}"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the servers may be those of another view of the zone, so that a first good answer must prove them."""
+        return not self.servers
+
+
+AnyTarget = Target | Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from decco.probe.model import Observation, Result
-
 DETECT_SECONDS = 10.0
 """How long no connection must have succeeded, since the first probe of the address."""
 
@@ -27,16 +25,20 @@ class Reachability:
     def __init__(self) -> None:
         self._addresses: dict[str, _Address] = {}
 
-    def observe(self, address: str, observation: Observation, now: float) -> bool:
+    def observe(self, address: str, now: float, *, reached: bool) -> bool:
         """Takes the end of a probe; returns whether ``unreached`` of the address has changed."""
         before = self.unreached(address)
         entry = self._addresses.setdefault(address, _Address(now))
-        if observation.result is not Result.CONNECT:
+        if reached:
             entry.reached = True
             entry.failed = False
         elif not entry.reached:
-            entry.failed = now - entry.since >= DETECT_SECONDS
+            entry.failed = entry.failed or now - entry.since >= DETECT_SECONDS
         return self.unreached(address) != before
+
+    def doubt(self, address: str, now: float) -> None:
+        """Takes an address for unreached until something answers there, unless it is known already."""
+        self._addresses.setdefault(address, _Address(now, failed=True))
 
     def undecided(self, address: str) -> bool:
         """Whether nothing at the address has ever answered: a failure to connect says nothing about one target."""

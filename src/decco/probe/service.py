@@ -13,14 +13,12 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from decco.log import get_logger
-from decco.probe.attempt import attempt
-from decco.probe.model import Observation, Result, State, Target
-from decco.probe.reach import Reachability
-from decco.probe.tls import client_context
+from decco.probe.attempts import Attempts
+from decco.probe.model import AnyTarget, Observation, Result, State
+from decco.probe.reach import DETECT_SECONDS, Reachability
 from decco.probe.verdict import CONFIRM_PAUSE_SECONDS, History, Verdict, retry_pause, slot
 
 log = get_logger(__name__)
@@ -34,7 +32,13 @@ GRAIN_SECONDS = 0.001
 _CHANGE, _FAILURE, _ROUTINE = range(3)
 """Priorities of probes that are due."""
 
-Probe = Callable[[Target], Awaitable[Observation]]
+WHOLE_PER_SECOND = 8.0
+"""Whole probes of settled targets, as far as there are more. The others are short ones, which cost a fifth."""
+MOST_SHORT = 3
+"""Short probes of a target in a row."""
+
+Probe = Callable[[AnyTarget, bool], Awaitable[Observation]]
+"""The second argument is whether a short probe suffices: the target answered the last one, and nothing has changed."""
 
 
 class ProbeSettings(Protocol):
@@ -61,11 +65,14 @@ class _Probed:
 
     uid: str
     name: str
-    target: Target
+    target: AnyTarget
     changed: float
     """When the target was declared."""
     history: History = field(default_factory=History)
     due: float = 0.0
+    priority: int = _CHANGE
+    short: int = 0
+    """Short probes since the last whole one."""
     running: bool = False
     again: bool = False
     """Whether the object changed while a probe was running."""
@@ -95,13 +102,15 @@ class Prober:
     ) -> None:
         self._settings = settings
         self._observer = observer
-        self._probe = probe if probe is not None else partial(attempt, client_context())
+        self._probe = probe if probe is not None else Attempts()
         self._clock = clock
         self._owners: dict[str, _Owner] = {}
         self._callbacks: list[Callable[[str], None]] = []
         self._reach = Reachability()
-        self._canaries: dict[str, _Probed] = {}
-        """The one target that is probed of each address that is not reached."""
+        self._canaries: dict[str, float] = {}
+        """Address that is not reached -> when one of its targets was probed last."""
+        self._whole_at = 0.0
+        """When the next whole probe of a settled target is free."""
         self._heap: list[tuple[float, int, int, _Probed]] = []
         self._due: list[tuple[int, int, _Probed]] = []
         self._numbers = itertools.count()
@@ -119,7 +128,7 @@ class Prober:
     def ensure(
         self,
         uid: str,
-        targets: Mapping[str, Target],
+        targets: Mapping[str, AnyTarget],
         *,
         group: str = "",
         token: Hashable = None,
@@ -146,6 +155,8 @@ class Prober:
             if known is not None:
                 self._drop(known)
             owner.probed[name] = new = _Probed(uid, name, target, now, assumed=assumed and first)
+            if target.in_doubt:
+                self._reach.doubt(target.address, now)
             if new.assumed:
                 self._plan(new, slot(f"{uid}/{name}", self._settings().interval_seconds, now), _ROUTINE)
             else:
@@ -165,10 +176,10 @@ class Prober:
             self._drop(probed)
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Group -> targets that answer, and that do not; without those of which nothing is known."""
+        """Group -> targets that answer, and that do not; without those of which nothing is known, or in no group."""
         found: dict[str, list[int]] = {}
         for owner in self._owners.values():
-            for probed in owner.probed.values():
+            for probed in owner.probed.values() if owner.group else ():
                 verdict = probed.history.verdict
                 if verdict is not Verdict.WAITING and not self._reach.unreached(probed.target.address):
                     found.setdefault(owner.group, [0, 0])[verdict is Verdict.FAILED] += 1
@@ -230,30 +241,47 @@ class Prober:
             return False
         if not self._reach.unreached(probed.target.address):
             return True
-        canary = self._canaries.setdefault(probed.target.address, probed)
-        if canary is not probed:
+        # One target of the address is probed in each interval, and now and then a changed one.
+        address, now = probed.target.address, self._clock()
+        pause = DETECT_SECONDS if probed.priority == _CHANGE else self._settings().interval_seconds - GRAIN_SECONDS
+        if now - self._canaries.get(address, now - pause) < pause:
             self._plan_next(probed)
-        return canary is probed
+            return False
+        self._canaries[address] = now
+        return True
+
+    def _suffices_short(self, probed: _Probed) -> bool:
+        if not probed.history.routine or probed.priority != _ROUTINE:
+            return False
+        now = self._clock()
+        if probed.short < MOST_SHORT and now < self._whole_at:
+            return True
+        self._whole_at = min(max(self._whole_at, now - 1) + 1 / WHOLE_PER_SECOND, now + 1)
+        return False
 
     async def _run(self, probed: _Probed) -> None:
+        short = self._suffices_short(probed)
+        probed.short = probed.short + 1 if short else 0
         # What a server does is an observation; anything else is a defect and ends the leader session.
-        observation = await self._probe(probed.target)
+        observation = await self._probe(probed.target, short)
         probed.running = False
         self._observer.probed(observation.result)
         address, now = probed.target.address, self._clock()
-        turned = self._reach.observe(address, observation, now)
+        # Servers that have never answered with a published record may be those of another view of the zone.
+        doubtful = observation.result is Result.RECORD and probed.target.in_doubt
+        turned = self._reach.observe(address, now, reached=observation.result is not Result.CONNECT and not doubtful)
         if not self._reach.unreached(address):
             self._canaries.pop(address, None)
         if not probed.dropped:
-            self._observe(probed, observation, now)
+            self._observe(probed, observation, now, says_something=not self._reach.undecided(address))
         if turned:
             log.info("reachability of the edge has changed", address=address, reached=not self.unreached(address))
             self._turn(address)
 
-    def _observe(self, probed: _Probed, observation: Observation, now: float) -> None:
+    def _observe(self, probed: _Probed, observation: Observation, now: float, *, says_something: bool) -> None:
         history, before = probed.history, probed.history.verdict
         # Nothing at the address has ever answered: a failure to connect says nothing about one target.
-        if observation.result is not Result.CONNECT or not self._reach.undecided(probed.target.address):
+        if says_something:
             history.observe(observation, now)
             probed.assumed = probed.assumed and history.verdict is Verdict.WAITING
         self._failed += (history.verdict is Verdict.FAILED) - (before is Verdict.FAILED)
@@ -287,15 +315,13 @@ class Prober:
         self._plan(probed, due, priority)
 
     def _plan(self, probed: _Probed, due: float, priority: int) -> None:
-        probed.due = due
+        probed.due, probed.priority = due, priority
         heapq.heappush(self._heap, (due, next(self._numbers), priority, probed))
         self._event.set()
 
     def _drop(self, probed: _Probed) -> None:
         probed.dropped = True
         self._failed -= probed.history.verdict is Verdict.FAILED
-        if self._canaries.get(probed.target.address) is probed:
-            del self._canaries[probed.target.address]
 
     # -- states -------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ CONFIRM_SECONDS = 2.0
 """How long a failure must last."""
 CONFIRM_CONNECT_SECONDS = 4.0
 """The same for connections: a proxy that restarts is not broken."""
+CONFIRM_NEW_RECORD_SECONDS = 60.0
+"""The same for a record that was not answered with yet: the servers of a zone follow one another."""
 CONFIRMATIONS = 2
 """How many more probes must fail."""
 CONFIRM_PAUSE_SECONDS = 1.0
@@ -68,12 +70,16 @@ class History:
         if self._suspect_since is None:
             self._suspect_since = now
         self._failures += 1
-        lasts = CONFIRM_CONNECT_SECONDS if observation.result is Result.CONNECT else CONFIRM_SECONDS
-        if self._failures > CONFIRMATIONS and now - self._suspect_since >= lasts:
+        if self._failures > CONFIRMATIONS and now - self._suspect_since >= self._lasts(observation.result):
             if self.verdict is Verdict.ANSWERED:
                 recent = (each for each in self._flaps if now - each < FLAP_WINDOW_SECONDS)
                 self._flaps = (*recent, now)
             self.verdict, self.failure = Verdict.FAILED, observation
+
+    def _lasts(self, result: Result) -> float:
+        if result is Result.RECORD and self.verdict is Verdict.WAITING:
+            return CONFIRM_NEW_RECORD_SECONDS
+        return CONFIRM_CONNECT_SECONDS if result is Result.CONNECT else CONFIRM_SECONDS
 
     @property
     def suspect(self) -> bool:

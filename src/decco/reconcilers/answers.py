@@ -27,7 +27,7 @@ from decco.probe.model import Route, State, Target
 from decco.probe.service import Prober
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.edge import gateway_controller
-from decco.reconcilers.report import status_of
+from decco.reconcilers.report import was_true
 from decco.settings import RoutingBackend
 
 REQUEUE_SECONDS = 1.0
@@ -214,11 +214,7 @@ class EdgeAnswers:
         return Found(Answers(tuple(failed), tuple(targets[key].server_name for key in state.waiting), unreached))
 
     def _ensure(self, entry: Entry, targets: Mapping[str, Target], space: str, token: Hashable) -> State:
-        assumed = any(
-            (each["type"], each["status"], each.get("observedGeneration"))
-            == (ConditionType.ROUTES_READY, "True", entry.generation)
-            for each in status_of(entry.obj()).get("conditions") or ()
-        )
+        assumed = was_true(entry.obj(), ConditionType.ROUTES_READY, entry.generation)
         return self._prober.ensure(entry.uid, targets, group=space, token=token, assumed=assumed)
 
 

@@ -106,7 +106,7 @@ def test_many_missing_names_are_one_short_message() -> None:
 
 def test_a_defect_of_the_source_is_reported_while_the_copy_is_good() -> None:
     view = SecretView("tls", SecretState.COPY, facts(), facts(not_before=NOW + SECOND))
-    problem = problem_of(view, space="acme", controller_namespace="decco", now=NOW)
+    problem = problem_of(view, space="acme", fqdn="acme.example", controller_namespace="decco", now=NOW)
     assert problem == Problem(
         reasons.CERTIFICATE_NOT_YET_VALID,
         "Secret tls: the certificate is not valid before 2026-06-01 12:00:01 UTC; wait, or renew it; its last good "

@@ -174,7 +174,7 @@ async def test_a_source_that_became_unusable_is_reported_and_its_last_good_copy_
     view = (await harness.secrets.views(harness.space, ["x"]))["x"]
     assert view.source is not None
     assert view.source.problem is not None
-    problem = problem_of(view, space="acme", controller_namespace="decco", now=NOW)
+    problem = problem_of(view, space="acme", fqdn="acme.example.net", controller_namespace="decco", now=NOW)
     assert problem is not None
     assert problem.message.endswith("; its last good copy stays in use")
     copying = await harness.secrets.copying(harness.space, NOW)
