@@ -32,7 +32,7 @@ GRAIN_SECONDS = 0.001
 _CHANGE, _FAILURE, _ROUTINE = range(3)
 """Priorities of probes that are due."""
 
-WHOLE_PER_SECOND = 8.0
+WHOLE_PER_SECOND = 4.0
 """Whole probes of settled targets, as far as there are more. The others are short ones, which cost a fifth."""
 MOST_SHORT = 3
 """Short probes of a target in a row."""

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -18,92 +13,18 @@ from decco.probe import attempt as module
 from decco.probe import tls
 from decco.probe.attempt import attempt
 from decco.probe.model import Result, Route, Target
-from testbed.certificates import self_signed
-
-NAME = "db.acme.example"
-VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None]"]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A certificate with its key; ``issuer`` stands for that of an intermediate authority."""
-
-    folder: Path
-
-    @property
-    def digest(self) -> bytes:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert((self.folder / "crt").read_text())).digest()
-
-    @property
-    def issuer(self) -> bytes:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert((self.folder / "issuer").read_text())).digest()
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    folder = tmp_path_factory.mktemp("pair")
-    certificate, key = self_signed([NAME])
-    issuer, _ = self_signed(["issuer"])
-    (folder / "crt").write_bytes(certificate)
-    (folder / "issuer").write_bytes(issuer)
-    (folder / "all").write_bytes(certificate + issuer)
-    (folder / "key").write_bytes(key)
-    return Pair(folder)
-
-
-def server_context(pair: Pair, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, file: str = "all") -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.maximum_version = version
-    context.load_cert_chain(pair.folder / file, pair.folder / "key")
-    return context
-
-
-async def _stays(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    await reader.read()
-
-
-async def _closes(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    return
-
-
-def _http(answer: bytes) -> Handler:
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        assert request.startswith(b"GET /")
-        assert b"\r\nUser-Agent: decco-probe/" in request
-        writer.write(answer)
-        await writer.drain()
-
-    return handle  # type: ignore[return-value]
-
-
-@contextlib.asynccontextmanager
-async def serving(context: ssl.SSLContext | None, handle: Handler = _stays) -> AsyncIterator[int]:  # type: ignore[assignment]
-    """Yields the port."""
-
-    open_ones = set()
-
-    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        open_ones.add(task)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await handle(reader, writer)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-        open_ones.discard(task)
-
-    server = await asyncio.start_server(once, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-        if open_ones:
-            await asyncio.wait(open_ones, timeout=5)
-
-
-def target(port: int, pair: Pair | None = None, **more: object) -> Target:
-    chain = (pair.digest, pair.issuer) if pair is not None else ()
-    return replace(Target("127.0.0.1", port, NAME, chain), **more)  # type: ignore[arg-type]
+from tests.unit.probe.servers import (
+    NAME,
+    VERSIONS,
+    Handler,
+    Pair,
+    closes,
+    http_answer,
+    server_context,
+    serving,
+    stays,
+    target,
+)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +103,7 @@ async def _resets(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-@pytest.mark.parametrize("handle", [_closes, _resets])
+@pytest.mark.parametrize("handle", [closes, _resets])
 async def test_no_listener_of_this_name(context: ssl.SSLContext, handle: Handler) -> None:
     async with serving(None, handle) as port:
         assert (await attempt(context, target(port))).result is Result.CLOSED
@@ -215,7 +136,7 @@ async def test_silence(context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch)
     assert (found.result, found.detail) == (Result.SILENT, "no answer within 0.1 s")
 
 
-@pytest.mark.parametrize("handle", [_closes, _resets])
+@pytest.mark.parametrize("handle", [closes, _resets])
 async def test_the_plain_text_port_is_closed(pair: Pair, context: ssl.SSLContext, handle: Handler) -> None:
     async with serving(server_context(pair), handle) as port:
         assert (await attempt(context, target(port, pair, waits_for_close=True))).result is Result.PORT_CLOSED
@@ -227,7 +148,7 @@ async def test_the_plain_text_port_is_open(pair: Pair, context: ssl.SSLContext) 
         writer.write(b"220 ready\r\n")
         await reader.read()
 
-    for handle in (_stays, greets):
+    for handle in (stays, greets):
         async with serving(server_context(pair), handle) as port:  # type: ignore[arg-type]
             assert (await attempt(context, target(port, pair, waits_for_close=True))).result is Result.ANSWERED
 
@@ -253,7 +174,7 @@ ROUTE = Route("/.well-known/decco-probe/web", "abc.decco-probe.invalid")
 async def test_the_answer_of_the_route(
     pair: Pair, context: ssl.SSLContext, answer: bytes, result: Result, detail: str
 ) -> None:
-    async with serving(server_context(pair), _http(answer)) as port:
+    async with serving(server_context(pair), http_answer(answer)) as port:
         found = await attempt(context, target(port, pair, route=ROUTE))
     assert (found.result, found.detail) == (result, detail)
 
@@ -269,7 +190,7 @@ async def test_the_answer_of_the_route(
     ],
 )
 async def test_the_answer_of_the_application(pair: Pair, context: ssl.SSLContext, status: int, result: Result) -> None:
-    async with serving(server_context(pair), _http(b"HTTP/1.1 %d X\r\n\r\n" % status)) as port:
+    async with serving(server_context(pair), http_answer(b"HTTP/1.1 %d X\r\n\r\n" % status)) as port:
         found = await attempt(context, target(port, pair, probe_path="/healthz"))
     assert found.result is result
     assert found.ok or found.detail == f"GET /healthz: status {status}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from decco.probe.model import Observation, Result, State, Target
+from decco.probe.model import AnyTarget, Observation, Result, State, Target
 from decco.probe.service import Prober
 
 pytestmark = pytest.mark.looptime
@@ -36,13 +36,17 @@ class Bench:
     settings: Settings
     answers: dict[str, Observation] = field(default_factory=dict)
     sent: list[tuple[float, Target]] = field(default_factory=list)
+    short: list[bool] = field(default_factory=list)
+    """Of each probe that was sent, whether a short one sufficed."""
     results: Counter[str] = field(default_factory=Counter)
     first_answers: list[float] = field(default_factory=list)
     notified: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    async def probe(self, target: Target) -> Observation:
+    async def probe(self, target: AnyTarget, short: bool) -> Observation:
+        assert isinstance(target, Target)
         self.sent.append((asyncio.get_running_loop().time(), target))
+        self.short.append(short)
         await asyncio.sleep(self.seconds)
         return self.answers.get(target.server_name, OK)
 
@@ -69,7 +73,7 @@ async def bench() -> AsyncIterator[Bench]:
         def first_answer(self, seconds: float) -> None:
             found.first_answer(seconds)
 
-    prober = Prober(lambda: settings, Late(), probe=lambda target: found.probe(target), clock=loop.time)
+    prober = Prober(lambda: settings, Late(), probe=lambda target, short: found.probe(target, short), clock=loop.time)
     found = Bench(prober, settings)
     prober.subscribe(found.notified.append)
     task = asyncio.create_task(prober.run())
@@ -211,3 +215,38 @@ async def test_switched_off_and_on_again(bench: Bench) -> None:
     assert bench.notified == ["a"]
     await asyncio.sleep(2)
     assert bench.prober.state("a").answered == {"web"}
+
+
+async def test_few_targets_have_whole_probes_only(bench: Bench) -> None:
+    bench.settings.interval_seconds = 10
+    for number in range(20):
+        bench.prober.ensure(f"a{number}", {"web": replace(WEB, server_name=f"{number}.example")})
+    await asyncio.sleep(60)
+    assert len(bench.short) > 100
+    assert not any(bench.short)
+
+
+async def test_many_settled_targets_have_short_probes_and_each_fourth_is_whole(bench: Bench) -> None:
+    bench.settings.interval_seconds = 10
+    for number in range(320):
+        bench.prober.ensure(f"a{number}", {"web": replace(WEB, server_name=f"{number}.example")})
+    await asyncio.sleep(81)
+    settled = bench.short[320:]
+    assert 0.65 < sum(settled) / len(settled) <= 0.75
+    of_one = [
+        short for short, (_, each) in zip(bench.short, bench.sent, strict=True) if each.server_name == "7.example"
+    ]
+    assert all(False in of_one[start : start + 4] for start in range(len(of_one) - 3))
+
+
+async def test_what_may_have_changed_has_a_whole_probe(bench: Bench) -> None:
+    bench.settings.interval_seconds = 10
+    for number in range(320):
+        bench.prober.ensure(f"a{number}", {"web": replace(WEB, server_name=f"{number}.example")})
+    await asyncio.sleep(30)
+    before = len(bench.sent)
+    bench.answers["7.example"] = BAD
+    bench.prober.ensure("a7", {"web": replace(WEB, server_name="7.example")}, token=1)
+    await asyncio.sleep(9)
+    later = zip(bench.short[before:], bench.sent[before:], strict=True)
+    assert [short for short, (_, each) in later if each.server_name == "7.example"][:3] == [False] * 3

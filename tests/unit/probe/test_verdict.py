@@ -6,7 +6,7 @@ import pytest
 
 from decco.probe.model import Observation, Result
 from decco.probe.reach import DETECT_SECONDS, Reachability
-from decco.probe.verdict import History, Verdict, retry_pause, slot
+from decco.probe.verdict import CONFIRM_NEW_RECORD_SECONDS, History, Verdict, retry_pause, slot
 
 OK = Observation(Result.ANSWERED)
 BAD = Observation(Result.CERTIFICATE, "another")
@@ -75,10 +75,35 @@ def test_failed_targets_share_a_quarter_of_the_rate() -> None:
 
 def test_an_address_that_never_answered_is_not_reached() -> None:
     reach = Reachability()
-    assert not reach.observe("192.0.2.1", DOWN, 0)
+    assert not reach.observe("192.0.2.1", 0, reached=False)
     assert not reach.unreached("192.0.2.1")
-    assert reach.observe("192.0.2.1", DOWN, DETECT_SECONDS)
+    assert reach.observe("192.0.2.1", DETECT_SECONDS, reached=False)
     assert reach.unreached("192.0.2.1")
-    assert reach.observe("192.0.2.1", BAD, 20)  # any answer
-    assert not reach.observe("192.0.2.1", DOWN, 1000)
+    assert reach.observe("192.0.2.1", 20, reached=True)  # any answer
+    assert not reach.observe("192.0.2.1", 1000, reached=False)
     assert not reach.unreached("192.0.2.1")  # it was reached once, so it is down
+
+
+def test_an_address_in_doubt_counts_from_its_first_answer_on() -> None:
+    reach = Reachability()
+    reach.doubt("zone acme.example", 0)
+    assert reach.unreached("zone acme.example")
+    assert not reach.observe("zone acme.example", 1, reached=False)
+    assert reach.unreached("zone acme.example")
+    assert reach.observe("zone acme.example", 2, reached=True)
+    reach.doubt("zone acme.example", 3)
+    assert not reach.unreached("zone acme.example")
+
+
+def test_a_new_record_has_time_to_reach_all_servers() -> None:
+    other = Observation(Result.RECORD)
+    history = History()
+    for at in range(0, int(CONFIRM_NEW_RECORD_SECONDS), 2):
+        history.observe(other, at)
+    assert history.verdict is Verdict.WAITING
+    history.observe(other, CONFIRM_NEW_RECORD_SECONDS)
+    assert history.verdict is Verdict.FAILED
+    history.observe(OK, 70)
+    for at in (80, 81, 82):
+        history.observe(other, at)
+    assert history.verdict is Verdict.FAILED
