@@ -148,6 +148,18 @@ async def test_idle_costs_nothing_but_one_reading_an_hour(bench: Bench) -> None:
         assert bench.faulty.calls == ["records"]
 
 
+async def test_which_desired_names_a_zone_has(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", [*want("a"), *want("no-address", to=""), WantedRecord("a.other.example")])
+        assert bench.dns.published("u") == {}
+        await until(bench.dns, lambda: bench.dns.published("u") == {f"a.{ZONE}": ZONE})
+        bench.dns.ensure("u", want("b"))
+        assert bench.dns.published("u") == {}, "a is to be withdrawn"
+        await ready(bench.dns, "u")
+        assert bench.dns.published("u") == {f"b.{ZONE}": ZONE}
+    assert bench.dns.published("nobody") == {}
+
+
 async def test_a_change_waits_at_most_200_ms_for_company(bench: Bench, looptime: int) -> None:
     async with running(bench.dns):
         bench.dns.ensure("u", want("x"))
