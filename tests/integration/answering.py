@@ -1,4 +1,4 @@
-"""An edge and a name server of a test's own, whose answers the test breaks and repairs while a controller probes them."""
+"""An edge and a name server of a test's own: the test breaks and repairs their answers while decco probes them."""
 
 from __future__ import annotations
 
