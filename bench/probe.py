@@ -37,6 +37,7 @@ ENDPOINTS = 10_000
 INTERVAL = 10.0
 """Seconds; there are as many endpoints as give the rate of 10,000 in 300 seconds."""
 WARM_UP = 45.0
+_VALUES = frozenset({("A", "192.0.2.1")})
 MOST_CPU = 0.03
 MOST_MEGABYTES = 20.0
 
@@ -85,8 +86,7 @@ def _targets(number: int, ports: tuple[int, int], digest: bytes, *, records: boo
     name = f"e{number}.acme.example"
     found: dict[str, AnyTarget] = {"e": Target("127.0.0.1", ports[0], name, (digest,), waits_for_close=True)}
     if records:
-        values = frozenset({("A", "192.0.2.1")})
-        found["record"] = Record("acme.example", name, values, (Server("127.0.0.1", ports[1]),))
+        found["record"] = Record("acme.example", name, _VALUES, (Server("127.0.0.1", ports[1]),))
     return found
 
 

@@ -37,6 +37,9 @@ WHOLE_PER_SECOND = 4.0
 MOST_SHORT = 3
 """Short probes of a target in a row."""
 
+MAX_SHARED = 1_000
+"""States that owners have in common."""
+
 Probe = Callable[[AnyTarget, bool], Awaitable[Observation]]
 """The second argument is whether a short probe suffices: the target answered the last one, and nothing has changed."""
 
@@ -115,6 +118,8 @@ class Prober:
         self._due: list[tuple[int, int, _Probed]] = []
         self._numbers = itertools.count()
         self._failed = 0
+        self._all_answered: dict[frozenset[str], State] = {}
+        """The usual state by its targets, once for all owners that have equal names for them."""
         self._event = asyncio.Event()
 
     @property
@@ -338,6 +343,10 @@ class Prober:
                 answered.add(name)
             else:
                 waiting.add(name)
+        if not failed and not waiting and not unreached:
+            if len(self._all_answered) > MAX_SHARED:
+                self._all_answered.clear()
+            return self._all_answered.setdefault(frozenset(answered), State(answered=frozenset(answered)))
         return State(failed, frozenset(answered), frozenset(waiting), frozenset(unreached))
 
     def _notify(self, uid: str, *, always: bool = False) -> None:

@@ -6,6 +6,7 @@ A name is one target of the prober, under an owner of its own beside the object:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
@@ -17,6 +18,12 @@ from decco.probe.service import Prober
 from decco.reconcilers.report import was_true
 
 _SUFFIX = "/records"
+
+
+@lru_cache(maxsize=64)
+def _values(targets: frozenset[str]) -> frozenset[tuple[str, str]]:
+    """Types and values of the records that lead to these targets: of many names, so they are made once."""
+    return frozenset((each.type, value) for each in address_sets("name", targets, 0) for value in each.values)
 
 
 def uid_of(owner: str) -> str:
@@ -37,10 +44,9 @@ class Served:
         if not self._prober.enabled or not zones:
             self.forget(entry.uid)
             return {}
-        records = {}
-        for name, zone in zones.items():
-            values = frozenset((each.type, value) for each in address_sets(name, targets, 0) for value in each.values)
-            records[name] = Record(zone, name, values, self._servers.get(zone, ()))
+        records = {
+            name: Record(zone, name, _values(targets), self._servers.get(zone, ())) for name, zone in zones.items()
+        }
         assumed = was_true(entry.obj(), ConditionType.DNS_READY, entry.generation)
         state = self._prober.ensure(entry.uid + _SUFFIX, records, token=entry.generation, assumed=assumed)
         found = {
