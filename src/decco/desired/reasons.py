@@ -118,6 +118,27 @@ WAITING: frozenset[str] = frozenset(
 )
 """Reasons that end by themselves."""
 
+SEEN: frozenset[str] = frozenset(
+    {
+        NOT_PROBED,
+        WAITING_FOR_ANSWER,
+        ADDRESS_UNREACHABLE,
+        LISTENER_NOT_ANSWERING,
+        REFUSED_BY_PROXY,
+        WRONG_CERTIFICATE,
+        INCOMPLETE_CHAIN,
+        CLIENT_CERTIFICATE_NOT_REQUESTED,
+        ROUTE_NOT_ANSWERING,
+        BACKEND_BLOCKED,
+        SERVICE_MISSING,
+        NO_READY_POD,
+        PORT_CLOSED,
+        APPLICATION_ERROR,
+        RECORD_NOT_SERVED,
+    }
+)
+"""Reasons that come from probes, so that only the running controller knows them."""
+
 MAX_MESSAGES = 5
 
 
