@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import random
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
-from cryptography.x509.oid import NameOID
 
-HOST = "acme.decco.test"
-NOW = dt.datetime.now(dt.UTC)
-DAY = dt.timedelta(days=1)
-Data = dict[str, bytes]
+from tests.tls_certificates import (
+    DAY,
+    HOST,
+    KEYS,
+    NOW,
+    Data,
+    Made,
+    Template,
+    authority,
+    damaged,
+    key_of,
+    key_pem,
+    secret,
+    signed_again,
+    usage,
+)
+from tests.tls_texts import TEXTS
 
 
 @dataclass(frozen=True)
@@ -36,245 +39,6 @@ class Shape:
     """As in a Secret, not in base64."""
     root: bytes
     """In PEM: whom clients trust."""
-
-
-# -- keys --------------------------------------------------------------------------------------------------------------
-
-KEYS: dict[str, Callable[[], Any]] = {
-    "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
-    "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
-    "P-224": lambda: ec.generate_private_key(ec.SECP224R1()),
-    "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),
-    "brainpool": lambda: ec.generate_private_key(ec.BrainpoolP256R1()),
-    "RSA-1024": lambda: rsa.generate_private_key(65537, 1024),
-    "RSA-1536": lambda: rsa.generate_private_key(65537, 1536),
-    "RSA-2047": lambda: rsa.generate_private_key(65537, 2047),
-    "RSA-2048": lambda: rsa.generate_private_key(65537, 2048),
-    "RSA-2048-e3": lambda: rsa.generate_private_key(3, 2048),
-    "RSA-3072": lambda: rsa.generate_private_key(65537, 3072),
-    "Ed25519": ed25519.Ed25519PrivateKey.generate,
-    "Ed448": ed448.Ed448PrivateKey.generate,
-    "DSA": lambda: dsa.generate_private_key(2048),
-}
-
-
-@cache
-def key_of(kind: str, place: str = "leaf") -> Any:
-    """One key of each kind and place, because RSA keys take long."""
-    del place
-    return KEYS[kind]()
-
-
-def key_pem(key: Any, form: PrivateFormat = PrivateFormat.PKCS8, password: bytes | None = None) -> bytes:
-    locked = BestAvailableEncryption(password) if password else NoEncryption()
-    return bytes(key.private_bytes(Encoding.PEM, form, locked))
-
-
-# -- certificates ------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Made:
-    certificate: x509.Certificate
-    key: Any
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(Encoding.PEM)
-
-
-def usage(*named: str) -> x509.KeyUsage:
-    every = (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    )
-    return x509.KeyUsage(**{each: each in named for each in every})
-
-
-Extensions = list[tuple[x509.ExtensionType, bool]]
-
-
-@dataclass
-class Template:
-    """A certificate to be made."""
-
-    name: str = HOST
-    key: Any = None
-    issuer: Made | None = None
-    since: dt.datetime = NOW - 30 * DAY
-    until: dt.datetime = NOW + 30 * DAY
-    ca: bool | None = False
-    path_length: int | None = None
-    sans: tuple[str, ...] | None = (HOST,)
-    hash: Any = field(default_factory=hashes.SHA256)
-    pss: bool = False
-    signer: Any = None
-    issuer_name: str = ""
-    key_ids: bool = True
-    serial: int = 0
-    more: Extensions = field(default_factory=list)
-
-    def make(self) -> Made:
-        key = self.key if self.key is not None else key_of("P-256", self.name)
-        signer = self.signer or (self.issuer.key if self.issuer else key)
-        issuer = self.issuer.certificate.subject if self.issuer else _name(self.issuer_name or self.name)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(_name(self.name))
-            .issuer_name(issuer)
-            .public_key(key.public_key())
-            .serial_number(self.serial or x509.random_serial_number())
-            .not_valid_before(self.since)
-            .not_valid_after(self.until)
-        )
-        extensions: Extensions = list(self.more)
-        if self.ca is not None:
-            length = self.path_length if self.ca else None
-            extensions.append((x509.BasicConstraints(ca=self.ca, path_length=length), True))
-        if self.sans is not None:
-            extensions.append((x509.SubjectAlternativeName([x509.DNSName(each) for each in self.sans]), False))
-        if self.key_ids:
-            above = self.issuer.key if self.issuer else key
-            extensions.append((x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
-            extensions.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(above.public_key()), False))
-        for extension, critical in extensions:
-            builder = builder.add_extension(extension, critical)
-        bare = isinstance(signer, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
-        scheme = padding.PSS(padding.MGF1(self.hash), padding.PSS.DIGEST_LENGTH) if self.pss and self.hash else None
-        signed = builder.sign(signer, None if bare else self.hash, rsa_padding=scheme)
-        return Made(signed, key)
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def authority(name: str = "root", issuer: Made | None = None, **template: Any) -> Made:
-    template = {"more": [(usage("key_cert_sign", "crl_sign"), True)], **template}
-    return Template(name=name, issuer=issuer, ca=template.pop("ca", True), sans=None, **template).make()
-
-
-def damaged(certificate: Made) -> bytes:
-    """The certificate with the last byte of its signature changed, in PEM."""
-    der = bytearray(certificate.certificate.public_bytes(Encoding.DER))
-    der[-1] ^= 1
-    return x509.load_der_x509_certificate(bytes(der)).public_bytes(Encoding.PEM)
-
-
-def signed_again(made: Made, issuer: Made, algorithm: hashes.SHA1 | hashes.MD5) -> Made:
-    """The same certificate, signed by an RSA key with another hash, which cryptography no longer does by itself."""
-    der = made.certificate.public_bytes(Encoding.DER)
-    with_sha256, last = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b", {"sha1": b"\x05", "md5": b"\x04"}[algorithm.name]
-    body = made.certificate.tbs_certificate_bytes.replace(with_sha256, with_sha256[:-1] + last)
-    signature = issuer.key.sign(body, padding.PKCS1v15(), algorithm)
-    der = der.replace(made.certificate.tbs_certificate_bytes, body).replace(with_sha256, with_sha256[:-1] + last)
-    der = der.removesuffix(made.certificate.signature) + signature
-    return Made(x509.load_der_x509_certificate(der), made.key)
-
-
-def secret(leaf: Made, *issuers: Made, **more: bytes) -> Data:
-    crt = leaf.pem + b"".join(each.pem for each in issuers)
-    return {"tls.crt": crt, "tls.key": key_pem(leaf.key), **{name.replace("_", "."): pem for name, pem in more.items()}}
-
-
-# -- texts -------------------------------------------------------------------------------------------------------------
-
-Mangle = Callable[[bytes], bytes]
-
-
-def _lines(text: bytes, width: int) -> bytes:
-    def again(match: re.Match[bytes]) -> bytes:
-        body = match[2].replace(b"\n", b"")
-        return match[1] + b"".join(body[at : at + width] + b"\n" for at in range(0, len(body), width)) + match[3]
-
-    return re.sub(rb"(-----BEGIN [^-]+-----\n)([^-]+)(-----END)", again, text)
-
-
-def _each_line(change: Mangle) -> Mangle:
-    return lambda text: b"".join(change(line) for line in text.splitlines(keepends=True))
-
-
-def _in_body(change: Mangle) -> Mangle:
-    return _each_line(lambda line: line if line.startswith(b"-----") else change(line))
-
-
-def _changed(text: bytes) -> bytes:
-    return re.sub(
-        rb"\n(.{30})(.)", lambda found: b"\n" + found[1] + (b"B" if found[2] == b"A" else b"A"), text, count=1
-    )
-
-
-TEXTS: dict[str, Mangle] = {
-    "as it is": lambda text: text,
-    "glued": lambda text: text.replace(b"-----\n-----", b"----------"),
-    "without a final line feed": lambda text: text.rstrip(b"\n"),
-    "indented": _each_line(lambda line: b"  " + line),
-    "indented by tabs": _each_line(lambda line: b"\t" + line),
-    "indented body": _in_body(lambda line: b"  " + line),
-    "indented first line": lambda text: b" " + text,
-    "one line": lambda text: text.replace(b"\n", b" "),
-    "no line feeds": lambda text: text.replace(b"\n", b""),
-    "escaped line feeds": lambda text: text.replace(b"\n", b"\\n"),
-    "CRLF": lambda text: text.replace(b"\n", b"\r\n"),
-    "CR": lambda text: text.replace(b"\n", b"\r"),
-    "CRCRLF": lambda text: text.replace(b"\n", b"\r\r\n"),
-    "byte order mark": lambda text: b"\xef\xbb\xbf" + text,
-    "UTF-16": lambda text: text.decode().encode("utf-16"),
-    "quoted": lambda text: b'"' + text + b'"',
-    "text before": lambda text: b"Bag Attributes\n    friendlyName: x\n" + text,
-    "text behind": lambda text: text + b"that was all\n",
-    "text between": lambda text: text.replace(b"-----END CERTIFICATE-----\n", b"-----END CERTIFICATE-----\nnext\n"),
-    "empty lines around": lambda text: b"\n\n" + text + b"\n\n",
-    "empty lines between": lambda text: text.replace(b"-----\n-----", b"-----\n\n-----"),
-    "empty line in the body": _in_body(lambda line: line + b"\n" if len(line) < 65 else line),
-    "empty line at the beginning": lambda text: re.sub(rb"(-----BEGIN [^-]+-----\n)", rb"\1\n", text),
-    "empty line at the end": lambda text: text.replace(b"\n-----END", b"\n\n-----END"),
-    "spaces at the end": _each_line(lambda line: line.replace(b"\n", b"  \n")),
-    "lines of 76": lambda text: _lines(text, 76),
-    "lines of 32": lambda text: _lines(text, 32),
-    "lines of 63": lambda text: _lines(text, 63),
-    "lines of 128": lambda text: _lines(text, 128),
-    "lines of 300": lambda text: _lines(text, 300),
-    "body in one line": lambda text: _lines(text, 1_000_000),
-    "one character in a line": lambda text: _lines(text, 1),
-    "cut off": lambda text: text[: len(text) - 40],
-    "cut in the middle": lambda text: text[: len(text) // 2],
-    "without its beginning": lambda text: text.partition(b"\n")[2],
-    "four hyphens": lambda text: text.replace(b"-----END", b"----END"),
-    "six hyphens": lambda text: text.replace(b"-----BEGIN", b"------BEGIN"),
-    "small letters": lambda text: text.replace(b"BEGIN", b"begin"),
-    "spaces in the label": lambda text: text.replace(b"BEGIN ", b"BEGIN  "),
-    "other end": lambda text: re.sub(rb"-----END [^-]+-----", b"-----END OTHER-----", text),
-    "X509 CERTIFICATE": lambda text: text.replace(b"N CERT", b"N X509 CERT").replace(b"D CERT", b"D X509 CERT"),
-    "TRUSTED CERTIFICATE": lambda text: text.replace(b"N CERT", b"N TRUSTED CERT").replace(
-        b"D CERT", b"D TRUSTED CERT"
-    ),
-    "zero byte": lambda text: text.replace(b"\n", b"\n\0", 1),
-    "character that is none": lambda text: text.replace(b"\nMI", b"\nM!", 1),
-    "equals sign inside": lambda text: text.replace(b"\nMI", b"\nM=", 1),
-    "url-safe base64": lambda text: text.replace(b"/", b"_").replace(b"+", b"-"),
-    "character missing": lambda text: re.sub(rb"\n(.{60}).", rb"\n\1", text, count=1),
-    "header": lambda text: re.sub(rb"(-----BEGIN [^-]+-----\n)", rb"\1Comment: x\n\n", text),
-    "in base64 once more": lambda text: base64.b64encode(text),
-    "twice": lambda text: text + text,
-    "a wrong block behind": lambda text: text + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    "a block of another kind before": lambda text: b"-----BEGIN X-----\nAAAA\n-----END X-----\n" + text,
-    "a wrong block of another kind": lambda text: b"-----BEGIN X-----\n!!!!\n-----END X-----\n" + text,
-    "an end before": lambda text: b"-----END PRIVATE KEY-----\n" + text,
-    "empty": lambda _text: b"",
-    "a byte of DER changed": _changed,
-}
-
-
-# -- shapes ------------------------------------------------------------------------------------------------------------
 
 
 def shapes(seed: int = 1) -> Iterator[Shape]:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from testbed.controlplane import ControlPlane
-from tests import tls_shapes
+from tests import tls_certificates
 from tests.integration.harness import Cluster, Decco, Obj, eventually, tls_secret
 from tests.integration.loop import assert_no_defects
-from tests.tls_shapes import Template
+from tests.tls_certificates import Template
 
 HTTP = "/api/v1/namespaces/{}/secrets/http"
 
@@ -36,7 +36,7 @@ def decco(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def content(**template: Any) -> dict[str, str]:
     made = Template(**{"sans": ("shown.example.net",), **template}).make()
-    return {name: base64.b64encode(value).decode() for name, value in tls_shapes.secret(made).items()}
+    return {name: base64.b64encode(value).decode() for name, value in tls_certificates.secret(made).items()}
 
 
 def condition(cluster: Cluster, space: str, name: str) -> Obj:
@@ -55,9 +55,9 @@ def test_a_defect_is_reported_and_the_last_good_copy_stays(cluster: Cluster, dec
     eventually(lambda: copied() == good)
     for template, reason in (
         ({"sans": ("other.example.net",)}, "CertificateNameMismatch"),
-        ({"since": tls_shapes.NOW + tls_shapes.DAY}, "CertificateNotYetValid"),
-        ({"until": tls_shapes.NOW - tls_shapes.DAY}, "CertificateExpired"),
-        ({"key": tls_shapes.key_of("P-224")}, "SecretInvalid"),
+        ({"since": tls_certificates.NOW + tls_certificates.DAY}, "CertificateNotYetValid"),
+        ({"until": tls_certificates.NOW - tls_certificates.DAY}, "CertificateExpired"),
+        ({"key": tls_certificates.key_of("P-224")}, "SecretInvalid"),
     ):
         cluster.patch(HTTP.format("decco"), {"data": content(**template)})
         eventually(lambda reason=reason: condition(cluster, "shown", "CertificatesReady").get("reason") == reason)

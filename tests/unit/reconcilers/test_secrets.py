@@ -34,8 +34,8 @@ from decco.reconcilers.requested_secrets import (
     find_secret,
 )
 from decco.reconcilers.secrets import Secrets
-from tests import tls_shapes
-from tests.tls_shapes import DAY, Template
+from tests import tls_certificates
+from tests.tls_certificates import DAY, Template
 from tests.unit.desired.app_cases import secret
 from tests.unit.reconcilers.world import app, facts_of, make_caches, owned, shared, space, stored, tls_data
 
@@ -361,7 +361,7 @@ def test_the_next_expiry_counts_however_far_it_is() -> None:
 
 def content_of(template: Template) -> dict[str, str]:
     made = template.make()
-    given = tls_shapes.secret(made, ca_crt=made.pem)
+    given = tls_certificates.secret(made, ca_crt=made.pem)
     return {name: base64.b64encode(value).decode() for name, value in given.items()}
 
 
@@ -382,12 +382,12 @@ def http_copy(**template: Any) -> Obj:
         ({}, {"sans": ("other.example.net",)}, False),
         ({"sans": ("other.example.net",)}, {"sans": ("third.example.net",)}, True),
         ({"sans": ("other.example.net",)}, {}, True),
-        ({}, {"since": tls_shapes.NOW + DAY}, False),
-        ({"until": tls_shapes.NOW - DAY}, {"since": tls_shapes.NOW + DAY}, False),
-        ({}, {"until": tls_shapes.NOW - DAY}, False),
-        ({"until": tls_shapes.NOW - DAY}, {"until": tls_shapes.NOW - 2 * DAY}, True),
-        ({}, {"key": tls_shapes.key_of("Ed25519")}, False),
-        ({}, {"key": tls_shapes.key_of("P-224")}, False),
+        ({}, {"since": tls_certificates.NOW + DAY}, False),
+        ({"until": tls_certificates.NOW - DAY}, {"since": tls_certificates.NOW + DAY}, False),
+        ({}, {"until": tls_certificates.NOW - DAY}, False),
+        ({"until": tls_certificates.NOW - DAY}, {"until": tls_certificates.NOW - 2 * DAY}, True),
+        ({}, {"key": tls_certificates.key_of("Ed25519")}, False),
+        ({}, {"key": tls_certificates.key_of("P-224")}, False),
     ],
 )
 async def test_a_copy_is_not_made_worse(
@@ -395,24 +395,24 @@ async def test_a_copy_is_not_made_worse(
 ) -> None:
     harness = Harness()
     harness.put(http_source(**of_the_source), http_copy(**of_the_copy))
-    copying = await harness.secrets.copying(harness.space, tls_shapes.NOW)
+    copying = await harness.secrets.copying(harness.space, tls_certificates.NOW)
     assert (set(copying.write), copying.keep) == (({"http"}, set()) if replaced else (set(), {"http"}))
 
 
 async def test_a_certificate_that_is_not_valid_yet_is_copied_when_it_is() -> None:
     harness = Harness()
-    harness.put(http_source(since=tls_shapes.NOW + DAY))
-    copying = await harness.secrets.copying(harness.space, tls_shapes.NOW)
+    harness.put(http_source(since=tls_certificates.NOW + DAY))
+    copying = await harness.secrets.copying(harness.space, tls_certificates.NOW)
     assert (dict(copying.write), copying.keep) == ({}, {"http"})
     assert copying.requeue_afters == [pytest.approx(86_400, abs=1)]
-    later = await harness.secrets.copying(harness.space, tls_shapes.NOW + DAY)
+    later = await harness.secrets.copying(harness.space, tls_certificates.NOW + DAY)
     assert set(later.write) == {"http"}
 
 
 async def test_the_names_of_endpoints_are_needed_too() -> None:
     harness = Harness(app("db", "acme", {"name": "db", "certAndCaSecretName": "http"}))
     harness.put(http_source(), http_copy(sans=("acme.example.net", "db.acme.example.net")))
-    copying = await harness.secrets.copying(harness.space, tls_shapes.NOW)
+    copying = await harness.secrets.copying(harness.space, tls_certificates.NOW)
     assert copying.keep == {"http"}
 
 

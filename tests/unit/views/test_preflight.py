@@ -26,8 +26,8 @@ from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
 from decco.views.running import Running, _variables
-from tests import tls_shapes
-from tests.tls_shapes import Template
+from tests import tls_certificates
+from tests.tls_certificates import Template
 from tests.unit.desired.app_cases import SERVED
 from tests.unit.views.stories import secret, space
 
@@ -328,10 +328,10 @@ async def test_marks_on_secrets() -> None:
 
 
 async def test_a_certificate_that_is_not_valid_yet() -> None:
-    made = Template(sans=("acme.example.net",), since=tls_shapes.NOW + tls_shapes.DAY).make()
-    data = {name: base64.b64encode(value).decode() for name, value in tls_shapes.secret(made).items()}
+    made = Template(sans=("acme.example.net",), since=tls_certificates.NOW + tls_certificates.DAY).make()
+    data = {name: base64.b64encode(value).decode() for name, value in tls_certificates.secret(made).items()}
     obj = {**secret("early"), "data": data}
-    texts = {name: text for text, name in controller._sharing_problems(obj, [], tls_shapes.NOW)}
+    texts = {name: text for text, name in controller._sharing_problems(obj, [], tls_certificates.NOW)}
     assert "is not valid before" in texts["CertificateNotYetValid"]
 
 
