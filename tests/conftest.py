@@ -80,6 +80,8 @@ def no_blocking() -> Iterator[None]:
         function.can_block_in("decco/dns/providers/route53/client.py", "_make_client")
         # Only commands read the CRDs, which are a file of the package, like the modules that they import.
         function.can_block_in("decco/api/crd.py", "crds_yaml")
+        # The controller reads it before its event loop, see log.configure.
+        function.can_block_in("decco/messages/__init__.py", "messages")
     blockbuster.activate()
     yield
     blockbuster.deactivate()

@@ -5,6 +5,7 @@ A code is permanent, so the list only grows: this program adds the codes of new 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,13 @@ _PAGE_HEAD = """\
 
 Each message of decco has a permanent code, to be searched for here and in your own notes. `decco explain` and
 `decco doctor` show it in the column CODE (in JSON and YAML as `code`), a warning or error of the log has it as the key
-`code`, and remarks and errors of a command end with it. The code of a condition or Event is that of its reason.
+`code`, and remarks, refusals and errors end with it. The code of a condition or Event is that of its reason.
 A code never changes its meaning, and a retired one is not given to another message; texts may become clearer.
 """
 _TITLES = {
     Category.CONDITION: ("Reasons of conditions and Events", "reason"),
     Category.FINDING: ("Findings of the commands of `decco`", "finding"),
+    Category.IMPORT: ("Remarks of `decco import`", "remark"),
     Category.LOG: ("Warnings and errors of the log", "event"),
     Category.ERROR: ("Errors that end a command", "error"),
 }
@@ -73,6 +75,7 @@ def _codes() -> str:
     given = [
         f"{message.code} {category} {name}" for category in Category for name, message in messages(category).items()
     ]
+    given += [f"{code} policies {name}" for code, name in sorted({(code, name) for name, code, _ in policies()})]
     return "\n".join([*known, *(line for line in given if line not in known)]) + "\n"
 
 
@@ -104,7 +107,8 @@ def messages_page() -> str:
         head = ("code", column, "severity", "means", "cause", "what to do")
         lines += _table(title, head, (_row(name, message) for name, message in messages(category).items()))
     lines += _table("Refused at admission: the CRDs", ("field", "message, after the field"), sorted(set(_of_crds())))
-    lines += _table("Refused at admission: the policies", ("policy", "message"), sorted(set(_of_policies())))
+    rows = sorted({(f'<a id="{code.lower()}"></a>{code}', f"`{name}`", text) for name, code, text in policies()})
+    lines += _table("Refused at admission: the policies", ("code", "policy", "message"), rows)
     return "\n".join(lines)
 
 
@@ -142,10 +146,12 @@ def _of_schema(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
         yield from _of_schema(items, f"{path}[]")
 
 
-def _of_policies() -> Iterator[tuple[str, str]]:
+def policies() -> Iterator[tuple[str, str, str]]:
+    """(policy, code, message) of everything that manifests/policies refuse; the code is at the end of the message."""
     for file in sorted((ROOT / "manifests" / "policies").glob("*.yaml")):
         for obj in yaml.safe_load_all(file.read_text(encoding="utf-8")):
             if obj and obj["kind"] == "ValidatingAdmissionPolicy":
                 for rule in obj["spec"].get("validations", ()):
-                    text = rule.get("messageExpression") or rule.get("message") or "MISSING"
-                    yield f"`{obj['metadata']['name']}`", " ".join(text.split())
+                    text = " ".join((rule.get("messageExpression") or rule.get("message") or "MISSING").split())
+                    for code in re.findall(r"\[(DECCO-\d{4})\]", text) or ["MISSING"]:
+                        yield obj["metadata"]["name"].partition(".")[0], code, text

@@ -37,7 +37,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """``expect`` is a code (DECCO-0501; several separated by "|" if several policies refuse it), RBAC, or OK. ``body``
+    """``expect`` is a code (DECCO-0601; several separated by "|" if several policies refuse it), RBAC, or OK. ``body``
     may be a function of the live object, read before as administrator. ``technique`` is create, merge, apply, put or
     delete.
     """

@@ -178,24 +178,24 @@ def annotations() -> Iterator[Attempt]:
     for resource, obj in bearers({f"{EXTERNAL_DNS}/hostname": f"{BELOW}, {OWN}.", "a": "b"}):
         yield from one("is annotated with its own names", p.OWNER, OK, resource, obj)
     for resource, obj in bearers({f"{EXTERNAL_DNS}/hostname": BANK}):
-        yield from one("is annotated with another's name", p.OWNER, "DECCO-0562", resource, obj)
+        yield from one("is annotated with another's name", p.OWNER, "DECCO-0662", resource, obj)
     for resource, obj in bearers({f"{NGINX}/server-snippet": "x"}):
-        yield from one("is annotated with a snippet", p.OWNER, "DECCO-0563", resource, obj)
+        yield from one("is annotated with a snippet", p.OWNER, "DECCO-0663", resource, obj)
     everywhere = bearers({})[:2]
     for key in HOST_KEYS:
         for value, expect in (
             (OWN, OK),
-            (f"{OWN},{BANK}", "DECCO-0562"),
-            (f"{OWN} *.victim.test", "DECCO-0562"),
-            ("~^.*$", "DECCO-0562"),
+            (f"{OWN},{BANK}", "DECCO-0662"),
+            (f"{OWN} *.victim.test", "DECCO-0662"),
+            ("~^.*$", "DECCO-0662"),
         ):
             for resource, obj in everywhere:
                 noted = merged(obj, {"metadata": {"annotations": {key: value}}})
                 yield from one(f"has {key} {value}", p.KUBE_EDIT, expect, resource, noted)
     noted_pairs: tuple[tuple[Sequence[tuple[str, str]], str], ...] = (
-        ([(key, "x") for key in BAD_KEYS], "DECCO-0563"),
-        (VALUES, "DECCO-0564"),
-        (REFERENCES, "DECCO-0565"),
+        ([(key, "x") for key in BAD_KEYS], "DECCO-0663"),
+        (VALUES, "DECCO-0664"),
+        (REFERENCES, "DECCO-0665"),
         (HONEST, OK),
     )
     for pairs, expect in noted_pairs:
@@ -208,15 +208,15 @@ def annotations() -> Iterator[Attempt]:
         )
     named: Obj = {"metadata": {"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}}}
     for resource in (SERVICES, INGRESSES, "deployments.apps"):
-        yield from edit("takes a name later", p.KUBE_EDIT, "DECCO-0562", path(resource, name="own"), named)
+        yield from edit("takes a name later", p.KUBE_EDIT, "DECCO-0662", path(resource, name="own"), named)
     status = f"{path(SERVICES, name='own')}/status"
-    yield from edit("takes a name by the status", p.OWNER, "DECCO-0562", status, named, ways=("merge", "put"))
+    yield from edit("takes a name by the status", p.OWNER, "DECCO-0662", status, named, ways=("merge", "put"))
     yield from edit(
         "labels an old Service", p.KUBE_EDIT, OK, path(SERVICES, name="old"), {"metadata": {"labels": {"a": "b"}}}
     )
     for who in (p.TENANT_A, p.KUBE_EDIT):
         noted = app("n", "evil1", podMetadata={"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}})
-        yield from create("publishes another's name by pods", who, "DECCO-0562", apps("evil1"), noted)
+        yield from create("publishes another's name by pods", who, "DECCO-0662", apps("evil1"), noted)
         noted = app("n", "evil1", podMetadata={"annotations": {"team": "a", f"{EXTERNAL_DNS}/hostname": BELOW}})
         yield from create("publishes its own name by pods", who, OK, apps("evil1"), noted)
     exempt = made(SERVICES, SERVICE, meta={"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}})
@@ -228,7 +228,7 @@ def annotations() -> Iterator[Attempt]:
     large = merged(ingress(OWN), {"metadata": {"annotations": many}})
     yield from one("has 3,000 annotations", p.KUBE_EDIT, OK, INGRESSES, large)
     large = merged(large, {"metadata": {"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}}})
-    yield from one("has 3,001 annotations", p.KUBE_EDIT, "DECCO-0562", INGRESSES, large)
+    yield from one("has 3,001 annotations", p.KUBE_EDIT, "DECCO-0662", INGRESSES, large)
 
 
 ANNOTATION_ATTEMPTS = flat(annotations())

@@ -36,16 +36,16 @@ def left_behind() -> Iterator[Attempt]:
     removed: Obj = {"metadata": {"finalizers": None}}
     for who in TENANTS:
         for value in ("true", "false"):
-            yield from edit(f"pauses with {value!r}", who, "DECCO-0520", WEB, notes(paused=value))
-        yield from edit("resumes", who, "DECCO-0520", HELD, notes(paused=None))
+            yield from edit(f"pauses with {value!r}", who, "DECCO-0620", WEB, notes(paused=value))
+        yield from edit("resumes", who, "DECCO-0620", HELD, notes(paused=None))
         paused = app("n", "evil1", {"annotations": {PAUSED: "true"}})
-        yield from create("creates a paused App", who, "DECCO-0520", apps("evil1"), paused)
-        yield from edit("leaves records behind", who, "DECCO-0521", WEB, notes(abandon="true"))
+        yield from create("creates a paused App", who, "DECCO-0620", apps("evil1"), paused)
+        yield from edit("leaves records behind", who, "DECCO-0621", WEB, notes(abandon="true"))
         left = app("n", "evil1", {"annotations": {ABANDON: "true"}})
-        yield from create("creates an App that leaves records behind", who, "DECCO-0521", apps("evil1"), left)
-        yield from edit("removes decco's finalizer", who, "DECCO-0522", HELD, removed)
+        yield from create("creates an App that leaves records behind", who, "DECCO-0621", apps("evil1"), left)
+        yield from edit("removes decco's finalizer", who, "DECCO-0622", HELD, removed)
         yield from edit(
-            "replaces decco's finalizer", who, "DECCO-0522", HELD, finalizers("a.example/b"), ways=("merge", "put")
+            "replaces decco's finalizer", who, "DECCO-0622", HELD, finalizers("a.example/b"), ways=("merge", "put")
         )
         yield from edit(
             "adds a finalizer of its own", who, OK, HELD, finalizers(FINALIZER, "a.example/b"), ways=("merge", "put")
@@ -57,7 +57,7 @@ def left_behind() -> Iterator[Attempt]:
     yield from edit("removes decco's finalizer", full, OK, HELD, removed)
     yield from edit("removes decco's finalizer", p.CLEANER, OK, HELD, removed)
     yield from edit("removes decco's finalizer", p.ADMIN, OK, HELD, removed)
-    yield from edit("pauses", p.CLEANER, "DECCO-0520", WEB, notes(paused="true"))
+    yield from edit("pauses", p.CLEANER, "DECCO-0620", WEB, notes(paused="true"))
     yield from edit("sets its finalizer", p.CONTROLLER, OK, WEB, finalizers(FINALIZER), ways=("merge",))
     yield from edit("removes its finalizer", p.CONTROLLER, OK, HELD, removed, ways=("merge",))
 
@@ -66,8 +66,8 @@ def status() -> Iterator[Attempt]:
     forged: Obj = {"status": {"conditions": [], "endpoints": []}}
     path = f"{WEB}/status"
     for who, expect in (
-        (p.WIDE_TENANT, "DECCO-0525"),
-        (p.STATUS_WRITER, "DECCO-0525"),
+        (p.WIDE_TENANT, "DECCO-0625"),
+        (p.STATUS_WRITER, "DECCO-0625"),
         (p.TENANT_A, RBAC),
         (p.KUBE_EDIT, RBAC),
         (p.KUBE_ADMIN, RBAC),

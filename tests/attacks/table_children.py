@@ -67,7 +67,7 @@ def forged() -> Iterator[Attempt]:
             ("configmaps", made("configmaps", meta=meta)),
             ("secrets", made("secrets", meta=meta)),
         ):
-            yield from create(f"makes one with {what}: {resource}", p.TENANT_A, "DECCO-0550", path(resource), obj)
+            yield from create(f"makes one with {what}: {resource}", p.TENANT_A, "DECCO-0650", path(resource), obj)
         for resource, obj in (
             (SERVICES, made(SERVICES, SERVICE, meta=meta)),
             (INGRESSES, merged(ingress(OWN), {"metadata": meta})),
@@ -75,9 +75,9 @@ def forged() -> Iterator[Attempt]:
             ("pods", made("pods", SPEC, meta=meta)),
             ("dnsendpoints.externaldns.k8s.io", made("dnsendpoints.externaldns.k8s.io", {}, meta=meta)),
         ):
-            yield from one(f"makes one with {what}", p.OWNER, "DECCO-0550", resource, obj)
+            yield from one(f"makes one with {what}", p.OWNER, "DECCO-0650", resource, obj)
         yield from edit(
-            f"gives its own {what}", p.KUBE_EDIT, "DECCO-0550", path(SERVICES, name="own"), {"metadata": meta}
+            f"gives its own {what}", p.KUBE_EDIT, "DECCO-0650", path(SERVICES, name="own"), {"metadata": meta}
         )
         yield from one(f"makes one with {what} as exempt", p.EXEMPT, OK, SERVICES, made(SERVICES, SERVICE, meta=meta))
     honest: tuple[Obj, ...] = (
@@ -107,7 +107,7 @@ def forged() -> Iterator[Attempt]:
         ("cronjobs.batch", {**cron, "jobTemplate": {"spec": job}}),
         ("replicationcontrollers", {"selector": {"a": "b"}, "template": template(labels=labels)}),
     ):
-        yield from one("lets pods have decco's label", p.KUBE_EDIT, "DECCO-0554", resource, made(resource, spec))
+        yield from one("lets pods have decco's label", p.KUBE_EDIT, "DECCO-0654", resource, made(resource, spec))
         yield from one("lets pods have decco's label as exempt", p.EXEMPT, OK, resource, made(resource, spec))
     yield from one(
         "deploys", p.KUBE_EDIT, OK, "deployments.apps", made("deployments.apps", {**pods, "template": template()})
@@ -115,7 +115,7 @@ def forged() -> Iterator[Attempt]:
     yield from edit(
         "lets its pods have decco's label",
         p.KUBE_EDIT,
-        "DECCO-0554",
+        "DECCO-0654",
         path("deployments.apps", name="own"),
         {"spec": {"template": {"metadata": {"labels": labels}}}},
     )
@@ -134,13 +134,13 @@ def children() -> Iterator[Attempt]:
             ("releases", {"metadata": {"ownerReferences": None}}),
         )
         for what, patch in changes:
-            code = {"changes": "DECCO-0551", "holds": "DECCO-0552"}.get(what, "DECCO-0550")
-            codes = "DECCO-0550|DECCO-0551" if code == "DECCO-0550" else code
+            code = {"changes": "DECCO-0651", "holds": "DECCO-0652"}.get(what, "DECCO-0650")
+            codes = "DECCO-0650|DECCO-0651" if code == "DECCO-0650" else code
             yield from edit(f"{what} a child: {resource}", p.OWNER, codes, child, patch, ways=("merge", "put"))
         deletable = resource in {"pods", "jobs.batch"}
-        yield from delete(f"deletes a child: {resource}", p.OWNER, OK if deletable else "DECCO-0553", child)
+        yield from delete(f"deletes a child: {resource}", p.OWNER, OK if deletable else "DECCO-0653", child)
         noted = {"metadata": {"annotations": {"team": "a"}, "labels": {"team": "a"}}}
-        expect = OK if resource in WORKLOADS else "DECCO-0551"
+        expect = OK if resource in WORKLOADS else "DECCO-0651"
         yield from edit(f"annotates a child: {resource}", p.OWNER, expect, child, noted)
         yield from edit(
             f"changes a child as exempt: {resource}", p.EXEMPT, OK, child, CHANGES[resource], ways=("merge",)
@@ -149,11 +149,11 @@ def children() -> Iterator[Attempt]:
         collected = {"metadata": {"ownerReferences": None}}
         yield from edit(f"collects a child: {resource}", p.COLLECTOR, OK, child, collected, ways=("merge",))
         yield from delete(f"deletes with the namespace: {resource}", p.NAMESPACE_CONTROLLER, OK, child)
-    for resource, code in ((SERVICES, "DECCO-0553"), ("secrets", "DECCO-0553"), ("pods", OK), ("jobs.batch", OK)):
+    for resource, code in ((SERVICES, "DECCO-0653"), ("secrets", "DECCO-0653"), ("pods", OK), ("jobs.batch", OK)):
         yield Attempt(f"deletes all {resource}", p.OWNER, code, "delete", path(resource))
     for who in (p.TENANT_A, p.KUBE_EDIT):
-        yield from edit("changes a copied Secret", who, "DECCO-0551", path("secrets", name="web"), CHANGES["secrets"])
-        yield Attempt("deletes a copied Secret", who, "DECCO-0553", "delete", path("secrets", name="web"))
+        yield from edit("changes a copied Secret", who, "DECCO-0651", path("secrets", name="web"), CHANGES["secrets"])
+        yield Attempt("deletes a copied Secret", who, "DECCO-0653", "delete", path("secrets", name="web"))
         yield Attempt("deletes a pod", who, OK, "delete", path("pods", name="web"))
         scaled = {"spec": {"replicas": 3}}
         yield Attempt("scales", who, OK, "merge", f"{path('deployments.apps', name='web')}/scale", scaled)
@@ -164,7 +164,7 @@ def children() -> Iterator[Attempt]:
     )
     for what, patch in of_secrets:
         where = path("secrets", name="web")
-        yield from edit(f"{what} a copied Secret", p.TENANT_A, "DECCO-0551", where, patch, ways=("merge",))
+        yield from edit(f"{what} a copied Secret", p.TENANT_A, "DECCO-0651", where, patch, ways=("merge",))
     web = path("deployments.apps", name="web")
     yield from edit("sets replicas", p.KUBE_EDIT, OK, web, {"spec": {"replicas": 2}})
     restarted = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
@@ -183,9 +183,9 @@ def children() -> Iterator[Attempt]:
     )
     for what, patch in of_pods:
         yield from edit(
-            what, p.KUBE_EDIT, "DECCO-0551|DECCO-0554", web, {"spec": {"template": patch}}, ways=("merge", "put")
+            what, p.KUBE_EDIT, "DECCO-0651|DECCO-0654", web, {"spec": {"template": patch}}, ways=("merge", "put")
         )
-    yield from edit("pauses the rollout", p.KUBE_EDIT, "DECCO-0551", web, {"spec": {"paused": True}})
+    yield from edit("pauses the rollout", p.KUBE_EDIT, "DECCO-0651", web, {"spec": {"paused": True}})
     yield from edit(
         "suspends", p.KUBE_EDIT, OK, path("jobs.batch", name="web"), {"spec": {"suspend": False}}, ways=("merge", "put")
     )
@@ -194,7 +194,7 @@ def children() -> Iterator[Attempt]:
     marked: Obj = {"metadata": {"labels": {"decco.platform9.com/space": "bank"}}}
     there = f"{path(SERVICES, name='web')}/status"
     yield from edit(
-        "moves a child by its status", p.OWNER, "DECCO-0550|DECCO-0551", there, marked, ways=("merge", "put")
+        "moves a child by its status", p.OWNER, "DECCO-0650|DECCO-0651", there, marked, ways=("merge", "put")
     )
     revision = {"metadata": {"annotations": {"deployment.kubernetes.io/revision": "2"}}}
     yield from edit("numbers the revision", p.DEPLOYMENTS, OK, web, revision, ways=("put",))

@@ -68,27 +68,27 @@ def children() -> Iterator[Attempt]:
         for where in ("evil1", "bank"):
             yield Attempt(f"creates {kind} in a Space's namespace", C, OK, "create", path.format(where), obj)
         for where in ("kube-system", "default", "free", "labelled", "decco"):
-            yield Attempt(f"creates {kind} in {where}", C, "DECCO-0540", "create", path.format(where), obj)
+            yield Attempt(f"creates {kind} in {where}", C, "DECCO-0640", "create", path.format(where), obj)
     for where in ("kube-system", "default", "free"):
         yield Attempt(
-            f"deletes in {where}", C, "DECCO-0540", "delete", f"/api/v1/namespaces/{where}/configmaps/kube-root-ca.crt"
+            f"deletes in {where}", C, "DECCO-0640", "delete", f"/api/v1/namespaces/{where}/configmaps/kube-root-ca.crt"
         )
         path = f"/api/v1/namespaces/{where}/configmaps/kube-root-ca.crt"
         yield Attempt(
-            f"replaces in {where}", C, "DECCO-0540", "put", path, lambda live: merged(live, {"data": {"a": "b"}})
+            f"replaces in {where}", C, "DECCO-0640", "put", path, lambda live: merged(live, {"data": {"a": "b"}})
         )
     yield Attempt(
         "replaces its parameters",
         C,
-        "DECCO-0540",
+        "DECCO-0640",
         "put",
         "/api/v1/namespaces/decco/configmaps/decco-policy",
         lambda live: merged(live, {"data": {"quotaNeedsPermission": "false"}}),
     )
     yield Attempt(
-        "deletes its parameters", C, "DECCO-0540", "delete", "/api/v1/namespaces/decco/configmaps/decco-policy"
+        "deletes its parameters", C, "DECCO-0640", "delete", "/api/v1/namespaces/decco/configmaps/decco-policy"
     )
-    yield Attempt("deletes a source", C, "DECCO-0540", "delete", "/api/v1/namespaces/decco/secrets/own")
+    yield Attempt("deletes a source", C, "DECCO-0640", "delete", "/api/v1/namespaces/decco/secrets/own")
     # Its neighbours have the same roles here, and are not confined by this policy but by theirs.
     yield Attempt(
         "creates a ConfigMap in free", p.NEIGHBOUR, OK, "create", CHILDREN[0][0].format("free"), CHILDREN[0][1]
@@ -107,8 +107,8 @@ def own_records() -> Iterator[Attempt]:
         ("default", OK),
         ("evil1", OK),
         ("decco", OK),
-        ("kube-system", "DECCO-0540"),
-        ("free", "DECCO-0540"),
+        ("kube-system", "DECCO-0640"),
+        ("free", "DECCO-0640"),
     ):
         event: Obj = {
             "metadata": {"name": "n.1", "namespace": where},
@@ -135,23 +135,23 @@ def namespaces() -> Iterator[Attempt]:
         ("without the label", label("decco.platform9.com/space", None)),
         ("with another's label", label("decco.platform9.com/space", "bank")),
     ):
-        yield Attempt(f"creates a namespace {what}", C, "DECCO-0541", "create", NAMESPACES, merged(made, patch))
+        yield Attempt(f"creates a namespace {what}", C, "DECCO-0641", "create", NAMESPACES, merged(made, patch))
     for name in ("kube-evil", "openshift-evil"):
         forged = namespace(name, UID, "evil.test")
-        yield Attempt(f"creates {name}", C, "DECCO-0541", "create", NAMESPACES, forged)
+        yield Attempt(f"creates {name}", C, "DECCO-0641", "create", NAMESPACES, forged)
     for path in (FREE, f"{NAMESPACES}/kube-system", f"{NAMESPACES}/default", f"{NAMESPACES}/decco"):
         name = path.rpartition("/")[2]
         forged = namespace(name, UID, "evil.test")
         yield Attempt(
-            f"makes {name} a Space's", C, "DECCO-0541", "put", path, lambda live, forged=forged: merged(live, forged)
+            f"makes {name} a Space's", C, "DECCO-0641", "put", path, lambda live, forged=forged: merged(live, forged)
         )
         yield Attempt(f"deletes {name}", C, RBAC, "delete", path)
     yield Attempt("deletes the namespace of a Space", C, RBAC, "delete", BANK)
     for what, patch, expect in (
         ("repairs a label", label("decco.platform9.com/project", "bank"), OK),
-        ("gives the namespace away", owners(owner("evil1", UID)), "DECCO-0541"),
-        ("releases the namespace", {"metadata": {"ownerReferences": None}}, "DECCO-0541"),
-        ("removes the label", label("decco.platform9.com/space", None), "DECCO-0541"),
+        ("gives the namespace away", owners(owner("evil1", UID)), "DECCO-0641"),
+        ("releases the namespace", {"metadata": {"ownerReferences": None}}, "DECCO-0641"),
+        ("removes the label", label("decco.platform9.com/space", None), "DECCO-0641"),
         ("sets restricted", label("pod-security.kubernetes.io/enforce", "restricted"), OK),
         # Bound to decco-controller-privileged here; test_controller_without_privileged takes the binding away.
         ("sets privileged", label("pod-security.kubernetes.io/enforce", "privileged"), OK),
@@ -163,7 +163,7 @@ PRIVILEGED = [
     Attempt(
         "sets privileged",
         C,
-        "DECCO-0542",
+        "DECCO-0642",
         "put",
         BANK,
         lambda live: merged(live, label("pod-security.kubernetes.io/enforce", "privileged")),
@@ -171,7 +171,7 @@ PRIVILEGED = [
     Attempt(
         "removes the level",
         C,
-        "DECCO-0542",
+        "DECCO-0642",
         "put",
         BANK,
         lambda live: merged(live, label("pod-security.kubernetes.io/enforce", None)),
@@ -179,7 +179,7 @@ PRIVILEGED = [
     Attempt(
         "creates a privileged namespace",
         C,
-        "DECCO-0542",
+        "DECCO-0642",
         "create",
         NAMESPACES,
         namespace("made", UID, "evil.test", level="privileged"),
@@ -191,7 +191,7 @@ PRIVILEGED = [
 """Without the binding of decco-controller-privileged."""
 
 
-ANY_CODE = "DECCO-0543|DECCO-0501|DECCO-0505|DECCO-0512|DECCO-0520"
+ANY_CODE = "DECCO-0643|DECCO-0601|DECCO-0605|DECCO-0612|DECCO-0620"
 
 
 def own_kinds() -> Iterator[Attempt]:
@@ -228,17 +228,17 @@ def bindings() -> Iterator[Attempt]:
     here = BINDINGS.format("evil1")
     yield Attempt("binds itself in a Space's namespace", C, OK, "create", here, bound())
     for where in ("kube-system", "default", "free", "decco"):
-        yield Attempt(f"binds itself in {where}", C, "DECCO-0540", "create", BINDINGS.format(where), bound())
+        yield Attempt(f"binds itself in {where}", C, "DECCO-0640", "create", BINDINGS.format(where), bound())
     # RBAC refuses what it may not bind: the answer names the missing permissions.
     yield Attempt("binds another role", C, ESCALATION, "create", here, bound("cluster-admin"))
-    yield Attempt("binds somebody else", C, "DECCO-0544", "create", here, bound(name="default"))
-    yield Attempt("binds its name in another namespace", C, "DECCO-0544", "create", here, bound(namespace="evil1"))
+    yield Attempt("binds somebody else", C, "DECCO-0644", "create", here, bound(name="default"))
+    yield Attempt("binds its name in another namespace", C, "DECCO-0644", "create", here, bound(namespace="evil1"))
     user = {"kind": "User", "apiGroup": RBAC_GROUP, "name": "tenant-a"}
-    yield Attempt("binds a user", C, "DECCO-0544", "create", here, {**bound(), "subjects": [user]})
+    yield Attempt("binds a user", C, "DECCO-0644", "create", here, {**bound(), "subjects": [user]})
     yield Attempt(
         "binds itself and a user",
         C,
-        "DECCO-0544",
+        "DECCO-0644",
         "create",
         here,
         {**bound(), "subjects": [*bound()["subjects"], user]},

@@ -69,19 +69,19 @@ def hostnames() -> Iterator[Attempt]:
             yield from one(f"names its own {host}", p.OWNER, OK, resource, obj)
     for host in FOREIGN:
         for resource, obj in naming(host):
-            yield from one(f"names {host}", p.OWNER, "DECCO-0555", resource, obj)
+            yield from one(f"names {host}", p.OWNER, "DECCO-0655", resource, obj)
     for host in ANYWHERE:
         for resource, obj in naming(host):
             # Alone, as from an Issuer of the namespace, a single label may be a Service's name.
             if "." in host or resource.partition(".")[2] not in {"cert-manager.io", "networking.istio.io"}:
-                yield from one(f"names {host}", p.OWNER, "DECCO-0555", resource, obj)
+                yield from one(f"names {host}", p.OWNER, "DECCO-0655", resource, obj)
 
 
 def spellings() -> Iterator[Attempt]:
     for host in ODD:
         for resource, obj in naming(host):
             if resource.startswith(FREE_TEXT):
-                yield from one(f"names {host}", p.OWNER, "DECCO-0555", resource, obj)
+                yield from one(f"names {host}", p.OWNER, "DECCO-0655", resource, obj)
     for host in (OWN.upper(), f"{OWN}."):
         for resource, obj in naming(host):
             if resource.startswith(FREE_TEXT):
@@ -91,7 +91,7 @@ def spellings() -> Iterator[Attempt]:
 def hostnames_by_role() -> Iterator[Attempt]:
     for who in (p.KUBE_EDIT, p.KUBE_ADMIN):
         yield from create("names its own host", who, OK, path(INGRESSES), ingress(OWN))
-        yield from create("names another's host", who, "DECCO-0555", path(INGRESSES), ingress(BANK))
+        yield from create("names another's host", who, "DECCO-0655", path(INGRESSES), ingress(BANK))
     for who in (p.EXEMPT, p.ADMIN):
         yield from create("names another's host", who, OK, path(INGRESSES), ingress(BANK))
     yield from create("writes a route of decco", p.CONTROLLER, OK, path(INGRESSES), ingress(BANK))
@@ -150,7 +150,7 @@ def all_names() -> Iterator[Attempt]:
             made("challenges.acme.cert-manager.io", {"dnsName": "evil.test", "wildcard": True}),
         ),
     ):
-        yield from one(f"takes all names by {what}", p.OWNER, "DECCO-0555", resource, obj)
+        yield from one(f"takes all names by {what}", p.OWNER, "DECCO-0655", resource, obj)
     here: Obj = {"name": "decco"}
     for kind in ("httproutes", "grpcroutes", "tcproutes", "udproutes"):
         resource = f"{kind}.gateway.networking.k8s.io"
@@ -205,7 +205,7 @@ def rules() -> Iterator[Attempt]:
     for match in RULES_OK:
         yield from one(f"writes the rule {match}", p.OWNER, OK, "ingressroutes.traefik.io", rule(match))
     for match in RULES_BAD:
-        yield from one(f"writes the rule {match}", p.OWNER, "DECCO-0555", "ingressroutes.traefik.io", rule(match))
+        yield from one(f"writes the rule {match}", p.OWNER, "DECCO-0655", "ingressroutes.traefik.io", rule(match))
 
 
 def inside() -> Iterator[Attempt]:
@@ -220,17 +220,17 @@ def inside() -> Iterator[Attempt]:
         yield from one(f"certifies {host} by its Issuer", p.OWNER, OK, "certificates.cert-manager.io", own)
     for host in (*others, *short):
         yield from one(
-            f"certifies {host}", p.OWNER, "DECCO-0555", "certificates.cert-manager.io", certificate(dnsNames=[host])
+            f"certifies {host}", p.OWNER, "DECCO-0655", "certificates.cert-manager.io", certificate(dnsNames=[host])
         )
     for host in others:
         own = certificate("Issuer", dnsNames=[host])
-        yield from one(f"certifies {host} by its Issuer", p.OWNER, "DECCO-0555", "certificates.cert-manager.io", own)
-        yield from one(f"routes {host}", p.OWNER, "DECCO-0555", VIRTUAL, made(VIRTUAL, {"hosts": [host]}))
+        yield from one(f"certifies {host} by its Issuer", p.OWNER, "DECCO-0655", "certificates.cert-manager.io", own)
+        yield from one(f"routes {host}", p.OWNER, "DECCO-0655", VIRTUAL, made(VIRTUAL, {"hosts": [host]}))
     own = certificate("Issuer", commonName="My CA", isCA=True)
     yield from one("makes its own authority", p.OWNER, OK, "certificates.cert-manager.io", own)
     for host in ("s", "s.evil1", "s.evil1.svc.cluster.local"):
         yield from one(f"routes {host}", p.OWNER, OK, VIRTUAL, made(VIRTUAL, {"hosts": [host]}))
-    yield from one("serves the mesh's name", p.OWNER, "DECCO-0555", INGRESSES, ingress("s.evil1.svc"))
+    yield from one("serves the mesh's name", p.OWNER, "DECCO-0655", INGRESSES, ingress("s.evil1.svc"))
 
 
 def granted() -> Iterator[Attempt]:
@@ -240,24 +240,24 @@ def granted() -> Iterator[Attempt]:
         ("a.b.granted.evil.test", OK),
         ("*.granted.evil.test", OK),
         ("single.evil.test", OK),
-        ("x.single.evil.test", "DECCO-0555"),
-        ("*.single.evil.test", "DECCO-0555"),
-        ("www.single.evil.test", "DECCO-0555"),
+        ("x.single.evil.test", "DECCO-0655"),
+        ("*.single.evil.test", "DECCO-0655"),
+        ("www.single.evil.test", "DECCO-0655"),
         ("a.wild.evil.test", OK),
         ("*.wild.evil.test", OK),
-        ("a.b.wild.evil.test", "DECCO-0555"),
-        ("wild.evil.test", "DECCO-0555"),
-        ("*.b.wild.evil.test", "DECCO-0555"),
-        ("evil.test", "DECCO-0555"),
-        ("asingle.evil.test", "DECCO-0555"),
-        (OWN, "DECCO-0555"),
-        ("lost.evil.test", "DECCO-0555"),
+        ("a.b.wild.evil.test", "DECCO-0655"),
+        ("wild.evil.test", "DECCO-0655"),
+        ("*.b.wild.evil.test", "DECCO-0655"),
+        ("evil.test", "DECCO-0655"),
+        ("asingle.evil.test", "DECCO-0655"),
+        (OWN, "DECCO-0655"),
+        ("lost.evil.test", "DECCO-0655"),
     ):
         yield from one(f"names {host} of grants", p.OWNER, expect, INGRESSES, ingress(host), "granted")
         yield from one(f"names {host} of grants", p.OWNER, expect, ROUTE, route(ROUTE, host), "granted")
     # The namespace lost has an FQDN that was not granted: its record is empty.
     yield from one(
-        "names an FQDN that was not granted", p.OWNER, "DECCO-0555", INGRESSES, ingress("lost.evil.test"), "lost"
+        "names an FQDN that was not granted", p.OWNER, "DECCO-0655", INGRESSES, ingress("lost.evil.test"), "lost"
     )
 
 
@@ -265,10 +265,10 @@ def hostnames_later() -> Iterator[Attempt]:
     """An object that was stored with another's name, and one that is honest until it is changed."""
     old, own = path(INGRESSES, name="old"), path(INGRESSES, name="own")
     moved = {"spec": {"rules": ingress(BANK)["spec"]["rules"]}}
-    yield from edit("takes a name into its Ingress", p.KUBE_EDIT, "DECCO-0555", own, moved)
+    yield from edit("takes a name into its Ingress", p.KUBE_EDIT, "DECCO-0655", own, moved)
     yield from edit("changes its Ingress", p.KUBE_EDIT, OK, own, {"spec": {"rules": ingress(BELOW)["spec"]["rules"]}})
     yield from edit("labels an old Ingress", p.KUBE_EDIT, OK, old, {"metadata": {"labels": {"a": "b"}}})
-    yield from edit("changes an old Ingress", p.KUBE_EDIT, "DECCO-0555", old, {"spec": {"ingressClassName": "x"}})
+    yield from edit("changes an old Ingress", p.KUBE_EDIT, "DECCO-0655", old, {"spec": {"ingressClassName": "x"}})
     yield from edit("corrects an old Ingress", p.KUBE_EDIT, OK, old, {"spec": {"rules": ingress(OWN)["spec"]["rules"]}})
     yield from edit(
         "empties an old Ingress", p.KUBE_EDIT, OK, old, {"metadata": {"finalizers": None}}, ways=("merge", "put")
@@ -279,10 +279,10 @@ def hostnames_later() -> Iterator[Attempt]:
     for version in ("v1beta1", "v1alpha3"):
         api = f"networking.istio.io/{version}"
         where = path(VIRTUAL).replace("networking.istio.io/v1/", f"{api}/")
-        for host, expect in ((OWN, OK), (BANK, "DECCO-0555")):
+        for host, expect in ((OWN, OK), (BANK, "DECCO-0655")):
             obj = {**made(VIRTUAL, {"hosts": [host]}), "apiVersion": api}
             yield Attempt(f"names {host} by version {version}", p.OWNER, expect, "create", where, obj)
-    for host, expect in ((OWN, OK), (BANK, "DECCO-0555")):
+    for host, expect in ((OWN, OK), (BANK, "DECCO-0655")):
         for resource, obj in ((ROUTE, route(ROUTE, host)), (GATEWAY, gateway(host))):
             where = path(resource).replace("/v1/", "/v1beta1/")
             old_api = {**obj, "apiVersion": "gateway.networking.k8s.io/v1beta1"}
@@ -294,7 +294,7 @@ def large() -> Iterator[Attempt]:
     long = f"{'x' * 40}.{OWN}"
     backend = {"service": {"name": "s", "port": {"number": 80}}}
     http = {"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    for last, expect in ((OWN, OK), (BANK, "DECCO-0555")):
+    for last, expect in ((OWN, OK), (BANK, "DECCO-0655")):
         rules = [{"host": host, **http} for host in (*(f"a{i}.{long}" for i in range(1000)), last)]
         yield from one("names 1,000 hosts", p.KUBE_EDIT, expect, INGRESSES, made(INGRESSES, {"rules": rules}))
         listeners = [{**listener(f"a{i}.{long}"), "name": f"l{i}"} for i in range(63)]

@@ -40,43 +40,43 @@ def new(*patches: Obj) -> Obj:
 
 
 OF_ANY: tuple[tuple[str, Obj, str], ...] = (
-    ("joins a project", label(f"{PREFIX}project", "bank"), "DECCO-0530"),
-    ("claims to be a Space's", label(f"{PREFIX}space", "bank"), "DECCO-0530"),
-    ("claims to be monitoring", label(f"{PREFIX}monitoring", "true"), "DECCO-0530"),
-    ("sets an unknown label of decco's", label(f"{PREFIX}x", ""), "DECCO-0530"),
-    ("enters the cache", label("app.kubernetes.io/managed-by", "decco"), "DECCO-0530"),
-    ("claims an FQDN", annotation(f"{PREFIX}fqdn", "bank.victim.test"), "DECCO-0531"),
-    ("grants itself host names", annotation(f"{PREFIX}hostnames", "[]"), "DECCO-0531"),
-    ("forges the hash", annotation(f"{PREFIX}hash", "x"), "DECCO-0531"),
-    ("forges the owner reference", owners(SPACE_OWNER), "DECCO-0532"),
+    ("joins a project", label(f"{PREFIX}project", "bank"), "DECCO-0630"),
+    ("claims to be a Space's", label(f"{PREFIX}space", "bank"), "DECCO-0630"),
+    ("claims to be monitoring", label(f"{PREFIX}monitoring", "true"), "DECCO-0630"),
+    ("sets an unknown label of decco's", label(f"{PREFIX}x", ""), "DECCO-0630"),
+    ("enters the cache", label("app.kubernetes.io/managed-by", "decco"), "DECCO-0630"),
+    ("claims an FQDN", annotation(f"{PREFIX}fqdn", "bank.victim.test"), "DECCO-0631"),
+    ("grants itself host names", annotation(f"{PREFIX}hostnames", "[]"), "DECCO-0631"),
+    ("forges the hash", annotation(f"{PREFIX}hash", "x"), "DECCO-0631"),
+    ("forges the owner reference", owners(SPACE_OWNER), "DECCO-0632"),
     (
         "forges the owner reference in another version",
         owners({**SPACE_OWNER, "apiVersion": f"{PREFIX}v1"}),
-        "DECCO-0532",
+        "DECCO-0632",
     ),
 )
 """What nobody does to any namespace, also at creation."""
 OF_SPACES: tuple[tuple[str, Obj | Change, str], ...] = (
-    ("leaves the project", label(f"{PREFIX}project", None), "DECCO-0530"),
-    ("changes the project", label(f"{PREFIX}project", "widgets"), "DECCO-0530"),
-    ("removes the Space's label", label(f"{PREFIX}space", None), "DECCO-0530"),
-    ("removes all labels", {"metadata": {"labels": None}}, "DECCO-0530"),
-    ("leaves the cache", label("app.kubernetes.io/managed-by", None), "DECCO-0530"),
-    ("renames the manager", label("app.kubernetes.io/managed-by", "Helm"), "DECCO-0530"),
-    ("lowers Pod Security", label("pod-security.kubernetes.io/enforce", "privileged"), "DECCO-0530"),
-    ("removes Pod Security", label("pod-security.kubernetes.io/enforce", None), "DECCO-0530"),
-    ("pins an old Pod Security", label("pod-security.kubernetes.io/enforce-version", "v1.20"), "DECCO-0530"),
-    ("joins the mesh", label("istio.io/dataplane-mode", "ambient"), "DECCO-0530"),
-    ("removes the FQDN", annotation(f"{PREFIX}fqdn", None), "DECCO-0531"),
-    ("changes the FQDN", annotation(f"{PREFIX}fqdn", "x.evil.test"), "DECCO-0531"),
-    ("removes the owner", {"metadata": {"ownerReferences": None}}, "DECCO-0532"),
+    ("leaves the project", label(f"{PREFIX}project", None), "DECCO-0630"),
+    ("changes the project", label(f"{PREFIX}project", "widgets"), "DECCO-0630"),
+    ("removes the Space's label", label(f"{PREFIX}space", None), "DECCO-0630"),
+    ("removes all labels", {"metadata": {"labels": None}}, "DECCO-0630"),
+    ("leaves the cache", label("app.kubernetes.io/managed-by", None), "DECCO-0630"),
+    ("renames the manager", label("app.kubernetes.io/managed-by", "Helm"), "DECCO-0630"),
+    ("lowers Pod Security", label("pod-security.kubernetes.io/enforce", "privileged"), "DECCO-0630"),
+    ("removes Pod Security", label("pod-security.kubernetes.io/enforce", None), "DECCO-0630"),
+    ("pins an old Pod Security", label("pod-security.kubernetes.io/enforce-version", "v1.20"), "DECCO-0630"),
+    ("joins the mesh", label("istio.io/dataplane-mode", "ambient"), "DECCO-0630"),
+    ("removes the FQDN", annotation(f"{PREFIX}fqdn", None), "DECCO-0631"),
+    ("changes the FQDN", annotation(f"{PREFIX}fqdn", "x.evil.test"), "DECCO-0631"),
+    ("removes the owner", {"metadata": {"ownerReferences": None}}, "DECCO-0632"),
     (
         "adds an owner",
         lambda live: merged(live, owners(*live["metadata"]["ownerReferences"], OTHER_OWNER)),
-        "DECCO-0532",
+        "DECCO-0632",
     ),
-    ("changes the owner", owners({**SPACE_OWNER, "name": "evil1", "controller": False}), "DECCO-0532"),
-    ("holds the deletion", {"metadata": {"finalizers": ["attacker.example/hold"]}}, "DECCO-0533"),
+    ("changes the owner", owners({**SPACE_OWNER, "name": "evil1", "controller": False}), "DECCO-0632"),
+    ("holds the deletion", {"metadata": {"finalizers": ["attacker.example/hold"]}}, "DECCO-0633"),
 )
 HONEST: tuple[tuple[str, Obj], ...] = (
     ("sets a label of its own", label("team", "a")),
@@ -105,10 +105,10 @@ def anywhere() -> Iterator[Attempt]:
     generated: Obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "new-"}}
     yield Attempt("creates a namespace by generateName", p.MAKER, OK, "create", NAMESPACES, generated)
     forged = merged(generated, label(f"{PREFIX}space", "bank"))
-    yield Attempt("creates a forged one by generateName", p.MAKER, "DECCO-0530", "create", NAMESPACES, forged)
-    yield from edit("stops monitoring", p.MAKER, "DECCO-0530", LABELLED, label(f"{PREFIX}monitoring", None))
+    yield Attempt("creates a forged one by generateName", p.MAKER, "DECCO-0630", "create", NAMESPACES, forged)
+    yield from edit("stops monitoring", p.MAKER, "DECCO-0630", LABELLED, label(f"{PREFIX}monitoring", None))
     yield from edit("stops monitoring", p.LABELLER, OK, LABELLED, label(f"{PREFIX}monitoring", None))
-    yield from edit("labels another", p.LABELLER, "DECCO-0530", FREE, label(f"{PREFIX}monitoring", "true"))
+    yield from edit("labels another", p.LABELLER, "DECCO-0630", FREE, label(f"{PREFIX}monitoring", "true"))
 
 
 def of_spaces() -> Iterator[Attempt]:
@@ -123,9 +123,9 @@ def of_spaces() -> Iterator[Attempt]:
             yield Attempt(f"{what}, by {subresource}", p.MAKER, code, "put", f"{BANK}/{subresource}", _put(patch))
     for what, patch in HONEST:
         yield from edit(what, p.MAKER, OK, BANK, patch)
-    yield from delete("deletes the namespace of a Space", p.MAKER, "DECCO-0534", BANK)
+    yield from delete("deletes the namespace of a Space", p.MAKER, "DECCO-0634", BANK)
     yield from delete("deletes the namespace of a Space", p.LABELLER, OK, BANK)
-    yield from delete("deletes the namespace of a Space", p.LABELLER, "DECCO-0534", EVIL1)
+    yield from delete("deletes the namespace of a Space", p.LABELLER, "DECCO-0634", EVIL1)
     yield from delete("deletes the namespace of a Space", p.ADMIN, OK, BANK)
     for who in (p.TENANT_A, p.KUBE_EDIT, p.KUBE_ADMIN, p.OPERATOR_A, p.STRANGER):
         yield from edit("labels the namespace", who, RBAC, EVIL1, label(f"{PREFIX}project", "bank"), ways=("merge",))

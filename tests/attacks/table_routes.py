@@ -30,23 +30,23 @@ def ports_and_addresses() -> Iterator[Attempt]:
     yield from one("opens HTTPS", p.OWNER, OK, GATEWAY, gateway(OWN, "HTTPS"))
     for protocol in ("TCP", "UDP"):
         # They have no host name, so both policies refuse them.
-        yield from one(f"opens {protocol}", p.OWNER, "DECCO-0555|DECCO-0556", GATEWAY, gateway(None, protocol))
+        yield from one(f"opens {protocol}", p.OWNER, "DECCO-0655|DECCO-0656", GATEWAY, gateway(None, protocol))
     strange = gateway(OWN, "example.com/any")
-    yield from one("opens an unknown protocol", p.OWNER, "DECCO-0556", GATEWAY, strange)
+    yield from one("opens an unknown protocol", p.OWNER, "DECCO-0656", GATEWAY, strange)
     taken = gateway(OWN, addresses=[{"type": "IPAddress", "value": "203.0.113.10"}])
-    yield from one("takes the edge's address", p.OWNER, "DECCO-0556", GATEWAY, taken)
+    yield from one("takes the edge's address", p.OWNER, "DECCO-0656", GATEWAY, taken)
     parameters = {"parametersRef": {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "p"}}
-    yield from one("brings parameters", p.OWNER, "DECCO-0556", GATEWAY, gateway(OWN, infrastructure=parameters))
+    yield from one("brings parameters", p.OWNER, "DECCO-0656", GATEWAY, gateway(OWN, infrastructure=parameters))
     yield from one(
         "labels its infrastructure", p.OWNER, OK, GATEWAY, gateway(OWN, infrastructure={"labels": {"a": "b"}})
     )
-    for protocol, expect in (("HTTPS", OK), ("TLS", OK), ("TCP", "DECCO-0556"), ("MONGO", "DECCO-0556")):
+    for protocol, expect in (("HTTPS", OK), ("TLS", OK), ("TCP", "DECCO-0656"), ("MONGO", "DECCO-0656")):
         yield from one(f"opens {protocol}", p.OWNER, expect, ISTIO, servers(OWN, protocol))
     entry = "serviceentries.networking.istio.io"
     yield from one(
         "takes a virtual address",
         p.OWNER,
-        "DECCO-0556",
+        "DECCO-0656",
         entry,
         made(entry, {"hosts": [OWN], "addresses": ["10.0.0.1"]}),
     )
@@ -65,17 +65,17 @@ def identities() -> Iterator[Attempt]:
     )
     for field, value in fields:
         named: dict[str, Any] = {"dnsNames": [OWN], field: value}
-        yield from one(f"has {field}", p.OWNER, "DECCO-0557", resource, certificate(**named))
+        yield from one(f"has {field}", p.OWNER, "DECCO-0657", resource, certificate(**named))
         yield from one(f"has {field} by its Issuer", p.OWNER, OK, resource, certificate("Issuer", **named))
     request = made("certificaterequests.cert-manager.io", {"issuerRef": {"name": "i"}, "request": "Y3Ny"})
-    yield from one("requests by hand", p.OWNER, "DECCO-0557", "certificaterequests.cert-manager.io", request)
+    yield from one("requests by hand", p.OWNER, "DECCO-0657", "certificaterequests.cert-manager.io", request)
     yield from one("requests for a Certificate", p.CERT_MANAGER, OK, "certificaterequests.cert-manager.io", request)
     order = made("orders.acme.cert-manager.io", {"dnsNames": [OWN], "ipAddresses": ["192.0.2.1"], "request": "Y3Ny"})
-    yield from one("orders an address", p.OWNER, "DECCO-0557", "orders.acme.cert-manager.io", order)
+    yield from one("orders an address", p.OWNER, "DECCO-0657", "orders.acme.cert-manager.io", order)
     # Its other objects are checked as a tenant's.
-    yield from one("certifies another's name", p.CERT_MANAGER, "DECCO-0555", resource, certificate(dnsNames=[BANK]))
+    yield from one("certifies another's name", p.CERT_MANAGER, "DECCO-0655", resource, certificate(dnsNames=[BANK]))
     yield from one("solves for its own name", p.CERT_MANAGER, OK, INGRESSES, ingress(OWN))
-    yield from one("solves for another's name", p.CERT_MANAGER, "DECCO-0555", INGRESSES, ingress(BANK))
+    yield from one("solves for another's name", p.CERT_MANAGER, "DECCO-0655", INGRESSES, ingress(BANK))
 
 
 def references() -> Iterator[Attempt]:
@@ -85,7 +85,7 @@ def references() -> Iterator[Attempt]:
     def routed(**more: Any) -> Obj:
         return made(resource, {"routes": [{"match": host, "services": [{"name": "s", "port": 80}], **more}]})
 
-    for name, expect in (("", OK), ("evil1", OK), ("bank", "DECCO-0558")):
+    for name, expect in (("", OK), ("evil1", OK), ("bank", "DECCO-0658")):
         there = {"namespace": name} if name else {}
         what = f"refers to {name or 'its namespace'}"
         yield from one(f"{what}, middleware", p.OWNER, expect, resource, routed(middlewares=[{"name": "m", **there}]))
@@ -112,12 +112,12 @@ def references() -> Iterator[Attempt]:
         yield from one(f"{what}, delegate", p.OWNER, expect, VIRTUAL, delegated)
     for name in ("api@internal", "dashboard@internal", "rest@internal", "x@kubernetescrd", "x@file"):
         there = routed(services=[{"name": name, "kind": "TraefikService"}])
-        yield from one(f"serves {name}", p.OWNER, "DECCO-0558", resource, there)
+        yield from one(f"serves {name}", p.OWNER, "DECCO-0658", resource, there)
     there = routed(services=[{"name": "s", "port": 1, "serversTransport": "bank-t@kubernetescrd"}])
-    yield from one("uses another's transport", p.OWNER, "DECCO-0558", resource, there)
+    yield from one("uses another's transport", p.OWNER, "DECCO-0658", resource, there)
     there = routed(middlewares=[{"name": "bank-m@kubernetescrd"}])
-    yield from one("uses another's middleware", p.OWNER, "DECCO-0558", resource, there)
-    for host, expect in (("s", OK), ("s.evil1.svc.cluster.local", OK), ("db.bank.svc.cluster.local", "DECCO-0558")):
+    yield from one("uses another's middleware", p.OWNER, "DECCO-0658", resource, there)
+    for host, expect in (("s", OK), ("s.evil1.svc.cluster.local", OK), ("db.bank.svc.cluster.local", "DECCO-0658")):
         destination = {"destination": {"host": host}}
         parts: tuple[tuple[str, Obj], ...] = (
             ("http", {"http": [{"route": [destination]}]}),
@@ -152,35 +152,35 @@ def injections() -> Iterator[Attempt]:
         "/'x",
         "/x#y",
     ):
-        yield from one(f"has the path {text!r}", p.KUBE_EDIT, "DECCO-0559", INGRESSES, at(text))
-    yield from one("breaks out of a prefix", p.KUBE_EDIT, "DECCO-0559", INGRESSES, at(f"/`) || Host(`{BANK}", "Prefix"))
+        yield from one(f"has the path {text!r}", p.KUBE_EDIT, "DECCO-0659", INGRESSES, at(text))
+    yield from one("breaks out of a prefix", p.KUBE_EDIT, "DECCO-0659", INGRESSES, at(f"/`) || Host(`{BANK}", "Prefix"))
     middleware = "middlewares.traefik.io"
     middlewares: tuple[tuple[str, Obj, str], ...] = (
         ("headers", {"headers": {"customRequestHeaders": {"X-A": "b"}}}, OK),
-        ("a plugin", {"plugin": {"any": {"code": "x"}}}, "DECCO-0559"),
+        ("a plugin", {"plugin": {"any": {"code": "x"}}}, "DECCO-0659"),
         ("its own forwardAuth", {"forwardAuth": {"address": "http://auth.evil1.svc.cluster.local:80/check"}}, OK),
         ("its own forwardAuth", {"forwardAuth": {"address": "http://auth.evil1/check"}}, OK),
-        ("another's forwardAuth", {"forwardAuth": {"address": "http://db.bank.svc:8080/"}}, "DECCO-0559"),
-        ("forwardAuth to metadata", {"forwardAuth": {"address": "http://169.254.169.254/"}}, "DECCO-0559"),
-        ("forwardAuth by a user", {"forwardAuth": {"address": "http://auth.evil1:80@db.bank.svc/"}}, "DECCO-0559"),
-        ("forwardAuth of a longer name", {"forwardAuth": {"address": "http://auth.evil1.evil.test/"}}, "DECCO-0559"),
+        ("another's forwardAuth", {"forwardAuth": {"address": "http://db.bank.svc:8080/"}}, "DECCO-0659"),
+        ("forwardAuth to metadata", {"forwardAuth": {"address": "http://169.254.169.254/"}}, "DECCO-0659"),
+        ("forwardAuth by a user", {"forwardAuth": {"address": "http://auth.evil1:80@db.bank.svc/"}}, "DECCO-0659"),
+        ("forwardAuth of a longer name", {"forwardAuth": {"address": "http://auth.evil1.evil.test/"}}, "DECCO-0659"),
     )
     for what, spec, expect in middlewares:
         yield from one(f"has {what}", p.OWNER, expect, middleware, made(middleware, spec))
-    for name, expect in (("space-0123456789abcdef", "DECCO-0560"), ("default", "DECCO-0560"), ("mine", OK)):
+    for name, expect in (("space-0123456789abcdef", "DECCO-0660"), ("default", "DECCO-0660"), ("mine", OK)):
         options = "tlsoptions.traefik.io"
         yield from one(
             f"is named {name}", p.OWNER, expect, options, made(options, {"minVersion": "VersionTLS12"}, name)
         )
     for name in ("prod-rewrite-0123456789abcdef", "prod-redirect-0123456789abcdef", "transport-0123456789abcdef"):
         for resource in (middleware, "serverstransports.traefik.io", "traefikservices.traefik.io"):
-            yield from one(f"is named {name}", p.OWNER, "DECCO-0560", resource, made(resource, {}, name))
+            yield from one(f"is named {name}", p.OWNER, "DECCO-0660", resource, made(resource, {}, name))
     yield from one(
-        "has a port of decco's form", p.KUBE_EDIT, "DECCO-0560", INGRESSES, at("/", port={"name": "http-0123abcde"})
+        "has a port of decco's form", p.KUBE_EDIT, "DECCO-0660", INGRESSES, at("/", port={"name": "http-0123abcde"})
     )
     yield from one("has a named port", p.KUBE_EDIT, OK, INGRESSES, at("/", port={"name": "http-api"}))
     renamed = {"spec": {"rules": at("/", port={"name": "http-0123abcde"})["spec"]["rules"]}}
-    yield from edit("takes a port of decco's form", p.KUBE_EDIT, "DECCO-0560", path(INGRESSES, name="own"), renamed)
+    yield from edit("takes a port of decco's form", p.KUBE_EDIT, "DECCO-0660", path(INGRESSES, name="own"), renamed)
     yield from one(
         "has a port of decco's form as exempt", p.EXEMPT, OK, INGRESSES, at("/", port={"name": "http-0123abcde"})
     )
@@ -202,11 +202,11 @@ CLOSED = (
 def kinds() -> Iterator[Attempt]:
     for resource in CLOSED:
         obj = made(resource, {"any": "thing"})
-        yield from create("writes a closed kind", p.OWNER, "DECCO-0561", path(resource), obj)
+        yield from create("writes a closed kind", p.OWNER, "DECCO-0661", path(resource), obj)
         yield from create("writes a closed kind as exempt", p.EXEMPT, OK, path(resource), obj)
     stored = path(CLOSED[0], name="old")
-    yield from edit("changes a closed kind", p.OWNER, "DECCO-0561", stored, {"spec": {"any": "other"}})
-    yield from edit("adds to a closed kind", p.OWNER, "DECCO-0561", stored, {"more": "x"}, ways=("merge", "put"))
+    yield from edit("changes a closed kind", p.OWNER, "DECCO-0661", stored, {"spec": {"any": "other"}})
+    yield from edit("adds to a closed kind", p.OWNER, "DECCO-0661", stored, {"more": "x"}, ways=("merge", "put"))
     yield from edit("labels a closed kind", p.OWNER, OK, stored, {"metadata": {"labels": {"a": "b"}}})
     yield from delete("deletes a closed kind", p.OWNER, OK, stored)
 

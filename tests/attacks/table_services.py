@@ -13,16 +13,16 @@ from tests.attacks.tenants import POLICIES, SERVICE, SERVICES, made, one, path
 def services() -> Iterator[Attempt]:
     own = path(SERVICES, name="own")
     cases: tuple[tuple[str, Obj, str], ...] = (
-        ("an external IP", {"externalIPs": ["203.0.113.10"]}, "DECCO-0566"),
+        ("an external IP", {"externalIPs": ["203.0.113.10"]}, "DECCO-0666"),
         (
             "an address of a load balancer",
             {"type": "LoadBalancer", "loadBalancerIP": "203.0.113.10"},
-            "DECCO-0566|DECCO-0568",
+            "DECCO-0666|DECCO-0668",
         ),
-        ("type LoadBalancer", {"type": "LoadBalancer"}, "DECCO-0568"),
-        ("type NodePort", {"type": "NodePort"}, "DECCO-0568"),
-        ("a port of decco's form", {"ports": [{"port": 80, "name": "http-0123abcde"}]}, "DECCO-0569"),
-        ("a long port of decco's form", {"ports": [{"port": 80, "name": "tls-0123456789a"}]}, "DECCO-0569"),
+        ("type LoadBalancer", {"type": "LoadBalancer"}, "DECCO-0668"),
+        ("type NodePort", {"type": "NodePort"}, "DECCO-0668"),
+        ("a port of decco's form", {"ports": [{"port": 80, "name": "http-0123abcde"}]}, "DECCO-0669"),
+        ("a long port of decco's form", {"ports": [{"port": 80, "name": "tls-0123456789a"}]}, "DECCO-0669"),
         ("a named port", {"ports": [{"port": 80, "name": "http-api"}]}, OK),
         ("no selector", {"selector": None}, OK),
         ("session affinity", {"sessionAffinity": "ClientIP"}, OK),
@@ -34,24 +34,24 @@ def services() -> Iterator[Attempt]:
             )
             yield from edit(f"gives its Service {what}", who, expect, own, {"spec": patch}, ways=("merge", "put"))
     name = {"type": "ExternalName", "externalName": "db.bank.svc.cluster.local"}
-    yield from create("makes an ExternalName", p.KUBE_EDIT, "DECCO-0567", path(SERVICES), made(SERVICES, name))
+    yield from create("makes an ExternalName", p.KUBE_EDIT, "DECCO-0667", path(SERVICES), made(SERVICES, name))
     yield from create(
         "makes a headless Service", p.KUBE_EDIT, OK, path(SERVICES), made(SERVICES, {**SERVICE, "clusterIP": "None"})
     )
     for kind in ("LoadBalancer", "NodePort"):
         obj = made(SERVICES, {**SERVICE, "type": kind})
-        expect = OK if kind == "LoadBalancer" else "DECCO-0568"
+        expect = OK if kind == "LoadBalancer" else "DECCO-0668"
         yield from create(f"makes a {kind} with the permission for one", p.BALANCED, expect, path(SERVICES), obj)
         yield from create(f"makes a {kind} as exempt", p.EXEMPT, OK, path(SERVICES), obj)
         yield from create(f"makes a {kind} in no Space", p.ADMIN, OK, path(SERVICES, "free"), obj)
-    for kind, expect in (("NodePort", "DECCO-0568"), ("ClusterIP", OK)):
+    for kind, expect in (("NodePort", "DECCO-0668"), ("ClusterIP", OK)):
         obj = made(SERVICES, {**SERVICE, "type": kind})
         yield from create(f"makes a {kind} for a solver", p.CERT_MANAGER, expect, path(SERVICES), obj)
     balanced: Obj = made(SERVICES, {**SERVICE, "type": "LoadBalancer", "externalIPs": ["203.0.113.10"]})
-    yield from create("adds an external IP to it", p.BALANCED, "DECCO-0566", path(SERVICES), balanced)
+    yield from create("adds an external IP to it", p.BALANCED, "DECCO-0666", path(SERVICES), balanced)
     old = path(SERVICES, name="old")
     yield from edit("labels an old Service", p.KUBE_EDIT, OK, old, {"metadata": {"labels": {"a": "b"}}})
-    yield from edit("changes an old Service", p.KUBE_EDIT, "DECCO-0566", old, {"spec": {"sessionAffinity": "ClientIP"}})
+    yield from edit("changes an old Service", p.KUBE_EDIT, "DECCO-0666", old, {"spec": {"sessionAffinity": "ClientIP"}})
     yield from edit(
         "closes an old Service", p.KUBE_EDIT, OK, old, {"spec": {"externalIPs": None}}, ways=("merge", "put")
     )
@@ -69,7 +69,7 @@ def endpoints() -> Iterator[Attempt]:
         ("a slice", resource, sliced),
         ("names", resource, named),
     ):
-        yield from one(f"makes {what} of its choice", p.OWNER, "DECCO-0570", kind, obj)
+        yield from one(f"makes {what} of its choice", p.OWNER, "DECCO-0670", kind, obj)
         yield from one(f"makes {what} as exempt", p.EXEMPT, OK, kind, obj)
     yield from one("makes Endpoints of a Service", p.ENDPOINTS, OK, "endpoints", legacy)
     yield from one("makes a slice of a Service", p.ENDPOINT_SLICES, OK, resource, sliced)
@@ -130,13 +130,13 @@ def network() -> Iterator[Attempt]:
         for what, peer in PEERS_OK:
             yield from create(f"allows {what}", who, OK, path(POLICIES), allows(peer))
         for what, peer in PEERS_BAD:
-            yield from create(f"allows {what}", who, "DECCO-0571", path(POLICIES), allows(peer))
+            yield from create(f"allows {what}", who, "DECCO-0671", path(POLICIES), allows(peer))
     good, bad = PEERS_OK[0][1], PEERS_BAD[0][1]
-    yield from create("allows pods and all", p.KUBE_EDIT, "DECCO-0571", path(POLICIES), allows(good, bad))
+    yield from create("allows pods and all", p.KUBE_EDIT, "DECCO-0671", path(POLICIES), allows(good, bad))
     second = made(POLICIES, {"podSelector": {}, "ingress": [{"from": [good]}, {"ports": [{"port": 80}]}]})
-    yield from create("allows all at a port", p.KUBE_EDIT, "DECCO-0571", path(POLICIES), second)
+    yield from create("allows all at a port", p.KUBE_EDIT, "DECCO-0671", path(POLICIES), second)
     yield from create(
-        "allows all", p.KUBE_EDIT, "DECCO-0571", path(POLICIES), made(POLICIES, {"podSelector": {}, "ingress": [{}]})
+        "allows all", p.KUBE_EDIT, "DECCO-0671", path(POLICIES), made(POLICIES, {"podSelector": {}, "ingress": [{}]})
     )
     yield from create(
         "allows nobody",
@@ -149,19 +149,19 @@ def network() -> Iterator[Attempt]:
     yield from create("opens egress of an open Space", p.KUBE_EDIT, OK, path(POLICIES), egress)
     # The namespace granted has no project, and limited egress.
     there = path(POLICIES, "granted")
-    yield from create("allows another project", p.OWNER, "DECCO-0571", there, allows(namespaces(PROJECT, "widgets")))
-    yield from create("allows no project", p.OWNER, "DECCO-0571", there, allows(namespaces(PROJECT, "")))
+    yield from create("allows another project", p.OWNER, "DECCO-0671", there, allows(namespaces(PROJECT, "widgets")))
+    yield from create("allows no project", p.OWNER, "DECCO-0671", there, allows(namespaces(PROJECT, "")))
     yield from create("allows pods", p.OWNER, OK, there, allows(good))
     for what, peer in (PEERS_BAD[0], PEERS_BAD[2], PEERS_BAD[7]):
-        yield from create(f"reaches {what}", p.OWNER, "DECCO-0572", there, allows(peer, direction="egress"))
+        yield from create(f"reaches {what}", p.OWNER, "DECCO-0672", there, allows(peer, direction="egress"))
     everywhere = made(POLICIES, {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]})
-    yield from create("reaches everything", p.OWNER, "DECCO-0572", there, everywhere)
+    yield from create("reaches everything", p.OWNER, "DECCO-0672", there, everywhere)
     yield from create("reaches pods", p.OWNER, OK, there, allows(good, direction="egress"))
     yield from create(
         "reaches its namespace", p.OWNER, OK, there, allows(namespaces(NAME, "granted"), direction="egress")
     )
     own = path(POLICIES, name="own")
-    yield from edit("opens its policy", p.KUBE_EDIT, "DECCO-0571", own, {"spec": {"ingress": [{}]}})
+    yield from edit("opens its policy", p.KUBE_EDIT, "DECCO-0671", own, {"spec": {"ingress": [{}]}})
     yield from edit("changes its policy", p.KUBE_EDIT, OK, own, {"spec": {"podSelector": {"matchLabels": {"a": "b"}}}})
     yield from edit(
         "labels an old policy", p.KUBE_EDIT, OK, path(POLICIES, name="old"), {"metadata": {"labels": {"a": "b"}}}
@@ -172,10 +172,10 @@ def network() -> Iterator[Attempt]:
     actions: tuple[tuple[Obj, str], ...] = (
         ({"action": "DENY", "rules": [{}]}, OK),
         ({"action": "AUDIT", "rules": [{}]}, OK),
-        ({"action": "ALLOW", "rules": [{}]}, "DECCO-0573"),
-        ({"rules": [{}]}, "DECCO-0573"),
-        ({"action": "CUSTOM", "provider": {"name": "x"}}, "DECCO-0573"),
-        ({}, "DECCO-0573"),
+        ({"action": "ALLOW", "rules": [{}]}, "DECCO-0673"),
+        ({"rules": [{}]}, "DECCO-0673"),
+        ({"action": "CUSTOM", "provider": {"name": "x"}}, "DECCO-0673"),
+        ({}, "DECCO-0673"),
     )
     for spec, expect in actions:
         yield from one(

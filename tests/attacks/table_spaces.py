@@ -32,20 +32,20 @@ def http(*names: str) -> list[Obj]:
 
 def membership() -> Iterator[Attempt]:
     yield from create(
-        "creates a Space in a foreign domain", p.OPERATOR_A, "DECCO-0503", SPACES, space("n", "victim.test")
+        "creates a Space in a foreign domain", p.OPERATOR_A, "DECCO-0603", SPACES, space("n", "victim.test")
     )
     yield from create("creates a Space in its domain", p.OPERATOR_A, OK, SPACES, space("n", "evil.test"))
     for domain in ("test", "sub.evil.test", "evil.test.victim.test", "xevil.test"):
-        yield from create(f"creates a Space in {domain}", p.OPERATOR_A, "DECCO-0503", SPACES, space("n", domain))
+        yield from create(f"creates a Space in {domain}", p.OPERATOR_A, "DECCO-0603", SPACES, space("n", domain))
     foreign = space("n", "evil.test", project="bank")
-    yield from create("creates a Space in a foreign project", p.OPERATOR_A, "DECCO-0504", SPACES, foreign)
+    yield from create("creates a Space in a foreign project", p.OPERATOR_A, "DECCO-0604", SPACES, foreign)
     yield from create(
         "creates a Space in its project", p.OPERATOR_A, OK, SPACES, space("n", "evil.test", project="widgets")
     )
     for who in (p.PLAIN_OPERATOR, p.PROJECT_ONLY):
-        yield from create("creates a Space", who, "DECCO-0503", SPACES, space("n", "victim.test"))
+        yield from create("creates a Space", who, "DECCO-0603", SPACES, space("n", "victim.test"))
     yield from create(
-        "creates a Space in a project", p.DOMAIN_ONLY, "DECCO-0504", SPACES, space("n", "victim.test", project="bank")
+        "creates a Space in a project", p.DOMAIN_ONLY, "DECCO-0604", SPACES, space("n", "victim.test", project="bank")
     )
     yield from create("creates any Space", p.ADMIN, OK, SPACES, space("n", "any.test", project="any"))
     for who in (p.TENANT_A, p.KUBE_EDIT, p.KUBE_ADMIN, p.VIEWER, p.MAKER, p.STRANGER, p.CONTROLLER):
@@ -79,19 +79,19 @@ EDITS: tuple[tuple[str, Obj], ...] = (
 def others() -> Iterator[Attempt]:
     for what, patch in EDITS:
         # Several policies refuse a pause, in no fixed order.
-        code = "DECCO-0501|DECCO-0512" if what == "pauses" else "DECCO-0501"
+        code = "DECCO-0601|DECCO-0612" if what == "pauses" else "DECCO-0601"
         yield from edit(f"of another: {what}", p.OPERATOR_A, code, BANK, patch)
     for what, patch in EDITS[:4]:
-        yield from edit(f"without the domain: {what}", p.PROJECT_ONLY, "DECCO-0501", BANK, patch, ways=("merge",))
-        yield from edit(f"without the project: {what}", p.DOMAIN_ONLY, "DECCO-0502", BANK, patch, ways=("merge",))
+        yield from edit(f"without the domain: {what}", p.PROJECT_ONLY, "DECCO-0601", BANK, patch, ways=("merge",))
+        yield from edit(f"without the project: {what}", p.DOMAIN_ONLY, "DECCO-0602", BANK, patch, ways=("merge",))
     for what, patch in (EDITS[0], EDITS[2], EDITS[3], EDITS[6], EDITS[7], EDITS[10], EDITS[12]):
         yield from edit(f"of its own: {what}", p.OPERATOR_B, OK, BANK, patch)
-    yield from edit("takes its Space into a foreign project", p.OPERATOR_B, "DECCO-0504", BANK, spec(project="widgets"))
-    yield from delete("deletes the Space of another", p.OPERATOR_A, "DECCO-0501", BANK)
-    yield from delete("deletes without the domain", p.PROJECT_ONLY, "DECCO-0501", BANK)
-    yield from delete("deletes without the project", p.DOMAIN_ONLY, "DECCO-0502", BANK)
+    yield from edit("takes its Space into a foreign project", p.OPERATOR_B, "DECCO-0604", BANK, spec(project="widgets"))
+    yield from delete("deletes the Space of another", p.OPERATOR_A, "DECCO-0601", BANK)
+    yield from delete("deletes without the domain", p.PROJECT_ONLY, "DECCO-0601", BANK)
+    yield from delete("deletes without the project", p.DOMAIN_ONLY, "DECCO-0602", BANK)
     yield from delete("deletes its own", p.OPERATOR_B, OK, BANK)
-    yield Attempt("deletes all Spaces at once", p.SWEEPER, "DECCO-0501", "delete", SPACES)
+    yield Attempt("deletes all Spaces at once", p.SWEEPER, "DECCO-0601", "delete", SPACES)
     yield Attempt("deletes all Spaces at once", p.OPERATOR_A, RBAC, "delete", SPACES)
     yield Attempt("deletes all Spaces at once", p.ADMIN, OK, "delete", SPACES)
     yield from delete("deletes any", p.ADMIN, OK, BANK)
@@ -113,16 +113,16 @@ def json_patches() -> Iterator[Attempt]:
         operation = {"op": op, "path": at} | ({} if op == "remove" else {"value": value})
         yield Attempt(f"{what}, by a JSON patch", who, expect, "json", path, [operation])
 
-    yield from patched("removes the project of another", p.OPERATOR_A, "DECCO-0501", BANK, "remove", "/spec/project")
-    yield from patched("removes a name of another", p.OPERATOR_A, "DECCO-0501", BANK, "remove", "/spec/hostnames/0")
+    yield from patched("removes the project of another", p.OPERATOR_A, "DECCO-0601", BANK, "remove", "/spec/project")
+    yield from patched("removes a name of another", p.OPERATOR_A, "DECCO-0601", BANK, "remove", "/spec/hostnames/0")
     yield from patched("removes its project", p.OPERATOR_B, OK, BANK, "remove", "/spec/project")
     yield from patched(
-        "adds a foreign name", p.OPERATOR_A, "DECCO-0505", EVIL1, "add", "/spec/hostnames/0", "a.example.net"
+        "adds a foreign name", p.OPERATOR_A, "DECCO-0605", EVIL1, "add", "/spec/hostnames/0", "a.example.net"
     )
     yield from patched("adds its name", p.OPERATOR_A, OK, EVIL1, "add", "/spec/hostnames/-", "a.evil.test")
-    yield from patched("roots", p.OPERATOR_A, "DECCO-0510", EVIL1, "add", "/spec/podSecurity", "privileged")
+    yield from patched("roots", p.OPERATOR_A, "DECCO-0610", EVIL1, "add", "/spec/podSecurity", "privileged")
     yield from patched(
-        "removes decco's finalizer", p.OPERATOR_A, "DECCO-0514", HELD, "remove", "/metadata/finalizers/0"
+        "removes decco's finalizer", p.OPERATOR_A, "DECCO-0614", HELD, "remove", "/metadata/finalizers/0"
     )
     yield from patched("removes decco's finalizer", p.OPERATOR_FULL, OK, HELD, "remove", "/metadata/finalizers/0")
 
@@ -134,23 +134,23 @@ def hostnames() -> Iterator[Attempt]:
         yield from edit(f"hostnames: {what}", who, expect, EVIL1, spec(hostnames=list(names)), ways=ways)
         yield from edit(f"httpHostnames: {what}", who, expect, EVIL1, spec(httpHostnames=http(*names)), ways=ways)
 
-    yield from taken("the FQDN of another Space", p.OPERATOR_A, "DECCO-0505", "bank.victim.test")
-    yield from taken("below the FQDN of another Space", p.OPERATOR_A, "DECCO-0505", "db.bank.victim.test")
-    yield from taken("a foreign domain itself", p.OPERATOR_A, "DECCO-0505", "example.net")
-    yield from taken("a name in a foreign domain", p.OPERATOR_A, "DECCO-0505", "www.example.net")
-    yield from taken("a parent of its domain", p.OPERATOR_A, "DECCO-0505", "test")
-    yield from taken("a domain that ends alike", p.OPERATOR_A, "DECCO-0505", "www.xevil.test")
-    yield from taken("a top-level domain", p.OPERATOR_A, "DECCO-0505", "com")
-    yield from taken("one of its own and one of another", p.OPERATOR_A, "DECCO-0505", "ok.evil.test", "pay.example.net")
+    yield from taken("the FQDN of another Space", p.OPERATOR_A, "DECCO-0605", "bank.victim.test")
+    yield from taken("below the FQDN of another Space", p.OPERATOR_A, "DECCO-0605", "db.bank.victim.test")
+    yield from taken("a foreign domain itself", p.OPERATOR_A, "DECCO-0605", "example.net")
+    yield from taken("a name in a foreign domain", p.OPERATOR_A, "DECCO-0605", "www.example.net")
+    yield from taken("a parent of its domain", p.OPERATOR_A, "DECCO-0605", "test")
+    yield from taken("a domain that ends alike", p.OPERATOR_A, "DECCO-0605", "www.xevil.test")
+    yield from taken("a top-level domain", p.OPERATOR_A, "DECCO-0605", "com")
+    yield from taken("one of its own and one of another", p.OPERATOR_A, "DECCO-0605", "ok.evil.test", "pay.example.net")
     yield from taken("its domain itself", p.OPERATOR_A, OK, "evil.test")
     yield from taken("a name of its domain", p.OPERATOR_A, OK, "www.evil.test")
     yield from taken("below its domain", p.OPERATOR_A, OK, "a.b.c.evil.test")
     yield from taken("any name", p.ADMIN, OK, "www.example.net", "pay.example.net")
-    for wildcard, expect in (("*.victim.test", "DECCO-0505"), ("*.test", "DECCO-0505"), ("*.evil.test", OK)):
+    for wildcard, expect in (("*.victim.test", "DECCO-0605"), ("*.test", "DECCO-0605"), ("*.evil.test", OK)):
         yield from edit(f"httpHostnames: {wildcard}", p.OPERATOR_A, expect, EVIL1, spec(httpHostnames=http(wildcard)))
     for field, value in (("hostnames", ["www.example.net"]), ("httpHostnames", http("www.example.net"))):
         made = space("n", "evil.test", **{field: value})
-        yield from create(f"creates a Space with a foreign name in {field}", p.OPERATOR_A, "DECCO-0505", SPACES, made)
+        yield from create(f"creates a Space with a foreign name in {field}", p.OPERATOR_A, "DECCO-0605", SPACES, made)
     made = space(
         "n", "victim.test", hostnames=["www.example.net", "example.net"], httpHostnames=http("shop.example.net")
     )
@@ -171,7 +171,7 @@ def hostnames() -> Iterator[Attempt]:
     yield from edit(
         "adds a name beside it",
         p.OPERATOR_MOVES,
-        "DECCO-0505",
+        "DECCO-0605",
         BANK,
         spec(hostnames=["pay.example.net", "b.example.net"]),
     )
@@ -185,22 +185,22 @@ def slots() -> Iterator[Attempt]:
     single = [f"n{i}.single.test" for i in range(1, 10)]
     patch = lambda names: spec(hostnames=names)  # noqa: E731
     yield from edit("names of eight domains", many, OK, EVIL1X, patch(domains[:8]))
-    yield from edit("names of nine domains", many, "DECCO-0506", EVIL1X, patch(domains), ways=("merge",))
+    yield from edit("names of nine domains", many, "DECCO-0606", EVIL1X, patch(domains), ways=("merge",))
     yield from edit(
         "names of twelve domains as administrator", p.ADMIN, OK, EVIL1X, patch([f"x.y{i}.test" for i in range(12)])
     )
     yield from edit("eight single names", many, OK, EVIL1X, patch(single[:8]))
-    yield from edit("nine single names", many, "DECCO-0505", EVIL1X, patch(single), ways=("merge",))
+    yield from edit("nine single names", many, "DECCO-0605", EVIL1X, patch(single), ways=("merge",))
     yield from edit("single names of domains not its own", many, OK, EVIL1X, patch(["n1.single.test", "x.d1.test"]))
     yield from edit("below a single name", many, OK, EVIL1X, patch(["x.n1.single.test"]))
     for i in range(8):
         names = [*domains[:i], "www.victim.test", *domains[i:7]]
         yield from edit(
-            f"a foreign name as domain {i + 1} of 8", many, "DECCO-0505", EVIL1X, patch(names), ways=("merge",)
+            f"a foreign name as domain {i + 1} of 8", many, "DECCO-0605", EVIL1X, patch(names), ways=("merge",)
         )
         names = [*single[:i], "n0.single.test", *single[i:7]]
         yield from edit(
-            f"a foreign name as single name {i + 1} of 8", many, "DECCO-0505", EVIL1X, patch(names), ways=("merge",)
+            f"a foreign name as single name {i + 1} of 8", many, "DECCO-0605", EVIL1X, patch(names), ways=("merge",)
         )
 
 
@@ -209,7 +209,7 @@ EVIL1X = f"{SPACES}/plain"
 
 
 def privileges() -> Iterator[Attempt]:
-    for field, value, code in (("podSecurity", "privileged", "DECCO-0510"), ("mesh", "Istio", "DECCO-0511")):
+    for field, value, code in (("podSecurity", "privileged", "DECCO-0610"), ("mesh", "Istio", "DECCO-0611")):
         made = space("n", "evil.test", **{field: value})
         yield from create(f"creates a Space with {field}", p.OPERATOR_A, code, SPACES, made)
         yield from create(f"creates a Space with {field}", p.OPERATOR_FULL, OK, SPACES, made)
@@ -226,42 +226,42 @@ def privileges() -> Iterator[Attempt]:
         spec(podSecurity="restricted", mesh="None"),
     )
     for value in ("true", "false", ""):
-        yield from edit(f"pauses with {value!r}", p.OPERATOR_A, "DECCO-0512", EVIL1, notes(paused=value))
+        yield from edit(f"pauses with {value!r}", p.OPERATOR_A, "DECCO-0612", EVIL1, notes(paused=value))
     yield from edit("pauses", p.PAUSER, OK, EVIL1, notes(paused="true"))
     yield from edit("pauses", p.OPERATOR_FULL, OK, EVIL1, notes(paused="true"))
-    yield from edit("resumes", p.OPERATOR_A, "DECCO-0512", HELD, notes(paused=None))
+    yield from edit("resumes", p.OPERATOR_A, "DECCO-0612", HELD, notes(paused=None))
     yield from edit("resumes", p.OPERATOR_FULL, OK, HELD, notes(paused=None))
     paused = space("n", "evil.test", {"annotations": {PAUSED: "true"}})
-    yield from create("creates a paused Space", p.OPERATOR_A, "DECCO-0512", SPACES, paused)
+    yield from create("creates a paused Space", p.OPERATOR_A, "DECCO-0612", SPACES, paused)
     yield from create("creates a paused Space", p.PAUSER, OK, SPACES, paused)
-    yield from edit("leaves records behind", p.OPERATOR_A, "DECCO-0513", EVIL1, notes(abandon="true"))
-    yield from edit("leaves records behind", p.PAUSER, "DECCO-0513", EVIL1, notes(abandon="true"))
+    yield from edit("leaves records behind", p.OPERATOR_A, "DECCO-0613", EVIL1, notes(abandon="true"))
+    yield from edit("leaves records behind", p.PAUSER, "DECCO-0613", EVIL1, notes(abandon="true"))
     yield from edit("leaves records behind", p.OPERATOR_FULL, OK, EVIL1, notes(abandon="true"))
     left = space("n", "evil.test", {"annotations": {ABANDON: "true"}})
-    yield from create("creates a Space that leaves records behind", p.OPERATOR_A, "DECCO-0513", SPACES, left)
+    yield from create("creates a Space that leaves records behind", p.OPERATOR_A, "DECCO-0613", SPACES, left)
     removed = {"metadata": {"finalizers": None}}
-    yield from edit("removes decco's finalizer", p.OPERATOR_A, "DECCO-0514", HELD, removed)
+    yield from edit("removes decco's finalizer", p.OPERATOR_A, "DECCO-0614", HELD, removed)
     yield from edit(
-        "replaces decco's finalizer", p.OPERATOR_A, "DECCO-0514", HELD, finalizers("a.example/b"), ways=("merge", "put")
+        "replaces decco's finalizer", p.OPERATOR_A, "DECCO-0614", HELD, finalizers("a.example/b"), ways=("merge", "put")
     )
-    yield from edit("removes decco's finalizer", p.PAUSER, "DECCO-0514", HELD, removed)
+    yield from edit("removes decco's finalizer", p.PAUSER, "DECCO-0614", HELD, removed)
     yield from edit("removes decco's finalizer", p.OPERATOR_FULL, OK, HELD, removed)
     # With abandon-dns, and "use" on nothing: the finalizers of decco, and nothing else.
     yield from edit("removes decco's finalizer", p.CLEANER, OK, HELD, removed)
     yield from edit(
-        "removes decco's finalizer and edits", p.CLEANER, "DECCO-0501", HELD, {**removed, **spec(encryptHttp=True)}
+        "removes decco's finalizer and edits", p.CLEANER, "DECCO-0601", HELD, {**removed, **spec(encryptHttp=True)}
     )
     yield from edit(
         "adds a foreign finalizer",
         p.CLEANER,
-        "DECCO-0501",
+        "DECCO-0601",
         HELD,
         finalizers(FINALIZER, "a.example/b"),
         ways=("merge", "put"),
     )
-    yield from edit("sets a label", p.CLEANER, "DECCO-0501", HELD, {"metadata": {"labels": {"a": "b"}}})
-    yield from edit("sets an annotation", p.CLEANER, "DECCO-0501", HELD, notes(a="b"))
-    yield from edit("sets an owner", p.CLEANER, "DECCO-0501", HELD, EDITS[9][1])
+    yield from edit("sets a label", p.CLEANER, "DECCO-0601", HELD, {"metadata": {"labels": {"a": "b"}}})
+    yield from edit("sets an annotation", p.CLEANER, "DECCO-0601", HELD, notes(a="b"))
+    yield from edit("sets an owner", p.CLEANER, "DECCO-0601", HELD, EDITS[9][1])
     yield from edit("sets its finalizer", p.CONTROLLER, OK, EVIL1, finalizers(FINALIZER), ways=("merge",))
     yield from edit("removes its finalizer", p.CONTROLLER, OK, HELD, removed, ways=("merge",))
 
@@ -272,25 +272,25 @@ def transfer() -> Iterator[Attempt]:
     ) -> Iterator[Attempt]:
         yield from edit(f"transfer: {what}", who, expect, EVIL1X, notes(transfer=text), ways=ways)
 
-    yield from moved("a name of another", p.OPERATOR_A, "DECCO-0507", "bank.victim.test=bank")
-    yield from moved("a name of its own domain, without transfer", p.OPERATOR_A, "DECCO-0507", "plain.evil.test=plain")
+    yield from moved("a name of another", p.OPERATOR_A, "DECCO-0607", "bank.victim.test=bank")
+    yield from moved("a name of its own domain, without transfer", p.OPERATOR_A, "DECCO-0607", "plain.evil.test=plain")
     yield from moved("a name of a domain that it may transfer", p.OPERATOR_MOVES, OK, "pay.example.net=bank")
     yield from moved("a wildcard of that domain", p.OPERATOR_MOVES, OK, "*.example.net=bank")
     yield from moved("a single name that it may transfer", p.OPERATOR_MOVES, OK, "www.single.test=bank")
-    yield from moved("another single name", p.OPERATOR_MOVES, "DECCO-0507", "web.single.test=bank")
-    yield from moved("a name that it may only use", p.OPERATOR_MOVES, "DECCO-0507", "bank.victim.test=bank")
+    yield from moved("another single name", p.OPERATOR_MOVES, "DECCO-0607", "web.single.test=bank")
+    yield from moved("a name that it may only use", p.OPERATOR_MOVES, "DECCO-0607", "bank.victim.test=bank")
     yield from moved("any name", p.ADMIN, OK, "bank.victim.test=bank")
     for i in range(8):
         texts = [f"a{j}.example.net=bank" for j in range(7)]
         single = [*texts[:i], "www.single.test=bank", *texts[i:]]
         texts.insert(i, "bank.victim.test=bank")
         yield from moved(
-            f"a foreign name as {i + 1} of 8", p.OPERATOR_MOVES, "DECCO-0507", ", ".join(texts), ways=("merge",)
+            f"a foreign name as {i + 1} of 8", p.OPERATOR_MOVES, "DECCO-0607", ", ".join(texts), ways=("merge",)
         )
         yield from moved(f"a single name as {i + 1} of 8", p.OPERATOR_MOVES, OK, ", ".join(single), ways=("merge",))
     nine = ",".join(f"a{j}.example.net=bank" for j in range(9))
     yield from moved("eight names", p.OPERATOR_MOVES, OK, nine.rpartition(",")[0])
-    yield from moved("nine names", p.OPERATOR_MOVES, "DECCO-0509", nine, ways=("merge",))
+    yield from moved("nine names", p.OPERATOR_MOVES, "DECCO-0609", nine, ways=("merge",))
     yield from moved("nine names as administrator", p.ADMIN, OK, nine)
     for text in (
         "bank.victim.test",
@@ -302,14 +302,14 @@ def transfer() -> Iterator[Attempt]:
         "A.example.net=bank",
         "x" * 9000,
     ):
-        yield from moved(f"malformed: {text[:20]}", p.OPERATOR_MOVES, "DECCO-0508", text, ways=("merge",))
+        yield from moved(f"malformed: {text[:20]}", p.OPERATOR_MOVES, "DECCO-0608", text, ways=("merge",))
     made = space("n", "evil.test", {"annotations": {TRANSFER: "bank.victim.test=bank"}})
-    yield from create("creates a Space that takes a name", p.OPERATOR_A, "DECCO-0507", SPACES, made)
+    yield from create("creates a Space that takes a name", p.OPERATOR_A, "DECCO-0607", SPACES, made)
     # Transfer is beside "use", not instead of it.
     yield from edit(
         "transfer: to a Space of another",
         p.OPERATOR_A,
-        "DECCO-0501|DECCO-0507",
+        "DECCO-0601|DECCO-0607",
         BANK,
         notes(transfer="plain.evil.test=plain"),
     )
@@ -318,7 +318,7 @@ def transfer() -> Iterator[Attempt]:
 def status() -> Iterator[Attempt]:
     forged: Obj = {"status": {"hostname": "bank.victim.test", "conditions": []}}
     for who, expect in (
-        (p.STATUS_WRITER, "DECCO-0525"),
+        (p.STATUS_WRITER, "DECCO-0625"),
         (p.OPERATOR_A, RBAC),
         (p.TENANT_A, RBAC),
         (p.MAKER, RBAC),
@@ -335,10 +335,10 @@ SPACE_ATTEMPTS = flat(membership(), others(), json_patches(), hostnames(), privi
 def parameters() -> list[Attempt]:
     """With the parameters of ``PARAMETER_DATA``."""
     found: list[Attempt] = []
-    for level, expect in (("Standard", "DECCO-0516"), ("UserNamespace", "DECCO-0516"), ("Sandboxed", OK)):
+    for level, expect in (("Standard", "DECCO-0616"), ("UserNamespace", "DECCO-0616"), ("Sandboxed", OK)):
         made = space("quoted", "evil.test", isolation=level)
         found += create(f"creates a Space with isolation {level}", p.QUOTED, expect, SPACES, made)
-    found += create("creates a Space without isolation", p.QUOTED, "DECCO-0516", SPACES, space("quoted", "evil.test"))
+    found += create("creates a Space without isolation", p.QUOTED, "DECCO-0616", SPACES, space("quoted", "evil.test"))
     found += create(
         "creates a Space below the floor",
         p.OPERATOR_FULL,
@@ -349,7 +349,7 @@ def parameters() -> list[Attempt]:
     found += create(
         "creates a Space below the default floor",
         p.OPERATOR_B,
-        "DECCO-0516",
+        "DECCO-0616",
         SPACES,
         space("quoted", "victim.test", isolation="Standard"),
     )
@@ -360,15 +360,15 @@ def parameters() -> list[Attempt]:
         SPACES,
         space("quoted", "victim.test", isolation="UserNamespace"),
     )
-    found += edit("lowers the isolation", p.QUOTED, "DECCO-0516", EVIL1, spec(isolation="UserNamespace"))
+    found += edit("lowers the isolation", p.QUOTED, "DECCO-0616", EVIL1, spec(isolation="UserNamespace"))
     found += edit("keeps an isolation below the floor", p.OPERATOR_A, OK, EVIL1, spec(encryptHttp=True))
     for field, value in (("resourceQuota", {"hard": {"pods": "9"}}), ("limitRange", {"limits": []})):
-        found += edit(f"sets {field}", p.OPERATOR_A, "DECCO-0517", EVIL1, spec(**{field: value}))
+        found += edit(f"sets {field}", p.OPERATOR_A, "DECCO-0617", EVIL1, spec(**{field: value}))
         found += edit(f"sets {field}", p.OPERATOR_FULL, OK, EVIL1, spec(**{field: value}))
     found += create(
         "creates a Space without a quota",
         p.OPERATOR_A,
-        "DECCO-0517",
+        "DECCO-0617",
         SPACES,
         space("n", "evil.test", isolation="Sandboxed"),
     )

@@ -55,7 +55,7 @@ def test_all(world: World, table: str) -> None:
 def test_every_code_has_an_attack_and_every_table_honest_work() -> None:
     codes = {code for attempts in TABLES.values() for attempt in attempts for code in attempt.expected}
     defined = {code for _, policy in policies() for code in codes_of(policy["spec"]["validations"])}
-    assert defined - codes == {"DECCO-0516", "DECCO-0517", "DECCO-0542"}, "those that need other parameters or bindings"
+    assert defined - codes == {"DECCO-0616", "DECCO-0617", "DECCO-0642"}, "those that need other parameters or bindings"
     for name, attempts in TABLES.items():
         if name != "roles":
             honest = sum(OK in attempt.expected for attempt in attempts)
@@ -82,7 +82,7 @@ def test_messages(world: World) -> None:
             seen.add(attempt.expect)
             message = str(json.loads(attempt.send(world.cp.api, world.api(attempt.who)).body)["message"])
             said = message.partition(" denied request: ")[2]
-            asks = "ask your cluster administrator" in said or said.endswith("correct the list [DECCO-0508]")
+            asks = "ask your cluster administrator" in said or said.endswith("correct the list [DECCO-0608]")
             if not (said.endswith("]") and asks and len(said) < 600 and "  " not in said):
                 wrong.append(message)
     assert not wrong, "\n".join(wrong)
@@ -96,7 +96,7 @@ def parameterised(world: World) -> Iterator[World]:
     """With other parameters than manifests/policies has."""
     patch = {"Content-Type": "application/merge-patch+json"}
     assert world.cp.request("PATCH", PARAMETERS, {"data": PARAMETER_DATA}, headers=patch).status == 200
-    [first] = [each for each in parameters() if each.expect == "DECCO-0517"][:1]
+    [first] = [each for each in parameters() if each.expect == "DECCO-0617"][:1]
     until(lambda: world.verdict(first) in first.expected, "the parameters")
     yield world
     assert world.cp.request("PATCH", PARAMETERS, {"data": None}, headers=patch).status == 200
@@ -175,11 +175,11 @@ def test_the_largest_spaces_stay_within_the_limits(world: World) -> None:
     rows = [
         *create("creates the largest Space", people.OPERATOR_A, OK, SPACES, big),
         *create("creates the largest Space with foreign names", people.OPERATOR_MANY, OK, SPACES, alien),
-        *create("creates the largest Space with foreign names", people.OPERATOR_A, "DECCO-0505", SPACES, alien),
+        *create("creates the largest Space with foreign names", people.OPERATOR_A, "DECCO-0605", SPACES, alien),
         *edit(
             "takes a foreign name into the largest",
             people.OPERATOR_A,
-            "DECCO-0505",
+            "DECCO-0605",
             EVIL1,
             {**alien, "metadata": meta},
             ways=("merge", "put"),
@@ -197,7 +197,7 @@ def test_the_largest_namespaces_stay_within_the_limits(world: World) -> None:
     honest = Attempt("creates a namespace", people.MAKER, OK, "create", "/api/v1/namespaces", {"metadata": meta})
     forged = {**meta, "labels": {**meta["labels"], "decco.platform9.com/space": "n"}}  # type: ignore[dict-item]
     attack = Attempt(
-        "creates a forged one", people.MAKER, "DECCO-0530", "create", "/api/v1/namespaces", {"metadata": forged}
+        "creates a forged one", people.MAKER, "DECCO-0630", "create", "/api/v1/namespaces", {"metadata": forged}
     )
     check(world, [honest, attack])
 

@@ -158,7 +158,7 @@ def of(*, elsewhere: bool) -> list[Any]:
     return [
         pytest.param(mutant, id=mutant.id, marks=[] if i % SAMPLE == 0 else pytest.mark.full)
         for i, mutant in enumerate(chosen)
-        if "DECCO-0542" not in mutant.codes or len(mutant.codes) > 1
+        if "DECCO-0642" not in mutant.codes or len(mutant.codes) > 1
     ]
 
 
@@ -171,7 +171,7 @@ def test_mutant(world: World, mutant: Mutant) -> None:
 def parameterised(world: World) -> Iterator[World]:
     patch = {"Content-Type": "application/merge-patch+json"}
     assert world.cp.request("PATCH", PARAMETERS, {"data": PARAMETER_DATA}, headers=patch).status == 200
-    attack = next(attempt for attempt in parameters() if attempt.expect == "DECCO-0517")
+    attack = next(attempt for attempt in parameters() if attempt.expect == "DECCO-0617")
     until(lambda: world.verdict(attack) in attack.expected, "the parameters")
     yield world
     assert world.cp.request("PATCH", PARAMETERS, {"data": None}, headers=patch).status == 200

@@ -71,9 +71,9 @@ def test_kubectl_of_an_operator(world: World, tmp_path: Path) -> None:
     kubectl(world, OPERATOR_A, "replace", "-f", str(file))
     kubectl(world, OPERATOR_A, "get", "spaces")
     said = kubectl(world, OPERATOR_A, "annotate", "space", "byhand", "decco.platform9.com/paused=true", status=1)
-    assert "[DECCO-0512]" in said
+    assert "[DECCO-0612]" in said
     said = kubectl(world, OPERATOR_A, "delete", "space", "bank", status=1)
-    assert "[DECCO-0501]" in said
+    assert "[DECCO-0601]" in said
     kubectl(world, OPERATOR_A, "delete", "space", "byhand")
 
 
@@ -89,7 +89,7 @@ def test_kubectl_of_a_tenant(world: World, tmp_path: Path) -> None:
     kubectl(world, TENANT_A, "get", "apps,pods,services,httproutes", *here)
     kubectl(world, TENANT_A, "create", "secret", "generic", "s", "--from-literal=a=b", *here)
     said = kubectl(world, TENANT_A, "annotate", "app", "byhand", "decco.platform9.com/paused=true", *here, status=1)
-    assert "[DECCO-0520]" in said
+    assert "[DECCO-0620]" in said
     kubectl(world, TENANT_A, "delete", "app", "byhand", *here)
     kubectl(world, TENANT_A, "delete", "secret", "s", *here)
 
@@ -149,15 +149,15 @@ def test_kubectl_of_a_tenant_with_objects(world: World, tmp_path: Path) -> None:
         run("label", f"deployment/{name}", "team=a", "--overwrite")
         run("autoscale", f"deployment/{name}", "--max=2")
     said = run("create", "ingress", "steal", "--rule=bank.victim.test/*=mine:80", status=1)
-    assert "[DECCO-0555]" in said
+    assert "[DECCO-0655]" in said
     said = run("annotate", "service", "mine", "external-dns.alpha.kubernetes.io/hostname=bank.victim.test", status=1)
-    assert "[DECCO-0562]" in said
+    assert "[DECCO-0662]" in said
     said = run("expose", "deployment", "mine", "--port=82", "--name=mine-lb", "--type=LoadBalancer", status=1)
-    assert "[DECCO-0568]" in said
+    assert "[DECCO-0668]" in said
     said = run("set", "image", "deployment/web", "c=example.com/y", status=1)
-    assert "[DECCO-0551]" in said
+    assert "[DECCO-0651]" in said
     said = run("delete", "service", "web", status=1)
-    assert "[DECCO-0553]" in said
+    assert "[DECCO-0653]" in said
     run("delete", "hpa", "mine", "web")
     run("delete", "-f", str(file))
     run("delete", "service/mine-too", "ingress/byhand", "job/byhand")

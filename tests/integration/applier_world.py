@@ -44,6 +44,7 @@ from decco.objects import (
     RESOURCE_QUOTAS,
     SECRETS,
     SERVICES,
+    SPACES,
     TLS_ROUTES,
     Key,
     Obj,
@@ -113,6 +114,7 @@ class World:
         meta["ownerReferences"] = [self.owner]
         if resource.namespaced:
             meta["namespace"] = self.namespace
+            meta["labels"][LABEL_SPACE] = self.namespace
         content.setdefault("metadata", {})
         for part, values in content.pop("metadata").items():
             meta[part] = {**meta.get(part, {}), **values}
@@ -181,21 +183,25 @@ def served(control_plane: ControlPlane) -> Served:
 @pytest.fixture
 async def world(control_plane: ControlPlane, served: Served, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     namespace = f"apply-{zlib.crc32(request.node.nodeid.encode()):08x}"
-    made = control_plane.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    control_plane.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     connection = await config.connect(str(control_plane.controller_kubeconfig))
     async with Client(connection, user_agent=AGENT) as client:
         world = World(control_plane, client, served, namespace)
-        # Any object will do as an owner; a namespace may own what is in it, and other namespaces.
+        # A Space owns a namespace of its name only, and of what is in a namespace any Space or App may be the owner.
+        spaces = SPACES.path("", "")
+        name = f"{namespace}-child"
+        made = control_plane.create(spaces, {"metadata": {"name": name}, "spec": {"domainName": "example.net"}})
         world.owner = {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "name": namespace,
+            "apiVersion": SPACES.api_version,
+            "kind": SPACES.kind,
+            "name": name,
             "uid": made["metadata"]["uid"],
             "controller": True,
             "blockOwnerDeletion": True,
         }
         world.mark()
         yield world
+    control_plane.request("DELETE", SPACES.path("", name))
     control_plane.request("DELETE", f"/api/v1/namespaces/{namespace}")
 
 

@@ -18,6 +18,7 @@ from decco.objects import (
     INGRESSES,
     JOBS,
     LABEL_MANAGED_BY,
+    LABEL_SPACE,
     NAMESPACES,
     NETWORK_POLICIES,
     RESOURCE_QUOTAS,
@@ -293,7 +294,8 @@ async def test_copied_labels_and_hash_of_another_owner_do_not_make_an_object_our
     stolen = world.live(CONFIGMAPS)["metadata"]
     world.delete(CONFIGMAPS)
     world.owner = {**world.owner, "uid": "22222222-2222-2222-2222-222222222222"}
-    meta = {"name": "web", "labels": stolen["labels"], "annotations": stolen["annotations"]}
+    labels = {**stolen["labels"], LABEL_SPACE: "other"}
+    meta = {"name": "web", "labels": labels, "annotations": stolen["annotations"]}
     world.cp.create(world.path(CONFIGMAPS), {"metadata": meta, "data": desired["data"]})
     await world.relist(CONFIGMAPS)
     with pytest.raises(Foreign):
@@ -450,8 +452,8 @@ async def test_prune_deletes_what_this_owner_no_longer_wants(world: World) -> No
     uid, world.owner = world.owner["uid"], another_owner(world)
     await world.ensure(SERVICES, desired_objects(world)[SERVICES])
     world.mark()
-    assert await world.applier.prune(uid, {(CONFIGMAPS, key_of(wanted))}) == 1
-    assert await world.applier.prune(uid, {(CONFIGMAPS, key_of(wanted))}) == 0, "asked once"
+    assert await world.applier.pruner.prune(uid, world.namespace, {(CONFIGMAPS, key_of(wanted))}) == 1
+    assert await world.applier.pruner.prune(uid, world.namespace, {(CONFIGMAPS, key_of(wanted))}) == 0, "asked once"
     assert world.requests() == ["DELETE 200"]
     assert world.cp.request("GET", world.path(SECRETS, "web")).status == 404
     assert world.live(SERVICES)
@@ -462,7 +464,7 @@ async def test_prune_leaves_an_object_that_was_replaced_by_another(world: World)
     await world.ensure(CONFIGMAPS, desired)
     world.delete(CONFIGMAPS)
     world.cp.create(world.path(CONFIGMAPS), {"metadata": {"name": "web"}, "data": {"theirs": "1"}})
-    assert await world.applier.prune(world.owner["uid"], set()) == 1
+    assert await world.applier.pruner.prune(world.owner["uid"], world.namespace, set()) == 1
     assert world.live(CONFIGMAPS)["data"] == {"theirs": "1"}
 
 
@@ -483,7 +485,8 @@ async def test_an_object_that_is_held_in_deletion_is_kept_as_desired(world: Worl
     for _ in range(2):
         assert (await world.ensure(resource, other)).result is Result.WAITING
         await world.relist(resource)
-    assert await world.applier.prune(world.owner["uid"], set()) == 0
+    namespace = world.namespace if resource.namespaced else name
+    assert await world.applier.pruner.prune(world.owner["uid"], namespace, set()) == 0
     assert world.requests() == (["PUT 200"] if kept else [])
     assert ("more" in world.live(resource, name)["metadata"]["labels"]) is kept
     world.patch(resource, {"metadata": {"finalizers": None}}, name=name)

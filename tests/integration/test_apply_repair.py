@@ -237,10 +237,15 @@ METADATA_VANDALISM: dict[str, list[tuple[str, str, Any]]] = {
 async def test_altered_metadata_is_repaired_by_one_write(
     world: World, kind: Resource | str, name: str, restarted: bool
 ) -> None:
-    await repaired_by_one_write(world, kind, json_patch(kind, *METADATA_VANDALISM[name]), restarted)
+    # Of an object in a namespace that no Space or App controls, the cache has a stub.
+    is_stub = name in ("the owner reference", "the owner no longer controls") and kind is not NAMESPACES
+    await repaired_by_one_write(world, kind, json_patch(kind, *METADATA_VANDALISM[name]), restarted, read=is_stub)
 
 
-async def repaired_by_one_write(world: World, kind: Resource | str, vandalize: Vandalism, restarted: bool) -> None:
+async def repaired_by_one_write(
+    world: World, kind: Resource | str, vandalize: Vandalism, restarted: bool, *, read: bool = False
+) -> None:
+    """``read``: whether the object is requested before it is written."""
     resource, desired = of_kind(world, kind)
     name = desired["metadata"]["name"]
     await world.ensure(resource, desired)
@@ -256,7 +261,7 @@ async def repaired_by_one_write(world: World, kind: Resource | str, vandalize: V
     for _ in range(2):
         assert (await world.ensure(resource, desired)).result is Result.UNCHANGED
         await world.relist(resource)
-    assert world.requests() == ["PUT 200"]
+    assert world.requests() == ["GET 200"] * read + ["PUT 200"]
     assert guarded_part(world.live(resource, name)) == guarded_part(before)
 
 

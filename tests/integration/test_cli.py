@@ -262,7 +262,7 @@ def test_explain_names_the_loser_of_a_claim(cluster: Cluster, world: list[Obj], 
     cluster.create(space("cli-rival", domain="cli-shop.example.net"))
     eventually(lambda: cluster.space_condition("cli-rival", "RoutesReady"), 30)
     shown = statements(run("explain", "cli-rival", "--no-lookup", "-o", "json"))
-    assert "belongs to the older Space cli-shop" in shown["host name"][0]
+    assert "is granted to Space cli-shop" in shown["host name"][0]
     shown = statements(run("explain", "x.cli-rival.cli-shop.example.net", "--no-lookup", "-o", "json"))
     assert shown["owner"][0].startswith("ok Space cli-shop")
     assert "cli-rival" in shown["claim"][0]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import DriftConflict, Result
+from decco.kube.apply import Result
 from decco.kube.errors import Invalid
-from decco.kube.repair_backoff import FREE_REPAIRS
+from decco.kube.repair_backoff import FREE_REPAIRS, DriftConflict
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, NETWORK_POLICIES, RESOURCE_QUOTAS, SECRETS, SERVICES, Key, Resource
 from testbed.controlplane import ControlPlane
 from tests.integration.applier_world import LIVES, World, desired_objects, encoded, named

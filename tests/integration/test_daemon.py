@@ -384,8 +384,10 @@ DELEGATED = {
     "rolebindings": 12,
 }
 """Resource -> number of the delegated call in SECURITY.md."""
-ITS_OWN = {"leases", "spaces"}
-"""Its Lease, and the finalizers of Spaces. What tenants may do too, such as ConfigMaps, is not in either."""
+ITS_OWN = {"leases", "spaces", "selfsubjectreviews", "selfsubjectaccessreviews"}
+"""Its Lease, the finalizers of Spaces, and what everybody may request about themselves. What tenants may do too, such
+as ConfigMaps, is not in either.
+"""
 
 
 HERE = {*NOBODY, "decco-controller-leader", "decco-controller-own"}
@@ -394,8 +396,7 @@ NOT_CALLED = {
     "apps/finalizers",
     "tenantobjects",  # read by the policies
     "dnsendpoints",  # needs the DNS provider externaldns
-    "rolebindings",  # with Secrets that are read by name
-    "clusterroles",
+    "clusterroles",  # read by the API server when decco creates its RoleBinding
 }
 
 

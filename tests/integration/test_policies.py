@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from decco.cli import main as cli
 from testbed.api import Api, Response
 from testbed.controlplane import ControlPlane
 from testbed.pki import KeyPair
@@ -103,6 +104,29 @@ CHILDREN = (
     *(f"{kind}.gateway.networking.k8s.io" for kind in ("gateways", "listenersets", "httproutes", "tlsroutes")),
     *("backendtlspolicies.gateway.networking.k8s.io", "ingressroutetcps.traefik.io", "middlewares.traefik.io"),
 )
+
+
+def test_doctor_finds_policies_in_force_and_their_parameters_missing(
+    installed: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    logging_restored: None,
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(installed.kubeconfig))
+
+    def checks() -> dict[str, str]:
+        capsys.readouterr()
+        cli.main(["doctor", "-o", "json"])
+        return {each["check"]: each["text"] for each in json.loads(capsys.readouterr().out)["checks"]}
+
+    found = checks()
+    assert found["policies"] == "all 16 are in force"
+    assert found["permissions"].startswith("service account decco/decco-controller may do all of")
+    installed.kubectl("delete", "configmap", "decco-policy", "-n", "decco")
+    try:
+        assert "the ConfigMap decco/decco-policy, are not there" in checks()["policy space-parameters"]
+    finally:
+        installed.kubectl("apply", "--server-side", "-f", str(MANIFESTS / "policies" / "0-parameters.yaml"))
 
 
 def test_the_controller_may_do_its_work_and_no_more(installed: ControlPlane) -> None:

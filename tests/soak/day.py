@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -236,13 +237,17 @@ class _Day:
         )
 
     async def _least_census(self, process: subprocess.Popen[bytes]) -> dict[str, int]:
-        """The minimum of each in several reads: series of Events, for one, last for some seconds and then are over."""
-        least: dict[str, int] | None = None
-        for _ in range(CENSUS_READS):
+        """The minimum of each in several reads, until all Events are sent and their series over: Events are sent one
+        after the other, so on a busy machine some hundred take longer than the reconciles that caused them.
+        """
+        least: dict[str, int] = {}
+        deadline = time.monotonic() + LONGEST_QUIET_SECONDS
+        for number in itertools.count(1):
             await asyncio.sleep(CENSUS_PAUSE)
             taken = await asyncio.to_thread(take_census, self._pid, self._census, alive=lambda: process.poll() is None)
             least = {name: min(count, (least or taken).get(name, 0)) for name, count in taken.items()}
-        assert least is not None
+            if number >= CENSUS_READS and (not least.get("Recorder._series") or time.monotonic() > deadline):
+                break
         return least
 
     async def _check(self) -> Checkpoint:

@@ -57,7 +57,7 @@ def app_status(
     answers: Answers = NOTHING_PROBED,
 ) -> Obj:
     """The complete status. ``dns`` has the problems of the App's records; None if it has no records."""
-    run = current_run(inputs, live, now)
+    run = current_run(inputs, live.job, live.ended, now)
     own_run = run if run is not None and inputs.spec.run_as_job and run.run == inputs.run_digest else None
     verdicts = {ConditionType.WORKLOAD_READY: _workload(inputs, desired, outcomes, live, own_run, now)}
     if ConditionType.CERTIFICATES_READY in desired.problems:
@@ -101,10 +101,10 @@ def blocked_app_status(problem: Problem, generation: int, previous: Obj, now: da
     return {**previous, "observedGeneration": generation, "conditions": ready}
 
 
-def current_run(inputs: AppInputs, live: AppLive, now: datetime) -> RunRecord | None:
-    """The record of the App's Job for the new status."""
+def current_run(inputs: AppInputs, job: JobView | None, ended: JobEnd | None, now: datetime) -> RunRecord | None:
+    """The record of the App's Job for the new status; see AppLive."""
     digest = inputs.run_digest
-    run = observe(digest, inputs.run, live.job, live.ended, now, lost=inputs.job_lost)
+    run = observe(digest, inputs.run, job, ended, now, lost=inputs.job_lost)
     if not digest and not seconds_to_next_run(digest, run, inputs.spec.pod, now):
         return None
     return run

@@ -160,6 +160,38 @@ def seconds_to_ready(job: JobView, now: datetime) -> float:
     return max(0.0, READY_SECONDS - (now - datetime.fromisoformat(job.start_time)).total_seconds())
 
 
+def is_own(record: RunRecord | None, uid: str, owner_uid: str, app_uid: str, *, labelled: bool) -> bool:
+    """Whether a Job is the App's: by its owner, or by the record if the owner reference was removed. Also one that is
+    about to be taken over by its labels alone (``labelled``): a restored Job continues to run.
+    """
+    recorded = record is not None and record.uid == uid and not owner_uid
+    return recorded or owner_uid == app_uid or labelled
+
+
+def may_be_lost(record: RunRecord | None, job: JobView | None, ended: JobEnd | None) -> bool:
+    """Whether a Job left the cache while it ran. It may only lack the label that decco watches by, so the API server
+    has to be asked once.
+    """
+    return job is None and ended is None and record is not None and record.end is None
+
+
+def requeue_after(
+    before: RunRecord | None, record: RunRecord | None, job: JobView | None, now: datetime, *, written: bool
+) -> float | None:
+    """Seconds after which the Job needs a reconcile without an event, or None.
+
+    ``before`` is the record that this reconcile found, ``record`` the one that it reported; ``written``: in a changed
+    status.
+    """
+    if job is None or record is None or job.uid != record.uid:
+        return None
+    if job.suspended and (before is None or before.uid != job.uid):
+        return 0.0 if written else None  # recorded by this reconcile, and resumed by the next one
+    if record.end is not None or record.started or not job.start_time:
+        return None
+    return seconds_to_ready(job, now) or None
+
+
 @dataclass(frozen=True, slots=True)
 class RunPlan:
     """Desired state of an existing Job: suspended or not, and with the annotation that decco resumed it."""

@@ -15,12 +15,12 @@ from datetime import datetime
 from decco.api.conditions import RunOutcome, condition_of
 from decco.desired import reasons
 from decco.desired.endpoints import objects
-from decco.desired.model import Problem
+from decco.desired.model import Child, Problem
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.runs import JobEnd, JobView, RunRecord, seconds_to_ready
 from decco.desired.sidecar import CONTAINER
 from decco.desired.status import Satisfied, Verdict
-from decco.objects import Obj
+from decco.objects import Obj, Resource
 from decco.text import quote
 
 NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"
@@ -89,6 +89,21 @@ def _without_pod_names(message: str, deployment: str) -> str:
     return re.sub(rf"\b{re.escape(deployment)}-[a-z0-9]+(-[a-z0-9]*)?", f"{deployment}-…", message)
 
 
+def waits_for_former(pods: Child, former: Resource) -> Problem:
+    """A Deployment never runs beside pods of the App's Job, nor a Job beside those of its Deployment."""
+    message = f"{_named(pods)} starts when the pods of the App's former {former.kind} are gone"
+    return Problem(reasons.PROGRESSING, message)
+
+
+def waits_for_deleted(pods: Child) -> Problem:
+    message = f"{_named(pods)} waits for pods of a Job that somebody deleted before it had finished"
+    return Problem(reasons.PROGRESSING, message)
+
+
+def _named(child: Child) -> str:
+    return f"{child.resource.kind} {child.obj['metadata']['name']}"
+
+
 # -- Job --------------------------------------------------------------------------------------------------------------
 
 
@@ -108,13 +123,6 @@ def job_verdict(name: str, live: Obj | None, job: JobView | None, run: RunRecord
         message = f"{what} is suspended by a queue or a person; it goes on when its spec.suspend is false"
         return Problem(reasons.JOB_SUSPENDED, message)
     return _running(what, live, job, run, now)
-
-
-def job_requeue_after(job: JobView | None, run: RunRecord | None, now: datetime) -> float | None:
-    """Seconds after which a Job without a ready pod needs a reconcile without an event, or None."""
-    if job is None or run is None or run.uid != job.uid or run.end is not None or run.started or not job.start_time:
-        return None
-    return seconds_to_ready(job, now) or None
 
 
 def _ended(what: str, end: JobEnd) -> Verdict:

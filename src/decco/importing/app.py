@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from decco.importing.endpoints import convert_egress, convert_endpoint
-from decco.importing.fields import Fields, Level, Remarks, as_object, as_objects
+from decco.importing.fields import Fields, Remarks, as_object, as_objects
 from decco.importing.parts import named, new_meta, role_objects
 from decco.objects import API_VERSION, Obj
 
@@ -49,20 +49,23 @@ def convert_app(
     given = _endpoints(fields, name, pod, implied=serve_first_port and not job)
     endpoints = [endpoint for each in given if (endpoint := convert_endpoint(each, space))]
     if job and endpoints:
-        fields.note("endpoints", "the first decco served no endpoint of a Job, so they are left out")
+        fields.remark(
+            "endpoints", "job-without-endpoints", "the first decco served no endpoint of a Job, so they are left out"
+        )
         endpoints = []
     spec["endpoints"] = endpoints
     egresses = [convert_egress(each) for each in (*fields.each("egresses"), *fields.each("tlsEgresses"))]
     if egresses:
         spec["tlsEgresses"] = egresses
     for path in beyond_baseline(pod):
-        fields.lost(
+        fields.remark(
             path,
+            "pod-beyond-baseline",
             "Pod Security level baseline, the default of a Space, does not allow it, and the first decco enforced "
             "none: change the pod, or set podSecurity: privileged in the Space",
         )
-    fields.leave_out(Level.NOTE, _NO_EFFECT)
-    fields.leave_out(Level.LOST, _NO_COUNTERPART)
+    fields.leave_out("field-without-effect", _NO_EFFECT)
+    fields.leave_out("field-without-counterpart", _NO_COUNTERPART)
     fields.report_rest()
     spec["pod"] = pod
     return made, extras
@@ -72,13 +75,13 @@ def _pod(fields: Fields) -> Obj:
     """``pod``; it was named ``podSpec`` in v1beta3, and the first Apps had a ``container`` instead."""
     given = [(name, fields.take(name)) for name in ("pod", "podSpec", "container") if name in fields]
     if not given:
-        fields.error("pod", "must be given: the PodSpec of the App")
+        fields.remark("pod", "pod-missing", "must be given: the PodSpec of the App")
         return {}
     (name, value), *others = given
     for other, _ in others:
-        fields.lost(other, f"{name} is given too, and was the one that counted")
+        fields.remark(other, "field-overridden", f"{name} is given too, and was the one that counted")
     if not isinstance(value, dict):
-        fields.error(name, "must be an object")
+        fields.remark(name, "value-wrong", "must be an object")
         return {}
     return {"containers": [value]} if name == "container" else value
 
@@ -90,19 +93,24 @@ def _scale(fields: Fields, spec: Obj, *, job: bool, known: bool) -> None:
         spec.update(runAsJob=True, jobBackoffLimit=retries or 0)
         return
     if retries:
-        fields.note("jobBackoffLimit", "only a Job has retries, so it is left out")
+        fields.remark("jobBackoffLimit", "field-without-effect", "only a Job has retries, so it is left out")
     if replicas is not None:
         spec["initialReplicas"] = replicas
     elif known:  # the first and the last versions did not have the field
         spec["initialReplicas"] = 0
-        fields.note("initialReplicas", "absent meant 0 and stays so: the App has no pods; set it to have some")
+        fields.remark(
+            "initialReplicas",
+            "replicas-absent",
+            "absent meant 0 and stays so: the App has no pods; set it to have some",
+        )
 
 
 def _domain_variable(fields: Fields, pod: Obj, space: Obj | None) -> None:
     name = fields.text("domainEnvVarName")
     if name and space is None:
-        fields.lost(
+        fields.remark(
             "domainEnvVarName",
+            "space-not-given",
             "set the variable in the containers yourself, or import the Space in the same call: its domainName is the "
             "value",
         )
@@ -121,8 +129,9 @@ def _permissions(fields: Fields, pod: Obj, app: str, namespace: str) -> list[Obj
     if not isinstance(account, str) or not account:
         account = pod["serviceAccountName"] = app
         made.append(named("v1", "ServiceAccount", account, namespace))
-    fields.note(
+    fields.remark(
         "permissions",
+        "permissions-are-objects",
         f"decco no longer grants permissions: ServiceAccount, Role and RoleBinding {account} are objects of their "
         "own here",
     )
@@ -138,19 +147,22 @@ def _endpoints(fields: Fields, app: str, pod: Obj, *, implied: bool) -> list[Fie
     short = {name: fields.take(name) for name in _SHORT if name in fields}
     if "endpoints" in fields:
         for name in short:
-            fields.lost(name, "endpoints are given too, and were what counted")
+            fields.remark(name, "field-overridden", "endpoints are given too, and were what counted")
         return fields.each("endpoints")
     port = _first_port(pod)
     if not short:
         if port is None or not implied:
             return []
-        fields.note(
+        fields.remark(
             "endpoints",
+            "endpoints-absent",
             f"absent: endpoint {app} serves the first container's first port, {port}, as before 2018; later versions "
             "served nothing: --absent-endpoints none reads it so",
         )
     if port is None:
-        fields.error("pod", "the App is served on the first container's first port, and that has none: add it")
+        fields.remark(
+            "pod", "port-missing", "the App is served on the first container's first port, and that has none: add it"
+        )
         return []
     path, preserve = short.pop("httpUrlPath", None), short.pop("preserveUri", False)
     if path is not None:

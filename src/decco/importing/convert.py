@@ -85,8 +85,9 @@ def _space(imported: Imported, obj: Obj, spaces: dict[str, Imported], domain: st
     imported.obj, imported.extras = convert_space(obj, imported.remarks, domain)
     name = imported.obj["metadata"]["name"]
     if name in spaces:
-        imported.remarks.error(
+        imported.remarks.add(
             "metadata.name",
+            "name-not-unique",
             f"{spaces[name].source} has this name too, and Spaces are cluster-scoped now: rename one of the two, which "
             "also changes its FQDN and its namespace",
         )
@@ -107,19 +108,22 @@ def _app(
     given = as_object(obj.get("metadata")).get("namespace")
     namespace = given if isinstance(given, str) and given else default
     if not namespace:
-        remarks.note(
+        remarks.add(
             "metadata.namespace",
+            "namespace-not-given",
             "not given: apply the App with kubectl apply --namespace <Space>, or import it with --namespace",
         )
     elif not DNS_LABEL.matches(namespace):
-        remarks.error("metadata.namespace", DNS_LABEL.message)
+        remarks.add("metadata.namespace", "name-invalid", DNS_LABEL.message)
     space = spaces[namespace].obj if namespace in spaces else None
     imported.obj, imported.extras = convert_app(obj, remarks, namespace, space, serve_first_port=serve_first_port)
     key = Key(namespace, imported.obj["metadata"]["name"])
     if not SUBDOMAIN.matches(key.name):
-        remarks.error("metadata.name", SUBDOMAIN.message)
+        remarks.add("metadata.name", "name-invalid", SUBDOMAIN.message)
     if key in seen:
-        remarks.error("metadata.name", f"{seen[key]} has this name too: rename or remove one of the two")
+        remarks.add(
+            "metadata.name", "name-not-unique", f"{seen[key]} has this name too: rename or remove one of the two"
+        )
     seen.setdefault(key, imported.source)
     _judge(imported, parse_app)
 
@@ -132,7 +136,7 @@ def _judge(imported: Imported, parse: Callable[[Obj], object]) -> None:
     except InvalidObjectError as error:
         for problem in error.problems:
             path, _, message = problem.partition(": ")
-            imported.remarks.error(path, message)
+            imported.remarks.add(path, "refused-by-crd", message)
     if imported.remarks.failed:
         imported.obj, imported.extras = None, []
 
@@ -144,11 +148,21 @@ def _kind(source: Source, obj: Obj, remarks: Remarks) -> str:
     if group != GROUP:
         _foreign(kind, obj, remarks)
     elif kind not in ("Space", "App"):
-        remarks.error("kind", f"the first decco's {source.kind} has no counterpart here: there are Space and App")
+        remarks.add(
+            "kind",
+            "kind-without-counterpart",
+            f"the first decco's {source.kind} has no counterpart here: there are Space and App",
+        )
     elif version not in VERSIONS:
-        remarks.error("apiVersion", f"is not a version of the first decco: there are {' and '.join(VERSIONS)}")
+        remarks.add(
+            "apiVersion", "version-unknown", f"is not a version of the first decco: there are {' and '.join(VERSIONS)}"
+        )
     elif evidence := _is_new(kind, obj):
-        remarks.error("", f"was written for this decco ({evidence}) and needs no import: apply it as it is")
+        remarks.add(
+            "",
+            "already-of-this-decco",
+            f"was written for this decco ({evidence}) and needs no import: apply it as it is",
+        )
     else:
         return kind
     return ""
@@ -168,14 +182,21 @@ def _is_new(kind: str, obj: Obj) -> str:
 def _foreign(kind: str, obj: Obj, remarks: Remarks) -> None:
     meta = as_object(obj.get("metadata"))
     if kind == "Ingress" and as_object(meta.get("labels")).get("decco-derived-from") == "app":
-        remarks.note("", "the first decco made it from an App; decco makes its own routes from the App")
+        remarks.add(
+            "", "made-by-first-decco", "the first decco made it from an App; decco makes its own routes from the App"
+        )
     elif kind == "Ingress" and "k8sniff" in as_object(meta.get("annotations")).values():
-        remarks.lost(
+        remarks.add(
             "",
+            "k8sniff-route",
             "k8sniff no longer exists: make its pods an App, with a TCP endpoint of disableTlsTermination whose "
             "hostname is the host, and add the host to the Space's hostnames",
         )
     elif kind == "CustomResourceDefinition" and meta.get("name") in _CRDS:
-        remarks.note("", "it has the name of a CRD of this decco: see the guide on what to do before these are applied")
+        remarks.add(
+            "",
+            "crd-of-first-decco",
+            "it has the name of a CRD of this decco: see the guide on what to do before these are applied",
+        )
     else:
-        remarks.note("", "is not an object of decco and is left out: apply it as it is")
+        remarks.add("", "object-of-others", "is not an object of decco and is left out: apply it as it is")

@@ -11,7 +11,7 @@ from decco.api.formats import DNS_NAME
 from decco.api.types import DEFAULT_TARGET_PORT
 from decco.desired.endpoints import HTTP_PORT
 from decco.hostnames import canonical, in_zone
-from decco.importing.fields import Fields, Level
+from decco.importing.fields import Fields
 from decco.importing.space import fqdn_of
 from decco.objects import Obj
 from decco.text import shown
@@ -35,8 +35,8 @@ def convert_endpoint(fields: Fields, space: Obj | None) -> Obj | None:
     secret, record = fields.text("certAndCaSecretName"), fields.flag("createDnsRecord")
     if fields.flag("createClearTextSvc"):
         made["createClearTextService"] = True
-    fields.leave_out(Level.NOTE, _NO_EFFECT)
-    fields.leave_out(Level.LOST, _NO_COUNTERPART)
+    fields.leave_out("field-without-effect", _NO_EFFECT)
+    fields.leave_out("field-without-counterpart", _NO_COUNTERPART)
     kept = True
     if path:
         made["httpPath"] = path
@@ -44,11 +44,13 @@ def convert_endpoint(fields: Fields, space: Obj | None) -> Obj | None:
         fields.skip(*_OF_TCP)
     elif metrics:
         made["isMetricsEndpoint"] = True
-        fields.note(
-            "isMetricsEndpoint", "only namespaces with the label decco.platform9.com/monitoring=true may reach it"
+        fields.remark(
+            "isMetricsEndpoint",
+            "metrics-need-label",
+            "only namespaces with the label decco.platform9.com/monitoring=true may reach it",
         )
         if secret:
-            fields.lost("certAndCaSecretName", "metrics are read in plain text")
+            fields.remark("certAndCaSecretName", "certificate-unused", "metrics are read in plain text")
         fields.skip(*_OF_TCP, *_OF_HTTP)
     else:
         made |= {"certAndCaSecretName": secret} if secret else {}
@@ -57,8 +59,9 @@ def convert_endpoint(fields: Fields, space: Obj | None) -> Obj | None:
         _hostname(fields, made, space)
         fields.skip(*_OF_HTTP)
     if record and (path or metrics):  # the first decco published a name for any endpoint, served or not
-        fields.note(
+        fields.remark(
             "createDnsRecord",
+            "record-not-published",
             f"{shown(made['name'])} is not reached at a host name of its own: only TCP endpoints have one, and the "
             "record of the FQDN is always published",
         )
@@ -71,19 +74,24 @@ def _http(fields: Fields, made: Obj, space: Obj | None, secret: str, *, metrics:
     if rewrite := fields.text("rewritePath"):
         made["rewritePath"] = rewrite
     if metrics:
-        fields.lost("isMetricsEndpoint", "with an httpPath it is reached by that path only")
+        fields.remark("isMetricsEndpoint", "metrics-by-path", "with an httpPath it is reached by that path only")
     if secret:
-        fields.lost(
-            "certAndCaSecretName", "all paths of a Space are served with the one certificate of its httpCertSecretName"
+        fields.remark(
+            "certAndCaSecretName",
+            "certificate-unused",
+            "all paths of a Space are served with the one certificate of its httpCertSecretName",
         )
     if space is not None and "encryptHttp" not in space["spec"] and made["port"] != HTTP_PORT:
-        fields.note(
-            "port", f"inside the cluster the Service {made['name']} has port {HTTP_PORT} now, not {made['port']}"
+        fields.remark(
+            "port",
+            "service-port-changed",
+            f"inside the cluster the Service {made['name']} has port {HTTP_PORT} now, not {made['port']}",
         )
     if not fields.flag("httpLocalhostOnly"):
         return True
-    fields.lost(
+    fields.remark(
         "httpLocalhostOnly",
+        "endpoint-was-local",
         f"the endpoint {shown(made['name'])} is left out, for with its path it would be public: let its clients in the "
         "Space connect to the pods' port",
     )
@@ -99,7 +107,11 @@ def _tcp(fields: Fields, made: Obj) -> None:
         made["disableTlsTermination"] = True
         made["tlsListenPort"] = made["port"]  # the Service had the container's port
         if made.pop("createClearTextService", False):
-            fields.note("createClearTextSvc", "the container's port speaks TLS, not clear text, so it is left out")
+            fields.remark(
+                "createClearTextSvc",
+                "field-without-effect",
+                "the container's port speaks TLS, not clear text, so it is left out",
+            )
     elif verify:
         made["verifyTcpClientCert"] = True
 
@@ -110,22 +122,28 @@ def _hostname(fields: Fields, made: Obj, space: Obj | None) -> None:
     if not own and not suffix:
         return
     if space is None:
-        fields.lost(name, "import the Space in the same call: the host name depends on its domain")
+        fields.remark(name, "space-not-given", "import the Space in the same call: the host name depends on its domain")
         return
     fqdn = fqdn_of(space)
     hostname = own or f"{made['name']}{suffix}.{fqdn}"
     if hostname == f"{made['name']}.{fqdn}":
         return
     if hostname == fqdn:
-        fields.lost(name, f"{hostname} is served by the shared edge, and no endpoint can have it")
+        fields.remark(
+            name, "hostname-unusable", f"{hostname} is served by the shared edge, and no endpoint can have it"
+        )
     elif not DNS_NAME.matches(hostname):
-        fields.lost(name, f"{shown(hostname)} {DNS_NAME.message}")
+        fields.remark(name, "hostname-unusable", f"{shown(hostname)} {DNS_NAME.message}")
     else:
         made["hostname"] = hostname
         if not in_zone(hostname, fqdn):
             listed = space["spec"].setdefault("hostnames", [])
             listed += [] if hostname in listed else [hostname]
-            fields.note(name, f"{hostname} is not below {fqdn}, so it was added to the Space's hostnames")
+            fields.remark(
+                name,
+                "hostname-added-to-space",
+                f"{hostname} is not below {fqdn}, so it was added to the Space's hostnames",
+            )
 
 
 def convert_egress(fields: Fields) -> Obj:
@@ -135,28 +153,35 @@ def convert_egress(fields: Fields) -> Obj:
     if fqdn:
         made["fqdn"] = fqdn
         if endpoint or space:
-            fields.note("fqdn", "it was what counted, so endpoint and spaceName are left out")
+            fields.remark("fqdn", "field-without-effect", "it was what counted, so endpoint and spaceName are left out")
     elif endpoint:
         made["endpoint"] = endpoint
         made |= {"spaceName": space} if space else {}
-        fields.note(
+        fields.remark(
             "endpoint",
+            "certificate-name-changed",
             f"the certificate of {shown(endpoint)} must be for its host name, <endpoint>.<FQDN> of its Space; it was "
             "for <endpoint>.<space>.svc.cluster.local",
         )
     else:
-        fields.remarks.error(fields.path, "has no target: set fqdn or endpoint")
+        fields.remarks.add(fields.path, "egress-without-target", "has no target: set fqdn or endpoint")
     port = fields.number("targetPort")
     if port and port != DEFAULT_TARGET_PORT:
         if fqdn:
             made["targetPort"] = port
         else:
-            fields.note("targetPort", "an endpoint is reached at its Service's port: left out")
+            fields.remark(
+                "targetPort", "field-without-effect", "an endpoint is reached at its Service's port: left out"
+            )
     if secret := fields.text("certAndCaSecretName"):
         made["certAndCaSecretName"] = secret
     if fields.flag("disableServerCertVerification"):
         made["disableServerCertVerification"] = True
     if fields.number("springBoardDelaySeconds"):
-        fields.note("springBoardDelaySeconds", "the sidecar is up before the container starts, so nothing waits")
+        fields.remark(
+            "springBoardDelaySeconds",
+            "field-without-effect",
+            "the sidecar is up before the container starts, so nothing waits",
+        )
     fields.report_rest()
     return made

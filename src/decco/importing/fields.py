@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from decco.messages import Category, Severity, messages
 from decco.objects import Key, Obj
 from decco.text import LONGEST_VALUE, escape
 
@@ -23,16 +24,25 @@ class Level(StrEnum):
     ERROR = "error"  # the object was left out
 
 
+_LEVELS = {Severity.OK: Level.NOTE, Severity.WARNING: Level.LOST, Severity.FAILURE: Level.ERROR}
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """A message about one field (``path``, as spec.endpoints[0].port) or, with an empty path, the whole object."""
 
-    level: Level
     path: str
+    name: str
+    """In the catalogue of messages, from which code and level come."""
     message: str
 
+    @property
+    def level(self) -> Level:
+        return _LEVELS[messages(Category.IMPORT)[self.name].severity]
+
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        place = f"{self.path}: " if self.path else ""
+        return f"{self.level}: {place}{self.message} ({messages(Category.IMPORT)[self.name].code})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +61,8 @@ class Source:
 class Remarks(list[Remark]):
     """The remarks about one object."""
 
-    def note(self, path: str, message: str) -> None:
-        self.append(Remark(Level.NOTE, path, message))
-
-    def lost(self, path: str, message: str) -> None:
-        self.append(Remark(Level.LOST, path, message))
-
-    def error(self, path: str, message: str) -> None:
-        self.append(Remark(Level.ERROR, path, message))
+    def add(self, path: str, name: str, message: str) -> None:
+        self.append(Remark(path, name, message))
 
     @property
     def failed(self) -> bool:
@@ -74,7 +78,7 @@ class Fields:
         self._left: dict[str, tuple[str, Any]] = {}
         if not isinstance(value, dict):
             if value is not None:
-                remarks.error(path, "must be an object")
+                remarks.add(path, "value-wrong", "must be an object")
             return
         for name, inner in value.items():
             if inner is not None:
@@ -86,14 +90,8 @@ class Fields:
     def at(self, name: str) -> str:
         return f"{self.path}.{name}"
 
-    def note(self, name: str, message: str) -> None:
-        self.remarks.note(self.at(name), message)
-
-    def lost(self, name: str, message: str) -> None:
-        self.remarks.lost(self.at(name), message)
-
-    def error(self, name: str, message: str) -> None:
-        self.remarks.error(self.at(name), message)
+    def remark(self, field: str, name: str, message: str) -> None:
+        self.remarks.add(self.at(field), name, message)
 
     def take(self, name: str) -> Any:
         return self._left.pop(name.lower(), (name, None))[1]
@@ -113,7 +111,7 @@ class Fields:
         value = self._typed(name, list, "a list") or []
         if all(isinstance(item, dict) for item in value):
             return value
-        self.error(name, "must be a list of objects")
+        self.remark(name, "value-wrong", "must be a list of objects")
         return []
 
     def texts(self, name: str) -> dict[str, str]:
@@ -123,7 +121,7 @@ class Fields:
             return {}
         if isinstance(value, dict) and all(isinstance(inner, str) for inner in value.values()):
             return dict(value)
-        self.error(name, "must be an object of texts: quote the values")
+        self.remark(name, "value-wrong", "must be an object of texts: quote the values")
         return {}
 
     def each(self, name: str) -> list[Fields]:
@@ -135,23 +133,24 @@ class Fields:
         for name in names:
             self.take(name)
 
-    def leave_out(self, level: Level, reasons: Mapping[str, str]) -> None:
+    def leave_out(self, name: str, reasons: Mapping[str, str]) -> None:
         """Takes fields that are not converted, with a remark on each value other than zero."""
-        for name, message in reasons.items():
-            if self.take(name):
-                self.remarks.append(Remark(level, self.at(name), message))
+        for field, message in reasons.items():
+            if self.take(field):
+                self.remark(field, name, message)
 
     def report_rest(self) -> None:
         """Reports the fields that were not taken: the first decco did not have them."""
         for name, _ in self._left.values():
-            self.lost(escape(name)[:LONGEST_VALUE], "the first decco has no such field, and ignored it; check its name")
+            field = escape(name)[:LONGEST_VALUE]
+            self.remark(field, "field-unknown", "the first decco has no such field, and ignored it; check its name")
         self._left.clear()
 
     def _typed(self, name: str, kind: type[T], wanted: str) -> T | None:
         value = self.take(name)
         if value is None or type(value) is kind:  # a bool is an int to isinstance
             return value
-        self.error(name, f"must be {wanted}")
+        self.remark(name, "value-wrong", f"must be {wanted}")
         return None
 
 

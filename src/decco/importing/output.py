@@ -38,7 +38,7 @@ def lines(result: Result) -> Iterator[str]:
     """One line for each remark, for a terminal or a log."""
     for imported in result.all:
         for remark in imported.remarks:
-            yield escape(f"{imported.source}: {remark.level}: {remark}")
+            yield escape(f"{imported.source}: {remark}")
 
 
 def _documents(imported: Iterable[Imported]) -> Iterator[str]:
@@ -46,7 +46,7 @@ def _documents(imported: Iterable[Imported]) -> Iterator[str]:
 
 
 def _head(imported: Imported, how: str) -> str:
-    return _comment([f"{how} {imported.source}", *(f"{each.level}: {each}" for each in imported.remarks)])
+    return _comment([f"{how} {imported.source}", *map(str, imported.remarks)])
 
 
 def _comment(texts: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ def new_meta(obj: Obj, remarks: Remarks) -> Obj:
     fields = Fields(obj.get("metadata"), "metadata", remarks)
     name, namespace = fields.text("name"), fields.text("namespace")
     if not name:
-        remarks.error("metadata.name", "must be given")
+        remarks.add("metadata.name", "name-missing", "must be given")
     fields.skip(*_BY_SERVERS)
     labels, annotations = fields.texts("labels"), fields.texts("annotations")
     annotations.pop(_LAST_APPLIED, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decco.hostnames import canonical
-from decco.importing.fields import Fields, Level, Remarks
+from decco.importing.fields import Fields, Remarks
 from decco.importing.parts import new_meta, role_objects
 from decco.objects import API_VERSION, Obj
 
@@ -40,12 +40,13 @@ def convert_space(obj: Obj, remarks: Remarks, domain: str | None) -> tuple[Obj, 
     name = meta["name"]
     own = canonical(fields.text("domainName")) or domain or ""
     if not own:
-        fields.error("domainName", "the Space has no domain: add it, or give one with --domain")
+        fields.remark("domainName", "domain-missing", "the Space has no domain: add it, or give one with --domain")
     spec: Obj = {"domainName": own}
     project = fields.text("project")
     if project == RESERVED_PROJECT:
-        fields.lost(
+        fields.remark(
             "project",
+            "project-system",
             f"{RESERVED_PROJECT!r} was reserved for the first decco's own namespaces and is a project like any other "
             "now; decco identifies the edge by its settings, monitoring by the label decco.platform9.com/monitoring",
         )
@@ -54,16 +55,17 @@ def convert_space(obj: Obj, remarks: Remarks, domain: str | None) -> tuple[Obj, 
     for secret in ("httpCertSecretName", "tcpCertAndCaSecretName"):
         if value := fields.text(secret):
             spec[secret] = value
-            fields.note(
+            fields.remark(
                 secret,
+                "secret-to-be-shared",
                 f"Secret {value} has to be in decco's own namespace, with the label decco.platform9.com/share=true and "
                 f"the annotation decco.platform9.com/share-with={canonical(f'{name}.{own}')}",
             )
     if fields.flag("encryptHttp"):
         spec["encryptHttp"] = True
     extras = _permissions(fields, name)
-    fields.leave_out(Level.NOTE, _NO_EFFECT)
-    fields.leave_out(Level.LOST, _NO_COUNTERPART)
+    fields.leave_out("field-without-effect", _NO_EFFECT)
+    fields.leave_out("field-without-counterpart", _NO_COUNTERPART)
     fields.skip("disablePrivateIngressController")  # a Space no longer has one
     fields.report_rest()
     return {"apiVersion": API_VERSION, "kind": "Space", "metadata": meta, "spec": spec}, extras
@@ -80,10 +82,11 @@ def _permissions(fields: Fields, name: str) -> list[Obj]:
     subject, rules = inner.take("subject"), inner.objects("rules")
     inner.report_rest()
     if not isinstance(subject, dict):
-        inner.error("subject", "must be an object")
+        inner.remark("subject", "value-wrong", "must be an object")
         return []
-    fields.note(
+    fields.remark(
         "permissions",
+        "permissions-are-objects",
         "decco no longer grants permissions: Role and RoleBinding space-creator are objects of their own here",
     )
     return role_objects("space-creator", name, rules, subject)

@@ -27,7 +27,7 @@ it isolates or routes is in effect as long as it exists.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -35,18 +35,15 @@ from typing import Any, Protocol
 from decco.errors import ReconcileError
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
 from decco.kube.entry import Entry, guarded, read_entry
-from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, KubeError, NotFound, NotListed
+from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound, NotListed
 from decco.kube.latest import Latest
-from decco.kube.ownership import other_managers
-from decco.kube.repair_backoff import Opponent, RepairBackoff
+from decco.kube.prune import Pruner
+from decco.kube.repair_backoff import RepairBackoff
 from decco.kube.store import Store
 from decco.log import get_logger
 from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, key_of
 
 log = get_logger(__name__)
-
-_WITHDRAWN = "withdrawn"
-"""In place of the hash of a desired object."""
 
 
 class Foreign(ReconcileError):
@@ -58,25 +55,6 @@ class Foreign(ReconcileError):
         self.resource = resource
         self.key = key
         self.labelled_owner = labelled_owner
-
-
-class DriftConflict(ReconcileError):
-    """Another writer alters or deletes the object repeatedly; the next repair is delayed.
-
-    Attributes:
-        managers: field managers other than decco that wrote to it, from its managedFields; sorted.
-        deletes: whether the object is not there.
-        seconds: until the next repair.
-    """
-
-    def __init__(self, resource: Resource, key: Key, opponent: Opponent, seconds: float) -> None:
-        what = "deleted" if opponent.deletes else "altered"
-        super().__init__(
-            f"{resource.kind} {key} is {what} again and again by {', '.join(opponent.managers) or 'somebody'}"
-        )
-        self.managers = opponent.managers
-        self.deletes = opponent.deletes
-        self.seconds = seconds
 
 
 class Result(StrEnum):
@@ -111,7 +89,7 @@ class Writer(Protocol):
 
 
 class Applier:
-    """Applies and prunes the objects that one owner controls."""
+    """Applies the objects that one owner controls; its ``pruner`` removes them."""
 
     def __init__(
         self, client: Writer, stores: Mapping[Resource, Store], clock: Callable[[], float] = time.monotonic
@@ -119,6 +97,7 @@ class Applier:
         self._client = client
         self._stores = stores
         self._repair_backoff = RepairBackoff(clock)
+        self.pruner = Pruner(client, stores, self._repair_backoff)
         self._foreign: Latest[tuple[Resource, Key], bool] = Latest()
         self._unmarked: Latest[str, str] = Latest()
         """UID -> hash of what was written last, of objects that admission does not leave the annotation."""
@@ -178,96 +157,11 @@ class Applier:
         """Whether another owner's object had this name when decco tried to write its own."""
         return (resource, key) in self._foreign
 
-    async def prune(
-        self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None
-    ) -> int:
-        """Deletes the objects that this owner controls in its namespace and that are no longer desired; returns the
-        number of DELETE requests.
-
-        Also deletes what has lost its owner reference, if its labels name ``labelled_owner`` and it is proven to be
-        decco's. A failed deletion does not stop the others: the first error is raised after the last request.
-        """
-        requested = 0
-        errors: list[KubeError] = []
-        for store in list(self._stores.values()):  # a copy: discovery may add a kind meanwhile
-            if store.unlisted:
-                continue  # the kind's objects are not known, or the cluster no longer serves the kind
-            orphans = [entry for entry in store.labelled_for(labelled_owner) if entry.proven]
-            for entry in (*store.owned_by(owner_uid, namespace), *orphans):
-                if (store.resource, entry.key) in keep or entry.deleting:
-                    continue
-                try:
-                    await self.delete(store, entry)
-                except KubeError as error:
-                    errors.append(error)
-                else:
-                    requested += 1
-        if errors:
-            raise errors[0]
-        return requested
-
-    def left_over(
-        self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
-    ) -> list[tuple[Resource, Entry]]:
-        """Objects that are no longer desired and that ``prune`` cannot remove: deletion is blocked, or nothing proves
-        that decco made them.
-        """
-        found: list[tuple[Resource, Entry]] = []
-        for store in self._stores.values():
-            labelled = store.labelled_for(labelled_owner)
-            entries = [entry for entry in (*store.owned_by(owner_uid, namespace), *labelled) if entry.deleting]
-            entries += [entry for entry in labelled if not entry.proven and not entry.deleting]
-            found += [(store.resource, entry) for entry in entries if (store.resource, entry.key) not in keep]
-        return found
-
-    async def withdraw(self, resource: Resource, entry: Entry, reduce: Callable[[Resource, Obj], Obj | None]) -> bool:
-        """Writes the reduced form of an object that is no longer desired and held in deletion; returns whether there
-        was something to write. Raises DriftConflict, or what the client raises.
-        """
-        store = self._stores[resource]
-        try:
-            body = reduce(resource, await self._live(store, entry))
-        except NotFound:
-            return False
-        if body is None:
-            return False
-        again = self._repair_backoff.is_made(resource, entry.key, _WITHDRAWN)
-        if again:
-            await self._brake(resource, entry.key)
-        try:
-            store.put(await self._client.replace(store.resource, body, strict=True), own=True)
-        except NotFound:
-            return False
-        self._repair_backoff.wrote(resource, entry.key, _WITHDRAWN)
-        if again:
-            self._repair_backoff.repaired(resource, entry.key)
-        return True
-
-    async def _brake(self, resource: Resource, key: Key) -> None:
-        """Raises DriftConflict while the object's next repair has to wait."""
-        left = self._repair_backoff.pause_left(resource, key)
-        if left == 0:
-            return
-
-        async def find_opponent() -> Opponent:
-            try:
-                return Opponent(other_managers(await self._client.get(resource, key)))
-            except NotFound:
-                return Opponent(deletes=True)
-
-        raise DriftConflict(resource, key, await self._repair_backoff.opponent(resource, key, find_opponent), left)
-
-    async def delete(self, store: Store, entry: Entry) -> None:
-        propagation = "Foreground" if store.shape.foreground else "Background"
-        await self._client.delete(store.resource, entry.key, uid=entry.uid, propagation=propagation)
-        store.mark_deleting(entry.key, entry.uid)
-        self._repair_backoff.deleted(store.resource, entry.key)
-
     async def _create(self, store: Store, desired: Obj) -> Applied:
         resource, key, wanted = store.resource, key_of(desired), hash_of(desired)
         again = self._repair_backoff.is_made(resource, key, wanted)
         if again:
-            await self._brake(resource, key)
+            await self._repair_backoff.brake(resource, key, self._client.get)
         if (resource, key) not in self._foreign:
             try:
                 made = await self._client.create(resource, to_wire(desired), strict=True)
@@ -288,12 +182,13 @@ class Applier:
             self._foreign[resource, key] = True
             raise Foreign(resource, key, entry.labelled_owner)
         self._foreign.pop((resource, key), False)
-        applied = await self._update(store, entry, desired)
+        applied = await self._update(store, entry, desired, live)
         if applied.result in (Result.WAITING, Result.DELETED):
             return Applied(Result.WAITING, None)  # the watch does not select it, so no event reports its deletion
         return applied
 
-    async def _update(self, store: Store, entry: Entry, desired: Obj) -> Applied:
+    async def _update(self, store: Store, entry: Entry, desired: Obj, live: Obj | None = None) -> Applied:
+        """``live`` is the whole object where it was just requested; of a partial entry it is requested if needed."""
         unchanged = Result.WAITING if entry.deleting else Result.UNCHANGED
         shape = store.shape
         if entry.deleting and not (shape.kept_while_deleting and _is_held(entry)):
@@ -302,12 +197,10 @@ class Applier:
         known = store.settled.get(entry.uid)
         if known == (entry.content, entry.meta) and wanted in (entry.written, self._unmarked.get(entry.uid)):
             return Applied(unchanged, entry)
-        if not entry.whole:
-            return await self._read_again(store, entry, desired)
-        try:
-            live = await self._live(store, entry)
-        except NotFound:
-            return Applied(Result.WAITING, entry)
+        if live is None:
+            if entry.partial:
+                return await self._read_again(store, entry, desired)
+            live = entry.obj()
         if entry.written != wanted and must_be_replaced(live, desired, shape):
             return await self._replace(store, entry, desired)
         body = rebuild(live, desired, shape)
@@ -316,7 +209,7 @@ class Applier:
             return Applied(unchanged, self._settle(store, entry, wanted))
         is_repair = entry.written == wanted  # the desired state is unchanged
         if is_repair:
-            await self._brake(store.resource, entry.key)
+            await self._repair_backoff.brake(store.resource, entry.key, self._client.get)
         try:
             if known is None and entry.written in (wanted, "") and await self._is_admitted_as(store, live, body):
                 return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
@@ -342,26 +235,17 @@ class Applier:
         return await self._create(store, desired)
 
     async def _read_again(self, store: Store, entry: Entry, desired: Obj) -> Applied:
-        """Writes an object whose content the store no longer has."""
+        """Updates an object of which the store has only a part."""
         try:
             live = await self._client.get(store.resource, entry.key)
         except NotFound:
             return await self._gone(store, entry, desired)
         found = read_entry(live, store.shape)
-        store.refresh(entry.key, found)
+        if not store.shape.watched:
+            store.refresh(entry.key, found)
         if not _is_ours(store, found, desired):
             raise Foreign(store.resource, found.key, found.labelled_owner)
-        return await self._update(store, found, desired)
-
-    async def _live(self, store: Store, entry: Entry) -> Obj:
-        """The object of the entry; requested if the store keeps only a stub of it."""
-        if not entry.stub:
-            return entry.obj()
-        live = await self._client.get(store.resource, entry.key)
-        if live["metadata"]["uid"] != entry.uid:
-            raise NotFound(404, "NotFound", "another object of this name")
-        live["metadata"].pop("managedFields", None)
-        return live
+        return await self._update(store, found, desired, live)
 
     async def _is_admitted_as(self, store: Store, live: Obj, body: Obj) -> bool:
         """Whether the write of ``body`` would leave ``live`` as it is: the difference then comes from admission.
@@ -390,7 +274,7 @@ class Applier:
             return Applied(Result.WAITING, entry)  # the next one is created as desired
         # Running pods are not deleted for an object that the server would refuse.
         await self._client.check(store.resource, to_wire(desired))
-        await self.delete(store, entry)
+        await self.pruner.delete(store, entry)
         if not store.shape.recreate:
             return Applied(Result.DELETED, entry)
         try:

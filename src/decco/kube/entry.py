@@ -60,7 +60,7 @@ class Shape:
     """Whether decco writes the kind, so that alterations must be detected."""
     watched: bool = True
     """Whether an informer follows the kind. If not, the store has what requests returned, without the confidential
-    content once it is no longer needed (see ``Entry.whole``)."""
+    content once it is no longer needed."""
     most_bytes: int = 0
     """Of a larger object, as JSON without its status, only a stub is kept; 0: no limit."""
     kept: Callable[[Obj], bool] | None = None
@@ -94,13 +94,11 @@ class Entry:
     facts: Any
     labelled_owner: Any = None
     """See ``Shape.labelled_owner``; None if the object has a controller."""
-    whole: bool = True
-    """Whether ``raw`` has the content; False for a Secret whose ``data`` was dropped after it was compared."""
     proven: bool = False
     """Of an object with a labelled owner: whether it also has the hash annotation and decco among its field managers,
     so it is not a user's copy of one of decco's objects."""
-    stub: bool = False
-    """Whether ``raw`` has only the metadata that decco reads, and the status if it is small."""
+    partial: bool = False
+    """Whether ``raw`` is not the whole object: a stub, or a Secret whose ``data`` was dropped after it was compared."""
 
     def obj(self) -> Obj:
         """The object, decoded for this caller alone."""
@@ -116,7 +114,7 @@ def without_data(entry: Entry) -> Entry:
     """The entry of a Secret without its content; facts and digests stay."""
     obj = entry.obj()
     obj.pop("data", None)
-    return replace(entry, raw=zlib.compress(orjson.dumps(obj), 1), whole=False)
+    return replace(entry, raw=zlib.compress(orjson.dumps(obj), 1), partial=True)
 
 
 def digest(value: object) -> bytes:
@@ -271,5 +269,5 @@ def read_entry(obj: Obj, shape: Shape) -> Entry:
         facts=facts,
         labelled_owner=labelled_owner,
         proven=labelled_owner is not None and ANNOTATION_HASH in annotations and is_manager(managed or []),
-        stub=stub,
+        partial=stub,
     )

@@ -16,8 +16,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from decco.backoff import exponential
+from decco.errors import ReconcileError
+from decco.kube.errors import NotFound
 from decco.kube.latest import Latest
-from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, Resource
+from decco.kube.ownership import other_managers
+from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, Obj, Resource
 
 FREE_REPAIRS = 20
 QUIET_SECONDS = 600.0
@@ -36,6 +39,25 @@ class Opponent:
     """Field managers other than decco that wrote to the object; sorted."""
     deletes: bool = False
     """Whether the object is gone: a deletion leaves no trace in it."""
+
+
+class DriftConflict(ReconcileError):
+    """Another writer alters or deletes the object repeatedly; the next repair is delayed.
+
+    Attributes:
+        managers: field managers other than decco that wrote to it, from its managedFields; sorted.
+        deletes: whether the object is not there.
+        seconds: until the next repair.
+    """
+
+    def __init__(self, resource: Resource, key: Key, opponent: Opponent, seconds: float) -> None:
+        what = "deleted" if opponent.deletes else "altered"
+        super().__init__(
+            f"{resource.kind} {key} is {what} again and again by {', '.join(opponent.managers) or 'somebody'}"
+        )
+        self.managers = opponent.managers
+        self.deletes = opponent.deletes
+        self.seconds = seconds
 
 
 @dataclass(slots=True)
@@ -64,12 +86,20 @@ class RepairBackoff:
         pause = exponential(FIRST_PAUSE, known.repairs - FREE_REPAIRS, longest)
         return max(0.0, known.last + pause - self._clock())
 
-    async def opponent(self, resource: Resource, key: Key, find: Callable[[], Awaitable[Opponent]]) -> Opponent:
-        """The other writer; ``find`` is called once in each pause, however often the object is altered."""
+    async def brake(self, resource: Resource, key: Key, get: Callable[[Resource, Key], Awaitable[Obj]]) -> None:
+        """Raises DriftConflict while the object's next repair has to wait. The object is requested once in each pause,
+        however often it is altered.
+        """
+        left = self.pause_left(resource, key)
+        if left == 0:
+            return
         known = self._known[resource, key]
         if known.opponent is None:
-            known.opponent = await find()
-        return known.opponent
+            try:
+                known.opponent = Opponent(other_managers(await get(resource, key)))
+            except NotFound:
+                known.opponent = Opponent(deletes=True)
+        raise DriftConflict(resource, key, known.opponent, left)
 
     def is_made(self, resource: Resource, key: Key, wanted: str) -> bool:
         """Whether decco has written an object with this hash, and has not deleted it since."""

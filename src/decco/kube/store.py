@@ -218,7 +218,7 @@ class Store:
     def strip(self, namespace: str) -> None:
         """Drops the confidential content of the namespace's objects."""
         for entry in self.in_namespace(namespace):
-            if entry.whole:
+            if not entry.partial:
                 self._entries[entry.key] = without_data(entry)
 
     @property

@@ -1,7 +1,8 @@
 """The catalogue of decco's messages: each has a permanent code, such as DECCO-0140, a severity and an explanation.
 
     conditions.toml   reasons of conditions and Events, by reason
-    findings.toml     what `decco explain` and `decco doctor` find, by name
+    findings*.toml    what `decco explain`, `decco doctor` and the other commands find, by name
+    imports.toml      what `decco import` remarks, by name
     logs.toml         warnings and errors of the log; the event text may change, the name and the code do not
     errors.toml       errors that end a command, by the class of the exception
 
@@ -29,10 +30,11 @@ class Severity(StrEnum):
 
 
 class Category(StrEnum):
-    """The value is the name of the file."""
+    """The value is the name of the file, or how the names of its files begin."""
 
     CONDITION = "conditions"
     FINDING = "findings"
+    IMPORT = "imports"
     LOG = "logs"
     ERROR = "errors"
 
@@ -56,7 +58,8 @@ def messages(category: Category) -> Mapping[str, Message]:
     """Name -> message, in the order of the file."""
     import tomllib  # not for --help
 
-    entries = tomllib.loads(Path(__file__).with_name(f"{category}.toml").read_text(encoding="utf-8"))
+    files = sorted(Path(__file__).parent.glob(f"{category}*.toml"), key=lambda file: file.stem)
+    entries = tomllib.loads("\n".join(file.read_text(encoding="utf-8") for file in files))
     return {name: Message(**{**entry, "severity": Severity(entry["severity"])}) for name, entry in entries.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from decco.api.parse import parse_app
-from decco.desired import names, reasons
+from decco.desired import names, reasons, runs
 from decco.desired import secrets as secret_rules
 from decco.desired.app import AppDesired, app_children, app_names
 from decco.desired.app_status import AppLive, app_status, blocked_app_status, current_run, route_requeue_after
@@ -13,9 +13,9 @@ from decco.desired.closing import closed_policy, lost_claims, lost_names
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.desired.network import may_connect
 from decco.desired.ownership import LabelledOwner
-from decco.desired.runs import JobEnd, JobView, RunRecord, is_superseded, job_view, run_record, seconds_to_next_run
+from decco.desired.runs import JobEnd, JobView, RunRecord
 from decco.desired.status import OWN_PAUSE, pause_of_space
-from decco.desired.workload_status import grace_left, job_requeue_after
+from decco.desired.workload_status import grace_left, waits_for_deleted, waits_for_former
 from decco.errors import TerminalError
 from decco.kube.controller import Action
 from decco.kube.entry import UNKNOWN, Entry
@@ -152,8 +152,8 @@ class AppReconciler(Reconciler):
             keep |= self.caches.owned(entry.uid, LabelledOwner(*entry.key), carrying)
         await self.prune(entry, obj, keep, written)
         live = self._live(entry, desired.children, inputs)
-        if live.job is not None and is_superseded(inputs.run_digest, inputs.run, live.job):
-            self.caches.superseded_jobs[live.job.uid] = None
+        if live.job is not None and runs.is_superseded(inputs.run_digest, inputs.run, live.job):
+            self.caches.superseded_jobs[entry.uid] = live.job.uid
         edge = addresses_for(self.caches, space)
         found = self.answers.of_app(entry, inputs, desired, live, edge)
         addresses = edge if hostnames and self.records.enabled else ()
@@ -174,7 +174,7 @@ class AppReconciler(Reconciler):
             records.requeue_after,
             found.requeue_after,
             grace_left(live.workload, inputs.now) or None,
-            self._next_step_of_job(inputs, live, reported=reported),
+            runs.requeue_after(inputs.run, runs.run_record(status), live.job, inputs.now, written=reported),
             route_requeue_after(status, inputs.now),
             self.secrets.requeue_after(space, inputs.secrets.values()),
             seconds_to_expiry(inputs.secrets.values(), inputs.now),
@@ -185,14 +185,12 @@ class AppReconciler(Reconciler):
     ) -> tuple[Problem | None, Problem | None]:
         """Why the workload is not written yet, and the same again if the former one is deleted for it.
 
-        A Deployment never runs beside pods of the App's Job, nor a Job beside those of its Deployment: decco deletes
-        the former one in the foreground, so it exists until its pods are gone. Running pods are not deleted for a
-        workload that the API server refuses.
+        A former workload of the other kind is deleted in the foreground, so it exists until its pods are gone. Running
+        pods are not deleted for a workload that the API server refuses.
         """
         pods = next((child for child in desired.children if child.resource in WORKLOADS), None)
         if pods is None:
             return None, None
-        what = f"{pods.resource.kind} {inputs.name}"
         former = [
             (resource, entry)
             for resource in WORKLOADS
@@ -202,29 +200,17 @@ class AppReconciler(Reconciler):
         if former:
             if not all(entry.deleting for _, entry in former) and await self.writer.refuses(pods, written):
                 return written.outcomes[pods.resource.kind, inputs.name], None
-            message = f"{what} starts when the pods of the App's former {former[0][0].kind} are gone"
-            held = Problem(reasons.PROGRESSING, message)
+            held = waits_for_former(pods, former[0][0])
             return held, held
-        run = current_run(inputs, AppLive(job=inputs.job, ended=self._ended(inputs)), inputs.now)
-        seconds = seconds_to_next_run(inputs.run_digest, run, inputs.spec.pod, inputs.now)
+        run = current_run(inputs, inputs.job, self._ended(inputs.run), inputs.now)
+        seconds = runs.seconds_to_next_run(inputs.run_digest, run, inputs.spec.pod, inputs.now)
         if not seconds:
             return None, None
         written.requeue(seconds)
-        message = f"{what} waits for pods of a Job that somebody deleted before it had finished"
-        return Problem(reasons.PROGRESSING, message), None
+        return waits_for_deleted(pods), None
 
-    def _ended(self, inputs: AppInputs) -> JobEnd | None:
-        return self.caches.ended_jobs.get(inputs.run.uid) if inputs.run is not None else None
-
-    @staticmethod
-    def _next_step_of_job(inputs: AppInputs, live: AppLive, *, reported: bool) -> float | None:
-        """Seconds until the App's Job needs a reconcile without an event; ``reported``: the status was written."""
-        run, job = current_run(inputs, live, inputs.now), live.job
-        if job is None or run is None or job.uid != run.uid:
-            return None
-        if job.suspended and (inputs.run is None or inputs.run.uid != job.uid):
-            return 0.0 if reported else None  # recorded by this reconcile, and resumed by the next one
-        return job_requeue_after(job, run, inputs.now)
+    def _ended(self, run: RunRecord | None) -> JobEnd | None:
+        return self.caches.ended_jobs.get(run.uid) if run is not None else None
 
     @staticmethod
     def _own(store: Store, app: Entry) -> list[Entry]:
@@ -248,9 +234,14 @@ class AppReconciler(Reconciler):
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
         secrets = facts.secrets | secret_rules.named_by_space(space.spec)
-        run = None if self.dependencies.ignores_runs else run_record(status_of(obj))
-        if run is not None and run.uid in self.caches.superseded_jobs:
+        run = None if self.dependencies.ignores_runs else runs.run_record(status_of(obj))
+        if run is not None and run.end is not None:
+            self.caches.ended_jobs.pop(run.uid, None)
+        superseded = self.caches.superseded_jobs.get(entry.uid)
+        if superseded is not None and run is not None and run.uid == superseded:
             run = None  # the status that drops it was not written, and the pod may have been changed back since
+        else:
+            self.caches.superseded_jobs.pop(entry.uid, None)
         job, lost = await self._find_job(entry, run)
         return AppInputs(
             namespace=entry.key.namespace,
@@ -274,31 +265,23 @@ class AppReconciler(Reconciler):
         )
 
     def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
-        """The App's own Job in the cache: by its owner, or by the record if the owner reference was removed. Also one
-        that is about to be taken over by its labels alone: a restored Job continues to run.
-        """
         entry = self.caches.children[JOBS].get(app.key)
         if entry is None or not isinstance(entry.facts, JobView):
             return None
-        recorded = run is not None and entry.uid == run.uid and not entry.owner_uid
-        if not recorded and entry.owner_uid != app.uid and entry.labelled_owner != LabelledOwner(*app.key):
+        labelled = entry.labelled_owner == LabelledOwner(*app.key)
+        if not runs.is_own(run, entry.uid, entry.owner_uid, app.uid, labelled=labelled):
             return None
         return replace(entry.facts, deleting=entry.deleting)
 
     async def _find_job(self, app: Entry, run: RunRecord | None) -> tuple[JobView | None, bool]:
-        """The App's Job, and whether it is certain that the recorded one is lost.
-
-        A Job that leaves the cache while it runs is requested once: it may only lack the label that decco watches by.
-        """
+        """The App's Job, and whether it is certain that the recorded one is lost."""
         job = self._job(app, run)
-        if job is not None or run is None or run.end is not None:
+        if run is None or not runs.may_be_lost(run, job, self._ended(run)) or self.dependencies.simulated:
             return job, False
-        if run.uid in self.caches.ended_jobs or self.dependencies.simulated:
-            return None, False
         live = await self.writer.look(JOBS, app.key)
         if live is None or uid_of(live) != run.uid:
             return None, True
-        return job_view(live), False
+        return runs.job_view(live), False
 
     def _targets(self, client: SpaceFacts, facts: AppFacts) -> dict[tuple[str, str], EgressTarget]:
         found: dict[tuple[str, str], EgressTarget] = {}
@@ -333,7 +316,7 @@ class AppReconciler(Reconciler):
                 if child.resource in routes and (obj := live(child.resource, key_of(child.obj))) is not None
             },
             job=self._job(app, inputs.run),
-            ended=self._ended(inputs),
+            ended=self._ended(inputs.run),
         )
 
 

@@ -83,6 +83,14 @@ class Kind:
         """Whether an informer fills the store."""
         return self.shape.watched
 
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """What the controller does with the kind where it is watched, beside its status and subresources."""
+        if self.role is Role.CHILD:
+            written = ("get", "list", "watch", "create", "update")
+            return (*written, "delete") if self.resource.namespaced else written  # a namespace goes with its Space
+        return ("list", "watch", "patch") if self.role is Role.OWNER else ("list", "watch")  # patch: finalizers
+
     def in_version(self, served: Served) -> Resource | None:
         """The kind as this cluster serves it; None if it does not."""
         return served.get(self.resource) if self.versions else self.resource
@@ -116,8 +124,8 @@ class Caches:
     """UID -> key of each Space and App: finds the owner of a child."""
     ended_jobs: Latest[str, JobEnd] = field(default_factory=Latest)
     """UID -> the end of Jobs that finished and were removed since: the record of their run may not contain it yet."""
-    superseded_jobs: Latest[str, None] = field(default_factory=Latest)
-    """UIDs of unfinished Jobs that decco deleted for another pod: the record of their run may still be there."""
+    superseded_jobs: dict[str, str] = field(default_factory=dict)
+    """App's UID -> UID of its unfinished Job that decco deleted for another pod: its status may record it."""
 
     def __post_init__(self) -> None:
         self.watches(self.served)

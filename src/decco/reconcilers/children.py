@@ -9,10 +9,11 @@ from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner, holders_of
 from decco.desired.routing.withdrawn import withdrawn
 from decco.errors import DeccoError
-from decco.kube.apply import Applied, Applier, DriftConflict, Foreign, Result
+from decco.kube.apply import Applied, Applier, Foreign, Result
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Conflict, KubeError, NotListed
+from decco.kube.repair_backoff import DriftConflict
 from decco.log import get_logger
 from decco.objects import (
     CONFIGMAPS,
@@ -155,10 +156,10 @@ class ChildWriter:
     ) -> None:
         """Deletes what is no longer desired; a failed deletion is a retryable error and does not hide other results."""
         try:
-            written.writes += await self._applier.prune(owner_uid, labelled.space, keep, labelled)
+            written.writes += await self._applier.pruner.prune(owner_uid, labelled.space, keep, labelled)
         except KubeError as error:
             written.retryable_errors.append(error)
-        written.left += self._applier.left_over(owner_uid, labelled.space, keep, labelled)
+        written.left += self._applier.pruner.left_over(owner_uid, labelled.space, keep, labelled)
 
     async def withdraw(self, held: Iterable[tuple[Resource, Entry]], written: Written) -> None:
         """Takes the host names out of objects that are no longer desired and that finalizers hold in deletion."""
@@ -166,7 +167,7 @@ class ChildWriter:
             if not (entry.deleting and entry.written and "deletionTimestamp" in entry.obj()["metadata"]):
                 continue
             try:
-                if await self._applier.withdraw(resource, entry, withdrawn):
+                if await self._applier.pruner.withdraw(resource, entry, withdrawn):
                     written.writes += 1
                     log.info("host names withdrawn from a held object", kind=resource.kind, key=str(entry.key))
             except DriftConflict as error:

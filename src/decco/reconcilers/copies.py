@@ -111,7 +111,7 @@ class Copies:
 
     async def whole(self, entry: Entry) -> Entry | None:
         """The copy with its content; None if it does not exist any more."""
-        if entry.whole or self._reader is None:
+        if not entry.partial or self._reader is None:
             return entry
         try:
             found = read_entry(await self._reader.get(SECRETS, entry.key), self._store.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from decco.objects import ANNOTATION_HASH, SECRETS, Obj, annotations_of
+from decco.objects import ANNOTATION_HASH, ANNOTATION_HOSTNAMES, SECRETS, Obj, annotations_of
 from decco.views.dry_run_client import Write
 from decco.views.simulation import ReconcileResult
 from decco.views.snapshot import has_placeholder
@@ -19,14 +19,15 @@ CONTEXT_LINES = 3
 def rendered(reconciled: ReconcileResult) -> list[Obj]:
     """The objects of one Space or App in the order of writing, as decco sends them.
 
-    The digest annotation is omitted if it would depend on a UID that is not known yet.
+    If the UID of the owner is not known yet, what depends on it is omitted: the digest, and the host names with the
+    times at which they are granted.
     """
     return [_sent(write.after) for write in reconciled.writes if write.after is not None]
 
 
 def _sent(obj: Obj) -> Obj:
     if has_placeholder(obj, in_controller=True):
-        obj = _without_hash(obj)
+        obj = _without(obj, ANNOTATION_HASH, ANNOTATION_HOSTNAMES)
     meta = _without_server_fields(obj["metadata"])
     return {**obj, "metadata": {**{name: meta[name] for name in _FIRST if name in meta}, **meta}}
 
@@ -44,7 +45,7 @@ def change(write: Write) -> tuple[Obj | None, Obj | None]:
 def shown(write: Write) -> tuple[Obj | None, Obj | None]:
     """As ``change``, without decco's digest annotation unless it is the only difference."""
     before, after = change(write)
-    bare = (before and _without_hash(before), after and _without_hash(after))
+    bare = (before and _without(before, ANNOTATION_HASH), after and _without(after, ANNOTATION_HASH))
     return bare if bare[0] != bare[1] else (before, after)
 
 
@@ -80,10 +81,10 @@ def _without_server_fields(meta: Obj) -> Obj:
     return {name: value for name, value in meta.items() if name not in _SERVER_FIELDS}
 
 
-def _without_hash(obj: Obj) -> Obj:
-    if ANNOTATION_HASH not in annotations_of(obj):
+def _without(obj: Obj, *names: str) -> Obj:
+    annotations = {name: value for name, value in annotations_of(obj).items() if name not in names}
+    if len(annotations) == len(annotations_of(obj)):
         return obj
-    annotations = {name: value for name, value in annotations_of(obj).items() if name != ANNOTATION_HASH}
     meta = {name: value for name, value in obj["metadata"].items() if name != "annotations"}
     return {**obj, "metadata": {**meta, **({"annotations": annotations} if annotations else {})}}
 

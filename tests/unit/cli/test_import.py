@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,10 @@ def test_one_stream_of_what_there_is_to_apply(convert: Run) -> None:
     kinds = [each["kind"] for each in yaml.safe_load_all(done.stdout)]
     assert kinds == ["Space", *["Role", "RoleBinding"], *["ServiceAccount", "Role", "RoleBinding"], *["App"] * 6]
     assert "# lost: spec.endpoints[1].httpLocalhostOnly" in done.stdout
-    assert all(line.startswith("decco import: ") for line in done.stderr.splitlines())
+    *remarks, _ = done.stderr.splitlines()
+    assert all(re.fullmatch(r"decco import: .*: (note|lost|error): .* \(DECCO-07\d\d\)", line) for line in remarks)
+    comments = " ".join(line.lstrip("# ") for line in done.stdout.splitlines() if line.startswith("#"))
+    assert "its clients in the Space connect to the pods' port (DECCO-0728)" in comments
     assert done.stderr.splitlines()[-1] == (
         "decco import: 1 of 2 Spaces and 6 of 6 Apps converted; without a counterpart: 4, with errors: 1"
     )

@@ -10,13 +10,17 @@ import pytest
 
 from decco.api.conditions import RunOutcome
 from decco.desired.runs import (
+    READY_SECONDS,
     JobEnd,
     JobView,
     RunPlan,
     RunRecord,
+    is_own,
     job_view,
+    may_be_lost,
     observe,
     plan,
+    requeue_after,
     run_record,
     seconds_to_next_run,
 )
@@ -196,3 +200,41 @@ def test_the_next_run_waits_for_pods_of_a_job_that_somebody_deleted(
     digest: str, record: RunRecord | None, pod: dict[str, Any], seconds: float
 ) -> None:
     assert seconds_to_next_run(digest, record, pod, NOW + timedelta(seconds=10)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("record", "uid", "owner", "labelled", "own"),
+    [
+        (None, "u1", "app", False, True),
+        (None, "u1", "other", False, False),
+        (RunRecord("a", "u1"), "u1", "", False, True),
+        (RunRecord("a", "u1"), "u1", "other", False, False),
+        (RunRecord("a", "u1"), "u2", "", False, False),
+        (None, "u2", "", True, True),
+    ],
+)
+def test_whose_a_job_is(record: RunRecord | None, uid: str, owner: str, labelled: bool, own: bool) -> None:
+    assert is_own(record, uid, owner, "app", labelled=labelled) is own
+
+
+def test_a_job_that_left_the_cache_may_be_lost_only_while_it_ran() -> None:
+    record = RunRecord("a", "u1")
+    assert may_be_lost(record, None, None)
+    assert not may_be_lost(record, RUNS, None)
+    assert not may_be_lost(record, None, DONE.end)
+    assert not may_be_lost(OVER, None, None)
+    assert not may_be_lost(None, None, None)
+
+
+def test_when_a_job_needs_a_reconcile_without_an_event() -> None:
+    record = RunRecord("a", NEW.uid)
+    assert requeue_after(None, record, NEW, NOW, written=True) == 0.0, "recorded now, resumed by the next one"
+    assert requeue_after(None, record, NEW, NOW, written=False) is None
+    assert requeue_after(record, record, NEW, NOW, written=True) is None, "its start is an event"
+    assert requeue_after(None, record, None, NOW, written=True) is None
+    started = replace(RUNS, start_time=NOW.isoformat())
+    record = RunRecord("a", started.uid)
+    assert requeue_after(record, record, started, NOW, written=False) == READY_SECONDS
+    assert requeue_after(record, record, started, NOW + timedelta(seconds=60), written=False) is None
+    assert requeue_after(record, replace(record, started=True), started, NOW, written=False) is None
+    assert requeue_after(record, replace(record, uid="u9"), started, NOW, written=False) is None

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Applier, DriftConflict, Foreign, Result
+from decco.kube.apply import Applier, Foreign, Result
 from decco.kube.diff import altered, hash_of, rebuild, to_wire
-from decco.kube.entry import Entry, Shape, read_entry
-from decco.kube.errors import AlreadyExists, Conflict, Forbidden, NotFound, NotListed, NotServed, Unreachable
+from decco.kube.entry import Entry, Shape
+from decco.kube.errors import AlreadyExists, Conflict, NotFound, NotServed, Unreachable
 from decco.kube.ownership import EVERYTHING, Path
-from decco.kube.repair_backoff import FREE_REPAIRS
+from decco.kube.repair_backoff import FREE_REPAIRS, DriftConflict
 from decco.kube.store import Change, Store
-from decco.objects import ANNOTATION_HASH, CONFIGMAPS, DEPLOYMENTS, SECRETS, Key, Obj, Resource
+from decco.objects import ANNOTATION_HASH, CONFIGMAPS, DEPLOYMENTS, Key, Obj, Resource
 from tests.sample import thorough
 
 OWNER: Obj = {"apiVersion": "x/v1", "kind": "App", "name": "web", "uid": "owner-1", "controller": True}
@@ -189,69 +189,6 @@ async def test_foreign_names_are_forgotten_one_day() -> None:
     assert len(applier._foreign) <= 4096
 
 
-async def test_prune_asks_all_although_one_refuses() -> None:
-    refused = Forbidden(403, "Forbidden", "no")
-    applier, store, script = applier_with(
-        None, refused, None, live=tuple(stored(desired_object(n), 1, n) for n in "abcd")
-    )
-    with pytest.raises(Forbidden):
-        await applier.prune("owner-1", "acme", {(CONFIGMAPS, Key("acme", "c"))})
-    assert script.asked == [f"delete configmaps/{name} {name}" for name in "abd"]
-    assert {entry.key.name: entry.deleting for entry in store} == {"a": True, "b": False, "c": False, "d": True}
-    script.answers = [None]
-    assert await applier.prune("owner-1", "acme", {(CONFIGMAPS, Key("acme", "c"))}) == 1
-
-
-async def test_prune_survives_a_kind_that_appears_meanwhile() -> None:
-    script, stores = Script(None, None), {CONFIGMAPS: Store(CONFIGMAPS)}
-    stores[CONFIGMAPS].put(stored(desired_object()), own=False)
-    script.before_answer = lambda: stores.setdefault(SECRETS, Store(SECRETS)) and None
-    assert await Applier(script, stores).prune("owner-1", "acme", set()) == 1
-
-
-async def test_a_copied_owner_reference_in_another_namespace_is_nobodys() -> None:
-    elsewhere = stored(
-        desired_object("copied"), 1, "copied", namespace="other", deletionTimestamp="2026-01-01T00:00:00Z"
-    )
-    applier, _, script = applier_with(live=(elsewhere, stored(desired_object("x"), 1, "x", namespace="other")))
-    assert await applier.prune("owner-1", "acme", set()) == 0
-    assert applier.left_over("owner-1", "acme", set(), "red") == []
-    assert script.asked == []
-
-
-def orphan(name: str, manager: str = "decco", *, label: str = "red", with_hash: bool = True) -> Obj:
-    live = stored(desired_object(name, labels={"team": label}), 1, name, ownerReferences=[])
-    live["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": {}}]
-    if not with_hash:
-        del live["metadata"]["annotations"]
-    return live
-
-
-async def test_prune_removes_what_lost_its_owner_reference_only_if_it_is_proven() -> None:
-    live = (
-        orphan("proven"),
-        orphan("kept"),
-        orphan("other", label="blue"),
-        orphan("by-hand", "kubectl"),
-        orphan("bare", with_hash=False),
-    )
-    applier, _, script = applier_with(None, live=live, shape=Shape(labelled_owner=team_of))
-    keep = {(CONFIGMAPS, Key("acme", "kept"))}
-    assert await applier.prune("owner-1", "acme", keep, "red") == 1
-    assert script.asked == ["delete configmaps/proven proven"]
-    left = [entry.key.name for _, entry in applier.left_over("owner-1", "acme", keep, "red") if not entry.deleting]
-    assert sorted(left) == ["bare", "by-hand"]
-
-
-async def test_what_is_not_wanted_and_held_in_deletion_is_left_over() -> None:
-    going = stored(desired_object(), deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x.example.net/keep"])
-    applier, _, script = applier_with(live=(going,))
-    assert await applier.prune("owner-1", "acme", set()) == 0
-    assert [entry.key.name for _, entry in applier.left_over("owner-1", "acme", set(), "red")] == ["web"]
-    assert applier.left_over("owner-1", "acme", {(CONFIGMAPS, AT)}, "red") == []
-    assert script.asked == []
-
-
 async def test_an_owner_reference_on_an_unmarked_object_is_ignored() -> None:
     """Any writer of the object can set the reference; only decco can set what ``marked`` checks."""
     live = stored(desired_object())
@@ -281,35 +218,32 @@ async def test_of_a_stub_the_live_object_is_compared_and_kept() -> None:
 
 
 async def test_a_stub_of_an_object_that_is_gone_is_waited_for() -> None:
-    other = stored(desired_object(), uid="u2")
-    for answer in (MISSING, other):
-        applier, _, _ = applier_with(
-            answer, live=(stored(desired_object(data={"a": "2"})),), shape=Shape(most_bytes=10)
-        )
-        assert (await applier.ensure(CONFIGMAPS, desired_object())).result is Result.WAITING
+    live = stored(desired_object(data={"a": "2"}))
+    applier, _, script = applier_with(MISSING, live=(live,), shape=Shape(most_bytes=10))
+    assert (await applier.ensure(CONFIGMAPS, desired_object())).result is Result.WAITING
+    assert script.asked == ["get"]
 
 
-# Host names of objects in deletion
+async def test_of_a_stub_another_object_may_be_in_its_place() -> None:
+    live, again = stored(desired_object(data={"a": "2"})), stored(desired_object(), 11, uid="u2")
+    applier, store, script = applier_with(again, live=(live,), shape=Shape(most_bytes=10))
+    for _ in range(2):
+        assert (await applier.ensure(CONFIGMAPS, desired_object())).result is Result.UNCHANGED
+    assert script.asked == ["get"]
+    entry = store.get(AT)
+    assert entry is not None
+    assert (entry.uid, entry.partial) == ("u2", True)
 
 
-async def test_the_reduced_form_is_written_once_and_repeated_with_pauses() -> None:
-    going = stored(desired_object(), deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x.example.net/keep"])
-    reduced = {**going, "data": {}}
-    answers = [{**reduced, "metadata": {**going["metadata"], "resourceVersion": str(n)}} for n in range(11, 40)]
-    applier, store, script = applier_with(*answers, going, live=(going,))
-
-    def reduce(_: Resource, obj: Obj) -> Obj | None:
-        return {**obj, "data": {}} if obj["data"] else None
-
-    assert await applier.withdraw(CONFIGMAPS, store.deleting_in("acme")[0], reduce)
-    assert not await applier.withdraw(CONFIGMAPS, store.deleting_in("acme")[0], reduce)
-    entry = read_entry(copy.deepcopy(going), Shape())
-    for _ in range(FREE_REPAIRS):
-        assert await applier.withdraw(CONFIGMAPS, entry, reduce), "somebody has written it again"
-    script.answers = [going]  # asked who that is
-    with pytest.raises(DriftConflict):
-        await applier.withdraw(CONFIGMAPS, entry, reduce)
-    assert len(script.bodies) == 1 + FREE_REPAIRS
+async def test_an_object_that_the_watch_does_not_select_is_requested_once() -> None:
+    """It is found by its name, and a stub of it would be all that the store keeps."""
+    desired = desired_object()
+    live = stored(desired, labels={"theirs": "1"})
+    live["data"]["a"] = "theirs"
+    applier, _, script = applier_with(EXISTS, live, stored(desired, 11), shape=Shape(kept=lambda _obj: False))
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UPDATED
+    assert script.asked == ["create", "get", "replace"]
+    assert script.bodies[1]["metadata"]["labels"] == {"theirs": "1"}
 
 
 # Objects that are being deleted
@@ -728,19 +662,10 @@ async def test_a_kind_that_is_not_served_does_not_mean_that_the_object_is_delete
     with pytest.raises(NotServed):
         await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))
     with pytest.raises(NotServed):
-        await applier.prune(OWNER["uid"], "acme", ())
+        await applier.pruner.prune(OWNER["uid"], "acme", ())
     entry = store.get(AT)
     assert entry is not None
     assert not entry.deleting
-
-
-async def test_nothing_is_pruned_of_a_kind_that_is_not_listed() -> None:
-    applier, store, script = applier_with(live=(stored(desired_object()),))
-    store.unlisted = "the cluster does not serve it"
-    assert await applier.prune(OWNER["uid"], "acme", ()) == 0
-    with pytest.raises(NotListed):
-        await applier.ensure(CONFIGMAPS, desired_object())
-    assert script.asked == []
 
 
 # Without a watch: copies of Secrets, whose content the store drops

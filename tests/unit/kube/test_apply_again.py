@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Applier, DriftConflict, Result
+from decco.kube.apply import Applier, Result
 from decco.kube.entry import Shape
 from decco.kube.errors import Invalid, error_of_status
-from decco.kube.repair_backoff import FIRST_PAUSE, FREE_REPAIRS, LONGEST_OF_ISOLATION
+from decco.kube.repair_backoff import FIRST_PAUSE, FREE_REPAIRS, LONGEST_OF_ISOLATION, DriftConflict
 from decco.kube.store import Store
 from decco.objects import CONFIGMAPS, NETWORK_POLICIES, Obj, Resource
 from tests.unit.kube.test_apply import AT, EXISTS, MISSING, OWNER, Script, desired_object, stored
@@ -158,7 +158,7 @@ async def test_what_decco_itself_deleted_is_created_at_once() -> None:
         entry = harness.store.get(AT)
         assert entry is not None
         harness.script.answers = [{}]
-        await harness.applier.delete(harness.store, entry)
+        await harness.applier.pruner.delete(harness.store, entry)
         harness.delete()
 
 

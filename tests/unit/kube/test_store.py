@@ -659,7 +659,7 @@ def big(**meta: Any) -> Obj:
 
 def test_of_what_is_not_decco_s_only_a_stub_is_kept() -> None:
     entry = read_entry(big(finalizers=["x.example.net/keep"]), Shape(kept=lambda _: False, facts=lambda o: len(o)))
-    assert entry.stub
+    assert entry.partial
     assert (entry.key, entry.uid, entry.version) == (AT, "u1", 7)
     assert "data" not in entry.obj()
     assert entry.obj()["metadata"]["labels"] == {"decco.platform9.com/app": "a"}
@@ -673,7 +673,7 @@ def test_an_object_that_is_too_large_is_a_stub_with_a_message_and_real_digests()
         read_entry(big(ownerReferences=[{"uid": "o1", "controller": True}]), Shape(most_bytes=most, facts=lambda _: 1))
         for most in (10_000, 2000)
     )
-    assert (small.stub, large.stub) == (False, True)
+    assert (small.partial, large.partial) == (False, True)
     assert (large.content, large.meta, large.owner_uid) == (small.content, small.meta, "o1")
     assert isinstance(large.facts, TooLargeError)
     assert "6 KiB" in str(large.facts)
@@ -682,7 +682,7 @@ def test_an_object_that_is_too_large_is_a_stub_with_a_message_and_real_digests()
 
 def test_a_status_does_not_count() -> None:
     obj = {**big(), "data": {}, "status": {"text": "x" * 5000}}
-    assert not read_entry(obj, Shape(most_bytes=2000)).stub
+    assert not read_entry(obj, Shape(most_bytes=2000)).partial
 
 
 @pytest.mark.parametrize("part", ["annotations", "labels", "finalizers", "ownerReferences"])
@@ -695,5 +695,5 @@ def test_a_stub_is_small_whatever_is_in_the_object(part: str) -> None:
         "labels": dict.fromkeys(names, "x"),
     }
     entry = read_entry(cm(7, metadata={part: parts[part]}), Shape(most_bytes=2000))
-    assert entry.stub
+    assert entry.partial
     assert len(entry.raw) < 1000

@@ -16,11 +16,13 @@ from decco.desired import reasons
 from decco.errors import DeccoError
 from decco.kube.errors import NotFound, Unreachable
 from decco.messages import Category, Message, Severity, error_code, log_codes, messages, usage_code
+from decco.views.preflight.cluster import ADMISSION_POLICIES
 from tests.unit.messages.source import PACKAGE, calls, constants, texts, texts_of_parameter
+from tools import messages_page
 
 CODES = Path(__file__).resolve().parents[3] / "tools" / "message_codes.txt"
 ALL = [(category, name, message) for category in Category for name, message in messages(category).items()]
-RANGES = {Category.CONDITION: "1", Category.FINDING: "23", Category.LOG: "4", Category.ERROR: "5"}
+RANGES = {Category.CONDITION: "1", Category.FINDING: "23", Category.IMPORT: "7", Category.LOG: "4", Category.ERROR: "5"}
 """The hundreds of the codes of each category."""
 LEVELS = {
     "warning": Severity.WARNING,
@@ -28,7 +30,7 @@ LEVELS = {
     "exception": Severity.FAILURE,
     "critical": Severity.FAILURE,
 }
-NOT_FINDINGS = {"decco-controller", "namespace-labels", "space-membership", "x-kubernetes-validations"}
+NOT_FINDINGS = {"abandon-dns", "decco-controller", "x-kubernetes-validations", *ADMISSION_POLICIES}
 """Other words with hyphens in decco.views."""
 
 
@@ -41,11 +43,15 @@ def test_no_code_is_given_twice() -> None:
     lines = CODES.read_text().splitlines()
     assert [code for code, count in Counter(line.split(" ")[0] for line in lines).items() if count > 1] == []
     assert [code for code, count in Counter(message.code for _, _, message in ALL).items() if count > 1] == []
+    refused = {(code, policy) for policy, code, _ in messages_page.policies()}
+    assert [code for code, count in Counter(code for code, _ in refused).items() if count > 1] == []
+    assert all(re.fullmatch(r"DECCO-06\d\d", code) for code, _ in refused), "a refusal ends with its code"
 
 
 def test_no_code_is_renumbered_reused_or_removed() -> None:
     """A message that decco no longer has stays in the catalogue, with ``retired``; no line of the list ever changes."""
-    assert given() == {message.code: f"{category} {name}" for category, name, message in ALL}, (
+    refused = {code: f"policies {policy}" for policy, code, _ in messages_page.policies()}
+    assert given() == {message.code: f"{category} {name}" for category, name, message in ALL} | refused, (
         "codes are permanent: restore the entry with `retired`; `make generate` lists the codes of new messages"
     )
 
@@ -75,7 +81,13 @@ def test_every_finding_has_an_entry() -> None:
     named = {name.value for _, name in given if isinstance(name, ast.Constant)}
     assert (words - NOT_FINDINGS) | (named - messages(Category.CONDITION).keys()) == {
         name for name, message in messages(Category.FINDING).items() if not message.retired
-    }, "add it to findings.toml, or mark it as retired there"
+    }, "add it to findings.toml or findings-doctor.toml, or mark it as retired there"
+
+
+def test_every_remark_of_the_import_has_an_entry() -> None:
+    words = {text for text in constants("importing") if re.fullmatch(r"[a-z0-9]+(-[a-z]+)+", text)}
+    entries = {name for name, message in messages(Category.IMPORT).items() if not message.retired}
+    assert words - {"decco-derived-from", "space-creator"} == entries, "see imports.toml"
 
 
 def _is_finding(call: ast.Call) -> bool:

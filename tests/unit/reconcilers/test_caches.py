@@ -113,19 +113,19 @@ def ballast(labels: Obj, owners: list[Obj] | None = None) -> Obj:
 )
 def test_what_carries_decco_s_label_costs_a_stub(obj: Obj) -> None:
     entry = make_caches().children[CONFIGMAPS].put(obj, own=False)
-    assert entry.stub
+    assert entry.partial
     assert len(entry.raw) < 1000
 
 
 def test_a_child_of_an_ordinary_size_is_kept() -> None:
     entry = make_caches().children[CONFIGMAPS].put(owned(CONFIGMAPS, "web-stunnel", WEB, data={"a": "1"}), own=False)
-    assert (entry.stub, entry.obj()["data"]) == (False, {"a": "1"})
+    assert (entry.partial, entry.obj()["data"]) == (False, {"a": "1"})
 
 
 def test_a_child_that_was_restored_without_its_owner_is_still_found_by_its_labels() -> None:
     made = make_caches()
     entry = made.children[JOBS].put(owned(JOBS, "web", WEB, meta={"ownerReferences": []}, spec={}), own=False)
-    assert entry.stub
+    assert entry.partial
     assert entry.labelled_owner == LabelledOwner("acme", "web")
     assert entry.content
 

@@ -11,10 +11,11 @@ import pytest
 from decco.desired import reasons
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
-from decco.kube.apply import Applied, Applier, DriftConflict, Foreign, Result
+from decco.kube.apply import Applied, Applier, Foreign, Result
 from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import Conflict, Forbidden, Invalid, NotListed, NotServed, ServerError
-from decco.kube.repair_backoff import Opponent
+from decco.kube.prune import Pruner
+from decco.kube.repair_backoff import DriftConflict, Opponent
 from decco.objects import (
     ANNOTATION_HASH,
     CONFIGMAPS,
@@ -61,8 +62,8 @@ class Script(Applier):
         self.repaired = repaired
         self.live: tuple[str, bytes, bytes, bool] | None = None
         self.asked: list[str] = []
-        self.pruned: list[str] = []
         self.entries: dict[Resource, Entry] = {}
+        self.pruner: Pruner = Pruning(self)
 
     async def ensure(self, resource: Resource, desired: Obj) -> Applied:
         self.asked.append(f"{resource.kind}/{key_of(desired).name}")
@@ -86,11 +87,15 @@ class Script(Applier):
         if isinstance(end, Exception):
             raise end
 
+
+class Pruning(Pruner):
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
     async def prune(
         self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None
     ) -> int:
-        self.pruned.append(owner_uid)
-        end = self.ends.get("prune", Result.UNCHANGED)
+        end = self.script.ends.get("prune", Result.UNCHANGED)
         if isinstance(end, Exception):
             raise end
         return 2
@@ -98,7 +103,7 @@ class Script(Applier):
     def left_over(
         self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
     ) -> list[tuple[Resource, Entry]]:
-        return list(self.entries.items())
+        return list(self.script.entries.items())
 
 
 class Clock:
@@ -379,9 +384,8 @@ async def test_a_kind_that_is_not_served_is_no_refusal() -> None:
 # Objects that are no longer desired and held in deletion
 
 
-class Withdrawing(Script):
+class Withdrawing(Pruner):
     def __init__(self, end: Exception | None = None) -> None:
-        super().__init__()
         self.bodies: list[Obj] = []
         self.end = end
 
@@ -394,6 +398,12 @@ class Withdrawing(Script):
         return True
 
 
+async def withdraw(pruner: Pruner, entry: Entry, written: Written | None = None) -> None:
+    script = Script()
+    script.pruner = pruner
+    await ChildWriter(script, lambda: 0.0).withdraw([(HTTP_ROUTES, entry)], written or Written())
+
+
 def held_route(**meta: Any) -> Entry:
     going = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x.example.net/keep"]}
     hashed = {"annotations": {ANNOTATION_HASH: "h"}}
@@ -403,25 +413,25 @@ def held_route(**meta: Any) -> Entry:
 
 
 async def test_the_host_names_of_a_held_route_are_withdrawn() -> None:
-    script, written = Withdrawing(), Written()
-    await ChildWriter(script, lambda: 0.0).withdraw([(HTTP_ROUTES, held_route())], written)
-    assert [body["spec"]["hostnames"] for body in script.bodies] == [["withdrawn.invalid"]]
+    pruner, written = Withdrawing(), Written()
+    await withdraw(pruner, held_route(), written)
+    assert [body["spec"]["hostnames"] for body in pruner.bodies] == [["withdrawn.invalid"]]
     assert written.writes == 1
 
 
 @pytest.mark.parametrize("entry", [held_route(deletionTimestamp=None), held_route(annotations={})])
 async def test_what_is_not_held_or_not_decco_s_is_left_alone(entry: Entry) -> None:
-    script = Withdrawing()
+    pruner = Withdrawing()
     meta = entry.obj()["metadata"]
     entry = replace(entry, deleting=bool(meta["deletionTimestamp"]))
-    await ChildWriter(script, lambda: 0.0).withdraw([(HTTP_ROUTES, entry)], Written())
-    assert script.bodies == []
+    await withdraw(pruner, entry)
+    assert pruner.bodies == []
 
 
 async def test_who_writes_the_host_names_again_is_answered_with_growing_pauses() -> None:
     written = Written()
     conflict = DriftConflict(HTTP_ROUTES, Key("acme", "web"), Opponent(("kubectl",)), 7.0)
-    await ChildWriter(Withdrawing(conflict), lambda: 0.0).withdraw([(HTTP_ROUTES, held_route())], written)
+    await withdraw(Withdrawing(conflict), held_route(), written)
     assert written.requeue_after == 7.0
-    await ChildWriter(Withdrawing(FORBIDDEN), lambda: 0.0).withdraw([(HTTP_ROUTES, held_route())], written)
+    await withdraw(Withdrawing(FORBIDDEN), held_route(), written)
     assert written.retryable_errors == [FORBIDDEN]

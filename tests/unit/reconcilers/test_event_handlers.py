@@ -553,3 +553,9 @@ def test_a_child_that_is_held_in_deletion_enqueues_its_space_whoever_owned_it(ha
     harness.quiet()
     harness.change(WEB, meta=held)
     assert "acme" in harness.spaces, "the App was the owner until now"
+
+
+def test_nothing_is_remembered_of_an_app_that_is_gone(harness: Harness) -> None:
+    harness.caches.superseded_jobs |= {uid_of(WEB): "job-1", uid_of(DB): "job-2"}
+    harness.drop(WEB)
+    assert harness.caches.superseded_jobs == {uid_of(DB): "job-2"}

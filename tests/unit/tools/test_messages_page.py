@@ -10,6 +10,8 @@ from decco.api.conditions import ConditionType
 from decco.messages import Category, messages
 from tools import messages_page
 
+ROOT = messages_page.ROOT
+
 
 def test_the_pages_have_all() -> None:
     conditions, page = messages_page.conditions_page(), messages_page.messages_page()
@@ -35,3 +37,5 @@ def test_the_list_of_codes_only_grows(tmp_path: Path, monkeypatch: pytest.Monkey
         "DECCO-0102 conditions Reconciled",
     ]
     assert len(lines) == 1 + sum(len(messages(category)) for category in Category)
+    # The temporary folder has no policies.
+    assert "DECCO-0601 policies space-membership" in (ROOT / messages_page.CODES).read_text().splitlines()

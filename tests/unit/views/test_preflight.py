@@ -18,7 +18,7 @@ from decco.desired.space import SECRETS_ROLE
 from decco.kube.client import ListPage
 from decco.kube.errors import Forbidden, NotFound
 from decco.messages import Severity
-from decco.objects import GATEWAY_CLASSES, GATEWAYS, LEASES, SECRETS, SPACES, Key, Obj, Resource
+from decco.objects import CONFIGMAPS, GATEWAY_CLASSES, GATEWAYS, LEASES, SECRETS, SPACES, Key, Obj, Resource
 from decco.settings import Settings
 from decco.views.findings import Finding
 from decco.views.preflight import cluster, controller, edge
@@ -129,7 +129,6 @@ async def test_crds() -> None:
     assert "NamesAccepted is False: taken" in (await crd_check(unserved)).text
 
 
-@pytest.mark.xfail(strict=True, reason="ADMISSION_POLICIES of cluster.py does not have the new policies yet")
 def test_the_policies_are_those_of_the_manifests() -> None:
     documents = [
         each
@@ -144,48 +143,45 @@ def test_the_policies_are_those_of_the_manifests() -> None:
 
 
 async def test_policies_need_a_binding_that_denies() -> None:
-    name = "namespace-labels.decco.platform9.com"
-    policy = (POLICIES, named(name))
-    assert (await results(cluster.admission, context()))[0].severity is Severity.FAILURE
-    assert "its binding is not there" in (await results(cluster.admission, context(policy)))[0].text
-    warn = (BINDINGS, named(name, spec={"validationActions": ["Warn"]}))
-    assert "its binding says Warn and not Deny" in (await results(cluster.admission, context(policy, warn)))[0].text
-    deny = (BINDINGS, named(name, spec={"validationActions": ["Deny"]}))
-    assert (await results(cluster.admission, context(policy, deny)))[0].severity is Severity.OK
+    def policies(**spec: Any) -> list[tuple[Resource, Obj]]:
+        names = [f"{short}.decco.platform9.com" for short in cluster.ADMISSION_POLICIES]
+        bindings = [named(name, spec={"validationActions": ["Deny"], **spec}) for name in names]
+        return [*((POLICIES, named(name)) for name in names), *((BINDINGS, each) for each in bindings)]
+
+    assert {found.severity for found in await results(cluster.admission, context())} == {Severity.FAILURE}
+    assert "its binding is not there" in (await results(cluster.admission, context(*policies()[:1])))[0].text
+    warn = await results(cluster.admission, context(*policies(validationActions=["Warn"])))
+    assert "its binding says Warn and not Deny" in warn[0].text
+    (deny,) = await results(cluster.admission, context(*policies()))
+    assert (deny.about, deny.severity) == ("policies", Severity.OK)
+    parameters = policies(paramRef={"name": "decco-policy", "namespace": "decco"})
+    assert (
+        "the ConfigMap decco/decco-policy, are not" in (await results(cluster.admission, context(*parameters)))[0].text
+    )
+    there = (CONFIGMAPS, named("decco-policy", "decco"))
+    (found,) = await results(cluster.admission, context(*parameters, there))
+    assert found.severity is Severity.OK
 
 
-@pytest.mark.xfail(
-    strict=True, reason="needed() of controller.py lists more than the daemon calls, and no new permission"
-)
-def test_the_manifests_grant_what_the_code_needs() -> None:
-    """And the list of needs is not short: no rule of the ClusterRole is without one."""
-    rules: list[tuple[str, Obj]] = []
+def test_the_manifests_grant_what_the_code_needs_and_nothing_else() -> None:
+    granted: set[controller.Permission] = set()
     for document in yaml.safe_load_all((MANIFESTS / "rbac" / "controller.yaml").read_text()):
         # The role of the binding in namespaces of Spaces is never bound in the whole cluster.
         if document["kind"] in ("ClusterRole", "Role") and document["metadata"]["name"] != SECRETS_ROLE:
-            rules += [(document["metadata"].get("namespace", ""), rule) for rule in document["rules"]]
+            namespace = document["metadata"].get("namespace", "")
+            for rule in document["rules"]:
+                granted |= {
+                    controller.Permission(group, plural, verb, namespace, subresource, name)
+                    for group in rule["apiGroups"]
+                    for resource in rule["resources"]
+                    for plural, _, subresource in [resource.partition("/")]
+                    for verb in rule["verbs"]
+                    for name in rule.get("resourceNames", [""])
+                }
     providers = [{"type": "externaldns", "zones": ["example.net"]}]
-    needs = controller.needed(context(settings={"dns": {"providers": providers}}))
-    # Finalizers are set by a patch, and nothing else of a Space or App is.
-    assert {controller.Permission("decco.platform9.com", plural, "patch") for plural in ("spaces", "apps")} <= set(
-        needs
-    )
-    for need in needs:
-        name = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
-        assert any(
-            need.group in rule["apiGroups"] and name in rule["resources"] and need.verb in rule["verbs"]
-            for namespace, rule in rules
-            if namespace == need.namespace and need.name in ("", *rule.get("resourceNames", [need.name]))
-            if need.name or "resourceNames" not in rule
-        ), f"manifests/rbac/controller.yaml does not grant: {need}"
-    for namespace, rule in rules:
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
-                plural, _, subresource = resource.partition("/")
-                assert any(
-                    (n.group, n.resource, n.subresource, n.namespace) == (group, plural, subresource, namespace)
-                    for n in needs
-                ), f"granted without need: {resource} of {group!r}"
+    routing = {"parentGateway": "edge/shared"}
+    needs = controller.needed(context(settings={"dns": {"providers": providers}, "routing": routing}), privileged=True)
+    assert {str(each) for each in needs} == {str(each) for each in granted}, "see manifests/rbac/controller.yaml"
 
 
 async def test_permissions_name_what_is_lacking() -> None:
@@ -239,7 +235,7 @@ async def test_gateway_classes(found: Obj | None, grade: str, words: str) -> Non
         ("Selector", None, "warning"),
         ("Selector", {"matchLabels": {"team": "red"}}, "warning"),
         ("Selector", edge.OF_SPACES, "ok"),
-        ("All", None, "ok"),
+        ("All", None, "warning"),
     ],
 )
 async def test_a_parent_gateway_must_let_listener_sets_in(
@@ -253,6 +249,25 @@ async def test_a_parent_gateway_must_let_listener_sets_in(
     objects = [(resource, named("shared", "edge", spec=spec, status=status)), (GATEWAY_CLASSES, gateway_class())]
     checks = await results(edge.routing, context(*objects, settings={"routing": {"parentGateway": "edge/shared"}}))
     assert [check.severity for check in checks if check.about == "gateway edge/shared"] == [grade]
+
+
+async def test_conditions_of_an_earlier_generation_do_not_count() -> None:
+    def observed(obj: Obj, generation: int) -> Obj:
+        obj["metadata"]["generation"] = 2
+        for condition in obj["status"]["conditions"]:
+            condition["observedGeneration"] = generation
+        return obj
+
+    spec: Obj = {"gatewayClassName": "decco", "allowedListeners": {"namespaces": {"from": "Selector"}}}
+    status = {"conditions": [{"type": "Programmed", "status": "True"}], "addresses": [{"value": "192.0.2.1"}]}
+    settings = {"routing": {"parentGateway": "edge/shared"}}
+    for generation, grades in ((1, ["warning", "failure", "failure"]), (2, ["warning", "ok"])):
+        gateway = observed(named("shared", "edge", spec=spec, status=copy.deepcopy(status)), generation)
+        objects = [(GATEWAYS, gateway), (GATEWAY_CLASSES, observed(gateway_class(), generation))]
+        checks = await results(edge.routing, context(*objects, settings=settings))
+        assert [
+            check.severity for check in checks if check.about.startswith(("gateway edge", "gateway class"))
+        ] == grades
 
 
 async def test_the_edge_must_be_known_to_spaces_with_a_project() -> None:

@@ -83,12 +83,14 @@ def test_the_objects_of_a_space_and_an_app_in_the_order_of_writing() -> None:
 def test_uids_that_no_server_has_given_are_marked_and_known_ones_are_not() -> None:
     fresh = objects(space())["Namespace", "acme"]
     assert fresh["metadata"]["ownerReferences"][0]["uid"] == "<uid of Space acme>"
-    assert "decco.platform9.com/hash" not in fresh["metadata"]["annotations"]
+    # Neither the digest with the UID nor the host names with the time of their grant.
+    assert fresh["metadata"]["annotations"].keys() == {"decco.platform9.com/fqdn"}
     known = space()
     known["metadata"]["uid"] = "1234"
     stored = objects(known)["Namespace", "acme"]
     assert stored["metadata"]["ownerReferences"][0]["uid"] == "1234"
     assert stored["metadata"]["annotations"]["decco.platform9.com/hash"]
+    assert stored["metadata"]["annotations"]["decco.platform9.com/hostnames"].startswith(".acme.")
     # The namespace, which owns the policy as well, does not count: the digest has the UID of the controller only.
     policy = objects(known)["NetworkPolicy", "decco"]
     assert policy["metadata"]["ownerReferences"][1]["uid"] == "<uid of Namespace acme>"

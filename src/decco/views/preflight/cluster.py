@@ -9,7 +9,7 @@ from typing import Any
 from decco.api.conditions import condition_of
 from decco.api.crd import crds
 from decco.kube import discovery
-from decco.objects import GROUP, VERSION, Key, Obj
+from decco.objects import CONFIGMAPS, GROUP, VERSION, Key, Obj
 from decco.views.findings import Finding
 from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, ClusterContext
 
@@ -18,7 +18,11 @@ OLDEST = (1, 33)
 TESTED = ((1, 34), (1, 37))
 SKEW_SECONDS = (5.0, 60.0)
 """Warning and failure. The age of claims uses the API server's clock, the expiry of certificates the controller's."""
-ADMISSION_POLICIES = ("namespace-labels", "space-membership")
+ADMISSION_POLICIES = (
+    *("app-privileges", "controller", "namespace-labels", "space-hostnames", "space-membership", "space-parameters"),
+    *("space-privileges", "space-transfer", "status", "tenant-annotations", "tenant-children", "tenant-hostnames"),
+    *("tenant-kinds", "tenant-network", "tenant-routes", "tenant-services"),
+)
 """Names of the policies in manifests/policies, without the group; a test verifies that they match."""
 
 INSTALL_CRDS = "`decco crds | kubectl apply --server-side -f -`"
@@ -116,24 +120,37 @@ def _differences(ours: Any, live: Any, path: str) -> Iterator[str]:
 
 
 async def admission(context: ClusterContext) -> AsyncIterator[Finding]:
-    """The policies that protect labels of namespaces, projects and domains."""
+    """The policies that protect Spaces from their users and from one another, and the cluster from the controller."""
+    policies, bindings = [
+        {obj["metadata"]["name"]: obj async for page in context.client.list_pages(kind) for obj in page.items}
+        for kind in (POLICIES, BINDINGS)
+    ]
+    faultless = True
     for short in ADMISSION_POLICIES:
-        about, key = f"policy {short}", Key("", f"{short}.{GROUP}")
-        policy, binding = await context.find(POLICIES, key), await context.find(BINDINGS, key)
-        if policy is None or binding is None:
-            what = "it" if policy is None else "its binding"
-            yield Finding(about, f"{what} is not there, so nothing is refused: {FIX_POLICIES}", "policy-missing")
-        else:
-            yield _policy(about, policy, binding)
+        policy, binding = (found.get(f"{short}.{GROUP}") for found in (policies, bindings))
+        if (problem := await _policy_problem(context, policy, binding)) is not None:
+            yield Finding(f"policy {short}", *problem)
+            faultless = False
+    if faultless:
+        yield Finding("policies", f"all {len(ADMISSION_POLICIES)} are in force")
 
 
-def _policy(about: str, policy: Obj, binding: Obj) -> Finding:
+async def _policy_problem(context: ClusterContext, policy: Obj | None, binding: Obj | None) -> tuple[str, str] | None:
+    """(text, name of the finding), or None."""
+    if policy is None or binding is None:
+        what = "it" if policy is None else "its binding"
+        return f"{what} is not there, so nothing is refused: {FIX_POLICIES}", "policy-missing"
     warnings = ((policy.get("status") or {}).get("typeChecking") or {}).get("expressionWarnings") or ()
     if warnings:
         text = f"the API server warns of {warnings[0].get('fieldRef')}: {warnings[0].get('warning')}: {FIX_POLICIES}"
-        return Finding(about, text, "policy-with-warnings")
+        return text, "policy-with-warnings"
     actions = binding["spec"].get("validationActions") or ()
     if "Deny" not in actions:
         text = f"its binding says {', '.join(actions) or 'nothing'} and not Deny, so nothing is refused: {FIX_POLICIES}"
-        return Finding(about, text, "policy-without-deny")
-    return Finding(about, "in force")
+        return text, "policy-without-deny"
+    if parameters := binding["spec"].get("paramRef"):
+        key = Key(parameters.get("namespace", ""), parameters.get("name", ""))
+        if await context.find(CONFIGMAPS, key) is None:
+            text = f"its parameters, the ConfigMap {key}, are not there, so every write that it checks is refused"
+            return f"{text}: {FIX_POLICIES}", "policy-without-parameters"
+    return None

@@ -37,8 +37,6 @@ from decco.views.findings import SOON_DAYS, Finding
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext
 from decco.views.running import NAME
 
-WATCHED = ("get", "list", "watch")
-WRITTEN = (*WATCHED, "create", "update", "delete")
 _TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.\d+)?[^/]*$")
 
 
@@ -146,34 +144,40 @@ class Permission(NamedTuple):
         return f"{self.verb} {name}" + (f" in {self.namespace}" if self.namespace else "")
 
 
-def needed(context: ClusterContext, watched: Iterable[Kind] = KINDS) -> list[Permission]:
-    """All permissions that the controller needs, derived from the kinds that it watches and writes."""
-    controller_namespace = context.settings.namespace
+def needed(context: ClusterContext, kinds: Iterable[Kind] = KINDS, *, privileged: bool = False) -> list[Permission]:
+    """All permissions that the controller needs, derived from the kinds that it watches and writes.
+
+    ``privileged``: whether a Space has ``podSecurity: privileged``.
+    """
+    own, lease_name = context.settings.namespace, context.settings.leader_election.lease_name
     found = [
-        # Shared Secrets are in the controller's namespace; those of Spaces are read and written by the binding below.
         Permission(resource.group, resource.plural, verb, spec.namespace if kind.role is Role.SHARED else "")
-        for kind in watched
+        for kind in kinds
         if (resource := kind.in_version(context.served)) is not None
         if kind.watched and (spec := kind.select(resource, context.settings)) is not None
-        for verb in (WRITTEN if kind.role is Role.CHILD else WATCHED)
+        for verb in kind.verbs
     ]
+    for owner in (SPACES, APPS):
+        found += [
+            Permission(GROUP, owner.plural, "update", subresource="status"),
+            Permission(GROUP, owner.plural, "update", subresource="finalizers"),
+            Permission(GROUP, owner.plural, "abandon-dns"),
+        ]
+    found += [Permission(GROUP, "namespaces", "label"), Permission(GROUP, "tenantobjects", "exempt")]
+    if privileged:
+        found.append(Permission(GROUP, "podsecuritylevels", "use", name="privileged"))
+    found += [Permission(EVENTS.group, EVENTS.plural, verb) for verb in ("create", "patch")]
+    # Secrets of Spaces are read and written by this binding, which is made in the namespace of each.
     found.append(Permission(ROLE_BINDINGS.group, ROLE_BINDINGS.plural, "create"))
     found.append(Permission(ROLE_BINDINGS.group, "clusterroles", "bind", name=SECRETS_ROLE))
-    kinds = {provider.kind for provider in context.settings.dns.providers if provider.kind is not None}
-    found += [Permission(kind.group, kind.plural, verb) for kind in kinds for verb in WRITTEN]
-    for own in (SPACES, APPS):
-        found.append(Permission(own.group, own.plural, "patch"))
-        found.append(Permission(own.group, own.plural, "update", subresource="status"))
-        found.append(Permission(own.group, own.plural, "update", subresource="finalizers"))
-    found += [Permission(EVENTS.group, EVENTS.plural, verb) for verb in ("create", "patch")]
-    found.append(Permission(LEASES.group, LEASES.plural, "create", controller_namespace))
+    found.append(Permission(SECRETS.group, SECRETS.plural, "get", own))  # credentials of DNS providers
+    for record in {provider.kind for provider in context.settings.dns.providers if provider.kind is not None}:
+        found.append(Permission(record.group, record.plural, "list"))  # the names that others publish
+        found += [Permission(record.group, record.plural, verb, own) for verb in ("get", "create", "update", "delete")]
+    found.append(Permission(LEASES.group, LEASES.plural, "create", own))
     found += [
-        Permission(
-            LEASES.group, LEASES.plural, verb, controller_namespace, name=context.settings.leader_election.lease_name
-        )
-        for verb in ("get", "watch", "update")
+        Permission(LEASES.group, LEASES.plural, verb, own, name=lease_name) for verb in ("get", "watch", "update")
     ]
-    found.append(Permission(GROUP, "namespaces", "label"))
     return list(dict.fromkeys(found))
 
 
@@ -183,7 +187,8 @@ async def permissions(context: ClusterContext) -> AsyncIterator[Finding]:
         text = f"there is no service account {account}: apply manifests/rbac, or name another with --service-account"
         yield Finding("permissions", text, "service-account-missing")
         return
-    wanted = needed(context)
+    privileged = [s async for s in _all(context, SPACES) if s["spec"].get("podSecurity") == "privileged"]
+    wanted = needed(context, privileged=bool(privileged))
     try:
         allowed = await asyncio.gather(*(_may(context, account, permission) for permission in wanted))
     except Forbidden:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from decco.api.conditions import condition_of
 from decco.desired import reasons
+from decco.desired.gateway_status import ACCEPTED, PROGRAMMED, current, status_of
 from decco.desired.routing.dialects import dialects
 from decco.dns.errors import REASONS, DnsError
 from decco.dns.factory import make_provider
@@ -70,7 +70,7 @@ async def _gateway_class(context: ClusterContext, name: str, *, shared: bool) ->
         where = "the parent Gateway" if shared else "routing.gatewayClassName"
         text = f"there is no such GatewayClass, which {where} names: install a gateway controller, or name its class"
         return Finding(about, text, "gateway-class-missing")
-    accepted = condition_of(found, "Accepted")
+    accepted = current(found).get(ACCEPTED, {})
     controller = found["spec"].get("controllerName", "?")
     if accepted.get("status") == "False":
         text = f"{controller} does not accept it: {accepted.get('reason')}: {accepted.get('message')}"
@@ -78,7 +78,7 @@ async def _gateway_class(context: ClusterContext, name: str, *, shared: bool) ->
     if accepted.get("status") != "True":
         text = f"no controller has accepted it: is {controller} running?"
         return Finding(about, text, "gateway-class-unanswered")
-    features = {_name(feature) for feature in (found.get("status") or {}).get("supportedFeatures") or ()}
+    features = {_name(feature) for feature in status_of(found).get("supportedFeatures") or ()}
     if not features:
         return Finding(about, f"accepted by {controller}, which does not list its features")
     lacking = sorted((FEATURES | ({LISTENER_SETS} if shared else frozenset())) - features)
@@ -102,12 +102,14 @@ async def _parent(context: ClusterContext, reference: str) -> AsyncIterator[Find
         yield Finding(about, text, "gateway-missing")
         return
     yield _allows(about, gateway)
-    programmed = condition_of(gateway, "Programmed")
+    programmed = current(gateway).get(PROGRAMMED, {})
     if programmed.get("status") != "True":
-        reason = f"{programmed.get('reason')}: {programmed.get('message')}" if programmed else "no controller answered"
+        reason = (
+            f"{programmed.get('reason')}: {programmed.get('message')}" if programmed else "no controller has answered"
+        )
         text = f"it is not in effect, see its conditions and its controller: {reason}"
         yield Finding(about, text, "gateway-not-in-effect")
-    elif not (gateway.get("status") or {}).get("addresses") and not context.settings.edge.addresses:
+    elif not status_of(gateway).get("addresses") and not context.settings.edge.addresses:
         text = "it has no address, and no setting names one: DNS records have no target; set edge.addresses"
         yield Finding(about, text, "gateway-without-address")
     yield await _gateway_class(context, gateway["spec"]["gatewayClassName"], shared=True)
@@ -117,9 +119,8 @@ def _allows(about: str, gateway: Obj) -> Finding:
     namespaces = (gateway["spec"].get("allowedListeners") or {}).get("namespaces") or {}
     who = namespaces.get("from", "None")
     if who == "All":
-        return Finding(
-            about, f"lets ListenerSets of all namespaces in; a selector of {LABEL_SPACE} lets in Spaces only"
-        )
+        text = f"lets ListenerSets of all namespaces in: set from to Selector, and the selector to match {LABEL_SPACE}"
+        return Finding(about, text, "gateway-allows-all")
     if who == "Selector" and namespaces.get("selector") == OF_SPACES:
         return Finding(about, "lets ListenerSets of Spaces in")
     if who == "Selector":
