@@ -13,13 +13,13 @@ from decco.desired.answers import NOTHING_PROBED
 from decco.desired.app import app_children
 from decco.desired.app_status import AppLive
 from decco.kube.entry import Entry
-from decco.probe.model import Observation, Result, State, Target
+from decco.probe.model import Observation, Result, Route, State, Target
 from decco.probe.service import Prober
 from decco.reconcilers.answers import NOT_PROBING, EdgeAnswers, Found
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.kinds import KINDS
 from decco.settings import Settings
-from tests.unit.desired.app_cases import GOOD_SECRETS, SERVED, app, settings
+from tests.unit.desired.app_cases import GOOD_SECRETS, SERVED, app, settings, space_inputs
 
 ADDRESS = "192.0.2.1"
 CHAIN = (b"leaf", b"issuer")
@@ -192,6 +192,38 @@ def test_switched_off_all_is_as_before() -> None:
 
 def test_without_pods_nothing_is_to_answer() -> None:
     assert ask(Verdicts(), DB, workload={**READY, "spec": {"replicas": 0}}) == NOT_PROBING
+
+
+HTTPS = {"spec": {"listeners": [{"name": "http"}, {"name": "https"}]}}
+
+
+def of_space(verdicts: Verdicts, listeners: dict[str, Any] | None = HTTPS, addresses: Any = (ADDRESS,)) -> Found:
+    inputs = space_inputs(httpCertSecretName="http", secrets=SECRETS)
+    source = EdgeAnswers(cast("Prober", verdicts), Caches(settings(), KINDS, SERVED))
+    return source.of_space(entry(), inputs, listeners, addresses)
+
+
+def test_a_space_has_its_own_route_as_target() -> None:
+    verdicts = Verdicts()
+    found = of_space(verdicts)
+    route = Route("/.well-known/decco-probe", "none.decco-probe.invalid")
+    assert verdicts.targets == {f"https {ADDRESS}": Target(ADDRESS, 443, "beta.decco.test", CHAIN, route=route)}
+    assert found.answers.waiting == ("beta.decco.test",)
+    seen = Observation(Result.ALERT, "TLS alert internal_error")
+    (failed,) = of_space(Verdicts(state=State(failed={f"https {ADDRESS}": seen}))).answers.failed
+    assert (failed.endpoint, failed.result, failed.detail) == ("https", "alert", seen.detail)
+
+
+@pytest.mark.parametrize("listeners", [None, {"spec": {"listeners": [{"name": "http"}]}}])
+def test_a_space_without_an_https_listener_has_no_target(listeners: dict[str, Any] | None) -> None:
+    verdicts = Verdicts()
+    assert of_space(verdicts, listeners).answers == NOTHING_PROBED
+    assert verdicts.targets == {}
+
+
+@pytest.mark.parametrize("addresses", [(), None])
+def test_a_space_without_an_edge_is_not_probed(addresses: Any) -> None:
+    assert of_space(Verdicts(), addresses=addresses) == NOT_PROBING
 
 
 def test_the_settings_of_the_prober_have_defaults() -> None:
