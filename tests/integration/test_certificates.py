@@ -10,7 +10,7 @@ import pytest
 
 from testbed.controlplane import ControlPlane
 from tests import tls_certificates
-from tests.integration.harness import Cluster, Decco, Obj, eventually, tls_secret
+from tests.integration.harness import Cluster, Decco, Obj, eventually, space, tls_secret
 from tests.integration.loop import assert_no_defects
 from tests.tls_certificates import Template
 
@@ -68,5 +68,5 @@ def test_a_defect_is_reported_and_the_last_good_copy_stays(cluster: Cluster, dec
 
 
 def test_a_project_without_an_edge(cluster: Cluster, decco: Decco) -> None:
-    cluster.make_space("closed", project="team")
+    cluster.create(space("closed", project="team"))
     eventually(lambda: condition(cluster, "closed", "NetworkReady").get("reason") == "EdgeUnknown")

@@ -48,7 +48,7 @@ async def attempt(context: ssl.SSLContext, target: Target) -> Observation:
 async def _connect(target: Target) -> socket.socket:
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(CONNECT_SECONDS):
-        family, address = await _resolve(target)
+        family, address = await resolve(target)
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -59,7 +59,7 @@ async def _connect(target: Target) -> socket.socket:
         return sock
 
 
-async def _resolve(target: Target) -> tuple[int, str]:
+async def resolve(target: Target) -> tuple[int, str]:
     """The family and the address; of a host name its first."""
     try:
         address = ipaddress.ip_address(target.address)

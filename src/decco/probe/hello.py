@@ -10,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import socket
 import ssl
 import struct
+from contextlib import suppress
 
+from decco.probe.attempt import resolve
 from decco.probe.model import Target
 from decco.probe.tls import certificates_of
 
 _ALERT, _HANDSHAKE = 21, 22
 _SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _DONE = 2, 11, 13, 14
 _MAX_BYTES = 128 * 1024
+_READ = 65_536
 _SUITES = (0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8, 0xC009, 0xC013, 0x009C, 0x002F)
 """ECDHE with ECDSA and RSA, and RSA alone; what a server of today has, and none that a scanner would report."""
 _GROUPS = (29, 23, 24, 25)
@@ -74,48 +78,66 @@ class Parser:
         del self._messages[:at]
 
 
-class _Short(asyncio.Protocol):
-    def __init__(self, hello: bytes) -> None:
+class _Exchange:
+    """A hello and what follows it, on a socket that is connecting. Callbacks of the event loop in place of a transport,
+    which would cost more than everything else here.
+    """
+
+    def __init__(self, sock: socket.socket, hello: bytes) -> None:
+        self._sock = sock
         self._hello = hello
+        self._loop = asyncio.get_running_loop()
         self.parser = Parser()
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._transport: asyncio.BaseTransport | None = None
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_writer(sock, self._connected)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._hello)
+    def close(self) -> None:
+        self._loop.remove_writer(self._sock)
+        self._loop.remove_reader(self._sock)
+        with suppress(OSError):
+            self._sock.send(_GOODBYE)
 
-    def data_received(self, data: bytes) -> None:
+    def _connected(self) -> None:
+        self._loop.remove_writer(self._sock)
+        try:
+            self._sock.send(self._hello)
+        except OSError:  # also that of the connection
+            self._end()
+        else:
+            self._loop.add_reader(self._sock, self._received)
+
+    def _received(self) -> None:
+        try:
+            data = self._sock.recv(_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
         self.parser.feed(data)
-        if self.parser.done or self.parser.failed:
+        if not data or self.parser.done or self.parser.failed:
             self._end()
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._end()
-
     def _end(self) -> None:
+        self._loop.remove_reader(self._sock)
         if not self.ended.done():
             self.ended.set_result(None)
 
 
 async def as_expected(target: Target, seconds: float) -> bool:
     """Whether a short probe shows what the target expects, within this time."""
-    loop = asyncio.get_running_loop()
-    transport: asyncio.Transport | None = None
     try:
         async with asyncio.timeout(seconds):
-            hello = client_hello(target.server_name)
-            transport, protocol = await loop.create_connection(lambda: _Short(hello), target.address, target.port)
-            await protocol.ended
+            family, address = await resolve(target)
+            with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sock:
+                sock.connect_ex((address, target.port))
+                exchange = _Exchange(sock, client_hello(target.server_name))
+                try:
+                    await exchange.ended
+                finally:
+                    exchange.close()
     except (OSError, UnicodeError):
         return False
-    finally:
-        if transport is not None:
-            transport.write(_GOODBYE)
-            transport.close()
-    found = protocol.parser
-    expected = target.chain
+    found, expected = exchange.parser, target.chain
     return (
         found.done
         and found.requests_certificate >= target.requests_client_certificate

@@ -105,7 +105,7 @@ def test_many_missing_names_are_one_short_message() -> None:
 
 
 def test_a_defect_of_the_source_is_reported_while_the_copy_is_good() -> None:
-    view = SecretView("tls", SecretState.COPY, facts(), facts(not_before=NOW + SECOND))
+    view = SecretView("tls", SecretState.COPY, facts(), source=facts(not_before=NOW + SECOND))
     problem = problem_of(view, space="acme", fqdn="acme.example", controller_namespace="decco", now=NOW)
     assert problem == Problem(
         reasons.CERTIFICATE_NOT_YET_VALID,
@@ -113,6 +113,6 @@ def test_a_defect_of_the_source_is_reported_while_the_copy_is_good() -> None:
         "copy stays in use",
     )
     pending = SecretView("tls", SecretState.PENDING, facts(not_before=NOW + SECOND))
-    problem = problem_of(pending, space="acme", controller_namespace="decco", now=NOW)
+    problem = problem_of(pending, space="acme", fqdn="acme.example", controller_namespace="decco", now=NOW)
     assert problem is not None
     assert problem.reason == reasons.CERTIFICATE_NOT_YET_VALID
