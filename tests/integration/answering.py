@@ -120,7 +120,7 @@ class NameServer:
         try:
             yield
         finally:
-            self._sock.shutdown(socket.SHUT_RDWR)
+            self._sock.sendto(b"", self._sock.getsockname())
             thread.join(5)
             self._sock.close()
 

@@ -126,7 +126,9 @@ class Dns:
             except DnsError as error:
                 refused.append(DnsProblem(record.name, error.reason, str(error)))
                 continue
-            new[name] = WantedRecord(name, record.targets, record.ttl, record.create)
+            # What is published is not created any more: whether it may be is no change, and no work for the zone.
+            create = record.create or any(name in queue.holds(owner_uid) for queue in self._of(name))
+            new[name] = WantedRecord(name, record.targets, record.ttl, create)
         if new:
             self._releasing.discard(owner_uid)
         return self._set(owner_uid, new, tuple(refused), new)
