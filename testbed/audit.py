@@ -49,6 +49,8 @@ class AuditEvent:
     user_agent: str
     uri: str
     received: float = field(default=0.0, compare=False)
+    group: str = field(default="", compare=False)
+    """API group of the resource; "" also for the core group."""
 
     @property
     def writes(self) -> bool:
@@ -73,6 +75,7 @@ def parse_event(line: bytes) -> AuditEvent:
         user_agent=event.get("userAgent", ""),
         uri=event["requestURI"],
         received=_seconds(event.get("requestReceivedTimestamp")),
+        group=ref.get("apiGroup", ""),
     )
 
 

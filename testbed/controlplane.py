@@ -77,14 +77,23 @@ class ControlPlane:
         processes: what it started; further ones started there end with it.
     """
 
-    def __init__(self, version: str | None = None, *, audit: bool = True, network: flags.Network | None = None) -> None:
+    def __init__(
+        self,
+        version: str | None = None,
+        *,
+        audit: bool = True,
+        network: flags.Network | None = None,
+        admission: Sequence[str] = (),
+    ) -> None:
         """Prepares, starts nothing.
 
         Args:
             version: a minor (``1.37``); without it ``$KUBE_VERSION`` or the default.
             audit: whether requests of the user ``decco`` are recorded, see ``audit``.
             network: where pods reach the API server, if there are to be any; else it listens on loopback.
+            admission: admission plugins beside Kubernetes' default ones.
         """
+        self._admission = tuple(admission)
         self.version = kubernetes_version(version)
         self._audited = audit
         self._network = network or flags.Network()
@@ -131,6 +140,11 @@ class ControlPlane:
         self._apiserver = None
 
     @property
+    def etcd_url(self) -> str:
+        """Where etcd listens, in plain HTTP."""
+        return f"http://127.0.0.1:{self._ports.etcd}"
+
+    @property
     def etcd_folder(self) -> Path:
         """etcd's data; for others only while it is stopped."""
         return self.folder / "etcd"
@@ -158,6 +172,7 @@ class ControlPlane:
             audit=(self._audit_policy, self._audit_log) if self._audited else None,
             network=self._network,
             kubelet_client=self.admin,
+            admission=self._admission,
         )
         program = self.binaries.kubernetes["kube-apiserver"]
         self._apiserver = self.processes.start("kube-apiserver", [program, *arguments])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def apiserver(
     audit: tuple[Path, Path] | None,
     network: Network,
     kubelet_client: KeyPair,
+    admission: Sequence[str] = (),
 ) -> list[str]:
     """kube-apiserver as kubeadm runs it, on loopback unless pods must reach it.
 
@@ -70,6 +72,7 @@ def apiserver(
         audit: policy and log; None for no audit.
         network: with nodes, its address is one that pods reach.
         kubelet_client: what it shows to kubelets, for logs and exec.
+        admission: admission plugins beside the default ones.
     """
     where = [f"--bind-address={network.address}", f"--advertise-address={network.address}"]
     if not network.nodes:
@@ -80,6 +83,8 @@ def apiserver(
         policy, log = audit
         # Written before the request is answered for good, and in one file: a test reads it a moment later.
         audited = [f"--audit-policy-file={policy}", f"--audit-log-path={log}", "--audit-log-maxsize=100000"]
+    if admission:
+        where.append(f"--enable-admission-plugins={','.join(admission)}")
     return [
         *where,
         *audited,

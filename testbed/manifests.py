@@ -18,6 +18,8 @@ CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ESTABLISH_SECONDS = 30.0
 POLL_SECONDS = 0.02
 PARALLEL = 4
+TRIES = 5
+"""Of a request that an API server on a loaded machine does not complete within its own time limit."""
 
 
 def read(files: Iterable[Path]) -> list[dict[str, Any]]:
@@ -59,10 +61,13 @@ def decco_folders() -> list[Path]:
 
 def _put(api: Api, crd: dict[str, Any]) -> str:
     name: str = crd["metadata"]["name"]
-    answer = api.request("POST", CRD_PATH, crd)
-    if answer.status == 409:
-        headers = {"Content-Type": "application/apply-patch+yaml"}
-        answer = api.request("PATCH", f"{CRD_PATH}/{name}?fieldManager=testbed&force=true", crd, headers=headers)
+    for _ in range(TRIES):
+        answer = api.request("POST", CRD_PATH, crd)
+        if answer.status == 409:
+            headers = {"Content-Type": "application/apply-patch+yaml"}
+            answer = api.request("PATCH", f"{CRD_PATH}/{name}?fieldManager=testbed&force=true", crd, headers=headers)
+        if answer.status != 504:
+            break
     if answer.status not in {200, 201}:
         raise RequestFailed(f"CRD {name}: {answer.status} {answer.body.decode(errors='replace')[:1000]}")
     return name

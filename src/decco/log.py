@@ -186,7 +186,6 @@ def _short(error: BaseException) -> str:
 
 
 def _where(trace: TracebackType | None) -> str:
-    """The innermost frames."""
     frames = [
         f"{'/'.join(frame.f_code.co_filename.rsplit('/', 2)[1:])}:{line}" for frame, line in traceback.walk_tb(trace)
     ]

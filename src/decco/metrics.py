@@ -165,7 +165,6 @@ class Metrics:
         self._watch(resource)
 
     def add_dns_provider(self, provider: str) -> None:
-        """A DNS provider that will be called."""
         self.histograms["dns_call_duration"].labels(provider)
         for operation in DNS_OPERATIONS:
             self.counters["dns_calls"].labels(provider, operation, "ok")
@@ -254,7 +253,6 @@ class Metrics:
         self._loop(name).retries.inc()
 
     def queue_closed(self, name: str) -> None:
-        """The queue is empty."""
         self._loop(name).depth = 0
 
     def api_request(self, verb: str, resource: str, code: str, seconds: float) -> None:

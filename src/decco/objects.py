@@ -33,6 +33,8 @@ ANNOTATION_HOSTNAMES = f"{GROUP}/hostnames"
 """Of a Space's namespace: the grants of host names, see desired/claims.py."""
 ANNOTATION_TRANSFER = f"{GROUP}/transfer"
 """Of a Space: "<host name>=<Space that gives it up>", separated by commas."""
+ANNOTATION_TRANSFERRED = f"{GROUP}/transferred"
+"""Of a Space's namespace: the entries of the Space's annotation transfer that have taken place."""
 ANNOTATION_HASH = f"{GROUP}/hash"
 """Digest of the desired object as decco last wrote it (see kube/apply.py)."""
 ANNOTATION_INITIAL_REPLICAS = f"{GROUP}/initial-replicas"
@@ -110,6 +112,7 @@ JOBS = Resource("batch", "v1", "jobs", "Job")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", "Ingress")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+SELF_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 GATEWAY_GROUP = "gateway.networking.k8s.io"

@@ -18,6 +18,16 @@ def owner(name: str, uid: str) -> Obj:
     }
 
 
+SECRETS_ROLE = "decco-controller-secrets"
+
+
+def secrets_binding() -> Obj:
+    """As decco makes it in a Space's namespace."""
+    account = {"kind": "ServiceAccount", "name": "decco-controller", "namespace": "decco"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": SECRETS_ROLE}
+    return {"metadata": {"name": SECRETS_ROLE}, "roleRef": role, "subjects": [account]}
+
+
 GRANTS: dict[str, dict[str, str]] = {
     "granted": {
         "decco.platform9.com/hostnames": (

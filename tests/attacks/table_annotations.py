@@ -202,6 +202,14 @@ def annotations() -> Iterator[Attempt]:
         for key, value in pairs:
             noted = merged(ingress(OWN), {"metadata": {"annotations": {key: value}}})
             yield from one(f"has {key} {value!r}", p.KUBE_EDIT, expect, INGRESSES, noted)
+    for host, expect in (
+        ("single.evil.test", OK),
+        ("x.single.evil.test", "DECCO-0662"),
+        ("a.wild.evil.test", OK),
+        ("a.b.wild.evil.test", "DECCO-0662"),
+    ):
+        noted = made(SERVICES, SERVICE, meta={"annotations": {f"{EXTERNAL_DNS}/hostname": host}})
+        yield from one(f"is annotated with {host} of grants", p.OWNER, expect, SERVICES, noted, "granted")
     for key in ("a", "team"):
         yield from edit(
             f"sets {key}", p.KUBE_EDIT, OK, path(SERVICES, name="own"), {"metadata": {"annotations": {key: "b"}}}

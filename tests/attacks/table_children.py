@@ -80,6 +80,17 @@ def forged() -> Iterator[Attempt]:
             f"gives its own {what}", p.KUBE_EDIT, "DECCO-0650", path(SERVICES, name="own"), {"metadata": meta}
         )
         yield from one(f"makes one with {what} as exempt", p.EXEMPT, OK, SERVICES, made(SERVICES, SERVICE, meta=meta))
+    for kind, name, expect in (
+        ("secrets", "decco-ca-0123456789abcdef", "DECCO-0650"),
+        ("secrets", "b-decco-ca-0123456789abcdef", "DECCO-0650"),
+        ("secrets", "decco-ca-0123456789", OK),
+        (INGRESSES, "web.0123456789abcdef", "DECCO-0650"),
+        (INGRESSES, "b-web.redirect.0123456789abcdef", "DECCO-0650"),
+        (INGRESSES, "web.0123456789abcdef.example", OK),
+    ):
+        obj = made(kind, name=name) if kind == "secrets" else merged(ingress(OWN), {"metadata": {"name": name}})
+        yield from create(f"makes one named {name}", p.KUBE_EDIT, expect, path(kind), obj)
+        yield from one(f"makes one named {name} as exempt", p.EXEMPT, OK, kind, obj)
     honest: tuple[Obj, ...] = (
         {"labels": {"app.kubernetes.io/managed-by": "Helm"}},
         {"labels": {"a": "decco"}},
@@ -107,7 +118,9 @@ def forged() -> Iterator[Attempt]:
         ("cronjobs.batch", {**cron, "jobTemplate": {"spec": job}}),
         ("replicationcontrollers", {"selector": {"a": "b"}, "template": template(labels=labels)}),
     ):
-        yield from one("lets pods have decco's label", p.KUBE_EDIT, "DECCO-0654", resource, made(resource, spec))
+        # The API server copies labels of a template to a Job and a ReplicationController without labels of their own.
+        code = "DECCO-0650|DECCO-0654" if resource in {"jobs.batch", "replicationcontrollers"} else "DECCO-0654"
+        yield from one("lets pods have decco's label", p.KUBE_EDIT, code, resource, made(resource, spec))
         yield from one("lets pods have decco's label as exempt", p.EXEMPT, OK, resource, made(resource, spec))
     yield from one(
         "deploys", p.KUBE_EDIT, OK, "deployments.apps", made("deployments.apps", {**pods, "template": template()})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.attacks import people as p
 from tests.attacks.attempts import ESCALATION, NAMESPACES, OK, RBAC, SPACES, Attempt, Obj, delete, edit, flat, merged
-from tests.attacks.standing import owner
+from tests.attacks.standing import SECRETS_ROLE, owner, secrets_binding
 from tests.attacks.table_namespaces import BANK, FREE, label, owners
 from tests.attacks.table_spaces import notes, spec
 from tests.attacks.world import FINALIZER, app, apps, namespace, space
@@ -14,7 +14,6 @@ from tests.attacks.world import FINALIZER, app, apps, namespace, space
 C = p.CONTROLLER
 UID = "11111111-2222-3333-4444-555555555555"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings"
-RBAC_GROUP = "rbac.authorization.k8s.io"
 POD: Obj = {
     "metadata": {"labels": {"a": "b"}},
     "spec": {"containers": [{"name": "c", "image": "x"}], "serviceAccountName": "default"},
@@ -68,7 +67,9 @@ def children() -> Iterator[Attempt]:
         for where in ("evil1", "bank"):
             yield Attempt(f"creates {kind} in a Space's namespace", C, OK, "create", path.format(where), obj)
         for where in ("kube-system", "default", "free", "labelled", "decco"):
-            yield Attempt(f"creates {kind} in {where}", C, "DECCO-0640", "create", path.format(where), obj)
+            # Of Secrets it has no permission outside the namespaces of Spaces.
+            expect = RBAC if kind == "secrets" else "DECCO-0640"
+            yield Attempt(f"creates {kind} in {where}", C, expect, "create", path.format(where), obj)
     for where in ("kube-system", "default", "free"):
         yield Attempt(
             f"deletes in {where}", C, "DECCO-0640", "delete", f"/api/v1/namespaces/{where}/configmaps/kube-root-ca.crt"
@@ -88,7 +89,7 @@ def children() -> Iterator[Attempt]:
     yield Attempt(
         "deletes its parameters", C, "DECCO-0640", "delete", "/api/v1/namespaces/decco/configmaps/decco-policy"
     )
-    yield Attempt("deletes a source", C, "DECCO-0640", "delete", "/api/v1/namespaces/decco/secrets/own")
+    yield Attempt("deletes a source", C, RBAC, "delete", "/api/v1/namespaces/decco/secrets/own")
     # Its neighbours have the same roles here, and are not confined by this policy but by theirs.
     yield Attempt(
         "creates a ConfigMap in free", p.NEIGHBOUR, OK, "create", CHILDREN[0][0].format("free"), CHILDREN[0][1]
@@ -217,13 +218,12 @@ def own_kinds() -> Iterator[Attempt]:
 
 
 def bindings() -> Iterator[Attempt]:
-    def bound(role: str = "decco-controller-secrets", **subject: str) -> Obj:
-        who = {"kind": "ServiceAccount", "name": "decco-controller", "namespace": "decco", **subject}
-        return {
-            "metadata": {"name": "decco-controller-secrets"},
-            "roleRef": {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": role},
-            "subjects": [who],
-        }
+    def bound(role: str = SECRETS_ROLE, **subject: str) -> Obj:
+        made = secrets_binding()
+        made["metadata"]["name"] = "another"
+        made["roleRef"]["name"] = role
+        made["subjects"][0].update(subject)
+        return made
 
     here = BINDINGS.format("evil1")
     yield Attempt("binds itself in a Space's namespace", C, OK, "create", here, bound())
@@ -233,7 +233,7 @@ def bindings() -> Iterator[Attempt]:
     yield Attempt("binds another role", C, ESCALATION, "create", here, bound("cluster-admin"))
     yield Attempt("binds somebody else", C, "DECCO-0644", "create", here, bound(name="default"))
     yield Attempt("binds its name in another namespace", C, "DECCO-0644", "create", here, bound(namespace="evil1"))
-    user = {"kind": "User", "apiGroup": RBAC_GROUP, "name": "tenant-a"}
+    user = {"kind": "User", "apiGroup": p.RBAC, "name": "tenant-a"}
     yield Attempt("binds a user", C, "DECCO-0644", "create", here, {**bound(), "subjects": [user]})
     yield Attempt(
         "binds itself and a user",

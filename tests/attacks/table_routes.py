@@ -178,6 +178,9 @@ def injections() -> Iterator[Attempt]:
     yield from one(
         "has a port of decco's form", p.KUBE_EDIT, "DECCO-0660", INGRESSES, at("/", port={"name": "http-0123abcde"})
     )
+    yield from one(
+        "has a port that is a digest", p.KUBE_EDIT, "DECCO-0660", INGRESSES, at("/", port={"name": "0123abcdef"})
+    )
     yield from one("has a named port", p.KUBE_EDIT, OK, INGRESSES, at("/", port={"name": "http-api"}))
     renamed = {"spec": {"rules": at("/", port={"name": "http-0123abcde"})["spec"]["rules"]}}
     yield from edit("takes a port of decco's form", p.KUBE_EDIT, "DECCO-0660", path(INGRESSES, name="own"), renamed)

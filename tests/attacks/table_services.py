@@ -23,6 +23,9 @@ def services() -> Iterator[Attempt]:
         ("type NodePort", {"type": "NodePort"}, "DECCO-0668"),
         ("a port of decco's form", {"ports": [{"port": 80, "name": "http-0123abcde"}]}, "DECCO-0669"),
         ("a long port of decco's form", {"ports": [{"port": 80, "name": "tls-0123456789a"}]}, "DECCO-0669"),
+        ("a port that is a digest", {"ports": [{"port": 80, "name": "0123456789a"}]}, "DECCO-0669"),
+        ("a port of a joined form", {"ports": [{"port": 80, "name": "a-tls-0123456a"}]}, "DECCO-0669"),
+        ("a port with a short number", {"ports": [{"port": 80, "name": "http-0123456"}]}, OK),
         ("a named port", {"ports": [{"port": 80, "name": "http-api"}]}, OK),
         ("no selector", {"selector": None}, OK),
         ("session affinity", {"sessionAffinity": "ClientIP"}, OK),
@@ -167,7 +170,7 @@ def network() -> Iterator[Attempt]:
         "labels an old policy", p.KUBE_EDIT, OK, path(POLICIES, name="old"), {"metadata": {"labels": {"a": "b"}}}
     )
     yield from create("allows all as exempt", p.EXEMPT, OK, path(POLICIES), allows(bad))
-    yield from create("allows all as decco", p.CONTROLLER, OK, path(POLICIES), allows(bad))
+    yield from one("allows all as decco", p.CONTROLLER, OK, POLICIES, allows(bad))
     resource = "authorizationpolicies.security.istio.io"
     actions: tuple[tuple[Obj, str], ...] = (
         ({"action": "DENY", "rules": [{}]}, OK),

@@ -1,9 +1,9 @@
 """Every part of the policies is necessary: without it a row of the tables has another answer.
 
 A mutant is one policy with one change: a validation removed, an authorization check that always agrees or never does,
-or a condition for the evaluation removed. It is stored on the live cluster, and one row must be answered differently:
-an attack that succeeds, or honest work that is refused. A mutant that no row notices fails the test: the part has no
-use, or the tables lack a row.
+a condition for the evaluation removed, or a neutral value of a variable (``neutral.py``). It is stored on the live
+cluster, and one row must be answered differently: an attack that succeeds, or honest work that is refused. A mutant
+that no row notices fails the test: the part has no use, or the tables lack a row.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pytest
 
 from testbed.manifests import MANIFESTS, read
 from tests.attacks.attempts import OK, Attempt, Obj
+from tests.attacks.neutral import NEUTRAL
 from tests.attacks.table_spaces import PARAMETER_DATA, parameters
 from tests.attacks.table_tenants import TENANT_TABLES
 from tests.attacks.tables import TABLES
@@ -43,6 +44,8 @@ class Mutant:
     policy: Obj
     codes: frozenset[str]
     opens: bool
+    about: str = ""
+    """Words in what or path of the rows that may notice it."""
 
     def noticed_by(self, attempt: Attempt, got: str) -> bool:
         if self.opens:
@@ -87,6 +90,12 @@ def mutants(short: str, policy: Obj) -> Iterator[Mutant]:
         if condition["name"] == "annotated":
             continue  # saves the evaluation only
         yield Mutant(f"{short}: without condition {condition['name']}", changed, everything, opens=False)
+    for each in NEUTRAL:
+        if each.policy == short:
+            changed = copy.deepcopy(policy)
+            [variable] = [found for found in changed["spec"]["variables"] if found["name"] == each.variable]
+            variable["expression"] = each.value
+            yield Mutant(f"{short}: {each.variable} is {each.value}", changed, everything, each.opens, each.about)
 
 
 MUTANTS = [mutant for short, policy in policies() for mutant in mutants(short, policy)]
@@ -108,7 +117,11 @@ def rows_for(mutant: Mutant) -> list[Attempt]:
     """The rows that may notice it, by one technique each: PUT and apply reach the same expressions."""
     short = mutant.id.partition(":")[0]
     if mutant.opens:
-        return _by_technique([each for each in ROWS if each.expected & mutant.codes])
+        attacks = [each for each in ROWS if each.expected & mutant.codes]
+        return _by_technique([each for each in attacks if mutant.about in f"{each.what} {each.path}"])
+    if mutant.about:
+        honest = [each for each in TABLES[short] if each.expect == OK]
+        return _by_technique([each for each in honest if mutant.about in f"{each.what} {each.path}"])
     names, about = TABLES_OF.get(short, ("spaces",)), ABOUT.get(short, ("",))
     honest = [each for name in names for each in TABLES[name] if each.expect == OK]
     return _by_technique([each for each in honest if any(word in each.what for word in about)])

@@ -21,7 +21,7 @@ from testbed.pki import KeyPair
 from tests.attacks import people
 from tests.attacks.attempts import NAMESPACES, OK, SPACES, Attempt, Obj, verdict
 from tests.attacks.people import CONTROLLER, OPERATOR_A, OPERATOR_B, Person
-from tests.attacks.standing import API, GRANTS, children, owned, owner
+from tests.attacks.standing import API, GRANTS, children, owned, owner, secrets_binding
 from tests.attacks.third_parties import CRDS
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -30,17 +30,28 @@ PARAMETERS = "/api/v1/namespaces/decco/configmaps/decco-policy"
 IN_FORCE_SECONDS = 60.0
 FINALIZER = "decco.platform9.com/dns"
 
-LATER_FIELDS: Obj = {
-    "isolation": {"type": "string", "enum": ["Standard", "UserNamespace", "Sandboxed"]},
-    "httpHostnames": {
-        "type": "array",
-        "items": {
+LATER_FIELDS: dict[str, Obj] = {
+    "spaces": {
+        "isolation": {"type": "string", "enum": ["Standard", "UserNamespace", "Sandboxed"]},
+        "httpHostnames": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "certSecretName": {"type": "string"}},
+            },
+        },
+    },
+    "apps": {
+        "podMetadata": {
             "type": "object",
-            "properties": {"name": {"type": "string"}, "certSecretName": {"type": "string"}},
+            "properties": {
+                name: {"type": "object", "additionalProperties": {"type": "string"}}
+                for name in ("labels", "annotations")
+            },
         },
     },
 }
-"""Of the Space's spec, where manifests/crds does not have them."""
+"""Of the spec, by plural, where manifests/crds does not have them."""
 
 
 def space(name: str, domain: str, meta: Obj | None = None, **spec: Any) -> Obj:
@@ -128,10 +139,9 @@ class World:
 
     def _crd_file(self, plural: str) -> Path:
         [crd] = read([MANIFESTS / "crds" / f"decco.platform9.com_{plural}.yaml"])
-        if plural == "spaces":
-            properties = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-            for name, schema in LATER_FIELDS.items():
-                properties.setdefault(name, schema)
+        properties = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        for name, schema in LATER_FIELDS[plural].items():
+            properties.setdefault(name, schema)
         path = self.cp.folder / f"{plural}.yaml"
         path.write_text(json.dumps(crd))
         return path
@@ -155,6 +165,7 @@ class World:
             self.uid[name] = made["metadata"]["uid"]
             wanted = namespace(name, self.uid[name], domain, obj["spec"].get("project", ""))
             until(lambda wanted=wanted: _created(self.api(CONTROLLER), NAMESPACES, wanted), f"namespace {name}")
+            self.api(CONTROLLER).create(f"{RBAC}/namespaces/{name}/rolebindings", secrets_binding())
         admin = self.api(people.ADMIN)
         for obj in BARE:
             self.uid[obj["metadata"]["name"]] = admin.create(SPACES, obj)["metadata"]["uid"]

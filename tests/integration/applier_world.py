@@ -190,10 +190,10 @@ async def world(control_plane: ControlPlane, served: Served, request: pytest.Fix
         # A Space owns a namespace of its name only, and of what is in a namespace any Space or App may be the owner.
         spaces = SPACES.path("", "")
         name = f"{namespace}-child"
-        made = control_plane.create(spaces, {"metadata": {"name": name}, "spec": {"domainName": "example.net"}})
+        head = {"apiVersion": SPACES.api_version, "kind": SPACES.kind}
+        made = control_plane.create(spaces, {**head, "metadata": {"name": name}, "spec": {"domainName": "example.net"}})
         world.owner = {
-            "apiVersion": SPACES.api_version,
-            "kind": SPACES.kind,
+            **head,
             "name": name,
             "uid": made["metadata"]["uid"],
             "controller": True,

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Foreign, Result
+from decco.kube.apply import Result
 from decco.kube.errors import Invalid
+from decco.kube.identity import Foreign
 from decco.objects import (
     ANNOTATION_INITIAL_REPLICAS,
     ANNOTATION_RUN,

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from decco.kube import watch as w
-from decco.kube.apply import Foreign, Result
+from decco.kube.apply import Result
 from decco.kube.errors import Conflict
+from decco.kube.identity import Foreign
 from decco.kube.informer import Informer
 from decco.objects import (
     ANNOTATION_HASH,

@@ -173,7 +173,7 @@ BAD = [
         "a Secret that is not there",
         "CertificatesReady",
         "SecretMissing",
-        "there is no Secret nowhere",
+        "no Secret decco/nowhere is shared with this Space",
         {"endpoints": [{"name": "nosecret", "port": 80, "certAndCaSecretName": "nowhere"}]},
         runs=True,
     ),

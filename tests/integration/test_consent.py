@@ -24,11 +24,11 @@ def test_before_the_right_space_exists_and_after_it_was_deleted(
 
     def attack() -> None:
         cluster.make_space(name, domain="evil.test", httpCertSecretName=name)
-        eventually(lambda: reason(cluster, name) == "SecretNotShared", 10)
+        eventually(lambda: reason(cluster, name) == "SecretMissing", 10)
         decco.settle(quiet=0.5)
         assert copy_of(cluster, name) is None
         message = (cluster.space_condition(name, "CertificatesReady") or {})["message"]
-        assert f"must add {name}.evil.test to the annotation" in message
+        assert f"{name}.evil.test in the annotation" in message
         cluster.delete(f"{APIS}/spaces/{name}")
         eventually(lambda: is_gone(cluster, name), GONE_SECONDS)
 

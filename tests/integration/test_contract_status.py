@@ -156,9 +156,7 @@ class TestReady:
             str(events(cluster, "", "Space", name)),
         )
         described = cluster.cp.kubectl("describe", "app", "web", "-n", name)
-        assert re.search(
-            r"Warning +SecretMissing .* decco-controller +CertificatesReady: there is no Secret", described
-        )
+        assert re.search(r"Warning +SecretMissing .* decco-controller +CertificatesReady: no Secret", described)
         assert "decco-controller  Ready: " in cluster.cp.kubectl("describe", "space", name)
         before = len(events(cluster, name, "App", "web"))
         cluster.patch(f"{APIS}/namespaces/{name}/apps/web", {"metadata": {"annotations": {"touched": "1"}}})

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from testbed.controlplane import ControlPlane
+from tests.integration.admission_rules import forbidding
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, controller, eventually, space
 
 SOON = 60.0
@@ -37,6 +38,12 @@ def granted(cluster: Cluster, name: str) -> set[str]:
     namespace = cluster.get(f"/api/v1/namespaces/{name}") or {"metadata": {}}
     text = namespace["metadata"].get("annotations", {}).get(ANNOTATION, "")
     return {entry.partition("@")[0] for entry in text.split(",") if entry}
+
+
+def transferred(cluster: Cluster, name: str) -> str | None:
+    namespace = cluster.get(f"/api/v1/namespaces/{name}") or {"metadata": {}}
+    text: str | None = namespace["metadata"].get("annotations", {}).get("decco.platform9.com/transferred")
+    return text
 
 
 def tcp_app(namespace: str, hostname: str) -> Obj:
@@ -200,6 +207,24 @@ def test_a_transfer_moves_a_name_from_the_holder_to_the_space_that_asks_for_it(
         assert "move.shop.test" not in listeners(cluster, holder)
         assert reason(cluster, holder) == "HostnameConflict"
         assert f"{holder}.grants.test" in listeners(cluster, holder), "the rest stays"
+        eventually(lambda: transferred(cluster, other) == f"move.shop.test={holder}", SOON)
+
+        # The name goes back freely, and the annotation is still there: it must not act again.
+        set_hostnames(cluster, other)
+        eventually(lambda: "move.shop.test" in listeners(cluster, holder), SOON)
+        before = listeners(cluster, holder)
+        set_hostnames(cluster, other, "move.shop.test")
+        eventually(lambda: reason(cluster, other) == "HostnameConflict", SOON)
+        stays(cluster, holder, before)
+    with controller(control_plane, tmp_path) as decco:
+        decco.settle()
+        stays(cluster, holder, before)
+        message = (cluster.space_condition(other, "RoutesReady") or {})["message"]
+        assert "remove it from decco.platform9.com/transfer and add it again" in message
+        cluster.patch(f"{APIS}/spaces/{other}", {"metadata": {"annotations": dict.fromkeys(note)}})
+        eventually(lambda: transferred(cluster, other) is None, SOON)
+        cluster.patch(f"{APIS}/spaces/{other}", {"metadata": {"annotations": note}})
+        eventually(lambda: "move.shop.test" in listeners(cluster, other), SOON)
 
 
 def test_a_settled_space_has_its_grants_in_status_and_costs_no_write(
@@ -217,3 +242,44 @@ def test_a_settled_space_has_its_grants_in_status_and_costs_no_write(
             event for event in control_plane.audit("decco", since=mark, writes=True) if event.resource != "leases"
         ]
         assert writes == []
+
+
+def test_a_further_name_costs_the_apps_nothing(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path) -> None:
+    with controller(control_plane, tmp_path) as decco:
+        make(cluster, "more")
+        cluster.create(app("more", "web"))
+        decco.settle()
+        mark = control_plane.audit_mark()
+        set_hostnames(cluster, "more", "more.shop.test")
+        eventually(lambda: "more.shop.test" in listeners(cluster, "more"), SOON)
+        decco.settle()
+        writes = control_plane.audit("decco", since=mark, writes=True)
+        assert [event for event in writes if event.resource == "apps"] == []
+
+
+def test_a_record_that_is_refused_takes_nothing_away(
+    control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
+) -> None:
+    """An upgrade finds namespaces without a record, and a policy of the cluster refuses to change them."""
+    namespace = "/api/v1/namespaces/kept"
+    with controller(control_plane, tmp_path) as decco:
+        make(cluster, "kept")
+        cluster.create(tcp_app("kept", "grab.kept.grants.test"))
+        decco.settle()
+        before = listeners(cluster, "kept")
+    cluster.patch(namespace, {"metadata": {"annotations": {ANNOTATION: None}}})
+    cluster.patch(f"{APIS}/spaces/kept/status", {"status": {"hostnames": None}})
+    with forbidding(control_plane, "kept", "false", group="", plural="namespaces"):
+        headers = {"Content-Type": "application/merge-patch+json"}
+        change = {"metadata": {"labels": {"x": "y"}}}
+        eventually(
+            lambda: control_plane.request("PATCH", f"{namespace}?dryRun=All", change, headers=headers).status == 422
+        )
+        with controller(control_plane, tmp_path) as decco:
+            eventually(lambda: (cluster.space_condition("kept", "NamespaceReady") or {}).get("status") == "False")
+            decco.settle()
+            assert listeners(cluster, "kept") == before
+            assert cluster.get(f"{GATEWAYS}/namespaces/kept/tlsroutes/grab") is not None
+            assert granted(cluster, "kept") == set()
+    with controller(control_plane, tmp_path):
+        eventually(lambda: granted(cluster, "kept") == {".kept.grants.test"}, SOON)

@@ -106,8 +106,6 @@ class Model(BaseModel):
 
 
 class PodSecurityLevel(StrEnum):
-    """The levels of the Pod Security Standards."""
-
     PRIVILEGED = "privileged"
     BASELINE = "baseline"
     RESTRICTED = "restricted"

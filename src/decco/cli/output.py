@@ -108,7 +108,6 @@ def write(text: str) -> None:
 
 
 def write_data(value: Any, output: str) -> None:
-    """Write a value as YAML or JSON."""
     if output == "json":
         write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:

@@ -35,7 +35,6 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_FAILED, f"{self.prog}: {message}; see `{self.prog} --help` ({usage_code()})\n")
 
     def flags(self) -> list[str]:
-        """All flags of this parser."""
         return [flag for action in self._actions for flag in action.option_strings]
 
 

@@ -4,7 +4,9 @@ A Space claims its FQDN with everything below it, each of its ``hostnames`` exac
 exactly or as a wildcard of one label. Two claims overlap if some name is in both. A claim is granted if no grant of
 another Space overlaps it and no older Space waits for an overlapping claim that is free; from then on neither age nor
 name of a Space matters. A grant ends when its Space has stopped to claim the name and serves it no longer, when both
-its Space and its namespace are gone, or by a transfer.
+its Space and its namespace are gone, or by a transfer. A transfer takes place once. Otherwise whoever may not transfer
+names could give one up and take it back by an annotation that is still there, and two Spaces that list one another
+would never rest.
 
 The record of the grants is the annotation ``decco.platform9.com/hostnames`` of the Space's namespace, which only the
 controller may write, with a copy in the Space's status. A grant that is not recorded yet has no effect, except that no
@@ -18,19 +20,14 @@ it or under it, so a query costs the number of labels and of overlapping claims,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
+from decco.desired.grants import Claim, Grant, Record, Transfers
 from decco.desired.model import Claims, SpaceFacts
 from decco.hostnames import canonical, in_zone
-from decco.objects import Obj
-
-Claim = str
-"""".example.com": the name and all below it; "*.example.com": one label below it; "example.com": this name. Canonical:
-lower case, without a final dot."""
 
 
 class Seniority(NamedTuple):
@@ -47,22 +44,8 @@ class Wanted:
 
     seniority: Seniority
     claims: frozenset[Claim]
-    transfers: Mapping[Claim, str] = field(default_factory=dict)
-    """Claim -> the Space that has to give it up; the permission was checked at admission."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """One granted claim."""
-
-    since: str
-    """RFC 3339 in UTC."""
-    generation: int
-    """Of the Space that claimed it."""
-    recorded: bool = False
-
-    released: bool = False
-    """Not wanted and not served any more; ends when it is no longer recorded."""
+    transfers: Transfers = field(default_factory=dict)
+    """What the Space lists; the permission was checked at admission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,42 +70,7 @@ def wanted(space: SpaceFacts) -> Wanted:
     fqdn = space.fqdn
     exact = {name for name in map(canonical, space.spec.hostnames) if not in_zone(name, fqdn)}
     claims = frozenset({f".{fqdn}", *exact})
-    transfers = {claim: holder for claim in claims if (holder := space.transfers.get(claim.removeprefix(".")))}
-    return Wanted(Seniority(space.created, space.uid), claims, transfers)
-
-
-_RECORD = re.compile(r"((?:\.|\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)@([0-9TZ:.-]{1,40})/([0-9]{1,12})")
-
-
-def record_text(grants: Mapping[Claim, Grant]) -> str:
-    """Grants as the annotation of a namespace has them: "<claim>@<time>/<generation>", separated by commas. Policies
-    read the claims from it.
-    """
-    return ",".join(f"{claim}@{grant.since}/{grant.generation}" for claim, grant in sorted(grants.items()))
-
-
-def parse_record(text: str) -> dict[Claim, Grant]:
-    """The reverse of ``record_text``; what is not an entry is left out."""
-    found = (_RECORD.fullmatch(entry) for entry in text.split(","))
-    return {match[1]: Grant(match[2], int(match[3])) for match in found if match is not None}
-
-
-def status_grants(grants: Mapping[Claim, Grant]) -> list[Obj]:
-    """Grants as ``status.hostnames`` of a Space has them."""
-    return [
-        {"name": claim, "since": each.since, "generation": each.generation} for claim, each in sorted(grants.items())
-    ]
-
-
-def parse_status_grants(status: Obj) -> dict[Claim, Grant]:
-    """The reverse of ``status_grants``; what is not an entry is left out."""
-    listed = status.get("hostnames")
-    texts = (
-        f"{each.get('name')}@{each.get('since')}/{each.get('generation')}"
-        for each in (listed if isinstance(listed, list) else ())
-        if isinstance(each, dict)
-    )
-    return parse_record(",".join(texts))
+    return Wanted(Seniority(space.created, space.uid), claims, space.transfers)
 
 
 @dataclass(slots=True)
@@ -148,6 +96,7 @@ class GrantIndex:
         """Space without a record -> the grants that its status lists."""
         self._recorded: set[str] = set()
         """Spaces whose namespace exists."""
+        self._transferred: dict[str, Transfers] = {}
 
     def want(self, space: str, wanted: Wanted | None) -> frozenset[str]:
         """Set what a Space claims; None if it is gone. Returns the other Spaces whose verdict has changed."""
@@ -165,26 +114,28 @@ class GrantIndex:
         self._index(space, old.claims if old is not None else frozenset())
         return self._changed(before)
 
-    def record(self, space: str, recorded: Mapping[Claim, Grant] | None) -> frozenset[str]:
+    def record(self, space: str, record: Record | None) -> frozenset[str]:
         """Set what the namespace of this name records; None if it is gone. Returns the other Spaces whose verdict has
         changed.
 
         While its Space exists, a grant that is no longer recorded stays: the namespace was deleted by mistake, and is
         written again.
         """
-        (self._recorded.add if recorded is not None else self._recorded.discard)(space)
-        if recorded is not None:
+        (self._recorded.add if record is not None else self._recorded.discard)(space)
+        if record is not None:
             self._restored.pop(space, None)
-        old = self._of(space)
+        old, moved = self._of(space), self._transferred.get(space, {})
+        transferred = record.transferred if record is not None else moved if space in self._wanted else {}
         kept = {c: replace(g, recorded=False) for c, g in old.items() if space in self._wanted and not g.released}
         found = kept | {
             claim: replace(grant, recorded=True, released=claim in old and old[claim].released)
-            for claim, grant in (recorded or {}).items()
+            for claim, grant in (record.grants if record is not None else {}).items()
         }
-        if found == old:
+        if (found, transferred) == (old, moved):
             return frozenset()
         before = self._verdicts(space, found)
         self._grants[space] = found
+        self._transferred[space] = transferred
         self._index(space, frozenset(old))
         return self._changed(before)
 
@@ -207,6 +158,13 @@ class GrantIndex:
         new = {claim for claim in wanted.claims - grants.keys() if self._blocker(space, claim) is None}
         for claim in new:
             grants[claim] = Grant(now, generation)
+        moved = self._transferred.get(space, {})
+        had = {
+            claim.removeprefix(".") for claim in wanted.claims & grants.keys() if self._blocker(space, claim) is None
+        }
+        self._transferred[space] = {
+            name: holder for name, holder in wanted.transfers.items() if name in had or moved.get(name) == holder
+        }
         return frozenset(new)
 
     def leaving(self, space: str) -> frozenset[Claim]:
@@ -228,6 +186,10 @@ class GrantIndex:
     def grants(self, space: str) -> Mapping[Claim, Grant]:
         """The grants of a Space that are to be recorded."""
         return {claim: grant for claim, grant in self._of(space).items() if not grant.released}
+
+    def transferred(self, space: str) -> Transfers:
+        """The transfers to a Space that took place, and that are to be recorded until it lists them no more."""
+        return self._transferred.get(space, {})
 
     def verdict(self, space: str) -> Verdict:
         """What the Space has, and to whom it lost the rest. Empty for a Space that is not known."""
@@ -297,8 +259,10 @@ class GrantIndex:
 
     def _gives_up(self, space: str, claim: Claim) -> str | None:
         for theirs, other in self._overlapping(claim):
-            if other != space and self._wants(other, theirs) and self._wanted[other].transfers.get(theirs) == space:
-                return other
+            if other != space and self._wants(other, theirs):
+                name = theirs.removeprefix(".")
+                if space == self._wanted[other].transfers.get(name) != self.transferred(other).get(name):
+                    return other
         return None
 
     def _verdicts(self, space: str, further: Iterable[Claim]) -> dict[str, Verdict]:

@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from decco.desired import names
-from decco.desired.claims import Claim, GrantIndex
+from decco.desired.claims import GrantIndex
+from decco.desired.grants import Claim
 from decco.desired.model import Child, SpaceFacts
 from decco.desired.network import peers_of
 from decco.hostnames import canonical, in_zone

@@ -128,7 +128,6 @@ def endpoints_of(app: str, spec: AppSpec) -> tuple[Endpoint, ...]:
 
 
 def container_ports(pod: Obj) -> frozenset[int]:
-    """The ports that the containers of a PodSpec declare."""
     return frozenset(
         port["containerPort"]
         for kind in ("initContainers", "containers")
@@ -177,7 +176,6 @@ class _Resolver:
         return ResolvedApp(resolved, tuple(self._problems), tuple(self._route_problems))
 
     def _has_name(self, endpoint: Endpoint) -> bool:
-        """Whether the endpoint may have its Services."""
         name = endpoint.name
         if not OBJECT_NAME.matches(name):
             message = f"the name of endpoint {shown(name)} {OBJECT_NAME.message}"
@@ -276,7 +274,6 @@ class _Resolver:
         )
 
     def _clear_text(self, endpoint: Endpoint) -> bool:
-        """Whether the endpoint gets its clear text Service."""
         service = names.cleartext_service(endpoint.name)
         holder = self._inputs.taken.get(f"name:{service}")
         if not endpoint.create_clear_text_service or holder is None:
@@ -319,7 +316,6 @@ class _Resolver:
         return self._refuse_route(reasons.ROUTE_NOT_SUPPORTED, message)
 
     def _may_have_hostname(self, endpoint: Endpoint, hostname: str) -> bool:
-        """Whether a TCP endpoint gets this hostname."""
         fqdn = self._space.fqdn
         listed = {canonical(name) for name in self._space.spec.hostnames}
         under = hostname != fqdn and in_zone(hostname, fqdn)
@@ -346,7 +342,6 @@ class _Resolver:
         return True
 
     def _holds(self, endpoint: Endpoint, hostname: str, claim: str) -> bool:
-        """Whether the Space holds the claim for the hostname."""
         if self._inputs.claims.holds(claim):
             return True
         owner = self._inputs.claims.lost[claim]

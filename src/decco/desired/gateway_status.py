@@ -124,7 +124,6 @@ class ParentGateway:
 
 
 def listeners_kind(routing: RoutingSettings) -> Resource:
-    """Kind of the object with a Space's listeners."""
     return LISTENER_SETS if routing.parent_gateway else GATEWAYS
 
 

@@ -181,6 +181,8 @@ class SpaceInputs:
     """UID of the Space's own namespace, None if it does not exist."""
     record: str = ""
     """The annotation of the namespace that records the grants of host names, see ``claims.record_text``."""
+    transferred: Mapping[str, str] = field(default_factory=dict)
+    """The transfers to the Space that took place, by host name; for another annotation of the namespace."""
     hostnames: Sequence[Obj] = ()
     """The recorded grants for ``status.hostnames``."""
     gateway_controller: str | None = None
@@ -189,8 +191,6 @@ class SpaceInputs:
 
 @dataclass(frozen=True, slots=True)
 class EgressTarget:
-    """The other side of an egress."""
-
     host: str
     """The name that the sidecar resolves."""
     port: int

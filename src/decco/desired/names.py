@@ -48,7 +48,6 @@ POD_PORTS = 10000
 
 
 def app_policy(app: str) -> str:
-    """The NetworkPolicy of an App."""
     return f"app-{app}"
 
 
@@ -132,7 +131,6 @@ def pod_selector(app: str) -> dict[str, str]:
 
 
 def child_labels(space: str, app: str | None = None) -> dict[str, str]:
-    """The labels of every child of a Space, or of one of its Apps."""
     labels = {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_SPACE: space}
     if app is not None:
         labels[LABEL_APP] = app
@@ -169,7 +167,6 @@ def space_meta(space: SpaceFacts, name: str = SPACE_OBJECT, annotations: Annotat
 
 
 def app_meta(inputs: AppInputs, name: str, annotations: Annotations | None = None) -> Obj:
-    """metadata of a child of an App."""
     return child_meta(name, uid=inputs.uid, space=inputs.space.name, app=inputs.name, annotations=annotations)
 
 

@@ -98,7 +98,6 @@ def run_record(status: Obj) -> RunRecord | None:
 
 
 def job_view(obj: Obj) -> JobView:
-    """Reads a live Job."""
     status = obj.get("status") or {}
     return JobView(
         uid=uid_of(obj),

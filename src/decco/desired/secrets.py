@@ -37,7 +37,6 @@ def source_from(obj: Obj) -> SecretSource:
 
 
 def named_by_space(spec: SpaceSpec) -> frozenset[str]:
-    """The Secrets that a Space names itself."""
     return frozenset(filter(None, (spec.http_cert_secret_name, spec.tcp_cert_and_ca_secret_name)))
 
 

@@ -15,12 +15,12 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
 from decco.api.types import SpaceSpec
 from decco.desired.endpoints import objects
 from decco.objects import Obj
+from decco.quantities import Quantity, divided, quantity
 
 Part = tuple[str, str]
 """("requests" or "limits", name of a resource)."""
@@ -209,42 +209,3 @@ def _matches(expression: Obj, pod: Obj) -> bool:
     listed = given in values if isinstance(values, list) else False
     answers = {"In": listed, "NotIn": not listed, "Exists": bool(given), "DoesNotExist": not given}
     return bool(answers.get(str(operator), True))
-
-
-# -- quantities: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/ ----------------------
-
-_FORM = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,2})|([KMGTPE]i|[numkMGTPE]?))")
-_LONGEST = 40
-_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_BINARY = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", 1)}
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """An amount in its base unit (cores, bytes), and its original text."""
-
-    amount: Decimal
-    text: str
-
-
-def quantity(value: Any) -> Quantity | None:
-    """Parses ``value``, which is not validated yet, as a quantity; None if it is not one."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    match = _FORM.fullmatch(str(value)) if len(str(value)) <= _LONGEST else None
-    if match is None:
-        return None
-    number, exponent, suffix = match.groups()
-    if suffix in _BINARY:
-        return Quantity(Decimal(number) * _BINARY[suffix], str(value))
-    return Quantity(Decimal(number).scaleb(int(exponent) if exponent else _DECIMAL[suffix or ""]), str(value))
-
-
-def divided(dividend: Quantity, divisor: Quantity, *, milli: bool) -> Quantity:
-    """The quotient, rounded up to a thousandth (``milli``, for CPU) or to a whole unit."""
-    exact = dividend.amount / divisor.amount
-    if milli:
-        thousandths = (exact * 1000).to_integral_value(ROUND_CEILING)
-        return Quantity(thousandths / 1000, f"{thousandths}m")
-    whole = exact.to_integral_value(ROUND_CEILING)
-    return Quantity(whole, str(whole))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from decco.api.reserved_names import is_reserved
 from decco.api.types import Mesh
 from decco.desired import names, reasons
+from decco.desired.grants import transfers_text
 from decco.desired.model import Child, Problem, SecretCopy, SpaceFacts, SpaceInputs
 from decco.desired.network import space_policy
 from decco.desired.routing import space_routing
@@ -16,6 +17,7 @@ from decco.objects import (
     ANNOTATION_CA_CHANGED,
     ANNOTATION_FQDN,
     ANNOTATION_HOSTNAMES,
+    ANNOTATION_TRANSFERRED,
     LABEL_PROJECT,
     LIMIT_RANGES,
     NAMESPACES,
@@ -59,6 +61,7 @@ def namespace_child(inputs: SpaceInputs) -> Child:
     annotations = {
         ANNOTATION_FQDN: space.fqdn if space.fqdn not in inputs.claims.lost else None,
         ANNOTATION_HOSTNAMES: inputs.record or None,
+        ANNOTATION_TRANSFERRED: transfers_text(inputs.transferred) or None,
     }
     meta = names.child_meta(
         space.name, uid=space.uid, space=space.name, namespaced=False, labels=labels, annotations=annotations

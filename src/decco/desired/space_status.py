@@ -20,6 +20,7 @@ from decco.desired.space import reserved_name
 from decco.desired.status import Outcomes, Satisfied, Verdict, amended_status, conditions, verdict
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
+    ANNOTATION_TRANSFER,
     LIMIT_RANGES,
     NAMESPACES,
     NETWORK_POLICIES,
@@ -33,6 +34,7 @@ from decco.settings import RoutingBackend, Settings
 ANNOTATION_UID_RANGE = "openshift.io/sa.scc.uid-range"
 """Written by OpenShift on each namespace; its default SecurityContextConstraints allow only these users."""
 
+_TRANSFERRED = f"; its transfer took place before: for another, remove it from {ANNOTATION_TRANSFER} and add it again"
 _UID_RANGE = re.compile(r"([0-9]{1,12})/([0-9]{1,12})|([0-9]{1,12})-([0-9]{1,12})")
 _OWN_KINDS = frozenset(kind.kind for kind in (NAMESPACES, NETWORK_POLICIES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS))
 
@@ -238,7 +240,8 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
     lost = [
         Problem(
             reasons.HOSTNAME_CONFLICT,
-            f"{name}, or a name above or below it, is granted to Space {owner}: give it up in one of the two",
+            f"{name}, or a name above or below it, is granted to Space {owner}: give it up in one of the two"
+            + (_TRANSFERRED if name in inputs.transferred else ""),
         )
         for name, owner in sorted(inputs.claims.lost.items())
     ]

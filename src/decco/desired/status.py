@@ -37,7 +37,6 @@ _ORDER = {str(type_): position for position, type_ in enumerate(ConditionType)}
 
 
 def verdict(problems: Iterable[Problem | None], message: str) -> Verdict:
-    """The problems together, or the message if there is none."""
     return reasons.combine(problems) or Satisfied(message)
 
 

@@ -77,7 +77,6 @@ def stack(
 
 
 def make_provider(settings: ProviderSettings, outside: Outside) -> Provider:
-    """Make the bare provider of these settings."""
     return _make(settings, read_credentials(settings, outside.secrets), outside)
 
 

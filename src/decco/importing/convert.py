@@ -40,8 +40,6 @@ class Imported:
 
 @dataclass(slots=True)
 class Result:
-    """All results in input order."""
-
     spaces: list[Imported] = field(default_factory=list)
     apps: list[Imported] = field(default_factory=list)
     others: list[Imported] = field(default_factory=list)

@@ -59,8 +59,6 @@ class Source:
 
 
 class Remarks(list[Remark]):
-    """The remarks about one object."""
-
     def add(self, path: str, name: str, message: str) -> None:
         self.append(Remark(path, name, message))
 
@@ -115,7 +113,6 @@ class Fields:
         return []
 
     def texts(self, name: str) -> dict[str, str]:
-        """An object whose values are texts."""
         value = self.take(name)
         if value is None:
             return {}
@@ -125,7 +122,6 @@ class Fields:
         return {}
 
     def each(self, name: str) -> list[Fields]:
-        """The fields of each object of a list."""
         return [Fields(item, f"{self.at(name)}[{at}]", self.remarks) for at, item in enumerate(self.objects(name))]
 
     def skip(self, *names: str) -> None:

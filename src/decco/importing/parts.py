@@ -37,7 +37,6 @@ def named(api_version: str, kind: str, name: str, namespace: str) -> Obj:
 
 
 def role_objects(name: str, namespace: str, rules: Sequence[Obj], subject: Obj) -> list[Obj]:
-    """A Role and a RoleBinding of this name."""
     reference = {"apiGroup": _RBAC, "kind": "Role", "name": name}
     return [
         named(f"{_RBAC}/v1", "Role", name, namespace) | {"rules": list(rules)},

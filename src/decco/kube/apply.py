@@ -18,7 +18,7 @@ A missing object is created. If decco has written the same before, that is a rep
 object are delayed by growing pauses (``repair_backoff.py``).
 
 Identity is the owner's UID. An object of the desired name that has another controller is never written. One without a
-controller is written only if the object itself proves that decco made it: see ``_is_ours``.
+controller is written only if the object itself proves that decco made it: see ``identity.py``.
 
 An object that is being deleted and has a finalizer is kept as desired until it is gone, if its shape requires it: what
 it isolates or routes is in effect as long as it exists.
@@ -30,36 +30,23 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
-from decco.errors import ReconcileError
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
 from decco.kube.entry import Entry, guarded, read_entry
 from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound, NotListed
+from decco.kube.identity import Foreign, is_ours
 from decco.kube.latest import Latest
-from decco.kube.prune import Pruner
+from decco.kube.prune import Pruner, Remover
 from decco.kube.repair_backoff import RepairBackoff
 from decco.kube.store import Store
 from decco.log import get_logger
-from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, controller_of, key_of
+from decco.objects import ANNOTATION_HASH, Key, Obj, Resource, key_of
 
 log = get_logger(__name__)
 
 
-class Foreign(ReconcileError):
-    """An object of the desired name exists and does not belong to this owner; it was not changed."""
-
-    def __init__(self, resource: Resource, key: Key, labelled_owner: Any = None) -> None:
-        """``labelled_owner`` is the owner that the object's labels name, if it has no owner reference."""
-        super().__init__(f"{resource.kind} {key} exists and was not made by decco for this owner")
-        self.resource = resource
-        self.key = key
-        self.labelled_owner = labelled_owner
-
-
 class Result(StrEnum):
-    """The result of applying one object."""
-
     UNCHANGED = "unchanged"
     CREATED = "created"
     UPDATED = "updated"
@@ -77,15 +64,12 @@ class Applied:
     """Whether the desired state was unchanged: another writer had changed or deleted what decco wrote."""
 
 
-class Writer(Protocol):
+class Writer(Remover, Protocol):
     """The part of the client that writes."""
 
-    async def get(self, resource: Resource, key: Key) -> Obj: ...
     async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
     async def check(self, resource: Resource, obj: Obj) -> None: ...
     async def preview(self, resource: Resource, obj: Obj) -> Obj: ...
-    async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj: ...
-    async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = ...) -> None: ...
 
 
 class Applier:
@@ -116,7 +100,7 @@ class Applier:
         entry = store.get(key_of(desired))
         if entry is None:
             return await self._create(store, desired)
-        if not _is_ours(store, entry, desired):
+        if not is_ours(store, entry, desired):
             raise Foreign(resource, entry.key, entry.labelled_owner)
         return await self._update(store, entry, desired)
 
@@ -147,7 +131,7 @@ class Applier:
     def _own(self, resource: Resource, desired: Obj) -> Entry | None:
         store = self._stores[resource]
         entry = store.get(key_of(desired))
-        return entry if entry is not None and _is_ours(store, entry, desired) else None
+        return entry if entry is not None and is_ours(store, entry, desired) else None
 
     async def check(self, resource: Resource, desired: Obj) -> None:
         """Raises the error that the API server would return for this content; changes nothing."""
@@ -178,7 +162,7 @@ class Applier:
                 return await self._create(store, desired)
             return Applied(Result.WAITING, None)  # it was created and deleted between the two requests
         entry = read_entry(live, store.shape)
-        if not _is_ours(store, entry, desired):
+        if not is_ours(store, entry, desired):
             self._foreign[resource, key] = True
             raise Foreign(resource, key, entry.labelled_owner)
         self._foreign.pop((resource, key), False)
@@ -243,7 +227,7 @@ class Applier:
         found = read_entry(live, store.shape)
         if not store.shape.watched:
             store.refresh(entry.key, found)
-        if not _is_ours(store, found, desired):
+        if not is_ours(store, found, desired):
             raise Foreign(store.resource, found.key, found.labelled_owner)
         return await self._update(store, found, desired, live)
 
@@ -317,20 +301,3 @@ def _same(live: Obj, answer: Obj, store: Store) -> bool:
 def _is_held(entry: Entry) -> bool:
     """Whether the API server reported the deletion, as opposed to decco's own request alone."""
     return "deletionTimestamp" in entry.obj()["metadata"]
-
-
-def _is_ours(store: Store, entry: Entry, desired: Obj) -> bool:
-    """Whether decco made this object for the owner that ``desired`` names.
-
-    Without an owner reference the object itself has to prove it, by the digest of this owner's desired object (which
-    contains the owner's UID) or by its labels. The memory of this process is not a proof: the answer would change with
-    a restart.
-    """
-    owner = controller_of(desired)
-    assert owner is not None, f"{store.resource.kind} {entry.key} has no controller"
-    if entry.owner_uid:
-        return entry.owner_uid == str(owner["uid"])
-    if entry.written == hash_of(desired):
-        return True
-    labelled = store.shape.labelled_owner
-    return entry.labelled_owner is not None and labelled is not None and entry.labelled_owner == labelled(desired)

@@ -104,7 +104,6 @@ class ApiError(KubeError):
 
     @property
     def causes(self) -> list[Obj]:
-        """The ``StatusCause`` objects of the details."""
         causes = self.details.get("causes")
         return [cause for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
 

@@ -40,12 +40,10 @@ class ContextInUse:
 
     @property
     def of_cluster(self) -> str:
-        """The cluster, for messages."""
         return f"the cluster of context {self.name!r} of kubeconfig {self.source}"
 
     @property
     def of_user(self) -> str:
-        """The user, for messages."""
         return f"user {self.user_name!r} of kubeconfig {self.source}"
 
 

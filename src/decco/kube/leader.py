@@ -144,7 +144,6 @@ class _Election:
             await asyncio.sleep(BEAT_SECONDS)
 
     def work_has_ended(self) -> None:
-        """The work has ended completely."""
         self._acquired.clear()
         self._lost.clear()
         self._call(self._ended.set)

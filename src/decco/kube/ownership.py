@@ -55,7 +55,6 @@ def foreign_paths(managed_fields: list[Obj]) -> tuple[Path, ...]:
 
 
 def is_manager(managed_fields: list[Obj]) -> bool:
-    """Whether decco is among the field managers."""
     return any(entry.get("manager") == FIELD_MANAGER for entry in managed_fields)
 
 

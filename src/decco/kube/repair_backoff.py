@@ -114,7 +114,6 @@ class RepairBackoff:
         self._made.pop((resource, key), None)
 
     def repaired(self, resource: Resource, key: Key) -> None:
-        """Counts a repair."""
         now = self._clock()
         known = self._known.get((resource, key))
         recent = known.repairs if known is not None and now - known.last <= QUIET_SECONDS else 0

@@ -7,15 +7,10 @@ else than its absence.
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
 from typing import Any, Final
 
-_QUANTITY = re.compile(r"([+-]?[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(n|u|m|k|[KMGTPE]i|[MGTPE]|[eE][+-]?[0-9]{1,3})?")
-_SUFFIXES: Final = {
-    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("n", "u", "m", "", "k", *"MGTPE"), -3)},
-    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
-}
+from decco.quantities import quantity
+
 _MAPS_OF_QUANTITIES: Final = frozenset(
     {"default", "defaultRequest", "hard", "limits", "max", "maxLimitRequestRatio", "min", "requests"}
 )
@@ -111,15 +106,5 @@ def equal(within: str, name: str, live: Any, written: Any) -> bool:
         return True
     if within not in _MAPS_OF_QUANTITIES and name not in _QUANTITIES:
         return False
-    one, other = _quantity(live), _quantity(written)
-    return one is not None and one == other
-
-
-def _quantity(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        return None
-    match = _QUANTITY.fullmatch(str(value))
-    if match is None:
-        return None
-    number, suffix = match[1], match[2] or ""
-    return Decimal(number) * _SUFFIXES[suffix] if suffix in _SUFFIXES else Decimal(number + suffix)
+    one, other = quantity(live), quantity(written)
+    return one is not None and other is not None and one.amount == other.amount

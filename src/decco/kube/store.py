@@ -79,6 +79,11 @@ class Change:
         assert entry is not None
         return entry
 
+    @property
+    def removed(self) -> Entry | None:
+        """The object that is gone, also if another one has its name now."""
+        return self.old if self.new is None or (self.old is not None and self.old.uid != self.new.uid) else None
+
 
 Subscriber = Callable[[Change], None]
 
@@ -142,7 +147,6 @@ class Store:
         return [self._entries[key] for key in self._deleting.get(namespace, _NO_KEYS)]
 
     def namespaces_deleting(self) -> list[str]:
-        """The namespaces of such entries."""
         return list(self._deleting)
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -150,7 +154,6 @@ class Store:
         self._subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Stops calling it."""
         self._subscribers.remove(subscriber)
 
     def read(self, obj: Obj) -> Entry:

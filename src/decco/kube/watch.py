@@ -74,8 +74,6 @@ class Init:
 
 @dataclass(frozen=True, slots=True)
 class InitApply:
-    """One object of the list."""
-
     obj: Obj
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from decco.api.conditions import ConditionType
 from decco.api.parse import parse_app
 from decco.desired import names, reasons, runs
 from decco.desired import secrets as secret_rules
@@ -38,6 +39,7 @@ from decco.objects import (
 from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
 from decco.reconcilers.edge import addresses_for, gateway_controller
 from decco.reconcilers.facts import AppFacts, is_paused
+from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
 
@@ -81,11 +83,17 @@ class AppReconciler(Reconciler):
             message = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
             return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
         if self.caches.claims.verdict(space.name).pending:
-            if space_entry.ready == UNKNOWN:
-                return Action.done()
-            message = f"The host names of Space {space.name} are not recorded yet; see the Space's conditions."
-            return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
+            return await self._wait_for_record(entry, obj, space_entry)
         return await self._make(entry, entry.facts, space, obj)
+
+    async def _wait_for_record(self, entry: Entry, obj: Obj, space: Entry) -> Action:
+        """The Space's reconcile is about to record its host names, and that enqueues the App. The status stays as it
+        is, unless the Space reports that its namespace cannot be written.
+        """
+        if _is_false(space, ConditionType.NAMESPACE_READY):
+            message = f"The host names of Space {space.key.name} are not recorded yet; see the Space's conditions."
+            return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
+        return requeue_action(REQUEUE_SECONDS)
 
     async def _pause(self, entry: Entry, obj: Obj, why: Problem, space: SpaceFacts | None) -> Action:
         """Leaves everything as it is, except what the Space may not have any more."""
@@ -326,6 +334,11 @@ def _not_isolated(space: SpaceFacts) -> Problem:
         f"{space.name}"
     )
     return Problem(reasons.NAMESPACE_NOT_READY, message)
+
+
+def _is_false(space: Entry, condition: ConditionType) -> bool:
+    found = status_of(space.obj()).get("conditions") or ()
+    return any((each["type"], each["status"]) == (condition, "False") for each in found)
 
 
 def _pause_of(entry: Entry, space: SpaceFacts | None) -> Problem | None:

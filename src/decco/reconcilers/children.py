@@ -9,10 +9,11 @@ from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner, holders_of
 from decco.desired.routing.withdrawn import withdrawn
 from decco.errors import DeccoError
-from decco.kube.apply import Applied, Applier, Foreign, Result
+from decco.kube.apply import Applied, Applier, Result
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Conflict, KubeError, NotListed
+from decco.kube.identity import Foreign
 from decco.kube.repair_backoff import DriftConflict
 from decco.log import get_logger
 from decco.objects import (
@@ -134,7 +135,6 @@ class ChildWriter:
         return True
 
     async def look(self, resource: Resource, key: Key) -> Obj | None:
-        """See ``Applier.look``."""
         return await self._applier.look(resource, key)
 
     async def refuses(self, pods: Child, written: Written) -> bool:

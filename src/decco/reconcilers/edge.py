@@ -12,7 +12,6 @@ from decco.settings import RoutingBackend
 
 
 def space_live(caches: Caches, space: SpaceFacts) -> SpaceLive:
-    """The live objects of a Space and of the edge in front of it."""
 
     def live(resource: Resource, key: Key) -> Obj | None:
         store = caches.children.get(resource)

@@ -13,8 +13,8 @@ from decco.api.formats import DNS_NAME
 from decco.api.parse import parse_app, parse_space
 from decco.api.types import MAX_HOSTNAMES, SpaceSpec
 from decco.desired import names, secrets
-from decco.desired.claims import Claim, Grant, parse_record
 from decco.desired.endpoints import endpoints_of, without_slash
+from decco.desired.grants import Record, parse_record, parse_transfers
 from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
 from decco.hostnames import canonical
 from decco.objects import (
@@ -22,6 +22,7 @@ from decco.objects import (
     ANNOTATION_HOSTNAMES,
     ANNOTATION_PAUSED,
     ANNOTATION_TRANSFER,
+    ANNOTATION_TRANSFERRED,
     Obj,
     annotations_of,
 )
@@ -92,20 +93,16 @@ def _space_facts(obj: Obj, spec: SpaceSpec) -> SpaceFacts:
         created=meta["creationTimestamp"],
         spec=spec,
         paused=is_paused(obj),
-        transfers=_transfers(obj),
+        transfers=parse_transfers(annotations_of(obj).get(ANNOTATION_TRANSFER) or ""),
     )
 
 
-def _transfers(obj: Obj) -> dict[str, str]:
-    """Host name -> Space that has to give it up; entries of another form are left out."""
-    text = annotations_of(obj).get(ANNOTATION_TRANSFER) or ""
-    entries = (entry.partition("=") for entry in text.split(","))
-    return {canonical(name.strip()): holder.strip() for name, _, holder in entries if name.strip() and holder.strip()}
-
-
-def namespace_grants(obj: Obj) -> dict[Claim, Grant]:
-    """The grants that a namespace records."""
-    return parse_record(annotations_of(obj).get(ANNOTATION_HOSTNAMES) or "")
+def namespace_record(obj: Obj) -> Record:
+    annotations = annotations_of(obj)
+    return Record(
+        parse_record(annotations.get(ANNOTATION_HOSTNAMES) or ""),
+        parse_transfers(annotations.get(ANNOTATION_TRANSFERRED) or ""),
+    )
 
 
 def app_facts(obj: Obj) -> AppFacts:

@@ -20,7 +20,7 @@ from decco.kube.entry import Shape
 from decco.kube.watch import WatchSpec
 from decco.objects import ANNOTATION_INITIAL_REPLICAS, ANNOTATION_RUN, LABEL_SHARE, MANAGED_SELECTOR, Obj, Resource
 from decco.reconcilers.caches import Handler, Kind, Role, Select
-from decco.reconcilers.facts import app_facts, namespace_grants, secret_facts, shared_secret, space_facts
+from decco.reconcilers.facts import app_facts, namespace_record, secret_facts, shared_secret, space_facts
 from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.child import child_changed
 from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed
@@ -117,7 +117,6 @@ def child(
     needed: Needed | None = None,
     versions: tuple[str, ...] = (),
 ) -> Kind:
-    """A kind that decco writes."""
     shape = shape or Shape(labelled_owner=owner_of_child)
     if resource.namespaced:
         shape = replace(shape, kept=is_child, most_bytes=0 if resource in _WORKLOADS else MOST_OF_A_CHILD)
@@ -142,7 +141,7 @@ KINDS: tuple[Kind, ...] = (
         isolation_changed,
         grants_changed,
         shape=Shape(
-            facts=namespace_grants,
+            facts=namespace_record,
             unmanaged=(("spec",),),  # the API server itself maintains spec.finalizers of a namespace
             labelled_owner=owner_of_namespace,
             marked=is_marked_namespace,

@@ -14,7 +14,6 @@ from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.desired.ownership import LabelledOwner, holders_of
 from decco.errors import DeccoError
-from decco.kube.apply import Foreign
 from decco.kube.errors import (
     ApiError,
     Forbidden,
@@ -24,6 +23,7 @@ from decco.kube.errors import (
     NotServed,
     ServerError,
 )
+from decco.kube.identity import Foreign
 from decco.kube.repair_backoff import DriftConflict
 from decco.objects import Key, Obj, Resource
 from decco.text import shown, truncate

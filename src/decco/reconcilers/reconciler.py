@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from decco.desired.claims import Claim
 from decco.desired.closing import serves
+from decco.desired.grants import Claim
 from decco.desired.model import Child, Problem, SecretView
 from decco.desired.ownership import LabelledOwner
 from decco.desired.status import paused_status, withdrawal_status
@@ -119,7 +119,7 @@ class Reconciler(ABC):
         written = Written()
         await self.writer.write(children, written)
         if remove:
-            labelled = LabelledOwner(*entry.key) if entry.key.namespace else LabelledOwner(entry.key.name)
+            labelled = _labelled(entry)
             keep = self.caches.owned(entry.uid, labelled, self.caches.children) - remove
             await self.writer.prune(entry.uid, labelled, keep, written)
         written.raise_if_overtaken()
@@ -131,14 +131,14 @@ class Reconciler(ABC):
         found = set()
         for resource in self.caches.routing_kinds if claims else ():
             store = self.caches.children.get(resource)
-            for each in store.owned_by(entry.uid, entry.key.namespace or entry.key.name) if store is not None else ():
+            for each in store.owned_by(entry.uid, _labelled(entry).space) if store is not None else ():
                 if serves(each.json(), claims):
                     found.add((resource, each.key))
         return found
 
     async def prune(self, entry: Entry, obj: Obj, keep: set[tuple[Resource, Key]], written: Written) -> None:
         """Deletes what is no longer desired, and reports what decco cannot delete."""
-        labelled = LabelledOwner(*entry.key) if entry.key.namespace else LabelledOwner(entry.key.name)
+        labelled = _labelled(entry)
         routing = self.caches.routing_kinds
         if not routing.isdisjoint(written.unwritten):
             # What could not be written may replace what carries traffic now.
@@ -156,6 +156,10 @@ class Reconciler(ABC):
             status = withdrawal_status(problems, entry.generation, status_of(obj), self.now())
             await self.report(entry, obj, status)
         return Action.done()
+
+
+def _labelled(entry: Entry) -> LabelledOwner:
+    return LabelledOwner(*entry.key) if entry.key.namespace else LabelledOwner(entry.key.name)
 
 
 def requeue_action(*seconds: float | None) -> Action:

@@ -87,8 +87,8 @@ class Records:
                 store.unsubscribe(self._gone)
 
     def _gone(self, change: Change) -> None:
-        if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
-            uid = change.old.uid
+        if change.removed is not None:
+            uid = change.removed.uid
             self._without_address.pop(uid, None)
             self._answered.discard(uid)
             self._served.forget(uid)

@@ -160,7 +160,6 @@ def _reference(resource: Resource, meta: Obj) -> Obj:
 
 
 def _is_new(reported: Latest[str, V], uid: str, state: V) -> bool:
-    """Whether this state of the object was not reported before."""
     if reported.get(uid) == state:
         return False
     reported[uid] = state

@@ -23,7 +23,7 @@ from decco.kube.client import Client, ListPage
 from decco.kube.diff import to_wire
 from decco.kube.errors import AlreadyExists, Forbidden, NotFound, NotServed
 from decco.kube.latest import Latest
-from decco.objects import MANAGED_SELECTOR, ROLE_BINDINGS, SECRETS, Key, Obj, Resource
+from decco.objects import MANAGED_SELECTOR, ROLE_BINDINGS, SECRETS, SELF_REVIEWS, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, is_by_policy
 
@@ -32,7 +32,6 @@ T = TypeVar("T")
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the attempts after the binding was written: 3.2 s in all."""
 _NO_ANSWER = (Forbidden, NotFound, NotServed)
-_SELF_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False)
 _OWN_ACCESS = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )
@@ -56,15 +55,18 @@ class SecretAccess:
         """Makes the binding in a new namespace, if this user needs one, and waits until it is effective. Raises
         KubeError.
         """
-        if self._is_wide is None:
-            self._is_wide = await self._may_list("") or False
-        if self._is_wide:
+        if await self._may_list_all():
             return
         await self._write_binding(space)
         for pause in PAUSES:
             if await self._may_list(space.name) is not False:
                 return
             await asyncio.sleep(pause)
+
+    async def _may_list_all(self) -> bool:
+        if self._is_wide is None:
+            self._is_wide = await self._may_list("") or False
+        return self._is_wide
 
     async def _may_list(self, namespace: str) -> bool | None:
         """None if the cluster does not answer such questions. Asked so that no request is refused without need: people
@@ -81,6 +83,8 @@ class SecretAccess:
         """decco's copies in the Space's namespace. Without ``bind`` the permission is not obtained, and without it
         there are none. Raises KubeError.
         """
+        if not bind and not await self._may_list_all() and await self._may_list(space) is False:
+            return []
         pages = self.list_pages if bind else self._client.list_pages
         try:
             listed = pages(SECRETS, namespace=space, labels=MANAGED_SELECTOR)
@@ -156,7 +160,7 @@ class SecretAccess:
     async def _write_binding(self, space: SpaceFacts) -> None:
         if self._user is None:
             try:
-                answer = await self._client.ask(_SELF_REVIEWS, {})
+                answer = await self._client.ask(SELF_REVIEWS, {})
             except _NO_ANSWER:
                 answer = {}
             self._user = str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")

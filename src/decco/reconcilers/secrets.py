@@ -77,7 +77,6 @@ class Secrets:
             await self.copies.read(space, bind=named, hourly=True)
 
     def named(self, space: SpaceFacts) -> set[str]:
-        """The Secrets that the Space or one of its Apps names."""
         return self._named_by_apps(space) | secrets.named_by_space(space.spec)
 
     async def copying(self, space: SpaceFacts, now: datetime) -> Copying:
@@ -113,7 +112,6 @@ class Secrets:
         return {name for name, seconds in left.items() if not seconds}, min(filter(None, left.values()), default=None)
 
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
-        """The view of each Secret from the Space."""
         if not (wanted := sorted(set(names))):
             return {}
         await self.copies.read(space)

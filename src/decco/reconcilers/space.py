@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
 from decco.api.conditions import timestamp
 from decco.desired import reasons
 from decco.desired import secrets as secret_rules
-from decco.desired.claims import Claim, record_text, status_grants
 from decco.desired.closing import closed_listeners, closed_namespace, lost_claims, lost_names, serves
+from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.space import namespace_child, reserved_name, space_children, space_names
@@ -25,6 +26,7 @@ from decco.reconcilers.edge import addresses_for, gateway_controller, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.outcomes import refusal_of
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
+from decco.reconcilers.records import Published
 from decco.reconcilers.report import status_of
 from decco.reconcilers.secrets import Copying
 
@@ -32,8 +34,6 @@ log = get_logger(__name__)
 
 SERVED_SECONDS = 1.0
 """Pause before the next check whether a name that is given up is still served."""
-
-
 _LISTENERS = (GATEWAYS, LISTENER_SETS)
 
 
@@ -100,12 +100,10 @@ class SpaceReconciler(Reconciler):
                 remove.add((resource, key))
         await self.pause(entry, obj, OWN_PAUSE, lost_names(index, space, [space.fqdn]))
         await self.close(entry, children, remove)
-        leaving = lost & index.leaving(space.name)
-        given_up = [claim for claim in leaving if not self._serves(space, claim)]
-        index.release(space.name, given_up)
+        _, served = self._give_up(space, lost & index.leaving(space.name))
         record = closed_namespace(namespace.obj(), space, record_text(index.grants(space.name)))
         await self.close(entry, [record] if record is not None else [], set())
-        return requeue_action(SERVED_SECONDS if len(given_up) < len(leaving) else None, seconds)
+        return requeue_action(served, seconds)
 
     def _gone(self, key: Key) -> Action:
         """A namespace that has lost its owner reference outlives its Space. decco does not delete it without proof."""
@@ -130,6 +128,7 @@ class SpaceReconciler(Reconciler):
             served=self.caches.served,
             claims=claims.verdict(space.name).claims(),
             record=record_text(claims.grants(space.name)),
+            transferred=claims.transferred(space.name),
             copies={},
             secrets={},
             now=now,
@@ -147,12 +146,15 @@ class SpaceReconciler(Reconciler):
             secrets=await self._views(space, copying),
             in_force=copying.in_force,
         )
+        # Names that could not be recorded are as before at the edge and in DNS: what is served now goes on.
+        unrecorded = self.caches.routing_kinds if inputs.claims.pending else frozenset()
         if namespace_uid is not None:
-            children = space_children(inputs)
+            children = [child for child in space_children(inputs) if child.resource not in unrecorded]
             await self.writer.write(children[1:], written)
         written.raise_if_overtaken()
         if namespace_uid is not None:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
+            keep |= self.caches.owned(space.uid, LabelledOwner(space.name), unrecorded)
             keep |= {(SECRETS, Key(space.name, name)) for name in copying.keep}
             if copying.unread:
                 keep |= self.caches.owned(space.uid, LabelledOwner(space.name), (SECRETS,))
@@ -161,12 +163,14 @@ class SpaceReconciler(Reconciler):
                 await self.secrets.copies.follow_deletions(space)
         # A copy that was written just now exists now, and the status contains what exists.
         views = await self._views(space, copying)
-        leaving = claims.leaving(space.name)
-        given_up = [claim for claim in leaving if not self._serves(space, claim)]
-        claims.release(space.name, given_up)
+        given_up, served = self._give_up(space, claims.leaving(space.name))
         inputs = replace(inputs, secrets=views, hostnames=status_grants(claims.recorded(space.name)))
-        addresses = addresses_for(self.caches, space)
-        records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
+        if unrecorded:
+            self.records.pause(entry)
+            records = Published(entry, obj)
+        else:
+            addresses = addresses_for(self.caches, space)
+            records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
         live = replace(space_live(self.caches, space), dns=records.problems)
         found = self.answers.of_space(entry, inputs, live.listeners, addresses)
         live = replace(live, answers=found.answers)
@@ -182,7 +186,7 @@ class SpaceReconciler(Reconciler):
             raise written.retryable_errors[0]
         return requeue_action(
             written.requeue_after,
-            SERVED_SECONDS if len(given_up) < len(leaving) else None,
+            served,
             records.requeue_after,
             *copying.requeue_afters,
             self.secrets.copies.requeue_after(space),
@@ -204,11 +208,18 @@ class SpaceReconciler(Reconciler):
             return Copying(unread=True)
 
     async def _views(self, space: SpaceFacts, copying: Copying) -> dict[str, SecretView]:
-        """The Secrets that the Space itself names."""
         names = secret_rules.named_by_space(space.spec)
         if copying.unread:
             return {name: SecretView(name, SecretState.PENDING) for name in names}
         return await self.secrets.views(space, names)
+
+    def _give_up(self, space: SpaceFacts, leaving: Collection[Claim]) -> tuple[list[Claim], float | None]:
+        """Ends the grants of these claims that are no longer served: which, and the seconds until the others are
+        checked again.
+        """
+        given_up = [claim for claim in leaving if not self._serves(space, claim)]
+        self.caches.claims.release(space.name, given_up)
+        return given_up, SERVED_SECONDS if len(given_up) < len(leaving) else None
 
     def _serves(self, space: SpaceFacts, claim: Claim) -> bool:
         """Whether a listener or route in the Space's namespace contains the name."""

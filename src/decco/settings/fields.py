@@ -131,7 +131,6 @@ class Setting:
 
 
 def _all_settings(section: type[Section], path: tuple[str, ...] = ()) -> Iterator[Setting]:
-    """In the order of the model."""
     for name, field in section.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):

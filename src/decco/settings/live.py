@@ -106,7 +106,6 @@ class LiveSettings:
 
 
 def _with(section: S, path: tuple[str, ...], value: Any) -> S:
-    """A copy with another value at the path."""
     name, *inner = path
     changed = _with(getattr(section, name), tuple(inner), value) if inner else value
     return section.model_copy(update={name: changed})

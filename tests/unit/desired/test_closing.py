@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from decco.api.types import SpaceSpec
-from decco.desired.claims import Grant, GrantIndex, record_text, wanted
+from decco.desired.claims import GrantIndex, wanted
 from decco.desired.closing import (
     closed_listeners,
     closed_namespace,
@@ -16,6 +16,7 @@ from decco.desired.closing import (
     lost_names,
     serves,
 )
+from decco.desired.grants import Grant, Record, record_text
 from decco.desired.model import SpaceFacts
 from decco.objects import ANNOTATION_HOSTNAMES, LABEL_MONITORING, LABEL_PROJECT, LISTENER_SETS, Obj
 from decco.settings import EdgeSettings
@@ -58,7 +59,7 @@ def test_a_port_is_not_opened_and_what_is_right_is_not_written() -> None:
 def index(given: SpaceFacts, *claims: str) -> GrantIndex:
     found = GrantIndex()
     found.want("acme", wanted(given))
-    found.record("acme", {claim: Grant("2026-01-01T00:00:00Z", 1) for claim in claims})
+    found.record("acme", Record({claim: Grant("2026-01-01T00:00:00Z", 1) for claim in claims}))
     return found
 
 

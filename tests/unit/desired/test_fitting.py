@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from decco.desired.sidecar_resources import fit, quantity
+from decco.desired.sidecar_resources import fit
 from decco.objects import Obj
+from decco.quantities import quantity
 from decco.settings import SidecarSettings
 from tests.unit.desired.app_cases import app, pod_of, space_facts
 

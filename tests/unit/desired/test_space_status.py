@@ -415,6 +415,14 @@ def test_all_lost_names_are_reported() -> None:
     )
 
 
+def test_a_lost_name_that_was_transferred_before_says_how_to_transfer_it_again() -> None:
+    given = replace(inputs(SHARED, lost={"b.example.org": "former"}), transferred={"b.example.org": "former"})
+    assert message(status(given), "Ready").endswith(
+        "give it up in one of the two; its transfer took place before: for another, remove it from "
+        "decco.platform9.com/transfer and add it again"
+    )
+
+
 def test_a_certificate_that_is_held_back_is_announced_and_no_problem() -> None:
     given = replace(inputs(SHARED, seen("http")), in_force={"http": NOW, "of-an-app": NOW})
     found = status(given)

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from decco.kube.apply import Applier, Foreign, Result
+from decco.kube.apply import Applier, Result
 from decco.kube.diff import altered, hash_of, rebuild, to_wire
 from decco.kube.entry import Entry, Shape
 from decco.kube.errors import AlreadyExists, Conflict, NotFound, NotServed, Unreachable
+from decco.kube.identity import Foreign
 from decco.kube.ownership import EVERYTHING, Path
 from decco.kube.repair_backoff import FREE_REPAIRS, DriftConflict
 from decco.kube.store import Change, Store

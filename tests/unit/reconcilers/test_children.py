@@ -11,9 +11,10 @@ import pytest
 from decco.desired import reasons
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner
-from decco.kube.apply import Applied, Applier, Foreign, Result
+from decco.kube.apply import Applied, Applier, Result
 from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import Conflict, Forbidden, Invalid, NotListed, NotServed, ServerError
+from decco.kube.identity import Foreign
 from decco.kube.prune import Pruner
 from decco.kube.repair_backoff import DriftConflict, Opponent
 from decco.objects import (

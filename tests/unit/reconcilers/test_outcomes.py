@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from decco.desired import reasons
-from decco.kube.apply import Foreign
 from decco.kube.errors import Conflict, Garbled, Unreachable, error_of_status
+from decco.kube.identity import Foreign
 from decco.objects import NAMESPACES, SERVICES, Key
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of, retryable
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from decco.desired.space import SECRETS_ROLE
+from decco.kube.client import ListPage
 from decco.kube.errors import AlreadyExists, Forbidden
 from decco.objects import CONFIGMAPS, ROLE_BINDINGS, SECRETS, Key, Obj, Resource
 from decco.reconcilers import secret_access
@@ -27,6 +29,7 @@ class Server:
     def __init__(self, *, wide: bool = False, lag: int = 0, user: str = ACCOUNT, may_bind: bool = True) -> None:
         self.wide, self.lag, self.user, self.may_bind = wide, lag, user, may_bind
         self.bindings: dict[str, Obj] = {}
+        self.copies: list[Obj] = [{"metadata": {"name": "acme-tls"}}]
         self.asked: list[str] = []
 
     def _allows(self) -> bool:
@@ -51,6 +54,10 @@ class Server:
             raise AlreadyExists(409, "AlreadyExists", "it exists")
         self.bindings[obj["metadata"]["namespace"]] = obj
         return obj
+
+    async def list_pages(self, resource: Resource, **_selection: str) -> AsyncIterator[ListPage]:
+        self.asked.append(f"list {resource.plural}")
+        yield ListPage(self.copies, "1", remaining=False)
 
     async def get(self, resource: Resource, key: Key) -> Obj:
         self.asked.append(f"get {resource.plural}")
@@ -100,6 +107,21 @@ async def test_who_may_read_all_secrets_gets_no_binding() -> None:
     await client.bind(acme)
     await client.get(SECRETS, SECRET)
     assert server.asked == ["SelfSubjectAccessReview", "get secrets"]
+
+
+_REVIEW, _LIST = "SelfSubjectAccessReview", "list secrets"
+
+
+@pytest.mark.parametrize(
+    ("wide", "asked"), [(False, [_REVIEW, _REVIEW, _REVIEW]), (True, [_REVIEW, _LIST, _LIST])], ids=["no", "wide"]
+)
+async def test_copies_of_a_space_that_names_no_secrets_cost_no_refused_request(wide: bool, asked: list[str]) -> None:
+    server = Server(wide=wide)
+    client, _ = access(server)
+    listed = [await client.copies("acme", bind=False) for _ in range(2)]
+    assert listed == [server.copies if wide else []] * 2
+    assert server.asked == asked
+    assert server.bindings == {}
 
 
 async def test_in_a_new_namespace_no_request_is_refused() -> None:

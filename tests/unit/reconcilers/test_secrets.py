@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from decco.desired import reasons
-from decco.desired.claims import Grant
 from decco.desired.claims import wanted as claims_of
+from decco.desired.grants import Grant, Record
 from decco.desired.model import SecretState
 from decco.desired.names import ANNOTATION_COPIED_FROM
 from decco.desired.secrets import problem_of
@@ -321,8 +321,8 @@ async def test_the_fqdn_of_a_space_that_lost_it_is_no_consent() -> None:
     harness = Harness()
     harness.put(source("http", "acme.example.net"))
     harness.caches.claims.want("acme", claims_of(harness.space))
-    harness.caches.claims.record("acme", {})
-    harness.caches.claims.record("holder", {".acme.example.net": Grant("2026-01-01T00:00:00Z", 1)})
+    harness.caches.claims.record("acme", Record())
+    harness.caches.claims.record("holder", Record({".acme.example.net": Grant("2026-01-01T00:00:00Z", 1)}))
     assert await harness.state("http") is SecretState.MISSING
 
 

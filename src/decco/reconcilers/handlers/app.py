@@ -20,8 +20,8 @@ def app_changed(caches: Caches, change: Change) -> Iterator[Request]:
     old = caches.index.facts.get(key)
     new = understood(change, old, AppFacts)
     remember_owner(caches, change)
-    if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
-        caches.superseded_jobs.pop(change.old.uid, None)
+    if change.removed is not None:
+        caches.superseded_jobs.pop(change.removed.uid, None)
     if not change.own:
         yield Request(key, urgency(change))
     space = caches.spaces.get(Key("", key.namespace))

@@ -39,14 +39,13 @@ def understood(change: Change, known: F | None, kind: type[F]) -> F | None:
 
 def remember_owner(caches: Caches, change: Change) -> None:
     """Keeps the key of a Space or App by its UID."""
-    if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
-        caches.owners.pop(change.old.uid, None)
+    if change.removed is not None:
+        caches.owners.pop(change.removed.uid, None)
     if change.new is not None:
         caches.owners[change.new.uid] = change.new.key
 
 
 def apps_of(caches: Caches, namespace: str) -> Iterator[Request]:
-    """All Apps of a Space."""
     return (Request(entry.key) for entry in caches.apps.in_namespace(namespace))
 
 

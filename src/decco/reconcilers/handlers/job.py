@@ -8,8 +8,7 @@ from decco.reconcilers.caches import Caches, Request
 
 
 def job_changed(caches: Caches, change: Change) -> tuple[Request, ...]:
-    old, new = change.old, change.new
-    removed = old is not None and (new is None or new.uid != old.uid)
-    if removed and old is not None and isinstance(old.facts, JobView) and old.facts.end is not None:
-        caches.ended_jobs[old.uid] = old.facts.end
+    gone = change.removed
+    if gone is not None and isinstance(gone.facts, JobView) and gone.facts.end is not None:
+        caches.ended_jobs[gone.uid] = gone.facts.end
     return ()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from decco.desired.claims import parse_status_grants, wanted
+from decco.desired.claims import wanted
+from decco.desired.grants import parse_status_grants
 from decco.desired.model import SpaceFacts
 from decco.desired.secrets import named_by_space
 from decco.kube.entry import UNKNOWN

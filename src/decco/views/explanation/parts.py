@@ -41,8 +41,6 @@ _NO_ROUTING = {
 
 @dataclass(slots=True)
 class World:
-    """The inputs of all findings."""
-
     snapshot: Snapshot
     result: SimulationResult
     now: datetime
@@ -121,7 +119,6 @@ def validity(world: World, about: str, purpose: str, facts: SecretFacts, hostnam
 
 
 def listeners(world: World, space: SpaceFacts, hostname: str | None) -> Findings:
-    """The listeners for a host name, or all listeners."""
     caches, about = world.snapshot.caches, "listener"
     routing = caches.settings.routing
     if routing.backend in _NO_ROUTING:
@@ -169,7 +166,6 @@ def _listens(pattern: str, hostname: str) -> bool:
 
 
 def route(world: World, endpoint: Key, app: Key) -> Findings:
-    """Whether the routes of the App for its endpoint are in effect."""
     caches = world.snapshot.caches
     gateway = parent_gateway(caches.settings.routing, endpoint.namespace, gateway_controller(caches))
     about = f"route {endpoint.name}"

@@ -9,9 +9,9 @@ from typing import Any
 from decco.api.conditions import condition_of
 from decco.api.crd import crds
 from decco.kube import discovery
-from decco.objects import CONFIGMAPS, GROUP, VERSION, Key, Obj
+from decco.objects import CONFIGMAPS, GROUP, SELF_REVIEWS, VERSION, Key, Obj
 from decco.views.findings import Finding
-from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, SELF_REVIEWS, ClusterContext
+from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
 
 OLDEST = (1, 33)
 """Native sidecars are stable since 1.33, ValidatingAdmissionPolicy since 1.30."""

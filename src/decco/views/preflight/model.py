@@ -15,8 +15,6 @@ from decco.views.running import Running
 
 @dataclass(frozen=True, slots=True)
 class ClusterContext:
-    """The cluster under check."""
-
     client: Client
     settings: Settings
     running: Running
@@ -42,4 +40,3 @@ BINDINGS = Resource(
 )
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
-SELF_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False)

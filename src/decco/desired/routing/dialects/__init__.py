@@ -16,6 +16,5 @@ from decco.desired.routing.dialect import Dialect
 
 @functools.cache
 def dialects() -> Mapping[str, Dialect]:
-    """All dialects by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     return {name: import_module(f"{__name__}.{name}").DIALECT for name in names}

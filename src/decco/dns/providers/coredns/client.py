@@ -132,7 +132,6 @@ class CoreDnsProvider(ProviderBase):
         return [None] * len(changes)
 
     def _transaction(self, zone: Zone, change: Change) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """The comparisons and the operations of one change."""
         before: dict[str, bytes] = {}
         for old in change.before:
             before |= self._seen.get((old.name, old.type)) or self._values(old)
