@@ -165,11 +165,11 @@ class SpaceReconciler(Reconciler):
         views = await self._views(space, copying)
         given_up, served = self._give_up(space, claims.leaving(space.name))
         inputs = replace(inputs, secrets=views, hostnames=status_grants(claims.recorded(space.name)))
+        addresses = addresses_for(self.caches, space)
         if unrecorded:
             self.records.pause(entry)
             records = Published(entry, obj)
         else:
-            addresses = addresses_for(self.caches, space)
             records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
         live = replace(space_live(self.caches, space), dns=records.problems)
         found = self.answers.of_space(entry, inputs, live.listeners, addresses)
