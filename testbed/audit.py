@@ -54,8 +54,8 @@ class AuditEvent:
 
     @property
     def writes(self) -> bool:
-        """Whether it may have changed something; a dry run changes nothing."""
-        return self.verb in WRITE_VERBS and "dryRun=All" not in self.uri
+        """Whether it may have changed something; a dry run changes nothing, and a review is an answer only."""
+        return self.verb in WRITE_VERBS and "dryRun=All" not in self.uri and not self.resource.endswith("reviews")
 
 
 def parse_event(line: bytes) -> AuditEvent:

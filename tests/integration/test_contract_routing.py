@@ -63,6 +63,8 @@ def tenant(routed: Cluster, name: str) -> Iterator[str]:
     routed.create(space(name, **wanted))
     yield name
     routed.delete(f"{APIS}/spaces/{name}")
+    # Its names are free for the next one when its namespace is gone.
+    eventually(lambda: routed.get(f"/api/v1/namespaces/{name}") is None, 60)
 
 
 class Running:
