@@ -117,6 +117,8 @@ class Prober:
         self._heap: list[tuple[float, int, int, _Probed]] = []
         self._due: list[tuple[int, int, _Probed]] = []
         self._numbers = itertools.count()
+        self._free_at = 0.0
+        """When the rate allows the next probe."""
         self._failed = 0
         self._all_answered: dict[frozenset[str], State] = {}
         """The usual state by its targets, once for all owners that have equal names for them."""
@@ -218,7 +220,7 @@ class Prober:
                 await slots.acquire()
                 task = group.create_task(self._run(probed), name="probe")
                 task.add_done_callback(lambda _: slots.release())
-                await asyncio.sleep(1 / self._settings().max_per_second)
+                self._free_at = self._clock() + 1 / self._settings().max_per_second
 
     async def _next(self) -> _Probed:
         """The next target to be probed, when it is due."""
@@ -228,6 +230,9 @@ class Prober:
                 due, number, priority, probed = heapq.heappop(self._heap)
                 if due == probed.due and not probed.dropped:
                     heapq.heappush(self._due, (priority, number, probed))
+            if self._due and now < self._free_at:
+                await asyncio.sleep(max(self._free_at - now, GRAIN_SECONDS))
+                continue
             while self._due:
                 _, _, probed = heapq.heappop(self._due)
                 if not probed.dropped and not probed.running and probed.due <= now and self._may_probe(probed):
@@ -322,7 +327,8 @@ class Prober:
     def _plan(self, probed: _Probed, due: float, priority: int) -> None:
         probed.due, probed.priority = due, priority
         heapq.heappush(self._heap, (due, next(self._numbers), priority, probed))
-        self._event.set()
+        if self._heap[0][3] is probed:
+            self._event.set()  # it is due before what is waited for
 
     def _drop(self, probed: _Probed) -> None:
         probed.dropped = True
