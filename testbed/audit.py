@@ -20,6 +20,7 @@ SERVICE_ACCOUNT = "system:serviceaccount:decco:decco-controller"
 """The identity that manifests/rbac gives decco."""
 
 WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_REVIEWS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 
 POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
@@ -54,8 +55,8 @@ class AuditEvent:
 
     @property
     def writes(self) -> bool:
-        """Whether it may have changed something; a dry run changes nothing, and a review is an answer only."""
-        return self.verb in WRITE_VERBS and "dryRun=All" not in self.uri and not self.resource.endswith("reviews")
+        """Whether it may have changed something; a dry run and a review of permissions change nothing."""
+        return self.verb in WRITE_VERBS and "dryRun=All" not in self.uri and self.group not in _REVIEWS
 
 
 def parse_event(line: bytes) -> AuditEvent:

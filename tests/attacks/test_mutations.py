@@ -155,15 +155,17 @@ def run(world: World, mutant: Mutant, rows: list[Attempt]) -> None:
 
 
 def replace(world: World, policy: Obj) -> None:
-    """By PUT: server-side apply would merge lists."""
+    """By PUT: server-side apply would merge lists. The type checker writes the status meanwhile."""
     path = f"{POLICIES}/{policy['metadata']['name']}"
-    live = world.cp.request("GET", path).json()
-    answer = world.cp.request(
-        "PUT",
-        path,
-        {**policy, "metadata": {**policy["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}},
-    )
-    assert answer.status == 200, answer.body.decode()[:2000]
+
+    def stored() -> bool:
+        version = world.cp.request("GET", path).json()["metadata"]["resourceVersion"]
+        changed = {**policy, "metadata": {**policy["metadata"], "resourceVersion": version}}
+        answer = world.cp.request("PUT", path, changed)
+        assert answer.status in {200, 409}, answer.body.decode()[:2000]
+        return answer.status == 200
+
+    until(stored, f"the policy {policy['metadata']['name']}")
 
 
 def of(*, elsewhere: bool) -> list[Any]:

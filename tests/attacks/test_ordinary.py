@@ -9,7 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from testbed import helm
+from testbed.found import AssetsMissing
 from tests.attacks import people
 from tests.attacks.attempts import NAMESPACES, SPACES
 from tests.attacks.people import CONTROLLER, KUBE_EDIT, OPERATOR_A, TENANT_A
@@ -161,6 +164,48 @@ def test_kubectl_of_a_tenant_with_objects(world: World, tmp_path: Path) -> None:
     run("delete", "hpa", "mine", "web")
     run("delete", "-f", str(file))
     run("delete", "service/mine-too", "ingress/byhand", "job/byhand")
+
+
+def test_helm_of_a_tenant(world: World, tmp_path: Path) -> None:
+    try:
+        program = helm.provide()
+    except AssetsMissing as error:
+        pytest.skip(str(error))
+    chart = tmp_path / "mine"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: mine\nversion: 1.0.0\n")
+    (chart / "values.yaml").write_text("host: mine.evil1.evil.test\n")
+    (chart / "templates" / "all.yaml").write_text(OBJECTS.replace("mine.evil1.evil.test", "{{ .Values.host }}"))
+    config = world.cp.kubeconfig_for(KUBE_EDIT.user, KUBE_EDIT.groups)
+
+    def run(*arguments: str, status: int = 0) -> str:
+        argv = [str(program), f"--kubeconfig={config}", "--namespace=evil1", *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == status, (arguments, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    run("install", "release", str(chart))
+    run("upgrade", "release", str(chart), "--set", "host=other.evil1.evil.test")
+    said = run("upgrade", "release", str(chart), "--set", "host=bank.victim.test", status=1)
+    assert "[DECCO-0655]" in said
+    run("rollback", "release", "1")
+    run("uninstall", "release", "--wait")
+
+
+def test_argo_cd_of_a_tenant(world: World, tmp_path: Path) -> None:
+    """Its way of work: server-side apply with its own manager, a label and an annotation of its own, deletion in the
+    foreground.
+    """
+    objects = list(yaml.safe_load_all(OBJECTS))
+    for each in objects:
+        each["metadata"].setdefault("labels", {})["app.kubernetes.io/instance"] = "a"
+        each["metadata"].setdefault("annotations", {})["argocd.argoproj.io/tracking-id"] = "a:apps/Any:evil1/mine"
+    file = tmp_path / "objects.yaml"
+    file.write_text(yaml.safe_dump_all(objects))
+    apply = ("apply", "--server-side", "--force-conflicts", "--field-manager=argocd-controller", "--namespace=evil1")
+    for dry in ("--dry-run=server", "--dry-run=none", "--dry-run=server", "--dry-run=none"):
+        kubectl(world, people.OWNER, *apply, dry, "-f", str(file))
+    kubectl(world, people.OWNER, "delete", "--cascade=foreground", "--namespace=evil1", "-f", str(file))
 
 
 @pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])

@@ -209,7 +209,7 @@ def _until(holds: Callable[[], object]) -> float:
 
 def test_a_withdrawn_certificate_ends_https_of_its_space_only(world: World) -> None:
     """Consent is withdrawn: the Space reports that and its HTTPS ends; its neighbour answers as before."""
-    tenant, neighbour = world.tenant("amber"), world.tenant("azure")
+    tenant, neighbour = world.tenant("amber"), world.tenant("ochre")
     for each in (tenant, neighbour):
         each.run(each.app("web", httpUrlPath="/"))
         each.settled("/")

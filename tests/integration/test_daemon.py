@@ -367,10 +367,8 @@ def granted(file: str, roles: AbstractSet[str]) -> Iterator[tuple[str, str]]:
                 yield from ((verb, resource) for verb in rule["verbs"] for resource in rule["resources"])
 
 
-ITS_OWN = {"leases", "spaces", "selfsubjectreviews", "selfsubjectaccessreviews"}
-"""Its Lease, the finalizers of Spaces, and what everybody may request about themselves. What tenants may do too, such
-as ConfigMaps, is not in either.
-"""
+ITS_OWN = {"leases", "spaces"}
+"""Its Lease, and the finalizers of Spaces. What tenants may do too, such as ConfigMaps, is not in either."""
 
 
 HERE = {*NOBODY, "decco-controller-leader", "decco-controller-own"}

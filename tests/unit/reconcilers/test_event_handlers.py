@@ -248,6 +248,11 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
     ),
     # -- the edge
     "the shared Gateway": (lambda s: s.change(EDGE_GATEWAY, status={"addresses": []}), {"acme", "other"}, NOBODY),
+    "the shared Gateway's other status": (
+        lambda s: s.change(EDGE_GATEWAY, status={"attachedListenerSets": 2}),
+        NOBODY,
+        NOBODY,
+    ),
     "the shared Gateway gone": (lambda s: s.drop(EDGE_GATEWAY), {"acme", "other"}, NOBODY),
     "another class of the shared Gateway": (
         lambda s: s.change(EDGE_GATEWAY, spec={"gatewayClassName": "envoy"}),

@@ -1,5 +1,5 @@
-"""The edge (the shared Gateway, the Service of the settings): every Space; its address: also Apps with DNS records;
-its class, and the controller of a class: every App.
+"""The edge (the shared Gateway, the Service of the settings), when it comes, goes, or has another address or class:
+every Space; its address: also Apps with DNS records; its class, and the controller of a class: every App.
 
 A Space's own Gateway: when its address changes, the Apps of the Space with DNS records.
 """
@@ -16,6 +16,10 @@ from decco.reconcilers.handlers.common import urgency
 
 
 def edge_changed(caches: Caches, change: Change) -> Iterator[Request]:
+    """The status of a Gateway also counts its routes and ListenerSets, so it changes with each Space."""
+    old, new = change.old, change.new
+    if old is not None and new is not None and (old.facts, _addresses(old)) == (new.facts, _addresses(new)):
+        return
     for entry in caches.spaces:
         yield Request(entry.key, urgency(change))
     yield from _apps_in_dns(caches, change, caches.apps)
