@@ -30,6 +30,9 @@ USER 65532:65532
 # Fails during the build, not in a cluster, if a module or a library is missing.
 RUN ["/usr/local/bin/decco-controller", "--version"]
 RUN ["/usr/local/bin/decco", "crds"]
+# Keeps glibc from holding freed memory: after each list of a reconnect it otherwise keeps a little more. Figures:
+# docs/design/2026-11-23-soak.md
+ENV MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072 MALLOC_MMAP_THRESHOLD_=131072
 EXPOSE 8080
 # For engines without Kubernetes' probes. It uses the default of metricsBindAddress.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \

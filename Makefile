@@ -82,7 +82,7 @@ integration: $(VENV)/.complete assets ## tests against a real API server
 	-@$(BIN)/python -m testbed.netpol >/dev/null
 	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies -n 2 --dist loadfile --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
-attacks: $(VENV)/.complete assets ## every attack under its role's identity, and every policy without each of its parts (a quarter of an hour)
+attacks: $(VENV)/.complete assets ## every attack under its role's identity, every policy without each of its parts, a million states of claims (half an hour)
 	$(call step,attacks,$(BIN)/python -m pytest tests/attacks --junitxml=$(REPORTS)/attacks.xml $(ARGS))
 
 attacks-sample: $(VENV)/.complete assets ## the part of attacks that make test runs

@@ -339,27 +339,13 @@ def parameters() -> list[Attempt]:
         made = space("quoted", "evil.test", isolation=level)
         found += create(f"creates a Space with isolation {level}", p.QUOTED, expect, SPACES, made)
     found += create("creates a Space without isolation", p.QUOTED, "DECCO-0616", SPACES, space("quoted", "evil.test"))
-    found += create(
-        "creates a Space below the floor",
-        p.OPERATOR_FULL,
-        OK,
-        SPACES,
-        space("quoted", "evil.test", isolation="Standard"),
-    )
-    found += create(
-        "creates a Space below the default floor",
-        p.OPERATOR_B,
-        "DECCO-0616",
-        SPACES,
-        space("quoted", "victim.test", isolation="Standard"),
-    )
-    found += create(
-        "creates a Space at the default floor",
-        p.ADMIN,
-        OK,
-        SPACES,
-        space("quoted", "victim.test", isolation="UserNamespace"),
-    )
+    for what, who, expect, domain, level in (
+        ("below the floor", p.OPERATOR_FULL, OK, "evil.test", "Standard"),
+        ("below the default floor", p.OPERATOR_B, "DECCO-0616", "victim.test", "Standard"),
+        ("at the default floor", p.ADMIN, OK, "victim.test", "UserNamespace"),
+    ):
+        made = space("quoted", domain, isolation=level)
+        found += create(f"creates a Space {what}", who, expect, SPACES, made)
     found += edit("lowers the isolation", p.QUOTED, "DECCO-0616", EVIL1, spec(isolation="UserNamespace"))
     found += edit("keeps an isolation below the floor", p.OPERATOR_A, OK, EVIL1, spec(encryptHttp=True))
     for field, value in (("resourceQuota", {"hard": {"pods": "9"}}), ("limitRange", {"limits": []})):

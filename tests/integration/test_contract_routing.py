@@ -58,13 +58,14 @@ def gateway_api(routed: Cluster) -> Cluster:
 
 @pytest.fixture
 def tenant(routed: Cluster, name: str) -> Iterator[str]:
-    """A Space with one App, made before the controller runs, and gone after the test."""
+    """A Space with one App, made before the controller runs, and gone after the test with its namespace, which keeps
+    its host names.
+    """
     wanted = {"httpCertSecretName": "http", "tcpCertAndCaSecretName": "tcp", "hostnames": ["shop.example.org"]}
     routed.create(space(name, **wanted))
     yield name
     routed.delete(f"{APIS}/spaces/{name}")
-    # Its names are free for the next one when its namespace is gone.
-    eventually(lambda: routed.get(f"/api/v1/namespaces/{name}") is None, 60)
+    eventually(lambda: routed.get(f"/api/v1/namespaces/{name}") is None)
 
 
 class Running:

@@ -238,8 +238,11 @@ def test_a_settled_space_has_its_grants_in_status_and_costs_no_write(
     with Decco(control_plane, tmp_path) as decco:
         mark = control_plane.audit_mark()
         decco.settle()
+        # Other tests leave Spaces here, one with a pod that the API server refuses again and again.
         writes = [
-            event for event in control_plane.audit("decco", since=mark, writes=True) if event.resource != "leases"
+            event
+            for event in control_plane.audit("decco", since=mark, writes=True)
+            if event.namespace == "calm" or (event.resource, event.name) in {("spaces", "calm"), ("namespaces", "calm")}
         ]
         assert writes == []
 

@@ -89,7 +89,7 @@ def test_nothing_to_do_means_nothing_sent(control_plane: ControlPlane, cluster: 
             for event in events
             if not any(event.uri.startswith(path) for path in discovery) or event.resource
         }
-        assert reads <= {"list", "watch"}, Counter((event.verb, event.uri) for event in events)
+        assert reads <= {"list", "watch"}, Counter((event.verb, event.resource) for event in events)
     finally:
         assert second.stop() == 0
 

@@ -100,8 +100,9 @@ def _impostor(cp: ControlPlane) -> None:
     }
     cp.create(f"{RBAC}/clusterrolebindings", binding)
     tenant = as_user(cp, "mallory", TENANT)
-    for label in ("decco.platform9.com/project", "decco.platform9.com/monitoring"):
-        asked = {"metadata": {"name": "impostor", "labels": {label: "foo"}}}
+    kept = ("decco.platform9.com/project", "foo"), ("decco.platform9.com/monitoring", "foo")
+    for label, value in (*kept, ("app.kubernetes.io/managed-by", "decco")):
+        asked = {"metadata": {"name": "impostor", "labels": {label: value}}}
         eventually(
             lambda asked=asked: refused(tenant.request("POST", "/api/v1/namespaces?dryRun=All", asked)),  # type: ignore[misc]
             30,

@@ -32,7 +32,7 @@ IMPOSTOR_LABELS = {
     "x.decco.platform9.com/project": "foo",
     "decco.platform9.com.example.net/project": "foo",
     "monitoring": "true",
-    "app.kubernetes.io/managed-by": "decco",
+    "app.kubernetes.io/managed-by": "somebody",
     "kubernetes.io/metadata.name": EDGE_NAMESPACE,
 }
 """As near as somebody who may create namespaces comes to one of decco's, the edge's or the monitoring's."""

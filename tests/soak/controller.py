@@ -22,7 +22,7 @@ from typing import Any
 from decco import daemon
 from decco.cli import controller
 from decco.kube import events, repair_backoff, store, transport
-from decco.reconcilers import rejections, requested_secrets
+from decco.reconcilers import copies, rejections, requested_secrets
 from decco.settings.live import LiveSettings
 from tests.soak.leaks import plant
 
@@ -33,6 +33,8 @@ CLOCKS = {
     (repair_backoff, "QUIET_SECONDS"): 6.0,
     (store, "TOMBSTONE_SECONDS"): 10.0,
     (transport, "KEEP_ALIVE_SECONDS"): 1.0,
+    (copies, "READ_SECONDS"): 36.0,
+    (copies, "FIRST_PAUSE_SECONDS"): 6.0,
     (rejections, "RETRY_SECONDS"): 0.3,
     (rejections, "REFUSAL_SECONDS"): 6.0,
     (requested_secrets, "FOUND_SECONDS"): 6.0,

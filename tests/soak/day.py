@@ -109,13 +109,19 @@ def _install(cp: ControlPlane) -> None:
     cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
 
 
+def image_environment() -> dict[str, str]:
+    """What the controller's image sets for its process: memory is measured with glibc's limits as users have them."""
+    lines = [line for line in Path("Dockerfile").read_text().splitlines() if line.startswith("ENV ")]
+    return dict(pair.split("=", 1) for line in lines for pair in line.split()[1:])
+
+
 @contextlib.asynccontextmanager
 async def _running(
     cp: ControlPlane, proxy: FaultProxy, folder: Path, provider: dict[str, object], leak: str
 ) -> AsyncIterator[tuple[Decco, Path]]:
     """The controller behind the proxy, and where it leaves a census. Ends it well."""
     census = folder / "census.json"
-    os.environ |= {"SOAK_CENSUS": str(census), "SOAK_LEAK": leak}
+    os.environ |= {"SOAK_CENSUS": str(census), "SOAK_LEAK": leak, **image_environment()}
     settings = {**SETTINGS, "dns__providers": json.dumps([provider])}
     decco = Decco(cp, folder, kubeconfig=proxy.kubeconfig, **settings)
     flags = ("--log-level", "warning")

@@ -159,11 +159,14 @@ class GrantIndex:
         for claim in new:
             grants[claim] = Grant(now, generation)
         moved = self._transferred.get(space, {})
-        had = {
-            claim.removeprefix(".") for claim in wanted.claims & grants.keys() if self._blocker(space, claim) is None
-        }
         self._transferred[space] = {
-            name: holder for name, holder in wanted.transfers.items() if name in had or moved.get(name) == holder
+            name: holder
+            for name, holder in wanted.transfers.items()
+            if moved.get(name) == holder
+            or any(
+                claim in wanted.claims and claim in grants and self._blocker(space, claim) is None
+                for claim in (name, f".{name}")
+            )
         }
         return frozenset(new)
 

@@ -1,8 +1,13 @@
-"""A token bucket: how much of something one tenant or object may use before it waits, so that others need not."""
+"""Token buckets: how much of something one tenant or object may use before it waits, so that others need not."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+from decco.kube.latest import Latest
+
+K = TypeVar("K")
 
 
 @dataclass(slots=True)
@@ -30,3 +35,19 @@ class Budget:
             return False
         self.tokens -= 1.0
         return True
+
+
+class Budgets(Latest[K, Budget]):
+    """A bucket for each key, with the same ``burst`` and ``seconds``; those that are full again are dropped."""
+
+    def __init__(self, burst: int, seconds: float, most: int = 4096) -> None:
+        super().__init__(most)
+        self._burst = burst
+        self._seconds = seconds
+
+    def take(self, key: K, now: float) -> bool:
+        budget = self[key] = self.get(key) or Budget(self._burst, self._seconds, now)
+        taken = budget.take(now)
+        while next(iter(self.values())).full_again(now):
+            self.popitem(last=False)
+        return taken

@@ -147,6 +147,8 @@ def altered(live: Obj, desired: Obj, foreign: tuple[Path, ...], shape: Shape) ->
     server makes of a value (``server_values.py``) is no difference.
     """
     ours, theirs = guarded(desired, shape), guarded(live, shape)
+    if shape.mutable is not None:
+        ours = {**{path[0]: {} for path in shape.mutable}, **ours}  # decco may have written none of these fields
     for path in foreign:
         value = lookup(theirs, path)
         if value is not MISSING and value != lookup(ours, path):

@@ -18,10 +18,9 @@ from time import monotonic, time_ns
 from typing import Final, Literal, NamedTuple
 
 from decco.backoff import exponential
-from decco.kube.budget import Budget
+from decco.kube.budget import Budget, Budgets
 from decco.kube.client import Client
 from decco.kube.errors import AlreadyExists, KubeError, ServerError, TooManyRequests, Unreachable
-from decco.kube.latest import Latest
 from decco.log import get_logger
 from decco.objects import EVENTS, Key, Obj
 from decco.text import printable
@@ -109,8 +108,9 @@ class Recorder:
         """Events in the queue by Space."""
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._unsent: dict[_Identity, _Series] = {}
-        self._budgets: Latest[tuple[str, Key], Budget] = Latest(MAX_REMEMBERED)
-        self._of_spaces: Latest[str, Budget] = Latest(MAX_REMEMBERED)
+        self._budgets: Budgets[tuple[str, Key]] = Budgets(BURST, REFILL_SECONDS, MAX_REMEMBERED)
+        self._of_spaces: Budgets[str] = Budgets(SPACE_BURST, SPACE_SECONDS, MAX_REMEMBERED)
+        """Many objects of one Space together: they share the queue and the API server with all others."""
         self._minor_events = Budget(MINOR_EVENTS_BURST, MINOR_EVENTS_SECONDS, clock())
 
     def may_send_minor_event(self) -> bool:
@@ -202,20 +202,8 @@ class Recorder:
             self._unsent.pop(oldest, None)
 
     def _may_send(self, identity: _Identity, now: float) -> bool:
-        about = (identity.kind, identity.key)
-        budget = self._budgets[about] = self._budgets.get(about) or Budget(BURST, REFILL_SECONDS, now)
-        taken = budget.take(now) and self._space_may_send(identity.key.namespace or identity.key.name, now)
-        while next(iter(self._budgets.values())).full_again(now):
-            self._budgets.popitem(last=False)
-        return taken
-
-    def _space_may_send(self, space: str, now: float) -> bool:
-        """Many objects of one Space together: they share the queue and the API server with all others."""
-        budget = self._of_spaces[space] = self._of_spaces.get(space) or Budget(SPACE_BURST, SPACE_SECONDS, now)
-        taken = budget.take(now)
-        while next(iter(self._of_spaces.values())).full_again(now):
-            self._of_spaces.popitem(last=False)
-        return taken
+        space = identity.key.namespace or identity.key.name
+        return self._budgets.take((identity.kind, identity.key), now) and self._of_spaces.take(space, now)
 
     def _requeue_after(self) -> float | None:
         """Seconds until a series has to be patched or is over; None without series."""

@@ -21,8 +21,7 @@ from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
 from decco.backoff import exponential
-from decco.kube.budget import Budget
-from decco.kube.latest import Latest
+from decco.kube.budget import Budgets
 
 K = TypeVar("K")
 
@@ -99,8 +98,7 @@ class WorkQueue(Generic[K]):
         self.name = name
         self._group = group
         self._most_of_a_group = most_of_a_group
-        self._urgent_of_a_group = urgent_of_a_group
-        self._urgent: Latest[tuple[str, Priority], Budget] = Latest()
+        self._urgent: Budgets[tuple[str, Priority]] | None = Budgets(*urgent_of_a_group) if urgent_of_a_group else None
         self._busy: Counter[str] = Counter()
         """Keys of each group that are processed now."""
         self._retry_max_of_few = retry_max if retry_max_of_few is None else retry_max_of_few
@@ -167,13 +165,9 @@ class WorkQueue(Generic[K]):
 
     def _may_be_urgent(self, group: str, priority: Priority) -> bool:
         """Whether the group's budget for this priority has another key; takes it."""
-        if self._urgent_of_a_group is None or priority is Priority.LIST:
+        if self._urgent is None or priority is Priority.LIST:
             return True
-        burst, seconds = self._urgent_of_a_group
-        now = asyncio.get_running_loop().time()
-        budget = self._urgent.get((group, priority)) or Budget(burst, seconds, now)
-        self._urgent[group, priority] = budget
-        return budget.take(now)
+        return self._urgent.take((group, priority), asyncio.get_running_loop().time())
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.CHANGE) -> None:
         """Queues the key after ``seconds``; of several such requests the earliest counts."""

@@ -113,12 +113,7 @@ class Copies:
         """The copy with its content; None if it does not exist any more."""
         if not entry.partial or self._reader is None:
             return entry
-        try:
-            found = read_entry(await self._reader.get(SECRETS, entry.key), self._store.shape)
-        except NotFound:
-            found = None
-        self._store.refresh(entry.key, found)
-        return found
+        return await self._request(self._reader, entry.key)
 
     async def follow_deletions(self, space: SpaceFacts) -> None:
         """Reads what decco has requested to delete: a finalizer may keep it. Raises KubeError."""
@@ -126,16 +121,17 @@ class Copies:
             return
         known = self._reads.get(space.name)
         for entry in self._store.in_namespace(space.name):
-            if not entry.deleting:
-                continue
-            try:
-                live = read_entry(await self._reader.get(SECRETS, entry.key), self._store.shape)
-            except NotFound:
-                self._store.refresh(entry.key, None)
-                continue
-            self._store.refresh(entry.key, live)
-            if known is not None and known.due is not None:
+            is_held = entry.deleting and await self._request(self._reader, entry.key) is not None
+            if is_held and known is not None and known.due is not None:
                 known.due = min(known.due, self._clock() + REQUEUE_SECONDS)
+
+    async def _request(self, reader: Reader, key: Key) -> Entry | None:
+        try:
+            found = read_entry(await reader.get(SECRETS, key), self._store.shape)
+        except NotFound:
+            found = None
+        self._store.refresh(key, found)
+        return found
 
     def requeue_after(self, space: SpaceFacts) -> float | None:
         """Seconds until the next read; None without any."""

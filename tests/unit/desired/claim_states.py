@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from decco.desired.claims import GrantIndex, Seniority, Wanted, overlap
 from decco.desired.grants import Claim, Grant, Record
+from tests.unit.desired.tabulated_index import TabulatedIndex, table
 
 Records = tuple[tuple[Claim, int], ...]
 """(claim, rank of its time) in the order of claims."""
@@ -53,7 +54,7 @@ class SpaceState(NamedTuple):
     @property
     def known(self) -> tuple[object, ...]:
         """What the index decides by."""
-        return self.age, self.claims, self.transfer, self.memory, self.served
+        return self.age, self.claims, self.transfer, self.memory, self.moved, self.served
 
 
 GONE = SpaceState()
@@ -75,44 +76,8 @@ class Scope:
     """A Space may be backed up once, and be restored together with its namespace after both were deleted."""
 
 
-class Broken(AssertionError): ...
-
-
-class TabulatedIndex(GrantIndex):
-    """The production index with a table in place of the tree of labels, which would have to be built for each state.
-
-    It notifies nobody: in the model any Space may be reconciled at any time.
-    """
-
-    def __init__(self, names: Sequence[str], table: Mapping[Claim, Sequence[Claim]]) -> None:
-        super().__init__()
-        self._names, self._table = names, table
-
-    def copy(self) -> TabulatedIndex:
-        new = TabulatedIndex(self._names, self._table)
-        # The index replaces the values of these, and changes none in place but those that it has just made.
-        new._wanted, new._grants = self._wanted.copy(), self._grants.copy()
-        new._restored, new._recorded = self._restored.copy(), self._recorded.copy()
-        new._transferred = self._transferred.copy()
-        return new
-
-    def _index(self, space: str, former: frozenset[Claim]) -> None:
-        pass
-
-    def _verdicts(self, space: str, further: Iterable[Claim]) -> dict[str, object]:  # type: ignore[override]
-        return {}
-
-    def _overlapping(self, claim: Claim) -> Iterator[tuple[Claim, str]]:
-        wanted, grants = self._wanted, self._grants
-        restored = self._restored
-        for theirs in self._table[claim]:
-            for name in self._names:
-                if (
-                    (name in wanted and theirs in wanted[name].claims)
-                    or (name in grants and theirs in grants[name])
-                    or (name in restored and theirs in restored[name])
-                ):
-                    yield theirs, name
+class Broken(AssertionError):
+    """An invariant does not hold."""
 
 
 class Explorer:
@@ -126,7 +91,7 @@ class Explorer:
         ever = {name: frozenset[Claim]().union(*each) for name, each in scope.choices.items()}
         self._listed = {name: frozenset(claim.removeprefix(".") for claim in each) for name, each in ever.items()}
         claims = sorted(frozenset[Claim]().union(*ever.values()))
-        self._table = {one: [other for other in claims if overlap(one, other)] for one in claims}
+        self._table = table(claims)
         self._tabulated = tabulated
         self._number: dict[SpaceState, int] = {}
         self._spaces: list[SpaceState] = []

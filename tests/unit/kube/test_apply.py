@@ -602,6 +602,9 @@ def test_of_a_kind_with_few_mutable_fields_only_those_count() -> None:
     assert not altered(live, desired, (("spec", "template", "b"),), shape)
     assert altered({"spec": {}}, desired, (), shape)
     assert altered({"spec": {"parallelism": 2}}, desired, (("spec", "parallelism"),), shape)
+    none_of_them = {"spec": {"template": {"a": 1}}}
+    assert not altered(live, none_of_them, (), shape), "the default of the server"
+    assert altered({"spec": {"parallelism": 2}}, none_of_them, (), shape)
 
 
 def test_foreign_says_which_object() -> None:

@@ -509,7 +509,9 @@ async def test_a_server_that_never_answers_costs_the_time_limit(harness: Harness
         await client.create(CONFIGMAPS, LIVE)
     assert loop.time() - started < 2.0
     assert caught.value.sent is None
-    assert len(seen.requests) == 1
+    # One attempt; on a busy machine the time is over before the server has read it.
+    assert seen.observed == [("POST", "configmaps", "<error>")]
+    assert len(seen.requests) <= 1
 
 
 async def test_a_server_that_speaks_something_else_is_garbled(harness: Harness) -> None:

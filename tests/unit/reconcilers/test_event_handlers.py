@@ -560,6 +560,14 @@ def test_a_child_that_is_held_in_deletion_enqueues_its_space_whoever_owned_it(ha
     assert "acme" in harness.spaces, "the App was the owner until now"
 
 
+def test_the_space_of_an_app_that_is_gone_withdraws_routes_that_are_held(harness: Harness) -> None:
+    """Also if the Space is gone already: the namespace's objects end in any order."""
+    harness.drop(ACME)
+    harness.quiet()
+    harness.drop(RIVAL)
+    assert "acme" in harness.spaces
+
+
 def test_nothing_is_remembered_of_an_app_that_is_gone(harness: Harness) -> None:
     harness.caches.superseded_jobs |= {uid_of(WEB): "job-1", uid_of(DB): "job-2"}
     harness.drop(WEB)

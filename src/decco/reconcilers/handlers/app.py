@@ -1,7 +1,7 @@
 """An App: itself; its Space (Secrets that it needs); rivals for a name; Apps with an egress to it.
 
-Of a Space that is being deleted: the Space too, until no record of an App is left. Of an App that is being deleted: the
-Space too, which takes the host names out of routes that a finalizer holds.
+Of a Space that is being deleted: the Space too, until no record of an App is left. Of an App that is being deleted or
+is gone: the Space too, which takes the host names out of routes that a finalizer holds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def app_changed(caches: Caches, change: Change) -> Iterator[Request]:
     if not change.own:
         yield Request(key, urgency(change))
     space = caches.spaces.get(Key("", key.namespace))
-    if (space is not None and space.deleting) or (change.new is not None and change.new.deleting):
+    if (space is not None and space.deleting) or change.new is None or change.new.deleting:
         yield Request(Key("", key.namespace))
     if old == new:
         return
