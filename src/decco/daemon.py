@@ -15,6 +15,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from decco import __version__
@@ -51,7 +52,8 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-PROBE_KEYS = ("probe.enabled", "probe.intervalSeconds", "probe.maxPerSecond")
+PROBE_SWITCH = "probe.enabled"
+PROBE_KEYS = (PROBE_SWITCH, "probe.intervalSeconds", "probe.maxPerSecond")
 
 STARTUP_RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between checks of a cluster that is not ready for decco yet."""
@@ -104,7 +106,7 @@ async def run(live: LiveSettings) -> int:
                 leader = _leader(settings, metrics, fence) if fence is not None else None
                 daemon = _Daemon(settings, lambda: live.current.probe, client, metrics, health, stop, make_dns, leader)
                 for key in PROBE_KEYS:
-                    live.subscribe(key, lambda _before, _after: daemon.probing_changed())
+                    live.subscribe(key, partial(daemon.probing_changed, key))
                 await daemon.run(served)
     log.info("decco ends")
     return 0
@@ -280,7 +282,7 @@ class _Daemon:
         finally:
             self.session = None
 
-    def probing_changed(self) -> None:
+    def probing_changed(self, key: str, _before: object, _after: object) -> None:
         """A setting of probes has changed."""
         if self.session is not None:
-            self.session.probing_changed()
+            self.session.probing_changed(switched=key == PROBE_SWITCH)

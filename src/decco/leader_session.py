@@ -178,9 +178,12 @@ class LeaderSession:
         for task in [*workers, *helpers]:
             task.cancel()
 
-    def probing_changed(self) -> None:
-        """Another value of a setting of probes is in force."""
+    def probing_changed(self, *, switched: bool) -> None:
+        """Other settings of probes are in force; ``switched``: on or off, so that all objects are looked at."""
         self._prober.settings_changed()
+        if switched:
+            for uid in self._caches.owners:
+                self._event_handlers.enqueue(uid)
 
     def _close(self) -> None:
         self._spaces.queue.close()

@@ -49,6 +49,8 @@ class Answers:
     """Host names without an answer yet."""
     unreached: tuple[str, ...] = ()
     """Addresses that cannot be reached from the controller."""
+    refusal: str = ""
+    """Why the gateway refuses the route that answers probes, if it does."""
 
 
 NOTHING_PROBED = Answers()

@@ -91,6 +91,11 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
 
 
 def _served(answers: Answers) -> Satisfied:
+    if answers.refusal:
+        message = (
+            f"the Space has its host names and listeners; the routes of its Apps are not probed: {answers.refusal}"
+        )
+        return Satisfied(message, reasons.NOT_PROBED)
     if not answers.unreached:
         return Satisfied("the Space has its host names and listeners")
     message = (

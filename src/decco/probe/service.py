@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,6 +36,10 @@ WHOLE_PER_SECOND = 4.0
 """Whole probes of settled targets, as far as there are more. The others are short ones, which cost a fifth."""
 MOST_SHORT = 3
 """Short probes of a target in a row."""
+
+NOT_REACHED = frozenset({Result.CONNECT, Result.CLOSED})
+"""Results that prove nothing of an address where no other was ever seen: an edge behind a load balancer that speaks the
+PROXY protocol closes what does not come through it, and a cluster's own connections do not."""
 
 MAX_SHARED = 1_000
 """States that owners have in common."""
@@ -192,10 +196,10 @@ class Prober:
                     found.setdefault(owner.group, [0, 0])[verdict is Verdict.FAILED] += 1
         return {group: (answering, failed) for group, (answering, failed) in found.items()}
 
-    def knows(self, uid: str) -> bool:
-        """Whether the owner has targets."""
+    def declared(self, uid: str) -> Collection[str]:
+        """The names of the owner's targets."""
         owner = self._owners.get(uid)
-        return owner is not None and bool(owner.probed)
+        return owner.probed.keys() if owner is not None else ()
 
     def unreached(self, address: str) -> bool:
         """Whether this address cannot be reached from here."""
@@ -206,8 +210,6 @@ class Prober:
         for owner in self._owners.values():
             for probed in owner.probed.values():
                 self._plan_next(probed)
-        for uid in list(self._owners):
-            self._notify(uid, always=True)
 
     # -- the queue ----------------------------------------------------------------------------------------------------
 
@@ -279,9 +281,9 @@ class Prober:
         address, now = probed.target.address, self._clock()
         # Servers that have never answered with a published record may be those of another view of the zone.
         doubtful = observation.result is Result.RECORD and probed.target.in_doubt
-        turned = self._reach.observe(address, now, reached=observation.result is not Result.CONNECT and not doubtful)
-        if not self._reach.unreached(address):
-            self._canaries.pop(address, None)
+        turned = self._reach.observe(address, now, reached=observation.result not in NOT_REACHED and not doubtful)
+        if not self._reach.unreached(address) or observation.result is Result.CLOSED:
+            self._canaries.pop(address, None)  # another target there may be answered
         if not probed.dropped:
             self._observe(probed, observation, now, says_something=not self._reach.undecided(address))
         if turned:

@@ -2,36 +2,37 @@
 
 Targets are declared as soon as everything that decco makes for them exists and is accepted, and stay until the object
 is gone: what breaks later is found by probes of what was once declared.
+
+What was in effect before this process started stays so until something is known: a new version may write other routes
+than the former one, and no App stops being Ready while a gateway takes them over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from decco.api.conditions import ConditionType
+from decco.desired import reasons
 from decco.desired.answers import NO_ROUTE, NOTHING_PROBED, PROBE_PATH, Answer, Answers, probe_answer
 from decco.desired.app import AppDesired
 from decco.desired.app_status import EDGE_PORT, AppLive
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
-from decco.desired.gateway_status import parent_gateway, route_problem
-from decco.desired.model import AppInputs, Child, SecretView, SpaceInputs
-from decco.desired.names import PROBE_ROUTE
+from decco.desired.gateway_status import Backends, is_programmed, listeners_kind, parent_gateway, route_problem
+from decco.desired.model import AppInputs, Child, Problem, SecretView, SpaceFacts, SpaceInputs
+from decco.desired.names import PROBE_ROUTE, SPACE_OBJECT
 from decco.desired.routing.gateway import LISTENER_HTTPS
 from decco.kube.entry import Entry
 from decco.kube.store import Change, Store
-from decco.objects import HTTP_ROUTES, SERVICES, Key, Obj
+from decco.objects import HTTP_ROUTES, SERVICES, TLS_ROUTES, Key, Obj, Resource
 from decco.probe.model import Route, State, Target
 from decco.probe.service import Prober
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.edge import gateway_controller
 from decco.reconcilers.report import was_true
 from decco.settings import RoutingBackend
-
-REQUEUE_SECONDS = 1.0
-"""While the Space's own route is not accepted yet: no event of it enqueues an App."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Found:
 
     answers: Answers = NOTHING_PROBED
     held_back: frozenset[str] = frozenset()
-    requeue_after: float | None = None
+    former: bool = False
+    """Whether routes count as they were before this process started."""
 
 
 NOT_PROBING = Found()
@@ -73,6 +75,8 @@ class EdgeAnswers:
     def __init__(self, prober: Prober, caches: Caches) -> None:
         self._prober = prober
         self._caches = caches
+        self._known: set[str] = set()
+        """UIDs of Apps of whose routes something is known since the start."""
 
     @contextmanager
     def following(self, *stores: Store) -> Iterator[None]:
@@ -88,28 +92,35 @@ class EdgeAnswers:
     def _gone(self, change: Change) -> None:
         if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
             self._prober.forget(change.old.uid)
+            self._known.discard(change.old.uid)
 
     # -- App ----------------------------------------------------------------------------------------------------------
 
     def of_app(
         self, entry: Entry, inputs: AppInputs, desired: AppDesired, live: AppLive, addresses: Sequence[str] | None
     ) -> Found:
+        pending = _pending(inputs, desired, live)
+        former = self._is_former(entry, pending)
         routed = [endpoint for endpoint in desired.resolved.routed if endpoint.hostname is not None]
-        if not self._prober.enabled or not self._is_routed() or not routed or not addresses:
-            self._prober.forget(entry.uid)
-            return NOT_PROBING
-        if not _has_pods(inputs, live):
-            self._prober.forget(entry.uid)  # nothing is to answer
-            return NOT_PROBING
-        ready, guarded = _is_ready(inputs, live), self._is_guarded(inputs)
-        known = self._prober.knows(entry.uid)
+        if not self._probes(addresses) or not routed or not _has_pods(inputs, live):
+            self._prober.forget(entry.uid)  # nothing is to answer, or nobody asks
+            return Found(former=former)
+        guard = self._guard(inputs.space)
+        if not self._is_open(inputs.space):
+            pending = {endpoint.name for endpoint in routed}
+        elif _waits(guard):
+            pending |= {endpoint.name for endpoint in routed if endpoint.kind is EndpointKind.HTTP}
+        declared = self._prober.declared(entry.uid)
+        if pending and not declared and _was_ready(entry):
+            return Found(held_back=frozenset(filter(None, (each.hostname for each in routed))), former=former)
+        ready = _is_ready(inputs, live)
         routes = {child.obj["metadata"]["name"]: child for child in desired.children if child.resource == HTTP_ROUTES}
         targets: dict[str, Target] = {}
         waiting: list[str] = []
         for endpoint in routed:
-            found = dict(self._targets(inputs, endpoint, routes.get(endpoint.name), addresses))
-            http = endpoint.kind is EndpointKind.HTTP
-            if (ready or known) and (guarded or not http):
+            route = routes.get(endpoint.name)
+            found = dict(self._targets(inputs, endpoint, route, addresses or (), guarded=not _refused(guard)))
+            if found.keys() & declared or (ready and endpoint.name not in pending):
                 targets |= found
             elif found:
                 waiting.append(endpoint.hostname or "")
@@ -117,32 +128,53 @@ class EdgeAnswers:
         failed = [self._failed(inputs, routed, targets, key, state, ready=ready) for key in sorted(state.failed)]
         waiting += [targets[key].server_name for key in state.waiting]
         answers = Answers(tuple(failed), tuple(waiting), _addresses(targets, state.unreached))
-        return Found(answers, self._held_back(routed, targets, state), None if guarded else REQUEUE_SECONDS)
+        return Found(answers, self._held_back(routed, targets, state), former)
 
-    def _is_routed(self) -> bool:
-        return self._caches.settings.routing.backend is not RoutingBackend.NONE
+    def _is_former(self, entry: Entry, pending: Collection[str]) -> bool:
+        if entry.uid not in self._known and not (pending and _was_ready(entry)):
+            self._known.add(entry.uid)
+        return entry.uid not in self._known
 
-    def _is_guarded(self, inputs: AppInputs) -> bool:
-        """Whether the gateway has accepted the Space's route, so that no probe can reach an App."""
-        if inputs.settings.routing.backend is not RoutingBackend.GATEWAY:
+    def _probes(self, addresses: Sequence[str] | None) -> bool:
+        routed = self._caches.settings.routing.backend is not RoutingBackend.NONE
+        return self._prober.enabled and routed and bool(addresses)
+
+    def _is_open(self, space: SpaceFacts) -> bool:
+        """Whether the edge serves the Space's listeners: a proxy that still starts refuses every connection."""
+        routing = self._caches.settings.routing
+        if routing.backend is not RoutingBackend.GATEWAY:
             return True
-        store = self._caches.children.get(HTTP_ROUTES)
-        found = store.get(Key(inputs.namespace, PROBE_ROUTE)) if store is not None else None
-        if found is None or found.owner_uid != inputs.space.uid:
-            return False
-        obj = found.obj()
-        gateway = parent_gateway(inputs.settings.routing, inputs.space.name, gateway_controller(self._caches))
-        return route_problem(Child(HTTP_ROUTES, obj), obj, gateway) is None
+        listeners = self._of_space(listeners_kind(routing), space, SPACE_OBJECT)
+        return listeners is not None and is_programmed(listeners)
+
+    def _guard(self, space: SpaceFacts) -> Problem | None:
+        """Why the Space's route is not in effect, without which a probe of a route could reach an App."""
+        routing = self._caches.settings.routing
+        if routing.backend is not RoutingBackend.GATEWAY:
+            return None
+        obj = self._of_space(HTTP_ROUTES, space, PROBE_ROUTE)
+        if obj is None:
+            return Problem(reasons.WAITING_FOR_EDGE, f"HTTPRoute {PROBE_ROUTE} is not written yet")
+        gateway = parent_gateway(routing, space.name, gateway_controller(self._caches))
+        return route_problem(Child(HTTP_ROUTES, obj), obj, gateway)
+
+    def _of_space(self, kind: Resource, space: SpaceFacts, name: str) -> Obj | None:
+        store = self._caches.children.get(kind)
+        found = store.get(Key(space.name, name)) if store is not None else None
+        whole = found is not None and found.owner_uid == space.uid and not found.partial
+        return found.obj() if found is not None and whole else None
 
     @staticmethod
     def _targets(
-        inputs: AppInputs, endpoint: ResolvedEndpoint, route: Child | None, addresses: Sequence[str]
+        inputs: AppInputs, endpoint: ResolvedEndpoint, route: Child | None, addresses: Sequence[str], *, guarded: bool
     ) -> Iterator[tuple[str, Target]]:
-        """The targets of an endpoint by "<endpoint> <address>", none while it has no usable certificate."""
+        """The targets of an endpoint by "<endpoint> <address>", none while it has no usable certificate; requests only
+        if they are ``guarded``.
+        """
         http, chain = endpoint.kind is EndpointKind.HTTP, _chain(inputs, endpoint)
         if chain is None:
             return
-        answer = probe_answer(route.obj) if route is not None else None
+        answer = probe_answer(route.obj) if route is not None and guarded else None
         for address in addresses:
             target = Target(
                 address=address,
@@ -154,7 +186,7 @@ class EdgeAnswers:
                 waits_for_close=not http and endpoint.tls is not None,
             )
             yield f"{endpoint.name} {address}", target
-            if http and endpoint.probe_path is not None:
+            if http and endpoint.probe_path is not None and guarded:
                 app = Target(address, EDGE_PORT, target.server_name, chain, probe_path=endpoint.probe_path)
                 yield f"{endpoint.name} {address} {endpoint.probe_path}", app
 
@@ -196,26 +228,58 @@ class EdgeAnswers:
     def of_space(
         self, entry: Entry, inputs: SpaceInputs, listeners: Obj | None, addresses: Sequence[str] | None
     ) -> Found:
-        if not self._prober.enabled or not self._is_routed() or not addresses:
+        if not self._probes(addresses):
             self._prober.forget(entry.uid)
             return NOT_PROBING
         targets: dict[str, Target] = {}
+        waiting: list[str] = []
         chain = _chain_of(_view(inputs.secrets, inputs.space.spec.http_cert_secret_name))
+        guard = self._guard(inputs.space)
         if chain is not None and _has_https(listeners):
-            for address in addresses:
-                route = Route(PROBE_PATH, NO_ROUTE)
-                targets[f"https {address}"] = Target(address, EDGE_PORT, inputs.space.fqdn, chain, route=route)
+            if self._prober.declared(entry.uid) or (self._is_open(inputs.space) and not _waits(guard)):
+                route = None if _refused(guard) else Route(PROBE_PATH, NO_ROUTE)
+                for address in addresses or ():
+                    targets[f"https {address}"] = Target(address, EDGE_PORT, inputs.space.fqdn, chain, route=route)
+            elif _was_ready(entry):
+                return NOT_PROBING
+            else:
+                waiting.append(inputs.space.fqdn)
         state = self._ensure(entry, targets, inputs.space.name, entry.generation)
         failed = (
             Answer("https", targets[key].server_name, targets[key].address, seen.result.value, seen.detail)
             for key, seen in sorted(state.failed.items())
         )
-        unreached = tuple(address for address in addresses if self._prober.unreached(address))
-        return Found(Answers(tuple(failed), tuple(targets[key].server_name for key in state.waiting), unreached))
+        waiting += [targets[key].server_name for key in state.waiting]
+        unreached = tuple(address for address in addresses or () if self._prober.unreached(address))
+        refusal = guard.message if guard is not None and _refused(guard) else ""
+        return Found(Answers(tuple(failed), tuple(waiting), unreached, refusal))
 
     def _ensure(self, entry: Entry, targets: Mapping[str, Target], space: str, token: Hashable) -> State:
-        assumed = was_true(entry.obj(), ConditionType.ROUTES_READY, entry.generation)
-        return self._prober.ensure(entry.uid, targets, group=space, token=token, assumed=assumed)
+        return self._prober.ensure(entry.uid, targets, group=space, token=token, assumed=_was_ready(entry))
+
+
+def _was_ready(entry: Entry) -> bool:
+    return was_true(entry.obj(), ConditionType.ROUTES_READY, entry.generation)
+
+
+def _waits(guard: Problem | None) -> bool:
+    return guard is not None and guard.reason == reasons.WAITING_FOR_EDGE
+
+
+def _refused(guard: Problem | None) -> bool:
+    return guard is not None and not _waits(guard)
+
+
+def _pending(inputs: AppInputs, desired: AppDesired, live: AppLive) -> set[str]:
+    """The endpoints for whose routes, as they are written now, the gateway has not answered."""
+    gateway = parent_gateway(inputs.settings.routing, inputs.space.name, inputs.gateway_controller)
+    routes = (child for child in desired.children if child.resource in (HTTP_ROUTES, TLS_ROUTES))
+    return {
+        name
+        for child in routes
+        for name in [child.obj["metadata"]["name"]]
+        if _waits(route_problem(child, live.routes.get((child.resource.kind, name)), gateway, Backends.NONE))
+    }
 
 
 def _has_pods(inputs: AppInputs, live: AppLive) -> bool:

@@ -168,7 +168,15 @@ class AppReconciler(Reconciler):
         records = await self.records.publish(self.store, entry, obj, hostnames, addresses, found.held_back)
         previous = status_of(records.obj)
         status = app_status(
-            inputs, desired, written.outcomes, live, previous, inputs.now, records.problems, found.answers
+            inputs,
+            desired,
+            written.outcomes,
+            live,
+            previous,
+            inputs.now,
+            records.problems,
+            found.answers,
+            former=found.former,
         )
         reported = await self.report(records.entry, records.obj, status)
         log.debug("app reconciled", writes=written.writes, status_written=reported)
@@ -180,7 +188,6 @@ class AppReconciler(Reconciler):
         return requeue_action(
             written.requeue_after,
             records.requeue_after,
-            found.requeue_after,
             grace_left(live.workload, inputs.now) or None,
             runs.requeue_after(inputs.run, runs.run_record(status), live.job, inputs.now, written=reported),
             route_requeue_after(status, inputs.now),

@@ -212,9 +212,24 @@ async def test_switched_off_and_on_again(bench: Bench) -> None:
     assert bench.sent == []
     bench.settings.enabled = True
     bench.prober.settings_changed()
-    assert bench.notified == ["a"]
     await asyncio.sleep(2)
     assert bench.prober.state("a").answered == {"web"}
+    assert bench.prober.declared("a") == {"web"}
+
+
+async def test_an_edge_that_only_closes_connections_from_here_fails_nobody(bench: Bench) -> None:
+    """It expects the PROXY protocol, which a load balancer speaks and a connection from within the cluster does not."""
+    closed = Observation(Result.CLOSED, "the connection is closed")
+    bench.answers = {WEB.server_name: closed, "db.acme.example": closed}
+    bench.prober.ensure("a", {"web": WEB})
+    bench.prober.ensure("b", {"db": replace(WEB, server_name="db.acme.example")})
+    await asyncio.sleep(30)
+    assert bench.prober.state("a").unreached == {"web"}
+    assert bench.prober.state("b").unreached == {"db"}
+    del bench.answers[WEB.server_name]
+    await asyncio.sleep(610)
+    assert bench.prober.state("a").answered == {"web"}
+    assert bench.prober.state("b").failed == {"db": closed}  # others are answered there
 
 
 async def test_few_targets_have_whole_probes_only(bench: Bench) -> None:

@@ -12,7 +12,10 @@ import pytest
 from decco.desired.answers import NOTHING_PROBED
 from decco.desired.app import app_children
 from decco.desired.app_status import AppLive
+from decco.desired.gateway_status import ACCEPTED, PROGRAMMED
 from decco.kube.entry import Entry
+from decco.kube.store import Change
+from decco.objects import HTTP_ROUTES, LISTENER_SETS, Obj
 from decco.probe.model import Observation, Result, Route, State, Target
 from decco.probe.service import Prober
 from decco.reconcilers.answers import NOT_PROBING, EdgeAnswers, Found
@@ -20,6 +23,7 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.kinds import KINDS
 from decco.settings import Settings
 from tests.unit.desired.app_cases import GOOD_SECRETS, SERVED, app, settings, space_inputs
+from tests.unit.reconcilers.world import owned, space
 
 ADDRESS = "192.0.2.1"
 CHAIN = (b"leaf", b"issuer")
@@ -46,7 +50,7 @@ class Verdicts:
     token: Hashable = None
     assumed: bool = False
     state: State | None = None
-    known: bool = False
+    known: tuple[str, ...] = ()
     forgotten: list[str] = field(default_factory=list)
 
     def ensure(self, _uid: str, targets: Mapping[str, Target], *, group: str, token: Hashable, assumed: bool) -> State:
@@ -57,7 +61,7 @@ class Verdicts:
     def forget(self, uid: str) -> None:
         self.forgotten.append(uid)
 
-    def knows(self, _uid: str) -> bool:
+    def declared(self, _uid: str) -> tuple[str, ...]:
         return self.known
 
     def unreached(self, _address: str) -> bool:
@@ -69,6 +73,48 @@ def entry(*conditions: dict[str, Any]) -> Entry:
     return cast("Entry", SimpleNamespace(uid="uid-web", generation=1, obj=lambda: obj))
 
 
+def routes_ready(status: str = "True", generation: int = 1) -> Entry:
+    condition = {
+        "type": "RoutesReady",
+        "status": status,
+        "observedGeneration": generation,
+        "reason": "Reconciled",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    return entry(condition)
+
+
+def answered(route: Obj, status: str = "True", generation: int = 1) -> Obj:
+    """The route with the gateway's answer about this generation of it."""
+    said = {"type": ACCEPTED, "status": status, "reason": "Some", "observedGeneration": generation}
+    route["status"] = {"parents": [{"parentRef": route["spec"]["parentRefs"][0], "conditions": [said]}]}
+    return route
+
+
+@dataclass
+class Edge:
+    """What the gateway says: of the Space's listeners, of its route that answers probes, and of the App's routes."""
+
+    programmed: str | None = "True"
+    guard: str | None = "True"
+    route_generation: int = 1
+
+    def caches(self) -> Caches:
+        found = Caches(settings(), KINDS, SERVED)
+        owner = space("beta", uid="uid-beta")
+        listeners = owned(LISTENER_SETS, "decco", owner, spec={})
+        if self.programmed is not None:
+            said = {"type": PROGRAMMED, "status": self.programmed, "reason": "NoResources", "observedGeneration": 1}
+            listeners["status"] = {"conditions": [said]}
+        found.children[LISTENER_SETS].put(listeners, own=False)
+        parent = {"kind": "ListenerSet", "group": "gateway.networking.k8s.io", "name": "decco", "sectionName": "https"}
+        spec = {"parentRefs": [parent]}
+        route = owned(HTTP_ROUTES, "decco.probe", owner, spec=spec)
+        found.children[HTTP_ROUTES].put(answered(route, self.guard) if self.guard else route, own=False)
+        return found
+
+
 def ask(
     verdicts: Verdicts,
     *endpoints: dict[str, Any],
@@ -76,20 +122,32 @@ def ask(
     backend: str = "ingress",
     known: Entry | None = None,
     secrets: Any = SECRETS,
+    edge: Edge | None = None,
+    source: EdgeAnswers | None = None,
 ) -> Found:
-    """What is found for an App with these endpoints; of an Ingress, which needs no accepted route."""
+    """What is found for an App with these endpoints; of an Ingress, which needs no accepted route, or by ``edge``."""
+    backend = backend if edge is None else "gateway"
     given = settings(backend=backend, parentGateway=None) if backend == "ingress" else settings()
     inputs = replace(
         app({"endpoints": [{"port": 8080 + n, **each} for n, each in enumerate(endpoints)]}, secrets=secrets),
         settings=given,
     )
-    caches = Caches(given, KINDS, SERVED)
-    source = EdgeAnswers(cast("Prober", verdicts), caches)
-    live = AppLive(workload=workload if workload is not None else READY)
-    return source.of_app(known or entry(), inputs, app_children(inputs), live, (ADDRESS,))
+    caches = edge.caches() if edge is not None else Caches(given, KINDS, SERVED)
+    source = source or EdgeAnswers(cast("Prober", verdicts), caches)
+    desired = app_children(inputs)
+    routes = {
+        (child.resource.kind, child.obj["metadata"]["name"]): answered(
+            {**child.obj, "metadata": {**child.obj["metadata"], "generation": edge.route_generation}}
+        )
+        for child in desired.children
+        if edge is not None and child.resource.kind.endswith("Route")
+    }
+    live = AppLive(workload if workload is not None else READY, routes)
+    return source.of_app(known or entry(), inputs, desired, live, (ADDRESS,))
 
 
 DB = {"name": "db", "createDnsRecord": True}
+HTTP = {"name": "a", "httpPath": "/"}
 
 
 def test_a_tcp_endpoint() -> None:
@@ -126,10 +184,102 @@ def test_a_path_is_requested_only_if_its_owner_set_it() -> None:
 
 def test_no_app_is_probed_before_the_spaces_own_route_is_accepted() -> None:
     verdicts = Verdicts()
-    found = ask(verdicts, {"name": "a", "httpPath": "/"}, DB, backend="gateway")
+    found = ask(verdicts, HTTP, DB, edge=Edge(guard=None))
     assert list(verdicts.targets) == [f"db {ADDRESS}"]
     assert found.answers.waiting[0] == "beta.decco.test"
-    assert found.requeue_after == 1
+    ask(verdicts, HTTP, DB, edge=Edge())
+    assert sorted(verdicts.targets) == [f"a {ADDRESS}", f"db {ADDRESS}"]
+    assert verdicts.targets[f"a {ADDRESS}"].route is not None
+
+
+def test_what_is_probed_stays_so_while_the_gateway_looks_at_the_spaces_route_again() -> None:
+    verdicts = Verdicts()
+    ask(verdicts, HTTP, edge=Edge())
+    before = verdicts.targets
+    verdicts.known = tuple(before)
+    ask(verdicts, HTTP, edge=Edge(guard=None))
+    assert verdicts.targets == before
+
+
+def test_a_gateway_that_refuses_the_spaces_route_gets_no_request_that_could_reach_an_app() -> None:
+    verdicts = Verdicts()
+    ask(verdicts, {**HTTP, "probePath": "/healthz"}, edge=Edge(guard="False"))
+    (target,) = verdicts.targets.values()
+    assert target.route is None
+    assert target.probe_path is None
+    found = of_space(verdicts, edge=Edge(guard="False"))
+    assert [target.route for target in verdicts.targets.values()] == [None]
+    assert "refuses HTTPRoute decco.probe" in found.answers.refusal
+
+
+@pytest.mark.parametrize("programmed", [None, "False"])
+def test_nothing_is_probed_while_the_proxy_starts(programmed: str | None) -> None:
+    verdicts = Verdicts()
+    found = ask(verdicts, HTTP, DB, edge=Edge(programmed=programmed))
+    assert verdicts.targets == {}
+    assert sorted(found.answers.waiting) == ["beta.decco.test", "db.beta.decco.test"]
+    assert of_space(verdicts, edge=Edge(programmed=programmed)).answers.waiting == ("beta.decco.test",)
+
+
+def test_a_route_is_probed_when_the_gateway_has_answered_for_it() -> None:
+    verdicts = Verdicts()
+    found = ask(verdicts, HTTP, edge=Edge(route_generation=2))
+    assert verdicts.targets == {}
+    assert found.answers.waiting == ("beta.decco.test",)
+
+
+# -- the start of a new version ---------------------------------------------------------------------------------------
+
+NEW_VERSION = {
+    "the Space's route is new": Edge(guard=None),
+    "the App's route is written again": Edge(route_generation=2),
+    "both": Edge(guard=None, route_generation=2),
+}
+
+
+@pytest.mark.parametrize("what", NEW_VERSION)
+def test_an_app_that_was_ready_stays_so_while_the_gateway_takes_new_routes_over(what: str) -> None:
+    verdicts, edge = Verdicts(), NEW_VERSION[what]
+    source = EdgeAnswers(cast("Prober", verdicts), edge.caches())
+    for _ in range(2):
+        found = ask(verdicts, HTTP, DB, edge=edge, known=routes_ready(), source=source)
+        assert found.answers == NOTHING_PROBED
+        assert found.former is (edge.route_generation == 2)
+        assert found.held_back == {"beta.decco.test", "db.beta.decco.test"}
+    assert verdicts.targets == {}
+    source = EdgeAnswers(cast("Prober", verdicts), Edge().caches())
+    assert not ask(verdicts, HTTP, DB, edge=Edge(), known=routes_ready(), source=source).former
+    assert len(verdicts.targets) == 2
+    assert verdicts.assumed  # so they are probed in their slots
+
+
+@pytest.mark.parametrize("known", [entry(), routes_ready("False"), routes_ready(generation=0)])
+def test_an_app_that_was_not_ready_waits(known: Entry) -> None:
+    found = ask(Verdicts(), HTTP, edge=Edge(route_generation=2), known=known)
+    assert not found.former
+    assert found.answers.waiting == ("beta.decco.test",)
+
+
+def test_what_was_known_once_is_not_assumed_again() -> None:
+    source = EdgeAnswers(cast("Prober", Verdicts(enabled=False)), Edge().caches())
+    off = Verdicts(enabled=False)
+    assert not ask(off, HTTP, edge=Edge(), known=routes_ready(), source=source).former
+    assert not ask(off, HTTP, edge=Edge(route_generation=2), known=routes_ready(), source=source).former
+    source._gone(Change(cast("Entry", SimpleNamespace(uid="uid-web")), None, own=False, initial=False))
+    assert ask(off, HTTP, edge=Edge(route_generation=2), known=routes_ready(), source=source).former
+
+
+def test_a_space_that_was_ready_stays_so_until_its_new_route_is_accepted() -> None:
+    verdicts = Verdicts()
+    assert of_space(verdicts, known=routes_ready(), edge=Edge(guard=None)) == NOT_PROBING
+    assert of_space(verdicts, edge=Edge(guard=None)).answers.waiting == ("beta.decco.test",)
+    assert verdicts.targets == {}
+    of_space(verdicts, known=routes_ready())
+    assert list(verdicts.targets) == [f"https {ADDRESS}"]
+    assert verdicts.assumed
+
+
+# -- restarts and switches --------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_probed_before_pods_are_ready_and_all_stays_probed_later() -> None:
@@ -138,7 +288,7 @@ def test_nothing_is_probed_before_pods_are_ready_and_all_stays_probed_later() ->
     found = ask(verdicts, DB, workload=starting)
     assert verdicts.targets == {}
     assert found.answers.waiting == ("db.beta.decco.test",)
-    verdicts.known = True
+    verdicts.known = (f"db {ADDRESS}",)
     ask(verdicts, DB, workload=starting)
     assert list(verdicts.targets) == [f"db {ADDRESS}"]
 
@@ -172,15 +322,7 @@ def test_a_failure_has_what_the_caches_contain() -> None:
 )
 def test_what_was_ready_before_a_restart_is_assumed(status: str, generation: int, assumed: bool) -> None:
     verdicts = Verdicts()
-    condition = {
-        "type": "RoutesReady",
-        "status": status,
-        "observedGeneration": generation,
-        "reason": "Reconciled",
-        "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
-    ask(verdicts, DB, known=entry(condition))
+    ask(verdicts, DB, known=routes_ready(status, generation))
     assert verdicts.assumed is assumed
 
 
@@ -197,10 +339,17 @@ def test_without_pods_nothing_is_to_answer() -> None:
 HTTPS = {"spec": {"listeners": [{"name": "http"}, {"name": "https"}]}}
 
 
-def of_space(verdicts: Verdicts, listeners: dict[str, Any] | None = HTTPS, addresses: Any = (ADDRESS,)) -> Found:
+def of_space(
+    verdicts: Verdicts,
+    listeners: dict[str, Any] | None = HTTPS,
+    addresses: Any = (ADDRESS,),
+    *,
+    known: Entry | None = None,
+    edge: Edge | None = None,
+) -> Found:
     inputs = space_inputs(httpCertSecretName="http", secrets=SECRETS)
-    source = EdgeAnswers(cast("Prober", verdicts), Caches(settings(), KINDS, SERVED))
-    return source.of_space(entry(), inputs, listeners, addresses)
+    source = EdgeAnswers(cast("Prober", verdicts), (edge or Edge()).caches())
+    return source.of_space(known or entry(), inputs, listeners, addresses)
 
 
 def test_a_space_has_its_own_route_as_target() -> None:
