@@ -82,7 +82,7 @@ class Decco:
             "edge__namespace": "edge",
             **settings,
         }
-        self._settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
+        self.settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(
@@ -109,7 +109,7 @@ class Decco:
                 ],
                 stdout=log,
                 stderr=log,
-                env={**environment, **self._settings},
+                env={**environment, **self.settings},
             )
         if wait:
             try:

@@ -185,6 +185,29 @@ def redirect_of(cluster: Cluster, name: str) -> str:
     return next(host for host in hosts if host.endswith("decco-probe.invalid"))
 
 
+def test_probes_are_switched_on_and_off_while_decco_runs(
+    control_plane: ControlPlane, cluster: Cluster, server: NameServer, tmp_path: Path
+) -> None:
+    name, file = "answers-switch", tmp_path / "decco.yaml"
+    file.write_text("probe:\n  enabled: false\n  intervalSeconds: 10\n")
+    decco = Decco(control_plane, tmp_path, edge__addresses=json.dumps([ADDRESS]))
+    del decco.settings["DECCO_PROBE__ENABLED"]  # it would be stronger than the file
+    decco.start(flags=(f"--config={file}",))
+    edge = Edge(tmp_path, ADDRESS, leaf_of(name))
+    try:
+        with edge.running():
+            make(cluster, server, name, leaf_of(name), {"name": "db"})
+            expect(cluster, name, "True")
+            file.write_text("probe:\n  enabled: true\n  intervalSeconds: 10\n")
+            expect(cluster, name, "WrongCertificate")
+            file.write_text("probe:\n  enabled: false\n  intervalSeconds: 10\n")
+            expect(cluster, name, "True")
+        assert decco.stop() == 0, decco.tail()
+        assert_no_defects(decco)
+    finally:
+        decco.kill()
+
+
 @pytest.mark.parametrize("decco", [NOWHERE], indirect=True)
 def test_an_edge_that_cannot_be_reached_from_here_fails_no_app(
     cluster: Cluster, decco: Decco, server: NameServer

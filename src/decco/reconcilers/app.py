@@ -155,9 +155,11 @@ class AppReconciler(Reconciler):
         hostnames = app_names(desired.resolved)
         keep = self._keep(entry, desired, written, way)
         if self.records.former(entry, hostnames):
-            # The record goes first, so that a name never leads to nothing; its end enqueues the App again.
+            # The record goes first, so that a name never leads to nothing; its end enqueues the App again. What leads
+            # from a name that is another Space's goes at once.
             carrying = self.caches.routing_kinds | {SERVICES}
-            keep |= self.caches.owned(entry.uid, LabelledOwner(*entry.key), carrying)
+            former = self.caches.owned(entry.uid, LabelledOwner(*entry.key), carrying)
+            keep |= former - self.serving(entry, frozenset(self.caches.claims.verdict(space.name).lost))
         await self.prune(entry, obj, keep, written)
         live = self._live(entry, desired.children, inputs)
         if live.job is not None and runs.is_superseded(inputs.run_digest, inputs.run, live.job):
