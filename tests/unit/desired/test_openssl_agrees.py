@@ -12,7 +12,10 @@ import pytest
 
 from decco.desired.secret_content import inspect
 from decco.desired.secret_use import CLIENT, SERVER, Use, defects
+from tests.sample import thorough
 from tests.tls_shapes import HOST, Shape, shapes
+
+pytestmark = thorough
 
 SERVES, CONNECTS = Use(frozenset({HOST}), frozenset({SERVER})), Use(purposes=frozenset({CLIENT}))
 MUST_BE_ACCEPTED = {
