@@ -80,7 +80,7 @@ thorough: $(VENV)/.complete ## the other tests of tests/unit, of seconds each: s
 
 integration: $(VENV)/.complete assets ## tests against a real API server
 	-@$(BIN)/python -m testbed.netpol >/dev/null
-	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies -n 2 --dist loadfile --junitxml=$(REPORTS)/integration.xml $(ARGS))
+	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
 attacks: $(VENV)/.complete assets ## every attack under its role's identity, every policy without each of its parts, a million states of claims (half an hour)
 	$(call step,attacks,$(BIN)/python -m pytest tests/attacks --junitxml=$(REPORTS)/attacks.xml $(ARGS))

@@ -48,7 +48,7 @@ NEUTRAL: tuple[Neutral, ...] = (
     Neutral("tenant-routes", "ofService", "[]", True, "refers to bank, weighted"),
     Neutral("tenant-routes", "ofProxy", "[]", True, "refers to bank, include"),
     Neutral("tenant-routes", "destinations", "[]", True, "sends http"),
-    Neutral("tenant-routes", "authAddress", '""', True, "forwardAuth"),
+    Neutral("tenant-routes", "called", "[]", True, "forwardAuth"),
     Neutral("tenant-kinds", "unchanged", "true", True, "changes a closed kind"),
     Neutral("tenant-kinds", "unchanged", "false", False, "labels a closed kind"),
     Neutral("tenant-annotations", "exact", "[]", False, "single.evil.test of grants"),

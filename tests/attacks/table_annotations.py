@@ -79,6 +79,7 @@ def bearers(notes: Obj) -> list[tuple[str, Obj]]:
     ]
 
 
+MULTUS = "k8s.v1.cni.cncf.io/networks"
 HOST_KEYS = (
     f"{EXTERNAL_DNS}/hostname",
     f"{EXTERNAL_DNS}/internal-hostname",
@@ -129,6 +130,7 @@ BAD_KEYS = (
     "metallb.universe.tf/loadBalancerIPs",
     "metallb.universe.tf/allow-shared-ip",
     "lbipam.cilium.io/ips",
+    "v1.multus-cni.io/default-network",
     "networking.gke.io/load-balancer-ip-addresses",
     "kubernetes.io/ingress.global-static-ip-name",
 )
@@ -148,6 +150,7 @@ HONEST: tuple[tuple[str, str], ...] = (
     (f"{NGINX}/cors-allow-origin", "https://*.example.com"),
     (f"{HAPROXY}/rewrite-target", "/"),
     (f"{TRAEFIK}/router.entrypoints", "websecure"),
+    (MULTUS, "own, evil1/other@eth1"),
     (f"{TRAEFIK}/router.middlewares", "evil1-strip@kubernetescrd,evil1-auth@kubernetescrd"),
     ("kubectl.kubernetes.io/last-applied-configuration", f'{{"host":"{BANK}"}}'),
 )
@@ -164,6 +167,9 @@ REFERENCES: tuple[tuple[str, str], ...] = (
     (f"{TRAEFIK}/router.middlewares", "evil1-prod-m@kubernetescrd"),
     (f"{TRAEFIK}/router.tls.options", "bank-o@kubernetescrd"),
     (f"{TRAEFIK}/service.serverstransport", "bank-t@kubernetescrd"),
+    (MULTUS, "bank/net"),
+    (MULTUS, "own,evil1-prod/net@eth1"),
+    (MULTUS, '[{"name": "net", "namespace": "bank"}]'),
 )
 VALUES: tuple[tuple[str, str], ...] = (
     (f"{NGINX}/rewrite-target", "/;} location /x {"),

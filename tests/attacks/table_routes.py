@@ -107,6 +107,12 @@ def references() -> Iterator[Attempt]:
         yield from one(f"{what}, mirrored", p.OWNER, expect, other, made(other, {"mirroring": refers}))
         contour = "httpproxies.projectcontour.io"
         yield from one(f"{what}, include", p.OWNER, expect, contour, proxy(OWN, includes=[refers]))
+        for where in (
+            {"authorization": {"extensionRef": refers}},
+            {"rateLimitPolicy": {"global": {"extensionRef": refers}}},
+        ):
+            extended = made(contour, {"virtualhost": {"fqdn": OWN, **where}})
+            yield from one(f"{what}, {next(iter(where))}", p.OWNER, expect, contour, extended)
         yield from one(f"{what}, TCP include", p.OWNER, expect, contour, proxy(OWN, tcpproxy={"include": refers}))
         delegated = made(VIRTUAL, {"hosts": [OWN], "http": [{"delegate": refers}]})
         yield from one(f"{what}, delegate", p.OWNER, expect, VIRTUAL, delegated)
@@ -167,6 +173,10 @@ def injections() -> Iterator[Attempt]:
     )
     for what, spec, expect in middlewares:
         yield from one(f"has {what}", p.OWNER, expect, middleware, made(middleware, spec))
+    contour = "httpproxies.projectcontour.io"
+    for uri, expect in (("http://keys.evil1.svc/jwks", OK), ("http://db.bank.svc:8080/jwks", "DECCO-0659")):
+        keys = {"fqdn": OWN, "jwtProviders": [{"name": "j", "remoteJWKS": {"uri": uri}}]}
+        yield from one(f"has keys at {uri}", p.OWNER, expect, contour, made(contour, {"virtualhost": keys}))
     for name, expect in (("space-0123456789abcdef", "DECCO-0660"), ("default", "DECCO-0660"), ("mine", OK)):
         options = "tlsoptions.traefik.io"
         yield from one(

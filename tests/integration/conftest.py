@@ -18,11 +18,25 @@ __all__ = ["cluster", "control_plane", "decco", "name", "proxy", "served", "worl
 HERE = Path(__file__).parent
 
 
+LONG = (
+    "daemon_writes",
+    "secret_changes",
+    "contract_routing",
+    "restored_history",
+    "apply_repair",
+    "idle",
+    "daemon_faults",
+)
+"""Files that take minutes, the longest first: begun last, one of them would run alone at the end."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of this folder is marked, so that ``-m 'not integration'`` leaves them out."""
+    """Every test of this folder is marked, so that ``-m 'not integration'`` leaves them out; long files come first."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.integration)
+    rank = {f"test_{name}": number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")

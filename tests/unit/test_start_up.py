@@ -24,3 +24,19 @@ def test_the_controller_imports_no_library_that_it_does_not_use() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "aiohttp" in loaded
     assert UNUSED & {*loaded} == set()
+
+
+def test_the_public_certificate_authorities_are_read_when_a_connection_needs_them() -> None:
+    code = """
+import ssl, sys, decco.cli.controller, decco.daemon, aiohttp.connector
+context = aiohttp.connector._SSL_CONTEXT_VERIFIED
+usual = ssl.create_default_context()
+assert ssl.create_default_context.__module__ == "ssl", "the patch ends with the import"
+for name in ("verify_mode", "check_hostname", "verify_flags", "options", "minimum_version"):
+    assert getattr(context, name) == getattr(usual, name), name
+before = context.cert_store_stats()
+context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="example.com")
+print(before["x509_ca"], context.cert_store_stats() == usual.cert_store_stats())
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert found == ["0", "True"]

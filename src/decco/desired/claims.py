@@ -112,6 +112,7 @@ class GrantIndex:
         else:
             self._wanted[space] = wanted
         self._index(space, old.claims if old is not None else frozenset())
+        self._forget(space)
         return self._changed(before)
 
     def record(self, space: str, record: Record | None) -> frozenset[str]:
@@ -137,13 +138,21 @@ class GrantIndex:
         self._grants[space] = found
         self._transferred[space] = transferred
         self._index(space, frozenset(old))
+        self._forget(space)
         return self._changed(before)
 
-    def restore(self, space: str, grants: Mapping[Claim, Grant]) -> None:
-        """Take what the status of a Space lists, which counts only if there is no namespace with a record."""
-        if space not in self._recorded:
-            self._restored[space] = grants
-            self._index(space, frozenset())
+    def restore(self, space: str, grants: Mapping[Claim, Grant], transfers: Transfers) -> None:
+        """Take what the status of a Space lists, which counts only if there is no namespace with a record.
+
+        ``transfers`` is what the Space lists. If it has had names before, they count as done: without the record
+        nobody knows, and a transfer of former times must not take a name away.
+        """
+        if space in self._recorded:
+            return
+        self._restored[space] = grants
+        if grants:
+            self._transferred.setdefault(space, transfers)
+        self._index(space, frozenset())
 
     def acquire(self, space: str, now: str, generation: int) -> frozenset[Claim]:
         """Grant the Space what it claims and what is free. Returns what was granted now; it has to be recorded."""
@@ -277,6 +286,13 @@ class GrantIndex:
 
     def _changed(self, before: Mapping[str, Verdict]) -> frozenset[str]:
         return frozenset(space for space, verdict in before.items() if self.verdict(space) != verdict)
+
+    def _forget(self, space: str) -> None:
+        """Keep nothing of a Space that is gone and whose namespace records nothing."""
+        if space not in self._wanted and not self._of(space):
+            self._grants.pop(space, None)
+            if space not in self._recorded:
+                self._transferred.pop(space, None)
 
     def _index(self, space: str, former: frozenset[Claim]) -> None:
         """Bring the tree up to date for a Space; ``former`` are claims that it may have lost."""

@@ -13,9 +13,8 @@ import ssl
 import time
 from typing import Any, Final
 
-import aiohttp
-
 from decco.errors import ConfigError
+from decco.kube.default_tls import aiohttp
 from decco.kube.kubeconfig import content_of
 from decco.kube.tls import client_context
 from decco.proxy import proxy_from_environment

@@ -29,7 +29,6 @@ from math import inf
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
-import aiohttp
 import orjson
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -37,6 +36,7 @@ from yarl import URL
 from decco.backoff import exponential
 from decco.errors import ConfigError
 from decco.kube.connection import Connection
+from decco.kube.default_tls import aiohttp
 from decco.kube.errors import (
     Garbled,
     KubeError,

@@ -255,8 +255,9 @@ class Explorer:
         index = TabulatedIndex(self.names, self._table) if self._tabulated else GrantIndex()
         for name, space in zip(self.names, state, strict=True):
             if space.age is not None:
-                index.want(name, self._wanted(name, space))
-                index.restore(name, _recorded(space.status).grants)
+                wanted = self._wanted(name, space)
+                index.restore(name, _recorded(space.status).grants, wanted.transfers)
+                index.want(name, wanted)
             if space.record is not None:
                 index.record(name, _recorded(space.record, space.transferred))
         spaces = zip(self.names, state, strict=True)

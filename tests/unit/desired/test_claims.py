@@ -223,6 +223,44 @@ def test_a_transfer_acts_once() -> None:
     assert cluster.granted("b") == {"a.x"}, "the entry was added again"
 
 
+def test_a_transfer_of_former_times_does_not_act_after_the_namespace_and_its_record_were_lost() -> None:
+    """A holds the name, after B had it by a transfer that it lists still. B's namespace is deleted while the controller
+    is down.
+    """
+    granted = {"a": {"a.x": Grant("002", 1)}, "b": {"b.x": Grant("001", 1)}}
+    moved = {"a.x": "a"}
+    restarted = GrantIndex()
+    for name, claims, transfers in (("a", {"a.x"}, {}), ("b", {"a.x", "b.x"}, moved)):
+        restarted.restore(name, granted[name], transfers)
+        restarted.want(name, Wanted(Seniority("000", name), frozenset(claims), transfers))
+    restarted.record("a", Record(granted["a"]))
+    assert restarted.verdict("a").granted == {"a.x"}
+    restarted.acquire("b", "003", 2)
+    assert restarted.verdict("b").lost == {"a.x": "a"}
+
+    new = GrantIndex()
+    new.restore("b", {}, moved)
+    new.want("b", Wanted(Seniority("000", "b"), frozenset({"a.x"}), moved))
+    new.want("a", Wanted(Seniority("000", "a"), frozenset({"a.x"}), {}))
+    new.record("a", Record(granted["a"]))
+    assert new.verdict("a").lost == {"a.x": "b"}, "a Space that never had a name asks for the first time"
+
+
+def test_nothing_is_kept_of_a_space_that_is_gone() -> None:
+    cluster = Cluster()
+    for name in ("a", "b"):
+        cluster.space(name, [f"{name}.x"], transfers={"c.x": "c"})
+        cluster.reconcile(name)
+    cluster.index.want("a", None)
+    cluster.index.record("a", None)
+    cluster.index.record("b", None)
+    cluster.index.want("b", None)
+    fresh = GrantIndex()
+    for slot in ("_wanted", "_grants", "_restored", "_recorded", "_transferred"):
+        assert getattr(cluster.index, slot) == getattr(fresh, slot), slot
+    assert cluster.index._root.empty
+
+
 def test_two_spaces_that_take_a_name_from_one_another_come_to_rest() -> None:
     cluster = Cluster()
     cluster.space("a", ["a.x"])

@@ -25,7 +25,8 @@ def space_changed(caches: Caches, change: Change) -> Iterator[Request]:
         new = claims_of_broken(change.new.obj())
     remember_owner(caches, change)
     if change.new is not None and (change.old is None or change.old.uid != change.new.uid):
-        caches.claims.restore(name, parse_status_grants(status_of(change.new.obj())))
+        transfers = new.transfers if new is not None else {}
+        caches.claims.restore(name, parse_status_grants(status_of(change.new.obj())), transfers)
     if not change.own:
         yield Request(change.entry.key, urgency(change))
     first_reconcile = change.old is not None and change.old.ready == UNKNOWN
