@@ -80,7 +80,7 @@ class Applier:
     ) -> None:
         self._client = client
         self._stores = stores
-        self._repair_backoff = RepairBackoff(clock)
+        self._repair_backoff = RepairBackoff(clock, self._is_cached)
         self.pruner = Pruner(client, stores, self._repair_backoff)
         self._foreign: Latest[tuple[Resource, Key], bool] = Latest()
         self._unmarked: Latest[str, str] = Latest()
@@ -136,6 +136,10 @@ class Applier:
     async def check(self, resource: Resource, desired: Obj) -> None:
         """Raises the error that the API server would return for this content; changes nothing."""
         await self._client.check(resource, to_wire(desired))
+
+    def _is_cached(self, resource: Resource, key: Key) -> bool:
+        store = self._stores.get(resource)
+        return store is not None and store.get(key) is not None
 
     def is_foreign(self, resource: Resource, key: Key) -> bool:
         """Whether another owner's object had this name when decco tried to write its own."""

@@ -69,13 +69,15 @@ class _Repairs:
 
 
 class RepairBackoff:
-    """Repairs of objects whose desired state did not change; ``clock`` in seconds, monotonic."""
+    """Repairs of objects whose desired state did not change."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], exists: Callable[[Resource, Key], bool]) -> None:
+        """``clock`` in seconds, monotonic. Nothing is kept of objects that do not exist for QUIET_SECONDS."""
         self._clock = clock
+        self._exists = exists
         self._known: Latest[tuple[Resource, Key], _Repairs] = Latest()
-        self._made: Latest[tuple[Resource, Key], str] = Latest()
-        """Hash of what was written last: to create the same again is a repair, to create something else is not."""
+        self._made: Latest[tuple[Resource, Key], tuple[str, float]] = Latest()
+        """Hash of what was written last, and when. To create the same again is a repair; something else is not."""
 
     def pause_left(self, resource: Resource, key: Key) -> float:
         """Seconds until the object may be repaired again; 0: now."""
@@ -103,11 +105,21 @@ class RepairBackoff:
 
     def is_made(self, resource: Resource, key: Key, wanted: str) -> bool:
         """Whether decco has written an object with this hash, and has not deleted it since."""
-        return self._made.get((resource, key)) == wanted
+        known = self._made.get((resource, key))
+        return known is not None and known[0] == wanted
 
     def wrote(self, resource: Resource, key: Key, wanted: str) -> None:
         """decco has written the object, which carries this hash now."""
-        self._made[resource, key] = wanted
+        now = self._clock()
+        self._made[resource, key] = wanted, now
+        for _ in range(2):  # forgets faster than entries are added
+            oldest, (what, at) = next(iter(self._made.items()))
+            if now - at <= QUIET_SECONDS:
+                break
+            if self._exists(*oldest):
+                self._made[oldest] = what, now
+            else:
+                del self._made[oldest]
 
     def deleted(self, resource: Resource, key: Key) -> None:
         """decco itself deleted the object: creating it again is not a repair."""

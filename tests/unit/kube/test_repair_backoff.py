@@ -20,7 +20,7 @@ class Clock:
 def pauses(resource: Resource, times: int) -> list[float]:
     """The pause before each repair of an object that is altered at once every time."""
     clock = Clock()
-    repair_backoff, found = RepairBackoff(clock), []
+    repair_backoff, found = RepairBackoff(clock, lambda *_: True), []
     for _ in range(times):
         found.append(left := repair_backoff.pause_left(resource, AT))
         clock.now += left
@@ -43,7 +43,7 @@ def test_what_isolates_is_not_left_for_long(resource: Resource) -> None:
 
 def test_after_a_time_of_quiet_all_is_forgotten_and_others_are_not_concerned() -> None:
     clock = Clock()
-    repair_backoff = RepairBackoff(clock)
+    repair_backoff = RepairBackoff(clock, lambda *_: True)
     for _ in range(FREE_REPAIRS):
         repair_backoff.repaired(CONFIGMAPS, AT)
     assert repair_backoff.pause_left(CONFIGMAPS, AT) > 0
@@ -56,9 +56,25 @@ def test_after_a_time_of_quiet_all_is_forgotten_and_others_are_not_concerned() -
 
 def test_quiet_objects_take_no_memory() -> None:
     clock = Clock()
-    repair_backoff = RepairBackoff(clock)
+    repair_backoff = RepairBackoff(clock, lambda *_: True)
     for number in range(100):
         repair_backoff.repaired(CONFIGMAPS, Key("acme", str(number)))
         clock.now += QUIET_SECONDS / 10
     repair_backoff.repaired(CONFIGMAPS, AT)
     assert len(repair_backoff._known) == 11
+
+
+def test_what_was_written_is_known_as_long_as_the_object_exists() -> None:
+    clock, exists = Clock(), {"0", "1"}
+    repair_backoff = RepairBackoff(clock, lambda _, key: key.name in exists)
+    for number in range(10):
+        repair_backoff.wrote(CONFIGMAPS, Key("acme", str(number)), "hash")
+    assert repair_backoff.is_made(CONFIGMAPS, Key("acme", "9"), "hash")
+    clock.now += QUIET_SECONDS + 1
+    for _ in range(6):
+        repair_backoff.wrote(CONFIGMAPS, AT, "hash")
+    assert {key.name for _, key in repair_backoff._made} == {*exists, AT.name}
+    clock.now += QUIET_SECONDS + 1
+    exists.clear()
+    repair_backoff.wrote(CONFIGMAPS, AT, "hash")
+    assert {key.name for _, key in repair_backoff._made} == {AT.name}
