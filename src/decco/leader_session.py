@@ -179,7 +179,7 @@ class LeaderSession:
             task.cancel()
 
     def probing_changed(self, *, switched: bool) -> None:
-        """Other settings of probes are in force; ``switched``: on or off, so that all objects are looked at."""
+        """Other settings of probes are in force; ``switched``: on or off, so that all objects are reconciled."""
         self._prober.settings_changed()
         if switched:
             for uid in self._caches.owners:
