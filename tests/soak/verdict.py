@@ -11,8 +11,12 @@ WARM_UP = 0.1
 CENSUS_SLACK = (1.1, 50)
 """A container may have so many times the items of the census after a third of the time, and so many more: what the last
 moments left. Names and labels that can occur have occurred by then."""
-CENSUS_OF_OBJECTS = {"RepairBackoff._made"}
-"""What has an entry for each object that was written since the start: at most as many as are cached."""
+CENSUS_OF_OBJECTS = {"RepairBackoff._made", "Recorder._budgets"}
+"""What has an entry for each object that was written since the start, or that had Events until the next Event of any
+object: at most as many as are cached.
+"""
+CENSUS_OF_ENTRIES = {"Key", "Budget"}
+"""What these entries consist of."""
 CENSUS_WINDOW = {"Tombstones._now": 500, "Tombstones._before": 500}
 """What the deletions of its last window leave in a container until the next deletion; a day has thousands of them."""
 
@@ -89,11 +93,22 @@ def complaints(checkpoints: Sequence[Checkpoint], limits: Limits) -> Iterator[st
     for label, values in sorted(last.labels.items()):
         if values > settled.get(label, 0) + limits.values:
             yield f"{label} has {values} values, {settled.get(label, 0)} after a third: are they without end?"
-    taken = [each.census for each in checkpoints if each.census]
-    for name, now in sorted(taken[-1].items()) if taken else ():
-        then = taken[0].get(name, 0)
-        cached = sum(last.cached.values()) if name in CENSUS_OF_OBJECTS else 0
-        if now > max(cached, then * CENSUS_SLACK[0] + CENSUS_WINDOW.get(name, CENSUS_SLACK[1])):
+    yield from _census([each.census for each in checkpoints if each.census], sum(last.cached.values()))
+
+
+def _census(taken: Sequence[Mapping[str, int]], objects: int) -> Iterator[str]:
+    if not taken:
+        return
+    before, after = taken[0], taken[-1]
+    entries = sum(max(0, after.get(name, 0) - before.get(name, 0)) for name in CENSUS_OF_OBJECTS)
+    for name, now in sorted(after.items()):
+        then = before.get(name, 0)
+        limit = then * CENSUS_SLACK[0] + CENSUS_WINDOW.get(name, CENSUS_SLACK[1])
+        if name in CENSUS_OF_OBJECTS:
+            limit = max(limit, objects)
+        elif name in CENSUS_OF_ENTRIES:
+            limit += entries
+        if now > limit:
             yield f"{name}: {then} after a third, {now} at last"
 
 

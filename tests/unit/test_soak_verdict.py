@@ -63,6 +63,18 @@ def test_leftovers_are_reported(last: dict[str, object], message: str) -> None:
     assert list(complaints(day(**last), LIMITS)) == [message]
 
 
+def test_a_census_may_have_an_entry_for_each_object() -> None:
+    """20 objects are cached; the second census is the last."""
+    for made, keys, expected in (
+        (20, 118, []),
+        (20, 131, ["Key: 50 after a third, 131 at last"]),
+        (61, 50, ["RepairBackoff._made: 1 after a third, 61 at last"]),
+    ):
+        hours = day(census={"RepairBackoff._made": made, "Key": keys})
+        hours[:-1] = [replace(each, census={"RepairBackoff._made": 1, "Key": 50}) for each in hours[:-1]]
+        assert list(complaints(hours, LIMITS)) == expected
+
+
 def test_growth_counts_after_the_warm_up() -> None:
     """Growth in the first tenth is not a leak; steady growth is, also where single values jump."""
     warm = [replace(each, rss=50_000) if each.reconciles == 100 else each for each in day()]

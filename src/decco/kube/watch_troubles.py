@@ -61,7 +61,8 @@ class Troubles:
     def _report(self, error: KubeError, seconds: float) -> None:
         if self._on_trouble is not None:
             self._on_trouble(error, seconds)
-        kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
+        # Whoever grants "list" must see that "watch" is lacking as well.
+        kind = str(error) if isinstance(error, Forbidden) else f"{type(error).__name__} {getattr(error, 'status', '')}"
         if kind != self._kind:
             self._kind, self._since = kind, self._clock()
         passing = isinstance(error, _OF_A_START) and self._clock() - self._since < START_SECONDS

@@ -14,7 +14,7 @@ from decco.kube.apply import Applier, Result
 from decco.kube.entry import Shape
 from decco.kube.errors import BadRequest, Conflict, Forbidden, NotFound
 from decco.kube.store import Store
-from decco.objects import ANNOTATION_HASH, DEPLOYMENTS, Obj
+from decco.objects import ANNOTATION_HASH, DEPLOYMENTS, NAMESPACES, Obj
 from tests.unit.kube.test_apply import Script, desired_object, stored
 
 SCALED = Shape(unmanaged=(("spec", "replicas"),))
@@ -50,6 +50,16 @@ async def test_an_unchanged_object_costs_no_dry_run() -> None:
     applier, _, script = restarted(stored(desired))
     assert (await applier.ensure(DEPLOYMENTS, desired)).result is Result.UNCHANGED
     assert (script.asked, script.previewed) == ([], 0)
+
+
+async def test_a_namespace_is_not_tried_under_another_name() -> None:
+    """decco's own policy would refuse it, as the work of a stolen token."""
+    desired = {**deployment("main"), "apiVersion": "v1", "kind": "Namespace"}
+    del desired["metadata"]["namespace"]
+    script, store = Script(stored(desired)), Store(NAMESPACES, SCALED)
+    store.put(with_sidecar(stored(desired)), own=False)
+    applied = await Applier(script, {NAMESPACES: store}).ensure(NAMESPACES, desired)
+    assert (applied.result, script.asked, script.previewed) == (Result.UPDATED, ["replace"], 1)
 
 
 async def test_what_admission_adds_at_creation_only_is_recognised() -> None:

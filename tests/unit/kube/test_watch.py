@@ -381,6 +381,18 @@ async def test_refusals_of_a_server_that_starts_are_logged_only_if_they_continue
     assert logs[4]["error"] == "no: allow it to list and watch them, as the roles in manifests/rbac do (403 Forbidden)"
 
 
+async def test_each_permission_that_is_lacking_is_said_once() -> None:
+    """Whoever grants one of them would otherwise see nothing of the next."""
+    refused = {
+        words: Watching([], errors.Forbidden(403, "Forbidden", words), seconds=1.5)
+        for words in ("not this", "nor this")
+    }
+    script = Script([EMPTY, *[refused["not this"]] * 4, *[refused["nor this"]] * 4, Watching([CHANGE])])
+    with capture_logs() as logs:
+        await script.run()
+    assert [e["error"][:8] for e in logs if e["log_level"] == "warning"] == ["not this", "nor this"]
+
+
 async def test_the_ordinary_course_is_no_trouble() -> None:
     script = Script([EMPTY, QUIET, Watching([CHANGE], GONE), Listing([([], "20")]), QUIET])
     with capture_logs() as logs:
