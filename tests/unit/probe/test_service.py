@@ -12,6 +12,7 @@ import pytest
 
 from decco.probe.model import AnyTarget, Observation, Result, State, Target
 from decco.probe.service import Prober
+from tests.sample import thorough
 
 pytestmark = pytest.mark.looptime
 
@@ -241,6 +242,7 @@ async def test_few_targets_have_whole_probes_only(bench: Bench) -> None:
     assert not any(bench.short)
 
 
+@thorough
 async def test_many_settled_targets_have_short_probes_and_each_fourth_is_whole(bench: Bench) -> None:
     bench.settings.interval_seconds = 10
     for number in range(320):
@@ -254,6 +256,7 @@ async def test_many_settled_targets_have_short_probes_and_each_fourth_is_whole(b
     assert all(False in of_one[start : start + 4] for start in range(len(of_one) - 3))
 
 
+@thorough
 async def test_what_may_have_changed_has_a_whole_probe(bench: Bench) -> None:
     bench.settings.interval_seconds = 10
     for number in range(320):
