@@ -95,7 +95,7 @@ SPACE_CHILDREN = {
 @pytest.fixture(scope="module")
 def full(cluster: Cluster, decco: Decco) -> str:
     for name in ("contract-http", "contract-tcp"):
-        cluster.create(tls_secret(name))
+        cluster.create(tls_secret(name, "*.full.example.net"))
     cluster.make_space(LONGEST, httpCertSecretName="contract-http", tcpCertAndCaSecretName="contract-tcp", **_full())
     return LONGEST
 
