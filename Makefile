@@ -26,7 +26,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-sample test-packaging test-dns test-images test-policies
+.PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
 .PHONY: attacks attacks-sample soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
@@ -122,7 +122,7 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
 
 test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the promised durations; idle machine, some ten minutes
-	$(call step,times,TIMED=1 $(BIN)/python -m pytest tests/integration tests/e2e -m timed -s --junitxml=$(REPORTS)/times.xml $(ARGS))
+	$(call step,times,TIMED=1 $(BIN)/python -m pytest tests/integration tests/e2e tests/verify -m timed -s --junitxml=$(REPORTS)/times.xml $(ARGS))
 
 test-fresh-machine: $(VENV)/.complete ## a bare Debian with only the packages of README: make test-images as root and as user (root)
 	$(call step,fresh machine,$(BIN)/python -m testbed.fresh_machine $(ARGS))
@@ -141,11 +141,15 @@ E2E_PYTEST := $(BIN)/python -m pytest -o timeout=600
 
 e2e: $(VENV)/.complete assets $(NODE_ASSETS) ## real pods, edge, clients, all cases (root; E2E_CLUSTER=kind; E2E_KUBECONFIG=<file>; E2E_DECCO=process)
 	$(call step,e2e,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) $(E2E_PYTEST) tests/e2e -s --junitxml=$(REPORTS)/e2e.xml $(ARGS))
-	@$(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(MAKE) e2e-routing)
+	@$(if $(E2E_KUBECONFIG)$(E2E_CLUSTER),,$(MAKE) e2e-routing e2e-verify)
 
 e2e-routing: $(VENV)/.complete assets $(NODE_ASSETS) ## the same through Traefik, and with a Gateway for each Space (builds Traefik once)
 	$(call step,e2e: ingress,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=ingress $(E2E_PYTEST) $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
 	$(call step,e2e: gateways,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
+
+e2e-verify: $(VENV)/.complete assets $(NODE_ASSETS) ## decco verify with Envoy Gateway, with each sabotage, and with Traefik
+	$(call step,e2e: verify,$(E2E_PYTEST) tests/verify -s --junitxml=$(REPORTS)/e2e-verify.xml $(ARGS))
+	$(call step,e2e: verify by ingress,E2E_BACKEND=ingress $(E2E_PYTEST) tests/verify/test_verify.py -s --junitxml=$(REPORTS)/e2e-verify-ingress.xml $(ARGS))
 
 e2e-sample: $(VENV)/.complete assets $(NODE_ASSETS) ## the part of e2e that make test runs; skipped with one message where it cannot run
 	$(call step,e2e,$(E2E_PYTEST) tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
@@ -160,7 +164,7 @@ assets: $(VENV)/.complete ## programs of the control plane: found, downloaded or
 	$(call step,assets,$(BIN)/python -m testbed assets >/dev/null)
 
 node-assets: $(VENV)/.complete ## programs and images of the node and its edge: built and cached
-	$(call step,node assets,$(BIN)/python -m testbed assets --node $(if $(filter e2e e2e-routing,$(MAKECMDGOALS)),--full) >/dev/null)
+	$(call step,node assets,$(BIN)/python -m testbed assets --node $(if $(filter e2e e2e-routing e2e-verify,$(MAKECMDGOALS)),--full) >/dev/null)
 
 up: $(VENV)/.complete assets ## a control plane for manual tests, until Ctrl-C
 	@$(BIN)/python -m testbed up

@@ -70,6 +70,7 @@ NODE = (
     *POLICIES,
     *ENGINE,
     AUTHORITIES,
+    Need("busybox-static", "busybox", "pods of decco verify", root=True),
     Need("runc", "runc", "containers of the node", root=True),
     Need("ipset", "ipset", "Services of the node", root=True),
     Need("conntrack", "conntrack", "Services of the node", root=True),
@@ -104,6 +105,7 @@ TARGETS: dict[str, tuple[Need, ...]] = {
     "soak-sample": BIND,
     "e2e": NODE,
     "e2e-routing": NODE,
+    "e2e-verify": (*NODE, *BIND),
     "e2e-sample": NODE,
     "node-assets": NODE,
     "test-times": (*INTEGRATION, *NODE),
@@ -115,7 +117,7 @@ TARGETS["test"] = tuple(
     for part in ("unit", "thorough", "integration", "soak-sample", "test-dns", "packaging", "test-images", "e2e-sample")
     for need in TARGETS[part]
 )
-NEED_ROOT = frozenset({"e2e", "e2e-routing", "test-packaging", "test-fresh-machine"})
+NEED_ROOT = frozenset({"e2e", "e2e-routing", "e2e-verify", "test-packaging", "test-fresh-machine"})
 WITHOUT_CONTROL_PLANE = frozenset(
     {"check", "check-format", "check-lint", "check-types", "check-imports", "check-generated", "format", "generate"}
     | {

@@ -115,6 +115,13 @@ class Processes:
                 popen.stdin.write(b"\n")
         return process
 
+    def end_with_us(self, popen: subprocess.Popen[bytes]) -> None:
+        """Has the watchdog kill this process too, should the testbed be killed. The caller started it in a session of
+        its own and ends it itself.
+        """
+        with self._lock:
+            self._notify(f"pid {popen.pid}")
+
     def stop(self, process: Process, seconds: float = 10.0, *, sig: signal.Signals = signal.SIGTERM) -> int:
         """Ends one process: first ``sig``, after ``seconds`` SIGKILL to its whole group; returns its exit status."""
         if process.running:

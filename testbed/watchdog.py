@@ -33,21 +33,26 @@ def open_pidfd(pid: int) -> int | None:
         return None
 
 
+def has_ended(pidfd: int, patience_ms: int = 0) -> bool:
+    """Whether the process of a handle ends within this time."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(patience_ms))
+
+
 def end(pid: int, pidfd: int | None, patience_ms: int = 5000) -> None:
     """Kills a process group and waits until its leader is dead, so that it writes into no folder any more."""
     if hasattr(os, "pidfd_open"):
         if pidfd is None:
             return
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        if poll.poll(0):  # readable: it ended by itself, and only its handle is still valid, not its number
+        if has_ended(pidfd):  # only its handle is still valid, not its number
             return
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return
     if pidfd is not None:
-        poll.poll(patience_ms)
+        has_ended(pidfd, patience_ms)
 
 
 def watch(lines: Iterable[str]) -> None:
@@ -57,6 +62,11 @@ def watch(lines: Iterable[str]) -> None:
     for line in lines:
         word, _, rest = line.rstrip("\n").partition(" ")
         if word == "pid":
+            # Handles of those that have ended are not kept: a long run starts more than may be open.
+            for pid, handle in [*alive.items()]:
+                if handle is not None and has_ended(handle):
+                    os.close(handle)
+                    del alive[pid]
             alive[int(rest)] = open_pidfd(int(rest))
         elif word == "gone":
             handle = alive.pop(int(rest), None)

@@ -16,7 +16,8 @@ _HEAD = """\
 {description} [docs/cli.md](../cli.md) shows what the commands are good for.
 
 kubectl finds it as a plugin: `kubectl decco COMMAND`. It connects as kubectl does (`--kubeconfig`, `KUBECONFIG`,
-`~/.kube/config`, the service account of a pod) and changes nothing in a cluster.
+`~/.kube/config`, the service account of a pod) and changes nothing in a cluster, but for
+`decco verify`, which removes what it makes.
 
 Settings matter, since what decco writes depends on them. Without `--config` those of the running controller are taken,
 from the ConfigMap `decco-controller` (`decco.yaml`) and the Deployment of that name in decco's namespace, where you may

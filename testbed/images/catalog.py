@@ -12,14 +12,15 @@ from collections.abc import Callable
 
 from testbed.images.built import controller, stunnel
 from testbed.images.envoy import envoy
-from testbed.images.programs import echo, go_program, pause
+from testbed.images.programs import busybox, echo, go_program, pause
 from testbed.images.shelf import REGISTRY, Image
 
-__all__ = ["IMAGES", "REGISTRY", "Image", "controller", "echo", "envoy", "go_program", "pause", "stunnel"]
+__all__ = ["IMAGES", "REGISTRY", "Image", "busybox", "controller", "echo", "envoy", "go_program", "pause", "stunnel"]
 
 IMAGES: dict[str, Callable[[], Image]] = {
     "pause": pause,
     "echo": echo,
+    "busybox": busybox,
     "stunnel": stunnel,
     "envoy": envoy,
     "controller": controller,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from testbed import golang
+from testbed import golang, packages
 from testbed.found import AssetsMissing
 from testbed.images import oci
 from testbed.images.debian import authorities
@@ -40,6 +40,19 @@ def echo(edition: str = "1") -> Image:
     """
     config = oci.Config(entrypoint=["/echo"], cmd=["serve", "--listen", "http:8080"], env={"ECHO_EDITION": edition})
     return _own("echo", config, "echo")
+
+
+def busybox() -> Image:
+    """The pods of ``decco verify``: a static busybox as a shell, which has the other programs in itself.
+
+    Raises:
+        AssetsMissing: there is none.
+    """
+    binary = packages.path_of("busybox")
+    if binary is None:
+        raise AssetsMissing("busybox is missing: install the package busybox-static")
+    layer: oci.Layer = {"tmp": oci.folder(0o1777), "bin/sh": oci.program(binary), "bin/busybox": oci.program(binary)}
+    return provide("busybox", oci.Config(entrypoint=["/bin/sh"]), [binary], lambda _: [layer])
 
 
 def go_program(

@@ -110,7 +110,9 @@ class Decco:
                 stdout=log,
                 stderr=log,
                 env={**environment, **self.settings},
+                start_new_session=True,
             )
+        self.cp.processes.end_with_us(self.process)
         if wait:
             try:
                 eventually(self.ready, what="decco is ready")

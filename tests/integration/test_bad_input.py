@@ -398,20 +398,27 @@ def test_an_app_too_large_for_its_status(cluster: Cluster, decco: Decco) -> None
     """It fills etcd's limit to the last bytes: reported in the log and by an Event, since no condition fits in."""
     path = f"{APIS}/namespaces/{TENANT}/apps"
     fits, too_many = 1_500_000, 1_600_000
+
+    def filled(length: int) -> Obj:
+        # A name of its own, always as long: decco may report one that nearly fits as well, until it is deleted.
+        return app(TENANT, f"full-{length}", pod=one(args=["v" * length]), endpoints=[])
+
     while too_many - fits > 64:
         middle = (fits + too_many) // 2
-        answer = cluster.cp.request("POST", path, app(TENANT, "full", pod=one(args=["v" * middle]), endpoints=[]))
+        answer = cluster.cp.request("POST", path, filled(middle))
         assert answer.status in (201, 500), answer.json()
         fits, too_many = (middle, too_many) if answer.status == 201 else (fits, middle)
-        cluster.delete(f"{path}/full")
-        eventually(lambda: cluster.app(TENANT, "full") is None, IN_TIME)
-    made = cluster.create(app(TENANT, "full", pod=one(args=["v" * fits]), endpoints=[]))
+        cluster.delete(f"{path}/full-{middle}")
+        eventually(lambda middle=middle: cluster.app(TENANT, f"full-{middle}") is None, IN_TIME)
+    made = cluster.create(filled(fits))
+    name = made["metadata"]["name"]
     served_in_time(cluster, TENANT, "beside-full")
 
     def said() -> list[Obj]:
-        return [line for line in lines(decco, "warning") if line["event"].startswith("status cannot be written")]
+        found = [line for line in lines(decco, "warning") if line["event"].startswith("status cannot be written")]
+        return [line for line in found if line["key"] == f"{TENANT}/{name}"]
 
-    eventually(lambda: [line for line in said() if line["key"] == f"{TENANT}/full"], IN_TIME)
+    eventually(said, IN_TIME)
     assert "request is too large" in said()[-1]["error"]
 
     def events() -> list[Obj]:
@@ -423,8 +430,8 @@ def test_an_app_too_large_for_its_status(cluster: Cluster, decco: Decco) -> None
     mark = cluster.cp.audit_mark()
     time.sleep(3)
     assert len(said()) == times
-    assert [event for event in cluster.cp.audit("decco", since=mark) if event.name == "full"] == []
-    cluster.delete(f"{path}/full")
+    assert [event for event in cluster.cp.audit("decco", since=mark) if event.name == name] == []
+    cluster.delete(f"{path}/{name}")
 
 
 # Objects that today's rules would not let in --------------------------------------------------------------------------

@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "show who owns a host name, Space or App, how it is reached, and what is missing",
     "graph": "draw who may talk to whom",
     "doctor": "check whether a cluster and the controller in it meet the requirements",
+    "verify": "try on a cluster everything that decco promises, with temporary Spaces and Apps",
     "dns": "show what decco would change in DNS",
     "completion": "print the script that makes a shell complete the words of decco",
 }

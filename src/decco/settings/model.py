@@ -93,6 +93,11 @@ class SidecarSettings(Section):
     choose them for each namespace, as OpenShift does."""
 
 
+class VerifySettings(Section):
+    image: Image = "busybox:1.37"
+    """Image of the temporary pods of `decco verify`: a shell with httpd and nc, as busybox has them."""
+
+
 class ControllerSettings(Section):
     space_workers: Annotated[int, Field(ge=1, le=256)] = 8
     """Spaces reconciled at once."""
@@ -191,6 +196,7 @@ class Settings(Section):
     controller: ControllerSettings = ControllerSettings()
     probe: ProbeSettings = ProbeSettings()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
+    verify: VerifySettings = VerifySettings()
 
     @property
     def services_domain(self) -> str:

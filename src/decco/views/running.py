@@ -1,7 +1,8 @@
 """The settings of the controller that runs in the cluster, from the objects of its manifests.
 
-The results of a command are wrong if its settings differ from the controller's. The manifests store the settings in the
-ConfigMap ``decco-controller`` (key ``decco.yaml``) and in variables of the Deployment of the same name.
+The results of a command are wrong if its settings differ from the controller's. The manifests store the settings in a
+ConfigMap (key ``decco.yaml``) and in variables of the Deployment ``decco-controller``. The ConfigMap is the one that
+the Deployment mounts as ``settings``, since an overlay may rename it; without a Deployment, ``decco-controller``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from decco.settings.load import ConfigText, load
 
 NAME = "decco-controller"
 FILE = "decco.yaml"
+VOLUME = "settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +39,35 @@ class Running:
 
 async def look(client: Client, namespace: str) -> Running:
     """Reads the ConfigMap and the Deployment in the controller namespace."""
-    key = Key(namespace, NAME)
     hidden = False
-    found: dict[Resource, Obj] = {}
-    for resource in (CONFIGMAPS, DEPLOYMENTS):
+
+    async def read(resource: Resource, name: str) -> Obj | None:
+        nonlocal hidden
         try:
-            found[resource] = await client.get(resource, key)
+            return await client.get(resource, Key(namespace, name))
         except NotFound:
-            continue
+            return None
         except Forbidden:
             hidden = True
-    deployment = found.get(DEPLOYMENTS)
-    text = (found.get(CONFIGMAPS, {}).get("data") or {}).get(FILE)
+            return None
+
+    deployment = await read(DEPLOYMENTS, NAME)
+    key = Key(namespace, _config_map(deployment))
+    text = ((await read(CONFIGMAPS, key.name) or {}).get("data") or {}).get(FILE)
     return Running(
         text=ConfigText(text, f"ConfigMap {key}, {FILE}") if isinstance(text, str) else None,
         variables=_variables(deployment) if deployment is not None else {},
         deployment=deployment,
         hidden=hidden,
     )
+
+
+def _config_map(deployment: Obj | None) -> str:
+    volumes = deployment["spec"]["template"]["spec"].get("volumes") or () if deployment is not None else ()
+    named = (
+        volume["configMap"].get("name") for volume in volumes if volume["name"] == VOLUME and "configMap" in volume
+    )
+    return next((str(name) for name in named if name), NAME)
 
 
 def _variables(deployment: Obj) -> dict[str, str]:

@@ -20,7 +20,7 @@ RESOURCES = "must be a mapping with requests and limits, each of names to quanti
 BIND = "must be host:port, [IPv6]:port, :port for all interfaces, or 0 for off"
 AT_TOP = (
     "namespace, clusterId, clusterDomain, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
-    "routing, edge, dns, sidecar, controller, probe, leaderElection"
+    "routing, edge, dns, sidecar, controller, probe, leaderElection, verify"
 )
 IN_ROUTING = "backend, parentGateway, gatewayClassName, ingressDialect, ingressClassName"
 IN_EDGE = ("DECCO_EDGE__NAMESPACE", "DECCO_EDGE__CIDRS", "DECCO_EDGE__SERVICE", "DECCO_EDGE__ADDRESSES")
@@ -87,6 +87,7 @@ OTHER: dict[str, Any] = {
     "leaderElection.leaseSeconds": 60.0,
     "leaderElection.renewSeconds": 8.5,
     "leaderElection.retrySeconds": 1.5,
+    "verify.image": "registry.example.net/busybox:1",
 }
 
 

@@ -50,24 +50,39 @@ def test_what_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         assert processes.stop(process, 0.05) == -signal.SIGKILL
 
 
-def test_the_testbed_is_killed(tmp_path: Path) -> None:
-    """SIGKILL leaves it no chance to clean up, so its watchdog must."""
-    folder = tmp_path / "bed"
+def assert_killed_with_the_testbed(folder: Path, lines: str, count: int) -> None:
+    """``lines`` start so many processes with ``processes`` and print their numbers; then the testbed is killed."""
     folder.mkdir()
     script = (
-        "import sys, time; from pathlib import Path; from testbed.processes import Processes\n"
-        f"processes = Processes(Path({str(folder)!r}))\n"
-        "gone = processes.start('gone', ['true']); processes.stop(gone)\n"
-        f"print(*(processes.start(str(i), {STUBBORN!r}).pid for i in range(3)), flush=True); time.sleep(600)\n"
+        "import subprocess, time; from pathlib import Path; from testbed.processes import Processes\n"
+        f"processes = Processes(Path({str(folder)!r}))\n{lines}\ntime.sleep(600)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as testbed:
+    with subprocess.Popen([sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True) as testbed:
         assert testbed.stdout is not None
         pids = [int(word) for word in testbed.stdout.readline().split()]
-        assert len(pids) == 3
+        assert len(pids) == count
         assert all(alive(pid) for pid in pids)
         testbed.kill()
     assert within(10, lambda: not any(alive(pid) for pid in pids))
     assert within(10, lambda: not folder.exists())
+
+
+def test_the_testbed_is_killed(tmp_path: Path) -> None:
+    """SIGKILL leaves it no chance to clean up, so its watchdog must."""
+    lines = (
+        "gone = processes.start('gone', ['true']); processes.stop(gone)\n"
+        f"print(*(processes.start(str(i), {STUBBORN!r}).pid for i in range(3)))"
+    )
+    assert_killed_with_the_testbed(tmp_path / "bed", lines, 3)
+
+
+def test_what_a_test_started_itself_ends_with_the_testbed(tmp_path: Path) -> None:
+    lines = (
+        "for seconds in (0, 600):\n"
+        "    own = subprocess.Popen(['sleep', str(seconds)], start_new_session=True); processes.end_with_us(own)\n"
+        "print(own.pid)"
+    )
+    assert_killed_with_the_testbed(tmp_path / "bed", lines, 1)
 
 
 def test_a_number_that_somebody_else_has_now_is_not_killed(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import copy
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -15,17 +15,28 @@ import yaml
 from decco import __version__
 from decco.api.crd import crds
 from decco.desired.space import SECRETS_ROLE
-from decco.kube.client import ListPage
+from decco.kube.client import Client, ListPage
 from decco.kube.errors import Forbidden, NotFound
 from decco.messages import Severity
-from decco.objects import CONFIGMAPS, GATEWAY_CLASSES, GATEWAYS, LEASES, SECRETS, SPACES, Key, Obj, Resource
+from decco.objects import (
+    CONFIGMAPS,
+    DEPLOYMENTS,
+    GATEWAY_CLASSES,
+    GATEWAYS,
+    LEASES,
+    SECRETS,
+    SPACES,
+    Key,
+    Obj,
+    Resource,
+)
 from decco.settings import Settings
 from decco.views.findings import Finding
 from decco.views.preflight import cluster, controller, edge
 from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
-from decco.views.running import Running, _variables
+from decco.views.running import Running, _variables, look
 from tests import tls_certificates
 from tests.tls_certificates import Template
 from tests.unit.desired.app_cases import SERVED
@@ -312,6 +323,21 @@ async def test_replicas_and_versions(image: str, grade: str) -> None:
     deployment = named("decco-controller", "decco", spec={"replicas": 2, **pod}, status={"readyReplicas": 1})
     replicas, version = await results(controller.running, context(running=Running(deployment=deployment)))
     assert (replicas.severity, version.severity) == (Severity.WARNING, grade)
+
+
+async def test_settings_are_those_of_the_config_map_that_the_deployment_mounts() -> None:
+    """An overlay's generator gives the ConfigMap another name, and leaves the one of the base beside it."""
+    volumes = [{"name": "settings", "configMap": {"name": "decco-settings-5f"}}]
+    deployment = named("decco-controller", "decco", spec={"template": {"spec": {"containers": [], "volumes": volumes}}})
+    base = named("decco-controller", "decco", data={"decco.yaml": "clusterId: base"})
+    mounted = named("decco-settings-5f", "decco", data={"decco.yaml": "clusterId: mounted"})
+    both = [(CONFIGMAPS, base), (CONFIGMAPS, mounted)]
+    found = await look(cast("Client", Cluster(*both, (DEPLOYMENTS, deployment))), "decco")
+    assert found.text is not None
+    assert (found.text.text, "decco-settings-5f" in found.text.place) == ("clusterId: mounted", True)
+    without = await look(cast("Client", Cluster(*both)), "decco")
+    assert without.text is not None
+    assert without.text.text == "clusterId: base"
 
 
 async def test_marks_on_secrets() -> None:

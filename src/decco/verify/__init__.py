@@ -1,0 +1,1 @@
+"""``decco verify``: tries on a cluster what decco promises, with temporary Spaces and Apps; see docs/verify.md."""

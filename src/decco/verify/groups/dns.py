@@ -1,0 +1,169 @@
+"""Records of the configured providers, read from the providers themselves with the controller's credentials."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from decco.dns.errors import DnsError
+from decco.dns.factory import make_provider
+from decco.dns.provider import Provider, Zone
+from decco.dns.records import ADDRESS_TYPES, TXT, RecordSet
+from decco.dns.registry import ownership_name, parse
+from decco.errors import ConfigError
+from decco.hostnames import in_zone
+from decco.objects import SPACES, uid_of
+from decco.reconcilers.providers import read_outside
+from decco.verify.groups.setup import app_of, space
+from decco.verify.outcome import Failed, NotTested, eventually
+from decco.verify.probe import Check, Probe
+from decco.verify.world import World
+
+CALL_SECONDS = 10.0
+SECONDS = 20.0
+UNREADABLE = ("memory", "none")
+"""Providers whose records exist in the controller only, or nowhere."""
+
+
+async def _providers(world: World) -> list[tuple[Provider, Zone]]:
+    """Those that have a zone for the run's domain. Raises NotTested if there is none."""
+    return await world.once("dns", lambda: _made(world))
+
+
+async def _made(world: World) -> list[tuple[Provider, Zone]]:
+    configured = world.settings.dns.providers
+    if not configured:
+        raise NotTested("no DNS provider is set")
+    readable = [each for each in configured if each.type not in UNREADABLE]
+    if not readable:
+        raise NotTested(f"records of {', '.join(each.type for each in configured)} cannot be read from here")
+    try:
+        outside = await read_outside(world.settings, world.client)
+    except ConfigError as error:
+        raise NotTested(str(error)) from error
+    found: list[tuple[Provider, Zone]] = []
+    for settings in readable:
+        try:
+            provider = await asyncio.to_thread(make_provider, settings, outside)
+        except ConfigError as error:
+            raise NotTested(
+                f"the credentials of provider {settings.label} cannot be used from here: {error}"
+            ) from error
+        try:
+            zones = await asyncio.wait_for(provider.zones(), CALL_SECONDS)
+        except (DnsError, TimeoutError) as error:
+            raise Failed(f"provider {settings.label} does not answer: {str(error) or 'time limit'}") from error
+        covering = [zone for zone in zones if in_zone(world.names.domain, zone.name)]
+        if covering:
+            found.append((provider, max(covering, key=lambda zone: len(zone.name))))
+    if not found:
+        raise NotTested(f"no provider has a zone of {world.names.domain}; --domain names another")
+    return found
+
+
+async def _records(world: World, name: str) -> list[tuple[str, list[RecordSet]]]:
+    """The records of a name and its ownership record, from each provider."""
+    found = []
+    for provider, zone in await _providers(world):
+        names = {name, ownership_name(name, zone.name)}
+        try:
+            sets = await asyncio.wait_for(provider.records(zone, names), CALL_SECONDS)
+        except (DnsError, TimeoutError) as error:
+            raise Failed(f"provider {provider.name} does not answer: {str(error) or 'time limit'}") from error
+        found.append((provider.name, [each for each in sets if each.values]))
+    return found
+
+
+async def _answers(world: World) -> None:
+    await _providers(world)
+
+
+async def _every_provider(world: World) -> None:
+    covered = {provider.name for provider, _ in await _providers(world)}
+    missing = [each.label for each in world.settings.dns.providers if each.label not in covered]
+    if missing:
+        raise NotTested(f"not tested: {', '.join(missing)}, of other zones; --domain names another")
+
+
+def _published(name: Callable[[World], str]) -> Check:
+    """The name points to the edge, at every provider."""
+
+    async def check(world: World) -> None:
+        await eventually(lambda: _is_published(world, name(world)), SECONDS)
+
+    return check
+
+
+async def _is_published(world: World, name: str) -> None:
+    expected = set((await world.get(SPACES, world.names.space("a")))["status"].get("addresses") or ())
+    for provider, sets in await _records(world, name):
+        values = {value.rstrip(".") for each in sets if each.type in ADDRESS_TYPES for value in each.values}
+        if values != expected:
+            raise Failed(f"{name} points to {sorted(values) or 'nothing'} at {provider}, not to {sorted(expected)}")
+
+
+async def _owned(world: World) -> None:
+    uid = uid_of(await world.get(SPACES, world.names.space("a")))
+    for provider, sets in await _records(world, world.names.fqdn("a")):
+        owners = [parse(value) for each in sets if each.type == TXT for value in each.values]
+        if not any(owner is not None and owner.uid == uid for owner in owners):
+            raise Failed(f"the ownership record of {world.names.fqdn('a')} at {provider} does not name the Space")
+
+
+async def _not_asked_for(world: World) -> None:
+    name = world.names.host("a", "private")
+    for provider, sets in await _records(world, name):
+        if sets:
+            raise Failed(f"{name} has records at {provider} without createDnsRecord")
+
+
+def _withdrawn(name: Callable[[World], str]) -> Check:
+    async def check(world: World) -> None:
+        async def gone() -> None:
+            for provider, sets in await _records(world, name(world)):
+                if sets:
+                    raise Failed(f"{name(world)} still has records at {provider}")
+
+        await eventually(gone, SECONDS)
+
+    return check
+
+
+ANSWERS = "dns/answers"
+
+
+def _probe(name: str, text: str, check: Check, *after: str) -> Probe:
+    return Probe(f"dns/{name}", text, "verify-dns", check, after=(ANSWERS, *after))
+
+
+PROBES = (
+    Probe(ANSWERS, "the DNS providers answer", "verify-dns-silent", _answers),
+    _probe("every-provider", "every provider is tested", _every_provider),
+    _probe("fqdn", "the FQDN of a Space points to the edge", _published(lambda w: w.names.fqdn("a")), space("a")),
+    _probe("owner", "its ownership record names the Space", _owned, "dns/fqdn"),
+    _probe(
+        "endpoint",
+        "an endpoint with createDnsRecord points to the edge",
+        _published(lambda w: w.names.host("a", "tcp")),
+        app_of("a"),
+    ),
+    _probe(
+        "endpoint-gone",
+        "the endpoint of an App that will be deleted points to the edge",
+        _published(lambda w: w.names.host("c", "gone-tcp")),
+        app_of("c", "gone"),
+    ),
+    _probe("not-asked-for", "an endpoint without createDnsRecord has no record", _not_asked_for, "dns/endpoint"),
+    _probe(
+        "endpoint-withdrawn",
+        "the records of a deleted App are withdrawn",
+        _withdrawn(lambda w: w.names.host("c", "gone-tcp")),
+        "deletion/app",
+    ),
+    _probe(
+        "fqdn-withdrawn",
+        "the records of a deleted Space are withdrawn",
+        _withdrawn(lambda w: w.names.fqdn("d")),
+        "deletion/space",
+    ),
+)

@@ -1,0 +1,108 @@
+"""Renewed certificates reach the edge and the pods, without a restart."""
+
+from __future__ import annotations
+
+from decco.objects import SECRETS, Key, Obj
+from decco.verify import edge, objects
+from decco.verify.edge import Refused, Request
+from decco.verify.groups.routing import ANSWER_SECONDS
+from decco.verify.objects import PRIVATE
+from decco.verify.outcome import Failed, eventually
+from decco.verify.pki import Leaf
+from decco.verify.probe import Probe
+from decco.verify.world import World
+
+POD_SECONDS = 150.0
+"""The kubelet brings a changed Secret to a pod within some 90 s."""
+
+
+async def _renew(world: World, kind: str, leaf: Leaf) -> None:
+    key = Key(world.names.controller, world.names.secret(f"c-{kind}"))
+    await world.client.patch(SECRETS, key, {"data": objects.encoded(leaf.data)})
+
+
+async def _shown(world: World, server: str, leaf: Leaf) -> None:
+    try:
+        found = await edge.certificate((await world.addresses())[0], server, world.trust())
+    except Refused as error:
+        raise Failed(f"{server} does not answer: {error}") from error
+    if found != leaf.digest:
+        raise Failed(f"{server} still presents the certificate from before")
+
+
+async def _http(world: World) -> None:
+    fqdn = world.names.fqdn("c")
+    leaf = world.material.authorities["c"].leaf(fqdn)
+    world.material.web["c"] = leaf
+    await _renew(world, "http", leaf)
+    await eventually(lambda: _shown(world, fqdn, leaf), ANSWER_SECONDS)
+
+
+async def _tcp(world: World) -> None:
+    name = world.names.host("c", "tcp")
+    leaf = world.material.authorities["c"].leaf(f"*.{world.names.fqdn('c')}")
+    before = _identity(await world.pods("c", "web"))
+    world.material.tcp["c"] = leaf
+    await _renew(world, "tcp", leaf)
+    await eventually(lambda: _shown(world, name, leaf), POD_SECONDS)
+    if _identity(await world.pods("c", "web")) != before:
+        raise Failed("the pod or one of its containers was restarted", "verify-restarted")
+
+
+def _identity(pods: list[Obj]) -> list[tuple[str, int]]:
+    """UID and restarts of each pod."""
+    return sorted(
+        (
+            pod["metadata"]["uid"],
+            sum(
+                each.get("restartCount", 0)
+                for kind in ("containerStatuses", "initContainerStatuses")
+                for each in pod["status"].get(kind) or ()
+            ),
+        )
+        for pod in pods
+    )
+
+
+async def _verifies_still(world: World) -> None:
+    """After the renewal, clients of the authority are admitted and others are not."""
+    request = Request(world.names.host("c", "private"), "/who")
+    try:
+        answer = await world.ask(request, "other-space")
+    except Refused as error:
+        raise Failed(f"a client of the Space's authority is refused after the renewal: {error}") from error
+    if f"c/web {PRIVATE}" not in answer.body:
+        raise Failed(f"the endpoint answers {answer.status} after the renewal")
+    try:
+        await world.ask(request, "stranger")
+    except Refused:
+        return
+    raise Failed("a client of a strange authority is admitted after the renewal", "verify-client-admitted")
+
+
+PROBES = (
+    Probe(
+        "renewal/http",
+        "the edge presents a renewed certificate",
+        "verify-renewal",
+        _http,
+        after=("routing/http-open",),
+        behind=("routing/http-second-app", "setup/secrets-c"),
+    ),
+    Probe(
+        "renewal/tcp",
+        "a pod presents a renewed certificate, without a restart",
+        "verify-renewal",
+        _tcp,
+        after=("routing/tcp-open",),
+        behind=("setup/secrets-c",),
+        seconds=POD_SECONDS + 20,
+    ),
+    Probe(
+        "renewal/verification",
+        "clients are verified after a renewal as before",
+        "verify-renewal",
+        _verifies_still,
+        after=("renewal/tcp",),
+    ),
+)

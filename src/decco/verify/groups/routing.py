@@ -1,0 +1,131 @@
+"""What the edge routes: by path, by server name, with the right certificate, and from plain HTTP to HTTPS."""
+
+from __future__ import annotations
+
+import asyncio
+
+from decco.settings import RoutingBackend
+from decco.verify import edge
+from decco.verify.edge import HTTP, HTTPS, Answer, Refused, Request
+from decco.verify.groups.setup import app_of
+from decco.verify.objects import EXTRA, LONGER, REWRITTEN, TCP, WEB
+from decco.verify.outcome import Failed, NotTested, eventually
+from decco.verify.probe import Check, Probe
+from decco.verify.world import World
+
+EDGE = "routing/edge"
+ANSWER_SECONDS = 15.0
+
+
+async def _edge(world: World) -> None:
+    if world.settings.routing.backend is RoutingBackend.NONE:
+        raise NotTested("routing.backend is none: nothing is routed by decco")
+    for address in await world.addresses():
+        for port in (HTTPS, HTTP):
+            try:
+                async with asyncio.timeout(edge.SECONDS), edge.opened(address, port, "", None):
+                    pass
+            except (OSError, TimeoutError) as error:
+                text = f"no connection from here to {address}:{port}: {str(error) or 'no answer'}"
+                raise Failed(text) from error
+
+
+async def expect(world: World, request: Request, text: str, client: str = "", certificate: str = "") -> Answer:
+    """The answer if it is 200, has this text and came with this certificate. Raises Failed."""
+    where = f"https://{request.server}{request.path}"
+    try:
+        answer = await world.ask(request, client)
+    except Refused as error:
+        raise Failed(f"{where} does not answer: {error}") from error
+    if certificate and answer.certificate != certificate:
+        raise Failed(f"{where} presents a certificate that is not the one of its Secret", "verify-certificate")
+    if answer.status != 200 or text not in answer.body:
+        raise Failed(f"{where} answers {answer.status}, expected 200 with {text!r}: {answer.body[:80]!r}")
+    return answer
+
+
+def _path(space: str, path: str, port: int, app: str = "web") -> Check:
+    """A path of a Space's FQDN leads to this port."""
+
+    async def check(world: World) -> None:
+        request = Request(world.names.fqdn(space), path)
+        leaf = world.material.web[space].digest
+        await eventually(lambda: expect(world, request, f"{space}/{app} {port}", certificate=leaf), ANSWER_SECONDS)
+
+    return check
+
+
+def _name(space: str, endpoint: str, port: int) -> Check:
+    """A server name leads to this port, with the certificate of the pod's own sidecar."""
+
+    async def check(world: World) -> None:
+        name = world.names.extra if endpoint == "extra" else world.names.host(space, endpoint)
+        leaf = world.material.tcp[space].digest
+        request = Request(name, "/who")
+        await eventually(lambda: expect(world, request, f"{space}/web {port}", certificate=leaf), ANSWER_SECONDS)
+
+    return check
+
+
+async def _request_as_it_is(world: World) -> None:
+    """Method, query, host and body reach the container; the rewritten path begins after httpPath."""
+    fqdn = world.names.fqdn("a")
+    request = Request(fqdn, "/old/cgi-bin/echo?x=1&y=%2F", method="POST", body="decco " * 500)
+    answer = await eventually(lambda: expect(world, request, "decco decco"), ANSWER_SECONDS)
+    expected = f"POST /cgi-bin/echo?x=1&y=%2F {fqdn}"
+    if not answer.body.startswith(expected) or request.body not in answer.body:
+        raise Failed(f"the container received {answer.body[:120]!r}, expected {expected!r} and the body")
+
+
+async def _redirect(world: World) -> None:
+    fqdn = world.names.fqdn("a")
+
+    async def redirected() -> None:
+        try:
+            answer = await world.ask_plain(Request(fqdn, "/verify/who"))
+        except Refused as error:
+            raise Failed(f"http://{fqdn} does not answer: {error}") from error
+        target = answer.headers.get("location", "").replace(":443/", "/")
+        if answer.status not in {301, 302, 307, 308} or target != f"https://{fqdn}/verify/who":
+            raise Failed(f"http://{fqdn}/verify/who answers {answer.status} to {target or 'nowhere'}")
+
+    await eventually(redirected, ANSWER_SECONDS)
+
+
+async def _many(world: World) -> None:
+    """Twenty requests one after another: no proxy behind the address is without the route."""
+    request = Request(world.names.fqdn("a"), "/verify/who")
+    for _ in range(20):
+        await expect(world, request, f"a/web {WEB}")
+
+
+def _probe(name: str, text: str, check: Check, app: str = app_of("a")) -> Probe:
+    return Probe(f"routing/{name}", text, "verify-route", check, after=(EDGE, app))
+
+
+PROBES = (
+    Probe(EDGE, "the edge accepts connections on 443 and 80", "verify-edge", _edge, after=("setup/space-a",)),
+    _probe(
+        "http", "https://<FQDN><httpPath> reaches the App, with the Space's certificate", _path("a", "/verify/who", WEB)
+    ),
+    _probe("longer-path", "of two paths the longer one wins", _path("a", "/verify/longer/who", LONGER)),
+    _probe("rewrite", "rewritePath replaces httpPath", _path("a", "/old/who", REWRITTEN)),
+    _probe("request", "method, query, host name and body reach the App", _request_as_it_is),
+    _probe("http-encrypted", "the same with encryptHttp", _path("b", "/verify/who", WEB), app_of("b")),
+    _probe("http-open", "the same in a Space without project", _path("c", "/verify/who", WEB), app_of("c")),
+    _probe("http-project", "the same in a second Space of a project", _path("d", "/verify/who", WEB), app_of("d")),
+    _probe(
+        "http-second-app",
+        "a second App of a Space is reached at its path",
+        _path("c", "/gone/who", WEB, "gone"),
+        app_of("c", "gone"),
+    ),
+    _probe("tcp", "a server name reaches its TCP endpoint, with the endpoint's certificate", _name("a", "tcp", TCP)),
+    _probe("tcp-hostname", "a name of spec.hostnames reaches its endpoint", _name("a", "extra", EXTRA)),
+    _probe("tcp-project", "a server name of another project reaches its endpoint", _name("b", "tcp", TCP), app_of("b")),
+    _probe(
+        "tcp-open", "a server name of a Space without project reaches its endpoint", _name("c", "tcp", TCP), app_of("c")
+    ),
+    _probe("redirect", "plain HTTP is redirected to the same URL with HTTPS", _redirect),
+    Probe("routing/steady", "twenty requests in a row are answered", "verify-route", _many, after=("routing/http",)),
+)

@@ -1,0 +1,140 @@
+"""The objects of a run: Secrets, Spaces and Apps, a namespace outside of all Spaces, and the tenant's roles."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from decco.objects import (
+    ANNOTATION_SHARE_WITH,
+    API_VERSION,
+    APPS,
+    LABEL_SHARE,
+    NETWORK_POLICIES,
+    SPACES,
+    Obj,
+    Resource,
+)
+from decco.verify import pods
+from decco.verify.material import BILLING, Material
+from decco.verify.names import Names
+from decco.verify.pki import Leaf
+
+PODS = Resource("", "v1", "pods", "Pod")
+RBAC = "rbac.authorization.k8s.io"
+CLUSTER_ROLES = Resource(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False)
+CLUSTER_ROLE_BINDINGS = Resource(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
+POLICY_BINDINGS = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+)
+
+WEB, LONGER, REWRITTEN, TCP, EXTRA, PRIVATE, LISTED, METRICS, UNDECLARED = (
+    8080,
+    8081,
+    8082,
+    8083,
+    8084,
+    8085,
+    8086,
+    8087,
+    8088,
+)
+"""Container ports of the App web. All but the last are declared; TCP to LISTED are behind the TLS sidecar."""
+OPEN_PORT, CLOSED_PORT = 8080, 8081
+"""Ports of the canary: its NetworkPolicy allows the first."""
+CANARY = "canary"
+HTTP_PATH = "/verify"
+
+
+def endpoints(names: Names, space: str) -> list[Obj]:
+    """The endpoints of the App web in a Space."""
+    web = {"name": "web", "port": WEB, "httpPath": HTTP_PATH}
+    if space == "d":
+        return [web]
+    tcp = {"name": "tcp", "port": TCP, "createDnsRecord": True}
+    private = {"name": "private", "port": PRIVATE, "verifyTcpClientCert": True}
+    metrics = {"name": "metrics", "port": METRICS, "isMetricsEndpoint": True}
+    if space != "a":
+        return [web, tcp, private, metrics]
+    return [
+        web,
+        {"name": "longer", "port": LONGER, "httpPath": f"{HTTP_PATH}/longer"},
+        {"name": "rewritten", "port": REWRITTEN, "httpPath": "/old", "rewritePath": "/"},
+        tcp,
+        {"name": "extra", "port": EXTRA, "hostname": names.extra},
+        private,
+        {"name": "listed", "port": LISTED, "allowedClients": [names.host("a", BILLING)]},
+        metrics,
+    ]
+
+
+def space(names: Names, word: str) -> Obj:
+    spec: Obj = {"domainName": names.domain, "httpCertSecretName": names.secret(f"{word}-http")}
+    if (project := names.project(word)) is not None:
+        spec["project"] = project
+    if word != "d":
+        spec["tcpCertAndCaSecretName"] = names.secret(f"{word}-tcp")
+    if word == "a":
+        spec["hostnames"] = [names.extra]
+    if word == "b":
+        spec["encryptHttp"] = True
+    meta = {"name": names.space(word), "labels": names.labels}
+    return {"apiVersion": API_VERSION, "kind": SPACES.kind, "metadata": meta, "spec": spec}
+
+
+def app(names: Names, word: str, name: str, pod: Obj, **spec: Any) -> Obj:
+    meta = {"name": name, "namespace": names.space(word), "labels": names.labels}
+    return {"apiVersion": API_VERSION, "kind": APPS.kind, "metadata": meta, "spec": {"pod": pod, **spec}}
+
+
+def secret(names: Names, name: str, leaf: Leaf, *shared_with: str, namespace: str = "") -> Obj:
+    """In decco's namespace, shared with these FQDNs; with ``namespace`` a tenant's own."""
+    meta: Obj = {"name": name, "namespace": namespace or names.controller, "labels": dict(names.labels)}
+    if shared_with:
+        meta["labels"][LABEL_SHARE] = "true"
+        meta["annotations"] = {ANNOTATION_SHARE_WITH: ",".join(shared_with)}
+    data = encoded(leaf.data)
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "kubernetes.io/tls", "data": data}
+
+
+def encoded(data: Mapping[str, bytes]) -> dict[str, str]:
+    return {key: base64.b64encode(value).decode() for key, value in data.items()}
+
+
+def shared_secrets(names: Names, material: Material) -> list[Obj]:
+    """Those that the Spaces name."""
+    return [
+        secret(names, names.secret(f"{word}-{kind}"), leaf, names.fqdn(word))
+        for kind, leaves in (("http", material.web), ("tcp", material.tcp))
+        for word, leaf in leaves.items()
+    ]
+
+
+def canary(names: Names, image: str, user: int | None) -> tuple[Obj, Obj]:
+    """A pod outside of all Spaces, and its NetworkPolicy, which allows one of its two ports."""
+    labels = {**names.labels, "verify.decco.platform9.com/pod": CANARY}
+    meta = {"name": CANARY, "namespace": names.outside, "labels": labels}
+    policy = {
+        "podSelector": {"matchLabels": labels},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"ports": [{"protocol": "TCP", "port": OPEN_PORT}]}],
+    }
+    pod = pods.server(image, "outside", (OPEN_PORT, CLOSED_PORT), user)
+    return (
+        {**_head(NETWORK_POLICIES), "metadata": meta, "spec": policy},
+        {**_head(PODS), "metadata": meta, "spec": pod},
+    )
+
+
+def bare_pod(names: Names, namespace: str, name: str, spec: Obj) -> Obj:
+    meta = {"name": name, "namespace": namespace, "labels": names.labels}
+    return {**_head(PODS), "metadata": meta, "spec": spec}
+
+
+def _head(resource: Resource) -> Obj:
+    return {"apiVersion": resource.api_version, "kind": resource.kind}

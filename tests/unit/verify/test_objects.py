@@ -1,0 +1,79 @@
+"""What a run creates is valid, carries its label, and has names that no Space may not have."""
+
+from __future__ import annotations
+
+import re
+
+from decco.api.reserved_names import is_reserved
+from decco.api.types import AppSpec, SpaceSpec
+from decco.objects import API_VERSION, Obj
+from decco.verify import material, objects, pods
+from decco.verify.access import roles
+from decco.verify.edge import Request, parse
+from decco.verify.names import LABEL, SPACES, Names, new_run
+from decco.verify.pki import digest
+
+NAMES = Names("b123456", "decco.test", "decco")
+
+
+def test_names_are_those_of_spaces() -> None:
+    for _ in range(50):
+        names = Names(new_run(), "decco.test", "decco")
+        for space in SPACES:
+            assert re.fullmatch(r"[a-z][-a-z0-9]{0,62}", names.space(space))
+            assert not is_reserved(names.space(space))
+
+
+def test_spaces_and_apps_are_valid_and_labelled() -> None:
+    for word in SPACES:
+        space = objects.space(NAMES, word)
+        SpaceSpec.model_validate(space["spec"])
+        pod = pods.server("image", "name", [8080], None)
+        app = objects.app(NAMES, word, "web", pod, endpoints=objects.endpoints(NAMES, word))
+        AppSpec.model_validate(app["spec"])
+        for obj in (space, app):
+            assert obj["apiVersion"] == API_VERSION
+            assert obj["metadata"]["labels"] == {LABEL: NAMES.run}
+
+
+def test_everything_has_the_label() -> None:
+    made = material.make(NAMES)
+    rest: list[Obj] = [*objects.shared_secrets(NAMES, made), *roles(NAMES), *objects.canary(NAMES, "image", None)]
+    assert {obj["metadata"]["labels"][LABEL] for obj in rest} == {NAMES.run}
+
+
+def test_pods_pass_the_level_restricted() -> None:
+    for spec in (pods.server("image", "name", [8080], 1000), pods.client("image", [], 1000)):
+        [container] = spec["containers"]
+        security = container["securityContext"]
+        assert security["runAsNonRoot"]
+        assert not security["allowPrivilegeEscalation"]
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_results_are_read_from_the_termination_message() -> None:
+    running: Obj = {"status": {"containerStatuses": [{"name": "verify", "state": {"running": {}}}]}}
+    ended = {"name": "verify", "state": {"terminated": {"message": "a-to-b=yes\na-to-c=no\n"}}}
+    assert pods.results(running) is None
+    assert pods.results({}) is None
+    assert pods.results({"status": {"containerStatuses": [ended]}}) == {"a-to-b": True, "a-to-c": False}
+
+
+def test_why_a_pod_waits() -> None:
+    state = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    pod: Obj = {"status": {"initContainerStatuses": [{"name": "decco-tls", "state": state}]}}
+    assert pods.waiting(pod) == "decco-tls: ImagePullBackOff no such image"
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no CPU"}
+    assert pods.waiting({"status": {"conditions": [unscheduled]}}) == "no CPU"
+    assert pods.waiting({"status": {"containerStatuses": [{"name": "x", "state": {"running": {}}}]}}) == ""
+
+
+def test_answers_of_http() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nLocation: x\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    answer = parse(raw, "GET", digest(b"der"))
+    assert (answer.status, answer.body, answer.headers["location"]) == (200, "hello", "x")
+    assert answer.certificate == digest(b"der")
+    request = Request("server", "/x", host="other", method="POST", body="12")
+    assert request.encoded().startswith(b"POST /x HTTP/1.1\r\nHost: other\r\n")
+    assert request.encoded().endswith(b"Content-Length: 2\r\n\r\n12")

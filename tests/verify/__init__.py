@@ -1,0 +1,1 @@
+"""``decco verify`` on a node of the testbed: real edge, enforced policies, real DNS server, whole and sabotaged."""

@@ -1,0 +1,74 @@
+"""On a cluster where all is well, everything passes, and nothing is left, however a run ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from decco.verify.plan import PROBES
+from tests.promises import PATIENCE, promised, timed
+from tests.verify.rig import DOMAIN, PROMISED_SECONDS, Rig
+
+
+@pytest.fixture(scope="module", autouse=True)
+def controller(rig: Rig) -> Iterator[None]:
+    with rig.controller():
+        yield
+
+
+@timed
+def test_all_promises_are_kept(rig: Rig) -> None:
+    run = rig.run()
+    assert run.failures == []
+    assert (run.status, run.found["left"]) == (0, [])
+    skipped = run.named("skipped")
+    print(f"\n{run.found['counts']} in {run.seconds:.0f} s; skipped: {sorted(skipped)}")
+    promised("all probes", run.seconds, PROMISED_SECONDS)
+    assert set(skipped) <= {"egress/ipv6"}, {name: each["text"] for name, each in skipped.items()}
+    assert len(run.named("passed")) >= 80
+    assert f"/{len(PROBES)} passed" in run.progress
+    assert rig.left() == []
+    records = rig.names.read(DOMAIN)
+    assert [name for name, _ in records if "verify-" in name] == []
+
+
+def test_interrupted(rig: Rig) -> None:
+    """Ctrl-C while Apps start: everything is removed before the program ends."""
+    with rig.started() as process:
+        until(lambda: any("space" in each for each in rig.left()))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 130
+    assert rig.left() == []
+
+
+def test_leftovers_of_a_killed_run_are_removed(rig: Rig) -> None:
+    with rig.started() as process:
+        until(lambda: any("space" in each for each in rig.left()))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = rig.left()
+    assert before
+    run = rig.run("--only", "admission")
+    assert "removing what an earlier run has left" in run.progress
+    assert (run.status, run.failures, run.found["left"]) == (0, [], [])
+    assert rig.left() == []
+
+
+def test_two_runs_at_a_time(rig: Rig) -> None:
+    """The second one says so, and disturbs nothing."""
+    with rig.started("--only", "admission") as process:
+        until(lambda: bool(rig.left()))
+        second = rig.run("--only", "admission")
+        assert process.wait(120) == 0
+    assert second.status == 2 or "waiting up to" in second.progress
+    assert rig.left() == []
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
