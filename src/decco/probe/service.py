@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -159,7 +160,7 @@ class Prober:
         for name, target in targets.items():
             known = owner.probed.get(name)
             if known is not None and known.target == target:
-                known.again = poked and known.running
+                known.again |= poked and known.running
                 if poked and not known.running:
                     self._plan(known, now, _CHANGE)
                 continue
@@ -256,7 +257,7 @@ class Prober:
         # One target of the address is probed in each interval, and now and then a changed one.
         address, now = probed.target.address, self._clock()
         pause = DETECT_SECONDS if probed.priority == _CHANGE else self._settings().interval_seconds - GRAIN_SECONDS
-        if now - self._canaries.get(address, now - pause) < pause:
+        if now - self._canaries.get(address, -math.inf) < pause:
             self._plan_next(probed)
             return False
         self._canaries[address] = now

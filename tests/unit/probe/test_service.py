@@ -141,6 +141,7 @@ async def test_a_change_during_a_probe_is_probed_again(bench: Bench) -> None:
     bench.prober.ensure("a", {"web": WEB}, token=1)
     await asyncio.sleep(0.5)
     bench.prober.ensure("a", {"web": WEB}, token=2)
+    bench.prober.ensure("a", {"web": WEB}, token=2)  # a reconcile for another reason
     await asyncio.sleep(2)
     assert len(bench.sent) == 3
 
