@@ -275,6 +275,7 @@ class Prober:
     async def _run(self, probed: _Probed) -> None:
         short = self._suffices_short(probed)
         probed.short = probed.short + 1 if short else 0
+        started = self._clock()
         # What a server does is an observation; anything else is a defect and ends the leader session.
         observation = await self._probe(probed.target, short)
         probed.running = False
@@ -286,13 +287,13 @@ class Prober:
         if not self._reach.unreached(address) or observation.result is Result.CLOSED:
             self._canaries.pop(address, None)  # another target there may be answered
         if not probed.dropped:
-            self._observe(probed, observation, now, says_something=not self._reach.undecided(address))
+            self._observe(probed, observation, started, says_something=not self._reach.undecided(address))
         if turned:
             log.info("reachability of the edge has changed", address=address, reached=not self.unreached(address))
             self._turn(address)
 
-    def _observe(self, probed: _Probed, observation: Observation, now: float, *, says_something: bool) -> None:
-        history, before = probed.history, probed.history.verdict
+    def _observe(self, probed: _Probed, observation: Observation, started: float, *, says_something: bool) -> None:
+        now, history, before = self._clock(), probed.history, probed.history.verdict
         # Nothing at the address has ever answered: a failure to connect says nothing about one target.
         if says_something:
             history.observe(observation, now)
@@ -300,7 +301,7 @@ class Prober:
         self._failed += (history.verdict is Verdict.FAILED) - (before is Verdict.FAILED)
         if before is Verdict.WAITING and history.verdict is Verdict.ANSWERED:
             self._observer.first_answer(now - probed.changed)
-        self._plan_next(probed)
+        self._plan_next(probed, started)
         self._notify(probed.uid)
 
     def _turn(self, address: str) -> None:
@@ -313,14 +314,16 @@ class Prober:
             if mine or not owner.probed:  # an owner without targets may report the address as well
                 self._notify(uid, always=not mine)
 
-    def _plan_next(self, probed: _Probed) -> None:
+    def _plan_next(self, probed: _Probed, started: float = -math.inf) -> None:
+        """``started``: when the last probe began."""
         now, settings, history = self._clock(), self._settings(), probed.history
         if probed.again:
             probed.again, due, priority = False, now, _CHANGE
         elif history.routine or self._reach.unreached(probed.target.address):
             due, priority = slot(f"{probed.uid}/{probed.name}", settings.interval_seconds, now), _ROUTINE
         elif history.verdict is Verdict.FAILED:
-            due, priority = now + retry_pause(self._failed, settings.max_per_second), _FAILURE
+            due = max(now, started + retry_pause(self._failed, settings.max_per_second))
+            priority = _FAILURE
         elif probed.assumed and not history.suspect:
             due, priority = slot(f"{probed.uid}/{probed.name}", settings.interval_seconds, now), _ROUTINE
         else:

@@ -19,9 +19,11 @@ CONFIRM_NEW_RECORD_SECONDS = 60.0
 """The same for a record that was not answered with yet: the servers of a zone follow one another."""
 CONFIRMATIONS = 2
 """How many more probes must fail."""
+CONFIRMATIONS_OF_SILENCE = 1
+"""The same for a probe that has waited in vain for its whole time."""
 CONFIRM_PAUSE_SECONDS = 1.0
 RETRY_SECONDS = 3.0
-"""Interval of the probes of a failed target, while few fail."""
+"""From the start of a probe of a failed target to that of the next one, while few fail."""
 FLAP_WINDOW_SECONDS = 600.0
 FREE_FAILURES = 2
 """Failures in the window without a consequence."""
@@ -70,7 +72,8 @@ class History:
         if self._suspect_since is None:
             self._suspect_since = now
         self._failures += 1
-        if self._failures > CONFIRMATIONS and now - self._suspect_since >= self._lasts(observation.result):
+        needed = CONFIRMATIONS_OF_SILENCE if observation.result is Result.SILENT else CONFIRMATIONS
+        if self._failures > needed and now - self._suspect_since >= self._lasts(observation.result):
             if self.verdict is Verdict.ANSWERED:
                 recent = (each for each in self._flaps if now - each < FLAP_WINDOW_SECONDS)
                 self._flaps = (*recent, now)
@@ -101,5 +104,5 @@ def slot(name: str, interval: float, now: float) -> float:
 
 
 def retry_pause(failed: int, per_second: float) -> float:
-    """Seconds between probes of a failed target, if so many failed ones share a quarter of the rate."""
+    """Seconds from one probe of a failed target to the next, if so many failed ones share a quarter of the rate."""
     return max(RETRY_SECONDS, failed / (per_second / 4))

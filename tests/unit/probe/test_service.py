@@ -125,6 +125,20 @@ async def test_a_failure_is_reported_when_it_is_confirmed(bench: Bench) -> None:
     assert bench.notified == ["a"] * 3
 
 
+async def test_a_repair_is_seen_soon_also_if_each_probe_lasts(bench: Bench) -> None:
+    silent = Observation(Result.SILENT, "no answer within 3 s")
+    bench.answers[WEB.server_name] = silent
+    bench.seconds = 3
+    bench.prober.ensure("a", {"web": WEB})
+    await asyncio.sleep(60)
+    assert bench.prober.state("a").failed == {"web": silent}
+    times = bench.times(WEB.server_name)
+    bench.answers.clear()
+    await asyncio.sleep(3.1)
+    assert bench.prober.state("a").answered == {"web"}
+    assert times[-1] - times[-2] < 3.1
+
+
 async def test_an_equal_target_keeps_its_verdict_and_another_does_not(bench: Bench) -> None:
     bench.prober.ensure("a", {"web": WEB})
     await asyncio.sleep(1)

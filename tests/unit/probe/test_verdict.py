@@ -11,6 +11,7 @@ from decco.probe.verdict import CONFIRM_NEW_RECORD_SECONDS, History, Verdict, re
 OK = Observation(Result.ANSWERED)
 BAD = Observation(Result.CERTIFICATE, "another")
 DOWN = Observation(Result.CONNECT, "refused")
+MUTE = Observation(Result.SILENT, "no answer within 3 s")
 
 
 def after(*steps: tuple[float, Observation]) -> History:
@@ -32,6 +33,8 @@ def after(*steps: tuple[float, Observation]) -> History:
         (((0, OK), (1, BAD), (2, OK), (3, BAD), (4, BAD)), Verdict.ANSWERED),
         (((0, OK), (1, DOWN), (2, DOWN), (3, DOWN), (4, DOWN)), Verdict.ANSWERED),  # a proxy restarts
         (((0, OK), (1, DOWN), (2, DOWN), (3, DOWN), (5, DOWN)), Verdict.FAILED),
+        (((0, OK), (3, MUTE), (7, MUTE)), Verdict.FAILED),
+        (((0, OK), (3, MUTE)), Verdict.ANSWERED),
         (((1, BAD), (2, BAD), (3, BAD), (4, OK)), Verdict.ANSWERED),
     ],
 )
