@@ -57,8 +57,10 @@ def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") 
 class World:
     """A cluster with a running controller."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, metrics: Callable[[], str]) -> None:
+        """``metrics`` returns what all controllers expose."""
         self.cluster = cluster
+        self.metrics = metrics
         self.kubectl = cluster.kubectl
         self.edge = cluster.edge
 

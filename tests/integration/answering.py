@@ -40,8 +40,9 @@ class Edge:
         self.status = 200
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        with _accepting(socket.create_server((self.address, EDGE_PORT)), self._serve):
+    def running(self, listener: socket.socket | None = None) -> Iterator[None]:
+        """``listener``: in place of port 443 of the address."""
+        with _accepting(listener or socket.create_server((self.address, EDGE_PORT)), self._serve):
             yield
 
     def _context(self) -> ssl.SSLContext:
@@ -107,10 +108,10 @@ def _accepting(listener: socket.socket, serve: Callable[[socket.socket], None]) 
 class NameServer:
     """Answers A of the names in ``records``, as a server of their zone; other names have no record."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, port: int = 0) -> None:
         self.records: dict[str, str] = {}
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sock.bind((address, 0))
+        self._sock.bind((address, port))
         self.address = f"{address}:{self._sock.getsockname()[1]}"
 
     @contextlib.contextmanager
