@@ -58,7 +58,7 @@ def main() -> int:
 
 def measure(cluster: Cluster) -> None:
     """Creates two Spaces, sends the requests, prints the result."""
-    world = World(cluster, running.metrics)
+    world = World(cluster)
     plain, encrypted = world.tenant("plain"), world.tenant("encrypted", encryptHttp=True)
     line = plain.app("line", ["echo:9000"], endpoints=[{"name": "line", "port": 9000}])
     plain.run(plain.app("web", httpUrlPath="/web"), line)

@@ -57,7 +57,7 @@ def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") 
 class World:
     """A cluster with a running controller."""
 
-    def __init__(self, cluster: Cluster, metrics: Callable[[], str]) -> None:
+    def __init__(self, cluster: Cluster, metrics: Callable[[], str] = str) -> None:
         """``metrics`` returns what all controllers expose."""
         self.cluster = cluster
         self.metrics = metrics
