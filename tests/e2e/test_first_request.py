@@ -20,7 +20,7 @@ from tests.promises import PATIENCE
 
 APPS = int(os.environ.get("E2E_APPS") or (300 if FULL else 12))
 AT_A_TIME = 4
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 TCP_PORT = 9000
 
 

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import socket
 import ssl
+from functools import lru_cache
 
 from decco.probe import http
 from decco.probe.model import CONNECT_SECONDS, PROBE_SECONDS, Observation, Result, Target
@@ -51,7 +52,6 @@ async def _connect(target: Target) -> socket.socket:
         family, address = await resolve(target)
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await loop.sock_connect(sock, (address, target.port))
         except BaseException:
             sock.close()
@@ -61,12 +61,20 @@ async def _connect(target: Target) -> socket.socket:
 
 async def resolve(target: Target) -> tuple[int, str]:
     """The family and the address; of a host name its first."""
+    if (family := _family(target.address)) is not None:
+        return family, target.address
+    found = await asyncio.get_running_loop().getaddrinfo(target.address, target.port, type=socket.SOCK_STREAM)
+    return found[0][0], str(found[0][4][0])
+
+
+@lru_cache(maxsize=64)
+def _family(address: str) -> int | None:
+    """None for a host name."""
     try:
-        address = ipaddress.ip_address(target.address)
+        version = ipaddress.ip_address(address).version
     except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(target.address, target.port, type=socket.SOCK_STREAM)
-        return found[0][0], str(found[0][4][0])
-    return (socket.AF_INET if address.version == 4 else socket.AF_INET6), target.address
+        return None
+    return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
 async def _handshake(connection: Connection, target: Target) -> Observation | None:

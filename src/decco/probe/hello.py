@@ -85,26 +85,27 @@ class _Exchange:
 
     def __init__(self, sock: socket.socket, hello: bytes) -> None:
         self._sock = sock
+        self._fd = sock.fileno()  # the loop makes a text of a socket each time
         self._hello = hello
         self._loop = asyncio.get_running_loop()
         self.parser = Parser()
         self.ended: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_writer(sock, self._connected)
+        self._loop.add_writer(self._fd, self._connected)
 
     def close(self) -> None:
-        self._loop.remove_writer(self._sock)
-        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._fd)
+        self._loop.remove_reader(self._fd)
         with suppress(OSError):
             self._sock.send(_GOODBYE)
 
     def _connected(self) -> None:
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_writer(self._fd)
         try:
             self._sock.send(self._hello)
         except OSError:  # also that of the connection
             self._end()
         else:
-            self._loop.add_reader(self._sock, self._received)
+            self._loop.add_reader(self._fd, self._received)
 
     def _received(self) -> None:
         try:
@@ -118,7 +119,7 @@ class _Exchange:
             self._end()
 
     def _end(self) -> None:
-        self._loop.remove_reader(self._sock)
+        self._loop.remove_reader(self._fd)
         if not self.ended.done():
             self.ended.set_result(None)
 

@@ -34,8 +34,8 @@ _CHANGE, _FAILURE, _ROUTINE = range(3)
 """Priorities of probes that are due."""
 
 WHOLE_PER_SECOND = 4.0
-"""Whole probes of settled targets, as far as there are more. The others are short ones, which cost a fifth."""
-MOST_SHORT = 3
+"""Whole probes of settled targets, if there are more of them. The others are short ones, which cost a fifth."""
+MOST_SHORT = 7
 """Short probes of a target in a row."""
 
 NOT_REACHED = frozenset({Result.CONNECT, Result.CLOSED})
@@ -79,8 +79,8 @@ class _Probed:
     history: History = field(default_factory=History)
     due: float = 0.0
     priority: int = _CHANGE
-    short: int = 0
-    """Short probes since the last whole one."""
+    turn: int = 0
+    """Counts the probes in its slots: one in so many is whole."""
     running: bool = False
     again: bool = False
     """Whether the object changed while a probe was running."""
@@ -117,8 +117,8 @@ class Prober:
         self._reach = Reachability()
         self._canaries: dict[str, float] = {}
         """Address that is not reached -> when one of its targets was probed last."""
-        self._whole_at = 0.0
-        """When the next whole probe of a settled target is free."""
+        self._count = 0
+        """Of targets."""
         self._heap: list[tuple[float, int, int, _Probed]] = []
         self._due: list[tuple[int, int, _Probed]] = []
         self._numbers = itertools.count()
@@ -166,7 +166,9 @@ class Prober:
                 continue
             if known is not None:
                 self._drop(known)
-            owner.probed[name] = new = _Probed(uid, name, target, now, assumed=assumed and first)
+            self._count += 1
+            turn = hash((uid, name)) % (MOST_SHORT + 1)
+            owner.probed[name] = new = _Probed(uid, name, target, now, turn=turn, assumed=assumed and first)
             if target.in_doubt:
                 self._reach.doubt(target.address, now)
             if new.assumed:
@@ -266,15 +268,12 @@ class Prober:
     def _suffices_short(self, probed: _Probed) -> bool:
         if not probed.history.routine or probed.priority != _ROUTINE:
             return False
-        now = self._clock()
-        if probed.short < MOST_SHORT and now < self._whole_at:
-            return True
-        self._whole_at = min(max(self._whole_at, now - 1) + 1 / WHOLE_PER_SECOND, now + 1)
-        return False
+        probed.turn += 1
+        per_second = self._count / self._settings().interval_seconds
+        return probed.turn % min(math.ceil(per_second / WHOLE_PER_SECOND), MOST_SHORT + 1) != 0
 
     async def _run(self, probed: _Probed) -> None:
         short = self._suffices_short(probed)
-        probed.short = probed.short + 1 if short else 0
         started = self._clock()
         # What a server does is an observation; anything else is a defect and ends the leader session.
         observation = await self._probe(probed.target, short)
@@ -338,6 +337,7 @@ class Prober:
 
     def _drop(self, probed: _Probed) -> None:
         probed.dropped = True
+        self._count -= 1
         self._failed -= probed.history.verdict is Verdict.FAILED
 
     # -- states -------------------------------------------------------------------------------------------------------

@@ -107,6 +107,7 @@ class Connection:
         self.shown = tls.shown = Shown()
 
     async def handshake(self) -> None:
+        """Its last message is sent with what follows it: a system call for each message is most of a probe's cost."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -117,7 +118,6 @@ class Connection:
                 await self._send()  # our own alert
                 raise
             else:
-                await self._send()
                 return
 
     async def write(self, data: bytes) -> None:
@@ -130,6 +130,7 @@ class Connection:
             try:
                 return self._tls.read(_READ)
             except ssl.SSLWantReadError:
+                await self._send()
                 await self._receive()
             except ssl.SSLZeroReturnError:
                 return b""
