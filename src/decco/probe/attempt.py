@@ -89,7 +89,8 @@ async def _handshake(connection: Connection, target: Target) -> Observation | No
         broken = Observation(Result.CLOSED, _why(error))
     if not shown.chain and broken is not None:
         return broken
-    if (other := _compare(shown, target.chain)) is not None:
+    former = bool(target.former) and _compare(shown, target.former) is None
+    if not former and (other := _compare(shown, target.chain)) is not None:
         return other
     if target.requests_client_certificate:
         # The end of a probe: without a certificate the server goes no further, by an alert in TLS 1.2.

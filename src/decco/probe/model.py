@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -54,6 +54,8 @@ class Target:
     """Path of a request to the App, which its owner has allowed."""
     waits_for_close: bool = False
     """Whether a server closes the connection after the handshake if nothing is behind it: the sidecar does."""
+    former: tuple[bytes, ...] = field(default=(), compare=False)
+    """``chain`` before a renewal, which is as good for a while."""
 
     @property
     def in_doubt(self) -> bool:
@@ -89,6 +91,13 @@ class Record:
 
 
 AnyTarget = Target | Record
+
+
+def renewed(old: AnyTarget, new: AnyTarget) -> Target | None:
+    """The new target, for which the certificate of the old one is as good, if nothing but that has changed."""
+    if not isinstance(old, Target) or not isinstance(new, Target) or not (old.chain and new.chain):
+        return None
+    return replace(new, former=old.chain) if replace(old, chain=new.chain) == new else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ import itertools
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from decco.log import get_logger
 from decco.probe.attempts import Attempts
-from decco.probe.model import AnyTarget, Observation, Result, State
+from decco.probe.model import AnyTarget, Observation, Result, State, Target, renewed
 from decco.probe.reach import DETECT_SECONDS, Reachability
 from decco.probe.verdict import CONFIRM_PAUSE_SECONDS, History, Verdict, retry_pause, slot
 
@@ -41,6 +41,9 @@ MOST_SHORT = 7
 NOT_REACHED = frozenset({Result.CONNECT, Result.CLOSED})
 """Results that prove nothing of an address where no other was ever seen: an edge behind a load balancer that speaks the
 PROXY protocol closes what does not come through it, and a cluster's own connections do not."""
+
+RENEWAL_SECONDS = 150.0
+"""How long a renewed certificate may take to its servers: the kubelet brings a Secret to a pod within some 90 s."""
 
 MAX_SHARED = 1_000
 """States that owners have in common."""
@@ -84,6 +87,8 @@ class _Probed:
     running: bool = False
     again: bool = False
     """Whether the object changed while a probe was running."""
+    renewed_until: float = 0.0
+    """Until when the certificate from before counts."""
     dropped: bool = False
     assumed: bool = False
     """Whether it counts as answered although nothing is known yet: it did before this process started."""
@@ -148,8 +153,9 @@ class Prober:
     ) -> State:
         """Sets all targets of an owner, and returns the state; ``group`` is for ``counts``.
 
-        An equal target keeps its verdict. Another ``token`` than before has all targets probed at once. ``assumed``:
-        what is new to this process counts as answered until it is probed in its slot.
+        An equal target keeps its verdict, and so does one whose certificate was renewed. Another ``token`` than before
+        has all targets probed at once. ``assumed``: what is new to this process counts as answered until it is probed
+        in its slot.
         """
         now, owner = self._clock(), self._owners.setdefault(uid, _Owner())
         first = owner.shown is None
@@ -164,19 +170,30 @@ class Prober:
                 if poked and not known.running:
                     self._plan(known, now, _CHANGE)
                 continue
-            if known is not None:
-                self._drop(known)
-            self._count += 1
-            turn = hash((uid, name)) % (MOST_SHORT + 1)
-            owner.probed[name] = new = _Probed(uid, name, target, now, turn=turn, assumed=assumed and first)
+            owner.probed[name] = new = self._new(uid, name, target, known)
+            new.assumed |= assumed and first
             if target.in_doubt:
                 self._reach.doubt(target.address, now)
-            if new.assumed:
+            if new.assumed and not new.renewed_until:
                 self._plan(new, slot(f"{uid}/{name}", self._settings().interval_seconds, now), _ROUTINE)
             else:
                 self._plan(new, now, _CHANGE)
         owner.shown = self._state(owner)
         return owner.shown
+
+    def _new(self, uid: str, name: str, target: AnyTarget, known: _Probed | None) -> _Probed:
+        """A target, perhaps in place of another. If only its certificate was renewed, it keeps what is known."""
+        self._count += 1
+        now, turn = self._clock(), hash((uid, name)) % (MOST_SHORT + 1)
+        new = _Probed(uid, name, target, now, turn=turn)
+        if known is None:
+            return new
+        self._drop(known)
+        good = known.assumed or known.history.verdict is Verdict.ANSWERED
+        if good and (renewal := renewed(known.target, target)) is not None:
+            new.target = renewal
+            new.history, new.assumed, new.renewed_until = known.history, known.assumed, now + RENEWAL_SECONDS
+        return new
 
     def state(self, uid: str) -> State:
         """What is known of an owner's targets; an unknown owner has none."""
@@ -266,15 +283,17 @@ class Prober:
         return True
 
     def _suffices_short(self, probed: _Probed) -> bool:
-        if not probed.history.routine or probed.priority != _ROUTINE:
+        if not probed.history.routine or probed.priority != _ROUTINE or probed.renewed_until:
             return False
         probed.turn += 1
         per_second = self._count / self._settings().interval_seconds
         return probed.turn % min(math.ceil(per_second / WHOLE_PER_SECOND), MOST_SHORT + 1) != 0
 
     async def _run(self, probed: _Probed) -> None:
-        short = self._suffices_short(probed)
         started = self._clock()
+        if 0 < probed.renewed_until <= started and isinstance(probed.target, Target):
+            probed.target, probed.renewed_until = replace(probed.target, former=()), 0.0
+        short = self._suffices_short(probed)
         # What a server does is an observation; anything else is a defect and ends the leader session.
         observation = await self._probe(probed.target, short)
         probed.running = False
@@ -327,7 +346,7 @@ class Prober:
             due, priority = slot(f"{probed.uid}/{probed.name}", settings.interval_seconds, now), _ROUTINE
         else:
             due, priority = now + CONFIRM_PAUSE_SECONDS, _FAILURE
-        self._plan(probed, due, priority)
+        self._plan(probed, min(due, probed.renewed_until or due), priority)
 
     def _plan(self, probed: _Probed, due: float, priority: int) -> None:
         probed.due, probed.priority = due, priority

@@ -49,6 +49,17 @@ async def test_another_certificate(pair: Pair, context: ssl.SSLContext, version:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+async def test_the_certificate_from_before_a_renewal(
+    pair: Pair, context: ssl.SSLContext, version: ssl.TLSVersion
+) -> None:
+    expected = target(0, pair).chain
+    async with serving(server_context(pair, version)) as port:
+        known = await attempt(context, target(port, chain=(b"\1" * 32,), former=expected))
+        other = await attempt(context, target(port, chain=(b"\1" * 32,), former=(b"\2" * 32,)))
+    assert (known.result, other.result) == (Result.ANSWERED, Result.CERTIFICATE)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_a_chain_without_its_issuer(pair: Pair, context: ssl.SSLContext, version: ssl.TLSVersion) -> None:
     async with serving(server_context(pair, version, "crt")) as port:
         assert (await attempt(context, target(port, pair))).result is Result.CHAIN

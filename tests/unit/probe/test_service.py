@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from decco.probe.model import AnyTarget, Observation, Result, State, Target
-from decco.probe.service import Prober
+from decco.probe.service import RENEWAL_SECONDS, Prober
 from tests.sample import thorough
 
 pytestmark = pytest.mark.looptime
@@ -143,8 +143,35 @@ async def test_an_equal_target_keeps_its_verdict_and_another_does_not(bench: Ben
     bench.prober.ensure("a", {"web": WEB})
     await asyncio.sleep(1)
     assert bench.prober.ensure("a", {"web": WEB}, token=2).answered == {"web"}
-    assert bench.prober.ensure("a", {"web": replace(WEB, chain=(b"new",))}).waiting == {"web"}
+    assert bench.prober.ensure("a", {"web": replace(WEB, probe_path="/new")}).waiting == {"web"}
     await asyncio.sleep(1)
+    assert bench.prober.state("a").answered == {"web"}
+
+
+async def test_a_renewed_certificate_takes_a_while_to_its_servers(bench: Bench) -> None:
+    """The kubelet brings it to a pod within some 90 s: until then the one from before is as good."""
+    other = Observation(Result.CERTIFICATE, "another")
+    old, new = replace(WEB, chain=(b"old",)), replace(WEB, chain=(b"new",))
+    bench.prober.ensure("a", {"web": old})
+    await asyncio.sleep(1)
+    assert bench.prober.ensure("a", {"web": new}).answered == {"web"}
+    await asyncio.sleep(1)
+    assert [(target.chain, target.former) for _, target in bench.sent] == [((b"old",), ()), ((b"new",), (b"old",))]
+    assert bench.prober.ensure("a", {"web": new}).answered == {"web"}
+    await asyncio.sleep(RENEWAL_SECONDS - 20)
+    assert not any(bench.short)
+    bench.answers[WEB.server_name] = other
+    await asyncio.sleep(30)
+    assert bench.sent[-1][1].former == ()
+    assert bench.prober.state("a").failed == {"web": other}
+    assert bench.prober.ensure("a", {"web": old}).waiting == {"web"}  # what did not answer keeps nothing
+
+
+async def test_a_renewal_after_a_start_keeps_what_is_assumed(bench: Bench) -> None:
+    bench.prober.ensure("a", {"web": replace(WEB, chain=(b"old",))}, assumed=True)
+    assert bench.prober.ensure("a", {"web": replace(WEB, chain=(b"new",))}).answered == {"web"}
+    await asyncio.sleep(1)
+    assert bench.sent[-1][1].former == (b"old",)
     assert bench.prober.state("a").answered == {"web"}
 
 
