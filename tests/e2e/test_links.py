@@ -250,7 +250,7 @@ def scene(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc
     names = NameServer(node.box.addresses.host, NAME_SERVER_PORT)
     names.records[tenant.fqdn] = world.edge
     with names.running():
-        world.apply(*tenant.objects({"createDnsRecord": True}))
+        world.apply(*tenant.objects({}))
         tenant.wait_ready()
         yield Scene(tenant, node, names, tmp_path_factory.mktemp("links"))
 
