@@ -78,7 +78,7 @@ def people_make(cluster: Cluster) -> None:
 
 
 def _shared() -> Obj:
-    labels, annotations = {f"{GROUP}/share": "true"}, {f"{GROUP}/share-with": "skew-a,skew-b"}
+    labels, annotations = {f"{GROUP}/share": "true"}, {f"{GROUP}/share-with": "skew-a.example.net,skew-b.example.net"}
     return {"metadata": {"name": "skew-tls", "namespace": "decco", "labels": labels, "annotations": annotations}}
 
 
