@@ -64,10 +64,6 @@ class Controller:
     ) -> None:
         self._end()
 
-    def metrics(self) -> str:
-        with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=10) as answer:
-            return str(answer.read().decode())
-
     def _end(self) -> None:
         if self.process.poll() is not None:
             return

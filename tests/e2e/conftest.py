@@ -33,7 +33,7 @@ FULL = os.environ.get("E2E") == "full"
 """``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
 AS_POD = os.environ.get("E2E_DECCO") == "pod"
 BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
-PROBE_SECONDS = 10
+PROBE_INTERVAL = 10
 """Of the setting probe.intervalSeconds, the least there is."""
 LINKS_NAME = "links"
 """The Space of test_links.py."""
@@ -84,19 +84,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     providers = [_names(cluster.node)] if cluster.node is not None else []
     if AS_POD:
-        own = {"probe": {"intervalSeconds": PROBE_SECONDS}, "dns": {"providers": providers}}
+        own = {"probe": {"intervalSeconds": PROBE_INTERVAL}, "dns": {"providers": providers}}
         with deployed(cluster, {"logLevel": "debug", **own}):
-            yield World(cluster, lambda: "\n".join(metrics(cluster).values()))
+            yield World(cluster)
             _assert_its_roles_are_enough(cluster)
         return
     log = tmp_path_factory.mktemp("controller") / "decco.log"
     settings = {
         **cluster.settings,
-        "DECCO_PROBE__INTERVAL_SECONDS": str(PROBE_SECONDS),
+        "DECCO_PROBE__INTERVAL_SECONDS": str(PROBE_INTERVAL),
         "DECCO_DNS__PROVIDERS": json.dumps(providers),
     }
-    with Controller(cluster.controller_kubeconfig, log, settings, "--log-level=debug") as running:
-        yield World(cluster, running.metrics)
+    with Controller(cluster.controller_kubeconfig, log, settings, "--log-level=debug"):
+        yield World(cluster)
 
 
 def _names(node: Node) -> dict[str, object]:

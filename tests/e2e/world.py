@@ -57,10 +57,8 @@ def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") 
 class World:
     """A cluster with a running controller."""
 
-    def __init__(self, cluster: Cluster, metrics: Callable[[], str] = str) -> None:
-        """``metrics`` returns what all controllers expose."""
+    def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.metrics = metrics
         self.kubectl = cluster.kubectl
         self.edge = cluster.edge
 
