@@ -184,7 +184,7 @@ def service(scene: Scene, name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def pods(scene: Scene, name: str) -> Iterator[None]:
-    """None is ready: the program stands still."""
+    """None is ready: the program stands still. Envoy goes on sending to it, having no better one."""
     [pid] = scene.processes(name, "echo")
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -226,8 +226,8 @@ LINKS = (
     Link(chain, "IncompleteChain"),
     Link(route, "RouteNotAnswering", http=True, sampled=True),
     Link(policy, "BackendBlocked"),
-    Link(service, "QuotaExceeded"),
-    Link(pods, "NoReadyPod"),
+    Link(service, "QuotaExceeded", "WorkloadReady"),
+    Link(pods, "Unavailable", "WorkloadReady"),
     Link(port, "PortClosed", sampled=True),
     Link(application, "ApplicationError", http=True),
 )
