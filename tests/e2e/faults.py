@@ -24,14 +24,14 @@ class PodNetwork:
         self._file = Path(f"/proc/{pid}/ns/net")
 
     @contextlib.contextmanager
-    def rule(self, *words: str, table: str = "filter") -> Iterator[None]:
-        """``words``: a chain of iptables, and a rule that is its first until the end of the block."""
+    def rule(self, *words: str, table: str = "filter", tool: str = "iptables") -> Iterator[None]:
+        """``words``: a chain, and a rule that is its first until the end of the block."""
         chain, *rest = words
-        self._iptables(table, "-I", chain, *rest)
+        self._run(tool, "-t", table, "-I", chain, *rest)
         try:
             yield
         finally:
-            self._iptables(table, "-D", chain, *rest)
+            self._run(tool, "-t", table, "-D", chain, *rest)
 
     def listen(self) -> socket.socket:
         """A socket that listens in the pod, and is ours."""
@@ -47,6 +47,6 @@ class PodNetwork:
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(within).result()
 
-    def _iptables(self, table: str, *words: str) -> None:
-        argv = ["nsenter", f"--net={self._file}", str(path_of("iptables") or "iptables"), "-w", _LOCK_SECONDS]
-        subprocess.run([*argv, "-t", table, *words], check=True, capture_output=True, text=True)
+    def _run(self, tool: str, *words: str) -> None:
+        argv = ["nsenter", f"--net={self._file}", str(path_of(tool) or tool), "-w", _LOCK_SECONDS, *words]
+        subprocess.run(argv, check=True, capture_output=True, text=True)

@@ -122,10 +122,13 @@ def policy(scene: Scene, name: str) -> contextlib.AbstractContextManager[None]:
     return scene.network(name).rule("INPUT", "-s", source, "-j", "DROP")
 
 
-def port(scene: Scene, name: str) -> contextlib.AbstractContextManager[None]:
-    """What an App does that does not listen."""
-    of_the_app = ["-i", "lo", "-p", "tcp", "--dport", str(TCP_PORT)]
-    return scene.network(name).rule("INPUT", *of_the_app, "-j", "REJECT", "--reject-with", "tcp-reset")
+@contextlib.contextmanager
+def port(scene: Scene, name: str) -> Iterator[None]:
+    """What an App does that does not listen, at neither of the addresses that the sidecar tries."""
+    network = scene.network(name)
+    rule = ["INPUT", "-i", "lo", "-p", "tcp", "--dport", str(TCP_PORT), "-j", "REJECT", "--reject-with", "tcp-reset"]
+    with network.rule(*rule), network.rule(*rule, tool="ip6tables"):
+        yield
 
 
 @contextlib.contextmanager
