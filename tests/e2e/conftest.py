@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -26,8 +25,7 @@ from testbed.found import AssetsMissing
 from testbed.images import programs
 from testbed.kind import kind
 from testbed.node import traefik
-from testbed.node.node import Node
-from tests.e2e.world import DOMAIN, World
+from tests.e2e.world import World
 
 FULL = os.environ.get("E2E") == "full"
 """``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
@@ -35,9 +33,6 @@ AS_POD = os.environ.get("E2E_DECCO") == "pod"
 BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
 PROBE_INTERVAL = 10
 """Of the setting probe.intervalSeconds, the least there is."""
-LINKS_NAME = "links"
-"""The Space of test_links.py."""
-NAME_SERVER_PORT = 5453
 FORBIDDEN = re.compile(r'^.*code="40[13]"[^}]*\} [1-9].*$', re.MULTILINE)
 EVENT = re.compile(r'resource="events\.events\.k8s\.io",verb="POST"')
 MISSING = pytest.StashKey[str]()
@@ -82,27 +77,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    providers = [_names(cluster.node)] if cluster.node is not None else []
     if AS_POD:
-        own = {"probe": {"intervalSeconds": PROBE_INTERVAL}, "dns": {"providers": providers}}
-        with deployed(cluster, {"logLevel": "debug", **own}):
+        with deployed(cluster, {"logLevel": "debug", "probe": {"intervalSeconds": PROBE_INTERVAL}}):
             yield World(cluster)
             _assert_its_roles_are_enough(cluster)
         return
     log = tmp_path_factory.mktemp("controller") / "decco.log"
-    settings = {
-        **cluster.settings,
-        "DECCO_PROBE__INTERVAL_SECONDS": str(PROBE_INTERVAL),
-        "DECCO_DNS__PROVIDERS": json.dumps(providers),
-    }
+    settings = {**cluster.settings, "DECCO_PROBE__INTERVAL_SECONDS": str(PROBE_INTERVAL)}
     with Controller(cluster.controller_kubeconfig, log, settings, "--log-level=debug"):
         yield World(cluster)
-
-
-def _names(node: Node) -> dict[str, object]:
-    """The zone of one Space, which its tests serve."""
-    server = f"{node.box.addresses.host}:{NAME_SERVER_PORT}"
-    return {"type": "memory", "zones": [f"{LINKS_NAME}.{DOMAIN}"], "nameServers": [server]}
 
 
 def _assert_its_roles_are_enough(cluster: Cluster) -> None:

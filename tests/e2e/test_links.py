@@ -1,7 +1,7 @@
 """Each link between a client and an App is broken on a running App: it is named, and forgotten after the repair.
 
 The faults are real, in the network or the objects of the cluster. For what only a defective proxy does, another program
-takes the place of Envoy, in Envoy's own pod. ``E2E=full`` breaks every link, else a sample of them.
+takes the place of Envoy, in Envoy's own pod. Records are broken in tests/integration/test_answers.py. ``E2E=full`` breaks every link, else a sample of them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from testbed.images import catalog
 from testbed.node.edge import GATEWAY, NAMESPACE
 from testbed.node.node import Node
 from tests.e2e import clients
-from tests.e2e.conftest import FULL, LINKS_NAME, NAME_SERVER_PORT, PROBE_INTERVAL
+from tests.e2e.conftest import FULL, PROBE_INTERVAL
 from tests.e2e.faults import PodNetwork
 from tests.e2e.world import HTTP_PORT, RESTRICTED, SPACES, Obj, Tenant, World, eventually
 from tests.images.pki import Authority
-from tests.integration.answering import Edge, NameServer
+from tests.integration.answering import Edge
 from tests.promises import PATIENCE, promised, timed
 
 SECONDS = 5.0
@@ -46,7 +46,6 @@ class Scene:
 
     tenant: Tenant
     node: Node
-    names: NameServer
     folder: Path
 
     @property
@@ -132,17 +131,6 @@ def port(scene: Scene, name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def record(scene: Scene, name: str) -> Iterator[None]:
-    host = scene.tenant.host(name)
-    good = scene.names.records[host]
-    scene.names.records[host] = "203.0.113.9"
-    try:
-        yield
-    finally:
-        scene.names.records[host] = good
-
-
-@contextlib.contextmanager
 def route(scene: Scene, name: str) -> Iterator[None]:
     """A route of somebody else's that has the better match."""
     namespace = scene.tenant.name
@@ -221,7 +209,6 @@ class Link:
 
 
 LINKS = (
-    Link(record, "RecordNotServed", "DNSReady"),
     Link(address, "AddressUnreachable"),
     Link(listener, "ListenerNotAnswering"),
     Link(refused, "RefusedByProxy"),
@@ -237,27 +224,23 @@ LINKS = (
 
 
 @pytest.fixture(scope="module")
-def scene(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(world: World, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     node = world.cluster.node
     if node is None:
         pytest.skip("faults in the network of a pod can be had with the testbed's own node only")
     node.load(catalog.busybox().archive)
-    tenant = Tenant(world, LINKS_NAME)
+    tenant = Tenant(world, "links")
     tenant.authority = Authority().intermediate("between.test")
     tenant.web, tenant.tcp = tenant.authority.leaf(tenant.fqdn), tenant.authority.leaf(f"*.{tenant.fqdn}")
-    names = NameServer(node.box.addresses.host, NAME_SERVER_PORT)
-    names.records[tenant.fqdn] = world.edge
-    with names.running():
-        world.apply(*tenant.objects({}))
-        tenant.wait_ready()
-        yield Scene(tenant, node, names, tmp_path_factory.mktemp("links"))
+    world.apply(*tenant.objects({}))
+    tenant.wait_ready()
+    return Scene(tenant, node, tmp_path_factory.mktemp("links"))
 
 
 @timed
 @pytest.mark.parametrize("link", [link for link in LINKS if FULL or link.sampled], ids=lambda link: link.name)
 def test_a_broken_link_is_named(scene: Scene, link: Link) -> None:
     name, tenant = link.name, scene.tenant
-    scene.names.records[tenant.host(name)] = scene.world.edge
     tenant.run(app_of(tenant, link))
     eventually(lambda: answers(scene, link), what="an answer")
     named = broken(scene, link)
@@ -309,7 +292,7 @@ def app_of(tenant: Tenant, link: Link) -> Obj:
         return tenant.app_of({"containers": [container], "volumes": [volume]}, name, endpoints=[endpoint])
     endpoint = {"name": name, "port": HTTP_PORT, "httpPath": f"/{name}"}
     if not link.http:
-        endpoint = {"name": name, "port": TCP_PORT, "createDnsRecord": True}
+        endpoint = {"name": name, "port": TCP_PORT}
     return tenant.app(name, [f"echo:{TCP_PORT}", f"http:{HTTP_PORT}"], endpoints=[endpoint])
 
 

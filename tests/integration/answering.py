@@ -108,10 +108,10 @@ def _accepting(listener: socket.socket, serve: Callable[[socket.socket], None]) 
 class NameServer:
     """Answers A of the names in ``records``, as a server of their zone; other names have no record."""
 
-    def __init__(self, address: str, port: int = 0) -> None:
+    def __init__(self, address: str) -> None:
         self.records: dict[str, str] = {}
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sock.bind((address, port))
+        self._sock.bind((address, 0))
         self.address = f"{address}:{self._sock.getsockname()[1]}"
 
     @contextlib.contextmanager
