@@ -1,7 +1,8 @@
 """Each link between a client and an App is broken on a running App: it is named, and forgotten after the repair.
 
 The faults are real, in the network or the objects of the cluster. For what only a defective proxy does, another program
-takes the place of Envoy, in Envoy's own pod. Records are broken in tests/integration/test_answers.py. ``E2E=full`` breaks every link, else a sample of them.
+takes the place of Envoy, in Envoy's own pod. Records are broken in tests/integration/test_answers.py. ``E2E=full``
+breaks every link, else a sample of them.
 """
 
 from __future__ import annotations
