@@ -27,7 +27,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: attacks attacks-sample soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: attacks attacks-sample simulate simulate-sample soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -46,9 +46,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the controller and the examples on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough, integration, a sample of the soak, DNS, packaging, images, a sample of e2e
+test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough, integration, samples of attacks, simulation and soak, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit thorough integration attacks-sample soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
+	for part in check unit thorough integration attacks-sample simulate-sample soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -82,7 +82,7 @@ integration: $(VENV)/.complete assets ## tests against a real API server
 	-@$(BIN)/python -m testbed.netpol >/dev/null
 	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(REPORTS)/integration.xml $(ARGS))
 
-attacks: $(VENV)/.complete assets ## every attack under its role's identity, every policy without each of its parts, a million states of claims (half an hour)
+attacks: $(VENV)/.complete assets ## every attack under its role's identity, every policy without each of its parts, a million states of claims, a recorded life (half an hour)
 	$(call step,attacks,$(BIN)/python -m pytest tests/attacks --junitxml=$(REPORTS)/attacks.xml $(ARGS))
 
 attacks-sample: $(VENV)/.complete assets ## the part of attacks that make test runs
@@ -126,6 +126,12 @@ test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the promised durations; i
 
 test-fresh-machine: $(VENV)/.complete ## a bare Debian with only the packages of README: make test-images as root and as user (root)
 	$(call step,fresh machine,$(BIN)/python -m testbed.fresh_machine $(ARGS))
+
+simulate: $(VENV)/.complete ## N=2000 SEED= TRACE=1 SHRINK=1: the whole controller on virtual time with faults, N schedules; SEED replays one
+	$(call step,simulate,$(BIN)/python -m tests.simulation --jobs $(if $(SEED),1,2) --seed $(or $(SEED),1) -n $(or $(N),$(if $(SEED),1,2000)) $(if $(TRACE),--trace) $(if $(SHRINK),--shrink) $(ARGS))
+
+simulate-sample: $(VENV)/.complete ## the part of simulate that make test runs
+	$(call step,simulate: sample,$(BIN)/python -m pytest tests/simulation --junitxml=$(REPORTS)/simulation.xml $(ARGS))
 
 soak: $(VENV)/.complete assets ## RECONCILES=200000 SEED=: a day of churn in a quarter of an hour, without leftovers
 	$(call step,soak,$(BIN)/python -m tests.soak --reconciles $(or $(RECONCILES),200000) $(if $(SEED),--seed $(SEED)) $(ARGS))

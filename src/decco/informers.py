@@ -28,7 +28,7 @@ from decco.kube.errors import KubeError, NotServed
 from decco.kube.informer import Informer
 from decco.log import get_logger
 from decco.metrics import Metrics
-from decco.objects import Resource
+from decco.objects import NAMESPACES, Resource
 from decco.reconcilers.caches import Caches, Kind, Role, Watched
 from decco.reconcilers.discover import discover, missing, versions
 from decco.reconcilers.event_handlers import EventHandlers
@@ -132,6 +132,8 @@ class Informers:
     def _add(self, watched: Watched) -> _Followed:
         kind, store, spec = watched
         informer = Informer(store, self._source(kind.name), self.metrics, kind.name)
+        if kind.resource == NAMESPACES:
+            informer.on_relist = self._copies_are_due
         followed = self._followed[kind.name] = _Followed(kind, informer, spec)
         if kind.is_needed(self.caches.settings.routing):
             self.health.add_check(f"cache {kind.name}", followed.not_ready, kind="ready")
@@ -143,6 +145,10 @@ class Informers:
         self.event_handlers.connect()
         self._begin(followed)
         return followed
+
+    def _copies_are_due(self) -> None:
+        """The copies of Secrets are read again after a later list of namespaces (``reconcilers/copies.py``)."""
+        self._run(self.event_handlers.each_of(self.caches.spaces), "reading copies again")
 
     def _begin(self, followed: _Followed) -> None:
         name = f"informer {followed.informer.name}"

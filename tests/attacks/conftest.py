@@ -1,4 +1,4 @@
-"""One attacked cluster for the session."""
+"""The clusters of the session: one that is attacked, and one in which the controller has lived."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed.controlplane import ControlPlane
+from tests.attacks.life import Life
 from tests.attacks.world import World
 
 SECONDS = 900
@@ -28,3 +29,12 @@ def world() -> Iterator[World]:
         world = World(cp)
         world.build()
         yield world
+
+
+@pytest.fixture(scope="session")
+def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    """A recorded life of Spaces and Apps, on a cluster of its own; shorter in a sample."""
+    whole = any(item.get_closest_marker("full") for item in request.session.items)
+    with Life(tmp_path_factory.mktemp("life"), whole=whole) as life:
+        life.live()
+        yield life

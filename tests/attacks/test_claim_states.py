@@ -10,7 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from tests.unit.desired.claim_states import Explorer, Scope
+from tests.unit.desired.claim_model import Scope
+from tests.unit.desired.claim_states import Explorer
 
 LEAST = 1_000_000
 PROCESSES = 2
@@ -23,6 +24,9 @@ def _sets(*texts: str) -> list[frozenset[str]]:
 
 
 BOTH = frozenset({("a", "b"), ("b", "a")})
+ONE = frozenset({("b", "a")})
+NAME = {"a": _sets(".a.x"), "b": _sets(".b.y", ".b.y *.x")}
+"""A wildcard over another's FQDN, which comes and goes."""
 BESIDE = {"a": _sets(".a.x", ".a.x b.y"), "b": _sets(".b.y", ".b.y *.x")}
 """A name at another's FQDN, and a wildcard over it."""
 BELOW = {"a": _sets(".x", ".x *.y"), "b": _sets(".b.x", ".b.x b.y", ".b.x c.y")}
@@ -30,13 +34,16 @@ BELOW = {"a": _sets(".x", ".x *.y"), "b": _sets(".b.x", ".b.x b.y", ".b.x c.y")}
 THREE = {"a": _sets(".a.x"), "b": _sets("b.a.x"), "c": _sets("*.x")}
 """A parent, a name below it, and a wildcard beside it."""
 SCOPES: dict[str, tuple[Scope, int]] = {
+    "one name": (Scope(NAME, BOTH), 0),
+    "one name, permissions": (Scope(NAME, ONE, permissions=True), 0),
     "same second": (Scope(BESIDE, ties=True), 0),
     "transfers": (Scope(BESIDE, BOTH), 200_000),
     "permissions": (Scope(BESIDE, BOTH, permissions=True), 200_000),
     "backups": (Scope(BESIDE, backups=True), 200_000),
     "parents": (Scope(BELOW, BOTH, ties=True), 200_000),
     "three Spaces": (Scope(THREE, ties=True), 200_000),
-    "three Spaces, a transfer": (Scope(THREE, frozenset({("b", "a")})), 200_000),
+    "three Spaces, a transfer": (Scope(THREE, ONE, permissions=True), 0),
+    "three Spaces, backups": (Scope(THREE, ONE, permissions=True, backups=True), 250_000),
 }
 """Name -> the scope and how many states are visited at most; 0 is all."""
 

@@ -17,6 +17,10 @@ object: at most as many as are cached.
 """
 CENSUS_OF_ENTRIES = {"Key", "Budget"}
 """What these entries consist of."""
+CENSUS_OF_SERIES = {f"prometheus_client.metrics.{kind}" for kind in ("Counter", "Gauge", "Histogram")}
+"""One for each combination of labels that has occurred. How many values a label has is judged by itself, so there are
+at most as many as combinations; a rare error of a rare request adds one after days.
+"""
 CENSUS_WINDOW = {"Tombstones._now": 500, "Tombstones._before": 500}
 """What the deletions of its last window leave in a container until the next deletion; a day has thousands of them."""
 
@@ -93,10 +97,20 @@ def complaints(checkpoints: Sequence[Checkpoint], limits: Limits) -> Iterator[st
     for label, values in sorted(last.labels.items()):
         if values > settled.get(label, 0) + limits.values:
             yield f"{label} has {values} values, {settled.get(label, 0)} after a third: are they without end?"
-    yield from _census([each.census for each in checkpoints if each.census], sum(last.cached.values()))
+    taken = [each.census for each in checkpoints if each.census]
+    yield from _census(taken, sum(last.cached.values()), _combinations(last.labels))
 
 
-def _census(taken: Sequence[Mapping[str, int]], objects: int) -> Iterator[str]:
+def _combinations(labels: Mapping[str, int]) -> int:
+    """How many series the values of all labels can form."""
+    values: dict[str, int] = {}
+    for label, count in labels.items():
+        metric = label.partition("{")[0]
+        values[metric] = values.get(metric, 1) * count
+    return sum(values.values())
+
+
+def _census(taken: Sequence[Mapping[str, int]], objects: int, series: int) -> Iterator[str]:
     if not taken:
         return
     before, after = taken[0], taken[-1]
@@ -106,6 +120,8 @@ def _census(taken: Sequence[Mapping[str, int]], objects: int) -> Iterator[str]:
         limit = then * CENSUS_SLACK[0] + CENSUS_WINDOW.get(name, CENSUS_SLACK[1])
         if name in CENSUS_OF_OBJECTS:
             limit = max(limit, objects)
+        elif name in CENSUS_OF_SERIES:
+            limit = max(limit, series)
         elif name in CENSUS_OF_ENTRIES:
             limit += entries
         if now > limit:

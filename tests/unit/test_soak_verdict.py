@@ -75,6 +75,16 @@ def test_a_census_may_have_an_entry_for_each_object() -> None:
         assert list(complaints(hours, LIMITS)) == expected
 
 
+def test_a_census_may_have_a_series_for_each_combination_of_labels() -> None:
+    name = "prometheus_client.metrics.Counter"
+    labels = {"api{verb}": 8, "api{code}": 10, "other{kind}": 5}
+    for count, expected in ((85, []), (86, [f"{name}: 30 after a third, 86 at last"])):
+        hours = day(census={name: count})
+        hours = [replace(each, labels=labels) for each in hours]
+        hours[:-1] = [replace(each, census={name: 30}) for each in hours[:-1]]
+        assert list(complaints(hours, LIMITS)) == expected
+
+
 def test_growth_counts_after_the_warm_up() -> None:
     """Growth in the first tenth is not a leak; steady growth is, also where single values jump."""
     warm = [replace(each, rss=50_000) if each.reconciles == 100 else each for each in day()]

@@ -62,7 +62,10 @@ class Verdict:
     def claims(self) -> Claims:
         """By names, for the desired state: the FQDN stands for all that is below it."""
         lost = {claim.removeprefix("."): holder for claim, holder in self.lost.items()}
-        return Claims(lost, frozenset(claim.removeprefix(".") for claim in self.pending))
+        granted, pending = (
+            frozenset(claim.removeprefix(".") for claim in claims) for claims in (self.granted, self.pending)
+        )
+        return Claims(granted, lost, pending)
 
 
 def wanted(space: SpaceFacts) -> Wanted:
@@ -119,15 +122,20 @@ class GrantIndex:
         """Set what the namespace of this name records; None if it is gone. Returns the other Spaces whose verdict has
         changed.
 
-        While its Space exists, a grant that is no longer recorded stays: the namespace was deleted by mistake, and is
-        written again.
+        While its Space exists, a grant stays without a record: the namespace was deleted or altered by mistake, and is
+        written again. But what the Space has stopped to claim is not recorded any more because a controller gave it up,
+        this one or the one that leads.
         """
         (self._recorded.add if record is not None else self._recorded.discard)(space)
         if record is not None:
             self._restored.pop(space, None)
         old, moved = self._of(space), self._transferred.get(space, {})
         transferred = record.transferred if record is not None else moved if space in self._wanted else {}
-        kept = {c: replace(g, recorded=False) for c, g in old.items() if space in self._wanted and not g.released}
+        kept = {
+            claim: replace(grant, recorded=False)
+            for claim, grant in old.items()
+            if space in self._wanted and not grant.released and (record is None or self._wants(space, claim))
+        }
         found = kept | {
             claim: replace(grant, recorded=True, released=claim in old and old[claim].released)
             for claim, grant in (record.grants if record is not None else {}).items()
@@ -197,7 +205,11 @@ class GrantIndex:
 
     def grants(self, space: str) -> Mapping[Claim, Grant]:
         """The grants of a Space that are to be recorded."""
-        return {claim: grant for claim, grant in self._of(space).items() if not grant.released}
+        return {
+            claim: grant
+            for claim, grant in self._of(space).items()
+            if not grant.released and (grant.recorded or self._blocker(space, claim) is None)
+        }
 
     def transferred(self, space: str) -> Transfers:
         """The transfers to a Space that took place, and that are to be recorded until it lists them no more."""
@@ -242,7 +254,9 @@ class GrantIndex:
     def _blocker(self, space: str, claim: Claim) -> str | None:
         """The Space because of which this one cannot have the claim; None if it has it, or may be granted it.
 
-        Grants of two Spaces overlap only if their records were restored from different times: the earlier one counts.
+        Grants of two Spaces overlap if their records were restored from different times: the earlier one counts. One
+        that is not recorded yields to one that is: a controller that had granted a name when it lost the leadership
+        learns by the record that its successor has granted it to another Space.
         """
         mine = self._of(space).get(claim)
         others = [(theirs, other) for theirs, other in self._overlapping(claim) if other != space]
@@ -250,7 +264,7 @@ class GrantIndex:
             (grant.since, other)
             for theirs, other in others
             if (grant := self._of(other).get(theirs)) is not None
-            and (mine is None or (grant.since, other) < (mine.since, space))
+            and (mine is None or (not grant.recorded, grant.since, other) < (not mine.recorded, mine.since, space))
         ]
         if holders or mine is not None:
             return min(holders)[1] if holders else None

@@ -37,7 +37,7 @@ def consent(source: SecretSource, facts: SecretFacts, space: SpaceFacts, claims:
     only its bare name counts. ``copied``: whether the Space has decco's copy.
     """
     named = frozenset(canonical(name) for name in space.spec.hostnames)
-    own = {name for name in (space.fqdn, *named) if name not in claims.lost}
+    own = {name for name in (space.fqdn, *named) if claims.owns(name)}
     entries: list[str] = ["*", *([f"{PROJECT}{space.spec.project}"] if space.spec.project else ())]
     if space.fqdn in own:
         entries += [space.fqdn, f"*.{space.fqdn.partition('.')[2]}"]

@@ -344,8 +344,9 @@ class _Resolver:
     def _holds(self, endpoint: Endpoint, hostname: str, claim: str) -> bool:
         if self._inputs.claims.holds(claim):
             return True
-        owner = self._inputs.claims.lost[claim]
-        message = f"endpoint {endpoint.name} gets no route for {hostname}: Space {owner} has the name; choose another"
+        owner = self._inputs.claims.lost.get(claim)
+        cause = f"Space {owner} has the name; choose another" if owner else "the name is not granted to its Space"
+        message = f"endpoint {endpoint.name} gets no route for {hostname}: {cause}"
         return self._refuse_route(reasons.HOSTNAME_CONFLICT, message)
 
     def _refuse(self, reason: str, message: str) -> bool:

@@ -125,20 +125,27 @@ whatever their version, so ``served.get(TLS_ROUTES)`` is the kind in its served 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Result of the claims on host names (``desired/claims.py``) for one Space.
+    """Result of the claims on host names (``desired/claims.py``) for one Space. Names are in their canonical form.
 
-    ``lost`` maps a claimed name (the FQDN, or one of ``hostnames``) to the Space that has it. Names are in their
-    canonical form. Losing the FQDN means losing all that is below it.
+    The claims can be newer than the spec that they are used with: a Space may change while it is reconciled. So what a
+    Space has is listed, and a name that is in none of the three is not its.
     """
 
+    granted: frozenset[str]
+    """The FQDN stands for all that is below it."""
     lost: Mapping[str, str] = field(default_factory=dict)
+    """A claimed name -> the Space that has it. Losing the FQDN means losing all that is below it."""
     pending: frozenset[str] = frozenset()
     """Names whose grant is not recorded yet; nothing is written for them before."""
 
     def holds(self, claimed: str) -> bool:
-        """Whether the Space has been granted a name that it claims. For a name below the FQDN, pass the FQDN."""
+        """Whether the Space has been granted a name. For a name below the FQDN, pass the FQDN."""
+        return canonical(claimed) in self.granted
+
+    def owns(self, claimed: str) -> bool:
+        """Whether the Space has the name, or has it once its grant is recorded: no other Space can have it."""
         name = canonical(claimed)
-        return name not in self.lost and name not in self.pending
+        return name in self.granted or name in self.pending
 
 
 @dataclass(frozen=True, slots=True)

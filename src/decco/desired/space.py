@@ -59,7 +59,7 @@ def namespace_child(inputs: SpaceInputs) -> Child:
     }
     # Policies against the use of other tenants' host names read this annotation, so it has only what the Space owns.
     annotations = {
-        ANNOTATION_FQDN: space.fqdn if space.fqdn not in inputs.claims.lost else None,
+        ANNOTATION_FQDN: space.fqdn if inputs.claims.owns(space.fqdn) else None,
         ANNOTATION_HOSTNAMES: inputs.record or None,
         ANNOTATION_TRANSFERRED: transfers_text(inputs.transferred) or None,
     }

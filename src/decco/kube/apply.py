@@ -170,6 +170,9 @@ class Applier:
             self._foreign[resource, key] = True
             raise Foreign(resource, key, entry.labelled_owner)
         self._foreign.pop((resource, key), False)
+        if not store.shape.watched:
+            # Its deletion may be remembered at a later version, if etcd was restored since.
+            store.refresh(key, entry)
         applied = await self._update(store, entry, desired, live)
         if applied.result in (Result.WAITING, Result.DELETED):
             return Applied(Result.WAITING, None)  # the watch does not select it, so no event reports its deletion

@@ -53,6 +53,8 @@ class Informer:
         """Set once the first list is in the store."""
         self.tried = asyncio.Event()
         """Set once the first list is in the store, or a request has failed."""
+        self.on_relist: Callable[[], None] = lambda: None
+        """Called when a later list is in the store: what is known of unwatched kinds may be of a lost history."""
         store.unlisted = "it is not listed yet"
         self._source = source
         self._listed = 0
@@ -86,6 +88,8 @@ class Informer:
                         for _ in store.swapping(listing, int(version or 0)):
                             await breather.breathe()
                         listing = {}
+                        if self.synced.is_set():
+                            self.on_relist()
                         self.synced.set()
                         self.tried.set()
                     case _:

@@ -1,5 +1,7 @@
 """Reads the copies of shared Secrets: once after the start, and once an hour.
 
+They are also read again after a later list of namespaces: it follows an outage, in which etcd may have been restored.
+
 Nothing is followed by a watch, because that would need the permission to read the Secrets of all namespaces. A policy
 lets only decco write its copies, so what was read or written stays true; the hourly read finds what happened all the
 same. It is one list by decco's label in the namespace, which also finds copies that no object requires any more, and
@@ -84,7 +86,7 @@ class Copies:
             known = self._reads[space.name] = _Read(namespace_uid)
         async with known.lock:  # the Space and its Apps may need the first read at the same moment
             listed = self._caches.children[NAMESPACES].listed
-            is_due = hourly and known.due is not None and (known.due <= self._clock() or listed < known.listed)
+            is_due = hourly and known.due is not None and (known.due <= self._clock() or listed != known.listed)
             if known.due is not None and (known.bound or not bind) and not is_due:
                 return
             if known.due is not None and not known.bound and bind:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from decco.kube.informer import Breather
-from decco.kube.store import Change
+from decco.kube.store import Change, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import Key
 from decco.reconcilers.caches import Caches, Handler, Request
@@ -62,16 +62,21 @@ class EventHandlers:
     async def everything(self) -> None:
         """Enqueues all: at the start, or after the rules changed (the cluster serves other kinds)."""
         breather = Breather()
-        for store in (self.caches.spaces, self.caches.apps):
-            for entry in store:
-                self._add([Request(entry.key, Priority.LIST)])
-                await breather.breathe()
+        await self.each_of(self.caches.spaces)
+        await self.each_of(self.caches.apps)
         for store in self.caches.children.values():
             keys = [owner.key for owner in store.labelled_owners()]
             keys += [Key("", namespace) for namespace in store.namespaces_deleting()]
             for key in keys:
                 self._add([Request(key, Priority.LIST)])
                 await breather.breathe()
+
+    async def each_of(self, store: Store) -> None:
+        """Enqueues all Spaces, or all Apps."""
+        breather = Breather()
+        for entry in store:
+            self._add([Request(entry.key, Priority.LIST)])
+            await breather.breathe()
 
     def enqueue(self, uid: str, seconds: float = 0.0) -> None:
         """Enqueues the Space or App with this UID after so many seconds."""

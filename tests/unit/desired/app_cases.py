@@ -20,6 +20,7 @@ from decco.desired.model import (
     SpaceInputs,
 )
 from decco.desired.routing.dialects.traefik import Traefik
+from decco.hostnames import canonical
 from decco.objects import (
     BACKEND_TLS_POLICIES,
     GATEWAY_CLASSES,
@@ -93,12 +94,18 @@ def app(
         space=space_facts(space_name, **(space or {})),
         settings=settings(**(routing or {})),
         served=served,
-        claims=Claims(lost or {}),
+        claims=claims_of(space_facts(space_name, **(space or {})), lost),
         secrets=GOOD_SECRETS if secrets is None else secrets,
         targets=targets or {},
         taken=taken or {},
         now=now,
     )
+
+
+def claims_of(space: SpaceFacts, lost: Mapping[str, str] | None = None) -> Claims:
+    """The Space has all names that it claims, but for those that it lost."""
+    claimed = {space.fqdn, *map(canonical, space.spec.hostnames)}
+    return Claims(frozenset(claimed - {*(lost or {})}), lost or {})
 
 
 def space_inputs(
@@ -113,7 +120,7 @@ def space_inputs(
         space=space_facts(**spec),
         settings=settings(**(routing or {})),
         served=served,
-        claims=Claims(lost or {}),
+        claims=claims_of(space_facts(**spec), lost),
         copies={},
         secrets=GOOD_SECRETS if secrets is None else secrets,
         now=NOW,

@@ -1,83 +1,63 @@
 """Every state of a few Spaces and names, explored with the production index; used by test_claims.py and make attacks.
 
-The model is what surrounds the index: the Spaces, the records in their namespaces and statuses, and the names that
-their routes serve. One step is one event, or one reconcile that may be cut off before its record is written. A restore
-of the whole cluster is a restart in an earlier state, so it needs no event of its own; a restore of one Space from a
-backup is one.
+One step is one event, or one reconcile that may be cut off before its record is written. A restore of the whole cluster
+is a restart in an earlier state, so it needs no event of its own; a restore of one Space from a backup is one.
+
+What the index decides depends on less than the whole state: on what it knows. So the outcomes of the steps are kept for
+each situation of the index, and a state in a known situation costs microseconds. A state is a tuple of numbers, one for
+each ``SpaceState``.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from sys import intern
+from typing import Any
 
-from decco.desired.claims import GrantIndex, Seniority, Wanted, overlap
-from decco.desired.grants import Claim, Grant, Record
+from decco.desired.claims import GrantIndex, Wanted, overlap
+from decco.desired.grants import Claim, Record
+from tests.unit.desired.claim_model import (
+    GONE,
+    Scope,
+    SpaceState,
+    State,
+    following,
+    grants,
+    memory,
+    moved,
+    normal,
+    recorded,
+    records,
+    wanted,
+)
 from tests.unit.desired.tabulated_index import TabulatedIndex, table
 
-Records = tuple[tuple[Claim, int], ...]
-"""(claim, rank of its time) in the order of claims."""
-Memory = tuple[tuple[Claim, int, bool, bool], ...]
-"""Grants in the index: (claim, rank of the time, recorded, released)."""
-Moved = tuple[tuple[str, str], ...]
-"""(host name, former holder) of the transfers that took place, as far as the Space lists them."""
-
-
-class SpaceState(NamedTuple):
-    """One Space name. Ranks order times; they are made dense, so that equal situations are equal states."""
-
-    age: int | None = None
-    """Rank of the creationTimestamp; None: there is no Space."""
-    claims: int = 0
-    """Index into the choices of this Space."""
-    transfer: str = ""
-    """The Space that has to give up all that this one ever claims, once."""
-    record: Records | None = None
-    """Annotation of the namespace; None: there is no namespace."""
-    transferred: Moved = ()
-    """Another annotation of it."""
-    status: Records = ()
-    memory: Memory = ()
-    moved: Moved = ()
-    """In the index."""
-    served: tuple[Claim, ...] = ()
-    """Claims for which there are routes."""
-    permitted: bool = True
-    """Whether its operator may use the domains, and transfer; checked when somebody writes, as the policies do."""
-    backup: tuple[int, Records] | None = None
-    """Claims and record in the backup of this Space; None: there is no backup."""
-
-    @property
-    def known(self) -> tuple[object, ...]:
-        """What the index decides by."""
-        return self.age, self.claims, self.transfer, self.memory, self.moved, self.served
-
-
-GONE = SpaceState()
-State = tuple[SpaceState, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """``choices`` maps each Space name to the sets of claims that it may have; the rest adds events."""
-
-    choices: Mapping[str, Sequence[frozenset[Claim]]]
-    transfers: frozenset[tuple[str, str]] = field(default_factory=frozenset)
-    """(receiver, holder)"""
-    ties: bool = False
-    """Two Spaces may be created in the same second, and two grants made."""
-    permissions: bool = False
-    """Permissions are taken away and given back."""
-    backups: bool = False
-    """A Space may be backed up once, and be restored together with its namespace after both were deleted."""
+Packed = tuple[int, ...]
+Fields = dict[str, Any]
+"""Of one ``SpaceState``, with their new values."""
+Change = tuple[tuple[str, Any], ...]
+"""The same."""
+NOTHING: Fields = {name: value for name, value in GONE._asdict().items() if name not in {"permitted", "backup"}}
+"""The change to neither a Space nor a namespace."""
 
 
 class Broken(AssertionError):
     """An invariant does not hold."""
+
+
+class Numbers(dict[Hashable, int]):
+    """Each value has a number; ``by_number`` has the values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_number: list[Any] = []
+
+    def __missing__(self, value: Hashable) -> int:
+        number = self[value] = len(self)
+        self.by_number.append(value)
+        return number
 
 
 class Explorer:
@@ -88,42 +68,50 @@ class Explorer:
         self.choices = scope.choices
         self.names = sorted(scope.choices)
         self.transitions = 0
+        self.states: list[Packed] = []
+        """In the order in which they were found."""
         ever = {name: frozenset[Claim]().union(*each) for name, each in scope.choices.items()}
         self._listed = {name: frozenset(claim.removeprefix(".") for claim in each) for name, each in ever.items()}
         claims = sorted(frozenset[Claim]().union(*ever.values()))
         self._table = table(claims)
         self._tabulated = tabulated
-        self._number: dict[SpaceState, int] = {}
         self._spaces: list[SpaceState] = []
-        """Each SpaceState once: a state is kept as the tuple of their numbers."""
-        self.states: list[tuple[int, ...]] = []
-        """In the order in which they were found."""
+        self._number: dict[SpaceState, int] = {}
+        # Of each number: what the index knows, what else the events depend on, what is held, and bits of the ranks.
+        self._known: list[int] = []
+        self._own: list[int] = []
+        self._held: list[int] = []
+        self._ages: list[int] = []
+        self._times: list[int] = []
+        self._knowns, self._owns, self._helds = Numbers(), Numbers(), Numbers()
+        self._situations, self._changes = Numbers(), Numbers()
+        # What was found out already.
+        self._granted: dict[int, list[frozenset[Claim]]] = {}
+        self._outcomes: dict[tuple[int, int, int, int], list[tuple[str, int]]] = {}
+        self._after: dict[tuple[int, int], int] = {}
+        self._restarts: dict[int, int] = {}
+        self._sound: set[Hashable] = set()
 
     def explore(self, most: int) -> tuple[int, bool]:
         """Visit up to ``most`` states, each with all its events; returns how many there were, and whether these are
         all. Raises Broken with the path to the state.
         """
-        start: State = tuple(GONE for _ in self.names)
-        states = self.states = [self._pack(start)]
-        visited = set(states)
+        start = tuple(self._pack(GONE) for _ in self.names)
+        states = self.states = [start]
+        visited = {start}
         before, events, event_numbers = array("L", [0]), [""], {"": 0}
         by = array("H", [0])
         position, whole = 0, True
         while position < len(states):
-            state: State = tuple(self._spaces[each] for each in states[position])
-            event, new = "", state
             try:
-                had = self._granted(state)
-                for event, new, index in self.steps(state):
+                for event, new in self.steps(states[position]):
                     self.transitions += 1
-                    self.check(state, had, new, index)
-                    packed = self._pack(new)
-                    if packed not in visited:
+                    if new not in visited:
                         if len(states) == most:
                             whole = False
                             continue
-                        visited.add(packed)
-                        states.append(packed)
+                        visited.add(new)
+                        states.append(new)
                         before.append(position)
                         if event not in event_numbers:
                             event_numbers[event] = len(events)
@@ -132,173 +120,231 @@ class Explorer:
             except AssertionError as error:
                 path = []
                 while position:
-                    path.append(f"{events[by[position]]}: {tuple(self._spaces[each] for each in states[position])}")
+                    path.append(f"{events[by[position]]}: {self.state(states[position])}")
                     position = before[position]
-                raise Broken("\n".join([str(error), *reversed(path), f"{event}: {new}"])) from None
+                raise Broken("\n".join([*reversed(path), str(error)])) from None
             position += 1
         return position, whole
 
-    def _pack(self, state: State) -> tuple[int, ...]:
-        numbers = []
-        for space in state:
-            number = self._number.get(space)
-            if number is None:
-                number = self._number[space] = len(self._spaces)
-                self._spaces.append(space)
-            numbers.append(number)
-        return tuple(numbers)
+    def state(self, packed: Packed) -> State:
+        return tuple(self._spaces[each] for each in packed)
 
-    # Events -------------------------------------------------------------------------------------------------------
+    def _pack(self, space: SpaceState) -> int:
+        number = self._number.get(space)
+        if number is None:
+            held = {claim for claim, *_ in space.memory}
+            assert held.issuperset(space.served), f"served without a grant: {space}"
+            number = self._number[space] = len(self._spaces)
+            self._spaces.append(space)
+            self._known.append(self._knowns[space.known])
+            kept = space.record if self.scope.backups and space.backup is None else None
+            self._own.append(self._owns[space.permitted, space.backup, kept])
+            self._held.append(self._helds[held_by(space)])
+            self._ages.append(0 if space.age is None else 1 << space.age)
+            self._times.append(sum(1 << time for time in space.times))
+        return number
 
-    def steps(self, state: State) -> Iterator[tuple[str, State, GrantIndex]]:
+    def _dense(self, packed: Packed) -> Packed:
+        ages = times = 0
+        for each in packed:
+            ages |= self._ages[each]
+            times |= self._times[each]
+        if ages & (ages + 1) or times & (times + 1):
+            return tuple(map(self._pack, normal(self.state(packed))))
+        return packed
+
+    # Steps --------------------------------------------------------------------------------------------------------
+
+    def steps(self, packed: Packed) -> Iterator[tuple[str, Packed]]:
+        """Each event with the state that follows."""
+        situation = self._situations[tuple([self._known[each] for each in packed])]
+        self._check_state(packed, situation)
+        times = 0
+        for each in packed:
+            times |= self._times[each]
+        for number, each in enumerate(packed):
+            key = situation, number, self._own[each], times
+            outcomes = self._outcomes.get(key)
+            if outcomes is None:
+                found = self._find(self.state(packed), number, self._granted[situation])
+                outcomes = self._outcomes[key] = [(intern(event), self._changes[change]) for event, change in found]
+            for event, change_number in outcomes:
+                after = self._after.get((each, change_number))
+                if after is None:
+                    change = dict(self._changes.by_number[change_number])
+                    after = self._after[each, change_number] = self._pack(self._spaces[each]._replace(**change))
+                yield event, self._dense((*packed[:number], after, *packed[number + 1 :]))
+        yield "restart", self._restarted(packed, situation)
+
+    def _find(self, state: State, number: int, had: Sequence[frozenset[Claim]]) -> Iterator[tuple[str, Change]]:
+        """What may happen to one Space, as the production index decides it. A change depends on what the index knows
+        and on nothing else of this state.
+        """
+        name = self.names[number]
+        for event, changed, index in self._found(state, number):
+            known = {"memory": memory(index, name), "moved": moved(index, name)}
+            change = tuple((changed | known).items())
+            new = (*state[:number], state[number]._replace(**dict(change)), *state[number + 1 :])
+            try:
+                self._check_step(state, had, new, index)
+            except AssertionError as error:
+                raise AssertionError(f"{event}: {new}\n{error}") from None
+            yield event, change
+
+    def _found(self, state: State, number: int) -> Iterator[tuple[str, Fields, GrantIndex]]:
         base = self.index(state)
-        for number, name in enumerate(self.names):
-            for event, space in self._events(state, number, name):
-                index = self._copy(base, state)
-                yield event, *self._put(state, number, space, index)
-            if state[number].age is not None:
-                yield from self.reconcile(state, number, self._copy(base, state))
-        yield "restart", *self._restarted(state)
+        for event, changed in self._events(state, number):
+            index = self._copy(base, state)
+            self._put(state, number, changed, index)
+            yield event, changed, index
+        if state[number].age is not None:
+            yield from self._reconcile(state, number, self._copy(base, state))
 
-    def _events(self, state: State, number: int, name: str) -> Iterator[tuple[str, SpaceState]]:
-        space = state[number]
+    def _events(self, state: State, number: int) -> Iterator[tuple[str, Fields]]:
+        name, space = self.names[number], state[number]
         if self.scope.permissions:
-            yield f"permission of {name} changes", space._replace(permitted=not space.permitted)
+            yield f"permission of {name} changes", {"permitted": not space.permitted}
         if self.scope.backups and space.record is not None and space.backup is None:
-            yield f"backup of {name}", space._replace(backup=(space.claims, space.record))
+            yield f"backup of {name}", {"backup": (space.claims, space.record)}
         yield from self._without(state, space, name) if space.age is None else self._with(space, name)
 
-    def _without(self, state: State, space: SpaceState, name: str) -> Iterator[tuple[str, SpaceState]]:
+    def _without(self, state: State, space: SpaceState, name: str) -> Iterator[tuple[str, Fields]]:
         """Events of a name that has no Space."""
-        kept = GONE._replace(permitted=space.permitted, backup=space.backup)
         if space.permitted:
-            for age in self._ages(state):
+            for age in self._next_ages(state):
                 for choice in range(len(self.choices[name])):
-                    yield f"create {name} {choice} at {age}", space._replace(age=age, claims=choice, status=())
+                    yield f"create {name} {choice} at {age}", {"age": age, "claims": choice, "status": ()}
         if space.record is not None:
-            yield f"namespace of {name} gone", kept
+            yield f"namespace of {name} gone", NOTHING
         elif space.backup is not None:
             claims, record = space.backup
-            yield f"restore of {name}", kept._replace(age=max(self._ages(state)), claims=claims, record=record)
+            age = max(self._next_ages(state))
+            yield f"restore of {name}", {**NOTHING, "age": age, "claims": claims, "record": record}
 
-    def _with(self, space: SpaceState, name: str) -> Iterator[tuple[str, SpaceState]]:
+    def _with(self, space: SpaceState, name: str) -> Iterator[tuple[str, Fields]]:
         """Events of a Space. What adds a claim, and a deletion, needs the permission."""
         for choice, claims in enumerate(self.choices[name]):
             if choice != space.claims and (space.permitted or claims <= self.choices[name][space.claims]):
-                yield f"edit {name} {choice}", space._replace(claims=choice)
+                yield f"edit {name} {choice}", {"claims": choice}
         for receiver, other in (*self.scope.transfers, (name, "")):
             if receiver == name and other != space.transfer and (space.permitted or not other):
-                yield f"transfer from {other} to {name}", space._replace(transfer=other)
+                yield f"transfer from {other} to {name}", {"transfer": other}
         if space.permitted:
-            yield f"delete {name}", space._replace(age=None, claims=0, transfer="", status=())
+            yield f"delete {name}", {"age": None, "claims": 0, "transfer": "", "status": ()}
         if space.record is not None:
-            yield f"namespace of {name} deleted", space._replace(record=None, transferred=(), served=())
+            yield f"namespace of {name} deleted", {"record": None, "transferred": (), "served": ()}
 
-    def _ages(self, state: State) -> tuple[int, ...]:
+    def _next_ages(self, state: State) -> tuple[int, ...]:
         last = max((space.age for space in state if space.age is not None), default=-1)
         return (last, last + 1) if self.scope.ties and last >= 0 else (last + 1,)
 
     def index(self, state: State) -> GrantIndex:
         """The production index in this state."""
-        index = TabulatedIndex(self.names, self._table) if self._tabulated else GrantIndex()
-        for number, name in enumerate(self.names):
-            space = state[number]
+        index = self._empty()
+        for name, space in zip(self.names, state, strict=True):
             if space.age is not None:
                 index.want(name, self._wanted(name, space))
-            index._grants[name] = _grants(space.memory)
+            index._grants[name] = grants(space.memory)
             index._transferred[name] = dict(space.moved)
             if space.record is not None:
                 index._recorded.add(name)
             index._index(name, frozenset())
         return index
 
+    def _empty(self) -> GrantIndex:
+        return TabulatedIndex(self.names, self._table) if self._tabulated else GrantIndex()
+
     def _copy(self, base: GrantIndex, state: State) -> GrantIndex:
         return base.copy() if isinstance(base, TabulatedIndex) else self.index(state)
 
     def _wanted(self, name: str, space: SpaceState) -> Wanted:
         assert space.age is not None
-        return _wanted(name, space.age, self.choices[name][space.claims], self._listed[name], space.transfer)
+        return wanted(name, space.age, self.choices[name][space.claims], self._listed[name], space.transfer)
 
-    def reconcile(self, state: State, number: int, index: GrantIndex) -> Iterator[tuple[str, State, GrantIndex]]:
+    def _put(self, state: State, number: int, changed: Fields, index: GrantIndex) -> None:
+        """An event that the informers bring."""
+        name, space = self.names[number], state[number]._replace(**changed)
+        index.want(name, None if space.age is None else self._wanted(name, space))
+        if space.record != state[number].record:
+            index.record(name, None if space.record is None else recorded(space.record, space.transferred))
+
+    def _reconcile(self, state: State, number: int, index: GrantIndex) -> Iterator[tuple[str, Fields, GrantIndex]]:
         """As the Space's reconciler does it, cut off after each step: acquire, record and serve, release and report,
         record again. A status never lists what the record does not.
         """
-        name, before, following = self.names[number], state[number], _next_time(state)
-        for now in self._times(following):
-            mine = index if now == following else self._copy(index, state)
+        name, next_time = self.names[number], following(state)
+        event = f"reconcile {name}"
+        for now in (next_time - 1, next_time) if self.scope.ties and next_time else (next_time,):
+            mine = index if now == next_time else self._copy(index, state)
+
+            def record(mine: GrantIndex = mine) -> Fields:
+                mine.record(name, Record(dict(mine.grants(name)), mine.transferred(name)))
+                return {"record": records(mine, name), "transferred": moved(mine, name)}
+
             mine.acquire(name, f"{now:03}", 1)
-            yield f"reconcile {name}, 1 of 4", self._remembered(state, number, before, mine), mine
-            mine.record(name, Record(dict(mine.grants(name)), mine.transferred(name)))
+            yield f"{event}, 1 of 4", {}, mine
+            changed = record()
             served = tuple(sorted(mine.verdict(name).granted))
-            space = before._replace(record=_records(mine, name), transferred=_moved(mine, name), served=served)
-            yield f"reconcile {name}, 2 of 4", self._remembered(state, number, space, mine), mine
+            self._check_transfers(state[number].transfer, served, changed["transferred"])
+            changed |= {"served": served}
+            yield f"{event}, 2 of 4", changed, mine
             leaving = mine.leaving(name)
             mine.release(name, [claim for claim in leaving if not any(overlap(claim, each) for each in served)])
-            space = space._replace(status=_records(mine, name))
-            yield f"reconcile {name}, 3 of 4", self._remembered(state, number, space, mine), mine
-            mine.record(name, Record(dict(mine.grants(name)), mine.transferred(name)))
-            space = space._replace(record=_records(mine, name), transferred=_moved(mine, name))
-            yield f"reconcile {name}, 4 of 4", self._remembered(state, number, space, mine), mine
+            changed |= {"status": records(mine, name)}
+            yield f"{event}, 3 of 4", changed, mine
+            changed |= record()
+            yield f"{event}, 4 of 4", changed, mine
 
-    def _times(self, following: int) -> tuple[int, ...]:
-        return (following - 1, following) if self.scope.ties and following else (following,)
-
-    def _put(self, state: State, number: int, space: SpaceState, index: GrantIndex) -> tuple[State, GrantIndex]:
-        """After an event that the informers bring."""
-        name = self.names[number]
-        index.want(name, None if space.age is None else self._wanted(name, space))
-        if space.record != state[number].record:
-            index.record(name, None if space.record is None else _recorded(space.record, space.transferred))
-        return self._remembered(state, number, space, index), index
-
-    def _restarted(self, state: State) -> tuple[State, GrantIndex]:
-        index = TabulatedIndex(self.names, self._table) if self._tabulated else GrantIndex()
-        for name, space in zip(self.names, state, strict=True):
-            if space.age is not None:
-                wanted = self._wanted(name, space)
-                index.restore(name, _recorded(space.status).grants, wanted.transfers)
-                index.want(name, wanted)
-            if space.record is not None:
-                index.record(name, _recorded(space.record, space.transferred))
-        spaces = zip(self.names, state, strict=True)
-        return _normal(
-            tuple(space._replace(memory=_memory(index, name), moved=_moved(index, name)) for name, space in spaces)
-        ), index
-
-    def _remembered(self, state: State, number: int, space: SpaceState, index: GrantIndex) -> State:
-        """Every event changes what the index knows of this Space only."""
-        name = self.names[number]
-        space = space._replace(memory=_memory(index, name), moved=_moved(index, name))
-        return _normal((*state[:number], space, *state[number + 1 :]))
+    def _restarted(self, packed: Packed, situation: int) -> Packed:
+        """A new process; what the index knows of a Space comes from this Space alone."""
+        after = []
+        for name, each in zip(self.names, packed, strict=True):
+            if each not in self._restarts:
+                index, space = self._empty(), self._spaces[each]
+                if space.age is not None:
+                    wanted = self._wanted(name, space)
+                    index.restore(name, recorded(space.status).grants, wanted.transfers)
+                    index.want(name, wanted)
+                if space.record is not None:
+                    index.record(name, recorded(space.record, space.transferred))
+                self._restarts[each] = self._pack(space._replace(memory=memory(index, name), moved=moved(index, name)))
+            after.append(self._restarts[each])
+        key = situation, tuple([self._known[each] for each in after])
+        if key not in self._sound:
+            new = self.state(tuple(after))
+            self._check_step(self.state(packed), self._granted[situation], new, self.index(new))
+            self._sound.add(key)
+        return self._dense(tuple(after))
 
     # Invariants ---------------------------------------------------------------------------------------------------
 
-    def _granted(self, state: State) -> list[frozenset[Claim]]:
-        """What each Space has been granted. Never two holders, in effect, in what is served, or in the records.
+    def _check_state(self, packed: Packed, situation: int) -> None:
+        """Never two holders, in effect, in what is served, in the records, or in the statuses.
 
         Two records overlap only after a restore from a backup: then the earlier one counts, and the later Space serves
         the name until its next reconcile.
         """
-        index = self.index(state)
-        granted = [index.verdict(name).granted for name in self.names]
-        held: list[tuple[str, list[Iterable[Claim]]]] = [("granted", [*granted])]
-        if not self.scope.backups:
-            held.append(("served", [space.served for space in state]))
-            held.append(("recorded", [[claim for claim, _ in space.record or ()] for space in state]))
-        for what, claims in held:
-            for one, other in combinations(claims, 2):
-                both = [(mine, theirs) for mine in one for theirs in other if overlap(mine, theirs)]
-                assert not both, f"{what} twice: {both}"
-        return granted
+        if situation not in self._granted:
+            index = self.index(self.state(packed))
+            self._granted[situation] = [index.verdict(name).granted for name in self.names]
+            _apart("granted", self._granted[situation])
+        key = tuple([self._held[each] for each in packed])
+        if not self.scope.backups and key not in self._sound:
+            for what, claims in zip(HELD, zip(*map(held_by, self.state(packed)), strict=True), strict=True):
+                _apart(what, claims)
+            self._sound.add(key)
 
-    def check(self, old: State, had: Sequence[frozenset[Claim]], new: State, index: GrantIndex) -> None:
+    def _check_transfers(self, holder: str, served: Sequence[Claim], done: Sequence[tuple[str, str]]) -> None:
+        """A transfer that took place is recorded, so it takes place once."""
+        for claim in served if holder else ():
+            assert (claim.removeprefix("."), holder) in done, f"the transfer of {claim} from {holder} is not recorded"
+
+    def _check_step(self, old: State, had: Sequence[frozenset[Claim]], new: State, index: GrantIndex) -> None:
         """Never a holder without a grant, never a name taken away."""
         if [space.known for space in old] == [space.known for space in new]:
             return
         for number, name in enumerate(self.names):
             space = new[number]
-            for claim in space.served:
-                assert claim in index._of(name), f"{name} serves {claim} without a grant"
             if space.age is None or old[number].age is None:
                 continue
             for claim in had[number] & self.choices[name][space.claims]:
@@ -316,57 +362,15 @@ class Explorer:
                     assert blocker is None, f"{name} lost {claim} to {blocker}"
 
 
-def _next_time(state: State) -> int:
-    return 1 + max(_all_times(state), default=-1)
+HELD = ("served", "recorded", "reported")
 
 
-def _all_times(state: State) -> set[int]:
-    times = {t for s in state for _, t in (*(s.record or ()), *s.status, *(s.backup[1] if s.backup else ()))}
-    return times | {t for s in state for _, t, *_ in s.memory}
+def held_by(space: SpaceState) -> tuple[Sequence[Claim], ...]:
+    """Claims, as ``HELD`` names them."""
+    return space.served, tuple(claim for claim, _ in space.record or ()), tuple(claim for claim, _ in space.status)
 
 
-def _normal(state: State) -> State:
-    """With dense ranks."""
-    ages = {space.age for space in state if space.age is not None}
-    times = _all_times(state)
-    if (not ages or max(ages) == len(ages) - 1) and (not times or max(times) == len(times) - 1):
-        return state
-    age = {old: new for new, old in enumerate(sorted(ages))}
-    time = {old: new for new, old in enumerate(sorted(times))}
-    return tuple(
-        s._replace(
-            age=None if s.age is None else age[s.age],
-            record=None if s.record is None else tuple((c, time[t]) for c, t in s.record),
-            status=tuple((c, time[t]) for c, t in s.status),
-            memory=tuple((c, time[t], *flags) for c, t, *flags in s.memory),
-            backup=None if s.backup is None else (s.backup[0], tuple((c, time[t]) for c, t in s.backup[1])),
-        )
-        for s in state
-    )
-
-
-@cache
-def _wanted(name: str, age: int, claims: frozenset[Claim], listed: frozenset[str], transfer: str) -> Wanted:
-    return Wanted(Seniority(f"{age:03}", name), claims, dict.fromkeys(listed, transfer) if transfer else {})
-
-
-@cache
-def _grants(memory: Memory) -> dict[Claim, Grant]:
-    return {claim: Grant(f"{since:03}", 1, recorded, released) for claim, since, recorded, released in memory}
-
-
-@cache
-def _recorded(records: Records, transferred: Moved = ()) -> Record:
-    return Record({claim: Grant(f"{since:03}", 1) for claim, since in records}, dict(transferred))
-
-
-def _memory(index: GrantIndex, name: str) -> Memory:
-    return tuple(sorted((claim, int(g.since), g.recorded, g.released) for claim, g in index._of(name).items()))
-
-
-def _moved(index: GrantIndex, name: str) -> Moved:
-    return tuple(sorted(index.transferred(name).items()))
-
-
-def _records(index: GrantIndex, name: str) -> Records:
-    return tuple(sorted((claim, int(grant.since)) for claim, grant in index.grants(name).items()))
+def _apart(what: str, held: Sequence[Iterable[Claim]]) -> None:
+    for one, other in combinations(held, 2):
+        both = [(mine, theirs) for mine in one for theirs in other if overlap(mine, theirs)]
+        assert not both, f"{what} twice: {both}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
 from decco.desired.claims import GrantIndex, Seniority, Wanted, overlap
 from decco.desired.grants import Grant, Record
-from tests.unit.desired.claim_states import Broken, Explorer, Scope
 
 OVERLAPPING = [
     (".a.x", ".a.x"),
@@ -246,6 +248,93 @@ def test_a_transfer_of_former_times_does_not_act_after_the_namespace_and_its_rec
     assert new.verdict("a").lost == {"a.x": "b"}, "a Space that never had a name asks for the first time"
 
 
+class Replicas:
+    """Several controllers that see the same Spaces and records, of which one leads."""
+
+    def __init__(self, count: int) -> None:
+        self.indices = [GrantIndex() for _ in range(count)]
+        self.leader = self.indices[0]
+        self.records: dict[str, Record] = {}
+        self.time = 0
+
+    def want(self, name: str, *claims: str) -> None:
+        for index in self.indices:
+            index.want(name, Wanted(Seniority(name, name), frozenset(claims)))
+
+    def reconcile(self, name: str, *, crash: bool = False) -> None:
+        """``crash``: the leadership is lost before anything is written."""
+        self.time += 1
+        self.leader.acquire(name, f"{self.time:05}", 1)
+        if crash:
+            return
+        self._write(name)
+        served = self.leader.verdict(name).granted
+        self.leader.release(name, [c for c in self.leader.leaving(name) if not any(overlap(c, s) for s in served)])
+        self._write(name)
+
+    def _write(self, name: str) -> None:
+        grants = {claim: replace(each, recorded=True) for claim, each in self.leader.grants(name).items()}
+        self.records[name] = Record(grants)
+        for index in self.indices:
+            index.record(name, Record(grants))
+
+
+def test_a_standby_does_not_give_back_a_name_that_was_given_up_while_another_led() -> None:
+    replicas = Replicas(2)
+    replicas.want("old", "x")
+    replicas.reconcile("old")
+    replicas.want("new", "x")
+    replicas.reconcile("new")
+    replicas.want("old")
+    replicas.reconcile("old")
+    replicas.reconcile("new")
+    assert set(replicas.records["new"].grants) == {"x"}
+    replicas.leader = replicas.indices[1]
+    for name in ("old", "new"):
+        replicas.reconcile(name)
+        assert (set(replicas.records["old"].grants), set(replicas.records["new"].grants)) == (set(), {"x"})
+
+
+def test_a_grant_that_was_not_written_before_the_leadership_was_lost_yields_to_the_next_leaders() -> None:
+    first, second = range(2)
+    replicas = Replicas(2)
+    replicas.want("a", "x")
+    replicas.reconcile("a", crash=True)
+    replicas.want("b", "x")
+    replicas.want("a")
+    replicas.leader = replicas.indices[second]
+    replicas.reconcile("b")
+    replicas.want("a", "x")
+    replicas.leader = replicas.indices[first]
+    for name in ("a", "b"):
+        replicas.reconcile(name)
+        assert (set(replicas.records.get("a", Record()).grants), set(replicas.records["b"].grants)) == (set(), {"x"})
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_change_of_the_leader_takes_a_name_away(seed: int) -> None:
+    """Random histories: no name has two holders, and whoever has a name and wants it keeps it."""
+    rng, names, claims = random.Random(seed), ("a", "b", "c"), ("x", "y", "*.y", ".y")
+    replicas, wanted = Replicas(3), dict[str, set[str]]()
+    for _ in range(60):
+        name, choice = rng.choice(names), rng.random()
+        held = {each: set(record.grants) & wanted.get(each, set()) for each, record in replicas.records.items()}
+        if choice < 0.3:
+            wanted[name] = {claim for claim in claims if rng.random() < 0.4}
+            replicas.want(name, *wanted[name])
+            continue
+        if choice < 0.5:
+            replicas.leader = rng.choice(replicas.indices)
+        elif name in wanted:
+            replicas.reconcile(name, crash=choice < 0.6)
+        for each, before in held.items():
+            assert before <= set(replicas.records[each].grants), f"{each} has lost a name"
+        pairs = itertools.combinations(replicas.records.items(), 2)
+        for (one, mine), (other, theirs) in pairs:
+            both = [(a, b) for a in mine.grants for b in theirs.grants if overlap(a, b)]
+            assert not both, f"{one} and {other} have {both}"
+
+
 def test_nothing_is_kept_of_a_space_that_is_gone() -> None:
     cluster = Cluster()
     for name in ("a", "b"):
@@ -283,47 +372,3 @@ def test_a_transfer_takes_a_name_from_the_named_holder_only() -> None:
     cluster.reconcile("b")
     cluster.reconcile("a")
     assert cluster.granted("a") == {"a.x"}
-
-
-SMALL = {
-    "a": [frozenset({".a.x"}), frozenset({".a.x", "b.y"})],
-    "b": [frozenset({".b.y"}), frozenset({".b.y", "*.x"})],
-}
-
-
-BOTH = frozenset({("a", "b"), ("b", "a")})
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("transfers", [frozenset(), BOTH], ids=["", "with transfers"])
-def test_no_history_of_two_spaces_breaks_a_rule(transfers: frozenset[tuple[str, str]]) -> None:
-    """make attacks explores a thousand times as many states (tests/attacks/test_claim_states.py)."""
-    visited, _ = Explorer(Scope(SMALL, transfers)).explore(3_000)
-    assert visited > 500
-
-
-@pytest.mark.thorough
-def test_the_table_of_the_exploration_is_the_tree_of_the_index() -> None:
-    """The same states, in the same order, by the index as it is in production."""
-    scope = Scope(SMALL, BOTH, ties=True, permissions=True, backups=True)
-    tabulated, by_tree = Explorer(scope), Explorer(scope, tabulated=False)
-    assert tabulated.explore(800) == by_tree.explore(800)
-    assert tabulated.transitions == by_tree.transitions
-    assert tabulated.states == by_tree.states
-
-
-def test_the_exploration_finds_an_index_that_lets_the_older_space_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    def older_wins(index: GrantIndex, space: str, claim: str) -> str | None:
-        mine = index._wanted[space].seniority
-        return next(
-            (
-                other
-                for theirs, other in index._overlapping(claim)
-                if other != space and other in index._wanted and index._wanted[other].seniority < mine
-            ),
-            None,
-        )
-
-    monkeypatch.setattr(GrantIndex, "_blocker", older_wins)
-    with pytest.raises(Broken):
-        Explorer(Scope(SMALL)).explore(3_000)

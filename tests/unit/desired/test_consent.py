@@ -8,7 +8,8 @@ import pytest
 
 from decco.api.types import SpaceSpec
 from decco.desired.consent import consent, parse_share_with
-from decco.desired.model import Claims, SecretFacts, SecretSource, SpaceFacts
+from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
+from tests.unit.desired.app_cases import claims_of
 
 BEFORE, MIDDLE, AFTER = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3))
 
@@ -45,7 +46,7 @@ def given(
     space = SpaceFacts("shop", "u", 1, created, spec)
     source = SecretSource("s", "Opaque", {}, parse_share_with(share_with), created=MIDDLE)
     facts = SecretFacts(type="Opaque", digest="", has_ca=False, dns_names=names)
-    return consent(source, facts, space, Claims(lost or {}), copied=copied)
+    return consent(source, facts, space, claims_of(space, lost), copied=copied)
 
 
 @pytest.mark.parametrize("entry", ["*", "shop.example.net", "*.example.net", "project:a"])

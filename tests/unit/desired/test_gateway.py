@@ -8,7 +8,7 @@ import pytest
 from decco.desired.answers import probe_answer, probe_host
 from decco.desired.app import app_children
 from decco.desired.endpoints import resolve
-from decco.desired.model import SecretState, SpaceInputs
+from decco.desired.model import Claims, SecretState, SpaceInputs
 from decco.desired.routing import app_routing, space_routing, space_routing_problems
 from decco.objects import BACKEND_TLS_POLICIES, GATEWAYS, HTTP_ROUTES, LISTENER_SETS, TLS_ROUTES, Obj, Resource
 from tests.unit.desired.app_cases import (
@@ -122,6 +122,17 @@ def test_listeners_let_in_routes_of_the_own_namespace_only() -> None:
         made = space_objs(space_inputs(routing=routing, hostnames=["x.test"]))[0]
         allowed = [listener["allowedRoutes"] for listener in made["spec"]["listeners"]]
         assert allowed == [{"namespaces": {"from": "Same"}}] * 4
+
+
+def test_a_name_that_the_space_has_stopped_to_claim_meanwhile_gets_no_listener_and_no_route() -> None:
+    """The index knows the next spec already: the name may be another Space's by now."""
+    newer = Claims(frozenset({FQDN}))
+    space = space_inputs(hostnames=["x.test"])
+    assert listeners(replace(space, claims=newer)) == [HTTP, HTTPS, TLS]
+    web = app({"endpoints": [{"name": "db", "port": 1, "hostname": "x.test"}]}, space={"hostnames": ["x.test"]})
+    desired = app_children(replace(web, claims=newer))
+    assert not [child for child in desired.children if child.resource == TLS_ROUTES]
+    assert ("RoutesReady", "HostnameConflict") in reasons_of(replace(web, claims=newer))
 
 
 def test_names_of_listeners_are_distinct_and_short_enough() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +11,6 @@ import pytest
 from decco.api.types import SpaceSpec
 from decco.desired.grants import parse_transfers
 from decco.desired.model import (
-    Claims,
     SecretCopy,
     SecretFacts,
     SecretState,
@@ -29,7 +28,7 @@ from decco.objects import (
     Obj,
 )
 from decco.settings import Settings
-from tests.unit.desired.app_cases import SERVED
+from tests.unit.desired.app_cases import SERVED, claims_of
 from tests.unit.goldens import check_golden
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -39,7 +38,7 @@ SHARED = Settings.model_validate({"routing": {"parentGateway": "edge/shared"}})
 
 def inputs(
     settings: Settings = NO_ROUTING,
-    claims: Claims | None = None,
+    lost: Mapping[str, str] | None = None,
     copies: Iterable[SecretCopy] = (),
     secrets: Iterable[SecretView] = (),
     record: str = "",
@@ -56,7 +55,7 @@ def inputs(
         space=facts,
         settings=settings,
         served=SERVED,
-        claims=claims or Claims(),
+        claims=claims_of(facts, lost),
         copies={source.name: source for source in copies},
         secrets={view.name: view for view in secrets},
         now=NOW,
@@ -94,7 +93,7 @@ CASES = {
         settings=Settings(), copies=[source("http")], secrets=[seen("http")], httpCertSecretName="http"
     ),
     "full": FULL,
-    "lost-fqdn": replace(FULL, claims=Claims({"acme.example.com": "older"})),
+    "lost-fqdn": replace(FULL, claims=claims_of(FULL.space, {"acme.example.com": "older"})),
     "empty-limits": inputs(resourceQuota={}, limitRange={}),
 }
 
@@ -159,9 +158,9 @@ def test_a_label_that_goes_away_is_taken_back(spec: Obj, label: str, value: str 
 def test_the_namespace_names_only_a_host_that_the_space_has() -> None:
     annotation = "decco.platform9.com/fqdn"
     assert namespace(inputs())["annotations"][annotation] == "acme.example.com"
-    other = inputs(claims=Claims({"shop.example.org": "older"}), hostnames=["shop.example.org"])
+    other = inputs(lost={"shop.example.org": "older"}, hostnames=["shop.example.org"])
     assert namespace(other)["annotations"][annotation] == "acme.example.com"
-    lost = inputs(claims=Claims({"acme.example.com": "older"}))
+    lost = inputs(lost={"acme.example.com": "older"})
     assert set(namespace(lost)["annotations"].values()) == {None}
 
 

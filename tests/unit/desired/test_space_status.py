@@ -10,7 +10,6 @@ from decco.api.conditions import ConditionType
 from decco.api.types import SpaceSpec
 from decco.desired import reasons
 from decco.desired.model import (
-    Claims,
     Problem,
     SecretFacts,
     SecretState,
@@ -29,6 +28,7 @@ from decco.desired.status import Outcomes
 from decco.objects import GATEWAYS, HTTP_ROUTES, LISTENER_SETS, Obj
 from decco.settings import Settings
 from decco.text import LONGEST_QUOTE
+from tests.unit.desired.app_cases import claims_of
 from tests.unit.goldens import check_golden
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -58,7 +58,7 @@ def inputs(
         space=facts,
         settings=settings,
         served=served,
-        claims=Claims(lost or {}),
+        claims=claims_of(facts, lost),
         copies={},
         secrets={view.name: view for view in views},
         now=NOW,

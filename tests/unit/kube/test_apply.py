@@ -731,3 +731,13 @@ async def test_somebody_elses_object_in_the_place_of_a_copy_is_not_written() -> 
     with pytest.raises(Foreign):
         await applier.ensure(CONFIGMAPS, second)
     assert script.asked == ["get"]
+
+
+async def test_a_copy_that_a_restore_of_etcd_brought_back_is_known_again() -> None:
+    """It has the version of before its deletion, which the store remembers."""
+    desired = desired_object()
+    applier, store, script = applier_with(EXISTS, stored(desired, 10), shape=COPY_SHAPE)
+    store.remove(AT, "u1", 20)
+    assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED
+    assert script.asked == ["create", "get"]
+    assert store.get(AT) is not None

@@ -194,19 +194,21 @@ async def test_an_older_version_after_a_restore_counts() -> None:
     assert harness.store.get(HTTP).version == 7
 
 
-async def test_after_a_restore_of_etcd_the_next_reconcile_reads_again() -> None:
+async def test_after_a_later_list_of_namespaces_the_next_reconcile_reads_again() -> None:
+    """It follows an outage, and etcd may have been restored: its versions may be lower, or higher already."""
     harness = Harness(copy())
     namespaces = harness.caches.children[NAMESPACES]
     entries = {entry.key: entry for entry in namespaces}
     namespaces.swap(entries, 5000)
     await harness.copies.read(harness.space)
-    namespaces.swap(entries, 6000)
     await harness.copies.read(harness.space, hourly=True)
     assert len(harness.server.asked) == 1
-    namespaces.begin_list()
-    namespaces.swap(entries, 4000)
-    await harness.copies.read(harness.space, hourly=True)
-    assert len(harness.server.asked) == 2
+    for reads, version in ((2, 4000), (3, 6000)):
+        namespaces.begin_list()
+        namespaces.swap(entries, version)
+        await harness.copies.read(harness.space, hourly=True)
+        await harness.copies.read(harness.space, hourly=True)
+        assert len(harness.server.asked) == reads
 
 
 async def test_a_copy_that_a_finalizer_keeps_is_read_until_it_is_gone() -> None:

@@ -82,6 +82,7 @@ class Harness:
         )
         self.put(ACME, NAMESPACE, *apps)
         self.space = facts_of(self.caches, "acme")
+        self.caches.claims.want("acme", claims_of(self.space))
 
     def put(self, *objs: Obj) -> None:
         for obj in objs:

@@ -1,0 +1,292 @@
+"""Carries out the steps of a plan on a world."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from tests.simulation import material
+from tests.simulation.clock import CLOCK
+from tests.simulation.loops import Process
+from tests.simulation.model import answers
+from tests.simulation.model.answers import Answer
+from tests.simulation.model.api import Request
+from tests.simulation.model.etcd import Address
+from tests.simulation.model.kinds import BY_NAME, Obj
+from tests.simulation.network import Fate, Loss, Pipe
+from tests.simulation.plan import Plan, Step
+from tests.simulation.world import World, is_managed
+from tests.simulation.zone import Trouble
+
+RETRY_SECONDS = 1.0
+RESTORE_SECONDS = (2.0, 8.0)
+"""How long no API server runs while etcd is restored."""
+TRIES = 90
+"""A user tries again until the namespace is there, or the deleted object gone."""
+
+
+class Actions:
+    """``ended`` counts the steps that are over."""
+
+    def __init__(self, world: World, plan: Plan) -> None:
+        self.world, self.plan = world, plan
+        self.random = random.Random(f"faults {plan.seed}")
+        self.ended = 0
+        self.waiting = 0
+        self.restored_at = -1e9
+        self._active: dict[int, Step] = {}
+        self._crashes: dict[str, int] = {}
+        self.damaged_jobs = False
+        world.network.fate = self._fate
+        world.network.mangle = self._mangle
+        world.zone.trouble = self._dns_trouble
+        world.scheduler.between = self._between
+        for number, step in enumerate(plan.steps):
+            world.loop.call_at(CLOCK.now + step.at, self._begin, number, step)
+
+    def done(self) -> bool:
+        """Whether all steps have been taken, all faults are over, and all controllers run."""
+        return self.ended == len(self.plan.steps) and all(each.process.alive for each in self.world.daemons)
+
+    def _begin(self, number: int, step: Step) -> None:
+        start: Callable[..., float | None] | None = getattr(self, f"_on_{step.what}", None)
+        if start is None:
+            self._active[number] = step
+        else:
+            start(*step.args)
+        if step.for_:
+            self.world.loop.call_later(step.for_, self._end, number, step)
+        elif not step.what.startswith(("space", "delete", "app")):
+            self.ended += 1
+
+    def _end(self, number: int, step: Step) -> None:
+        self._active.pop(number, None)
+        stop: Callable[..., None] | None = getattr(self, f"_off_{step.what}", None)
+        if stop is not None:
+            stop(*step.args)
+        self.ended += 1
+
+    def _now(self, what: str) -> list[Step]:
+        return [step for step in self._active.values() if step.what == what]
+
+    # Users
+
+    def _user(self, attempt: Callable[[], bool], left: int = TRIES) -> None:
+        if attempt() or not left:
+            self.ended += 1
+        else:
+            self.world.loop.call_later(RETRY_SECONDS, self._user, attempt, left - 1)
+
+    def _apply(self, obj: Obj) -> bool:
+        user = self.world.user
+        kind, meta = BY_NAME[obj["kind"]], obj["metadata"]
+        address = Address(kind, meta.get("namespace", ""), meta["name"])
+        live = user.get(address)
+        if live is None:
+            return user.create(obj)[0] == 201
+        if "deletionTimestamp" in live["metadata"]:
+            return False
+        kept = {
+            **live["metadata"],
+            **{part: meta.get(part) for part in ("labels", "annotations") if kind.kind == "Secret"},
+        }
+        body = {**{name: live[name] for name in ("status",) if name in live}, **obj, "metadata": kept}
+        return user.ask("PUT", address, body)[0] == 200
+
+    def _on_space(self, name: str, spec: Obj) -> None:
+        self._user(lambda: self._apply({"kind": "Space", "metadata": {"name": name}, "spec": spec}))
+
+    def _on_delete_space(self, name: str) -> None:
+        self._user(lambda: self.world.user.delete(Address(BY_NAME["Space"], "", name)) in (200, 404))
+
+    def _on_app(self, namespace: str, name: str, spec: Obj) -> None:
+        meta = {"name": name, "namespace": namespace}
+
+        def attempt() -> bool:
+            if self.world.get("Space", namespace) is None:
+                return True
+            return self._apply({"kind": "App", "metadata": dict(meta), "spec": spec})
+
+        self._user(attempt)
+
+    def _on_delete_app(self, namespace: str, name: str) -> None:
+        self._user(lambda: self.world.user.delete(Address(BY_NAME["App"], namespace, name)) in (200, 404))
+
+    def _on_secret(self, name: str, number: int, shared: bool) -> None:
+        self._apply(material.secret(name, number, shared))
+
+    def _on_damage(self, namespace: str, which: int, how: str) -> None:
+        """Somebody with rights in the namespace deletes or alters one of decco's objects there."""
+        etcd = self.world.etcd
+        found = [
+            (address, obj)
+            for address, obj in etcd.objects.items()
+            if address.namespace == namespace
+            and is_managed(obj)
+            and address.kind.kind not in ("Job", "Secret", "RoleBinding")
+        ]
+        if not found:
+            return
+        address, obj = sorted(found, key=lambda each: (each[0].kind.kind, each[0].name))[which % len(found)]
+        other = self.world.user
+        if how == "delete":
+            self.world.cluster.deleted_by_others.add(address)
+            other.delete(address)
+        elif how == "orphan":
+            other.patch(address, {"metadata": {"ownerReferences": None}})
+        elif how == "label":
+            other.patch(address, {"metadata": {"labels": {"decco.platform9.com/space": "another"}}})
+        elif address.kind.kind == "Deployment":
+            other.patch(address, {"spec": {"paused": True}})
+        elif address.kind.kind == "NetworkPolicy":
+            other.patch(address, {"spec": {"ingress": [{}]}})
+        elif address.kind.kind == "Service":
+            other.patch(address, {"spec": {"selector": {"app": "mine"}}})
+        elif "spec" in obj:
+            other.patch(address, {"spec": {"extra": {"a": "b"}}})
+
+    # Processes
+
+    def _daemon(self, number: int) -> Process:
+        return self.world.daemons[number % len(self.world.daemons)].process
+
+    def _on_crash(self, number: int, callbacks: int) -> None:
+        self._crashes[self._daemon(number).name] = callbacks
+
+    def _between(self, process: Process) -> None:
+        left = self._crashes.get(process.name)
+        if left is None:
+            return
+        if left <= 0:
+            del self._crashes[process.name]
+            process.kill()
+        else:
+            self._crashes[process.name] = left - 1
+
+    def _on_term(self, number: int) -> None:
+        self._daemon(number).signal(15)
+
+    def _on_pause(self, number: int) -> None:
+        self._daemon(number).paused_until = CLOCK.now + 1e6
+
+    def _off_pause(self, number: int) -> None:
+        self._daemon(number).paused_until = 0.0
+
+    def _on_skew(self, number: int, seconds: float) -> None:
+        self._daemon(number).skew = seconds
+
+    def _on_partition(self, number: int) -> None:
+        self.world.network.partitioned.add(self._daemon(number).name)
+
+    def _off_partition(self, number: int) -> None:
+        self.world.network.heal(self._daemon(number).name)
+
+    # Network
+
+    def _fate(self, process: Process, request: Request) -> Fate:
+        network, rng = self.world.network, self.random
+        out, back = network.latency(), network.latency()
+        for step in self._now("slow"):
+            out, back = out + rng.uniform(0.0, step.args[0]), back + rng.uniform(0.0, step.args[0])
+        for step in self._now("lose"):
+            when, share = step.args
+            if rng.random() < share:
+                before = when == "before" or (when == "either" and rng.random() < 0.5)
+                loss = Loss.RESET
+                return Fate(out, back, lost_before=loss) if before else Fate(out, back, lost_after=loss)
+        for step in self._now("refuse"):
+            status, share, writes_only = step.args
+            if (request.changes or not writes_only) and rng.random() < share:
+                return Fate(out, back, answer=refusal(status))
+        for step in self._now("forbid"):
+            if f"/{step.args[0]}" in request.path:
+                return Fate(out, back, answer=refusal(403))
+        return Fate(out, back)
+
+    def _mangle(self, _pipe: Pipe, line: bytes) -> list[bytes] | Loss:
+        rng = self.random
+        if self._now("garble") and rng.random() < 0.3:
+            middle = rng.randint(1, len(line))
+            return rng.choice(([line[:middle] + b"\n"], [b"<html>\n"], Loss.RESET, [line[:middle], line[middle:]]))
+        if self._now("double") and rng.random() < 0.5:
+            return [line, line]
+        return [line]
+
+    def _on_cut(self) -> None:
+        self.world.network.cut_all()
+
+    def _on_silence(self) -> None:
+        pipes = list(self.world.network.pipes)
+        if pipes:
+            self.world.network.cut(self.random.choice(pipes), Loss.SILENT)
+
+    def _on_server(self, number: int) -> None:
+        self.world.network.stop(self.world.servers[number % len(self.world.servers)])
+
+    def _off_server(self, number: int) -> None:
+        self.world.servers[number % len(self.world.servers)].start()
+
+    def _on_stale(self, number: int) -> None:
+        server = self.world.servers[number % len(self.world.servers)]
+        late = self.random.uniform(0.5, 8.0)
+        server.lag = lambda: self.random.uniform(0.0, late)
+
+    def _off_stale(self, number: int) -> None:
+        server = self.world.servers[number % len(self.world.servers)]
+        server.lag = lambda: self.random.uniform(0.0, 0.005)
+
+    # The cluster
+
+    def _on_compact(self) -> None:
+        self.world.etcd.compact(self.world.etcd.revision)
+
+    def _on_restore(self) -> None:
+        self._snapshot = self.world.etcd.snapshot()
+
+    def _off_restore(self) -> None:
+        """All servers stop, etcd gets the snapshot's state, and they start again."""
+        world = self.world
+        for server in world.servers:
+            world.network.stop(server)
+        world.etcd.restore(self._snapshot)
+        self.restored_at = CLOCK.now
+        self.ended -= 1
+        world.loop.call_later(self.random.uniform(*RESTORE_SECONDS), self._restored)
+
+    def _restored(self) -> None:
+        for server in self.world.servers:
+            server.start()
+        self.world.cluster.resync()
+        self.ended += 1
+
+    def _on_gateway(self) -> None:
+        self.world.cluster.stopped.add("gateway")
+
+    def _off_gateway(self) -> None:
+        self.world.cluster.stopped.discard("gateway")
+        self.world.cluster.resync()
+
+    def _dns_trouble(self) -> Trouble:
+        for step in self._now("dns"):
+            return Trouble.AWAY if step.args[0] == "away" else Trouble.UNCERTAIN
+        return Trouble.NONE
+
+
+def refusal(status: int) -> Answer:
+    """An answer as the API server, or what is in front of it, gives it."""
+    reasons: dict[int, tuple[str, str]] = {
+        403: ("Forbidden", "simulated: not allowed"),
+        409: ("Conflict", answers.CHANGED),
+        429: ("TooManyRequests", "simulated: too many requests"),
+        500: ("InternalError", "simulated: an internal error occurred"),
+        503: ("ServiceUnavailable", "simulated: the server is currently unable to handle the request"),
+        504: ("Timeout", "simulated: the server was unable to return a response in time"),
+    }
+    reason, message = reasons[status]
+    body: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+    body |= {"message": message, "reason": reason, "code": status}
+    headers = {"Retry-After": "1"} if status == 429 else {}
+    return Answer(status, orjson.dumps(body), headers)

@@ -1,0 +1,85 @@
+"""What the model answers, in the form and words of the real server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from tests.simulation.model.kinds import Kind, Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """The request is refused with this Status."""
+
+    def __init__(self, code: int, reason: str, message: str, details: Obj | None = None, retry: int = 0) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message = code, reason, message
+        self.details, self.retry = details or {}, retry
+
+    def status(self) -> Obj:
+        return {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "details": self.details,
+            "code": self.code,
+        }
+
+    def answer(self) -> Answer:
+        headers = {"Retry-After": str(self.retry)} if self.retry else {}
+        return Answer(self.code, orjson.dumps(self.status()), headers)
+
+
+def success(obj: Any, code: int = 200) -> Answer:
+    return Answer(code, orjson.dumps(obj))
+
+
+def _details(kind: Kind, name: str, causes: list[Obj] | None = None) -> Obj:
+    found: Obj = {"name": name, "group": kind.group, "kind": kind.plural}
+    return {**found, "causes": causes} if causes else found
+
+
+def not_found(kind: Kind, name: str) -> Refused:
+    return Refused(404, "NotFound", f'{kind.resource} "{name}" not found', _details(kind, name))
+
+
+def not_served() -> Answer:
+    return Answer(404, b"404 page not found\n", {"Content-Type": "text/plain; charset=utf-8"})
+
+
+def exists(kind: Kind, name: str) -> Refused:
+    return Refused(409, "AlreadyExists", f'{kind.resource} "{name}" already exists', _details(kind, name))
+
+
+def conflict(kind: Kind, name: str, why: str) -> Refused:
+    message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
+    return Refused(409, "Conflict", message, _details(kind, name))
+
+
+CHANGED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+def forbidden(kind: Kind, name: str, why: str, causes: list[Obj] | None = None) -> Refused:
+    return Refused(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {why}', _details(kind, name, causes))
+
+
+def invalid(kind: Kind, name: str, field_: str, why: str) -> Refused:
+    message = f'{kind.kind}{f".{kind.group}" if kind.group else ""} "{name}" is invalid: {field_}: {why}'
+    causes = [{"reason": "FieldValueInvalid", "field": field_, "message": why}]
+    return Refused(422, "Invalid", message, {**_details(kind, name, causes), "kind": kind.kind})
+
+
+def expired(message: str = "The resourceVersion for the provided watch is too old.") -> Refused:
+    return Refused(410, "Expired", message)

@@ -1,0 +1,414 @@
+"""Requests to the model: verbs on objects, with the checks of the real server in its order.
+
+``handle`` takes what came over HTTP. Faults are made elsewhere (``network.py``): this is the server that works.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, unquote_plus
+
+import orjson
+
+from tests.simulation.clock import timestamp
+from tests.simulation.model import answers
+from tests.simulation.model.answers import Answer, Refused, success
+from tests.simulation.model.etcd import Address, Etcd
+from tests.simulation.model.fields import managed
+from tests.simulation.model.kinds import BY_NAME, BY_PLURAL, KINDS, Kind, Obj
+
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+NAMESPACE = BY_NAME["Namespace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``user`` is who sent it; ``sent`` when, in virtual seconds."""
+
+    user: str
+    method: str
+    path: str
+    query: dict[str, str]
+    body: bytes
+    sent: float = 0.0
+
+    @classmethod
+    def of(cls, user: str, method: str, url: str, body: bytes = b"", sent: float = 0.0) -> Request:
+        path, _, text = url.partition("?")
+        query = {}
+        for pair in text.split("&") if text else ():
+            name, _, value = pair.partition("=")
+            query[name] = unquote_plus(value)
+        return cls(user, method, unquote(path), query, body, sent)
+
+    @property
+    def is_watch(self) -> bool:
+        return self.query.get("watch") in ("1", "true")
+
+    @property
+    def changes(self) -> bool:
+        return self.method != "GET" and "dryRun" not in self.query and "selfsubject" not in self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the path of a request addresses; ``name`` is "" for a collection."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    subresource: str
+
+    @property
+    def address(self) -> Address:
+        return Address(self.kind, self.namespace, self.name)
+
+
+Admit = Callable[[Request, Target, Obj | None, Obj | None], None]
+"""Called before a write with the object before and after it; raises Refused."""
+
+
+@dataclass
+class Api:
+    """The logic that all API servers of the cluster share, over one etcd.
+
+    ``unserved`` are kinds that are not installed; ``admit`` are admission rules.
+    """
+
+    etcd: Etcd
+    rng: random.Random
+    unserved: set[tuple[str, str]] = field(default_factory=set)
+    admit: list[Admit] = field(default_factory=list)
+    authorize: Callable[[Request, Target], None] = lambda _request, _target: None
+    """Called for each request; raises Refused."""
+
+    def handle(self, request: Request) -> Answer:
+        """The answer to any request but a watch."""
+        try:
+            target = self.target(request.path)
+            if target is None:
+                return self._discovery(request.path)
+            self.authorize(request, target)
+            method = getattr(self, f"_{request.method.lower()}")
+            answer: Answer = method(request, target)
+            return answer
+        except Refused as refused:
+            return refused.answer()
+
+    def target(self, path: str) -> Target | None:
+        """None for paths of discovery and unknown ones."""
+        steps = path.strip("/").split("/")
+        if steps[:2] == ["api", "v1"]:
+            group, version, rest = "", "v1", steps[2:]
+        elif steps[0] == "apis" and len(steps) > 3:
+            group, version, rest = steps[1], steps[2], steps[3:]
+        else:
+            return None
+        namespace = ""
+        if rest[:1] == ["namespaces"] and len(rest) > 2 and rest[2] not in ("status", "finalize"):
+            namespace, rest = rest[1], rest[2:]
+        if not rest:
+            return None
+        kind = BY_PLURAL.get((group, rest[0]))
+        if kind is None or kind.version != version or (group, rest[0]) in self.unserved:
+            return None
+        return Target(kind, namespace, *[*rest[1:3], "", ""][:2])
+
+    # Reading
+
+    def _discovery(self, path: str) -> Answer:
+        steps = path.strip("/").split("/")
+        if steps == ["version"]:
+            return success({"major": "1", "minor": "37", "gitVersion": "v1.37.0"})
+        if steps[0] == "apis" and len(steps) in (2, 3):
+            kinds = [k for k in KINDS if k.group == steps[1] and (k.group, k.plural) not in self.unserved]
+            if len(steps) == 3:
+                kinds = [kind for kind in kinds if kind.version == steps[2]]
+            if kinds and len(steps) == 2:
+                versions = [
+                    {"groupVersion": f"{steps[1]}/{version}", "version": version}
+                    for version in sorted({kind.version for kind in kinds})
+                ]
+                found = {"kind": "APIGroup", "name": steps[1], "versions": versions, "preferredVersion": versions[0]}
+                return success(found)
+            if kinds:
+                resources = [
+                    {"name": k.plural, "kind": k.kind, "namespaced": k.namespaced, "verbs": ["get"]} for k in kinds
+                ]
+                return success({"kind": "APIResourceList", "groupVersion": "/".join(steps[1:]), "resources": resources})
+        return answers.not_served()
+
+    def _get(self, request: Request, target: Target) -> Answer:
+        if not target.name:
+            return self._list(request, target)
+        return success(self._existing(target))
+
+    def _existing(self, target: Target) -> Obj:
+        found = self.etcd.get(target.address)
+        if found is None:
+            raise answers.not_found(target.kind, target.name)
+        return found
+
+    def _list(self, request: Request, target: Target) -> Answer:
+        limit = int(request.query.get("limit") or 0)
+        after: tuple[str, str] = ("", "")
+        revision = self.etcd.revision
+        if token := request.query.get("continue"):
+            revision, *key = orjson.loads(base64.b64decode(token))
+            after = (key[0], key[1])
+            if revision < self.etcd.compacted or revision > self.etcd.revision:
+                raise answers.expired("The provided continue parameter is too old to display a consistent list result.")
+        matches = selector(request.query)
+        items, last, more = [], after, False
+        for address, obj in self.etcd.at(revision, target.kind, target.namespace):
+            if (address.namespace, address.name) <= after or not matches(obj):
+                continue
+            if limit and len(items) == limit:
+                more = True
+                break
+            items.append(obj)
+            last = (address.namespace, address.name)
+        meta: Obj = {"resourceVersion": str(revision)}
+        if more:
+            meta["continue"] = base64.b64encode(orjson.dumps([revision, *last])).decode()
+        kind = target.kind
+        return success({"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": meta, "items": items})
+
+    # Writing
+
+    def _post(self, request: Request, target: Target) -> Answer:
+        kind = target.kind
+        obj = self._body(request, target)
+        if kind.answers:
+            return success({**obj, "metadata": {}, "status": self._answered(request, obj)}, 201)
+        meta = obj["metadata"]
+        name = meta.get("name") or ""
+        if not name:
+            raise answers.invalid(kind, "", "metadata.name", "Required value: name or generateName is required")
+        if meta.get("resourceVersion"):
+            raise Refused(400, "BadRequest", "resourceVersion should not be set on objects to be created")
+        if kind.namespaced:
+            home = self.etcd.get(Address(NAMESPACE, "", target.namespace))
+            if home is None:
+                raise answers.not_found(NAMESPACE, target.namespace)
+        target = Target(kind, target.namespace, name, "")
+        dropped = {"uid", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"}
+        meta = {field_: value for field_, value in meta.items() if field_ not in dropped}
+        meta |= {"uid": str(uuid.UUID(int=self.rng.getrandbits(128), version=4)), "creationTimestamp": timestamp()}
+        if kind.namespaced:
+            meta["namespace"] = target.namespace
+        if kind.generation:
+            meta["generation"] = 1
+        obj = {**obj, "metadata": meta}
+        if kind.status:
+            obj.pop("status", None)
+        if kind is NAMESPACE:
+            labels = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": name}
+            obj = {**obj, "metadata": {**meta, "labels": labels}, "spec": {"finalizers": ["kubernetes"]}}
+            obj["status"] = {"phase": "Active"}
+        obj["metadata"] = {**obj["metadata"], "managedFields": managed(None, obj, _manager(request))}
+        for check in self.admit:
+            check(request, target, None, obj)
+        if kind.namespaced and "deletionTimestamp" in home["metadata"]:
+            why = f"unable to create new content in namespace {target.namespace} because it is being terminated"
+            cause = {"reason": "NamespaceTerminating", "message": why, "field": "metadata.namespace"}
+            raise answers.forbidden(kind, name, why, [cause])
+        if self.etcd.get(target.address) is not None:
+            raise answers.exists(kind, name)
+        if "dryRun" in request.query:
+            return success(obj, 201)
+        return success(self.etcd.put(target.address, obj), 201)
+
+    def _answered(self, request: Request, obj: Obj) -> Obj:
+        """The status of a review."""
+        attributes = (obj.get("spec") or {}).get("resourceAttributes")
+        if attributes is None:
+            return {"userInfo": {"username": request.user}}
+        kind = BY_PLURAL[attributes.get("group", ""), attributes["resource"]]
+        try:
+            self.authorize(request, Target(kind, attributes.get("namespace", ""), attributes.get("name", ""), ""))
+        except Refused:
+            return {"allowed": False}
+        return {"allowed": True}
+
+    def _body(self, request: Request, target: Target) -> Obj:
+        obj: Obj = orjson.loads(request.body)
+        return {**obj, "apiVersion": target.kind.api_version, "kind": target.kind.kind}
+
+    def _put(self, request: Request, target: Target) -> Answer:
+        live = self._existing(target)
+        obj = self._body(request, target)
+        meta = obj["metadata"]
+        if meta.get("uid") and meta["uid"] != live["metadata"]["uid"]:
+            why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: "
+            raise answers.conflict(target.kind, target.name, why + live["metadata"]["uid"])
+        if meta.get("resourceVersion") not in (None, "", live["metadata"]["resourceVersion"]):
+            raise answers.conflict(target.kind, target.name, answers.CHANGED)
+        if target.subresource == "status":
+            return self._store(request, target, live, {**live, "status": obj.get("status")})
+        return self._store(request, target, live, obj)
+
+    def _patch(self, request: Request, target: Target) -> Answer:
+        live = self._existing(target)
+        patch = orjson.loads(request.body)
+        version = (patch.get("metadata") or {}).get("resourceVersion")
+        if version not in (None, live["metadata"]["resourceVersion"]):
+            raise answers.conflict(target.kind, target.name, answers.CHANGED)
+        obj = merged(live, patch)
+        if target.subresource == "status":
+            obj = {**live, "status": obj.get("status")}
+        return self._store(request, target, live, obj)
+
+    def _store(self, request: Request, target: Target, live: Obj, obj: Obj) -> Answer:
+        """An update from ``live`` to ``obj``: what no client may change is kept."""
+        kind, old = target.kind, live["metadata"]
+        meta = self._kept_meta(target, old, obj["metadata"])
+        obj = {**obj, "metadata": meta}
+        if kind.status and target.subresource != "status":
+            obj["status"] = live.get("status")
+        if obj.get("status") is None:
+            obj.pop("status", None)
+        if kind is NAMESPACE and target.subresource != "finalize":
+            obj["spec"] = live["spec"]
+        if target.subresource == "status":
+            meta["managedFields"] = old.get("managedFields") or []
+        else:
+            meta["managedFields"] = managed(live, obj, _manager(request))
+        if kind.generation:
+            meta["generation"] = old["generation"] + (_spec(obj) != _spec(live))
+        self._check_immutable(target, live, obj)
+        for check in self.admit:
+            check(request, target, live, obj)
+        meta["resourceVersion"] = old["resourceVersion"]
+        if obj == live:
+            return success(live)
+        if "dryRun" in request.query:
+            return success(obj)
+        if "deletionTimestamp" in meta and not meta.get("finalizers") and not self._holds(kind, obj):
+            self.etcd.put(target.address, obj)
+            return success(self.etcd.remove(target.address))
+        return success(self.etcd.put(target.address, obj))
+
+    @staticmethod
+    def _kept_meta(target: Target, old: Obj, new: Obj) -> Obj:
+        """The metadata of an update: the server's own fields are as before."""
+        meta = {name: value for name, value in new.items() if name not in _OF_THE_SERVER and (value or name == "name")}
+        meta |= {name: old[name] for name in _OF_THE_SERVER if name in old and name != "managedFields"}
+        if "deletionTimestamp" in old:
+            added = sorted(set(meta.get("finalizers") or ()) - set(old.get("finalizers") or ()))
+            if added:
+                why = "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers "
+                raise answers.invalid(target.kind, target.name, "metadata.finalizers", f"{why}{added}")
+        return meta
+
+    def _check_immutable(self, target: Target, live: Obj, obj: Obj) -> None:
+        kind = target.kind.kind
+        kept = (live.get("data"), True) == (obj.get("data"), obj.get("immutable"))
+        if kind in ("ConfigMap", "Secret") and live.get("immutable") is True and not kept:
+            why = "Forbidden: field is immutable when `immutable` is set"
+            raise answers.invalid(target.kind, target.name, "data", why)
+        if kind == "Secret" and live.get("type") != obj.get("type"):
+            raise answers.invalid(target.kind, target.name, "type", "Invalid value: field is immutable")
+        if kind == "Job" and live["spec"].get("template") != obj["spec"].get("template"):
+            raise answers.invalid(target.kind, target.name, "spec.template", "Invalid value: field is immutable")
+        if kind == "Deployment" and live["spec"].get("selector") != obj["spec"].get("selector"):
+            raise answers.invalid(target.kind, target.name, "spec.selector", "Invalid value: field is immutable")
+
+    def _holds(self, kind: Kind, obj: Obj) -> bool:
+        return kind is NAMESPACE and bool((obj.get("spec") or {}).get("finalizers"))
+
+    def _delete(self, request: Request, target: Target) -> Answer:
+        kind = target.kind
+        live = self._existing(target)
+        options: Obj = orjson.loads(request.body) if request.body else {}
+        wanted = options.get("preconditions") or {}
+        meta = live["metadata"]
+        if wanted.get("uid") not in (None, meta["uid"]):
+            why = f"Precondition failed: UID in precondition: {wanted['uid']}, UID in object meta: {meta['uid']}"
+            raise answers.conflict(kind, target.name, why)
+        if wanted.get("resourceVersion") not in (None, meta["resourceVersion"]):
+            why = f"Precondition failed: ResourceVersion in precondition: {wanted['resourceVersion']}, "
+            why += f"ResourceVersion in object meta: {meta['resourceVersion']}"
+            raise answers.conflict(kind, target.name, why)
+        for check in self.admit:
+            check(request, target, live, None)
+        finalizers = [each for each in meta.get("finalizers") or () if each not in (ORPHAN, FOREGROUND)]
+        policy = options.get("propagationPolicy") or "Background"
+        extra = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(policy, [])
+        finalizers += extra
+        if "dryRun" in request.query:
+            return success(live)
+        if not finalizers and not self._holds(kind, live):
+            return success(self.etcd.remove(target.address))
+        changed = {**meta, "finalizers": finalizers}
+        if not finalizers:
+            del changed["finalizers"]
+        if "deletionTimestamp" not in meta:
+            changed |= {"deletionTimestamp": timestamp(), "deletionGracePeriodSeconds": 0}
+            if kind.generation:
+                changed["generation"] = meta["generation"] + 1
+        obj = {**live, "metadata": changed}
+        if kind is NAMESPACE:
+            obj["status"] = {**(live.get("status") or {}), "phase": "Terminating"}
+        if obj == live:
+            return success(live)
+        return success(self.etcd.put(target.address, obj))
+
+
+_OF_THE_SERVER = frozenset(
+    {
+        "uid",
+        "creationTimestamp",
+        "name",
+        "namespace",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "managedFields",
+    }
+)
+
+
+def _manager(request: Request) -> str:
+    return request.query.get("fieldManager") or request.user
+
+
+def _spec(obj: Obj) -> Obj:
+    return {name: value for name, value in obj.items() if name not in ("metadata", "status")}
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
+def selector(query: dict[str, str]) -> Callable[[Obj], bool]:
+    """A predicate for labelSelector (equality and existence) and fieldSelector (metadata.name)."""
+    labels = [each for each in query.get("labelSelector", "").split(",") if each]
+    fields = [each for each in query.get("fieldSelector", "").split(",") if each]
+
+    def matches(obj: Obj) -> bool:
+        present = obj["metadata"].get("labels") or {}
+        for each in labels:
+            name, equals, value = each.partition("=")
+            if name not in present or (equals and present[name] != value.removeprefix("=")):
+                return False
+        for each in fields:
+            name, _, value = each.partition("=")
+            if name == "metadata.name" and obj["metadata"]["name"] != value:
+                return False
+        return True
+
+    return matches

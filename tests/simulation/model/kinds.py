@@ -1,0 +1,72 @@
+"""The kinds that the model serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Obj = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """``status``: whether there is a status subresource; ``generation``: whether the server counts generations;
+    ``answers``: objects are answered and not stored.
+    """
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+    status: bool = False
+    generation: bool = False
+    answers: bool = False
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def resource(self) -> str:
+        """As messages of the API server name it."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+_GATEWAY = "gateway.networking.k8s.io"
+
+KINDS = (
+    Kind("decco.platform9.com", "v1beta2", "spaces", "Space", namespaced=False, status=True, generation=True),
+    Kind("decco.platform9.com", "v1beta2", "apps", "App", status=True, generation=True),
+    Kind("", "v1", "namespaces", "Namespace", namespaced=False, status=True),
+    Kind("", "v1", "secrets", "Secret"),
+    Kind("", "v1", "configmaps", "ConfigMap"),
+    Kind("", "v1", "services", "Service", status=True),
+    Kind("", "v1", "resourcequotas", "ResourceQuota", status=True),
+    Kind("", "v1", "limitranges", "LimitRange"),
+    Kind("apps", "v1", "deployments", "Deployment", status=True, generation=True),
+    Kind("batch", "v1", "jobs", "Job", status=True, generation=True),
+    Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", generation=True),
+    Kind("networking.k8s.io", "v1", "ingresses", "Ingress", status=True, generation=True),
+    Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
+    Kind("coordination.k8s.io", "v1", "leases", "Lease"),
+    Kind("events.k8s.io", "v1", "events", "Event"),
+    Kind("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False, answers=True),
+    Kind(
+        "authorization.k8s.io",
+        "v1",
+        "selfsubjectaccessreviews",
+        "SelfSubjectAccessReview",
+        namespaced=False,
+        answers=True,
+    ),
+    Kind(_GATEWAY, "v1", "gatewayclasses", "GatewayClass", namespaced=False, status=True, generation=True),
+    Kind(_GATEWAY, "v1", "gateways", "Gateway", status=True, generation=True),
+    Kind(_GATEWAY, "v1", "listenersets", "ListenerSet", status=True, generation=True),
+    Kind(_GATEWAY, "v1", "httproutes", "HTTPRoute", status=True, generation=True),
+    Kind(_GATEWAY, "v1", "tlsroutes", "TLSRoute", status=True, generation=True),
+    Kind(_GATEWAY, "v1", "backendtlspolicies", "BackendTLSPolicy", status=True, generation=True),
+)
+
+BY_PLURAL = {(kind.group, kind.plural): kind for kind in KINDS}
+BY_NAME = {kind.kind: kind for kind in KINDS}

@@ -1,0 +1,222 @@
+"""What must hold in every history: checked at each change, and at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+from decco.desired.grants import parse_record
+from decco.hostnames import in_zone
+from decco.objects import ANNOTATION_FQDN, ANNOTATION_HOSTNAMES
+from tests.simulation import world as world_module
+from tests.simulation.actions import Actions
+from tests.simulation.clock import CLOCK, START
+from tests.simulation.material import confidential
+from tests.simulation.model.etcd import Address, Change
+from tests.simulation.model.kinds import BY_NAME, Obj
+from tests.simulation.network import Seen
+from tests.simulation.world import World, is_managed
+
+OWN = frozenset({"Space", "App", "Lease", "Event", "Namespace"})
+"""Kinds that decco writes outside of the namespaces of Spaces."""
+LEASE_SECONDS = 15.0
+
+
+class Oracles:
+    """``found`` has a line for each thing that must not be."""
+
+    def __init__(self, world: World, actions: Actions) -> None:
+        self.world, self.actions = world, actions
+        self.found: list[str] = []
+        self.writes = 0
+        self.last_write = 0.0
+        self.written: list[str] = []
+        """The last writes that decco sent, for reports."""
+        self._spaces: set[str] = set()
+        """Names of all Spaces that have existed."""
+        self._holders: list[tuple[float, str]] = []
+        world.network.on_request.append(self._request)
+        world.etcd.followers.append(self._change)
+
+    def _report(self, text: str) -> None:
+        if len(self.found) < 20:
+            self.found.append(f"{CLOCK.now - START:.3f}: {text}")
+
+    # Requests of decco
+
+    def _request(self, seen: Seen) -> None:
+        request = seen.request
+        if not request.changes or seen.status >= 300:
+            return
+        target = self.world.api.target(request.path)
+        if target is None:
+            return
+        kind = target.kind.kind
+        if kind == "Lease":
+            return
+        if kind != "Event":  # the count of a repeated Event is written some time later
+            self.writes += 1
+            self.last_write = CLOCK.now
+        line = f"{CLOCK.now - START:.3f} {seen.process.name} {request.method} {request.path}"
+        self.written = [*self.written[-30:], line]
+        self._check_leader(seen, line)
+        if kind != "Secret" and any(part in request.body for part in confidential()):
+            self._report(f"confidential content in {line}")
+        if request.method == "DELETE":
+            options = orjson.loads(request.body or b"{}")
+            if not (options.get("preconditions") or {}).get("uid"):
+                self._report(f"a delete without UID: {line}")
+        if kind not in OWN and target.namespace not in self._spaces:
+            self._report(f"a write outside of Spaces: {line}")
+        if kind == "Namespace" and (target.name or orjson.loads(request.body)["metadata"]["name"]) not in self._spaces:
+            self._report(f"a namespace that is no Space's: {line}")
+        if kind in ("Space", "App") and request.method == "DELETE":
+            self._report(f"an object of a user is deleted: {line}")
+
+    def _check_leader(self, seen: Seen, line: str) -> None:
+        """No write is sent by a process after another one has the Lease."""
+        sent = seen.request.sent
+        if CLOCK.now - self.actions.restored_at < 3 * LEASE_SECONDS:
+            return  # the restored Lease names a former holder
+        holder = ""
+        for when, name in self._holders:
+            if when > sent:
+                break
+            holder = name
+        if holder and holder != seen.process.name:
+            self._report(f"{line}, sent at {sent - START:.3f}, when {holder} had the Lease")
+
+    # Changes, by anybody
+
+    def _change(self, change: Change) -> None:
+        kind = change.address.kind.kind
+        if world_module.trace is not None and kind != "Lease":
+            world_module.trace(_described(change))
+        check: Callable[[Change], None] | None = getattr(self, f"_on_{kind.lower()}", None)
+        if check is not None:
+            check(change)
+
+    def _on_space(self, change: Change) -> None:
+        self._spaces.add(change.address.name)
+
+    def _on_lease(self, change: Change) -> None:
+        if change.after is not None:
+            identity = str((change.after.get("spec") or {}).get("holderIdentity") or "")
+            name = identity.partition("_")[0]
+            if not self._holders or self._holders[-1][1] != name:
+                self._holders.append((CLOCK.now, name))
+
+    def _on_namespace(self, change: Change) -> None:
+        """No name in two hands."""
+        if change.after is None:
+            return
+        mine = self._grants(change.after)
+        for address, other in self.world.etcd.of_kind(change.address.kind):
+            if address == change.address:
+                continue
+            for claim in mine & self._grants(other):
+                self._report(f"{claim} is granted to {address.name} and to {change.address.name}")
+
+    @staticmethod
+    def _grants(namespace: Obj) -> set[str]:
+        text = (namespace["metadata"].get("annotations") or {}).get(ANNOTATION_HOSTNAMES, "")
+        return set(parse_record(text))
+
+    def _granted(self, space: str, hostname: str) -> bool:
+        namespace = self.world.get("Namespace", space)
+        if namespace is None:
+            return False
+        if hostname == (namespace["metadata"].get("annotations") or {}).get(ANNOTATION_FQDN):
+            return True
+        for claim in self._grants(namespace):
+            if claim == hostname or (claim.startswith(".") and in_zone(hostname, claim[1:])):
+                return True
+        return False
+
+    def _on_route(self, change: Change) -> None:
+        """No route or listener without a grant."""
+        obj = change.after
+        if obj is None or not is_managed(obj) or "deletionTimestamp" in obj["metadata"]:
+            return
+        if change.before is not None and change.before.get("spec") == obj.get("spec"):
+            return
+        spec = obj.get("spec") or {}
+        names = list(spec.get("hostnames") or ())
+        names += [each["hostname"] for each in spec.get("listeners") or () if each.get("hostname")]
+        for name in names:
+            if not self._granted(change.address.namespace, name.removeprefix("*.")):
+                self._report(
+                    f"{change.address.kind.kind} of {change.address.namespace} for {name}, which it does not have"
+                )
+
+    _on_httproute = _on_tlsroute = _on_gateway = _on_listenerset = _on_route
+
+    def _on_deployment(self, change: Change) -> None:
+        before, after = change.before, change.after
+        space = change.address.namespace
+        if before is None and after is not None and is_managed(after):
+            self._check_isolated(space, change)
+        taken = after is None or (
+            "deletionTimestamp" in after["metadata"]
+            and before is not None
+            and "deletionTimestamp" not in before["metadata"]
+        )
+        if taken and before is not None and "deletionTimestamp" not in before["metadata"]:
+            self._check_taken(change)
+
+    _on_job = _on_deployment
+
+    def _check_isolated(self, space: str, change: Change) -> None:
+        """Nothing is reachable before its policy."""
+        owner = self.world.get("Space", space)
+        if owner is None or not owner["spec"].get("project"):
+            return
+        policies = self.world.etcd.of_kind(BY_NAME["NetworkPolicy"], space)
+        if not any(is_managed(policy) for _, policy in policies):
+            self._report(f"{change.address.kind.kind} {space}/{change.address.name} without a NetworkPolicy")
+
+    def _check_taken(self, change: Change) -> None:
+        """A workload goes with its App, or when the App wants another kind of workload."""
+        assert change.before is not None
+        owner = next(
+            (ref for ref in change.before["metadata"].get("ownerReferences") or () if ref.get("controller")), None
+        )
+        if owner is None or change.address in self.deleted_by_others:
+            return
+        app = self.world.get("App", owner["name"], change.address.namespace)
+        if app is None or app["metadata"]["uid"] != owner["uid"] or "deletionTimestamp" in app["metadata"]:
+            return
+        namespace = self.world.get("Namespace", change.address.namespace)
+        if namespace is None or "deletionTimestamp" in namespace["metadata"]:
+            return
+        wants = "Job" if app["spec"].get("runAsJob") else "Deployment"
+        if wants == change.address.kind.kind == "Deployment":
+            self._report(f"the Deployment of {change.address.namespace}/{app['metadata']['name']} is taken away")
+
+    @property
+    def deleted_by_others(self) -> set[Address]:
+        return self.world.cluster.deleted_by_others
+
+    # The end
+
+    def finish(self) -> None:
+        self.found += self.world.errors
+        for daemon in self.world.daemons:
+            self.found += [f"{daemon.name}: {each}" for each in daemon.process.errors]
+
+
+def _described(change: Change) -> str:
+    """One line of a trace."""
+    address = change.address
+    where = f"{address.kind.kind} {address.namespace}/{address.name}"
+    if change.before is None:
+        return f"    etcd {change.revision}: + {where}"
+    if change.after is None:
+        return f"    etcd {change.revision}: - {where}"
+    parts = [name for name in {**change.before, **change.after} if change.before.get(name) != change.after.get(name)]
+    before, after = change.before["metadata"], change.after["metadata"]
+    inner = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    shown = [name for name in parts if name != "metadata"]
+    shown += [f"metadata.{name}" for name in inner if name not in ("resourceVersion", "managedFields")]
+    return f"    etcd {change.revision}: ~ {where}: {', '.join(shown)}"
