@@ -31,6 +31,8 @@ class Names:
         self.settings = {
             "DECCO_DNS__PROVIDERS": json.dumps([{**provider, "zones": [ZONE]}]),
             "DECCO_EDGE__SERVICE": f"decco/{EDGE}",
+            "DECCO_EDGE__NAMESPACE": "edge",
+            "DECCO_PROBE__ENABLED": "false",  # nothing answers at the address
         }
 
     def lines(self, *names: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ kubectl finds it as a plugin: `kubectl decco COMMAND`. It connects as kubectl do
 
 Settings matter, since what decco writes depends on them. Without `--config` those of the running controller are taken,
 from the ConfigMap `decco-controller` (`decco.yaml`) and the Deployment of that name in decco's namespace, where you may
-read them; variables `DECCO_*` are stronger than both. Commands without a cluster use the defaults.
+read them. Commands without a cluster, or without a controller in it, use the defaults and variables `DECCO_*`.
 
 Colour is for terminals; `NO_COLOR` and `--color never` turn it off. Remarks go to standard error. Codes such as
 DECCO-0140 are explained in [messages.md](messages.md).

@@ -15,6 +15,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from decco import __version__
@@ -43,6 +44,7 @@ from decco.reconcilers.report import ready_counts
 from decco.settings import Settings
 from decco.settings.cluster_domain import with_cluster_domain
 from decco.settings.live import LiveSettings
+from decco.settings.model import ProbeSettings
 
 if TYPE_CHECKING:
     from decco.dns.service import Dns
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 T = TypeVar("T")
+
+PROBE_SWITCH = "probe.enabled"
+PROBE_KEYS = (PROBE_SWITCH, "probe.intervalSeconds", "probe.maxPerSecond")
 
 STARTUP_RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between checks of a cluster that is not ready for decco yet."""
@@ -102,7 +107,10 @@ async def run(live: LiveSettings) -> int:
                 make_dns = await _unless(stop, dns_maker(settings, client, metrics, allows))
             if not stop.is_set():
                 leader = _leader(settings, metrics, fence, outages) if fence is not None else None
-                await _Daemon(settings, client, metrics, health, stop, make_dns, leader).run(served)
+                daemon = _Daemon(settings, lambda: live.current.probe, client, metrics, health, stop, make_dns, leader)
+                for key in PROBE_KEYS:
+                    live.subscribe(key, partial(daemon.probing_changed, key))
+                await daemon.run(served)
     log.info("decco ends")
     return 0
 
@@ -207,6 +215,8 @@ class _Daemon:
     """The running parts, once the cluster is ready."""
 
     settings: Settings
+    probing: Callable[[], ProbeSettings]
+    """The settings of probes that are in force."""
     client: Client
     metrics: Metrics
     health: Health
@@ -214,7 +224,8 @@ class _Daemon:
     make_dns: Callable[[], Dns] | None
     leader: Leader | None
     """None: there is no election, the process always leads."""
-    working: bool = False
+    session: LeaderSession | None = None
+    """While this process leads."""
 
     def __post_init__(self) -> None:
         self.caches = Caches(self.settings, KINDS)
@@ -244,7 +255,7 @@ class _Daemon:
         stopping = asyncio.create_task(self.stop.wait())
         try:
             await asyncio.wait({standing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if self.working:
+            if self.session is not None:
                 # Running reconciles are finished, within a time limit: a lease that is lost meanwhile would start
                 # another wait.
                 await asyncio.wait({standing}, timeout=END_SECONDS)
@@ -260,8 +271,9 @@ class _Daemon:
         if (make_dns := self.make_dns) is not None:
             # In a thread, because key files are read.
             dns = await retry_config(lambda: asyncio.to_thread(make_dns), "DNS providers")
-        session = LeaderSession(
+        self.session = LeaderSession(
             settings=self.settings,
+            probing=self.probing,
             client=self.client,
             metrics=self.metrics,
             health=self.health,
@@ -269,8 +281,12 @@ class _Daemon:
             event_handlers=self.event_handlers,
             dns=dns,
         )
-        self.working = True
         try:
-            await session.run(self.stop)
+            await self.session.run(self.stop)
         finally:
-            self.working = False
+            self.session = None
+
+    def probing_changed(self, key: str, _before: object, _after: object) -> None:
+        """A setting of probes has changed."""
+        if self.session is not None:
+            self.session.probing_changed(switched=key == PROBE_SWITCH)

@@ -110,6 +110,16 @@ def parse_bind_address(text: str) -> tuple[str | None, int] | None:
     return host or None, int(match["port"])
 
 
+def parse_name_server(text: str) -> tuple[str, int]:
+    """``address``, ``v4:port`` or ``[v6]:port`` -> (address, port), 53 without one. Raises ValueError."""
+    if is_ip_address(text):
+        return text, 53
+    found = parse_bind_address(text)
+    if found is None or found[0] is None or not found[1]:
+        raise ValueError(text)
+    return str(ipaddress.ip_address(found[0])), found[1]
+
+
 def _zero_is_text(value: object) -> object:
     return "0" if value == 0 and value is not False else value
 
@@ -127,6 +137,10 @@ BindAddress = Annotated[
     Form(
         "host:port, [IPv6]:port, :port for all interfaces, or 0 for off", lambda text: _parses(parse_bind_address, text)
     ),
+]
+NameServer = Annotated[
+    str,
+    Form("an IP address, or one with a port such as 192.0.2.53:5353", lambda text: _parses(parse_name_server, text)),
 ]
 Image = Annotated[str, Form("an image reference", lambda text: _IMAGE.fullmatch(text) is not None)]
 NonEmpty = Annotated[

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from decco.forms import parse_name_server
 from decco.health import Health
 from decco.kube.apply import Applier
 from decco.kube.client import Client
@@ -23,6 +24,9 @@ from decco.kube.workqueue import WorkQueue
 from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import SECRETS, Key
+from decco.probe.model import Server
+from decco.probe.service import Prober
+from decco.reconcilers.answers import EdgeAnswers
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
@@ -35,8 +39,10 @@ from decco.reconcilers.report import Reporter
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets, find_secret
 from decco.reconcilers.secret_access import SecretAccess
 from decco.reconcilers.secrets import Secrets
+from decco.reconcilers.served import Served, uid_of
 from decco.reconcilers.space import SpaceReconciler
 from decco.settings import Settings
+from decco.settings.model import ProbeSettings
 
 if TYPE_CHECKING:
     from decco.dns.service import Dns
@@ -62,6 +68,7 @@ class LeaderSession:
         self,
         *,
         settings: Settings,
+        probing: Callable[[], ProbeSettings],
         client: Client,
         metrics: Metrics,
         health: Health,
@@ -76,7 +83,12 @@ class LeaderSession:
         self._event_handlers = event_handlers
         self._dns = dns
         self._recorder = Recorder(client, controller=PROGRAM, on_drop=metrics.event_dropped)
-        self._records = Records(dns, client, settings, time.monotonic)
+        off = ProbeSettings(enabled=False)
+        # A dry run writes nothing, so an answer would be another object's.
+        self._prober = Prober((lambda: off) if settings.dry_run else probing, metrics)
+        self._answers = EdgeAnswers(self._prober, caches)
+        served = Served(self._prober, _name_servers(settings))
+        self._records = Records(dns, client, settings, time.monotonic, served)
         access = SecretAccess(client, caches)
         applier, find = Applier(access, caches.children), partial(find_secret, access)
         dependencies = Dependencies(
@@ -92,6 +104,7 @@ class LeaderSession:
             reporter=Reporter(client, self._recorder),
             records=self._records,
             now=lambda: datetime.now(UTC),
+            answers=self._answers,
             certificates=metrics.certificates,
         )
         control = settings.controller
@@ -127,12 +140,14 @@ class LeaderSession:
         A defect in any part ends all parts, and is raised.
         """
         try:
-            with self._records.following(self._caches.spaces, self._caches.apps):
+            stores = self._caches.spaces, self._caches.apps
+            with self._records.following(*stores), self._answers.following(*stores):
                 async with asyncio.TaskGroup() as group:
                     await self._work(group, stop)
         finally:
             self._close()
             self._health.remove_check("dns")
+            self._metrics.follow_answers(dict)
             if self._dns is not None:
                 # Only the leader has a DNS lag; a standby publishes nothing.
                 nothing = dict.fromkeys(self._dns.lags(), 0.0)
@@ -146,6 +161,9 @@ class LeaderSession:
             # Reads the zones; it changes nothing before a reconcile has passed the desired records.
             helpers.append(group.create_task(self._dns.run(), name="dns"))
             self._health.watch_task("dns", helpers[-1])
+        self._prober.subscribe(lambda owner: self._event_handlers.enqueue(uid_of(owner)))
+        self._metrics.follow_answers(self._prober.counts)
+        helpers.append(group.create_task(self._prober.run(), name="prober"))
         controllers = (self._spaces, self._apps)
         workers = [group.create_task(each.run(), name=f"{each.name}-controller") for each in controllers]
         await self._event_handlers.feed(self._spaces.queue, self._apps.queue)
@@ -160,6 +178,23 @@ class LeaderSession:
         for task in [*workers, *helpers]:
             task.cancel()
 
+    def probing_changed(self, *, switched: bool) -> None:
+        """Other settings of probes are in force; ``switched``: on or off, so that all objects are reconciled."""
+        self._prober.settings_changed()
+        if switched:
+            for uid in self._caches.owners:
+                self._event_handlers.enqueue(uid)
+
     def _close(self) -> None:
         self._spaces.queue.close()
         self._apps.queue.close()
+
+
+def _name_servers(settings: Settings) -> dict[str, tuple[Server, ...]]:
+    """The servers that the settings name, by zone."""
+    found: dict[str, tuple[Server, ...]] = {}
+    for provider in settings.dns.providers:
+        servers = tuple(Server(*parse_name_server(each)) for each in provider.name_servers)
+        for zone in provider.zones:
+            found[zone] = (*found.get(zone, ()), *servers)
+    return found

@@ -23,6 +23,23 @@ RESULTS = ("success", "requeue", "conflict", "error", "terminal")
 """How a reconcile can end; error and terminal are failures, a conflict is not."""
 READY = ("True", "False", "Unknown")
 DNS_OPERATIONS = ("zones", "records", "apply")
+PROBE_RESULTS = (
+    "answered",
+    "connect",
+    "closed",
+    "alert",
+    "silent",
+    "certificate",
+    "chain",
+    "not_requested",
+    "port_closed",
+    "route",
+    "application",
+    "record",
+)
+"""How a probe can end: the values of ``probe.model.Result``."""
+MAX_SPACES = 1_000
+"""Spaces with series of their own in decco_endpoints."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Upper bounds of all histograms: from a reconcile that finds nothing to do to a request at its time limit."""
 
@@ -46,6 +63,7 @@ COUNTERS: Mapping[str, tuple[str, ...]] = {
     "watch_restarts": ("Watches that were opened again.", "resource", "cause"),
     "dns_calls": ("Calls to DNS providers.", "provider", "operation", "result"),
     "child_repairs": ("Children that somebody else had changed or deleted and decco wrote again.", "resource"),
+    "probe": ("Probes of the edge, by how they ended.", "result"),
     "events_dropped": ("Kubernetes Events that were not sent.",),
 }
 """Name without ``decco_`` and ``_total`` -> help, labels."""
@@ -60,6 +78,7 @@ GAUGES: Mapping[str, tuple[str, ...]] = {
     "objects": ("Spaces and Apps by their Ready condition.", "kind", "ready"),
     "dns_lag_seconds": ("Age of the oldest change that a zone has not taken yet.", "provider", "zone"),
     "certificate_expiry_timestamp_seconds": ("When a certificate in use expires.", "space", "secret"),
+    "endpoints": ("Probed endpoints of a Space, by whether they answer.", "space", "answers"),
     "leader": ("1 while this process leads.",),
     "event_loop_tasks": ("Tasks of the event loop that have not ended.",),
     "build_info": ("Always 1; the labels say what runs.", "version", "python"),
@@ -71,6 +90,7 @@ HISTOGRAMS: Mapping[str, tuple[str, ...]] = {
     "workqueue_work_duration": ("Time that work on a key took.", "name"),
     "api_request_duration": ("Duration of a request to the API server.", "verb"),
     "dns_call_duration": ("Duration of a call to a DNS provider.", "provider"),
+    "probe_first_answer": ("Time from a change to the first answer through the edge.",),
     "event_loop_lag": ("How late the event loop runs what is due.",),
 }
 """Name without ``decco_`` and ``_seconds`` -> help, labels."""
@@ -134,6 +154,9 @@ class Metrics:
         self._ready_counts: dict[str, Callable[[], Mapping[str, int]]] = {}
         self._dns_lags: Callable[[], Mapping[tuple[str, str], float]] = dict
         self._certificates: dict[str, frozenset[str]] = {}
+        self._answers: Callable[[], Mapping[str, tuple[int, int]]] = dict
+        for result in PROBE_RESULTS:
+            self.counters["probe"].labels(result)
 
     # --- what exists: its series are at 0 from now on ---
 
@@ -164,6 +187,10 @@ class Metrics:
         """
         self._dns_lags = lags
 
+    def follow_answers(self, counts: Callable[[], Mapping[str, tuple[int, int]]]) -> None:
+        """Reads at each scrape how many endpoints of each Space answer, and how many do not."""
+        self._answers = counts
+
     def refresh(self) -> None:
         """Updates the gauges that are read at a scrape; to be called in the event loop before each rendering."""
         for loop in self._loops.values():
@@ -174,6 +201,22 @@ class Metrics:
                 self.gauges["objects"].labels(kind, ready).set(counts.get(ready, 0))
         for (provider, zone), seconds in self._dns_lags().items():
             self.gauges["dns_lag_seconds"].labels(provider, zone).set(seconds)
+        self._refresh_answers()
+
+    def _refresh_answers(self) -> None:
+        """Of more than MAX_SPACES Spaces, those with failures come first, and the rest is one series without a name."""
+        gauge, rest = self.gauges["endpoints"], [0, 0]
+        gauge.clear()
+        by_failures = sorted(self._answers().items(), key=lambda item: (-item[1][1], item[0]))
+        for number, (space, counts) in enumerate(by_failures):
+            if number < MAX_SPACES:
+                for answers, count in zip(("true", "false"), counts, strict=True):
+                    gauge.labels(space, answers).set(count)
+            else:
+                rest = [total + count for total, count in zip(rest, counts, strict=True)]
+        if len(by_failures) > MAX_SPACES:
+            for answers, count in zip(("true", "false"), rest, strict=True):
+                gauge.labels("", answers).set(count)
 
     # --- what happens ---
 
@@ -235,6 +278,14 @@ class Metrics:
     def dns_call(self, provider: str, operation: str, result: str, seconds: float) -> None:
         self.counters["dns_calls"].labels(provider, operation, result).inc()
         self.histograms["dns_call_duration"].labels(provider).observe(seconds)
+
+    def probed(self, result: str) -> None:
+        """A probe of the edge ended; ``result`` is one of PROBE_RESULTS."""
+        self.counters["probe"].labels(result).inc()
+
+    def first_answer(self, seconds: float) -> None:
+        """A changed endpoint answers, so many seconds after the change."""
+        self.histograms["probe_first_answer"].observe(seconds)
 
     def child_repaired(self, resource: str) -> None:
         """A child differed from decco's last write with the desired state unchanged, and was written again."""

@@ -38,3 +38,11 @@ def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with Life(tmp_path_factory.mktemp("life"), whole=whole) as life:
         life.live()
         yield life
+
+
+@pytest.fixture(scope="session")
+def poor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    """The same without permissions at first, see ``granting``."""
+    with Life(tmp_path_factory.mktemp("poor"), poor=True) as life:
+        life.live()
+        yield life

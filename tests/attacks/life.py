@@ -292,6 +292,7 @@ class Life:
         with self.step(OPERATOR_B, "taken"):
             until(lambda: self._posted(OPERATOR_B, space("taken", "victim.test")), "Space taken")
             self._condition("taken", "Ready", "False")
+            self._settle()
             assert self.world.api(OPERATOR_B).request("DELETE", path).status == 200
             until(lambda: self.cluster.get(path) is None, "the end of Space taken")
 
@@ -347,9 +348,10 @@ class Life:
 
     def _ended(self) -> None:
         """The end of an App and of a Space, whose records somebody else has touched."""
-        for obj in self.cluster.items(RECORDS):
-            self.cluster.patch(f"{RECORDS}/{obj['metadata']['name']}", {"metadata": {"labels": {"touched": "true"}}})
         for who, path in ((TENANT_A, f"{apps('evil1')}/web"), (OPERATOR_A, f"{APIS}/spaces/evil1")):
+            touched = {"metadata": {"labels": {"touched": str(time.monotonic_ns())}}}
+            for obj in self.cluster.items(RECORDS):
+                self.cluster.patch(f"{RECORDS}/{obj['metadata']['name']}", touched)
             with self.step(who, "evil1"):
                 answer = self.world.api(who).request("DELETE", path)
                 assert answer.status == 200, answer.body

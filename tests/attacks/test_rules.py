@@ -1,9 +1,11 @@
-"""Rules of the controller's roles are necessary: without them decco fails, and says what it lacks."""
+"""Every rule of the controller's roles is necessary: without it decco fails, and says what it lacks."""
 
 from __future__ import annotations
 
+import pytest
+
 from testbed.audit import SERVICE_ACCOUNT
-from tests.attacks.granting import Granting, permissions
+from tests.attacks.granting import Granting, Permission, permissions
 from tests.attacks.life import LONG, Life
 from tests.attacks.world import until
 from tests.integration.harness import Decco
@@ -12,8 +14,19 @@ BEFORE_LEADING = ("decco-controller", "decco-controller-gateway", "decco-control
 """Roles whose lists and watches are of the start."""
 
 
+def lines(these: set[Permission]) -> str:
+    return "\n".join(str(each) for each in sorted(these))
+
+
+@pytest.mark.full
+def test_whoever_grants_what_decco_asks_for_grants_exactly_its_roles(poor: Life) -> None:
+    """Through a whole life that begins without any permission. Nothing else can be granted: see ``Granting``."""
+    never = permissions().keys() - poor.granting.granted.keys()
+    assert not never, f"never asked for:\n{lines(never)}"
+
+
 def test_a_start_asks_for_all_that_it_follows(life: Life) -> None:
-    """Whoever grants what it asks for, and nothing else, has granted all lists and watches."""
+    """The same for the first seconds."""
     wanted = {each for each in permissions() if each.verb in {"list", "watch"} and each.role in BEFORE_LEADING}
     account = life.cp.kubeconfig_for(SERVICE_ACCOUNT, ("system:serviceaccounts",))
     with Granting(life.cluster, life.folder) as granting:

@@ -31,6 +31,8 @@ FULL = os.environ.get("E2E") == "full"
 """``make e2e``: nothing is sampled, and a machine that cannot do it is an error."""
 AS_POD = os.environ.get("E2E_DECCO") == "pod"
 BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
+PROBE_INTERVAL = 10
+"""Of the setting probe.intervalSeconds, the least there is."""
 FORBIDDEN = re.compile(r'^.*code="40[13]"[^}]*\} [1-9].*$', re.MULTILINE)
 EVENT = re.compile(r'resource="events\.events\.k8s\.io",verb="POST"')
 MISSING = pytest.StashKey[str]()
@@ -76,12 +78,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if AS_POD:
-        with deployed(cluster, {"logLevel": "debug"}):
+        with deployed(cluster, {"logLevel": "debug", "probe": {"intervalSeconds": PROBE_INTERVAL}}):
             yield World(cluster)
             _assert_its_roles_are_enough(cluster)
         return
     log = tmp_path_factory.mktemp("controller") / "decco.log"
-    with Controller(cluster.controller_kubeconfig, log, cluster.settings, "--log-level=debug"):
+    settings = {**cluster.settings, "DECCO_PROBE__INTERVAL_SECONDS": str(PROBE_INTERVAL)}
+    with Controller(cluster.controller_kubeconfig, log, settings, "--log-level=debug"):
         yield World(cluster)
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from testbed.api import RequestFailed
-from tests.e2e.world import Tenant, World, eventually, shared_secret
+from tests.e2e.world import APPS, Tenant, World, eventually, shared_secret
 from tests.images.pki import Authority, Leaf
+from tests.promises import PATIENCE
 
 OUTSIDE = "payments.example.com"
 DATABASE, SLOPPY, OUT, LOST = 15432, 15433, 15434, 15435
@@ -34,12 +35,19 @@ def server(world: World, authority: Authority) -> Tenant:
     wrong = authority.leaf(tenant.host("other"))
     world.apply(*tenant.objects({"project": "money"}), shared_secret("ledger-wrong", wrong, "ledger"))
     tenant.wait_ready()
-    endpoints = [
-        {"name": "database", "port": 9000, "allowedClients": ["billing.decco.test"]},
-        {"name": "sloppy", "port": 9001, "certAndCaSecretName": "ledger-wrong"},
-    ]
-    tenant.run(tenant.app("database", ["echo:9000", "echo:9001"], endpoints=endpoints))
+    database = {"name": "database", "port": 9000, "allowedClients": ["billing.decco.test"]}
+    tenant.run(tenant.app("database", ["echo:9000"], endpoints=[database]))
+    # decco reports the wrong certificate, and uses it: there is no better one.
+    sloppy = {"name": "sloppy", "port": 9001, "certAndCaSecretName": "ledger-wrong"}
+    world.apply(tenant.app("sloppy", ["echo:9001"], endpoints=[sloppy]))
+    eventually(lambda: _status(tenant, "sloppy", "WorkloadReady") == "True", PATIENCE, "sloppy runs")
+    assert _status(tenant, "sloppy", "CertificatesReady") == "False"
     return tenant
+
+
+def _status(tenant: Tenant, app: str, condition: str) -> str:
+    found = tenant.world.get(APPS, app, tenant.name)["status"].get("conditions") or ()
+    return next((str(each["status"]) for each in found if each["type"] == condition), "")
 
 
 @pytest.fixture(scope="module")

@@ -67,15 +67,22 @@ class Decco:
         """``settings`` are environment variables without their DECCO_ prefix; ``version`` is one to pretend to be.
 
         Leader election is off unless asked for: a controller that is killed leaves its Lease behind, and the next one
-        would wait. The tests of the election, of the cost of quiet, and of the permissions turn it on.
+        would wait. The tests of the election, of the cost of quiet, and of the permissions turn it on. Probes are off
+        too, because most edges of these tests have only a status; test_answers.py turns them on. The edge has a
+        namespace, without which Spaces with a project are not ready.
         """
         self._version = version
         self.cp = cp
         self.log = folder / f"decco-{time.monotonic_ns()}.log"
         self.port = _free_port()
         self._kubeconfig = kubeconfig or cp.controller_kubeconfig
-        settings = {"leader_election__enabled": "false", **settings}
-        self._settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
+        settings = {
+            "leader_election__enabled": "false",
+            "probe__enabled": "false",
+            "edge__namespace": "edge",
+            **settings,
+        }
+        self.settings = {f"DECCO_{name.upper()}": value for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(
@@ -102,7 +109,7 @@ class Decco:
                 ],
                 stdout=log,
                 stderr=log,
-                env={**environment, **self._settings},
+                env={**environment, **self.settings},
                 start_new_session=True,
             )
         self.cp.processes.end_with_us(self.process)
@@ -226,8 +233,11 @@ def http_app(namespace: str, name: str, path: str | None = None, **spec: Any) ->
 
 
 def tls_secret(name: str, *names: str, share: str | None = "*", namespace: str = "decco", **data: bytes) -> Obj:
-    """A usable Secret with certificate, key and CA; ``share`` is the share-with annotation (None: not labelled)."""
-    certificate, key = self_signed(names or (f"{name}.example.net",))
+    """A usable Secret with certificate, key and CA; ``share`` is the share-with annotation (None: not labelled).
+
+    Without ``names`` it is for the FQDN of each Space, and for the endpoints of the Space that is called like it.
+    """
+    certificate, key = self_signed(names or (f"{name}.example.net", "*.example.net", f"*.{name}.example.net"))
     content = {"tls.crt": certificate, "tls.key": key, "ca.crt": certificate, **data}
     meta: Obj = {"name": name, "namespace": namespace}
     if share is not None:

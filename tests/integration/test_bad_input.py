@@ -32,7 +32,7 @@ MANIFESTS = Path(__file__).parents[2] / "manifests" / "crds"
 @pytest.fixture(scope="module", autouse=True)
 def tenant(cluster: Cluster, decco: Decco) -> Iterator[str]:
     """A Space for the bad Apps, with a good one that runs; at the end what is large or broken is deleted."""
-    cluster.create(tls_secret("bad-input-tls"))
+    cluster.create(tls_secret("bad-input-tls", f"*.{TENANT}.example.net", "www.example.com"))
     cluster.make_space(TENANT, tcpCertAndCaSecretName="bad-input-tls")
     cluster.create(app(TENANT, "good"))
     eventually(lambda: cluster.deployment(TENANT, "good"), IN_TIME)

@@ -256,7 +256,7 @@ class TestSecrets:
 
     def test_an_apps_own_secret_is_used_as_it_is(self, cluster: Cluster, decco: Decco, name: str) -> None:
         cluster.make_space(name)
-        local = cluster.create(tls_secret("mine", namespace=name, share=None))
+        local = cluster.create(tls_secret("mine", f"db.{name}.example.net", namespace=name, share=None))
         cluster.create(app(name, "db", endpoints=[{"name": "db", "port": 5432, "certAndCaSecretName": "mine"}]))
         eventually(lambda: (cluster.app_condition(name, "db", "CertificatesReady") or {}).get("status") == "True", 5)
         decco.settle()

@@ -199,7 +199,7 @@ class TestPod:
         listening = {int(line.rsplit(":", 1)[1]) for line in accepts}
         assert listening.isdisjoint(ports)
         eventually(lambda: all(cluster.service(name, f"e{number}") for number in range(30)), 10)
-        eventually(lambda: len(cluster.items(f"{GATEWAY}/namespaces/{name}/httproutes")) == 11, 10)  # and the redirect
+        eventually(lambda: len(cluster.items(f"{GATEWAY}/namespaces/{name}/httproutes")) == 12, 10)  # two of the Space
         eventually(lambda: len(cluster.items(f"{GATEWAY}/namespaces/{name}/tlsroutes")) == 20, 10)
         status = observed(cluster, name, "many")["status"]
         assert [each["name"] for each in status["endpoints"]] == [f"e{number}" for number in range(30)]

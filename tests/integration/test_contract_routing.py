@@ -162,7 +162,7 @@ def test_a_gateway_for_each_space(gateway_api: Cluster, tenant: str, tmp_path: P
         }
         assert all(each["allowedRoutes"]["namespaces"]["from"] == "Same" for each in listeners.values())
         assert all(each["tls"]["mode"] == "Passthrough" for each in listeners.values() if each["protocol"] == "TLS")
-        eventually(lambda: names(cluster, GATEWAY, tenant, "httproutes") == ["decco.redirect", "web"], 5)
+        eventually(lambda: names(cluster, GATEWAY, tenant, "httproutes") == ["decco.probe", "decco.redirect", "web"], 5)
         eventually(lambda: names(cluster, GATEWAY, tenant, "tlsroutes") == ["db", "shop"], 5)
         assert names(cluster, GATEWAY, tenant, "backendtlspolicies") == []
 

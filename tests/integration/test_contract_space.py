@@ -95,7 +95,7 @@ SPACE_CHILDREN = {
 @pytest.fixture(scope="module")
 def full(cluster: Cluster, decco: Decco) -> str:
     for name in ("contract-http", "contract-tcp"):
-        cluster.create(tls_secret(name))
+        cluster.create(tls_secret(name, "*.full.example.net"))
     cluster.make_space(LONGEST, httpCertSecretName="contract-http", tcpCertAndCaSecretName="contract-tcp", **_full())
     return LONGEST
 
@@ -414,7 +414,7 @@ class TestSecrets:
 
     def test_one_is_revoked_and_the_other_space_keeps_its_copy(self, cluster: Cluster, name: str) -> None:
         first, second = f"{name}-a", f"{name}-b"
-        cluster.create(tls_secret(name, share=f"{first},{second}"))
+        cluster.create(tls_secret(name, "*.example.net", share=f"{first},{second}"))
         for each in (first, second):
             cluster.make_space(each, httpCertSecretName=name)
             eventually(lambda each=each: cluster.get(secret_path(each, name)), 5)

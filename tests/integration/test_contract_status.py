@@ -24,7 +24,10 @@ def _ready(decco: Decco, cluster: Cluster) -> None:
         cluster.create(tls_secret("status-tls"))
 
 
-SECRETS = {"httpCertSecretName": "status-tls", "tcpCertAndCaSecretName": "status-tls"}
+def secrets_of(cluster: Cluster, name: str) -> Obj:
+    """The fields of a Space of this name whose endpoints all have certificates."""
+    cluster.create(tls_secret(name))
+    return {"httpCertSecretName": name, "tcpCertAndCaSecretName": name}
 
 
 def status_of(cluster: Cluster, namespace: str, name: str = "web") -> Obj:
@@ -76,7 +79,7 @@ class TestReady:
     """From nothing to Ready and back, as a person with kubectl sees it."""
 
     def test_all_becomes_ready_and_kubectl_waits_for_it(self, cluster: Cluster, name: str) -> None:
-        cluster.make_space(name, **SECRETS)
+        cluster.make_space(name, **secrets_of(cluster, name))
         cluster.create(app(name, "web", endpoints=ENDPOINTS))
         eventually(lambda: reason_of(cluster, name, "WorkloadReady") == "Progressing", 10)
         for kind in ("space", "app"):
@@ -161,7 +164,7 @@ class TestReady:
         assert len(events(cluster, name, "App", "web")) == before
 
     def test_only_a_change_of_the_status_moves_its_time(self, cluster: Cluster, decco: Decco, name: str) -> None:
-        cluster.make_space(name, **SECRETS)
+        cluster.make_space(name, **secrets_of(cluster, name))
         cluster.create(app(name, "web", endpoints=[]))
         eventually(lambda: reason_of(cluster, name, "WorkloadReady") == "Progressing", 10)
         first = cluster.app_condition(name, "web", "WorkloadReady") or {}
@@ -180,7 +183,7 @@ class TestReady:
         cluster.make_space(name, tcpCertAndCaSecretName=name)
         cluster.create(app(name, "web", endpoints=[{"name": "db", "port": 8080}]))
         eventually(lambda: reason_of(cluster, name, "CertificatesReady") == "SecretMissing", 10)
-        certificate, key = self_signed([f"{name}.example.net"], days=5 / 86_400)
+        certificate, key = self_signed([f"{name}.example.net", f"db.{name}.example.net"], days=5 / 86_400)
         cluster.create(tls_secret(name, **{"tls.crt": certificate, "tls.key": key}))
         eventually(lambda: reason_of(cluster, name, "CertificatesReady") == "True", 5)
         eventually(lambda: reason_of(cluster, name, "CertificatesReady") == "CertificateExpired", 10)
@@ -214,7 +217,7 @@ def _quota_is_in_force(cluster: Cluster, namespace: str) -> bool:
 
 
 def test_what_no_longer_applies_disappears(cluster: Cluster, name: str) -> None:
-    cluster.make_space(name, **SECRETS)
+    cluster.make_space(name, **secrets_of(cluster, name))
     cluster.create(app(name, "web", endpoints=ENDPOINTS))
     eventually(lambda: status_of(cluster, name).get("replicas") == 1, 10)
     assert {"url", "endpoints"} <= status_of(cluster, name).keys()
@@ -237,7 +240,7 @@ class TestKubectl:
     """Columns, short names, categories, explain."""
 
     def test_columns(self, cluster: Cluster, name: str) -> None:
-        cluster.make_space(name, project="team-1", **SECRETS)
+        cluster.make_space(name, project="team-1", **secrets_of(cluster, name))
         cluster.create(app(name, "web", httpUrlPath="/w", initialReplicas=3))
         eventually(lambda: status_of(cluster, name).get("replicas") == 3, 10)
         spaces = cluster.cp.kubectl("get", "spaces", name).splitlines()

@@ -157,6 +157,24 @@ def test_a_name_that_is_no_longer_wanted_is_withdrawn(world: World, cluster: Clu
     eventually(lambda: cluster.app_condition(name, "db", "DNSReady") is None, 10)
 
 
+def test_what_a_name_leads_to_stays_until_its_record_is_gone(world: World, cluster: Cluster, name: str) -> None:
+    world.full(name)
+    route = f"{GATEWAY}/namespaces/{name}/tlsroutes/db"
+    assert cluster.get(route) is not None
+    world.server.stop()
+    try:
+        endpoint = {"name": "other", "port": 5432, "disableTlsTermination": True}
+        cluster.patch(f"{APIS}/namespaces/{name}/apps/db", {"spec": {"endpoints": [endpoint]}})
+        eventually(lambda: cluster.get(f"{GATEWAY}/namespaces/{name}/tlsroutes/other"), 20)
+        eventually(lambda: says(cluster, cluster.app(name, "db"), "False", "ProviderUnreachable"), 20)
+        assert cluster.get(route) is not None
+        assert cluster.service(name, "db") is not None
+    finally:
+        world.server.start()
+    world.wait_for(name, at="192.0.2.1")
+    eventually(lambda: cluster.get(route) is None and cluster.service(name, "db") is None, 10)
+
+
 def test_deletion_takes_the_record_first(world: World, cluster: Cluster, name: str) -> None:
     world.full(name)
     cluster.delete(f"{APIS}/namespaces/{name}/apps/db")

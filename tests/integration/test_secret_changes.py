@@ -48,7 +48,7 @@ def name(decco: Decco) -> str:
 
 
 def leaf_of(authority: str) -> Leaf:
-    return Authority(authority).leaf("change.example.net")
+    return Authority(authority).leaf("change.example.net", "*.example.net")
 
 
 OLD, NEW, THIRD, EVIL = (leaf_of(name) for name in ("old", "new", "third", "evil"))

@@ -28,6 +28,7 @@ SETTINGS = {
     "DECCO_METRICS_BIND_ADDRESS": "0",
     "DECCO_CLUSTER_DOMAIN": "cluster.local",
     "DECCO_EDGE__NAMESPACE": "edge",
+    "DECCO_PROBE__ENABLED": "false",  # no edge answers in virtual time
     "DECCO_EDGE__ADDRESSES": f'["{EDGE_ADDRESS}"]',
     "DECCO_DNS__PROVIDERS": f'[{{"type": "memory", "zones": ["{zone.ZONE}"]}}]',
 }

@@ -19,15 +19,15 @@ from typing import Any
 
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import GROUP, Cluster, Obj, app, http_app, pod
 
 FIXTURES = Path(__file__).parent
-SETTINGS = {"routing__gateway_class_name": "skew"}
+SETTINGS = {"routing__gateway_class_name": "skew", "edge__namespace": "edge"}
 
 RESOURCES = {
     f"/apis/{GROUP}/v1beta2/spaces": f"{GROUP}/spaces",
@@ -78,15 +78,16 @@ def people_make(cluster: Cluster) -> None:
 
 
 def _shared() -> Obj:
-    labels, annotations = {f"{GROUP}/share": "true"}, {f"{GROUP}/share-with": "skew-a,skew-b"}
+    labels, annotations = {f"{GROUP}/share": "true"}, {f"{GROUP}/share-with": "skew-a.example.net,skew-b.example.net"}
     return {"metadata": {"name": "skew-tls", "namespace": "decco", "labels": labels, "annotations": annotations}}
 
 
 def pair() -> dict[str, str]:
-    """The same certificate and key each time: Ed25519 signs without chance (RFC 8032)."""
-    key = Ed25519PrivateKey.from_private_bytes(b"decco tests: this is no secret..")
+    """The same certificate and key each time: signed without chance (RFC 6979)."""
+    key = ec.derive_private_key(int.from_bytes(b"decco tests: this is no secret"), ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "skew.test")])
-    hosts = [x509.DNSName(host) for host in ("skew-a.example.net", "*.skew-a.example.net", "skew-b.example.net")]
+    names = ("skew-a.example.net", "*.skew-a.example.net", "skew-b.example.net", "skew.example.org")
+    hosts = [x509.DNSName(host) for host in names]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -97,7 +98,7 @@ def pair() -> dict[str, str]:
         .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, None)
+        .sign(key, hashes.SHA256(), ecdsa_deterministic=True)
     )
     pem = certificate.public_bytes(serialization.Encoding.PEM)
     private = key.private_bytes(

@@ -42,6 +42,7 @@ SETTINGS = {
     "dns__compare_seconds": "1",
     "dns__retry_max_seconds": "2",
     "edge__addresses": '["192.0.2.1"]',
+    "edge__namespace": "edge",
 }
 """The clocks that run fast, so that what happens once an hour happens in each of ours."""
 

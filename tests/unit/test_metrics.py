@@ -18,6 +18,9 @@ from decco.kube import controller, informer, workqueue
 from decco.metrics import CERTIFICATES_OF_A_SPACE, CONTROLLERS, READY, RESULTS, Metrics
 
 CONTRACT = {
+    "decco_probe_total": ("counter", {"result"}),
+    "decco_probe_first_answer_seconds": ("histogram", set()),
+    "decco_endpoints": ("gauge", {"space", "answers"}),
     "decco_reconcile_total": ("counter", {"controller", "result"}),
     "decco_reconcile_errors_total": ("counter", {"controller"}),
     "decco_reconcile_time_seconds": ("histogram", {"controller"}),
@@ -80,6 +83,9 @@ def exercise(metrics: Metrics) -> None:
     metrics.leader(True)
     metrics.loop_lag(0.001)
     metrics.event_dropped(2)
+    metrics.probed("answered")
+    metrics.first_answer(0.3)
+    metrics.follow_answers(lambda: {"acme": (3, 1)})
 
 
 def test_every_metric_of_the_contract_exists_from_the_start(metrics: Metrics) -> None:
@@ -312,3 +318,15 @@ def _seconds_for(call: Callable[[], None], times: int) -> float:
     for _ in range(times):
         call()
     return time.thread_time() - started
+
+
+def test_the_series_of_answers_are_bounded(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decco.metrics.MAX_SPACES", 2)
+    metrics.follow_answers(lambda: {"a": (1, 0), "b": (2, 0), "c": (3, 1), "d": (4, 0)})
+    metrics.refresh()
+    assert value(metrics, "endpoints", space="c", answers="false") == 1  # failures first
+    assert value(metrics, "endpoints", space="a", answers="true") == 1
+    assert value(metrics, "endpoints", space="", answers="true") == 6
+    metrics.follow_answers(dict)
+    metrics.refresh()
+    assert metrics.registry.get_sample_value("decco_endpoints", {"space": "a", "answers": "true"}) is None

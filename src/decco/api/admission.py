@@ -78,6 +78,13 @@ ENDPOINT_RULES: tuple[Rule[Endpoint], ...] = (
         reason=Reason.FORBIDDEN,
         message="replaces the prefix httpPath, and there is no httpPath: set httpPath, or remove rewritePath",
     ),
+    Rule(
+        cel="!has(self.probePath) || has(self.httpPath)",
+        holds=lambda e: e.probe_path is None or e.http_path is not None,
+        at=".probePath",
+        reason=Reason.FORBIDDEN,
+        message="is requested by HTTP through the edge, and there is no httpPath: set httpPath, or remove probePath",
+    ),
     _not_both("verifyTcpClientCert", "httpPath", _VIA_EDGE),
     _not_both("allowedClients", "httpPath", _VIA_EDGE),
     _not_both("verifyTcpClientCert", "disableTlsTermination", _IN_CONTAINER),

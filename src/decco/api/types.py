@@ -182,6 +182,9 @@ class Endpoint(Model):
     server name at its hostname."""
     rewrite_path: HttpPath | None = None
     """Replaces the httpPath prefix before the request reaches the container."""
+    probe_path: HttpPath | None = None
+    """Path at the container, below httpPath, that decco requests after changes and every few minutes through the edge;
+    an answer other than 2xx or 3xx makes RoutesReady False. Without it decco sends no request to the App."""
     verify_tcp_client_cert: bool = False
     """Accept only clients whose certificate is signed by the ca.crt of the endpoint's Secret."""
     allowed_clients: Annotated[

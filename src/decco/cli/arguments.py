@@ -53,7 +53,10 @@ def add_common(parser: argparse.ArgumentParser, *formats: str, cluster: bool = T
     """
     group = parser.add_argument_group("settings")
     group.add_argument(
-        "--config", metavar="FILE", type=Path, help="the controller's settings; DECCO_* variables count as well"
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="the controller's settings, instead of those of the controller in the cluster",
     )
     group.add_argument("--decco-namespace", metavar="NAME", help="namespace of decco itself; default: decco")
     if cluster:
@@ -110,7 +113,7 @@ async def connected(
         if arguments.config is None:
             found = await running.look(client, settings.namespace)
             if found.found:
-                settings = running.settings_in_force(found, settings, os.environ)
+                settings = running.settings_in_force(found, settings)
             elif found.hidden:
                 text = f"you may not read the settings of the controller in namespace {settings.namespace}: defaults "
                 remarks.append(Finding("", f"{text}are taken; --config gives others", "settings-hidden"))

@@ -16,9 +16,11 @@ from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
 from decco.desired.network import app_policy
 from decco.desired.routing import app_routing, service_traits
-from decco.desired.secrets import CA_CRT, problem_of
+from decco.desired.secret_use import CLIENT, NO_USE, SERVER, Use
+from decco.desired.secrets import CA_CRT, http_use, problem_of
 from decco.desired.sidecar import sidecar
 from decco.desired.workload import workload
+from decco.hostnames import canonical
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, SERVICES, Key, Obj, Resource
 from decco.settings import RoutingBackend
 
@@ -109,6 +111,7 @@ class _Needed:
     """Whether the App names it itself."""
     verifies: str = ""
     """An endpoint that verifies its clients by the Secret's ca.crt, if any."""
+    use: Use = NO_USE
 
 
 def certificate_problems(inputs: AppInputs) -> tuple[Problem, ...] | None:
@@ -129,6 +132,7 @@ def certificate_problems(inputs: AppInputs) -> tuple[Problem, ...] | None:
             controller_namespace=namespace,
             now=inputs.now,
             local=use.own,
+            use=use.use,
         )
         if problem is not None:
             problems.append(problem)
@@ -146,12 +150,15 @@ def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem
     needed: dict[str, _Needed] = {}
     problems: list[Problem] = []
 
-    def need(own: str | None, of_the_space: str | None, missing: Problem | None = None, verifies: str = "") -> None:
+    def need(
+        own: str | None, of_the_space: str | None, how: Use, missing: Problem | None = None, verifies: str = ""
+    ) -> None:
         secret = own if own is not None else of_the_space
         if secret is not None:
             use = needed.setdefault(secret, _Needed())
             use.own |= own is not None
             use.verifies = use.verifies or verifies
+            use.use |= how
         elif missing is not None:
             problems.append(missing)
 
@@ -162,7 +169,8 @@ def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem
             f"Space {inputs.space.name} names no httpCertSecretName, so there is no certificate for "
             f"https://{inputs.space.fqdn}; set it, or serve TCP endpoints only"
         )
-        need(None, space.http_cert_secret_name, Problem(reasons.CERTIFICATE_MISSING, message))
+        how = http_use(inputs.space, inputs.settings, inputs.gateway_controller)
+        need(None, space.http_cert_secret_name, how, Problem(reasons.CERTIFICATE_MISSING, message))
     for endpoint in endpoints:
         if endpoint.http_path is None and not endpoint.disable_tls_termination:
             message = (
@@ -171,7 +179,10 @@ def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem
             )
             verifies = endpoint.name if endpoint.verify_tcp_client_cert or endpoint.allowed_clients else ""
             missing = Problem(reasons.CERTIFICATE_MISSING, message)
-            need(endpoint.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name, missing, verifies)
+            hostname = canonical(endpoint.hostname or f"{endpoint.name}.{inputs.space.fqdn}")
+            how = Use(frozenset({hostname}), frozenset({SERVER}))
+            need(endpoint.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name, how, missing, verifies)
     for egress in inputs.spec.tls_egresses:
-        need(egress.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name)
+        how = Use(purposes=frozenset({CLIENT}))
+        need(egress.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name, how)
     return needed, problems

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
+from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.app import AppDesired
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.gateway_status import ENDPOINTS_SECONDS, Backends, parent_gateway, route_problem
@@ -53,8 +54,13 @@ def app_status(
     previous: Obj,
     now: datetime,
     dns: Sequence[Problem] | None = None,
+    answers: Answers = NOTHING_PROBED,
+    *,
+    former: bool = False,
 ) -> Obj:
-    """The complete status. ``dns`` has the problems of the App's records; None if it has no records."""
+    """The complete status. ``dns`` has the problems of the App's records; None if it has no records. ``former``:
+    routes are in effect as long as an earlier generation of them is.
+    """
     run = current_run(inputs, live.job, live.ended, now)
     own_run = run if run is not None and inputs.spec.run_as_job and run.run == inputs.run_digest else None
     verdicts = {ConditionType.WORKLOAD_READY: _workload(inputs, desired, outcomes, live, own_run, now)}
@@ -63,7 +69,10 @@ def app_status(
         verdicts[ConditionType.CERTIFICATES_READY] = verdict(problems, "All certificates are there and valid")
     if ConditionType.ROUTES_READY in desired.problems:
         backends = _backends(verdicts[ConditionType.WORKLOAD_READY], live, previous, now)
-        routes = list(_route_problems(inputs, desired, outcomes, live, own_run, backends))
+        routes = list(_route_problems(inputs, desired, outcomes, live, own_run, backends, former=former))
+        if not routes:
+            # What gateways report comes first: they know more of a refusal than a probe sees.
+            routes = list(answer_problems(answers))
         if routes or own_run is None or own_run.end is None:
             verdicts[ConditionType.ROUTES_READY] = verdict(routes, "All routes are in effect")
     if dns is not None:
@@ -146,6 +155,8 @@ def _route_problems(
     live: AppLive,
     run: RunRecord | None,
     backends: Backends,
+    *,
+    former: bool,
 ) -> Iterator[Problem]:
     """A Job that has ended has no pods behind its routes, so what gateways report of them is ignored."""
     yield from desired.problems[ConditionType.ROUTES_READY]
@@ -155,7 +166,7 @@ def _route_problems(
         if child.resource not in _OF_THE_WORKLOAD:
             problem = _outcome(child, outcomes)
             if problem is None and not over:
-                problem = route_problem(child, live.routes.get(_address(child)), gateway, backends)
+                problem = route_problem(child, live.routes.get(_address(child)), gateway, backends, former=former)
             if problem is not None:
                 yield problem
 

@@ -32,8 +32,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from decco.api.conditions import timestamp
+from decco.desired.certificates import UNREADABLE
 from decco.desired.model import SecretCopy, SecretFacts, SecretSource
-from decco.desired.secret_content import UNREADABLE, certificates
+from decco.desired.secret_content import certificates
 from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
 
 SPREAD = timedelta(seconds=120)

@@ -46,8 +46,9 @@ def consent(source: SecretSource, facts: SecretFacts, space: SpaceFacts, claims:
             return entry
     if space.name not in source.shared_with:
         return ""
-    meant = space.fqdn in own and _is_meant(facts.dns_names, space, own)
-    older = space.created < source.created and not _public(facts.dns_names)
+    names = facts.dns_names or ()
+    meant = space.fqdn in own and _is_meant(names, space, own)
+    older = space.created < source.created and not _public(names)
     return space.name if copied or meant or older else ""
 
 

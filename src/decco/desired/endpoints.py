@@ -70,6 +70,8 @@ class ResolvedEndpoint:
     """httpPath as written."""
     rewrite: str | None = None
     """What replaces ``prefix``; without a slash at the end, except for "/" itself."""
+    probe_path: str | None = None
+    """Path at the FQDN that may be requested to see the App's own answer."""
     routed: bool = False
     dns: bool = False
 
@@ -142,6 +144,11 @@ def objects(value: object) -> list[Obj]:
 
 def without_slash(path: str) -> str:
     return path.rstrip("/") or "/"
+
+
+def _below(path: str, more: str) -> str:
+    prefix = without_slash(path)
+    return more if prefix == "/" else prefix + more
 
 
 def resolve(inputs: AppInputs) -> ResolvedApp:
@@ -233,6 +240,7 @@ class _Resolver:
             hostname=self._space.fqdn,
             path=path,
             rewrite=without_slash(endpoint.rewrite_path) if endpoint.rewrite_path is not None else None,
+            probe_path=_below(path, endpoint.probe_path) if endpoint.probe_path is not None else None,
             routed=self._may_have_path(endpoint, path) and self._edge_speaks_tls(endpoint),
             dns=False,  # the record of the FQDN is the Space's own
         )
@@ -278,7 +286,7 @@ class _Resolver:
 
     def _may_have_path(self, endpoint: Endpoint, path: str) -> bool:
         """Whether the endpoint gets its path at the Space's FQDN."""
-        for value in (path, endpoint.rewrite_path):
+        for value in (path, endpoint.rewrite_path, endpoint.probe_path):
             if value is not None and not HTTP_PATH.matches(value):
                 message = f"path {shown(value)} of {endpoint.name} {HTTP_PATH.message}"
                 return self._refuse_route(reasons.INVALID, message)

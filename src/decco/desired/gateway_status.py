@@ -32,12 +32,12 @@ Conditions = Mapping[str, Obj]
 """By type."""
 
 
-def current(obj: Obj, part: Obj | None = None) -> Conditions:
+def current(obj: Obj, part: Obj | None = None, *, former: bool = False) -> Conditions:
     """The conditions of ``part`` of the status of ``obj`` (a listener, a parent; None: the object itself), without
-    those about an earlier generation.
+    those about an earlier generation; ``former``: with them.
     """
     listed = (status_of(obj) if part is None else part).get("conditions") or ()
-    generation = obj["metadata"].get("generation", 0)
+    generation = 0 if former else obj["metadata"].get("generation", 0)
     return {str(each.get("type")): each for each in listed if each.get("observedGeneration", generation) >= generation}
 
 
@@ -52,6 +52,14 @@ def is_true(conditions: Conditions, *types: str) -> bool:
 
 def status_of(obj: Obj | None) -> Obj:
     return (obj or {}).get("status") or {}
+
+
+def is_programmed(obj: Obj) -> bool:
+    """Whether the edge serves the listeners of a Gateway or ListenerSet, perhaps not all of them: until then nothing
+    is to answer there.
+    """
+    found = current(obj).get(PROGRAMMED, {})
+    return found.get("status") == "True" or found.get("reason", PENDING) not in _IN_PROGRESS | {"NoResources"}
 
 
 # -- listeners --------------------------------------------------------------------------------------------------------
@@ -143,9 +151,15 @@ def _same(one: Obj, other: Obj, namespace: str) -> bool:
 
 
 def route_problem(
-    child: Child, live: Obj | None, gateway: ParentGateway, backends: Backends = Backends.READY
+    child: Child,
+    live: Obj | None,
+    gateway: ParentGateway,
+    backends: Backends = Backends.READY,
+    *,
+    former: bool = False,
 ) -> Problem | None:
-    """Why a route or policy is not in effect, or None; ``live`` is None if it is not in the cache (yet).
+    """Why a route or policy is not in effect, or None; ``live`` is None if it is not in the cache (yet). ``former``:
+    what the gateway said of an earlier generation counts too.
 
     A refusal because of missing endpoints repeats WorkloadReady: while no pod is ready, and until a gateway has
     observed a ready pod, it is reported as waiting.
@@ -163,7 +177,7 @@ def route_problem(
         entries = status_of(live).get("parents") or ()
         reference = child.obj["spec"]["parentRefs"][0]
         mine = [entry for entry in entries if gateway.of_parent(entry, reference, namespace)]
-    reported = [current(live, entry) for entry in mine] if live is not None else []
+    reported = [current(live, entry, former=former) for entry in mine] if live is not None else []
     if not policy and not any(ACCEPTED in conditions for conditions in reported):
         return Problem(reasons.WAITING_FOR_EDGE, f"no gateway has answered for {kind} {name} yet")
     for refusal in (each for conditions in reported for each in refusals(conditions)):

@@ -59,9 +59,18 @@ class SecretFacts:
     has_ca: bool
     problem: Problem | None = None
     """Why the pair is not usable (incomplete key, key that does not match, text that is not a certificate), or None."""
+    not_before: datetime | None = None
     not_after: datetime | None = None
-    dns_names: tuple[str, ...] = ()
-    """DNS SANs of the first certificate."""
+    """When the certificate, or the first of its issuers in ``tls.crt``, expires."""
+    dns_names: tuple[str, ...] | None = None
+    """DNS SANs of the first certificate; None if they are not known."""
+    key_kind: str = ""
+    """A name of ``edge_keys``; "" if it is not known."""
+    usages: frozenset[str] = frozenset({"server", "client"})
+    """What its extended key usage allows."""
+    chain: tuple[bytes, ...] = ()
+    """SHA-256 of the certificates that a server with this Secret sends: its own, then those of its issuers but for
+    self-signed ones, which a server may leave out."""
     ca_pem: str | None = None
     """Text of ``ca.crt``, which is public; edges need it in a ConfigMap to verify pods (encryptHttp)."""
     ca_changed: str = ""
@@ -77,6 +86,8 @@ class SecretView:
     facts: SecretFacts | None = None
     by_bare_name: bool = False
     """Whether it is shared by the Space's bare name, which is not an identity."""
+    source: SecretFacts | None = None
+    """Of a copy whose content is not that of its source: the source's facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +192,8 @@ class SpaceInputs:
     """The transfers to the Space that took place, by host name; for another annotation of the namespace."""
     hostnames: Sequence[Obj] = ()
     """The recorded grants for ``status.hostnames``."""
+    gateway_controller: str | None = None
+    """As in ``AppInputs``."""
 
 
 @dataclass(frozen=True, slots=True)

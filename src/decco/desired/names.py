@@ -34,6 +34,8 @@ SPACE_OBJECT = "decco"
 """Name of every object that a Space has once per kind in its namespace."""
 REDIRECT_ROUTE = "decco.redirect"
 """Name of the Space's route from http:// to https://."""
+PROBE_ROUTE = "decco.probe"
+"""Name of the Space's route that answers probes instead of an App (``answers.py``)."""
 ANNOTATION_COPIED_FROM = f"{GROUP}/copied-from"
 """On the copy of a Secret: namespace/name of its source."""
 

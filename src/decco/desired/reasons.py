@@ -18,6 +18,7 @@ READY = "Ready"
 RECONCILED = "Reconciled"
 JOB_COMPLETE = "JobComplete"
 PAUSED = "Paused"
+NOT_PROBED = "NotProbed"
 
 # -- False, and ends by itself ----------------------------------------------------------------------------------------
 
@@ -29,6 +30,7 @@ NAMESPACE_TERMINATING = "NamespaceTerminating"
 SECRET_PENDING = "SecretPending"
 SECRET_DELETED = "SecretDeleted"
 WAITING_FOR_EDGE = "WaitingForEdge"
+WAITING_FOR_ANSWER = "WaitingForAnswer"
 WAITING_FOR_DNS = "WaitingForDNS"
 NOT_WRITTEN = "NotWritten"
 
@@ -47,6 +49,8 @@ PATH_CONFLICT = "PathConflict"
 SECRET_MISSING = "SecretMissing"
 SECRET_INVALID = "SecretInvalid"
 CERTIFICATE_EXPIRED = "CertificateExpired"
+CERTIFICATE_NOT_YET_VALID = "CertificateNotYetValid"
+CERTIFICATE_NAME_MISMATCH = "CertificateNameMismatch"
 CERTIFICATE_MISSING = "CertificateMissing"
 EGRESS_TARGET_NOT_FOUND = "EgressTargetNotFound"
 EGRESS_PORT_CONFLICT = "EgressPortConflict"
@@ -66,6 +70,19 @@ GATEWAY_API_MISSING = "GatewayAPIMissing"
 GATEWAY_NOT_FOUND = "GatewayNotFound"
 NOT_ACCEPTED = "NotAccepted"
 NOT_PROGRAMMED = "NotProgrammed"
+ADDRESS_UNREACHABLE = "AddressUnreachable"
+LISTENER_NOT_ANSWERING = "ListenerNotAnswering"
+REFUSED_BY_PROXY = "RefusedByProxy"
+WRONG_CERTIFICATE = "WrongCertificate"
+INCOMPLETE_CHAIN = "IncompleteChain"
+CLIENT_CERTIFICATE_NOT_REQUESTED = "ClientCertificateNotRequested"
+ROUTE_NOT_ANSWERING = "RouteNotAnswering"
+BACKEND_BLOCKED = "BackendBlocked"
+SERVICE_MISSING = "ServiceMissing"
+NO_READY_POD = "NoReadyPod"
+PORT_CLOSED = "PortClosed"
+APPLICATION_ERROR = "ApplicationError"
+RECORD_NOT_SERVED = "RecordNotServed"
 ZONE_NOT_FOUND = "ZoneNotFound"
 RECORD_CONFLICT = "RecordConflict"
 NO_ADDRESS = "NoAddress"
@@ -74,6 +91,7 @@ PROVIDER_REFUSED = "ProviderRefused"
 PROVIDER_THROTTLED = "ProviderThrottled"
 PROVIDER_UNREACHABLE = "ProviderUnreachable"
 DNS_FAILED = "DNSFailed"
+EDGE_UNKNOWN = "EdgeUnknown"
 
 # -- Events only ------------------------------------------------------------------------------------------------------
 
@@ -93,11 +111,33 @@ WAITING: frozenset[str] = frozenset(
         SECRET_PENDING,
         SECRET_DELETED,
         WAITING_FOR_EDGE,
+        WAITING_FOR_ANSWER,
         WAITING_FOR_DNS,
         NOT_WRITTEN,
     }
 )
 """Reasons that end by themselves."""
+
+SEEN: frozenset[str] = frozenset(
+    {
+        NOT_PROBED,
+        WAITING_FOR_ANSWER,
+        ADDRESS_UNREACHABLE,
+        LISTENER_NOT_ANSWERING,
+        REFUSED_BY_PROXY,
+        WRONG_CERTIFICATE,
+        INCOMPLETE_CHAIN,
+        CLIENT_CERTIFICATE_NOT_REQUESTED,
+        ROUTE_NOT_ANSWERING,
+        BACKEND_BLOCKED,
+        SERVICE_MISSING,
+        NO_READY_POD,
+        PORT_CLOSED,
+        APPLICATION_ERROR,
+        RECORD_NOT_SERVED,
+    }
+)
+"""Reasons that come from probes, so that only the running controller knows them."""
 
 MAX_MESSAGES = 5
 

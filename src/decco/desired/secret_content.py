@@ -1,15 +1,13 @@
 """Whether the content of a Secret is usable, and the facts about it.
 
+It is read as TLS servers read it (``pem.py``, ``private_key.py``, ``certificates.py``): what one of them refuses is a
+problem here, before it is published. What depends on the time, on the names that are needed or on the edge is a fact
+here, and a problem in ``secrets.py``.
+
 The content is untrusted: ``inspect`` accepts any bytes and does not raise. It runs in the event loop, so its cost must
-not depend on the content. Two cases, measured with cryptography 50 on one core:
-
-* The full check of an RSA key costs 39 ms for 2048 and 250 ms for 4096 bits. It is skipped (0.03 ms). Only the match of
-  the key's public half with the certificate is checked, as TLS servers do.
-* A DSA or Diffie-Hellman key chosen by a tenant makes OpenSSL compute for an arbitrary time (16 Kbit: 0.7 s). So a key
-  of more than MAX_KEY_BYTES is not parsed, and the key of a certificate only if TLS uses keys of its kind.
-
-Messages never contain a part of the content. Import this file where it is used: cryptography takes 7.5 MB, which a
-cluster without shared Secrets need not spend.
+not depend on the content: no RSA key is checked for primality, and sizes have limits. Messages never contain a part of
+the content, but for the dotted number of an extension. Import this file where it is used: cryptography takes 7.5 MB,
+which a cluster without shared Secrets need not spend.
 """
 
 from __future__ import annotations
@@ -25,43 +23,40 @@ from dataclasses import replace
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InternalError, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from cryptography.x509.oid import PublicKeyAlgorithmOID as Oid
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from decco.desired import reasons
+from decco.desired import pem, private_key, reasons
+from decco.desired.certificates import (
+    MAX_CHAIN,
+    UnusableError,
+    chain_usages,
+    check_chain,
+    check_leaf,
+    issuers_of_last,
+    kind_of,
+    load,
+    may_be_trusted,
+    public_key,
+    usages,
+)
 from decco.desired.model import Problem, SecretFacts
 from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
 
-MAX_KEY_BYTES = 8192
-"""Length of a private key's PEM block; one of 8192 bit RSA has 6.4 KB."""
 MOST_OF_A_SECRET = 320 * 1024
 """Bytes of all values in base64; a system's whole bundle of authorities has 290 KiB."""
+MAX_CHAIN_BYTES = 100 * 1024
+"""Of ``tls.crt``; TLS clients read no more (``SSL_MAX_CERT_LIST_DEFAULT`` of OpenSSL)."""
+CERTIFICATE = "CERTIFICATE"
+_OTHER_CERTIFICATES = ("TRUSTED CERTIFICATE", "X509 CERTIFICATE")
+"""Labels that OpenSSL reads as certificates and others skip."""
+_MAY_BE_THERE = (CERTIFICATE, *_OTHER_CERTIFICATES, "EC PARAMETERS", "DH PARAMETERS")
 
-_KEY_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,20}PRIVATE KEY)-----")
-_KEYS_OF_TLS = (Oid.RSAES_PKCS1_v1_5, Oid.RSASSA_PSS, Oid.EC_PUBLIC_KEY, Oid.ED25519, Oid.ED448)
 _DNS_NAME = re.compile(r"[A-Za-z0-9*._-]{1,253}")
-
-# All errors that cryptography raises for invalid input. They have no common base; some derive from Exception only.
-UNREADABLE = (
-    ValueError,
-    TypeError,
-    OverflowError,
-    UnsupportedAlgorithm,
-    InternalError,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
-
-
-class _UnusableError(Exception):
-    """The content is not usable; ``inspect`` reports the message."""
 
 
 def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
     """The facts of a Secret's ``data`` (values in base64, as the API serves them); does not raise."""
-    facts = SecretFacts(type=secret_type, digest=_digest(secret_type, data), has_ca=False)
+    facts = SecretFacts(type=secret_type, digest=digest(secret_type, data), has_ca=False)
     size = sum(len(str(value)) for value in data.values())
     if size > MOST_OF_A_SECRET:
         message = (
@@ -72,16 +67,36 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cryptography warns of odd certificates, such as a negative serial number
         try:
-            if data.get(CA_CRT):
-                facts = replace(facts, has_ca=True, ca_pem=_as_pem(certificates(data, CA_CRT)))
-            shown = certificates(data, TLS_CRT)
-            _check_key(_public_half(_decode(data, TLS_KEY)), shown)
-            return replace(facts, not_after=_not_after(shown[0]), dns_names=_dns_names(shown[0]))
-        except _UnusableError as unusable:
+            trusted = certificates(data, CA_CRT) if data.get(CA_CRT) else []
+            if trusted:
+                facts = replace(facts, has_ca=True, ca_pem=_as_pem(trusted))
+            chain = _chain(data)
+            below = _check_key(_public_half(data), chain)
+            if trusted and not any(each == chain[0] or may_be_trusted(each) for each in trusted):
+                raise UnusableError(
+                    f"{CA_CRT} holds no certificate of an authority (basicConstraints CA:TRUE, with a key of common "
+                    f"kind); {_EXPECTED[CA_CRT]}"
+                )
+            try:
+                issuers = issuers_of_last(chain, below, trusted)
+            except UnusableError as unusable:
+                raise UnusableError(f"{CA_CRT}: {unusable}") from None
+            begin, end, allowed = _validity(chain, issuers)
+            return replace(
+                facts,
+                not_before=begin,
+                not_after=end,
+                dns_names=_dns_names(chain[0]),
+                key_kind=kind_of(public_key(chain[0])),
+                usages=allowed,
+                chain=_fingerprints(chain),
+            )
+        except UnusableError as unusable:
             return replace(facts, problem=Problem(reasons.SECRET_INVALID, str(unusable)))
 
 
-def _digest(secret_type: str, data: Mapping[str, str]) -> str:
+def digest(secret_type: str, data: Mapping[str, str]) -> str:
+    """Identifies a Secret's content."""
     # The length before each part distinguishes ("ab", "c") from ("a", "bc").
     found = hashlib.sha256()
     for part in (secret_type, *(part for item in sorted(data.items()) for part in item)):
@@ -90,14 +105,23 @@ def _digest(secret_type: str, data: Mapping[str, str]) -> str:
     return found.hexdigest()
 
 
-def _decode(data: Mapping[str, str], key: str) -> bytes:
+def _blocks(data: Mapping[str, str], key: str) -> list[pem.Block]:
     value = data.get(key)
     if not value:
-        raise _UnusableError(f"{key} is {'missing' if value is None else 'empty'}; {_EXPECTED[key]}")
+        raise UnusableError(f"{key} is {'missing' if value is None else 'empty'}; {_EXPECTED[key]}")
     try:
-        return b64decode(value, validate=True)
+        text = b64decode(value, validate=True)
     except (ValueError, TypeError, binascii.Error):
-        raise _UnusableError(f"{key} is not base64; {_EXPECTED[key]}") from None
+        raise UnusableError(f"{key} is not base64; {_EXPECTED[key]}") from None
+    try:
+        found = pem.blocks(text)
+    except pem.PemError as error:
+        raise UnusableError(f"{key}: {error}") from None
+    for block in found:
+        if block.label not in _MAY_BE_THERE and not block.label.endswith(private_key.FORM):
+            # OpenSSL's own readers differ: some skip what they do not know, some stop there.
+            raise UnusableError(f"{key}: line {block.line} begins a block of an unknown kind; remove it")
+    return found
 
 
 _EXPECTED = {
@@ -109,13 +133,19 @@ _EXPECTED = {
 
 def certificates(data: Mapping[str, str], key: str) -> list[x509.Certificate]:
     """The certificates under this key of a Secret's ``data``; raises only what ``inspect`` reports as a problem."""
-    pem = _decode(data, key)
-    try:
-        found = x509.load_pem_x509_certificates(pem)
-    except UNREADABLE:
-        raise _UnusableError(f"{key} holds no readable PEM certificates; {_EXPECTED[key]}") from None
+    found = []
+    for block in _blocks(data, key):
+        if block.label in _OTHER_CERTIFICATES:
+            raise UnusableError(
+                f"{key}: line {block.line} has {block.label}, which not all TLS servers read; {_EXPECTED[key]}"
+            )
+        if block.label == CERTIFICATE:
+            try:
+                found.append(load(block.der))
+            except UnusableError as unusable:
+                raise UnusableError(f"{key}: the block of line {block.line} {unusable}; {_EXPECTED[key]}") from None
     if not found:
-        raise _UnusableError(f"{key} holds no PEM certificate; {_EXPECTED[key]}")
+        raise UnusableError(f"{key} holds no PEM certificate; {_EXPECTED[key]}")
     return found
 
 
@@ -125,62 +155,76 @@ def _as_pem(certificates: list[x509.Certificate]) -> str:
     return sys.intern(text)  # shared by a Secret and all its copies, perhaps a thousand
 
 
-def _public_half(pem: bytes) -> bytes:
-    """The public key that belongs to the private one, as DER of a SubjectPublicKeyInfo."""
-    block = _key_block(pem)
-    if len(block) > MAX_KEY_BYTES:
-        raise _UnusableError(f"{TLS_KEY} is longer than {MAX_KEY_BYTES} bytes; use a key of common size")
-    try:
-        key = load_pem_private_key(block, password=None, unsafe_skip_rsa_key_validation=True)
-        return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except TypeError:
-        raise _UnusableError(f"{TLS_KEY} is locked with a passphrase; {_EXPECTED[TLS_KEY]}") from None
-    except UNREADABLE:
-        raise _UnusableError(f"{TLS_KEY} holds no readable private key; {_EXPECTED[TLS_KEY]}") from None
-
-
-def _key_block(pem: bytes) -> bytes:
-    """The first private key of a file, after any other text; OpenSSL takes the same one."""
-    begin = _KEY_BEGIN.search(pem)
-    if begin is not None:
-        last_line = b"-----END %s-----" % begin[1]
-        end = pem.find(last_line, begin.end())
-        if end >= 0:
-            return pem[begin.start() : end] + last_line + b"\n"
-    raise _UnusableError(f"{TLS_KEY} holds no PEM private key; {_EXPECTED[TLS_KEY]}")
-
-
-def _check_key(public_half: bytes, certificates: list[x509.Certificate]) -> None:
-    if _public_key(certificates[0]) == public_half:
-        return
-    if any(_public_key(certificate) == public_half for certificate in certificates[1:]):
-        raise _UnusableError(
-            f"{TLS_KEY} belongs to a certificate of {TLS_CRT} that is not the first; put the server's own first"
+def _chain(data: Mapping[str, str]) -> list[x509.Certificate]:
+    """The certificate of the server, and those that its clients are sent with it."""
+    if len(str(data.get(TLS_CRT))) > MAX_CHAIN_BYTES * 4 // 3:
+        raise UnusableError(
+            f"{TLS_CRT} is longer than {MAX_CHAIN_BYTES} bytes, more than TLS clients read; {_EXPECTED[TLS_CRT]}"
         )
-    raise _UnusableError(f"{TLS_KEY} does not belong to the certificate in {TLS_CRT}; put the two that belong together")
-
-
-def _public_key(certificate: x509.Certificate) -> bytes:
-    unusable = f"{TLS_CRT} holds a certificate whose kind of key TLS does not use; use RSA, EC or Ed25519"
-    if certificate.public_key_algorithm_oid not in _KEYS_OF_TLS:
-        raise _UnusableError(unusable)
+    chain = certificates(data, TLS_CRT)
     try:
-        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except UNREADABLE:
-        raise _UnusableError(unusable) from None
+        check_leaf(chain[0])
+        public_key(chain[0])
+    except UnusableError as unusable:
+        raise UnusableError(f"{TLS_CRT}: the certificate {unusable}") from None
+    return chain
 
 
-def _not_after(certificate: x509.Certificate) -> datetime:
+def _fingerprints(shown: list[x509.Certificate]) -> tuple[bytes, ...]:
+    issuers = (each for each in shown[1:] if each.issuer != each.subject)
+    return tuple(hashlib.sha256(each.public_bytes(Encoding.DER)).digest() for each in (shown[0], *issuers))
+
+
+def _public_half(data: Mapping[str, str]) -> bytes:
+    """The public key that belongs to the private one, as DER of a SubjectPublicKeyInfo."""
+    found = _blocks(data, TLS_KEY)
     try:
-        return certificate.not_valid_after_utc
-    except UNREADABLE:
-        raise _UnusableError(f"{TLS_CRT} holds a certificate whose end of validity cannot be read; renew it") from None
+        return private_key.public_half(private_key.find(found))
+    except UnusableError as unusable:
+        raise UnusableError(f"{TLS_KEY} {unusable}; {_EXPECTED[TLS_KEY]}") from None
+
+
+def _validity(
+    chain: list[x509.Certificate], issuers: list[x509.Certificate]
+) -> tuple[datetime, datetime, frozenset[str]]:
+    """From when, until when and for what a peer accepts the chain, by any one of these issuers if there are some."""
+    begin = max(each.not_valid_before_utc for each in chain)
+    end = min(each.not_valid_after_utc for each in chain)
+    allowed = chain_usages(chain)
+    if issuers:
+        begin = max(begin, min(each.not_valid_before_utc for each in issuers))
+        end = min(end, max(each.not_valid_after_utc for each in issuers))
+        allowed &= frozenset[str]().union(*map(usages, issuers))
+    return begin, end, allowed
+
+
+def _check_key(public_half: bytes, chain: list[x509.Certificate]) -> int:
+    """Checks the chain too, and returns what ``check_chain`` does."""
+    keys = [_encoded_key(each) for each in chain[:MAX_CHAIN]]
+    if keys[0] != public_half:
+        if public_half in keys:
+            raise UnusableError(
+                f"{TLS_KEY} belongs to a certificate of {TLS_CRT} that is not the first; put the server's own first"
+            )
+        raise UnusableError(
+            f"{TLS_KEY} does not belong to the certificate in {TLS_CRT}; put the two that belong together"
+        )
+    try:
+        return check_chain(chain)
+    except UnusableError as unusable:
+        raise UnusableError(f"{TLS_CRT}: {unusable}") from None
+
+
+def _encoded_key(certificate: x509.Certificate) -> bytes:
+    try:
+        return public_key(certificate).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except UnusableError:
+        return b""
 
 
 def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        found = names.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, *UNREADABLE):
-        return ()  # for display only: TLS clients verify the names
-    return tuple(name for name in found if _DNS_NAME.fullmatch(name))
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name for name in names.get_values_for_type(x509.DNSName) if _DNS_NAME.fullmatch(name))

@@ -7,7 +7,9 @@ from datetime import datetime
 from decco.api.types import SpaceSpec
 from decco.desired import reasons
 from decco.desired.consent import parse_share_with
-from decco.desired.model import Problem, SecretSource, SecretState, SecretView
+from decco.desired.edge_keys import edge_keys
+from decco.desired.model import Problem, SecretSource, SecretState, SecretView, SpaceFacts, SpaceInputs
+from decco.desired.secret_use import NO_USE, SERVER, Use, defects
 from decco.objects import (
     ANNOTATION_REPLACE_AT_ONCE,
     ANNOTATION_SHARE_WITH,
@@ -16,6 +18,7 @@ from decco.objects import (
     annotations_of,
     labels_of,
 )
+from decco.settings import Settings
 
 TLS_CRT, TLS_KEY, CA_CRT = "tls.crt", "tls.key", "ca.crt"
 
@@ -37,18 +40,35 @@ def named_by_space(spec: SpaceSpec) -> frozenset[str]:
     return frozenset(filter(None, (spec.http_cert_secret_name, spec.tcp_cert_and_ca_secret_name)))
 
 
+def http_use(space: SpaceFacts, settings: Settings, gateway_controller: str | None) -> Use:
+    """Of the Secret with which the edge, and with encryptHttp each pod, serves HTTPS."""
+    return Use(frozenset({space.fqdn}), frozenset({SERVER}), edge_keys(settings.routing, gateway_controller))
+
+
+def space_use(inputs: SpaceInputs, name: str) -> Use:
+    """How a Space itself uses a Secret that it names; its Apps report the rest."""
+    if name != inputs.space.spec.http_cert_secret_name:
+        return NO_USE
+    return http_use(inputs.space, inputs.settings, inputs.gateway_controller)
+
+
 def problem_of(
-    view: SecretView, *, space: str, fqdn: str, controller_namespace: str, now: datetime, local: bool = False
+    view: SecretView,
+    *,
+    space: str,
+    fqdn: str,
+    controller_namespace: str,
+    now: datetime,
+    local: bool = False,
+    use: Use = NO_USE,
 ) -> Problem | None:
-    """Why a referenced Secret is not usable now, or None.
+    """Why a referenced Secret is not usable now for this use, or None.
 
     ``local``: whether a Secret of the Space's namespace is accepted too, which is so for those that an App names.
     """
     name, source = view.name, f"{controller_namespace}/{view.name}"
     pending = Problem(reasons.SECRET_PENDING, f"Secret {name} is being copied into the Space's namespace")
     match view.state:
-        case SecretState.PENDING:
-            return pending
         case SecretState.MISSING:
             # The same for one that exists and is not shared with this Space: its tenants may not learn of it.
             here = f", and there is none in namespace {space}" if local else ""
@@ -69,12 +89,11 @@ def problem_of(
                 "it, or rename one of the two"
             )
             return Problem(reasons.CONFLICT, message)
-    facts = view.facts
-    if facts is None:
-        return pending
-    if facts.problem is not None:
-        return Problem(facts.problem.reason, f"Secret {name}: {facts.problem.message}")
-    if facts.not_after is not None and facts.not_after <= now:
-        message = f"Secret {name}: the certificate expired on {facts.not_after:%Y-%m-%d}; renew it"
-        return Problem(reasons.CERTIFICATE_EXPIRED, message)
-    return None
+    for facts in (view.source, view.facts):
+        found = defects(facts, use, now) if facts is not None else {}
+        if found:
+            problem = reasons.combine(found.values())
+            assert problem is not None
+            kept = "; its last good copy stays in use" if facts is view.source else ""
+            return Problem(problem.reason, f"Secret {name}: {problem.message}{kept}")
+    return pending if view.facts is None or view.state is SecretState.PENDING else None

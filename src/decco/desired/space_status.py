@@ -9,11 +9,12 @@ from datetime import datetime
 
 from decco.api.conditions import ConditionType
 from decco.desired import names, reasons
+from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.gateway_status import listener_problems, status_of
 from decco.desired.model import Problem, SpaceInputs
 from decco.desired.ownership import holders_of
 from decco.desired.routing import space_routing_problems
-from decco.desired.secrets import CA_CRT, problem_of
+from decco.desired.secrets import CA_CRT, problem_of, space_use
 from decco.desired.sidecar_resources import fit
 from decco.desired.space import reserved_name
 from decco.desired.status import Outcomes, Satisfied, Verdict, amended_status, conditions, verdict
@@ -52,6 +53,8 @@ class SpaceLive:
     """The Service of the setting edge.service."""
     dns: Sequence[Problem] | None = None
     """Problems of the Space's records; None if there is no DNS provider."""
+    answers: Answers = NOTHING_PROBED
+    """What is known of the answers of the Space's own listener."""
 
 
 def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previous: Obj, now: datetime) -> Obj:
@@ -60,14 +63,15 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
     verdicts: dict[ConditionType, Verdict] = {
         ConditionType.NAMESPACE_READY: _namespace(inputs, outcomes, live)
         or Satisfied("the namespace is there, with its quota and limits"),
-        ConditionType.NETWORK_READY: _network(outcomes, live) or Satisfied("the namespace is isolated"),
+        ConditionType.NETWORK_READY: _network(inputs, outcomes, live) or Satisfied("the namespace is isolated"),
     }
     # Copies that only Apps need are part of the Space's condition only if they fail.
     if inputs.secrets or any(_failed(outcomes, {SECRETS.kind})):
         verdicts[ConditionType.CERTIFICATES_READY] = _certificates(inputs, outcomes, now)
     if inputs.claims.lost or inputs.settings.routing.backend is not RoutingBackend.NONE:
         routes = _routes(inputs, outcomes, live)
-        verdicts[ConditionType.ROUTES_READY] = routes or Satisfied("the Space has its host names and listeners")
+        routes = routes or reasons.combine(answer_problems(live.answers))
+        verdicts[ConditionType.ROUTES_READY] = routes or _served(live.answers)
     if live.dns is not None:
         verdicts[ConditionType.DNS_READY] = verdict(live.dns, "the DNS record of the FQDN is as it should be")
     verdicts[ConditionType.READY] = _ready(verdicts.values())
@@ -84,6 +88,22 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
     if addresses := edge_addresses(inputs.settings, live):
         status["addresses"] = list(addresses)
     return status
+
+
+def _served(answers: Answers) -> Satisfied:
+    if answers.refusal:
+        message = (
+            f"the Space has its host names and listeners; the routes of its Apps are not probed: {answers.refusal}"
+        )
+        return Satisfied(message, reasons.NOT_PROBED)
+    if not answers.unreached:
+        return Satisfied("the Space has its host names and listeners")
+    message = (
+        f"the Space has its host names and listeners; decco cannot reach the edge at {', '.join(answers.unreached)} "
+        "from its own location, so it does not know whether they answer: allow its pod to connect to port 443 there, "
+        "or set probe.enabled to false"
+    )
+    return Satisfied(message, reasons.NOT_PROBED)
 
 
 def blocked_space_status(problem: Problem, generation: int, previous: Obj, now: datetime) -> Obj:
@@ -165,10 +185,10 @@ def _has_user(text: str, user: int) -> bool:
     return int(low) <= user <= int(high)
 
 
-def _network(outcomes: Outcomes, live: SpaceLive) -> Problem | None:
+def _network(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem | None:
     policy = NETWORK_POLICIES.kind, names.SPACE_OBJECT
     if policy in outcomes:
-        return outcomes[policy]
+        return outcomes[policy] or _unknown_edge(inputs)
     if live.namespace is not None and _is_terminating(live.namespace):
         message = "the NetworkPolicy that isolates the namespace is deleted with the namespace"
         return Problem(reasons.NAMESPACE_TERMINATING, message)
@@ -176,11 +196,30 @@ def _network(outcomes: Outcomes, live: SpaceLive) -> Problem | None:
     return Problem(reason, "the NetworkPolicy that isolates the namespace is not written yet")
 
 
+def _unknown_edge(inputs: SpaceInputs) -> Problem | None:
+    """A Space with a project is open to its project and the edge; without a project, to all."""
+    settings, project = inputs.settings, inputs.space.spec.project
+    if project is None or settings.routing.backend is RoutingBackend.NONE:
+        return None
+    if settings.edge.namespace is not None or settings.edge.cidrs:
+        return None
+    message = (
+        f"the Space has the project {project}, so its NetworkPolicies allow only that project and the edge, and the "
+        "settings do not say where the edge is: set edge.namespace or edge.cidrs"
+    )
+    return Problem(reasons.EDGE_UNKNOWN, message)
+
+
 def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Verdict:
     """If all are usable, the message names the certificates that are not in use yet."""
     space, fqdn, namespace = inputs.space.name, inputs.space.fqdn, inputs.settings.namespace
     views = [view for _, view in sorted(inputs.secrets.items())]
-    problems = [problem_of(view, space=space, fqdn=fqdn, controller_namespace=namespace, now=now) for view in views]
+    problems = [
+        problem_of(
+            view, space=space, fqdn=fqdn, controller_namespace=namespace, now=now, use=space_use(inputs, view.name)
+        )
+        for view in views
+    ]
     waiting = [
         f"; the new certificate of Secret {name} is in force at {moment:%H:%M:%S} UTC, because its {CA_CRT} has changed"
         for name, moment in sorted(inputs.in_force.items())

@@ -19,7 +19,8 @@ cluster.
 
 If two owners desire one name, it goes to the owner in the OR, otherwise to the first by UID; the other has a conflict.
 A desired record without targets (the edge has no address) creates nothing and keeps the current records, with the OR of
-the owner that desires the name. A CNAME at the apex is InvalidRecord (RFC 1034 3.6.2). At the apex, records that are
+the owner that desires the name. One that is not to be created yet (``create``) changes nothing while the name has no
+record. A CNAME at the apex is InvalidRecord (RFC 1034 3.6.2). At the apex, records that are
 not A, AAAA, or CNAME do not conflict: every zone has them.
 """
 
@@ -161,7 +162,7 @@ def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: 
             f"{name} also has {_types(now.others)} of somebody else, beside which an alias cannot stand: "
             "remove it, or give the edge an address"
         )
-    if not sets:
+    if not sets or not (record.create or now.addresses):
         if now.owner is None or now.owner.uid == uid:
             return None
         if not now.addresses:

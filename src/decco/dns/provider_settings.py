@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from decco.forms import DnsLabel, Form, NonEmpty, Seconds, Section
+from decco.forms import DnsLabel, Form, NameServer, NonEmpty, Seconds, Section
 from decco.hostnames import WrongName, normalise
 from decco.objects import Resource
 
@@ -42,6 +42,9 @@ class ProviderSettings(Section):
     """Name of the provider in metrics, logs and conditions; by default its type."""
     zones: Annotated[tuple[ZoneName, ...], Form("a list of at least one DNS name", bool)]
     """Zones that this provider serves; a host name belongs to the longest zone that holds it."""
+    name_servers: tuple[NameServer, ...] = ()
+    """The zones' authoritative servers, asked for the published records (probe.enabled). Without them those of the NS
+    records, which count from their first right answer on: they may be those of another view of the zone."""
     secret_name: NonEmpty | None = None
     """Secret in decco's namespace with the credentials."""
     timeout_seconds: Seconds = 30.0

@@ -103,12 +103,14 @@ class WantedRecord:
     """A desired record: one name of an owner and its targets.
 
     ``targets`` are addresses, host names, or both; empty means that the edge has no address at the moment: published
-    records stay, new ones are not created. ``ttl`` in seconds; None uses the setting.
+    records stay, new ones are not created. ``ttl`` in seconds; None uses the setting. Without ``create`` only a name
+    that the zone already has is kept up to date.
     """
 
     name: str
     targets: frozenset[str] = field(default_factory=frozenset)
     ttl: int | None = None
+    create: bool = True
 
 
 def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet, ...]:

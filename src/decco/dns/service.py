@@ -126,7 +126,9 @@ class Dns:
             except DnsError as error:
                 refused.append(DnsProblem(record.name, error.reason, str(error)))
                 continue
-            new[name] = WantedRecord(name, record.targets, record.ttl)
+            # What is published is not created any more: whether it may be is no change, and no work for the zone.
+            create = record.create or any(name in queue.holds(owner_uid) for queue in self._of(name))
+            new[name] = WantedRecord(name, record.targets, record.ttl, create)
         if new:
             self._releasing.discard(owner_uid)
         return self._set(owner_uid, new, tuple(refused), new)
@@ -208,6 +210,13 @@ class Dns:
         problems = [*owner.refused, *(problem for problem in found if problem is not None)]
         published = frozenset[str]().union(*(queue.holds(owner_uid) for queue in self._all()))
         return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published)
+
+    def published(self, owner_uid: str) -> dict[str, str]:
+        """The desired names that a zone has for the owner now, each with its zone."""
+        owner = self._owners.get(owner_uid, _Owner())
+        held = self.state(owner_uid).published
+        found = {name: zone_of(name, self._queues) for name, record in owner.wanted.items() if record.targets}
+        return {name: zone for name, zone in found.items() if zone is not None and name in held}
 
     def gone(self, owner_uid: str) -> bool:
         """Whether all zones, when last read, had no name of this owner."""
@@ -304,6 +313,8 @@ class Dns:
                 f"the edge has no address to point {name} to, so {stays}: "
                 "give its Service or Gateway one, or set edge.addresses",
             )
+        if not published and not record.create:
+            return DnsProblem(name, REASON_PENDING, f"{name} is published when the edge answers for it")
         if not published or any(queue.open((name,)) for queue in queues):
             return DnsProblem(name, REASON_PENDING, f"{name} is being published")
         return None

@@ -27,6 +27,7 @@ from decco.objects import (
     JOBS,
     NAMESPACES,
     NETWORK_POLICIES,
+    SERVICES,
     SPACES,
     Key,
     Obj,
@@ -151,15 +152,34 @@ class AppReconciler(Reconciler):
         held, way = await self._hold(entry, inputs, desired, written)
         await self.writer.write(desired.children, written, held=held)
         written.raise_if_overtaken()
-        await self.prune(entry, obj, self._keep(entry, desired, written, way), written)
+        hostnames = app_names(desired.resolved)
+        keep = self._keep(entry, desired, written, way)
+        if self.records.former(entry, hostnames):
+            # The record goes first, so that a name never leads to nothing; its end enqueues the App again. What leads
+            # from a name that is another Space's goes at once.
+            carrying = self.caches.routing_kinds | {SERVICES}
+            former = self.caches.owned(entry.uid, LabelledOwner(*entry.key), carrying)
+            keep |= former - self.serving(entry, frozenset(self.caches.claims.verdict(space.name).lost))
+        await self.prune(entry, obj, keep, written)
         live = self._live(entry, desired.children, inputs)
         if live.job is not None and runs.is_superseded(inputs.run_digest, inputs.run, live.job):
             self.caches.superseded_jobs[entry.uid] = live.job.uid
-        hostnames = app_names(desired.resolved)
-        addresses = addresses_for(self.caches, space) if hostnames and self.records.enabled else ()
-        records = await self.records.publish(self.store, entry, obj, hostnames, addresses)
+        edge = addresses_for(self.caches, space)
+        found = self.answers.of_app(entry, inputs, desired, live, edge)
+        addresses = edge if hostnames and self.records.enabled else ()
+        records = await self.records.publish(self.store, entry, obj, hostnames, addresses, found.held_back)
         previous = status_of(records.obj)
-        status = app_status(inputs, desired, written.outcomes, live, previous, inputs.now, records.problems)
+        status = app_status(
+            inputs,
+            desired,
+            written.outcomes,
+            live,
+            previous,
+            inputs.now,
+            records.problems,
+            found.answers,
+            former=found.former,
+        )
         reported = await self.report(records.entry, records.obj, status)
         log.debug("app reconciled", writes=written.writes, status_written=reported)
         if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):

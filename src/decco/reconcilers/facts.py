@@ -6,6 +6,7 @@ the target of an egress) without decoding each of them.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from decco.api.formats import DNS_NAME
@@ -38,6 +39,8 @@ class EndpointFacts:
     """Whether it is TCP behind TLS: reachable by SNI and by an egress."""
     dns: bool = False
     """Whether it requests a DNS record."""
+    certificate: str | None = None
+    """Secret with which decco's sidecar serves it, "" for that of its Space; None if it serves none of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,11 @@ def app_facts(obj: Obj) -> AppFacts:
         tls = endpoint.http_path is None and not endpoint.is_metrics_endpoint
         hostname = canonical(endpoint.hostname) if endpoint.hostname else None
         dns = tls and endpoint.create_dns_record
-        endpoints.append(EndpointFacts(endpoint.name, hostname, endpoint.tls_listen_port, tls=tls, dns=dns))
+        served = tls and not endpoint.disable_tls_termination
+        certificate = (endpoint.cert_and_ca_secret_name or "") if served else None
+        endpoints.append(
+            EndpointFacts(endpoint.name, hostname, endpoint.tls_listen_port, tls=tls, dns=dns, certificate=certificate)
+        )
     identities = {f"name:{service}" for endpoint in listed for service in names.service_names(endpoint)}
     # An HTTP endpoint is served at the FQDN, whatever hostname it names: that hostname stays free for others.
     identities |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.tls and endpoint.hostname}
@@ -136,10 +143,20 @@ def is_paused(obj: Obj) -> bool:
     return annotations_of(obj).get(ANNOTATION_PAUSED) == "true"
 
 
-def secret_facts(obj: Obj) -> SecretFacts:
-    from decco.desired.secret_content import inspect  # late: it imports cryptography
+MAX_INSPECTED = 10_000
+_inspected: OrderedDict[str, SecretFacts] = OrderedDict()
+"""By the digest of the content, the latest last. A Secret and its copies in a thousand Spaces are inspected once."""
 
-    facts = inspect(obj.get("type", ""), obj.get("data") or {})
+
+def secret_facts(obj: Obj) -> SecretFacts:
+    from decco.desired.secret_content import digest, inspect  # late: it imports cryptography
+
+    kind, data = obj.get("type", ""), obj.get("data") or {}
+    content = digest(kind, data)
+    facts = _inspected.pop(content, None) or inspect(kind, data)
+    _inspected[content] = facts
+    if len(_inspected) > MAX_INSPECTED:
+        _inspected.popitem(last=False)
     changed = annotations_of(obj).get(ANNOTATION_CA_CHANGED)
     return replace(facts, ca_changed=changed) if changed else facts
 

@@ -23,7 +23,7 @@ from decco.reconcilers.caches import Handler, Kind, Role, Select
 from decco.reconcilers.facts import app_facts, namespace_record, secret_facts, shared_secret, space_facts
 from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.child import child_changed
-from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed
+from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed, own_route_changed
 from decco.reconcilers.handlers.job import job_changed
 from decco.reconcilers.handlers.namespace import grants_changed, isolation_changed
 from decco.reconcilers.handlers.secret import copy_changed, source_changed
@@ -193,8 +193,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     child(objects.INGRESSES, needed=_by_ingress),
     child(objects.GATEWAYS, own_gateway_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
-    child(objects.LISTENER_SETS, needed=_by_parent_gateway, versions=("v1",)),
-    child(objects.HTTP_ROUTES, needed=_by_gateway, versions=("v1", "v1beta1")),
+    child(objects.LISTENER_SETS, own_gateway_changed, needed=_by_parent_gateway, versions=("v1",)),
+    child(objects.HTTP_ROUTES, own_route_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
     child(objects.TLS_ROUTES, needed=_by_gateway, versions=("v1", "v1alpha3", "v1alpha2")),
     child(objects.BACKEND_TLS_POLICIES, needed=_by_gateway, versions=("v1", "v1alpha3")),
     *(

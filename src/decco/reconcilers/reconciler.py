@@ -17,6 +17,7 @@ from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
+from decco.reconcilers.answers import Answering
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.records import Published
@@ -41,8 +42,16 @@ class DnsRecords(Protocol):
     @property
     def enabled(self) -> bool: ...
     async def publish(
-        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None, /
+        self,
+        store: Store,
+        entry: Entry,
+        obj: Obj,
+        names: Sequence[str],
+        addresses: Sequence[str] | None,
+        held_back: Collection[str] = (),
+        /,
     ) -> Published: ...
+    def former(self, entry: Entry, names: Collection[str], /) -> frozenset[str]: ...
     def pause(self, entry: Entry, lost: Iterable[str] = ()) -> None: ...
     async def release(
         self, store: Store, entry: Entry, names: Iterable[str], /, *, abandon: bool, wait_for: Iterable[Entry]
@@ -60,6 +69,7 @@ class Dependencies:
     records: DnsRecords
     now: Callable[[], datetime]
     """The time in UTC, for comparison with times that others wrote, such as a certificate's expiry."""
+    answers: Answering
     certificates: Callable[[str, Mapping[str, float]], None]
     """Receives the certificates that a Space uses, see ``Metrics.certificates``."""
     simulated: bool = False
@@ -81,6 +91,7 @@ class Reconciler(ABC):
         self.writer = dependencies.writer
         self.secrets = dependencies.secrets
         self.records = dependencies.records
+        self.answers = dependencies.answers
         self.now = dependencies.now
         self.store = store
         self._blocked_status = blocked_status
@@ -158,10 +169,14 @@ def requeue_action(*seconds: float | None) -> Action:
 
 
 def seconds_to_expiry(views: Iterable[SecretView], now: datetime) -> float | None:
-    """Seconds until the next of these certificates expires; None if all have expired."""
-    left = [
-        (view.facts.not_after - now).total_seconds()
+    """Seconds until the next of these certificates expires or becomes valid; None if there is no such time."""
+    moments = (
+        moment
         for view in views
-        if view.facts is not None and view.facts.not_after is not None and view.facts.not_after > now
-    ]
-    return min(left, default=None)
+        for facts in (view.facts, view.source)
+        if facts is not None
+        for moment in (facts.not_before, facts.not_after)
+    )
+    return min(
+        ((moment - now).total_seconds() for moment in moments if moment is not None and moment > now), default=None
+    )

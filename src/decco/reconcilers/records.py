@@ -7,11 +7,12 @@ children exist as long as the owner does, so a record is removed before its targ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from decco.api.conditions import ConditionType
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.dns.errors import REASON_PENDING, REASONS
@@ -22,7 +23,8 @@ from decco.kube.errors import Conflict, NotFound
 from decco.kube.store import Change, Store
 from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
-from decco.reconcilers.report import status_of
+from decco.reconcilers.report import was_true
+from decco.reconcilers.served import Served
 from decco.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,8 +57,11 @@ class Records:
     ``clock`` in seconds, monotonic.
     """
 
-    def __init__(self, dns: Dns | None, client: Client, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, dns: Dns | None, client: Client, settings: Settings, clock: Callable[[], float], served: Served
+    ) -> None:
         self._dns = dns
+        self._served = served
         self._client = client
         self._grace = settings.dns.no_address_grace_seconds
         self._dry_run = settings.dry_run
@@ -86,20 +91,28 @@ class Records:
             uid = change.removed.uid
             self._without_address.pop(uid, None)
             self._answered.discard(uid)
+            self._served.forget(uid)
             if self._dns is not None:
                 self._dns.ended(uid)
 
     def _forget(self, uid: str) -> None:
         self._without_address.pop(uid, None)
         self._answered.discard(uid)
+        self._served.forget(uid)
         if self._dns is not None:
             self._dns.forget(uid)
 
     async def publish(
-        self, store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
+        self,
+        store: Store,
+        entry: Entry,
+        obj: Obj,
+        names: Sequence[str],
+        addresses: Sequence[str] | None,
+        held_back: Collection[str] = (),
     ) -> Published:
         """Publishes ``names`` of the object with ``addresses``; its other names are withdrawn. While the addresses are
-        not known (None), all stay as they are.
+        not known (None), all stay as they are. Of ``held_back`` no record is created; one that exists stays.
 
         Raises Conflict if the object changed meanwhile.
         """
@@ -124,14 +137,20 @@ class Records:
             current = await self._set(store, current, held=True)
         _check_exists(store, current.entry)
         targets = frozenset(addresses)
-        state = self._dns.ensure(entry.uid, [WantedRecord(name, targets) for name in names])
-        problems = tuple(_problem(each) for each in state.problems)
-        return replace(current, problems=self._settled(current, problems), requeue_after=left)
+        state = self._dns.ensure(
+            entry.uid, [WantedRecord(name, targets, create=name not in held_back) for name in names]
+        )
+        problems = self._settled(current, tuple(_problem(each) for each in state.problems))
+        known = {each.name for each in state.problems}
+        served = self._served.problems(current.entry, self._dns.published(entry.uid), targets)
+        not_served = (problem for name, problem in served.items() if name not in known)
+        return replace(current, problems=(*problems, *not_served), requeue_after=left)
 
     async def _withdraw(self, dns: Dns, store: Store, current: Published, names: Sequence[str]) -> Published:
         """Nothing is to be published; ``names`` would be if the edge had an address."""
         problems: list[Problem] = []
         uid = current.entry.uid
+        self._served.forget(uid)
         if not _held(current.obj):
             dns.forget(uid)  # nothing was published; a release would enqueue it without end
         else:
@@ -164,9 +183,13 @@ class Records:
         entry = current.entry
         if any(problem.reason != reasons.WAITING_FOR_DNS for problem in problems) or not problems:
             self._answered.add(entry.uid)
-        elif entry.uid not in self._answered and _was_ready(current.obj, entry.generation):
+        elif entry.uid not in self._answered and was_true(current.obj, ConditionType.DNS_READY, entry.generation):
             return ()
         return problems
+
+    def former(self, entry: Entry, names: Collection[str]) -> frozenset[str]:
+        """Names other than these that a zone has for the object now: what they lead to stays until they are gone."""
+        return self._dns.state(entry.uid).published - set(names) if self._dns is not None else frozenset()
 
     def pause(self, entry: Entry, lost: Iterable[str] = ()) -> None:
         """Leaves the object's names as they are until the next ``publish`` or ``release``, except those that it has
@@ -244,12 +267,6 @@ def _check_exists(store: Store, entry: Entry) -> None:
 def _held(obj: Obj) -> bool:
     """Whether the object is kept until its records are gone."""
     return FINALIZER_DNS in (obj["metadata"].get("finalizers") or ())
-
-
-def _was_ready(obj: Obj, generation: int) -> bool:
-    ready = ("DNSReady", "True", generation)
-    conditions = status_of(obj).get("conditions") or ()
-    return any((each["type"], each["status"], each.get("observedGeneration")) == ready for each in conditions)
 
 
 def _problem(problem: DnsProblem) -> Problem:

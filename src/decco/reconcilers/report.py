@@ -44,6 +44,13 @@ class _Share:
     """UIDs of the objects whose status was postponed."""
 
 
+def was_true(obj: Obj, condition: ConditionType, generation: int) -> bool:
+    """Whether the object's status has this condition True for this generation."""
+    wanted = (condition, "True", generation)
+    found = status_of(obj).get("conditions") or ()
+    return any((each["type"], each["status"], each.get("observedGeneration")) == wanted for each in found)
+
+
 class Reporter:
     """Writes the status of Spaces and Apps."""
 
@@ -142,7 +149,8 @@ class Reporter:
                 continue  # Ready repeats the cause of another condition; only a change of its status is reported
             if old is None and well and type_ != ConditionType.PAUSED and not self._recorder.may_send_minor_event():
                 continue  # the normal start of each object, and many start at once
-            severity: EventType = "Normal" if well or reason == reasons.PAUSED else "Warning"
+            normal = (well and reason != reasons.NOT_PROBED) or reason == reasons.PAUSED
+            severity: EventType = "Normal" if normal else "Warning"
             message = f"{type_}: {condition['message'] or f'{type_} is {status}'}"
             self._recorder.event(subject, severity, reason, message, "Reconcile")
 

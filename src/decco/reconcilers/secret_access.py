@@ -50,6 +50,8 @@ class SecretAccess:
         """UID of a Space -> when its binding was written."""
         self._useless: Latest[str, float] = Latest()
         """UID of a Space -> when requests were still forbidden at the end of all attempts."""
+        self._unbound: Latest[str, Forbidden] = Latest()
+        """UID of a Space -> why its binding was refused: the cause of the other refusals."""
 
     async def bind(self, space: SpaceFacts) -> None:
         """Makes the binding in a new namespace, if this user needs one, and waits until it is effective. Raises
@@ -135,15 +137,21 @@ class SecretAccess:
             return await request()
         except Forbidden as error:
             found = self._caches.space(namespace)
-            if found is None or not _lacks_permission(error) or self._is_recent(self._useless, found[1].uid):
+            if found is None or not _lacks_permission(error):
                 raise
             refusal, space = error, found[1]
+            if self._is_recent(self._useless, space.uid):
+                raise self._unbound.get(space.uid, refusal) from None
         if not self._is_recent(self._bound, space.uid):
             try:
                 await self._write_binding(space)
-            except (Forbidden, NotFound):
+            except NotFound:
                 self._useless[space.uid] = self._clock()
                 raise refusal from None
+            except Forbidden as error:
+                self._useless[space.uid] = self._clock()
+                self._unbound[space.uid] = error
+                raise
         for pause in PAUSES:
             await asyncio.sleep(pause)
             try:
@@ -169,6 +177,7 @@ class SecretAccess:
         with contextlib.suppress(AlreadyExists):  # of an earlier start, or about to be effective
             await self._client.create(ROLE_BINDINGS, to_wire(secrets_binding(space, self._user).obj))
         self._bound[space.uid] = self._clock()
+        self._unbound.pop(space.uid, None)
 
 
 def _lacks_permission(error: Forbidden) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from decco.desired import secrets
 from decco.desired.consent import consent
 from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
+from decco.desired.secret_use import CONTENT, NO_USE, NOT_YET_VALID, SERVER, Use, defects, worse
 from decco.desired.space import copy_child
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
 from decco.objects import SECRETS, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.copies import Copies
+from decco.reconcilers.edge import gateway_controller
 from decco.reconcilers.facts import AppFacts, SharedSecret
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
@@ -35,7 +37,7 @@ class Copying:
 
     write: dict[str, SecretCopy] = field(default_factory=dict)
     keep: set[str] = field(default_factory=set)
-    """Copies whose source has become unusable, or was deleted just now: pods continue with the last usable one."""
+    """Copies whose source has a new defect, or was deleted just now: pods continue with the last good one."""
     in_force: dict[str, datetime] = field(default_factory=dict)
     """Secret -> time when its new certificate will be in the copy."""
     requeue_afters: list[float] = field(default_factory=list)
@@ -87,8 +89,10 @@ class Secrets:
                 if left := await self._grace_left(space, name):
                     found.keep.add(name)
                     found.requeue_afters.append(left)
-            elif shared.facts.problem is not None:
+            elif self._stays(space, shared, now):
                 found.keep.add(name)
+                if shared.facts.not_before is not None and now < shared.facts.not_before:
+                    found.requeue_afters.append((shared.facts.not_before - now).total_seconds())
             elif name in own or self._copy(space, name) is not None or await self._look(space, name) is None:
                 plan = await self._plan(space, shared, now, of_an_app=name in of_apps)
                 found.write[name] = plan.copy
@@ -142,8 +146,12 @@ class Secrets:
         return found
 
     def _named_by_apps(self, space: SpaceFacts) -> set[str]:
-        apps = self._caches.apps.in_namespace(space.name)
-        return {name for app in apps if isinstance(app.facts, AppFacts) for name in app.facts.secrets}
+        return {name for facts in self._apps(space) for name in facts.secrets}
+
+    def _apps(self, space: SpaceFacts) -> Iterator[AppFacts]:
+        for app in self._caches.apps.in_namespace(space.name):
+            if isinstance(app.facts, AppFacts):
+                yield app.facts
 
     async def _view(self, space: SpaceFacts, name: str) -> SecretView:
         shared = self._shared(space, name)
@@ -152,14 +160,14 @@ class Secrets:
             local = await self._look(space, name)
             if local is not None:
                 return SecretView(name, SecretState.LOCAL, local)
-        if shared is not None and shared.facts.problem is not None:
-            # The edge must continue to trust the certificates of the pods, which are in the last usable copy.
-            facts = replace(copy, problem=shared.facts.problem) if copy is not None else shared.facts
-            return SecretView(name, SecretState.COPY, facts)
         if copy is not None and shared is not None:
-            return SecretView(name, SecretState.COPY, copy)
+            # The edge must continue to trust the certificates of the pods, which are in the copy.
+            differs = shared.facts.digest != copy.digest
+            return SecretView(name, SecretState.COPY, copy, source=shared.facts if differs else None)
         if copy is not None and await self._grace_left(space, name):
             return SecretView(name, SecretState.DELETED, copy)
+        if shared is not None and shared.facts.problem is not None:
+            return SecretView(name, SecretState.COPY, shared.facts)
         if shared is not None:
             if self._taken(Key(space.name, name)):
                 return SecretView(name, SecretState.TAKEN)
@@ -195,6 +203,28 @@ class Secrets:
             return await self._deleted.seconds_left(key)
         consents = isinstance(entry.facts, SharedSecret) and bool(self._consent(space, entry.facts))
         return await self._deleted.seconds_left(key, deleting=True) if entry.deleting and consents else 0.0
+
+    def _stays(self, space: SpaceFacts, shared: SharedSecret, now: datetime) -> bool:
+        """Whether the copy stays as it is, if there is one: the source has a defect that the copy does not have."""
+        use = self._use(space, shared.source.name)
+        wrong, copy = defects(shared.facts, use, now), self._copy(space, shared.source.name)
+        if copy is None:
+            return CONTENT in wrong or NOT_YET_VALID in wrong
+        return CONTENT in wrong or worse(wrong, defects(copy, use, now))
+
+    def _use(self, space: SpaceFacts, name: str) -> Use:
+        """All that the Space and its Apps use a Secret for."""
+        use = NO_USE
+        if name == space.spec.http_cert_secret_name:
+            use |= secrets.http_use(space, self._caches.settings, gateway_controller(self._caches))
+        for facts in self._apps(space):
+            for endpoint in facts.endpoints:
+                if endpoint.certificate is not None:
+                    own = endpoint.certificate or space.spec.tcp_cert_and_ca_secret_name
+                    if own == name:
+                        hostname = endpoint.hostname or f"{endpoint.name}.{space.fqdn}"
+                        use |= Use(frozenset({hostname}), frozenset({SERVER}))
+        return use
 
     async def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:
         from decco.desired.ca_change import plan_copy  # late, here and below: it imports cryptography

@@ -22,7 +22,7 @@ from decco.kube.errors import Forbidden
 from decco.log import get_logger
 from decco.objects import GATEWAYS, LISTENER_SETS, NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.children import Written
-from decco.reconcilers.edge import addresses_for, space_live
+from decco.reconcilers.edge import addresses_for, gateway_controller, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.outcomes import refusal_of
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
@@ -132,6 +132,7 @@ class SpaceReconciler(Reconciler):
             copies={},
             secrets={},
             now=now,
+            gateway_controller=gateway_controller(self.caches),
         )
         written = await self.writer.write([namespace_child(inputs)])
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
@@ -164,13 +165,15 @@ class SpaceReconciler(Reconciler):
         views = await self._views(space, copying)
         given_up, served = self._give_up(space, claims.leaving(space.name))
         inputs = replace(inputs, secrets=views, hostnames=status_grants(claims.recorded(space.name)))
+        addresses = addresses_for(self.caches, space)
         if unrecorded:
             self.records.pause(entry)
             records = Published(entry, obj)
         else:
-            addresses = addresses_for(self.caches, space)
             records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
         live = replace(space_live(self.caches, space), dns=records.problems)
+        found = self.answers.of_space(entry, inputs, live.listeners, addresses)
+        live = replace(live, answers=found.answers)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)
         self.dependencies.certificates(space.name, self.secrets.expiries(space))

@@ -124,6 +124,16 @@ class ControllerSettings(Section):
         return value
 
 
+class ProbeSettings(Section):
+    enabled: Annotated[bool, RELOADABLE] = True
+    """Whether the leader probes the edge: RoutesReady is then True only after an answer. Without probes it repeats what
+    the gateway reports."""
+    interval_seconds: Annotated[float, Field(ge=10, le=86_400, allow_inf_nan=False), RELOADABLE] = 300.0
+    """How often each endpoint is probed at each address of the edge, evenly spread; after a change at once."""
+    max_per_second: Annotated[int, Field(ge=1, le=1000), RELOADABLE] = 200
+    """Upper limit of all probes in a second."""
+
+
 class LeaderElectionSettings(Section):
     enabled: bool = True
     """Whether a Lease selects one working process, with the others as standbys. Disable it only if there is never more
@@ -184,6 +194,7 @@ class Settings(Section):
     dns: DnsSettings = DnsSettings()
     sidecar: SidecarSettings = SidecarSettings()
     controller: ControllerSettings = ControllerSettings()
+    probe: ProbeSettings = ProbeSettings()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
     verify: VerifySettings = VerifySettings()
 

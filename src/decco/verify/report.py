@@ -26,6 +26,10 @@ def listing() -> str:
     return "".join(f"{probe.code}  {probe.name:<{width}}  {probe.text}\n" for probe in PROBES)
 
 
+def listing_as_json() -> str:
+    return _json([{"name": probe.name, "promise": probe.text, "code": probe.code} for probe in PROBES])
+
+
 def text(report: Report) -> str:
     """Failures with hints, what was skipped by its reason, and the sum."""
     lines: list[str] = []
@@ -60,6 +64,10 @@ def as_json(report: Report) -> str:
         "doctor": [{"about": each.about, "code": each.code, "text": each.text} for each in report.findings],
         "left": report.left,
     }
+    return _json(data)
+
+
+def _json(data: Any) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 

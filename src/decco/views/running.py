@@ -81,7 +81,7 @@ def _variables(deployment: Obj) -> dict[str, str]:
     }
 
 
-def settings_in_force(running: Running, local: Settings, environ: Mapping[str, str]) -> Settings:
-    """The controller's settings, overridden by local variables. Raises WrongSettings."""
+def settings_in_force(running: Running, local: Settings) -> Settings:
+    """The controller's settings; of the command's own only the connection and the namespace. Raises WrongSettings."""
     flags = {"namespace": local.namespace, "kubeconfig": local.kubeconfig, "context": local.context}
-    return load(flags, {**running.variables, **environ}, running.text)
+    return load(flags, running.variables, running.text)

@@ -21,6 +21,7 @@ from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
+from decco.reconcilers.answers import NoAnswers
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.copies import Copies
@@ -130,6 +131,7 @@ class _Harness:
             records=self._records,
             now=lambda: now,
             certificates=lambda _space, _expiries: None,
+            answers=NoAnswers(),
             simulated=True,
             ignores_runs=snapshot.offline,
         )
@@ -194,10 +196,19 @@ class _NameRecorder:
         self.published = None
 
     async def publish(
-        self, _store: Store, entry: Entry, obj: Obj, names: Sequence[str], addresses: Sequence[str] | None
+        self,
+        _store: Store,
+        entry: Entry,
+        obj: Obj,
+        names: Sequence[str],
+        addresses: Sequence[str] | None,
+        _held_back: Collection[str] = (),
     ) -> Published:
         self.published = tuple(names), tuple(addresses or ())
         return Published(entry, obj)
+
+    def former(self, _entry: Entry, _names: Collection[str]) -> frozenset[str]:
+        return frozenset()
 
     def pause(self, entry: Entry, lost: Iterable[str] = ()) -> None:
         """The published records are not changed."""

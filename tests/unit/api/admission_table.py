@@ -129,6 +129,7 @@ TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (OBJECT_NAME, "spec.endpoints[0].name", endpoints({})),
     (PATH, "spec.endpoints[0].httpPath", endpoints({})),
     (PATH, "spec.endpoints[0].rewritePath", endpoints({"httpPath": "/x"})),
+    (PATH, "spec.endpoints[0].probePath", endpoints({"httpPath": "/x"})),
     (SUBDOMAIN, "spec.endpoints[0].certAndCaSecretName", endpoints({})),
     (DNS_NAME, "spec.endpoints[0].hostname", endpoints({})),
     (DNS_NAME, "spec.endpoints[0].allowedClients[0]", endpoints({"allowedClients": [""]})),
@@ -304,6 +305,13 @@ def rule_rows() -> Iterator[Row]:
         endpoints({"rewritePath": "/", "httpPath": "/a"}),
         f"{at}.rewritePath",
         "replaces the prefix httpPath, and there is no httpPath",
+    )
+    yield Row(
+        "probePath alone",
+        endpoints({"probePath": "/healthz"}),
+        endpoints({"probePath": "/healthz", "httpPath": "/a"}),
+        f"{at}.probePath",
+        "is requested by HTTP through the edge, and there is no httpPath",
     )
     verify: tuple[tuple[str, Any, Any], ...] = (
         ("verifyTcpClientCert", True, False),

@@ -148,6 +148,7 @@ ENDPOINT_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "port": (TCP, {"port": 8081}, {CONFIG}),
     "http_path": (HTTP, {"httpPath": "/b"}, {HTTP_ROUTE}),
     "rewrite_path": (HTTP, {"rewritePath": "/b"}, {HTTP_ROUTE}),
+    "probe_path": (HTTP, {"probePath": "/healthz"}, set()),
     "verify_tcp_client_cert": (TCP, {"verifyTcpClientCert": True}, {CONFIG}),
     "allowed_clients": (TCP, {"allowedClients": ["x.test"]}, {CONFIG}),
     "cert_and_ca_secret_name": (TCP, {"certAndCaSecretName": "own"}, {CONFIG, DEPLOYMENT}),

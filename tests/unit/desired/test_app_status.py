@@ -550,6 +550,15 @@ def test_routes(inputs: AppInputs, change: Any, want: tuple[str, str]) -> None:
     assert conditions(status_of(inputs, routed(inputs, change)))["RoutesReady"] == want
 
 
+def test_routes_that_a_new_version_writes_again_are_in_effect_as_their_former_ones_are() -> None:
+    live = routed(HTTP, _older)
+    assert conditions(status_of(HTTP, live, former=True))["RoutesReady"] == WELL
+    refused = routed(HTTP, lambda obj: _older(accepted(obj, Accepted="False")))
+    assert conditions(status_of(HTTP, refused, former=True))["RoutesReady"] == ("False", "NotAccepted")
+    nothing = routed(HTTP, _without_status)
+    assert conditions(status_of(HTTP, nothing, former=True))["RoutesReady"] == ("False", "WaitingForEdge")
+
+
 @pytest.mark.parametrize(
     "changed", [{"kind": "Gateway"}, {"name": "other"}, {"sectionName": "other"}], ids=["kind", "name", "listener"]
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from decco.desired.answers import probe_answer, probe_host
 from decco.desired.app import app_children
 from decco.desired.endpoints import resolve
 from decco.desired.model import Claims, SecretState, SpaceInputs
@@ -214,7 +215,10 @@ def test_http_routes(item: dict[str, Any], rule: tuple[str, str | None]) -> None
     if rewrite is not None:
         replaced = {"type": "ReplacePrefixMatch", "replacePrefixMatch": rewrite}
         want["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": replaced}}]
-    assert spec["rules"] == [want]
+    rule, probe = spec["rules"]
+    assert rule == want
+    assert probe["matches"] == [{"path": {"type": "Exact", "value": "/.well-known/decco-probe/e"}}]
+    assert probe_answer({"spec": spec}) == ("/.well-known/decco-probe/e", probe_host([want]))
     assert spec["hostnames"] == [FQDN]
     assert spec["parentRefs"][0]["sectionName"] == "https"
 

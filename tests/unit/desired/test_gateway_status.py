@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from decco.desired.gateway_status import ParentGateway, current, is_true, parent_gateway, refusals, route_problem
+from decco.desired.gateway_status import (
+    PROGRAMMED,
+    ParentGateway,
+    current,
+    is_programmed,
+    is_true,
+    parent_gateway,
+    refusals,
+    route_problem,
+)
 from decco.desired.model import Child
 from decco.objects import BACKEND_TLS_POLICIES, GATEWAY_GROUP, HTTP_ROUTES, INGRESSES, Obj, Resource
 from tests.unit.desired.app_cases import settings
@@ -145,6 +154,34 @@ def test_a_policy_may_name_the_shared_gateway(ref: dict[str, str], want: str | N
 
 def test_kinds_without_a_status_are_in_effect() -> None:
     assert reason_of(route(), INGRESSES) is None
+
+
+def test_an_earlier_generation_counts_only_where_it_is_asked_for() -> None:
+    obj = route(parent(condition(generation=1)))
+    gateway = parent_gateway(OWN, "acme", OURS)
+    assert reason_of(obj) == "WaitingForEdge"
+    assert route_problem(Child(HTTP_ROUTES, obj), obj, gateway, former=True) is None
+    for other in (route(), route(parent(condition(generation=1), controller=FOREIGN))):
+        problem = route_problem(Child(HTTP_ROUTES, other), other, gateway, former=True)
+        assert problem is not None
+        assert problem.reason == "WaitingForEdge"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "want"),
+    [
+        ("True", "Programmed", True),
+        ("False", "Pending", False),
+        ("False", "AddressNotAssigned", False),
+        ("False", "NoResources", False),
+        ("False", "Invalid", True),
+        (None, "", False),
+    ],
+)
+def test_whether_the_listeners_are_served(status: str | None, reason: str, want: bool) -> None:
+    conditions = [] if status is None else [{**condition(PROGRAMMED, status), "reason": reason}]
+    assert is_programmed({"metadata": {"generation": 2}, "status": {"conditions": conditions}}) is want
+    assert not is_programmed({"metadata": {"generation": 3}, "status": {"conditions": conditions}})
 
 
 def test_conditions_of_the_object_and_of_a_part_of_it() -> None:

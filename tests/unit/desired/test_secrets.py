@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 import textwrap
 import time
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -106,23 +106,30 @@ def test_a_good_pair(kind: str, form: PrivateFormat) -> None:
     assert not facts.has_ca
 
 
-def test_of_a_key_only_the_public_half_matters() -> None:
-    # Checking the rest costs a quarter of a second for 4096 bits. A TLS server does not check it either.
+def test_the_numbers_of_a_key_belong_together() -> None:
+    """As BoringSSL checks them: with wrong ones, each signature would be wrong. OpenSSL notices in the handshake."""
     good = pair("rsa.example.com", "rsa")
     assert isinstance(good.key, rsa.RSAPrivateKey)
     private = good.key.private_numbers()
     public = private.public_numbers
-    numbers = (0, public.n, public.e, private.d + 2, private.p, private.q, private.dmp1, private.dmq1, private.iqmp)
-    wrong = in_pem(b"RSA PRIVATE KEY", _der(0x30, b"".join(map(_der_integer, numbers))))
-    assert inspect(tls_crt=good.crt, tls_key=wrong).problem is None
-    assert inspect(tls_crt=WEB.crt, tls_key=wrong).problem is not None
+    right = [0, public.n, public.e, private.d, private.p, private.q, private.dmp1, private.dmq1, private.iqmp]
+    assert inspect(tls_crt=good.crt, tls_key=rsa_pem(right)).problem is None
+    for place in range(3, 9):
+        wrong = [number + 2 if at == place else number for at, number in enumerate(right)]
+        problem = inspect(tls_crt=good.crt, tls_key=rsa_pem(wrong)).problem
+        assert problem is not None
+        assert "tls.key" in problem.message
+
+
+def rsa_pem(numbers: list[int]) -> bytes:
+    return in_pem(b"RSA PRIVATE KEY", _der(0x30, b"".join(map(_der_integer, numbers))))
 
 
 def test_what_may_stand_around_it() -> None:
     parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     facts = inspect(
-        tls_crt=b"Bag Attributes\n" + WEB.crt + OTHER.crt,
-        tls_key=b"-----END PRIVATE KEY-----\n" + parameters + WEB.key_pem().replace(b"\n", b"\r\n"),
+        tls_crt=b"Bag Attributes\n" + WEB.crt + b"\nthat was all",
+        tls_key=parameters + WEB.key_pem().replace(b"\n", b"\r\n"),
         ca_crt=OTHER.crt + WEB.crt,
         other=b"\xff\x00",
     )
@@ -148,19 +155,25 @@ BAD: dict[str, tuple[dict[str, bytes], str]] = {
     "empty certificate": ({"tls.crt": b"", "tls.key": WEB.key_pem()}, "tls.crt is empty"),
     "no key": ({"tls.crt": WEB.crt}, "tls.key is missing"),
     "empty key": ({"tls.crt": WEB.crt, "tls.key": b""}, "tls.key is empty"),
-    "text for a certificate": ({"tls.crt": b"hello", "tls.key": WEB.key_pem()}, "tls.crt holds no readable PEM"),
-    "junk in PEM": ({"tls.crt": JUNK_PEM, "tls.key": WEB.key_pem()}, "tls.crt holds no readable PEM"),
-    "half a certificate": ({"tls.crt": WEB.crt[:300], "tls.key": WEB.key_pem()}, "tls.crt holds no readable PEM"),
-    "junk after it": ({"tls.crt": WEB.crt + JUNK_PEM, "tls.key": WEB.key_pem()}, "tls.crt holds no readable PEM"),
-    "keys swapped": ({"tls.crt": WEB.key_pem(), "tls.key": WEB.crt}, "tls.crt holds no readable PEM"),
+    "text for a certificate": ({"tls.crt": b"hello", "tls.key": WEB.key_pem()}, "tls.crt holds no PEM certificate"),
+    "junk in PEM": ({"tls.crt": JUNK_PEM, "tls.key": WEB.key_pem()}, "the block of line 1 is no certificate"),
+    "half a certificate": (
+        {"tls.crt": WEB.crt[:300], "tls.key": WEB.key_pem()},
+        "tls.crt: the block that begins in line 1 has no end",
+    ),
+    "junk after it": ({"tls.crt": WEB.crt + JUNK_PEM, "tls.key": WEB.key_pem()}, "is no certificate that can be read"),
+    "keys swapped": ({"tls.crt": WEB.key_pem(), "tls.key": WEB.crt}, "tls.crt holds no PEM certificate"),
     "no PEM key": ({"tls.crt": WEB.crt, "tls.key": b"hello"}, "tls.key holds no PEM private key"),
     "certificate for a key": ({"tls.crt": WEB.crt, "tls.key": WEB.crt}, "tls.key holds no PEM private key"),
-    "half a key": ({"tls.crt": WEB.crt, "tls.key": WEB.key_pem()[:100]}, "tls.key holds no PEM private key"),
+    "half a key": (
+        {"tls.crt": WEB.crt, "tls.key": WEB.key_pem()[:100]},
+        "tls.key: the block that begins in line 1 has no end",
+    ),
     "junk key": ({"tls.crt": WEB.crt, "tls.key": JUNK_KEY}, "tls.key holds no readable private key"),
     "locked key": ({"tls.crt": WEB.crt, "tls.key": WEB.key_pem(password=b"x")}, "tls.key is locked with a passphrase"),
     "locked old key": (
         {"tls.crt": WEB.crt, "tls.key": WEB.key_pem(PrivateFormat.TraditionalOpenSSL, b"x")},
-        "tls.key is locked with a passphrase",
+        "tls.key: line 2 says that the key is locked with a passphrase",
     ),
     "other key": ({"tls.crt": WEB.crt, "tls.key": OTHER.key_pem()}, "tls.key does not belong to the certificate"),
     "other kind of key": (
@@ -171,11 +184,14 @@ BAD: dict[str, tuple[dict[str, bytes], str]] = {
         {"tls.crt": OTHER.crt + WEB.crt, "tls.key": WEB.key_pem()},
         "put the server's own first",
     ),
-    "bad authorities": ({"tls.crt": WEB.crt, "tls.key": WEB.key_pem(), "ca.crt": b"hello"}, "ca.crt holds no readable"),
+    "bad authorities": (
+        {"tls.crt": WEB.crt, "tls.key": WEB.key_pem(), "ca.crt": b"hello"},
+        "ca.crt holds no PEM certificate",
+    ),
     "huge key": (
         {
             "tls.crt": WEB.crt,
-            "tls.key": b"-----BEGIN PRIVATE KEY-----\n" + b"A" * 9000 + b"\n-----END PRIVATE KEY-----",
+            "tls.key": b"-----BEGIN PRIVATE KEY-----\n" + (b"A" * 64 + b"\n") * 200 + b"-----END PRIVATE KEY-----",
         },
         "tls.key is longer than 8192 bytes",
     ),
@@ -225,7 +241,7 @@ def test_an_unusable_kind_of_key() -> None:
     )
     facts = inspect(tls_crt=certificate.public_bytes(Encoding.PEM), tls_key=WEB.key_pem())
     assert facts.problem is not None
-    assert "whose kind of key TLS does not use" in facts.problem.message
+    assert "has a kind of key that TLS does not use" in facts.problem.message
 
 
 def test_the_digest_follows_the_content() -> None:
@@ -269,7 +285,7 @@ def mutated(rng: random.Random, text: bytes) -> bytes:
 
 
 def in_pem(label: bytes, der: bytes) -> bytes:
-    return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (label, b64encode(der), label)
+    return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, encodebytes(der), label)
 
 
 @pytest.mark.parametrize("seed", range(8))

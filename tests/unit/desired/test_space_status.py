@@ -552,3 +552,26 @@ def test_ready_is_all_others(case: str) -> None:
     assert (ready["status"] == "True") is all(c["status"] == "True" for c in others)
     if ready["status"] == "False":
         assert (ready["reason"], ready["message"]) in {(c["reason"], c["message"]) for c in others}
+
+
+@pytest.mark.parametrize(
+    ("settings", "project", "unknown"),
+    [
+        ({}, "team", True),
+        ({}, None, False),
+        ({"edge": {"namespace": "edge"}}, "team", False),
+        ({"edge": {"cidrs": ["10.0.0.0/8"]}}, "team", False),
+        ({"edge": {"addresses": ["192.0.2.1"]}}, "team", True),
+        ({"routing": {"backend": "none"}}, "team", False),
+        ({"routing": {"backend": "ingress"}}, "team", True),
+    ],
+)
+def test_an_edge_that_nobody_named(settings: dict[str, Any], project: str | None, unknown: bool) -> None:
+    given = inputs(Settings.model_validate(settings))
+    spec = SpaceSpec(domain_name="example.com", project=project)
+    given = replace(given, space=replace(given.space, spec=spec))
+    outcomes: Outcomes = {("NetworkPolicy", "decco"): None}
+    namespace = {"metadata": {"name": "acme"}}
+    status = space_status(given, outcomes, SpaceLive(namespace=namespace), {}, NOW)
+    network = next(each for each in status["conditions"] if each["type"] == "NetworkReady")
+    assert (network["status"], network["reason"] == "EdgeUnknown") == ("False" if unknown else "True", unknown)

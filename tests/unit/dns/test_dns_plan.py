@@ -197,3 +197,14 @@ def test_the_name_of_a_paused_owner_is_not_taken() -> None:
     found = decide(MINE_V, (U, WANTED), adopt=True, paused=frozenset({V}))
     assert found.changes == ()
     assert "paused" in str(found.problems[NAME, U])
+
+
+LATER = WantedRecord(NAME, frozenset({"192.0.2.7"}), create=False)
+
+
+def test_a_record_that_is_not_to_be_created_yet_is_kept_up_to_date() -> None:
+    assert decide(None, (U, LATER)) == Plan()
+    (change,) = decide(MINE_U, (U, LATER)).changes
+    assert change.after == (RecordSet(NAME, A, 180, ("192.0.2.7",)), ownership(U))
+    assert decide(OWNERSHIP_ALONE, (U, LATER)).changes == ()
+    assert decide(OTHERS, (U, LATER)).problems

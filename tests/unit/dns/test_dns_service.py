@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.providers.memory.client import MemoryProvider
 from decco.dns.records import CNAME, TXT, A, RecordSet, WantedRecord, address_sets
 from decco.dns.registry import Owner, fold, ownership_set
-from decco.dns.service import Dns
+from decco.dns.service import Dns, OwnerState
 from decco.dns.settings import DnsSettings
 from decco.dns.wrappers.base import Wrapper
 from decco.dns.wrappers.batches import Bisect, PlanGuard
@@ -146,6 +147,35 @@ async def test_idle_costs_nothing_but_one_reading_an_hour(bench: Bench) -> None:
         assert bench.faulty.calls == []
         await asyncio.sleep(3600)
         assert bench.faulty.calls == ["records"]
+
+
+async def test_which_desired_names_a_zone_has(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", [*want("a"), *want("no-address", to=""), WantedRecord("a.other.example")])
+        assert bench.dns.published("u") == {}
+        await until(bench.dns, lambda: bench.dns.published("u") == {f"a.{ZONE}": ZONE})
+        bench.dns.ensure("u", want("b"))
+        assert bench.dns.published("u") == {}, "a is to be withdrawn"
+        await ready(bench.dns, "u")
+        assert bench.dns.published("u") == {f"b.{ZONE}": ZONE}
+    assert bench.dns.published("nobody") == {}
+
+
+async def test_a_published_name_is_no_work_when_it_may_not_be_created_any_more(bench: Bench) -> None:
+    def ensure(*, create: bool) -> OwnerState:
+        return bench.dns.ensure("u", [replace(each, create=create) for each in want("a")])
+
+    async with running(bench.dns):
+        assert ensure(create=False).problems[0].message.endswith("is published when the edge answers for it")
+        await asyncio.sleep(1)
+        assert bench.values("a") == ()
+        ensure(create=True)
+        await ready(bench.dns, "u")
+        calls = len(bench.faulty.calls)
+        assert ensure(create=False).ready
+        await asyncio.sleep(1)
+        assert len(bench.faulty.calls) == calls
+        assert bench.values("a") == ("192.0.2.1",)
 
 
 async def test_a_change_waits_at_most_200_ms_for_company(bench: Bench, looptime: int) -> None:

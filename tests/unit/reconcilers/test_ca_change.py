@@ -151,8 +151,9 @@ async def test_a_source_that_became_unusable_does_not_change_whom_the_edge_trust
     broken = {**NEW, "tls.key": OLD["tls.key"]}
     harness.put(source(broken))
     view = (await harness.secrets.views(harness.space, ["x"]))["x"]
+    assert view.source is not None
+    assert view.source.problem is not None
     assert view.facts is not None
-    assert view.facts.problem is not None
     assert view.facts.ca_pem == OLD["ca.crt"].decode()
 
 

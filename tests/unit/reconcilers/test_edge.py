@@ -76,7 +76,8 @@ async def test_records_stay_while_it_is_unknown_where_they_should_lead() -> None
     times = iter((0.0, 1000.0))
     dns: Any = Dns()
     caches = make_caches(dns={"noAddressGraceSeconds": 1})
-    records = Records(dns, None, caches.settings, lambda: next(times))  # type: ignore[arg-type]
+    served: Any = None  # nothing is asked about records whose addresses are unknown
+    records = Records(dns, None, caches.settings, lambda: next(times), served)  # type: ignore[arg-type]
     obj = app("web", "acme", uid="uid-web", meta={"finalizers": ["decco.platform9.com/dns"]})
     entry = caches.apps.put(obj, own=False)
     assert caches.apps.resource == APPS

@@ -16,7 +16,9 @@ from decco.objects import (
     DEPLOYMENTS,
     GATEWAY_CLASSES,
     GATEWAYS,
+    HTTP_ROUTES,
     LABEL_APP,
+    LISTENER_SETS,
     NAMESPACES,
     NETWORK_POLICIES,
     SECRETS,
@@ -114,6 +116,9 @@ SOURCE_TLS = stored(SECRETS, "tls", "decco", meta=shared("acme"), data=tls_data(
 EDGE_GATEWAY = stored(GATEWAYS, "shared", "edge", spec={})
 GATEWAY_CLASS = stored(GATEWAY_CLASSES, "envoy", "", spec={"controllerName": "envoy.example/controller"})
 EDGE_SERVICE = stored(SERVICES, "lb", "edge", spec={})
+LISTENERS = owned(LISTENER_SETS, "decco", ACME, spec={})
+PROBE_ROUTE = owned(HTTP_ROUTES, "decco.probe", ACME, spec={})
+REDIRECT = owned(HTTP_ROUTES, "decco.redirect", ACME, spec={})
 
 OF_ACME = {"acme/web", "acme/db", "acme/rival"}
 NOBODY: set[str] = set()
@@ -123,7 +128,7 @@ NOBODY: set[str] = set()
 def harness() -> Harness:
     harness = Harness()
     harness.put(*OBJECTS, NAMESPACE, POLICY, DEPLOYMENT, SERVICE, COPY_HTTP, COPY_TLS, SOURCE_HTTP, SOURCE_TLS)
-    harness.put(EDGE_GATEWAY, EDGE_SERVICE, GATEWAY_CLASS)
+    harness.put(EDGE_GATEWAY, EDGE_SERVICE, GATEWAY_CLASS, LISTENERS, PROBE_ROUTE, REDIRECT)
     harness.quiet()
     return harness
 
@@ -247,7 +252,7 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
         NOBODY,
     ),
     # -- the edge
-    "the shared Gateway": (lambda s: s.change(EDGE_GATEWAY, status={"addresses": []}), {"acme", "other"}, NOBODY),
+    "the shared Gateway": (lambda s: s.change(EDGE_GATEWAY, status={"addresses": []}), {"acme", "other"}, OF_ACME),
     "the shared Gateway's other status": (
         lambda s: s.change(EDGE_GATEWAY, status={"attachedListenerSets": 2}),
         NOBODY,
@@ -261,11 +266,27 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
     ),
     "a class's controller": (
         lambda s: s.change(GATEWAY_CLASS, spec={"controllerName": "other.example/controller"}),
-        NOBODY,
+        {"acme", "other"},
         OF_ACME | {"other/caller"},
     ),
     "a class's status": (lambda s: s.change(GATEWAY_CLASS, status={"conditions": []}), NOBODY, NOBODY),
-    "the edge's Service": (lambda s: s.change(EDGE_SERVICE, status={"loadBalancer": {}}), {"acme", "other"}, NOBODY),
+    "the edge's Service": (lambda s: s.change(EDGE_SERVICE, status={"loadBalancer": {}}), {"acme", "other"}, OF_ACME),
+    "a Space's listeners are served": (
+        lambda s: s.change(LISTENERS, status={"conditions": [{"type": "Programmed", "status": "True"}]}),
+        {"acme"},
+        OF_ACME,
+    ),
+    "another status of a Space's listeners": (
+        lambda s: s.change(LISTENERS, status={"conditions": [{"type": "Accepted", "status": "True"}]}),
+        {"acme"},
+        NOBODY,
+    ),
+    "a Space's route that answers probes": (
+        lambda s: s.change(PROBE_ROUTE, status={"parents": [{"conditions": []}]}),
+        {"acme"},
+        OF_ACME,
+    ),
+    "a Space's redirect": (lambda s: s.change(REDIRECT, status={"parents": [{"conditions": []}]}), {"acme"}, NOBODY),
 }
 
 

@@ -133,13 +133,18 @@ async def test_in_a_new_namespace_no_request_is_refused() -> None:
     assert server.asked.count("get secrets") == 1
 
 
-@pytest.mark.parametrize("server", [Server(may_bind=False), Server(lag=1000)], ids=["may not bind", "never effective"])
-async def test_a_lasting_refusal_is_raised_and_does_not_repeat_the_attempts(server: Server) -> None:
+@pytest.mark.parametrize(
+    ("server", "refused"),
+    [(Server(may_bind=False), "rolebindings"), (Server(lag=1000), "secrets")],
+    ids=["may not bind", "never effective"],
+)
+async def test_a_lasting_refusal_is_raised_and_does_not_repeat_the_attempts(server: Server, refused: str) -> None:
+    """Where the binding is refused, this is the refusal that counts."""
     client, _ = access(server)
-    with pytest.raises(Forbidden, match="secrets is forbidden"):
+    with pytest.raises(Forbidden, match=f"{refused} is forbidden"):
         await client.get(SECRETS, SECRET)
     attempts = len(server.asked)
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden, match=f"{refused} is forbidden"):
         await client.get(SECRETS, SECRET)
     assert len(server.asked) == attempts + 1
 

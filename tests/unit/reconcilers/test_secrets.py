@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +20,7 @@ from decco.kube.client import Client, ListPage
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of, uid_of
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.copies import Copies
-from decco.reconcilers.facts import app_facts
+from decco.reconcilers.facts import app_facts, secret_facts
 from decco.reconcilers.reconciler import LONGEST_SECONDS, MOMENT_SECONDS, requeue_action, seconds_to_expiry
 from decco.reconcilers.requested_secrets import (
     DELETED_SECONDS,
@@ -33,6 +34,8 @@ from decco.reconcilers.requested_secrets import (
     find_secret,
 )
 from decco.reconcilers.secrets import Secrets
+from tests import tls_certificates
+from tests.tls_certificates import DAY, Template
 from tests.unit.desired.app_cases import secret
 from tests.unit.reconcilers.world import app, facts_of, make_caches, owned, shared, space, stored, tls_data
 
@@ -170,8 +173,11 @@ async def test_a_source_that_became_unusable_is_reported_and_its_last_good_copy_
     harness = Harness(user("x"))
     harness.put(source("x", **HALF), copy("x"))
     view = (await harness.secrets.views(harness.space, ["x"]))["x"]
-    assert view.facts is not None
-    assert view.facts.problem is not None
+    assert view.source is not None
+    assert view.source.problem is not None
+    problem = problem_of(view, space="acme", fqdn="acme.example.net", controller_namespace="decco", now=NOW)
+    assert problem is not None
+    assert problem.message.endswith("; its last good copy stays in use")
     copying = await harness.secrets.copying(harness.space, NOW)
     assert (dict(copying.write), copying.keep) == ({}, {"x"})
 
@@ -349,3 +355,70 @@ def test_the_next_expiry_counts_however_far_it_is() -> None:
     ]
     assert seconds_to_expiry(given, now) == 31 * 86_400
     assert seconds_to_expiry(given[2:], now) is None
+
+
+# -- a source with a new defect ---------------------------------------------------------------------------------------
+
+
+def content_of(template: Template) -> dict[str, str]:
+    made = template.make()
+    given = tls_certificates.secret(made, ca_crt=made.pem)
+    return {name: base64.b64encode(value).decode() for name, value in given.items()}
+
+
+def http_source(**template: Any) -> Obj:
+    data = content_of(Template(**{"sans": ("acme.example.net",), **template}))
+    return stored(SECRETS, "http", "decco", meta=shared("*"), type="Opaque", data=data)
+
+
+def http_copy(**template: Any) -> Obj:
+    data = content_of(Template(**{"sans": ("acme.example.net",), **template}))
+    return owned(SECRETS, "http", ACME, type="Opaque", data=data)
+
+
+@pytest.mark.parametrize(
+    ("of_the_copy", "of_the_source", "replaced"),
+    [
+        ({}, {}, True),
+        ({}, {"sans": ("other.example.net",)}, False),
+        ({"sans": ("other.example.net",)}, {"sans": ("third.example.net",)}, True),
+        ({"sans": ("other.example.net",)}, {}, True),
+        ({}, {"since": tls_certificates.NOW + DAY}, False),
+        ({"until": tls_certificates.NOW - DAY}, {"since": tls_certificates.NOW + DAY}, False),
+        ({}, {"until": tls_certificates.NOW - DAY}, False),
+        ({"until": tls_certificates.NOW - DAY}, {"until": tls_certificates.NOW - 2 * DAY}, True),
+        ({}, {"key": tls_certificates.key_of("Ed25519")}, False),
+        ({}, {"key": tls_certificates.key_of("P-224")}, False),
+    ],
+)
+async def test_a_copy_is_not_made_worse(
+    of_the_copy: dict[str, Any], of_the_source: dict[str, Any], replaced: bool
+) -> None:
+    harness = Harness()
+    harness.put(http_source(**of_the_source), http_copy(**of_the_copy))
+    copying = await harness.secrets.copying(harness.space, tls_certificates.NOW)
+    assert (set(copying.write), copying.keep) == (({"http"}, set()) if replaced else (set(), {"http"}))
+
+
+async def test_a_certificate_that_is_not_valid_yet_is_copied_when_it_is() -> None:
+    harness = Harness()
+    harness.put(http_source(since=tls_certificates.NOW + DAY))
+    copying = await harness.secrets.copying(harness.space, tls_certificates.NOW)
+    assert (dict(copying.write), copying.keep) == ({}, {"http"})
+    assert copying.requeue_afters == [pytest.approx(86_400, abs=1)]
+    later = await harness.secrets.copying(harness.space, tls_certificates.NOW + DAY)
+    assert set(later.write) == {"http"}
+
+
+async def test_the_names_of_endpoints_are_needed_too() -> None:
+    harness = Harness(app("db", "acme", {"name": "db", "certAndCaSecretName": "http"}))
+    harness.put(http_source(), http_copy(sans=("acme.example.net", "db.acme.example.net")))
+    copying = await harness.secrets.copying(harness.space, tls_certificates.NOW)
+    assert copying.keep == {"http"}
+
+
+def test_one_content_is_inspected_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    obj = http_source()
+    one = secret_facts(obj)
+    monkeypatch.setattr("decco.desired.secret_content.inspect", None)
+    assert secret_facts({**obj, "metadata": http_copy()["metadata"]}) is one

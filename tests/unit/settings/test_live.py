@@ -220,7 +220,8 @@ async def test_the_holder_has_what_is_in_force(mounted: Mounted, out: Log) -> No
 
 def test_only_reloadable_settings_have_subscribers() -> None:
     live = LiveSettings({}, {}, None)
-    assert [key for key, setting in SETTINGS.items() if setting.reloadable] == ["logLevel"]
+    reloadable = [key for key, setting in SETTINGS.items() if setting.reloadable]
+    assert reloadable == ["logLevel", "probe.enabled", "probe.intervalSeconds", "probe.maxPerSecond"]
     with pytest.raises(ValueError, match="a change of clusterId waits for a restart"):
         live.subscribe("clusterId", logs.change_level)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from decco.forms import parse_bind_address
+from decco.forms import parse_bind_address, parse_name_server
 from decco.settings import LogLevel, RoutingBackend, Settings
 from decco.settings.fields import SETTINGS
 from decco.settings.load import NOT_SETTINGS, WrongSettings, dump, load
@@ -20,7 +20,7 @@ RESOURCES = "must be a mapping with requests and limits, each of names to quanti
 BIND = "must be host:port, [IPv6]:port, :port for all interfaces, or 0 for off"
 AT_TOP = (
     "namespace, clusterId, clusterDomain, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
-    "routing, edge, dns, sidecar, controller, leaderElection, verify"
+    "routing, edge, dns, sidecar, controller, probe, leaderElection, verify"
 )
 IN_ROUTING = "backend, parentGateway, gatewayClassName, ingressDialect, ingressClassName"
 IN_EDGE = ("DECCO_EDGE__NAMESPACE", "DECCO_EDGE__CIDRS", "DECCO_EDGE__SERVICE", "DECCO_EDGE__ADDRESSES")
@@ -49,6 +49,7 @@ OTHER: dict[str, Any] = {
         {
             "name": "inside",
             "zones": ["corp.example"],
+            "nameServers": ["192.0.2.53", "192.0.2.54:5353", "[2001:db8::53]:5353"],
             "secretName": None,
             "timeoutSeconds": 5.0,
             "requestsPerSecond": None,
@@ -78,6 +79,9 @@ OTHER: dict[str, Any] = {
     "controller.retryBaseSeconds": 0.5,
     "controller.retryMaxSeconds": 60.0,
     "controller.loopSilenceSeconds": 20.0,
+    "probe.enabled": False,
+    "probe.intervalSeconds": 60.0,
+    "probe.maxPerSecond": 50,
     "leaderElection.enabled": False,
     "leaderElection.leaseName": "another",
     "leaderElection.leaseSeconds": 60.0,
@@ -423,3 +427,22 @@ def test_the_sidecars_user_can_be_left_to_the_cluster(tmp_path: Path) -> None:
         assert load({}, {}, config(tmp_path, text)).sidecar.run_as_user is None
     assert load({}, {"DECCO_SIDECAR__RUN_AS_USER": "null"}, None).sidecar.run_as_user is None
     assert load({}, {"DECCO_SIDECAR__RUN_AS_USER": ""}, None).sidecar.run_as_user == 65532
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("192.0.2.53", ("192.0.2.53", 53)),
+        ("192.0.2.53:5353", ("192.0.2.53", 5353)),
+        ("2001:db8::53", ("2001:db8::53", 53)),
+        ("[2001:db8::53]:5353", ("2001:db8::53", 5353)),
+    ],
+)
+def test_a_name_server(text: str, server: tuple[str, int]) -> None:
+    assert parse_name_server(text) == server
+
+
+@pytest.mark.parametrize("text", ["", "ns1.example", "ns1.example:53", ":53", "192.0.2.53:0", "192.0.2.53:x", "0"])
+def test_no_name_server(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (of any kind)
+        parse_name_server(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 
@@ -59,3 +60,6 @@ def test_the_list_has_each_probe_with_its_code() -> None:
     lines = report.listing().splitlines()
     assert len(lines) == len(PROBES)
     assert all(re.match(r"DECCO-08\d\d  [a-z]+/\S+ +\S", line) for line in lines), lines
+    data = json.loads(report.listing_as_json())
+    assert [each["name"] for each in data] == list(BY_NAME)
+    assert all(each["promise"] and re.fullmatch(r"DECCO-08\d\d", each["code"]) for each in data)

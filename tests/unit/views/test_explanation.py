@@ -166,3 +166,30 @@ def test_codes() -> None:
 def test_the_reason_of_another_version_is_a_failure_without_a_code() -> None:
     finding = Finding("Ready", "Frobnicated: out of order", "Frobnicated")
     assert (finding.severity, finding.code) == (Severity.FAILURE, "")
+
+
+def _with_condition(obj: Obj, kind: str, status: str, reason: str) -> Obj:
+    condition = {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": f"what is behind {reason}",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "observedGeneration": 1,
+    }
+    return {**obj, "status": {"observedGeneration": 1, "conditions": [condition]}}
+
+
+def test_what_the_probes_of_the_controller_have_seen() -> None:
+    db = app("db", "acme", {"name": "db", "certAndCaSecretName": "tls"})
+    good = secret("tls", "db.acme.example.net")
+    routes = {"routing": {"backend": "none"}}
+    broken = world(space("acme"), good, _with_condition(db, "RoutesReady", "False", "PortClosed"), **routes)
+    assert said(broken, Target(app=Key("acme", "db")), "RoutesReady") == [
+        (Severity.FAILURE, "PortClosed: what is behind PortClosed")
+    ]
+    [(severity, text)] = said(broken, Target(space="acme"), "app db")
+    assert severity is not Severity.OK
+    assert "PortClosed" in text
+    away = world(_with_condition(space("acme"), "RoutesReady", "True", "NotProbed"), **routes)
+    assert said(away, Target(space="acme"), "RoutesReady") == [(Severity.OK, "NotProbed: what is behind NotProbed")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,8 @@ from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
 from decco.views.running import Running, _variables, look
+from tests import tls_certificates
+from tests.tls_certificates import Template
 from tests.unit.desired.app_cases import SERVED
 from tests.unit.views.stories import secret, space
 
@@ -363,6 +366,14 @@ async def test_marks_on_secrets() -> None:
     assert "is 'yes', so decco does not see it" in found["secret decco/yes"]
     assert "write acme.example.net" in found["secret decco/bare"]
     assert "names acme.example.org, and there is no such Space" in found["secret decco/stranger"]
+
+
+async def test_a_certificate_that_is_not_valid_yet() -> None:
+    made = Template(sans=("acme.example.net",), since=tls_certificates.NOW + tls_certificates.DAY).make()
+    data = {name: base64.b64encode(value).decode() for name, value in tls_certificates.secret(made).items()}
+    obj = {**secret("early"), "data": data}
+    texts = {name: text for text, name in controller._sharing_problems(obj, [], tls_certificates.NOW)}
+    assert "is not valid before" in texts["CertificateNotYetValid"]
 
 
 async def test_objects_that_were_never_reconciled() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 from decco.cli import arguments as flags
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     async def gather() -> list[Finding]:
         given = arguments.config is not None
         async with flags.cluster(settings) as client:
-            return await check(client, settings, os.environ, given=given, account=arguments.service_account)
+            return await check(client, settings, given=given, account=arguments.service_account)
 
     findings = asyncio.run(gather())
     if arguments.output == "table":

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     from decco.verify import report
 
     if arguments.list:
-        output.write(report.listing())
+        output.write(_listing(arguments.output))
         return 0
     try:
         found = asyncio.run(_verify(arguments))
@@ -78,6 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
     forms = {"table": report.text, "json": report.as_json, "junit": report.as_junit}
     output.write(forms[arguments.output](found))
     return 0 if found.passed else EXIT_FAILED
+
+
+def _listing(form: str) -> str:
+    from decco.verify import report
+    from decco.verify.lock import VerifyError
+
+    if form == "junit":
+        raise VerifyError("--list has no results for -o junit; use -o table or -o json")
+    return report.listing_as_json() if form == "json" else report.listing()
 
 
 async def _verify(arguments: argparse.Namespace) -> Report:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from decco.api.formats import MAX_DNS_NAME
 from decco.desired import names, reasons
+from decco.desired.answers import NO_ROUTE, PROBE_PATH, probe_host, probe_path_of, probe_rule
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.gateway_status import listeners_kind
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceInputs
@@ -49,6 +50,8 @@ def space_routing(inputs: SpaceInputs) -> list[Child]:
         children.append(_listener_set(inputs, parent, listeners))
         if route is not None and inputs.claims.holds(inputs.space.fqdn):
             children.append(_redirect(inputs, route))
+            if any(listener["name"] == LISTENER_HTTPS for listener in listeners):
+                children.append(_answer(inputs, route))
     return children
 
 
@@ -116,6 +119,16 @@ def _redirect(inputs: SpaceInputs, kind: Resource) -> Child:
     return names.child(kind, names.space_meta(inputs.space, names.REDIRECT_ROUTE), spec=spec)
 
 
+def _answer(inputs: SpaceInputs, kind: Resource) -> Child:
+    """The route that answers probes of routes that are not in effect, so that no App receives them."""
+    spec = {
+        "parentRefs": [_parent(inputs.settings.routing, LISTENER_HTTPS)],
+        "hostnames": [inputs.space.fqdn],
+        "rules": [probe_rule({"type": "PathPrefix", "value": PROBE_PATH}, NO_ROUTE)],
+    }
+    return names.child(kind, names.space_meta(inputs.space, names.PROBE_ROUTE), spec=spec)
+
+
 def _authority(inputs: SpaceInputs) -> list[Child]:
     """The ca.crt of the HTTP Secret, where the edge can read it; certificates only, see ``SecretFacts.ca_pem``."""
     spec = inputs.space.spec
@@ -159,8 +172,9 @@ def _http_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
         path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": endpoint.rewrite}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": path}}]
     rule["backendRefs"] = [_backend(endpoint)]
+    probe = probe_rule({"type": "Exact", "value": probe_path_of(endpoint.name)}, probe_host([rule]))
     parent = _parent(inputs.settings.routing, LISTENER_HTTPS)
-    return {"parentRefs": [parent], "hostnames": [inputs.space.fqdn], "rules": [rule]}
+    return {"parentRefs": [parent], "hostnames": [inputs.space.fqdn], "rules": [rule, probe]}
 
 
 def _tls_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:

@@ -36,8 +36,14 @@ def app_changed(caches: Caches, change: Change) -> Iterator[Request]:
     for facts in (old, new):
         if facts is not None:
             yield from _neighbours(caches, key, facts)
-    if old_secrets != new_secrets:
+    if old_secrets != new_secrets or _certified(old) != _certified(new):
         yield Request(Key("", key.namespace))
+
+
+def _certified(facts: AppFacts | None) -> frozenset[tuple[str, str | None, str]]:
+    """The names for which certificates are needed, on which the Space's copies depend."""
+    endpoints = facts.endpoints if facts is not None else ()
+    return frozenset((each.name, each.hostname, each.certificate) for each in endpoints if each.certificate is not None)
 
 
 def _neighbours(caches: Caches, key: Key, facts: AppFacts) -> Iterator[Request]:

@@ -1,15 +1,19 @@
 """The edge (the shared Gateway, the Service of the settings), when it comes, goes, or has another address or class:
-every Space; its address: also Apps with DNS records; its class, and the controller of a class: every App.
+every Space; its address: also the Apps with endpoints; its class, and the controller of a class: every Space and App.
 
-A Space's own Gateway: when its address changes, the Apps of the Space with DNS records.
+A Space's own Gateway or ListenerSet, when its address changes or it becomes ready, and the Space's route that answers
+probes, when the gateway has answered for it: the Apps of the Space with endpoints.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from decco.desired.gateway_status import is_programmed, status_of
+from decco.desired.names import PROBE_ROUTE
 from decco.kube.entry import Entry
 from decco.kube.store import Change
+from decco.objects import Obj
 from decco.reconcilers.caches import Caches, Request
 from decco.reconcilers.facts import AppFacts
 from decco.reconcilers.handlers.common import urgency
@@ -22,32 +26,49 @@ def edge_changed(caches: Caches, change: Change) -> Iterator[Request]:
         return
     for entry in caches.spaces:
         yield Request(entry.key, urgency(change))
-    yield from _apps_in_dns(caches, change, caches.apps)
+    if _addresses(old) != _addresses(new):
+        yield from _served(caches.apps)
 
 
 def class_changed(caches: Caches, change: Change) -> Iterator[Request]:
     """The class of the shared Gateway, or the controller of a class: every App, because whose conditions on its routes
-    count may have changed.
+    count may have changed, and every Space, because the controller decides which keys of certificates the edge takes.
     """
     old, new = (entry.facts if entry is not None else None for entry in (change.old, change.new))
     if old != new:
-        yield from (Request(entry.key, urgency(change)) for entry in caches.apps)
+        for store in (caches.spaces, caches.apps):
+            yield from (Request(entry.key, urgency(change)) for entry in store)
 
 
 def own_gateway_changed(caches: Caches, change: Change) -> Iterator[Request]:
-    return _apps_in_dns(caches, change, caches.apps.in_namespace(change.entry.key.namespace))
+    """Where the Apps are probed, and whether yet. A Gateway's status also has other changes."""
+    old, new = change.old, change.new
+    if (_addresses(old), _programmed(old)) != (_addresses(new), _programmed(new)):
+        yield from _served(caches.apps.in_namespace(change.entry.key.namespace))
 
 
-def _apps_in_dns(caches: Caches, change: Change, apps: Iterable[Entry]) -> Iterator[Request]:
-    """Those whose records' addresses changed. A Gateway's status also has other changes."""
-    if not caches.settings.dns.providers or _addresses(change.old) == _addresses(change.new):
-        return
+def own_route_changed(caches: Caches, change: Change) -> Iterator[Request]:
+    """Apps are probed when the Space's route that answers probes is in effect."""
+    key = change.entry.key
+    if key.name == PROBE_ROUTE and _status(change.old) != _status(change.new):
+        yield from _served(caches.apps.in_namespace(key.namespace))
+
+
+def _served(apps: Iterable[Entry]) -> Iterator[Request]:
     for entry in apps:
-        if isinstance(entry.facts, AppFacts) and any(endpoint.dns for endpoint in entry.facts.endpoints):
+        if isinstance(entry.facts, AppFacts) and entry.facts.endpoints:
             yield Request(entry.key)
+
+
+def _programmed(entry: Entry | None) -> bool:
+    return entry is not None and is_programmed(entry.obj())
 
 
 def _addresses(entry: Entry | None) -> object:
     """The addresses in the status of a Gateway or Service."""
-    status = (entry.obj().get("status") if entry is not None else None) or {}
+    status = _status(entry)
     return status.get("addresses"), status.get("loadBalancer")
+
+
+def _status(entry: Entry | None) -> Obj:
+    return status_of(entry.obj() if entry is not None else None)

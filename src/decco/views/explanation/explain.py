@@ -7,6 +7,7 @@ finding.
 
 from __future__ import annotations
 
+from decco.desired import reasons
 from decco.desired.model import SecretFacts, SpaceFacts
 from decco.desired.status import OWN_PAUSE
 from decco.hostnames import canonical, in_zone
@@ -152,17 +153,20 @@ def _space(world: World, name: str) -> Findings:
         yield Finding("apps", f"you may not list Apps in namespace {name}", "apps-hidden")
     for app in sorted(caches.apps.in_namespace(name), key=lambda entry: entry.key):
         yield _summary(world, app.key)
-    yield from _conditions(reconciled)
+    yield from _conditions(reconciled, entry.obj())
 
 
 def _summary(world: World, key: Key) -> Finding:
     reconciled = world.result.of("App", key)
     urls = [str(endpoint.get("url") or endpoint["name"]) for endpoint in _endpoints_of(reconciled)]
     text = ", ".join(urls) or "no endpoint"
-    problems = reconciled.problems() if reconciled is not None else []
+    problems = [problem.reason for problem in reconciled.problems()] if reconciled is not None else []
+    live = world.snapshot.caches.apps.get(key)
+    seen = _seen(live.obj()) if live is not None else []
+    problems += [c["reason"] for c in seen if c["status"] != "True" and c["reason"] not in reasons.WAITING]
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        text += f": {problems[0].reason}{more} (decco explain {key})"
+        text += f": {problems[0]}{more} (decco explain {key})"
     return Finding(f"app {key.name}", text, "app-not-ready" if problems else "")
 
 
@@ -199,7 +203,7 @@ def _app(world: World, key: Key) -> Findings:
         yield Finding("endpoints", "none")
     for name in sorted(entry.facts.secrets):
         yield from certificate(world, space, name, "named by this App", None)
-    yield from _conditions(reconciled)
+    yield from _conditions(reconciled, entry.obj())
 
 
 def _from_status(world: World, obj: Obj) -> Findings:
@@ -269,13 +273,23 @@ def _life(world: World, kind: str, key: Key, obj: Obj, deleting: bool) -> Findin
         yield Finding("life", text, "object-differs")
 
 
-def _conditions(reconciled: ReconcileResult | None) -> Findings:
-    """What keeps the object from being Ready, from its conditions as they would be now."""
+def _conditions(reconciled: ReconcileResult | None, obj: Obj) -> Findings:
+    """What keeps the object from being Ready: its conditions as they would be now, and those that the controller's
+    probes have found.
+    """
     conditions = ((reconciled.status if reconciled is not None else None) or {}).get("conditions") or ()
     bad = [c for c in conditions if c["status"] == "False"]
     yield from map(_condition, [c for c in bad if c["type"] != "Ready"] or bad)
-    if conditions and not bad:
+    seen = [c for c in _seen(obj) if c["type"] not in {each["type"] for each in bad}]
+    yield from map(_condition, seen)
+    if conditions and not bad and all(c["status"] == "True" for c in seen):
         yield Finding("Ready", "everything is as the spec asks")
+
+
+def _seen(obj: Obj) -> list[Obj]:
+    """The conditions in the object's status that come from probes."""
+    conditions = status_of(obj).get("conditions") or ()
+    return [c for c in conditions if c["reason"] in reasons.SEEN and c["type"] != "Ready"]
 
 
 def _condition(condition: Obj) -> Finding:

@@ -20,6 +20,7 @@ from decco.desired.gateway_status import (
 )
 from decco.desired.model import Child, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
+from decco.desired.secret_use import covers
 from decco.hostnames import zone_of
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden
@@ -101,21 +102,17 @@ def certificate(world: World, space: SpaceFacts, secret: str | None, purpose: st
 
 def validity(world: World, about: str, purpose: str, facts: SecretFacts, hostname: str | None) -> Finding:
     """The names and the expiry of a usable certificate."""
-    text, name = f"{purpose}: for {', '.join(facts.dns_names) or 'no DNS name'}", ""
+    names = facts.dns_names or ()
+    text, name = f"{purpose}: for {', '.join(names) or 'no DNS name'}", ""
     if facts.not_after is not None:
         days = (facts.not_after - world.now).days
         text += f"; until {facts.not_after:%Y-%m-%d}, {days} days"
         if days < SOON_DAYS:
             text, name = f"{text}: renew it", "certificate-ends-soon"
-    if hostname is not None and not any(_is_for(each.lower(), hostname) for each in facts.dns_names):
+    if hostname is not None and not covers(names, hostname):
         text += f"; {hostname} is not among its names, and clients will refuse it: have it issued again with that name"
         name = "certificate-for-other-names"
     return Finding(about, text, name)
-
-
-def _is_for(pattern: str, hostname: str) -> bool:
-    """Whether a certificate is valid for this name: "*" matches exactly one label (RFC 9525 section 6.3)."""
-    return hostname.partition(".")[2] == pattern[2:] if pattern.startswith("*.") else pattern == hostname
 
 
 # -- the edge ---------------------------------------------------------------------------------------------------------

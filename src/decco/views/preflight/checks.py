@@ -33,9 +33,7 @@ CHECKS: Mapping[str, Check] = {
 }
 
 
-async def check(
-    client: Client, local: Settings, environ: Mapping[str, str], *, given: bool, account: str
-) -> list[Finding]:
+async def check(client: Client, local: Settings, *, given: bool, account: str) -> list[Finding]:
     """Run all checks. ``given``: the settings come from a local file and not from the running controller.
 
     Raises KubeError if the API server cannot be reached at all.
@@ -43,8 +41,8 @@ async def check(
     running = await running_.look(client, local.namespace)
     settings, found = local, []
     try:
-        if not given:
-            settings = running_.settings_in_force(running, local, environ)
+        if not given and running.found:
+            settings = running_.settings_in_force(running, local)
         place = running.text.place if running.text is not None else "defaults and variables"
         found.append(
             Finding("settings", f"you may not read the controller's: {place} taken", "settings-hidden")

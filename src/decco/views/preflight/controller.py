@@ -256,6 +256,9 @@ def _sharing_problems(obj: Obj, spaces: Sequence[SpaceFacts], now: datetime) -> 
         yield facts.problem.message, facts.problem.reason
     elif facts.not_after is not None:
         days = (facts.not_after - now).days
+        if facts.not_before is not None and now < facts.not_before:
+            begin = f"{facts.not_before:%Y-%m-%d %H:%M:%S} UTC"
+            yield f"its certificate is not valid before {begin}: wait, or renew it", "CertificateNotYetValid"
         if facts.not_after <= now:
             yield f"its certificate expired on {facts.not_after:%Y-%m-%d}: renew it", "CertificateExpired"
         elif days < SOON_DAYS:

@@ -1,0 +1,169 @@
+"""The published records, as the servers of the zone answer: no resolver, no cache.
+
+The servers are those that the settings name for the zone, or else those of its NS records. Each answer that was right
+is remembered by its digest: servers repeat themselves, so a short probe compares bytes and parses nothing.
+
+Import this file where it is used: dnspython takes memory that a cluster without records need not spend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import itertools
+import os
+import socket
+import time
+
+import dns.asyncquery
+import dns.asyncresolver
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rdatatype
+
+from decco.probe.model import Observation, Record, Result, Server
+
+QUERY_SECONDS = 2.0
+"""Time limit of one question to one server."""
+FOUND_SECONDS, NOT_FOUND_SECONDS = 3600.0, 300.0
+"""For how long the servers of a zone are kept, and that there are none."""
+MAX_REMEMBERED = 50_000
+"""Answers whose digests are kept."""
+_MAX_ANSWER = 65_535
+_TYPES = {"A": b"\0\1", "CNAME": b"\0\5", "SOA": b"\0\6", "AAAA": b"\0\x1c"}
+
+
+class RecordProbe:
+    """Asks the servers of zones."""
+
+    def __init__(self) -> None:
+        self._zones: dict[str, tuple[float, tuple[Server, ...]]] = {}
+        """Zone -> until when its servers are kept, and the servers."""
+        self._finding = asyncio.Lock()
+        self._good: dict[tuple[Record, Server, str], bytes] = {}
+        self._turn = itertools.count()
+
+    async def __call__(self, record: Record, *, short: bool) -> Observation:
+        """Probes a record once; a short probe asks one server, another each time."""
+        servers = record.servers or await self._servers_of(record.zone)
+        if not servers:
+            return Observation(Result.CONNECT, f"the servers of zone {record.zone} are not known")
+        if short and await self._repeats(record, servers[next(self._turn) % len(servers)]):
+            return Observation(Result.ANSWERED)
+        found = await asyncio.gather(*(self._ask(record, server) for server in servers))
+        answers = [answer for answer in found if answer is not None]
+        if not answers:
+            return Observation(Result.CONNECT, f"no server of zone {record.zone} answers")
+        different = next(filter(None, answers), "")
+        return Observation(Result.RECORD, different) if different else Observation(Result.ANSWERED)
+
+    async def _ask(self, record: Record, server: Server) -> str | None:
+        """What the server answers instead of the record, "" if it answers with it; None without an answer."""
+        found: set[tuple[str, str]] = set()
+        name = dns.name.from_text(record.name)
+        for kind in _kinds(record):
+            try:
+                wire = await _exchange(server, _question(record, kind))
+                answer = dns.message.from_wire(wire)
+                if answer.flags & dns.flags.TC:
+                    query = dns.message.from_wire(wire[:2] + _question(record, kind))
+                    answer = await dns.asyncquery.tcp(query, server.address, QUERY_SECONDS, server.port)
+            except (dns.exception.DNSException, OSError, EOFError, TimeoutError):
+                return None
+            if not answer.flags & dns.flags.AA:
+                return None  # the server is not one of the zone's
+            rtype = dns.rdatatype.from_text(kind)
+            sets = (each for each in answer.answer if each.rdtype == rtype and each.name == name)
+            values = {(kind, str(value).lower().rstrip(".")) for each in sets for value in each}
+            if values == {each for each in record.values if each[0] == kind}:
+                if len(self._good) >= MAX_REMEMBERED:
+                    self._good.clear()
+                self._good[record, server, kind] = _digest(wire)
+            found |= values
+        if found == record.values:
+            return ""
+        shown = ", ".join(sorted(value for _, value in found)) or "that there is no record"
+        return f"server {server.address} answers {shown}"
+
+    async def _repeats(self, record: Record, server: Server) -> bool:
+        """Whether the server answers as it did when that was right."""
+        for kind in _kinds(record):
+            known = self._good.get((record, server, kind))
+            try:
+                if known is None or _digest(await _exchange(server, _question(record, kind))) != known:
+                    return False
+            except (OSError, EOFError, TimeoutError):
+                return False
+        return True
+
+    async def _servers_of(self, zone: str) -> tuple[Server, ...]:
+        async with self._finding:
+            until, servers = self._zones.get(zone, (0.0, ()))
+            if time.monotonic() >= until:
+                servers = await find_servers(zone)
+                keep = FOUND_SECONDS if servers else NOT_FOUND_SECONDS
+                self._zones[zone] = time.monotonic() + keep, servers
+            return servers
+
+
+async def find_servers(zone: str) -> tuple[Server, ...]:
+    """The zone's servers by its NS records, as far as they answer for it from here; () if there are none."""
+    found: set[str] = set()
+    try:
+        resolver = await asyncio.to_thread(dns.asyncresolver.Resolver)  # it reads a file
+        for server in await resolver.resolve(zone, "NS"):
+            for kind in ("A", "AAAA"):
+                try:
+                    found.update(str(each) for each in await resolver.resolve(str(server), kind))
+                except dns.exception.DNSException:
+                    continue
+    except (dns.exception.DNSException, OSError):
+        return ()
+    servers = [Server(address) for address in sorted(found)]
+    answering = await asyncio.gather(*(_is_of(zone, server) for server in servers))
+    return tuple(server for server, answers in zip(servers, answering, strict=True) if answers)
+
+
+async def _is_of(zone: str, server: Server) -> bool:
+    try:
+        answer = dns.message.from_wire(await _exchange(server, _question_of(zone, "SOA")))
+    except (dns.exception.DNSException, OSError, EOFError, TimeoutError):
+        return False
+    return bool(answer.flags & dns.flags.AA)
+
+
+def _kinds(record: Record) -> list[str]:
+    return sorted({kind for kind, _ in record.values})
+
+
+def _question(record: Record, kind: str) -> bytes:
+    return _question_of(record.name, kind)
+
+
+def _question_of(name: str, kind: str) -> bytes:
+    """A query (RFC 1035 section 4.1) without its first two bytes, the number. No recursion is desired, so the server
+    answers only what it has itself.
+    """
+    labels = b"".join(bytes((len(label),)) + label.encode("ascii") for label in name.split("."))
+    return b"\0\0\0\1\0\0\0\0\0\0" + labels + b"\0" + _TYPES[kind] + b"\0\1"
+
+
+async def _exchange(server: Server, question: bytes) -> bytes:
+    """Raises OSError, EOFError for another answer, and TimeoutError."""
+    family = socket.AF_INET6 if ipaddress.ip_address(server.address).version == 6 else socket.AF_INET
+    number = os.urandom(2)
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sock:
+        sock.connect(server)
+        sock.send(number + question)
+        async with asyncio.timeout(QUERY_SECONDS):
+            wire = await asyncio.get_running_loop().sock_recv(sock, _MAX_ANSWER)
+    if wire[:2] != number:
+        raise EOFError
+    return wire
+
+
+def _digest(wire: bytes) -> bytes:
+    return hashlib.blake2b(wire[2:], digest_size=16).digest()

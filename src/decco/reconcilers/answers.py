@@ -1,0 +1,325 @@
+"""What the edge answers for an object: its targets for the prober, and the prober's verdicts for its status.
+
+Targets are declared as soon as everything that decco makes for them exists and is accepted, and stay until the object
+is gone: what breaks later is found by probes of what was once declared.
+
+What was in effect before this process started stays so until something is known: a new version may write other routes
+than the former one, and no App stops being Ready while a gateway takes them over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from decco.api.conditions import ConditionType
+from decco.desired import reasons
+from decco.desired.answers import NO_ROUTE, NOTHING_PROBED, PROBE_PATH, Answer, Answers, probe_answer
+from decco.desired.app import AppDesired
+from decco.desired.app_status import EDGE_PORT, AppLive
+from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
+from decco.desired.gateway_status import Backends, is_programmed, listeners_kind, parent_gateway, route_problem
+from decco.desired.model import AppInputs, Child, Problem, SecretView, SpaceFacts, SpaceInputs
+from decco.desired.names import PROBE_ROUTE, SPACE_OBJECT
+from decco.desired.routing.gateway import LISTENER_HTTPS
+from decco.kube.entry import Entry
+from decco.kube.store import Change, Store
+from decco.objects import HTTP_ROUTES, SERVICES, TLS_ROUTES, Key, Obj, Resource
+from decco.probe.model import Route, State, Target
+from decco.probe.service import Prober
+from decco.reconcilers.caches import Caches
+from decco.reconcilers.edge import gateway_controller
+from decco.reconcilers.report import was_true
+from decco.settings import RoutingBackend
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """For one reconcile: what the status contains, and the names of which no record is created yet."""
+
+    answers: Answers = NOTHING_PROBED
+    held_back: frozenset[str] = frozenset()
+    former: bool = False
+    """Whether routes count as they were before this process started."""
+
+
+NOT_PROBING = Found()
+
+
+class Answering(Protocol):
+    """Where a reconciler learns what the edge answers."""
+
+    def of_app(
+        self, entry: Entry, inputs: AppInputs, desired: AppDesired, live: AppLive, addresses: Sequence[str] | None, /
+    ) -> Found: ...
+    def of_space(
+        self, entry: Entry, inputs: SpaceInputs, listeners: Obj | None, addresses: Sequence[str] | None, /
+    ) -> Found: ...
+
+
+class NoAnswers:
+    """For a simulation, which sends no probe."""
+
+    def of_app(self, *_: object) -> Found:
+        return NOT_PROBING
+
+    def of_space(self, *_: object) -> Found:
+        return NOT_PROBING
+
+
+class EdgeAnswers:
+    """Asks the prober."""
+
+    def __init__(self, prober: Prober, caches: Caches) -> None:
+        self._prober = prober
+        self._caches = caches
+        self._known: set[str] = set()
+        """UIDs of Apps of whose routes something is known since the start."""
+
+    @contextmanager
+    def following(self, *stores: Store) -> Iterator[None]:
+        """Forgets objects of these stores when they are gone."""
+        for store in stores:
+            store.subscribe(self._gone)
+        try:
+            yield
+        finally:
+            for store in stores:
+                store.unsubscribe(self._gone)
+
+    def _gone(self, change: Change) -> None:
+        if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
+            self._prober.forget(change.old.uid)
+            self._known.discard(change.old.uid)
+
+    # -- App ----------------------------------------------------------------------------------------------------------
+
+    def of_app(
+        self, entry: Entry, inputs: AppInputs, desired: AppDesired, live: AppLive, addresses: Sequence[str] | None
+    ) -> Found:
+        pending = _pending(inputs, desired, live)
+        former = self._is_former(entry, pending)
+        routed = [endpoint for endpoint in desired.resolved.routed if endpoint.hostname is not None]
+        if not self._probes(addresses) or not routed or not _has_pods(inputs, live):
+            self._prober.forget(entry.uid)  # nothing is to answer, or nobody asks
+            return Found(former=former)
+        guard = self._guard(inputs.space)
+        if not self._is_open(inputs.space):
+            pending = {endpoint.name for endpoint in routed}
+        elif _waits(guard):
+            pending |= {endpoint.name for endpoint in routed if endpoint.kind is EndpointKind.HTTP}
+        declared = self._prober.declared(entry.uid)
+        if pending and not declared and _was_ready(entry):
+            return Found(held_back=frozenset(filter(None, (each.hostname for each in routed))), former=former)
+        ready = _is_ready(inputs, live)
+        routes = {child.obj["metadata"]["name"]: child for child in desired.children if child.resource == HTTP_ROUTES}
+        targets: dict[str, Target] = {}
+        waiting: list[str] = []
+        for endpoint in routed:
+            route = routes.get(endpoint.name)
+            found = dict(self._targets(inputs, endpoint, route, addresses or (), guarded=not _refused(guard)))
+            if found.keys() & declared or (ready and endpoint.name not in pending):
+                targets |= found
+            elif found:
+                waiting.append(endpoint.hostname or "")
+        state = self._ensure(entry, targets, inputs.space.name, (entry.generation, ready))
+        failed = [self._failed(inputs, routed, targets, key, state, ready=ready) for key in sorted(state.failed)]
+        waiting += [targets[key].server_name for key in state.waiting]
+        answers = Answers(tuple(failed), tuple(waiting), _addresses(targets, state.unreached))
+        return Found(answers, self._held_back(routed, targets, state), former)
+
+    def _is_former(self, entry: Entry, pending: Collection[str]) -> bool:
+        if entry.uid not in self._known and not (pending and _was_ready(entry)):
+            self._known.add(entry.uid)
+        return entry.uid not in self._known
+
+    def _probes(self, addresses: Sequence[str] | None) -> bool:
+        routed = self._caches.settings.routing.backend is not RoutingBackend.NONE
+        return self._prober.enabled and routed and bool(addresses)
+
+    def _is_open(self, space: SpaceFacts) -> bool:
+        """Whether the edge serves the Space's listeners: a proxy that still starts refuses every connection."""
+        routing = self._caches.settings.routing
+        if routing.backend is not RoutingBackend.GATEWAY:
+            return True
+        listeners = self._of_space(listeners_kind(routing), space, SPACE_OBJECT)
+        return listeners is not None and is_programmed(listeners)
+
+    def _guard(self, space: SpaceFacts) -> Problem | None:
+        """Why the Space's route is not in effect, without which a probe of a route could reach an App."""
+        routing = self._caches.settings.routing
+        if routing.backend is not RoutingBackend.GATEWAY:
+            return None
+        obj = self._of_space(HTTP_ROUTES, space, PROBE_ROUTE)
+        if obj is None:
+            return Problem(reasons.WAITING_FOR_EDGE, f"HTTPRoute {PROBE_ROUTE} is not written yet")
+        gateway = parent_gateway(routing, space.name, gateway_controller(self._caches))
+        return route_problem(Child(HTTP_ROUTES, obj), obj, gateway)
+
+    def _of_space(self, kind: Resource, space: SpaceFacts, name: str) -> Obj | None:
+        store = self._caches.children.get(kind)
+        found = store.get(Key(space.name, name)) if store is not None else None
+        whole = found is not None and found.owner_uid == space.uid and not found.partial
+        return found.obj() if found is not None and whole else None
+
+    @staticmethod
+    def _targets(
+        inputs: AppInputs, endpoint: ResolvedEndpoint, route: Child | None, addresses: Sequence[str], *, guarded: bool
+    ) -> Iterator[tuple[str, Target]]:
+        """The targets of an endpoint by "<endpoint> <address>", none while it has no usable certificate; requests only
+        if they are ``guarded``.
+        """
+        http, chain = endpoint.kind is EndpointKind.HTTP, _chain(inputs, endpoint)
+        if chain is None:
+            return
+        answer = probe_answer(route.obj) if route is not None and guarded else None
+        for address in addresses:
+            target = Target(
+                address=address,
+                port=EDGE_PORT,
+                server_name=endpoint.hostname or "",
+                chain=chain,
+                requests_client_certificate=not http and endpoint.tls is not None and endpoint.tls.verify_client,
+                route=Route(*answer) if http and answer is not None else None,
+                waits_for_close=not http and endpoint.tls is not None,
+            )
+            yield f"{endpoint.name} {address}", target
+            if http and endpoint.probe_path is not None and guarded:
+                app = Target(address, EDGE_PORT, target.server_name, chain, probe_path=endpoint.probe_path)
+                yield f"{endpoint.name} {address} {endpoint.probe_path}", app
+
+    def _failed(
+        self,
+        inputs: AppInputs,
+        routed: Iterable[ResolvedEndpoint],
+        targets: Mapping[str, Target],
+        key: str,
+        state: State,
+        *,
+        ready: bool,
+    ) -> Answer:
+        name, target, seen = key.partition(" ")[0], targets[key], state.failed[key]
+        service = self._caches.children[SERVICES].get(Key(inputs.namespace, name))
+        tcp = any(each.name == name and each.kind is EndpointKind.TCP for each in routed)
+        return Answer(
+            endpoint=name,
+            server_name=target.server_name,
+            address=target.address,
+            result=seen.result.value,
+            detail=seen.detail,
+            tcp=tcp,
+            service=service is not None,
+            ready_pods=ready,
+        )
+
+    @staticmethod
+    def _held_back(routed: Iterable[ResolvedEndpoint], targets: Mapping[str, Target], state: State) -> frozenset[str]:
+        """The host names that have not answered at some address that can be reached."""
+        good = state.answered | state.unreached
+        answering = {targets[key].server_name for key in good} - {
+            targets[key].server_name for key in targets.keys() - good
+        }
+        return frozenset(each.hostname for each in routed if each.hostname and each.hostname not in answering)
+
+    # -- Space --------------------------------------------------------------------------------------------------------
+
+    def of_space(
+        self, entry: Entry, inputs: SpaceInputs, listeners: Obj | None, addresses: Sequence[str] | None
+    ) -> Found:
+        if not self._probes(addresses):
+            self._prober.forget(entry.uid)
+            return NOT_PROBING
+        targets: dict[str, Target] = {}
+        waiting: list[str] = []
+        chain = _chain_of(_view(inputs.secrets, inputs.space.spec.http_cert_secret_name))
+        guard = self._guard(inputs.space)
+        if chain is not None and _has_https(listeners):
+            if self._prober.declared(entry.uid) or (self._is_open(inputs.space) and not _waits(guard)):
+                route = None if _refused(guard) else Route(PROBE_PATH, NO_ROUTE)
+                for address in addresses or ():
+                    targets[f"https {address}"] = Target(address, EDGE_PORT, inputs.space.fqdn, chain, route=route)
+            elif _was_ready(entry):
+                return NOT_PROBING
+            else:
+                waiting.append(inputs.space.fqdn)
+        state = self._ensure(entry, targets, inputs.space.name, entry.generation)
+        failed = (
+            Answer("https", targets[key].server_name, targets[key].address, seen.result.value, seen.detail)
+            for key, seen in sorted(state.failed.items())
+        )
+        waiting += [targets[key].server_name for key in state.waiting]
+        unreached = tuple(address for address in addresses or () if self._prober.unreached(address))
+        refusal = guard.message if guard is not None and _refused(guard) else ""
+        return Found(Answers(tuple(failed), tuple(waiting), unreached, refusal))
+
+    def _ensure(self, entry: Entry, targets: Mapping[str, Target], space: str, token: Hashable) -> State:
+        return self._prober.ensure(entry.uid, targets, group=space, token=token, assumed=_was_ready(entry))
+
+
+def _was_ready(entry: Entry) -> bool:
+    return was_true(entry.obj(), ConditionType.ROUTES_READY, entry.generation)
+
+
+def _waits(guard: Problem | None) -> bool:
+    return guard is not None and guard.reason == reasons.WAITING_FOR_EDGE
+
+
+def _refused(guard: Problem | None) -> bool:
+    return guard is not None and not _waits(guard)
+
+
+def _pending(inputs: AppInputs, desired: AppDesired, live: AppLive) -> set[str]:
+    """The endpoints for whose routes, as they are written now, the gateway has not answered."""
+    gateway = parent_gateway(inputs.settings.routing, inputs.space.name, inputs.gateway_controller)
+    routes = (child for child in desired.children if child.resource in (HTTP_ROUTES, TLS_ROUTES))
+    return {
+        name
+        for child in routes
+        for name in [child.obj["metadata"]["name"]]
+        if _waits(route_problem(child, live.routes.get((child.resource.kind, name)), gateway, Backends.NONE))
+    }
+
+
+def _has_pods(inputs: AppInputs, live: AppLive) -> bool:
+    """Whether pods of the App are to answer: replicas is not 0, and a Job has not ended."""
+    if not inputs.spec.run_as_job:
+        return live.replicas != 0
+    return live.job is not None and live.ended is None and (inputs.run is None or inputs.run.end is None)
+
+
+def _is_ready(inputs: AppInputs, live: AppLive) -> bool:
+    """Whether a pod is ready, of whatever revision; a Job's pods are not counted."""
+    if inputs.spec.run_as_job:
+        return live.job is not None
+    return bool((live.workload or {}).get("status", {}).get("readyReplicas"))
+
+
+def _chain(inputs: AppInputs, endpoint: ResolvedEndpoint) -> tuple[bytes, ...] | None:
+    """The expected certificates, () for any; None while there are none to be presented."""
+    if endpoint.kind is EndpointKind.HTTP:
+        return _chain_of(_view(inputs.secrets, inputs.space.spec.http_cert_secret_name))
+    if endpoint.tls is not None:
+        return _chain_of(_view(inputs.secrets, endpoint.tls.secret))
+    declared = next((each for each in inputs.spec.endpoints or () if each.name == endpoint.name), None)
+    return () if declared is not None and declared.disable_tls_termination else None
+
+
+def _view(secrets: Mapping[str, SecretView], name: str | None) -> SecretView | None:
+    return secrets.get(name) if name is not None else None
+
+
+def _chain_of(view: SecretView | None) -> tuple[bytes, ...] | None:
+    if view is None or view.facts is None or view.facts.problem is not None:
+        return None
+    return view.facts.chain or None
+
+
+def _has_https(listeners: Obj | None) -> bool:
+    spec = (listeners or {}).get("spec") or {}
+    return any(each.get("name") == LISTENER_HTTPS for each in spec.get("listeners") or ())
+
+
+def _addresses(targets: Mapping[str, Target], keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({targets[key].address for key in keys}))
