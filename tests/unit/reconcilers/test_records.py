@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -40,8 +41,8 @@ async def test_nothing_is_wanted_for_an_object_that_is_gone_since_its_reconcile_
     entry = store.get(Key("", "acme"))
     assert entry is not None
     dns = Dns([], "here", DnsSettings())
-    nobody: Any = None
-    records = Records(dns, nobody, Settings(), lambda: 0.0)
+    nobody: Any = Mock()
+    records = Records(dns, nobody, Settings(), lambda: 0.0, nobody)
     with records.following(store):
         store.put(stored(SPACES, "acme", uid="after", meta=held, spec={"domainName": "example.net"}), own=False)
         for attempt in (
