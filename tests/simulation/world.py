@@ -27,7 +27,6 @@ from tests.simulation.network import Network
 SETTINGS = {
     "DECCO_METRICS_BIND_ADDRESS": "0",
     "DECCO_CLUSTER_DOMAIN": "cluster.local",
-    "DECCO_PROBE__ENABLED": "false",
     "DECCO_EDGE__NAMESPACE": "edge",
     "DECCO_PROBE__ENABLED": "false",  # no edge answers in virtual time
     "DECCO_EDGE__ADDRESSES": f'["{EDGE_ADDRESS}"]',
