@@ -16,6 +16,9 @@ from tests.e2e.world import Tenant, World, eventually
 
 CLIENTS = 4
 PAUSE = 0.01
+DRAIN = "--drain=12s"
+"""How long a pod answers after its SIGTERM: until the edge has observed that it is going, which takes seconds on a busy
+machine. docs/routing.md asks the same of Apps."""
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +32,17 @@ def busy(world: World) -> Tenant:
 
 def apps(tenant: Tenant, container: dict[str, object], replicas: int = 2) -> list[dict[str, object]]:
     """One App by path with the way to the pod encrypted, and one by server name."""
-    pod = {"container": container}
+    listen = {"web": ["http:8080"], "line": ["echo:9000", "http:8080"]}
+    args = {name: ["serve", DRAIN, *(f"--listen={each}" for each in ports)] for name, ports in listen.items()}
+    web, line = ({"container": {**container, "args": args[name]}} for name in ("web", "line"))
     return [
-        tenant.app("web", httpUrlPath="/web", initialReplicas=replicas, pod=dict(pod)),
+        tenant.app("web", httpUrlPath="/web", initialReplicas=replicas, pod=web),
         tenant.app(
             "line",
-            ["echo:9000", "http:8080"],
+            listen["line"],
             endpoints=[{"name": "line", "port": 9000}],
             initialReplicas=replicas,
-            pod=dict(pod),
+            pod=line,
         ),
     ]
 

@@ -150,6 +150,8 @@ class Dns:
         self, uid: str, new: dict[str, WantedRecord], refused: tuple[DnsProblem, ...], former: Iterable[str]
     ) -> OwnerState:
         first, resumed = uid not in self._owners, uid in self._paused
+        if new:
+            self._ended.pop(uid, None)  # a restore of etcd has brought it back
         self._paused.pop(uid, None)
         owner = self._owners.setdefault(uid, _Owner())
         old, owner.wanted, owner.refused = owner.wanted, new, refused

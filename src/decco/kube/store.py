@@ -107,6 +107,8 @@ class Store:
     arrives."""
     _since_list: set[str] | None = None
     """UIDs that decco wrote or requested to delete since the current list was requested; None: no list is running."""
+    lists: int = 0
+    """How many complete lists it has taken."""
     unlisted: str = ""
     """Why the store does not show the cluster's objects: not listed yet, and the last error, or the cluster no longer
     serves the kind; "" from a complete list on."""
@@ -224,11 +226,6 @@ class Store:
             if not entry.partial:
                 self._entries[entry.key] = without_data(entry)
 
-    @property
-    def listed(self) -> int:
-        """Version of the last list; it falls when a restore of etcd has brought back an earlier state."""
-        return self._listed
-
     def begin_list(self) -> None:
         """A consistent list is about to be requested: what is known now and not in the list no longer exists."""
         self._since_list = set()
@@ -269,6 +266,7 @@ class Store:
             yield
         self._since_list = None
         self._reread = False
+        self.lists += 1
         self.unlisted = ""
 
     def _is_later(self, entry: Entry, list_version: int) -> bool:

@@ -49,8 +49,8 @@ class _Read:
     namespace_uid: str
     due: float | None = None
     """Time of the next read; None before the first one."""
-    listed: int = 0
-    """Version of the list of namespaces at the last read."""
+    lists: int = 0
+    """Lists of namespaces at the last read."""
     bound: bool = False
     """Whether decco has the permission, because the Space needs it."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -85,8 +85,8 @@ class Copies:
         if known is None or known.namespace_uid != namespace_uid:
             known = self._reads[space.name] = _Read(namespace_uid)
         async with known.lock:  # the Space and its Apps may need the first read at the same moment
-            listed = self._caches.children[NAMESPACES].listed
-            is_due = hourly and known.due is not None and (known.due <= self._clock() or listed != known.listed)
+            lists = self._caches.children[NAMESPACES].lists
+            is_due = hourly and known.due is not None and (known.due <= self._clock() or lists != known.lists)
             if known.due is not None and (known.bound or not bind) and not is_due:
                 return
             if known.due is not None and not known.bound and bind:
@@ -96,7 +96,7 @@ class Copies:
             pause = READ_SECONDS if is_due else _first_pause(space)
             known.due = self._clock() + pause if bind or found else inf
             known.bound = known.bound or bind
-            known.listed = listed
+            known.lists = lists
 
     async def begin(self, space: SpaceFacts, *, bind: bool) -> None:
         """The namespace was created just now and has no copies. With ``bind``, decco is about to write the first one.
@@ -109,7 +109,7 @@ class Copies:
             await self._reader.bind(space)
         due = self._clock() + _first_pause(space) if bind else inf
         self._store.swap_namespace(space.name, {}, initial=True)  # those of an earlier namespace of the name
-        self._reads[space.name] = _Read(namespace_uid, due, self._caches.children[NAMESPACES].listed, bind)
+        self._reads[space.name] = _Read(namespace_uid, due, self._caches.children[NAMESPACES].lists, bind)
 
     async def whole(self, entry: Entry) -> Entry | None:
         """The copy with its content; None if it does not exist any more."""

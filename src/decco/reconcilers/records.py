@@ -135,6 +135,7 @@ class Records:
             return await self._withdraw(self._dns, store, current, names)
         if addresses and not held and any(self._dns.serves(name) for name in names):
             current = await self._set(store, current, held=True)
+        _check_exists(store, current.entry)
         targets = frozenset(addresses)
         state = self._dns.ensure(
             entry.uid, [WantedRecord(name, targets, create=name not in held_back) for name in names]
@@ -214,6 +215,7 @@ class Records:
         elif abandon or annotations_of(obj).get(ANNOTATION_ABANDON_DNS) == "true":
             self._dns.abandon(entry.uid)
         else:
+            _check_exists(store, entry)
             self._dns.release(entry.uid, names)
             others = [other for other in wait_for if _held(other.obj())]
             if others or not self._dns.gone(entry.uid):
@@ -251,6 +253,15 @@ def _warn_left(store: Store, entry: Entry) -> None:
         kind=store.resource.kind,
         key=str(entry.key),
     )
+
+
+def _check_exists(store: Store, entry: Entry) -> None:
+    """Raises Conflict if the object is gone since its reconcile began: its end was reported already, so what is wanted
+    for it now would be wanted for ever, and no other owner could have its names.
+    """
+    current = store.get(entry.key)
+    if current is None or current.uid != entry.uid:
+        raise Conflict(409, "Conflict", "the object was removed, or another has its name now")
 
 
 def _held(obj: Obj) -> bool:

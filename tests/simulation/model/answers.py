@@ -51,6 +51,12 @@ def _details(kind: Kind, name: str, causes: list[Obj] | None = None) -> Obj:
     return {**found, "causes": causes} if causes else found
 
 
+def removed(kind: Kind, name: str, uid: str) -> Obj:
+    """The answer to a deletion that leaves nothing."""
+    details = {**_details(kind, name), "uid": uid}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
 def not_found(kind: Kind, name: str) -> Refused:
     return Refused(404, "NotFound", f'{kind.resource} "{name}" not found', _details(kind, name))
 

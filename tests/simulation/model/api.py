@@ -166,11 +166,13 @@ class Api:
         matches = selector(request.query)
         items, last, more = [], after, False
         for address, obj in self.etcd.at(revision, target.kind, target.namespace):
-            if (address.namespace, address.name) <= after or not matches(obj):
+            if (address.namespace, address.name) <= after:
                 continue
             if limit and len(items) == limit:
-                more = True
+                more = True  # whether the selector matches what is left is not known: the next page may be empty
                 break
+            if not matches(obj):
+                continue
             items.append(obj)
             last = (address.namespace, address.name)
         meta: Obj = {"resourceVersion": str(revision)}
@@ -249,6 +251,13 @@ class Api:
             raise answers.conflict(target.kind, target.name, why + live["metadata"]["uid"])
         if meta.get("resourceVersion") not in (None, "", live["metadata"]["resourceVersion"]):
             raise answers.conflict(target.kind, target.name, answers.CHANGED)
+        if not meta.get("resourceVersion") and target.kind.conditional:
+            raise answers.invalid(
+                target.kind,
+                target.name,
+                "metadata.resourceVersion",
+                "Invalid value: 0: must be specified for an update",
+            )
         if target.subresource == "status":
             return self._store(request, target, live, {**live, "status": obj.get("status")})
         return self._store(request, target, live, obj)
@@ -290,8 +299,8 @@ class Api:
         if "dryRun" in request.query:
             return success(obj)
         if "deletionTimestamp" in meta and not meta.get("finalizers") and not self._holds(kind, obj):
-            self.etcd.put(target.address, obj)
-            return success(self.etcd.remove(target.address))
+            self.etcd.remove(target.address)  # the update itself is not stored
+            return success(obj)
         return success(self.etcd.put(target.address, obj))
 
     @staticmethod
@@ -341,10 +350,12 @@ class Api:
         policy = options.get("propagationPolicy") or "Background"
         extra = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(policy, [])
         finalizers += extra
-        if "dryRun" in request.query:
-            return success(live)
+        dry_run = "dryRun" in (options if request.body else request.query)  # with a body the query does not count
         if not finalizers and not self._holds(kind, live):
-            return success(self.etcd.remove(target.address))
+            if dry_run:
+                return success(answers.removed(kind, target.name, meta["uid"]))
+            self.etcd.remove(target.address)
+            return success(answers.removed(kind, target.name, meta["uid"]))
         changed = {**meta, "finalizers": finalizers}
         if not finalizers:
             del changed["finalizers"]
@@ -355,8 +366,8 @@ class Api:
         obj = {**live, "metadata": changed}
         if kind is NAMESPACE:
             obj["status"] = {**(live.get("status") or {}), "phase": "Terminating"}
-        if obj == live:
-            return success(live)
+        if obj == live or dry_run:
+            return success(obj)
         return success(self.etcd.put(target.address, obj))
 
 

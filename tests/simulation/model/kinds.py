@@ -7,6 +7,8 @@ from typing import Any
 
 Obj = dict[str, Any]
 
+_GATEWAY = "gateway.networking.k8s.io"
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -28,12 +30,15 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
+    def conditional(self) -> bool:
+        """Whether an update needs a resourceVersion: of custom resources."""
+        return self.group in ("decco.platform9.com", _GATEWAY)
+
+    @property
     def resource(self) -> str:
         """As messages of the API server name it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
-
-_GATEWAY = "gateway.networking.k8s.io"
 
 KINDS = (
     Kind("decco.platform9.com", "v1beta2", "spaces", "Space", namespaced=False, status=True, generation=True),

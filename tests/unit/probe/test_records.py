@@ -139,6 +139,7 @@ async def test_servers_that_are_silent_or_not_of_the_zone_say_nothing(monkeypatc
     async with serving(Zone(silent=True), Zone(authoritative=False)) as servers:
         found = await RecordProbe()(record(servers), short=False)
         assert found == Observation(Result.CONNECT, "no server of zone acme.example answers")
+        monkeypatch.setattr(records, "QUERY_SECONDS", 2.0)  # a busy machine is no silent server
         async with serving(Zone(GOOD)) as others:
             assert await RecordProbe()(record((*servers, *others)), short=False) == ANSWERED
 

@@ -1,13 +1,21 @@
-"""The DNS layer and the conditions have the same reasons."""
+"""Records of owners that change meanwhile; the DNS layer and the conditions have the same reasons."""
 
 from __future__ import annotations
+
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from decco.desired import reasons
 from decco.dns.errors import REASON_PENDING, REASONS
-from decco.dns.service import DnsProblem
-from decco.reconcilers.records import _problem
+from decco.dns.service import Dns, DnsProblem
+from decco.dns.settings import DnsSettings
+from decco.kube.errors import Conflict
+from decco.objects import FINALIZER_DNS, SPACES, Key
+from decco.reconcilers.records import Records, _problem
+from decco.settings import Settings
+from tests.unit.reconcilers.world import make_caches, stored
 
 KNOWN = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
 
@@ -22,3 +30,26 @@ def test_each_reason_of_dns_is_one_of_conditions(reason: str) -> None:
 
 def test_an_unknown_reason_is_a_failure() -> None:
     assert _problem(DnsProblem("a.example", "DNSError", "see the log")).reason == reasons.DNS_FAILED
+
+
+async def test_nothing_is_wanted_for_an_object_that_is_gone_since_its_reconcile_began() -> None:
+    """Another Space has its name now, as after a restore of etcd: it would never get the record."""
+    store = make_caches().spaces
+    held = {"finalizers": [FINALIZER_DNS]}
+    before = stored(SPACES, "acme", uid="before", meta=held, spec={"domainName": "example.net"})
+    store.put(before, own=False)
+    entry = store.get(Key("", "acme"))
+    assert entry is not None
+    dns = Dns([], "here", DnsSettings())
+    nobody: Any = Mock()
+    records = Records(dns, nobody, Settings(), lambda: 0.0, nobody)
+    with records.following(store):
+        store.put(stored(SPACES, "acme", uid="after", meta=held, spec={"domainName": "example.net"}), own=False)
+        for attempt in (
+            records.publish(store, entry, entry.obj(), ["acme.example.net"], ["192.0.2.1"]),
+            records.release(store, entry, ["acme.example.net"]),
+        ):
+            with pytest.raises(Conflict):
+                await attempt
+    assert dns.state("before").ready
+    assert dns.gone("before")
