@@ -42,6 +42,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-n", type=int, default=1, help="how many schedules, with the seeds that follow")
     parser.add_argument("--trace", action="store_true", help="print every change in etcd and every log line")
     parser.add_argument("--shrink", action="store_true", help="leave out steps of a failing schedule while it fails")
+    parser.add_argument("--first-failure", action="store_true", help="end at the first schedule that fails")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args(argv)
     if options.jobs > 1:
@@ -66,6 +67,8 @@ def main(argv: list[str]) -> int:
         )
         if outcome.found:
             report(outcome)
+            if options.first_failure:
+                return 1
             if options.shrink:
                 report(schedule.run(shrink(made)))
         if seed % COLLECT == 0:

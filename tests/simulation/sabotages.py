@@ -1,0 +1,409 @@
+"""Small sabotages of decco's source, and how soon the simulation finds each: ``make sabotages``.
+
+One that nothing finds is a gap in the plans, in the model or in the oracles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+SOURCE = Path(__file__).parents[2] / "src" / "decco"
+BATCH = 20
+"""Schedules of one process; the next begins if none of them failed."""
+
+
+class Sabotage(NamedTuple):
+    """``old`` occurs once in the file and is replaced by ``new``."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+SABOTAGES = (
+    # watches, informers, stores
+    Sabotage(
+        "a 410 is not followed by a list",
+        "kube/watch.py",
+        "            if not isinstance(error, TooManyRequests):\n                self.version = None",
+        "            pass",
+    ),
+    Sabotage(
+        "an outage is not followed by a list",
+        "kube/watch.py",
+        "        if refused or now - self.failing_since >= OUTAGE_SECONDS:\n            self.version = None",
+        "        return",
+    ),
+    Sabotage(
+        "the outage of another request does not count",
+        "kube/transport.py",
+        "self._outages.count += 1",
+        "pass",
+    ),
+    Sabotage("deletions of a watch are dropped", "kube/watch.py", "            return Delete(obj)", "            return None"),
+    Sabotage(
+        "a silent watch is not noticed",
+        "kube/transport.py",
+        "sock_connect=CONNECT_SECONDS, sock_read=idle_seconds)",
+        "sock_connect=CONNECT_SECONDS, sock_read=None)",
+    ),
+    Sabotage(
+        "a garbled line ends the informer's trust in nothing",
+        "kube/watch.py",
+        "            case Garbled():\n",
+        "            case Garbled() if False:\n",
+    ),
+    Sabotage(
+        "a list does not remove what is not in it",
+        "kube/store.py",
+        "                self._bury(old.uid, list_version)\n                self._take_out(old)",
+        "                pass",
+    ),
+    Sabotage(
+        "older versions replace newer ones",
+        "kube/store.py",
+        "        if self._gone.version(new.uid) >= new.version or (old is not None and old.version >= new.version):\n"
+        "            return\n",
+        "",
+    ),
+    Sabotage(
+        "a list does not replace newer versions",
+        "kube/store.py",
+        "                    self._replace(old, entry)",
+        "                    self._move(entry, own=False, initial=True)",
+    ),
+    Sabotage(
+        "an answer does not go into the store",
+        "kube/apply.py",
+        "        store.take(made, own=True)\n",
+        "",
+    ),
+    Sabotage("tombstones are skipped", "kube/store.py", "        self._gone.bury(uid, version)", "        pass"),
+    # writes
+    Sabotage(
+        "deletes carry no UID", "kube/client.py", '        preconditions = {"uid": uid}', "        preconditions = {}"
+    ),
+    Sabotage(
+        "alterations by others are not repaired",
+        "kube/apply.py",
+        "        intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)",
+        "        intact = True",
+    ),
+    Sabotage(
+        "every reconcile writes",
+        "kube/apply.py",
+        "        if intact and same_meta(live, body):",
+        "        if False:",
+    ),
+    Sabotage(
+        "what is settled is compared again and written",
+        "kube/apply.py",
+        "        if known == (entry.content, entry.meta) and wanted in",
+        "        if False and wanted in",
+    ),
+    Sabotage(
+        "objects of others are taken over",
+        "kube/identity.py",
+        "def is_ours(",
+        "def is_ours(*_: object) -> bool:\n    return True\n\n\ndef _is_ours(",
+    ),
+    Sabotage(
+        "nothing is pruned",
+        "kube/prune.py",
+        "                if (store.resource, entry.key) in keep or entry.deleting:",
+        "                if True:",
+    ),
+    Sabotage(
+        "pruning ignores what is desired",
+        "kube/prune.py",
+        "                if (store.resource, entry.key) in keep or entry.deleting:",
+        "                if entry.deleting:",
+    ),
+    Sabotage(
+        "a restored copy is not taken in",
+        "kube/apply.py",
+        "            store.refresh(key, entry)\n        applied",
+        "            pass\n        applied",
+    ),
+    Sabotage(
+        "writes are sent again after a lost connection",
+        "kube/transport.py",
+        '                if verb not in ("GET", "LIST") or away or lost == MAX_LOST_READS:',
+        "                if away or lost == MAX_LOST_READS:",
+    ),
+    # leader election
+    Sabotage("the fence lets everything pass", "kube/fence.py", "        if not self.allows():", "        if False:"),
+    Sabotage(
+        "the Lease of another is taken at once",
+        "kube/lease.py",
+        "        return now() < self._free_at\n",
+        "        return False\n",
+    ),
+    Sabotage(
+        "a Lease that cannot be renewed is kept",
+        "kube/leader.py",
+        "            if sent >= renewed + self._times.renew:",
+        "            if False:",
+    ),
+    Sabotage(
+        "work goes on without the Lease",
+        "kube/leader.py",
+        "                task.cancel()\n                await asyncio.wait({task})\n                if task.cancelled():",
+        "                await asyncio.wait({task})\n                if task.cancelled():",
+    ),
+    Sabotage(
+        "the first process leads for ever",
+        "kube/lease.py",
+        "        if not holder or (holder == self._identity and self._maybe_ours):\n            return False",
+        "        if not holder or (holder == self._identity and self._maybe_ours):\n            return False\n"
+        "        return True",
+    ),
+    # queues
+    Sabotage(
+        "a failed key is not tried again",
+        "kube/controller.py",
+        "        pause = self.queue.retry(key)\n",
+        "        pause = 0.0\n",
+    ),
+    Sabotage(
+        "a conflict is not tried again",
+        "kube/controller.py",
+        "            pause = self.queue.retry_conflict(key)\n",
+        "            pause = 0.0\n",
+    ),
+    Sabotage(
+        "a key that changes while it is processed is lost",
+        "kube/workqueue.py",
+        "            self.add(key, again)",
+        "            pass",
+    ),
+    Sabotage(
+        "requeue_after is ignored",
+        "kube/controller.py",
+        "                self.queue.add_after(key, action.seconds)",
+        "                pass",
+    ),
+    Sabotage(
+        "a group's busy count is not given back",
+        "kube/workqueue.py",
+        "        self._busy[group] -= 1\n        if not self._busy[group]:\n            del self._busy[group]",
+        "        pass",
+    ),
+    # event handlers
+    Sabotage(
+        "an edit of a Space does not reach its Apps",
+        "reconcilers/handlers/space.py",
+        "    yield from apps_of(caches, name)\n    for key in caches.index",
+        "    for key in caches.index",
+    ),
+    Sabotage(
+        "a change of a child does not reach its owner",
+        "reconcilers/handlers/child.py",
+        "                yield Request(owner, priority)",
+        "                continue",
+    ),
+    Sabotage(
+        "a change of a shared Secret reaches nobody",
+        "reconcilers/handlers/secret.py",
+        "    for user in caches.secret_users.users(change.entry.key.name):",
+        "    for user in ():",
+    ),
+    Sabotage(
+        "Spaces that wait for a name are not enqueued",
+        "reconcilers/handlers/space.py",
+        "            yield from space_and_apps(caches, other)",
+        "            continue",
+    ),
+    Sabotage(
+        "a recorded grant enqueues nobody",
+        "reconcilers/handlers/namespace.py",
+        "        yield from space_and_apps(caches, other)\n    if new is not None:\n        yield from apps_of(caches, name)",
+        "        continue",
+    ),
+    Sabotage(
+        "callers in other Spaces are not enqueued",
+        "reconcilers/handlers/app.py",
+        "                yield Request(caller)",
+        "                continue",
+    ),
+    Sabotage(
+        "a child without owner reference is nobody's",
+        "reconcilers/handlers/child.py",
+        "                yield Request(entry.labelled_owner.key, priority)",
+        "                continue",
+    ),
+    # reconcilers
+    Sabotage(
+        "copies are not read again after an outage",
+        "reconcilers/copies.py",
+        "(known.due <= self._clock() or lists != known.lists)",
+        "known.due <= self._clock()",
+    ),
+    Sabotage(
+        "consent is assumed",
+        "reconcilers/secrets.py",
+        "        return entry.facts if self._consent(space, entry.facts) else None",
+        "        return entry.facts",
+    ),
+    Sabotage(
+        "a copy is not revoked",
+        "reconcilers/secrets.py",
+        "        return {name for name, seconds in left.items() if not seconds}, min(",
+        "        return set(), min(",
+    ),
+    Sabotage(
+        "Apps do not wait for the isolation of their Space",
+        "reconcilers/app.py",
+        "        if not self.caches.namespace_is_ready(space):",
+        "        if False:",
+    ),
+    Sabotage(
+        "Apps do not wait for the record of a grant",
+        "reconcilers/app.py",
+        "        if self.caches.claims.verdict(space.name).pending:",
+        "        if False:",
+    ),
+    Sabotage(
+        "the finalizer comes after the record",
+        "reconcilers/records.py",
+        "        if addresses and not held and any(self._dns.serves(name) for name in names):\n"
+        "            current = await self._set(store, current, held=True)\n",
+        "",
+    ),
+    Sabotage(
+        "the finalizer goes before the record",
+        "reconcilers/records.py",
+        "            if others or not self._dns.gone(entry.uid):",
+        "            if others:",
+    ),
+    Sabotage(
+        "records are wanted for what is gone",
+        "reconcilers/records.py",
+        "    if current is None or current.uid != entry.uid:",
+        "    if False:",
+    ),
+    # claims
+    Sabotage(
+        "a name that is not lost counts as granted",
+        "desired/model.py",
+        "        return canonical(claimed) in self.granted\n",
+        "        return canonical(claimed) not in self.lost and canonical(claimed) not in self.pending\n",
+    ),
+    Sabotage(
+        "what was given up stays granted",
+        "desired/claims.py",
+        " and (record is None or self._wants(space, claim))",
+        "",
+    ),
+    Sabotage(
+        "the holder of a name does not block others",
+        "desired/claims.py",
+        "            if blocker is not None:\n                lost[claim] = blocker\n            elif grant",
+        "            if grant",
+    ),
+    Sabotage(
+        "a grant counts before it is recorded",
+        "desired/claims.py",
+        "            elif grant is not None and grant.recorded and not grant.released:",
+        "            elif grant is not None and not grant.released:",
+    ),
+    Sabotage(
+        "any Space may be granted any name",
+        "desired/claims.py",
+        "        new = {claim for claim in wanted.claims - grants.keys() if self._blocker(space, claim) is None}",
+        "        new = set(wanted.claims - grants.keys())",
+    ),
+    Sabotage(
+        "a name is released while it is served",
+        "desired/claims.py",
+        "        released = {claim: replace(grants[claim], released=True) for claim in claims}",
+        "        released = {claim: replace(grants[claim], released=True) for claim in self.leaving(space)}",
+    ),
+    # desired state
+    Sabotage(
+        "the hash does not change with the desired state",
+        "kube/diff.py",
+        "def hash_of(",
+        'def hash_of(_: object) -> str:\n    return "0"\n\n\ndef _hash_of(',
+    ),
+    # DNS
+    Sabotage(
+        "names of others are taken over",
+        "dns/plan.py",
+        "        return self.is_orphan(now) and (self.adopt or self.uid_of(now) in self.ended)",
+        "        return True",
+    ),
+    Sabotage(
+        "records of a released owner stay",
+        "dns/plan.py",
+        "            if rules.owns(now):\n                changes.append(_withdrawal(now))\n            elif",
+        "            if rules.owns(now):\n                pass\n            elif",
+    ),
+    Sabotage(
+        "an owner that ended is not forgotten",
+        "dns/service.py",
+        "        if owner is not None and owner.former:\n            self._ownerless.add(owner_uid)\n"
+        "            self.release(owner_uid)\n",
+        "",
+    ),
+)
+
+
+def apply(sabotage: Sabotage, folder: Path) -> None:
+    """Writes a copy of decco's source with the sabotage into the folder."""
+    shutil.copytree(SOURCE, folder / "decco", ignore=shutil.ignore_patterns("__pycache__"))
+    path = folder / "decco" / sabotage.file
+    path.write_text(replaced(sabotage))
+
+
+def replaced(sabotage: Sabotage) -> str:
+    """The file's text with the sabotage; raises ValueError if its place is not there once."""
+    text = (SOURCE / sabotage.file).read_text()
+    if text.count(sabotage.old) != 1:
+        raise ValueError(f"{sabotage.name}: {sabotage.file} has its place {text.count(sabotage.old)} times")
+    return text.replace(sabotage.old, sabotage.new)
+
+
+def schedules_until_found(sabotage: Sabotage, most: int) -> int | None:
+    """After how many schedules the simulation fails; None if it does not."""
+    with tempfile.TemporaryDirectory(prefix="decco-sabotage-") as name:
+        apply(sabotage, Path(name))
+        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        root = SOURCE.parents[1]
+        environment["PYTHONPATH"] = os.pathsep.join((name, str(root)))
+        for first in range(1, most + 1, BATCH):
+            command = [sys.executable, "-W", "ignore", "-m", "tests.simulation", "--first-failure"]
+            command += ["--seed", str(first), "-n", str(min(BATCH, most + 1 - first))]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=root)
+            if done.returncode:
+                seeds = [line.split()[2] for line in done.stdout.splitlines() if line.startswith("FAILED seed ")]
+                return int(seeds[0]) if seeds else first
+    return None
+
+
+def main() -> int:
+    """Prints a table; the status is 1 if fewer than 95 % are found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.sabotages", description=__doc__)
+    parser.add_argument("-n", type=int, default=100, help="schedules for each")
+    parser.add_argument("-k", default="", help="only those whose name contains this")
+    options = parser.parse_args()
+    chosen = [each for each in SABOTAGES if options.k in each.name]
+    found = 0
+    for each in chosen:
+        count = schedules_until_found(each, options.n)
+        found += count is not None
+        print(f"{'survives' if count is None else count:>8}  {each.file:32} {each.name}", flush=True)
+    print(f"{found} of {len(chosen)} found within {options.n} schedules")
+    return 0 if found >= 0.95 * len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
