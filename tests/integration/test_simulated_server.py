@@ -19,9 +19,10 @@ from urllib.parse import urlencode
 import pytest
 
 from testbed.controlplane import ControlPlane
-from tests.simulation.model.api import Api, Request
+from tests.simulation.model.api import Api
 from tests.simulation.model.cluster import Cluster
 from tests.simulation.model.etcd import Etcd
+from tests.simulation.model.requests import Request
 from tests.simulation.model.servers import Server
 
 SEQUENCES = int(os.environ.get("SEQUENCES", "60"))

@@ -13,9 +13,9 @@ from tests.simulation.clock import CLOCK
 from tests.simulation.loops import Process
 from tests.simulation.model import answers
 from tests.simulation.model.answers import Answer
-from tests.simulation.model.api import Request
 from tests.simulation.model.etcd import Address
 from tests.simulation.model.kinds import BY_NAME, Obj
+from tests.simulation.model.requests import Request
 from tests.simulation.network import Fate, Loss, Pipe
 from tests.simulation.plan import Plan, Step
 from tests.simulation.world import World, is_managed
@@ -241,7 +241,9 @@ class Actions:
     # The cluster
 
     def _on_compact(self) -> None:
+        """Watches that are opened again after it get 410, unless they have seen a bookmark since."""
         self.world.etcd.compact(self.world.etcd.revision)
+        self.world.network.cut_all()
 
     def _on_restore(self) -> None:
         self._snapshot = self.world.etcd.snapshot()

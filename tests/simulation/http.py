@@ -13,7 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from tests.simulation.clock import CLOCK
 from tests.simulation.loops import current_process
 from tests.simulation.model.answers import Answer
-from tests.simulation.model.api import Request
+from tests.simulation.model.requests import Request
 from tests.simulation.network import Loss, Network, Pipe
 
 CONTROLLER = "system:serviceaccount:decco:decco-controller"

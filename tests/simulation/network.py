@@ -14,7 +14,8 @@ from enum import Enum, auto
 from tests.simulation.clock import CLOCK
 from tests.simulation.loops import Process
 from tests.simulation.model.answers import Answer
-from tests.simulation.model.api import Api, Request
+from tests.simulation.model.api import Api
+from tests.simulation.model.requests import Request
 from tests.simulation.model.servers import Server, Stream
 
 

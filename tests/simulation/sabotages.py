@@ -48,7 +48,9 @@ SABOTAGES = (
         "self._outages.count += 1",
         "pass",
     ),
-    Sabotage("deletions of a watch are dropped", "kube/watch.py", "            return Delete(obj)", "            return None"),
+    Sabotage(
+        "deletions of a watch are dropped", "kube/watch.py", "            return Delete(obj)", "            return None"
+    ),
     Sabotage(
         "a silent watch is not noticed",
         "kube/transport.py",
@@ -156,8 +158,8 @@ SABOTAGES = (
     Sabotage(
         "work goes on without the Lease",
         "kube/leader.py",
-        "                task.cancel()\n                await asyncio.wait({task})\n                if task.cancelled():",
-        "                await asyncio.wait({task})\n                if task.cancelled():",
+        "                task.cancel()\n                await asyncio.wait({task})\n",
+        "                await asyncio.wait({task})\n",
     ),
     Sabotage(
         "the first process leads for ever",
@@ -225,8 +227,8 @@ SABOTAGES = (
     Sabotage(
         "a recorded grant enqueues nobody",
         "reconcilers/handlers/namespace.py",
-        "        yield from space_and_apps(caches, other)\n    if new is not None:\n        yield from apps_of(caches, name)",
-        "        continue",
+        "        yield from space_and_apps(caches, other)\n    if new is not None:\n",
+        "        continue\n    if False:\n",
     ),
     Sabotage(
         "callers in other Spaces are not enqueued",

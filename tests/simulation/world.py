@@ -17,10 +17,11 @@ from tests.simulation import http, zone
 from tests.simulation.clock import CLOCK
 from tests.simulation.loops import Loop, Process, Scheduler, current_process
 from tests.simulation.model import answers
-from tests.simulation.model.api import Api, Request, Target
+from tests.simulation.model.api import Api
 from tests.simulation.model.cluster import EDGE_ADDRESS, GATEWAY_CONTROLLER, Actor, Cluster
 from tests.simulation.model.etcd import Address, Etcd
 from tests.simulation.model.kinds import BY_NAME, Obj
+from tests.simulation.model.requests import Request, Target
 from tests.simulation.model.servers import Server
 from tests.simulation.network import Network
 

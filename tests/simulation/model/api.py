@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, unquote_plus
 
 import orjson
 
@@ -21,52 +20,10 @@ from tests.simulation.model.answers import Answer, Refused, success
 from tests.simulation.model.etcd import Address, Etcd
 from tests.simulation.model.fields import managed
 from tests.simulation.model.kinds import BY_NAME, BY_PLURAL, KINDS, Kind, Obj
+from tests.simulation.model.requests import Request, Target, selector
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 NAMESPACE = BY_NAME["Namespace"]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """``user`` is who sent it; ``sent`` when, in virtual seconds."""
-
-    user: str
-    method: str
-    path: str
-    query: dict[str, str]
-    body: bytes
-    sent: float = 0.0
-
-    @classmethod
-    def of(cls, user: str, method: str, url: str, body: bytes = b"", sent: float = 0.0) -> Request:
-        path, _, text = url.partition("?")
-        query = {}
-        for pair in text.split("&") if text else ():
-            name, _, value = pair.partition("=")
-            query[name] = unquote_plus(value)
-        return cls(user, method, unquote(path), query, body, sent)
-
-    @property
-    def is_watch(self) -> bool:
-        return self.query.get("watch") in ("1", "true")
-
-    @property
-    def changes(self) -> bool:
-        return self.method != "GET" and "dryRun" not in self.query and "selfsubject" not in self.path
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What the path of a request addresses; ``name`` is "" for a collection."""
-
-    kind: Kind
-    namespace: str
-    name: str
-    subresource: str
-
-    @property
-    def address(self) -> Address:
-        return Address(self.kind, self.namespace, self.name)
 
 
 Admit = Callable[[Request, Target, Obj | None, Obj | None], None]
@@ -403,23 +360,3 @@ def merged(target: Any, patch: Any) -> Any:
         else:
             result[name] = merged(result.get(name), value)
     return result
-
-
-def selector(query: dict[str, str]) -> Callable[[Obj], bool]:
-    """A predicate for labelSelector (equality and existence) and fieldSelector (metadata.name)."""
-    labels = [each for each in query.get("labelSelector", "").split(",") if each]
-    fields = [each for each in query.get("fieldSelector", "").split(",") if each]
-
-    def matches(obj: Obj) -> bool:
-        present = obj["metadata"].get("labels") or {}
-        for each in labels:
-            name, equals, value = each.partition("=")
-            if name not in present or (equals and present[name] != value.removeprefix("=")):
-                return False
-        for each in fields:
-            name, _, value = each.partition("=")
-            if name == "metadata.name" and obj["metadata"]["name"] != value:
-                return False
-        return True
-
-    return matches

@@ -14,9 +14,10 @@ from typing import Any
 import orjson
 
 from tests.simulation.clock import timestamp
-from tests.simulation.model.api import FOREGROUND, NAMESPACE, ORPHAN, Api, Request
+from tests.simulation.model.api import FOREGROUND, NAMESPACE, ORPHAN, Api
 from tests.simulation.model.etcd import Address, Change
 from tests.simulation.model.kinds import BY_NAME, Obj
+from tests.simulation.model.requests import Request
 
 GATEWAY_CONTROLLER = "example.net/gateway-controller"
 EDGE_ADDRESS = "192.0.2.10"

@@ -14,9 +14,10 @@ import orjson
 
 from tests.simulation.clock import CLOCK
 from tests.simulation.model import answers
-from tests.simulation.model.api import Api, Request, Target, selector
+from tests.simulation.model.api import Api
 from tests.simulation.model.etcd import Change
 from tests.simulation.model.kinds import Obj
+from tests.simulation.model.requests import Request, Target, selector
 
 BOOKMARK_SECONDS = 60.0
 
