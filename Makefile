@@ -27,7 +27,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: attacks attacks-sample simulate simulate-sample soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: attacks attacks-sample simulate simulate-sample sabotages soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -132,6 +132,9 @@ simulate: $(VENV)/.complete ## N=2000 SEED= TRACE=1 SHRINK=1: the whole controll
 
 simulate-sample: $(VENV)/.complete ## the part of simulate that make test runs
 	$(call step,simulate: sample,$(BIN)/python -m pytest tests/simulation --junitxml=$(REPORTS)/simulation.xml $(ARGS))
+
+sabotages: $(VENV)/.complete ## N=100: after how many schedules the simulation finds each of a list of sabotages of the source (an hour)
+	$(call step,sabotages,$(BIN)/python -m tests.simulation.sabotages -n $(or $(N),100) $(ARGS))
 
 soak: $(VENV)/.complete assets ## RECONCILES=200000 SEED=: a day of churn in a quarter of an hour, without leftovers
 	$(call step,soak,$(BIN)/python -m tests.soak --reconciles $(or $(RECONCILES),200000) $(if $(SEED),--seed $(SEED)) $(ARGS))

@@ -12,6 +12,8 @@ import sys
 
 import pytest
 
+from tests.simulation.sabotages import SABOTAGES, Sabotage, replaced
+
 SCHEDULES = int(os.environ.get("SIMULATE", "240"))
 """Half a minute on two cores."""
 FIRST = 1_000_000
@@ -45,6 +47,11 @@ def test_random_schedules_hold() -> None:
 def test_a_fault_of_former_times_stays_mended(seed: int) -> None:
     status, text = simulate("--seed", str(seed))
     assert status == 0, f"{FOUND[seed]}\n{text}"
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda each: each.name)
+def test_a_sabotage_still_has_its_place(sabotage: Sabotage) -> None:
+    compile(replaced(sabotage), sabotage.file, "exec")
 
 
 def test_a_seed_gives_the_same_history_each_time() -> None:
