@@ -10,7 +10,7 @@ from tests.simulation.clock import CLOCK, START
 from tests.simulation.model.kinds import Obj
 from tests.simulation.oracles import Oracles
 from tests.simulation.plan import Plan
-from tests.simulation.world import World, is_current, is_managed, ready
+from tests.simulation.world import Daemon, World, is_current, is_managed, ready
 
 CONVERGE_SECONDS = 600.0
 """After the last step. Refused objects are tried again for at most 30 s each, a silent watch is found within 75 s, and
@@ -51,6 +51,7 @@ def run(plan: Plan) -> Outcome:
         oracles.finish()
         outcome.found += oracles.found
         outcome.end = state(world)
+        running = [resources(world, daemon) for daemon in world.daemons]
         owned = [_as_given(obj) for obj in _by_age(world)]
         others = [obj for obj in world.all("Secret") if obj["metadata"]["namespace"] == "decco"]
     finally:
@@ -58,8 +59,9 @@ def run(plan: Plan) -> Outcome:
         outcome.requests, outcome.steps = world.network.requests, world.scheduler.steps
         world.end()
     if not outcome.found and not plan.contested:
-        fresh = deploy(plan, [_as_given(each) for each in others], owned)
+        fresh, expected = deploy(plan, [_as_given(each) for each in others], owned)
         found = differences(outcome.end, fresh)
+        found += [f"watches are {each}, those of a fresh start {expected}" for each in running if each != expected]
         if any(step.what == "restore" for step in plan.steps):
             # Records of a Space that was lost with the restored state are reported by a metric, and stay.
             found = [each for each in found if not each.startswith("record ") or "left over" not in each]
@@ -104,8 +106,14 @@ def _furnish(world: World, plan: Plan) -> None:
         )
 
 
-def deploy(plan: Plan, others: list[Obj], owned: list[Obj]) -> dict[str, Any]:
-    """The state that a new cluster with one controller reaches with these objects."""
+def resources(world: World, daemon: Daemon) -> list[str]:
+    """The watches that are open for a controller, but for that of the Lease."""
+    streams = [stream for process, stream in world.network.pipes.values() if process is daemon.process]
+    return sorted(f"{each.kind.plural} {each.target.namespace}" for each in streams if each.kind.plural != "leases")
+
+
+def deploy(plan: Plan, others: list[Obj], owned: list[Obj]) -> tuple[dict[str, Any], list[str]]:
+    """The state that a new cluster with one controller reaches with these objects, and what that controller watches."""
     world = World(plan.seed, extra=plan.settings)
     try:
         _furnish(world, plan)
@@ -117,7 +125,7 @@ def deploy(plan: Plan, others: list[Obj], owned: list[Obj]) -> dict[str, Any]:
                 world.wait(0.5)
             world.wait(1.0)
         world.wait(QUIET_SECONDS)
-        return state(world)
+        return state(world), resources(world, world.daemons[0])
     finally:
         world.end()
 
