@@ -419,6 +419,8 @@ async def test_a_job_is_replaced_although_the_quota_allows_only_one(world: World
     await world.ensure(RESOURCE_QUOTAS, quota)
     await world.eventually(lambda: "used" in world.live(RESOURCE_QUOTAS, "one").get("status", {}))
     await world.ensure(JOBS, job(world, run="1"))
+    # The controller of quotas may have counted before it saw the Job, and admission goes by its count.
+    await world.eventually(lambda: world.live(RESOURCE_QUOTAS, "one")["status"]["used"] == {"count/jobs.batch": "1"})
     await world.relist(JOBS)
     world.requests()
     assert (await world.ensure(JOBS, job(world, run="2"))).result is Result.DELETED

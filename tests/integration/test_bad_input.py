@@ -232,8 +232,8 @@ def _without_key(secret: Obj) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (_half, "tls.key holds no PEM private key"),
-        (_garbage, "tls.key holds no PEM private key"),
+        (_half, "tls.key: the block that begins in line 1 has no end"),
+        (_garbage, "tls.key: it contains a zero byte"),
         (_another, "tls.key does not belong to the certificate in tls.crt"),
         (_without_key, "tls.key is missing"),
     ],

@@ -106,6 +106,24 @@ class TestForeignObjects:
         decco.settle()
         assert cluster.get(f"/api/v1/namespaces/{name}/secrets/{name}-http") == foreign
 
+    def test_a_restart_does_not_forget_that_the_name_of_a_secret_is_taken(
+        self, cluster: Cluster, decco: Decco, name: str
+    ) -> None:
+        """No listener for it comes and goes again."""
+        cluster.create(tls_secret(f"{name}-http"))
+        cluster.make_space(name)
+        cluster.create(tls_secret(f"{name}-http", namespace=name, share=None))
+        cluster.patch(f"{APIS}/spaces/{name}", {"spec": {"httpCertSecretName": f"{name}-http"}})
+        eventually(lambda: _reason(cluster.space_condition(name, "CertificatesReady")) == "Conflict", 5)
+        decco.settle()
+        gateway = f"/apis/gateway.networking.k8s.io/v1/namespaces/{name}/gateways/decco"
+        before = cluster.get(gateway)
+        assert before is not None
+        decco.stop()
+        decco.start()
+        decco.settle()
+        assert cluster.get(gateway) == before
+
 
 class TestHostnames:
     """Two Spaces with overlapping claims: the older wins, the other reports that and takes over on its deletion."""

@@ -20,7 +20,18 @@ from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.errors import Forbidden
 from decco.log import get_logger
-from decco.objects import GATEWAYS, LISTENER_SETS, NAMESPACES, SECRETS, Key, Obj, Resource, key_of
+from decco.objects import (
+    GATEWAYS,
+    LIMIT_RANGES,
+    LISTENER_SETS,
+    NAMESPACES,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    Key,
+    Obj,
+    Resource,
+    key_of,
+)
 from decco.reconcilers.children import Written
 from decco.reconcilers.edge import addresses_for, gateway_controller, space_live
 from decco.reconcilers.facts import is_paused
@@ -35,6 +46,7 @@ log = get_logger(__name__)
 SERVED_SECONDS = 1.0
 """Pause before the next check whether a name that is given up is still served."""
 _LISTENERS = (GATEWAYS, LISTENER_SETS)
+_BEFORE_ROUTING = (RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS)
 
 
 class SpaceReconciler(Reconciler):
@@ -149,8 +161,12 @@ class SpaceReconciler(Reconciler):
         # Names that could not be recorded are as before at the edge and in DNS: what is served now goes on.
         unrecorded = self.caches.routing_kinds if inputs.claims.pending else frozenset()
         if namespace_uid is not None:
+            first = [child for child in space_children(inputs) if child.resource in _BEFORE_ROUTING]
+            await self.writer.write(first, written)
+            # The name of a copy may be taken, which the first write finds: then no listener refers to it.
+            inputs = replace(inputs, secrets=await self._views(space, copying))
             children = [child for child in space_children(inputs) if child.resource not in unrecorded]
-            await self.writer.write(children[1:], written)
+            await self.writer.write((child for child in children[1:] if child.resource not in _BEFORE_ROUTING), written)
         written.raise_if_overtaken()
         if namespace_uid is not None:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
