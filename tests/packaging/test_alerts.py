@@ -35,8 +35,12 @@ def groups() -> Obj:
     return dict(spec)
 
 
-def alerts() -> list[Obj]:
+def all_rules() -> list[Obj]:
     return [rule for group in groups()["groups"] for rule in group["rules"]]
+
+
+def alerts() -> list[Obj]:
+    return [rule for rule in all_rules() if "alert" in rule]
 
 
 def dashboard() -> Obj:
@@ -78,7 +82,7 @@ def exposition(daemon: Decco, accept: str = "text/plain") -> tuple[str, str]:
 
 
 def test_promtool_accepts_the_rules(promtool_: Tool, rules: Path) -> None:
-    assert f"{len(alerts())} rules found" in promtool_("check", "rules", "--lint=all", "--lint-fatal", rules)
+    assert f"{len(all_rules())} rules found" in promtool_("check", "rules", "--lint=all", "--lint-fatal", rules)
 
 
 def test_alerts_fire_when_they_should_and_no_other_does(promtool_: Tool, rules: Path) -> None:
@@ -135,10 +139,11 @@ def test_only_metrics_that_the_daemon_has_are_asked_for(daemon: Decco, source: s
     served = {re.split(r"[{ ]", line)[0] for line in text.splitlines() if not line.startswith("#")}
     served |= {SUFFIXES.sub("", name) for name in served}
     described = set(re.findall(r"^# TYPE (\S+)", text, flags=re.MULTILINE))
-    # No Space has a certificate yet, and no watch has failed: these series come with what they are about.
-    served |= {"decco_certificate_expiry_timestamp_seconds", "decco_watch_restarts_total"} & described
+    # No Space has a certificate or an endpoint yet, and no watch has failed: these series come with their objects.
+    later = {"decco_certificate_expiry_timestamp_seconds", "decco_endpoints", "decco_watch_restarts_total"}
+    served |= later & described
     texts = {
-        "alerts": [alert["expr"] for alert in alerts()],
+        "alerts": [rule["expr"] for rule in all_rules()],
         "dashboard": queries(),
         "runbooks": [page.read_text() for page in (CHECKOUT / "docs" / "runbooks").glob("*.md")],
     }[source]
