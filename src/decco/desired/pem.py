@@ -5,7 +5,8 @@ certificate whose text is indented, or glued to the one before, nothing is read,
 each client. Go, which Traefik is written in, joins what OpenSSL separates. So the text is read by the rules that all of
 them share (RFC 7468, and ``PEM_read_bio`` of OpenSSL and BoringSSL for what it leaves open):
 
-* a block begins and ends at the beginning of a line; lines end with LF or CRLF; spaces may follow, not precede;
+* a block begins and ends at the beginning of a line; lines end with LF or CRLF; spaces may follow, not precede. Go
+  takes a second CR for a part of the line, and Envoy Gateway, which reads the certificate before Envoy, is written in Go;
 * between them is base64, at most MAX_LINE characters in a line, without an empty line and without headers;
 * any text may stand around a block, if no line of it looks like the beginning or the end of one.
 """
@@ -49,8 +50,9 @@ def blocks(text: bytes) -> list[Block]:
         raise PemError("it contains a zero byte, as text in UTF-16 does: write it in ASCII or UTF-8")
     found: list[Block] = []
     label, body, began = b"", b"", 0
-    for number, line in enumerate(text.split(b"\n"), 1):
-        line = line.rstrip(b" \t\r")
+    *ended, last = text.split(b"\n")
+    for number, line in enumerate([*(each.removesuffix(b"\r") for each in ended), last], 1):
+        line = line.rstrip(b" \t")
         if b"\r" in line:
             raise PemError(f"line {number} contains a carriage return: end each line with a line feed")
         mark = _MARK.search(line)
