@@ -157,6 +157,12 @@ def check_leaf(certificate: x509.Certificate) -> None:
         raise UnusableError(
             "has an extended key usage without serverAuth and clientAuth, so peers refuse it; have it issued with them"
         )
+    features = _extension(certificate, x509.TLSFeature)
+    if features is not None and x509.TLSFeatureType.status_request in features:
+        raise UnusableError(
+            "demands a stapled OCSP response (must-staple), which neither the edge nor the TLS sidecar sends; have it "
+            "issued without that"
+        )
     kinds = _value(certificate, _NETSCAPE_CERT_TYPE)
     if kinds is not None and (len(kinds) < 4 or kinds[3] & 0xC0 != 0xC0):
         raise UnusableError("has a Netscape certificate type without server and client; have it issued without that")

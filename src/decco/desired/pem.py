@@ -6,7 +6,7 @@ each client. Go, which Traefik is written in, joins what OpenSSL separates. So t
 them share (RFC 7468, and ``PEM_read_bio`` of OpenSSL and BoringSSL for what it leaves open):
 
 * a block begins and ends at the beginning of a line; lines end with LF or CRLF; spaces may follow, not precede. Go
-  takes a second CR for a part of the line, and Envoy Gateway, which reads the certificate before Envoy, is written in Go;
+  takes a second CR for a part of the line, and Envoy Gateway, which reads a certificate before Envoy does, is in Go;
 * between them is base64, at most MAX_LINE characters in a line, without an empty line and without headers;
 * any text may stand around a block, if no line of it looks like the beginning or the end of one.
 """

@@ -43,7 +43,6 @@ MUST_BE_ACCEPTED = {
     "leaf: server and client",
     "leaf: both usages",
     "leaf: without basicConstraints",
-    "leaf: must staple",
     "leaf: authority",
     "leaf signed by PSS",
     "authorities: two",
