@@ -24,7 +24,6 @@ FOUND = {
     3058: "copies of Secrets were not read again after a second restore whose list had the version of the first one's",
     1_000_008: "a controller that began to lead gave a name back to the Space that had given it up",
     1_000_145: "copies of Secrets that a restore of etcd had removed were missing until the next hourly read",
-    324: "a watch in its pause slept through an outage in which etcd was restored",
 }
 """Seeds that found a fault once, and the fault."""
 
