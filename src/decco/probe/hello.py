@@ -96,7 +96,7 @@ class _Exchange:
         self._loop.remove_writer(self._fd)
         self._loop.remove_reader(self._fd)
         with suppress(OSError):
-            self._sock.send(_GOODBYE)
+            self._sock.send(_GOODBYE, socket.MSG_MORE)  # leaves with the end of the connection, in one packet
 
     def _connected(self) -> None:
         self._loop.remove_writer(self._fd)

@@ -33,6 +33,8 @@ FOUND_SECONDS, NOT_FOUND_SECONDS = 3600.0, 300.0
 MAX_REMEMBERED = 50_000
 """Answers whose digests are kept."""
 _MAX_ANSWER = 65_535
+_MAX_AT_ONCE = 64
+"""Answers that are read in one step of the event loop."""
 _TYPES = {"A": b"\0\1", "CNAME": b"\0\5", "SOA": b"\0\6", "AAAA": b"\0\x1c"}
 
 
@@ -44,6 +46,7 @@ class RecordProbe:
         """Zone -> until when its servers are kept, and the servers."""
         self._finding = asyncio.Lock()
         self._good: dict[tuple[Record, Server, str], bytes] = {}
+        self._shared: dict[Server, _Shared] = {}
         self._turn = itertools.count()
 
     async def __call__(self, record: Record, *, short: bool) -> Observation:
@@ -93,11 +96,23 @@ class RecordProbe:
         for kind in _kinds(record):
             known = self._good.get((record, server, kind))
             try:
-                if known is None or _digest(await _exchange(server, _question(record, kind))) != known:
+                if known is None or _digest(await self._ask_shared(server, _question(record, kind))) != known:
                     return False
             except (OSError, EOFError, TimeoutError):
                 return False
         return True
+
+    async def _ask_shared(self, server: Server, question: bytes) -> bytes:
+        """One socket for all questions that wait for this server. What is heard there only counts if it is known."""
+        shared = self._shared.get(server)
+        if shared is None:
+            shared = self._shared[server] = _Shared(server)
+        try:
+            return await shared.ask(question)
+        finally:
+            if not shared.waiting and self._shared.get(server) is shared:
+                del self._shared[server]
+                shared.close()
 
     async def _servers_of(self, zone: str) -> tuple[Server, ...]:
         async with self._finding:
@@ -151,12 +166,62 @@ def _question_of(name: str, kind: str) -> bytes:
     return b"\0\0\0\1\0\0\0\0\0\0" + labels + b"\0" + _TYPES[kind] + b"\0\1"
 
 
+class _Shared:
+    """A socket whose answers belong to the questions of the same number."""
+
+    def __init__(self, server: Server) -> None:
+        self._sock = _connect(server)
+        self.waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        asyncio.get_running_loop().add_reader(self._sock, self._received)
+
+    async def ask(self, question: bytes) -> bytes:
+        """Raises OSError, EOFError if the number is taken, and TimeoutError."""
+        number = os.urandom(2)
+        if number in self.waiting:
+            raise EOFError
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.waiting[number] = answer
+        try:
+            self._sock.send(number + question)
+            async with asyncio.timeout(QUERY_SECONDS):
+                return await answer
+        finally:
+            del self.waiting[number]
+
+    def _received(self) -> None:
+        try:
+            for _ in range(_MAX_AT_ONCE):
+                wire = self._sock.recv(_MAX_ANSWER)
+                answer = self.waiting.get(wire[:2])
+                if answer is not None and not answer.done():
+                    answer.set_result(wire)
+        except BlockingIOError:
+            return
+        except OSError as error:  # the server refuses
+            for answer in self.waiting.values():
+                if not answer.done():
+                    answer.set_exception(error)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+
+
+def _connect(server: Server) -> socket.socket:
+    family = socket.AF_INET6 if ipaddress.ip_address(server.address).version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.connect(server)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 async def _exchange(server: Server, question: bytes) -> bytes:
     """Raises OSError, EOFError for another answer, and TimeoutError."""
-    family = socket.AF_INET6 if ipaddress.ip_address(server.address).version == 6 else socket.AF_INET
     number = os.urandom(2)
-    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sock:
-        sock.connect(server)
+    with _connect(server) as sock:
         sock.send(number + question)
         async with asyncio.timeout(QUERY_SECONDS):
             wire = await asyncio.get_running_loop().sock_recv(sock, _MAX_ANSWER)

@@ -30,6 +30,9 @@ IN_FLIGHT = 100
 GRAIN_SECONDS = 0.001
 """Shortest wait for what is due, so that the clock advances."""
 
+BURST = 0.05
+"""Share of a second's probes that may start at once."""
+
 _CHANGE, _FAILURE, _ROUTINE = range(3)
 """Priorities of probes that are due."""
 
@@ -242,7 +245,9 @@ class Prober:
                 await slots.acquire()
                 task = group.create_task(self._run(probed), name="probe")
                 task.add_done_callback(lambda _: slots.release())
-                self._free_at = self._clock() + 1 / self._settings().max_per_second
+                # With the burst no second has more probes than the rate.
+                spacing = 1 / (self._settings().max_per_second * (1 - BURST))
+                self._free_at = max(self._free_at, self._clock() - BURST) + spacing
 
     async def _next(self) -> _Probed:
         """The next target to be probed, when it is due."""

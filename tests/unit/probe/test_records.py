@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dns.flags
@@ -30,6 +31,9 @@ class Zone(asyncio.DatagramProtocol):
     authoritative: bool = True
     silent: bool = False
     asked: int = 0
+    clients: set[Any] = field(default_factory=set)
+    before: bytes = b""
+    """What arrives before each answer."""
     transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -37,6 +41,9 @@ class Zone(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self.asked += 1
+        self.clients.add(addr)
+        if self.before:
+            self.transport.sendto(self.before, addr)
         if self.silent:
             return
         query = dns.message.from_wire(data)
@@ -163,3 +170,49 @@ async def test_only_servers_that_answer_for_the_zone_are_its_own() -> None:
         assert await records._is_of(ZONE, server)
     async with serving(Zone(authoritative=False)) as [server]:
         assert not await records._is_of(ZONE, server)
+
+
+async def test_short_probes_at_the_same_time_share_a_socket_that_is_closed_afterwards() -> None:
+    names = [f"{number}.{ZONE}" for number in range(20)]
+    zone = Zone({(name, "A"): ["192.0.2.1"] for name in names})
+    async with serving(zone) as servers:
+        probe = RecordProbe()
+        asked = [record(servers, name=name) for name in names]
+        for each in asked:
+            await probe(each, short=False)
+        before = open_files()
+        zone.clients.clear()
+        for _ in range(3):
+            zone.asked = 0
+            assert await asyncio.gather(*(probe(each, short=True) for each in asked)) == [ANSWERED] * 20
+            assert zone.asked == 20
+        assert len(zone.clients) == 3
+        assert open_files() == before
+
+
+async def test_a_short_probe_ignores_what_nobody_asked_for() -> None:
+    zone = Zone(dict(GOOD))
+    async with serving(zone) as servers:
+        probe = RecordProbe()
+        await probe(record(servers), short=False)
+        zone.before, zone.asked = b"\0\0 no answer", 0
+        assert await probe(record(servers), short=True) == ANSWERED
+        assert zone.asked == 1
+
+
+async def test_a_server_that_is_gone_fails_all_short_probes_that_wait() -> None:
+    names = [f"{number}.{ZONE}" for number in range(5)]
+    zone = Zone({(name, "A"): ["192.0.2.1"] for name in names})
+    async with serving(zone) as servers:
+        probe = RecordProbe()
+        asked = [record(servers, name=name) for name in names]
+        for each in asked:
+            await probe(each, short=False)
+    before = open_files()
+    found = await asyncio.gather(*(probe(each, short=True) for each in asked))
+    assert {each.result for each in found} == {Result.CONNECT}
+    assert open_files() == before
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())

@@ -6,7 +6,7 @@ import pytest
 
 from decco.probe.model import Observation, Result
 from decco.probe.reach import DETECT_SECONDS, Reachability
-from decco.probe.verdict import CONFIRM_NEW_RECORD_SECONDS, History, Verdict, retry_pause, slot
+from decco.probe.verdict import CONFIRM_NEW_RECORD_SECONDS, TICK_SECONDS, History, Verdict, retry_pause, slot
 
 OK = Observation(Result.ANSWERED)
 BAD = Observation(Result.CERTIFICATE, "another")
@@ -69,6 +69,12 @@ def test_slots_are_spread_evenly_and_in_the_future() -> None:
 def test_the_slot_of_a_name_is_always_the_same() -> None:
     first = slot("uid/web", 300, 0.0)
     assert slot("uid/web", 300, first) == pytest.approx(first + 300)
+
+
+def test_slots_begin_together_at_ticks() -> None:
+    times = [slot(f"uid/{number}", 300, 1000.0) for number in range(3000)]
+    assert all(at % TICK_SECONDS == 0 for at in times)
+    assert len(set(times)) > 900  # of the 1,200 ticks
 
 
 def test_failed_targets_share_a_quarter_of_the_rate() -> None:
