@@ -126,6 +126,16 @@ class ZoneSpread(StrEnum):
     REQUIRE = "Require"
 
 
+class AppProtocol(StrEnum):
+    """What a container speaks at an endpoint's port, without the TLS around it."""
+
+    HTTP = "http"
+    H2C = "h2c"
+    GRPC = "grpc"
+    WEBSOCKET = "websocket"
+    TCP = "tcp"
+
+
 class Topology(Model):
     zone_spread: ZoneSpread = ZoneSpread.OFF
     """How the pods of each App are spread over availability zones. "Off": no rule (write the quotes: YAML takes a
@@ -202,6 +212,10 @@ class Endpoint(Model):
     """The container speaks TLS itself; decco adds no sidecar for this endpoint."""
     tls_listen_port: Port = DEFAULT_TLS_PORT
     """Port of the endpoint's Service."""
+    app_protocol: AppProtocol | None = None
+    """What the container speaks, for the edge and for appProtocol of the Service. http: HTTP/1.1. h2c: HTTP/2 without
+    TLS. grpc: gRPC, so h2c, with a request timeout of an hour. websocket: HTTP/1.1 with upgrades. tcp: a TCP endpoint.
+    Without it the edge speaks HTTP/1.1 to a pod with httpPath."""
     create_clear_text_service: bool = False
     """Add a Service <name>-cleartext straight to the container's port, for pods of the same Space."""
     is_metrics_endpoint: bool = False

@@ -15,6 +15,7 @@ from decco.desired import names, reasons
 from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
 from decco.desired.network import app_policy
+from decco.desired.protocols import clear_text_protocol, service_protocol
 from decco.desired.routing import app_routing, service_traits
 from decco.desired.secret_use import CLIENT, NO_USE, SERVER, Use
 from decco.desired.secrets import CA_CRT, http_use, problem_of
@@ -84,10 +85,12 @@ def _services(inputs: AppInputs, resolved: ResolvedApp) -> Iterator[Child]:
     for endpoint in resolved.endpoints:
         traits = service_traits(inputs, endpoint)
         port = {"name": traits.port_name, "port": endpoint.service_port, "targetPort": endpoint.target_port}
+        port |= service_protocol(endpoint)
         yield _service(inputs, endpoint.name, port, traits.annotations)
         if endpoint.clear_text_service:
             # Straight to the container. No policy opens that port to the outside: it is for the Space's own pods only.
             port = {"name": "cleartext", "port": endpoint.container_port, "targetPort": endpoint.container_port}
+            port |= clear_text_protocol(endpoint)
             yield _service(inputs, names.cleartext_service(endpoint.name), port)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from decco.api.formats import DNS_NAME, HTTP_PATH, MAX_DNS_NAME, OBJECT_NAME
-from decco.api.types import AppSpec, Endpoint
+from decco.api.types import AppProtocol, AppSpec, Endpoint
 from decco.desired import names, reasons
 from decco.desired.model import AppInputs, Problem
 from decco.hostnames import canonical, in_zone
@@ -74,6 +74,8 @@ class ResolvedEndpoint:
     """Path at the FQDN that may be requested to see the App's own answer."""
     routed: bool = False
     dns: bool = False
+    protocol: AppProtocol | None = None
+    """What the container speaks, without TLS; None: HTTP/1.1 or TCP, by its kind."""
 
     @property
     def prefix(self) -> str:
@@ -220,6 +222,7 @@ class _Resolver:
             target_port=endpoint.port,
             clear_text_service=self._clear_text(endpoint),
             tls=self._server(endpoint, port),
+            protocol=endpoint.app_protocol,
         )
         if endpoint.is_metrics_endpoint:
             return resolved

@@ -36,6 +36,8 @@ func ask(ctx context.Context, arguments []string) (int, error) {
 	flags.BoolVar(&c.secure, "tls", false, "speak TLS to host:port")
 	deadline := flags.Duration("deadline", 10*time.Second, "for all requests with all their tries")
 	retry := flags.Bool("retry", false, "try each request again until the deadline")
+	calls := flags.Bool("grpc", false, "call gRPC's health service at host:port by TLS")
+	hold := flags.Duration("hold", 0, "with --grpc, how long a stream must then stay open")
 	status := flags.Int("status", 0, "exit status if all went well")
 	ca := flags.String("ca", "", "file with the authorities to trust, instead of the Web's")
 	name := flags.String("server-name", "", "name to ask for and to verify in TLS, instead of the host's")
@@ -55,6 +57,9 @@ func ask(ctx context.Context, arguments []string) (int, error) {
 		do := c.exchange
 		if strings.Contains(target, "://") {
 			do = c.get
+		}
+		if *calls {
+			do = func(ctx context.Context, target string) error { return c.call(ctx, target, *hold) }
 		}
 		if err := try(ctx, *retry, func() error { return do(ctx, target) }); err != nil {
 			return 0, err

@@ -3,6 +3,7 @@
 //
 //	echo serve --listen http:8080 --listen tls+hello:9443 --cert tls.crt --key tls.key
 //	echo ask --retry https://foo.example.net/web localhost:9000
+//	echo ask --grpc --hold 20s --server-name foo.example.net 192.0.2.1:443
 //
 // Exit status: 0 for success (or what --status says), 1 for a failure, 2 for wrong arguments.
 package main

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -25,12 +26,15 @@ type server struct {
 // port is one listener with what is spoken on it.
 type port struct {
 	protocol string
+	plain    string // the same without tls+
 	listener net.Listener
-	handle   func(net.Conn) error // nil for http
+	handle   func(net.Conn) error // nil for http, h2c and grpc
 }
 
 const listenHelp = `[tls+]protocol:[host:]port, several times; protocols:
   http    see http.go
+  h2c     the same by HTTP/2 without TLS, and by nothing else
+  grpc    see grpc.go
   echo    sends back what it gets; after the end of input what is left, then the end
   sink    counts and hashes what it gets; at the end of input it answers JSON with bytes and sha256
   source  reads a line with a number, sends so many bytes of the pattern in pattern.go
@@ -79,10 +83,10 @@ func (s *server) listen(spec, cert, key string) (port, error) {
 	}
 	plain, secure := strings.CutPrefix(protocol, "tls+")
 	handle, known := map[string]func(net.Conn) error{
-		"http": nil, "echo": echoBytes, "sink": sinkBytes, "source": sourceBytes, "hello": s.sayHello,
+		"http": nil, "h2c": nil, "grpc": nil, "echo": echoBytes, "sink": sinkBytes, "source": sourceBytes, "hello": s.sayHello,
 	}[plain]
 	if !known {
-		return port{}, errors.New("the protocol is http, echo, sink, source or hello, with or without tls+")
+		return port{}, errors.New("the protocol is http, h2c, grpc, echo, sink, source or hello, with or without tls+")
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -96,22 +100,35 @@ func (s *server) listen(spec, cert, key string) (port, error) {
 		if _, err := load(nil); err != nil {
 			return port{}, err
 		}
-		listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: load})
+		config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: load}
+		if plain == "grpc" {
+			http2(config)
+		}
+		listener = tls.NewListener(listener, config)
 	}
-	return port{protocol, listener, handle}, nil
+	return port{protocol, plain, listener, handle}, nil
 }
 
 // run serves all ports until the context ends, then ends in order. An error says which port has failed, or what was
 // still open when the grace was over.
 func (s *server) run(ctx context.Context, ports []port, drain, grace time.Duration) error {
 	failed := make(chan error, len(ports))
-	web := s.web()
+	web, prior, calls := s.web(), s.web(), s.calls()
+	prior.Protocols = new(http.Protocols)
+	prior.Protocols.SetUnencryptedHTTP2(true)
 	for _, p := range ports {
-		if p.handle == nil {
-			go func() { failed <- web.Serve(p.listener) }()
-		} else {
-			go func() { failed <- s.accept(p) }()
-		}
+		go func() {
+			switch {
+			case p.handle != nil:
+				failed <- s.accept(p)
+			case p.plain == "grpc":
+				failed <- calls.Serve(p.listener)
+			case p.plain == "h2c":
+				failed <- prior.Serve(p.listener)
+			default:
+				failed <- web.Serve(p.listener)
+			}
+		}()
 	}
 	select {
 	case err := <-failed:
@@ -127,9 +144,12 @@ func (s *server) run(ctx context.Context, ports []port, drain, grace time.Durati
 	slog.Info("closed", "grace", grace.String())
 	limit, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	if err := web.Shutdown(limit); err != nil {
-		return fmt.Errorf("requests are open after %s: %w", grace, err)
+	for _, each := range []*http.Server{web, prior} {
+		if err := each.Shutdown(limit); err != nil {
+			return fmt.Errorf("requests are open after %s: %w", grace, err)
+		}
 	}
+	calls.Stop() // a Watch never ends by itself
 	finished := make(chan struct{})
 	go func() {
 		s.open.Wait()

@@ -235,6 +235,9 @@ def shape_rows() -> Iterator[Row]:
     ):
         base = space(topology={})
         yield Row(f"{field} unknown", put(base, field, "Nonsense"), put(base, field, good), field, values)
+    base = endpoints({"httpPath": "/a"})
+    at = "spec.endpoints[0].appProtocol"
+    yield Row("appProtocol unknown", put(base, at, "http2"), put(base, at, "h2c"), at, '"http", "h2c", "grpc"')
     spread = space(topology={"zoneSpread": False})  # how YAML reads a bare Off
     off = space(topology={"zoneSpread": "Off"})
     yield Row("zoneSpread as a bare Off", spread, off, "spec.topology.zoneSpread", "must be of type string")
@@ -313,6 +316,7 @@ def rule_rows() -> Iterator[Row]:
         f"{at}.probePath",
         "is requested by HTTP through the edge, and there is no httpPath",
     )
+    yield from _protocols(at)
     verify: tuple[tuple[str, Any, Any], ...] = (
         ("verifyTcpClientCert", True, False),
         ("allowedClients", ["a.b"], []),
@@ -408,6 +412,20 @@ def rule_rows() -> Iterator[Row]:
         endpoints({"name": "a", "createClearTextService": on}, {"name": "a-cleartext"}) for on in (True, False)
     )
     yield Row("name of a clear-text Service", bad, good, at, "createClearTextService makes a Service named")
+
+
+def _protocols(at: str) -> Iterator[Row]:
+    path, metrics = {"httpPath": "/a"}, {"isMetricsEndpoint": True}
+    bad, good = endpoints({**path, "appProtocol": "tcp"}), endpoints({"appProtocol": "tcp"})
+    yield Row("tcp by path", bad, good, f"{at}.appProtocol", "is tcp, which has no paths")
+    for protocol in ("http", "h2c", "grpc", "websocket"):
+        bad, good = endpoints({"appProtocol": protocol}), endpoints({**path, "appProtocol": protocol})
+        yield Row(f"{protocol} without path", bad, good, f"{at}.appProtocol", "and there is no httpPath")
+    for protocol in ("h2c", "grpc", "websocket", "tcp"):
+        bad, good = (endpoints({**metrics, "appProtocol": each}) for each in (protocol, "http"))
+        yield Row(f"metrics by {protocol}", bad, good, f"{at}.appProtocol", "metrics are read by HTTP/1.1")
+    bad, good = (endpoints({**path, "probePath": "/x", "appProtocol": each}) for each in ("grpc", "h2c"))
+    yield Row("probe of gRPC", bad, good, f"{at}.probePath", "a gRPC server answers no GET request")
 
 
 ROWS = (*text_rows(), *number_rows(), *shape_rows(), *rule_rows())

@@ -11,6 +11,7 @@ listeners, because HTTP is served at the FQDN alone.
 from __future__ import annotations
 
 from decco.api.formats import MAX_DNS_NAME
+from decco.api.types import AppProtocol
 from decco.desired import names, reasons
 from decco.desired.answers import NO_ROUTE, PROBE_PATH, probe_host, probe_path_of, probe_rule
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
@@ -33,6 +34,8 @@ LISTENER_HTTP, LISTENER_HTTPS, LISTENER_TLS = "http", "https", "tls"
 CA_CONFIG_MAP = names.SPACE_OBJECT
 """The ConfigMap with the ``ca.crt`` that verifies a Space's pods: not every gateway reads it from a Secret."""
 MAX_LISTENER_NAME = 253
+GRPC_REQUEST = "1h"
+"""Longest gRPC call: many are streams, which the default of proxies (Envoy: 15 s) would end."""
 
 _SAME_NAMESPACE = {"namespaces": {"from": "Same"}}
 _THERE_OR_COMING = (SecretState.COPY, SecretState.DELETED, SecretState.LOCAL, SecretState.PENDING)
@@ -172,6 +175,8 @@ def _http_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
         path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": endpoint.rewrite}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": path}}]
     rule["backendRefs"] = [_backend(endpoint)]
+    if endpoint.protocol is AppProtocol.GRPC:
+        rule["timeouts"] = {"request": GRPC_REQUEST}
     probe = probe_rule({"type": "Exact", "value": probe_path_of(endpoint.name)}, probe_host([rule]))
     parent = _parent(inputs.settings.routing, LISTENER_HTTPS)
     return {"parentRefs": [parent], "hostnames": [inputs.space.fqdn], "rules": [rule, probe]}

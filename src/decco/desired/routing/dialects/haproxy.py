@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from decco.desired.endpoints import ResolvedEndpoint
 from decco.desired.model import AppInputs, Child, Problem
+from decco.desired.protocols import speaks_http2
 from decco.desired.routing.dialect import (
     PREFIX,
     Dialect,
@@ -37,6 +38,8 @@ class Haproxy(Dialect):
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         annotations = {"ssl-redirect": "true"}
+        if speaks_http2(endpoint):
+            annotations["backend-protocol"] = "h2"
         if endpoint.rewrite is not None:
             if "%" in endpoint.rewrite:
                 # HAProxy's http-request replace-path reads it as a log format, and then rejects the whole file.
@@ -48,7 +51,7 @@ class Haproxy(Dialect):
                 return secret
             # The name is sent as SNI, and the certificate is verified for it.
             annotations |= {
-                "backend-protocol": "h1-ssl",
+                "backend-protocol": "h2-ssl" if speaks_http2(endpoint) else "h1-ssl",
                 "secure-sni": inputs.space.fqdn,
                 "secure-verify-ca-secret": secret,
             }

@@ -19,9 +19,11 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 
+from decco.api.types import AppProtocol
 from decco.desired import names
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.model import AppInputs, Child, Problem, SpaceFacts, SpaceInputs
+from decco.desired.protocols import speaks_http2
 from decco.desired.routing.dialect import (
     OTHER,
     Dialect,
@@ -76,7 +78,9 @@ class Nginx(Dialect):
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         if "%" in endpoint.prefix:
             return unsupported(endpoint, "nginx compares paths after decoding them; choose an httpPath without %")
-        annotations = {"force-ssl-redirect": "true", "use-regex": "true"}
+        if isinstance(spoken := _spoken(endpoint), Problem):
+            return spoken
+        annotations = {"force-ssl-redirect": "true", "use-regex": "true", **spoken}
         pattern = below(endpoint.prefix)
         if endpoint.rewrite is not None:
             if _REWRITABLE.fullmatch(endpoint.rewrite) is None:
@@ -105,6 +109,22 @@ class Nginx(Dialect):
         # Without the redirect nginx would answer at port 80 too, and carry plain text from there to the pod.
         annotations = self.named({"force-ssl-redirect": "true", "ssl-passthrough": "true"})
         return [passthrough_ingress(inputs, endpoint, named_backend(inputs, endpoint), annotations)]
+
+
+def _spoken(endpoint: ResolvedEndpoint) -> dict[str, str] | Problem:
+    """The annotation for what the pod speaks; WebSocket needs none."""
+    if not speaks_http2(endpoint):
+        return {}
+    if endpoint.protocol is not AppProtocol.GRPC:
+        return unsupported(endpoint, "nginx speaks HTTP/2 to pods for gRPC only; set appProtocol to grpc or http")
+    if endpoint.backend_tls:
+        # The template has proxy_ssl_verify, which grpc_pass does not obey, and no grpc_ssl_verify.
+        return unsupported(
+            endpoint,
+            "ingress-nginx does not verify the certificates of pods that speak gRPC, as encryptHttp demands; serve it "
+            "as a TCP endpoint (without httpPath), or in a Space without encryptHttp",
+        )
+    return {"backend-protocol": "GRPC"}
 
 
 def _authority(space: SpaceFacts) -> str:

@@ -28,6 +28,7 @@ from __future__ import annotations
 from decco.desired import names, reasons
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.model import AppInputs, Child, Problem, Served, SpaceFacts, SpaceInputs
+from decco.desired.protocols import speaks_http2
 from decco.desired.routing.dialect import (
     EXACT,
     PREFIX,
@@ -91,6 +92,12 @@ class Traefik(Dialect):
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         if "%" in endpoint.prefix:
             return unsupported(endpoint, "Traefik compares paths after decoding them; choose an httpPath without %")
+        if speaks_http2(endpoint) and endpoint.tls is not None:
+            return unsupported(
+                endpoint,
+                "Traefik speaks HTTP/2 by TLS only where the pod negotiates it (ALPN), which the sidecar does not; let "
+                "the container speak TLS itself (disableTlsTermination), or use a Space without encryptHttp",
+            )
         needed = (MIDDLEWARES, TLS_OPTIONS, *((SERVERS_TRANSPORTS,) if endpoint.backend_tls else ()))
         if missing := _missing(inputs.served, *needed):
             return missing
@@ -145,7 +152,8 @@ class Traefik(Dialect):
         if endpoint.kind is not EndpointKind.HTTP:
             return ServiceTraits(endpoint.service_port_name)
         if not endpoint.backend_tls:
-            return ServiceTraits(unique_port_name(inputs, endpoint))
+            scheme: dict[str, str | None] = {"service.serversscheme": "h2c"} if speaks_http2(endpoint) else {}
+            return ServiceTraits(unique_port_name(inputs, endpoint), self.named(scheme))
         transport = _reference(inputs, _name("transport", inputs, endpoint))
         annotations = self.named({"service.serversscheme": "https", "service.serverstransport": transport})
         return ServiceTraits(unique_port_name(inputs, endpoint), annotations)

@@ -1,0 +1,49 @@
+"""Rules about how an endpoint's traffic is carried: the protocol of its container.
+
+Apart from ``admission.py``, which includes them, because they are about one topic and grow with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from decco.api.rules import Reason, Rule
+
+if TYPE_CHECKING:
+    from decco.api.types import Endpoint
+
+_TCP = "self.?appProtocol.orValue('') == 'tcp'"
+_METRICS = "self.?isMetricsEndpoint.orValue(false)"
+
+PROTOCOL_RULES: tuple[Rule[Endpoint], ...] = (
+    Rule(
+        cel=f"!({_TCP} && has(self.httpPath))",
+        holds=lambda e: e.app_protocol != "tcp" or e.http_path is None,
+        at=".appProtocol",
+        reason=Reason.FORBIDDEN,
+        message="is tcp, which has no paths, and there is an httpPath: choose http, h2c, grpc or websocket, or remove "
+        "httpPath",
+    ),
+    Rule(
+        cel=f"!has(self.appProtocol) || {_TCP} || has(self.httpPath) || {_METRICS}",
+        holds=lambda e: e.app_protocol in (None, "tcp") or e.http_path is not None or e.is_metrics_endpoint,
+        at=".appProtocol",
+        reason=Reason.FORBIDDEN,
+        message="is what the edge speaks to the pod by path, and there is no httpPath: set httpPath, or choose tcp (a "
+        "client of a TCP endpoint speaks to the pod itself, whatever this says)",
+    ),
+    Rule(
+        cel=f"!has(self.appProtocol) || !{_METRICS} || self.appProtocol == 'http'",
+        holds=lambda e: e.app_protocol in (None, "http") or not e.is_metrics_endpoint,
+        at=".appProtocol",
+        reason=Reason.FORBIDDEN,
+        message="must be http or absent with isMetricsEndpoint: metrics are read by HTTP/1.1",
+    ),
+    Rule(
+        cel="!(self.?appProtocol.orValue('') == 'grpc' && has(self.probePath))",
+        holds=lambda e: e.app_protocol != "grpc" or e.probe_path is None,
+        at=".probePath",
+        reason=Reason.FORBIDDEN,
+        message="cannot be combined with appProtocol grpc: a gRPC server answers no GET request; remove probePath",
+    ),
+)
