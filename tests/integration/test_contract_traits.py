@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.by_hand import answer_route, run_pods
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, tls_secret
 
 GATEWAY = "/apis/gateway.networking.k8s.io/v1"
@@ -26,11 +27,11 @@ def tenant(cluster: Cluster, name: str) -> str:
     return name
 
 
-def edit(cluster: Cluster, namespace: str, name: str, **endpoint: Any) -> None:
+def edit(cluster: Cluster, namespace: str, app_name: str, **endpoint: Any) -> None:
     """Replaces the one endpoint of an App, and waits until the status is about it."""
     patch = {"spec": {"endpoints": [{key: value for key, value in endpoint.items() if value is not None}]}}
-    cluster.patch(f"{APIS}/namespaces/{namespace}/apps/{name}", patch)
-    wait(cluster, namespace, name)
+    cluster.patch(f"{APIS}/namespaces/{namespace}/apps/{app_name}", patch)
+    wait(cluster, namespace, app_name)
 
 
 def wait(cluster: Cluster, namespace: str, name: str) -> None:
@@ -89,3 +90,93 @@ def test_what_a_container_speaks(cluster: Cluster, decco: Decco, tenant: str) ->
     cluster.patch(path, [{"op": "add", "path": "/spec/ports/0/appProtocol", "value": "kubernetes.io/h2c"}], "json")
     eventually(lambda: "appProtocol" not in port(cluster, tenant, "one"), 10)
     assert generation(cluster, tenant, "one") == before
+
+
+# -- canaries ---------------------------------------------------------------------------------------------------------
+
+
+def http(name: str, path: str, **more: Any) -> Obj:
+    return {"endpoints": [{"name": name, "port": 8080, "httpPath": path}], **more}
+
+
+def weights(cluster: Cluster, namespace: str, name: str) -> dict[str, int]:
+    """Service -> weight, 1 where the route has none."""
+    rule = route(cluster, namespace, name)["spec"]["rules"][0]
+    return {backend["name"]: backend.get("weight", 1) for backend in rule["backendRefs"]}
+
+
+def reason(cluster: Cluster, namespace: str, name: str) -> str:
+    found = cluster.app_condition(namespace, name, "RoutesReady") or {}
+    return "True" if found.get("status") == "True" else str(found.get("reason"))
+
+
+def weigh(cluster: Cluster, namespace: str, name: str, weight: int) -> None:
+    cluster.patch(f"{APIS}/namespaces/{namespace}/apps/{name}", {"spec": {"weight": weight}})
+    wait(cluster, namespace, name)
+
+
+def test_a_canary_gets_its_share_while_a_pod_is_ready(cluster: Cluster, decco: Decco, tenant: str) -> None:
+    cluster.create(app(tenant, "main", **http("main", "/shop")))
+    cluster.create(app(tenant, "next", **http("next", "/shop/", canaryOf="main", weight=5)))
+    run_pods(cluster, tenant, "main")
+    assert route(cluster, tenant, "main")
+    eventually(lambda: reason(cluster, tenant, "next") == "CanaryWaiting", 10)
+    assert weights(cluster, tenant, "main") == {"main": 1}
+    run_pods(cluster, tenant, "next")
+    eventually(lambda: weights(cluster, tenant, "main") == {"main": 95, "next": 5}, 10)
+    eventually(lambda: reason(cluster, tenant, "next") == "True", 10)
+    answer_route(cluster, tenant, "httproutes", "main")
+    eventually(lambda: reason(cluster, tenant, "main") == "True", 10)
+    assert cluster.get(f"{GATEWAY}/namespaces/{tenant}/httproutes/next") is None
+    decco.settle()
+    mark = cluster.cp.audit_mark()
+    weigh(cluster, tenant, "next", 20)
+    decco.settle()
+    assert weights(cluster, tenant, "main") == {"main": 80, "next": 20}
+    assert writes(cluster, tenant, mark) == ["update httproutes/main"]
+    # Paused at 0 it keeps its pods, and the route is as without it.
+    weigh(cluster, tenant, "next", 0)
+    eventually(lambda: weights(cluster, tenant, "main") == {"main": 1}, 10)
+    weigh(cluster, tenant, "next", 100)
+    eventually(lambda: weights(cluster, tenant, "main") == {"main": 0, "next": 100}, 10)
+    # Without pods, or gone, it has no part in the route.
+    cluster.patch(f"/apis/apps/v1/namespaces/{tenant}/deployments/next", {"spec": {"replicas": 0}})
+    eventually(lambda: weights(cluster, tenant, "main") == {"main": 1}, 15)
+    cluster.patch(f"/apis/apps/v1/namespaces/{tenant}/deployments/next", {"spec": {"replicas": 1}})
+    for _ in range(2):
+        run_pods(cluster, tenant, "next")
+    eventually(lambda: run_pods(cluster, tenant, "next") and len(weights(cluster, tenant, "main")) == 2, 15)
+    cluster.delete(f"{APIS}/namespaces/{tenant}/apps/next")
+    eventually(lambda: weights(cluster, tenant, "main") == {"main": 1}, 10)
+
+
+def test_a_canary_alone_says_so_and_takes_over_when_asked(cluster: Cluster, decco: Decco, tenant: str) -> None:
+    cluster.create(app(tenant, "main", **http("main", "/shop")))
+    cluster.create(app(tenant, "next", **http("next", "/shop", canaryOf="main", weight=50)))
+    run_pods(cluster, tenant, "main")
+    run_pods(cluster, tenant, "next")
+    eventually(lambda: len(weights(cluster, tenant, "main")) == 2, 15)
+    started = generation(cluster, tenant, "next")
+    cluster.delete(f"{APIS}/namespaces/{tenant}/apps/main")
+    eventually(lambda: reason(cluster, tenant, "next") == "PrimaryNotFound", 15)
+    assert "remove canaryOf" in str((cluster.app_condition(tenant, "next", "RoutesReady") or {})["message"])
+    patch = {"spec": {"canaryOf": None, "weight": None}}
+    cluster.patch(f"{APIS}/namespaces/{tenant}/apps/next", patch)
+    assert route(cluster, tenant, "next")["spec"]["rules"][0]["backendRefs"][0]["name"] == "next"
+    assert generation(cluster, tenant, "next") == started
+    decco.settle()
+
+
+def test_the_weights_of_all_canaries_are_a_hundred_at_most(cluster: Cluster, decco: Decco, tenant: str) -> None:
+    cluster.create(app(tenant, "main", **http("main", "/shop")))
+    for name, weight in (("one", 60), ("two", 50)):
+        cluster.create(app(tenant, name, **http(name, "/shop", canaryOf="main", weight=weight)))
+        run_pods(cluster, tenant, name)
+        eventually(lambda name=name: reason(cluster, tenant, name) in ("True", "CanaryRefused"), 15)  # type: ignore[misc]
+    refused = [name for name in ("one", "two") if reason(cluster, tenant, name) == "CanaryRefused"]
+    assert len(refused) == 1  # the younger; of two in the same second the UID decides
+    [other] = {"one", "two"} - set(refused)
+    assert set(weights(cluster, tenant, "main")) == {"main", other}
+    weigh(cluster, tenant, refused[0], 40)
+    eventually(lambda: set(weights(cluster, tenant, "main")) == {"main", "one", "two"}, 10)
+    decco.settle()

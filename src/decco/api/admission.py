@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from pydantic.alias_generators import to_snake
 
+from decco.api.canary_rules import CANARY_RULES
 from decco.api.endpoint_rules import PROTOCOL_RULES
 from decco.api.formats import MAX_DNS_NAME, MAX_LABEL, OBJECT_NAME
 from decco.api.reserved_names import RESERVED, RESERVED_PREFIXES, is_reserved
@@ -255,6 +256,7 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
         message="the localPort of an egress is also the port of an endpoint, and both would listen on it in one pod: "
         "choose another localPort",
     ),
+    *CANARY_RULES,
 )
 
 
@@ -303,6 +305,12 @@ SPACE_RULES: tuple[Rule[Named[SpaceSpec]], ...] = (
 )
 
 APP_RULES: tuple[Rule[Named[AppSpec]], ...] = (
+    Rule(
+        cel="!has(self.spec.canaryOf) || self.spec.canaryOf != self.metadata.name",
+        holds=lambda app: app.spec.canary_of != app.name,
+        at=".spec.canaryOf",
+        message="is this App itself: name the App whose traffic is to be shared",
+    ),
     Rule(
         cel="has(self.spec.endpoints) || size(self.spec.pod.containers) == 0 || "
         "size(self.spec.pod.containers[0].?ports.orValue([])) == 0 || "

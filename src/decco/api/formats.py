@@ -61,9 +61,17 @@ HTTP_PATH = Format(
 which mean something in the configuration of one proxy or another, and less escaped slashes, dots and control
 characters, which proxies decode at different moments."""
 
+APP_NAME = Format(
+    pattern=SUBDOMAIN.pattern,
+    max_length=MAX_LABEL,
+    message='must be the name of an App: lower-case letters, digits, "-" and ".", such as web',
+)
+"""The name of an App is also the value of a label."""
+
 DnsLabel = Annotated[str, DNS_LABEL]
 ObjectName = Annotated[str, OBJECT_NAME]
 DnsName = Annotated[str, DNS_NAME]
+AppName = Annotated[str, APP_NAME]
 SecretName = Annotated[str, SUBDOMAIN]
 RuntimeClassName = Annotated[str, SUBDOMAIN]
 HttpPath = Annotated[str, HTTP_PATH]

@@ -23,7 +23,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from decco.api.admission import APP_SPEC_RULES, EGRESS_RULES, ENDPOINT_RULES
-from decco.api.formats import DnsLabel, DnsName, HttpPath, ObjectName, RuntimeClassName, SecretName
+from decco.api.formats import AppName, DnsLabel, DnsName, HttpPath, ObjectName, RuntimeClassName, SecretName
 from decco.api.rules import VALIDATIONS, Immutable, Rule, validation
 
 DEFAULT_TLS_PORT = 443
@@ -37,6 +37,7 @@ MAX_HOSTNAMES = 60
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Percent = Annotated[int, Field(ge=0, le=100)]
 
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 FreeForm = Annotated[dict[str, Any], WithJsonSchema({"type": "object", PRESERVE: True})]
@@ -282,6 +283,11 @@ class AppSpec(Model):
         ),
     ] = ()
     """TLS connections out of the pod; egresses is another spelling of this field."""
+    canary_of: AppName | None = None
+    """Another App of this Space, whose HTTP traffic this App takes a share of: each HTTP endpoint here shares the route
+    of the endpoint there that has the same httpPath. Everything else of the route is of that App."""
+    weight: Percent | None = None
+    """Of 100 requests to an App that this one is a canary of, how many come here while a pod here is ready."""
 
     @model_validator(mode="before")
     @classmethod

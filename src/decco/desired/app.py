@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from decco.api.conditions import ConditionType
 from decco.desired import names, reasons
+from decco.desired.canary import place_canary
 from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
 from decco.desired.network import app_policy
@@ -41,7 +42,7 @@ class AppDesired:
 
 def app_children(inputs: AppInputs) -> AppDesired:
     """Everything that follows from an App's spec, its Space and the settings."""
-    resolved = resolve(inputs)
+    resolved, unshared = place_canary(inputs, resolve(inputs))
     tls, tls_problems = sidecar(inputs, resolved)
     pods = workload(inputs, tls)
     routes, unrouted = app_routing(inputs, resolved)
@@ -60,7 +61,7 @@ def app_children(inputs: AppInputs) -> AppDesired:
     certificates = certificate_problems(inputs)
     if certificates is not None:
         problems[ConditionType.CERTIFICATES_READY] = certificates
-    route_problems = (*resolved.route_problems, *unrouted)
+    route_problems = (*resolved.route_problems, *unshared, *unrouted)
     if route_problems or (resolved.routed and inputs.settings.routing.backend is not RoutingBackend.NONE):
         problems[ConditionType.ROUTES_READY] = route_problems
     return AppDesired(children, _workload_objects(inputs) if clash else frozenset(), problems, resolved)

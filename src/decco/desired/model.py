@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from decco.api.types import AppSpec, SpaceSpec
 from decco.desired.runs import JobView, RunRecord, run_digest
+from decco.desired.shares import Canary, Primary
 from decco.hostnames import canonical
 from decco.objects import Obj, Resource
 from decco.settings import Settings
@@ -237,6 +238,10 @@ class AppInputs:
     """Whether this is a simulation: no run is recorded, and the Job is rendered without ``suspend``."""
     gateway_controller: str | None = None
     """controllerName of the class of the Gateway that routes are attached to; None if it is not known."""
+    canaries: tuple[Canary, ...] = ()
+    """The Apps with a share of this App's traffic, the oldest first."""
+    primary: Primary | None = None
+    """Of a canary: the App that it names, if it exists."""
 
     @property
     def edge_may_have_ca(self) -> bool:

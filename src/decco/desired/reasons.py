@@ -33,6 +33,7 @@ WAITING_FOR_EDGE = "WaitingForEdge"
 WAITING_FOR_ANSWER = "WaitingForAnswer"
 WAITING_FOR_DNS = "WaitingForDNS"
 NOT_WRITTEN = "NotWritten"
+CANARY_WAITING = "CanaryWaiting"
 
 # -- False, until somebody does something -----------------------------------------------------------------------------
 
@@ -55,6 +56,8 @@ CERTIFICATE_MISSING = "CertificateMissing"
 EGRESS_TARGET_NOT_FOUND = "EgressTargetNotFound"
 EGRESS_PORT_CONFLICT = "EgressPortConflict"
 RESERVED_NAME = "ReservedName"
+PRIMARY_NOT_FOUND = "PrimaryNotFound"
+CANARY_REFUSED = "CanaryRefused"
 ROUTE_NOT_SUPPORTED = "RouteNotSupported"
 INGRESS_KIND_MISSING = "IngressKindMissing"
 INVALID = "Invalid"
@@ -114,6 +117,7 @@ WAITING: frozenset[str] = frozenset(
         WAITING_FOR_ANSWER,
         WAITING_FOR_DNS,
         NOT_WRITTEN,
+        CANARY_WAITING,
     }
 )
 """Reasons that end by themselves."""

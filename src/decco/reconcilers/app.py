@@ -36,6 +36,7 @@ from decco.objects import (
     key_of,
     uid_of,
 )
+from decco.reconcilers.canaries import canaries_of, primary_of
 from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
 from decco.reconcilers.edge import addresses_for, gateway_controller
 from decco.reconcilers.facts import AppFacts, is_paused
@@ -279,6 +280,8 @@ class AppReconciler(Reconciler):
             job_lost=lost,
             simulated=self.dependencies.simulated,
             gateway_controller=gateway_controller(self.caches),
+            canaries=canaries_of(self.caches, entry.key, space, simulated=self.dependencies.simulated),
+            primary=primary_of(self.caches, entry.key, facts, space, simulated=self.dependencies.simulated),
         )
 
     def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from decco.api.formats import DNS_NAME
 from decco.api.parse import parse_app, parse_space
-from decco.api.types import MAX_HOSTNAMES, SpaceSpec
+from decco.api.types import MAX_HOSTNAMES, AppProtocol, SpaceSpec
 from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of, without_slash
 from decco.desired.grants import Record, parse_record, parse_transfers
@@ -41,6 +41,11 @@ class EndpointFacts:
     """Whether it requests a DNS record."""
     certificate: str | None = None
     """Secret with which decco's sidecar serves it, "" for that of its Space; None if it serves none of it."""
+    path: str | None = None
+    """httpPath without a slash at the end."""
+    protocol: AppProtocol | None = None
+    own_tls: bool = False
+    """Whether the container speaks TLS itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class AppFacts:
     secrets: frozenset[str]
     targets: frozenset[tuple[str, str]]
     """(Space, endpoint) of the egresses by endpoint; "" is the App's own Space."""
+    canary_of: str | None = None
+    weight: int = 0
 
     @property
     def seniority(self) -> tuple[str, str]:
@@ -117,12 +124,23 @@ def app_facts(obj: Obj) -> AppFacts:
         served = tls and not endpoint.disable_tls_termination
         certificate = (endpoint.cert_and_ca_secret_name or "") if served else None
         endpoints.append(
-            EndpointFacts(endpoint.name, hostname, endpoint.tls_listen_port, tls=tls, dns=dns, certificate=certificate)
+            EndpointFacts(
+                endpoint.name,
+                hostname,
+                endpoint.tls_listen_port,
+                tls=tls,
+                dns=dns,
+                certificate=certificate,
+                path=without_slash(endpoint.http_path) if endpoint.http_path is not None else None,
+                protocol=endpoint.app_protocol,
+                own_tls=endpoint.disable_tls_termination,
+            )
         )
     identities = {f"name:{service}" for endpoint in listed for service in names.service_names(endpoint)}
     # An HTTP endpoint is served at the FQDN, whatever hostname it names: that hostname stays free for others.
     identities |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.tls and endpoint.hostname}
-    identities |= {f"path:{without_slash(endpoint.http_path)}" for endpoint in listed if endpoint.http_path}
+    if spec.canary_of is None:  # a canary shares the paths of the other App
+        identities |= {f"path:{without_slash(endpoint.http_path)}" for endpoint in listed if endpoint.http_path}
     named = {endpoint.cert_and_ca_secret_name for endpoint in listed}
     named |= {egress.cert_and_ca_secret_name for egress in spec.tls_egresses}
     return AppFacts(
@@ -135,6 +153,8 @@ def app_facts(obj: Obj) -> AppFacts:
         targets=frozenset(
             (egress.space_name or "", egress.endpoint) for egress in spec.tls_egresses if egress.endpoint
         ),
+        canary_of=spec.canary_of,
+        weight=spec.weight or 0,
     )
 
 

@@ -72,6 +72,8 @@ class AppIndex:
         """Space -> identity -> Apps that claim it."""
         self._egress = _Members()
         """Space -> endpoint -> Apps with an egress to it."""
+        self._canaries = _Members()
+        """Space -> App -> Apps that take a share of its traffic."""
 
     def replace(self, key: Key, facts: AppFacts | None) -> None:
         """Sets what is known of an App; None if it is gone."""
@@ -80,12 +82,16 @@ class AppIndex:
                 self._claimants.remove(key.namespace, identity, key)
             for space, endpoint in old.targets:
                 self._egress.remove(space or key.namespace, endpoint, key)
+            if old.canary_of is not None:
+                self._canaries.remove(key.namespace, old.canary_of, key)
         if facts is not None:
             self.facts[key] = facts
             for identity in facts.identities:
                 self._claimants.add(key.namespace, identity, key)
             for space, endpoint in facts.targets:
                 self._egress.add(space or key.namespace, endpoint, key)
+            if facts.canary_of is not None:
+                self._canaries.add(key.namespace, facts.canary_of, key)
 
     def rivals(self, key: Key, identity: str) -> Iterator[tuple[Key, AppFacts]]:
         """The other Apps of the same namespace that claim this identity."""
@@ -99,6 +105,11 @@ class AppIndex:
         oldest = min(claimants, key=lambda facts: facts.seniority, default=None)
         endpoints = oldest.endpoints if oldest is not None else ()
         return next((endpoint for endpoint in endpoints if endpoint.name == name), None)
+
+    def canaries(self, primary: Key) -> list[Key]:
+        """The Apps that name this one in canaryOf, the oldest first."""
+        found = self._canaries.of(primary.namespace, primary.name)
+        return sorted(found, key=lambda key: self.facts[key].seniority)
 
     def callers(self, space: str, endpoint: str) -> list[Key]:
         """Apps with an egress to this endpoint."""

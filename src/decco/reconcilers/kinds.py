@@ -22,6 +22,7 @@ from decco.objects import ANNOTATION_INITIAL_REPLICAS, ANNOTATION_RUN, LABEL_SHA
 from decco.reconcilers.caches import Handler, Kind, Role, Select
 from decco.reconcilers.facts import app_facts, namespace_record, secret_facts, shared_secret, space_facts
 from decco.reconcilers.handlers.app import app_changed
+from decco.reconcilers.handlers.canary import canary_part_changed, canary_pods_changed, shared_route_changed
 from decco.reconcilers.handlers.child import child_changed
 from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed, own_route_changed
 from decco.reconcilers.handlers.job import job_changed
@@ -158,6 +159,7 @@ KINDS: tuple[Kind, ...] = (
     child(objects.CONFIGMAPS, shape=_RECREATED),
     child(
         objects.SERVICES,
+        canary_part_changed,
         # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
         shape=Shape(
             unmanaged=_spec("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"), labelled_owner=owner_of_child
@@ -168,6 +170,7 @@ KINDS: tuple[Kind, ...] = (
     child(objects.NETWORK_POLICIES, isolation_changed),
     child(
         objects.DEPLOYMENTS,
+        canary_pods_changed,
         shape=Shape(
             unmanaged=(_REPLICAS, _POD_ANNOTATIONS),
             unmanaged_while=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
@@ -194,9 +197,9 @@ KINDS: tuple[Kind, ...] = (
     child(objects.INGRESSES, needed=_by_ingress),
     child(objects.GATEWAYS, own_gateway_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
     child(objects.LISTENER_SETS, own_gateway_changed, needed=_by_parent_gateway, versions=("v1",)),
-    child(objects.HTTP_ROUTES, own_route_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
+    child(objects.HTTP_ROUTES, own_route_changed, shared_route_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
     child(objects.TLS_ROUTES, needed=_by_gateway, versions=("v1", "v1alpha3", "v1alpha2")),
-    child(objects.BACKEND_TLS_POLICIES, needed=_by_gateway, versions=("v1", "v1alpha3")),
+    child(objects.BACKEND_TLS_POLICIES, canary_part_changed, needed=_by_gateway, versions=("v1", "v1alpha3")),
     *(
         child(kind, needed=_by_dialect(name), versions=(kind.version,))
         for name, dialect in dialects().items()

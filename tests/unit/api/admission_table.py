@@ -17,6 +17,7 @@ LABEL = "must be a DNS label: lower-case letters"
 OBJECT_NAME = "must be a DNS label that starts with a letter"
 DNS_NAME = "must be a DNS name in lower case"
 SUBDOMAIN = "must be the name of a Kubernetes object"
+APP_NAME = "must be the name of an App"
 PATH = 'must be a path that starts with "/"'
 TOO_LONG = "Too long"
 
@@ -72,6 +73,7 @@ LONG_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
 """A DNS name of 253 characters."""
 
 GOOD = {
+    APP_NAME: ("a", "a.b", "1a", "a" * 63),
     LABEL: ("a", "1", "a-1", "a" * 63),
     OBJECT_NAME: ("a", "a-1", "a" * 63),
     DNS_NAME: ("a", "localhost", "a.b", "1.example.com", "a-b.c1", "xn--bcher-kva.example", LONG_NAME),
@@ -115,7 +117,8 @@ BAD = {
         "/a\n",
     ),
 }
-MAX = {LABEL: 63, OBJECT_NAME: 63, DNS_NAME: 253, SUBDOMAIN: 253, PATH: 1024}
+BAD[APP_NAME] = BAD[SUBDOMAIN]
+MAX = {APP_NAME: 63, LABEL: 63, OBJECT_NAME: 63, DNS_NAME: 253, SUBDOMAIN: 253, PATH: 1024}
 
 TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (LABEL, "spec.project", space()),
@@ -125,6 +128,7 @@ TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (SUBDOMAIN, "spec.tcpCertAndCaSecretName", space()),
     (SUBDOMAIN, "spec.runtimeClassName", space()),
     (PATH, "spec.httpUrlPath", app()),
+    (APP_NAME, "spec.canaryOf", app(httpUrlPath="/a", weight=0)),
     (SUBDOMAIN, "spec.tlsCaAndCertSecretName", app()),
     (OBJECT_NAME, "spec.endpoints[0].name", endpoints({})),
     (PATH, "spec.endpoints[0].httpPath", endpoints({})),
@@ -412,6 +416,35 @@ def rule_rows() -> Iterator[Row]:
         endpoints({"name": "a", "createClearTextService": on}, {"name": "a-cleartext"}) for on in (True, False)
     )
     yield Row("name of a clear-text Service", bad, good, at, "createClearTextService makes a Service named")
+
+    yield from _canaries()
+
+
+def _canaries() -> Iterator[Row]:
+    canary = {"canaryOf": "main", "weight": 5, "httpUrlPath": "/a"}
+    good = app(**canary)
+    bad = app(**{**canary, "canaryOf": None})
+    yield Row("weight alone", bad, good, "spec.weight", "there is no canaryOf")
+    bad = app(**{**canary, "weight": None})
+    yield Row("canary without weight", bad, good, "spec.canaryOf", "there is no weight")
+    yield Row("canary of itself", app("main", **canary), good, "spec.canaryOf", "is this App itself")
+    yield Row(
+        "canary as a Job", app(**canary, runAsJob=True), good, "spec.canaryOf", "cannot be combined with runAsJob"
+    )
+    says = "this App has no HTTP endpoint"
+    yield Row("canary by TCP", app(**{**canary, "httpUrlPath": None}), good, "spec.canaryOf", says)
+    yield Row("canary of nothing", app(**{**canary, "httpUrlPath": None, "endpoints": []}), good, "spec.canaryOf", says)
+    share = {"canaryOf": "main", "weight": 0}
+    for field in ("rewritePath", "probePath"):
+        bad, good = (
+            put(put(endpoints({"httpPath": "/a", **more}), "spec.canaryOf", "main"), "spec.weight", 0)
+            for more in ({field: "/"}, {})
+        )
+        yield Row(f"{field} of a canary", bad, good, "spec.endpoints", "the route is that of the App in canaryOf")
+    good = app(**{**share, "httpUrlPath": "/a"})
+    for weight, says in ((-1, "greater than or equal to 0"), (101, "less than or equal to 100")):
+        bad, good = put(good, "spec.weight", weight), put(good, "spec.weight", min(100, weight + 1))
+        yield Row(f"weight {weight}", bad, good, "spec.weight", says)
 
 
 def _protocols(at: str) -> Iterator[Row]:

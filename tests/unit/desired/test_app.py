@@ -192,6 +192,12 @@ APP_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "create_dns_record": ({"pod": POD}, {"createDnsRecord": True}, set()),
     "tls_ca_and_cert_secret_name": ({"pod": POD}, {"tlsCaAndCertSecretName": "own"}, {CONFIG, DEPLOYMENT}),
     "tls_egresses": (APP, {"tlsEgresses": [EGRESS]}, {DEPLOYMENT, CONFIG}),
+    "canary_of": (
+        {"pod": POD, "httpUrlPath": "/a"},
+        {"canaryOf": "main", "weight": 5},
+        {"HTTPRoute/web"},
+    ),
+    "weight": ({"pod": POD, "httpUrlPath": "/a", "canaryOf": "main", "weight": 5}, {"weight": 10}, set()),
 }
 
 

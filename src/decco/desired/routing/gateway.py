@@ -14,9 +14,11 @@ from decco.api.formats import MAX_DNS_NAME
 from decco.api.types import AppProtocol
 from decco.desired import names, reasons
 from decco.desired.answers import NO_ROUTE, PROBE_PATH, probe_host, probe_path_of, probe_rule
+from decco.desired.canary import shares_of
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.gateway_status import listeners_kind
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceInputs
+from decco.desired.shares import WHOLE
 from decco.hostnames import canonical, in_zone
 from decco.objects import (
     BACKEND_TLS_POLICIES,
@@ -147,18 +149,21 @@ def _authority(inputs: SpaceInputs) -> list[Child]:
 
 def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], list[Problem]]:
     """One HTTPRoute or TLSRoute for each endpoint; before an HTTPRoute to pods that speak TLS, its BackendTLSPolicy.
+    The HTTP endpoints of a canary have no HTTPRoute: they are in that of the other App.
 
     Without a BackendTLSPolicy the edge would send plain text towards such pods, so both are written or none.
     """
     children: list[Child] = []
     problems: list[Problem] = []
+    canary = inputs.spec.canary_of is not None
     for endpoint in resolved.routed:
+        specs: dict[Resource, Obj] = {}
         if endpoint.kind is EndpointKind.TCP:
             specs = {TLS_ROUTES: _tls_route(inputs, endpoint)}
-        elif endpoint.backend_tls:
-            specs = {BACKEND_TLS_POLICIES: _backend_tls(inputs, endpoint), HTTP_ROUTES: _http_route(inputs, endpoint)}
-        else:
-            specs = {HTTP_ROUTES: _http_route(inputs, endpoint)}
+        if endpoint.kind is EndpointKind.HTTP and endpoint.backend_tls:
+            specs[BACKEND_TLS_POLICIES] = _backend_tls(inputs, endpoint)
+        if endpoint.kind is EndpointKind.HTTP and not canary:
+            specs[HTTP_ROUTES] = _http_route(inputs, endpoint)
         missing = [_not_served(kind) for kind in specs if kind not in inputs.served]
         problems += missing
         if not missing:
@@ -174,7 +179,7 @@ def _http_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
     if endpoint.rewrite is not None:
         path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": endpoint.rewrite}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": path}}]
-    rule["backendRefs"] = [_backend(endpoint)]
+    rule["backendRefs"] = _backends(inputs, endpoint)
     if endpoint.protocol is AppProtocol.GRPC:
         rule["timeouts"] = {"request": GRPC_REQUEST}
     probe = probe_rule({"type": "Exact", "value": probe_path_of(endpoint.name)}, probe_host([rule]))
@@ -200,8 +205,22 @@ def _backend_tls(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
     return {"targetRefs": [target], "validation": validation}
 
 
+def _backends(inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Obj]:
+    """The endpoint's Service, and those of canaries, with weights of a hundred."""
+    shares = shares_of(inputs, endpoint)
+    if not shares:
+        return [_backend(endpoint)]
+    rest = WHOLE - sum(share.weight for share in shares)
+    others = [{**_service(share.service, share.service_port), "weight": share.weight} for share in shares]
+    return [{**_backend(endpoint), "weight": rest}, *others]
+
+
 def _backend(endpoint: ResolvedEndpoint) -> Obj:
-    return {"group": "", "kind": "Service", "name": endpoint.name, "port": endpoint.service_port}
+    return _service(endpoint.name, endpoint.service_port)
+
+
+def _service(name: str, port: int) -> Obj:
+    return {"group": "", "kind": "Service", "name": name, "port": port}
 
 
 def _parent(routing: RoutingSettings, listener: str) -> Obj:

@@ -1,4 +1,5 @@
-"""An App: itself; its Space (Secrets that it needs); rivals for a name; Apps with an egress to it.
+"""An App: itself; its Space (Secrets that it needs); rivals for a name; Apps with an egress to it; the App of whose
+traffic it takes a share, and those that take one of its.
 
 Of a Space that is being deleted: the Space too, until no record of an App is left. Of an App that is being deleted or
 is gone: the Space too, which takes the host names out of routes that a finalizer holds.
@@ -27,6 +28,8 @@ def app_changed(caches: Caches, change: Change) -> Iterator[Request]:
     space = caches.spaces.get(Key("", key.namespace))
     if (space is not None and space.deleting) or change.new is None or change.new.deleting:
         yield Request(Key("", key.namespace))
+        if old is not None and old.canary_of is not None:
+            yield Request(Key(key.namespace, old.canary_of))  # its pods end
     if old == new:
         return
     caches.index.replace(key, new)
@@ -55,3 +58,7 @@ def _neighbours(caches: Caches, key: Key, facts: AppFacts) -> Iterator[Request]:
         for caller in caches.index.callers(key.namespace, endpoint.name):
             if caller != key:
                 yield Request(caller)
+    primary = key if facts.canary_of is None else Key(key.namespace, facts.canary_of)
+    for other in (primary, *caches.index.canaries(primary)):
+        if other != key:
+            yield Request(other)

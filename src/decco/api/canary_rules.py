@@ -1,0 +1,64 @@
+"""Rules about an App that takes a share of another App's traffic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from decco.api.rules import Reason, Rule
+
+if TYPE_CHECKING:
+    from decco.api.types import AppSpec
+
+_OF_THE_ROUTE = ("rewritePath", "probePath")
+"""Fields of an endpoint that its route has, and a canary has no route."""
+
+
+def _has_http(spec: AppSpec) -> bool:
+    return spec.http_url_path is not None or any(e.http_path is not None for e in spec.endpoints or ())
+
+
+CANARY_RULES: tuple[Rule[AppSpec], ...] = (
+    Rule(
+        cel="!has(self.weight) || has(self.canaryOf)",
+        holds=lambda s: s.weight is None or s.canary_of is not None,
+        at=".weight",
+        reason=Reason.FORBIDDEN,
+        message="is a share of the traffic of another App, and there is no canaryOf: set canaryOf, or remove weight",
+    ),
+    Rule(
+        cel="!has(self.canaryOf) || has(self.weight)",
+        holds=lambda s: s.canary_of is None or s.weight is not None,
+        at=".canaryOf",
+        message="takes a share of the traffic of that App, and there is no weight: set weight to 0 to 100",
+    ),
+    Rule(
+        cel="!(has(self.canaryOf) && self.?runAsJob.orValue(false))",
+        holds=lambda s: s.canary_of is None or not s.run_as_job,
+        at=".canaryOf",
+        reason=Reason.FORBIDDEN,
+        message="cannot be combined with runAsJob: a Job ends, and the requests of its share would fail; remove one of "
+        "the two",
+    ),
+    Rule(
+        cel="!has(self.canaryOf) || has(self.httpUrlPath) || (has(self.endpoints) && "
+        "self.endpoints.exists(e, has(e.httpPath)))",
+        holds=lambda s: s.canary_of is None or _has_http(s),
+        at=".canaryOf",
+        reason=Reason.FORBIDDEN,
+        message="shares HTTP traffic, and this App has no HTTP endpoint: set httpUrlPath, or httpPath of an endpoint, "
+        "to that of the other App",
+    ),
+    Rule(
+        cel="!(has(self.canaryOf) && has(self.endpoints)) || self.endpoints.all(e, "
+        + " && ".join(f"!has(e.{field})" for field in _OF_THE_ROUTE)
+        + ")",
+        holds=lambda s: (
+            s.canary_of is None
+            or not any(e.rewrite_path is not None or e.probe_path is not None for e in s.endpoints or ())
+        ),
+        at=".endpoints",
+        reason=Reason.FORBIDDEN,
+        message=f"of a canary may not have {' or '.join(_OF_THE_ROUTE)}: the route is that of the App in canaryOf, and "
+        "has what is set there; remove them here",
+    ),
+)

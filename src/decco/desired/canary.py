@@ -1,0 +1,90 @@
+"""An App with ``canaryOf``: which of its endpoints get a share of the other App's routes, and why others get none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from decco.desired import reasons
+from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
+from decco.desired.model import AppInputs, Problem
+from decco.desired.shares import Share, split
+from decco.settings import RoutingBackend
+
+
+def shares_of(inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Share]:
+    """What belongs into the route of an endpoint beside its own Service."""
+    if not inputs.canaries:
+        return []
+    return [share for share in split(endpoint.prefix, endpoint.protocol, inputs.canaries) if share.carried]
+
+
+def place_canary(inputs: AppInputs, resolved: ResolvedApp) -> tuple[ResolvedApp, tuple[Problem, ...]]:
+    """The endpoints of a canary, without a route those that can get no traffic, and why; other Apps as they are."""
+    if inputs.spec.canary_of is None or inputs.settings.routing.backend is RoutingBackend.NONE:
+        return resolved, ()
+    general, found = _of_the_app(inputs), dict[str, Problem]()
+    for endpoint in resolved.routed:
+        if endpoint.kind is EndpointKind.HTTP:
+            problem = general or _of_an_endpoint(inputs, endpoint)
+            if problem is not None:
+                found[endpoint.name] = problem
+    endpoints = tuple(
+        replace(each, routed=False) if _is_final(found.get(each.name)) else each for each in resolved.endpoints
+    )
+    return replace(resolved, endpoints=endpoints), tuple(dict.fromkeys(found.values()))
+
+
+def _is_final(problem: Problem | None) -> bool:
+    return problem is not None and problem.reason != reasons.CANARY_WAITING
+
+
+def _of_the_app(inputs: AppInputs) -> Problem | None:
+    primary = inputs.primary
+    if primary is None:
+        message = (
+            f"canaryOf names App {inputs.spec.canary_of}, and there is none in namespace {inputs.namespace}; create "
+            "it, or remove canaryOf to serve the paths alone"
+        )
+        return Problem(reasons.PRIMARY_NOT_FOUND, message)
+    if primary.canary_of is not None:
+        message = (
+            f"App {primary.name} is a canary itself and has no route to share; set canaryOf to {primary.canary_of}"
+        )
+        return Problem(reasons.CANARY_REFUSED, message)
+    if inputs.settings.routing.backend is RoutingBackend.INGRESS:
+        message = (
+            f"gets no share of the traffic of App {primary.name}: decco's objects for the ingress controller "
+            f"{inputs.settings.routing.ingress_dialect} have no weights; remove the App, or use the Gateway API"
+        )
+        return Problem(reasons.ROUTE_NOT_SUPPORTED, f"App {inputs.name} {message}")
+    return None
+
+
+def _of_an_endpoint(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Problem | None:
+    primary = inputs.primary
+    assert primary is not None, "without one all endpoints have the problem of the App"
+    theirs = next((each for each in primary.endpoints if each.path == endpoint.prefix), None)
+    begin = f"endpoint {endpoint.name} gets no share of the traffic of App {primary.name}"
+    if theirs is None:
+        message = f"{begin}: that App has no endpoint with the path {endpoint.path}; choose one of its paths"
+        return Problem(reasons.CANARY_REFUSED, message)
+    share = next(
+        (
+            each
+            for each in split(theirs.path, theirs.protocol, primary.canaries)
+            if (each.canary, each.service) == (inputs.name, endpoint.name)
+        ),
+        None,
+    )
+    if share is None:
+        return Problem(reasons.CANARY_WAITING, f"{begin} yet: it is not known there")
+    if share.refusal:
+        return Problem(reasons.CANARY_REFUSED, f"{begin}: {share.refusal}")
+    if not share.weight:
+        return None
+    if not share.serving:
+        return Problem(reasons.CANARY_WAITING, f"{begin} yet: it waits for a ready pod")
+    if endpoint.name not in primary.carried and not inputs.simulated:
+        message = f"{begin} yet: its route does not have it; see the conditions of App {primary.name}"
+        return Problem(reasons.CANARY_WAITING, message)
+    return None

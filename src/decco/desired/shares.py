@@ -1,0 +1,97 @@
+"""How the traffic of an HTTP endpoint is shared between an App and its canaries.
+
+The primary's reconcile writes the shares into its route, and a canary's reconcile reports why it has none. Both use the
+function ``split``, so that they agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from decco.api.types import AppProtocol
+
+WHOLE = 100
+"""Weights are of a hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpEndpoint:
+    """An HTTP endpoint of another App of the Space."""
+
+    name: str
+    path: str
+    """Without a slash at the end."""
+    service_port: int
+    protocol: AppProtocol | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """An App with a share of another App's traffic."""
+
+    name: str
+    weight: int
+    endpoints: tuple[HttpEndpoint, ...]
+    serving: bool
+    """Whether a pod is ready, and the edge has all that it needs to connect to it. Without one, Envoy answers the
+    requests of the share with 503."""
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """The App whose traffic a canary shares."""
+
+    name: str
+    canary_of: str | None
+    endpoints: tuple[HttpEndpoint, ...]
+    canaries: tuple[Canary, ...]
+    """All that name it, the oldest first, the reader itself among them."""
+    carried: frozenset[str] = frozenset()
+    """Services that its routes in the cluster send a share to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a canary's endpoint in a route; ``refusal`` says why it has none, for its owner."""
+
+    canary: str
+    serving: bool
+    service: str
+    service_port: int
+    weight: int
+    refusal: str = ""
+
+    @property
+    def carried(self) -> bool:
+        """Whether it belongs into the route now."""
+        return not self.refusal and self.serving and self.weight > 0
+
+
+def split(path: str, protocol: AppProtocol | None, canaries: Sequence[Canary]) -> Iterator[Share]:
+    """What the canaries, the oldest first, get of the endpoint with this path and protocol.
+
+    Older ones first: of weights that are more than a hundred together, the youngest goes without.
+    """
+    left = WHOLE
+    for canary in canaries:
+        for endpoint in canary.endpoints:
+            if endpoint.path != path:
+                continue
+            refusal = ""
+            if _spoken(endpoint.protocol) is not _spoken(protocol):
+                refusal = (
+                    f"its appProtocol is {_spoken(endpoint.protocol)}, and that of the other App is "
+                    f"{_spoken(protocol)}; the edge speaks one of them to all pods of a route"
+                )
+            elif canary.weight > left:
+                refusal = f"older canaries have {WHOLE - left} of {WHOLE} already; lower a weight"
+            else:
+                left -= canary.weight
+            yield Share(canary.name, canary.serving, endpoint.name, endpoint.service_port, canary.weight, refusal)
+
+
+def _spoken(protocol: AppProtocol | None) -> AppProtocol:
+    if protocol is None:
+        return AppProtocol.HTTP
+    return AppProtocol.H2C if protocol is AppProtocol.GRPC else protocol

@@ -1,0 +1,83 @@
+"""What an App and its canaries know of each other, read from the caches for one reconcile."""
+
+from __future__ import annotations
+
+from decco.desired.endpoints import HTTP_PORT
+from decco.desired.model import SpaceFacts
+from decco.desired.shares import Canary, HttpEndpoint, Primary
+from decco.objects import BACKEND_TLS_POLICIES, DEPLOYMENTS, HTTP_ROUTES, SERVICES, Key, Resource
+from decco.reconcilers.caches import Caches
+from decco.reconcilers.facts import AppFacts, EndpointFacts
+from decco.reconcilers.handlers.canary import backends_of, is_ready
+from decco.settings import RoutingBackend
+
+
+def canaries_of(caches: Caches, primary: Key, space: SpaceFacts, *, simulated: bool) -> tuple[Canary, ...]:
+    """The Apps with a share of this App's traffic, the oldest first."""
+    return tuple(_canary(caches, key, space, simulated=simulated) for key in caches.index.canaries(primary))
+
+
+def primary_of(caches: Caches, canary: Key, facts: AppFacts, space: SpaceFacts, *, simulated: bool) -> Primary | None:
+    """The App that a canary names; None if the App is no canary, or names one that does not exist."""
+    key = Key(canary.namespace, facts.canary_of or "")
+    found = caches.index.facts.get(key)
+    if found is None:
+        return None
+    return Primary(
+        key.name,
+        found.canary_of,
+        tuple(_endpoint(each, space) for each in found.endpoints if each.path is not None),
+        canaries_of(caches, key, space, simulated=simulated),
+        _carried(caches, key, found),
+    )
+
+
+def _canary(caches: Caches, key: Key, space: SpaceFacts, *, simulated: bool) -> Canary:
+    facts = caches.index.facts[key]
+    # Without encryptHttp the edge speaks plain HTTP, which a container with TLS of its own does not take.
+    reachable = [
+        each for each in facts.endpoints if each.path is not None and (space.spec.encrypt_http or not each.own_tls)
+    ]
+    serving = _has_ready_pod(caches, key, facts, simulated=simulated) and (
+        simulated or all(_is_complete(caches, key, facts, each, space) for each in reachable)
+    )
+    return Canary(key.name, facts.weight, tuple(_endpoint(each, space) for each in reachable), serving)
+
+
+def _endpoint(facts: EndpointFacts, space: SpaceFacts) -> HttpEndpoint:
+    tls = space.spec.encrypt_http or facts.own_tls
+    return HttpEndpoint(facts.name, facts.path or "/", facts.service_port if tls else HTTP_PORT, facts.protocol)
+
+
+def _has_ready_pod(caches: Caches, key: Key, facts: AppFacts, *, simulated: bool) -> bool:
+    app, found = caches.apps.get(key), caches.children[DEPLOYMENTS].get(key)
+    if app is None or app.deleting:
+        return False
+    if found is None or found.owner_uid != facts.uid:
+        return simulated
+    obj = found.obj()
+    return is_ready(obj) or (simulated and "status" not in obj)
+
+
+def _is_complete(caches: Caches, key: Key, facts: AppFacts, endpoint: EndpointFacts, space: SpaceFacts) -> bool:
+    """Whether the edge finds the Service, and knows by which certificate to verify pods that speak TLS."""
+    needed: list[Resource] = [SERVICES]
+    if space.spec.encrypt_http and caches.settings.routing.backend is RoutingBackend.GATEWAY:
+        needed.append(caches.served.get(BACKEND_TLS_POLICIES, BACKEND_TLS_POLICIES))
+    return all(_has(caches, kind, Key(key.namespace, endpoint.name), facts.uid) for kind in needed)
+
+
+def _has(caches: Caches, kind: Resource, key: Key, owner: str) -> bool:
+    store = caches.children.get(kind)
+    found = store.get(key) if store is not None else None
+    return found is not None and found.owner_uid == owner and not found.deleting
+
+
+def _carried(caches: Caches, primary: Key, facts: AppFacts) -> frozenset[str]:
+    store = caches.children.get(caches.served.get(HTTP_ROUTES, HTTP_ROUTES))
+    found: frozenset[str] = frozenset()
+    for endpoint in facts.endpoints if store is not None else ():
+        entry = store.get(Key(primary.namespace, endpoint.name)) if store is not None else None
+        if endpoint.path is not None and entry is not None and entry.owner_uid == facts.uid:
+            found |= backends_of(entry.obj())
+    return found

@@ -1,0 +1,152 @@
+"""Shares of an App's traffic: what is in the route of the App, and what its canaries report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from decco.api.types import AppProtocol
+from decco.desired.app import app_children
+from decco.desired.model import AppInputs
+from decco.desired.shares import Canary, HttpEndpoint, Primary, split
+from decco.objects import BACKEND_TLS_POLICIES, Obj
+from tests.unit.desired.app_cases import addresses, app, by_address, reasons_of, without
+
+PATH = "/a"
+
+
+def canary(
+    name: str,
+    weight: int,
+    *,
+    serving: bool = True,
+    path: str = PATH,
+    protocol: AppProtocol | None = None,
+    port: int = 80,
+) -> Canary:
+    return Canary(name, weight, (HttpEndpoint(name, path, port, protocol),), serving)
+
+
+def primary(*canaries: Canary, more: tuple[HttpEndpoint, ...] = (), **changed: Any) -> AppInputs:
+    inputs = app({"httpUrlPath": PATH, **changed})
+    return replace(inputs, canaries=canaries)
+
+
+def weights(inputs: AppInputs) -> dict[str, int | None]:
+    """Service -> weight in the rule of the App's route; None: no weight."""
+    rule = by_address(inputs)["HTTPRoute", "web"]["spec"]["rules"][0]
+    return {backend["name"]: backend.get("weight") for backend in rule["backendRefs"]}
+
+
+@pytest.mark.parametrize(
+    ("canaries", "want"),
+    [
+        ((), {"web": None}),
+        ((canary("next", 5),), {"web": 95, "next": 5}),
+        ((canary("next", 0),), {"web": None}),
+        ((canary("next", 100),), {"web": 0, "next": 100}),
+        ((canary("next", 5, serving=False),), {"web": None}),
+        ((canary("next", 5, path="/other"),), {"web": None}),
+        ((canary("next", 5, protocol=AppProtocol.HTTP),), {"web": 95, "next": 5}),
+        ((canary("next", 5, protocol=AppProtocol.GRPC),), {"web": None}),
+        ((canary("one", 30), canary("two", 20)), {"web": 50, "one": 30, "two": 20}),
+        ((canary("one", 60), canary("two", 41), canary("three", 40)), {"web": 0, "one": 60, "three": 40}),
+        ((canary("one", 60, serving=False), canary("two", 41)), {"web": None}),
+    ],
+    ids=[
+        *("none", "one", "weight 0", "weight 100", "no ready pod", "another path", "same protocol", "other protocol"),
+        *("two", "more than a hundred", "a hundred is a hundred while one has no pod"),
+    ],
+)
+def test_the_route_of_the_primary(canaries: tuple[Canary, ...], want: dict[str, int | None]) -> None:
+    assert weights(primary(*canaries)) == want
+
+
+def test_h2c_and_grpc_are_one_protocol_for_the_edge() -> None:
+    [share] = split(PATH, AppProtocol.H2C, [canary("next", 5, protocol=AppProtocol.GRPC)])
+    assert share.carried
+
+
+def test_the_answer_to_probes_follows_the_weights() -> None:
+    """So that a probe sees whether the edge has the new weights."""
+
+    def answer(inputs: AppInputs) -> Obj:
+        return dict(by_address(inputs)["HTTPRoute", "web"]["spec"]["rules"][-1]["filters"][0])
+
+    assert answer(primary(canary("next", 5))) != answer(primary(canary("next", 6)))
+
+
+# -- the canary -------------------------------------------------------------------------------------------------------
+
+SPEC = {"httpUrlPath": PATH, "canaryOf": "main", "weight": 5}
+MAIN = Primary("main", None, (HttpEndpoint("main", PATH, 80),), (canary("web", 5),), frozenset({"main", "web"}))
+
+
+def reported(main: Primary | None, spec: dict[str, Any] | None = None, **more: Any) -> list[tuple[str, str]]:
+    return reasons_of(replace(app({**SPEC, **(spec or {})}, **more), primary=main))
+
+
+def test_a_canary_has_all_but_a_route() -> None:
+    inputs = replace(app(SPEC), primary=MAIN)
+    assert addresses(inputs) == ["NetworkPolicy/app-web", "Service/web", "Deployment/web"]
+    assert reported(MAIN) == []
+    [endpoint] = app_children(inputs).resolved.endpoints
+    assert endpoint.routed
+
+
+def test_the_edge_verifies_a_canary_by_itself() -> None:
+    inputs = replace(app(SPEC, space={"encryptHttp": True}), primary=MAIN)
+    assert ("BackendTLSPolicy", "web") in by_address(inputs)
+    missing = replace(inputs, served=without(BACKEND_TLS_POLICIES))
+    assert reasons_of(missing) == [("RoutesReady", "GatewayAPIMissing")]
+
+
+@pytest.mark.parametrize(
+    ("main", "spec", "want"),
+    [
+        (None, {}, "PrimaryNotFound"),
+        (replace(MAIN, canary_of="other"), {}, "CanaryRefused"),
+        (replace(MAIN, endpoints=(HttpEndpoint("main", "/b", 80),)), {}, "CanaryRefused"),
+        (replace(MAIN, endpoints=()), {}, "CanaryRefused"),
+        (replace(MAIN, endpoints=(HttpEndpoint("main", PATH, 80, AppProtocol.H2C),)), {}, "CanaryRefused"),
+        (replace(MAIN, canaries=(canary("elder", 96), canary("web", 5))), {}, "CanaryRefused"),
+        (replace(MAIN, canaries=(canary("web", 5, serving=False),)), {}, "CanaryWaiting"),
+        (replace(MAIN, carried=frozenset({"main"})), {}, "CanaryWaiting"),
+        (replace(MAIN, canaries=()), {}, "CanaryWaiting"),
+    ],
+    ids=[
+        *("no primary", "a canary of a canary", "another path", "no HTTP", "another protocol", "no weight left"),
+        *("no ready pod", "not in the route yet", "not known there yet"),
+    ],
+)
+def test_why_a_canary_gets_nothing(main: Primary | None, spec: dict[str, Any], want: str) -> None:
+    assert reported(main, spec) == [("RoutesReady", want)]
+
+
+def test_a_weight_of_0_waits_for_nothing() -> None:
+    main = replace(MAIN, canaries=(canary("web", 0, serving=False),), carried=frozenset({"main"}))
+    assert reported(main, {"weight": 0}) == []
+
+
+def test_without_its_primary_a_canary_has_no_address() -> None:
+    [endpoint] = app_children(app(SPEC)).resolved.endpoints
+    assert not endpoint.routed
+
+
+@pytest.mark.parametrize("dialect", ["haproxy", "nginx", "traefik"])
+def test_an_ingress_has_no_weights(dialect: str) -> None:
+    routing = {"backend": "ingress", "ingressDialect": dialect}
+    assert reported(MAIN, routing=routing) == [("RoutesReady", "RouteNotSupported")]
+    assert not [kind for kind, _ in by_address(replace(app(SPEC, routing=routing), primary=MAIN)) if kind == "Ingress"]
+
+
+def test_without_routes_nothing_is_shared() -> None:
+    assert reported(None, routing={"backend": "none"}) == []
+
+
+def test_other_endpoints_of_a_canary_are_its_own() -> None:
+    endpoints = [{"name": "web", "port": 8080, "httpPath": PATH}, {"name": "db", "port": 5432}]
+    inputs = replace(app({"canaryOf": "main", "weight": 5, "endpoints": endpoints}), primary=MAIN)
+    assert [each for each in addresses(inputs) if "Route" in each] == ["TLSRoute/db"]
