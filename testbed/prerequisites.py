@@ -77,6 +77,7 @@ NODE = (
     Need("mount", "mount", "volumes of the node", root=True),
     Need("containernetworking-plugins", "/usr/lib/cni/ptp", "the pods' network", root=True),
 )
+LUA = Need("lua5.3", "lua5.3", "Argo CD's health checks")
 BIND = (Need("bind9", "named", "a DNS server"), Need("bind9-utils", "rndc", "a DNS server"))
 KNOT = (Need("knot", "knotd", "a DNS server"),)
 POWERDNS = (
@@ -96,8 +97,8 @@ TARGETS: dict[str, tuple[Need, ...]] = {
     "test-policies": POLICIES,
     "images": ENGINE,
     "test-images": (*SIDECAR, *ENGINE, *NETWORK),
-    "packaging": (GO,),
-    "test-packaging": (GO, *ENGINE),
+    "packaging": (GO, LUA),
+    "test-packaging": (GO, LUA, *ENGINE),
     "test-dns": DNS,
     "test-dns-full": DNS,
     "test-dns-interleavings": BIND,

@@ -25,6 +25,13 @@ from tools.crd.status import AppStatus, SpaceStatus
 
 HEADER = "# Generated from the models in src/decco/api by `python -m tools.generate`; do not edit.\n"
 
+CATEGORIES = ("decco",)
+"""Not "all": ``kubectl delete all --all`` is for what can be made again, and an App has names and DNS records. Tenants
+use ``kubectl get all`` too, and may not list Spaces."""
+NOT_OBSERVED = {"observedGeneration": -1}
+"""The status that the API server shows before decco has written one. Without it kstatus, and with it Flux and Helm,
+would take a new object for one that is done."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
@@ -32,7 +39,7 @@ class _Kind:
 
     resource: Resource
     short_names: tuple[str, ...]
-    categories: tuple[str, ...]
+    """The first is the one that the documentation uses: no other product has it."""
     description: str
     spec: type[BaseModel]
     status: type[BaseModel]
@@ -58,9 +65,7 @@ _COMMON = (
 _KINDS = (
     _Kind(
         resource=SPACES,
-        short_names=("sp",),
-        # Not in "all": tenants use kubectl get all, and may not list Spaces.
-        categories=("decco",),
+        short_names=("dspace", "sp"),
         description="A Space is one customer's place in the cluster: a namespace of the same name, closed to the "
         "others, with an FQDN of its own. What runs in it are Apps.",
         spec=SpaceSpec,
@@ -77,7 +82,6 @@ _KINDS = (
     _Kind(
         resource=APPS,
         short_names=("dapp",),
-        categories=("all", "decco"),
         description="An App is a service of a Space: a PodSpec, the ports that others may reach and how they reach "
         "them, and the TLS connections that its pods open. It lives in its Space's namespace.",
         spec=AppSpec,
@@ -138,7 +142,7 @@ def _crd(kind: _Kind) -> Obj:
                 "plural": resource.plural,
                 "singular": resource.kind.lower(),
                 "shortNames": list(kind.short_names),
-                "categories": list(kind.categories),
+                "categories": list(CATEGORIES),
             },
             "scope": "Namespaced" if resource.namespaced else "Cluster",
             "versions": [version],
@@ -148,7 +152,8 @@ def _crd(kind: _Kind) -> Obj:
 
 def _schema(kind: _Kind) -> Schema:
     spec = {"description": f"Desired state of the {kind.resource.kind}.", **structural_schema(kind.spec)}
-    status = {"description": "State as decco last saw it; written by decco alone.", **structural_schema(kind.status)}
+    about = "State as decco last saw it; written by decco alone."
+    status = {"description": about, "default": dict(NOT_OBSERVED), **structural_schema(kind.status)}
     return {
         "description": kind.description,
         "type": "object",

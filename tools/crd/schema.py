@@ -86,9 +86,21 @@ def _convert(node: Schema, definitions: dict[str, Schema]) -> Schema:
     if "properties" in node:
         node["properties"] = {name: _convert(child, definitions) for name, child in node["properties"].items()}
     if "items" in node:
-        node["items"] = _convert(node["items"], definitions)
+        node["items"] = _without_defaults(_convert(node["items"], definitions))
         node["items"].pop("description", None)  # the docstring of the model; the list has its own description
     return _in_order(node, _ORDER)
+
+
+def _without_defaults(item: Schema) -> Schema:
+    """The schema of a list's item, with no default that the API server would store in it.
+
+    Tools that compare a file with the object (Argo CD, ``kubectl apply`` on the client) merge maps, but replace lists
+    of custom resources as a whole: an item with one more field than the file is a difference for ever.
+    """
+    item.pop("default", None)
+    for child in item.get("properties", {}).values():
+        _without_defaults(child)
+    return item
 
 
 def _in_order(node: Schema, order: tuple[str, ...]) -> Schema:

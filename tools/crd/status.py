@@ -41,8 +41,8 @@ class Condition(Model):
 
 
 class Status(Model):
-    observed_generation: Generation | None = None
-    """metadata.generation that this status was computed from."""
+    observed_generation: Annotated[int | None, Field(ge=-1, json_schema_extra={"format": "int64"})] = None
+    """metadata.generation that this status was computed from; -1 before decco has seen the object."""
     conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra=_BY_TYPE)] = ()
     """Ready is True when all others are; each of the others has its own cause. One that does not apply is absent."""
 

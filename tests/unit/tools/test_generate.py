@@ -51,15 +51,14 @@ def test_the_input_of_each_rule_is_bounded(schema: Schema) -> None:
 
 
 def test_defaults_are_stored_where_they_say_something() -> None:
+    """Never in an item of a list: a tool that compares lists as a whole would see a difference from the file."""
     found = {path: node["default"] for schema in (SPACE, APP) for path, node in nodes(schema) if "default" in node}
     assert found == {
         ".spec.podSecurity": "baseline",
         ".spec.mesh": "None",
         ".spec.topology.zoneSpread": "Off",
         ".spec.initialReplicas": 1,
-        ".spec.endpoints[].tlsListenPort": 443,
-        ".spec.tlsEgresses[].targetPort": 443,
-        ".spec.egresses[].targetPort": 443,
+        ".status": {"observedGeneration": -1},
     }
 
 

@@ -28,7 +28,7 @@ CONTROLLER = "setup/controller"
 async def _noticed(world: World) -> None:
     """Without a Lease, a controller is known by what it writes."""
     found = await world.get(SPACES, world.names.space("a"))
-    if "observedGeneration" not in (found.get("status") or {}):
+    if (found.get("status") or {}).get("observedGeneration", -1) < 0:
         raise Failed("no controller has written the status of a new Space: it does not run, or elsewhere")
 
 
