@@ -36,7 +36,8 @@ first cause that needs action. A condition that does not apply is absent.
 | `NamespaceReady` | Space | the namespace, its quota and its limits |
 | `NetworkReady` | Space | the policy that isolates the namespace |
 | `WorkloadReady` | App | the Deployment or Job, with its policy, Services and sidecar configuration |
-| `CertificatesReady` | Space, App | the Secrets that it names |
+| `CertificatesReady` | Space, App | the certificates that it names |
+| `SecretsReady` | Space | the Secrets of its field `secrets`, and the pull Secrets of its sidecars |
 | `RoutesReady` | Space, App | host names, listeners and routes |
 | `DNSReady` | Space, App | DNS records |
 | `Paused` | Space, App | True while decco leaves the object alone, and all others as they were; else absent |

@@ -3,14 +3,16 @@
  * stunnel reads a CAfile for each section by itself, twice: for the certificates and for their subjects. The authorities of
  * the Web are 150 certificates: 2 MB, and with the OpenSSL of Debian 12 a fifth of a second in which no connection is
  * accepted, for each egress that trusts them and for each of its two listeners. What OpenSSL makes of a file may be shared
- * (SSL_CTX_set1_cert_store(3)); only a section with revocation lists would alter it for the others, and the entry point
- * refuses those. stunnel loads in one thread.
+ * (SSL_CTX_set1_cert_store(3)); only a section with revocation lists alters it for the others, and for connections that
+ * use it already: where there is a ca.crl beside the authorities (expand.c), each section has its own, as without this file.
+ * stunnel loads in one thread.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -52,6 +54,17 @@ static bool is_unchanged(const File *file, const char *path, const struct stat *
            now->st_ctim.tv_nsec == was->st_ctim.tv_nsec;
 }
 
+static bool has_lists(const char *path)
+{
+    char lists[PATH_MAX];
+    struct stat there;
+    size_t length = strlen(path), end = strlen("/ca.crt");
+    if (length < end || strcmp(path + length - end, "/ca.crt") != 0)
+        return false;
+    snprintf(lists, sizeof lists, "%.*s/ca.crl", (int)(length - end), path);
+    return stat(lists, &there) == 0;
+}
+
 /* With the state of before the content was read, so that a change in between is seen at the next section. */
 static void remember(File *file, const char *path, const struct stat *now)
 {
@@ -65,7 +78,7 @@ int SSL_CTX_load_verify_locations(SSL_CTX *context, const char *path, const char
     struct stat now;
     if (openssl == NULL)
         *(void **)&openssl = dlsym(RTLD_NEXT, "SSL_CTX_load_verify_locations");
-    if (path == NULL || folder != NULL || strlen(path) >= PATH_MAX || stat(path, &now) != 0)
+    if (path == NULL || folder != NULL || strlen(path) >= PATH_MAX || stat(path, &now) != 0 || has_lists(path))
         return openssl(context, path, folder);
     if (store != NULL && is_unchanged(&of_store, path, &now)) {
         SSL_CTX_set1_cert_store(context, store);

@@ -136,8 +136,8 @@ static bool take_line(Config *config, Span line, const char *start)
         return begin_section(config, start);
     if (config_option(line, "include", value))
         return refuse("include is not supported"); /* it could bring sections that nobody counted */
-    if (config_option(line, "CRLfile", value) || config_option(line, "CRLpath", value))
-        return refuse("revocation lists are not supported"); /* sections share their authorities (authorities.c) */
+    if (config_option(line, "CRLpath", value))
+        return refuse("CRLpath is not supported"); /* its files are read during handshakes, and nobody watches them */
     if (config->count == 0)
         return true;
     if (config_option(line, "client", value))
@@ -223,7 +223,7 @@ Config *config_merged(const Config *old, const Config *fresh, bool (*usable)(con
 
 bool config_next_file(Span *rest, char path[PATH_MAX])
 {
-    static const char *const names[] = {"cert", "key", "CAfile"};
+    static const char *const names[] = {"cert", "key", "CAfile", "CRLfile"};
     for (Span line; config_next_line(rest, &line);)
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             if (config_option(line, names[i], path))

@@ -46,7 +46,7 @@ bool config_next_line(Span *rest, Span *line);
 /* Whether the line is "name = value", in any case of letters; the value is "" if it is longer than any path or address. */
 bool config_option(Span line, const char *name, char value[PATH_MAX]);
 
-/* Takes from the front of *rest up to the next path of a certificate, key or authority; false if none is left. */
+/* Takes from the front of *rest up to the next path of a certificate, key, authority or list; false if none is left. */
 bool config_next_file(Span *rest, char path[PATH_MAX]);
 
 #endif

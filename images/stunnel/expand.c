@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "names.h"
 
 #define LOOPBACK4 "127.0.0.1:"
 #define LOOPBACK6 "::1:"
+#define AUTHORITIES "/ca.crt"
+#define REVOKED "/ca.crl"
 
 static bool starts_with(const char *text, const char *start)
 {
@@ -31,6 +34,18 @@ static bool is_own_port(const Config *config, const char *port)
     return false;
 }
 
+/* If it cannot be found out whether there are lists, the section stays as it was: files_are_readable. */
+static void put_lists(FILE *out, const char *authorities)
+{
+    char path[PATH_MAX];
+    size_t length = strlen(authorities), end = strlen(AUTHORITIES);
+    if (length < end || strcmp(authorities + length - end, AUTHORITIES) != 0)
+        return;
+    snprintf(path, sizeof path, "%.*s" REVOKED, (int)(length - end), authorities);
+    if (access(path, F_OK) == 0 || errno != ENOENT)
+        fprintf(out, "CRLfile = %s\n", path);
+}
+
 static void put_lines(FILE *out, const Config *config, const Section *section, const char *accept, const Network *network)
 {
     char value[PATH_MAX];
@@ -43,6 +58,8 @@ static void put_lines(FILE *out, const Config *config, const Section *section, c
             fprintf(out, "checkHost = %s%s\n", client ? SERVER_NAME : EXACT_NAME, value);
         else
             fprintf(out, "%.*s\n", (int)(line.end - line.at), line.at);
+        if (config_option(line, "CAfile", value))
+            put_lists(out, value);
         if (section == NULL || client || !config_option(line, "connect", value) || !starts_with(value, LOOPBACK6) ||
             is_own_port(config, port_of(value)))
             continue;
@@ -51,8 +68,23 @@ static void put_lines(FILE *out, const Config *config, const Section *section, c
     }
 }
 
+/* A section of which the text decides would check by lists that are not in the Secret of its authorities. */
+static bool names_lists(const Config *config)
+{
+    char value[PATH_MAX];
+    Span rest = config_text(config);
+    for (Span line; config_next_line(&rest, &line);)
+        if (config_option(line, "CRLfile", value))
+            return true;
+    return false;
+}
+
 Config *expanded(const Config *config, const Network *network)
 {
+    if (names_lists(config)) {
+        strcpy(config_error, "CRLfile is not supported: a ca.crl beside the ca.crt is used by itself");
+        return NULL;
+    }
     char *text = NULL;
     size_t length = 0;
     FILE *out = allocated(open_memstream(&text, &length));

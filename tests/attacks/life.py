@@ -184,6 +184,16 @@ class Life:
             places = ("decco", share) if share else ("decco",)
             fqdn = names[0] if share else None
             self.cluster.create(self._shared(name, places, *names, share=fqdn))
+        # A pull Secret and an opaque one for one Space; another Space names them too.
+        for name, kind, field in (
+            ("bank-pull", "kubernetes.io/dockerconfigjson", ".dockerconfigjson"),
+            ("bank-config", "Opaque", "token"),
+        ):
+            allowed = tuple(f"/registry/secrets/{place}/{name}" for place in ("decco", "bank"))
+            text = self.canaries.text(name, *allowed).decode()
+            content = json.dumps({"auths": {"registry.example": {"auth": text}}}).encode()
+            made = tls_secret(name, share=BANK_NAMES[0])
+            self.cluster.create({**made, "type": kind, "data": {field: base64.b64encode(content).decode()}})
         for unusable in (True, False):
             key = self.canaries.text(f"dns-key {unusable}", "/registry/secrets/decco/dns-key")
             self._put("decco", "dns-key", {"secret": key + b"!" if unusable else base64.b64encode(key)})
@@ -223,11 +233,16 @@ class Life:
         ):
             with self.step(who, name):
                 spec |= {"tcpCertAndCaSecretName": spec["httpCertSecretName"], "encryptHttp": True}
+                spec |= {"secrets": ["bank-pull", "bank-config"]}
                 spec |= {"resourceQuota": {"hard": {"pods": "9"}}, "limitRange": {"limits": []}}
                 body = space(name, domain, **spec)
                 until(lambda who=who, body=body: self._posted(who, body), f"Space {name}")
                 self._condition(name, "CertificatesReady")
             self.texts.append(("metrics", self.decco.get("/metrics").encode()))
+        for name, is_there in (("evil1", False), ("bank", True)):
+            self._condition(name, "SecretsReady", str(is_there))
+            for secret in ("bank-pull", "bank-config"):
+                assert (self.cluster.get(f"{SECRETS.format(name)}/{secret}") is not None) is is_there
         for role, person, where in people.IN_NAMESPACE:
             if person in {TENANT_A, TENANT_B, KUBE_EDIT}:
                 self.cp.create(f"{RBAC}/namespaces/{where}/rolebindings", people.binding(role, person, where))

@@ -36,6 +36,7 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._between = b""
         builder = self._builder(self._name, self._key.public_key(), DAY)
+        self._issued = 0
         self.cert = _pem(builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True), self._key)
 
     def intermediate(self, *names: str) -> Authority:
@@ -46,6 +47,19 @@ class Authority:
         builder = builder.add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, names))), critical=False)
         below.cert, below._between = self.cert, _pem(builder, self._key)
         return below
+
+    def revocations(self, *revoked: int, expired: bool = False, seconds: float | None = None) -> bytes:
+        """A list of these serial numbers, in PEM; each is newer than those before. ``seconds``: until it expires."""
+        self._issued += 1
+        now = datetime.now(UTC)
+        since = now - DAY + timedelta(seconds=self._issued)
+        until = now + (timedelta(seconds=seconds) if seconds is not None else DAY)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name).last_update(since)
+        builder = builder.next_update(since + timedelta(seconds=1) if expired else until)
+        for serial in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def leaf(self, *names: str | x509.GeneralName, common_name: str = "leaf", expired: bool = False) -> Leaf:
         """A certificate for servers and clients alike: for DNS names, or other names; without any it has no SAN."""

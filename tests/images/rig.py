@@ -45,12 +45,11 @@ class Volume:
         self.folder = folder
         self._turn = 0
         folder.mkdir(parents=True)
+        self._names: set[str] = set()
         self.write(files)
-        for name in files:
-            (folder / name).symlink_to(f"..data/{name}")
 
     def write(self, files: Mapping[str, bytes | str]) -> None:
-        """Replaces the content of all files at once."""
+        """Replaces the content of all files at once; names that come or go do so a moment later."""
         self._turn += 1
         fresh = self.folder / f"..2026_11_23_12_00_00.{self._turn}"
         fresh.mkdir()
@@ -64,6 +63,11 @@ class Volume:
             for path in (self.folder / old).iterdir():
                 path.unlink()
             (self.folder / old).rmdir()
+        for name in files.keys() - self._names:
+            (self.folder / name).symlink_to(f"..data/{name}")
+        for name in self._names - files.keys():
+            (self.folder / name).unlink()
+        self._names = set(files)
 
 
 class Listening(Protocol):
@@ -215,8 +219,10 @@ class Pod:
         else:
             self._config.write({"stunnel.conf": text})
 
-    def renew(self, secret: str, leaf: Leaf) -> None:
-        self.secrets[secret].write(leaf.secret)
+    def renew(self, secret: str, leaf: Leaf, revoked: bytes | None = None) -> None:
+        """``revoked``: lists of revoked certificates, the content of ca.crl; None: there is none."""
+        lists = {"ca.crl": revoked} if revoked is not None else {}
+        self.secrets[secret].write({**leaf.secret, **lists})
 
 
 def server(

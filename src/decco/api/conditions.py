@@ -47,6 +47,7 @@ class ConditionType(StrEnum):
     NETWORK_READY = "NetworkReady"  # Space
     WORKLOAD_READY = "WorkloadReady"  # App
     CERTIFICATES_READY = "CertificatesReady"
+    SECRETS_READY = "SecretsReady"  # Space, present only if it has Secrets that are no certificates
     ROUTES_READY = "RoutesReady"
     DNS_READY = "DNSReady"
     PAUSED = "Paused"  # present only while it is True

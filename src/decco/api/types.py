@@ -32,6 +32,7 @@ DEFAULT_TARGET_PORT = 443
 MAX_ENDPOINTS = 64
 MAX_EGRESSES = 64
 MAX_ALLOWED_CLIENTS = 64
+MAX_SECRETS = 64
 MAX_HOSTNAMES = 60
 """A Gateway or ListenerSet holds 64 listeners: three for the FQDN, and one for each further host name."""
 
@@ -160,6 +161,11 @@ class SpaceSpec(Model):
     """TLS Secret in decco's namespace, shared with this Space, whose certificate serves https://<FQDN>."""
     tcp_cert_and_ca_secret_name: SecretName | None = None
     """Secret (tls.crt, tls.key, ca.crt) in decco's namespace: default for TCP endpoints and egresses of Apps here."""
+    secrets: Annotated[
+        tuple[SecretName, ...], Field(max_length=MAX_SECRETS, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = ()
+    """Further Secrets of decco's namespace, of any type that may be shared (opaque, pull Secrets), copied here for the
+    pods of this Space if their owners share them with it."""
     encrypt_http: bool = False
     """Encrypt HTTP from the edge to the pod too, with the certificate of httpCertSecretName, verified by the edge."""
     hostnames: Annotated[

@@ -16,6 +16,7 @@ from decco.desired.canary import place_canary
 from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
 from decco.desired.network import app_policy
+from decco.desired.pod_secrets import awaited, needed_by_pods, secret_problems
 from decco.desired.protocols import clear_text_protocol, service_protocol
 from decco.desired.routing import app_routing, service_traits
 from decco.desired.secret_use import CLIENT, NO_USE, SERVER, Use
@@ -38,6 +39,8 @@ class AppDesired:
     """For each condition that applies to this App, beside Ready: the deviations from the spec. The rest of the App is
     reconciled without them."""
     resolved: ResolvedApp
+    awaited: Problem | None = None
+    """A Secret that the pods need and that decco is about to copy: a workload is not created before that."""
 
 
 def app_children(inputs: AppInputs) -> AppDesired:
@@ -57,14 +60,17 @@ def app_children(inputs: AppInputs) -> AppDesired:
     children += routes
 
     clash = (pods,) if isinstance(pods, Problem) else ()
-    problems = {ConditionType.WORKLOAD_READY: (*resolved.problems, *tls_problems, *clash)}
+    needed = needed_by_pods(inputs, has_sidecar=tls is not None)
+    missing = secret_problems(inputs, needed)
+    problems = {ConditionType.WORKLOAD_READY: (*resolved.problems, *tls_problems, *clash, *missing)}
     certificates = certificate_problems(inputs)
     if certificates is not None:
         problems[ConditionType.CERTIFICATES_READY] = certificates
     route_problems = (*resolved.route_problems, *unshared, *unrouted)
     if route_problems or (resolved.routed and inputs.settings.routing.backend is not RoutingBackend.NONE):
         problems[ConditionType.ROUTES_READY] = route_problems
-    return AppDesired(children, _workload_objects(inputs) if clash else frozenset(), problems, resolved)
+    keep = _workload_objects(inputs) if clash else frozenset()
+    return AppDesired(children, keep, problems, resolved, awaited(inputs, needed))
 
 
 def app_names(resolved: ResolvedApp) -> tuple[str, ...]:
@@ -184,9 +190,9 @@ def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem
             verifies = endpoint.name if endpoint.verify_tcp_client_cert or endpoint.allowed_clients else ""
             missing = Problem(reasons.CERTIFICATE_MISSING, message)
             hostname = canonical(endpoint.hostname or f"{endpoint.name}.{inputs.space.fqdn}")
-            how = Use(frozenset({hostname}), frozenset({SERVER}))
+            how = Use(frozenset({hostname}), frozenset({SERVER}), verifies=bool(verifies))
             need(endpoint.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name, how, missing, verifies)
     for egress in inputs.spec.tls_egresses:
-        how = Use(purposes=frozenset({CLIENT}))
+        how = Use(purposes=frozenset({CLIENT}), verifies=not egress.disable_server_cert_verification)
         need(egress.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name, how)
     return needed, problems

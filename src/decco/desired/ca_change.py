@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -32,10 +32,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from decco.api.conditions import timestamp
-from decco.desired.certificates import UNREADABLE
+from decco.desired.certificates import UNREADABLE, may_be_trusted
 from decco.desired.model import SecretCopy, SecretFacts, SecretSource
-from decco.desired.secret_content import certificates
-from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
+from decco.desired.revocation import lists_of
+from decco.desired.secret_content import certificates, lists
+from decco.desired.secrets import CA_CRL, CA_CRT, TLS_CRT, TLS_KEY
 
 SPREAD = timedelta(seconds=120)
 """Until all pods trust a new authority: a kubelet needs up to 90 s to update a Secret's volume, stunnel a moment."""
@@ -127,7 +128,13 @@ def plan_copy(
     if not left and not held:
         return Plan(_copy(source, source.data, _Record(changed)))
     changed = changed or now
-    data = {**source.data, CA_CRT: _with_former(source.data[CA_CRT], [old[fingerprint] for fingerprint in left])}
+    former = [old[fingerprint] for fingerprint in left]
+    data = {**source.data, CA_CRT: _with_former(source.data[CA_CRT], former)}
+    if source.data.get(CA_CRL) is not None:
+        revoked = lists_of(lists(live.data), [each for each in former if may_be_trusted(each)])
+        if revoked is None:
+            return whole  # with a list for one authority, OpenSSL demands one for each
+        data[CA_CRL] = _appended(source.data[CA_CRL], [block.as_pem() for block in revoked])
     if held:
         data |= {key: live.data[key] for key in (TLS_CRT, TLS_KEY)}
     if len(left) > MAX_FORMER or sum(len(b64decode(value)) for value in data.values()) > MAX_BYTES:
@@ -147,8 +154,12 @@ def _copy(source: SecretSource, data: Mapping[str, str], record: _Record) -> Sec
 
 def _with_former(ca_crt: str, former: list[x509.Certificate]) -> str:
     """``ca.crt`` in base64, with these certificates in PEM behind it."""
-    added = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in former)
-    return b64encode(b64decode(ca_crt).rstrip(b"\n") + b"\n" + added).decode()
+    return _appended(ca_crt, [certificate.public_bytes(Encoding.PEM) for certificate in former])
+
+
+def _appended(text: str, blocks: Iterable[bytes]) -> str:
+    """A value in base64 with these blocks of PEM behind it."""
+    return b64encode(b64decode(text).rstrip(b"\n") + b"\n" + b"".join(blocks)).decode()
 
 
 def _parse(text: str, now: datetime) -> _Record:

@@ -60,11 +60,17 @@ class SecretFacts:
     has_ca: bool
     problem: Problem | None = None
     """Why the pair is not usable (incomplete key, key that does not match, text that is not a certificate), or None."""
+    refusal: Problem | None = None
+    """Of a shared Secret: why decco copies none of its type, or None."""
     not_before: datetime | None = None
     not_after: datetime | None = None
     """When the certificate, or the first of its issuers in ``tls.crt``, expires."""
     dns_names: tuple[str, ...] | None = None
     """DNS SANs of the first certificate; None if they are not known."""
+    lists_from: datetime | None = None
+    """Since when the lists of revoked certificates in ``ca.crl`` are in force; None if there are none."""
+    lists_until: datetime | None = None
+    """When the first of them expires: then every peer is refused. None if that never happens."""
     key_kind: str = ""
     """A name of ``edge_keys``; "" if it is not known."""
     usages: frozenset[str] = frozenset({"server", "client"})
@@ -180,7 +186,7 @@ class SpaceInputs:
     copies: Mapping[str, SecretCopy]
     """Secrets to be copied into the Space: named by it or by one of its Apps, shared, and not hidden by a local one."""
     secrets: Mapping[str, SecretView]
-    """The Secrets that the Space itself names (httpCertSecretName, tcpCertAndCaSecretName)."""
+    """The Secrets that the Space itself needs: those that it names, and the pull Secrets of its sidecars."""
     now: datetime
     """Used for expiry only."""
     in_force: Mapping[str, datetime] = field(default_factory=dict)
@@ -221,7 +227,8 @@ class AppInputs:
     claims: Claims
     """Of the Space."""
     secrets: Mapping[str, SecretView]
-    """Every Secret that the App names, and those of its Space."""
+    """Every Secret that the App names, the certificates of its Space, and those of the Space's other Secrets that its
+    pod refers to."""
     targets: Mapping[tuple[str, str], EgressTarget]
     """(Space, endpoint) -> target, for the egresses by endpoint that can be resolved."""
     taken: Mapping[str, str]

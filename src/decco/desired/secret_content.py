@@ -40,7 +40,8 @@ from decco.desired.certificates import (
     usages,
 )
 from decco.desired.model import Problem, SecretFacts
-from decco.desired.secrets import CA_CRT, TLS_CRT, TLS_KEY
+from decco.desired.revocation import LIST, check_lists
+from decco.desired.secrets import CA_CRL, CA_CRT, TLS_CRT, TLS_KEY
 
 MOST_OF_A_SECRET = 320 * 1024
 """Bytes of all values in base64; a system's whole bundle of authorities has 290 KiB."""
@@ -61,7 +62,7 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
     if size > MOST_OF_A_SECRET:
         message = (
             f"it has {-(-size // 1024)} KiB of data in base64, and decco reads at most {MOST_OF_A_SECRET // 1024} KiB: "
-            f"remove all but {TLS_CRT}, {TLS_KEY} and {CA_CRT}"
+            f"remove all but {TLS_CRT}, {TLS_KEY}, {CA_CRT} and {CA_CRL}"
         )
         return replace(facts, has_ca=bool(data.get(CA_CRT)), problem=Problem(reasons.SECRET_INVALID, message))
     with warnings.catch_warnings():
@@ -82,8 +83,11 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
             except UnusableError as unusable:
                 raise UnusableError(f"{CA_CRT}: {unusable}") from None
             begin, end, allowed = _validity(chain, issuers)
+            lists_begin, lists_end = _lists(data, trusted, chain)
             return replace(
                 facts,
+                lists_from=lists_begin,
+                lists_until=lists_end,
                 not_before=begin,
                 not_after=end,
                 dns_names=_dns_names(chain[0]),
@@ -118,7 +122,9 @@ def _blocks(data: Mapping[str, str], key: str) -> list[pem.Block]:
     except pem.PemError as error:
         raise UnusableError(f"{key}: {error}") from None
     for block in found:
-        if block.label not in _MAY_BE_THERE and not block.label.endswith(private_key.FORM):
+        if key == CA_CRL and block.label != LIST:
+            raise UnusableError(f"{key}: line {block.line} begins a block that is no list ({LIST}); remove it")
+        if key != CA_CRL and block.label not in _MAY_BE_THERE and not block.label.endswith(private_key.FORM):
             # OpenSSL's own readers differ: some skip what they do not know, some stop there.
             raise UnusableError(f"{key}: line {block.line} begins a block of an unknown kind; remove it")
     return found
@@ -128,6 +134,7 @@ _EXPECTED = {
     TLS_CRT: "put the server's certificate there in PEM, then those of its issuers",
     TLS_KEY: "put the private key of the certificate there in PEM, without a passphrase",
     CA_CRT: "put the certificates of the authorities to trust there in PEM, or remove the key",
+    CA_CRL: "put a list of revoked certificates there in PEM for each authority of ca.crt, or remove the key",
 }
 
 
@@ -147,6 +154,23 @@ def certificates(data: Mapping[str, str], key: str) -> list[x509.Certificate]:
     if not found:
         raise UnusableError(f"{key} holds no PEM certificate; {_EXPECTED[key]}")
     return found
+
+
+def lists(data: Mapping[str, str]) -> list[pem.Block]:
+    """The blocks of ``ca.crl``, [] without one; raises only what ``inspect`` reports as a problem."""
+    return _blocks(data, CA_CRL) if data.get(CA_CRL) is not None else []
+
+
+def _lists(
+    data: Mapping[str, str], trusted: list[x509.Certificate], chain: list[x509.Certificate]
+) -> tuple[datetime | None, datetime | None]:
+    if data.get(CA_CRL) is None:
+        return None, None
+    found = lists(data)
+    try:
+        return check_lists(found, trusted, chain)
+    except UnusableError as unusable:
+        raise UnusableError(f"{CA_CRL}: {unusable}") from None
 
 
 def _as_pem(certificates: list[x509.Certificate]) -> str:

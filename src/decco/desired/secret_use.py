@@ -16,7 +16,9 @@ from decco.desired.edge_keys import SIDECAR_KEYS
 from decco.desired.model import Problem, SecretFacts
 
 SERVER, CLIENT = "server", "client"
-CONTENT, NOT_YET_VALID, EXPIRED = "content", "not yet valid", "expired"
+REFUSED, CONTENT, NOT_YET_VALID, EXPIRED = "refused", "content", "not yet valid", "expired"
+LISTS_EXPIRED, LISTS_NOT_YET_VALID = "lists expired", "lists not yet valid"
+_CA_CRL = "ca.crl"
 MAX_NAMES = 5
 
 
@@ -30,16 +32,33 @@ class Use:
     """SERVER, CLIENT."""
     keys: frozenset[str] = SIDECAR_KEYS
     """The kinds of keys that can serve, see ``edge_keys.py``."""
+    verifies: bool = False
+    """Whether peers are verified by its ``ca.crt``, and by its ``ca.crl`` if there is one."""
+    certificate: bool = True
+    """Whether it is used as a certificate; otherwise any content is right."""
 
     def __or__(self, other: Use) -> Use:
-        return Use(self.names | other.names, self.purposes | other.purposes, self.keys & other.keys)
+        return Use(
+            self.names | other.names,
+            self.purposes | other.purposes,
+            self.keys & other.keys,
+            self.verifies or other.verifies,
+            self.certificate or other.certificate,
+        )
 
 
 NO_USE = Use()
+"""Of a certificate for no name."""
+ANY_CONTENT = Use(certificate=False)
+"""By the pods of a Space, in a way that decco does not know."""
 
 
 def defects(facts: SecretFacts, use: Use, now: datetime) -> dict[str, Problem]:
     """What is wrong with a content, by the name of the defect; {} if nothing is."""
+    if facts.refusal is not None:
+        return {REFUSED: facts.refusal}
+    if not use.certificate:
+        return {}
     if facts.problem is not None:
         return {CONTENT: facts.problem}
     found: dict[str, Problem] = {}
@@ -49,6 +68,18 @@ def defects(facts: SecretFacts, use: Use, now: datetime) -> dict[str, Problem]:
     if facts.not_before is not None and now < facts.not_before:
         message = f"the certificate is not valid before {facts.not_before:%Y-%m-%d %H:%M:%S} UTC; wait, or renew it"
         found[NOT_YET_VALID] = Problem(reasons.CERTIFICATE_NOT_YET_VALID, message)
+    if use.verifies and facts.lists_until is not None and facts.lists_until <= now:
+        message = (
+            f"a list of revoked certificates in {_CA_CRL} expired on {facts.lists_until:%Y-%m-%d %H:%M:%S} UTC, so all "
+            "peers that it is about are refused; renew it"
+        )
+        found[LISTS_EXPIRED] = Problem(reasons.CRL_EXPIRED, message)
+    if use.verifies and facts.lists_from is not None and now < facts.lists_from:
+        message = (
+            f"a list of revoked certificates in {_CA_CRL} is not in force before {facts.lists_from:%Y-%m-%d %H:%M:%S} "
+            "UTC; wait, or renew it"
+        )
+        found[LISTS_NOT_YET_VALID] = Problem(reasons.CRL_NOT_YET_VALID, message)
     if facts.key_kind and facts.key_kind not in use.keys:
         message = f"the edge cannot serve a key of the kind {facts.key_kind}; change it to P-256 or RSA"
         found[f"key {facts.key_kind}"] = Problem(reasons.SECRET_INVALID, message)

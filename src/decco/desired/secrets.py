@@ -9,7 +9,7 @@ from decco.desired import reasons
 from decco.desired.consent import parse_share_with
 from decco.desired.edge_keys import edge_keys
 from decco.desired.model import Problem, SecretSource, SecretState, SecretView, SpaceFacts, SpaceInputs
-from decco.desired.secret_use import NO_USE, SERVER, Use, defects
+from decco.desired.secret_use import ANY_CONTENT, NO_USE, SERVER, Use, defects
 from decco.objects import (
     ANNOTATION_REPLACE_AT_ONCE,
     ANNOTATION_SHARE_WITH,
@@ -20,7 +20,14 @@ from decco.objects import (
 )
 from decco.settings import Settings
 
-TLS_CRT, TLS_KEY, CA_CRT = "tls.crt", "tls.key", "ca.crt"
+TLS_CRT, TLS_KEY, CA_CRT, CA_CRL = "tls.crt", "tls.key", "ca.crt", "ca.crl"
+
+_NEVER_COPIED = {
+    "kubernetes.io/service-account-token": "a token of one service account, which Kubernetes accepts nowhere else",
+    "bootstrap.kubernetes.io/token": "a token that lets a node join the cluster",
+    "helm.sh/release.v1": "the record of a Helm release with all its values",
+}
+"""By type: what they are. None of them can be meant, and the first two are powers over the cluster."""
 
 
 def source_from(obj: Obj) -> SecretSource:
@@ -36,8 +43,25 @@ def source_from(obj: Obj) -> SecretSource:
     )
 
 
-def named_by_space(spec: SpaceSpec) -> frozenset[str]:
+def certificates_of(spec: SpaceSpec) -> frozenset[str]:
+    """The Secrets that a Space names as certificates."""
     return frozenset(filter(None, (spec.http_cert_secret_name, spec.tcp_cert_and_ca_secret_name)))
+
+
+def named_by_space(spec: SpaceSpec) -> frozenset[str]:
+    return certificates_of(spec) | frozenset(spec.secrets)
+
+
+def refusal_of(secret_type: str) -> Problem | None:
+    """Why decco copies no Secret of this type, whoever shares it; None for all others."""
+    what = _NEVER_COPIED.get(secret_type)
+    if what is None:
+        return None
+    message = (
+        f"it is of type {secret_type}, {what}, so decco does not copy it; create "
+        "a Secret of another type with what the Space needs of it"
+    )
+    return Problem(reasons.SECRET_REFUSED, message)
 
 
 def http_use(space: SpaceFacts, settings: Settings, gateway_controller: str | None) -> Use:
@@ -46,10 +70,14 @@ def http_use(space: SpaceFacts, settings: Settings, gateway_controller: str | No
 
 
 def space_use(inputs: SpaceInputs, name: str) -> Use:
-    """How a Space itself uses a Secret that it names; its Apps report the rest."""
+    """How a Space itself uses a Secret that it needs; its Apps report the rest."""
+    others = (*inputs.space.spec.secrets, *inputs.settings.sidecar.image_pull_secrets)
+    if name in others and name not in certificates_of(inputs.space.spec):
+        return ANY_CONTENT
+    use = Use(verifies=True) if name == inputs.space.spec.tcp_cert_and_ca_secret_name else NO_USE
     if name != inputs.space.spec.http_cert_secret_name:
-        return NO_USE
-    return http_use(inputs.space, inputs.settings, inputs.gateway_controller)
+        return use
+    return use | http_use(inputs.space, inputs.settings, inputs.gateway_controller)
 
 
 def problem_of(

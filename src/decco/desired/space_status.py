@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from decco.desired.gateway_status import listener_problems, status_of
 from decco.desired.model import Problem, SpaceInputs
 from decco.desired.ownership import holders_of
 from decco.desired.routing import space_routing_problems
-from decco.desired.secrets import CA_CRT, problem_of, space_use
+from decco.desired.secrets import CA_CRT, certificates_of, problem_of, space_use
 from decco.desired.sidecar_resources import fit
 from decco.desired.space import reserved_name
 from decco.desired.status import Outcomes, Satisfied, Verdict, amended_status, conditions, verdict
@@ -65,9 +65,7 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
         or Satisfied("the namespace is there, with its quota and limits"),
         ConditionType.NETWORK_READY: _network(inputs, outcomes, live) or Satisfied("the namespace is isolated"),
     }
-    # Copies that only Apps need are part of the Space's condition only if they fail.
-    if inputs.secrets or any(_failed(outcomes, {SECRETS.kind})):
-        verdicts[ConditionType.CERTIFICATES_READY] = _certificates(inputs, outcomes, now)
+    verdicts |= _secrets(inputs, outcomes, now)
     if inputs.claims.lost or inputs.settings.routing.backend is not RoutingBackend.NONE:
         routes = _routes(inputs, outcomes, live)
         routes = routes or reasons.combine(answer_problems(live.answers))
@@ -210,10 +208,25 @@ def _unknown_edge(inputs: SpaceInputs) -> Problem | None:
     return Problem(reasons.EDGE_UNKNOWN, message)
 
 
-def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Verdict:
+def _secrets(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> dict[ConditionType, Verdict]:
+    """One condition for certificates and one for other Secrets: who waits for the one need not wait for the other."""
+    spec, pull = inputs.space.spec, frozenset(inputs.settings.sidecar.image_pull_secrets)
+    others = frozenset(spec.secrets) | (pull & inputs.secrets.keys())
+    failed = {name: problem for (kind, name), problem in outcomes.items() if kind == SECRETS.kind and problem}
+    # Copies that only Apps need are certificates, and part of the Space's condition only if they fail.
+    certificates = certificates_of(spec) | ((inputs.secrets.keys() | failed.keys()) - others)
+    found: dict[ConditionType, Verdict] = {}
+    if certificates & (inputs.secrets.keys() | failed.keys()):
+        found[ConditionType.CERTIFICATES_READY] = _usable(inputs, certificates, failed, now)
+    if others:
+        found[ConditionType.SECRETS_READY] = _usable(inputs, others, failed, now)
+    return found
+
+
+def _usable(inputs: SpaceInputs, names: Collection[str], failed: Mapping[str, Problem], now: datetime) -> Verdict:
     """If all are usable, the message names the certificates that are not in use yet."""
     space, fqdn, namespace = inputs.space.name, inputs.space.fqdn, inputs.settings.namespace
-    views = [view for _, view in sorted(inputs.secrets.items())]
+    views = [view for name, view in sorted(inputs.secrets.items()) if name in names]
     problems = [
         problem_of(
             view, space=space, fqdn=fqdn, controller_namespace=namespace, now=now, use=space_use(inputs, view.name)
@@ -223,7 +236,7 @@ def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Ver
     waiting = [
         f"; the new certificate of Secret {name} is in force at {moment:%H:%M:%S} UTC, because its {CA_CRT} has changed"
         for name, moment in sorted(inputs.in_force.items())
-        if name in inputs.secrets
+        if name in inputs.secrets and name in names
     ]
     ambiguous = [
         f"; Warning: Secret {namespace}/{view.name} is shared by the bare name {space}, which a Space of another "
@@ -232,7 +245,7 @@ def _certificates(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> Ver
         if view.by_bare_name
     ]
     message = "".join(["the Secrets that the Space names are there and usable", *waiting, *ambiguous])
-    return verdict((*problems, *_failed(outcomes, {SECRETS.kind})), message)
+    return verdict((*problems, *(problem for name, problem in sorted(failed.items()) if name in names)), message)
 
 
 def _failed(outcomes: Outcomes, kinds: Collection[str]) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ Kubernetes are left to Kubernetes.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 from decco.api.types import ZoneSpread
@@ -61,6 +62,7 @@ def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj:
         pod["initContainers"] = [copy.deepcopy(sidecar.container), *_listed(pod, "initContainers")]
         pod["volumes"] = [*_listed(pod, "volumes"), *copy.deepcopy(sidecar.volumes)]
         _add_sysctls(pod, sidecar.sysctls)
+        _add_pull_secrets(pod, inputs.settings.sidecar.image_pull_secrets)
     return pod
 
 
@@ -132,6 +134,13 @@ def _listed(pod: Obj, key: str) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
+
+
+def _add_pull_secrets(pod: Obj, secrets: Iterable[str]) -> None:
+    own = {reference.get("name") for reference in objects(pod.get("imagePullSecrets"))}
+    added = [{"name": secret} for secret in dict.fromkeys(secrets) if secret not in own]
+    if added:
+        pod["imagePullSecrets"] = [*_listed(pod, "imagePullSecrets"), *added]
 
 
 def _add_sysctls(pod: Obj, sysctls: list[Obj]) -> None:

@@ -14,6 +14,7 @@ from decco.desired.closing import closed_policy, lost_claims, lost_names
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.desired.network import may_connect
 from decco.desired.ownership import LabelledOwner
+from decco.desired.pod_secrets import pod_secrets
 from decco.desired.runs import JobEnd, JobView, RunRecord
 from decco.desired.status import OWN_PAUSE, pause_of_space
 from decco.desired.workload_status import grace_left, waits_for_deleted, waits_for_former
@@ -209,6 +210,9 @@ class AppReconciler(Reconciler):
         pods = next((child for child in desired.children if child.resource in WORKLOADS), None)
         if pods is None:
             return None, None
+        exists = bool(self._own(self.caches.children[pods.resource], app))
+        if desired.awaited is not None and not exists and not self.dependencies.simulated:
+            return desired.awaited, None  # the copy's event enqueues the App
         former = [
             (resource, entry)
             for resource in WORKLOADS
@@ -251,7 +255,10 @@ class AppReconciler(Reconciler):
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
-        secrets = facts.secrets | secret_rules.named_by_space(space.spec)
+        secrets = facts.secrets | secret_rules.certificates_of(space.spec)
+        secrets |= pod_secrets(spec.pod) & frozenset(space.spec.secrets)
+        if facts.needs_sidecar(space.spec):
+            secrets |= frozenset(self.caches.settings.sidecar.image_pull_secrets)
         run = None if self.dependencies.ignores_runs else runs.run_record(status_of(obj))
         if run is not None and run.end is not None:
             self.caches.ended_jobs.pop(run.uid, None)

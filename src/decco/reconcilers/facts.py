@@ -64,11 +64,21 @@ class AppFacts:
     """(Space, endpoint) of the egresses by endpoint; "" is the App's own Space."""
     canary_of: str | None = None
     weight: int = 0
+    tls_out: bool = False
+    """Whether it has an egress."""
+    http: bool = False
+    """Whether it has an HTTP endpoint whose container speaks plain text."""
 
     @property
     def seniority(self) -> tuple[str, str]:
         """Sorts the older first: of two claims to one name, the smaller has it."""
         return self.created, self.uid
+
+    def needs_sidecar(self, space: SpaceSpec) -> bool:
+        """Whether its pods have the TLS sidecar, for an egress, a TCP endpoint, or HTTP with encryptHttp."""
+        served = [each.certificate for each in self.endpoints if each.certificate is not None]
+        tcp = any(own or space.tcp_cert_and_ca_secret_name for own in served)
+        return self.tls_out or tcp or (self.http and space.encrypt_http and space.http_cert_secret_name is not None)
 
 
 def space_facts(obj: Obj) -> SpaceFacts:
@@ -155,6 +165,8 @@ def app_facts(obj: Obj) -> AppFacts:
         ),
         canary_of=spec.canary_of,
         weight=spec.weight or 0,
+        tls_out=bool(spec.tls_egresses),
+        http=any(each.http_path is not None and not each.disable_tls_termination for each in listed),
     )
 
 
@@ -190,4 +202,6 @@ class SharedSecret:
 
 
 def shared_secret(obj: Obj) -> SharedSecret:
-    return SharedSecret(secrets.source_from(obj), secret_facts(obj))
+    source, facts = secrets.source_from(obj), secret_facts(obj)
+    refusal = secrets.refusal_of(source.type)
+    return SharedSecret(source, replace(facts, refusal=refusal) if refusal is not None else facts)

@@ -175,7 +175,7 @@ def seconds_to_expiry(views: Iterable[SecretView], now: datetime) -> float | Non
         for view in views
         for facts in (view.facts, view.source)
         if facts is not None
-        for moment in (facts.not_before, facts.not_after)
+        for moment in (facts.not_before, facts.not_after, facts.lists_from, facts.lists_until)
     )
     return min(
         ((moment - now).total_seconds() for moment in moments if moment is not None and moment > now), default=None

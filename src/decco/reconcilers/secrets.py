@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 from decco.desired import secrets
 from decco.desired.consent import consent
 from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
-from decco.desired.secret_use import CONTENT, NO_USE, NOT_YET_VALID, SERVER, Use, defects, worse
+from decco.desired.secret_use import (
+    ANY_CONTENT,
+    CONTENT,
+    NO_USE,
+    NOT_YET_VALID,
+    REFUSED,
+    SERVER,
+    Use,
+    defects,
+    worse,
+)
 from decco.desired.space import copy_child
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
@@ -77,11 +87,24 @@ class Secrets:
             await self.copies.read(space, bind=named, hourly=True)
 
     def named(self, space: SpaceFacts) -> set[str]:
-        return self._named_by_apps(space) | secrets.named_by_space(space.spec)
+        return self._named_by_apps(space) | self.own(space)
+
+    def own(self, space: SpaceFacts) -> frozenset[str]:
+        """The Secrets that the Space needs itself: they are copied under their names, and a Secret of another owner
+        that has the name is in the way.
+        """
+        return secrets.named_by_space(space.spec) | self.pull_secrets(space)
+
+    def pull_secrets(self, space: SpaceFacts) -> frozenset[str]:
+        """The pull Secrets of the sidecar's image, if a pod of the Space has a sidecar."""
+        pull = self._caches.settings.sidecar.image_pull_secrets
+        if not pull or not any(facts.needs_sidecar(space.spec) for facts in self._apps(space)):
+            return frozenset()
+        return frozenset(pull)
 
     async def copying(self, space: SpaceFacts, now: datetime) -> Copying:
         """The Secrets to copy into the Space's namespace, with their desired content at this time."""
-        own, of_apps = secrets.named_by_space(space.spec), self._named_by_apps(space)
+        own, of_apps = self.own(space), self._named_by_apps(space)
         found = Copying()
         for name in sorted(own | of_apps):
             shared = self._shared(space, name)
@@ -91,8 +114,9 @@ class Secrets:
                     found.requeue_afters.append(left)
             elif self._stays(space, shared, now):
                 found.keep.add(name)
-                if shared.facts.not_before is not None and now < shared.facts.not_before:
-                    found.requeue_afters.append((shared.facts.not_before - now).total_seconds())
+                begins = (shared.facts.not_before, shared.facts.lists_from)
+                waits = [(each - now).total_seconds() for each in begins if each is not None and now < each]
+                found.requeue_afters.extend(waits)
             elif name in own or self._copy(space, name) is not None or await self._look(space, name) is None:
                 plan = await self._plan(space, shared, now, of_an_app=name in of_apps)
                 found.write[name] = plan.copy
@@ -124,11 +148,11 @@ class Secrets:
 
     def requeue_after(self, space: SpaceFacts, views: Iterable[SecretView]) -> float | None:
         """Seconds until one of these that is not watched should be requested again; None if all are watched."""
-        seconds = []
+        seconds, own = [], self.own(space)
         for view in views:
             if view.state in _WITHOUT_EVENT:
                 seconds.append(REQUEUE_SECONDS)
-            elif view.state in _REQUESTED and view.name not in secrets.named_by_space(space.spec):
+            elif view.state in _REQUESTED and view.name not in own:
                 left = self._local.requeue_after(Key(space.name, view.name), self._namespace_uid(space))
                 if left is not None:
                     seconds.append(left)
@@ -156,7 +180,7 @@ class Secrets:
     async def _view(self, space: SpaceFacts, name: str) -> SecretView:
         shared = self._shared(space, name)
         copy = self._copy(space, name)
-        if copy is None and name not in secrets.named_by_space(space.spec):
+        if copy is None and name not in self.own(space):
             local = await self._look(space, name)
             if local is not None:
                 return SecretView(name, SecretState.LOCAL, local)
@@ -166,7 +190,7 @@ class Secrets:
             return SecretView(name, SecretState.COPY, copy, source=shared.facts if differs else None)
         if copy is not None and await self._grace_left(space, name):
             return SecretView(name, SecretState.DELETED, copy)
-        if shared is not None and shared.facts.problem is not None:
+        if shared is not None and (shared.facts.refusal or (shared.facts.problem and self._has_to_fit(space, name))):
             return SecretView(name, SecretState.COPY, shared.facts)
         if shared is not None:
             if self._taken(Key(space.name, name)):
@@ -206,15 +230,27 @@ class Secrets:
 
     def _stays(self, space: SpaceFacts, shared: SharedSecret, now: datetime) -> bool:
         """Whether the copy stays as it is, if there is one: the source has a defect that the copy does not have."""
-        use = self._use(space, shared.source.name)
-        wrong, copy = defects(shared.facts, use, now), self._copy(space, shared.source.name)
+        name = shared.source.name
+        use, has_to_fit = self._use(space, name), self._has_to_fit(space, name)
+        wrong, copy = defects(shared.facts, use, now), self._copy(space, name)
+        if REFUSED in wrong or (has_to_fit and CONTENT in wrong):
+            return True
         if copy is None:
-            return CONTENT in wrong or NOT_YET_VALID in wrong
-        return CONTENT in wrong or worse(wrong, defects(copy, use, now))
+            return has_to_fit and NOT_YET_VALID in wrong
+        return worse(wrong, defects(copy, use, now))
+
+    def _has_to_fit(self, space: SpaceFacts, name: str) -> bool:
+        """Whether only a usable certificate is copied under this name. What the Space lists in ``secrets`` may have any
+        content, also if one of its Apps takes it for a certificate.
+        """
+        return name in secrets.certificates_of(space.spec) or name not in self.own(space)
 
     def _use(self, space: SpaceFacts, name: str) -> Use:
         """All that the Space and its Apps use a Secret for."""
-        use = NO_USE
+        of_apps = name in self._named_by_apps(space)
+        use = NO_USE if of_apps or self._has_to_fit(space, name) else ANY_CONTENT
+        if of_apps or name == space.spec.tcp_cert_and_ca_secret_name:
+            use |= Use(verifies=True)
         if name == space.spec.http_cert_secret_name:
             use |= secrets.http_use(space, self._caches.settings, gateway_controller(self._caches))
         for facts in self._apps(space):
@@ -232,6 +268,7 @@ class Secrets:
         name, spec = shared.source.name, space.spec
         encrypts = name == spec.http_cert_secret_name and spec.encrypt_http
         between_pods = of_an_app or encrypts or name == spec.tcp_cert_and_ca_secret_name
+        between_pods = between_pods and shared.facts.problem is None
         live = await self._live(space, shared) if between_pods else None
         return plan_copy(shared.source, shared.facts, live, now, between_pods=between_pods)
 

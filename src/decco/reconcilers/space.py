@@ -8,7 +8,6 @@ from datetime import datetime
 
 from decco.api.conditions import timestamp
 from decco.desired import reasons
-from decco.desired import secrets as secret_rules
 from decco.desired.closing import closed_listeners, closed_namespace, lost_claims, lost_names, serves
 from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
@@ -224,7 +223,7 @@ class SpaceReconciler(Reconciler):
             return Copying(unread=True)
 
     async def _views(self, space: SpaceFacts, copying: Copying) -> dict[str, SecretView]:
-        names = secret_rules.named_by_space(space.spec)
+        names = self.secrets.own(space)
         if copying.unread:
             return {name: SecretView(name, SecretState.PENDING) for name in names}
         return await self.secrets.views(space, names)

@@ -83,6 +83,9 @@ class SidecarSettings(Section):
     """Image of the TLS sidecar."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """imagePullPolicy of the sidecar."""
+    image_pull_secrets: tuple[DnsName, ...] = ()
+    """Pull Secrets of decco's namespace for the sidecar's image: copied into each Space with a sidecar if they are
+    shared with it, and named in its pods. Whoever may read Secrets in a Space can read them there."""
     resources: Resources = Field(
         default_factory=lambda: {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "128Mi"}}
     )

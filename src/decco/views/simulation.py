@@ -14,7 +14,6 @@ from datetime import datetime
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
-from decco.desired import secrets as secret_rules
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts
 from decco.kube.apply import Applier
 from decco.kube.client import Client
@@ -247,7 +246,5 @@ class _AssumedSecrets(Secrets):
         controller_namespace = self._snapshot.caches.settings.namespace
         if self._snapshot.offline:
             return Key(controller_namespace, name) not in self._snapshot.given_secrets
-        local = (
-            name not in secret_rules.named_by_space(space.spec) and Key(space.name, name) in self._client.unseen_secrets
-        )
+        local = name not in self.own(space) and Key(space.name, name) in self._client.unseen_secrets
         return local or not self._snapshot.may_read(self._snapshot.caches.sources.resource, controller_namespace)

@@ -127,6 +127,7 @@ TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (SUBDOMAIN, "spec.httpCertSecretName", space()),
     (SUBDOMAIN, "spec.tcpCertAndCaSecretName", space()),
     (SUBDOMAIN, "spec.runtimeClassName", space()),
+    (SUBDOMAIN, "spec.secrets[0]", space(secrets=[""])),
     (PATH, "spec.httpUrlPath", app()),
     (APP_NAME, "spec.canaryOf", app(httpUrlPath="/a", weight=0)),
     (SUBDOMAIN, "spec.tlsCaAndCertSecretName", app()),
@@ -248,6 +249,8 @@ def shape_rows() -> Iterator[Row]:
     names = [f"h{i}.example.org" for i in range(61)]
     many = "must have at most"
     yield Row("many hostnames", space(hostnames=names), space(hostnames=names[:60]), "spec.hostnames", many)
+    names = [f"s{i}" for i in range(65)]
+    yield Row("many secrets", space(secrets=names), space(secrets=names[:64]), "spec.secrets", many)
     bad, good = (endpoints({"allowedClients": [f"c{i}.example.org" for i in range(n)]}) for n in (65, 64))
     yield Row("many clients", bad, good, "spec.endpoints[0].allowedClients", many)
     yield Row("many endpoints", endpoints(*[{}] * 65), endpoints(*[{}] * 64), "spec.endpoints", many)
@@ -258,6 +261,7 @@ def shape_rows() -> Iterator[Row]:
     yield Row(
         "hostname twice", space(hostnames=["a", "a"]), space(hostnames=["a", "b"]), "spec.hostnames[1]", twice, False
     )
+    yield Row("secret twice", space(secrets=["a", "a"]), space(secrets=["a", "b"]), "spec.secrets[1]", twice, False)
     bad, good = endpoints({"allowedClients": ["a", "a"]}), endpoints({"allowedClients": ["a", "b"]})
     yield Row("client twice", bad, good, "spec.endpoints[0].allowedClients[1]", twice, False)
     bad, good = endpoints({"name": "a"}, {"name": "a"}), endpoints({"name": "a"}, {"name": "b"})

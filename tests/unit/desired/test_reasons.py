@@ -15,7 +15,7 @@ REASONS = {name: value for name, value in vars(reasons).items() if name.isupper(
 @pytest.mark.parametrize("constant", REASONS)
 def test_each_reason_is_camel_case(constant: str) -> None:
     value = REASONS[constant]
-    assert re.fullmatch(r"([A-Z][a-z]+|API|DNS)+", value)
+    assert re.fullmatch(r"([A-Z][a-z]+|API|CRL|DNS)+", value)
     assert value.upper() == constant.replace("_", "")
 
 

@@ -42,14 +42,16 @@ def inputs(
     copies: Iterable[SecretCopy] = (),
     secrets: Iterable[SecretView] = (),
     record: str = "",
+    listed: Iterable[str] = (),
     **spec: Any,
 ) -> SpaceInputs:
+    """``listed``: the field ``secrets`` of the spec."""
     facts = SpaceFacts(
         name="acme",
         uid="space-uid",
         generation=3,
         created="2024-01-01T00:00:00Z",
-        spec=SpaceSpec.model_validate({"domainName": "example.com", **spec}),
+        spec=SpaceSpec.model_validate({"domainName": "example.com", "secrets": list(listed), **spec}),
     )
     return SpaceInputs(
         space=facts,
@@ -94,6 +96,14 @@ CASES = {
     ),
     "full": FULL,
     "lost-fqdn": replace(FULL, claims=claims_of(FULL.space, {"acme.example.com": "older"})),
+    "secrets": inputs(
+        copies=[
+            SecretCopy("regcred", "kubernetes.io/dockerconfigjson", {".dockerconfigjson": "e30="}),
+            SecretCopy("app-config", "Opaque", {"token": "dG9rZW4="}),
+        ],
+        secrets=[seen("regcred"), seen("app-config")],
+        listed=("app-config", "regcred"),
+    ),
     "empty-limits": inputs(resourceQuota={}, limitRange={}),
 }
 

@@ -18,6 +18,7 @@ from decco.desired.model import (
     SpaceFacts,
     SpaceInputs,
 )
+from decco.desired.secrets import refusal_of
 from decco.desired.space_status import (
     SpaceLive,
     blocked_space_status,
@@ -52,8 +53,10 @@ def inputs(
     lost: dict[str, str] | None = None,
     served: Served = SERVED,
     generation: int = 3,
+    **spec: Any,
 ) -> SpaceInputs:
-    facts = SpaceFacts("acme", "space-uid", generation, "2024-01-01T00:00:00Z", SPEC)
+    parsed = SpaceSpec.model_validate({"domainName": SPEC.domain_name, **spec})
+    facts = SpaceFacts("acme", "space-uid", generation, "2024-01-01T00:00:00Z", parsed)
     return SpaceInputs(
         space=facts,
         settings=settings,
@@ -162,6 +165,11 @@ def rejected(**overrides: str) -> Obj:
     return {**condition("Accepted", "False", "NotAllowed", "namespace  not\nallowed"), **overrides}
 
 
+TOKEN = "kubernetes.io/service-account-token"
+PULLING = Settings.model_validate(
+    {"routing": {"parentGateway": "edge/shared"}, "sidecar": {"imagePullSecrets": ["regcred"]}}
+)
+
 CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
     "all well": ({}, {}),
     # NamespaceReady
@@ -233,6 +241,37 @@ CONDITIONS: dict[str, tuple[Obj, dict[str, str]]] = {
         {"CertificatesReady": "Conflict", "Ready": "Conflict"},
     ),
     "an App's copy written": ({"outcomes": {**WRITTEN, ("Secret", "of-an-app"): None}}, {}),
+    # SecretsReady
+    "a listed one": ({"given": inputs(SHARED, seen("regcred"), secrets=["regcred"])}, {"SecretsReady": "True"}),
+    "a listed one that is missing": (
+        {"given": inputs(SHARED, MISSING, secrets=["http"])},
+        {"SecretsReady": "SecretMissing", "Ready": "SecretMissing"},
+    ),
+    "a listed one that is taken": (
+        {"given": inputs(SHARED, PENDING, secrets=["tcp"]), "outcomes": with_outcome("Secret", "tcp", FOREIGN)},
+        {"SecretsReady": "Conflict", "Ready": "Conflict"},
+    ),
+    "a listed one with an expired certificate": (
+        {"given": inputs(SHARED, seen("old", not_after=NOW), secrets=["old"])},
+        {"SecretsReady": "True"},
+    ),
+    "a listed one that is no certificate": (
+        {"given": inputs(SHARED, seen("old", problem=REFUSED), secrets=["old"])},
+        {"SecretsReady": "True"},
+    ),
+    "a listed one of a type that is never copied": (
+        {"given": inputs(SHARED, seen("token", refusal=refusal_of(TOKEN)), secrets=["token"])},
+        {"SecretsReady": "SecretRefused", "Ready": "SecretRefused"},
+    ),
+    "listed, and a certificate too": (
+        {"given": inputs(SHARED, MISSING, secrets=["http"], httpCertSecretName="http")},
+        {"CertificatesReady": "SecretMissing", "SecretsReady": "SecretMissing", "Ready": "SecretMissing"},
+    ),
+    "a pull Secret of the sidecar": (
+        {"given": inputs(PULLING, seen("http"), SecretView("regcred", SecretState.MISSING))},
+        {"CertificatesReady": "True", "SecretsReady": "SecretMissing", "Ready": "SecretMissing"},
+    ),
+    "a pull Secret of the sidecar, without sidecars": ({"given": inputs(PULLING)}, {}),
     # RoutesReady
     "hostname lost": (
         {"given": inputs(SHARED, lost={"shop.example.org": "older"})},
@@ -523,7 +562,7 @@ def test_what_no_longer_applies_goes_and_the_order_is_fixed() -> None:
     assert {c["lastTransitionTime"] for c in found["conditions"]} == {"2024-06-01T00:00:00Z"}
     full = status(inputs(SHARED, seen("http")), live=replace(LIVE, dns=()), previous=previous)
     assert [c["type"] for c in full["conditions"]] == [
-        each for each in ConditionType if each not in ("WorkloadReady", "Paused")
+        each for each in ConditionType if each not in ("WorkloadReady", "SecretsReady", "Paused")
     ]
 
 

@@ -70,6 +70,7 @@ OTHER: dict[str, Any] = {
     "dns.adopt": True,
     "sidecar.image": "example.test:5000/stunnel@sha256:" + "0" * 64,
     "sidecar.imagePullPolicy": "Always",
+    "sidecar.imagePullSecrets": ["regcred", "mirror.example"],
     "sidecar.resources": {"limits": {"memory": "64Mi", "cpu": 1}},
     "sidecar.runAsUser": 1000,
     "controller.spaceWorkers": 2,

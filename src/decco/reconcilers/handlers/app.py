@@ -39,8 +39,14 @@ def app_changed(caches: Caches, change: Change) -> Iterator[Request]:
     for facts in (old, new):
         if facts is not None:
             yield from _neighbours(caches, key, facts)
-    if old_secrets != new_secrets or _certified(old) != _certified(new):
+    new_sidecar = bool(caches.settings.sidecar.image_pull_secrets) and _tls(old) != _tls(new)
+    if old_secrets != new_secrets or _certified(old) != _certified(new) or new_sidecar:
         yield Request(Key("", key.namespace))
+
+
+def _tls(facts: AppFacts | None) -> tuple[bool, bool]:
+    """What makes a sidecar necessary beside certificates, on which the copies of its pull Secrets depend."""
+    return (facts.tls_out, facts.http) if facts is not None else (False, False)
 
 
 def _certified(facts: AppFacts | None) -> frozenset[tuple[str, str | None, str]]:

@@ -11,7 +11,12 @@ from decco.reconcilers.handlers.common import apps_of, space_and_apps
 
 
 def source_changed(caches: Caches, change: Change) -> Iterator[Request]:
-    for user in caches.secret_users.users(change.entry.key.name):
+    name = change.entry.key.name
+    if name in caches.settings.sidecar.image_pull_secrets:
+        for space in caches.claimants:
+            yield from space_and_apps(caches, space)
+        return
+    for user in caches.secret_users.users(name):
         if user.namespace:
             yield Request(Key("", user.namespace))
             yield Request(user)
@@ -28,7 +33,8 @@ def copy_changed(caches: Caches, change: Change) -> Iterator[Request]:
     space = Key("", key.namespace)
     yield Request(space)
     users = caches.secret_users.users_in(key.namespace, key.name)
-    if space in users and caches.space(key.namespace) is not None:
+    is_pull_secret = key.name in caches.settings.sidecar.image_pull_secrets
+    if (space in users or is_pull_secret) and caches.space(key.namespace) is not None:
         yield from apps_of(caches, key.namespace)
     else:
         yield from (Request(user) for user in users if user.namespace)

@@ -15,7 +15,16 @@ from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
 from decco.suggest import did_you_mean
-from decco.views.explanation.parts import World, certificate, listeners, published, record, route, validity
+from decco.views.explanation.parts import (
+    World,
+    certificate,
+    listeners,
+    other_secrets,
+    published,
+    record,
+    route,
+    validity,
+)
 from decco.views.findings import Finding, Findings
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
@@ -146,6 +155,7 @@ def _space(world: World, name: str) -> Findings:
         yield from listeners(world, space, None)
     yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{space.fqdn}", space.fqdn)
     yield from certificate(world, space, space.spec.tcp_cert_and_ca_secret_name, "TCP endpoints", None)
+    yield from other_secrets(world, space)
     reconciled = world.result.of("Space", entry.key)
     publisher = reconciled if reconciled is not None and reconciled.names else None
     yield from record(world, space.fqdn, publisher, unowned=space.fqdn in lost)

@@ -20,7 +20,7 @@ from decco.desired.gateway_status import (
 )
 from decco.desired.model import Child, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
-from decco.desired.secret_use import covers
+from decco.desired.secret_use import ANY_CONTENT, Use, covers
 from decco.hostnames import zone_of
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden
@@ -77,12 +77,8 @@ def certificate(world: World, space: SpaceFacts, secret: str | None, purpose: st
     controller_namespace = world.snapshot.caches.settings.namespace
     about = f"certificate {secret}"
     view = world.result.secrets.get(Key(space.name, secret)) or SecretView(secret, SecretState.MISSING)
-    if Key(controller_namespace, secret) in world.result.assumed and view.facts is None:
-        where = controller_namespace
-        if not world.snapshot.may_read(SECRETS, space.name):
-            where = f"{space.name}, and of {controller_namespace}"
-        text = f"you may not read the Secrets of {where}: nothing is known of it; a platform operator sees it"
-        yield Finding(about, text, "certificate-hidden")
+    if (hidden := _hidden(world, space, secret, view, about)) is not None:
+        yield hidden
         return
     local = secret not in secret_rules.named_by_space(space.spec)
     problem = secret_rules.problem_of(
@@ -92,12 +88,50 @@ def certificate(world: World, space: SpaceFacts, secret: str | None, purpose: st
         controller_namespace=controller_namespace,
         now=world.now,
         local=local,
+        use=Use(verifies=hostname is None),
     )
     if problem is not None:
         yield Finding(about, f"{purpose}: {problem.reason}: {problem.message}", problem.reason)
         return
     assert view.facts is not None
     yield validity(world, about, purpose, view.facts, hostname)
+
+
+def _hidden(world: World, space: SpaceFacts, secret: str, view: SecretView, about: str) -> Finding | None:
+    """The finding for a Secret that the user may not read, and of which nothing is known."""
+    where = world.snapshot.caches.settings.namespace
+    if Key(where, secret) not in world.result.assumed or view.facts is not None:
+        return None
+    if not world.snapshot.may_read(SECRETS, space.name):
+        where = f"{space.name}, and of {where}"
+    text = f"you may not read the Secrets of {where}: nothing is known of it; a platform operator sees it"
+    return Finding(about, text, "certificate-hidden")
+
+
+def other_secrets(world: World, space: SpaceFacts) -> Findings:
+    """The Secrets that the Space lists, and the pull Secrets of its sidecars."""
+    settings = world.snapshot.caches.settings
+    pull = [name for name in settings.sidecar.image_pull_secrets if Key(space.name, name) in world.result.secrets]
+    for name in sorted({*space.spec.secrets, *pull}):
+        about = f"secret {name}"
+        view = world.result.secrets.get(Key(space.name, name)) or SecretView(name, SecretState.MISSING)
+        if (hidden := _hidden(world, space, name, view, about)) is not None:
+            yield hidden
+            continue
+        problem = secret_rules.problem_of(
+            view,
+            space=space.name,
+            fqdn=space.fqdn,
+            controller_namespace=settings.namespace,
+            now=world.now,
+            use=ANY_CONTENT,
+        )
+        purpose = "for the sidecar's image" if name in pull else "for the Space's pods"
+        if problem is not None:
+            yield Finding(about, f"{purpose}: {problem.reason}: {problem.message}", problem.reason)
+        else:
+            kind = view.facts.type if view.facts is not None else ""
+            yield Finding(about, f"{purpose}: copied from {settings.namespace}, type {kind or 'Opaque'}")
 
 
 def validity(world: World, about: str, purpose: str, facts: SecretFacts, hostname: str | None) -> Finding:
@@ -109,6 +143,9 @@ def validity(world: World, about: str, purpose: str, facts: SecretFacts, hostnam
         text += f"; until {facts.not_after:%Y-%m-%d}, {days} days"
         if days < SOON_DAYS:
             text, name = f"{text}: renew it", "certificate-ends-soon"
+    if facts.lists_from is not None:
+        until = f", until {facts.lists_until:%Y-%m-%d %H:%M} UTC" if facts.lists_until is not None else ""
+        text += f"; with lists of revoked certificates{until}"
     if hostname is not None and not covers(names, hostname):
         text += f"; {hostname} is not among its names, and clients will refuse it: have it issued again with that name"
         name = "certificate-for-other-names"

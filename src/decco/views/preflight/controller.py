@@ -11,7 +11,9 @@ from typing import NamedTuple
 from decco import __version__
 from decco.api.conditions import condition_of
 from decco.desired.consent import PROJECT, parse_share_with
-from decco.desired.model import SpaceFacts
+from decco.desired.model import SecretFacts, SpaceFacts
+from decco.desired.secret_use import LISTS_EXPIRED, LISTS_NOT_YET_VALID, Use, defects
+from decco.desired.secrets import TLS_CRT, certificates_of, refusal_of
 from decco.desired.space import SECRETS_ROLE
 from decco.kube.errors import Forbidden
 from decco.objects import (
@@ -251,7 +253,20 @@ def _sharing_problems(obj: Obj, spaces: Sequence[SpaceFacts], now: datetime) -> 
     for name in sorted(with_whom & fqdns.keys()):
         text = f"{ANNOTATION_SHARE_WITH} has the bare name {name}, which a Space of another domain may have later"
         yield f"{text}: write {fqdns[name]}", "secret-shared-by-bare-name"
-    facts = secret_facts(obj)
+    refusal = refusal_of(str(obj.get("type")))
+    if refusal is not None:
+        yield refusal.message, refusal.reason
+    elif _is_certificate(obj, spaces):
+        yield from _certificate_problems(secret_facts(obj), now)
+
+
+def _is_certificate(obj: Obj, spaces: Sequence[SpaceFacts]) -> bool:
+    """Whether it is meant as one; all else may have any content."""
+    named = any(obj["metadata"]["name"] in certificates_of(space.spec) for space in spaces)
+    return named or obj.get("type") == "kubernetes.io/tls" or TLS_CRT in (obj.get("data") or {})
+
+
+def _certificate_problems(facts: SecretFacts, now: datetime) -> Iterator[tuple[str, str]]:
     if facts.problem is not None:
         yield facts.problem.message, facts.problem.reason
     elif facts.not_after is not None:
@@ -263,6 +278,9 @@ def _sharing_problems(obj: Obj, spaces: Sequence[SpaceFacts], now: datetime) -> 
             yield f"its certificate expired on {facts.not_after:%Y-%m-%d}: renew it", "CertificateExpired"
         elif days < SOON_DAYS:
             yield f"its certificate ends in {days} days: renew it", "certificate-ends-soon"
+    for name, problem in defects(facts, Use(verifies=True), now).items():
+        if name in (LISTS_EXPIRED, LISTS_NOT_YET_VALID):
+            yield problem.message, problem.reason
 
 
 async def _spaces(context: ClusterContext) -> AsyncIterator[SpaceFacts]:
