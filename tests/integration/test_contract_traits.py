@@ -92,6 +92,33 @@ def test_what_a_container_speaks(cluster: Cluster, decco: Decco, tenant: str) ->
     assert generation(cluster, tenant, "one") == before
 
 
+def test_timeouts(cluster: Cluster, decco: Decco, tenant: str) -> None:
+    web = {"name": "web", "port": 8080, "httpPath": "/web"}
+    cluster.create(app(tenant, "web", endpoints=[web]))
+    cluster.create(app(tenant, "db", endpoints=[{"name": "db", "port": 5432}]))
+    before = {name: generation(cluster, tenant, name) for name in ("web", "db")}
+    route(cluster, tenant, "web")
+    decco.settle()
+    for request in ("5s", "1m30s", None):
+        mark = cluster.cp.audit_mark()
+        edit(cluster, tenant, "web", **web, timeouts={"request": request} if request else None)
+        decco.settle()
+        assert writes(cluster, tenant, mark) == ["update httproutes/web"]
+        found = route(cluster, tenant, "web")["spec"]["rules"][0].get("timeouts")
+        assert found == ({"request": request} if request else None)
+    edit(cluster, tenant, "web", **web, timeouts={"idle": "5s"})
+    eventually(lambda: reason(cluster, tenant, "web") == "RouteNotSupported", 10)
+    assert "timeouts.idle" in str((cluster.app_condition(tenant, "web", "RoutesReady") or {})["message"])
+    for idle, line in (("90s", "TIMEOUTidle = 90"), ("500ms", "TIMEOUTidle = 1"), (None, None)):
+        mark = cluster.cp.audit_mark()
+        edit(cluster, tenant, "db", name="db", port=5432, timeouts={"idle": idle} if idle else None)
+        decco.settle()
+        assert writes(cluster, tenant, mark) == ["update configmaps/db-stunnel"]
+        config = (cluster.get(f"/api/v1/namespaces/{tenant}/configmaps/db-stunnel") or {})["data"]["stunnel.conf"]
+        assert [each for each in config.splitlines() if "TIMEOUT" in each] == ([line] if line else [])
+    assert {name: generation(cluster, tenant, name) for name in ("web", "db")} == before
+
+
 # -- canaries ---------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from pydantic.alias_generators import to_snake
 
 from decco.api.canary_rules import CANARY_RULES
-from decco.api.endpoint_rules import PROTOCOL_RULES
+from decco.api.endpoint_rules import PROTOCOL_RULES, TIMEOUT_RULES
 from decco.api.formats import MAX_DNS_NAME, MAX_LABEL, OBJECT_NAME
 from decco.api.reserved_names import RESERVED, RESERVED_PREFIXES, is_reserved
 from decco.api.rules import Reason, Rule, cel_string
@@ -104,6 +104,7 @@ ENDPOINT_RULES: tuple[Rule[Endpoint], ...] = (
         f"{MAX_CLEARTEXT_NAME} characters are left for the name",
     ),
     *PROTOCOL_RULES,
+    *TIMEOUT_RULES,
 )
 
 

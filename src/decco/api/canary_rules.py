@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 from decco.api.rules import Reason, Rule
 
 if TYPE_CHECKING:
-    from decco.api.types import AppSpec
+    from decco.api.types import AppSpec, Endpoint
 
-_OF_THE_ROUTE = ("rewritePath", "probePath")
+_OF_THE_ROUTE = ("rewritePath", "probePath", "timeouts")
 """Fields of an endpoint that its route has, and a canary has no route."""
 
 
 def _has_http(spec: AppSpec) -> bool:
     return spec.http_url_path is not None or any(e.http_path is not None for e in spec.endpoints or ())
+
+
+def _sets_the_route(endpoint: Endpoint) -> bool:
+    given = (endpoint.rewrite_path, endpoint.probe_path, endpoint.timeouts)
+    return endpoint.http_path is not None and any(each is not None for each in given)
 
 
 CANARY_RULES: tuple[Rule[AppSpec], ...] = (
@@ -49,16 +54,13 @@ CANARY_RULES: tuple[Rule[AppSpec], ...] = (
         "to that of the other App",
     ),
     Rule(
-        cel="!(has(self.canaryOf) && has(self.endpoints)) || self.endpoints.all(e, "
+        cel="!(has(self.canaryOf) && has(self.endpoints)) || self.endpoints.all(e, !has(e.httpPath) || ("
         + " && ".join(f"!has(e.{field})" for field in _OF_THE_ROUTE)
-        + ")",
-        holds=lambda s: (
-            s.canary_of is None
-            or not any(e.rewrite_path is not None or e.probe_path is not None for e in s.endpoints or ())
-        ),
+        + "))",
+        holds=lambda s: s.canary_of is None or not any(map(_sets_the_route, s.endpoints or ())),
         at=".endpoints",
         reason=Reason.FORBIDDEN,
-        message=f"of a canary may not have {' or '.join(_OF_THE_ROUTE)}: the route is that of the App in canaryOf, and "
-        "has what is set there; remove them here",
+        message=f"of a canary with httpPath may not have {', '.join(_OF_THE_ROUTE[:-1])} or {_OF_THE_ROUTE[-1]}: the "
+        "route is that of the App in canaryOf, and has what is set there; remove them here",
     ),
 )

@@ -1,4 +1,4 @@
-"""Rules about how an endpoint's traffic is carried: the protocol of its container.
+"""Rules about how an endpoint's traffic is carried: the protocol of its container, and timeouts.
 
 Apart from ``admission.py``, which includes them, because they are about one topic and grow with it.
 """
@@ -14,6 +14,35 @@ if TYPE_CHECKING:
 
 _TCP = "self.?appProtocol.orValue('') == 'tcp'"
 _METRICS = "self.?isMetricsEndpoint.orValue(false)"
+
+TIMEOUT_RULES: tuple[Rule[Endpoint], ...] = (
+    Rule(
+        cel="!has(self.timeouts) || !has(self.timeouts.request) || has(self.httpPath)",
+        holds=lambda e: e.timeouts is None or e.timeouts.request is None or e.http_path is not None,
+        at=".timeouts.request",
+        reason=Reason.FORBIDDEN,
+        message="limits HTTP requests, and there is no httpPath: set httpPath, or remove it (a TCP endpoint has idle)",
+    ),
+    Rule(
+        cel=f"!has(self.timeouts) || !{_METRICS}",
+        holds=lambda e: e.timeouts is None or not e.is_metrics_endpoint,
+        at=".timeouts",
+        reason=Reason.FORBIDDEN,
+        message="cannot be combined with isMetricsEndpoint: nothing of decco is between monitoring and the container; "
+        "remove one of the two",
+    ),
+    Rule(
+        cel="!has(self.timeouts) || !has(self.timeouts.idle) || has(self.httpPath) || "
+        "!self.?disableTlsTermination.orValue(false)",
+        holds=lambda e: (
+            e.timeouts is None or e.timeouts.idle is None or e.http_path is not None or not e.disable_tls_termination
+        ),
+        at=".timeouts.idle",
+        reason=Reason.FORBIDDEN,
+        message="of a TCP endpoint is kept by the TLS sidecar, and disableTlsTermination leaves that out: remove one "
+        "of the two, and let the container end idle connections",
+    ),
+)
 
 PROTOCOL_RULES: tuple[Rule[Endpoint], ...] = (
     Rule(

@@ -61,6 +61,15 @@ HTTP_PATH = Format(
 which mean something in the configuration of one proxy or another, and less escaped slashes, dots and control
 characters, which proxies decode at different moments."""
 
+DURATION = Format(
+    pattern="([0-9]{1,5}(h|m|s|ms)){1,4}",
+    never="^(0+(h|m|s|ms))+$",
+    max_length=28,
+    message="must be a duration longer than 0 such as 30s, 5m or 1h30m: up to four numbers of up to five digits, "
+    "each with h, m, s or ms",
+)
+"""Durations of the Gateway API (GEP-2257), but for 0, which means no limit there."""
+
 APP_NAME = Format(
     pattern=SUBDOMAIN.pattern,
     max_length=MAX_LABEL,
@@ -72,6 +81,7 @@ DnsLabel = Annotated[str, DNS_LABEL]
 ObjectName = Annotated[str, OBJECT_NAME]
 DnsName = Annotated[str, DNS_NAME]
 AppName = Annotated[str, APP_NAME]
+Duration = Annotated[str, DURATION]
 SecretName = Annotated[str, SUBDOMAIN]
 RuntimeClassName = Annotated[str, SUBDOMAIN]
 HttpPath = Annotated[str, HTTP_PATH]

@@ -23,7 +23,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from decco.api.admission import APP_SPEC_RULES, EGRESS_RULES, ENDPOINT_RULES
-from decco.api.formats import AppName, DnsLabel, DnsName, HttpPath, ObjectName, RuntimeClassName, SecretName
+from decco.api.formats import AppName, DnsLabel, DnsName, Duration, HttpPath, ObjectName, RuntimeClassName, SecretName
 from decco.api.rules import VALIDATIONS, Immutable, Rule, validation
 
 DEFAULT_TLS_PORT = 443
@@ -187,6 +187,14 @@ class SpaceSpec(Model):
     """Placement of the Apps' pods."""
 
 
+class Timeouts(Model):
+    request: Duration | None = None
+    """Longest time from a request to the end of its answer, then the edge answers 504. Only with httpPath. Without it
+    the edge's own time holds, and an hour for gRPC."""
+    idle: Duration | None = None
+    """Longest time without a byte in either direction. The edge's own time may be shorter."""
+
+
 class Endpoint(Model):
     rules: ClassVar = ENDPOINT_RULES
 
@@ -223,6 +231,8 @@ class Endpoint(Model):
     """What the container speaks, for the edge and for appProtocol of the Service. http: HTTP/1.1. h2c: HTTP/2 without
     TLS. grpc: gRPC, so h2c, with a request timeout of an hour. websocket: HTTP/1.1 with upgrades. tcp: a TCP endpoint.
     Without it the edge speaks HTTP/1.1 to a pod with httpPath."""
+    timeouts: Timeouts | None = None
+    """When a request or connection ends. What the edge cannot limit is a condition, and the route is served without."""
     create_clear_text_service: bool = False
     """Add a Service <name>-cleartext straight to the container's port, for pods of the same Space."""
     is_metrics_endpoint: bool = False

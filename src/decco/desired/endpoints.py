@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from decco.api.formats import DNS_NAME, HTTP_PATH, MAX_DNS_NAME, OBJECT_NAME
-from decco.api.types import AppProtocol, AppSpec, Endpoint
+from decco.api.types import AppProtocol, AppSpec, Endpoint, Timeouts
 from decco.desired import names, reasons
 from decco.desired.model import AppInputs, Problem
 from decco.hostnames import canonical, in_zone
@@ -76,6 +76,7 @@ class ResolvedEndpoint:
     dns: bool = False
     protocol: AppProtocol | None = None
     """What the container speaks, without TLS; None: HTTP/1.1 or TCP, by its kind."""
+    timeouts: Timeouts | None = None
 
     @property
     def prefix(self) -> str:
@@ -223,6 +224,7 @@ class _Resolver:
             clear_text_service=self._clear_text(endpoint),
             tls=self._server(endpoint, port),
             protocol=endpoint.app_protocol,
+            timeouts=endpoint.timeouts,
         )
         if endpoint.is_metrics_endpoint:
             return resolved

@@ -21,8 +21,9 @@ from decco.api.formats import DNS_NAME, OBJECT_NAME, SUBDOMAIN
 from decco.api.rules import Format
 from decco.desired import reasons
 from decco.desired.egress import ResolvedEgress
-from decco.desired.endpoints import ResolvedEndpoint, TlsServer
+from decco.desired.endpoints import EndpointKind, ResolvedEndpoint, TlsServer
 from decco.desired.model import Problem
+from decco.desired.timeouts import idle_seconds
 from decco.text import shown
 
 SECRETS_DIR = "/etc/decco/tls"
@@ -81,8 +82,15 @@ def _server_section(endpoint: ResolvedEndpoint) -> str:
         f"cert = {_file(tls.secret, 'tls.crt')}",
         f"key = {_file(tls.secret, 'tls.key')}",
         *_client_checks(tls),
+        *_idle(endpoint),
     ]
     return "\n".join(lines)
+
+
+def _idle(endpoint: ResolvedEndpoint) -> list[str]:
+    """Of a TCP endpoint; in front of an HTTP endpoint the edge limits it."""
+    seconds = idle_seconds(endpoint) if endpoint.kind is EndpointKind.TCP else None
+    return [f"TIMEOUTidle = {seconds}"] if seconds is not None else []
 
 
 def _client_checks(tls: TlsServer) -> list[str]:

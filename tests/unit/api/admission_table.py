@@ -18,6 +18,7 @@ OBJECT_NAME = "must be a DNS label that starts with a letter"
 DNS_NAME = "must be a DNS name in lower case"
 SUBDOMAIN = "must be the name of a Kubernetes object"
 APP_NAME = "must be the name of an App"
+DURATION = "must be a duration longer than 0"
 PATH = 'must be a path that starts with "/"'
 TOO_LONG = "Too long"
 
@@ -74,6 +75,7 @@ LONG_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
 
 GOOD = {
     APP_NAME: ("a", "a.b", "1a", "a" * 63),
+    DURATION: ("1ms", "30s", "1h30m", "0h5m", "99999h99999m99999s99999ms"),
     LABEL: ("a", "1", "a-1", "a" * 63),
     OBJECT_NAME: ("a", "a-1", "a" * 63),
     DNS_NAME: ("a", "localhost", "a.b", "1.example.com", "a-b.c1", "xn--bcher-kva.example", LONG_NAME),
@@ -81,6 +83,10 @@ GOOD = {
     PATH: ("/", "/a", "/a/", "/a/b.c", "/.well-known/x", "/...", "/a..b", "/~u:@=+,-_", "/%C3%BC", "/" + "a" * 1023),
 }
 BAD = {
+    DURATION: (
+        *("", "0s", "0h0m", "00ms", "1", "s", "-1s", "1.5s", "1d", "1S", "100000s", "1s1s1s1s1s", "1s "),
+        *(f"1s{special}" for special in _SPECIAL),
+    ),
     LABEL: ("", "A", "a.b", "-a", "a-", "a_b", *(f"a{special}b" for special in _SPECIAL), "a\n"),
     OBJECT_NAME: ("", "A", "1", "1a", "a.b", "-a", "a-", "a_b", *(f"a{special}b" for special in _SPECIAL), "a\n"),
     DNS_NAME: (
@@ -118,7 +124,7 @@ BAD = {
     ),
 }
 BAD[APP_NAME] = BAD[SUBDOMAIN]
-MAX = {APP_NAME: 63, LABEL: 63, OBJECT_NAME: 63, DNS_NAME: 253, SUBDOMAIN: 253, PATH: 1024}
+MAX = {DURATION: 28, APP_NAME: 63, LABEL: 63, OBJECT_NAME: 63, DNS_NAME: 253, SUBDOMAIN: 253, PATH: 1024}
 
 TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (LABEL, "spec.project", space()),
@@ -129,6 +135,8 @@ TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (SUBDOMAIN, "spec.runtimeClassName", space()),
     (SUBDOMAIN, "spec.secrets[0]", space(secrets=[""])),
     (PATH, "spec.httpUrlPath", app()),
+    (DURATION, "spec.endpoints[0].timeouts.request", endpoints({"httpPath": "/x", "timeouts": {}})),
+    (DURATION, "spec.endpoints[0].timeouts.idle", endpoints({"timeouts": {}})),
     (APP_NAME, "spec.canaryOf", app(httpUrlPath="/a", weight=0)),
     (SUBDOMAIN, "spec.tlsCaAndCertSecretName", app()),
     (OBJECT_NAME, "spec.endpoints[0].name", endpoints({})),
@@ -439,16 +447,26 @@ def _canaries() -> Iterator[Row]:
     yield Row("canary by TCP", app(**{**canary, "httpUrlPath": None}), good, "spec.canaryOf", says)
     yield Row("canary of nothing", app(**{**canary, "httpUrlPath": None, "endpoints": []}), good, "spec.canaryOf", says)
     share = {"canaryOf": "main", "weight": 0}
-    for field in ("rewritePath", "probePath"):
+    for field, value in (("rewritePath", "/"), ("probePath", "/"), ("timeouts", {"idle": "1s"})):
         bad, good = (
             put(put(endpoints({"httpPath": "/a", **more}), "spec.canaryOf", "main"), "spec.weight", 0)
-            for more in ({field: "/"}, {})
+            for more in ({field: value}, {})
         )
         yield Row(f"{field} of a canary", bad, good, "spec.endpoints", "the route is that of the App in canaryOf")
     good = app(**{**share, "httpUrlPath": "/a"})
     for weight, says in ((-1, "greater than or equal to 0"), (101, "less than or equal to 100")):
         bad, good = put(good, "spec.weight", weight), put(good, "spec.weight", min(100, weight + 1))
         yield Row(f"weight {weight}", bad, good, "spec.weight", says)
+
+
+def _timeouts(at: str) -> Iterator[Row]:
+    request, idle = {"timeouts": {"request": "1s"}}, {"timeouts": {"idle": "1s"}}
+    bad, good = endpoints(request), endpoints({**request, "httpPath": "/a"})
+    yield Row("request of TCP", bad, good, f"{at}.timeouts.request", "and there is no httpPath")
+    bad, good = (endpoints({**idle, "isMetricsEndpoint": on}) for on in (True, False))
+    yield Row("timeouts of metrics", bad, good, f"{at}.timeouts", "cannot be combined with isMetricsEndpoint")
+    bad, good = (endpoints({**idle, "disableTlsTermination": on}) for on in (True, False))
+    yield Row("idle without sidecar", bad, good, f"{at}.timeouts.idle", "is kept by the TLS sidecar")
 
 
 def _protocols(at: str) -> Iterator[Row]:
@@ -462,6 +480,7 @@ def _protocols(at: str) -> Iterator[Row]:
         bad, good = (endpoints({**metrics, "appProtocol": each}) for each in (protocol, "http"))
         yield Row(f"metrics by {protocol}", bad, good, f"{at}.appProtocol", "metrics are read by HTTP/1.1")
     bad, good = (endpoints({**path, "probePath": "/x", "appProtocol": each}) for each in ("grpc", "h2c"))
+    yield from _timeouts(at)
     yield Row("probe of gRPC", bad, good, f"{at}.probePath", "a gRPC server answers no GET request")
 
 

@@ -157,6 +157,7 @@ ENDPOINT_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "disable_tls_termination": (TCP, {"disableTlsTermination": True}, {CONFIG, DEPLOYMENT, SERVICE, POLICY}),
     "tls_listen_port": (TCP, {"tlsListenPort": 8443}, {SERVICE, TLS_ROUTE}),
     "app_protocol": (HTTP, {"appProtocol": "grpc"}, {SERVICE, HTTP_ROUTE}),
+    "timeouts": (HTTP, {"timeouts": {"request": "5s"}}, {HTTP_ROUTE}),
     "create_clear_text_service": (TCP, {"createClearTextService": True}, {"Service/one-cleartext"}),
     "is_metrics_endpoint": (
         TCP,

@@ -36,6 +36,8 @@ class Dialect(ABC):
     """Every annotation that this dialect ever writes on an Ingress, without the prefix."""
     service_annotations: tuple[str, ...] = ()
     """Every annotation that this dialect ever writes on a Service, without the prefix."""
+    timeouts: frozenset[str] = frozenset()
+    """The timeouts of an HTTP endpoint that this dialect writes."""
     kinds: tuple[Resource, ...] = ()
     """The kinds of the controller's own CRDs, in the version that is written."""
     crds: str = ""

@@ -19,6 +19,7 @@ from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.gateway_status import listeners_kind
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceInputs
 from decco.desired.shares import WHOLE
+from decco.desired.timeouts import REQUEST, unkept
 from decco.hostnames import canonical, in_zone
 from decco.objects import (
     BACKEND_TLS_POLICIES,
@@ -36,6 +37,7 @@ LISTENER_HTTP, LISTENER_HTTPS, LISTENER_TLS = "http", "https", "tls"
 CA_CONFIG_MAP = names.SPACE_OBJECT
 """The ConfigMap with the ``ca.crt`` that verifies a Space's pods: not every gateway reads it from a Secret."""
 MAX_LISTENER_NAME = 253
+KEPT_TIMEOUTS = frozenset({REQUEST})
 GRPC_REQUEST = "1h"
 """Longest gRPC call: many are streams, which the default of proxies (Envoy: 15 s) would end."""
 
@@ -164,6 +166,7 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], 
             specs[BACKEND_TLS_POLICIES] = _backend_tls(inputs, endpoint)
         if endpoint.kind is EndpointKind.HTTP and not canary:
             specs[HTTP_ROUTES] = _http_route(inputs, endpoint)
+        problems += unkept(endpoint, KEPT_TIMEOUTS, "the Gateway API")
         missing = [_not_served(kind) for kind in specs if kind not in inputs.served]
         problems += missing
         if not missing:
@@ -180,11 +183,16 @@ def _http_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
         path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": endpoint.rewrite}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": path}}]
     rule["backendRefs"] = _backends(inputs, endpoint)
-    if endpoint.protocol is AppProtocol.GRPC:
-        rule["timeouts"] = {"request": GRPC_REQUEST}
+    if (request := _request_timeout(endpoint)) is not None:
+        rule["timeouts"] = {"request": request}
     probe = probe_rule({"type": "Exact", "value": probe_path_of(endpoint.name)}, probe_host([rule]))
     parent = _parent(inputs.settings.routing, LISTENER_HTTPS)
     return {"parentRefs": [parent], "hostnames": [inputs.space.fqdn], "rules": [rule, probe]}
+
+
+def _request_timeout(endpoint: ResolvedEndpoint) -> str | None:
+    request = endpoint.timeouts.request if endpoint.timeouts is not None else None
+    return request or (GRPC_REQUEST if endpoint.protocol is AppProtocol.GRPC else None)
 
 
 def _tls_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:

@@ -16,6 +16,7 @@ from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.routing.dialect import Dialect, ServiceTraits
 from decco.desired.routing.dialects import dialects
+from decco.desired.timeouts import unkept
 from decco.objects import INGRESSES
 
 
@@ -33,7 +34,7 @@ def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
 
 def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], list[Problem]]:
     """The objects of all routed endpoints, and why some have none."""
-    dialect = _dialect(inputs)
+    dialect, name = _dialect(inputs), inputs.settings.routing.ingress_dialect
     children: list[Child] = []
     problems: list[Problem] = []
     for endpoint in resolved.routed:
@@ -43,6 +44,7 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], 
             problems.append(made)
         else:
             children += map(_without_others, made)
+            problems += unkept(endpoint, dialect.timeouts, f"the ingress controller {name}")
     return children, problems
 
 

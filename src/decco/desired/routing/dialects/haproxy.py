@@ -23,6 +23,7 @@ from decco.desired.routing.dialect import (
     unsupported,
     verifying_secret,
 )
+from decco.desired.timeouts import IDLE, idle_seconds
 
 
 class Haproxy(Dialect):
@@ -34,12 +35,18 @@ class Haproxy(Dialect):
         "secure-verify-ca-secret",
         "ssl-passthrough",
         "ssl-redirect",
+        "timeout-server",
+        "timeout-tunnel",
     )
+    timeouts = frozenset({IDLE})
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         annotations = {"ssl-redirect": "true"}
         if speaks_http2(endpoint):
             annotations["backend-protocol"] = "h2"
+        if (seconds := idle_seconds(endpoint)) is not None:
+            # The second one is for connections that were upgraded (WebSocket).
+            annotations |= {"timeout-server": f"{seconds}s", "timeout-tunnel": f"{seconds}s"}
         if endpoint.rewrite is not None:
             if "%" in endpoint.rewrite:
                 # HAProxy's http-request replace-path reads it as a log format, and then rejects the whole file.

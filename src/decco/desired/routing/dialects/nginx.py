@@ -37,6 +37,7 @@ from decco.desired.routing.dialect import (
     unsupported,
     verifying_secret,
 )
+from decco.desired.timeouts import IDLE, idle_seconds
 from decco.objects import SECRETS
 
 _REWRITABLE = re.compile(r"[-A-Za-z0-9/._~:]*")
@@ -50,6 +51,8 @@ class Nginx(Dialect):
     ingress_annotations = (
         "backend-protocol",
         "force-ssl-redirect",
+        "proxy-read-timeout",
+        "proxy-send-timeout",
         "proxy-ssl-name",
         "proxy-ssl-protocols",
         "proxy-ssl-secret",
@@ -60,6 +63,7 @@ class Nginx(Dialect):
         "ssl-passthrough",
         "use-regex",
     )
+    timeouts = frozenset({IDLE})
 
     def space(self, inputs: SpaceInputs) -> list[Child]:
         """The Secret with the authority of encryptHttp; certificates only, see ``SecretFacts.ca_pem``."""
@@ -81,6 +85,9 @@ class Nginx(Dialect):
         if isinstance(spoken := _spoken(endpoint), Problem):
             return spoken
         annotations = {"force-ssl-redirect": "true", "use-regex": "true", **spoken}
+        if (seconds := idle_seconds(endpoint)) is not None:
+            # Between two reads, or two writes; in seconds, as numbers.
+            annotations |= {"proxy-read-timeout": str(seconds), "proxy-send-timeout": str(seconds)}
         pattern = below(endpoint.prefix)
         if endpoint.rewrite is not None:
             if _REWRITABLE.fullmatch(endpoint.rewrite) is None:
