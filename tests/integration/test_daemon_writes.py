@@ -12,6 +12,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -260,3 +261,44 @@ def test_killed_again_and_again(control_plane: ControlPlane, cluster: Cluster, t
         assert decco.stop() == 0
     assert_sound(decco)
     assert_no_secrets(decco, cluster)
+
+
+async def test_a_lost_answer_about_a_copy_leaves_no_false_belief(
+    proxy: FaultProxy, control_plane: ControlPlane, cluster: Cluster, tmp_path: Path, name: str
+) -> None:
+    """Copies of Secrets are not watched. All answers to a deletion are lost, and then the copy is wanted again; all
+    answers to a creation are lost, and then it is not wanted any more.
+    """
+    secrets = f"/api/v1/namespaces/{name}/secrets"
+    copy = f"{secrets}/{name}"
+    decco = Decco(control_plane, tmp_path, kubeconfig=proxy.kubeconfig)
+    await asyncio.to_thread(decco.start)
+
+    async def edit(secret: str | None) -> None:
+        path = f"/apis/decco.platform9.com/v1beta2/spaces/{name}"
+        await asyncio.to_thread(cluster.patch, path, {"spec": {"httpCertSecretName": secret}})
+
+    try:
+        await asyncio.to_thread(cluster.create, tls_secret(name))
+        await asyncio.to_thread(partial(cluster.make_space, name, httpCertSecretName=name))
+        await soon(lambda: cluster.get(copy), 20)
+        deletion = proxy.add(LoseReply(), method="DELETE", path=f"{copy}$")
+        await edit(None)
+        await deletion.hit(1)
+        await soon(lambda: cluster.get(copy) is None, 20)
+        await edit(name)
+        await soon(lambda: cluster.get(copy), 20)
+        proxy.clear()
+        await edit(None)
+        await soon(lambda: cluster.get(copy) is None, 20)
+        await asyncio.to_thread(decco.settle)
+
+        creation = proxy.add(LoseReply(), method="POST", path=f"{secrets}$")
+        await edit(name)
+        await creation.hit(1)
+        await soon(lambda: cluster.get(copy), 20)
+        await edit(None)
+        await soon(lambda: cluster.get(copy) is None, 20)
+    finally:
+        assert await asyncio.to_thread(decco.stop) == 0
+    assert_sound(decco)

@@ -193,6 +193,13 @@ class ServerError(ApiError):
         return any(each in self.message for each in _TOO_LARGE)
 
 
+def may_have_happened(error: KubeError) -> bool:
+    """Whether a write that ended with this error may have been carried out, or may still be."""
+    if isinstance(error, Unreachable):
+        return error.sent is not False
+    return isinstance(error, Garbled | ServerError)
+
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: BadRequest,
     401: Unauthorized,

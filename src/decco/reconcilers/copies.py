@@ -1,6 +1,7 @@
 """Reads the copies of shared Secrets: once after the start, and once an hour.
 
-They are also read again after a later list of namespaces: it follows an outage, in which etcd may have been restored.
+They are also read again after a later list of namespaces, which follows an outage in which etcd may have been restored,
+and after a write without an answer: at once, and when it cannot be carried out any more.
 
 Nothing is followed by a watch, because that would need the permission to read the Secrets of all namespaces. A policy
 lets only decco write its copies, so what was read or written stays true; the hourly read finds what happened all the
@@ -32,11 +33,15 @@ from decco.reconcilers.outcomes import REQUEUE_SECONDS
 READ_SECONDS = 3600.0
 FIRST_PAUSE_SECONDS = 600.0
 """Shortest pause after the first read."""
+UNCONFIRMED_SECONDS = 90.0
+"""After which a write without an answer is not carried out any more: an API server ends a request after 60 s."""
 
 
 class Reader(Protocol):
     """See ``secret_access.SecretAccess``."""
 
+    @property
+    def unconfirmed(self) -> set[str]: ...
     async def bind(self, space: SpaceFacts, /) -> None: ...
     async def get(self, resource: Resource, key: Key, /) -> Obj: ...
     async def copies(self, space: str, /, *, bind: bool) -> list[Obj]: ...
@@ -86,7 +91,9 @@ class Copies:
             known = self._reads[space.name] = _Read(namespace_uid)
         async with known.lock:  # the Space and its Apps may need the first read at the same moment
             lists = self._caches.children[NAMESPACES].lists
+            unconfirmed = hourly and space.name in self._reader.unconfirmed
             is_due = hourly and known.due is not None and (known.due <= self._clock() or lists != known.lists)
+            is_due = is_due or (unconfirmed and known.due is not None)
             if known.due is not None and (known.bound or not bind) and not is_due:
                 return
             if known.due is not None and not known.bound and bind:
@@ -95,6 +102,9 @@ class Copies:
             self._store.swap_namespace(space.name, {each.key: each for each in found}, initial=known.due is None)
             pause = READ_SECONDS if is_due else _first_pause(space)
             known.due = self._clock() + pause if bind or found else inf
+            if unconfirmed:
+                self._reader.unconfirmed.discard(space.name)
+                known.due = self._clock() + UNCONFIRMED_SECONDS
             known.bound = known.bound or bind
             known.lists = lists
 

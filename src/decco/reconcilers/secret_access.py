@@ -21,7 +21,7 @@ from decco.desired.model import SpaceFacts
 from decco.desired.space import secrets_binding
 from decco.kube.client import Client, ListPage
 from decco.kube.diff import to_wire
-from decco.kube.errors import AlreadyExists, Forbidden, NotFound, NotServed
+from decco.kube.errors import AlreadyExists, Forbidden, KubeError, NotFound, NotServed, may_have_happened
 from decco.kube.latest import Latest
 from decco.objects import MANAGED_SELECTOR, ROLE_BINDINGS, SECRETS, SELF_REVIEWS, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
@@ -52,6 +52,8 @@ class SecretAccess:
         """UID of a Space -> when requests were still forbidden at the end of all attempts."""
         self._unbound: Latest[str, Forbidden] = Latest()
         """UID of a Space -> why its binding was refused: the cause of the other refusals."""
+        self.unconfirmed: set[str] = set()
+        """Namespaces in which a write of a Secret has got no answer: whether it was carried out is not known."""
 
     async def bind(self, space: SpaceFacts) -> None:
         """Makes the binding in a new namespace, if this user needs one, and waits until it is effective. Raises
@@ -111,7 +113,7 @@ class SecretAccess:
 
     async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         namespace = obj["metadata"].get("namespace", "")
-        return await self._allowed(resource, namespace, lambda: self._client.create(resource, obj, strict=strict))
+        return await self._change(resource, namespace, lambda: self._client.create(resource, obj, strict=strict))
 
     async def check(self, resource: Resource, obj: Obj) -> None:
         namespace = obj["metadata"].get("namespace", "")
@@ -123,11 +125,19 @@ class SecretAccess:
 
     async def replace(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         namespace = obj["metadata"].get("namespace", "")
-        return await self._allowed(resource, namespace, lambda: self._client.replace(resource, obj, strict=strict))
+        return await self._change(resource, namespace, lambda: self._client.replace(resource, obj, strict=strict))
 
     async def delete(self, resource: Resource, key: Key, *, uid: str, propagation: str = "Background") -> None:
         delete = self._client.delete
-        await self._allowed(resource, key.namespace, lambda: delete(resource, key, uid=uid, propagation=propagation))
+        await self._change(resource, key.namespace, lambda: delete(resource, key, uid=uid, propagation=propagation))
+
+    async def _change(self, resource: Resource, namespace: str, request: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await self._allowed(resource, namespace, request)
+        except KubeError as error:
+            if resource == SECRETS and may_have_happened(error):
+                self.unconfirmed.add(namespace)
+            raise
 
     async def _allowed(self, resource: Resource, namespace: str, request: Callable[[], Awaitable[T]]) -> T:
         """The answer to a request; one about Secrets is repeated after the binding was written if it is forbidden."""

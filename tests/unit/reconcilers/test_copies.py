@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from decco.desired.model import SecretFacts
-from decco.kube.errors import NotFound
+from decco.kube.errors import NotFound, Unreachable
 from decco.objects import NAMESPACES, SECRETS, Key, Obj, Resource, key_of
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.copies import FIRST_PAUSE_SECONDS, READ_SECONDS, Copies
+from decco.reconcilers.copies import FIRST_PAUSE_SECONDS, READ_SECONDS, UNCONFIRMED_SECONDS, Copies
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from tests.unit.reconcilers.test_event_handlers import Heard
@@ -27,6 +27,7 @@ class Server:
     def __init__(self, *holds: Obj) -> None:
         self.holds = {key_of(obj): obj for obj in holds}
         self.asked: list[str] = []
+        self.unconfirmed: set[str] = set()
 
     async def bind(self, space: Any) -> None:
         self.asked.append("bind")
@@ -209,6 +210,40 @@ async def test_after_a_later_list_of_namespaces_the_next_reconcile_reads_again()
         await harness.copies.read(harness.space, hourly=True)
         await harness.copies.read(harness.space, hourly=True)
         assert len(harness.server.asked) == reads
+
+
+async def test_after_a_write_without_an_answer_the_copies_are_read_at_once_and_when_it_is_over() -> None:
+    """Seed 50104: the answer to a deletion was lost, and the next App that named the Secret got none."""
+    harness = Harness(copy())
+    await harness.copies.read(harness.space)
+    harness.server.unconfirmed.add("acme")
+    harness.server.holds.clear()
+    await harness.copies.read(harness.space)
+    assert harness.facts() is not None, "an App does not repeat it"
+    await harness.copies.read(harness.space, hourly=True)
+    assert (harness.facts(), harness.server.unconfirmed) == (None, set())
+    assert harness.copies.requeue_after(harness.space) == UNCONFIRMED_SECONDS
+    harness.now += UNCONFIRMED_SECONDS
+    harness.server.holds[HTTP] = copy()
+    await harness.copies.read(harness.space, hourly=True)
+    assert harness.facts() is not None, "the write was carried out late"
+    assert harness.copies.requeue_after(harness.space) == READ_SECONDS
+
+
+async def test_a_read_that_fails_after_a_write_without_an_answer_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness(copy())
+    await harness.copies.read(harness.space)
+    harness.server.unconfirmed.add("acme")
+    with monkeypatch.context() as patched:
+        patched.setattr(harness.server, "copies", _away)
+        with pytest.raises(Unreachable):
+            await harness.copies.read(harness.space, hourly=True)
+    await harness.copies.read(harness.space, hourly=True)
+    assert len(harness.server.asked) == 2
+
+
+async def _away(_space: str, *, bind: bool) -> list[Obj]:
+    raise Unreachable("away")
 
 
 async def test_a_copy_that_a_finalizer_keeps_is_read_until_it_is_gone() -> None:

@@ -9,7 +9,16 @@ import pytest
 
 from decco.desired.space import SECRETS_ROLE
 from decco.kube.client import ListPage
-from decco.kube.errors import AlreadyExists, Forbidden
+from decco.kube.errors import (
+    AlreadyExists,
+    Conflict,
+    Fenced,
+    Forbidden,
+    Garbled,
+    KubeError,
+    ServerError,
+    Unreachable,
+)
 from decco.objects import CONFIGMAPS, ROLE_BINDINGS, SECRETS, Key, Obj, Resource
 from decco.reconcilers import secret_access
 from decco.reconcilers.secret_access import SecretAccess
@@ -182,3 +191,34 @@ async def test_a_cluster_that_does_not_say_who_decco_is_gets_no_binding() -> Non
     with pytest.raises(Forbidden):
         await client.get(SECRETS, SECRET)
     assert server.bindings == {}
+
+
+@pytest.mark.parametrize("write", ["create", "replace", "delete"])
+@pytest.mark.parametrize(
+    ("error", "unconfirmed"),
+    [
+        (Unreachable("cut"), {"acme"}),
+        (Unreachable("cut", sent=True), {"acme"}),
+        (ServerError(504, "Timeout", "too late"), {"acme"}),
+        (Garbled("<html>"), {"acme"}),
+        (Unreachable("refused", sent=False), set()),
+        (Conflict(409, "Conflict", "changed"), set()),
+        (Fenced("not sent"), set()),
+    ],
+    ids=str,
+)
+async def test_a_write_without_an_answer_is_unconfirmed(write: str, error: KubeError, unconfirmed: set[str]) -> None:
+    class Fails(Server):
+        async def fail(self, *_: Any, **__: Any) -> Any:
+            raise error
+
+        create = replace = delete = fail
+
+    client, _ = access(Fails())
+    obj = {"metadata": {"name": "x", "namespace": "acme"}}
+    arguments = (SECRET,) if write == "delete" else (obj,)
+    options = {"uid": "u"} if write == "delete" else {}
+    for resource, found in ((CONFIGMAPS, set()), (SECRETS, unconfirmed)):
+        with pytest.raises(type(error)):
+            await getattr(client, write)(resource, *arguments, **options)
+        assert client.unconfirmed == found
