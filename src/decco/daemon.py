@@ -31,6 +31,7 @@ from decco.kube.errors import ApiError, Forbidden, KubeError, Unauthorized, Untr
 from decco.kube.fence import Fence, process_alarm
 from decco.kube.leader import JOIN_SECONDS, Leader
 from decco.kube.lease import RELEASE_SECONDS, Times
+from decco.kube.transport import Outages
 from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, PROGRAM, LeaderSession
 from decco.log import get_logger
 from decco.metrics import Metrics
@@ -79,6 +80,7 @@ async def run(live: LiveSettings) -> int:
     log.info("decco starts", version=__version__, connection=connection.describe(), dry_run=settings.dry_run)
     # A dry run writes nothing, so it needs no lease, and must not block another process.
     fence = Fence(process_alarm()) if settings.leader_election.enabled and not settings.dry_run else None
+    outages = Outages()
     async with contextlib.AsyncExitStack() as stack:
         if live.path is not None:
             await stack.enter_async_context(_following(live, health))
@@ -91,6 +93,7 @@ async def run(live: LiveSettings) -> int:
                 observe=metrics.api_request,
                 dry_run=settings.dry_run,
                 may_write=fence.check if fence is not None else lambda: None,
+                outages=outages,
             )
         )
         settings = await asyncio.to_thread(with_cluster_domain, settings)
@@ -103,7 +106,7 @@ async def run(live: LiveSettings) -> int:
 
                 make_dns = await _unless(stop, dns_maker(settings, client, metrics, allows))
             if not stop.is_set():
-                leader = _leader(settings, metrics, fence) if fence is not None else None
+                leader = _leader(settings, metrics, fence, outages) if fence is not None else None
                 daemon = _Daemon(settings, lambda: live.current.probe, client, metrics, health, stop, make_dns, leader)
                 for key in PROBE_KEYS:
                     live.subscribe(key, partial(daemon.probing_changed, key))
@@ -123,7 +126,7 @@ async def _following(live: LiveSettings, health: Health) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-def _leader(settings: Settings, metrics: Metrics, fence: Fence) -> Leader:
+def _leader(settings: Settings, metrics: Metrics, fence: Fence, outages: Outages) -> Leader:
     """This process as a candidate, with connections of its own."""
     election = settings.leader_election
     times = Times(
@@ -140,6 +143,7 @@ def _leader(settings: Settings, metrics: Metrics, fence: Fence) -> Leader:
             in_flight=1,
             timeout=times.call,
             observe=metrics.api_request,
+            outages=outages,
         )
 
     return Leader(

@@ -22,8 +22,8 @@ from tests.simulation.world import World, is_managed
 from tests.simulation.zone import Trouble
 
 RETRY_SECONDS = 1.0
-RESTORE_SECONDS = (32.0, 40.0)
-"""How long no API server runs while etcd is restored: longer than any pause of a watch."""
+RESTORE_SECONDS = (2.0, 8.0)
+"""How long no API server runs while etcd is restored."""
 TRIES = 90
 """A user tries again until the namespace is there, or the deleted object gone."""
 

@@ -43,6 +43,12 @@ SABOTAGES = (
         "        return",
     ),
     Sabotage(
+        "the outage of another request does not count",
+        "kube/transport.py",
+        "self._outages.count += 1",
+        "pass",
+    ),
+    Sabotage(
         "deletions of a watch are dropped", "kube/watch.py", "            return Delete(obj)", "            return None"
     ),
     Sabotage(

@@ -12,6 +12,7 @@ from decco.health import Health
 from decco.informers import VANISHED_SECONDS, Informers
 from decco.kube.client import ListPage
 from decco.kube.errors import NotServed
+from decco.kube.transport import Outages
 from decco.metrics import Metrics
 from decco.objects import TLS_ROUTES, Resource
 from decco.reconcilers.caches import Caches
@@ -34,6 +35,7 @@ class Client:
         self.served = {"v1alpha3"}
         self.listed = {"v1": asyncio.Event(), "v1alpha3": asyncio.Event()}
         self.discovered = asyncio.Event()
+        self.outages = Outages()
 
     async def list_pages(self, resource: Resource, **_: Any) -> AsyncGenerator[ListPage, None]:
         if resource == V1:

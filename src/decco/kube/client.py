@@ -19,7 +19,7 @@ import orjson
 from decco.kube import depth
 from decco.kube.connection import Connection
 from decco.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, NotFound
-from decco.kube.transport import Observer, Transport, garbled
+from decco.kube.transport import Observer, Outages, Transport, garbled
 from decco.log import get_logger
 from decco.objects import FIELD_MANAGER, Key, Obj, Resource, key_of
 
@@ -52,6 +52,7 @@ class Client:
     """The API server as decco uses it. Enter it with ``async with``; it is safe to use from many tasks at once.
 
     ``in_flight`` bounds the requests under way (watches do not count), ``timeout`` is in seconds, for one attempt.
+    ``outages`` is shared with other clients of the process.
     ``may_write`` is called before each request that would change anything is sent, and raises if it must not be.
     All methods raise the errors of ``kube/errors.py`` and nothing else; a name or namespace that would change the
     meaning of the URL (empty, "." or "..") is a ValueError.
@@ -67,8 +68,10 @@ class Client:
         observe: Observer | None = None,
         dry_run: bool = False,
         may_write: Callable[[], None] = lambda: None,
+        outages: Outages | None = None,
     ) -> None:
         self.connection = connection
+        self.outages = outages if outages is not None else Outages()
         self._transport = Transport(
             connection,
             user_agent=user_agent,
@@ -76,6 +79,7 @@ class Client:
             timeout=timeout,
             observe=observe,
             may_write=may_write,
+            outages=self.outages,
         )
         self._dry_run = dry_run
 

@@ -25,6 +25,7 @@ import os
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from math import inf
 from time import perf_counter
 from typing import Any, Final, NamedTuple
@@ -94,6 +95,16 @@ class _Answer(NamedTuple):
     generation: int
 
 
+@dataclass(slots=True)
+class Outages:
+    """How often a connection to the API server was refused; shared by all clients of a process, in all its threads.
+
+    One refusal is enough for all watches: while the server was away, its etcd may have been restored.
+    """
+
+    count: int = 0
+
+
 class Transport:
     """The HTTP side of ``Client``: paths in, bytes out."""
 
@@ -106,8 +117,10 @@ class Transport:
         timeout: float,
         observe: Observer | None,
         may_write: Callable[[], None],
+        outages: Outages,
     ) -> None:
         self._connection = connection
+        self._outages = outages
         self._user_agent = user_agent
         self._places = asyncio.Semaphore(in_flight)
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout))
@@ -282,6 +295,7 @@ class Transport:
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             return Untrusted(f"cannot connect to {server}: {_words(error)}", sent=False)
         if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+            self._outages.count += 1
             return Unreachable(f"cannot connect to {server}: {_words(error)}", sent=False)
         return Unreachable(f"no answer from {server}: {_words(error)}", sent=True if answered else None)
 

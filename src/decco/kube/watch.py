@@ -10,8 +10,8 @@ connections are refused) with full jitter and is reset once a watch was healthy 
 
 * the server ends the stream; a connection is cut, in the middle of a line or not; a short silence; 401, 403, 429, 5xx:
   watch again from the last resourceVersion seen, nothing is lost and nothing listed;
-* an outage: connections were refused, or there were only failures for OUTAGE_SECONDS: list, because the server may have
-  another history (docs/design/2026-11-29-restored-history.md);
+* an outage: a connection was refused, to any request of the process, or there were only failures for OUTAGE_SECONDS:
+  list, because the server may have another history (docs/design/2026-11-29-restored-history.md);
 * 410, any other ERROR event, 404, a resourceVersion that the server does not know: list again; after ``Init`` the
   reader collects a new state, and at ``InitDone`` it replaces the old one;
 * a line that is not an event: watch again from the last good version; if that fails in the same way, list again.
@@ -131,6 +131,8 @@ class _Watcher:
     opened: float = 0.0
     failing_since: float | None = None
     """Time of the server's last answer, if it has failed to answer since."""
+    outages: int = 0
+    """Outages of the process at the begin of the last list."""
     newest: int = 0
     """Highest resourceVersion that the server has sent since the last list."""
     garbled_at: str | None = None
@@ -144,6 +146,7 @@ class _Watcher:
         spec = self.spec
         version = ""
         self.healthy = False
+        self.outages = self.client.outages.count
         yield Init()
         pages = self.client.list_pages(
             spec.resource, namespace=spec.namespace, labels=spec.labels, fields=spec.fields, limit=PAGE_LIMIT
@@ -303,6 +306,8 @@ async def watch(
     tries = 0
     gone = False
     while True:
+        if client.outages.count != watcher.outages:
+            watcher.version = None  # another request has met an outage, which this watch may have slept through
         version = watcher.version
         error: KubeError | None = None
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from decco.kube import errors
 from decco.kube import watch as w
 from decco.kube.client import ListPage
 from decco.kube.errors import Garbled, Unreachable
+from decco.kube.transport import Outages
 from decco.objects import APPS, SECRETS, Obj, Resource
 from tests.capture import capture_logs
 
@@ -71,6 +72,8 @@ class Script:
     pauses: list[float] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
     now: float = 0.0
+    outages: Outages = field(default_factory=Outages)
+    before_watch: Callable[[], None] = lambda: None
 
     def _next(self) -> Listing | Watching:
         if not self.steps:
@@ -93,6 +96,7 @@ class Script:
         assert 300 <= timeout_seconds <= 600
         assert idle_seconds == 75.0
         self.asked.append(f"watch {resource_version}")
+        self.before_watch()
         step = self._next()
         assert isinstance(step, Watching), f"a watch, where the script has {step}"
         for text in step.lines:
@@ -326,6 +330,18 @@ async def test_after_an_outage_a_version_is_not_resumed(outage: list[Watching]) 
     script = Script([EMPTY, *outage, EMPTY])
     await script.run()
     assert script.asked[-2:] == ["list", "watch 10"]
+
+
+async def test_an_outage_that_another_request_met_leads_to_a_list() -> None:
+    """The watch waits for its next try while the API servers are away and their etcd is restored."""
+    script = Script([EMPTY, Watching([], CUT), EMPTY, QUIET])
+
+    def meanwhile() -> None:
+        script.outages.count = 1
+
+    script.before_watch = meanwhile
+    await script.run()
+    assert script.asked == ["list", "watch 10", "list", "watch 10", "watch 10"]
 
 
 async def test_failures_with_signs_of_life_in_between_are_no_outage() -> None:
