@@ -96,6 +96,8 @@ class Network:
     mangle: Callable[[Pipe, bytes], list[bytes] | Loss] | None = None
     """What becomes of a line of a watch on the way."""
     requests: int = 0
+    silent: list[tuple[Process, Stream, float]] = field(default_factory=list)
+    """Watches that stay open while nothing comes any more, and since when."""
     _held: dict[str, list[Callable[[], None]]] = field(default_factory=dict)
     """What is on its way to or from a process that is cut off."""
 
@@ -209,6 +211,8 @@ class Network:
         found = self.pipes.pop(pipe, None)
         if found is not None:
             found[1].close()
+            if how is Loss.SILENT:
+                self.silent.append((*found, CLOCK.now))
 
     def cut_all(self, of: Server | Process | None = None) -> None:
         for pipe, (process, stream) in list(self.pipes.items()):

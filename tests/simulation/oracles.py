@@ -21,6 +21,8 @@ from tests.simulation.world import World, is_managed
 OWN = frozenset({"Space", "App", "Lease", "Event", "Namespace"})
 """Kinds that decco writes outside of the namespaces of Spaces."""
 LEASE_SECONDS = 15.0
+SILENT_SECONDS = 80.0
+"""After which a silent watch is replaced by a list: 75 s, a pause, and the list."""
 
 
 class Oracles:
@@ -36,6 +38,8 @@ class Oracles:
         self._spaces: set[str] = set()
         """Names of all Spaces that have existed."""
         self._holders: list[tuple[float, str]] = []
+        self._unprotected: dict[str, float] = {}
+        """Space -> when somebody else deleted one of its NetworkPolicies."""
         world.network.on_request.append(self._request)
         world.etcd.followers.append(self._change)
 
@@ -178,8 +182,24 @@ class Oracles:
         if owner is None or not owner["spec"].get("project"):
             return
         policies = self.world.etcd.of_kind(BY_NAME["NetworkPolicy"], space)
-        if not any(is_managed(policy) for _, policy in policies):
+        if not any(is_managed(policy) for _, policy in policies) and not self._is_unseen(space):
             self._report(f"{change.address.kind.kind} {space}/{change.address.name} without a NetworkPolicy")
+
+    def _on_networkpolicy(self, change: Change) -> None:
+        if change.after is None and change.address in self.deleted_by_others:
+            self._unprotected[change.address.namespace] = CLOCK.now
+
+    def _is_unseen(self, space: str) -> bool:
+        """Whether a policy was deleted by somebody while the watch of policies was silent, and still is: a controller
+        that acts on its cache cannot know it until the silence is noticed.
+        """
+        deleted = self._unprotected.get(space)
+        return deleted is not None and any(
+            process.alive
+            and stream.kind.kind == "NetworkPolicy"
+            and since <= deleted <= CLOCK.now < since + SILENT_SECONDS
+            for process, stream, since in self.world.network.silent
+        )
 
     def _check_taken(self, change: Change) -> None:
         """A workload goes with its App, or when the App wants another kind of workload."""

@@ -31,6 +31,11 @@ FOUND = {
 }
 """Seeds that found a fault once, and the fault."""
 
+ALLOWED = {
+    50_076: "somebody deletes a policy while its watch is silent: a Job may start before the silence is noticed",
+}
+"""Seeds of what no controller that acts on a cache can prevent, and that the oracles allow only then."""
+
 
 def simulate(*arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-W", "ignore", "-m", "tests.simulation", *arguments]
@@ -50,6 +55,12 @@ def test_random_schedules_hold() -> None:
 def test_a_fault_of_former_times_stays_mended(seed: int) -> None:
     status, text = simulate("--seed", str(seed))
     assert status == 0, f"{FOUND[seed]}\n{text}"
+
+
+@pytest.mark.parametrize("seed", ALLOWED)
+def test_what_cannot_be_known_is_allowed(seed: int) -> None:
+    status, text = simulate("--seed", str(seed))
+    assert status == 0, f"{ALLOWED[seed]}\n{text}"
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda each: each.name)
