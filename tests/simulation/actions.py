@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 
+from decco.objects import ANNOTATION_TRANSFER
 from tests.simulation import material
 from tests.simulation.clock import CLOCK
+from tests.simulation.http import CONTROLLER
 from tests.simulation.loops import Process
 from tests.simulation.model import answers
 from tests.simulation.model.answers import Answer
 from tests.simulation.model.etcd import Address
-from tests.simulation.model.kinds import BY_NAME, Obj
-from tests.simulation.model.requests import Request
+from tests.simulation.model.kinds import BY_NAME, KINDS, Kind, Obj
+from tests.simulation.model.requests import Request, Target
 from tests.simulation.network import Fate, Loss, Pipe
 from tests.simulation.plan import Plan, Step
-from tests.simulation.world import World, is_managed
+from tests.simulation.world import Taken, World, is_managed
 from tests.simulation.zone import Trouble
 
 RETRY_SECONDS = 1.0
 RESTORE_SECONDS = (2.0, 8.0)
 """How long no API server runs while etcd is restored."""
+USERS = frozenset({"space", "delete_space", "app", "delete_app", "transfer"})
+"""Steps that are over when the user has succeeded."""
+_ALL_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 TRIES = 90
 """A user tries again until the namespace is there, or the deleted object gone."""
 
@@ -40,10 +45,13 @@ class Actions:
         self._active: dict[int, Step] = {}
         self._crashes: dict[str, int] = {}
         self.damaged_jobs = False
+        self._others: list[Obj] = []
+        """Objects of others that were deleted with their kind, and are made again with it."""
         world.network.fate = self._fate
         world.network.mangle = self._mangle
         world.zone.trouble = self._dns_trouble
         world.scheduler.between = self._between
+        world.api.admit.append(self._admit)
         for number, step in enumerate(plan.steps):
             world.loop.call_at(CLOCK.now + step.at, self._begin, number, step)
 
@@ -59,7 +67,7 @@ class Actions:
             start(*step.args)
         if step.for_:
             self.world.loop.call_later(step.for_, self._end, number, step)
-        elif not step.what.startswith(("space", "delete", "app")):
+        elif step.what not in USERS:
             self.ended += 1
 
     def _end(self, number: int, step: Step) -> None:
@@ -114,6 +122,21 @@ class Actions:
 
     def _on_delete_app(self, namespace: str, name: str) -> None:
         self._user(lambda: self.world.user.delete(Address(BY_NAME["App"], namespace, name)) in (200, 404))
+
+    def _on_transfer(self, name: str, hostname: str, holder: str) -> None:
+        """The Space shall get the name from another one."""
+
+        def attempt() -> bool:
+            live = self.world.get("Space", name)
+            if live is None or "deletionTimestamp" in live["metadata"]:
+                return True
+            meta = {**live["metadata"]}
+            meta["annotations"] = {**(meta.get("annotations") or {}), ANNOTATION_TRANSFER: f"{hostname}={holder}"}
+            spec = {**live["spec"], "hostnames": sorted({*(live["spec"].get("hostnames") or ()), hostname})}
+            address = Address(BY_NAME["Space"], "", name)
+            return self.world.user.ask("PUT", address, {**live, "metadata": meta, "spec": spec})[0] == 200
+
+        self._user(attempt)
 
     def _on_secret(self, name: str, number: int, shared: bool) -> None:
         self._apply(material.secret(name, number, shared))
@@ -201,9 +224,8 @@ class Actions:
             status, share, writes_only = step.args
             if (request.changes or not writes_only) and rng.random() < share:
                 return Fate(out, back, answer=refusal(status))
-        for step in self._now("forbid"):
-            if f"/{step.args[0]}" in request.path:
-                return Fate(out, back, answer=refusal(403))
+        if request.changes and self._now("full"):
+            return Fate(out, back, answer=refusal(500, "etcdserver: mvcc: database space exceeded"))
         return Fate(out, back)
 
     def _mangle(self, _pipe: Pipe, line: bytes) -> list[bytes] | Loss:
@@ -264,6 +286,46 @@ class Actions:
         self.world.cluster.resync()
         self.ended += 1
 
+    def _on_forbid(self, plural: str, verbs: Sequence[str] = _ALL_VERBS, namespace: str = "") -> None:
+        self.world.taken.append(Taken(tuple(verbs), plural, namespace))
+
+    def _off_forbid(self, plural: str, verbs: Sequence[str] = _ALL_VERBS, namespace: str = "") -> None:
+        self.world.taken.remove(Taken(tuple(verbs), plural, namespace))
+
+    def _on_unbind(self, namespace: str) -> None:
+        """Somebody deletes the permission that decco has given itself in the Space's namespace."""
+        for address, _ in self.world.etcd.of_kind(BY_NAME["RoleBinding"], namespace):
+            self.world.user.delete(address)
+
+    def _on_uninstall(self, plurals: Sequence[str]) -> None:
+        """CustomResourceDefinitions are deleted, and with them all objects of their kinds; watches end."""
+        world = self.world
+        kinds = [kind for kind in KINDS if kind.plural in plurals]
+        world.api.terminating |= {(kind.group, kind.plural) for kind in kinds}
+        for address in [each for each in world.etcd.objects if each.kind in kinds]:
+            obj = world.etcd.objects[address]
+            if not is_managed(obj):
+                self._others.append(
+                    {**obj, "metadata": {part: obj["metadata"][part] for part in ("name", "namespace")}}
+                )
+            world.cluster.deleted_by_others.add(address)
+            world.user.delete(address)
+        world.loop.call_later(self.random.uniform(0.0, 2.0), self._uninstalled, kinds)
+
+    def _uninstalled(self, kinds: list[Kind]) -> None:
+        names = {(kind.group, kind.plural) for kind in kinds}
+        self.world.api.terminating -= names
+        self.world.api.unserved |= names
+        for server in self.world.servers:
+            server.end_watches(lambda stream: stream.kind in kinds)
+
+    def _off_uninstall(self, plurals: Sequence[str]) -> None:
+        self.world.api.unserved -= {(kind.group, kind.plural) for kind in KINDS if kind.plural in plurals}
+        again = [obj for obj in self._others if BY_NAME[obj["kind"]].plural in plurals]
+        self._others = [obj for obj in self._others if obj not in again]
+        for obj in again:
+            self.world.user.create(obj)
+
     def _on_gateway(self) -> None:
         self.world.cluster.stopped.add("gateway")
 
@@ -271,13 +333,36 @@ class Actions:
         self.world.cluster.stopped.discard("gateway")
         self.world.cluster.resync()
 
+    # Admission
+
+    def _admit(self, request: Request, target: Target, before: Obj | None, after: Obj | None) -> None:
+        kind, created = target.kind, before is None and after is not None
+        for step in self._now("deny"):
+            plural, creations = step.args
+            if (
+                request.user == CONTROLLER
+                and kind.plural == plural
+                and (created or not creations)
+                and after is not None
+            ):
+                words = "ValidatingAdmissionPolicy 'simulated' with binding 'simulated' denied request: not now"
+                raise answers.forbidden(kind, target.name, words)
+        for step in self._now("quota"):
+            namespace, plural, hard = step.args
+            if created and (kind.plural, target.namespace) == (plural, namespace):
+                used = len(self.world.etcd.of_kind(kind, namespace))
+                if used >= hard:
+                    what = f"count/{kind.resource}"
+                    words = f"exceeded quota: tight, requested: {what}=1, used: {what}={used}, limited: {what}={hard}"
+                    raise answers.forbidden(kind, target.name, words)
+
     def _dns_trouble(self) -> Trouble:
         for step in self._now("dns"):
             return Trouble.AWAY if step.args[0] == "away" else Trouble.UNCERTAIN
         return Trouble.NONE
 
 
-def refusal(status: int) -> Answer:
+def refusal(status: int, words: str = "") -> Answer:
     """An answer as the API server, or what is in front of it, gives it."""
     reasons: dict[int, tuple[str, str]] = {
         403: ("Forbidden", "simulated: not allowed"),
@@ -288,6 +373,7 @@ def refusal(status: int) -> Answer:
         504: ("Timeout", "simulated: the server was unable to return a response in time"),
     }
     reason, message = reasons[status]
+    message = words or message
     body: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
     body |= {"message": message, "reason": reason, "code": status}
     headers = {"Retry-After": "1"} if status == 429 else {}

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.simulation import clock, plan, schedule
@@ -43,6 +44,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--trace", action="store_true", help="print every change in etcd and every log line")
     parser.add_argument("--shrink", action="store_true", help="leave out steps of a failing schedule while it fails")
     parser.add_argument("--first-failure", action="store_true", help="end at the first schedule that fails")
+    parser.add_argument("--plan", type=Path, help="run the plan of this file instead")
+    parser.add_argument("--save", type=Path, help="write the plans of failing schedules into this folder")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args(argv)
     if options.jobs > 1:
@@ -53,8 +56,9 @@ def main(argv: list[str]) -> int:
     gc.collect()
     gc.freeze()
     gc.disable()
-    for seed in range(options.seed, options.seed + options.n):
-        made = plan.make(seed)
+    given = plan.load(options.plan.read_text()) if options.plan else None
+    for seed in [given.seed] if given else range(options.seed, options.seed + options.n):
+        made = given or plan.make(seed)
         if options.trace:
             print("\n".join(map(str, made.steps)))
         outcome = schedule.run(made)
@@ -67,6 +71,8 @@ def main(argv: list[str]) -> int:
         )
         if outcome.found:
             report(outcome)
+            if options.save:
+                (options.save / f"{seed}.json").write_text(made.dumped())
             if options.first_failure:
                 return 1
             if options.shrink:
@@ -119,6 +125,8 @@ def _in_processes(argv: list[str], seed: int, schedules: int, jobs: int) -> int:
     started = clock.real_perf_counter()
     share = -(-schedules // jobs)
     kept = [each for each in argv if each in ("--trace", "--shrink")]
+    if "--save" in argv:
+        kept += argv[argv.index("--save") :][:2]
     parts = []
     for first in range(seed, seed + schedules, share):
         count = min(share, seed + schedules - first)

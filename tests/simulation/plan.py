@@ -4,8 +4,10 @@ by leaving out steps.
 
 from __future__ import annotations
 
+import json
 import random
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 Obj = dict[str, Any]
@@ -46,6 +48,20 @@ class Plan:
 
     def without(self, start: int, count: int) -> Plan:
         return replace(self, steps=self.steps[:start] + self.steps[start + count :])
+
+    def dumped(self) -> str:
+        """As JSON, one line for each step: what was found stays when plans are made in another way."""
+        fields = {**asdict(self), "steps": [[step.at, step.what, step.args, step.for_] for step in self.steps]}
+        steps = ",\n    ".join(json.dumps(each) for each in fields.pop("steps"))
+        head = json.dumps(fields, indent=2).removesuffix("\n}")
+        return f'{head},\n  "steps": [\n    {steps}\n  ]\n}}\n'
+
+
+def load(text: str) -> Plan:
+    """The reverse of ``Plan.dumped``."""
+    fields = json.loads(text)
+    steps = tuple(Step(at, what, tuple(args), for_) for at, what, args, for_ in fields.pop("steps"))
+    return Plan(steps=steps, **fields)
 
 
 def space(rng: random.Random, name: str, contested: bool) -> Obj:
@@ -97,9 +113,16 @@ def app(rng: random.Random, name: str, space_name: str) -> Obj:
     return spec
 
 
+TRANSFERS = 0.3
+"""Share of the steps about Spaces that compete for names in which one gets a name from another."""
+
+
 def _user_step(rng: random.Random, spaces: tuple[str, ...], contested: bool) -> tuple[str, tuple[Any, ...]]:
     name = rng.choice(spaces)
     choice = rng.random()
+    if contested and len(spaces) > 1 and choice < 0.2 * TRANSFERS:
+        holder = rng.choice([each for each in spaces if each != name])
+        return "transfer", (name, rng.choice(FURTHER), holder)
     if choice < 0.2:
         return "space", (name, space(rng, name, contested))
     if choice < 0.27:
@@ -134,37 +157,87 @@ FAULTS = (
     "dns",
     "gateway",
     "skew",
+    "unbind",
+    "uninstall",
+    "deny",
+    "quota",
+    "full",
 )
-LASTS = {"pause": 40.0, "partition": 25.0, "server": 12.0, "silence": 0.0}
+LASTS = {
+    "pause": 40.0,
+    "partition": 25.0,
+    "server": 12.0,
+    "uninstall": 45.0,
+    "deny": 40.0,
+    "quota": 40.0,
+    "full": 40.0,
+    "forbid": 30.0,
+}
+VERBS = (
+    ("get", "list", "watch", "create", "update", "patch", "delete"),
+    ("list", "watch"),
+    ("create", "update", "patch"),
+    ("delete",),
+    ("get",),
+)
+"""Rights that are taken together."""
+CHILDREN = (
+    "namespaces",
+    "configmaps",
+    "services",
+    "secrets",
+    "deployments",
+    "jobs",
+    "networkpolicies",
+    "resourcequotas",
+    "httproutes",
+    "tlsroutes",
+    "gateways",
+    "listenersets",
+    "backendtlspolicies",
+    "rolebindings",
+)
+INSTALLED = ("listenersets", "httproutes", "tlsroutes", "backendtlspolicies", "gateways")
+"""Of CustomResourceDefinitions that somebody may delete and install again."""
+
+
+_ARGS: dict[str, Callable[[random.Random, Plan], tuple[Any, ...]]] = {
+    "crash": lambda rng, plan: (rng.randrange(plan.controllers), rng.randint(0, 120)),
+    "term": lambda rng, plan: (rng.randrange(plan.controllers),),
+    "pause": lambda rng, plan: (rng.randrange(plan.controllers),),
+    "partition": lambda rng, plan: (rng.randrange(plan.controllers),),
+    "skew": lambda rng, plan: (rng.randrange(plan.controllers), rng.choice((-3600.0, 3600.0))),
+    "lose": lambda rng, _: (rng.choice(("before", "after", "either")), rng.choice((0.1, 0.5, 1.0))),
+    "refuse": lambda rng, _: (
+        rng.choice((403, 409, 429, 500, 503, 504)),
+        rng.choice((0.2, 0.6, 1.0)),
+        rng.random() < 0.5,
+    ),
+    "slow": lambda rng, _: (round(rng.uniform(0.1, 4.0), 2),),
+    "server": lambda rng, plan: (rng.randrange(plan.servers),),
+    "stale": lambda rng, plan: (rng.randrange(plan.servers),),
+    "forbid": lambda rng, _: (
+        rng.choice((*CHILDREN, "spaces", "apps", "")),
+        rng.choice(VERBS),
+        rng.choice(("", "", *SPACES)),
+    ),
+    "unbind": lambda rng, _: (rng.choice(SPACES),),
+    "uninstall": lambda rng, _: (rng.sample(INSTALLED, rng.randint(1, 3)),),
+    "deny": lambda rng, _: (rng.choice(CHILDREN), rng.random() < 0.5),
+    "quota": lambda rng, _: (rng.choice(SPACES), rng.choice(CHILDREN[1:]), rng.randint(0, 1)),
+    "dns": lambda rng, _: (rng.choice(("away", "uncertain")),),
+}
+"""The arguments of each fault that has some."""
+AT_ONCE = frozenset({"crash", "term", "cut", "silence", "compact", "skew", "unbind"})
+"""Faults without an end of their own."""
 
 
 def _fault(rng: random.Random, what: str, plan: Plan) -> Step:
     at = rng.uniform(0.0, MOST_SECONDS)
-    seconds = rng.uniform(0.1, LASTS.get(what, 8.0)) if LASTS.get(what, 8.0) else 0.0
-    daemon = rng.randrange(plan.controllers)
-    args: tuple[Any, ...] = ()
-    if what in ("crash", "term", "pause", "partition", "skew"):
-        args = (daemon,)
-    if what == "crash":
-        args = (daemon, rng.randint(0, 120))
-    elif what == "skew":
-        args = (daemon, rng.choice((-3600.0, 3600.0)))
-    elif what == "lose":
-        args = (rng.choice(("before", "after", "either")), round(rng.choice((0.1, 0.5, 1.0)), 2))
-    elif what == "refuse":
-        args = (rng.choice((403, 409, 429, 500, 503, 504)), rng.choice((0.2, 0.6, 1.0)), rng.random() < 0.5)
-    elif what == "slow":
-        args = (round(rng.uniform(0.1, 4.0), 2),)
-    elif what in ("server", "stale"):
-        args = (rng.randrange(plan.servers),)
-    elif what == "forbid":
-        args = (
-            rng.choice(("deployments", "secrets", "httproutes", "networkpolicies", "namespaces", "services", "jobs")),
-        )
-    elif what == "dns":
-        args = (rng.choice(("away", "uncertain")),)
-    if what in ("crash", "term", "cut", "silence", "compact", "skew"):
-        seconds = 0.0
+    seconds = 0.0 if what in AT_ONCE else rng.uniform(0.1, LASTS.get(what, 8.0))
+    if what == "refuse" and rng.random() < 0.2:
+        seconds *= 5
+    args = _ARGS[what](rng, plan) if what in _ARGS else ()
     return Step(round(at, 3), what, args, round(seconds, 3))
 
 

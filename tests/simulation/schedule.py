@@ -18,8 +18,10 @@ a controller without an answer may start again."""
 QUIET_SECONDS = 35.0
 """Without a write: longer than any pause between two tries."""
 SILENT_SECONDS = 120.0
-"""After a fault that is noticed late: a silent watch after 75 s, an unanswered change of a zone after 60 s."""
-_SILENT = frozenset({"dns", "partition", "pause", "restore", "silence"})
+"""After a fault whose end is noticed late: a silent watch after 75 s, an unanswered change of a zone after 60 s, a rule
+that refuses no more or a kind that is served again after 30 s.
+"""
+_SILENT = frozenset({"deny", "dns", "forbid", "partition", "pause", "quota", "restore", "silence", "uninstall"})
 IDLE_SECONDS = 40.0
 """In which nothing may be written any more."""
 

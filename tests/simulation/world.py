@@ -21,7 +21,7 @@ from tests.simulation.model.api import Api
 from tests.simulation.model.cluster import EDGE_ADDRESS, GATEWAY_CONTROLLER, Actor, Cluster
 from tests.simulation.model.etcd import Address, Etcd
 from tests.simulation.model.kinds import BY_NAME, Obj
-from tests.simulation.model.requests import Request, Target
+from tests.simulation.model.requests import Target
 from tests.simulation.model.servers import Server
 from tests.simulation.network import Network
 
@@ -116,6 +116,21 @@ class Daemon:
         return len(asyncio.all_tasks(self.loop))
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Rights taken from the controller: these verbs, on a kind (by its plural; "" for all but Leases), in a namespace
+    ("" for all).
+    """
+
+    verbs: tuple[str, ...]
+    plural: str
+    namespace: str = ""
+
+    def covers(self, verb: str, target: Target) -> bool:
+        is_kind = target.kind.plural == self.plural or (not self.plural and target.kind.plural != "leases")
+        return verb in self.verbs and is_kind and self.namespace in ("", target.namespace)
+
+
 class World:
     """Everything of one simulation. ``rngs`` are independent, so that one part does not shift the others' numbers."""
 
@@ -142,6 +157,8 @@ class World:
         http.networks[:] = [self.network]
         zone.zones[:] = [self.zone]
         self.api.authorize = self._authorize
+        self.taken: list[Taken] = []
+        """Rights that the controller does not have now."""
         self._furnish()
         self.daemons = [Daemon(self, f"decco-{number}") for number in range(controllers)]
 
@@ -156,13 +173,20 @@ class World:
             }
         )
 
-    def _authorize(self, request: Request, target: Target) -> None:
-        """The controller reads and writes Secrets where a RoleBinding lets it."""
-        if request.user != http.CONTROLLER or target.kind.plural != "secrets" or target.namespace == "decco":
+    def _authorize(self, user: str, verb: str, target: Target) -> None:
+        """The controller may do everything but what was taken from it, and reads and writes Secrets where a RoleBinding
+        lets it.
+        """
+        if user != http.CONTROLLER:
             return
-        bindings = self.etcd.of_kind(BY_NAME["RoleBinding"], target.namespace) if target.namespace else []
+        kind, namespace = target.kind, target.namespace
+        if any(each.covers(verb, target) for each in self.taken):
+            raise answers.denied(user, verb, kind, namespace, target.name)
+        if kind.plural != "secrets" or namespace == "decco":
+            return
+        bindings = self.etcd.of_kind(BY_NAME["RoleBinding"], namespace) if namespace else []
         if not any(each["subjects"][0]["name"].endswith("decco-controller") for _, each in bindings):
-            raise answers.forbidden(target.kind, target.name, f'User "{request.user}" cannot do that')
+            raise answers.denied(user, verb, kind, namespace, target.name)
 
     def run(self, until: Callable[[], bool], seconds: float) -> bool:
         """Runs until the condition holds; False if it does not within virtual seconds from now."""

@@ -81,6 +81,20 @@ def forbidden(kind: Kind, name: str, why: str, causes: list[Obj] | None = None) 
     return Refused(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {why}', _details(kind, name, causes))
 
 
+def denied(user: str, verb: str, kind: Kind, namespace: str, name: str) -> Refused:
+    """RBAC refuses."""
+    where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    why = f'User "{user}" cannot {verb} resource "{kind.plural}" in API group "{kind.group}" {where}'
+    message = f'{kind.resource} "{name}" is forbidden: {why}' if name else f"{kind.resource} is forbidden: {why}"
+    return Refused(403, "Forbidden", message, _details(kind, name))
+
+
+def terminating(kind: Kind) -> Refused:
+    """Its CustomResourceDefinition is being deleted."""
+    message = "create not allowed while custom resource definition is terminating"
+    return Refused(405, "MethodNotAllowed", message, _details(kind, ""))
+
+
 def invalid(kind: Kind, name: str, field_: str, why: str) -> Refused:
     message = f'{kind.kind}{f".{kind.group}" if kind.group else ""} "{name}" is invalid: {field_}: {why}'
     causes = [{"reason": "FieldValueInvalid", "field": field_, "message": why}]

@@ -41,8 +41,10 @@ class Api:
     rng: random.Random
     unserved: set[tuple[str, str]] = field(default_factory=set)
     admit: list[Admit] = field(default_factory=list)
-    authorize: Callable[[Request, Target], None] = lambda _request, _target: None
-    """Called for each request; raises Refused."""
+    authorize: Callable[[str, str, Target], None] = lambda _user, _verb, _target: None
+    """Called for each request with its user and verb; raises Refused."""
+    terminating: set[tuple[str, str]] = field(default_factory=set)
+    """Kinds whose CustomResourceDefinition is being deleted: they can be read, and not created any more."""
 
     def handle(self, request: Request) -> Answer:
         """The answer to any request but a watch."""
@@ -50,7 +52,9 @@ class Api:
             target = self.target(request.path)
             if target is None:
                 return self._discovery(request.path)
-            self.authorize(request, target)
+            self.authorize(request.user, request.verb(target), target)
+            if request.method == "POST" and (target.kind.group, target.kind.plural) in self.terminating:
+                raise answers.terminating(target.kind)
             method = getattr(self, f"_{request.method.lower()}")
             answer: Answer = method(request, target)
             return answer
@@ -189,8 +193,9 @@ class Api:
         if attributes is None:
             return {"userInfo": {"username": request.user}}
         kind = BY_PLURAL[attributes.get("group", ""), attributes["resource"]]
+        target = Target(kind, attributes.get("namespace", ""), attributes.get("name", ""), "")
         try:
-            self.authorize(request, Target(kind, attributes.get("namespace", ""), attributes.get("name", ""), ""))
+            self.authorize(request.user, attributes.get("verb", ""), target)
         except Refused:
             return {"allowed": False}
         return {"allowed": True}

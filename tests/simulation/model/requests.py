@@ -34,6 +34,12 @@ class Request:
     def is_watch(self) -> bool:
         return self.query.get("watch") in ("1", "true")
 
+    def verb(self, target: Target) -> str:
+        """As RBAC names it."""
+        if self.method == "GET":
+            return "watch" if self.is_watch else "get" if target.name else "list"
+        return {"POST": "create", "PUT": "update"}.get(self.method, self.method.lower())
+
     @property
     def changes(self) -> bool:
         return self.method != "GET" and "dryRun" not in self.query and "selfsubject" not in self.path

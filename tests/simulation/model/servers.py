@@ -125,6 +125,10 @@ class Server:
         target = self.api.target(request.path)
         if target is None:
             return answers.not_served()
+        try:
+            self.api.authorize(request.user, "watch", target)
+        except answers.Refused as refused:
+            return refused.answer()
         stream = Stream(self, request, target, deliver)
         self.streams.add(stream)
         if stream.version < self.api.etcd.compacted:
