@@ -27,6 +27,7 @@ FOUND = {
     50_104: "the answer to a deletion was lost, and the copy of a Secret was believed to exist for up to an hour",
     50_337: "a Job stayed suspended: its watch slept through an outage in which etcd was restored",
     50_004: "a Space was not reconciled: its watch slept through an outage in which etcd was restored",
+    300_117: "after one 403 no permission for Secrets was obtained any more",
     1_000_008: "a controller that began to lead gave a name back to the Space that had given it up",
     1_000_145: "copies of Secrets that a restore of etcd had removed were missing until the next hourly read",
     324: "a watch in its pause slept through an outage in which etcd was restored",

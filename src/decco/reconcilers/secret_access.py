@@ -44,7 +44,7 @@ class SecretAccess:
         self._client = client
         self._caches = caches
         self._clock = clock
-        self._user: str | None = None
+        self._user = ""
         self._is_wide: bool | None = None
         self._bound: Latest[str, float] = Latest()
         """UID of a Space -> when its binding was written."""
@@ -69,8 +69,8 @@ class SecretAccess:
 
     async def _may_list_all(self) -> bool:
         if self._is_wide is None:
-            self._is_wide = await self._may_list("") or False
-        return self._is_wide
+            self._is_wide = await self._may_list("")
+        return bool(self._is_wide)
 
     async def _may_list(self, namespace: str) -> bool | None:
         """None if the cluster does not answer such questions. Asked so that no request is refused without need: people
@@ -84,8 +84,8 @@ class SecretAccess:
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def copies(self, space: str, *, bind: bool) -> list[Obj]:
-        """decco's copies in the Space's namespace. Without ``bind`` the permission is not obtained, and without it
-        there are none. Raises KubeError.
+        """decco's copies in the Space's namespace. Without ``bind`` the permission is not obtained, and where the
+        cluster says that it is lacking there are none. Raises KubeError.
         """
         if not bind and not await self._may_list_all() and await self._may_list(space) is False:
             return []
@@ -94,7 +94,7 @@ class SecretAccess:
             listed = pages(SECRETS, namespace=space, labels=MANAGED_SELECTOR)
             return [obj async for page in listed for obj in page.items]
         except Forbidden:
-            if bind:
+            if bind or await self._may_list(space) is not False:
                 raise
             return []
 
@@ -176,11 +176,13 @@ class SecretAccess:
         return uid in times and self._clock() - times[uid] < REQUEUE_SECONDS / 2
 
     async def _write_binding(self, space: SpaceFacts) -> None:
-        if self._user is None:
+        if not self._user:
+            # Without an answer the question is repeated for the next binding: an API server that has just started
+            # refuses everything.
             try:
                 answer = await self._client.ask(SELF_REVIEWS, {})
             except _NO_ANSWER:
-                answer = {}
+                return
             self._user = str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")
         if not self._user:
             return

@@ -34,7 +34,7 @@ from decco.objects import (
 from decco.reconcilers.children import Written
 from decco.reconcilers.edge import addresses_for, gateway_controller, space_live
 from decco.reconcilers.facts import is_paused
-from decco.reconcilers.outcomes import refusal_of
+from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.records import Published
 from decco.reconcilers.report import status_of
@@ -214,8 +214,8 @@ class SpaceReconciler(Reconciler):
             await self.secrets.read(space, new=is_new)
             return await self.secrets.copying(space, now)
         except Forbidden as error:
-            names = sorted(self.secrets.named(space))
-            for name in names:
+            written.requeue(REQUEUE_SECONDS)
+            for name in sorted(self.secrets.named(space)):
                 refusal = refusal_of(error, SECRETS, Key(space.name, name))
                 assert refusal is not None
                 written.outcomes[SECRETS.kind, name] = refusal.problem

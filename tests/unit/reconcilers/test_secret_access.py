@@ -21,6 +21,7 @@ from decco.kube.errors import (
 )
 from decco.objects import CONFIGMAPS, ROLE_BINDINGS, SECRETS, Key, Obj, Resource
 from decco.reconcilers import secret_access
+from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.secret_access import SecretAccess
 from tests.unit.reconcilers.world import facts_of, make_caches, space
 
@@ -191,6 +192,64 @@ async def test_a_cluster_that_does_not_say_who_decco_is_gets_no_binding() -> Non
     with pytest.raises(Forbidden):
         await client.get(SECRETS, SECRET)
     assert server.bindings == {}
+
+
+class Starts(Server):
+    """An API server that has just started: the first ``refused`` requests are forbidden, whatever they are."""
+
+    def __init__(self, refused: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.refused = refused
+
+    def _refuse(self) -> None:
+        self.refused -= 1
+        if self.refused >= 0:
+            raise refusal("not yet")
+
+    async def ask(self, resource: Resource, question: Obj) -> Obj:
+        self._refuse()
+        return await super().ask(resource, question)
+
+    async def get(self, resource: Resource, key: Key) -> Obj:
+        self._refuse()
+        return await super().get(resource, key)
+
+    async def list_pages(self, resource: Resource, **selection: str) -> AsyncIterator[ListPage]:
+        self._refuse()
+        async for page in super().list_pages(resource, **selection):
+            yield page
+
+
+async def test_who_decco_is_is_asked_again_after_a_refusal() -> None:
+    """Seed 300117 of the simulation: after one 403 no binding was made any more, until the next start."""
+    caches = make_caches()
+    caches.spaces.put(space("acme"), own=False)
+    now = [0.0]
+    server = Starts(7)
+    client = SecretAccess(server, caches, lambda: now[0])  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(Forbidden):
+            await client.get(SECRETS, SECRET)
+    now[0] = REQUEUE_SECONDS
+    await client.get(SECRETS, SECRET)
+    assert list(server.bindings) == ["acme"]
+
+
+async def test_a_passing_refusal_is_no_answer_about_permissions() -> None:
+    server = Starts(1, wide=True)
+    client, acme = access(server)
+    await client.bind(acme)
+    server.bindings.clear()
+    await client.bind(acme)
+    assert server.bindings == {}, "it may read all Secrets"
+
+
+async def test_a_passing_refusal_does_not_mean_that_there_are_no_copies() -> None:
+    server = Starts(4, wide=True)
+    client, _ = access(server)
+    with pytest.raises(Forbidden):
+        await client.copies("acme", bind=False)
+    assert await client.copies("acme", bind=False) == server.copies
 
 
 @pytest.mark.parametrize("write", ["create", "replace", "delete"])
