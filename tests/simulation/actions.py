@@ -320,8 +320,10 @@ class Actions:
             server.end_watches(lambda stream: stream.kind in kinds)
 
     def _off_uninstall(self, plurals: Sequence[str]) -> None:
-        self.world.api.unserved -= {(kind.group, kind.plural) for kind in KINDS if kind.plural in plurals}
-        again = [obj for obj in self._others if BY_NAME[obj["kind"]].plural in plurals]
+        still = {plural for step in self._now("uninstall") for plural in step.args[0]}
+        kinds = [kind for kind in KINDS if kind.plural in plurals and kind.plural not in still]
+        self.world.api.unserved -= {(kind.group, kind.plural) for kind in kinds}
+        again = [obj for obj in self._others if BY_NAME[obj["kind"]] in kinds]
         self._others = [obj for obj in self._others if obj not in again]
         for obj in again:
             self.world.user.create(obj)
