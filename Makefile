@@ -27,7 +27,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: attacks attacks-sample simulate simulate-sample sabotages soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: attacks attacks-sample faults faults-sample simulate simulate-sample sabotages soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -46,9 +46,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the controller and the examples on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough, integration, samples of attacks, simulation and soak, DNS, packaging, images, a sample of e2e
+test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough, integration, samples of attacks, faults, simulation and soak, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit thorough integration attacks-sample simulate-sample soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
+	for part in check unit thorough integration attacks-sample faults-sample simulate-sample soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -126,6 +126,12 @@ test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the promised durations; i
 
 test-fresh-machine: $(VENV)/.complete ## a bare Debian with only the packages of README: make test-images as root and as user (root)
 	$(call step,fresh machine,$(BIN)/python -m testbed.fresh_machine $(ARGS))
+
+faults: $(VENV)/.complete assets ## PLAN=<id> SCENARIO= KIND= SEED=: every fault at every request and event of each scenario, on a real API server (an hour); PLAN replays one
+	$(call step,faults,$(BIN)/python -m tests.faults $(if $(PLAN),--plan '$(PLAN)') $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED)) $(ARGS))
+
+faults-sample: $(VENV)/.complete assets ## the part of faults that make test runs, less than two minutes
+	$(call step,faults: sample,$(BIN)/python -m pytest tests/faults --junitxml=$(REPORTS)/faults.xml $(ARGS))
 
 simulate: $(VENV)/.complete ## N=2000 SEED= TRACE=1 SHRINK=1: the whole controller on virtual time with faults, N schedules; SEED replays one
 	$(call step,simulate,$(BIN)/python -m tests.simulation --jobs $(if $(SEED),1,2) --seed $(or $(SEED),1) -n $(or $(N),$(if $(SEED),1,2000)) $(if $(TRACE),--trace) $(if $(SHRINK),--shrink) $(ARGS))

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 from weakref import WeakSet
 
 from aiohttp import (
@@ -40,7 +41,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from testbed.connections import reset
-from testbed.controlplane import ControlPlane, free_port
+from testbed.controlplane import free_port
 from testbed.faults import Action, Call, CutReply, Delay, Drop, Hold, LoseReply, OnWatch, Respond, Rule
 from testbed.kubeconfig import write_kubeconfig
 from testbed.pki import KeyPair
@@ -82,6 +83,19 @@ class Seen:
     fault: str = ""
 
 
+class Upstream(Protocol):
+    """What the proxy needs of a control plane, which may run in another process."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def ca_file(self) -> Path: ...
+    @property
+    def controller_client(self) -> KeyPair: ...
+    @property
+    def folder(self) -> Path: ...
+
+
 class FaultProxy:
     """See the module. Rules are tried in the order of their making; the first that matches is applied, and no other.
 
@@ -91,7 +105,7 @@ class FaultProxy:
         seen: every request so far, in order of arrival.
     """
 
-    def __init__(self, control_plane: ControlPlane, client: KeyPair | None = None) -> None:
+    def __init__(self, control_plane: Upstream, client: KeyPair | None = None) -> None:
         """Prepares, starts nothing.
 
         Args:
@@ -228,17 +242,36 @@ class FaultProxy:
         )
         seen = Seen(call)
         self.seen.append(seen)
-        rule = next((rule for rule in self._rules if rule.matches(call)), None)
-        action: Action | None = None
-        if rule is not None:
-            action = rule.action
+        action = await self.choose(call)
+        if action is not None:
             seen.fault = type(action).__name__
-            await rule.count()
         try:
             return await self._carry_out(action, request, seen)
         except ClientError:
             # The API server is not there or was stopped; the client sees only that.
             return _reset(request)
+
+    async def choose(self, call: Call) -> Action | None:
+        """What is done to a request: the action of the first rule that matches."""
+        rule = next((rule for rule in self._rules if rule.matches(call)), None)
+        if rule is None:
+            return None
+        await rule.count()
+        return rule.action
+
+    def upstream_path(self, call: Call, raw_path: str) -> str:
+        """The path and query that the API server gets."""
+        return raw_path
+
+    def answered(self, call: Call, status: int, body: bytes) -> bytes:
+        """Called with each whole answer of the API server, before a fault changes it; returns what the client gets."""
+        return body
+
+    def open_stream(
+        self, call: Call, answer: web.StreamResponse, transport: asyncio.BaseTransport | None
+    ) -> WatchStream:
+        """The watch that begins."""
+        return WatchStream(call.path, call.query, answer, transport)
 
     async def _carry_out(self, action: Action | None, request: web.BaseRequest, seen: Seen) -> web.StreamResponse:
         match action:
@@ -258,7 +291,7 @@ class FaultProxy:
         seen.forwarded = True
         async with self._session.request(
             call.method,
-            URL(self._upstream + request.raw_path, encoded=True),
+            URL(self._upstream + self.upstream_path(call, request.raw_path), encoded=True),
             data=io.BytesIO(call.body) if call.body else None,
             headers=_to_upstream(call),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
@@ -269,7 +302,7 @@ class FaultProxy:
                 seen.status = reply.status
                 answer = web.StreamResponse(status=reply.status, headers=headers_back)
                 return await self._stream(request, reply, answer, call, action)
-            body = await reply.read()
+            body = self.answered(call, reply.status, await reply.read())
             match action:
                 case LoseReply():
                     return _reset(request)
@@ -292,7 +325,7 @@ class FaultProxy:
         action: Action | None,
     ) -> web.StreamResponse:
         await answer.prepare(request)
-        stream = WatchStream(call.path, call.query, answer, request.transport)
+        stream = self.open_stream(call, answer, request.transport)
         self._streams.append(stream)
         async with self._changed:
             self._changed.notify_all()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import ClientResponse, web
 
@@ -115,6 +115,10 @@ class WatchStream:
 
     # Flow
 
+    async def treated(self, line: bytes) -> Sequence[bytes]:
+        """What the client gets for a line of the API server."""
+        return (line,)
+
     async def run(self, upstream: ClientResponse, fault: Fault | None = None, after: int = 0) -> None:
         """Passes lines on until either side or a fault ends it.
 
@@ -149,7 +153,8 @@ class WatchStream:
             if self._silent or (self._no_bookmarks and BOOKMARK in line[:TYPE_WITHIN]):
                 self.swallowed += 1
             else:
-                await self.inject(line)
+                for each in await self.treated(line):
+                    await self.inject(each)
                 self.passed += 1
                 await commit(self.passed)
             async with self._moved:

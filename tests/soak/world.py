@@ -10,12 +10,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import aiohttp
 import orjson
 
-from testbed.controlplane import ControlPlane
 from tests.integration.harness import APIS, GROUP, Obj, app, pod, space, tls_secret
 
 ZONE = "soak.test"
@@ -39,10 +39,23 @@ class Unfit(RuntimeError):
     """The API server refused a request as wrong: the churn is not what it is meant to be."""
 
 
+class Cluster(Protocol):
+    """What an administrator needs of a control plane."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def ca_file(self) -> Path: ...
+    @property
+    def client_cert(self) -> Path: ...
+    @property
+    def client_key(self) -> Path: ...
+
+
 class Administrator:
     """Requests straight to the API server, over connections that are kept."""
 
-    def __init__(self, cp: ControlPlane) -> None:
+    def __init__(self, cp: Cluster) -> None:
         self._url = cp.url
         self._tls = ssl.create_default_context(cafile=str(cp.ca_file))
         self._tls.load_cert_chain(cp.client_cert, cp.client_key)

@@ -1,0 +1,1 @@
+"""Enumerated fault plans on the real API server: docs/design/2026-11-30-enumerated-faults.md."""
