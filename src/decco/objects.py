@@ -38,6 +38,12 @@ ANNOTATION_TRANSFERRED = f"{GROUP}/transferred"
 ANNOTATION_HASH = f"{GROUP}/hash"
 """Digest of the desired object as decco last wrote it (see kube/apply.py)."""
 ANNOTATION_INITIAL_REPLICAS = f"{GROUP}/initial-replicas"
+ANNOTATION_POD_ANNOTATIONS = f"{GROUP}/pod-annotations"
+"""On a workload: the annotations of its pod template that decco wrote, by name, separated by commas."""
+ANNOTATION_JOB_FIELDS = f"{GROUP}/job-fields"
+"""On a Job: the fields of its spec, of those that others may set too, that decco wrote, separated by commas."""
+ANNOTATION_SUSPEND = f"{GROUP}/suspend"
+"""On a Job: "true" while its App's spec.job.suspend is; in between whoever queues the Job suspends and resumes it."""
 ANNOTATION_RUN = f"{GROUP}/run"
 """On a Job: digest of the App's own ``pod``; another value means another run."""
 ANNOTATION_RESUMED = f"{GROUP}/resumed"
@@ -108,6 +114,7 @@ SERVICES = Resource("", "v1", "services", "Service")
 RESOURCE_QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 LIMIT_RANGES = Resource("", "v1", "limitranges", "LimitRange")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+STATEFUL_SETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 JOBS = Resource("batch", "v1", "jobs", "Job")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", "Ingress")

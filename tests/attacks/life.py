@@ -25,7 +25,7 @@ from testbed.manifests import install_crds
 from tests.attacks import people, third_parties
 from tests.attacks.canaries import Canaries
 from tests.attacks.granting import Granting
-from tests.attacks.lives import ENDPOINTS, RUNS, SAMPLE, SETTINGS, job, web
+from tests.attacks.lives import ENDPOINTS, RUNS, SAMPLE, SETTINGS, data, job, web
 from tests.attacks.people import KUBE_EDIT, OPERATOR_A, OPERATOR_B, TENANT_A, TENANT_B, Person
 from tests.attacks.tampering import CHILDREN, ROUTES, WORKLOADS, alter, are_back, children, leave, usurp
 from tests.attacks.world import RBAC, World, apps
@@ -255,6 +255,7 @@ class Life:
                 until(lambda where=where: self.cluster.deployment(where, "web"), f"Deployment of {where}")
         with self.step(TENANT_A, "evil1"):
             assert self._posted(TENANT_A, job("evil1"))
+            assert self._posted(TENANT_A, data("evil1"))
 
     def _posted(self, who: Person, obj: Obj) -> bool:
         path = f"{APIS}/spaces" if obj["kind"] == "Space" else apps(obj["metadata"]["namespace"])
@@ -321,6 +322,7 @@ class Life:
             pay = {"name": "pay", "port": 5433, "hostname": BANK_NAMES[2], "createDnsRecord": True}
             self._edit(TENANT_B, f"{apps('bank')}/web", {"spec": {"endpoints": [*ENDPOINTS, pay]}})
             assert self._posted(TENANT_B, job("bank"))
+            assert self._posted(TENANT_B, data("bank"))
 
     def _renewed(self) -> None:
         """Other certificates, and a copy that somebody made immutable."""
@@ -358,7 +360,7 @@ class Life:
                 until(lambda these=these: are_back(self.cluster, these), "decco's own children")  # type: ignore[misc]
 
     def _annotate(self, name: str, key: str, value: str | None) -> None:
-        for path in (f"{APIS}/spaces/{name}", f"{apps(name)}/web", f"{apps(name)}/job"):
+        for path in (f"{APIS}/spaces/{name}", *(f"{apps(name)}/{app}" for app in ("web", "job", "data"))):
             self.cluster.patch(path, {"metadata": {"annotations": {f"decco.platform9.com/{key}": value}}})
 
     def _ended(self) -> None:
@@ -377,6 +379,8 @@ class Life:
         with self.step(TENANT_B, "bank"):
             patch = {"endpoints": [], "runAsJob": True, "pod": {"restartPolicy": "Never"}, "tlsEgresses": []}
             self._edit(TENANT_B, f"{apps('bank')}/web", {"spec": patch})
+        with self.step(TENANT_B, "bank"):
+            self._edit(TENANT_B, f"{apps('bank')}/data", {"spec": {"statefulSet": None}})
         for image in ("y", "z"):
             with self.step(TENANT_B, "bank"):
                 other = {"containers": [{"name": "c", "image": image}]}

@@ -38,6 +38,11 @@ def web(namespace: str) -> Obj:
     return app(namespace, "web", endpoints=ENDPOINTS, tlsEgresses=[{"localPort": 15432, "endpoint": "db"}])
 
 
+def data(namespace: str) -> Obj:
+    pod = {"containers": [{"name": "c", "image": "x"}]}
+    return app(namespace, "data", statefulSet={}, pod=pod, endpoints=[])
+
+
 def job(namespace: str) -> Obj:
     pod = {"containers": [{"name": "c", "image": "x"}], "restartPolicy": "Never"}
     return app(namespace, "job", runAsJob=True, pod=pod, endpoints=[])

@@ -83,6 +83,18 @@ def children(uid: str) -> list[tuple[str, Obj]]:
             },
         ),
         (
+            "/apis/apps/v1",
+            {
+                "kind": "statefulsets",
+                "spec": {
+                    "replicas": 0,
+                    "serviceName": "web-pods",
+                    "selector": {"matchLabels": {"decco.platform9.com/app": "web"}},
+                    "template": template,
+                },
+            },
+        ),
+        (
             "/apis/batch/v1",
             {
                 "kind": "jobs",

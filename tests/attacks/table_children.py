@@ -32,11 +32,12 @@ STANDING: tuple[str, ...] = (
     "ingresses.networking.k8s.io",
     "httproutes.gateway.networking.k8s.io",
     "deployments.apps",
+    "statefulsets.apps",
     "jobs.batch",
     "pods",
 )
 """Children named web in evil1, see ``World``."""
-WORKLOADS = frozenset({"deployments.apps", "jobs.batch", "pods"})
+WORKLOADS = frozenset({"deployments.apps", "statefulsets.apps", "jobs.batch", "pods"})
 CHANGES: dict[str, Obj] = {
     "services": {"spec": {"selector": {"a": "b"}}},
     "configmaps": {"data": {"stunnel.conf": "x"}},
@@ -45,6 +46,7 @@ CHANGES: dict[str, Obj] = {
     "ingresses.networking.k8s.io": {"spec": {"ingressClassName": "other"}},
     "httproutes.gateway.networking.k8s.io": {"spec": {"hostnames": [BELOW]}},
     "deployments.apps": {"spec": {"minReadySeconds": 5}},
+    "statefulsets.apps": {"spec": {"updateStrategy": {"type": "OnDelete"}}},
     "jobs.batch": {"spec": {"parallelism": 2}},
     "pods": {"spec": {"activeDeadlineSeconds": 5}},
 }

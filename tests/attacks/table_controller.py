@@ -32,6 +32,10 @@ CHILDREN: tuple[tuple[str, Obj], ...] = (
         {"metadata": {"name": "n"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": POD}},
     ),
     (
+        "/apis/apps/v1/namespaces/{}/statefulsets",
+        {"metadata": {"name": "n"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": POD}},
+    ),
+    (
         "/apis/batch/v1/namespaces/{}/jobs",
         {"metadata": {"name": "n"}, "spec": {"template": {"spec": {**POD["spec"], "restartPolicy": "Never"}}}},
     ),

@@ -9,7 +9,7 @@ from typing import Any
 from decco.objects import ANNOTATION_HASH
 from tests.integration.harness import Cluster, Obj
 
-WORKLOADS = ("/apis/apps/v1/{}/deployments", "/apis/batch/v1/{}/jobs")
+WORKLOADS = ("/apis/apps/v1/{}/deployments", "/apis/apps/v1/{}/statefulsets", "/apis/batch/v1/{}/jobs")
 ROUTES = (
     "/apis/networking.k8s.io/v1/{}/ingresses",
     *(

@@ -31,6 +31,7 @@ _ORDER = (
     "maximum",
     "minItems",
     "maxItems",
+    "maxProperties",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
     "x-kubernetes-preserve-unknown-fields",
@@ -38,6 +39,7 @@ _ORDER = (
     "required",
     "properties",
     "items",
+    "additionalProperties",
 )
 """The allowed keys, in the order of the output."""
 
@@ -105,6 +107,8 @@ def _without_defaults(item: Schema) -> Schema:
 
 def _in_order(node: Schema, order: tuple[str, ...]) -> Schema:
     unknown = node.keys() - set(order)
+    if "additionalProperties" in node and "maxProperties" not in node:
+        unknown.add("additionalProperties")  # the cost of a rule about a map without a bound cannot be estimated
     if unknown:
         raise KeyError(f"{', '.join(sorted(unknown))} has no place in a structural schema")
     return {key: node[key] for key in order if key in node}

@@ -27,6 +27,11 @@ T = TypeVar("T")
 CLEARTEXT_SUFFIX = "-cleartext"
 """The name of the Service that createClearTextService adds is the endpoint's with this."""
 
+PODS_SUFFIX = "-pods"
+"""The name of the Service that gives the pods of a StatefulSet their DNS names is the App's with this."""
+MAX_STATEFUL_SET_NAME = 52
+"""The label controller-revision-hash of its pods has the name and at most 11 characters more."""
+
 SHORT_FORM = ("httpUrlPath", "verifyTcpClientCert", "createDnsRecord", "tlsCaAndCertSecretName")
 
 
@@ -194,11 +199,39 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
         "pod.containers[0].ports, or remove httpUrlPath",
     ),
     Rule(
-        cel="!has(self.jobBackoffLimit) || self.?runAsJob.orValue(false)",
-        holds=lambda s: s.job_backoff_limit is None or s.run_as_job,
+        cel="!(has(self.deployment) && has(self.statefulSet) || has(self.deployment) && has(self.job) || "
+        "has(self.statefulSet) && has(self.job))",
+        holds=lambda s: [s.deployment, s.stateful_set, s.job].count(None) >= 2,
+        reason=Reason.FORBIDDEN,
+        message="deployment, statefulSet and job are kinds of workload, and an App has one: keep one of them",
+    ),
+    Rule(
+        cel="!(self.?runAsJob.orValue(false) && (has(self.deployment) || has(self.statefulSet)))",
+        holds=lambda s: not (s.run_as_job and (s.deployment is not None or s.stateful_set is not None)),
+        at=".runAsJob",
+        reason=Reason.FORBIDDEN,
+        message="makes the workload a Job, and deployment or statefulSet makes it another kind: remove one of the two",
+    ),
+    Rule(
+        cel="!(has(self.runAsJob) && !self.runAsJob && has(self.job))",
+        holds=lambda s: s.job is None or s.run_as_job or "run_as_job" not in s.model_fields_set,
+        at=".runAsJob",
+        reason=Reason.FORBIDDEN,
+        message="is false, and job makes the workload a Job: remove one of the two",
+    ),
+    Rule(
+        cel="!has(self.jobBackoffLimit) || self.?runAsJob.orValue(false) || has(self.job)",
+        holds=lambda s: s.job_backoff_limit is None or s.run_as_job or s.job is not None,
         at=".jobBackoffLimit",
         reason=Reason.FORBIDDEN,
         message="only a Job has retries: set runAsJob to true, or remove jobBackoffLimit",
+    ),
+    Rule(
+        cel="!(has(self.jobBackoffLimit) && has(self.job) && has(self.job.backoffLimit))",
+        holds=lambda s: s.job_backoff_limit is None or (s.job or {}).get("backoffLimit") is None,
+        at=".jobBackoffLimit",
+        reason=Reason.FORBIDDEN,
+        message="is the short form of job.backoffLimit, and both are set: remove one of the two",
     ),
     Rule(
         # A list map refuses this too, but its message has only the duplicate.
@@ -322,5 +355,26 @@ APP_RULES: tuple[Rule[Named[AppSpec]], ...] = (
         at=".metadata.name",
         message="is also the name of the App's one endpoint and of its Service, so it must be a DNS label that starts "
         "with a letter, such as web-1: rename the App, or list its endpoints",
+    ),
+    Rule(
+        cel=f"!has(self.spec.statefulSet) || size(self.metadata.name) <= {MAX_STATEFUL_SET_NAME} && "
+        f"{OBJECT_NAME.cel('self.metadata.name')}",
+        holds=lambda app: (
+            app.spec.stateful_set is None or (len(app.name) <= MAX_STATEFUL_SET_NAME and OBJECT_NAME.matches(app.name))
+        ),
+        at=".metadata.name",
+        message="is also the name of the App's StatefulSet and the beginning of its pods' host names, so it must be a "
+        f"DNS label that starts with a letter, of at most {MAX_STATEFUL_SET_NAME} characters: rename the App",
+    ),
+    Rule(
+        cel="!has(self.spec.statefulSet) || !has(self.spec.endpoints) || "
+        f"[self.metadata.name + '{PODS_SUFFIX}'].all(n, self.spec.endpoints.all(e, e.name != n))",
+        holds=lambda app: (
+            app.spec.stateful_set is None
+            or all(each.name != app.name + PODS_SUFFIX for each in app.spec.endpoints or ())
+        ),
+        at=".spec.endpoints",
+        message=f"the Service of a StatefulSet's pod names is <App>{PODS_SUFFIX}, and an endpoint has that name: "
+        "rename the endpoint",
     ),
 )

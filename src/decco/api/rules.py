@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema, core_schema
 T = TypeVar("T")
 
 VALIDATIONS = "x-kubernetes-validations"
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
 IMMUTABLE = "self == oldSelf"
 """The CEL rule of a field that keeps its first value."""
 

@@ -24,7 +24,9 @@ from pydantic_core import PydanticCustomError
 
 from decco.api.admission import APP_SPEC_RULES, EGRESS_RULES, ENDPOINT_RULES
 from decco.api.formats import AppName, DnsLabel, DnsName, Duration, HttpPath, ObjectName, RuntimeClassName, SecretName
-from decco.api.rules import VALIDATIONS, Immutable, Rule, validation
+from decco.api.pod_metadata import Annotations, Labels
+from decco.api.rules import PRESERVE, VALIDATIONS, Immutable, Rule, validation
+from decco.api.workload_kinds import DeploymentFields, JobFields, StatefulSetFields, WorkloadKind
 
 DEFAULT_TLS_PORT = 443
 DEFAULT_TARGET_PORT = 443
@@ -40,7 +42,6 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 
-PRESERVE = "x-kubernetes-preserve-unknown-fields"
 FreeForm = Annotated[dict[str, Any], WithJsonSchema({"type": "object", PRESERVE: True})]
 """An object of Kubernetes, validated by the API server when decco writes it."""
 
@@ -265,18 +266,35 @@ def _list_map(key: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
+class PodMetadata(Model):
+    labels: Labels | None = None
+    """Further labels of the pods. decco's own, and those that controllers of Kubernetes write, are refused."""
+    annotations: Annotations | None = None
+    """Annotations of the pods. Keys that configure a mesh, a network, a container runtime or the node are refused."""
+
+
 class AppSpec(Model):
     rules: ClassVar = APP_SPEC_RULES
 
     pod: Pod
     """PodSpec of the App, handed to Kubernetes as it is; decco only adds its TLS sidecar."""
+    pod_metadata: PodMetadata | None = None
+    """Labels and annotations of the pods."""
+    deployment: DeploymentFields | None = None
+    """Fields of Kubernetes' DeploymentSpec beside replicas, selector and template. An App has at most one of
+    deployment, statefulSet and job; without any it is a Deployment."""
+    stateful_set: StatefulSetFields | None = None
+    """The workload is a StatefulSet, with these fields of Kubernetes' StatefulSetSpec. Its pods are named <App>-0,
+    <App>-1, …, and found in DNS at <pod>.<App>-pods.<Space>.svc."""
+    job: JobFields | None = None
+    """Run the pod to completion, as with runAsJob, with these fields of Kubernetes' JobSpec."""
     initial_replicas: Count = 1
     """Replicas at creation and whenever this field changes; in between the count belongs to whoever scales."""
     run_as_job: bool = False
-    """Run the pod to completion as a Job instead of keeping it up as a Deployment. Each value of pod has one run,
-    recorded in status.job; another run needs another pod, such as a changed environment variable."""
+    """Short form of job: run the pod to completion as a Job instead of keeping it up as a Deployment. Each value of pod
+    has one run, recorded in status.job; another run needs another pod, such as a changed environment variable."""
     job_backoff_limit: Count | None = None
-    """Retries of the Job before it counts as failed."""
+    """Short form of job.backoffLimit: retries of the Job before it counts as failed."""
     endpoints: Annotated[
         tuple[Endpoint, ...] | None, Field(max_length=MAX_ENDPOINTS, json_schema_extra=_list_map("name"))
     ] = None
@@ -311,6 +329,12 @@ class AppSpec(Model):
         if isinstance(data, dict) and data.get("tlsEgresses") is not None and data.get("egresses") is not None:
             raise ValueError("egresses is another spelling of tlsEgresses, and both are set: keep one of the two")
         return data
+
+    @property
+    def workload_kind(self) -> WorkloadKind:
+        if self.stateful_set is not None:
+            return WorkloadKind.STATEFUL_SET
+        return WorkloadKind.JOB if self.run_as_job or self.job is not None else WorkloadKind.DEPLOYMENT
 
     @property
     def first_port(self) -> int | None:

@@ -22,9 +22,10 @@ from decco.desired.routing import app_routing, service_traits
 from decco.desired.secret_use import CLIENT, NO_USE, SERVER, Use
 from decco.desired.secrets import CA_CRT, http_use, problem_of
 from decco.desired.sidecar import sidecar
+from decco.desired.stateful_set import pods_service
 from decco.desired.workload import workload
 from decco.hostnames import canonical
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, SERVICES, Key, Obj, Resource
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, SERVICES, STATEFUL_SETS, Key, Obj, Resource
 from decco.settings import RoutingBackend
 
 
@@ -55,6 +56,9 @@ def app_children(inputs: AppInputs) -> AppDesired:
     if tls is not None and not isinstance(pods, Problem):
         children.append(tls.config_map)
     children += _services(inputs, resolved)
+    governing = pods_service(inputs)
+    if isinstance(governing, Child):
+        children.append(governing)
     if isinstance(pods, Child):
         children.append(pods)
     children += routes
@@ -62,7 +66,8 @@ def app_children(inputs: AppInputs) -> AppDesired:
     clash = (pods,) if isinstance(pods, Problem) else ()
     needed = needed_by_pods(inputs, has_sidecar=tls is not None)
     missing = secret_problems(inputs, needed)
-    problems = {ConditionType.WORKLOAD_READY: (*resolved.problems, *tls_problems, *clash, *missing)}
+    nameless = (governing,) if isinstance(governing, Problem) else ()
+    problems = {ConditionType.WORKLOAD_READY: (*resolved.problems, *tls_problems, *clash, *nameless, *missing)}
     certificates = certificate_problems(inputs)
     if certificates is not None:
         problems[ConditionType.CERTIFICATES_READY] = certificates
@@ -81,7 +86,7 @@ def app_names(resolved: ResolvedApp) -> tuple[str, ...]:
 def _workload_objects(inputs: AppInputs) -> frozenset[tuple[Resource, Key]]:
     config = Key(inputs.namespace, names.stunnel_config(inputs.name))
     own = Key(inputs.namespace, inputs.name)
-    return frozenset({(CONFIGMAPS, config), (DEPLOYMENTS, own), (JOBS, own)})
+    return frozenset({(CONFIGMAPS, config), (DEPLOYMENTS, own), (STATEFUL_SETS, own), (JOBS, own)})
 
 
 # -- Services ---------------------------------------------------------------------------------------------------------

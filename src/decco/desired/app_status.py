@@ -10,22 +10,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from decco.api.conditions import ConditionType
+from decco.api.workload_kinds import WorkloadKind
 from decco.desired import reasons
 from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.app import AppDesired
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.gateway_status import ENDPOINTS_SECONDS, Backends, parent_gateway, route_problem
+from decco.desired.job_status import job_verdict
 from decco.desired.model import AppInputs, Child, Problem
 from decco.desired.runs import JobEnd, JobView, RunRecord, observe, seconds_to_next_run
+from decco.desired.stateful_set_status import pods_due, stateful_set_verdict
 from decco.desired.status import Outcomes, Satisfied, Verdict, conditions, verdict
-from decco.desired.workload_status import deployment_verdict, job_verdict
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, Obj
+from decco.desired.workload_status import deployment_verdict, grace_left
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, STATEFUL_SETS, Obj
 from decco.settings import RoutingBackend
 
 EDGE_PORT = 443
 """Port of the edge for HTTPS and TLS."""
 
-_OF_THE_WORKLOAD = (DEPLOYMENTS, JOBS, NETWORK_POLICIES, CONFIGMAPS, SERVICES)
+_OF_THE_WORKLOAD = (DEPLOYMENTS, STATEFUL_SETS, JOBS, NETWORK_POLICIES, CONFIGMAPS, SERVICES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,8 @@ def app_status(
     routes are in effect as long as an earlier generation of them is.
     """
     run = current_run(inputs, live.job, live.ended, now)
-    own_run = run if run is not None and inputs.spec.run_as_job and run.run == inputs.run_digest else None
-    verdicts = {ConditionType.WORKLOAD_READY: _workload(inputs, desired, outcomes, live, own_run, now)}
+    own_run = run if run is not None and inputs.run_digest and run.run == inputs.run_digest else None
+    verdicts = {ConditionType.WORKLOAD_READY: _workload(inputs, desired, outcomes, live, own_run, previous, now)}
     if ConditionType.CERTIFICATES_READY in desired.problems:
         problems = desired.problems[ConditionType.CERTIFICATES_READY]
         verdicts[ConditionType.CERTIFICATES_READY] = verdict(problems, "All certificates are there and valid")
@@ -86,7 +89,7 @@ def app_status(
     url = next((endpoint["url"] for endpoint in endpoints if "url" in endpoint), None)
     if url is not None:
         status["url"] = url
-    if live.replicas is not None and not inputs.spec.run_as_job:
+    if live.replicas is not None and inputs.spec.workload_kind is not WorkloadKind.JOB:
         status["replicas"] = live.replicas
     if endpoints:
         status["endpoints"] = endpoints
@@ -114,6 +117,13 @@ def current_run(inputs: AppInputs, job: JobView | None, ended: JobEnd | None, no
     return run
 
 
+def workload_requeue_after(inputs: AppInputs, live: AppLive, status: Obj, now: datetime) -> float | None:
+    """Seconds until something is to be reported of a workload that does not change; ``status`` is the new one."""
+    if inputs.spec.workload_kind is WorkloadKind.STATEFUL_SET:
+        return pods_due(live.workload, status, now) or None
+    return grace_left(live.workload, now) or None
+
+
 def route_requeue_after(status: Obj, now: datetime) -> float | None:
     """Seconds after which routes that wait for the edge need a reconcile without an event, or None.
 
@@ -135,7 +145,13 @@ def _ready(verdicts: Mapping[ConditionType, Verdict]) -> Verdict:
 
 
 def _workload(
-    inputs: AppInputs, desired: AppDesired, outcomes: Outcomes, live: AppLive, run: RunRecord | None, now: datetime
+    inputs: AppInputs,
+    desired: AppDesired,
+    outcomes: Outcomes,
+    live: AppLive,
+    run: RunRecord | None,
+    previous: Obj,
+    now: datetime,
 ) -> Verdict:
     """``run`` is the record of the run of the present pod."""
     own = [child for child in desired.children if child.resource in _OF_THE_WORKLOAD]
@@ -143,9 +159,13 @@ def _workload(
     problem = reasons.combine([*desired.problems[ConditionType.WORKLOAD_READY], *written])
     if problem is not None:
         return problem  # the live object may be of an earlier spec: what prevents its update comes first
-    if inputs.spec.run_as_job:
-        return job_verdict(inputs.name, live.workload, live.job, run, now)
-    return deployment_verdict(inputs.name, live.workload, now)
+    match inputs.spec.workload_kind:
+        case WorkloadKind.JOB:
+            return job_verdict(inputs.name, live.workload, live.job, run, now)
+        case WorkloadKind.STATEFUL_SET:
+            return stateful_set_verdict(inputs.name, live.workload, previous, now)
+        case WorkloadKind.DEPLOYMENT:
+            return deployment_verdict(inputs.name, live.workload, now)
 
 
 def _route_problems(

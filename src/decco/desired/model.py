@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from decco.api.types import AppSpec, SpaceSpec
+from decco.api.workload_kinds import WorkloadKind
 from decco.desired.runs import JobView, RunRecord, run_digest
 from decco.desired.shares import Canary, Primary
 from decco.hostnames import canonical
@@ -264,4 +265,4 @@ class AppInputs:
     @property
     def run_digest(self) -> str:
         """Identifies the run that the App requests; "" if it requests none."""
-        return run_digest(self.spec.pod) if self.spec.run_as_job else ""
+        return run_digest(self.spec.pod) if self.spec.workload_kind is WorkloadKind.JOB else ""

@@ -8,10 +8,10 @@ most 63 characters too, since it is the value of a label, but may have dots. Fro
   never ``decco``, and no two Apps have the same one; the other kinds of that list are not made for Apps or endpoints.
 * Routes are named after their endpoint, which is unique in the Space. The Space's own routes have a dot in their name
   (``decco.redirect``), which no endpoint has.
-* Deployment and Job are named after the App; two kinds, so they do not collide.
-* Services are named after the endpoint, or ``<endpoint>-cleartext``. Service names allow no dot, so this is the one
-  pair that can collide: the cleartext Service of ``a`` and the Service of an endpoint ``a-cleartext``.
-  ``service_names`` returns the names that an endpoint takes; these must be unique.
+* Deployment, StatefulSet and Job are named after the App; three kinds, so they do not collide.
+* Services are named after the endpoint, or ``<endpoint>-cleartext``, or ``<app>-pods`` for a StatefulSet. Service names
+  allow no dot, so these can collide: the cleartext Service of ``a`` and the Service of an endpoint ``a-cleartext``.
+  ``service_names`` and ``app_services`` return the names that an App takes; these must be unique in the Space.
 * Ingress controllers join names of objects with hyphens. Where they do, decco's names have a digest of the owner's UID:
   ``edge_port_name`` and ``edge_digest``.
 * Copies of Secrets keep the name of their source; a Secret of that name that is not decco's has precedence.
@@ -25,7 +25,9 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from decco.api.types import Endpoint
+from decco.api.admission import PODS_SUFFIX
+from decco.api.types import AppSpec, Endpoint
+from decco.api.workload_kinds import WorkloadKind
 from decco.desired.model import AppInputs, Child, SpaceFacts
 from decco.errors import TerminalError
 from decco.objects import APPS, FIELD_MANAGER, GROUP, LABEL_APP, LABEL_MANAGED_BY, LABEL_SPACE, SPACES, Obj, Resource
@@ -66,6 +68,17 @@ def service_names(endpoint: Endpoint) -> tuple[str, ...]:
     if endpoint.create_clear_text_service:
         return endpoint.name, cleartext_service(endpoint.name)
     return (endpoint.name,)
+
+
+def pods_service(app: str) -> str:
+    """The headless Service that governs an App's StatefulSet: its pods are <pod>.<this>.<namespace>.svc."""
+    return app + PODS_SUFFIX
+
+
+def app_services(app: str, spec: AppSpec, endpoints: Iterable[Endpoint]) -> set[str]:
+    """All Services that an App makes."""
+    found = {service for endpoint in endpoints for service in service_names(endpoint)}
+    return found | {pods_service(app)} if spec.workload_kind is WorkloadKind.STATEFUL_SET else found
 
 
 def listener_port_name(listener: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from decco.api.conditions import RunOutcome as Outcome
 from decco.api.conditions import timestamp
-from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, Obj, annotations_of, uid_of
+from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, ANNOTATION_SUSPEND, Obj, annotations_of, uid_of
 from decco.text import quote
 
 DEFAULT_GRACE_SECONDS = 30
@@ -75,6 +75,8 @@ class JobView:
     start_time: str
     """When it was started or resumed, RFC 3339; "" before that."""
     end: JobEnd | None
+    suspend: bool = False
+    """Whether it was last written for an App whose job.suspend is true."""
 
 
 def run_digest(pod: Obj) -> str:
@@ -108,6 +110,7 @@ def job_view(obj: Obj) -> JobView:
         ready=bool(status.get("ready")),
         start_time=str(status.get("startTime") or ""),
         end=_end(status.get("conditions") or ()),
+        suspend=annotations_of(obj).get(ANNOTATION_SUSPEND) == "true",
     )
 
 
@@ -199,15 +202,20 @@ class RunPlan:
     resumed: bool = False
 
 
-def plan(digest: str, record: RunRecord | None, job: JobView | None) -> RunPlan | None:
+def plan(digest: str, record: RunRecord | None, job: JobView | None, *, suspend: bool = False) -> RunPlan | None:
     """The desired Job; None if it must not exist, because the pod has had its run.
 
-    ``record`` is the one in the App's status, not one that was observed and is not written yet.
+    ``record`` is the one in the App's status, not one that was observed and is not written yet. ``suspend`` is the
+    App's job.suspend.
     """
     if record is None or record.run != digest:
         return RunPlan(job.suspended, job.resumed) if job is not None else RunPlan(suspended=True)
     if job is None or (job.uid != record.uid and job.suspended):  # the latter was created from a stale App
         return None
+    if suspend != job.suspend:  # the App's field was changed
+        return RunPlan(suspended=suspend, resumed=not suspend or job.resumed)
+    if suspend:
+        return RunPlan(job.suspended, job.resumed)  # a queue or a person may have resumed it
     # decco resumes a Job once. A queue (Kueue) or a person may suspend it later, and resumes it too.
     return RunPlan(suspended=job.suspended and job.resumed, resumed=job.suspended or job.resumed)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from decco.kube.entry import Shape, content_of, digest, guarded, with_value, without
+from decco.kube.entry import Shape, content_of, digest, guarded, listed_keys, with_listed, with_value, without
 from decco.kube.ownership import MISSING, Path, lookup
 from decco.kube.server_values import equal, is_added, is_default
 from decco.objects import ANNOTATION_HASH, Obj, annotations_of, controller_of
@@ -71,38 +71,48 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
     """The whole object to PUT: decco's content, and everything else as it is."""
     meta = live["metadata"]
     wire = to_wire(desired)["metadata"]
+    annotations = dict.fromkeys(shape.withdrawn) | (desired["metadata"].get("annotations") or {})
     new_meta = {
         **{name: meta[name] for name in ("name", "namespace", "uid", "resourceVersion", "finalizers") if name in meta},
         "labels": _overlay(meta.get("labels"), desired["metadata"].get("labels"), wire["labels"]),
-        "annotations": _overlay(meta.get("annotations"), desired["metadata"].get("annotations"), wire["annotations"]),
+        "annotations": _overlay(meta.get("annotations"), annotations, wire["annotations"]),
         "ownerReferences": _owners(meta.get("ownerReferences") or [], wire.get("ownerReferences") or []),
     }
     head = {"apiVersion": desired["apiVersion"], "kind": desired["kind"], "metadata": new_meta}
     if shape.mutable is not None:
         body = content_of(live)
         repairs = annotations_of(live).get(ANNOTATION_HASH) == hash_of(desired)
+        ours, cleared = _listed_paths(live, shape), dict(shape.cleared)
         for path in shape.mutable:
             wanted = lookup(desired, path)
-            if wanted is not MISSING or repairs or path not in shape.admitted:
-                body = with_value(body, path, wanted)
+            if wanted is not MISSING or repairs or path in ours or path not in shape.admitted:
+                body = with_value(body, path, cleared.get(path, wanted) if wanted is MISSING else wanted)
         return {**head, **body}
     body = content_of(desired)
     taken_back = _taken_back(live, desired, shape)
+    formerly = _listed_paths(live, shape)
     for path in shape.unmanaged:
         theirs = lookup(live, path)
         if path in taken_back or theirs is MISSING:
             continue
+        if isinstance(theirs, dict):
+            theirs = {key: value for key, value in theirs.items() if (*path, key) not in formerly}
         ours = lookup(desired, path)
         both = isinstance(theirs, dict) and isinstance(ours, dict)
         body = with_value(body, path, {**theirs, **ours} if both else theirs)
     return {**head, **body}
 
 
+def _listed_paths(live: Obj, shape: Shape) -> set[Path]:
+    """The fields of shared maps that decco wrote last, see ``Shape.listed``."""
+    return {(*path, key) for path, annotation in shape.listed for key in listed_keys(live, annotation)}
+
+
 def as_created(body: Obj, shape: Shape) -> Obj:
     """The object of a PUT as one to create, under a name of the server's choice and without unmanaged fields."""
     meta = {name: value for name, value in body["metadata"].items() if name not in _OF_THE_LIVE}
     meta["generateName"] = f"{body['metadata']['name'][:_LONGEST_PREFIX]}-"
-    return {**without(body, shape.unmanaged), "metadata": meta}
+    return {**with_listed(without(body, shape.unmanaged), body, body, shape), "metadata": meta}
 
 
 def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:

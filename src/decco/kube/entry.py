@@ -32,16 +32,24 @@ class Shape:
     ``unmanaged``: paths that belong to others once the object exists, such as a Deployment's replicas: left out of the
     content digest and carried over from the live object at a write. ``unmanaged_while`` names, for some of them, the
     annotation whose change makes decco write the path again. An unmanaged map keeps the others' keys and gets decco's.
+    ``listed`` names, for maps that decco shares with others, the annotation that lists decco's keys in it: these are
+    repaired, and removed when they are no longer desired.
     """
 
     unmanaged: tuple[Path, ...] = ()
     unmanaged_while: tuple[tuple[Path, str], ...] = ()
+    listed: tuple[tuple[Path, str], ...] = ()
+    withdrawn: tuple[str, ...] = ()
+    """Annotations that decco removes when it no longer desires them; others it leaves, whoever wrote them."""
     mutable: tuple[Path, ...] | None = None
     """If set, a write changes only these paths of the content; the rest of the live object stays as it is, whoever
     changed it (Job)."""
     admitted: tuple[Path, ...] = ()
     """Mutable paths that admission may have set: a write keeps them where no value is desired, except for a write that
     repairs an alteration."""
+    cleared: tuple[tuple[Path, Any], ...] = ()
+    """What a write puts in the place of a mutable field that is no longer desired, where the server would not take its
+    absence for the default of a new object."""
     replace_if: tuple[Path, ...] = ()
     """A difference here cannot be written in place: the object is deleted and created again."""
     recreate: bool = False
@@ -153,13 +161,32 @@ def content_of(obj: Obj) -> Obj:
 
 
 def guarded(obj: Obj, shape: Shape) -> Obj:
-    """The part of the content that decco repairs when others change it: without unmanaged and immutable fields."""
-    content = content_of(obj)
+    """The part of the content that decco repairs when others change it: without unmanaged and immutable fields, but
+    with its own keys of unmanaged maps.
+    """
+    whole = content = content_of(obj)
     if shape.mutable is not None:
-        whole, content = content, {}
+        content = {}
         for path in shape.mutable:
             content = with_value(content, path, lookup(whole, path))
-    return without(content, shape.unmanaged)
+    return with_listed(without(content, shape.unmanaged), whole, obj, shape)
+
+
+def with_listed(content: Obj, whole: Obj, obj: Obj, shape: Shape) -> Obj:
+    """``content`` with decco's keys of unmanaged maps, as they are in ``whole``; ``obj`` lists them."""
+    for path, annotation in shape.listed:
+        for key in listed_keys(obj, annotation) if path in shape.unmanaged else ():
+            content = with_value(content, (*path, key), lookup(whole, (*path, key)))
+    return content
+
+
+_MOST_LISTED: Final = 64
+
+
+def listed_keys(obj: Obj, annotation: str) -> list[str]:
+    """The keys that an annotation lists, see ``Shape.listed``; anybody may have written it."""
+    found = (obj["metadata"].get("annotations") or {}).get(annotation) or ""
+    return found.split(",", _MOST_LISTED)[:_MOST_LISTED] if found else []
 
 
 def _ready(obj: Obj) -> str:

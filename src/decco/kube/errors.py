@@ -35,7 +35,12 @@ from decco.text import printable
 
 T = TypeVar("T")
 
-_IMMUTABLE = ("field is immutable", "may not change once set", "Value is immutable")
+_IMMUTABLE = (
+    "field is immutable",
+    "may not change once set",
+    "Value is immutable",
+    "updates to statefulset spec for fields other than",
+)
 _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
 
 

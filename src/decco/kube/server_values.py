@@ -16,6 +16,14 @@ _MAPS_OF_QUANTITIES: Final = frozenset(
 )
 _QUANTITIES: Final = frozenset({"divisor", "sizeLimit", "storage"})
 
+_OF_STATEFUL_SETS: Final = ({"partition": 0}, {"partition": 0, "maxUnavailable": 1})
+"""rollingUpdate of a StatefulSet in Kubernetes 1.34, and in 1.37."""
+_OF_CLAIM_TEMPLATES: Final[dict[str, object]] = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "status": {"phase": "Pending"},
+}
+
 _DEFAULTS: Final[dict[str, tuple[object, ...]]] = {
     # pods
     "apiVersion": ("v1",),
@@ -38,19 +46,26 @@ _DEFAULTS: Final[dict[str, tuple[object, ...]]] = {
     "terminationMessagePath": ("/dev/termination-log",),
     "terminationMessagePolicy": ("File",),
     "timeoutSeconds": (1,),
-    # Deployments, Jobs, Services
+    # Deployments, StatefulSets, Jobs, Services
     "backoffLimit": (6,),
     "internalTrafficPolicy": ("Cluster",),
     "maxSurge": ("25%",),
     "maxUnavailable": ("25%",),
     "parallelism": (1,),
+    "partition": (0,),
+    "persistentVolumeClaimRetentionPolicy": ({"whenDeleted": "Retain", "whenScaled": "Retain"},),
+    "podManagementPolicy": ("OrderedReady",),
     "progressDeadlineSeconds": (600,),
     "revisionHistoryLimit": (10,),
-    "rollingUpdate": ({"maxSurge": "25%", "maxUnavailable": "25%"},),
+    "rollingUpdate": ({"maxSurge": "25%", "maxUnavailable": "25%"}, *_OF_STATEFUL_SETS),
     "sessionAffinity": ("None",),
     "strategy": ({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},),
     "suspend": (False,),
     "type": ("ClusterIP", "Opaque", "PathPrefix", "RollingUpdate"),
+    "updateStrategy": tuple({"type": "RollingUpdate", "rollingUpdate": each} for each in _OF_STATEFUL_SETS),
+    "volumeMode": ("Filesystem",),
+    "whenDeleted": ("Retain",),
+    "whenScaled": ("Retain",),
     # Gateway API
     "policyTypes": (["Ingress"],),
     "allowedRoutes": ({"namespaces": {"from": "Same"}},),
@@ -82,6 +97,10 @@ def is_added(within: str, name: str, value: Any, beside: dict[str, Any]) -> bool
         return True  # creationTimestamp of a pod template
     if name == "restartPolicy":
         return within == "spec" and value == "Always"  # of an init container it would mean something else
+    if within == "volumeClaimTemplates" and name in _OF_CLAIM_TEMPLATES:
+        return bool(value == _OF_CLAIM_TEMPLATES[name])
+    if name == "maxUnavailable" and "partition" in beside:
+        return bool(value == 1)  # a StatefulSet's, in Kubernetes 1.37
     if name in _SAME_AS:
         return any(beside.get(other) not in (None, "") and _alike(value, beside[other]) for other in _SAME_AS[name])
     return value in _DEFAULTS.get(name, ())

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from decco.api.conditions import ConditionType
+from decco.api.workload_kinds import WorkloadKind
 from decco.desired import reasons
 from decco.desired.answers import NO_ROUTE, NOTHING_PROBED, PROBE_PATH, Answer, Answers, probe_answer
 from decco.desired.app import AppDesired
@@ -284,14 +285,14 @@ def _pending(inputs: AppInputs, desired: AppDesired, live: AppLive) -> set[str]:
 
 def _has_pods(inputs: AppInputs, live: AppLive) -> bool:
     """Whether pods of the App are to answer: replicas is not 0, and a Job has not ended."""
-    if not inputs.spec.run_as_job:
+    if inputs.spec.workload_kind is not WorkloadKind.JOB:
         return live.replicas != 0
     return live.job is not None and live.ended is None and (inputs.run is None or inputs.run.end is None)
 
 
 def _is_ready(inputs: AppInputs, live: AppLive) -> bool:
     """Whether a pod is ready, of whatever revision; a Job's pods are not counted."""
-    if inputs.spec.run_as_job:
+    if inputs.spec.workload_kind is WorkloadKind.JOB:
         return live.job is not None
     return bool((live.workload or {}).get("status", {}).get("readyReplicas"))
 

@@ -9,7 +9,14 @@ from decco.api.parse import parse_app
 from decco.desired import names, reasons, runs
 from decco.desired import secrets as secret_rules
 from decco.desired.app import AppDesired, app_children, app_names
-from decco.desired.app_status import AppLive, app_status, blocked_app_status, current_run, route_requeue_after
+from decco.desired.app_status import (
+    AppLive,
+    app_status,
+    blocked_app_status,
+    current_run,
+    route_requeue_after,
+    workload_requeue_after,
+)
 from decco.desired.closing import closed_policy, lost_claims, lost_names
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.desired.network import may_connect
@@ -17,7 +24,7 @@ from decco.desired.ownership import LabelledOwner
 from decco.desired.pod_secrets import pod_secrets
 from decco.desired.runs import JobEnd, JobView, RunRecord
 from decco.desired.status import OWN_PAUSE, pause_of_space
-from decco.desired.workload_status import grace_left, waits_for_deleted, waits_for_former
+from decco.desired.workload_status import waits_for_deleted, waits_for_former
 from decco.errors import TerminalError
 from decco.kube.controller import Action
 from decco.kube.entry import UNKNOWN, Entry
@@ -30,6 +37,7 @@ from decco.objects import (
     NETWORK_POLICIES,
     SERVICES,
     SPACES,
+    STATEFUL_SETS,
     Key,
     Obj,
     Resource,
@@ -192,7 +200,7 @@ class AppReconciler(Reconciler):
         return requeue_action(
             written.requeue_after,
             records.requeue_after,
-            grace_left(live.workload, inputs.now) or None,
+            workload_requeue_after(inputs, live, status, inputs.now),
             runs.requeue_after(inputs.run, runs.run_record(status), live.job, inputs.now, written=reported),
             route_requeue_after(status, inputs.now),
             self.secrets.requeue_after(space, inputs.secrets.values()),
@@ -251,6 +259,9 @@ class AppReconciler(Reconciler):
             outcome = written.outcomes.get((child.resource.kind, key_of(child.obj).name), _NOT_TRIED)
             if child.resource in POD_KINDS and outcome is not None and outcome is not way:
                 keep |= self.caches.owned(entry.uid, LabelledOwner(*entry.key), POD_KINDS)
+        if self._own(self.caches.children[STATEFUL_SETS], entry):
+            # Also while it is being deleted: its members find each other by these names until the last one has ended.
+            keep.add((SERVICES, Key(entry.key.namespace, names.pods_service(entry.key.name))))
         return keep
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:

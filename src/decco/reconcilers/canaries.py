@@ -5,7 +5,7 @@ from __future__ import annotations
 from decco.desired.endpoints import HTTP_PORT
 from decco.desired.model import SpaceFacts
 from decco.desired.shares import Canary, HttpEndpoint, Primary
-from decco.objects import BACKEND_TLS_POLICIES, DEPLOYMENTS, HTTP_ROUTES, SERVICES, Key, Resource
+from decco.objects import BACKEND_TLS_POLICIES, DEPLOYMENTS, HTTP_ROUTES, SERVICES, STATEFUL_SETS, Key, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts, EndpointFacts
 from decco.reconcilers.handlers.canary import backends_of, is_ready
@@ -50,13 +50,14 @@ def _endpoint(facts: EndpointFacts, space: SpaceFacts) -> HttpEndpoint:
 
 
 def _has_ready_pod(caches: Caches, key: Key, facts: AppFacts, *, simulated: bool) -> bool:
-    app, found = caches.apps.get(key), caches.children[DEPLOYMENTS].get(key)
+    app = caches.apps.get(key)
     if app is None or app.deleting:
         return False
-    if found is None or found.owner_uid != facts.uid:
+    entries = (caches.children[kind].get(key) for kind in (DEPLOYMENTS, STATEFUL_SETS))
+    found = [entry.obj() for entry in entries if entry is not None and entry.owner_uid == facts.uid]
+    if not found:
         return simulated
-    obj = found.obj()
-    return is_ready(obj) or (simulated and "status" not in obj)
+    return any(is_ready(obj) or (simulated and "status" not in obj) for obj in found)
 
 
 def _is_complete(caches: Caches, key: Key, facts: AppFacts, endpoint: EndpointFacts, space: SpaceFacts) -> bool:

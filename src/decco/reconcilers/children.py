@@ -22,6 +22,7 @@ from decco.objects import (
     JOBS,
     NAMESPACES,
     NETWORK_POLICIES,
+    STATEFUL_SETS,
     Key,
     Obj,
     Resource,
@@ -36,7 +37,7 @@ log = get_logger(__name__)
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not as desired, or None."""
 
-WORKLOADS = (DEPLOYMENTS, JOBS)
+WORKLOADS = (DEPLOYMENTS, STATEFUL_SETS, JOBS)
 POD_KINDS = (*WORKLOADS, CONFIGMAPS)
 """What runs, and what it reads."""
 

@@ -146,7 +146,7 @@ def app_facts(obj: Obj) -> AppFacts:
                 own_tls=endpoint.disable_tls_termination,
             )
         )
-    identities = {f"name:{service}" for endpoint in listed for service in names.service_names(endpoint)}
+    identities = {f"name:{service}" for service in names.app_services(meta["name"], spec, listed)}
     # An HTTP endpoint is served at the FQDN, whatever hostname it names: that hostname stays free for others.
     identities |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.tls and endpoint.hostname}
     if spec.canary_of is None:  # a canary shares the paths of the other App

@@ -12,13 +12,24 @@ from dataclasses import replace
 from typing import Any
 
 from decco import objects
+from decco.desired.job import ADMITTED
 from decco.desired.model import Served
 from decco.desired.ownership import is_child, is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
 from decco.desired.routing.dialects import dialects
 from decco.desired.runs import job_view
 from decco.kube.entry import Shape
 from decco.kube.watch import WatchSpec
-from decco.objects import ANNOTATION_INITIAL_REPLICAS, ANNOTATION_RUN, LABEL_SHARE, MANAGED_SELECTOR, Obj, Resource
+from decco.objects import (
+    ANNOTATION_INITIAL_REPLICAS,
+    ANNOTATION_JOB_FIELDS,
+    ANNOTATION_POD_ANNOTATIONS,
+    ANNOTATION_RUN,
+    ANNOTATION_SUSPEND,
+    LABEL_SHARE,
+    MANAGED_SELECTOR,
+    Obj,
+    Resource,
+)
 from decco.reconcilers.caches import Handler, Kind, Role, Select
 from decco.reconcilers.facts import app_facts, namespace_record, secret_facts, shared_secret, space_facts
 from decco.reconcilers.handlers.app import app_changed
@@ -37,7 +48,7 @@ made of a larger App would not fit there: so it is not even parsed."""
 MOST_OF_A_CHILD = 768 * 1024
 """Bytes of a child but a workload: more than decco writes, also into the copy of a Secret while two authorities count
 (``secret_content.MOST_OF_A_SECRET``)."""
-_WORKLOADS = (objects.DEPLOYMENTS, objects.JOBS)
+_WORKLOADS = (objects.DEPLOYMENTS, objects.STATEFUL_SETS, objects.JOBS)
 """As large as their Apps."""
 
 Needed = Callable[[RoutingSettings], bool]
@@ -131,6 +142,15 @@ def _spec(*names: str) -> tuple[tuple[str, str], ...]:
 _REPLICAS = ("spec", "replicas")
 # `kubectl rollout restart` writes here, and so do backup and mesh tools; decco writes nothing here.
 _POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
+_SCALED = Shape(
+    unmanaged=(_REPLICAS, _POD_ANNOTATIONS),
+    unmanaged_while=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
+    listed=((_POD_ANNOTATIONS, ANNOTATION_POD_ANNOTATIONS),),
+    withdrawn=(ANNOTATION_POD_ANNOTATIONS,),
+    foreground=True,  # its replacement must not run beside its last pods
+    labelled_owner=owner_of_child,
+    kept_while_deleting=False,  # its controller no longer rolls out changes
+)
 _RECREATED = Shape(labelled_owner=owner_of_child, recreate=True)
 
 KINDS: tuple[Kind, ...] = (
@@ -168,25 +188,21 @@ KINDS: tuple[Kind, ...] = (
     child(objects.RESOURCE_QUOTAS, shape=_RECREATED),
     child(objects.LIMIT_RANGES, shape=_RECREATED),
     child(objects.NETWORK_POLICIES, isolation_changed),
-    child(
-        objects.DEPLOYMENTS,
-        canary_pods_changed,
-        shape=Shape(
-            unmanaged=(_REPLICAS, _POD_ANNOTATIONS),
-            unmanaged_while=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
-            foreground=True,  # its replacement must not run beside its last pods
-            labelled_owner=owner_of_child,
-            kept_while_deleting=False,  # its controller no longer rolls out changes
-        ),
-    ),
+    child(objects.DEPLOYMENTS, canary_pods_changed, shape=_SCALED),
+    child(objects.STATEFUL_SETS, canary_pods_changed, shape=_SCALED),
     child(
         objects.JOBS,
         job_changed,
         shape=Shape(
             # A Job's template cannot be changed in place: another run of the user's pod is another Job.
-            mutable=_spec("backoffLimit", "parallelism", "suspend", "activeDeadlineSeconds", "ttlSecondsAfterFinished"),
-            # A cluster's policy may limit Jobs, or have them cleaned up; decco writes none of these today.
-            admitted=_spec("parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished"),
+            # Other fields of an App's ``job`` are those of its next run, as Kubernetes refuses their change.
+            mutable=_spec("backoffLimit", "maxFailedIndexes", "suspend", *ADMITTED),
+            # A cluster's policy may limit Jobs, or have them cleaned up.
+            admitted=_spec(*ADMITTED),
+            listed=((("spec",), ANNOTATION_JOB_FIELDS),),
+            # Without it and without completions, a write would set completions, which cannot change.
+            cleared=((("spec", "parallelism"), 1),),
+            withdrawn=(ANNOTATION_JOB_FIELDS, ANNOTATION_POD_ANNOTATIONS, ANNOTATION_SUSPEND),
             replace_if=(("metadata", "annotations", ANNOTATION_RUN),),
             foreground=True,
             facts=job_view,

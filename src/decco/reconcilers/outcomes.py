@@ -25,7 +25,7 @@ from decco.kube.errors import (
 )
 from decco.kube.identity import Foreign
 from decco.kube.repair_backoff import DriftConflict
-from decco.objects import Key, Obj, Resource
+from decco.objects import STATEFUL_SETS, Key, Obj, Resource
 from decco.text import shown, truncate
 
 REQUEUE_SECONDS = 15.0
@@ -56,6 +56,8 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
     if not isinstance(error, ApiError) or isinstance(error, NotServed):
         return None  # of a kind that is not served: it is about to be followed in another version, or to be dropped
     answer = _shorten(error.message)
+    if isinstance(error, Invalid) and error.immutable and resource == STATEFUL_SETS:
+        return _refusal(reasons.INVALID, _fixed(error, key))
     if isinstance(error, Invalid) and error.immutable:
         message = (
             f"The API server refuses to change {what}: {answer}; decco does not delete it, since that "
@@ -82,6 +84,21 @@ def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None
     return None
 
 
+def _fixed(error: Invalid, key: Key) -> str:
+    """A StatefulSet is not deleted for a change: that would stop the pods, and perhaps delete their volumes."""
+    fields = sorted({str(cause.get("field")).removeprefix("spec.") for cause in error.causes})
+    named = ", ".join(field for field in fields if field in _FIXED) or " or ".join(_FIXED)
+    return (
+        f"Kubernetes cannot change {named} of StatefulSet {key}: what runs goes on as it is, and the workload is "
+        "not updated. Put the former value back; or delete the App and create it again; or have your cluster "
+        f"administrator run kubectl delete statefulset {key.name} --namespace {key.namespace} --cascade=orphan, after "
+        "which decco creates it as the spec asks, around the same pods. Claims stay, unless "
+        "persistentVolumeClaimRetentionPolicy has whenDeleted: Delete"
+    )
+
+
+_FIXED = ("podManagementPolicy", "volumeClaimTemplates")
+"""Fields that only the first StatefulSet of an App sets; decco sets the others to values that never change."""
 _NOT_ABOUT_THE_OBJECT = frozenset({401, 408, 409, 410, 429})
 
 

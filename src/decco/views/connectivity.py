@@ -22,6 +22,7 @@ from decco.objects import (
     NAMESPACES,
     NETWORK_POLICIES,
     SERVICES,
+    STATEFUL_SETS,
     Key,
     Obj,
     Resource,
@@ -142,7 +143,7 @@ def _service_ports(reconciled: ReconcileResult) -> Iterator[ServicePort]:
     urls = {entry["name"]: entry.get("url") for entry in (reconciled.status or {}).get("endpoints") or ()}
     for service in _objects(reconciled, SERVICES):
         name = service["metadata"]["name"]
-        for port in service["spec"]["ports"]:
+        for port in service["spec"].get("ports") or ():
             target = port["targetPort"]
             number = target if isinstance(target, int) else numbers.get(target)
             if number is not None and name in urls:
@@ -152,7 +153,7 @@ def _service_ports(reconciled: ReconcileResult) -> Iterator[ServicePort]:
 def _port_numbers(reconciled: ReconcileResult) -> dict[str, int]:
     """The pod's named ports."""
     found: dict[str, int] = {}
-    for workload in _objects(reconciled, DEPLOYMENTS, JOBS):
+    for workload in _objects(reconciled, DEPLOYMENTS, STATEFUL_SETS, JOBS):
         spec: dict[str, Any] = workload["spec"]["template"]["spec"]
         for kind in ("containers", "initContainers"):
             for container in spec.get(kind) or ():

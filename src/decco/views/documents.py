@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import yaml
 
-from decco.api.types import PRESERVE
+from decco.api.rules import PRESERVE
 from decco.errors import ConfigError
 from decco.objects import Key, Obj, key_of
 from decco.suggest import did_you_mean

@@ -141,7 +141,7 @@ class Cluster:
                 for other, child in blocking:
                     if "deletionTimestamp" not in child["metadata"]:
                         self.manager.delete(other, "Foreground")
-                if not blocking and address.kind.kind not in ("Deployment", "Job"):
+                if not blocking and address.kind.kind not in ("Deployment", "StatefulSet", "Job"):
                     self._drop(address, obj, FOREGROUND)
             return
         owners = meta.get("ownerReferences") or []

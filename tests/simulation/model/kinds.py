@@ -50,6 +50,7 @@ KINDS = (
     Kind("", "v1", "resourcequotas", "ResourceQuota", status=True),
     Kind("", "v1", "limitranges", "LimitRange"),
     Kind("apps", "v1", "deployments", "Deployment", status=True, generation=True),
+    Kind("apps", "v1", "statefulsets", "StatefulSet", status=True, generation=True),
     Kind("batch", "v1", "jobs", "Job", status=True, generation=True),
     Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", generation=True),
     Kind("networking.k8s.io", "v1", "ingresses", "Ingress", status=True, generation=True),

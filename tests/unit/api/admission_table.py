@@ -6,12 +6,13 @@ that no row breaks fails ``test_every_rule_has_a_row``.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-Obj = dict[str, Any]
+from tests.unit.api.rows import Obj, Row, app, endpoints, pod, put, space
+from tests.unit.api.workload_rows import workload_rows
+
+__all__ = ["ROWS", "Obj", "Row", "app", "endpoints", "pod", "put", "space"]
 
 LABEL = "must be a DNS label: lower-case letters"
 OBJECT_NAME = "must be a DNS label that starts with a letter"
@@ -21,50 +22,6 @@ APP_NAME = "must be the name of an App"
 DURATION = "must be a duration longer than 0"
 PATH = 'must be a path that starts with "/"'
 TOO_LONG = "Too long"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """``bad`` is refused at ``field`` by a message that contains ``says``; ``good`` differs little and is accepted."""
-
-    id: str
-    bad: Obj
-    good: Obj
-    field: str
-    says: str
-    parsed: bool = True
-    """Whether parsing finds it too; False where only the API server checks, and nothing can go wrong later."""
-    parsed_at: str = ""
-    """The field that parsing blames, if it is another."""
-
-
-def space(name: str = "acme", **spec: Any) -> Obj:
-    spec = {"domainName": "example.com", **spec}
-    spec = {key: value for key, value in spec.items() if value is not None}
-    return {"apiVersion": "decco.platform9.com/v1beta2", "kind": "Space", "metadata": {"name": name}, "spec": spec}
-
-
-def app(name: str = "web", **spec: Any) -> Obj:
-    spec = {"pod": pod(8080, 9090), **spec}
-    spec = {key: value for key, value in spec.items() if value is not None}
-    return {
-        "apiVersion": "decco.platform9.com/v1beta2",
-        "kind": "App",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": spec,
-    }
-
-
-def pod(*ports: int) -> Obj:
-    container: Obj = {"name": "c", "image": "busybox"}
-    if ports:
-        container["ports"] = [{"containerPort": port} for port in ports]
-    return {"containers": [container]}
-
-
-def endpoints(*each: Obj) -> Obj:
-    """An App with these endpoints; name and port are filled in."""
-    return app(endpoints=[{"name": f"e{i}", "port": 8000 + i, **one} for i, one in enumerate(each)])
 
 
 _SPECIAL = ("\n", "\r\n", ";", "=", '"', "'", " ", "\t", "\x00", "#", "$", "\\", "{", "\u2028", "\u0430")
@@ -158,20 +115,6 @@ TEXTS: tuple[tuple[str, str, Obj], ...] = (
     ),
 )
 """Form, field, and an App or Space in which that field is set to each text of the form."""
-
-
-def put(obj: Obj, field: str, value: Any) -> Obj:
-    """A copy of ``obj`` with the value at a path such as spec.endpoints[0].port; None takes the field away."""
-    made: Obj = copy.deepcopy(obj)
-    *way, last = [int(part) if part.isdigit() else part for part in field.replace("[", ".").replace("]", "").split(".")]
-    place: Any = made
-    for part in way:
-        place = place[part]
-    if value is None:
-        del place[last]
-    else:
-        place[last] = value
-    return made
 
 
 def text_rows() -> Iterator[Row]:
@@ -484,4 +427,4 @@ def _protocols(at: str) -> Iterator[Row]:
     yield Row("probe of gRPC", bad, good, f"{at}.probePath", "a gRPC server answers no GET request")
 
 
-ROWS = (*text_rows(), *number_rows(), *shape_rows(), *rule_rows())
+ROWS = (*text_rows(), *number_rows(), *shape_rows(), *rule_rows(), *workload_rows())

@@ -181,6 +181,10 @@ APP = {"pod": POD, "endpoints": []}
 APP_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "pod": (APP, {"pod": {**POD, "hostname": "x"}}, {DEPLOYMENT}),
     "initial_replicas": (APP, {"initialReplicas": 2}, {DEPLOYMENT}),
+    "pod_metadata": (APP, {"podMetadata": {"labels": {"team": "a"}, "annotations": {"x.test/a": "b"}}}, {DEPLOYMENT}),
+    "deployment": (APP, {"deployment": {"strategy": {"type": "Recreate"}}}, {DEPLOYMENT}),
+    "stateful_set": (APP, {"statefulSet": {}}, {DEPLOYMENT, "StatefulSet/web", "Service/web-pods"}),
+    "job": (APP, {"job": {"completions": 2}}, {DEPLOYMENT, "Job/web"}),
     "run_as_job": (APP, {"runAsJob": True}, {DEPLOYMENT, "Job/web"}),
     "job_backoff_limit": ({**APP, "runAsJob": True}, {"jobBackoffLimit": 2}, {"Job/web"}),
     "endpoints": (APP, {"endpoints": [TCP]}, {DEPLOYMENT, CONFIG, SERVICE, POLICY, TLS_ROUTE}),

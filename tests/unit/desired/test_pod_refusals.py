@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from decco.desired.workload_status import advice
+from decco.desired.pod_refusals import advice
 from decco.objects import Obj
 from tests.unit.desired.app_cases import app, by_address
 

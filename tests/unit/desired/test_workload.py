@@ -10,7 +10,7 @@ from decco.api.types import AppSpec
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs
 from decco.desired.runs import JobView, RunRecord, run_digest
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, Key, Obj
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, STATEFUL_SETS, Key, Obj
 from tests.unit.desired.app_cases import POD, addresses, app, by_address, pod_of, reasons_of
 
 LIVE = JobView(
@@ -230,9 +230,10 @@ def test_a_name_of_the_sidecar_is_reported_and_what_runs_is_kept(case: str) -> N
     assert reasons_of(inputs) == [("WorkloadReady", "ReservedName")]
     desired = app_children(inputs)
     kinds = {child.resource for child in desired.children}
-    assert not kinds & {DEPLOYMENTS, JOBS, CONFIGMAPS}
+    assert not kinds & {DEPLOYMENTS, STATEFUL_SETS, JOBS, CONFIGMAPS}
     assert desired.keep == {
         (DEPLOYMENTS, Key("beta", "web")),
+        (STATEFUL_SETS, Key("beta", "web")),
         (JOBS, Key("beta", "web")),
         (CONFIGMAPS, Key("beta", "web-stunnel")),
     }
