@@ -26,15 +26,16 @@ def is_minor(each: Sent) -> bool:
 
 
 class Policies:
-    """A workload is created only when the policy of its Space and its own are there. ``before``: requests so far."""
+    """A workload is created only when its Space's policy is there, and its own if it gets one."""
 
     def __init__(self, before: Sequence[Sent]) -> None:
+        """``before``: the requests so far, which are not judged."""
         self._there: set[tuple[str, str]] = set()
         self._follow(before)
 
     def _follow(self, sent: Sequence[Sent]) -> list[str]:
         found = []
-        for each in sent:
+        for number, each in enumerate(sent):
             if each.status >= 300:
                 continue
             if match := _POLICY.match(each.address):
@@ -48,11 +49,17 @@ class Policies:
                     f"{each.address} before the NetworkPolicy {policy}"
                     for policy in ("decco", f"app-{match[2]}")
                     if (match[1], policy) not in self._there
+                    and (policy == "decco" or _is_created(match[1], policy, sent[number:]))
                 ]
         return found
 
     def check(self, sent: Sequence[Sent]) -> list[str]:
         return self._follow(sent)
+
+
+def _is_created(namespace: str, policy: str, sent: Sequence[Sent]) -> bool:
+    matches = [_POLICY.match(each.address) for each in sent if each.status < 300]
+    return ("POST", namespace, policy) in [match.groups() for match in matches if match]
 
 
 def check(sent: Sequence[Sent], token: str, reference: Mapping[str, int] | None, plan: Plan) -> list[str]:

@@ -25,7 +25,9 @@ from tests.soak.world import Administrator
 QUIET_SECONDS = 0.3
 """Without a request or an event: nothing is under way."""
 SETTLED_SECONDS = 1.0
-"""The same where only this shows it."""
+"""The same where no earlier run shows how the end looks."""
+RECORDED_SECONDS = 3.0
+"""The same for the record, by which all plans are judged."""
 IDLE_SECONDS = 1.0
 """In which nothing may be written at the end; longer than any pause between two tries here."""
 CONVERGE_SECONDS = 60.0
@@ -105,12 +107,12 @@ class Runner:
         try:
             if before is not None:
                 await before(user)
-            await self._settle(station, user)
+            await self._settle(station, user, SETTLED_SECONDS)
             policies = oracles.Policies(station.sent)
             station.arm()
             await act(user)
             if reference is None:
-                await self._settle(station, user)
+                await self._settle(station, user, RECORDED_SECONDS)
             else:
                 await self._quiet(station, SETTLE_SECONDS)
             await station.travel()
@@ -135,10 +137,10 @@ class Runner:
             await self._clean(user)
         return outcome
 
-    async def _settle(self, station: Station, user: User) -> None:
+    async def _settle(self, station: Station, user: User, quiet: float) -> None:
         """Waits until the controller has finished, where no earlier run shows how that looks."""
         async with asyncio.timeout(SETTLE_SECONDS):
-            while time.monotonic() - station.last_activity < SETTLED_SECONDS or not await user.is_current():  # noqa: ASYNC110 (no event)
+            while time.monotonic() - station.last_activity < quiet or not await user.is_current():  # noqa: ASYNC110 (no event)
                 await asyncio.sleep(4 * POLL_SECONDS)
 
     async def _quiet(self, station: Station, seconds: float) -> None:

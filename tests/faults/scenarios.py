@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +64,11 @@ class User:
         """A Secret in the controller's namespace that Spaces may copy; another ``version`` renews it."""
         hosts = (f"{self.name}.{ZONE}", f"*.{self.name}.{ZONE}", f"{self.other}.{ZONE}", f"*.{self.other}.{ZONE}")
         obj = tls_secret(name, *hosts, namespace=self.home)
-        self.certificates |= {value: f"{name} {field} {version}" for field, value in obj["data"].items()}
+        for field_name, value in obj["data"].items():
+            pem = base64.b64decode(value).decode()
+            # Also as a text in a ConfigMap, which is compared as JSON.
+            for form in (value, json.dumps(pem)[1:-1]):
+                self.certificates[form] = f"{name} {field_name} {version}"
         path = f"/api/v1/namespaces/{self.home}/secrets"
         if version == 1:
             await self.make(obj, path)

@@ -34,6 +34,7 @@ State = dict[str, Any]
 _ALLOCATED = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink")
 _OF_KUBERNETES = ("configmaps/kube-root-ca.crt",)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
+_CLAIMED = re.compile(r"@time/[0-9]+")
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DIGEST = re.compile(r'"([^"]*(?:hash|digest|controller-uid|/run))": "[^"]*"')
 _COPY = re.compile(r"(decco-tls-secret-)[0-9a-f]+")
@@ -85,6 +86,8 @@ def comparable(obj: Obj) -> Obj:
         obj["status"]["isCurrent"] = obj["status"].pop("observedGeneration", 0) == meta.get("generation")
         for each in obj["status"].get("conditions", ()):
             each.pop("observedGeneration", None)
+        for each in obj["status"].get("hostnames", ()):
+            each.pop("generation", None)  # of the edit that claimed the name
     else:
         obj.pop("status", None)
     for name in _ALLOCATED:
@@ -115,7 +118,7 @@ def _plain(obj: Obj, token: str, names: dict[str, str]) -> str:
     for value, name in names.items():
         text = text.replace(value, name)
     text = _UID.sub("uid", text.replace(token, PLAN))
-    text = _TIME.sub("time", text)
+    text = _CLAIMED.sub("@time", _TIME.sub("time", text))
     text = _COPY.sub(r"\1digest", text)
     return _DIGEST.sub(r'"\1": "digest"', text)
 
