@@ -325,6 +325,20 @@ def test_an_older_endpoint_keeps_the_name_of_the_pods_service(cluster: Cluster, 
     wait_ready(cluster, space)
 
 
+def test_a_service_of_that_name_becomes_headless_and_back(cluster: Cluster, space: str) -> None:
+    endpoint = [{"name": "db-pods", "port": 80}]
+    make(cluster, space, endpoints=endpoint)
+
+    def address() -> str:
+        return str((cluster.service(space, "db-pods") or {"spec": {"clusterIP": ""}})["spec"]["clusterIP"])
+
+    eventually(lambda: address() not in ("", "None"), SOON)
+    change(cluster, space, endpoints=[], statefulSet={})
+    eventually(lambda: address() == "None", SOON)
+    change(cluster, space, endpoints=endpoint, statefulSet=None)
+    eventually(lambda: address() not in ("", "None"), SOON)
+
+
 def test_fixed_fields_are_reported_and_what_runs_goes_on(cluster: Cluster, space: str) -> None:
     make(cluster, space, statefulSet={"volumeClaimTemplates": [CLAIM]})
     wait_ready(cluster, space)
@@ -483,9 +497,11 @@ def bind(cluster: Cluster, space: str) -> None:
 
 def end_pods(cluster: Cluster, space: str) -> None:
     """As the kubelet at the end of a termination."""
-    for each in all_pods(cluster, space):
-        assert "deletionTimestamp" in each["metadata"]
+    found = all_pods(cluster, space)
+    assert found
+    for each in found:
         path = f"/api/v1/namespaces/{space}/pods/{each['metadata']['name']}"
+        eventually(lambda path=path: "deletionTimestamp" in (cluster.get(path) or {"metadata": {}})["metadata"], SOON)
         cluster.cp.request("DELETE", path, {"gracePeriodSeconds": 0})
 
 

@@ -40,7 +40,10 @@ _MAPS_OF_TEXT = frozenset({"annotations", "binaryData", "data", "labels", "match
 def must_be_replaced(live: Obj, desired: Obj, shape: Shape) -> bool:
     """Whether the desired value of an immutable field differs from the live one."""
     wanted = ((path, lookup(desired, path)) for path in shape.replace_if)
-    return any(value is not MISSING and value != lookup(live, path) for path, value in wanted)
+    if any(value is not MISSING and value != lookup(live, path) for path, value in wanted):
+        return True
+    left = (path for path, value in shape.replace_if_left if lookup(live, path) == value)
+    return any(lookup(desired, path) is MISSING for path in left)
 
 
 _OF_THE_LIVE = frozenset({"name", "uid", "resourceVersion", "finalizers"})

@@ -52,6 +52,8 @@ class Shape:
     absence for the default of a new object."""
     replace_if: tuple[Path, ...] = ()
     """A difference here cannot be written in place: the object is deleted and created again."""
+    replace_if_left: tuple[tuple[Path, Any], ...] = ()
+    """The same for a live value of which nothing is desired any more."""
     recreate: bool = False
     """Whether an object that cannot be changed as desired is deleted and created again: nothing is lost by that."""
     foreground: bool = False

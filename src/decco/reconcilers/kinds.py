@@ -182,7 +182,11 @@ KINDS: tuple[Kind, ...] = (
         canary_part_changed,
         # The cluster's networking allocates and may extend these after creation (a second IP family, for example).
         shape=Shape(
-            unmanaged=_spec("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"), labelled_owner=owner_of_child
+            unmanaged=_spec("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"),
+            # An endpoint may get the name that the headless Service of a StatefulSet had, or the other way round.
+            replace_if=_spec("clusterIP"),
+            replace_if_left=((("spec", "clusterIP"), "None"),),
+            labelled_owner=owner_of_child,
         ),
     ),
     child(objects.RESOURCE_QUOTAS, shape=_RECREATED),

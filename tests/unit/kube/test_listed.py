@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from decco.kube.diff import altered, as_created, hash_of, rebuild, same_meta, to_wire
+from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
 from decco.kube.entry import Shape, guarded, listed_keys
-from decco.objects import Obj
+from decco.objects import SERVICES, Obj
+from decco.reconcilers.caches import Role
+from decco.reconcilers.kinds import KINDS
 
 NOTES = ("spec", "template", "metadata", "annotations")
 LIST = "decco.platform9.com/pod-annotations"
@@ -93,3 +95,19 @@ def test_a_field_of_a_job_is_taken_back_if_it_was_its_own() -> None:
     assert rebuild(live, {**obj(None), "spec": {}}, shape)["spec"] == {"parallelism": 1, "selector": {}}
     theirs = {**live, "metadata": {**live["metadata"], "annotations": {}}}
     assert rebuild(theirs, {**obj(None), "spec": {}}, shape)["spec"] == live["spec"]
+
+
+@pytest.mark.parametrize(
+    ("live", "desired", "expected"),
+    [
+        ("10.0.0.1", None, False),
+        ("10.0.0.1", "None", True),
+        ("None", "None", False),
+        ("None", None, True),
+        (None, None, False),
+    ],
+)
+def test_a_service_is_headless_for_its_life(live: str | None, desired: str | None, expected: bool) -> None:
+    shape = next(kind.shape for kind in KINDS if kind.resource == SERVICES and kind.role is Role.CHILD)
+    found, wanted = ({"spec": {"clusterIP": each} if each else {}} for each in (live, desired))
+    assert must_be_replaced(found, wanted, shape) is expected
