@@ -174,7 +174,7 @@ class Oracles:
         if taken and before is not None and "deletionTimestamp" not in before["metadata"]:
             self._check_taken(change)
 
-    _on_job = _on_deployment
+    _on_job = _on_statefulset = _on_deployment
 
     def _check_isolated(self, space: str, change: Change) -> None:
         """Nothing is reachable before its policy."""
@@ -215,9 +215,12 @@ class Oracles:
         namespace = self.world.get("Namespace", change.address.namespace)
         if namespace is None or "deletionTimestamp" in namespace["metadata"]:
             return
-        wants = "Job" if app["spec"].get("runAsJob") else "Deployment"
-        if wants == change.address.kind.kind == "Deployment":
-            self._report(f"the Deployment of {change.address.namespace}/{app['metadata']['name']} is taken away")
+        spec, kind = app["spec"], change.address.kind.kind
+        wants = (
+            "StatefulSet" if "statefulSet" in spec else "Job" if spec.get("runAsJob") or "job" in spec else "Deployment"
+        )
+        if wants == kind != "Job":
+            self._report(f"the {kind} of {change.address.namespace}/{app['metadata']['name']} is taken away")
 
     @property
     def deleted_by_others(self) -> set[Address]:
