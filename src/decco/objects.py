@@ -38,6 +38,10 @@ ANNOTATION_TRANSFERRED = f"{GROUP}/transferred"
 ANNOTATION_HASH = f"{GROUP}/hash"
 """Digest of the desired object as decco last wrote it (see kube/apply.py)."""
 ANNOTATION_INITIAL_REPLICAS = f"{GROUP}/initial-replicas"
+ANNOTATION_REPLICAS = f"{GROUP}/replicas"
+"""On a workload: the number of its pods while decco decides it (the App's replicas, or 0 while it is suspended)."""
+ANNOTATION_FORMER_REPLICAS = f"{GROUP}/former-replicas"
+"""On a workload: the number of its pods before the App was suspended."""
 ANNOTATION_POD_ANNOTATIONS = f"{GROUP}/pod-annotations"
 """On a workload: the annotations of its pod template that decco wrote, by name, separated by commas."""
 ANNOTATION_JOB_FIELDS = f"{GROUP}/job-fields"
@@ -116,6 +120,7 @@ LIMIT_RANGES = Resource("", "v1", "limitranges", "LimitRange")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 STATEFUL_SETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 JOBS = Resource("batch", "v1", "jobs", "Job")
+DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", "Ingress")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")

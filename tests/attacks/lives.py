@@ -35,7 +35,9 @@ ENDPOINTS = (
 
 
 def web(namespace: str) -> Obj:
-    return app(namespace, "web", endpoints=ENDPOINTS, tlsEgresses=[{"localPort": 15432, "endpoint": "db"}])
+    egresses = [{"localPort": 15432, "endpoint": "db"}]
+    more = {"initialReplicas": 2, "disruptionBudget": {}}
+    return app(namespace, "web", endpoints=ENDPOINTS, tlsEgresses=egresses, **more)
 
 
 def data(namespace: str) -> Obj:

@@ -39,6 +39,7 @@ CHILDREN: tuple[tuple[str, Obj], ...] = (
         "/apis/batch/v1/namespaces/{}/jobs",
         {"metadata": {"name": "n"}, "spec": {"template": {"spec": {**POD["spec"], "restartPolicy": "Never"}}}},
     ),
+    ("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", {"metadata": {"name": "n"}, "spec": {"maxUnavailable": 1}}),
     (
         "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
         {"metadata": {"name": "n"}, "spec": {"podSelector": {}}},

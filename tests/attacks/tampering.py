@@ -24,6 +24,7 @@ ROUTES = (
 CHILDREN = (
     *(f"/api/v1/{{}}/{plural}" for plural in ("configmaps", "services", "resourcequotas", "limitranges", "secrets")),
     "/apis/networking.k8s.io/v1/{}/networkpolicies",
+    "/apis/policy/v1/{}/poddisruptionbudgets",
     *WORKLOADS,
     *ROUTES,
 )

@@ -45,6 +45,8 @@ class _Kind:
     status: type[BaseModel]
     rules: tuple[Rule[Any], ...]
     columns: tuple[dict[str, Any], ...]
+    scale: dict[str, str] | None = None
+    """The paths of the scale subresource."""
     selectable: tuple[str, ...] = ()
     """JSON paths that field selectors may use, beside metadata.name and metadata.namespace."""
 
@@ -89,9 +91,14 @@ _KINDS = (
         rules=APP_RULES,
         columns=(
             _column("URL", ".status.url", "URL of the first endpoint."),
-            _column("Replicas", ".status.replicas", "Desired replicas of the App's Deployment.", "integer"),
+            _column("Replicas", ".status.replicas", "Desired replicas of the App's workload.", "integer"),
             *_COMMON,
         ),
+        scale={
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
     ),
 )
 
@@ -125,7 +132,7 @@ def _crd(kind: _Kind) -> Obj:
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": _schema(kind)},
-        "subresources": {"status": {}},
+        "subresources": {"status": {}, **({"scale": dict(kind.scale)} if kind.scale is not None else {})},
         "additionalPrinterColumns": [dict(column) for column in kind.columns],
     }
     if kind.selectable:

@@ -65,6 +65,8 @@ def _row(name: str, node: Schema, required: bool) -> str:
 def _type(node: Schema) -> str:
     if "enum" in node:
         return " / ".join(f"`{value}`" for value in node["enum"])
+    if node.get("x-kubernetes-int-or-string"):
+        return "integer or text"
     if node["type"] == "array":
         return f"list of {_type(node['items'])}"
     if node["type"] == "integer" and "maximum" in node and node["maximum"] < 2**31 - 1:

@@ -97,7 +97,9 @@ class AppStatus(Status):
     url: str | None = None
     """URL of the first endpoint."""
     replicas: Count | None = None
-    """Desired replicas of the App's Deployment at present, whoever scaled it."""
+    """Desired replicas of the App's workload at present, whoever scaled it; 0 while the App is suspended."""
+    selector: str | None = None
+    """Label selector of the App's pods, for autoscalers that scale the App; only with spec.replicas."""
     endpoints: Annotated[tuple[EndpointStatus, ...], Field(json_schema_extra=_BY_NAME)] = ()
     """How the App's endpoints are reached."""
     job: JobStatus | None = None

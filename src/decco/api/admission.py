@@ -20,7 +20,7 @@ from decco.api.rules import Reason, Rule, cel_string
 from decco.hostnames import in_zone
 
 if TYPE_CHECKING:
-    from decco.api.types import AppSpec, Egress, Endpoint, SpaceSpec
+    from decco.api.types import AppSpec, DisruptionBudget, Egress, Endpoint, SpaceSpec
 
 T = TypeVar("T")
 
@@ -291,6 +291,26 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
         "choose another localPort",
     ),
     *CANARY_RULES,
+)
+
+
+# -- DisruptionBudget -------------------------------------------------------------------------------------------------
+
+BUDGET_RULES: tuple[Rule[DisruptionBudget], ...] = (
+    Rule(
+        cel="!(has(self.minAvailable) && has(self.maxUnavailable))",
+        holds=lambda b: b.min_available is None or b.max_unavailable is None,
+        at=".minAvailable",
+        reason=Reason.FORBIDDEN,
+        message="cannot be combined with maxUnavailable, as in policy/v1: remove one of the two",
+    ),
+    Rule(
+        cel="self.?mode.orValue('Auto') != 'None' || !(has(self.minAvailable) || has(self.maxUnavailable))",
+        holds=lambda b: b.mode != "None" or (b.min_available is None and b.max_unavailable is None),
+        at=".mode",
+        reason=Reason.FORBIDDEN,
+        message="None is no budget, so minAvailable and maxUnavailable would have no effect: remove them, or set Auto",
+    ),
 )
 
 

@@ -22,7 +22,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from decco.api.admission import APP_SPEC_RULES, EGRESS_RULES, ENDPOINT_RULES
+from decco.api.admission import APP_SPEC_RULES, BUDGET_RULES, EGRESS_RULES, ENDPOINT_RULES
+from decco.api.disruption import BudgetMode, LeastAvailable, MostUnavailable
 from decco.api.formats import AppName, DnsLabel, DnsName, Duration, HttpPath, ObjectName, RuntimeClassName, SecretName
 from decco.api.pod_metadata import Annotations, Labels
 from decco.api.rules import PRESERVE, VALIDATIONS, Immutable, Rule, validation
@@ -273,6 +274,17 @@ class PodMetadata(Model):
     """Annotations of the pods. Keys that configure a mesh, a network, a container runtime or the node are refused."""
 
 
+class DisruptionBudget(Model):
+    rules: ClassVar = BUDGET_RULES
+
+    mode: BudgetMode = BudgetMode.AUTO
+    """Auto: while the App has more than one pod. None: no budget."""
+    max_unavailable: MostUnavailable | None = None
+    """How many pods may be stopped at once by drains, as a number or a percentage. Without it and minAvailable 1."""
+    min_available: LeastAvailable | None = None
+    """How many pods must stay, as a number or a percentage; instead of maxUnavailable."""
+
+
 class AppSpec(Model):
     rules: ClassVar = APP_SPEC_RULES
 
@@ -290,6 +302,15 @@ class AppSpec(Model):
     """Run the pod to completion, as with runAsJob, with these fields of Kubernetes' JobSpec."""
     initial_replicas: Count = 1
     """Replicas at creation and whenever this field changes; in between the count belongs to whoever scales."""
+    replicas: Count | None = None
+    """Number of pods, which decco keeps; kubectl scale and autoscalers that scale the App write it. Leave it out of
+    files, and use initialReplicas there. Ignored by a Job."""
+    suspend: bool = False
+    """No pods: a Deployment or StatefulSet has 0 replicas, a Job is suspended. Host names, routes, records and
+    certificates stay. When it is false again, the App has as many pods as before."""
+    disruption_budget: DisruptionBudget | None = None
+    """A PodDisruptionBudget for the pods; {} permits one eviction at a time. Without this field there is none. Ignored
+    by a Job."""
     run_as_job: bool = False
     """Short form of job: run the pod to completion as a Job instead of keeping it up as a Deployment. Each value of pod
     has one run, recorded in status.job; another run needs another pod, such as a changed environment variable."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decco.api.conditions import ConditionType
 from decco.desired import names, reasons
 from decco.desired.canary import place_canary
+from decco.desired.disruption import disruption_budget
 from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
 from decco.desired.network import app_policy
@@ -60,7 +61,8 @@ def app_children(inputs: AppInputs) -> AppDesired:
     if isinstance(governing, Child):
         children.append(governing)
     if isinstance(pods, Child):
-        children.append(pods)
+        budget = disruption_budget(inputs)
+        children += [budget, pods] if budget is not None else [pods]
     children += routes
 
     clash = (pods,) if isinstance(pods, Problem) else ()

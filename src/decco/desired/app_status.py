@@ -11,7 +11,7 @@ from datetime import datetime
 
 from decco.api.conditions import ConditionType
 from decco.api.workload_kinds import WorkloadKind
-from decco.desired import reasons
+from decco.desired import names, reasons
 from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.app import AppDesired
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
@@ -21,14 +21,24 @@ from decco.desired.model import AppInputs, Child, Problem
 from decco.desired.runs import JobEnd, JobView, RunRecord, observe, seconds_to_next_run
 from decco.desired.stateful_set_status import pods_due, stateful_set_verdict
 from decco.desired.status import Outcomes, Satisfied, Verdict, conditions, verdict
+from decco.desired.suspension import SUSPENDED_APP, SUSPENDED_ROUTES, suspended_verdict
 from decco.desired.workload_status import deployment_verdict, grace_left
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, SERVICES, STATEFUL_SETS, Obj
+from decco.objects import (
+    CONFIGMAPS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    JOBS,
+    NETWORK_POLICIES,
+    SERVICES,
+    STATEFUL_SETS,
+    Obj,
+)
 from decco.settings import RoutingBackend
 
 EDGE_PORT = 443
 """Port of the edge for HTTPS and TLS."""
 
-_OF_THE_WORKLOAD = (DEPLOYMENTS, STATEFUL_SETS, JOBS, NETWORK_POLICIES, CONFIGMAPS, SERVICES)
+_OF_THE_WORKLOAD = (DEPLOYMENTS, STATEFUL_SETS, JOBS, NETWORK_POLICIES, CONFIGMAPS, SERVICES, DISRUPTION_BUDGETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,8 @@ def app_status(
             routes = list(answer_problems(answers))
         if routes or own_run is None or own_run.end is None:
             verdicts[ConditionType.ROUTES_READY] = verdict(routes, "All routes are in effect")
+        if inputs.spec.suspend and isinstance(verdicts.get(ConditionType.ROUTES_READY), Satisfied):
+            verdicts[ConditionType.ROUTES_READY] = SUSPENDED_ROUTES
     if dns is not None:
         verdicts[ConditionType.DNS_READY] = verdict(dns, "All DNS records are there")
 
@@ -91,6 +103,8 @@ def app_status(
         status["url"] = url
     if live.replicas is not None and inputs.spec.workload_kind is not WorkloadKind.JOB:
         status["replicas"] = live.replicas
+        if inputs.spec.replicas is not None:
+            status["selector"] = ",".join(f"{key}={value}" for key, value in names.pod_selector(inputs.name).items())
     if endpoints:
         status["endpoints"] = endpoints
     if run is not None:
@@ -141,6 +155,8 @@ def _ready(verdicts: Mapping[ConditionType, Verdict]) -> Verdict:
         for condition, found in verdicts.items()
         if isinstance(found, Problem)
     ]
+    if not problems and verdicts[ConditionType.WORKLOAD_READY].reason == reasons.SUSPENDED:
+        return SUSPENDED_APP
     return reasons.combine(problems) or Satisfied("Everything is as the spec asks", reasons.READY)
 
 
@@ -159,6 +175,8 @@ def _workload(
     problem = reasons.combine([*desired.problems[ConditionType.WORKLOAD_READY], *written])
     if problem is not None:
         return problem  # the live object may be of an earlier spec: what prevents its update comes first
+    if inputs.spec.suspend and (run is None or run.end is None):
+        return suspended_verdict(inputs.spec.workload_kind, inputs.name, live.workload)
     match inputs.spec.workload_kind:
         case WorkloadKind.JOB:
             return job_verdict(inputs.name, live.workload, live.job, run, now)

@@ -17,7 +17,7 @@ ADMITTED = ("activeDeadlineSeconds", "parallelism", "ttlSecondsAfterFinished")
 def job(inputs: AppInputs, pod: Obj) -> Child | None:
     """None if its run is over and it was cleaned up."""
     fields: Obj = copy.deepcopy(inputs.spec.job or {})
-    suspend = fields.pop("suspend", None) is True
+    suspend = fields.pop("suspend", None) is True or inputs.spec.suspend
     run = plan(inputs.run_digest, inputs.run, inputs.job, suspend=suspend)
     if run is None:
         return None
@@ -26,7 +26,7 @@ def job(inputs: AppInputs, pod: Obj) -> Child | None:
     spec: Obj = {**fields, "template": pod_template(inputs, pod)}
     # A simulation shows a new Job as it runs, once its run is recorded.
     starts = inputs.simulated and run.suspended and not run.resumed and not suspend
-    if run.suspended and not starts:
+    if (run.suspended and not starts) or inputs.spec.suspend:
         spec["suspend"] = True
     annotations: dict[str, str | None] = {ANNOTATION_RUN: inputs.run_digest}
     if run.resumed or starts:

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from decco.api.types import AppSpec, SpaceSpec
 from decco.api.workload_kinds import WorkloadKind
+from decco.desired.replicas import LiveReplicas
 from decco.desired.runs import JobView, RunRecord, run_digest
 from decco.desired.shares import Canary, Primary
 from decco.hostnames import canonical
@@ -242,6 +243,10 @@ class AppInputs:
     """The live Job of the App, or None."""
     job_lost: bool = False
     """Whether the API server reported that the recorded Job does not exist, although its run had not ended."""
+    live_replicas: LiveReplicas | None = None
+    """Of the live Deployment or StatefulSet; None if there is none."""
+    has_budget: bool = False
+    """Whether the App's PodDisruptionBudget exists."""
     simulated: bool = False
     """Whether this is a simulation: no run is recorded, and the Job is rendered without ``suspend``."""
     gateway_controller: str | None = None

@@ -17,6 +17,7 @@ from decco.desired.model import Problem
 READY = "Ready"
 RECONCILED = "Reconciled"
 JOB_COMPLETE = "JobComplete"
+SUSPENDED = "Suspended"
 PAUSED = "Paused"
 NOT_PROBED = "NotProbed"
 

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from decco.kube.entry import Shape, content_of, digest, guarded, listed_keys, with_listed, with_value, without
+from decco.kube.entry import (
+    Shape,
+    content_of,
+    digest,
+    guarded,
+    listed_keys,
+    unmanaged,
+    with_listed,
+    with_value,
+    without,
+)
 from decco.kube.ownership import MISSING, Path, lookup
 from decco.kube.server_values import equal, is_added, is_default
 from decco.objects import ANNOTATION_HASH, Obj, annotations_of, controller_of
@@ -74,7 +84,8 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
     """The whole object to PUT: decco's content, and everything else as it is."""
     meta = live["metadata"]
     wire = to_wire(desired)["metadata"]
-    annotations = dict.fromkeys(shape.withdrawn) | (desired["metadata"].get("annotations") or {})
+    withdrawn = (*shape.withdrawn, *(name for _, name in shape.managed_while))
+    annotations = dict.fromkeys(withdrawn) | (desired["metadata"].get("annotations") or {})
     new_meta = {
         **{name: meta[name] for name in ("name", "namespace", "uid", "resourceVersion", "finalizers") if name in meta},
         "labels": _overlay(meta.get("labels"), desired["metadata"].get("labels"), wire["labels"]),
@@ -94,7 +105,7 @@ def rebuild(live: Obj, desired: Obj, shape: Shape) -> Obj:
     body = content_of(desired)
     taken_back = _taken_back(live, desired, shape)
     formerly = _listed_paths(live, shape)
-    for path in shape.unmanaged:
+    for path in unmanaged(desired, shape):
         theirs = lookup(live, path)
         if path in taken_back or theirs is MISSING:
             continue
@@ -115,7 +126,7 @@ def as_created(body: Obj, shape: Shape) -> Obj:
     """The object of a PUT as one to create, under a name of the server's choice and without unmanaged fields."""
     meta = {name: value for name, value in body["metadata"].items() if name not in _OF_THE_LIVE}
     meta["generateName"] = f"{body['metadata']['name'][:_LONGEST_PREFIX]}-"
-    return {**with_listed(without(body, shape.unmanaged), body, body, shape), "metadata": meta}
+    return {**with_listed(without(body, unmanaged(body, shape)), body, body, shape), "metadata": meta}
 
 
 def _taken_back(live: Obj, desired: Obj, shape: Shape) -> set[Path]:

@@ -38,6 +38,8 @@ class Shape:
 
     unmanaged: tuple[Path, ...] = ()
     unmanaged_while: tuple[tuple[Path, str], ...] = ()
+    managed_while: tuple[tuple[Path, str], ...] = ()
+    """Unmanaged paths that are decco's while the object has the annotation; decco removes it when it ends."""
     listed: tuple[tuple[Path, str], ...] = ()
     withdrawn: tuple[str, ...] = ()
     """Annotations that decco removes when it no longer desires them; others it leaves, whoever wrote them."""
@@ -171,7 +173,15 @@ def guarded(obj: Obj, shape: Shape) -> Obj:
         content = {}
         for path in shape.mutable:
             content = with_value(content, path, lookup(whole, path))
-    return with_listed(without(content, shape.unmanaged), whole, obj, shape)
+    return with_listed(without(content, unmanaged(obj, shape)), whole, obj, shape)
+
+
+def unmanaged(obj: Obj, shape: Shape) -> tuple[Path, ...]:
+    """The paths of this object that belong to others."""
+    if not shape.managed_while:
+        return shape.unmanaged
+    own = {path for path, name in shape.managed_while if name in (obj["metadata"].get("annotations") or {})}
+    return tuple(path for path in shape.unmanaged if path not in own)
 
 
 def with_listed(content: Obj, whole: Obj, obj: Obj, shape: Shape) -> Obj:

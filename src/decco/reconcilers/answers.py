@@ -284,7 +284,9 @@ def _pending(inputs: AppInputs, desired: AppDesired, live: AppLive) -> set[str]:
 
 
 def _has_pods(inputs: AppInputs, live: AppLive) -> bool:
-    """Whether pods of the App are to answer: replicas is not 0, and a Job has not ended."""
+    """Whether pods of the App are to answer: it is not suspended, replicas is not 0, and a Job has not ended."""
+    if inputs.spec.suspend:
+        return False
     if inputs.spec.workload_kind is not WorkloadKind.JOB:
         return live.replicas != 0
     return live.job is not None and live.ended is None and (inputs.run is None or inputs.run.end is None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from decco.api.conditions import ConditionType
 from decco.api.parse import parse_app
+from decco.api.types import AppSpec
 from decco.desired import names, reasons, runs
 from decco.desired import secrets as secret_rules
 from decco.desired.app import AppDesired, app_children, app_names
@@ -22,6 +23,7 @@ from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretS
 from decco.desired.network import may_connect
 from decco.desired.ownership import LabelledOwner
 from decco.desired.pod_secrets import pod_secrets
+from decco.desired.replicas import LiveReplicas
 from decco.desired.runs import JobEnd, JobView, RunRecord
 from decco.desired.status import OWN_PAUSE, pause_of_space
 from decco.desired.workload_status import waits_for_deleted, waits_for_former
@@ -32,6 +34,8 @@ from decco.kube.store import Store
 from decco.log import get_logger
 from decco.objects import (
     ANNOTATION_ABANDON_DNS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
     JOBS,
     NAMESPACES,
     NETWORK_POLICIES,
@@ -296,11 +300,28 @@ class AppReconciler(Reconciler):
             run=run,
             job=job,
             job_lost=lost,
+            live_replicas=self._live_replicas(entry, spec),
+            has_budget=self._owns(self.caches.children[DISRUPTION_BUDGETS], entry),
             simulated=self.dependencies.simulated,
             gateway_controller=gateway_controller(self.caches),
             canaries=canaries_of(self.caches, entry.key, space, simulated=self.dependencies.simulated),
             primary=primary_of(self.caches, entry.key, facts, space, simulated=self.dependencies.simulated),
         )
+
+    def _live_replicas(self, app: Entry, spec: AppSpec) -> LiveReplicas | None:
+        store = self.caches.children[STATEFUL_SETS if spec.stateful_set is not None else DEPLOYMENTS]
+        found = store.get(app.key)
+        return (
+            found.facts
+            if found is not None and self._owns(store, app) and isinstance(found.facts, LiveReplicas)
+            else None
+        )
+
+    @staticmethod
+    def _owns(store: Store, app: Entry) -> bool:
+        """Whether the object of the App's name is the App's and is to stay."""
+        found = store.get(app.key)
+        return found is not None and found.owner_uid == app.uid and not found.deleting
 
     def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
         entry = self.caches.children[JOBS].get(app.key)

@@ -15,14 +15,17 @@ from decco import objects
 from decco.desired.job import ADMITTED
 from decco.desired.model import Served
 from decco.desired.ownership import is_child, is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
+from decco.desired.replicas import LiveReplicas
 from decco.desired.routing.dialects import dialects
 from decco.desired.runs import job_view
 from decco.kube.entry import Shape
 from decco.kube.watch import WatchSpec
 from decco.objects import (
+    ANNOTATION_FORMER_REPLICAS,
     ANNOTATION_INITIAL_REPLICAS,
     ANNOTATION_JOB_FIELDS,
     ANNOTATION_POD_ANNOTATIONS,
+    ANNOTATION_REPLICAS,
     ANNOTATION_RUN,
     ANNOTATION_SUSPEND,
     LABEL_SHARE,
@@ -143,10 +146,12 @@ _REPLICAS = ("spec", "replicas")
 # `kubectl rollout restart` writes here, and so do backup and mesh tools; decco writes nothing here.
 _POD_ANNOTATIONS = ("spec", "template", "metadata", "annotations")
 _SCALED = Shape(
+    facts=LiveReplicas.of,
     unmanaged=(_REPLICAS, _POD_ANNOTATIONS),
-    unmanaged_while=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS),),
+    unmanaged_while=((_REPLICAS, ANNOTATION_INITIAL_REPLICAS), (_REPLICAS, ANNOTATION_FORMER_REPLICAS)),
+    managed_while=((_REPLICAS, ANNOTATION_REPLICAS),),
     listed=((_POD_ANNOTATIONS, ANNOTATION_POD_ANNOTATIONS),),
-    withdrawn=(ANNOTATION_POD_ANNOTATIONS,),
+    withdrawn=(ANNOTATION_POD_ANNOTATIONS, ANNOTATION_FORMER_REPLICAS),
     foreground=True,  # its replacement must not run beside its last pods
     labelled_owner=owner_of_child,
     kept_while_deleting=False,  # its controller no longer rolls out changes
@@ -192,6 +197,7 @@ KINDS: tuple[Kind, ...] = (
     child(objects.RESOURCE_QUOTAS, shape=_RECREATED),
     child(objects.LIMIT_RANGES, shape=_RECREATED),
     child(objects.NETWORK_POLICIES, isolation_changed),
+    child(objects.DISRUPTION_BUDGETS, shape=_RECREATED),
     child(objects.DEPLOYMENTS, canary_pods_changed, shape=_SCALED),
     child(objects.STATEFUL_SETS, canary_pods_changed, shape=_SCALED),
     child(

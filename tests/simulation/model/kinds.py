@@ -52,6 +52,7 @@ KINDS = (
     Kind("apps", "v1", "deployments", "Deployment", status=True, generation=True),
     Kind("apps", "v1", "statefulsets", "StatefulSet", status=True, generation=True),
     Kind("batch", "v1", "jobs", "Job", status=True, generation=True),
+    Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", status=True, generation=True),
     Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", generation=True),
     Kind("networking.k8s.io", "v1", "ingresses", "Ingress", status=True, generation=True),
     Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.unit.api.rows import Obj, Row, app, endpoints, pod, put, space
+from tests.unit.api.scale_rows import scale_rows
 from tests.unit.api.workload_rows import workload_rows
 
 __all__ = ["ROWS", "Obj", "Row", "app", "endpoints", "pod", "put", "space"]
@@ -427,4 +428,4 @@ def _protocols(at: str) -> Iterator[Row]:
     yield Row("probe of gRPC", bad, good, f"{at}.probePath", "a gRPC server answers no GET request")
 
 
-ROWS = (*text_rows(), *number_rows(), *shape_rows(), *rule_rows(), *workload_rows())
+ROWS = (*text_rows(), *number_rows(), *shape_rows(), *rule_rows(), *workload_rows(), *scale_rows())

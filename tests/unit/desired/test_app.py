@@ -181,6 +181,9 @@ APP = {"pod": POD, "endpoints": []}
 APP_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "pod": (APP, {"pod": {**POD, "hostname": "x"}}, {DEPLOYMENT}),
     "initial_replicas": (APP, {"initialReplicas": 2}, {DEPLOYMENT}),
+    "replicas": (APP, {"replicas": 2}, {DEPLOYMENT}),
+    "suspend": ({"pod": POD, "httpUrlPath": "/a"}, {"suspend": True}, {DEPLOYMENT, "HTTPRoute/web"}),
+    "disruption_budget": ({**APP, "replicas": 2}, {"disruptionBudget": {}}, {"PodDisruptionBudget/web"}),
     "pod_metadata": (APP, {"podMetadata": {"labels": {"team": "a"}, "annotations": {"x.test/a": "b"}}}, {DEPLOYMENT}),
     "deployment": (APP, {"deployment": {"strategy": {"type": "Recreate"}}}, {DEPLOYMENT}),
     "stateful_set": (APP, {"statefulSet": {}}, {DEPLOYMENT, "StatefulSet/web", "Service/web-pods"}),

@@ -71,9 +71,9 @@ def test_every_reason_has_a_message() -> None:
     by_dns = {name for name in vars(reasons) if name.startswith(("RECORD", "ZONE", "PROVIDER", "INVALID_R", "DNS_F"))}
     known = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
     absent = known - said - {getattr(reasons, name) for name in by_dns}
-    # Ready, Resumed and LeftOver are said in status and Events, Reconciled is a default, JobComplete and NotProbed come
-    # after their messages; else a function chooses the reason.
-    good = {"Ready", "Resumed", "LeftOver", "Reconciled", "JobComplete", "NotProbed"}
+    # Ready, Resumed and LeftOver are said in status and Events, Reconciled is a default, JobComplete, NotProbed and
+    # Suspended come after their messages; else a function chooses the reason.
+    good = {"Ready", "Resumed", "LeftOver", "Reconciled", "JobComplete", "NotProbed", "Suspended"}
     assert absent <= good | {"Forbidden", "QuotaExceeded", "ReservedName"}, absent
 
 

@@ -19,6 +19,7 @@ from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.gateway_status import listeners_kind
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceInputs
 from decco.desired.shares import WHOLE
+from decco.desired.suspension import RETRY_AFTER
 from decco.desired.timeouts import REQUEST, unkept
 from decco.hostnames import canonical, in_zone
 from decco.objects import (
@@ -182,6 +183,12 @@ def _http_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
     if endpoint.rewrite is not None:
         path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": endpoint.rewrite}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": path}}]
+    if inputs.spec.suspend:
+        # Without pods behind it the gateway answers 503 (Gateway API, HTTPBackendRef), with the rule's headers.
+        header = {"name": "Retry-After", "value": RETRY_AFTER}
+        rule.setdefault("filters", []).append(
+            {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}
+        )
     rule["backendRefs"] = _backends(inputs, endpoint)
     if (request := _request_timeout(endpoint)) is not None:
         rule["timeouts"] = {"request": request}
