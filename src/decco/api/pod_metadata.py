@@ -27,6 +27,8 @@ _VALUE = f"({_NAME})?"
 
 _RECOMMENDED = "app.kubernetes.io/"
 """Kubernetes' recommended labels, which are for users; decco writes managed-by."""
+_EXTERNAL_DNS = "external-dns.alpha.kubernetes.io/"
+"""Host names there are checked by the policy tenant-annotations."""
 _OF_CONTROLLERS = (
     "controller-revision-hash",
     "controller-uid",
@@ -83,13 +85,13 @@ class MapRule:
         return validation(self.cel, self.message, reason=self.reason)
 
 
-def _no_key(pattern: str, message: str, *, free: Iterable[str] = (), free_prefix: str = "") -> MapRule:
+def _no_key(pattern: str, message: str, *, free: Iterable[str] = (), free_prefixes: tuple[str, ...] = ()) -> MapRule:
     free = tuple(free)
     allowed = f"k in [{', '.join(map(cel_string, free))}] || " if free else ""
-    allowed += f"k.startsWith({cel_string(free_prefix)}) || " if free_prefix else ""
+    allowed += "".join(f"k.startsWith({cel_string(prefix)}) || " for prefix in free_prefixes)
 
     def may(key: str) -> bool:
-        allowed = key in free or (free_prefix != "" and key.startswith(free_prefix))
+        allowed = key in free or key.startswith(free_prefixes)
         return allowed or re.search(pattern, key) is None
 
     return MapRule(
@@ -124,7 +126,7 @@ LABEL_RULES = (
         _KUBERNETES,
         "has a key that controllers of Kubernetes write, such as pod-template-hash, job-name or *.kubernetes.io/*: "
         "use app.kubernetes.io/*, a name without a domain, or a domain of your own",
-        free_prefix=_RECOMMENDED,
+        free_prefixes=(_RECOMMENDED,),
     ),
     _no_key(_OTHERS, _BEYOND),
 )
@@ -134,9 +136,9 @@ ANNOTATION_RULES = (
     _no_key(
         _KUBERNETES,
         "has a key of Kubernetes' own domains, which configures the node or is written by kubectl and controllers: of "
-        f"these only {', '.join(_FREE_ANNOTATIONS)} and app.kubernetes.io/* are for pods of an App",
+        f"these only {', '.join(_FREE_ANNOTATIONS)} app.kubernetes.io/* and {_EXTERNAL_DNS}* are for pods of an App",
         free=_FREE_ANNOTATIONS,
-        free_prefix=_RECOMMENDED,
+        free_prefixes=(_RECOMMENDED, _EXTERNAL_DNS),
     ),
     _no_key(_OTHERS, _BEYOND),
 )
