@@ -33,13 +33,6 @@ FINALIZER = "decco.platform9.com/dns"
 LATER_FIELDS: dict[str, Obj] = {
     "spaces": {
         "isolation": {"type": "string", "enum": ["Standard", "UserNamespace", "Sandboxed"]},
-        "httpHostnames": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"name": {"type": "string"}, "certSecretName": {"type": "string"}},
-            },
-        },
     },
     "apps": {
         "podMetadata": {

@@ -93,9 +93,8 @@ def answer_route(
     route = eventually(lambda: cluster.get(path), 15, path)
     of = generation or route["metadata"]["generation"]
     conditions = list(given) or [condition("Accepted", generation=of), condition("ResolvedRefs", generation=of)]
-    parent = route["spec"]["parentRefs"][0]
-    answer = {"controllerName": CONTROLLER_NAME, "parentRef": parent, "conditions": conditions}
-    _write(cluster, path, {"parents": [answer]})
+    answer = {"controllerName": CONTROLLER_NAME, "conditions": conditions}
+    _write(cluster, path, {"parents": [{**answer, "parentRef": each} for each in route["spec"]["parentRefs"]]})
 
 
 def answer_policy(cluster: Cluster, namespace: str, name: str, *given: Obj) -> None:

@@ -74,6 +74,8 @@ class EndpointStatus(Model):
     """Host name under which the endpoint is reached."""
     url: str | None = None
     """https://<host name><path> of an HTTP endpoint, tls://<host name>:<port> of a TCP endpoint."""
+    urls: tuple[str, ...] = ()
+    """All URLs of an HTTP endpoint with several host names or paths, wildcards among them; absent if there is one."""
     port: Port | None = None
     """Port under which the endpoint is reached."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from pydantic.alias_generators import to_snake
 
 from decco.api.canary_rules import CANARY_RULES
-from decco.api.endpoint_rules import PROTOCOL_RULES, TIMEOUT_RULES
+from decco.api.endpoint_rules import IS_HTTP, PROTOCOL_RULES, TIMEOUT_RULES
 from decco.api.formats import MAX_DNS_NAME, MAX_LABEL, OBJECT_NAME
 from decco.api.reserved_names import RESERVED, RESERVED_PREFIXES, is_reserved
 from decco.api.rules import Reason, Rule, cel_string
@@ -50,6 +50,8 @@ def _unique(values: list[object]) -> bool:
 
 _GIVEN = {
     "httpPath": "has(self.httpPath)",
+    "httpPaths": "has(self.httpPaths)",
+    "httpHostnames": "size(self.?httpHostnames.orValue([])) > 0",
     "allowedClients": "size(self.?allowedClients.orValue([])) > 0",
     "verifyTcpClientCert": "self.?verifyTcpClientCert.orValue(false)",
     "createDnsRecord": "self.?createDnsRecord.orValue(false)",
@@ -86,12 +88,31 @@ ENDPOINT_RULES: tuple[Rule[Endpoint], ...] = (
         message="replaces the prefix httpPath, and there is no httpPath: set httpPath, or remove rewritePath",
     ),
     Rule(
-        cel="!has(self.probePath) || has(self.httpPath)",
-        holds=lambda e: e.probe_path is None or e.http_path is not None,
+        cel=f"!has(self.probePath) || {IS_HTTP}",
+        holds=lambda e: e.probe_path is None or bool(e.paths),
         at=".probePath",
         reason=Reason.FORBIDDEN,
         message="is requested by HTTP through the edge, and there is no httpPath: set httpPath, or remove probePath",
     ),
+    Rule(
+        cel=f"!({_GIVEN['httpHostnames']}) || {IS_HTTP}",
+        holds=lambda e: not e.http_hostnames or bool(e.paths),
+        at=".httpHostnames",
+        reason=Reason.FORBIDDEN,
+        message="are the names of an HTTP endpoint, and there is no httpPath: set httpPath, or use hostname for TCP",
+    ),
+    _not_both("httpPaths", "httpPath", "each is the whole list of paths"),
+    Rule(
+        # "/a" and "/a/" are the same prefix (Gateway API, PathMatchPathPrefix).
+        cel="!has(self.httpPaths) || [self.httpPaths.map(p, p.path)].all(l, "
+        "l.all(p, l.indexOf(p) == l.lastIndexOf(p) && l.indexOf(p + '/') == -1))",
+        holds=lambda e: _unique([each.path.rstrip("/") for each in e.http_paths or ()]),
+        at=".httpPaths",
+        message='two entries have the same path (a "/" at the end makes no difference): remove one of the two',
+    ),
+    _not_both("verifyTcpClientCert", "httpPaths", _VIA_EDGE),
+    _not_both("allowedClients", "httpPaths", _VIA_EDGE),
+    _not_both("httpPaths", "isMetricsEndpoint", _INSIDE),
     _not_both("verifyTcpClientCert", "httpPath", _VIA_EDGE),
     _not_both("allowedClients", "httpPath", _VIA_EDGE),
     _not_both("verifyTcpClientCert", "disableTlsTermination", _IN_CONTAINER),
@@ -110,6 +131,38 @@ ENDPOINT_RULES: tuple[Rule[Endpoint], ...] = (
     ),
     *PROTOCOL_RULES,
     *TIMEOUT_RULES,
+)
+
+
+# -- Space ------------------------------------------------------------------------------------------------------------
+
+MAX_LISTENERS = 61
+"""A Gateway or ListenerSet holds 64 listeners, three of which are the FQDN's."""
+
+SPACE_SPEC_RULES: tuple[Rule[SpaceSpec], ...] = (
+    Rule(
+        cel=f"size(self.?hostnames.orValue([])) + 2 * size(self.?httpHostnames.orValue([])) <= {MAX_LISTENERS}",
+        holds=lambda s: len(s.hostnames) + 2 * len(s.http_hostnames) <= MAX_LISTENERS,
+        at=".httpHostnames",
+        message="are too many together with hostnames: a Gateway holds 64 listeners, three are the FQDN's, each of "
+        "hostnames needs one and each of httpHostnames two; remove names, or use another Space",
+    ),
+    Rule(
+        cel="!has(self.hostnames) || !has(self.httpHostnames) || "
+        "self.httpHostnames.all(h, !(h.name in self.hostnames))",
+        holds=lambda s: {each.name for each in s.http_hostnames}.isdisjoint(s.hostnames),
+        at=".httpHostnames",
+        message="holds a name that hostnames holds too, and a name is served either by path or by TLS passthrough: "
+        "remove it from one of the two",
+    ),
+    Rule(
+        # A list map refuses this too, but its message has only the duplicate.
+        cel="!has(self.httpHostnames) || [self.httpHostnames.map(h, h.name)].all(l, "
+        "l.all(x, l.indexOf(x) == l.lastIndexOf(x)))",
+        holds=lambda s: _unique([each.name for each in s.http_hostnames]),
+        at=".httpHostnames",
+        message="holds a name twice: keep one of the two",
+    ),
 )
 
 
@@ -155,10 +208,10 @@ def _egresses(rule: str) -> str:
 
 
 def _is_tcp(endpoint: Endpoint) -> bool:
-    return endpoint.http_path is None and not endpoint.is_metrics_endpoint
+    return not endpoint.paths and not endpoint.is_metrics_endpoint
 
 
-_TCP_WITH_HOSTNAME = "has(e.hostname) && !has(e.httpPath) && !e.?isMetricsEndpoint.orValue(false)"
+_TCP_WITH_HOSTNAME = "has(e.hostname) && !has(e.httpPath) && !has(e.httpPaths) && !e.?isMetricsEndpoint.orValue(false)"
 _FIRST_PORTS = "self.pod.containers[0].?ports.orValue([])"
 _HAS_CONTAINER = "size(self.pod.containers) > 0"
 
@@ -247,10 +300,14 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
         message="two endpoints have the same port: let the container listen on a port for each, or remove one endpoint",
     ),
     Rule(
-        # "/a" and "/a/" are the same prefix (Gateway API, PathMatchPathPrefix).
-        cel="!has(self.endpoints) || [self.endpoints.filter(e, has(e.httpPath)).map(e, e.httpPath)].all(l, "
+        # "/a" and "/a/" are the same prefix (Gateway API, PathMatchPathPrefix). Endpoints with several paths, or at
+        # names that they list, get a condition instead: comparing all of them would cost the API server too much.
+        cel="!has(self.endpoints) || [self.endpoints.filter(e, has(e.httpPath) && "
+        "size(e.?httpHostnames.orValue([])) == 0).map(e, e.httpPath)].all(l, "
         "l.all(p, l.indexOf(p) == l.lastIndexOf(p) && l.indexOf(p + '/') == -1))",
-        holds=lambda s: _unique([e.http_path.rstrip("/") for e in s.endpoints or () if e.http_path is not None]),
+        holds=lambda s: _unique(
+            [e.http_path.rstrip("/") for e in s.endpoints or () if e.http_path is not None and not e.http_hostnames]
+        ),
         at=".endpoints",
         message='two endpoints have the same httpPath (a "/" at the end makes no difference): give each its own',
     ),
@@ -322,6 +379,11 @@ def _hostnames_are_outside(space: Named[SpaceSpec]) -> bool:
     return not any(in_zone(hostname, fqdn) for hostname in space.spec.hostnames)
 
 
+def _http_hostnames_are_outside(space: Named[SpaceSpec]) -> bool:
+    fqdn = f"{space.name}.{space.spec.domain_name}"
+    return not any(in_zone(each.name, fqdn) for each in space.spec.http_hostnames)
+
+
 _RESERVED_LIST = f"[{', '.join(cel_string(name) for name in RESERVED)}]"
 _RESERVED_PREFIX = " || ".join(f"self.metadata.name.startsWith({cel_string(prefix)})" for prefix in RESERVED_PREFIXES)
 
@@ -355,6 +417,14 @@ SPACE_RULES: tuple[Rule[Named[SpaceSpec]], ...] = (
         at=".spec.hostnames",
         message="holds the Space's own FQDN or a name below it, which the Space has anyway: keep only names outside "
         "<name>.<domainName>",
+    ),
+    Rule(
+        cel="!has(self.spec.httpHostnames) || ['.' + self.metadata.name + '.' + self.spec.domainName].all(fqdn, "
+        "self.spec.httpHostnames.all(h, !('.' + h.name).endsWith(fqdn)))",
+        holds=_http_hostnames_are_outside,
+        at=".spec.httpHostnames",
+        message="holds the Space's own FQDN, whose certificate is httpCertSecretName, or a name below it, where TCP "
+        "endpoints are reached: keep only names outside <name>.<domainName>",
     ),
 )
 

@@ -9,17 +9,18 @@ from decco.api.rules import Reason, Rule
 if TYPE_CHECKING:
     from decco.api.types import AppSpec, Endpoint
 
-_OF_THE_ROUTE = ("rewritePath", "probePath", "timeouts")
+_OF_THE_ROUTE = ("rewritePath", "probePath", "timeouts", "httpHostnames")
 """Fields of an endpoint that its route has, and a canary has no route."""
 
 
 def _has_http(spec: AppSpec) -> bool:
-    return spec.http_url_path is not None or any(e.http_path is not None for e in spec.endpoints or ())
+    return spec.http_url_path is not None or any(e.paths for e in spec.endpoints or ())
 
 
 def _sets_the_route(endpoint: Endpoint) -> bool:
-    given = (endpoint.rewrite_path, endpoint.probe_path, endpoint.timeouts)
-    return endpoint.http_path is not None and any(each is not None for each in given)
+    given = [endpoint.probe_path, endpoint.timeouts, *(path.rewrite_path for path in endpoint.paths)]
+    named = "http_hostnames" in endpoint.model_fields_set
+    return bool(endpoint.paths) and (named or any(each is not None for each in given))
 
 
 CANARY_RULES: tuple[Rule[AppSpec], ...] = (
@@ -46,7 +47,7 @@ CANARY_RULES: tuple[Rule[AppSpec], ...] = (
     ),
     Rule(
         cel="!has(self.canaryOf) || has(self.httpUrlPath) || (has(self.endpoints) && "
-        "self.endpoints.exists(e, has(e.httpPath)))",
+        "self.endpoints.exists(e, has(e.httpPath) || has(e.httpPaths)))",
         holds=lambda s: s.canary_of is None or _has_http(s),
         at=".canaryOf",
         reason=Reason.FORBIDDEN,
@@ -54,9 +55,10 @@ CANARY_RULES: tuple[Rule[AppSpec], ...] = (
         "to that of the other App",
     ),
     Rule(
-        cel="!(has(self.canaryOf) && has(self.endpoints)) || self.endpoints.all(e, !has(e.httpPath) || ("
+        cel="!(has(self.canaryOf) && has(self.endpoints)) || self.endpoints.all(e, "
+        "(!has(e.httpPath) && !has(e.httpPaths)) || ("
         + " && ".join(f"!has(e.{field})" for field in _OF_THE_ROUTE)
-        + "))",
+        + " && (!has(e.httpPaths) || e.httpPaths.all(p, !has(p.rewritePath)))))",
         holds=lambda s: s.canary_of is None or not any(map(_sets_the_route, s.endpoints or ())),
         at=".endpoints",
         reason=Reason.FORBIDDEN,

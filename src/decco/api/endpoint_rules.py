@@ -12,13 +12,14 @@ from decco.api.rules import Reason, Rule
 if TYPE_CHECKING:
     from decco.api.types import Endpoint
 
+IS_HTTP = "(has(self.httpPath) || has(self.httpPaths))"
 _TCP = "self.?appProtocol.orValue('') == 'tcp'"
 _METRICS = "self.?isMetricsEndpoint.orValue(false)"
 
 TIMEOUT_RULES: tuple[Rule[Endpoint], ...] = (
     Rule(
-        cel="!has(self.timeouts) || !has(self.timeouts.request) || has(self.httpPath)",
-        holds=lambda e: e.timeouts is None or e.timeouts.request is None or e.http_path is not None,
+        cel=f"!has(self.timeouts) || !has(self.timeouts.request) || {IS_HTTP}",
+        holds=lambda e: e.timeouts is None or e.timeouts.request is None or bool(e.paths),
         at=".timeouts.request",
         reason=Reason.FORBIDDEN,
         message="limits HTTP requests, and there is no httpPath: set httpPath, or remove it (a TCP endpoint has idle)",
@@ -32,11 +33,9 @@ TIMEOUT_RULES: tuple[Rule[Endpoint], ...] = (
         "remove one of the two",
     ),
     Rule(
-        cel="!has(self.timeouts) || !has(self.timeouts.idle) || has(self.httpPath) || "
+        cel=f"!has(self.timeouts) || !has(self.timeouts.idle) || {IS_HTTP} || "
         "!self.?disableTlsTermination.orValue(false)",
-        holds=lambda e: (
-            e.timeouts is None or e.timeouts.idle is None or e.http_path is not None or not e.disable_tls_termination
-        ),
+        holds=lambda e: e.timeouts is None or e.timeouts.idle is None or bool(e.paths) or not e.disable_tls_termination,
         at=".timeouts.idle",
         reason=Reason.FORBIDDEN,
         message="of a TCP endpoint is kept by the TLS sidecar, and disableTlsTermination leaves that out: remove one "
@@ -46,16 +45,16 @@ TIMEOUT_RULES: tuple[Rule[Endpoint], ...] = (
 
 PROTOCOL_RULES: tuple[Rule[Endpoint], ...] = (
     Rule(
-        cel=f"!({_TCP} && has(self.httpPath))",
-        holds=lambda e: e.app_protocol != "tcp" or e.http_path is None,
+        cel=f"!({_TCP} && {IS_HTTP})",
+        holds=lambda e: e.app_protocol != "tcp" or not e.paths,
         at=".appProtocol",
         reason=Reason.FORBIDDEN,
         message="is tcp, which has no paths, and there is an httpPath: choose http, h2c, grpc or websocket, or remove "
         "httpPath",
     ),
     Rule(
-        cel=f"!has(self.appProtocol) || {_TCP} || has(self.httpPath) || {_METRICS}",
-        holds=lambda e: e.app_protocol in (None, "tcp") or e.http_path is not None or e.is_metrics_endpoint,
+        cel=f"!has(self.appProtocol) || {_TCP} || {IS_HTTP} || {_METRICS}",
+        holds=lambda e: e.app_protocol in (None, "tcp") or bool(e.paths) or e.is_metrics_endpoint,
         at=".appProtocol",
         reason=Reason.FORBIDDEN,
         message="is what the edge speaks to the pod by path, and there is no httpPath: set httpPath, or choose tcp (a "

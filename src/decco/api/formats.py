@@ -43,6 +43,16 @@ DNS_NAME = Format(
 Each label is written once, and the second pattern also refuses the dot at the end: the length of both counts in the
 API server's cost estimate."""
 
+HOST_PATTERN = Format(
+    pattern=rf"(\*\.{_LABEL}\.)?({_LABEL}(\.|$))+",
+    never=DNS_NAME.never,
+    max_length=MAX_DNS_NAME,
+    message="must be a DNS name in lower case, such as shop.example.com, or a wildcard for one label in front of at "
+    "least two, such as *.shop.example.com",
+)
+"""A host name, or a wildcard as certificates have it: "*" is the whole first label, and two or more follow
+(``secret_use.covers``)."""
+
 SUBDOMAIN = Format(
     pattern=r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
     max_length=MAX_DNS_NAME,
@@ -82,6 +92,7 @@ ObjectName = Annotated[str, OBJECT_NAME]
 DnsName = Annotated[str, DNS_NAME]
 AppName = Annotated[str, APP_NAME]
 Duration = Annotated[str, DURATION]
+HostPattern = Annotated[str, HOST_PATTERN]
 SecretName = Annotated[str, SUBDOMAIN]
 RuntimeClassName = Annotated[str, SUBDOMAIN]
 HttpPath = Annotated[str, HTTP_PATH]

@@ -22,9 +22,19 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from decco.api.admission import APP_SPEC_RULES, BUDGET_RULES, EGRESS_RULES, ENDPOINT_RULES
+from decco.api.admission import APP_SPEC_RULES, BUDGET_RULES, EGRESS_RULES, ENDPOINT_RULES, SPACE_SPEC_RULES
 from decco.api.disruption import BudgetMode, LeastAvailable, MostUnavailable
-from decco.api.formats import AppName, DnsLabel, DnsName, Duration, HttpPath, ObjectName, RuntimeClassName, SecretName
+from decco.api.formats import (
+    AppName,
+    DnsLabel,
+    DnsName,
+    Duration,
+    HostPattern,
+    HttpPath,
+    ObjectName,
+    RuntimeClassName,
+    SecretName,
+)
 from decco.api.pod_metadata import Annotations, Labels
 from decco.api.rules import PRESERVE, VALIDATIONS, Immutable, Rule, validation
 from decco.api.workload_kinds import DeploymentFields, JobFields, StatefulSetFields, WorkloadKind
@@ -38,6 +48,9 @@ MAX_ALLOWED_CLIENTS = 64
 MAX_SECRETS = 64
 MAX_HOSTNAMES = 60
 """A Gateway or ListenerSet holds 64 listeners: three for the FQDN, and one for each further host name."""
+MAX_HTTP_HOSTNAMES = 15
+"""An HTTPRoute holds 16 host names: the FQDN and these."""
+MAX_HTTP_PATHS = 8
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -146,7 +159,27 @@ class Topology(Model):
     bare Off for false). Prefer: spread where possible. Require: leave a pod pending rather than crowd a zone."""
 
 
+class HttpHostname(Model):
+    """A name that is served over HTTPS like the FQDN."""
+
+    name: HostPattern
+    """Host name outside the FQDN, exact or a wildcard for one label (*.shop.example.com). Needs the permission use on
+    its domain."""
+    cert_secret_name: SecretName
+    """TLS Secret in decco's namespace, shared with this Space, whose certificate has this name."""
+    create_dns_record: bool = True
+    """Publish the name in DNS, as the FQDN is. With false, for names whose zone is elsewhere, its owner points it to
+    the addresses in the Space's status."""
+
+
+def _list_map(key: str) -> dict[str, Any]:
+    """A list whose items are identified by one field: merged item by item, and duplicates are refused."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
 class SpaceSpec(Model):
+    rules: ClassVar = SPACE_SPEC_RULES
+
     domain_name: Annotated[
         DnsName,
         Immutable(
@@ -174,6 +207,11 @@ class SpaceSpec(Model):
         tuple[DnsName, ...], Field(max_length=MAX_HOSTNAMES, json_schema_extra={"x-kubernetes-list-type": "set"})
     ] = ()
     """Further exact host names, outside the FQDN, that endpoints of this Space may use."""
+    http_hostnames: Annotated[
+        tuple[HttpHostname, ...], Field(max_length=MAX_HTTP_HOSTNAMES, json_schema_extra=_list_map("name"))
+    ] = ()
+    """Further host names that are served over HTTPS by path, like the FQDN, each with a certificate of its own. HTTP
+    endpoints are served at all of them, unless they list names."""
     pod_security: PodSecurityLevel = PodSecurityLevel.BASELINE
     """Pod Security level enforced on the Space's namespace."""
     runtime_class_name: RuntimeClassName | None = None
@@ -197,6 +235,15 @@ class Timeouts(Model):
     """Longest time without a byte in either direction. The edge's own time may be shorter."""
 
 
+class HttpRoutePath(Model):
+    """One of the paths of an HTTP endpoint."""
+
+    path: HttpPath
+    """Serve HTTP at https://<host name><path>."""
+    rewrite_path: HttpPath | None = None
+    """Replaces this path before the request reaches the container."""
+
+
 class Endpoint(Model):
     rules: ClassVar = ENDPOINT_RULES
 
@@ -209,6 +256,17 @@ class Endpoint(Model):
     server name at its hostname."""
     rewrite_path: HttpPath | None = None
     """Replaces the httpPath prefix before the request reaches the container."""
+    http_paths: Annotated[
+        tuple[HttpRoutePath, ...] | None,
+        Field(min_length=1, max_length=MAX_HTTP_PATHS, json_schema_extra=_list_map("path")),
+    ] = None
+    """Several paths instead of httpPath and rewritePath. The first is that of url in the status, and of probePath."""
+    http_hostnames: Annotated[
+        tuple[HostPattern, ...],
+        Field(max_length=MAX_HTTP_HOSTNAMES + 1, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
+    """Serve HTTP at these names only: the FQDN, names of the Space's httpHostnames, or names for which one of its
+    wildcards stands. Without it at the FQDN and all of the Space's httpHostnames."""
     probe_path: HttpPath | None = None
     """Path at the container, below httpPath, that decco requests after changes and every few minutes through the edge;
     an answer other than 2xx or 3xx makes RoutesReady False. Without it decco sends no request to the App."""
@@ -240,6 +298,14 @@ class Endpoint(Model):
     is_metrics_endpoint: bool = False
     """Only namespaces labelled decco.platform9.com/monitoring=true may reach this port; it gets no route."""
 
+    @property
+    def paths(self) -> tuple[HttpRoutePath, ...]:
+        """The paths in either form; () for an endpoint that is not HTTP."""
+        if self.http_path is None:
+            return self.http_paths or ()
+        # Already validated, as fields of this model.
+        return (HttpRoutePath.model_construct(path=self.http_path, rewrite_path=self.rewrite_path),)
+
 
 class Egress(Model):
     rules: ClassVar = EGRESS_RULES
@@ -260,11 +326,6 @@ class Egress(Model):
     """Secret with the client certificate and the CA that must have signed the target's certificate."""
     disable_server_cert_verification: bool = False
     """Do not check the target's certificate. For tests only: anyone in between can read and change the traffic."""
-
-
-def _list_map(key: str) -> dict[str, Any]:
-    """A list whose items are identified by one field: merged item by item, and duplicates are refused."""
-    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
 class PodMetadata(Model):

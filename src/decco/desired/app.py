@@ -15,6 +15,8 @@ from decco.desired import names, reasons
 from decco.desired.canary import place_canary
 from decco.desired.disruption import disruption_budget
 from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
+from decco.desired.http_names import certificate_of
+from decco.desired.http_routes import named_by
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
 from decco.desired.network import app_policy
 from decco.desired.pod_secrets import awaited, needed_by_pods, secret_problems
@@ -181,15 +183,19 @@ def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem
 
     space = inputs.space.spec
     endpoints = [e for e in endpoints_of(inputs.name, inputs.spec) if not e.is_metrics_endpoint]
-    if any(endpoint.http_path is not None for endpoint in endpoints):
+    http = [endpoint for endpoint in endpoints if endpoint.paths]
+    at = {name for endpoint in http for name in named_by(inputs.space, endpoint)}
+    if http and space.encrypt_http:
+        at.add(inputs.space.fqdn)  # the pods show this certificate, whatever the client's name for them is
+    for secret in sorted({certificate_of(inputs.space, name) or "" for name in at}):
         message = (
             f"Space {inputs.space.name} names no httpCertSecretName, so there is no certificate for "
             f"https://{inputs.space.fqdn}; set it, or serve TCP endpoints only"
         )
-        how = http_use(inputs.space, inputs.settings, inputs.gateway_controller)
-        need(None, space.http_cert_secret_name, how, Problem(reasons.CERTIFICATE_MISSING, message))
+        how = http_use(inputs.space, secret, inputs.settings, inputs.gateway_controller)
+        need(None, secret or None, how, Problem(reasons.CERTIFICATE_MISSING, message))
     for endpoint in endpoints:
-        if endpoint.http_path is None and not endpoint.disable_tls_termination:
+        if not endpoint.paths and not endpoint.disable_tls_termination:
             message = (
                 f"endpoint {endpoint.name} has no certificate and takes no connections: set certAndCaSecretName, "
                 "the Space's tcpCertAndCaSecretName, or disableTlsTermination if the container speaks TLS itself"

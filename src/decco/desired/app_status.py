@@ -14,7 +14,7 @@ from decco.api.workload_kinds import WorkloadKind
 from decco.desired import names, reasons
 from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.app import AppDesired
-from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
+from decco.desired.endpoints import ResolvedEndpoint
 from decco.desired.gateway_status import ENDPOINTS_SECONDS, Backends, parent_gateway, route_problem
 from decco.desired.job_status import job_verdict
 from decco.desired.model import AppInputs, Child, Problem
@@ -244,9 +244,9 @@ def _endpoint_status(endpoint: ResolvedEndpoint, *, routed: bool) -> Obj:
     if endpoint.hostname is not None:
         status["hostname"] = endpoint.hostname
     if routed and endpoint.routed:
-        http = endpoint.kind is EndpointKind.HTTP
-        status["url"] = (
-            f"https://{endpoint.hostname}{endpoint.path}" if http else f"tls://{endpoint.hostname}:{EDGE_PORT}"
-        )
+        urls = [f"https://{name}{each.path}" for name in endpoint.http_names for each in endpoint.paths]
+        status["url"] = next(iter(urls), f"tls://{endpoint.hostname}:{EDGE_PORT}")
+        if len(urls) > 1:
+            status["urls"] = urls
     status["port"] = endpoint.service_port
     return status

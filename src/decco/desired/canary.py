@@ -6,16 +6,17 @@ from dataclasses import replace
 
 from decco.desired import reasons
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
+from decco.desired.http_routes import ResolvedPath
 from decco.desired.model import AppInputs, Problem
 from decco.desired.shares import Share, split
 from decco.settings import RoutingBackend
 
 
-def shares_of(inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Share]:
-    """What belongs into the route of an endpoint beside its own Service."""
+def shares_of(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath) -> list[Share]:
+    """What belongs into the rule of a path beside the endpoint's own Service."""
     if not inputs.canaries:
         return []
-    return [share for share in split(endpoint.prefix, endpoint.protocol, inputs.canaries) if share.carried]
+    return [share for share in split(path.prefix, endpoint.protocol, inputs.canaries) if share.carried]
 
 
 def place_canary(inputs: AppInputs, resolved: ResolvedApp) -> tuple[ResolvedApp, tuple[Problem, ...]]:
@@ -25,7 +26,8 @@ def place_canary(inputs: AppInputs, resolved: ResolvedApp) -> tuple[ResolvedApp,
     general, found = _of_the_app(inputs), dict[str, Problem]()
     for endpoint in resolved.routed:
         if endpoint.kind is EndpointKind.HTTP:
-            problem = general or _of_an_endpoint(inputs, endpoint)
+            problems = (general or _of_a_path(inputs, endpoint, path) for path in endpoint.paths)
+            problem = next(filter(None, problems), None)
             if problem is not None:
                 found[endpoint.name] = problem
     endpoints = tuple(
@@ -60,13 +62,13 @@ def _of_the_app(inputs: AppInputs) -> Problem | None:
     return None
 
 
-def _of_an_endpoint(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Problem | None:
+def _of_a_path(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath) -> Problem | None:
     primary = inputs.primary
     assert primary is not None, "without one all endpoints have the problem of the App"
-    theirs = next((each for each in primary.endpoints if each.path == endpoint.prefix), None)
+    theirs = next((each for each in primary.endpoints if each.path == path.prefix), None)
     begin = f"endpoint {endpoint.name} gets no share of the traffic of App {primary.name}"
     if theirs is None:
-        message = f"{begin}: that App has no endpoint with the path {endpoint.path}; choose one of its paths"
+        message = f"{begin}: that App has no endpoint with the path {path.path}; choose one of its paths"
         return Problem(reasons.CANARY_REFUSED, message)
     share = next(
         (

@@ -69,10 +69,11 @@ class Verdict:
 
 
 def wanted(space: SpaceFacts) -> Wanted:
-    """What a Space claims. The FQDN covers those of its ``hostnames`` that are below it."""
+    """What a Space claims. The FQDN covers those of its ``hostnames`` and ``httpHostnames`` that are below it."""
     fqdn = space.fqdn
-    exact = {name for name in map(canonical, space.spec.hostnames) if not in_zone(name, fqdn)}
-    claims = frozenset({f".{fqdn}", *exact})
+    listed = (*space.spec.hostnames, *(each.name for each in space.spec.http_hostnames))
+    further = {name for name in map(canonical, listed) if not in_zone(name, fqdn)}
+    claims = frozenset({f".{fqdn}", *further})
     return Wanted(Seniority(space.created, space.uid), claims, space.transfers)
 
 
@@ -193,6 +194,16 @@ class GrantIndex:
             claim
             for claim, grant in self._of(space).items()
             if not grant.released and (not self._wants(space, claim) or self._receiver(space, claim) is not None)
+        )
+
+    def unwanted(self, space: str) -> frozenset[Claim]:
+        """The recorded grants that the Space no longer claims, and that are not being transferred."""
+        return frozenset(
+            claim
+            for claim in self.leaving(space)
+            if self._of(space)[claim].recorded
+            and self._receiver(space, claim) is None
+            and self._blocker(space, claim) is None
         )
 
     def release(self, space: str, claims: Iterable[Claim]) -> None:

@@ -20,6 +20,8 @@ from decco.desired.network import peers_of
 from decco.hostnames import canonical, in_zone
 from decco.objects import (
     ANNOTATION_HOSTNAMES,
+    HTTP_ROUTES,
+    INGRESSES,
     LABEL_MONITORING,
     LABEL_PROJECT,
     NAMESPACES,
@@ -29,6 +31,9 @@ from decco.objects import (
     labels_of,
 )
 from decco.settings import EdgeSettings
+
+_IDENTITY = frozenset({"name", "namespace", "labels", "ownerReferences"})
+"""Of the metadata, what decco writes on every child; the annotations of a route stay as they are."""
 
 
 def lost_claims(index: GrantIndex, space: SpaceFacts) -> frozenset[Claim]:
@@ -45,18 +50,26 @@ def lost_names(index: GrantIndex, space: SpaceFacts, published: Iterable[str]) -
 
 
 def _covers(claim: Claim, name: str) -> bool:
-    return in_zone(name, claim[1:]) if claim[0] == "." else name == claim
+    if claim[0] == ".":
+        return in_zone(name, claim[1:])
+    return name == claim or (claim.startswith("*.") and name.partition(".")[2] == claim[2:])
 
 
-def serves(text: bytes, claims: Iterable[Claim]) -> bool:
-    """Whether a listener or route, as JSON, contains a name of one of these claims."""
-    return any(_pattern(claim).search(text) for claim in claims)
+def serves(text: bytes, claims: Iterable[Claim], kept: Collection[Claim] = ()) -> bool:
+    """Whether a listener or route, as JSON, contains a name of one of these claims that is in none of those that are
+    ``kept``.
+    """
+    return any(
+        not any(_covers(other, found.decode()) for other in kept)
+        for claim in claims
+        for found in _pattern(claim).findall(text)
+    )
 
 
 @lru_cache(maxsize=4096)
 def _pattern(claim: Claim) -> re.Pattern[bytes]:
-    below = r"(?:[a-z0-9_*-]+\.)*" if claim[0] == "." else ""
-    root = re.escape(claim.removeprefix("."))
+    below = {".": r"(?:[a-z0-9_*-]+\.)*", "*": r"(?:[a-z0-9_-]+|\*)\."}.get(claim[0], "")
+    root = re.escape(claim.removeprefix("*.").removeprefix("."))
     return re.compile(rf"(?<![a-z0-9_.*-]){below}{root}(?![a-z0-9_.-])".encode())
 
 
@@ -81,11 +94,31 @@ def _is_of_monitoring(rule: Obj) -> bool:
     return bool(rule.get("from") == [{"namespaceSelector": {"matchLabels": {LABEL_MONITORING: "true"}}}])
 
 
-def closed_listeners(kind: Resource, live: Obj, space: SpaceFacts, claims: Collection[Claim]) -> Child | None:
+def closed_listeners(
+    kind: Resource, live: Obj, space: SpaceFacts, claims: Collection[Claim], kept: Collection[Claim] = ()
+) -> Child | None:
     """The listeners of a paused Space without those for lost names; None if no listener would be left."""
     spec = live.get("spec") or {}
-    left = [each for each in spec.get("listeners") or () if not serves(str(each.get("hostname")).encode(), claims)]
+    left = [
+        each for each in spec.get("listeners") or () if not serves(str(each.get("hostname")).encode(), claims, kept)
+    ]
     return names.child(kind, names.space_meta(space), spec={**spec, "listeners": left}) if left else None
+
+
+def closed_route(kind: Resource, live: Obj, claims: Collection[Claim], kept: Collection[Claim]) -> Child | None:
+    """A route of a paused object without lost names; None if it is not one of several names, or none would be left."""
+    spec, at = live.get("spec") or {}, "hostnames" if kind == HTTP_ROUTES else "rules" if kind == INGRESSES else ""
+
+    def is_left(part: object) -> bool:
+        return not serves(str(part).encode(), claims, kept)
+
+    if not any(map(is_left, spec.get(at) or ())):
+        return None
+    reduced = {**spec, at: [each for each in spec[at] if is_left(each)]}
+    if "tls" in spec:
+        reduced["tls"] = [each for each in spec["tls"] if is_left(each)]
+    meta = {name: value for name, value in live["metadata"].items() if name in _IDENTITY}
+    return names.child(kind, meta, spec=reduced)
 
 
 def closed_namespace(live: Obj, space: SpaceFacts, record: str) -> Child | None:

@@ -16,7 +16,7 @@ FQDN:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from decco.desired.model import Claims, SecretFacts, SecretSource, SpaceFacts
 from decco.hostnames import canonical, in_zone
@@ -36,7 +36,8 @@ def consent(source: SecretSource, facts: SecretFacts, space: SpaceFacts, claims:
     """The entry of share-with by which the Space may have the Secret; "" if there is none. It is the Space's name if
     only its bare name counts. ``copied``: whether the Space has decco's copy.
     """
-    named = frozenset(canonical(name) for name in space.spec.hostnames)
+    listed = (*space.spec.hostnames, *(each.name for each in space.spec.http_hostnames))
+    named = frozenset(map(canonical, listed))
     own = {name for name in (space.fqdn, *named) if claims.owns(name)}
     entries: list[str] = ["*", *([f"{PROJECT}{space.spec.project}"] if space.spec.project else ())]
     if space.fqdn in own:
@@ -52,14 +53,14 @@ def consent(source: SecretSource, facts: SecretFacts, space: SpaceFacts, claims:
     return space.name if copied or meant or older else ""
 
 
-def _is_meant(names: Iterable[str], space: SpaceFacts, own: Iterable[str]) -> bool:
+def _is_meant(names: Iterable[str], space: SpaceFacts, own: Collection[str]) -> bool:
     """Whether a certificate's names are those of this Space, and not of one of the same name in another domain."""
     found = False
     for name in _public(names):
         host = name.removeprefix("*.")
         wildcard, domain = name != host, canonical(space.spec.domain_name)
         parent = "" if wildcard else host.partition(".")[2]
-        if domain in (host, parent) or any(in_zone(host, each) for each in own):
+        if domain in (host, parent) or name in own or any(in_zone(host, each) for each in own):
             found = True
         elif wildcard or space.name in host.split("."):
             return False

@@ -18,6 +18,7 @@ from enum import StrEnum
 from decco.api.formats import DNS_NAME, HTTP_PATH, MAX_DNS_NAME, OBJECT_NAME
 from decco.api.types import AppProtocol, AppSpec, Endpoint, Timeouts
 from decco.desired import names, reasons
+from decco.desired.http_routes import HttpRoutes, ResolvedPath, resolved_path, without_slash
 from decco.desired.model import AppInputs, Problem
 from decco.hostnames import canonical, in_zone
 from decco.objects import Obj
@@ -65,23 +66,19 @@ class ResolvedEndpoint:
     backend_tls: bool = False
     """HTTP only: the pod speaks TLS, so the edge must too, and must verify a certificate for the Space's FQDN."""
     hostname: str | None = None
-    """None if the endpoint may not have the one of its spec, and for metrics."""
-    path: str | None = None
-    """httpPath as written."""
-    rewrite: str | None = None
-    """What replaces ``prefix``; without a slash at the end, except for "/" itself."""
+    """None if the endpoint may not have the one of its spec, and for metrics. Of an HTTP endpoint, the first of
+    ``http_names``."""
+    http_names: tuple[str, ...] = ()
+    """HTTP only: the names at which all ``paths`` are served, the FQDN first; wildcards among them."""
+    paths: tuple[ResolvedPath, ...] = ()
+    """HTTP only."""
     probe_path: str | None = None
-    """Path at the FQDN that may be requested to see the App's own answer."""
+    """Path at each of ``http_names`` that may be requested to see the App's own answer."""
     routed: bool = False
     dns: bool = False
     protocol: AppProtocol | None = None
     """What the container speaks, without TLS; None: HTTP/1.1 or TCP, by its kind."""
     timeouts: Timeouts | None = None
-
-    @property
-    def prefix(self) -> str:
-        """httpPath without a slash at the end, which makes no difference: every path at or below it is meant."""
-        return without_slash(self.path or "/")
 
     @property
     def pod_port(self) -> int | None:
@@ -145,10 +142,6 @@ def objects(value: object) -> list[Obj]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def without_slash(path: str) -> str:
-    return path.rstrip("/") or "/"
-
-
 def _below(path: str, more: str) -> str:
     prefix = without_slash(path)
     return more if prefix == "/" else prefix + more
@@ -168,7 +161,7 @@ class _Resolver:
         self._problems: list[Problem] = []
         self._route_problems: list[Problem] = []
         self._services: set[str] = set()
-        self._paths: set[str] = set()
+        self._http_routes = HttpRoutes(inputs, self._holds, self._refuse_route)
         self._hostnames: set[str] = set()
 
     def run(self) -> ResolvedApp:
@@ -209,7 +202,7 @@ class _Resolver:
         """Name of the Secret that the sidecar shows for this endpoint; None: no listener."""
         if endpoint.is_metrics_endpoint or endpoint.disable_tls_termination:
             return None
-        if endpoint.http_path is not None:
+        if endpoint.paths:
             return self._space.spec.http_cert_secret_name if self._space.spec.encrypt_http else None
         return endpoint.cert_and_ca_secret_name or self._space.spec.tcp_cert_and_ca_secret_name
 
@@ -228,11 +221,14 @@ class _Resolver:
         )
         if endpoint.is_metrics_endpoint:
             return resolved
-        if endpoint.http_path is not None:
-            return self._http(resolved, endpoint, endpoint.http_path)
+        if endpoint.paths:
+            return self._http(resolved, endpoint)
         return self._tcp(resolved, endpoint)
 
-    def _http(self, resolved: ResolvedEndpoint, endpoint: Endpoint, path: str) -> ResolvedEndpoint:
+    def _http(self, resolved: ResolvedEndpoint, endpoint: Endpoint) -> ResolvedEndpoint:
+        at = self._http_routes.names(endpoint)
+        paths, at = self._http_routes.free(endpoint, at) if self._has_valid_paths(endpoint) else ((), at)
+        first, shown_path = endpoint.paths[0], endpoint.probe_path
         encrypt, own_tls = self._space.spec.encrypt_http, endpoint.disable_tls_termination
         backend_tls = encrypt or own_tls
         return replace(
@@ -242,12 +238,14 @@ class _Resolver:
             service_port_name="https" if backend_tls else "http",
             target_port=names.listener_port_name(endpoint.name) if encrypt and not own_tls else endpoint.port,
             backend_tls=backend_tls,
-            hostname=self._space.fqdn,
-            path=path,
-            rewrite=without_slash(endpoint.rewrite_path) if endpoint.rewrite_path is not None else None,
-            probe_path=_below(path, endpoint.probe_path) if endpoint.probe_path is not None else None,
-            routed=self._may_have_path(endpoint, path) and self._edge_speaks_tls(endpoint),
-            dns=False,  # the record of the FQDN is the Space's own
+            hostname=next(iter(at), self._space.fqdn),
+            http_names=at,
+            paths=paths or tuple(map(resolved_path, endpoint.paths)),
+            probe_path=_below(first.path, shown_path)
+            if shown_path is not None and self._leads(first.path, paths)
+            else None,
+            routed=bool(at and paths) and self._edge_speaks_tls(endpoint),
+            dns=False,  # the records of these names are the Space's own
         )
 
     def _tcp(self, resolved: ResolvedEndpoint, endpoint: Endpoint) -> ResolvedEndpoint:
@@ -289,9 +287,13 @@ class _Resolver:
         )
         return self._refuse(reasons.ENDPOINT_CONFLICT, message)
 
-    def _may_have_path(self, endpoint: Endpoint, path: str) -> bool:
-        """Whether the endpoint gets its path at the Space's FQDN."""
-        for value in (path, endpoint.rewrite_path, endpoint.probe_path):
+    @staticmethod
+    def _leads(path: str, served: Iterable[ResolvedPath]) -> bool:
+        return any(each.path == path for each in served)
+
+    def _has_valid_paths(self, endpoint: Endpoint) -> bool:
+        values = [text for each in endpoint.paths for text in (each.path, each.rewrite_path)]
+        for value in (*values, endpoint.probe_path):
             if value is not None and not HTTP_PATH.matches(value):
                 message = f"path {shown(value)} of {endpoint.name} {HTTP_PATH.message}"
                 return self._refuse_route(reasons.INVALID, message)
@@ -301,14 +303,7 @@ class _Resolver:
                 f"{shown(endpoint.hostname)}, which only a TCP endpoint can have"
             )
             self._refuse_route(reasons.HOSTNAME_NOT_ALLOWED, message)  # the path is served all the same
-        prefix = without_slash(path)
-        holder = self._inputs.taken.get(f"path:{prefix}")
-        if holder is not None or prefix in self._paths:
-            who = f"App {holder} serves it and is older" if holder else "another endpoint of this App serves it"
-            message = f"endpoint {endpoint.name} gets no route for the path {path}: {who}; choose another path"
-            return self._refuse_route(reasons.PATH_CONFLICT, message)
-        self._paths.add(prefix)
-        return self._holds(endpoint, self._space.fqdn, self._space.fqdn)
+        return True
 
     def _edge_speaks_tls(self, endpoint: Endpoint) -> bool:
         """Whether the edge can reach an HTTP endpoint whose container speaks TLS itself."""

@@ -175,11 +175,14 @@ def route_problem(
         mine = [entry for entry in entries if gateway.of_ancestor(entry, namespace)]
     else:
         entries = status_of(live).get("parents") or ()
-        reference = child.obj["spec"]["parentRefs"][0]
-        mine = [entry for entry in entries if gateway.of_parent(entry, reference, namespace)]
+        references = child.obj["spec"]["parentRefs"]
+        of_each = [[entry for entry in entries if gateway.of_parent(entry, each, namespace)] for each in references]
+        mine = [entry for found in of_each for entry in found]
+        for found in of_each:
+            answers = (current(live, entry, former=former) for entry in found) if live is not None else ()
+            if not any(ACCEPTED in conditions for conditions in answers):
+                return Problem(reasons.WAITING_FOR_EDGE, f"no gateway has answered for {kind} {name} yet")
     reported = [current(live, entry, former=former) for entry in mine] if live is not None else []
-    if not policy and not any(ACCEPTED in conditions for conditions in reported):
-        return Problem(reasons.WAITING_FOR_EDGE, f"no gateway has answered for {kind} {name} yet")
     for refusal in (each for conditions in reported for each in refusals(conditions)):
         if refusal.get("reason") == PENDING:
             return Problem(reasons.WAITING_FOR_EDGE, f"the gateway still processes {kind} {name}: {quote(refusal)}")

@@ -234,8 +234,8 @@ class AppInputs:
     targets: Mapping[tuple[str, str], EgressTarget]
     """(Space, endpoint) -> target, for the egresses by endpoint that can be resolved."""
     taken: Mapping[str, str]
-    """"name:<Service>", "path:<httpPath without a slash at the end>" or "hostname:<hostname>" -> the oldest App of the
-    same Space that has it."""
+    """"name:<Service>", "path:<path without a slash at the end>" (at all names), "path:<path>@<host name>" or
+    "hostname:<hostname>" -> the oldest App of the same Space that has it."""
     now: datetime
     run: RunRecord | None = None
     """Record of the Job in the App's status."""

@@ -8,6 +8,7 @@ from decco.api.types import SpaceSpec
 from decco.desired import reasons
 from decco.desired.consent import parse_share_with
 from decco.desired.edge_keys import edge_keys
+from decco.desired.http_names import further_names
 from decco.desired.model import Problem, SecretSource, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.secret_use import ANY_CONTENT, NO_USE, SERVER, Use, defects
 from decco.objects import (
@@ -45,7 +46,8 @@ def source_from(obj: Obj) -> SecretSource:
 
 def certificates_of(spec: SpaceSpec) -> frozenset[str]:
     """The Secrets that a Space names as certificates."""
-    return frozenset(filter(None, (spec.http_cert_secret_name, spec.tcp_cert_and_ca_secret_name)))
+    further = (each.cert_secret_name for each in spec.http_hostnames)
+    return frozenset(filter(None, (spec.http_cert_secret_name, spec.tcp_cert_and_ca_secret_name, *further)))
 
 
 def named_by_space(spec: SpaceSpec) -> frozenset[str]:
@@ -64,9 +66,14 @@ def refusal_of(secret_type: str) -> Problem | None:
     return Problem(reasons.SECRET_REFUSED, message)
 
 
-def http_use(space: SpaceFacts, settings: Settings, gateway_controller: str | None) -> Use:
-    """Of the Secret with which the edge, and with encryptHttp each pod, serves HTTPS."""
-    return Use(frozenset({space.fqdn}), frozenset({SERVER}), edge_keys(settings.routing, gateway_controller))
+def http_use(space: SpaceFacts, name: str, settings: Settings, gateway_controller: str | None) -> Use:
+    """Of a Secret with which the edge, and with encryptHttp each pod, serves HTTPS; NO_USE for another Secret."""
+    names = {further for further, secret in further_names(space).items() if secret == name}
+    if name == space.spec.http_cert_secret_name:
+        names.add(space.fqdn)
+    if not names:
+        return NO_USE
+    return Use(frozenset(names), frozenset({SERVER}), edge_keys(settings.routing, gateway_controller))
 
 
 def space_use(inputs: SpaceInputs, name: str) -> Use:
@@ -75,9 +82,7 @@ def space_use(inputs: SpaceInputs, name: str) -> Use:
     if name in others and name not in certificates_of(inputs.space.spec):
         return ANY_CONTENT
     use = Use(verifies=True) if name == inputs.space.spec.tcp_cert_and_ca_secret_name else NO_USE
-    if name != inputs.space.spec.http_cert_secret_name:
-        return use
-    return use | http_use(inputs.space, inputs.settings, inputs.gateway_controller)
+    return use | http_use(inputs.space, name, inputs.settings, inputs.gateway_controller)
 
 
 def problem_of(

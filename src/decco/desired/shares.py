@@ -17,7 +17,7 @@ WHOLE = 100
 
 @dataclass(frozen=True, slots=True)
 class HttpEndpoint:
-    """An HTTP endpoint of another App of the Space."""
+    """An HTTP endpoint of another App of the Space, by one of its paths."""
 
     name: str
     path: str

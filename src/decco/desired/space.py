@@ -10,6 +10,7 @@ from decco.api.reserved_names import is_reserved
 from decco.api.types import Mesh
 from decco.desired import names, reasons
 from decco.desired.grants import transfers_text
+from decco.desired.http_names import names_with_record
 from decco.desired.model import Child, Problem, SecretCopy, SpaceFacts, SpaceInputs
 from decco.desired.network import space_policy
 from decco.desired.routing import space_routing
@@ -99,9 +100,8 @@ def secrets_binding(space: SpaceFacts, user: str) -> Child:
 
 
 def space_names(inputs: SpaceInputs) -> tuple[str, ...]:
-    """The desired DNS names: the FQDN, if the Space has it."""
-    fqdn = inputs.space.fqdn
-    return (fqdn,) if inputs.claims.holds(fqdn) else ()
+    """The desired DNS names."""
+    return names_with_record(inputs.space, inputs.claims)
 
 
 def reserved_name(space: str, settings: Settings) -> Problem | None:

@@ -71,7 +71,7 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
         routes = routes or reasons.combine(answer_problems(live.answers))
         verdicts[ConditionType.ROUTES_READY] = routes or _served(live.answers)
     if live.dns is not None:
-        verdicts[ConditionType.DNS_READY] = verdict(live.dns, "the DNS record of the FQDN is as it should be")
+        verdicts[ConditionType.DNS_READY] = verdict(live.dns, _records_are_there(inputs))
     verdicts[ConditionType.READY] = _ready(verdicts.values())
     status: Obj = {
         "observedGeneration": space.generation,
@@ -86,6 +86,12 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
     if addresses := edge_addresses(inputs.settings, live):
         status["addresses"] = list(addresses)
     return status
+
+
+def _records_are_there(inputs: SpaceInputs) -> str:
+    if inputs.space.spec.http_hostnames:
+        return "the DNS records of the FQDN and of the httpHostnames are as they should be"
+    return "the DNS record of the FQDN is as it should be"
 
 
 def _served(answers: Answers) -> Satisfied:

@@ -22,9 +22,10 @@ from decco.desired.app import AppDesired
 from decco.desired.app_status import EDGE_PORT, AppLive
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.gateway_status import Backends, is_programmed, listeners_kind, parent_gateway, route_problem
+from decco.desired.http_names import certificate_of, further_names, server_name
 from decco.desired.model import AppInputs, Child, Problem, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.names import PROBE_ROUTE, SPACE_OBJECT
-from decco.desired.routing.gateway import LISTENER_HTTPS
+from decco.desired.routing.gateway import https_listener
 from decco.kube.entry import Entry
 from decco.kube.store import Change, Store
 from decco.objects import HTTP_ROUTES, SERVICES, TLS_ROUTES, Key, Obj, Resource
@@ -121,10 +122,9 @@ class EdgeAnswers:
         for endpoint in routed:
             route = routes.get(endpoint.name)
             found = dict(self._targets(inputs, endpoint, route, addresses or (), guarded=not _refused(guard)))
-            if found.keys() & declared or (ready and endpoint.name not in pending):
-                targets |= found
-            elif found:
-                waiting.append(endpoint.hostname or "")
+            in_effect = endpoint.name not in pending and (ready or bool(found.keys() & declared))
+            targets |= {key: target for key, target in found.items() if in_effect or key in declared}
+            waiting += [target.server_name for key, target in found.items() if key not in targets]
         state = self._ensure(entry, targets, inputs.space.name, (entry.generation, ready))
         failed = [self._failed(inputs, routed, targets, key, state, ready=ready) for key in sorted(state.failed)]
         waiting += [targets[key].server_name for key in state.waiting]
@@ -169,27 +169,30 @@ class EdgeAnswers:
     def _targets(
         inputs: AppInputs, endpoint: ResolvedEndpoint, route: Child | None, addresses: Sequence[str], *, guarded: bool
     ) -> Iterator[tuple[str, Target]]:
-        """The targets of an endpoint by "<endpoint> <address>", none while it has no usable certificate; requests only
-        if they are ``guarded``.
+        """The targets of an endpoint by "<endpoint> <address>", at further names "<endpoint> <address> <name>"; none
+        for a name without usable certificate; requests only if they are ``guarded``.
         """
-        http, chain = endpoint.kind is EndpointKind.HTTP, _chain(inputs, endpoint)
-        if chain is None:
-            return
+        http = endpoint.kind is EndpointKind.HTTP
         answer = probe_answer(route.obj) if route is not None and guarded else None
-        for address in addresses:
-            target = Target(
-                address=address,
-                port=EDGE_PORT,
-                server_name=endpoint.hostname or "",
-                chain=chain,
-                requests_client_certificate=not http and endpoint.tls is not None and endpoint.tls.verify_client,
-                route=Route(*answer) if http and answer is not None else None,
-                waits_for_close=not http and endpoint.tls is not None,
-            )
-            yield f"{endpoint.name} {address}", target
-            if http and endpoint.probe_path is not None and guarded:
-                app = Target(address, EDGE_PORT, target.server_name, chain, probe_path=endpoint.probe_path)
-                yield f"{endpoint.name} {address} {endpoint.probe_path}", app
+        for name in endpoint.http_names if http else (endpoint.hostname or "",):
+            chain = _chain(inputs, endpoint, name)
+            if chain is None:
+                continue
+            where = "" if name == endpoint.hostname else f" {name}"
+            for address in addresses:
+                target = Target(
+                    address=address,
+                    port=EDGE_PORT,
+                    server_name=server_name(name),
+                    chain=chain,
+                    requests_client_certificate=not http and endpoint.tls is not None and endpoint.tls.verify_client,
+                    route=Route(*answer) if http and answer is not None else None,
+                    waits_for_close=not http and endpoint.tls is not None,
+                )
+                yield f"{endpoint.name} {address}{where}", target
+                if http and endpoint.probe_path is not None and guarded:
+                    app = Target(address, EDGE_PORT, target.server_name, chain, probe_path=endpoint.probe_path)
+                    yield f"{endpoint.name} {address}{where} {endpoint.probe_path}", app
 
     def _failed(
         self,
@@ -218,10 +221,7 @@ class EdgeAnswers:
     @staticmethod
     def _held_back(routed: Iterable[ResolvedEndpoint], targets: Mapping[str, Target], state: State) -> frozenset[str]:
         """The host names that have not answered at some address that can be reached."""
-        good = state.answered | state.unreached
-        answering = {targets[key].server_name for key in good} - {
-            targets[key].server_name for key in targets.keys() - good
-        }
+        answering = _answering(targets, state)
         return frozenset(each.hostname for each in routed if each.hostname and each.hostname not in answering)
 
     # -- Space --------------------------------------------------------------------------------------------------------
@@ -234,17 +234,26 @@ class EdgeAnswers:
             return NOT_PROBING
         targets: dict[str, Target] = {}
         waiting: list[str] = []
-        chain = _chain_of(_view(inputs.secrets, inputs.space.spec.http_cert_secret_name))
-        guard = self._guard(inputs.space)
-        if chain is not None and _has_https(listeners):
-            if self._prober.declared(entry.uid) or (self._is_open(inputs.space) and not _waits(guard)):
-                route = None if _refused(guard) else Route(PROBE_PATH, NO_ROUTE)
-                for address in addresses or ():
-                    targets[f"https {address}"] = Target(address, EDGE_PORT, inputs.space.fqdn, chain, route=route)
-            elif _was_ready(entry):
-                return NOT_PROBING
-            else:
-                waiting.append(inputs.space.fqdn)
+        guard, declared = self._guard(inputs.space), self._prober.declared(entry.uid)
+        in_effect = self._is_open(inputs.space) and not _waits(guard)
+        further = further_names(inputs.space)
+        for name in (inputs.space.fqdn, *further):
+            chain = _chain_of(_view(inputs.secrets, certificate_of(inputs.space, name)))
+            if chain is None or not _has_https(listeners, inputs.space, name):
+                continue
+            where = "" if name == inputs.space.fqdn else f" {name}"
+            route = None if _refused(guard) else Route(PROBE_PATH, NO_ROUTE)
+            for address in addresses or ():
+                key, target = (
+                    f"https {address}{where}",
+                    Target(address, EDGE_PORT, server_name(name), chain, route=route),
+                )
+                if in_effect or key in declared:
+                    targets[key] = target
+                else:
+                    waiting.append(target.server_name)
+        if waiting and not targets and _was_ready(entry):
+            return Found(held_back=frozenset(further))
         state = self._ensure(entry, targets, inputs.space.name, entry.generation)
         failed = (
             Answer("https", targets[key].server_name, targets[key].address, seen.result.value, seen.detail)
@@ -253,10 +262,27 @@ class EdgeAnswers:
         waiting += [targets[key].server_name for key in state.waiting]
         unreached = tuple(address for address in addresses or () if self._prober.unreached(address))
         refusal = guard.message if guard is not None and _refused(guard) else ""
-        return Found(Answers(tuple(failed), tuple(waiting), unreached, refusal))
+        return Found(
+            Answers(tuple(failed), tuple(waiting), unreached, refusal), self._without_answer(further, targets, state)
+        )
+
+    def _without_answer(self, names: Iterable[str], targets: Mapping[str, Target], state: State) -> frozenset[str]:
+        """Those of a Space's further names of which no record is created yet. Of listeners that decco does not write,
+        nothing is known: with an Ingress controller records are created at once, as that of the FQDN is.
+        """
+        if self._caches.settings.routing.backend is not RoutingBackend.GATEWAY:
+            return frozenset()
+        answering = _answering(targets, state)
+        return frozenset(name for name in names if server_name(name) not in answering)
 
     def _ensure(self, entry: Entry, targets: Mapping[str, Target], space: str, token: Hashable) -> State:
         return self._prober.ensure(entry.uid, targets, group=space, token=token, assumed=_was_ready(entry))
+
+
+def _answering(targets: Mapping[str, Target], state: State) -> set[str]:
+    """The server names that have answered at each address that can be reached."""
+    good = state.answered | state.unreached
+    return {targets[key].server_name for key in good} - {targets[key].server_name for key in targets.keys() - good}
 
 
 def _was_ready(entry: Entry) -> bool:
@@ -299,10 +325,10 @@ def _is_ready(inputs: AppInputs, live: AppLive) -> bool:
     return bool((live.workload or {}).get("status", {}).get("readyReplicas"))
 
 
-def _chain(inputs: AppInputs, endpoint: ResolvedEndpoint) -> tuple[bytes, ...] | None:
+def _chain(inputs: AppInputs, endpoint: ResolvedEndpoint, name: str) -> tuple[bytes, ...] | None:
     """The expected certificates, () for any; None while there are none to be presented."""
     if endpoint.kind is EndpointKind.HTTP:
-        return _chain_of(_view(inputs.secrets, inputs.space.spec.http_cert_secret_name))
+        return _chain_of(_view(inputs.secrets, certificate_of(inputs.space, name)))
     if endpoint.tls is not None:
         return _chain_of(_view(inputs.secrets, endpoint.tls.secret))
     declared = next((each for each in inputs.spec.endpoints or () if each.name == endpoint.name), None)
@@ -319,9 +345,9 @@ def _chain_of(view: SecretView | None) -> tuple[bytes, ...] | None:
     return view.facts.chain or None
 
 
-def _has_https(listeners: Obj | None) -> bool:
+def _has_https(listeners: Obj | None, space: SpaceFacts, name: str) -> bool:
     spec = (listeners or {}).get("spec") or {}
-    return any(each.get("name") == LISTENER_HTTPS for each in spec.get("listeners") or ())
+    return any(each.get("name") == https_listener(space, name) for each in spec.get("listeners") or ())
 
 
 def _addresses(targets: Mapping[str, Target], keys: Iterable[str]) -> tuple[str, ...]:

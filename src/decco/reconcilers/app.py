@@ -18,7 +18,7 @@ from decco.desired.app_status import (
     route_requeue_after,
     workload_requeue_after,
 )
-from decco.desired.closing import closed_policy, lost_claims, lost_names
+from decco.desired.closing import closed_policy, closed_route, lost_claims, lost_names
 from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
 from decco.desired.network import may_connect
 from decco.desired.ownership import LabelledOwner
@@ -120,10 +120,18 @@ class AppReconciler(Reconciler):
         closed = None
         if policy is not None and policy.owner_uid == entry.uid and not policy.deleting:
             closed = closed_policy(policy.obj(), space, key.name, entry.uid, self.caches.settings.edge)
-        remove = self.serving(entry, lost_claims(index, space))
+        claims = lost_claims(index, space)
+        remove = self.serving(entry, claims)
+        children = [closed] if closed is not None else []
+        for resource, route in sorted(remove, key=str):
+            live = self.caches.children[resource].get(route)
+            reduced = closed_route(resource, live.obj(), claims, self.kept(entry, claims)) if live is not None else None
+            if reduced is not None:
+                children.append(reduced)
+                remove.discard((resource, route))
         lost = lost_names(index, space, self._published(entry, obj, space.fqdn))
         await self.pause(entry, obj, why, lost)
-        await self.close(entry, [closed] if closed is not None else [], remove)
+        await self.close(entry, children, remove)
         return Action.done()
 
     def _gone(self, key: Key) -> Action:
@@ -270,6 +278,9 @@ class AppReconciler(Reconciler):
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
+        claims, owner = self.caches.claims.verdict(space.name).claims(), self.caches.spaces.get(Key("", space.name))
+        if owner is not None:
+            space, claims = self.serving_space(owner, space, claims)
         secrets = facts.secrets | secret_rules.certificates_of(space.spec)
         secrets |= pod_secrets(spec.pod) & frozenset(space.spec.secrets)
         if facts.needs_sidecar(space.spec):
@@ -292,7 +303,7 @@ class AppReconciler(Reconciler):
             space=space,
             settings=self.caches.settings,
             served=self.caches.served,
-            claims=self.caches.claims.verdict(space.name).claims(),
+            claims=claims,
             secrets=await self.secrets.views(space, secrets),
             targets=self._targets(space, facts),
             taken=self.caches.index.taken(entry.key, facts, space.fqdn),

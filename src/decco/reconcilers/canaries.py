@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from decco.desired.endpoints import HTTP_PORT
 from decco.desired.model import SpaceFacts
 from decco.desired.shares import Canary, HttpEndpoint, Primary
@@ -26,7 +28,7 @@ def primary_of(caches: Caches, canary: Key, facts: AppFacts, space: SpaceFacts, 
     return Primary(
         key.name,
         found.canary_of,
-        tuple(_endpoint(each, space) for each in found.endpoints if each.path is not None),
+        tuple(_endpoints(found.endpoints, space)),
         canaries_of(caches, key, space, simulated=simulated),
         _carried(caches, key, found),
     )
@@ -35,18 +37,18 @@ def primary_of(caches: Caches, canary: Key, facts: AppFacts, space: SpaceFacts, 
 def _canary(caches: Caches, key: Key, space: SpaceFacts, *, simulated: bool) -> Canary:
     facts = caches.index.facts[key]
     # Without encryptHttp the edge speaks plain HTTP, which a container with TLS of its own does not take.
-    reachable = [
-        each for each in facts.endpoints if each.path is not None and (space.spec.encrypt_http or not each.own_tls)
-    ]
+    reachable = [each for each in facts.endpoints if each.paths and (space.spec.encrypt_http or not each.own_tls)]
     serving = _has_ready_pod(caches, key, facts, simulated=simulated) and (
         simulated or all(_is_complete(caches, key, facts, each, space) for each in reachable)
     )
-    return Canary(key.name, facts.weight, tuple(_endpoint(each, space) for each in reachable), serving)
+    return Canary(key.name, facts.weight, tuple(_endpoints(reachable, space)), serving)
 
 
-def _endpoint(facts: EndpointFacts, space: SpaceFacts) -> HttpEndpoint:
-    tls = space.spec.encrypt_http or facts.own_tls
-    return HttpEndpoint(facts.name, facts.path or "/", facts.service_port if tls else HTTP_PORT, facts.protocol)
+def _endpoints(found: Iterable[EndpointFacts], space: SpaceFacts) -> Iterator[HttpEndpoint]:
+    for facts in found:
+        tls = space.spec.encrypt_http or facts.own_tls
+        for path in facts.paths:
+            yield HttpEndpoint(facts.name, path, facts.service_port if tls else HTTP_PORT, facts.protocol)
 
 
 def _has_ready_pod(caches: Caches, key: Key, facts: AppFacts, *, simulated: bool) -> bool:
@@ -79,6 +81,6 @@ def _carried(caches: Caches, primary: Key, facts: AppFacts) -> frozenset[str]:
     found: frozenset[str] = frozenset()
     for endpoint in facts.endpoints if store is not None else ():
         entry = store.get(Key(primary.namespace, endpoint.name)) if store is not None else None
-        if endpoint.path is not None and entry is not None and entry.owner_uid == facts.uid:
+        if endpoint.paths and entry is not None and entry.owner_uid == facts.uid:
             found |= backends_of(entry.obj())
     return found

@@ -7,14 +7,17 @@ the target of an egress) without decoding each of them.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from decco.api.formats import DNS_NAME
+from decco.api.admission import MAX_LISTENERS
+from decco.api.formats import DNS_NAME, HOST_PATTERN
 from decco.api.parse import parse_app, parse_space
-from decco.api.types import MAX_HOSTNAMES, AppProtocol, SpaceSpec
+from decco.api.types import MAX_HOSTNAMES, MAX_HTTP_HOSTNAMES, AppProtocol, HttpHostname, SpaceSpec
 from decco.desired import names, secrets
-from decco.desired.endpoints import endpoints_of, without_slash
+from decco.desired.endpoints import endpoints_of
 from decco.desired.grants import Record, parse_record, parse_transfers
+from decco.desired.http_routes import without_slash
 from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
 from decco.hostnames import canonical
 from decco.objects import (
@@ -41,11 +44,14 @@ class EndpointFacts:
     """Whether it requests a DNS record."""
     certificate: str | None = None
     """Secret with which decco's sidecar serves it, "" for that of its Space; None if it serves none of it."""
-    path: str | None = None
-    """httpPath without a slash at the end."""
+    paths: tuple[str, ...] = ()
+    """Of an HTTP endpoint, each without a slash at the end."""
     protocol: AppProtocol | None = None
     own_tls: bool = False
     """Whether the container speaks TLS itself."""
+
+
+ALL_NAMES = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,10 @@ class AppFacts:
     paused: bool
     endpoints: tuple[EndpointFacts, ...]
     identities: frozenset[str]
-    """Names that must be unique in the Space: "name:<Service>", "path:<httpPath without a slash at the end>",
-    "hostname:<explicit hostname of a TCP endpoint>"."""
+    """Names that must be unique in the Space: "name:<Service>", "path:<path without a slash at the end>" (at its host
+    names), "hostname:<explicit hostname of a TCP endpoint>"."""
+    paths: Mapping[str, frozenset[str]]
+    """Path without a slash at the end -> the host names at which it is served; ALL_NAMES for all of the Space."""
     secrets: frozenset[str]
     targets: frozenset[tuple[str, str]]
     """(Space, endpoint) of the egresses by endpoint; "" is the App's own Space."""
@@ -86,6 +94,9 @@ def space_facts(obj: Obj) -> SpaceFacts:
     return _space_facts(obj, parse_space(obj))
 
 
+_UNKNOWN = "unknown"
+
+
 def claims_of_broken(obj: Obj) -> SpaceFacts | None:
     """The claims of a Space that cannot be understood, as far as they can be read: its names are in use in any case.
     Only for claims: everything except the names has its default.
@@ -93,12 +104,21 @@ def claims_of_broken(obj: Obj) -> SpaceFacts | None:
     spec = obj.get("spec")
     if not isinstance(spec, dict):
         return None
-    domain, listed = spec.get("domainName"), spec.get("hostnames")
+    domain, listed, http = spec.get("domainName"), spec.get("hostnames"), spec.get("httpHostnames")
     if not isinstance(domain, str) or not DNS_NAME.matches(canonical(domain)):
         return None
     names = [canonical(name) for name in (listed if isinstance(listed, list) else ()) if isinstance(name, str)]
     hostnames = tuple(dict.fromkeys(name for name in names if DNS_NAME.matches(name)))[:MAX_HOSTNAMES]
-    return _space_facts(obj, SpaceSpec(domain_name=canonical(domain), hostnames=hostnames))
+    named = [each.get("name") for each in (http if isinstance(http, list) else ()) if isinstance(each, dict)]
+    further = dict.fromkeys(canonical(name) for name in named if isinstance(name, str))
+    http_hostnames = tuple(
+        HttpHostname(name=name, cert_secret_name=_UNKNOWN)
+        for name in further
+        if HOST_PATTERN.matches(name) and name not in hostnames
+    )[:MAX_HTTP_HOSTNAMES]
+    left = MAX_LISTENERS - 2 * len(http_hostnames)
+    claims = SpaceSpec(domain_name=canonical(domain), hostnames=hostnames[:left], http_hostnames=http_hostnames)
+    return _space_facts(obj, claims)
 
 
 def _space_facts(obj: Obj, spec: SpaceSpec) -> SpaceFacts:
@@ -128,7 +148,7 @@ def app_facts(obj: Obj) -> AppFacts:
     listed = endpoints_of(meta["name"], spec)
     endpoints = []
     for endpoint in listed:
-        tls = endpoint.http_path is None and not endpoint.is_metrics_endpoint
+        tls = not endpoint.paths and not endpoint.is_metrics_endpoint
         hostname = canonical(endpoint.hostname) if endpoint.hostname else None
         dns = tls and endpoint.create_dns_record
         served = tls and not endpoint.disable_tls_termination
@@ -141,7 +161,7 @@ def app_facts(obj: Obj) -> AppFacts:
                 tls=tls,
                 dns=dns,
                 certificate=certificate,
-                path=without_slash(endpoint.http_path) if endpoint.http_path is not None else None,
+                paths=tuple(without_slash(each.path) for each in endpoint.paths),
                 protocol=endpoint.app_protocol,
                 own_tls=endpoint.disable_tls_termination,
             )
@@ -149,8 +169,14 @@ def app_facts(obj: Obj) -> AppFacts:
     identities = {f"name:{service}" for service in names.app_services(meta["name"], spec, listed)}
     # An HTTP endpoint is served at the FQDN, whatever hostname it names: that hostname stays free for others.
     identities |= {f"hostname:{endpoint.hostname}" for endpoint in endpoints if endpoint.tls and endpoint.hostname}
+    paths: dict[str, frozenset[str]] = {}
+    for endpoint in listed:
+        at = frozenset(map(canonical, endpoint.http_hostnames)) or frozenset({ALL_NAMES})
+        for each in endpoint.paths:
+            prefix = without_slash(each.path)
+            paths[prefix] = paths.get(prefix, frozenset()) | at
     if spec.canary_of is None:  # a canary shares the paths of the other App
-        identities |= {f"path:{without_slash(endpoint.http_path)}" for endpoint in listed if endpoint.http_path}
+        identities |= {f"path:{prefix}" for prefix in paths}
     named = {endpoint.cert_and_ca_secret_name for endpoint in listed}
     named |= {egress.cert_and_ca_secret_name for egress in spec.tls_egresses}
     return AppFacts(
@@ -159,6 +185,7 @@ def app_facts(obj: Obj) -> AppFacts:
         paused=is_paused(obj),
         endpoints=tuple(endpoints),
         identities=frozenset(identities),
+        paths=paths,
         secrets=frozenset(secret for secret in named if secret),
         targets=frozenset(
             (egress.space_name or "", egress.endpoint) for egress in spec.tls_egresses if egress.endpoint

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 
 from decco.objects import Key
-from decco.reconcilers.facts import AppFacts, EndpointFacts
+from decco.reconcilers.facts import ALL_NAMES, AppFacts, EndpointFacts
 
 
 class _Members:
@@ -127,7 +127,10 @@ class AppIndex:
         """
         for identity in facts.identities:
             for other, theirs in self.rivals(key, identity):
-                yield identity, other, theirs
+                if identity.startswith("path:"):
+                    yield from ((each, other, theirs) for each in _shared_path(identity, facts, theirs))
+                else:
+                    yield identity, other, theirs
         for endpoint in facts.endpoints if fqdn is not None else ():
             if not endpoint.tls:
                 continue
@@ -152,3 +155,15 @@ class AppIndex:
                 holder = theirs.seniority, other.name
                 holders[identity] = min(holder, holders.get(identity, holder))
         return {identity: name for identity, (_, name) in holders.items()}
+
+
+def _shared_path(identity: str, mine: AppFacts, theirs: AppFacts) -> Iterator[str]:
+    """The identities of a path at the host names at which both Apps claim it: "path:<path>" is all names."""
+    path = identity.removeprefix("path:")
+    ours, others = mine.paths[path], theirs.paths[path]
+    if ALL_NAMES in others and ALL_NAMES in ours:
+        yield identity
+    elif ALL_NAMES in others:
+        yield from (f"{identity}@{name}" for name in sorted(ours))
+    else:
+        yield from (f"{identity}@{name}" for name in sorted(others) if name in ours or ALL_NAMES in ours)

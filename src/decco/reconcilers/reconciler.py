@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from decco.desired.closing import serves
 from decco.desired.grants import Claim
-from decco.desired.model import Child, Problem, SecretView
+from decco.desired.http_names import entry_of, names_with_record, with_former
+from decco.desired.model import Child, Claims, Problem, SecretView, SpaceFacts
 from decco.desired.ownership import LabelledOwner
+from decco.desired.routing.gateway import certificates_of
 from decco.desired.status import paused_status, withdrawal_status
 from decco.kube.controller import Action
 from decco.kube.entry import Entry
@@ -20,6 +22,7 @@ from decco.objects import Key, Obj, Resource
 from decco.reconcilers.answers import Answering
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
+from decco.reconcilers.edge import space_live
 from decco.reconcilers.records import Published
 from decco.reconcilers.report import status_of
 from decco.reconcilers.secrets import Secrets
@@ -126,15 +129,33 @@ class Reconciler(ABC):
         if written.retryable_errors:
             raise written.retryable_errors[0]
 
+    def serving_space(self, entry: Entry, space: SpaceFacts, claims: Claims) -> tuple[SpaceFacts, Claims]:
+        """The Space, of which ``entry`` is the object, as it is served: with the names that it has removed from
+        ``httpHostnames`` while a zone has their records. So a name never leads to an edge that does not serve it.
+        """
+        unwanted = self.caches.claims.unwanted(space.name)
+        if not unwanted:
+            return space, claims
+        left = self.records.former(entry, names_with_record(space, claims)) & unwanted
+        secrets = certificates_of(space_live(self.caches, space).listeners) if left else {}
+        former = {name: secrets[name] for name in left if name in secrets}
+        served = with_former(space, former)
+        held = claims.granted | {each for each in former if entry_of(served, each) == each}
+        return served, replace(claims, granted=held)
+
     def serving(self, entry: Entry, claims: Collection[Claim]) -> set[tuple[Resource, Key]]:
         """The owner's listeners and routes that contain a name of these claims."""
-        found = set()
+        found, kept = set(), self.kept(entry, claims)
         for resource in self.caches.routing_kinds if claims else ():
             store = self.caches.children.get(resource)
             for each in store.owned_by(entry.uid, _labelled(entry).space) if store is not None else ():
-                if serves(each.json(), claims):
+                if serves(each.json(), claims, kept):
                     found.add((resource, each.key))
         return found
+
+    def kept(self, entry: Entry, claims: Collection[Claim]) -> frozenset[Claim]:
+        """What the Space of the object has beside these claims."""
+        return self.caches.claims.verdict(entry.key.namespace or entry.key.name).granted - frozenset(claims)
 
     async def prune(self, entry: Entry, obj: Obj, keep: set[tuple[Resource, Key]], written: Written) -> None:
         """Deletes what is no longer desired, and reports what decco cannot delete."""

@@ -251,8 +251,7 @@ class Secrets:
         use = NO_USE if of_apps or self._has_to_fit(space, name) else ANY_CONTENT
         if of_apps or name == space.spec.tcp_cert_and_ca_secret_name:
             use |= Use(verifies=True)
-        if name == space.spec.http_cert_secret_name:
-            use |= secrets.http_use(space, self._caches.settings, gateway_controller(self._caches))
+        use |= secrets.http_use(space, name, self._caches.settings, gateway_controller(self._caches))
         for facts in self._apps(space):
             for endpoint in facts.endpoints:
                 if endpoint.certificate is not None:

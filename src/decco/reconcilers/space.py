@@ -8,8 +8,9 @@ from datetime import datetime
 
 from decco.api.conditions import timestamp
 from decco.desired import reasons
-from decco.desired.closing import closed_listeners, closed_namespace, lost_claims, lost_names, serves
+from decco.desired.closing import closed_listeners, closed_namespace, closed_route, lost_claims, lost_names, serves
 from decco.desired.grants import Claim, record_text, status_grants
+from decco.desired.http_names import published_names
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.space import namespace_child, reserved_name, space_children, space_names
@@ -100,16 +101,16 @@ class SpaceReconciler(Reconciler):
         children = []
         for resource, key in self.serving(entry, lost):
             live = self.caches.children[resource].get(key)
-            closed = (
-                closed_listeners(resource, live.obj(), space, lost)
-                if live is not None and resource in _LISTENERS
-                else None
-            )
+            closed = None
+            if live is not None and resource in _LISTENERS:
+                closed = closed_listeners(resource, live.obj(), space, lost, self.kept(entry, lost))
+            elif live is not None:
+                closed = closed_route(resource, live.obj(), lost, self.kept(entry, lost))
             if closed is not None:
                 children.append(closed)
             else:
                 remove.add((resource, key))
-        await self.pause(entry, obj, OWN_PAUSE, lost_names(index, space, [space.fqdn]))
+        await self.pause(entry, obj, OWN_PAUSE, lost_names(index, space, [space.fqdn, *published_names(space)]))
         await self.close(entry, children, remove)
         _, served = self._give_up(space, lost & index.leaving(space.name))
         record = closed_namespace(namespace.obj(), space, record_text(index.grants(space.name)))
@@ -125,7 +126,8 @@ class SpaceReconciler(Reconciler):
 
     async def _release(self, entry: Entry) -> Action:
         """Withdraws the records before anything is deleted: first those of the Apps, in the Apps' own reconciles."""
-        names = (entry.facts.fqdn,) if isinstance(entry.facts, SpaceFacts) else ()
+        space = entry.facts
+        names = (space.fqdn, *published_names(space)) if isinstance(space, SpaceFacts) else ()
         apps = self.caches.apps.in_namespace(entry.key.name)
         return await self.withdraw(entry, entry.obj(), names, wait_for=apps)
 
@@ -148,11 +150,13 @@ class SpaceReconciler(Reconciler):
         written = await self.writer.write([namespace_child(inputs)])
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
         namespace_uid = self.caches.namespace_uid(space)
+        space, held = self.serving_space(entry, space, claims.verdict(space.name).claims())
         copying = await self._copying(space, now, written, is_new=is_new)
         inputs = replace(
             inputs,
+            space=space,
             namespace_uid=namespace_uid,
-            claims=claims.verdict(space.name).claims(),
+            claims=held,
             copies=copying.write,
             secrets=await self._views(space, copying),
             in_force=copying.in_force,
@@ -181,14 +185,15 @@ class SpaceReconciler(Reconciler):
         given_up, served = self._give_up(space, claims.leaving(space.name))
         inputs = replace(inputs, secrets=views, hostnames=status_grants(claims.recorded(space.name)))
         addresses = addresses_for(self.caches, space)
+        live = space_live(self.caches, space)
+        found = self.answers.of_space(entry, inputs, live.listeners, addresses)
         if unrecorded:
             self.records.pause(entry)
             records = Published(entry, obj)
         else:
-            records = await self.records.publish(self.store, entry, obj, space_names(inputs), addresses)
-        live = replace(space_live(self.caches, space), dns=records.problems)
-        found = self.answers.of_space(entry, inputs, live.listeners, addresses)
-        live = replace(live, answers=found.answers)
+            names = space_names(inputs)
+            records = await self.records.publish(self.store, entry, obj, names, addresses, found.held_back)
+        live = replace(live, dns=records.problems, answers=found.answers)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)
         self.dependencies.certificates(space.name, self.secrets.expiries(space))
@@ -238,8 +243,10 @@ class SpaceReconciler(Reconciler):
 
     def _serves(self, space: SpaceFacts, claim: Claim) -> bool:
         """Whether a listener or route in the Space's namespace contains the name."""
+        verdict = self.caches.claims.verdict(space.name)
+        kept = (verdict.granted | verdict.pending) - {claim}
         return any(
-            serves(entry.json(), [claim])
+            serves(entry.json(), [claim], kept)
             for resource in self.caches.routing_kinds
             if (store := self.caches.children.get(resource)) is not None
             for entry in store.in_namespace(space.name)

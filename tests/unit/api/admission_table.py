@@ -18,6 +18,7 @@ __all__ = ["ROWS", "Obj", "Row", "app", "endpoints", "pod", "put", "space"]
 LABEL = "must be a DNS label: lower-case letters"
 OBJECT_NAME = "must be a DNS label that starts with a letter"
 DNS_NAME = "must be a DNS name in lower case"
+HOST_PATTERN = "or a wildcard for one label in front of at least two"
 SUBDOMAIN = "must be the name of a Kubernetes object"
 APP_NAME = "must be the name of an App"
 DURATION = "must be a duration longer than 0"
@@ -37,6 +38,7 @@ GOOD = {
     LABEL: ("a", "1", "a-1", "a" * 63),
     OBJECT_NAME: ("a", "a-1", "a" * 63),
     DNS_NAME: ("a", "localhost", "a.b", "1.example.com", "a-b.c1", "xn--bcher-kva.example", LONG_NAME),
+    HOST_PATTERN: ("a", "a.b", "*.a.b", "*.1.example.com", "xn--bcher-kva.example", LONG_NAME),
     SUBDOMAIN: ("a", "1", "a.b", "a-1.b", "a" * 253),
     PATH: ("/", "/a", "/a/", "/a/b.c", "/.well-known/x", "/...", "/a..b", "/~u:@=+,-_", "/%C3%BC", "/" + "a" * 1023),
 }
@@ -73,6 +75,10 @@ BAD = {
         ),
         *("a" * 64, "a" * 64 + ".b", "a/b", "a@b", "http://a", *(f"a{special}b" for special in _SPECIAL), "a\n"),
     ),
+    HOST_PATTERN: (
+        *("", "*", "*.a", "*a.b", "a.*.b", "*.*.b.c", "**.a.b", "*.A.b", "*.a.b.", "*..a.b", "*.a.1", "*.10.0.0.1"),
+        *("a.*", "A.b", "10.0.0.1", "*.a.b:443", *(f"*.a{special}b.c" for special in _SPECIAL), "*.a.b\n"),
+    ),
     SUBDOMAIN: ("", "A", "a..b", ".a", "a.", "-a", "a-", "a_b", "a/b", "../a", *(f"a{s}b" for s in _SPECIAL), "a\n"),
     PATH: (
         *("", "a", "a/b", "//", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/a/..", "/a?b", "/a#b", "/a%2fb", "/a%2Fb"),
@@ -82,12 +88,23 @@ BAD = {
     ),
 }
 BAD[APP_NAME] = BAD[SUBDOMAIN]
-MAX = {DURATION: 28, APP_NAME: 63, LABEL: 63, OBJECT_NAME: 63, DNS_NAME: 253, SUBDOMAIN: 253, PATH: 1024}
+MAX = {
+    DURATION: 28,
+    APP_NAME: 63,
+    LABEL: 63,
+    OBJECT_NAME: 63,
+    DNS_NAME: 253,
+    HOST_PATTERN: 253,
+    SUBDOMAIN: 253,
+    PATH: 1024,
+}
 
 TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (LABEL, "spec.project", space()),
     (DNS_NAME, "spec.domainName", space(name="b")),
     (DNS_NAME, "spec.hostnames[0]", space(hostnames=[""])),
+    (HOST_PATTERN, "spec.httpHostnames[0].name", space(httpHostnames=[{"name": "", "certSecretName": "a"}])),
+    (SUBDOMAIN, "spec.httpHostnames[0].certSecretName", space(httpHostnames=[{"name": "a", "certSecretName": ""}])),
     (SUBDOMAIN, "spec.httpCertSecretName", space()),
     (SUBDOMAIN, "spec.tcpCertAndCaSecretName", space()),
     (SUBDOMAIN, "spec.runtimeClassName", space()),
@@ -101,6 +118,9 @@ TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (PATH, "spec.endpoints[0].httpPath", endpoints({})),
     (PATH, "spec.endpoints[0].rewritePath", endpoints({"httpPath": "/x"})),
     (PATH, "spec.endpoints[0].probePath", endpoints({"httpPath": "/x"})),
+    (PATH, "spec.endpoints[0].httpPaths[0].path", endpoints({"httpPaths": [{"path": ""}]})),
+    (PATH, "spec.endpoints[0].httpPaths[0].rewritePath", endpoints({"httpPaths": [{"path": "/x"}]})),
+    (HOST_PATTERN, "spec.endpoints[0].httpHostnames[0]", endpoints({"httpPath": "/x", "httpHostnames": [""]})),
     (SUBDOMAIN, "spec.endpoints[0].certAndCaSecretName", endpoints({})),
     (DNS_NAME, "spec.endpoints[0].hostname", endpoints({})),
     (DNS_NAME, "spec.endpoints[0].allowedClients[0]", endpoints({"allowedClients": [""]})),
@@ -201,6 +221,26 @@ def shape_rows() -> Iterator[Row]:
     names = [f"h{i}.example.org" for i in range(61)]
     many = "must have at most"
     yield Row("many hostnames", space(hostnames=names), space(hostnames=names[:60]), "spec.hostnames", many)
+    bad, good = (space(httpHostnames=_http(*names[:n])) for n in (16, 15))
+    yield Row("many httpHostnames", bad, good, "spec.httpHostnames", many)
+    for field in ("name", "certSecretName"):
+        whole = space(httpHostnames=_http("a.b"))
+        at = f"spec.httpHostnames[0].{field}"
+        yield Row(f"httpHostnames without {field}", put(whole, at, None), whole, at, required)
+    for count, limit in ((0, "must have at least"), (9, many)):
+        bad, good = (endpoints({"httpPaths": [{"path": f"/p{i}"} for i in range(n)]}) for n in (count, 8))
+        says = "should have at least 1 items" if not count else limit
+        yield Row(f"{count} httpPaths", bad, good, "spec.endpoints[0].httpPaths", says)
+    no_path = endpoints({"httpPaths": [{"rewritePath": "/"}]})
+    yield Row(
+        "path without path",
+        no_path,
+        endpoints({"httpPaths": [{"path": "/"}]}),
+        "spec.endpoints[0].httpPaths[0].path",
+        required,
+    )
+    bad, good = (endpoints({"httpPath": "/", "httpHostnames": names[:n]}) for n in (17, 16))
+    yield Row("many names of an endpoint", bad, good, "spec.endpoints[0].httpHostnames", many)
     names = [f"s{i}" for i in range(65)]
     yield Row("many secrets", space(secrets=names), space(secrets=names[:64]), "spec.secrets", many)
     bad, good = (endpoints({"allowedClients": [f"c{i}.example.org" for i in range(n)]}) for n in (65, 64))
@@ -218,6 +258,10 @@ def shape_rows() -> Iterator[Row]:
     yield Row("client twice", bad, good, "spec.endpoints[0].allowedClients[1]", twice, False)
     bad, good = endpoints({"name": "a"}, {"name": "a"}), endpoints({"name": "a"}, {"name": "b"})
     yield Row("name twice, the list", bad, good, "spec.endpoints[1]", twice, parsed_at="spec.endpoints")
+
+
+def _http(*names: str) -> list[Obj]:
+    return [{"name": name, "certSecretName": "tls"} for name in names]
 
 
 def rule_rows() -> Iterator[Row]:
@@ -252,7 +296,6 @@ def rule_rows() -> Iterator[Row]:
     ):
         hosts = space(hostnames=["a.b", good])
         yield Row(f"hostname {bad}", space(hostnames=["a.b", bad]), hosts, "spec.hostnames", says)
-
     # App
     says = "is also the name of the App's one endpoint and of its Service"
     for bad in ("1web", "web.v2"):
@@ -360,11 +403,15 @@ def rule_rows() -> Iterator[Row]:
     for first, second, third in (("/a", "/a", "/b"), ("/a", "/a/", "/a/b"), ("/a/", "/a", "/A"), ("/", "/", "/a")):
         bad, good = (endpoints({"httpPath": first}, {}, {"httpPath": other}) for other in (second, third))
         yield Row(f"paths {first} and {second}", bad, good, at, says)
+    shared = {"httpPath": "/a"}
+    bad, good = endpoints(shared, shared), endpoints(shared, {**shared, "httpHostnames": ["a.b"]})
+    yield Row("paths at the same names", bad, good, at, says)
     says = "two TCP endpoints have the same hostname"
     host = {"hostname": "a.b"}
     for name, other in (
         ("host", {"hostname": "a.c"}),
         ("path", {**host, "httpPath": "/"}),
+        ("paths", {**host, "httpPaths": [{"path": "/"}]}),
         ("metrics", {**host, **metrics}),
     ):
         yield Row(f"hostname twice but for {name}", endpoints(host, {}, host), endpoints(host, {}, other), at, says)
@@ -428,4 +475,50 @@ def _protocols(at: str) -> Iterator[Row]:
     yield Row("probe of gRPC", bad, good, f"{at}.probePath", "a gRPC server answers no GET request")
 
 
-ROWS = (*text_rows(), *number_rows(), *shape_rows(), *rule_rows(), *workload_rows(), *scale_rows())
+def http_rows() -> Iterator[Row]:
+    """HTTP at further names and by several paths."""
+    says = "holds the Space's own FQDN, whose certificate is httpCertSecretName, or a name below it"
+    for bad, good in (
+        ("acme.example.com", "acm.example.com"),
+        ("x.acme.example.com", "xacme.example.com"),
+        ("*.acme.example.com", "*.xacme.example.com"),
+        ("*.y.acme.example.com", "*.example.com"),
+    ):
+        rows = (space(httpHostnames=_http("a.b", name)) for name in (bad, good))
+        yield Row(f"http hostname {bad}", *rows, "spec.httpHostnames", says)
+    listed, http = [f"h{i}.example.org" for i in range(60)], _http(*(f"w{i}.example.org" for i in range(15)))
+    bad, good = (space(hostnames=listed[:n], httpHostnames=http) for n in (32, 31))
+    yield Row("many listeners", bad, good, "spec.httpHostnames", "are too many together with hostnames")
+    says = "holds a name that hostnames holds too"
+    bad, good = (space(hostnames=["a.b", "a.c"], httpHostnames=_http("a.d", name)) for name in ("a.c", "*.a.c"))
+    yield Row("a name in both lists", bad, good, "spec.httpHostnames", says)
+    bad, good = (space(httpHostnames=_http("a.b", "a.c", name)) for name in ("a.b", "a.d"))
+    yield Row("http hostname twice", bad, good, "spec.httpHostnames", "holds a name twice")
+    two = [{"path": "/a"}, {"path": "/b", "rewritePath": "/"}]
+    for field, value in (("probePath", "/x"), ("httpHostnames", ["a.b"])):
+        more = {field: value}
+        bad, good = endpoints(more), endpoints({**more, "httpPaths": two})
+        says = "and there is no httpPath"
+        yield Row(f"{field} without paths", bad, good, f"spec.endpoints[0].{field}", says)
+    for field, on, off in (("verifyTcpClientCert", True, False), ("allowedClients", ["a.b"], [])):
+        bad, good = endpoints({field: on, "httpPaths": two}), endpoints({field: off, "httpPaths": two})
+        yield Row(
+            f"{field} and httpPaths", bad, good, f"spec.endpoints[0].{field}", "cannot be combined with httpPaths"
+        )
+    bad, good = endpoints({"httpPaths": two, "httpPath": "/c"}), endpoints({"httpPaths": [*two, {"path": "/c"}]})
+    yield Row("httpPath and httpPaths", bad, good, "spec.endpoints[0].httpPaths", "cannot be combined with httpPath")
+    bad, good = endpoints({"httpPaths": two, "rewritePath": "/c"}), endpoints({"httpPaths": two})
+    yield Row("rewritePath and httpPaths", bad, good, "spec.endpoints[0].rewritePath", "replaces the prefix httpPath")
+    bad, good = (endpoints({"httpPaths": [*two, {"path": path}]}) for path in ("/a/", "/A/"))
+    yield Row("path twice", bad, good, "spec.endpoints[0].httpPaths", "two entries have the same path")
+    bad = endpoints({"httpPaths": two, "isMetricsEndpoint": True})
+    yield Row(
+        "metrics by paths",
+        bad,
+        endpoints({"isMetricsEndpoint": True}),
+        "spec.endpoints[0].httpPaths",
+        "cannot be combined with isMetricsEndpoint",
+    )
+
+
+ROWS = (*text_rows(), *number_rows(), *shape_rows(), *rule_rows(), *workload_rows(), *scale_rows(), *http_rows())

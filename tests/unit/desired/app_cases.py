@@ -8,6 +8,7 @@ from typing import Any
 
 from decco.api.types import AppSpec, SpaceSpec
 from decco.desired.app import AppDesired, app_children
+from decco.desired.http_names import further_names
 from decco.desired.model import (
     AppInputs,
     Claims,
@@ -104,7 +105,7 @@ def app(
 
 def claims_of(space: SpaceFacts, lost: Mapping[str, str] | None = None) -> Claims:
     """The Space has all names that it claims, but for those that it lost."""
-    claimed = {space.fqdn, *map(canonical, space.spec.hostnames)}
+    claimed = {space.fqdn, *map(canonical, space.spec.hostnames), *further_names(space)}
     return Claims(frozenset(claimed - {*(lost or {})}), lost or {})
 
 

@@ -148,6 +148,12 @@ ENDPOINT_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "port": (TCP, {"port": 8081}, {CONFIG}),
     "http_path": (HTTP, {"httpPath": "/b"}, {HTTP_ROUTE}),
     "rewrite_path": (HTTP, {"rewritePath": "/b"}, {HTTP_ROUTE}),
+    "http_paths": (
+        {**HTTP, "httpPath": None},
+        {"httpPaths": [{"path": "/a"}, {"path": "/b"}]},
+        {POLICY, CONFIG, DEPLOYMENT, SERVICE, TLS_ROUTE, HTTP_ROUTE},
+    ),
+    "http_hostnames": (HTTP, {"httpHostnames": ["not.of.the.space"]}, {HTTP_ROUTE}),
     "probe_path": (HTTP, {"probePath": "/healthz"}, set()),
     "verify_tcp_client_cert": (TCP, {"verifyTcpClientCert": True}, {CONFIG}),
     "allowed_clients": (TCP, {"allowedClients": ["x.test"]}, {CONFIG}),
@@ -219,7 +225,7 @@ def _differing(before: AppInputs, after: AppInputs) -> set[str]:
 def _check(
     base: dict[str, Any], change: dict[str, Any], want: set[str], spec: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    before = app(spec(base), targets=TARGETS)
+    before = app(spec({key: value for key, value in base.items() if value is not None}), targets=TARGETS)
     after = app(spec({key: value for key, value in {**base, **change}.items() if value is not None}), targets=TARGETS)
     assert _differing(before, after) == want
 

@@ -7,6 +7,7 @@ import pytest
 from decco.api.types import AppSpec, Endpoint
 from decco.desired import names
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint, container_ports, endpoints_of, resolve
+from decco.desired.http_routes import ResolvedPath
 from decco.desired.model import AppInputs
 from tests.unit.desired.app_cases import FQDN, POD, app
 
@@ -50,7 +51,7 @@ def test_the_short_form_is_one_endpoint_named_after_the_app_on_the_first_port() 
 
 def test_the_short_form_with_a_path() -> None:
     endpoint = one(app({"httpUrlPath": "/shop"}))
-    assert (endpoint.name, endpoint.kind, endpoint.path) == ("web", EndpointKind.HTTP, "/shop")
+    assert (endpoint.name, endpoint.kind, endpoint.paths) == ("web", EndpointKind.HTTP, (ResolvedPath("/shop"),))
 
 
 @pytest.mark.parametrize(
@@ -194,8 +195,8 @@ def test_container_ports_reads_unvalidated_input() -> None:
 
 @pytest.mark.parametrize(("path", "prefix"), [("/", "/"), ("/a", "/a"), ("/a/", "/a"), ("/a/b/", "/a/b")])
 def test_a_slash_at_the_end_of_a_path_makes_no_difference(path: str, prefix: str) -> None:
-    endpoint = one(app(endpoints({"httpPath": path, "rewritePath": path})))
-    assert (endpoint.path, endpoint.prefix, endpoint.rewrite) == (path, prefix, prefix)
+    [found] = one(app(endpoints({"httpPath": path, "rewritePath": path}))).paths
+    assert (found.path, found.prefix, found.rewrite) == (path, prefix, prefix)
 
 
 # -- DNS --------------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_the_short_form_is_an_endpoint_like_others() -> None:
     pod = {"containers": [{"name": "main", "image": "i", "ports": [{"containerPort": 80}]}]}
     facts = app_facts(app(pod=pod, endpoints=None, httpUrlPath="/shop", tlsCaAndCertSecretName=None))
     assert facts.identities == {"name:web", "path:/shop"}
-    assert facts.endpoints == (EndpointFacts("web", None, 443, tls=False, path="/shop"),)
+    assert facts.endpoints == (EndpointFacts("web", None, 443, tls=False, paths=("/shop",)),)
 
 
 @pytest.mark.parametrize(

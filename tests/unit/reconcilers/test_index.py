@@ -31,6 +31,31 @@ CONTESTS: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "a name": ({"name": "a"}, {"name": "a", "httpPath": "/"}, {"name:a"}),
     "a path": ({"name": "a", "httpPath": "/x"}, {"name": "b", "httpPath": "/x"}, {"path:/x"}),
     "a path with a slash": ({"name": "a", "httpPath": "/x"}, {"name": "b", "httpPath": "/x/"}, {"path:/x"}),
+    "the second of several paths": (
+        {"name": "a", "httpPaths": [{"path": "/v"}, {"path": "/x/"}]},
+        {"name": "b", "httpPath": "/x"},
+        {"path:/x"},
+    ),
+    "a path at names that both list": (
+        {"name": "a", "httpPath": "/x", "httpHostnames": ["a.x", "b.x"]},
+        {"name": "b", "httpPath": "/x", "httpHostnames": ["b.x", "c.x"]},
+        {"path:/x@b.x"},
+    ),
+    "a path at a name and at all names": (
+        {"name": "a", "httpPath": "/x", "httpHostnames": ["a.x", "*.x.y"]},
+        {"name": "b", "httpPath": "/x"},
+        {"path:/x@a.x", "path:/x@*.x.y"},
+    ),
+    "a path at all names and at a name": (
+        {"name": "a", "httpPath": "/x"},
+        {"name": "b", "httpPath": "/x", "httpHostnames": ["a.x"]},
+        {"path:/x@a.x"},
+    ),
+    "a path at different names": (
+        {"name": "a", "httpPath": "/x", "httpHostnames": ["*.x.y"]},
+        {"name": "b", "httpPath": "/x", "httpHostnames": ["a.x.y"]},
+        set(),
+    ),
     "a path below": ({"name": "a", "httpPath": "/x"}, {"name": "b", "httpPath": "/x/y"}, set()),
     "a hostname": (
         {"name": "a", "hostname": "h.example.org"},

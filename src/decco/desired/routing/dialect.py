@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from decco.desired import names, reasons
 from decco.desired.endpoints import ResolvedEndpoint
+from decco.desired.http_names import certificate_of
+from decco.desired.http_routes import ResolvedPath
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.names import Annotations
 from decco.objects import INGRESSES, Obj, Resource
@@ -91,16 +93,32 @@ def verifying_secret(inputs: AppInputs, endpoint: ResolvedEndpoint, controller: 
 
 
 def http_ingress(
-    inputs: AppInputs, name: str, paths: Paths, backend: Obj, annotations: Annotations, *, tls: bool = True
+    inputs: AppInputs,
+    name: str,
+    hosts: Iterable[str],
+    paths: Paths,
+    backend: Obj,
+    annotations: Annotations,
+    *,
+    tls: bool = True,
 ) -> Child:
-    """Paths at the Space's FQDN, under its certificate."""
-    certificate = inputs.space.spec.http_cert_secret_name if tls else None
-    return _ingress(inputs, name, inputs.space.fqdn, paths, backend, annotations, certificate)
+    """Paths at each of these names, under its certificate."""
+    certificates = {host: certificate_of(inputs.space, host) if tls else None for host in hosts}
+    return _ingress(inputs, name, certificates, paths, backend, annotations)
+
+
+def path_ingress_name(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath) -> str:
+    """The name of the Ingress of one path, as annotations are for all paths of an Ingress. That of the first is the
+    endpoint's.
+    """
+    if path == endpoint.paths[0]:
+        return endpoint.name
+    return f"{endpoint.name}.{names.edge_digest(inputs.uid, endpoint.name, path.prefix)}"
 
 
 def passthrough_ingress(inputs: AppInputs, endpoint: ResolvedEndpoint, backend: Obj, annotations: Annotations) -> Child:
     """A host name whose TLS connections the controller hands to the endpoint as they are."""
-    return _ingress(inputs, endpoint.name, endpoint.hostname or "", {"/": PREFIX}, backend, annotations, None)
+    return _ingress(inputs, endpoint.name, {endpoint.hostname or "": None}, {"/": PREFIX}, backend, annotations)
 
 
 def backend_of(endpoint: ResolvedEndpoint) -> Obj:
@@ -120,18 +138,19 @@ def unique_port_name(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
 def _ingress(
     inputs: AppInputs,
     name: str,
-    host: str,
+    certificates: Mapping[str, str | None],
     paths: Paths,
     backend: Obj,
     annotations: Annotations,
-    certificate: str | None,
 ) -> Child:
+    """``certificates``: host name -> Secret, or None."""
     class_name = inputs.settings.routing.ingress_class_name
     spec: Obj = {"ingressClassName": class_name} if class_name is not None else {}
-    if certificate is not None:
-        spec["tls"] = [{"hosts": [host], "secretName": certificate}]
+    tls = [{"hosts": [host], "secretName": secret} for host, secret in certificates.items() if secret is not None]
+    if tls:
+        spec["tls"] = tls
     listed = [{"path": path, "pathType": matched, "backend": backend} for path, matched in paths.items()]
-    spec["rules"] = [{"host": host, "http": {"paths": listed}}]
+    spec["rules"] = [{"host": host, "http": {"paths": listed}} for host in certificates]
     return names.child(INGRESSES, names.app_meta(inputs, name, annotations), spec=spec)
 
 

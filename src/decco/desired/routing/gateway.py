@@ -5,10 +5,12 @@ own, which allows routes from that namespace only. So all routes of a tenant can
 
 The HTTPS listener is for exactly the FQDN and the passthrough listener for ``*.<FQDN>``: proxies refuse an HTTPS
 listener for ``*.<domain>`` beside them, because one connection would match both. Further ``hostnames`` are passthrough
-listeners, because HTTP is served at the FQDN alone.
+listeners; each of ``httpHostnames`` has an HTTP and an HTTPS listener, as the FQDN has.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from decco.api.formats import MAX_DNS_NAME
 from decco.api.types import AppProtocol
@@ -17,7 +19,9 @@ from decco.desired.answers import NO_ROUTE, PROBE_PATH, probe_host, probe_path_o
 from decco.desired.canary import shares_of
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.gateway_status import listeners_kind
-from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceInputs
+from decco.desired.http_names import entry_of, further_names
+from decco.desired.http_routes import ResolvedPath
+from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceFacts, SpaceInputs
 from decco.desired.shares import WHOLE
 from decco.desired.suspension import RETRY_AFTER
 from decco.desired.timeouts import REQUEST, unkept
@@ -56,10 +60,11 @@ def space_routing(inputs: SpaceInputs) -> list[Child]:
     listeners = _listeners(inputs)
     if parent is not None and listeners:
         children.append(_listener_set(inputs, parent, listeners))
-        if route is not None and inputs.claims.holds(inputs.space.fqdn):
-            children.append(_redirect(inputs, route))
-            if any(listener["name"] == LISTENER_HTTPS for listener in listeners):
-                children.append(_answer(inputs, route))
+        http, https = (_names_of(listeners, protocol) for protocol in ("HTTP", "HTTPS"))
+        if route is not None and http:
+            children.append(_redirect(inputs, route, http))
+            if https:
+                children.append(_answer(inputs, route, https))
     return children
 
 
@@ -70,22 +75,41 @@ def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
 
 
 def _listeners(inputs: SpaceInputs) -> list[Obj]:
-    """The listeners for the names that the Space holds: at most three, and one for each further name, sorted."""
+    """The listeners for the names that the Space holds: at most three of the FQDN; for each further name one, sorted,
+    or two if HTTP is served there.
+    """
     space, claims = inputs.space, inputs.claims
     listeners: list[Obj] = []
     if claims.holds(space.fqdn):
-        listeners.append(_listener(LISTENER_HTTP, space.fqdn, HTTP, "HTTP"))
-        certificate = space.spec.http_cert_secret_name
-        view = inputs.secrets.get(certificate) if certificate is not None else None
-        if view is not None and view.state in _THERE_OR_COMING:  # the edge validates the content
-            tls = {"mode": "Terminate", "certificateRefs": [{"group": "", "kind": "Secret", "name": certificate}]}
-            listeners.append(_listener(LISTENER_HTTPS, space.fqdn, HTTPS, "HTTPS", tls))
+        listeners += _http_listeners(inputs, space.fqdn, space.spec.http_cert_secret_name)
         wildcard = f"*.{space.fqdn}"
         if len(wildcard) <= MAX_DNS_NAME:  # else any name below the FQDN is too long
             listeners.append(_passthrough(LISTENER_TLS, wildcard))
     further = {name for name in map(canonical, space.spec.hostnames) if claims.holds(name)}
-    listeners += [_passthrough(_listener_for(name), name) for name in sorted(further) if not in_zone(name, space.fqdn)]
+    listeners += [
+        _passthrough(_listener_for(LISTENER_TLS, name), name)
+        for name in sorted(further)
+        if not in_zone(name, space.fqdn)
+    ]
+    for name, certificate in further_names(space).items():
+        if claims.holds(name):
+            listeners += _http_listeners(inputs, name, certificate)
     return listeners
+
+
+def _http_listeners(inputs: SpaceInputs, name: str, certificate: str | None) -> list[Obj]:
+    """For the redirect, and for HTTPS unless there is no certificate."""
+    space = inputs.space
+    listeners = [_listener(_http_listener(space, LISTENER_HTTP, name), name, HTTP, "HTTP")]
+    view = inputs.secrets.get(certificate) if certificate is not None else None
+    if view is not None and view.state in _THERE_OR_COMING:  # the edge validates the content
+        tls = {"mode": "Terminate", "certificateRefs": [{"group": "", "kind": "Secret", "name": certificate}]}
+        listeners.append(_listener(_http_listener(space, LISTENER_HTTPS, name), name, HTTPS, "HTTPS", tls))
+    return listeners
+
+
+def _names_of(listeners: list[Obj], protocol: str) -> list[str]:
+    return [listener["hostname"] for listener in listeners if listener["protocol"] == protocol]
 
 
 def _listener(name: str, hostname: str, port: int, protocol: str, tls: Obj | None = None) -> Obj:
@@ -100,10 +124,34 @@ def _passthrough(name: str, hostname: str) -> Obj:
     return _listener(name, hostname, HTTPS, "TLS", {"mode": "Passthrough"})
 
 
-def _listener_for(hostname: str) -> str:
-    """The name of the listener of one of the Space's ``hostnames``."""
-    name = f"{LISTENER_TLS}-{hostname}"
-    return name if len(name) <= MAX_LISTENER_NAME else names.listener_port_name(hostname)
+def _listener_for(kind: str, hostname: str) -> str:
+    """The name of the listener of a further name. It may have no asterisk, and those of exact names do not begin so."""
+    name = f"any-{kind}-{hostname[2:]}" if hostname.startswith("*.") else f"{kind}-{hostname}"
+    if len(name) <= MAX_LISTENER_NAME:
+        return name
+    short = names.listener_port_name(hostname)
+    return short if kind == LISTENER_TLS else f"{kind}-{short}"
+
+
+def _http_listener(space: SpaceFacts, kind: str, name: str) -> str:
+    """The name of the listener that serves a name by HTTP or HTTPS: perhaps that of a wildcard."""
+    entry = entry_of(space, name) or name
+    return kind if entry == space.fqdn else _listener_for(kind, entry)
+
+
+def https_listener(space: SpaceFacts, name: str) -> str:
+    """The name of the listener with the certificate of a name at which HTTP is served."""
+    return _http_listener(space, LISTENER_HTTPS, name)
+
+
+def certificates_of(listeners: Obj | None) -> dict[str, str]:
+    """Host name -> Secret of the HTTPS listeners of a live Gateway or ListenerSet."""
+    found = {}
+    for each in ((listeners or {}).get("spec") or {}).get("listeners") or ():
+        references = (each.get("tls") or {}).get("certificateRefs") or ()
+        if each.get("protocol") == "HTTPS" and each.get("hostname") and references:
+            found[str(each["hostname"])] = str(references[0].get("name"))
+    return found
 
 
 def _listener_set(inputs: SpaceInputs, kind: Resource, listeners: list[Obj]) -> Child:
@@ -117,21 +165,21 @@ def _listener_set(inputs: SpaceInputs, kind: Resource, listeners: list[Obj]) -> 
     return names.child(kind, names.space_meta(inputs.space), spec=spec)
 
 
-def _redirect(inputs: SpaceInputs, kind: Resource) -> Child:
+def _redirect(inputs: SpaceInputs, kind: Resource, at: list[str]) -> Child:
     redirect = {"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}}
     spec = {
-        "parentRefs": [_parent(inputs.settings.routing, LISTENER_HTTP)],
-        "hostnames": [inputs.space.fqdn],
+        "parentRefs": _http_parents(inputs, LISTENER_HTTP, at),
+        "hostnames": at,
         "rules": [{"filters": [redirect]}],
     }
     return names.child(kind, names.space_meta(inputs.space, names.REDIRECT_ROUTE), spec=spec)
 
 
-def _answer(inputs: SpaceInputs, kind: Resource) -> Child:
+def _answer(inputs: SpaceInputs, kind: Resource, at: list[str]) -> Child:
     """The route that answers probes of routes that are not in effect, so that no App receives them."""
     spec = {
-        "parentRefs": [_parent(inputs.settings.routing, LISTENER_HTTPS)],
-        "hostnames": [inputs.space.fqdn],
+        "parentRefs": _http_parents(inputs, LISTENER_HTTPS, at),
+        "hostnames": at,
         "rules": [probe_rule({"type": "PathPrefix", "value": PROBE_PATH}, NO_ROUTE)],
     }
     return names.child(kind, names.space_meta(inputs.space, names.PROBE_ROUTE), spec=spec)
@@ -179,22 +227,28 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], 
 
 
 def _http_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
-    rule: Obj = {"matches": [{"path": {"type": "PathPrefix", "value": endpoint.prefix}}]}
-    if endpoint.rewrite is not None:
-        path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": endpoint.rewrite}
-        rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": path}}]
+    """One rule for each path, and the one that answers probes."""
+    rules = [_path_rule(inputs, endpoint, path) for path in endpoint.paths]
+    probe = probe_rule({"type": "Exact", "value": probe_path_of(endpoint.name)}, probe_host(rules))
+    parents = _http_parents(inputs, LISTENER_HTTPS, endpoint.http_names)
+    return {"parentRefs": parents, "hostnames": list(endpoint.http_names), "rules": [*rules, probe]}
+
+
+def _path_rule(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath) -> Obj:
+    rule: Obj = {"matches": [{"path": {"type": "PathPrefix", "value": path.prefix}}]}
+    if path.rewrite is not None:
+        replaced = {"type": "ReplacePrefixMatch", "replacePrefixMatch": path.rewrite}
+        rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": replaced}}]
     if inputs.spec.suspend:
         # Without pods behind it the gateway answers 503 (Gateway API, HTTPBackendRef), with the rule's headers.
         header = {"name": "Retry-After", "value": RETRY_AFTER}
         rule.setdefault("filters", []).append(
             {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}
         )
-    rule["backendRefs"] = _backends(inputs, endpoint)
+    rule["backendRefs"] = _backends(inputs, endpoint, path)
     if (request := _request_timeout(endpoint)) is not None:
         rule["timeouts"] = {"request": request}
-    probe = probe_rule({"type": "Exact", "value": probe_path_of(endpoint.name)}, probe_host([rule]))
-    parent = _parent(inputs.settings.routing, LISTENER_HTTPS)
-    return {"parentRefs": [parent], "hostnames": [inputs.space.fqdn], "rules": [rule, probe]}
+    return rule
 
 
 def _request_timeout(endpoint: ResolvedEndpoint) -> str | None:
@@ -204,7 +258,7 @@ def _request_timeout(endpoint: ResolvedEndpoint) -> str | None:
 
 def _tls_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
     hostname = endpoint.hostname or ""
-    listener = LISTENER_TLS if in_zone(hostname, inputs.space.fqdn) else _listener_for(hostname)
+    listener = LISTENER_TLS if in_zone(hostname, inputs.space.fqdn) else _listener_for(LISTENER_TLS, hostname)
     parent = _parent(inputs.settings.routing, listener)
     return {"parentRefs": [parent], "hostnames": [hostname], "rules": [{"backendRefs": [_backend(endpoint)]}]}
 
@@ -220,9 +274,9 @@ def _backend_tls(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
     return {"targetRefs": [target], "validation": validation}
 
 
-def _backends(inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Obj]:
+def _backends(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath) -> list[Obj]:
     """The endpoint's Service, and those of canaries, with weights of a hundred."""
-    shares = shares_of(inputs, endpoint)
+    shares = shares_of(inputs, endpoint, path)
     if not shares:
         return [_backend(endpoint)]
     rest = WHOLE - sum(share.weight for share in shares)
@@ -241,6 +295,12 @@ def _service(name: str, port: int) -> Obj:
 def _parent(routing: RoutingSettings, listener: str) -> Obj:
     kind = listeners_kind(routing).kind
     return {"group": GATEWAY_GROUP, "kind": kind, "name": names.SPACE_OBJECT, "sectionName": listener}
+
+
+def _http_parents(inputs: SpaceInputs | AppInputs, kind: str, at: Iterable[str]) -> list[Obj]:
+    """References to the listeners that serve these names, each once."""
+    listeners = dict.fromkeys(_http_listener(inputs.space, kind, name) for name in at)
+    return [_parent(inputs.settings.routing, listener) for listener in listeners]
 
 
 def _not_served(kind: Resource) -> Problem:

@@ -1,8 +1,8 @@
 """The edge (the shared Gateway, the Service of the settings), when it comes, goes, or has another address or class:
 every Space; its address: also the Apps with endpoints; its class, and the controller of a class: every Space and App.
 
-A Space's own Gateway or ListenerSet, when its address changes or it becomes ready, and the Space's route that answers
-probes, when the gateway has answered for it: the Apps of the Space with endpoints.
+A Space's own Gateway or ListenerSet, when its address or its host names change or it becomes ready, and the Space's
+route that answers probes, when the gateway has answered for it: the Apps of the Space with endpoints.
 """
 
 from __future__ import annotations
@@ -41,9 +41,11 @@ def class_changed(caches: Caches, change: Change) -> Iterator[Request]:
 
 
 def own_gateway_changed(caches: Caches, change: Change) -> Iterator[Request]:
-    """Where the Apps are probed, and whether yet. A Gateway's status also has other changes."""
+    """Where the Apps are probed, and whether yet; at which names they are served, since a removed name stays until its
+    record is gone. A Gateway's status also has other changes.
+    """
     old, new = change.old, change.new
-    if (_addresses(old), _programmed(old)) != (_addresses(new), _programmed(new)):
+    if (_addresses(old), _programmed(old), _names(old)) != (_addresses(new), _programmed(new), _names(new)):
         yield from _served(caches.apps.in_namespace(change.entry.key.namespace))
 
 
@@ -62,6 +64,12 @@ def _served(apps: Iterable[Entry]) -> Iterator[Request]:
 
 def _programmed(entry: Entry | None) -> bool:
     return entry is not None and is_programmed(entry.obj())
+
+
+def _names(entry: Entry | None) -> list[object]:
+    """The host names of the listeners."""
+    spec = (entry.obj().get("spec") or {}) if entry is not None else {}
+    return [listener.get("hostname") for listener in spec.get("listeners") or ()]
 
 
 def _addresses(entry: Entry | None) -> object:

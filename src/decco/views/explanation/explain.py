@@ -8,6 +8,7 @@ finding.
 from __future__ import annotations
 
 from decco.desired import reasons
+from decco.desired.http_names import certificate_of, entry_of, further_names
 from decco.desired.model import SecretFacts, SpaceFacts
 from decco.desired.status import OWN_PAUSE
 from decco.hostnames import canonical, in_zone
@@ -43,7 +44,7 @@ def hostnames_of(snapshot: Snapshot, result: SimulationResult, target: Target) -
     space = snapshot.caches.space(target.space or "")
     if space is None:
         return []
-    names = {space[1].fqdn}
+    names = {space[1].fqdn, *further_names(space[1])}
     for entry in snapshot.caches.apps.in_namespace(space[1].name):
         reconciled = result.of("App", entry.key)
         names |= set(reconciled.names) if reconciled is not None else set()
@@ -75,15 +76,18 @@ def _hostname(world: World, hostname: str) -> Findings:
     found = caches.space(owner)
     assert found is not None
     _, space = found
+    entry = entry_of(space, hostname)
     claim = f"all names under {space.fqdn}" if in_zone(hostname, space.fqdn) else "it is one of its hostnames"
+    if entry is not None and entry != space.fqdn:
+        claim = f"it is {'one' if entry == hostname else f'below {entry}, one'} of its httpHostnames"
     yield Finding("owner", f"Space {owner}, since {space.created}: {claim}")
     yield from _rivals(world, hostname, owner)
     serving = [
         (reconciled, endpoint)
-        for entry in caches.apps.in_namespace(owner)
-        if (reconciled := world.result.of("App", entry.key)) is not None
+        for app in caches.apps.in_namespace(owner)
+        if (reconciled := world.result.of("App", app.key)) is not None
         for endpoint in _endpoints_of(reconciled)
-        if endpoint.get("hostname") == hostname
+        if _serves(space, endpoint, hostname)
     ]
     if not serving and not world.snapshot.may_read(APPS, owner):
         yield Finding("endpoint", f"you may not list Apps in namespace {owner}", "apps-hidden")
@@ -91,13 +95,21 @@ def _hostname(world: World, hostname: str) -> Findings:
         text = f"no App of Space {owner} has an endpoint at this name: give an endpoint this hostname, or add one"
         yield Finding("endpoint", text + _similar(world, hostname), "host-name-without-endpoint")
     yield from listeners(world, space, hostname)
-    if hostname == space.fqdn:
-        yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{hostname}", hostname)
+    if entry is not None:
+        yield from certificate(world, space, certificate_of(space, hostname), f"https://{hostname}", hostname)
     for reconciled, endpoint in serving:
         yield from _endpoint(world, space, reconciled, endpoint)
     results = [world.result.of("Space", Key("", owner)), *(reconciled for reconciled, _ in serving)]
-    publishers = [reconciled for reconciled in results if reconciled is not None and hostname in reconciled.names]
+    named = {hostname, entry or hostname}
+    publishers = [each for each in results if each is not None and not named.isdisjoint(each.names)]
     yield from record(world, hostname, publishers[0] if publishers else None)
+
+
+def _serves(space: SpaceFacts, endpoint: Obj, hostname: str) -> bool:
+    """Whether an endpoint of a status is reached at this name, or at the wildcard that stands for it."""
+    urls = (str(url) for url in endpoint.get("urls") or ())
+    reached = {str(endpoint.get("hostname")), *(url.split("/")[2] for url in urls)}
+    return hostname in reached or (entry_of(space, hostname) or hostname) in reached
 
 
 def _similar(world: World, hostname: str) -> str:
@@ -110,7 +122,7 @@ def _similar(world: World, hostname: str) -> str:
     }
     for entry in world.snapshot.caches.spaces:
         if isinstance(entry.facts, SpaceFacts):
-            known |= {entry.facts.fqdn, *map(canonical, entry.facts.spec.hostnames)}
+            known |= {entry.facts.fqdn, *map(canonical, entry.facts.spec.hostnames), *further_names(entry.facts)}
     return did_you_mean(hostname, sorted(known))
 
 
@@ -123,6 +135,8 @@ def _rivals(world: World, hostname: str, owner: str | None) -> Findings:
             continue
         claims = [space.fqdn] if in_zone(hostname, space.fqdn) else []
         claims += [name for name in map(canonical, space.spec.hostnames) if name == hostname]
+        further = entry_of(space, hostname)
+        claims += [further] if further is not None else []
         lost = caches.claims.verdict(space.name).claims().lost
         for claim in dict.fromkeys(claims):
             text = f"Space {space.name} claims {claim} too, and it is granted to Space {lost.get(claim, '?')}"
@@ -141,7 +155,7 @@ def _space(world: World, name: str) -> Findings:
         yield Finding("spec", str(space), "spec-invalid")
         return
     lost = caches.claims.verdict(name).claims().lost
-    for claim in dict.fromkeys([space.fqdn, *map(canonical, space.spec.hostnames)]):
+    for claim in dict.fromkeys([space.fqdn, *map(canonical, space.spec.hostnames), *further_names(space)]):
         what = f"{claim} and all names under it" if claim == space.fqdn else claim
         if claim in lost:
             what += f": is granted to Space {lost[claim]}; choose another name, or have that Space removed"
@@ -154,11 +168,16 @@ def _space(world: World, name: str) -> Findings:
     if space.fqdn not in lost:
         yield from listeners(world, space, None)
     yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{space.fqdn}", space.fqdn)
+    for further, secret in further_names(space).items():
+        yield from certificate(world, space, secret, f"https://{further}", further)
     yield from certificate(world, space, space.spec.tcp_cert_and_ca_secret_name, "TCP endpoints", None)
     yield from other_secrets(world, space)
     reconciled = world.result.of("Space", entry.key)
     publisher = reconciled if reconciled is not None and reconciled.names else None
     yield from record(world, space.fqdn, publisher, unowned=space.fqdn in lost)
+    for further in further_names(space):
+        publishes = publisher is not None and further in publisher.names
+        yield from record(world, further, publisher if publishes else None, unowned=further in lost)
     if not world.snapshot.may_read(APPS, name):
         yield Finding("apps", f"you may not list Apps in namespace {name}", "apps-hidden")
     for app in sorted(caches.apps.in_namespace(name), key=lambda entry: entry.key):
@@ -237,7 +256,11 @@ def _from_status(world: World, obj: Obj) -> Findings:
 def _endpoint(world: World, space: SpaceFacts, reconciled: ReconcileResult | None, endpoint: Obj) -> Findings:
     name, key = endpoint["name"], reconciled.key if reconciled is not None else Key(space.name, "")
     about = f"endpoint {name}"
-    where = endpoint.get("url") or f"{name}.{space.name}.svc:{endpoint['port']}, inside the cluster only"
+    where = (
+        ", ".join(endpoint.get("urls") or ())
+        or endpoint.get("url")
+        or f"{name}.{space.name}.svc:{endpoint['port']}, inside the cluster only"
+    )
     yield Finding(about, f"{where}, of App {key}")
     yield from _backends(world, Key(space.name, name), about)
     if "url" in endpoint:

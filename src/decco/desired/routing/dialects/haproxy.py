@@ -11,7 +11,10 @@ object has an underscore, so these cannot collide.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from decco.desired.endpoints import ResolvedEndpoint
+from decco.desired.http_routes import ResolvedPath
 from decco.desired.model import AppInputs, Child, Problem
 from decco.desired.protocols import speaks_http2
 from decco.desired.routing.dialect import (
@@ -20,6 +23,7 @@ from decco.desired.routing.dialect import (
     backend_of,
     http_ingress,
     passthrough_ingress,
+    path_ingress_name,
     unsupported,
     verifying_secret,
 )
@@ -41,17 +45,15 @@ class Haproxy(Dialect):
     timeouts = frozenset({IDLE})
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
+        if any("%" in (path.rewrite or "") for path in endpoint.paths):
+            # HAProxy's http-request replace-path reads it as a log format, and then rejects the whole file.
+            return unsupported(endpoint, "HAProxy cannot write a % in a rewritten path; choose another rewritePath")
         annotations = {"ssl-redirect": "true"}
         if speaks_http2(endpoint):
             annotations["backend-protocol"] = "h2"
         if (seconds := idle_seconds(endpoint)) is not None:
             # The second one is for connections that were upgraded (WebSocket).
             annotations |= {"timeout-server": f"{seconds}s", "timeout-tunnel": f"{seconds}s"}
-        if endpoint.rewrite is not None:
-            if "%" in endpoint.rewrite:
-                # HAProxy's http-request replace-path reads it as a log format, and then rejects the whole file.
-                return unsupported(endpoint, "HAProxy cannot write a % in a rewritten path; choose another rewritePath")
-            annotations["rewrite-target"] = endpoint.rewrite
         if endpoint.backend_tls:
             secret = verifying_secret(inputs, endpoint, "HAProxy")
             if isinstance(secret, Problem):
@@ -62,8 +64,15 @@ class Haproxy(Dialect):
                 "secure-sni": inputs.space.fqdn,
                 "secure-verify-ca-secret": secret,
             }
-        paths, backend = {endpoint.prefix: PREFIX}, backend_of(endpoint)
-        return [http_ingress(inputs, endpoint.name, paths, backend, self.named(annotations))]
+        return [self._ingress(inputs, endpoint, path, annotations) for path in endpoint.paths]
+
+    def _ingress(
+        self, inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath, annotations: Mapping[str, str]
+    ) -> Child:
+        rewritten = {} if path.rewrite is None else {"rewrite-target": path.rewrite}
+        name, paths = path_ingress_name(inputs, endpoint, path), {path.prefix: PREFIX}
+        named = self.named({**annotations, **rewritten})
+        return http_ingress(inputs, name, endpoint.http_names, paths, backend_of(endpoint), named)
 
     def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         annotations = self.named({"ssl-passthrough": "true", "ssl-redirect": "true"})

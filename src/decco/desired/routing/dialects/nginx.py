@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 
 from decco.api.types import AppProtocol
 from decco.desired import names
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
+from decco.desired.http_routes import ResolvedPath
 from decco.desired.model import AppInputs, Child, Problem, SpaceFacts, SpaceInputs
 from decco.desired.protocols import speaks_http2
 from decco.desired.routing.dialect import (
@@ -32,6 +34,7 @@ from decco.desired.routing.dialect import (
     http_ingress,
     named_backend,
     passthrough_ingress,
+    path_ingress_name,
     rewriting,
     unique_port_name,
     unsupported,
@@ -80,23 +83,19 @@ class Nginx(Dialect):
         return ServiceTraits(unique_port_name(inputs, endpoint))
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
-        if "%" in endpoint.prefix:
+        if any("%" in path.prefix for path in endpoint.paths):
             return unsupported(endpoint, "nginx compares paths after decoding them; choose an httpPath without %")
+        if any(_REWRITABLE.fullmatch(path.rewrite or "") is None for path in endpoint.paths):
+            return unsupported(
+                endpoint,
+                "ingress-nginx takes only letters, digits and / - . _ ~ : in a rewritten path; change rewritePath",
+            )
         if isinstance(spoken := _spoken(endpoint), Problem):
             return spoken
         annotations = {"force-ssl-redirect": "true", "use-regex": "true", **spoken}
         if (seconds := idle_seconds(endpoint)) is not None:
             # Between two reads, or two writes; in seconds, as numbers.
             annotations |= {"proxy-read-timeout": str(seconds), "proxy-send-timeout": str(seconds)}
-        pattern = below(endpoint.prefix)
-        if endpoint.rewrite is not None:
-            if _REWRITABLE.fullmatch(endpoint.rewrite) is None:
-                return unsupported(
-                    endpoint,
-                    "ingress-nginx takes only letters, digits and / - . _ ~ : in a rewritten path; change rewritePath",
-                )
-            pattern, before = rewriting(endpoint.prefix, endpoint.rewrite)
-            annotations["rewrite-target"] = f"{before}$1"
         if endpoint.backend_tls:
             if isinstance(missing := verifying_secret(inputs, endpoint, "nginx"), Problem):
                 return missing
@@ -109,8 +108,18 @@ class Nginx(Dialect):
                 "proxy-ssl-verify": "on",
                 "proxy-ssl-verify-depth": VERIFY_DEPTH,
             }
-        backend = named_backend(inputs, endpoint)
-        return [http_ingress(inputs, endpoint.name, {pattern: OTHER}, backend, self.named(annotations))]
+        return [self._ingress(inputs, endpoint, path, annotations) for path in endpoint.paths]
+
+    def _ingress(
+        self, inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath, annotations: Mapping[str, str]
+    ) -> Child:
+        pattern, rewritten = below(path.prefix), {}
+        if path.rewrite is not None:
+            pattern, before = rewriting(path.prefix, path.rewrite)
+            rewritten = {"rewrite-target": f"{before}$1"}
+        name, backend = path_ingress_name(inputs, endpoint, path), named_backend(inputs, endpoint)
+        named = self.named({**annotations, **rewritten})
+        return http_ingress(inputs, name, endpoint.http_names, {pattern: OTHER}, backend, named)
 
     def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         # Without the redirect nginx would answer at port 80 too, and carry plain text from there to the pod.

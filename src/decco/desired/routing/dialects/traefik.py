@@ -25,9 +25,13 @@ These measures prevent conflicts with other Apps and Spaces:
 
 from __future__ import annotations
 
+from decco.api.formats import MAX_PATH
 from decco.desired import names, reasons
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
+from decco.desired.http_names import further_names
+from decco.desired.http_routes import ResolvedPath
 from decco.desired.model import AppInputs, Child, Problem, Served, SpaceFacts, SpaceInputs
+from decco.desired.names import Annotations
 from decco.desired.protocols import speaks_http2
 from decco.desired.routing.dialect import (
     EXACT,
@@ -74,15 +78,17 @@ class Traefik(Dialect):
 
     def space(self, inputs: SpaceInputs) -> list[Child]:
         kind, space = inputs.served.get(TLS_OPTIONS), inputs.space
-        if kind is None or not inputs.claims.holds(space.fqdn):
+        if kind is None or not any(map(inputs.claims.holds, (space.fqdn, *further_names(space)))):
             return []
         annotations = {INGRESS_CLASS: inputs.settings.routing.ingress_class_name}
         meta = names.space_meta(space, _option(space), annotations)
         children = [names.child(kind, meta, spec={"minVersion": "VersionTLS12", "sniStrict": True})]
-        holder, certificate = inputs.served.get(INGRESS_ROUTE_TCPS), space.spec.http_cert_secret_name
-        if holder is not None and certificate is not None:
+        holder = inputs.served.get(INGRESS_ROUTE_TCPS)
+        if holder is None:
+            return children
+        for name, certificate in _certificates(inputs).items():
             spec = {"entryPoints": [WEBSECURE], "routes": [], "tls": {"secretName": certificate}}
-            children.append(names.child(holder, names.space_meta(space, CERTIFICATE, annotations), spec=spec))
+            children.append(names.child(holder, names.space_meta(space, name, annotations), spec=spec))
         return children
 
     def space_problems(self, inputs: SpaceInputs) -> tuple[Problem, ...]:
@@ -90,7 +96,7 @@ class Traefik(Dialect):
         return (missing,) if missing is not None else ()
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
-        if "%" in endpoint.prefix:
+        if any("%" in path.prefix for path in endpoint.paths):
             return unsupported(endpoint, "Traefik compares paths after decoding them; choose an httpPath without %")
         if speaks_http2(endpoint) and endpoint.tls is not None:
             return unsupported(
@@ -101,37 +107,48 @@ class Traefik(Dialect):
         needed = (MIDDLEWARES, TLS_OPTIONS, *((SERVERS_TRANSPORTS,) if endpoint.backend_tls else ()))
         if missing := _missing(inputs.served, *needed):
             return missing
-        children = []
-        annotations: dict[str, str | None] = {
-            "router.entrypoints": WEBSECURE,
-            "router.priority": _priority(inputs, endpoint),
-            "router.tls": "true",
-            "router.tls.options": _reference(inputs, _option(inputs.space)),
-        }
-        if endpoint.backend_tls:
-            children.append(_transport(inputs, endpoint))
-        if endpoint.rewrite is not None:
-            children.append(_rewrite(inputs, endpoint, endpoint.rewrite))
-            annotations["router.middlewares"] = _reference(inputs, _name("rewrite", inputs, endpoint))
-        paths, backend = _paths(endpoint), named_backend(inputs, endpoint)
-        name = _ingress_name(inputs, endpoint)
-        children.append(http_ingress(inputs, name, paths, backend, self.named(annotations)))
-        return children + self._redirect(inputs, endpoint)
+        children = [_transport(inputs, endpoint)] if endpoint.backend_tls else []
+        for path in endpoint.paths:
+            secure: dict[str, str | None] = {
+                "router.entrypoints": WEBSECURE,
+                "router.tls": "true",
+                "router.tls.options": _reference(inputs, _option(inputs.space)),
+            }
+            if path.rewrite is not None:
+                rewrite = _name("rewrite", inputs, endpoint, path)
+                children.append(_rewrite(inputs, rewrite, path, path.rewrite))
+                secure["router.middlewares"] = _reference(inputs, rewrite)
+            children += self._ingresses(inputs, endpoint, path, "", secure, tls=True)
+        redirect = _name("redirect", inputs, endpoint)
+        children.append(
+            _object(inputs, MIDDLEWARES, redirect, {"redirectScheme": {"scheme": "https", "permanent": True}})
+        )
+        # An Ingress must reference a Service, but no request of the redirect reaches it.
+        plain = {"router.entrypoints": WEB, "router.middlewares": _reference(inputs, redirect)}
+        for path in endpoint.paths:
+            children += self._ingresses(inputs, endpoint, path, ".redirect", plain, tls=False)
+        return children
 
-    def _redirect(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child]:
-        """From http:// to https://; an Ingress must reference a Service, but no request reaches it."""
-        middleware = _name("redirect", inputs, endpoint)
-        ingress = _ingress_name(inputs, endpoint, ".redirect")
-        annotations: dict[str, str | None] = {
-            "router.entrypoints": WEB,
-            "router.middlewares": _reference(inputs, middleware),
-            "router.priority": _priority(inputs, endpoint),
-        }
-        paths, backend = _paths(endpoint), named_backend(inputs, endpoint)
-        return [
-            _object(inputs, MIDDLEWARES, middleware, {"redirectScheme": {"scheme": "https", "permanent": True}}),
-            http_ingress(inputs, ingress, paths, backend, self.named(annotations), tls=False),
-        ]
+    def _ingresses(
+        self,
+        inputs: AppInputs,
+        endpoint: ResolvedEndpoint,
+        path: ResolvedPath,
+        what: str,
+        annotations: Annotations,
+        *,
+        tls: bool,
+    ) -> list[Child]:
+        """One for the exact names and one for the wildcards: an Ingress has one priority."""
+        found = []
+        for wild in (False, True):
+            hosts = [name for name in endpoint.http_names if name.startswith("*.") is wild]
+            if hosts:
+                name = _ingress_name(inputs, endpoint, path, f"{what}.any" if wild else what)
+                named = self.named({**annotations, "router.priority": _priority(inputs, path, wild=wild)})
+                paths, backend = _paths(path), named_backend(inputs, endpoint)
+                found.append(http_ingress(inputs, name, hosts, paths, backend, named, tls=tls))
+        return found
 
     def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         if missing := _missing(inputs.served, INGRESS_ROUTE_TCPS):
@@ -159,20 +176,35 @@ class Traefik(Dialect):
         return ServiceTraits(unique_port_name(inputs, endpoint), annotations)
 
 
-def _paths(endpoint: ResolvedEndpoint) -> Paths:
-    return {"/": PREFIX} if endpoint.prefix == "/" else {endpoint.prefix: EXACT, f"{endpoint.prefix}/": PREFIX}
+def _certificates(inputs: SpaceInputs) -> dict[str, str]:
+    """IngressRouteTCP -> Secret: one for each certificate of a name that the Space holds."""
+    space, held = inputs.space, inputs.claims.holds
+    own = space.spec.http_cert_secret_name
+    found = {CERTIFICATE: own} if own is not None and held(space.fqdn) else {}
+    for name, secret in further_names(space).items():
+        if held(name) and secret not in found.values():
+            found[f"{CERTIFICATE}.{names.edge_digest(space.uid, secret)}"] = secret
+    return found
 
 
-def _priority(inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
-    """The priority of Traefik's own rule for all paths below the prefix."""
-    return str(len(f'Host("{inputs.space.fqdn}") && PathPrefix("{endpoint.prefix.rstrip("/")}/")'))
+def _paths(path: ResolvedPath) -> Paths:
+    return {"/": PREFIX} if path.prefix == "/" else {path.prefix: EXACT, f"{path.prefix}/": PREFIX}
 
 
-def _rewrite(inputs: AppInputs, endpoint: ResolvedEndpoint, rewrite: str) -> Child:
-    pattern, before = rewriting(endpoint.prefix, rewrite)
+def _priority(inputs: AppInputs, path: ResolvedPath, *, wild: bool) -> str:
+    """The priority of Traefik's own rule for all paths below the prefix at the FQDN; at a wildcard, less than that of
+    any path at an exact name.
+    """
+    if wild:
+        return str(len(path.prefix) - 2 * MAX_PATH)
+    return str(len(f'Host("{inputs.space.fqdn}") && PathPrefix("{path.prefix.rstrip("/")}/")'))
+
+
+def _rewrite(inputs: AppInputs, name: str, path: ResolvedPath, rewrite: str) -> Child:
+    pattern, before = rewriting(path.prefix, rewrite)
     # The braces end the group's number: without them $1 and a digit behind it would be another group.
     regex = {"regex": f"^{pattern}", "replacement": f"{before}${{1}}"}
-    return _object(inputs, MIDDLEWARES, _name("rewrite", inputs, endpoint), {"replacePathRegex": regex})
+    return _object(inputs, MIDDLEWARES, name, {"replacePathRegex": regex})
 
 
 def _transport(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Child:
@@ -189,13 +221,19 @@ def _object(inputs: AppInputs, kind: Resource, name: str, spec: Obj) -> Child:
     return names.child(inputs.served[kind], names.app_meta(inputs, name, annotations), spec=spec)
 
 
-def _name(what: str, inputs: AppInputs, endpoint: ResolvedEndpoint) -> str:
-    return f"{what}-{names.edge_digest(inputs.uid, endpoint.name)}"
+def _name(what: str, inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath | None = None) -> str:
+    return f"{what}-{_digest(inputs, endpoint, path)}"
 
 
-def _ingress_name(inputs: AppInputs, endpoint: ResolvedEndpoint, what: str = "") -> str:
+def _ingress_name(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath, what: str = "") -> str:
     """No endpoint has a dot in its name."""
-    return f"{endpoint.name}{what}.{names.edge_digest(inputs.uid, endpoint.name)}"
+    return f"{endpoint.name}{what}.{_digest(inputs, endpoint, path)}"
+
+
+def _digest(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath | None) -> str:
+    """Of what belongs to an endpoint, or to one of its paths; that of the first path is the endpoint's."""
+    further = () if path is None or path == endpoint.paths[0] else (path.prefix,)
+    return names.edge_digest(inputs.uid, endpoint.name, *further)
 
 
 def _option(space: SpaceFacts) -> str:
