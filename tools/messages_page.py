@@ -34,7 +34,7 @@ first cause that needs action. A condition that does not apply is absent.
 |---|---|---|
 | `Ready` | Space, App | all of the others |
 | `NamespaceReady` | Space | the namespace, its quota and its limits |
-| `NetworkReady` | Space | the policy that isolates the namespace |
+| `NetworkReady` | Space, App | the policy that isolates the namespace; targets of egresses, if they are limited |
 | `WorkloadReady` | App | the Deployment or Job, with its policy, Services and sidecar configuration |
 | `CertificatesReady` | Space, App | the certificates that it names |
 | `SecretsReady` | Space | the Secrets of its field `secrets`, and the pull Secrets of its sidecars |

@@ -19,6 +19,8 @@ T = TypeVar("T")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _QUANTITY = re.compile(r"[+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+|[KMGTPE]i|[munkMGTPE])?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
+_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
 
 
@@ -120,6 +122,15 @@ def parse_name_server(text: str) -> tuple[str, int]:
     return str(ipaddress.ip_address(found[0])), found[1]
 
 
+def parse_pods(text: str) -> tuple[str, str, str]:
+    """``namespace/label=value`` -> (namespace, label, value). Raises ValueError."""
+    namespace, _, selector = text.partition("/")
+    label, _, value = selector.partition("=")
+    if not (is_dns_label(namespace) and _LABEL_KEY.fullmatch(label) and _LABEL_VALUE.fullmatch(value)):
+        raise ValueError(text)
+    return namespace, label, value
+
+
 def _zero_is_text(value: object) -> object:
     return "0" if value == 0 and value is not False else value
 
@@ -141,6 +152,10 @@ BindAddress = Annotated[
 NameServer = Annotated[
     str,
     Form("an IP address, or one with a port such as 192.0.2.53:5353", lambda text: _parses(parse_name_server, text)),
+]
+PodSelector = Annotated[
+    str,
+    Form("namespace/label=value of pods, such as kube-system/k8s-app=kube-dns", lambda text: _parses(parse_pods, text)),
 ]
 Image = Annotated[str, Form("an image reference", lambda text: _IMAGE.fullmatch(text) is not None)]
 NonEmpty = Annotated[

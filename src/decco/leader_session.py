@@ -32,6 +32,7 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.copies import Copies
 from decco.reconcilers.event_handlers import EventHandlers
+from decco.reconcilers.outgoing import ResolvedAddresses
 from decco.reconcilers.reconciler import Dependencies
 from decco.reconcilers.records import Records
 from decco.reconcilers.rejections import RETRY_SECONDS
@@ -41,6 +42,7 @@ from decco.reconcilers.secret_access import SecretAccess
 from decco.reconcilers.secrets import Secrets
 from decco.reconcilers.served import Served, uid_of
 from decco.reconcilers.space import SpaceReconciler
+from decco.resolver.service import LateQuery, Resolver
 from decco.settings import Settings
 from decco.settings.model import ProbeSettings
 
@@ -87,6 +89,8 @@ class LeaderSession:
         # A dry run writes nothing, so an answer would be another object's.
         self._prober = Prober((lambda: off) if settings.dry_run else probing, metrics)
         self._answers = EdgeAnswers(self._prober, caches)
+        self._resolver = Resolver(lambda: settings.egress, LateQuery(settings.egress.name_servers))
+        self._addressing = ResolvedAddresses(self._resolver)
         served = Served(self._prober, _name_servers(settings))
         self._records = Records(dns, client, settings, time.monotonic, served)
         access = SecretAccess(client, caches)
@@ -105,6 +109,7 @@ class LeaderSession:
             records=self._records,
             now=lambda: datetime.now(UTC),
             answers=self._answers,
+            addressing=self._addressing,
             certificates=metrics.certificates,
         )
         control = settings.controller
@@ -141,7 +146,11 @@ class LeaderSession:
         """
         try:
             stores = self._caches.spaces, self._caches.apps
-            with self._records.following(*stores), self._answers.following(*stores):
+            with (
+                self._records.following(*stores),
+                self._answers.following(*stores),
+                self._addressing.following(self._caches.apps),
+            ):
                 async with asyncio.TaskGroup() as group:
                     await self._work(group, stop)
         finally:
@@ -164,6 +173,8 @@ class LeaderSession:
         self._prober.subscribe(lambda owner: self._event_handlers.enqueue(uid_of(owner)))
         self._metrics.follow_answers(self._prober.counts)
         helpers.append(group.create_task(self._prober.run(), name="prober"))
+        self._resolver.subscribe(self._event_handlers.enqueue)
+        helpers.append(group.create_task(self._resolver.run(), name="resolver"))
         controllers = (self._spaces, self._apps)
         workers = [group.create_task(each.run(), name=f"{each.name}-controller") for each in controllers]
         await self._event_handlers.feed(self._spaces.queue, self._apps.queue)

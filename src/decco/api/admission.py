@@ -20,7 +20,7 @@ from decco.api.rules import Reason, Rule, cel_string
 from decco.hostnames import in_zone
 
 if TYPE_CHECKING:
-    from decco.api.types import AppSpec, DisruptionBudget, Egress, Endpoint, SpaceSpec
+    from decco.api.types import AppSpec, DisruptionBudget, Egress, EgressPort, Endpoint, SpaceSpec
 
 T = TypeVar("T")
 
@@ -186,6 +186,15 @@ EGRESS_RULES: tuple[Rule[Egress], ...] = (
         at=".spaceName",
         reason=Reason.FORBIDDEN,
         message="says in which Space the endpoint is, and there is no endpoint: set endpoint, or remove spaceName",
+    ),
+)
+
+EGRESS_PORT_RULES: tuple[Rule[EgressPort], ...] = (
+    Rule(
+        cel="!has(self.endPort) || self.endPort >= self.port",
+        holds=lambda p: p.end_port is None or p.end_port >= p.port,
+        at=".endPort",
+        message="is below port, where the range begins: swap the two, or remove endPort",
     ),
 )
 
@@ -388,6 +397,13 @@ _RESERVED_LIST = f"[{', '.join(cel_string(name) for name in RESERVED)}]"
 _RESERVED_PREFIX = " || ".join(f"self.metadata.name.startsWith({cel_string(prefix)})" for prefix in RESERVED_PREFIXES)
 
 SPACE_RULES: tuple[Rule[Named[SpaceSpec]], ...] = (
+    Rule(
+        # A list map refuses this too, but its message has only the duplicate.
+        cel=f"!has(self.spec.egressCidrs) || {_all_different('self.spec.egressCidrs.map(e, e.cidr)')}",
+        holds=lambda space: _unique([each.cidr for each in space.spec.egress_cidrs]),
+        at=".spec.egressCidrs",
+        message="two items have the same cidr: put all ports of a network into one item",
+    ),
     Rule(
         cel=OBJECT_NAME.cel("self.metadata.name"),
         holds=lambda space: OBJECT_NAME.matches(space.name),

@@ -44,7 +44,7 @@ class ConditionType(StrEnum):
 
     READY = "Ready"
     NAMESPACE_READY = "NamespaceReady"  # Space
-    NETWORK_READY = "NetworkReady"  # Space
+    NETWORK_READY = "NetworkReady"
     WORKLOAD_READY = "WorkloadReady"  # App
     CERTIFICATES_READY = "CertificatesReady"
     SECRETS_READY = "SecretsReady"  # Space, present only if it has Secrets that are no certificates

@@ -6,9 +6,15 @@ form allows what is needed and nothing that could end a line, a quotation or a w
 
 from __future__ import annotations
 
-from typing import Annotated
+import ipaddress
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from decco.api.rules import Format
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from decco.api.rules import VALIDATIONS, Format, validation
 
 MAX_LABEL = 63
 """Longest DNS label (RFC 1035), and longest value of a Kubernetes label."""
@@ -96,3 +102,47 @@ HostPattern = Annotated[str, HOST_PATTERN]
 SecretName = Annotated[str, SUBDOMAIN]
 RuntimeClassName = Annotated[str, SUBDOMAIN]
 HttpPath = Annotated[str, HTTP_PATH]
+
+MAX_CIDR = 43
+"""Longest IPv6 network: eight groups of four digits, and /128."""
+
+
+@dataclass(frozen=True, slots=True)
+class CidrFormat:
+    """A network in its one canonical spelling, so that equal networks are equal texts."""
+
+    message: str = (
+        "must be a network in canonical form, such as 192.0.2.0/24 or 2001:db8::/32: no host bits, no leading zeros, "
+        "IPv6 in lower case and shortened (RFC 5952), not an IPv4-mapped one"
+    )
+
+    def matches(self, text: str) -> bool:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError:
+            return False
+        mapped = network.version == 6 and network.overlaps(_MAPPED) and network.prefixlen >= _MAPPED.prefixlen
+        return str(network) == text and "%" not in text and not mapped
+
+    def cel(self, value: str = "self") -> str:
+        return f"isCIDR({value}) && string(cidr({value}).masked()) == {value}"
+
+    def _check(self, text: str) -> str:
+        if not self.matches(text):
+            raise ValueError(self.message)
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        json = handler(schema)
+        json["maxLength"] = MAX_CIDR
+        json.setdefault(VALIDATIONS, []).append(validation(self.cel(), self.message))
+        return json
+
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+CIDR = CidrFormat()
+Cidr = Annotated[str, CIDR]

@@ -22,10 +22,18 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from decco.api.admission import APP_SPEC_RULES, BUDGET_RULES, EGRESS_RULES, ENDPOINT_RULES, SPACE_SPEC_RULES
+from decco.api.admission import (
+    APP_SPEC_RULES,
+    BUDGET_RULES,
+    EGRESS_PORT_RULES,
+    EGRESS_RULES,
+    ENDPOINT_RULES,
+    SPACE_SPEC_RULES,
+)
 from decco.api.disruption import BudgetMode, LeastAvailable, MostUnavailable
 from decco.api.formats import (
     AppName,
+    Cidr,
     DnsLabel,
     DnsName,
     Duration,
@@ -46,6 +54,8 @@ MAX_ENDPOINTS = 64
 MAX_EGRESSES = 64
 MAX_ALLOWED_CLIENTS = 64
 MAX_SECRETS = 64
+MAX_EGRESS_CIDRS = 64
+MAX_EGRESS_PORTS = 16
 MAX_HOSTNAMES = 60
 """A Gateway or ListenerSet holds 64 listeners: three for the FQDN, and one for each further host name."""
 MAX_HTTP_HOSTNAMES = 15
@@ -177,6 +187,40 @@ def _list_map(key: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
+class EgressPolicy(StrEnum):
+    """Where the pods of a Space may connect to."""
+
+    OPEN = "Open"
+    DECLARED = "Declared"
+
+
+class Protocol(StrEnum):
+    TCP = "TCP"
+    UDP = "UDP"
+    SCTP = "SCTP"
+
+
+class EgressPort(Model):
+    rules: ClassVar = EGRESS_PORT_RULES
+
+    port: Port
+    """Port of the target; the first one with endPort."""
+    end_port: Port | None = None
+    """Last port of a range that begins with port."""
+    protocol: Protocol = Protocol.TCP
+    """TCP, UDP or SCTP."""
+
+
+class EgressCidr(Model):
+    cidr: Cidr
+    """Network that the pods may connect to."""
+    ports: Annotated[
+        tuple[EgressPort, ...],
+        Field(max_length=MAX_EGRESS_PORTS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
+    """Ports there; without them every port of every protocol."""
+
+
 class SpaceSpec(Model):
     rules: ClassVar = SPACE_SPEC_RULES
 
@@ -212,6 +256,17 @@ class SpaceSpec(Model):
     ] = ()
     """Further host names that are served over HTTPS by path, like the FQDN, each with a certificate of its own. HTTP
     endpoints are served at all of them, unless they list names."""
+    egress_policy: EgressPolicy = EgressPolicy.OPEN
+    """Open: pods may connect to everything. Declared: only to the cluster's DNS, pods of this Space, egressCidrs, and
+    each App's pods to the targets of its tlsEgresses."""
+    egress_cidrs: Annotated[
+        tuple[EgressCidr, ...],
+        Field(
+            max_length=MAX_EGRESS_CIDRS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["cidr"]},
+        ),
+    ] = ()
+    """Networks that all pods of this Space may connect to while egressPolicy is Declared."""
     pod_security: PodSecurityLevel = PodSecurityLevel.BASELINE
     """Pod Security level enforced on the Space's namespace."""
     runtime_class_name: RuntimeClassName | None = None

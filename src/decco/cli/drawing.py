@@ -56,6 +56,9 @@ def _text_of(node: Node, graph: ConnectivityGraph, style: Style, spaces: set[str
         yield f"    {clean(', '.join(names))}  {style.dim('from')} {clean(_names(whos, spaces))}"
     if not node.allowed_from:
         yield f"    {style.dim('nothing of it can be reached from outside')}"
+    if node.leads_to is not None:
+        listed = "; ".join([*node.leads_to, "what its Apps call"])
+        yield f"    {style.dim('its pods connect only to')} {clean(listed)}"
     for call in graph.calls:
         if call.caller.namespace == node.name:
             yield f"    {clean(call.caller.name)} {style.dim('calls')} {_called(call, style)}"

@@ -14,11 +14,13 @@ from decco.api.conditions import ConditionType
 from decco.desired import names, reasons
 from decco.desired.canary import place_canary
 from decco.desired.disruption import disruption_budget
+from decco.desired.egress import resolve_egresses
 from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
 from decco.desired.http_names import certificate_of
 from decco.desired.http_routes import named_by
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
 from decco.desired.network import app_policy
+from decco.desired.outgoing import outgoing
 from decco.desired.pod_secrets import awaited, needed_by_pods, secret_problems
 from decco.desired.protocols import clear_text_protocol, service_protocol
 from decco.desired.routing import app_routing, service_traits
@@ -54,7 +56,8 @@ def app_children(inputs: AppInputs) -> AppDesired:
     pods = workload(inputs, tls)
     routes, unrouted = app_routing(inputs, resolved)
 
-    policy = app_policy(inputs, resolved)
+    out = outgoing(inputs, {egress.local_port for egress in resolve_egresses(inputs, resolved)[0]})
+    policy = app_policy(inputs, resolved, out)
     children = [policy] if policy is not None else []
     if tls is not None and not isinstance(pods, Problem):
         children.append(tls.config_map)
@@ -72,6 +75,8 @@ def app_children(inputs: AppInputs) -> AppDesired:
     missing = secret_problems(inputs, needed)
     nameless = (governing,) if isinstance(governing, Problem) else ()
     problems = {ConditionType.WORKLOAD_READY: (*resolved.problems, *tls_problems, *clash, *nameless, *missing)}
+    if out.problems is not None:
+        problems[ConditionType.NETWORK_READY] = out.problems
     certificates = certificate_problems(inputs)
     if certificates is not None:
         problems[ConditionType.CERTIFICATES_READY] = certificates

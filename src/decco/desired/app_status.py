@@ -77,6 +77,9 @@ def app_status(
     run = current_run(inputs, live.job, live.ended, now)
     own_run = run if run is not None and inputs.run_digest and run.run == inputs.run_digest else None
     verdicts = {ConditionType.WORKLOAD_READY: _workload(inputs, desired, outcomes, live, own_run, previous, now)}
+    if ConditionType.NETWORK_READY in desired.problems:
+        problems = desired.problems[ConditionType.NETWORK_READY]
+        verdicts[ConditionType.NETWORK_READY] = verdict(problems, "The declared egresses are permitted")
     if ConditionType.CERTIFICATES_READY in desired.problems:
         problems = desired.problems[ConditionType.CERTIFICATES_READY]
         verdicts[ConditionType.CERTIFICATES_READY] = verdict(problems, "All certificates are there and valid")

@@ -11,7 +11,7 @@ All objects of an endpoint (Service, listener of the sidecar, route, opened port
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -19,7 +19,8 @@ from decco.api.formats import DNS_NAME, HTTP_PATH, MAX_DNS_NAME, OBJECT_NAME
 from decco.api.types import AppProtocol, AppSpec, Endpoint, Timeouts
 from decco.desired import names, reasons
 from decco.desired.http_routes import HttpRoutes, ResolvedPath, resolved_path, without_slash
-from decco.desired.model import AppInputs, Problem
+from decco.desired.model import AppInputs, Problem, SpaceFacts
+from decco.errors import TerminalError
 from decco.hostnames import canonical, in_zone
 from decco.objects import Obj
 from decco.text import shown
@@ -152,6 +153,45 @@ def resolve(inputs: AppInputs) -> ResolvedApp:
     return _Resolver(inputs).run()
 
 
+def pod_port_of(app: str, spec: AppSpec, space: SpaceFacts, taken: Collection[str], endpoint: str) -> int | None:
+    """The port in the pods of an App where connections to this endpoint arrive; None if nothing listens for it.
+
+    ``taken`` has the identities that older Apps of the Space have, as in ``AppInputs``.
+    """
+    own = [
+        each for each in endpoints_of(app, spec) if OBJECT_NAME.matches(each.name) and f"name:{each.name}" not in taken
+    ]
+    found = next((each for each in own if each.name == endpoint), None)
+    if found is None or found.disable_tls_termination:
+        return found.port if found is not None else None
+    try:
+        return _listener_ports(spec, own, space).get(endpoint)
+    except TerminalError:
+        return None  # the App itself reports that its pods have no free port
+
+
+def _listener_ports(spec: AppSpec, endpoints: Iterable[Endpoint], space: SpaceFacts) -> dict[str, int]:
+    """Sidecar ports by endpoint. A port depends on the endpoint's name, not on the order of the spec."""
+    endpoints = list(endpoints)
+    listeners = [endpoint.name for endpoint in endpoints if _secret_name(endpoint, space) is not None]
+    return names.pod_ports(sorted(listeners), reserved_ports(spec, endpoints))
+
+
+def reserved_ports(spec: AppSpec, endpoints: Iterable[Endpoint]) -> frozenset[int]:
+    """The ports of a pod that its sidecar cannot choose for its listeners."""
+    used = container_ports(spec.pod) | {endpoint.port for endpoint in endpoints}
+    return used | {egress.local_port for egress in spec.tls_egresses}
+
+
+def _secret_name(endpoint: Endpoint, space: SpaceFacts) -> str | None:
+    """Name of the Secret that the sidecar shows for this endpoint; None: no listener."""
+    if endpoint.is_metrics_endpoint or endpoint.disable_tls_termination:
+        return None
+    if endpoint.paths:
+        return space.spec.http_cert_secret_name if space.spec.encrypt_http else None
+    return endpoint.cert_and_ca_secret_name or space.spec.tcp_cert_and_ca_secret_name
+
+
 class _Resolver:
     """One pass over the endpoints of one App; its checks report why they are False."""
 
@@ -167,7 +207,7 @@ class _Resolver:
     def run(self) -> ResolvedApp:
         declared = endpoints_of(self._inputs.name, self._inputs.spec)
         own = [endpoint for endpoint in declared if self._has_name(endpoint)]
-        ports = self._listener_ports(own)
+        ports = _listener_ports(self._inputs.spec, own, self._space)
         resolved = tuple(self._resolve(endpoint, ports.get(endpoint.name)) for endpoint in own)
         return ResolvedApp(resolved, tuple(self._problems), tuple(self._route_problems))
 
@@ -189,22 +229,6 @@ class _Resolver:
                 f"endpoint {name} is declared twice, or is the clear text Service of another; only the first is served"
             )
         return self._refuse(reasons.ENDPOINT_CONFLICT, f"{why}; rename one of the two")
-
-    def _listener_ports(self, endpoints: Iterable[Endpoint]) -> dict[str, int]:
-        """Sidecar ports by endpoint. A port depends on the endpoint's name, not on the order of the spec."""
-        spec = self._inputs.spec
-        listeners = [endpoint.name for endpoint in endpoints if self._secret_name(endpoint) is not None]
-        reserved = container_ports(spec.pod) | {endpoint.port for endpoint in endpoints}
-        reserved |= {egress.local_port for egress in spec.tls_egresses}
-        return names.pod_ports(sorted(listeners), reserved)
-
-    def _secret_name(self, endpoint: Endpoint) -> str | None:
-        """Name of the Secret that the sidecar shows for this endpoint; None: no listener."""
-        if endpoint.is_metrics_endpoint or endpoint.disable_tls_termination:
-            return None
-        if endpoint.paths:
-            return self._space.spec.http_cert_secret_name if self._space.spec.encrypt_http else None
-        return endpoint.cert_and_ca_secret_name or self._space.spec.tcp_cert_and_ca_secret_name
 
     def _resolve(self, endpoint: Endpoint, port: int | None) -> ResolvedEndpoint:
         resolved = ResolvedEndpoint(
@@ -265,7 +289,7 @@ class _Resolver:
         )
 
     def _server(self, endpoint: Endpoint, port: int | None) -> TlsServer | None:
-        secret = self._secret_name(endpoint)
+        secret = _secret_name(endpoint, self._space)
         if secret is None or port is None:
             return None
         return TlsServer(

@@ -177,6 +177,26 @@ class SpaceFacts:
         return canonical(f"{self.name}.{self.spec.domain_name}")
 
 
+class EgressPhase(StrEnum):
+    """What the NetworkPolicy of a Space says of connections out of its pods, see ``outgoing.py``."""
+
+    UNLIMITED = "Unlimited"  # nothing: pods that no other policy limits may connect to everything
+    PASSING = "Passing"  # everything is permitted, so that policies of Apps limit nothing yet
+    DECLARED = "Declared"  # what is listed is permitted
+
+
+@dataclass(frozen=True, slots=True)
+class NamedAddresses:
+    """What is known of a host name."""
+
+    addresses: tuple[str, ...] = ()
+    """Canonical, without duplicates, in a stable order."""
+    error: str = ""
+    """Why it could not be resolved, "" if it was, or if the last failure means nothing yet."""
+    pending: bool = False
+    """Whether it was not asked for yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpaceInputs:
     """All that the children and the status of one Space depend on."""
@@ -203,6 +223,12 @@ class SpaceInputs:
     """The recorded grants for ``status.hostnames``."""
     gateway_controller: str | None = None
     """As in ``AppInputs``."""
+    egress: EgressPhase = EgressPhase.UNLIMITED
+    """What the Space's policy is to say now."""
+    egress_waits: tuple[str, ...] = ()
+    """The Apps that keep the phase Passing."""
+    egress_noted: bool = False
+    """Whether the live namespace has the annotation egress-policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +238,9 @@ class EgressTarget:
     port: int
     hostname: str
     """Name that the server's certificate must have; also the TLS server name (SNI)."""
+    pods: tuple[str, str, int] | None = None
+    """Space, App and port of the pods behind the Service; None if it is not an endpoint, or if nothing listens there.
+    Only in Spaces whose egress is limited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +284,16 @@ class AppInputs:
     """The Apps with a share of this App's traffic, the oldest first."""
     primary: Primary | None = None
     """Of a canary: the App that it names, if it exists."""
+    egress: EgressPhase = EgressPhase.UNLIMITED
+    """What the live policy of the Space says."""
+    addresses: Mapping[str, NamedAddresses] = field(default_factory=dict)
+    """Host name -> its addresses, for ``outgoing.names_of``."""
+    edge_addresses: frozenset[str] = frozenset()
+    """IP addresses of the edge."""
+    egress_recorded: bool = False
+    """Whether the live policy of the App has the annotation egress-addresses."""
+    egress_limited: bool = False
+    """Whether the live policy of the App has rules for egress."""
 
     @property
     def edge_may_have_ca(self) -> bool:

@@ -1,4 +1,4 @@
-"""Who may connect to the pods of a Space, as NetworkPolicies.
+"""Who may connect to the pods of a Space, as NetworkPolicies. Where these may connect to is in ``outgoing.py``.
 
 A NetworkPolicy only allows connections: a pod that a policy selects is closed except for what its policies allow
 together. So there are two kinds. The policy of the Space selects all pods and allows only pods of the same namespace;
@@ -16,19 +16,23 @@ from __future__ import annotations
 from decco.api.types import Mesh
 from decco.desired import names
 from decco.desired.endpoints import EndpointKind, ResolvedApp
-from decco.desired.model import AppInputs, Child, SpaceFacts
-from decco.objects import LABEL_MONITORING, LABEL_PROJECT, NETWORK_POLICIES, Obj
-from decco.settings import EdgeSettings
+from decco.desired.model import AppInputs, Child, EgressPhase, SpaceFacts
+from decco.desired.outgoing import Outgoing, record_annotation, space_rules
+from decco.objects import LABEL_MONITORING, LABEL_NAMESPACE_NAME, LABEL_PROJECT, NETWORK_POLICIES, Obj
+from decco.settings import EdgeSettings, Settings
 
-LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name"
-"""Set on every namespace by the API server; clients cannot change it."""
 HBONE_PORT = 15008
 """Where Istio's ambient mesh delivers the traffic for all ports of a pod: a client of it reaches every port, those with
 plain text too. So it is open inside the Space only, until decco writes an AuthorizationPolicy for each App."""
 
 
-def space_policy(space: SpaceFacts, namespace_uid: str | None) -> Child:
-    """Closes all pods of the Space to clients outside it.
+def space_policy(
+    space: SpaceFacts,
+    namespace_uid: str | None,
+    phase: EgressPhase = EgressPhase.UNLIMITED,
+    settings: Settings | None = None,
+) -> Child:
+    """Closes all pods of the Space to clients outside it, and limits where they connect to.
 
     The namespace is a second owner. When a Space is deleted, Kubernetes removes at once the objects that only the Space
     owns, while pods still terminate. With the second owner the policy stays until the deletion of the namespace, which
@@ -39,12 +43,18 @@ def space_policy(space: SpaceFacts, namespace_uid: str | None) -> Child:
         owner = {"apiVersion": "v1", "kind": "Namespace", "name": space.name, "uid": namespace_uid}
         meta["ownerReferences"] = [*meta["ownerReferences"], owner]
     ingress: list[Obj] = [{"from": [{"podSelector": {}}]}]
-    return names.child(NETWORK_POLICIES, meta, spec={"podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress})
+    spec: Obj = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress}
+    if phase is not EgressPhase.UNLIMITED:
+        spec["policyTypes"] = ["Ingress", "Egress"]
+        spec["egress"] = space_rules(space, phase, settings or Settings())
+    return names.child(NETWORK_POLICIES, meta, spec=spec)
 
 
-def app_policy(inputs: AppInputs, resolved: ResolvedApp) -> Child | None:
-    """Opens the ports of an App's endpoints; None if it has none. Ports for metrics are open to the namespaces that
-    monitor, all others to the edge and to the Spaces that may connect to this one.
+def app_policy(inputs: AppInputs, resolved: ResolvedApp, out: Outgoing | None = None) -> Child | None:
+    """Opens the ports of an App's endpoints, and the targets of its egresses; None if it has neither.
+
+    Ports for metrics are open to the namespaces that monitor, all others to the edge and to the Spaces that may connect
+    to this one.
     """
     mesh = inputs.space.spec.mesh is Mesh.ISTIO
     ingress: list[Obj] = []
@@ -53,14 +63,17 @@ def app_policy(inputs: AppInputs, resolved: ResolvedApp) -> Child | None:
         ingress.append({"from": peers, "ports": routed} if peers is not None else {"ports": routed})
     if monitored := _ports(resolved, monitoring=True, mesh=mesh):
         ingress.append({"from": [_namespaces(LABEL_MONITORING, "true")], "ports": monitored})
-    if not ingress:
+    out = out if out is not None else Outgoing()
+    if not ingress and out.rules is None:
         return None
-    spec: Obj = {
-        "podSelector": {"matchLabels": names.pod_selector(inputs.name)},
-        "policyTypes": ["Ingress"],
-        "ingress": ingress,
-    }
-    return names.child(NETWORK_POLICIES, names.app_meta(inputs, names.app_policy(inputs.name)), spec=spec)
+    spec: Obj = {"podSelector": {"matchLabels": names.pod_selector(inputs.name)}, "policyTypes": []}
+    for kind, key, rules in (("Ingress", "ingress", ingress), ("Egress", "egress", out.rules)):
+        if rules:
+            spec[key] = rules
+        if rules or (key == "egress" and rules is not None):
+            spec["policyTypes"].append(kind)
+    meta = names.app_meta(inputs, names.app_policy(inputs.name), record_annotation(out, inputs) or None)
+    return names.child(NETWORK_POLICIES, meta, spec=spec)
 
 
 def may_connect(client: SpaceFacts, target: SpaceFacts) -> bool:

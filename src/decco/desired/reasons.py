@@ -33,6 +33,7 @@ SECRET_DELETED = "SecretDeleted"
 WAITING_FOR_EDGE = "WaitingForEdge"
 WAITING_FOR_ANSWER = "WaitingForAnswer"
 WAITING_FOR_DNS = "WaitingForDNS"
+EGRESS_PENDING = "EgressPending"
 NOT_WRITTEN = "NotWritten"
 CANARY_WAITING = "CanaryWaiting"
 
@@ -59,6 +60,8 @@ CERTIFICATE_NAME_MISMATCH = "CertificateNameMismatch"
 CERTIFICATE_MISSING = "CertificateMissing"
 EGRESS_TARGET_NOT_FOUND = "EgressTargetNotFound"
 EGRESS_PORT_CONFLICT = "EgressPortConflict"
+EGRESS_UNRESOLVED = "EgressUnresolved"
+EGRESS_REFUSED = "EgressRefused"
 RESERVED_NAME = "ReservedName"
 PRIMARY_NOT_FOUND = "PrimaryNotFound"
 CANARY_REFUSED = "CanaryRefused"
@@ -120,6 +123,7 @@ WAITING: frozenset[str] = frozenset(
         WAITING_FOR_EDGE,
         WAITING_FOR_ANSWER,
         WAITING_FOR_DNS,
+        EGRESS_PENDING,
         NOT_WRITTEN,
         CANARY_WAITING,
     }

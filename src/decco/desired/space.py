@@ -7,7 +7,7 @@ make something reachable after it. The policies of a mesh (PeerAuthentication, A
 from __future__ import annotations
 
 from decco.api.reserved_names import is_reserved
-from decco.api.types import Mesh
+from decco.api.types import EgressPolicy, Mesh
 from decco.desired import names, reasons
 from decco.desired.grants import transfers_text
 from decco.desired.http_names import names_with_record
@@ -16,6 +16,7 @@ from decco.desired.network import space_policy
 from decco.desired.routing import space_routing
 from decco.objects import (
     ANNOTATION_CA_CHANGED,
+    ANNOTATION_EGRESS_POLICY,
     ANNOTATION_FQDN,
     ANNOTATION_HOSTNAMES,
     ANNOTATION_TRANSFERRED,
@@ -42,7 +43,7 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
         namespace_child(inputs),
         *(names.child(kind, names.space_meta(space), spec=spec) for kind, spec in limits if spec is not None),
         *(copy_child(space, inputs.settings.namespace, copy) for _, copy in sorted(inputs.copies.items())),
-        space_policy(space, inputs.namespace_uid),
+        space_policy(space, inputs.namespace_uid, inputs.egress, inputs.settings),
         *space_routing(inputs),
     ]
 
@@ -64,6 +65,10 @@ def namespace_child(inputs: SpaceInputs) -> Child:
         ANNOTATION_HOSTNAMES: inputs.record or None,
         ANNOTATION_TRANSFERRED: transfers_text(inputs.transferred) or None,
     }
+    if space.spec.egress_policy is EgressPolicy.DECLARED:
+        annotations[ANNOTATION_EGRESS_POLICY] = EgressPolicy.DECLARED.value
+    elif inputs.egress_noted:
+        annotations[ANNOTATION_EGRESS_POLICY] = None
     meta = names.child_meta(
         space.name, uid=space.uid, space=space.name, namespaced=False, labels=labels, annotations=annotations
     )

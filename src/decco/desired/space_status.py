@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from decco.api.conditions import ConditionType
+from decco.api.types import EgressPolicy
 from decco.desired import names, reasons
 from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.gateway_status import listener_problems, status_of
-from decco.desired.model import Problem, SpaceInputs
+from decco.desired.model import EgressPhase, Problem, SpaceInputs
 from decco.desired.ownership import holders_of
 from decco.desired.routing import space_routing_problems
 from decco.desired.secrets import CA_CRT, certificates_of, problem_of, space_use
@@ -36,6 +37,8 @@ ANNOTATION_UID_RANGE = "openshift.io/sa.scc.uid-range"
 
 _TRANSFERRED = f"; its transfer took place before: for another, remove it from {ANNOTATION_TRANSFER} and add it again"
 _UID_RANGE = re.compile(r"([0-9]{1,12})/([0-9]{1,12})|([0-9]{1,12})-([0-9]{1,12})")
+_SHOWN = 5
+"""Apps that a message names."""
 _OWN_KINDS = frozenset(kind.kind for kind in (NAMESPACES, NETWORK_POLICIES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS))
 
 
@@ -192,12 +195,26 @@ def _has_user(text: str, user: int) -> bool:
 def _network(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem | None:
     policy = NETWORK_POLICIES.kind, names.SPACE_OBJECT
     if policy in outcomes:
-        return outcomes[policy] or _unknown_edge(inputs)
+        return outcomes[policy] or _unknown_edge(inputs) or _egress(inputs)
     if live.namespace is not None and _is_terminating(live.namespace):
         message = "the NetworkPolicy that isolates the namespace is deleted with the namespace"
         return Problem(reasons.NAMESPACE_TERMINATING, message)
     reason = reasons.NAMESPACE_NOT_READY if live.namespace is None else reasons.NOT_WRITTEN
     return Problem(reason, "the NetworkPolicy that isolates the namespace is not written yet")
+
+
+def _egress(inputs: SpaceInputs) -> Problem | None:
+    """Whether a switch of the egress policy is under way."""
+    if inputs.egress is not EgressPhase.PASSING:
+        return None
+    if inputs.space.spec.egress_policy is EgressPolicy.OPEN:
+        message = "egress is open; policies of Apps still have rules for it, which are about to be removed"
+    else:
+        waits = ", ".join(inputs.egress_waits[:_SHOWN]) + (" and others" if len(inputs.egress_waits) > _SHOWN else "")
+        message = (
+            f"egress is still open, until the policies of its Apps have their targets ({waits}), for a minute at most"
+        )
+    return Problem(reasons.EGRESS_PENDING, message)
 
 
 def _unknown_edge(inputs: SpaceInputs) -> Problem | None:

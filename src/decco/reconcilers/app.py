@@ -9,6 +9,7 @@ from decco.api.parse import parse_app
 from decco.api.types import AppSpec
 from decco.desired import names, reasons, runs
 from decco.desired import secrets as secret_rules
+from decco.desired.address_rules import canonical_address
 from decco.desired.app import AppDesired, app_children, app_names
 from decco.desired.app_status import (
     AppLive,
@@ -54,6 +55,7 @@ from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
 from decco.reconcilers.edge import addresses_for, gateway_controller
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
+from decco.reconcilers.outgoing import app_egress, target_pods
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
 
@@ -294,6 +296,8 @@ class AppReconciler(Reconciler):
         else:
             self.caches.superseded_jobs.pop(entry.uid, None)
         job, lost = await self._find_job(entry, run)
+        egress = app_egress(self.caches, self.dependencies.addressing, entry, spec, space)
+        edge = addresses_for(self.caches, space) if egress.limited else None
         return AppInputs(
             namespace=entry.key.namespace,
             name=entry.key.name,
@@ -305,7 +309,7 @@ class AppReconciler(Reconciler):
             served=self.caches.served,
             claims=claims,
             secrets=await self.secrets.views(space, secrets),
-            targets=self._targets(space, facts),
+            targets=self._targets(space, facts, with_pods=egress.limited),
             taken=self.caches.index.taken(entry.key, facts, space.fqdn),
             now=self.now(),
             run=run,
@@ -317,6 +321,11 @@ class AppReconciler(Reconciler):
             gateway_controller=gateway_controller(self.caches),
             canaries=canaries_of(self.caches, entry.key, space, simulated=self.dependencies.simulated),
             primary=primary_of(self.caches, entry.key, facts, space, simulated=self.dependencies.simulated),
+            egress=egress.phase,
+            addresses=egress.addresses,
+            edge_addresses=frozenset(filter(None, map(canonical_address, edge or ()))),
+            egress_recorded=egress.recorded,
+            egress_limited=egress.has_rules,
         )
 
     def _live_replicas(self, app: Entry, spec: AppSpec) -> LiveReplicas | None:
@@ -353,7 +362,7 @@ class AppReconciler(Reconciler):
             return None, True
         return runs.job_view(live), False
 
-    def _targets(self, client: SpaceFacts, facts: AppFacts) -> dict[tuple[str, str], EgressTarget]:
+    def _targets(self, client: SpaceFacts, facts: AppFacts, *, with_pods: bool) -> dict[tuple[str, str], EgressTarget]:
         found: dict[tuple[str, str], EgressTarget] = {}
         for space_name, name in facts.targets:
             target = self.caches.space(space_name or client.name)
@@ -365,6 +374,7 @@ class AppReconciler(Reconciler):
                 host=f"{name}.{space.name}.svc",
                 port=endpoint.service_port,
                 hostname=endpoint.hostname or f"{name}.{space.fqdn}",
+                pods=target_pods(self.caches, space, name) if with_pods else None,
             )
         return found
 

@@ -7,18 +7,19 @@ the target of an egress) without decoding each of them.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from decco.api.admission import MAX_LISTENERS
 from decco.api.formats import DNS_NAME, HOST_PATTERN
 from decco.api.parse import parse_app, parse_space
-from decco.api.types import MAX_HOSTNAMES, MAX_HTTP_HOSTNAMES, AppProtocol, HttpHostname, SpaceSpec
+from decco.api.types import MAX_HOSTNAMES, MAX_HTTP_HOSTNAMES, AppProtocol, AppSpec, HttpHostname, SpaceSpec
 from decco.desired import names, secrets
-from decco.desired.endpoints import endpoints_of
+from decco.desired.endpoints import endpoints_of, reserved_ports
 from decco.desired.grants import Record, parse_record, parse_transfers
 from decco.desired.http_routes import without_slash
 from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
+from decco.desired.outgoing import possible_service
 from decco.hostnames import canonical
 from decco.objects import (
     ANNOTATION_CA_CHANGED,
@@ -69,7 +70,12 @@ class AppFacts:
     """Path without a slash at the end -> the host names at which it is served; ALL_NAMES for all of the Space."""
     secrets: frozenset[str]
     targets: frozenset[tuple[str, str]]
-    """(Space, endpoint) of the egresses by endpoint; "" is the App's own Space."""
+    """(Space, endpoint) of the egresses by endpoint, or by a name that may be one's Service; "" is the App's own
+    Space."""
+    egresses: bool = False
+    """Whether it has any egress."""
+    reserved: frozenset[int] = frozenset()
+    """Ports of its pods on which those of its sidecar's listeners depend."""
     canary_of: str | None = None
     weight: int = 0
     tls_out: bool = False
@@ -187,14 +193,22 @@ def app_facts(obj: Obj) -> AppFacts:
         identities=frozenset(identities),
         paths=paths,
         secrets=frozenset(secret for secret in named if secret),
-        targets=frozenset(
-            (egress.space_name or "", egress.endpoint) for egress in spec.tls_egresses if egress.endpoint
-        ),
+        targets=frozenset(_targets(spec)),
+        egresses=bool(spec.tls_egresses),
+        reserved=reserved_ports(spec, listed),
         canary_of=spec.canary_of,
         weight=spec.weight or 0,
         tls_out=bool(spec.tls_egresses),
         http=any(each.http_path is not None and not each.disable_tls_termination for each in listed),
     )
+
+
+def _targets(spec: AppSpec) -> Iterator[tuple[str, str]]:
+    for egress in spec.tls_egresses:
+        if egress.endpoint is not None:
+            yield egress.space_name or "", egress.endpoint
+        elif egress.fqdn is not None and (service := possible_service(egress.fqdn)) is not None:
+            yield service[1], service[0]
 
 
 def is_paused(obj: Obj) -> bool:

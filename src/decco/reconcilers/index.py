@@ -101,15 +101,19 @@ class AppIndex:
 
     def endpoint(self, space: str, name: str) -> EndpointFacts | None:
         """The endpoint of this name in the Space; of several claimants the oldest App's."""
-        claimants = [self.facts[key] for key in self._claimants.of(space, f"name:{name}")]
-        oldest = min(claimants, key=lambda facts: facts.seniority, default=None)
-        endpoints = oldest.endpoints if oldest is not None else ()
+        holder = self.holder(space, name)
+        endpoints = self.facts[holder].endpoints if holder is not None else ()
         return next((endpoint for endpoint in endpoints if endpoint.name == name), None)
 
     def canaries(self, primary: Key) -> list[Key]:
         """The Apps that name this one in canaryOf, the oldest first."""
         found = self._canaries.of(primary.namespace, primary.name)
         return sorted(found, key=lambda key: self.facts[key].seniority)
+
+    def holder(self, space: str, name: str) -> Key | None:
+        """The App that has the endpoint, or the Service, of this name in the Space."""
+        claimants = self._claimants.of(space, f"name:{name}")
+        return min(claimants, key=lambda key: self.facts[key].seniority, default=None)
 
     def callers(self, space: str, endpoint: str) -> list[Key]:
         """Apps with an egress to this endpoint."""

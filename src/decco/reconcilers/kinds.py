@@ -14,6 +14,7 @@ from typing import Any
 from decco import objects
 from decco.desired.job import ADMITTED
 from decco.desired.model import Served
+from decco.desired.outgoing import phase_of
 from decco.desired.ownership import is_child, is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
 from decco.desired.replicas import LiveReplicas
 from decco.desired.routing.dialects import dialects
@@ -196,7 +197,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     child(objects.RESOURCE_QUOTAS, shape=_RECREATED),
     child(objects.LIMIT_RANGES, shape=_RECREATED),
-    child(objects.NETWORK_POLICIES, isolation_changed),
+    child(objects.NETWORK_POLICIES, isolation_changed, shape=Shape(facts=phase_of, labelled_owner=owner_of_child)),
     child(objects.DISRUPTION_BUDGETS, shape=_RECREATED),
     child(objects.DEPLOYMENTS, canary_pods_changed, shape=_SCALED),
     child(objects.STATEFUL_SETS, canary_pods_changed, shape=_SCALED),

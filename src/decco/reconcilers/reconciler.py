@@ -23,6 +23,7 @@ from decco.reconcilers.answers import Answering
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.edge import space_live
+from decco.reconcilers.outgoing import Addressing
 from decco.reconcilers.records import Published
 from decco.reconcilers.report import status_of
 from decco.reconcilers.secrets import Secrets
@@ -73,6 +74,7 @@ class Dependencies:
     now: Callable[[], datetime]
     """The time in UTC, for comparison with times that others wrote, such as a certificate's expiry."""
     answers: Answering
+    addressing: Addressing
     certificates: Callable[[str, Mapping[str, float]], None]
     """Receives the certificates that a Space uses, see ``Metrics.certificates``."""
     simulated: bool = False

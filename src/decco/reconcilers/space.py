@@ -36,6 +36,7 @@ from decco.reconcilers.children import Written
 from decco.reconcilers.edge import addresses_for, gateway_controller, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of
+from decco.reconcilers.outgoing import Switches
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.records import Published
 from decco.reconcilers.report import status_of
@@ -52,6 +53,7 @@ _BEFORE_ROUTING = (RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS)
 class SpaceReconciler(Reconciler):
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies, dependencies.caches.spaces, blocked_space_status)
+        self._switches = Switches()
 
     async def reconcile(self, key: Key) -> Action:
         abandoned = Written()
@@ -135,6 +137,7 @@ class SpaceReconciler(Reconciler):
         now, claims = self.now(), self.caches.claims
         claims.acquire(space.name, timestamp(now), space.generation)
         is_new = self.caches.children[NAMESPACES].get(key_of(obj)) is None
+        egress = self._switches.space_egress(self.caches, space, now)
         inputs = SpaceInputs(
             space=space,
             settings=self.caches.settings,
@@ -146,6 +149,9 @@ class SpaceReconciler(Reconciler):
             secrets={},
             now=now,
             gateway_controller=gateway_controller(self.caches),
+            egress=egress.phase,
+            egress_waits=egress.waits,
+            egress_noted=egress.noted,
         )
         written = await self.writer.write([namespace_child(inputs)])
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
@@ -206,6 +212,7 @@ class SpaceReconciler(Reconciler):
             raise written.retryable_errors[0]
         return requeue_action(
             written.requeue_after,
+            egress.seconds,
             served,
             records.requeue_after,
             *copying.requeue_afters,

@@ -21,9 +21,11 @@ from decco.forms import (
     DnsLabel,
     DnsName,
     Image,
+    NameServer,
     Network,
     NonEmpty,
     ObjectName,
+    PodSelector,
     Resources,
     Seconds,
     Section,
@@ -76,6 +78,43 @@ class EdgeSettings(Section):
     address."""
     addresses: tuple[Address, ...] = ()
     """The edge's external addresses or names; without them those of edge.service, or else of the Gateway's status."""
+
+
+class EgressSettings(Section):
+    """Of Spaces with egressPolicy Declared."""
+
+    dns_pods: tuple[PodSelector, ...] = ("kube-system/k8s-app=kube-dns",)
+    """namespace/label=value of the pods of the cluster's DNS. OpenShift:
+    openshift-dns/dns.operator.openshift.io/daemonset-dns=default."""
+    dns_addresses: tuple[Network, ...] = ("169.254.20.10/32",)
+    """Addresses of the cluster's DNS that are not those of pods: NodeLocal DNSCache. Where it also answers for the
+    address of the Service kube-dns, that one too."""
+    dns_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (53,)
+    """Ports of the DNS pods, TCP and UDP; 5353 on OpenShift."""
+    allowed_cidrs: tuple[Network, ...] = ()
+    """Networks that are not global (private, unique local, shared) and to which names in tlsEgresses may lead. Such
+    addresses are refused otherwise: pods, nodes and API servers have them."""
+    refused_cidrs: tuple[Network, ...] = ()
+    """Networks to which no name in tlsEgresses may lead: public addresses of nodes and of the API server."""
+    edge_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443, 8443, 10443)
+    """Ports of the edge's pods and hosts that a pod may connect to if a name in its tlsEgresses leads to an address of
+    the edge."""
+    name_servers: tuple[NameServer, ...] = ()
+    """DNS servers that decco asks for names in tlsEgresses; without them those of its own resolv.conf."""
+    refresh_min_seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 30.0
+    """A name is not resolved again sooner, whatever the TTL of its records."""
+    refresh_max_seconds: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False, validate_default=True)] = 300.0
+    """A name is resolved again at the latest after this time."""
+    keep_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 900.0
+    """How long an address stays permitted after the last answer that had it."""
+
+    @field_validator("refresh_max_seconds")
+    @classmethod
+    def _not_below_min(cls, value: float, info: ValidationInfo) -> float:
+        least = info.data.get("refresh_min_seconds")
+        if least is not None and value < least:
+            raise ValueError(f"must be at least refreshMinSeconds, which is {least:g}")
+        return value
 
 
 class SidecarSettings(Section):
@@ -195,6 +234,7 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     edge: EdgeSettings = EdgeSettings()
     dns: DnsSettings = DnsSettings()
+    egress: EgressSettings = EgressSettings()
     sidecar: SidecarSettings = SidecarSettings()
     controller: ControllerSettings = ControllerSettings()
     probe: ProbeSettings = ProbeSettings()

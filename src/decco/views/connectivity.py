@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from decco.api.parse import parse_app
-from decco.desired.model import SpaceFacts
-from decco.desired.network import HBONE_PORT, LABEL_NAMESPACE_NAME
+from decco.desired.model import EgressPhase, SpaceFacts
+from decco.desired.network import HBONE_PORT
+from decco.desired.outgoing import phase_of, service_of
 from decco.errors import DeccoError
 from decco.objects import (
     DEPLOYMENTS,
     JOBS,
     LABEL_MONITORING,
+    LABEL_NAMESPACE_NAME,
     NAMESPACES,
     NETWORK_POLICIES,
     SERVICES,
@@ -34,6 +36,7 @@ from decco.views.snapshot import Snapshot
 ANYBODY = "anybody"
 MONITORING = "monitoring"
 EDGE = "edge"
+_NOT_PERMITTED = "the egress of its own Space is limited, and nothing listens there that it may reach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Node:
     project: str | None
     ports: list[ServicePort] = field(default_factory=list)
     allowed_from: dict[str, list[ServicePort]] = field(default_factory=dict)
+    leads_to: list[str] | None = None
+    """What all its pods may connect to outside of it; None if that is not limited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,15 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
         if isinstance(entry.facts, SpaceFacts):
             facts = entry.facts
             nodes[facts.name] = Node(facts.name, facts.fqdn, facts.spec.project)
+    outgoing: dict[Key, list[Obj]] = {}
+    for reconciled in result.results:
+        for policy in _objects(reconciled, NETWORK_POLICIES):
+            if phase_of(policy) is not EgressPhase.DECLARED:
+                continue
+            rules = policy["spec"].get("egress") or []
+            outgoing[reconciled.key] = rules
+            if reconciled.kind == "Space" and (node := nodes.get(reconciled.key.name)) is not None:
+                node.leads_to = list(dict.fromkeys(text for rule in rules for text in _targets(rule)))
     # Sorted: the order of the caches is the order of arrival.
     for reconciled in sorted(result.results, key=lambda reconciled: reconciled.key):
         node = nodes.get(reconciled.key.namespace)
@@ -102,7 +116,8 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
             _open(node, reconciled, labels)
     ordered = sorted(nodes.values(), key=lambda node: (node.project is None, node.project or "", node.name))
     return ConnectivityGraph(
-        ordered, sorted(_calls(snapshot, nodes), key=lambda call: (call.caller, call.space or "", call.target))
+        ordered,
+        sorted(_calls(snapshot, nodes, outgoing), key=lambda call: (call.caller, call.space or "", call.target)),
     )
 
 
@@ -162,18 +177,56 @@ def _port_numbers(reconciled: ReconcileResult) -> dict[str, int]:
     return found
 
 
-def _calls(snapshot: Snapshot, nodes: Mapping[str, Node]) -> Iterator[Call]:
+def _targets(rule: Obj) -> Iterator[str]:
+    """What an egress rule of a Space permits; not the Space itself."""
+    ports = ", ".join(_port(port) for port in rule.get("ports") or ()) or "every port"
+    for peer in rule.get("to") or ():
+        if "ipBlock" in peer:
+            yield f"{peer['ipBlock']['cidr']} ({ports})"
+        elif (namespace := _namespace(peer)) is not None:
+            labels = (peer.get("podSelector") or {}).get("matchLabels") or {}
+            named = " ".join(f"{label}={value}" for label, value in labels.items())
+            yield f"pods {named} of namespace {namespace} ({ports})"
+
+
+def _port(port: Obj) -> str:
+    last = f"-{port['endPort']}" if "endPort" in port else ""
+    return f"{port['port']}{last}/{port['protocol']}"
+
+
+def _namespace(peer: Obj) -> str | None:
+    name = ((peer.get("namespaceSelector") or {}).get("matchLabels") or {}).get(LABEL_NAMESPACE_NAME)
+    return str(name) if name is not None else None
+
+
+def _leads_into(rules: list[Obj], space: str) -> bool:
+    return any(_namespace(peer) == space for rule in rules for peer in rule.get("to") or ())
+
+
+def _calls(snapshot: Snapshot, nodes: Mapping[str, Node], outgoing: Mapping[Key, list[Obj]]) -> Iterator[Call]:
+    """``outgoing``: the egress rules of Apps and Spaces whose policies have some."""
     for entry in snapshot.caches.apps:
         try:
             spec = parse_app(entry.obj())
         except DeccoError:
             continue  # reported as invalid elsewhere
         for egress in spec.tls_egresses:
+            own = entry.key.namespace
+            limited = Key("", own) in outgoing
             if egress.endpoint is None:
-                yield Call(entry.key, None, f"{egress.fqdn}:{egress.target_port}", None)
+                where = f"{egress.fqdn}:{egress.target_port}"
+                service = service_of(egress.fqdn or "", snapshot.caches.settings)
+                closed = limited and service is not None and service[1] != own
+                if closed and service is not None and not _leads_into(outgoing.get(entry.key, []), service[1]):
+                    yield Call(entry.key, None, where, allowed=False, why=_NOT_PERMITTED)
+                else:
+                    yield Call(entry.key, None, where, None)
                 continue
-            space = egress.space_name or entry.key.namespace
-            yield _call(entry.key, space, egress.endpoint, nodes)
+            space = egress.space_name or own
+            call = _call(entry.key, space, egress.endpoint, nodes)
+            if call.allowed and limited and space != own and not _leads_into(outgoing.get(entry.key, []), space):
+                call = Call(entry.key, space, egress.endpoint, allowed=False, why=_NOT_PERMITTED)
+            yield call
 
 
 def _call(caller: Key, space: str, endpoint: str, nodes: Mapping[str, Node]) -> Call:
@@ -204,6 +257,7 @@ def as_data(graph: ConnectivityGraph) -> Obj:
                 name=node.name,
                 fqdn=node.fqdn,
                 project=node.project,
+                leads_to=node.leads_to,
                 endpoints=[
                     _present(app=port.app, endpoint=port.endpoint, port=port.port, url=port.url) for port in node.ports
                 ],

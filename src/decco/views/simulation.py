@@ -24,6 +24,7 @@ from decco.reconcilers.answers import NoAnswers
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.copies import Copies
+from decco.reconcilers.outgoing import FormerAddresses
 from decco.reconcilers.reconciler import Dependencies
 from decco.reconcilers.records import Published
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
@@ -131,6 +132,7 @@ class _Harness:
             now=lambda: now,
             certificates=lambda _space, _expiries: None,
             answers=NoAnswers(),
+            addressing=FormerAddresses(),
             simulated=True,
             ignores_runs=snapshot.offline,
         )

@@ -99,6 +99,33 @@ MAX = {
     PATH: 1024,
 }
 
+
+def cidrs(*items: Obj) -> Obj:
+    listed = [{"cidr": "192.0.2.0/24", **item} for item in items]
+    return space(egressCidrs=[{key: value for key, value in item.items() if value is not None} for item in listed])
+
+
+CIDRS: dict[str, str] = {
+    "10.0.0.1/24": "10.0.0.0/24",
+    "10.0.0.0": "10.0.0.0/32",
+    "10.0.0.0/33": "10.0.0.0/8",
+    "010.0.0.0/8": "0.0.0.0/0",
+    "10.0.0.0/08": "127.0.0.0/8",
+    "10.0.0.0/255.0.0.0": "192.0.2.128/25",
+    "2001:DB8::/32": "2001:db8::/32",
+    "2001:db8:0::/48": "2001:db8::/48",
+    "2001:db8::1/64": "2001:db8:0:1::/64",
+    "2001:db8:0:0:1:0:0:1/128": "2001:db8::1:0:0:1/128",
+    "::ffff:10.0.0.0/104": "64:ff9b::/96",
+    "::ffff:a00:0/104": "::/0",
+    "fe80::%eth0/64": "fe80::/64",
+    "example.com": "198.51.100.7/32",
+    "": "1.2.3.4/32",
+    "10.0.0.0/8\n": "10.0.0.0/9",
+    " 10.0.0.0/8": "10.0.0.0/10",
+}
+"""A wrong network -> a similar one in canonical form."""
+
 TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (LABEL, "spec.project", space()),
     (DNS_NAME, "spec.domainName", space(name="b")),
@@ -151,6 +178,15 @@ def text_rows() -> Iterator[Row]:
         longest = goods[-1]
         bad = ("/" + "a" * 1024) if form == PATH else longest + "a" * (MAX[form] + 1 - len(longest))
         yield Row(f"{field} too long", put(base, field, bad), put(base, field, longest), field, TOO_LONG)
+
+
+def cidr_rows() -> Iterator[Row]:
+    field = "spec.egressCidrs[0].cidr"
+    for bad, good in CIDRS.items():
+        says = "must be a network in canonical form"
+        yield Row(f"{field} {bad!r}", cidrs({"cidr": bad}), cidrs({"cidr": good}), field, says)
+    bad, good = cidrs({"cidr": "1" * 44}), cidrs({"cidr": "1111:1111:1111:1111:1111:1111:1111:1111/128"})
+    yield Row(f"{field} too long", bad, good, field, TOO_LONG)
 
 
 def number_rows() -> Iterator[Row]:
@@ -207,6 +243,7 @@ def shape_rows() -> Iterator[Row]:
         yield Row(f"{field} without localPort", bad, good, f"spec.{field}[0].localPort", required)
     for field, good, values in (
         ("spec.podSecurity", "restricted", '"privileged", "baseline", "restricted"'),
+        ("spec.egressPolicy", "Declared", '"Open", "Declared"'),
         ("spec.mesh", "Istio", '"None", "Istio"'),
         ("spec.topology.zoneSpread", "Off", '"Off", "Prefer", "Require"'),
     ):
@@ -249,6 +286,19 @@ def shape_rows() -> Iterator[Row]:
     for field in ("tlsEgresses", "egresses"):
         bad, good = (app(**{field: [{"localPort": 1 + i, "fqdn": "a.b"} for i in range(n)]}) for n in (65, 64))
         yield Row(f"many {field}", bad, good, f"spec.{field}", many)
+    listed = [{"cidr": f"10.0.{i}.0/24"} for i in range(65)]
+    yield Row("many CIDRs", space(egressCidrs=listed), space(egressCidrs=listed[:64]), "spec.egressCidrs", many)
+    bad, good = (cidrs({"ports": [{"port": 1 + i} for i in range(n)]}) for n in (17, 16))
+    yield Row("many ports of a CIDR", bad, good, "spec.egressCidrs[0].ports", many)
+    for field, bad_port in (("port", {"port": 0}), ("endPort", {"port": 1, "endPort": 65536})):
+        bad = cidrs({"ports": [bad_port]})
+        yield Row(f"egress {field}", bad, cidrs({"ports": [{"port": 1}]}), f"spec.egressCidrs[0].ports[0].{field}", "")
+    bad, good = cidrs({"ports": [{"endPort": 2}]}), cidrs({"ports": [{"port": 1, "endPort": 2}]})
+    yield Row("egress without port", bad, good, "spec.egressCidrs[0].ports[0].port", required)
+    bad, good = cidrs({"cidr": None}), cidrs({})
+    yield Row("egress without cidr", bad, good, "spec.egressCidrs[0].cidr", required)
+    bad, good = (cidrs({"ports": [{"port": 1, "protocol": name}]}) for name in ("ICMP", "SCTP"))
+    yield Row("egress protocol", bad, good, "spec.egressCidrs[0].ports[0].protocol", '"TCP", "UDP", "SCTP"')
     twice = "Duplicate value"
     yield Row(
         "hostname twice", space(hostnames=["a", "a"]), space(hostnames=["a", "b"]), "spec.hostnames[1]", twice, False
@@ -296,6 +346,14 @@ def rule_rows() -> Iterator[Row]:
     ):
         hosts = space(hostnames=["a.b", good])
         yield Row(f"hostname {bad}", space(hostnames=["a.b", bad]), hosts, "spec.hostnames", says)
+
+    twice = cidrs({}, {})
+    yield Row(
+        "CIDR twice", twice, cidrs({}, {"cidr": "192.0.2.0/25"}), "spec.egressCidrs", "two items have the same cidr"
+    )
+    bad, good = (cidrs({"ports": [{"port": 80, "endPort": end}]}) for end in (79, 80))
+    yield Row("range of ports", bad, good, "spec.egressCidrs[0].ports[0].endPort", "is below port")
+
     # App
     says = "is also the name of the App's one endpoint and of its Service"
     for bad in ("1web", "web.v2"):
@@ -521,4 +579,13 @@ def http_rows() -> Iterator[Row]:
     )
 
 
-ROWS = (*text_rows(), *number_rows(), *shape_rows(), *rule_rows(), *workload_rows(), *scale_rows(), *http_rows())
+ROWS = (
+    *text_rows(),
+    *cidr_rows(),
+    *number_rows(),
+    *shape_rows(),
+    *rule_rows(),
+    *workload_rows(),
+    *scale_rows(),
+    *http_rows(),
+)

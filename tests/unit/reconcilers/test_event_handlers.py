@@ -233,6 +233,21 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
     ),
     # -- the Space's namespace
     "a policy altered": (lambda s: s.change(POLICY, spec={"podSelector": {"a": "b"}}), {"acme"}, NOBODY),
+    "an App's policy limits egress": (
+        lambda s: s.put(owned(NETWORK_POLICIES, "app-web", WEB, spec={"policyTypes": ["Egress"]}), own=True),
+        {"acme"},
+        NOBODY,
+    ),
+    "an App's policy without egress": (
+        lambda s: s.put(owned(NETWORK_POLICIES, "app-web", WEB, spec={"policyTypes": ["Ingress"]}), own=True),
+        NOBODY,
+        NOBODY,
+    ),
+    "ports of an App's pods": (
+        lambda s: s.change(DB, spec={"tlsEgresses": [{"localPort": 9, "fqdn": "a.b"}]}),
+        NOBODY,
+        {"acme/db", "acme/rival", "other/caller"},
+    ),
     "a policy gone: its Apps have nothing to do": (lambda s: s.drop(POLICY), {"acme"}, NOBODY),
     "a namespace gone: its Apps have nothing to do": (lambda s: s.drop(NAMESPACE), {"acme"}, NOBODY),
     # -- Secrets

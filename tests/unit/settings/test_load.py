@@ -18,9 +18,10 @@ LABEL = "must be a DNS label: lower-case letters, digits and inner hyphens, at m
 NETWORK = "must be a network such as 192.0.2.0/24 or 2001:db8::/32, host bits zero"
 RESOURCES = "must be a mapping with requests and limits, each of names to quantities"
 BIND = "must be host:port, [IPv6]:port, :port for all interfaces, or 0 for off"
+PODS = "must be namespace/label=value of pods, such as kube-system/k8s-app=kube-dns"
 AT_TOP = (
     "namespace, clusterId, clusterDomain, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
-    "routing, edge, dns, sidecar, controller, probe, leaderElection, verify"
+    "routing, edge, dns, egress, sidecar, controller, probe, leaderElection, verify"
 )
 IN_ROUTING = "backend, parentGateway, gatewayClassName, ingressDialect, ingressClassName"
 IN_EDGE = ("DECCO_EDGE__NAMESPACE", "DECCO_EDGE__CIDRS", "DECCO_EDGE__SERVICE", "DECCO_EDGE__ADDRESSES")
@@ -68,6 +69,16 @@ OTHER: dict[str, Any] = {
     "dns.retryBaseSeconds": 2.0,
     "dns.retryMaxSeconds": 60.0,
     "dns.adopt": True,
+    "egress.dnsPods": ["openshift-dns/dns.operator.openshift.io/daemonset-dns=default"],
+    "egress.dnsAddresses": ["10.96.0.10/32"],
+    "egress.dnsPorts": [53, 5353],
+    "egress.allowedCidrs": ["10.20.0.0/16"],
+    "egress.refusedCidrs": ["203.0.113.0/24"],
+    "egress.edgePorts": [8443],
+    "egress.nameServers": ["192.0.2.53:5353"],
+    "egress.refreshMinSeconds": 5.0,
+    "egress.refreshMaxSeconds": 60.0,
+    "egress.keepSeconds": 30.0,
     "sidecar.image": "example.test:5000/stunnel@sha256:" + "0" * 64,
     "sidecar.imagePullPolicy": "Always",
     "sidecar.imagePullSecrets": ["regcred", "mirror.example"],
@@ -221,6 +232,14 @@ def test_lists_in_the_environment(text: str, expected: tuple[str, ...]) -> None:
         (
             "edge: {addresses: ['fe80::1%eth0']}",
             '1: edge.addresses[0]: "fe80::1%eth0" must be an IP address or a DNS name',
+        ),
+        (
+            "egress: {dnsPods: [kube-system]}",
+            f'1: egress.dnsPods[0]: "kube-system" {PODS}',
+        ),
+        (
+            "egress: {refreshMinSeconds: 60, refreshMaxSeconds: 30}",
+            "1: egress.refreshMaxSeconds: 30 must be at least refreshMinSeconds, which is 60",
         ),
         ("sidecar: {image: 'a b'}", '1: sidecar.image: "a b" must be an image reference'),
         ("sidecar: {resources: [1]}", f"1: sidecar.resources: [1] {RESOURCES}"),

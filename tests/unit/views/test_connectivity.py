@@ -114,3 +114,45 @@ def test_as_data_has_no_empty_words() -> None:
         ],
         "calls": [],
     }
+
+
+DECLARED = {"egressPolicy": "Declared", "tcpCertAndCaSecretName": "s"}
+
+
+def test_a_limited_egress_is_shown_with_all_that_is_permitted() -> None:
+    cidrs = [{"cidr": "192.0.2.0/24", "ports": [{"port": 80, "endPort": 90}]}, {"cidr": "198.51.100.7/32"}]
+    found = graph(space("a", **DECLARED, egressCidrs=cidrs), space("b"))
+    (limited, open_) = found.nodes
+    assert limited.leads_to == [
+        "pods k8s-app=kube-dns of namespace kube-system (53/UDP, 53/TCP)",
+        "169.254.20.10/32 (53/UDP, 53/TCP)",
+        "192.0.2.0/24 (80-90/TCP)",
+        "198.51.100.7/32 (every port)",
+    ]
+    assert open_.leads_to is None
+    shown, other = as_data(found)["spaces"]
+    assert shown["leads_to"] == limited.leads_to
+    assert "leads_to" not in other
+
+
+@pytest.mark.parametrize(
+    ("target", "allowed"),
+    [
+        ({"endpoint": "db", "spaceName": "owner"}, True),
+        ({"endpoint": "bare", "spaceName": "owner"}, False),  # nothing listens there
+        ({"fqdn": "db.owner.svc"}, None),
+        ({"fqdn": "other.owner.svc"}, False),
+        ({"fqdn": "api.example.com"}, None),
+        ({"fqdn": "db.caller.svc"}, None),
+    ],
+)
+def test_calls_out_of_a_limited_space(target: Obj, allowed: bool | None) -> None:
+    listed = [{"name": "db", "certAndCaSecretName": "s"}, {"name": "bare"}]
+    found = graph(
+        space("caller", **DECLARED),
+        space("owner"),
+        app("store", "owner", *listed),
+        app("c", "caller", tlsEgresses=[{"localPort": 9000, **target}]),
+    )
+    (call,) = found.calls
+    assert call.allowed is allowed

@@ -9,7 +9,8 @@ import pytest
 
 from decco.dns.registry import Owner
 from decco.messages import Category, Severity, messages
-from decco.objects import SERVICES, SPACES, Key, Obj
+from decco.objects import NETWORK_POLICIES, SERVICES, SPACES, Key, Obj
+from decco.views.dry_run_client import WRITTEN_NOW
 from decco.views.explanation.explain import explain
 from decco.views.explanation.parts import World
 from decco.views.findings import Finding
@@ -193,3 +194,29 @@ def test_what_the_probes_of_the_controller_have_seen() -> None:
     assert "PortClosed" in text
     away = world(_with_condition(space("acme"), "RoutesReady", "True", "NotProbed"), **routes)
     assert said(away, Target(space="acme"), "RoutesReady") == [(Severity.OK, "NotProbed: what is behind NotProbed")]
+
+
+def test_connections_out_of_a_space() -> None:
+    found = world(space(), space("b", egressPolicy="Declared", egressCidrs=[{"cidr": "192.0.2.0/24"}]))
+    assert said(found, Target(space="acme"), "egress") == [(Severity.OK, "open: its pods may connect to everything")]
+    ((_, text),) = said(found, Target(space="b"), "egress")
+    assert text.startswith("declared: DNS, the Space itself, 192.0.2.0/24, and for each App its tlsEgresses")
+
+
+def test_names_in_egresses_with_the_addresses_that_are_permitted() -> None:
+    egresses = [{"localPort": 7000, "fqdn": "api.example.com"}, {"localPort": 7001, "fqdn": "kubernetes.default.svc"}]
+    found = world(space(egressPolicy="Declared"), app(tlsEgresses=egresses))
+    key = Key("acme", "web")
+    assert said(found, Target(app=key), "egress 7000") == []
+    ((state, text),) = said(found, Target(app=key), "NetworkReady")
+    assert state is Severity.FAILURE
+    assert "kubernetes.default.svc:443 is inside the cluster" in text
+    store = found.snapshot.caches.children[NETWORK_POLICIES]
+    policy = store.get(Key("acme", "app-web"))
+    assert policy is not None
+    live = policy.obj()
+    live["metadata"]["annotations"] = {"decco.platform9.com/egress-addresses": "api.example.com=8.8.8.8 1.1.1.1"}
+    live["metadata"]["resourceVersion"] = str(WRITTEN_NOW + 1)
+    store.put(live, own=False)
+    expected = "api.example.com:443 is permitted at 1.1.1.1, 8.8.8.8"
+    assert said(found, Target(app=key), "egress 7000") == [(Severity.OK, expected)]

@@ -24,6 +24,7 @@ from decco.objects import (
     GATEWAY_CLASSES,
     GATEWAYS,
     LEASES,
+    NETWORK_POLICIES,
     SECRETS,
     SPACES,
     Key,
@@ -32,7 +33,7 @@ from decco.objects import (
 )
 from decco.settings import Settings
 from decco.views.findings import Finding
-from decco.views.preflight import cluster, controller, edge
+from decco.views.preflight import cluster, controller, edge, egress
 from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
@@ -413,3 +414,63 @@ def test_variables_of_a_deployment() -> None:
     ]
     deployment = named("x", spec={"template": {"spec": {"containers": [{"env": env}]}}})
     assert _variables(deployment) == {"DECCO_CLUSTER_ID": "west"}
+
+
+def live_space(**spec: Any) -> tuple[Resource, Obj]:
+    made = space("acme", **spec)
+    made["metadata"] |= {"uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return SPACES, made
+
+
+LIMITED = live_space(egressPolicy="Declared")
+DNS_POD = named("coredns", "kube-system", meta={"labels": {"k8s-app": "kube-dns"}}, spec={})
+API = {"labels": {"kubernetes.io/service-name": "kubernetes"}}
+
+
+def node(*addresses: str) -> tuple[Resource, Obj]:
+    return egress.NODES, named(
+        "n", status={"addresses": [{"type": "InternalIP", "address": each} for each in addresses]}
+    )
+
+
+async def test_egress_is_checked_only_where_a_space_limits_it() -> None:
+    (found,) = await results(egress.egress, context(live_space()))
+    assert (found.severity, found.text) == (Severity.OK, "no Space limits it")
+
+
+async def test_the_cluster_s_dns_is_looked_for_where_the_settings_say() -> None:
+    async def dns(*objects: tuple[Resource, Obj], **settings: Any) -> Finding:
+        return (await results(egress.egress, context(LIMITED, *objects, settings={"egress": settings})))[0]
+
+    missing = await dns()
+    assert (missing.name, missing.severity) == ("egress-dns-missing", Severity.WARNING)
+    assert (await dns((egress.PODS, DNS_POD))).severity is Severity.OK
+    ports = [{"ports": [{"containerPort": 5353, "protocol": "UDP"}, {"containerPort": 9153, "protocol": "TCP"}]}]
+    openshift = {**DNS_POD, "spec": {"containers": ports}}
+    wrong = await dns((egress.PODS, openshift))
+    assert "listen on 5353" in wrong.text
+    assert (await dns((egress.PODS, openshift), dnsPorts=[5353])).severity is Severity.OK
+
+
+async def test_no_name_may_lead_to_a_node_or_the_api_server() -> None:
+    async def names(*objects: tuple[Resource, Obj], **settings: Any) -> Finding:
+        return (await results(egress.egress, context(LIMITED, *objects, settings={"egress": settings})))[1]
+
+    assert (await names(node("10.0.0.1", "fd00::1", "host.example"))).severity is Severity.OK
+    slice_ = named("kubernetes", "default", meta=API, endpoints=[{"addresses": ["1.1.1.1"]}])
+    opened = await names(node("10.0.0.1", "8.8.8.8"), (egress.ENDPOINT_SLICES, slice_))
+    assert (opened.name, opened.severity) == ("egress-address-open", Severity.WARNING)
+    assert "1.1.1.1, 8.8.8.8" in opened.text
+    refused = await names(node("8.8.8.8"), (egress.ENDPOINT_SLICES, slice_), refusedCidrs=["1.1.1.0/24", "8.8.8.0/24"])
+    assert refused.severity is Severity.OK
+
+
+async def test_policies_of_others_that_open_egress() -> None:
+    def policy(name: str, namespace: str = "acme", **more: Any) -> tuple[Resource, Obj]:
+        spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}
+        return NETWORK_POLICIES, named(name, namespace, spec=spec, **more)
+
+    ours = policy("decco", meta={"labels": {"app.kubernetes.io/managed-by": "decco"}})
+    found = await results(egress.egress, context(LIMITED, policy("wide"), policy("wide", "elsewhere"), ours))
+    (last,) = (finding for finding in found if finding.name == "egress-policy-of-others")
+    assert "(acme/wide)" in last.text

@@ -1,11 +1,16 @@
-"""A Space's namespace or policy: the Apps that wait for it, and the grants of host names that a namespace records."""
+"""A Space's namespace or policy: the Apps that wait for it, and the grants of host names that a namespace records. An
+App's policy: its Space, if the policy began or ceased to limit egress.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from decco.desired.model import EgressPhase
 from decco.desired.names import SPACE_OBJECT
+from decco.kube.entry import Entry
 from decco.kube.store import Change
+from decco.objects import Key
 from decco.reconcilers.caches import Caches, Request
 from decco.reconcilers.handlers.common import apps_of, space_and_apps
 
@@ -15,17 +20,23 @@ def isolation_changed(caches: Caches, change: Change) -> Iterator[Request]:
     no reconcile of the Apps: the Space repairs it, and running pods continue.
     """
     old, new = change.old, change.new
+    if change.entry.key.namespace and change.entry.key.name != SPACE_OBJECT:
+        if _phase(old) is not _phase(new):
+            yield Request(Key("", change.entry.key.namespace))  # it may be about to limit egress, or to open it
+        return
     if new is None:
         return
     same = old is not None and (old.uid, old.owner_uid) == (new.uid, new.owner_uid)
     if same and not (change.own and old is not None and old.content != new.content):
         return  # neither new nor repaired
-    if new.key.namespace and new.key.name != SPACE_OBJECT:
-        return
     name = new.key.namespace or new.key.name
     found = caches.space(name)
     if found is not None and caches.namespace_is_ready(found[1]):
         yield from apps_of(caches, name)
+
+
+def _phase(policy: Entry | None) -> EgressPhase:
+    return policy.facts if policy is not None and isinstance(policy.facts, EgressPhase) else EgressPhase.UNLIMITED
 
 
 def grants_changed(caches: Caches, change: Change) -> Iterator[Request]:

@@ -16,6 +16,7 @@ from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
 from decco.suggest import did_you_mean
+from decco.views.explanation.outgoing import egress_of, permitted
 from decco.views.explanation.parts import (
     World,
     certificate,
@@ -165,6 +166,7 @@ def _space(world: World, name: str) -> Findings:
     if space.spec.project is not None:
         text = f"project {space.spec.project}: only its Spaces and the edge may connect (decco graph {name})"
     yield Finding("isolation", text)
+    yield Finding("egress", egress_of(space))
     if space.fqdn not in lost:
         yield from listeners(world, space, None)
     yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{space.fqdn}", space.fqdn)
@@ -230,6 +232,7 @@ def _app(world: World, key: Key) -> Findings:
             yield from record(world, hostname, reconciled)
     if not _endpoints_of(reconciled) and reconciled is not None and reconciled.status is not None:
         yield Finding("endpoints", "none")
+    yield from permitted(world, entry, space)
     for name in sorted(entry.facts.secrets):
         yield from certificate(world, space, name, "named by this App", None)
     yield from _conditions(reconciled, entry.obj())

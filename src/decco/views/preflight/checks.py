@@ -14,7 +14,7 @@ from decco.settings import Settings
 from decco.settings.load import WrongSettings
 from decco.views import running as running_
 from decco.views.findings import Finding, permission_lacking
-from decco.views.preflight import cluster, controller, edge
+from decco.views.preflight import cluster, controller, edge, egress
 from decco.views.preflight.model import ClusterContext
 
 Check = Callable[[ClusterContext], AsyncIterator[Finding]]
@@ -28,6 +28,7 @@ CHECKS: Mapping[str, Check] = {
     "routing": edge.routing,
     "edge": edge.access,
     "dns": edge.dns,
+    "egress": egress.egress,
     "secrets": controller.shared_secrets,
     "objects": controller.objects,
 }
