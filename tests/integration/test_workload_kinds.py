@@ -111,7 +111,9 @@ def wait_ready(cluster: Cluster, space: str, name: str = "db") -> None:
     """Runs the pods until the workload is ready: a rollout replaces them one by one."""
 
     def run() -> bool:
-        run_pods(cluster, space, name)
+        found = pods(cluster, space, name)
+        if not found or not all(cluster.condition(each, "Ready") for each in found):
+            run_pods(cluster, space, name)  # not again: a pod that has just become ready is not available yet
         found = cluster.app(space, name) or {}
         observed = (found.get("status") or {}).get("observedGeneration") == found["metadata"]["generation"]
         return observed and ready(cluster, space, name).get("status") == "True"

@@ -136,7 +136,7 @@ ANNOTATION_RULES = (
     _no_key(
         _KUBERNETES,
         "has a key of Kubernetes' own domains, which configures the node or is written by kubectl and controllers: of "
-        f"these only {', '.join(_FREE_ANNOTATIONS)} app.kubernetes.io/* and {_EXTERNAL_DNS}* are for pods of an App",
+        f"these only {', '.join((*_FREE_ANNOTATIONS, _RECOMMENDED + '*'))} and {_EXTERNAL_DNS}* are for pods of an App",
         free=_FREE_ANNOTATIONS,
         free_prefixes=(_RECOMMENDED, _EXTERNAL_DNS),
     ),
