@@ -19,7 +19,7 @@ TEXTS = (
     "{{ .Values.secret }}",
     "$(ECHO_NAME)",
     '"; include /etc/passwd; #',
-    "\u202e\x7f",
+    "\u202e\u2066\u00ad",
 )
 PATHS = (
     "/",
