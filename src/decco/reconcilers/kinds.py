@@ -158,6 +158,10 @@ _SCALED = Shape(
     kept_while_deleting=False,  # its controller no longer rolls out changes
 )
 _RECREATED = Shape(labelled_owner=owner_of_child, recreate=True)
+_INGRESS = Shape(
+    withdrawn=tuple(f"{dialect.prefix}/{name}" for dialect in dialects().values() for name in dialect.optional),
+    labelled_owner=owner_of_child,
+)
 
 KINDS: tuple[Kind, ...] = (
     read(objects.SPACES, Role.OWNER, _all, space_changed, facts=space_facts),
@@ -221,7 +225,7 @@ KINDS: tuple[Kind, ...] = (
             kept_while_deleting=False,
         ),
     ),
-    child(objects.INGRESSES, needed=_by_ingress),
+    child(objects.INGRESSES, shape=_INGRESS, needed=_by_ingress),
     child(objects.GATEWAYS, own_gateway_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
     child(objects.LISTENER_SETS, own_gateway_changed, needed=_by_parent_gateway, versions=("v1",)),
     child(objects.HTTP_ROUTES, own_route_changed, shared_route_changed, needed=_by_gateway, versions=("v1", "v1beta1")),

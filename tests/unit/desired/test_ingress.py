@@ -125,7 +125,8 @@ def test_what_another_dialect_or_spec_wrote_is_taken_back(before: str, after: st
 def test_dialects_name_all_that_they_write(dialect: str) -> None:
     own = dialects()[dialect]
     on_ingress, on_service = (
-        own.named(dict.fromkeys(names)).keys() for names in (own.ingress_annotations, own.service_annotations)
+        own.named(dict.fromkeys(names)).keys()
+        for names in ((*own.ingress_annotations, *own.optional), own.service_annotations)
     )
     for encrypt in (False, True):
         for obj in objs(app_children(ingress(dialect, space={"encryptHttp": encrypt}))):

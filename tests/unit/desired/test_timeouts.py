@@ -9,6 +9,9 @@ import pytest
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs
 from decco.desired.timeouts import whole_seconds
+from decco.kube.diff import rebuild, to_wire
+from decco.objects import INGRESSES
+from decco.reconcilers.kinds import KINDS
 from tests.unit.desired.app_cases import app, by_address, reasons_of
 
 BOTH = {"request": "90s", "idle": "1m500ms"}
@@ -82,3 +85,19 @@ def test_in_front_of_http_the_sidecar_waits_for_the_edge() -> None:
     declared = {"name": "one", "port": 8080, "httpPath": "/a", "timeouts": BOTH}
     made = by_address(app({"endpoints": [declared]}, space={"encryptHttp": True}))
     assert "TIMEOUT" not in made["ConfigMap", "web-stunnel"]["data"]["stunnel.conf"]
+
+
+def test_an_ingress_without_timeouts_is_as_before_they_existed_and_loses_them_with_the_field() -> None:
+    shape = next(kind.shape for kind in KINDS if kind.resource == INGRESSES)
+    for dialect in ("haproxy", "nginx"):
+        with_idle, without_idle = (
+            next(
+                child.obj
+                for child in app_children(inputs(timeouts, dialect=dialect)).children
+                if child.resource == INGRESSES
+            )
+            for timeouts in ({"idle": "61s"}, {})
+        )
+        assert not any("timeout" in name for name in without_idle["metadata"]["annotations"])
+        written = rebuild(to_wire(with_idle), without_idle, shape)
+        assert not any("timeout" in name for name in written["metadata"]["annotations"])

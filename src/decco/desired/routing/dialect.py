@@ -35,7 +35,10 @@ class Dialect(ABC):
     prefix: str
     """Of the names of the controller's annotations."""
     ingress_annotations: tuple[str, ...]
-    """Every annotation that this dialect ever writes on an Ingress, without the prefix."""
+    """Every annotation that this dialect writes on an Ingress, without the prefix; all but those of ``optional``."""
+    optional: tuple[str, ...] = ()
+    """Those of fields that came later. They are no part of an Ingress that has none of these fields, so that an upgrade
+    leaves it as it is; ``reconcilers/kinds.py`` has them removed with the field."""
     service_annotations: tuple[str, ...] = ()
     """Every annotation that this dialect ever writes on a Service, without the prefix."""
     timeouts: frozenset[str] = frozenset()

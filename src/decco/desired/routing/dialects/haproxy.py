@@ -39,9 +39,8 @@ class Haproxy(Dialect):
         "secure-verify-ca-secret",
         "ssl-passthrough",
         "ssl-redirect",
-        "timeout-server",
-        "timeout-tunnel",
     )
+    optional = ("timeout-server", "timeout-tunnel")
     timeouts = frozenset({IDLE})
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:

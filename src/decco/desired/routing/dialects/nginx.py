@@ -54,8 +54,6 @@ class Nginx(Dialect):
     ingress_annotations = (
         "backend-protocol",
         "force-ssl-redirect",
-        "proxy-read-timeout",
-        "proxy-send-timeout",
         "proxy-ssl-name",
         "proxy-ssl-protocols",
         "proxy-ssl-secret",
@@ -66,6 +64,7 @@ class Nginx(Dialect):
         "ssl-passthrough",
         "use-regex",
     )
+    optional = ("proxy-read-timeout", "proxy-send-timeout")
     timeouts = frozenset({IDLE})
 
     def space(self, inputs: SpaceInputs) -> list[Child]:
