@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from decco.api.admission import APP_RULES, SPACE_RULES
 from decco.api.formats import MAX_LABEL
+from decco.api.object_rules import APP_RULES, SPACE_RULES
 from decco.api.rules import VALIDATIONS, Rule
 from decco.api.types import AppSpec, SpaceSpec
 from decco.objects import APPS, SPACES, Obj, Resource

@@ -13,8 +13,8 @@ from pydantic import AliasChoices, BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from decco.api.model import Model
 from decco.api.rules import VALIDATIONS
-from decco.api.types import Model
 
 Schema = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from decco.api.conditions import MAX_MESSAGE, MAX_REASON, REASON_PATTERN, ConditionStatus, RunOutcome
-from decco.api.types import Count, Model, Port
+from decco.api.model import Count, Model, Port
 
 Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 

@@ -8,42 +8,22 @@ name that belongs to another Space, are conditions of the object and not rules.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 from pydantic.alias_generators import to_snake
 
 from decco.api.canary_rules import CANARY_RULES
 from decco.api.endpoint_rules import IS_HTTP, PROTOCOL_RULES, TIMEOUT_RULES
-from decco.api.formats import MAX_DNS_NAME, MAX_LABEL, OBJECT_NAME
-from decco.api.reserved_names import RESERVED, RESERVED_PREFIXES, is_reserved
-from decco.api.rules import Reason, Rule, cel_string
-from decco.hostnames import in_zone
+from decco.api.formats import MAX_LABEL
+from decco.api.rules import Reason, Rule, all_different, unique
 
 if TYPE_CHECKING:
     from decco.api.types import AppSpec, DisruptionBudget, Egress, EgressPort, Endpoint, SpaceSpec
 
-T = TypeVar("T")
-
 CLEARTEXT_SUFFIX = "-cleartext"
 """The name of the Service that createClearTextService adds is the endpoint's with this."""
 
-PODS_SUFFIX = "-pods"
-"""The name of the Service that gives the pods of a StatefulSet their DNS names is the App's with this."""
-MAX_STATEFUL_SET_NAME = 52
-"""The label controller-revision-hash of its pods has the name and at most 11 characters more."""
-
 SHORT_FORM = ("httpUrlPath", "verifyTcpClientCert", "createDnsRecord", "tlsCaAndCertSecretName")
-
-
-class Named(NamedTuple, Generic[T]):
-    """Input of the rules at the root of a Space or App."""
-
-    name: str
-    spec: T
-
-
-def _unique(values: list[object]) -> bool:
-    return len(set(values)) == len(values)
 
 
 # -- Endpoint ---------------------------------------------------------------------------------------------------------
@@ -106,7 +86,7 @@ ENDPOINT_RULES: tuple[Rule[Endpoint], ...] = (
         # "/a" and "/a/" are the same prefix (Gateway API, PathMatchPathPrefix).
         cel="!has(self.httpPaths) || [self.httpPaths.map(p, p.path)].all(l, "
         "l.all(p, l.indexOf(p) == l.lastIndexOf(p) && l.indexOf(p + '/') == -1))",
-        holds=lambda e: _unique([each.path.rstrip("/") for each in e.http_paths or ()]),
+        holds=lambda e: unique([each.path.rstrip("/") for each in e.http_paths or ()]),
         at=".httpPaths",
         message='two entries have the same path (a "/" at the end makes no difference): remove one of the two',
     ),
@@ -159,7 +139,7 @@ SPACE_SPEC_RULES: tuple[Rule[SpaceSpec], ...] = (
         # A list map refuses this too, but its message has only the duplicate.
         cel="!has(self.httpHostnames) || [self.httpHostnames.map(h, h.name)].all(l, "
         "l.all(x, l.indexOf(x) == l.lastIndexOf(x)))",
-        holds=lambda s: _unique([each.name for each in s.http_hostnames]),
+        holds=lambda s: unique([each.name for each in s.http_hostnames]),
         at=".httpHostnames",
         message="holds a name twice: keep one of the two",
     ),
@@ -204,10 +184,6 @@ EGRESS_PORT_RULES: tuple[Rule[EgressPort], ...] = (
 # Rules about pairs take the values out of the objects first: ``[list].all(l, ...)`` gives the list of values a name,
 # and indexOf compares them natively. Comparing each object with each other one cost the API server (1.37.2) 160 ms for
 # an App of 64 endpoints, and 20 ms for one of 16; this way it is 25 ms and 3 ms.
-
-
-def _all_different(values: str) -> str:
-    return f"[{values}].all(l, l.all(x, l.indexOf(x) == l.lastIndexOf(x)))"
 
 
 def _egresses(rule: str) -> str:
@@ -297,14 +273,14 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
     ),
     Rule(
         # A list map refuses this too, but its message has only the duplicate.
-        cel=f"!has(self.endpoints) || {_all_different('self.endpoints.map(e, e.name)')}",
-        holds=lambda s: _unique([e.name for e in s.endpoints or ()]),
+        cel=f"!has(self.endpoints) || {all_different('self.endpoints.map(e, e.name)')}",
+        holds=lambda s: unique([e.name for e in s.endpoints or ()]),
         at=".endpoints",
         message="two endpoints have the same name: give each its own, it is also the name of its Service",
     ),
     Rule(
-        cel=f"!has(self.endpoints) || {_all_different('self.endpoints.map(e, e.port)')}",
-        holds=lambda s: _unique([e.port for e in s.endpoints or ()]),
+        cel=f"!has(self.endpoints) || {all_different('self.endpoints.map(e, e.port)')}",
+        holds=lambda s: unique([e.port for e in s.endpoints or ()]),
         at=".endpoints",
         message="two endpoints have the same port: let the container listen on a port for each, or remove one endpoint",
     ),
@@ -314,7 +290,7 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
         cel="!has(self.endpoints) || [self.endpoints.filter(e, has(e.httpPath) && "
         "size(e.?httpHostnames.orValue([])) == 0).map(e, e.httpPath)].all(l, "
         "l.all(p, l.indexOf(p) == l.lastIndexOf(p) && l.indexOf(p + '/') == -1))",
-        holds=lambda s: _unique(
+        holds=lambda s: unique(
             [e.http_path.rstrip("/") for e in s.endpoints or () if e.http_path is not None and not e.http_hostnames]
         ),
         at=".endpoints",
@@ -322,8 +298,8 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
     ),
     Rule(
         cel="!has(self.endpoints) || "
-        f"{_all_different(f'self.endpoints.filter(e, {_TCP_WITH_HOSTNAME}).map(e, e.hostname)')}",
-        holds=lambda s: _unique([e.hostname for e in s.endpoints or () if e.hostname is not None and _is_tcp(e)]),
+        f"{all_different(f'self.endpoints.filter(e, {_TCP_WITH_HOSTNAME}).map(e, e.hostname)')}",
+        holds=lambda s: unique([e.hostname for e in s.endpoints or () if e.hostname is not None and _is_tcp(e)]),
         at=".endpoints",
         message="two TCP endpoints have the same hostname, but TLS connections are distinguished by host name only: "
         "give each its own hostname",
@@ -344,8 +320,8 @@ APP_SPEC_RULES: tuple[Rule[AppSpec], ...] = (
         message="is another spelling of tlsEgresses, and both are set: move everything to one of the two",
     ),
     Rule(
-        cel=_egresses(_all_different("{egresses}.map(e, e.localPort)")),
-        holds=lambda s: _unique([e.local_port for e in s.tls_egresses]),
+        cel=_egresses(all_different("{egresses}.map(e, e.localPort)")),
+        holds=lambda s: unique([e.local_port for e in s.tls_egresses]),
         message="two egresses have the same localPort: give each its own",
     ),
     Rule(
@@ -376,111 +352,5 @@ BUDGET_RULES: tuple[Rule[DisruptionBudget], ...] = (
         at=".mode",
         reason=Reason.FORBIDDEN,
         message="None is no budget, so minAvailable and maxUnavailable would have no effect: remove them, or set Auto",
-    ),
-)
-
-
-# -- roots: rules that need metadata.name -----------------------------------------------------------------------------
-
-
-def _hostnames_are_outside(space: Named[SpaceSpec]) -> bool:
-    fqdn = f"{space.name}.{space.spec.domain_name}"
-    return not any(in_zone(hostname, fqdn) for hostname in space.spec.hostnames)
-
-
-def _http_hostnames_are_outside(space: Named[SpaceSpec]) -> bool:
-    fqdn = f"{space.name}.{space.spec.domain_name}"
-    return not any(in_zone(each.name, fqdn) for each in space.spec.http_hostnames)
-
-
-_RESERVED_LIST = f"[{', '.join(cel_string(name) for name in RESERVED)}]"
-_RESERVED_PREFIX = " || ".join(f"self.metadata.name.startsWith({cel_string(prefix)})" for prefix in RESERVED_PREFIXES)
-
-SPACE_RULES: tuple[Rule[Named[SpaceSpec]], ...] = (
-    Rule(
-        # A list map refuses this too, but its message has only the duplicate.
-        cel=f"!has(self.spec.egressCidrs) || {_all_different('self.spec.egressCidrs.map(e, e.cidr)')}",
-        holds=lambda space: _unique([each.cidr for each in space.spec.egress_cidrs]),
-        at=".spec.egressCidrs",
-        message="two items have the same cidr: put all ports of a network into one item",
-    ),
-    Rule(
-        cel=OBJECT_NAME.cel("self.metadata.name"),
-        holds=lambda space: OBJECT_NAME.matches(space.name),
-        at=".metadata.name",
-        message=OBJECT_NAME.message,
-    ),
-    Rule(
-        cel=f"!(self.metadata.name in {_RESERVED_LIST} || {_RESERVED_PREFIX})",
-        holds=lambda space: not is_reserved(space.name),
-        at=".metadata.name",
-        message="is a top-level domain, a word of cluster DNS, or a system namespace's name: its Services would answer "
-        "for names that others ask for; choose another name",
-        at_creation=True,
-    ),
-    Rule(
-        cel=f"size(self.metadata.name) + 1 + size(self.spec.domainName) <= {MAX_DNS_NAME}",
-        holds=lambda space: len(space.name) + 1 + len(space.spec.domain_name) <= MAX_DNS_NAME,
-        at=".spec.domainName",
-        message=f"is too long: the FQDN <name>.<domainName> may have at most {MAX_DNS_NAME} characters",
-    ),
-    Rule(
-        # The suffix is built once: Kubernetes 1.34 does not bound the length of metadata.name, so its cost estimate
-        # rejects a rule that builds it for each hostname.
-        cel="!has(self.spec.hostnames) || ['.' + self.metadata.name + '.' + self.spec.domainName].all(fqdn, "
-        "self.spec.hostnames.all(h, !('.' + h).endsWith(fqdn)))",
-        holds=_hostnames_are_outside,
-        at=".spec.hostnames",
-        message="holds the Space's own FQDN or a name below it, which the Space has anyway: keep only names outside "
-        "<name>.<domainName>",
-    ),
-    Rule(
-        cel="!has(self.spec.httpHostnames) || ['.' + self.metadata.name + '.' + self.spec.domainName].all(fqdn, "
-        "self.spec.httpHostnames.all(h, !('.' + h.name).endsWith(fqdn)))",
-        holds=_http_hostnames_are_outside,
-        at=".spec.httpHostnames",
-        message="holds the Space's own FQDN, whose certificate is httpCertSecretName, or a name below it, where TCP "
-        "endpoints are reached: keep only names outside <name>.<domainName>",
-    ),
-)
-
-APP_RULES: tuple[Rule[Named[AppSpec]], ...] = (
-    Rule(
-        cel="!has(self.spec.canaryOf) || self.spec.canaryOf != self.metadata.name",
-        holds=lambda app: app.spec.canary_of != app.name,
-        at=".spec.canaryOf",
-        message="is this App itself: name the App whose traffic is to be shared",
-    ),
-    Rule(
-        cel="has(self.spec.endpoints) || size(self.spec.pod.containers) == 0 || "
-        "size(self.spec.pod.containers[0].?ports.orValue([])) == 0 || "
-        f"{OBJECT_NAME.cel('self.metadata.name')}",
-        holds=lambda app: (
-            app.spec.endpoints is not None or app.spec.first_port is None or OBJECT_NAME.matches(app.name)
-        ),
-        at=".metadata.name",
-        message="is also the name of the App's one endpoint and of its Service, so it must be a DNS label that starts "
-        "with a letter, such as web-1: rename the App, or list its endpoints",
-    ),
-    Rule(
-        cel=f"!has(self.spec.statefulSet) || size(self.metadata.name) <= {MAX_STATEFUL_SET_NAME} && "
-        f"{OBJECT_NAME.cel('self.metadata.name')}",
-        holds=lambda app: (
-            app.spec.stateful_set is None or (len(app.name) <= MAX_STATEFUL_SET_NAME and OBJECT_NAME.matches(app.name))
-        ),
-        at=".metadata.name",
-        message="is also the name of the App's StatefulSet and the beginning of its pods' host names, so it must be a "
-        f"DNS label that starts with a letter, of at most {MAX_STATEFUL_SET_NAME} characters: rename the App",
-    ),
-    Rule(
-        cel="!has(self.spec.statefulSet) || !has(self.spec.endpoints) || "
-        f"[self.metadata.name + '{PODS_SUFFIX}'].all(n, self.spec.endpoints.all(e, e.name != n))",
-        holds=lambda app: (
-            app.spec.stateful_set is None
-            or all(each.name != app.name + PODS_SUFFIX for each in app.spec.endpoints or ())
-        ),
-        at=".spec.endpoints",
-        message=f"the Service of a StatefulSet's pod names is <App>{PODS_SUFFIX}, and an endpoint has that name: "
-        "rename the endpoint",
     ),
 )

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from decco.api.admission import APP_RULES, SPACE_RULES, Named
+from decco.api.model import Model
+from decco.api.object_rules import APP_RULES, SPACE_RULES, Named
 from decco.api.rules import Rule
-from decco.api.types import AppSpec, Model, SpaceSpec
+from decco.api.types import AppSpec, SpaceSpec
 from decco.errors import TerminalError
 from decco.objects import Obj
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, WithJsonSchema
 
+from decco.api.model import Model
 from decco.api.rules import VALIDATIONS, Reason, cel_string, validation
 from decco.objects import GROUP, LABEL_MANAGED_BY
 
@@ -175,3 +176,10 @@ Annotations = Annotated[
     _checked(ANNOTATION_RULES, MAX_ANNOTATION_VALUE),
     WithJsonSchema(map_schema(ANNOTATION_RULES, MAX_ANNOTATION_VALUE)),
 ]
+
+
+class PodMetadata(Model):
+    labels: Labels | None = None
+    """Further labels of the pods. decco's own, and those that controllers of Kubernetes write, are refused."""
+    annotations: Annotations | None = None
+    """Annotations of the pods. Keys that configure a mesh, a network, a container runtime or the node are refused."""

@@ -132,3 +132,13 @@ class Immutable:
             validation(IMMUTABLE, self.message, reason=Reason.FORBIDDEN),
         )
         return json
+
+
+def all_different(values: str) -> str:
+    """CEL: no two items of this list are the same, see ``admission.py`` for its cost."""
+    return f"[{values}].all(l, l.all(x, l.indexOf(x) == l.lastIndexOf(x)))"
+
+
+def unique(values: list[object]) -> bool:
+    """The same in Python."""
+    return len(set(values)) == len(values)

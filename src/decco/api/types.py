@@ -8,19 +8,13 @@ today's rules: read it with ``parse.py``, which reports its problems in one mess
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
-    AfterValidator,
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
-    WithJsonSchema,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from decco.api.admission import (
     APP_SPEC_RULES,
@@ -43,8 +37,10 @@ from decco.api.formats import (
     RuntimeClassName,
     SecretName,
 )
-from decco.api.pod_metadata import Annotations, Labels
-from decco.api.rules import PRESERVE, VALIDATIONS, Immutable, Rule, validation
+from decco.api.model import Count, FreeForm, Model, Percent, Port, list_map
+from decco.api.pod import Pod
+from decco.api.pod_metadata import PodMetadata
+from decco.api.rules import Immutable
 from decco.api.workload_kinds import DeploymentFields, JobFields, StatefulSetFields, WorkloadKind
 
 DEFAULT_TLS_PORT = 443
@@ -61,75 +57,6 @@ MAX_HOSTNAMES = 60
 MAX_HTTP_HOSTNAMES = 15
 """An HTTPRoute holds 16 host names: the FQDN and these."""
 MAX_HTTP_PATHS = 8
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Percent = Annotated[int, Field(ge=0, le=100)]
-
-FreeForm = Annotated[dict[str, Any], WithJsonSchema({"type": "object", PRESERVE: True})]
-"""An object of Kubernetes, validated by the API server when decco writes it."""
-
-
-NO_CONTAINER = "must hold at least one container"
-
-
-def _check_pod(pod: dict[str, Any]) -> dict[str, Any]:
-    containers = pod.get("containers")
-    if not isinstance(containers, list) or not containers:
-        raise ValueError(f"containers {NO_CONTAINER}")
-    for container in containers:
-        if not isinstance(container, dict):
-            raise ValueError("must have an object for each of containers")
-        ports = container.get("ports")
-        if ports is not None and not (isinstance(ports, list) and all(map(_is_container_port, ports))):
-            raise ValueError("must have containers[].ports[].containerPort, each between 1 and 65535")
-    return pod
-
-
-def _is_container_port(port: Any) -> bool:
-    number = port.get("containerPort") if isinstance(port, dict) else None
-    return isinstance(number, int) and 1 <= number <= 65535
-
-
-_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535, "description": "Number of the port."}
-_PORTS = {
-    "type": "array",
-    "description": "Ports that the container listens on. The short form takes the first.",
-    "items": {
-        "type": "object",
-        PRESERVE: True,
-        "required": ["containerPort"],
-        "properties": {"containerPort": _NUMBER},
-    },
-}
-_CONTAINERS = {
-    "type": "array",
-    VALIDATIONS: [validation("size(self) > 0", NO_CONTAINER)],
-    "description": "The App's containers, as in any pod. The short form takes the first.",
-    "items": {"type": "object", PRESERVE: True, "properties": {"ports": _PORTS}},
-}
-_POD = {"type": "object", PRESERVE: True, "required": ["containers"], "properties": {"containers": _CONTAINERS}}
-Pod = Annotated[dict[str, Any], AfterValidator(_check_pod), WithJsonSchema(_POD)]
-"""A PodSpec. The CRD declares only the fields that decco itself reads; all other fields are preserved."""
-
-
-class Model(BaseModel):
-    """Frozen, camelCase outside and snake_case inside; fields that a newer version wrote are ignored."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", use_attribute_docstrings=True
-    )
-
-    rules: ClassVar[tuple[Rule[Any], ...]] = ()
-    """What must hold between the fields, here and at the API server."""
-
-    @model_validator(mode="after")
-    def _obey_rules(self) -> Self:
-        broken = tuple((rule.at, rule.message) for rule in self.rules if not rule.holds(self))
-        if broken:
-            text = "; ".join(f"{at.removeprefix('.')} {message}".strip() for at, message in broken)
-            raise PydanticCustomError("rules", "{text}", {"text": text, "broken": broken})
-        return self
 
 
 class PodSecurityLevel(StrEnum):
@@ -180,11 +107,6 @@ class HttpHostname(Model):
     create_dns_record: bool = True
     """Publish the name in DNS, as the FQDN is. With false, for names whose zone is elsewhere, its owner points it to
     the addresses in the Space's status."""
-
-
-def _list_map(key: str) -> dict[str, Any]:
-    """A list whose items are identified by one field: merged item by item, and duplicates are refused."""
-    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
 class EgressPolicy(StrEnum):
@@ -252,7 +174,7 @@ class SpaceSpec(Model):
     ] = ()
     """Further exact host names, outside the FQDN, that endpoints of this Space may use."""
     http_hostnames: Annotated[
-        tuple[HttpHostname, ...], Field(max_length=MAX_HTTP_HOSTNAMES, json_schema_extra=_list_map("name"))
+        tuple[HttpHostname, ...], Field(max_length=MAX_HTTP_HOSTNAMES, json_schema_extra=list_map("name"))
     ] = ()
     """Further host names that are served over HTTPS by path, like the FQDN, each with a certificate of its own. HTTP
     endpoints are served at all of them, unless they list names."""
@@ -313,7 +235,7 @@ class Endpoint(Model):
     """Replaces the httpPath prefix before the request reaches the container."""
     http_paths: Annotated[
         tuple[HttpRoutePath, ...] | None,
-        Field(min_length=1, max_length=MAX_HTTP_PATHS, json_schema_extra=_list_map("path")),
+        Field(min_length=1, max_length=MAX_HTTP_PATHS, json_schema_extra=list_map("path")),
     ] = None
     """Several paths instead of httpPath and rewritePath. The first is that of url in the status, and of probePath."""
     http_hostnames: Annotated[
@@ -383,13 +305,6 @@ class Egress(Model):
     """Do not check the target's certificate. For tests only: anyone in between can read and change the traffic."""
 
 
-class PodMetadata(Model):
-    labels: Labels | None = None
-    """Further labels of the pods. decco's own, and those that controllers of Kubernetes write, are refused."""
-    annotations: Annotations | None = None
-    """Annotations of the pods. Keys that configure a mesh, a network, a container runtime or the node are refused."""
-
-
 class DisruptionBudget(Model):
     rules: ClassVar = BUDGET_RULES
 
@@ -433,7 +348,7 @@ class AppSpec(Model):
     job_backoff_limit: Count | None = None
     """Short form of job.backoffLimit: retries of the Job before it counts as failed."""
     endpoints: Annotated[
-        tuple[Endpoint, ...] | None, Field(max_length=MAX_ENDPOINTS, json_schema_extra=_list_map("name"))
+        tuple[Endpoint, ...] | None, Field(max_length=MAX_ENDPOINTS, json_schema_extra=list_map("name"))
     ] = None
     """The ports this App offers. Without it, the short form: one endpoint named after the App, on the first port that
     the first container declares. An empty list means no endpoint at all."""
@@ -450,7 +365,7 @@ class AppSpec(Model):
         Field(
             max_length=MAX_EGRESSES,
             validation_alias=AliasChoices("tlsEgresses", "egresses", "tls_egresses"),
-            json_schema_extra=_list_map("localPort"),
+            json_schema_extra=list_map("localPort"),
         ),
     ] = ()
     """TLS connections out of the pod; egresses is another spelling of this field."""

@@ -25,7 +25,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from decco.api.admission import PODS_SUFFIX
+from decco.api.object_rules import PODS_SUFFIX
 from decco.api.types import AppSpec, Endpoint
 from decco.api.workload_kinds import WorkloadKind
 from decco.desired.model import AppInputs, Child, SpaceFacts

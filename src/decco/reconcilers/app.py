@@ -20,8 +20,7 @@ from decco.desired.app_status import (
     workload_requeue_after,
 )
 from decco.desired.closing import closed_policy, closed_route, lost_claims, lost_names
-from decco.desired.model import AppInputs, Child, EgressTarget, Problem, SecretState, SpaceFacts
-from decco.desired.network import may_connect
+from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceFacts
 from decco.desired.ownership import LabelledOwner
 from decco.desired.pod_secrets import pod_secrets
 from decco.desired.replicas import LiveReplicas
@@ -55,7 +54,7 @@ from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
 from decco.reconcilers.edge import addresses_for, gateway_controller
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
-from decco.reconcilers.outgoing import app_egress, target_pods
+from decco.reconcilers.outgoing import app_egress, egress_targets
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
 
@@ -309,7 +308,7 @@ class AppReconciler(Reconciler):
             served=self.caches.served,
             claims=claims,
             secrets=await self.secrets.views(space, secrets),
-            targets=self._targets(space, facts, with_pods=egress.limited),
+            targets=egress_targets(self.caches, space, facts, with_pods=egress.limited),
             taken=self.caches.index.taken(entry.key, facts, space.fqdn),
             now=self.now(),
             run=run,
@@ -330,12 +329,8 @@ class AppReconciler(Reconciler):
 
     def _live_replicas(self, app: Entry, spec: AppSpec) -> LiveReplicas | None:
         store = self.caches.children[STATEFUL_SETS if spec.stateful_set is not None else DEPLOYMENTS]
-        found = store.get(app.key)
-        return (
-            found.facts
-            if found is not None and self._owns(store, app) and isinstance(found.facts, LiveReplicas)
-            else None
-        )
+        found = store.get(app.key) if self._owns(store, app) else None
+        return found.facts if found is not None and isinstance(found.facts, LiveReplicas) else None
 
     @staticmethod
     def _owns(store: Store, app: Entry) -> bool:
@@ -361,22 +356,6 @@ class AppReconciler(Reconciler):
         if live is None or uid_of(live) != run.uid:
             return None, True
         return runs.job_view(live), False
-
-    def _targets(self, client: SpaceFacts, facts: AppFacts, *, with_pods: bool) -> dict[tuple[str, str], EgressTarget]:
-        found: dict[tuple[str, str], EgressTarget] = {}
-        for space_name, name in facts.targets:
-            target = self.caches.space(space_name or client.name)
-            endpoint = self.caches.index.endpoint(space_name or client.name, name)
-            if target is None or endpoint is None or not endpoint.tls or not may_connect(client, target[1]):
-                continue
-            space = target[1]
-            found[space.name, name] = EgressTarget(
-                host=f"{name}.{space.name}.svc",
-                port=endpoint.service_port,
-                hostname=endpoint.hostname or f"{name}.{space.fqdn}",
-                pods=target_pods(self.caches, space, name) if with_pods else None,
-            )
-        return found
 
     def _live(self, app: Entry, children: list[Child], inputs: AppInputs) -> AppLive:
         uid = app.uid

@@ -12,8 +12,9 @@ from decco.api.parse import parse_app
 from decco.api.types import AppSpec, EgressPolicy
 from decco.desired import names
 from decco.desired.endpoints import pod_port_of
-from decco.desired.model import EgressPhase, NamedAddresses, SpaceFacts
+from decco.desired.model import EgressPhase, EgressTarget, NamedAddresses, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
+from decco.desired.network import may_connect
 from decco.desired.outgoing import names_of, parse_record, space_phase
 from decco.kube.entry import Entry
 from decco.kube.store import Change, Store
@@ -180,3 +181,23 @@ def _phase(caches: Caches, space: SpaceFacts) -> EgressPhase | None:
 def _is_noted(caches: Caches, space: SpaceFacts) -> bool:
     namespace = caches.children[NAMESPACES].get(Key("", space.name))
     return namespace is not None and ANNOTATION_EGRESS_POLICY in annotations_of(namespace.obj())
+
+
+def egress_targets(
+    caches: Caches, client: SpaceFacts, facts: AppFacts, *, with_pods: bool
+) -> dict[tuple[str, str], EgressTarget]:
+    """The targets of an App's egresses by endpoint, of those that exist and may be reached."""
+    found: dict[tuple[str, str], EgressTarget] = {}
+    for space_name, name in facts.targets:
+        target = caches.space(space_name or client.name)
+        endpoint = caches.index.endpoint(space_name or client.name, name)
+        if target is None or endpoint is None or not endpoint.tls or not may_connect(client, target[1]):
+            continue
+        space = target[1]
+        found[space.name, name] = EgressTarget(
+            host=f"{name}.{space.name}.svc",
+            port=endpoint.service_port,
+            hostname=endpoint.hostname or f"{name}.{space.fqdn}",
+            pods=target_pods(caches, space, name) if with_pods else None,
+        )
+    return found

@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field
 
 from decco.api.crd import crds, crds_yaml
-from decco.api.types import FreeForm, Model
+from decco.api.model import FreeForm, Model
 from tests.sample import thorough
 from tools import generate
 from tools.crd.kinds import generated, to_yaml
