@@ -29,6 +29,7 @@ from decco.objects import (
     BACKEND_TLS_POLICIES,
     CONFIGMAPS,
     DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
     GATEWAY_GROUP,
     GATEWAYS,
     HTTP_ROUTES,
@@ -45,6 +46,7 @@ from decco.objects import (
     SECRETS,
     SERVICES,
     SPACES,
+    STATEFUL_SETS,
     TLS_ROUTES,
     Key,
     Obj,
@@ -238,6 +240,19 @@ def deployment(world: World, pod: Obj | None = None, replicas: int = 1, **more: 
     return world.desired(DEPLOYMENTS, spec={**spec, **more}, metadata={"annotations": annotations})
 
 
+def stateful_set(world: World, replicas: int = 1) -> Obj:
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}}}
+    spec = {
+        "replicas": replicas,
+        "serviceName": "web-pods",
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": labelled(POD),
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}],
+    }
+    annotations = {ANNOTATION_INITIAL_REPLICAS: str(replicas)}
+    return world.desired(STATEFUL_SETS, spec=spec, metadata={"annotations": annotations})
+
+
 def job(world: World, run: str = "1", pod: Obj | None = None, **more: Any) -> Obj:
     template = {"spec": {**copy.deepcopy(pod or POD), "restartPolicy": "Never"}}
     spec = {"backoffLimit": 3, "template": template, **more}
@@ -287,6 +302,10 @@ def desired_objects(world: World) -> dict[Resource, Obj]:
             },
         ),
         DEPLOYMENTS: deployment(world),
+        STATEFUL_SETS: stateful_set(world),
+        DISRUPTION_BUDGETS: world.desired(
+            DISRUPTION_BUDGETS, spec={"maxUnavailable": "25%", "selector": {"matchLabels": {"app": "web"}}}
+        ),
         JOBS: job(world),
         INGRESSES: world.desired(INGRESSES, spec={"ingressClassName": "nginx", "rules": [ingress]}),
         served[GATEWAYS]: world.desired(served[GATEWAYS], spec={"gatewayClassName": "edge", "listeners": listeners}),

@@ -81,6 +81,7 @@ def test_stored_defaults(control_plane: ControlPlane) -> None:
     assert post(control_plane, space()).json()["spec"] == {
         "domainName": "example.com",
         "podSecurity": "baseline",
+        "egressPolicy": "Open",
         "mesh": "None",
     }
     assert post(control_plane, space(topology={})).json()["spec"]["topology"] == {"zoneSpread": "Off"}

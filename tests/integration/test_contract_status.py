@@ -252,7 +252,8 @@ class TestKubectl:
         both = cluster.cp.kubectl("get", "decco", "-n", name, "-o", "name").split()
         assert f"space.decco.platform9.com/{name}" in both
         assert "app.decco.platform9.com/web" in both
-        assert "app.decco.platform9.com/web" in cluster.cp.kubectl("get", "all", "-n", name, "-o", "name")
+        # `kubectl delete all --all` must not delete Apps.
+        assert "app.decco.platform9.com" not in cluster.cp.kubectl("get", "all", "-n", name, "-o", "name")
 
     def test_explain_documents_every_field(self, cluster: Cluster) -> None:
         for path in (

@@ -24,6 +24,8 @@ from tests.simulation.model.requests import Request, Target, selector
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 NAMESPACE = BY_NAME["Namespace"]
+DEFAULT_STATUS = {"observedGeneration": -1}
+"""Of a Space or App, by the CRDs."""
 
 
 Admit = Callable[[Request, Target, Obj | None, Obj | None], None]
@@ -170,6 +172,7 @@ class Api:
         obj = {**obj, "metadata": meta}
         if kind.status:
             obj.pop("status", None)
+        _default_status(kind, obj)
         if kind is NAMESPACE:
             labels = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": name}
             obj = {**obj, "metadata": {**meta, "labels": labels}, "spec": {"finalizers": ["kubernetes"]}}
@@ -244,6 +247,7 @@ class Api:
             obj["status"] = live.get("status")
         if obj.get("status") is None:
             obj.pop("status", None)
+        _default_status(kind, obj)
         if kind is NAMESPACE and target.subresource != "finalize":
             obj["spec"] = live["spec"]
         if target.subresource == "status":
@@ -348,6 +352,11 @@ _OF_THE_SERVER = frozenset(
 
 def _manager(request: Request) -> str:
     return request.query.get("fieldManager") or request.user
+
+
+def _default_status(kind: Kind, obj: Obj) -> None:
+    if kind in (BY_NAME["Space"], BY_NAME["App"]):
+        obj.setdefault("status", dict(DEFAULT_STATUS))
 
 
 def _spec(obj: Obj) -> Obj:
