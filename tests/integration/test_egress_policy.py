@@ -188,7 +188,7 @@ def test_names_are_followed_on_a_running_app_and_nothing_restarts(world: World, 
     eventually(lambda: world.blocks(name, "app-caller") == {("8.8.8.8/32", 8443)})
     world.patch_app(name, "caller", tlsEgresses=[])
     eventually(lambda: world.cluster.get(POLICIES.format(name, "app-caller")) is None)
-    assert world.network(name, "caller") == {}
+    eventually(lambda: world.network(name, "caller") == {})
 
 
 def test_the_policy_goes_with_its_app(world: World, name: str) -> None:

@@ -233,6 +233,11 @@ TABLE: dict[str, tuple[Step, set[str], set[str]]] = {
     ),
     # -- the Space's namespace
     "a policy altered": (lambda s: s.change(POLICY, spec={"podSelector": {"a": "b"}}), {"acme"}, NOBODY),
+    "a policy in another phase of egress, as the watch reports decco's own write": (
+        lambda s: s.change(POLICY, spec={"policyTypes": ["Ingress", "Egress"], "egress": [{}]}),
+        {"acme"},
+        OF_ACME,
+    ),
     "an App's policy limits egress": (
         lambda s: s.put(owned(NETWORK_POLICIES, "app-web", WEB, spec={"policyTypes": ["Egress"]}), own=True),
         {"acme"},

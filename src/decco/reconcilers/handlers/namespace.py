@@ -27,7 +27,8 @@ def isolation_changed(caches: Caches, change: Change) -> Iterator[Request]:
     if new is None:
         return
     same = old is not None and (old.uid, old.owner_uid) == (new.uid, new.owner_uid)
-    if same and not (change.own and old is not None and old.content != new.content):
+    # A phase of egress counts whoever reports it: decco's own write may come back by the watch first.
+    if same and _phase(old) is _phase(new) and not (change.own and old is not None and old.content != new.content):
         return  # neither new nor repaired
     name = new.key.namespace or new.key.name
     found = caches.space(name)
