@@ -25,6 +25,7 @@ from decco.objects import (
     RESOURCE_QUOTAS,
     SECRETS,
     SERVICES,
+    STATEFUL_SETS,
     Obj,
     Resource,
     key_of,
@@ -483,7 +484,7 @@ async def test_an_object_that_is_held_in_deletion_is_kept_as_desired(world: Worl
     world.requests()
     other = copy.deepcopy(desired)
     other["metadata"]["labels"]["more"] = "x"
-    kept = resource not in (DEPLOYMENTS, JOBS)
+    kept = resource not in (DEPLOYMENTS, STATEFUL_SETS, JOBS)
     assert (await world.ensure(resource, other)).result is (Result.UPDATED if kept else Result.WAITING)
     for _ in range(2):
         assert (await world.ensure(resource, other)).result is Result.WAITING

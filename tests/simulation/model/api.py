@@ -23,7 +23,7 @@ from tests.simulation.model.kinds import BY_NAME, BY_PLURAL, KINDS, Kind, Obj
 from tests.simulation.model.requests import Request, Target, selector
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
-NAMESPACE = BY_NAME["Namespace"]
+NAMESPACE, SPACE, APP = BY_NAME["Namespace"], BY_NAME["Space"], BY_NAME["App"]
 DEFAULT_STATUS = {"observedGeneration": -1}
 """Of a Space or App, by the CRDs."""
 
@@ -43,6 +43,9 @@ class Api:
     rng: random.Random
     unserved: set[tuple[str, str]] = field(default_factory=set)
     admit: list[Admit] = field(default_factory=list)
+    undefaulted: set[str] = field(default_factory=set)
+    """UIDs of objects that are stored without the default of their status: answers have it, and the next update stores
+    it, also one that changes nothing."""
     authorize: Callable[[str, str, Target], None] = lambda _user, _verb, _target: None
     """Called for each request with its user and verb; raises Refused."""
     terminating: set[tuple[str, str]] = field(default_factory=set)
@@ -188,7 +191,12 @@ class Api:
             raise answers.exists(kind, name)
         if "dryRun" in request.query:
             return success(obj, 201)
-        return success(self.etcd.put(target.address, obj), 201)
+        return success(self._created(target, obj), 201)
+
+    def _created(self, target: Target, obj: Obj) -> Obj:
+        if target.kind in (SPACE, APP):
+            self.undefaulted.add(obj["metadata"]["uid"])
+        return self.etcd.put(target.address, obj)
 
     def _answered(self, request: Request, obj: Obj) -> Obj:
         """The status of a review."""
@@ -260,10 +268,11 @@ class Api:
         for check in self.admit:
             check(request, target, live, obj)
         meta["resourceVersion"] = old["resourceVersion"]
-        if obj == live:
+        if obj == live and old["uid"] not in self.undefaulted:
             return success(live)
         if "dryRun" in request.query:
             return success(obj)
+        self.undefaulted.discard(old["uid"])
         if "deletionTimestamp" in meta and not meta.get("finalizers") and not self._holds(kind, obj):
             self.etcd.remove(target.address)  # the update itself is not stored
             return success(obj)
@@ -334,6 +343,7 @@ class Api:
             obj["status"] = {**(live.get("status") or {}), "phase": "Terminating"}
         if obj == live or dry_run:
             return success(obj)
+        self.undefaulted.discard(meta["uid"])
         return success(self.etcd.put(target.address, obj))
 
 
@@ -355,7 +365,7 @@ def _manager(request: Request) -> str:
 
 
 def _default_status(kind: Kind, obj: Obj) -> None:
-    if kind in (BY_NAME["Space"], BY_NAME["App"]):
+    if kind in (SPACE, APP):
         obj.setdefault("status", dict(DEFAULT_STATUS))
 
 
