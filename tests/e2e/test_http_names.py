@@ -13,7 +13,9 @@ from tests.e2e import clients
 from tests.e2e.world import SPACES, Tenant, World, eventually, shared_secret
 from tests.images.pki import Leaf
 
-WWW, WILD, INSIDE = "www.further.test", "*.shops.further.test", "berlin.shops.further.test"
+WWW, WILD = "www.further.test", "*.shops.further.test"
+INSIDE, OWN = "paris.shops.further.test", "berlin.shops.further.test"
+"""Below the wildcard: one that nobody lists, and one that an endpoint has for itself."""
 
 
 @dataclass
@@ -47,7 +49,7 @@ def further(world: World) -> Further:
         *tenant.objects({"encryptHttp": True, "httpHostnames": hostnames()}),
     )
     paths = [{"path": "/"}, {"path": "/old", "rewritePath": "/"}]
-    one = {"name": "one", "port": 8080, "httpPath": "/one", "httpHostnames": [INSIDE]}
+    one = {"name": "one", "port": 8080, "httpPath": "/one", "httpHostnames": [OWN]}
     tenant.run(
         tenant.app("web", endpoints=[{"name": "web", "port": 8080, "httpPaths": paths}]),
         tenant.app("one", endpoints=[one]),
@@ -76,8 +78,9 @@ def test_each_name_has_its_certificate_and_all_paths(further: Further) -> None:
 
 
 def test_an_endpoint_at_one_name_only(further: Further) -> None:
-    eventually(lambda: further.https(INSIDE, "/one").json()["name"] == "further/one", 15)
-    for name in (further.tenant.fqdn, WWW, "paris.shops.further.test"):
+    eventually(lambda: further.https(OWN, "/one").json()["name"] == "further/one", 15)
+    assert further.status(OWN, "/") == 404  # a name that an endpoint lists is not served by the wildcard
+    for name in (further.tenant.fqdn, WWW, INSIDE):
         assert further.https(name, "/one").json()["name"] == "further/web"
 
 

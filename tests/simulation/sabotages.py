@@ -235,7 +235,7 @@ SABOTAGES = (
     Sabotage(
         "a change of a shared Secret reaches nobody",
         "reconcilers/handlers/secret.py",
-        "    for user in caches.secret_users.users(change.entry.key.name):",
+        "    for user in caches.secret_users.users(name):",
         "    for user in ():",
     ),
     Sabotage(

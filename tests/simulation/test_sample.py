@@ -15,7 +15,7 @@ import pytest
 
 from tests.simulation.sabotages import SABOTAGES, Sabotage, replaced
 
-SCHEDULES = int(os.environ.get("SIMULATE", "240"))
+SCHEDULES = int(os.environ.get("SIMULATE", "220"))
 """Half a minute on two cores."""
 FIRST = 1_000_000
 PLANS = Path(__file__).parent / "found"
