@@ -35,7 +35,7 @@ from typing import Protocol
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
 from decco.kube.entry import Entry, guarded, read_entry
 from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound, NotListed
-from decco.kube.identity import Foreign, is_ours
+from decco.kube.identity import Foreign, is_ours, owner_remains, restores_owner
 from decco.kube.latest import Latest
 from decco.kube.prune import Pruner, Remover
 from decco.kube.repair_backoff import RepairBackoff
@@ -204,6 +204,8 @@ class Applier:
         try:
             if known is None and entry.written in (wanted, "") and await self._is_admitted_as(store, live, body):
                 return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
+            if restores_owner(live, desired) and not await owner_remains(self._client, desired):
+                return Applied(Result.WAITING, entry)  # the event of the owner's deletion starts the next reconcile
             updated = await self._client.replace(store.resource, body, strict=True)
         except NotFound:
             return await self._gone(store, entry, desired)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from decco.errors import ReconcileError
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
+from decco.kube.errors import NotFound
 from decco.kube.store import Store
-from decco.objects import Key, Obj, Resource, controller_of
+from decco.objects import APPS, SPACES, Key, Obj, Resource, controller_of
+
+_OWNERS = {resource.kind: resource for resource in (SPACES, APPS)}
 
 
 class Foreign(ReconcileError):
@@ -37,3 +40,31 @@ def is_ours(store: Store, entry: Entry, desired: Obj) -> bool:
         return True
     labelled = store.shape.labelled_owner
     return entry.labelled_owner is not None and labelled is not None and entry.labelled_owner == labelled(desired)
+
+
+class Reader(Protocol):
+    async def get(self, resource: Resource, key: Key) -> Obj: ...
+
+
+def restores_owner(live: Obj, desired: Obj) -> bool:
+    """Whether a write of ``desired`` would add the reference of the controller, which ``live`` lacks."""
+    owner, refs = controller_of(desired) or {}, live["metadata"].get("ownerReferences") or ()
+    return all(ref.get("uid") != owner.get("uid") for ref in refs)
+
+
+async def owner_remains(client: Reader, desired: Obj) -> bool:
+    """Whether the API server has the controller that ``desired`` names, and it is not being deleted.
+
+    ``kubectl delete --cascade=orphan`` removes the references of the children before the owner itself, and the caches
+    of two kinds may show the first and not yet the second. If decco then wrote the reference back, the garbage
+    collector would delete the child, a namespace with everything in it, because its owner does not exist. For the same
+    reason the controllers of Kubernetes read the owner before they adopt a pod (kubernetes/kubernetes#42639).
+    """
+    owner = controller_of(desired) or {}
+    resource = _OWNERS[owner["kind"]]
+    namespace = desired["metadata"]["namespace"] if resource.namespaced else ""
+    try:
+        found = await client.get(resource, Key(namespace, owner["name"]))
+    except NotFound:
+        return False
+    return bool(found["metadata"]["uid"] == owner["uid"]) and "deletionTimestamp" not in found["metadata"]

@@ -21,7 +21,7 @@ from decco.kube.identity import Foreign
 from decco.kube.ownership import EVERYTHING, Path
 from decco.kube.repair_backoff import FREE_REPAIRS, DriftConflict
 from decco.kube.store import Change, Store
-from decco.objects import ANNOTATION_HASH, CONFIGMAPS, DEPLOYMENTS, Key, Obj, Resource
+from decco.objects import ANNOTATION_HASH, APPS, CONFIGMAPS, DEPLOYMENTS, Key, Obj, Resource
 from tests.sample import thorough
 
 OWNER: Obj = {"apiVersion": "x/v1", "kind": "App", "name": "web", "uid": "owner-1", "controller": True}
@@ -53,6 +53,8 @@ class Script:
         self.before_answer: Callable[[], Awaitable[None] | None] = lambda: None
         self.admission: Callable[[Obj], Obj] = lambda obj: obj
         self.previewed = 0
+        self.owner: Obj | None = {"metadata": {"uid": OWNER["uid"]}}
+        self.owner_reads: list[Key] = []
 
     async def _answer(self, verb: str) -> Obj:
         self.asked.append(verb)
@@ -64,7 +66,12 @@ class Script:
         return copy.deepcopy(answer or {})
 
     async def get(self, resource: Resource, key: Key) -> Obj:
-        return await self._answer("get")
+        if resource != APPS:
+            return await self._answer("get")
+        self.owner_reads.append(key)
+        if self.owner is None:
+            raise MISSING
+        return self.owner
 
     async def create(self, resource: Resource, obj: Obj, *, strict: bool = False) -> Obj:
         assert strict
@@ -334,6 +341,31 @@ async def test_whose_object_it_is(
         with pytest.raises(Foreign):
             await applier.ensure(CONFIGMAPS, desired)
         assert script.asked == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "written"),
+    [
+        ({"metadata": {"uid": "owner-1"}}, True),
+        ({"metadata": {"uid": "owner-1", "deletionTimestamp": "2026-11-30T00:00:00Z", "finalizers": ["orphan"]}}, False),
+        ({"metadata": {"uid": "owner-2"}}, False),
+        (None, False),
+    ],
+)
+async def test_an_owner_reference_is_given_back_while_the_owner_exists(owner: Obj | None, written: bool) -> None:
+    """With the reference of an owner that is gone, the garbage collector would delete what it was removed to keep."""
+    desired = desired_object()
+    applier, _, script = applier_with(stored(desired, 11), live=(stored(desired, ownerReferences=[]),))
+    script.owner = owner
+    applied = await applier.ensure(CONFIGMAPS, desired)
+    assert (applied.result, script.asked) == ((Result.UPDATED, ["replace"]) if written else (Result.WAITING, []))
+    assert script.owner_reads == [AT]
+
+
+async def test_the_owner_is_not_read_for_an_object_that_has_its_reference() -> None:
+    applier, _, script = applier_with(stored(desired_object(), 11), live=(stored(desired_object(data={"a": "0"})),))
+    assert (await applier.ensure(CONFIGMAPS, desired_object())).result is Result.UPDATED
+    assert script.owner_reads == []
 
 
 async def test_a_desired_object_without_a_controller_is_a_defect() -> None:
