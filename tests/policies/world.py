@@ -79,14 +79,17 @@ def read(cluster: Cluster, wanted: Iterable[str]) -> World:
     """Waits until each pod of ``wanted`` is there, and reads everything."""
     pods = eventually(lambda: _pods(cluster, set(wanted)), 30, f"pods {', '.join(wanted)}") or {}
     namespaces = {each["metadata"]["name"]: each["metadata"]["labels"] for each in cluster.items("/api/v1/namespaces")}
+    reported = {name: ip for name, each in pods.items() if (ip := each.get("status", {}).get("podIP"))}
+    # An earlier reading may have reported its addresses: no other pod gets one of them.
+    free = (ip for ip in (f"10.77.0.{number}" for number in range(10, 250)) if ip not in reported.values())
     peers = {
         name: Peer(
-            ip=each.get("status", {}).get("podIP") or f"10.77.0.{number}",
+            ip=reported.get(name) or next(free),
             namespace=each["metadata"]["namespace"],
             namespaceLabels=namespaces[each["metadata"]["namespace"]],
             labels=each["metadata"].get("labels", {}),
         )
-        for number, (name, each) in enumerate(sorted(pods.items()), 10)
+        for name, each in sorted(pods.items())
     }
     return World(
         policies=cluster.items("/apis/networking.k8s.io/v1/networkpolicies"),
