@@ -11,6 +11,7 @@ import pytest_asyncio
 from testbed.controlplane import ControlPlane
 from testbed.proxy import FaultProxy
 from tests.integration.applier_world import served, world
+from tests.integration.harness import own_control_plane
 from tests.integration.loop import cluster, decco, name
 
 __all__ = ["cluster", "control_plane", "decco", "name", "proxy", "served", "world"]
@@ -45,11 +46,7 @@ def control_plane() -> Iterator[ControlPlane]:
 
     Requests with ``controller_kubeconfig`` are recorded, see ``ControlPlane.audit``.
     """
-    with ControlPlane() as cp:
-        cp.install_gateway_api()
-        cp.install_decco_crds()
-        cp.restart_manager()
-        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+    with own_control_plane(restart_manager=True) as cp:
         yield cp
 
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from testbed.certificates import self_signed
 from testbed.controlplane import ControlPlane
 from tests.promises import PATIENCE
@@ -255,11 +257,32 @@ def tls_secret(name: str, *names: str, share: str | None = "*", namespace: str =
 # The API server -----------------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def own_control_plane(*, restart_manager: bool = False) -> Iterator[ControlPlane]:
+    """A whole control plane with the CRDs of the Gateway API and of decco, and with the namespace ``decco``.
+
+    A controller manager that is to delete what belongs to a deleted object of these kinds has to be started again.
+    """
+    with ControlPlane() as cp:
+        cp.install_gateway_api()
+        cp.install_decco_crds()
+        if restart_manager:
+            cp.restart_manager()
+        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+        yield cp
+
+
 class Cluster:
     """Short ways to create, read, change and delete through the API server, as an administrator."""
 
     def __init__(self, cp: ControlPlane) -> None:
         self.cp = cp
+
+    def space_of(self, test: pytest.FixtureRequest, prefix: str) -> str:
+        """Makes a Space with a name of the test's own."""
+        name = prefix + str(abs(hash(test.node.name)) % 10**8)
+        self.make_space(name)
+        return name
 
     def get(self, path: str) -> Obj | None:
         answer = self.cp.request("GET", path)

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from testbed.controlplane import ControlPlane
 from tests import tls_certificates
-from tests.integration.harness import Cluster, Decco, Obj, eventually, space, tls_secret
+from tests.integration.harness import Cluster, Decco, Obj, eventually, own_control_plane, space, tls_secret
 from tests.integration.loop import assert_no_defects
 from tests.tls_certificates import Template
 
@@ -19,10 +18,7 @@ HTTP = "/api/v1/namespaces/{}/secrets/http"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with ControlPlane() as cp:
-        cp.install_gateway_api()
-        cp.install_decco_crds()
-        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+    with own_control_plane() as cp:
         yield Cluster(cp)
 
 

@@ -9,7 +9,19 @@ import pytest
 
 from testbed.api import RequestFailed
 from testbed.controlplane import ControlPlane
-from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, http_app, pod, space, tls_secret
+from tests.integration.harness import (
+    APIS,
+    Cluster,
+    Decco,
+    Obj,
+    app,
+    eventually,
+    http_app,
+    own_control_plane,
+    pod,
+    space,
+    tls_secret,
+)
 from tests.integration.loop import assert_no_defects
 
 PREFIX = "decco.platform9.com"
@@ -20,10 +32,7 @@ LONGEST = "s" + "-x" * 30 + "9z"
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[ControlPlane]:
     """One of this module's own: with other settings every policy of the cluster is another."""
-    with ControlPlane() as cp:
-        cp.install_gateway_api()
-        cp.install_decco_crds()
-        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+    with own_control_plane() as cp:
         yield cp
 
 

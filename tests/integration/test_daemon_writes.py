@@ -20,7 +20,18 @@ import pytest
 from testbed.controlplane import ControlPlane
 from testbed.faults import Action, Call, CutReply, Delay, Drop, Hold, LoseReply, html, refuse
 from testbed.proxy import FaultProxy
-from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, pod, soon, tls_secret
+from tests.integration.harness import (
+    APIS,
+    Cluster,
+    Decco,
+    Obj,
+    app,
+    eventually,
+    own_control_plane,
+    pod,
+    soon,
+    tls_secret,
+)
 from tests.integration.logs import assert_no_secrets, assert_sound, repetitions
 from tests.promises import promised, timed
 
@@ -57,10 +68,7 @@ WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[ControlPlane]:
-    with ControlPlane() as cp:
-        cp.install_gateway_api()
-        cp.install_decco_crds()
-        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+    with own_control_plane() as cp:
         yield cp
 
 

@@ -123,6 +123,14 @@ def world(
     assert_no_defects(world.decco)
 
 
+@pytest.fixture
+def name(name: str, world: World) -> Iterator[str]:
+    """The Space of a test ends with it: later tests count writes, and addresses of its names may still change."""
+    yield name
+    world.cluster.delete(f"{APIS}/spaces/{name}")
+    eventually(lambda: world.cluster.get(f"/api/v1/namespaces/{name}") is None)
+
+
 def outward(namespace: str, name: str, *targets: Obj, **more: Any) -> Obj:
     listed = [{"localPort": 7000 + i, **target} for i, target in enumerate(targets)]
     return app(namespace, name, **{"pod": pod(), "endpoints": [], "tlsEgresses": listed, **more})

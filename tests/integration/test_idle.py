@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from testbed.controlplane import ControlPlane
-from tests.integration.harness import APIS, Cluster, Decco, app, eventually, pod, space, tls_secret
+from tests.integration.harness import APIS, Cluster, Decco, app, eventually, own_control_plane, pod, space, tls_secret
 
 SETTLED_APPS = 200
 SETTLED_SPACES = 20
@@ -31,11 +31,7 @@ RENEW_EVERY = 2.0
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[ControlPlane]:
     """One of this test's own: elsewhere are objects that wait for something, and decco reconciles those."""
-    with ControlPlane() as cp:
-        cp.install_gateway_api()
-        cp.install_decco_crds()
-        cp.restart_manager()
-        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+    with own_control_plane(restart_manager=True) as cp:
         yield cp
 
 

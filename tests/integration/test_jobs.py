@@ -45,9 +45,7 @@ def decco(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Decco]:
 def name(cluster: Cluster, decco: Decco, request: pytest.FixtureRequest) -> str:
     """A Space for the test."""
     del decco
-    name = "j" + str(abs(hash(request.node.name)) % 10**8)
-    cluster.make_space(name)
-    return name
+    return cluster.space_of(request, "j")
 
 
 class Work:

@@ -15,7 +15,18 @@ import pytest
 
 from testbed.controlplane import ControlPlane
 from testbed.snapshots import restore, snapshot
-from tests.integration.harness import APIS, Cluster, Decco, app, eventually, http_app, pod, space, tls_secret
+from tests.integration.harness import (
+    APIS,
+    Cluster,
+    Decco,
+    app,
+    eventually,
+    http_app,
+    own_control_plane,
+    pod,
+    space,
+    tls_secret,
+)
 from tests.integration.replicas import SHORT, pair
 
 pytestmark = pytest.mark.timeout(600)
@@ -27,11 +38,7 @@ POLICIES = "/apis/networking.k8s.io/v1/namespaces/acme/networkpolicies"
 
 @pytest.fixture
 def own() -> Iterator[ControlPlane]:
-    with ControlPlane() as cp:
-        cp.install_gateway_api()
-        cp.install_decco_crds()
-        cp.restart_manager()
-        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+    with own_control_plane(restart_manager=True) as cp:
         yield cp
 
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from testbed.controlplane import ControlPlane
 from tests.images.pki import Authority, Leaf
-from tests.integration.harness import Cluster, Decco, Obj, eventually, tls_secret
+from tests.integration.harness import Cluster, Decco, Obj, eventually, own_control_plane, tls_secret
 from tests.integration.loop import assert_no_defects
 from tests.integration.quick_change import FORMER_TRUSTED_SECONDS, SPREAD_SECONDS
 
@@ -22,10 +21,7 @@ NUMBERS = itertools.count()
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with ControlPlane() as cp:
-        cp.install_gateway_api()
-        cp.install_decco_crds()
-        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+    with own_control_plane() as cp:
         yield Cluster(cp)
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from testbed.controlplane import ControlPlane
 from tests.images.pki import Authority
-from tests.integration.harness import GROUP, Cluster, Decco, Obj, app, eventually, pod, tls_secret
+from tests.integration.harness import GROUP, Cluster, Decco, Obj, app, eventually, own_control_plane, pod, tls_secret
 from tests.integration.loop import assert_no_defects
 from tests.integration.test_secret_changes import path
 
@@ -32,10 +31,7 @@ PULL = "kubernetes.io/dockerconfigjson"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with ControlPlane() as cp:
-        cp.install_gateway_api()
-        cp.install_decco_crds()
-        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+    with own_control_plane() as cp:
         yield Cluster(cp)
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from testbed.controlplane import ControlPlane
-from tests.integration.harness import APIS, Cluster, Decco, eventually
+from tests.integration.harness import APIS, Cluster, Decco, eventually, own_control_plane
 from tests.skew.world import FIXTURES, RESOURCES, SETTINGS, restore
 
 VERSIONS = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir() and any(path.glob("*.yaml")))
@@ -23,10 +23,7 @@ ADVICE = (
 @pytest.fixture
 def control_plane() -> Iterator[ControlPlane]:
     """An empty one without controllers: nothing but decco is to answer to what is put into it."""
-    with ControlPlane() as cp:
-        cp.install_gateway_api()
-        cp.install_decco_crds()
-        cp.create("/api/v1/namespaces", {"metadata": {"name": "decco"}})
+    with own_control_plane() as cp:
         assert cp._manager is not None
         cp.processes.stop(cp._manager, 0)
         yield cp

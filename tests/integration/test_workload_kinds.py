@@ -76,9 +76,7 @@ def decco(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Decco]:
 @pytest.fixture
 def space(cluster: Cluster, decco: Decco, request: pytest.FixtureRequest) -> str:
     del decco
-    name = "w" + str(abs(hash(request.node.name)) % 10**8)
-    cluster.make_space(name)
-    return name
+    return cluster.space_of(request, "w")
 
 
 def make(cluster: Cluster, space: str, name: str = "db", **spec: Any) -> Obj:

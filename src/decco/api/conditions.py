@@ -91,6 +91,11 @@ def condition_of(obj: Obj, type_: str) -> Obj:
     return next((condition for condition in conditions if condition.get("type") == type_), {})
 
 
+def is_observed(obj: Obj) -> bool:
+    """Whether the controller of an object has seen its spec as it is now."""
+    return bool((obj.get("status") or {}).get("observedGeneration", 0) >= obj["metadata"].get("generation", 0))
+
+
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC to the second, as metav1.Time is written."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

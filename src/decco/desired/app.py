@@ -29,7 +29,6 @@ from decco.desired.secrets import CA_CRT, http_use, problem_of
 from decco.desired.sidecar import sidecar
 from decco.desired.stateful_set import pods_service
 from decco.desired.workload import workload
-from decco.hostnames import canonical
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, SERVICES, STATEFUL_SETS, Key, Obj, Resource
 from decco.settings import RoutingBackend
 
@@ -52,11 +51,12 @@ class AppDesired:
 def app_children(inputs: AppInputs) -> AppDesired:
     """Everything that follows from an App's spec, its Space and the settings."""
     resolved, unshared = place_canary(inputs, resolve(inputs))
-    tls, tls_problems = sidecar(inputs, resolved)
+    egresses, unresolved = resolve_egresses(inputs, resolved)
+    tls, refused = sidecar(inputs, resolved, egresses)
     pods = workload(inputs, tls)
     routes, unrouted = app_routing(inputs, resolved)
 
-    out = outgoing(inputs, {egress.local_port for egress in resolve_egresses(inputs, resolved)[0]})
+    out = outgoing(inputs, {egress.local_port for egress in egresses})
     policy = app_policy(inputs, resolved, out)
     children = [policy] if policy is not None else []
     if tls is not None and not isinstance(pods, Problem):
@@ -74,7 +74,8 @@ def app_children(inputs: AppInputs) -> AppDesired:
     needed = needed_by_pods(inputs, has_sidecar=tls is not None)
     missing = secret_problems(inputs, needed)
     nameless = (governing,) if isinstance(governing, Problem) else ()
-    problems = {ConditionType.WORKLOAD_READY: (*resolved.problems, *tls_problems, *clash, *nameless, *missing)}
+    of_pods = (*resolved.problems, *unresolved, *refused, *clash, *nameless, *missing)
+    problems = {ConditionType.WORKLOAD_READY: of_pods}
     if out.problems is not None:
         problems[ConditionType.NETWORK_READY] = out.problems
     certificates = certificate_problems(inputs)
@@ -207,7 +208,7 @@ def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem
             )
             verifies = endpoint.name if endpoint.verify_tcp_client_cert or endpoint.allowed_clients else ""
             missing = Problem(reasons.CERTIFICATE_MISSING, message)
-            hostname = canonical(endpoint.hostname or f"{endpoint.name}.{inputs.space.fqdn}")
+            hostname = names.endpoint_hostname(endpoint.name, endpoint.hostname, inputs.space.fqdn)
             how = Use(frozenset({hostname}), frozenset({SERVER}), verifies=bool(verifies))
             need(endpoint.cert_and_ca_secret_name, space.tcp_cert_and_ca_secret_name, how, missing, verifies)
     for egress in inputs.spec.tls_egresses:

@@ -7,6 +7,7 @@ configuration changes, which the sidecar reloads.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from decco.api.types import Egress
@@ -90,10 +91,17 @@ def _absolute(host: str, inputs: AppInputs) -> str:
 
 
 def _hosts_file(pod: Obj) -> frozenset[str]:
-    """The names that the kubelet writes into the pod's /etc/hosts by the hostAliases of the PodSpec, and localhost."""
-    listed = (alias.get("hostnames") for alias in objects(pod.get("hostAliases")))
-    names = (name for names in listed if isinstance(names, list) for name in names if isinstance(name, str))
-    return frozenset({"localhost", *(canonical(name) for name in names)})
+    """The names that the kubelet writes into the pod's /etc/hosts."""
+    return frozenset({"localhost", *(name for name, _ in host_aliases(pod))})
+
+
+def host_aliases(pod: Obj) -> Iterator[tuple[str, str]]:
+    """(name, address) of the hostAliases of a PodSpec; the address is not validated."""
+    for alias in objects(pod.get("hostAliases")):
+        listed = alias.get("hostnames")
+        for name in listed if isinstance(listed, list) else ():
+            if isinstance(name, str):
+                yield canonical(name), str(alias.get("ip") or "")
 
 
 def _system_ca(inputs: AppInputs, secret: str | None) -> bool:

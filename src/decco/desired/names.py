@@ -30,6 +30,7 @@ from decco.api.types import AppSpec, Endpoint
 from decco.api.workload_kinds import WorkloadKind
 from decco.desired.model import AppInputs, Child, SpaceFacts
 from decco.errors import TerminalError
+from decco.hostnames import canonical
 from decco.objects import APPS, FIELD_MANAGER, GROUP, LABEL_APP, LABEL_MANAGED_BY, LABEL_SPACE, SPACES, Obj, Resource
 
 SPACE_OBJECT = "decco"
@@ -47,6 +48,11 @@ Annotations = Mapping[str, str | None]
 FIRST_POD_PORT = 20000
 POD_PORTS = 10000
 """The sidecar listens on 20000-29999: below node ports (30000) and Linux' ephemeral ports (32768)."""
+
+
+def endpoint_hostname(endpoint: str, hostname: str | None, fqdn: str) -> str:
+    """The host name of a TCP endpoint: its own, or the one below the Space's FQDN."""
+    return canonical(hostname) if hostname else f"{endpoint}.{fqdn}"
 
 
 def app_policy(app: str) -> str:

@@ -18,7 +18,8 @@ from decco.desired import names
 from decco.desired.endpoints import EndpointKind, ResolvedApp
 from decco.desired.model import AppInputs, Child, EgressPhase, SpaceFacts
 from decco.desired.outgoing import Outgoing, record_annotation, space_rules
-from decco.objects import LABEL_MONITORING, LABEL_NAMESPACE_NAME, LABEL_PROJECT, NETWORK_POLICIES, Obj
+from decco.desired.peers import edge_peers, namespaces
+from decco.objects import LABEL_MONITORING, LABEL_PROJECT, NETWORK_POLICIES, Obj
 from decco.settings import EdgeSettings, Settings
 
 HBONE_PORT = 15008
@@ -62,16 +63,17 @@ def app_policy(inputs: AppInputs, resolved: ResolvedApp, out: Outgoing | None = 
         peers = peers_of(inputs.space, inputs.settings.edge)
         ingress.append({"from": peers, "ports": routed} if peers is not None else {"ports": routed})
     if monitored := _ports(resolved, monitoring=True, mesh=mesh):
-        ingress.append({"from": [_namespaces(LABEL_MONITORING, "true")], "ports": monitored})
+        ingress.append({"from": [namespaces(LABEL_MONITORING, "true")], "ports": monitored})
     out = out if out is not None else Outgoing()
     if not ingress and out.rules is None:
         return None
     spec: Obj = {"podSelector": {"matchLabels": names.pod_selector(inputs.name)}, "policyTypes": []}
-    for kind, key, rules in (("Ingress", "ingress", ingress), ("Egress", "egress", out.rules)):
-        if rules:
-            spec[key] = rules
-        if rules or (key == "egress" and rules is not None):
-            spec["policyTypes"].append(kind)
+    if ingress:
+        spec |= {"policyTypes": ["Ingress"], "ingress": ingress}
+    if out.rules is not None:
+        spec["policyTypes"] += ["Egress"]  # without rules it closes the pods to all that the Space's policy leaves out
+    if out.rules:
+        spec["egress"] = out.rules
     meta = names.app_meta(inputs, names.app_policy(inputs.name), record_annotation(out, inputs) or None)
     return names.child(NETWORK_POLICIES, meta, spec=spec)
 
@@ -87,14 +89,7 @@ def peers_of(space: SpaceFacts, edge: EdgeSettings) -> list[Obj] | None:
     """Who may connect to routed ports; None means any client, inside the cluster or outside."""
     if space.spec.project is None:
         return None
-    peers = [_namespaces(LABEL_PROJECT, space.spec.project)]
-    if edge.namespace is not None:
-        peers.append(_namespaces(LABEL_NAMESPACE_NAME, edge.namespace))
-    return peers + [{"ipBlock": {"cidr": cidr}} for cidr in edge.cidrs]
-
-
-def _namespaces(label: str, value: str) -> Obj:
-    return {"namespaceSelector": {"matchLabels": {label: value}}}
+    return [namespaces(LABEL_PROJECT, space.spec.project), *edge_peers(edge)]
 
 
 def _ports(resolved: ResolvedApp, *, monitoring: bool, mesh: bool) -> list[Obj]:

@@ -19,8 +19,9 @@ from decco.api.formats import DNS_NAME
 from decco.api.types import AppSpec, Egress, EgressPolicy
 from decco.desired import names, reasons
 from decco.desired.address_rules import address_order, canonical_address, refusal
-from decco.desired.endpoints import objects
+from decco.desired.egress import host_aliases
 from decco.desired.model import AppInputs, EgressPhase, EgressTarget, NamedAddresses, Problem, SpaceFacts
+from decco.desired.peers import block, edge_peers, namespaces
 from decco.forms import parse_pods
 from decco.hostnames import canonical
 from decco.objects import ANNOTATION_EGRESS_ADDRESSES, LABEL_NAMESPACE_NAME, Obj
@@ -62,13 +63,13 @@ def space_rules(space: SpaceFacts, phase: EgressPhase, settings: Settings) -> li
         return [{}]
     dns = settings.egress
     peers = [_pods(namespace, {label: value}) for namespace, label, value in map(parse_pods, dns.dns_pods)]
-    peers += [_block(cidr) for cidr in dns.dns_addresses]
+    peers += [block(cidr) for cidr in dns.dns_addresses]
     ports = [{"protocol": protocol, "port": port} for port in dns.dns_ports for protocol in ("UDP", "TCP")]
     rules: list[Obj] = [{"to": [{"podSelector": {}}]}]
     if peers and ports:  # without either a rule means "all"
         rules.append({"to": peers, "ports": ports})
     for each in sorted(space.spec.egress_cidrs, key=lambda listed: listed.cidr):
-        rule: Obj = {"to": [_block(each.cidr)]}
+        rule: Obj = {"to": [block(each.cidr)]}
         listed = [
             {"protocol": port.protocol.value, "port": port.port}
             | ({"endPort": port.end_port} if port.end_port not in (None, port.port) else {})
@@ -101,22 +102,19 @@ def possible_service(fqdn: str) -> tuple[str, str] | None:
 
 def names_of(spec: AppSpec, settings: Settings) -> frozenset[str]:
     """The host names whose addresses the rules of an App need."""
-    aliases = host_aliases(spec.pod)
+    aliases = _hosts_file(spec.pod)
     listed = {canonical(egress.fqdn) for egress in spec.tls_egresses if egress.fqdn is not None}
     return frozenset(
         name for name in listed if name not in aliases and "." in name and service_of(name, settings) is None
     )
 
 
-def host_aliases(pod: Obj) -> dict[str, tuple[str, ...]]:
+def _hosts_file(pod: Obj) -> dict[str, tuple[str, ...]]:
     """Name -> addresses in the pod's hosts file, which count instead of DNS."""
     found: dict[str, tuple[str, ...]] = {"localhost": ()}
-    for alias in objects(pod.get("hostAliases")):
-        address = canonical_address(str(alias.get("ip") or ""))
-        listed = alias.get("hostnames")
-        for name in listed if isinstance(listed, list) and address is not None else ():
-            if isinstance(name, str) and address is not None:
-                found[canonical(name)] = (*found.get(canonical(name), ()), address)
+    for name, text in host_aliases(pod):
+        if (address := canonical_address(text)) is not None:
+            found[name] = (*found.get(name, ()), address)
     return found
 
 
@@ -170,7 +168,7 @@ def outgoing(inputs: AppInputs, local_ports: Collection[int]) -> Outgoing:
     if not egresses or (inputs.egress is EgressPhase.UNLIMITED and not declared):
         return Outgoing()
     found = _Rules()
-    aliases = host_aliases(inputs.spec.pod)
+    aliases = _hosts_file(inputs.spec.pod)
     for egress in egresses:
         _permit(found, inputs, egress, aliases)
     pending = any(inputs.addresses.get(name, _PENDING).pending for name in names_of(inputs.spec, inputs.settings))
@@ -250,7 +248,7 @@ def _rules(found: _Rules, inputs: AppInputs) -> list[Obj]:
     """Sorted, so that an equal set causes no write."""
     rules = [
         {
-            "to": [_block(str(ipaddress.ip_network(each))) for each in sorted(addresses, key=address_order)],
+            "to": [block(str(ipaddress.ip_network(each))) for each in sorted(addresses, key=address_order)],
             "ports": _tcp([port]),
         }
         for port, addresses in sorted(found.blocks.items())
@@ -259,10 +257,7 @@ def _rules(found: _Rules, inputs: AppInputs) -> list[Obj]:
         {"to": [_pods(space, names.pod_selector(app))], "ports": _tcp(sorted(ports))}
         for (space, app), ports in sorted(found.pods.items())
     ]
-    edge = inputs.settings.edge
-    peers = [_block(cidr) for cidr in edge.cidrs]
-    if edge.namespace is not None:
-        peers.insert(0, {"namespaceSelector": {"matchLabels": {LABEL_NAMESPACE_NAME: edge.namespace}}})
+    peers = edge_peers(inputs.settings.edge)
     if found.edge and peers and inputs.settings.egress.edge_ports:
         rules.append({"to": peers, "ports": _tcp(inputs.settings.egress.edge_ports)})
     return rules
@@ -280,11 +275,4 @@ def _tcp(ports: Iterable[int]) -> list[Obj]:
 
 
 def _pods(namespace: str, labels: Mapping[str, str]) -> Obj:
-    return {
-        "namespaceSelector": {"matchLabels": {LABEL_NAMESPACE_NAME: namespace}},
-        "podSelector": {"matchLabels": dict(labels)},
-    }
-
-
-def _block(cidr: str) -> Obj:
-    return {"ipBlock": {"cidr": cidr}}
+    return {**namespaces(LABEL_NAMESPACE_NAME, namespace), "podSelector": {"matchLabels": dict(labels)}}

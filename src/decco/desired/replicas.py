@@ -53,9 +53,8 @@ class Replicas:
 
 def desired_replicas(spec: AppSpec, live: LiveReplicas | None) -> Replicas:
     """``count`` is written at creation, while an annotation says that decco decides it, and when that ends."""
-    initial = str(spec.initial_replicas)
-    annotations: dict[str, str | None] = {ANNOTATION_INITIAL_REPLICAS: initial}
-    count = spec.replicas if spec.replicas is not None else _kept(spec, live, initial)
+    annotations: dict[str, str | None] = {ANNOTATION_INITIAL_REPLICAS: str(spec.initial_replicas)}
+    count = _written(spec, live)
     if spec.suspend:
         annotations[ANNOTATION_REPLICAS] = "0"
         if spec.replicas is None:
@@ -75,15 +74,12 @@ def expected_pods(spec: AppSpec, live: LiveReplicas | None) -> int:
     return live.former if live.former is not None else live.replicas
 
 
-def _kept(spec: AppSpec, live: LiveReplicas | None, initial: str) -> int:
-    """The number without ``replicas``. What others made of it is carried over by the apply layer, so it is read here
-    only where a suspension begins, lasts or ends.
+def _written(spec: AppSpec, live: LiveReplicas | None) -> int:
+    """What others made of the number without ``replicas`` is carried over by the apply layer, so it is read only where
+    a suspension begins, lasts or ends.
     """
-    if live is None or (not spec.suspend and live.former is None):
-        return spec.initial_replicas
-    if live.initial and live.initial != initial:
-        return spec.initial_replicas
-    return live.former if live.former is not None else live.replicas
+    suspended = live is not None and (spec.suspend or live.former is not None)
+    return expected_pods(spec, live if suspended else None)
 
 
 def _count(text: str) -> int | None:

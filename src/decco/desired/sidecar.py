@@ -19,7 +19,7 @@ import hashlib
 from dataclasses import dataclass
 
 from decco.desired import names
-from decco.desired.egress import ResolvedEgress, resolve_egresses
+from decco.desired.egress import ResolvedEgress
 from decco.desired.endpoints import ResolvedApp, TlsServer
 from decco.desired.model import AppInputs, Child, Problem
 from decco.desired.sidecar_resources import fit
@@ -51,11 +51,12 @@ class Sidecar:
     sysctls: list[Obj]
 
 
-def sidecar(inputs: AppInputs, resolved: ResolvedApp) -> tuple[Sidecar | None, tuple[Problem, ...]]:
+def sidecar(
+    inputs: AppInputs, resolved: ResolvedApp, egresses: tuple[ResolvedEgress, ...]
+) -> tuple[Sidecar | None, tuple[Problem, ...]]:
     """The sidecar, or None for a pod without TLS; and what had to be left out of it."""
-    egresses, unresolved = resolve_egresses(inputs, resolved)
     if not resolved.servers and not egresses:
-        return None, unresolved
+        return None, ()
     text, refused = config(resolved.servers, egresses)
     meta = names.app_meta(inputs, names.stunnel_config(inputs.name))
     # By name, so that a new order of the endpoints in the spec does not restart the pods.
@@ -68,7 +69,7 @@ def sidecar(inputs: AppInputs, resolved: ResolvedApp) -> tuple[Sidecar | None, t
         volumes=_volumes(names.stunnel_config(inputs.name), secrets),
         sysctls=_sysctls(egresses),
     )
-    return made, unresolved + refused
+    return made, refused
 
 
 def _container(inputs: AppInputs, servers: list[TlsServer], secrets: list[str]) -> Obj:

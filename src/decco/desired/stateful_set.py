@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-
 from decco.api.workload_kinds import WorkloadKind
 from decco.desired import names, reasons
+from decco.desired.deployment import scaled
 from decco.desired.model import AppInputs, Child, Problem
-from decco.desired.pod import pod_annotations_record, pod_template
-from decco.desired.replicas import desired_replicas
 from decco.objects import SERVICES, STATEFUL_SETS, Obj
 from decco.text import shown
 
 
 def stateful_set(inputs: AppInputs, pod: Obj) -> Child:
     """Claims for volumes are made by Kubernetes from ``volumeClaimTemplates``; decco neither writes nor deletes one."""
-    replicas = desired_replicas(inputs.spec, inputs.live_replicas)
-    spec: Obj = {
-        **copy.deepcopy(inputs.spec.stateful_set or {}),
-        "replicas": replicas.count,
-        "serviceName": names.pods_service(inputs.name),
-        "selector": {"matchLabels": names.pod_selector(inputs.name)},
-        "template": pod_template(inputs, pod),
-    }
-    annotations = {**replicas.annotations, **pod_annotations_record(inputs)}
-    return names.child(STATEFUL_SETS, names.app_meta(inputs, inputs.name, annotations), spec=spec)
+    fields = {**(inputs.spec.stateful_set or {}), "serviceName": names.pods_service(inputs.name)}
+    return scaled(STATEFUL_SETS, inputs, pod, fields)
 
 
 def pods_service(inputs: AppInputs) -> Child | Problem | None:

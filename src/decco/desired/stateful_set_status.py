@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from decco.api.conditions import ConditionType, condition_of
+from decco.api.conditions import ConditionType, condition_of, is_observed
 from decco.desired import reasons
 from decco.desired.job_status import PODLESS_SECONDS, seconds_left
 from decco.desired.model import Problem
@@ -28,7 +28,7 @@ def stateful_set_verdict(name: str, live: Obj | None, previous: Obj, now: dateti
         f"{what} is being rolled out; it waits for each pod to become ready. If one does not, the cause is in kubectl "
         f"describe pods --namespace {namespace} --selector decco.platform9.com/app={name}",
     )
-    if not _is_observed(live):
+    if not is_observed(live):
         return rolling_out
     spec, status = live.get("spec") or {}, live.get("status") or {}
     replicas = _replicas(spec)
@@ -52,7 +52,7 @@ def stateful_set_verdict(name: str, live: Obj | None, previous: Obj, now: dateti
 
 def pods_due(live: Obj | None, previous: Obj, now: datetime) -> float | None:
     """Seconds until a StatefulSet without pods is reported, 0 if that is now; None if it has pods, or needs none."""
-    if live is None or not _is_observed(live) or not _replicas(live.get("spec") or {}):
+    if live is None or not is_observed(live) or not _replicas(live.get("spec") or {}):
         return None
     if _count(live.get("status") or {}, "replicas"):
         return None
@@ -65,10 +65,6 @@ def pods_due(live: Obj | None, previous: Obj, now: datetime) -> float | None:
 
 def _before(previous: Obj) -> Obj:
     return condition_of({"status": previous}, ConditionType.WORKLOAD_READY)
-
-
-def _is_observed(live: Obj) -> bool:
-    return bool((live.get("status") or {}).get("observedGeneration", 0) >= live["metadata"].get("generation", 0))
 
 
 def _replicas(spec: Obj) -> int:

@@ -6,6 +6,7 @@ waits for it ends. Its names and routes stay, and the edge answers 503 for them.
 
 from __future__ import annotations
 
+from decco.api.conditions import is_observed
 from decco.api.workload_kinds import WorkloadKind
 from decco.desired import reasons
 from decco.desired.model import Problem
@@ -30,8 +31,7 @@ def suspended_verdict(kind: WorkloadKind, name: str, live: Obj | None) -> Verdic
     if kind is WorkloadKind.JOB:
         stopped = spec.get("suspend") is True and not status.get("active")
     else:
-        seen = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
-        stopped = seen and spec.get("replicas") == 0 and not status.get("replicas")
+        stopped = is_observed(live) and spec.get("replicas") == 0 and not status.get("replicas")
     if not stopped:
         return Problem(reasons.PROGRESSING, f"the pods of {what} are being stopped")
     return Satisfied(f"{what} has no pods: the App is suspended by spec.suspend", reasons.SUSPENDED)

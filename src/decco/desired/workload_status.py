@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from decco.api.conditions import condition_of
+from decco.api.conditions import condition_of, is_observed
 from decco.desired import reasons
 from decco.desired.job_status import podless_grace, seconds_left
 from decco.desired.model import Child, Problem
@@ -35,7 +35,7 @@ def deployment_verdict(name: str, live: Obj | None, now: datetime) -> Verdict:
     if live is None:
         return Problem(reasons.PROGRESSING, f"{what} is being created")
     rolling_out = Problem(reasons.PROGRESSING, f"{what} is being rolled out")
-    if live.get("status", {}).get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+    if not is_observed(live):
         return rolling_out
     failure = condition_of(live, "ReplicaFailure")
     if failure.get("status") == "True" and not grace_left(live, now):

@@ -16,6 +16,7 @@ Three rules keep the cache right although two sources feed it:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Final
@@ -86,6 +87,18 @@ class Change:
 
 
 Subscriber = Callable[[Change], None]
+
+
+@contextmanager
+def subscribed(subscriber: Subscriber, *stores: Store) -> Iterator[None]:
+    """Calls ``subscriber`` after each step of these stores, see ``Store.subscribe``."""
+    for store in stores:
+        store.subscribe(subscriber)
+    try:
+        yield
+    finally:
+        for store in stores:
+            store.unsubscribe(subscriber)
 
 
 @dataclass(slots=True, eq=False)

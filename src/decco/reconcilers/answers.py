@@ -10,7 +10,7 @@ than the former one, and no App stops being Ready while a gateway takes them ove
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,7 +27,7 @@ from decco.desired.model import AppInputs, Child, Problem, SecretView, SpaceFact
 from decco.desired.names import PROBE_ROUTE, SPACE_OBJECT
 from decco.desired.routing.gateway import https_listener
 from decco.kube.entry import Entry
-from decco.kube.store import Change, Store
+from decco.kube.store import Change, Store, subscribed
 from decco.objects import HTTP_ROUTES, SERVICES, TLS_ROUTES, Key, Obj, Resource
 from decco.probe.model import Route, State, Target
 from decco.probe.service import Prober
@@ -80,21 +80,14 @@ class EdgeAnswers:
         self._known: set[str] = set()
         """UIDs of Apps of whose routes something is known since the start."""
 
-    @contextmanager
-    def following(self, *stores: Store) -> Iterator[None]:
+    def following(self, *stores: Store) -> AbstractContextManager[None]:
         """Forgets objects of these stores when they are gone."""
-        for store in stores:
-            store.subscribe(self._gone)
-        try:
-            yield
-        finally:
-            for store in stores:
-                store.unsubscribe(self._gone)
+        return subscribed(self._gone, *stores)
 
     def _gone(self, change: Change) -> None:
-        if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
-            self._prober.forget(change.old.uid)
-            self._known.discard(change.old.uid)
+        if change.removed is not None:
+            self._prober.forget(change.removed.uid)
+            self._known.discard(change.removed.uid)
 
     # -- App ----------------------------------------------------------------------------------------------------------
 

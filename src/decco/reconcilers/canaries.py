@@ -79,8 +79,10 @@ def _has(caches: Caches, kind: Resource, key: Key, owner: str) -> bool:
 def _carried(caches: Caches, primary: Key, facts: AppFacts) -> frozenset[str]:
     store = caches.children.get(caches.served.get(HTTP_ROUTES, HTTP_ROUTES))
     found: frozenset[str] = frozenset()
-    for endpoint in facts.endpoints if store is not None else ():
-        entry = store.get(Key(primary.namespace, endpoint.name)) if store is not None else None
+    if store is None:
+        return found
+    for endpoint in facts.endpoints:
+        entry = store.get(Key(primary.namespace, endpoint.name))
         if endpoint.paths and entry is not None and entry.owner_uid == facts.uid:
             found |= backends_of(entry.obj())
     return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -17,7 +17,7 @@ from decco.desired.names import SPACE_OBJECT
 from decco.desired.network import may_connect
 from decco.desired.outgoing import names_of, parse_record, space_phase
 from decco.kube.entry import Entry
-from decco.kube.store import Change, Store
+from decco.kube.store import Change, Store, subscribed
 from decco.objects import (
     ANNOTATION_EGRESS_ADDRESSES,
     ANNOTATION_EGRESS_POLICY,
@@ -56,18 +56,13 @@ class ResolvedAddresses:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
-    @contextmanager
-    def following(self, store: Store) -> Iterator[None]:
+    def following(self, store: Store) -> AbstractContextManager[None]:
         """Forgets objects of this store when they are gone."""
-        store.subscribe(self._gone)
-        try:
-            yield
-        finally:
-            store.unsubscribe(self._gone)
+        return subscribed(self._gone, store)
 
     def _gone(self, change: Change) -> None:
-        if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
-            self._resolver.forget(change.old.uid)
+        if change.removed is not None:
+            self._resolver.forget(change.removed.uid)
 
     def of_app(self, entry: Entry, listed: frozenset[str], former: Mapping[str, tuple[str, ...]]) -> Addresses:
         known = self._resolver.ensure(entry.uid, listed, group=entry.key.namespace, former=former)
@@ -197,7 +192,7 @@ def egress_targets(
         found[space.name, name] = EgressTarget(
             host=f"{name}.{space.name}.svc",
             port=endpoint.service_port,
-            hostname=endpoint.hostname or f"{name}.{space.fqdn}",
+            hostname=names.endpoint_hostname(name, endpoint.hostname, space.fqdn),
             pods=target_pods(caches, space, name) if with_pods else None,
         )
     return found

@@ -7,8 +7,8 @@ children exist as long as the owner does, so a record is removed before its targ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from decco.dns.records import WantedRecord
 from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import Conflict, NotFound
-from decco.kube.store import Change, Store
+from decco.kube.store import Change, Store, subscribed
 from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
 from decco.reconcilers.report import was_true
@@ -75,16 +75,9 @@ class Records:
     def enabled(self) -> bool:
         return self._dns is not None
 
-    @contextmanager
-    def following(self, *stores: Store) -> Iterator[None]:
+    def following(self, *stores: Store) -> AbstractContextManager[None]:
         """Forgets objects of these stores when they are gone."""
-        for store in stores:
-            store.subscribe(self._gone)
-        try:
-            yield
-        finally:
-            for store in stores:
-                store.unsubscribe(self._gone)
+        return subscribed(self._gone, *stores)
 
     def _gone(self, change: Change) -> None:
         if change.removed is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from decco.desired import secrets
 from decco.desired.consent import consent
 from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
+from decco.desired.names import endpoint_hostname
 from decco.desired.secret_use import (
     ANY_CONTENT,
     CONTENT,
@@ -257,7 +258,7 @@ class Secrets:
                 if endpoint.certificate is not None:
                     own = endpoint.certificate or space.spec.tcp_cert_and_ca_secret_name
                     if own == name:
-                        hostname = endpoint.hostname or f"{endpoint.name}.{space.fqdn}"
+                        hostname = endpoint_hostname(endpoint.name, endpoint.hostname, space.fqdn)
                         use |= Use(frozenset({hostname}), frozenset({SERVER}))
         return use
 

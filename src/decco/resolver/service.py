@@ -128,11 +128,10 @@ class Resolver:
 
     def forget(self, uid: str) -> None:
         """Ends the interest of an owner."""
-        owner = self._owners.get(uid)
-        for text in list(owner.names) if owner is not None else ():
-            assert owner is not None
-            self._drop(uid, owner, text)
-        self._owners.pop(uid, None)
+        owner = self._owners.pop(uid, None)
+        if owner is not None:
+            for text in list(owner.names):
+                self._drop(uid, owner, text)
 
     def _add(self, uid: str, owner: _Owner, text: str, former: Collection[str]) -> _Name | None:
         group = self._groups.setdefault(owner.group, {})

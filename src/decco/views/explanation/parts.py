@@ -18,7 +18,7 @@ from decco.desired.gateway_status import (
     route_problem,
     status_of,
 )
-from decco.desired.model import Child, SecretFacts, SecretState, SecretView, SpaceFacts
+from decco.desired.model import Child, Problem, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.secret_use import ANY_CONTENT, Use, covers
 from decco.hostnames import zone_of
@@ -74,22 +74,13 @@ def certificate(world: World, space: SpaceFacts, secret: str | None, purpose: st
     """Whether the Secret is usable for ``purpose``; ``hostname`` is the name that it must be valid for, if any."""
     if secret is None:
         return
-    controller_namespace = world.snapshot.caches.settings.namespace
     about = f"certificate {secret}"
     view = world.result.secrets.get(Key(space.name, secret)) or SecretView(secret, SecretState.MISSING)
     if (hidden := _hidden(world, space, secret, view, about)) is not None:
         yield hidden
         return
     local = secret not in secret_rules.named_by_space(space.spec)
-    problem = secret_rules.problem_of(
-        view,
-        space=space.name,
-        fqdn=space.fqdn,
-        controller_namespace=controller_namespace,
-        now=world.now,
-        local=local,
-        use=Use(verifies=hostname is None),
-    )
+    problem = _problem(world, space, view, Use(verifies=hostname is None), local=local)
     if problem is not None:
         yield Finding(about, f"{purpose}: {problem.reason}: {problem.message}", problem.reason)
         return
@@ -108,6 +99,19 @@ def _hidden(world: World, space: SpaceFacts, secret: str, view: SecretView, abou
     return Finding(about, text, "certificate-hidden")
 
 
+def _problem(world: World, space: SpaceFacts, view: SecretView, use: Use, *, local: bool = False) -> Problem | None:
+    """Why a Secret of the Space is not usable now."""
+    return secret_rules.problem_of(
+        view,
+        space=space.name,
+        fqdn=space.fqdn,
+        controller_namespace=world.snapshot.caches.settings.namespace,
+        now=world.now,
+        local=local,
+        use=use,
+    )
+
+
 def other_secrets(world: World, space: SpaceFacts) -> Findings:
     """The Secrets that the Space lists, and the pull Secrets of its sidecars."""
     settings = world.snapshot.caches.settings
@@ -118,14 +122,7 @@ def other_secrets(world: World, space: SpaceFacts) -> Findings:
         if (hidden := _hidden(world, space, name, view, about)) is not None:
             yield hidden
             continue
-        problem = secret_rules.problem_of(
-            view,
-            space=space.name,
-            fqdn=space.fqdn,
-            controller_namespace=settings.namespace,
-            now=world.now,
-            use=ANY_CONTENT,
-        )
+        problem = _problem(world, space, view, ANY_CONTENT)
         purpose = "for the sidecar's image" if name in pull else "for the Space's pods"
         if problem is not None:
             yield Finding(about, f"{purpose}: {problem.reason}: {problem.message}", problem.reason)
