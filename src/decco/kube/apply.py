@@ -201,8 +201,23 @@ class Applier:
         is_repair = entry.written == wanted  # the desired state is unchanged
         if is_repair:
             await self._repair_backoff.brake(store.resource, entry.key, self._client.get)
+        unsure = known is None and entry.written in (wanted, "")
+        applied = await self._write(store, entry, desired, live, body, by_admission=unsure)
+        if not is_repair or applied.result in (Result.WAITING, Result.UNCHANGED):
+            return applied
+        self._repair_backoff.repaired(store.resource, entry.key)
+        return replace(applied, repaired=True)
+
+    async def _write(
+        self, store: Store, entry: Entry, desired: Obj, live: Obj, body: Obj, *, by_admission: bool
+    ) -> Applied:
+        """PUTs ``body``, or replaces the object where the server refuses the change.
+
+        ``by_admission``: the difference may come from admission, which a dry run shows.
+        """
+        wanted = hash_of(desired)
         try:
-            if known is None and entry.written in (wanted, "") and await self._is_admitted_as(store, live, body):
+            if by_admission and await self._is_admitted_as(store, live, body):
                 return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
             if restores_owner(live, desired) and not await owner_remains(self._client, desired):
                 return Applied(Result.WAITING, entry)  # the event of the owner's deletion starts the next reconcile
@@ -210,15 +225,10 @@ class Applier:
         except NotFound:
             return await self._gone(store, entry, desired)
         except Invalid as error:
-            if not (entry.deleting or (shape.recreate and error.immutable)):
+            if not (entry.deleting or (store.shape.recreate and error.immutable)):
                 raise
-            applied = await self._replace(store, entry, desired)
-        else:
-            applied = Applied(Result.UPDATED, self._settle(store, store.read(updated), wanted))
-        if not is_repair or applied.result is Result.WAITING:
-            return applied
-        self._repair_backoff.repaired(store.resource, entry.key)
-        return replace(applied, repaired=True)
+            return await self._replace(store, entry, desired)
+        return Applied(Result.UPDATED, self._settle(store, store.read(updated), wanted))
 
     async def _gone(self, store: Store, entry: Entry, desired: Obj) -> Applied:
         """The object was deleted a moment ago, which a watch will report."""

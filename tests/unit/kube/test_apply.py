@@ -347,7 +347,10 @@ async def test_whose_object_it_is(
     ("owner", "written"),
     [
         ({"metadata": {"uid": "owner-1"}}, True),
-        ({"metadata": {"uid": "owner-1", "deletionTimestamp": "2026-11-30T00:00:00Z", "finalizers": ["orphan"]}}, False),
+        (
+            {"metadata": {"uid": "owner-1", "deletionTimestamp": "2026-11-30T00:00:00Z", "finalizers": ["orphan"]}},
+            False,
+        ),
         ({"metadata": {"uid": "owner-2"}}, False),
         (None, False),
     ],
