@@ -129,6 +129,27 @@ def without_data(entry: Entry) -> Entry:
     return replace(entry, raw=zlib.compress(orjson.dumps(obj), 1), partial=True)
 
 
+def has_json(entry: Entry, obj: Obj) -> bool:
+    """Whether ``obj`` has the JSON of the entry; False for one of which only a part is kept."""
+    meta = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+    try:
+        return orjson.dumps({**obj, "metadata": meta}) == entry.json()
+    except TypeError:  # too deep, see ``read_entry``
+        return False
+
+
+def is_same(one: Entry, other: Entry, *, in_another_form: bool = False) -> bool:
+    """Whether two entries are of the same state of the same object. UID and version alone do not prove it: a restore of
+    etcd gives a version to another change. ``in_another_form``: they are of two versions of the kind.
+    """
+    if (one.uid, one.version, one.deleting) != (other.uid, other.version, other.deleting):
+        return False
+    if in_another_form or one.raw == other.raw:
+        return True
+    # Of a Secret whose content was dropped there is only the digest.
+    return one.partial != other.partial and bool(one.content) and (one.content, one.meta) == (other.content, other.meta)
+
+
 def digest(value: object) -> bytes:
     """A digest that is equal for equal JSON values, whatever the order of their keys."""
     return blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=12).digest()

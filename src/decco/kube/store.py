@@ -10,7 +10,9 @@ Three rules keep the cache right although two sources feed it:
   may be added again);
 * a complete list replaces everything, whatever its version, except what decco wrote after it was requested; nothing
   older than the list counts from then on. After a restore of etcd the versions of a list are lower than those in the
-  cache, or they belong to another history that has overtaken them: the list is right in both cases.
+  cache, or they belong to another history that has overtaken them: the list is right in both cases. For the same
+  reason an object of a list that has the cached UID and version is compared with the cached one: each history gives a
+  version to a change of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Final
 
-from decco.kube.entry import Entry, Shape, read_entry, without_data
+from decco.kube.entry import Entry, Shape, has_json, is_same, read_entry, without_data
 from decco.objects import Key, Obj, Resource, key_of
 
 _NO_KEYS: dict[Key, None] = {}
@@ -172,11 +174,13 @@ class Store:
         self._subscribers.remove(subscriber)
 
     def read(self, obj: Obj) -> Entry:
-        """The entry that ``obj`` would be; the one in the store if that is the same version. Takes ``obj`` over."""
+        """The entry that ``obj`` would be; the one in the store if that is the same version, of the same history. Takes
+        ``obj`` over.
+        """
         meta = obj["metadata"]
         old = self._entries.get(key_of(obj))
         known = old is not None and old.uid == meta["uid"] and old.version == int(meta["resourceVersion"])
-        if old is not None and known and not self._reread:
+        if old is not None and known and not self._reread and (self._since_list is None or has_json(old, obj)):
             return old
         return read_entry(obj, self.shape)
 
@@ -228,7 +232,7 @@ class Store:
                 del self._entries[key]
                 self._unindex(old)
                 self._notify(Change(old, None, own=True, initial=initial))
-        elif old is not None and (old.uid, old.version, old.deleting) == (new.uid, new.version, new.deleting):
+        elif old is not None and is_same(old, new):
             self._entries[key] = new
         else:
             self._put_in(old, new, own=True, initial=initial)
@@ -293,12 +297,12 @@ class Store:
                 new = replace(new, deleting=new.deleting or old.deleting)
             if self._reread:
                 self._resettle(old, new)
-        if (old.uid, old.version, old.deleting) == (new.uid, new.version, new.deleting):
+        if is_same(old, new, in_another_form=self._reread):
             self._entries[new.key] = new
             return
         if old.uid != new.uid:
             self._bury(old.uid, new.version)
-        elif new.version < old.version:
+        elif new.version <= old.version:
             self.settled.pop(new.uid, None)
         self._put_in(old, new, initial=True)
 

@@ -308,6 +308,29 @@ def test_another_version_of_the_kind_is_read_again_and_is_no_news() -> None:
     assert store.read(cm(5)) is kept, "only once"
 
 
+def test_a_version_of_another_history_is_another_state() -> None:
+    """etcd was restored to version 4, and both histories gave version 5 to a change of this object."""
+    store = store_of(cm(5), cm(3, "u2", name="db"))
+    store.settled["u1"] = (b"content", b"meta")
+    log, kept = Log(store), store.get(Key("acme", "db"))
+    restored = {**cm(5), "data": {"v": "of the user"}}
+    store.begin_list()
+    store.swap({entry.key: entry for entry in map(store.read, [restored, cm(3, "u2", name="db")])}, 6)
+    assert store.get(AT).obj()["data"] == {"v": "of the user"}  # type: ignore[union-attr]
+    assert (store.settled, log.steps) == ({}, [(5, 5, False, True)])
+    assert store.get(Key("acme", "db")) is kept
+
+
+def test_a_version_of_another_history_is_noticed_in_a_kind_without_a_watch() -> None:
+    store = store_of(cm(5))
+    store.strip("acme")
+    log = Log(store)
+    store.swap_namespace("acme", listing(cm(5)), initial=False)
+    assert log.steps == []
+    store.swap_namespace("acme", listing({**cm(5), "data": {"v": "of the user"}}), initial=False)
+    assert log.steps == [(5, 5, True, False)]
+
+
 # Indices and readers
 
 
