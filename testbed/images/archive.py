@@ -27,7 +27,9 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
             with tarfile.open(fileobj=_member(tar, name)) as layer:
                 if removed := [each.name for each in layer if Path(each.name).name.startswith(WHITEOUT)]:
                     raise ValueError(f"{archive} removes {removed[0]}")
-                layer.extractall(folder, filter="fully_trusted")
+                # As an attribute: Python before 3.11.4, as Debian 12 has it, knows no argument "filter".
+                layer.extraction_filter = lambda member, _: member
+                layer.extractall(folder)
         document: dict[str, Any] = json.load(_member(tar, manifest["Config"]))
     return dict(document["config"])
 
