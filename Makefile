@@ -48,7 +48,7 @@ demo: $(VENV)/.complete assets ## the controller and the examples on a real cont
 
 test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough, integration, samples of attacks, faults, simulation and soak, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit thorough integration attacks-sample simulate-sample soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
+	for part in check unit thorough integration attacks-sample faults-sample simulate-sample soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -130,7 +130,7 @@ test-fresh-machine: $(VENV)/.complete ## a bare Debian with only the packages of
 faults: $(VENV)/.complete assets ## PLAN=<id> SCENARIO= KIND= SEED=: every fault at every request and event of each scenario, on a real API server (an hour); PLAN replays one
 	$(call step,faults,$(BIN)/python -m tests.faults $(if $(PLAN),--plan '$(PLAN)') $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED)) $(ARGS))
 
-faults-sample: $(VENV)/.complete assets ## a sample of faults, some minutes
+faults-sample: $(VENV)/.complete assets ## the part of faults that make test runs, with a fixed seed, about a minute
 	$(call step,faults: sample,$(BIN)/python -m pytest tests/faults --junitxml=$(REPORTS)/faults.xml $(ARGS))
 
 simulate: $(VENV)/.complete ## N=2000 SEED= TRACE=1 SHRINK=1: the whole controller on virtual time with faults, N schedules; SEED replays one

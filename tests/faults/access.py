@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from testbed.controlplane import ControlPlane
@@ -20,10 +20,17 @@ class Access:
     controller_client: KeyPair
     admin: KeyPair
     folder: Path
+    front: str
+    """See ``front.py``."""
 
     @classmethod
-    def to(cls, cp: ControlPlane) -> Access:
-        return cls(cp.url, cp.etcd_url, cp.ca_file, cp.controller_client, cp.admin, cp.folder)
+    def to(cls, cp: ControlPlane, front: str) -> Access:
+        return cls(cp.url, cp.etcd_url, cp.ca_file, cp.controller_client, cp.admin, cp.folder, front)
+
+    @property
+    def by_front(self) -> Access:
+        """The same, for a proxy that is in front of the front."""
+        return replace(self, url=self.front)
 
     @property
     def client_cert(self) -> Path:
@@ -44,4 +51,4 @@ class Access:
             for name in ("controller_client", "admin")
         }
         files = {name: Path(found[name]) for name in ("ca_file", "folder")}
-        return cls(found["url"], found["etcd_url"], **files, **pairs)
+        return cls(found["url"], found["etcd_url"], front=found["front"], **files, **pairs)

@@ -34,6 +34,8 @@ CONVERGE_SECONDS = 60.0
 """After the last fault."""
 SETTLE_SECONDS = 120.0
 POLL_SECONDS = 0.05
+READ_SECONDS = 1.5
+"""Longest pause between two looks at the end that a run comes to."""
 
 
 @dataclass
@@ -165,7 +167,10 @@ class Runner:
             if time.monotonic() > deadline:
                 outcome.found += wrong
                 return found
-            await asyncio.sleep(5 * POLL_SECONDS)
+            # To read everything costs as much as a reconcile: not before something happens.
+            seen, next_read = station.last_activity, time.monotonic() + READ_SECONDS
+            while station.last_activity == seen and time.monotonic() < next_read:  # noqa: ASYNC110 (no event)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _clean(self, user: User) -> None:
         """Takes everything of the run out of etcd at once: a deletion by the API would cost more than the run."""

@@ -27,8 +27,9 @@ LONG_SECONDS = 2.5
 STALE_SECONDS = 1.0
 LATE_SECONDS = 0.7
 RESTART_SECONDS = 0.05
-IDLE_SECONDS = 2.0
-"""Silence after which a watch counts as broken, where a plan silences one."""
+IDLE_SECONDS = 8.0
+"""Silence after which a watch counts as broken, where a plan silences one. All watches are opened again then, also
+those on which nothing happens: it must be long enough for quiet times."""
 _VERSION = re.compile(rb'"resourceVersion":"(\d+)"')
 SETTINGS = {
     "DECCO_METRICS_BIND_ADDRESS": "0",
@@ -202,9 +203,9 @@ class Station:
     # What the view reports
 
     async def on_call(self, call: Call) -> Action | None:
-        self.last_activity = time.monotonic()
         if call.watch:
             return None
+        self.last_activity = time.monotonic()
         address = of_call(call, self.token)
         kind = self._strikes(address)
         if kind == "crash-before":

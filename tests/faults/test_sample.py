@@ -13,11 +13,15 @@ import pytest
 
 from tests.faults.plans import Fault, Plan, enumerate_plans, kinds_at, sample
 
-PLANS = int(os.environ.get("FAULTS", "48"))
-"""With the recording, a minute and a half on two cores."""
-SCENARIOS = ("app-create", "endpoints-rename", "renewal", "app-recreate")
+PLANS = int(os.environ.get("FAULTS", "24"))
+SCENARIOS = ("space-create", "endpoints-rename", "renewal")
+"""Recording costs as much as three plans for each."""
+SEED = 1
 
-FOUND: dict[str, str] = {}
+FOUND = {
+    "renewal:long-404@PUT core:namespaces/PLAN/secrets/http#1": "created and updated in a loop without pauses",
+    "space-create:once-404@PUT decco:spaces/PLAN/status#2": "never written again",
+}
 """Plans that found a fault once, and the fault."""
 
 
@@ -30,7 +34,8 @@ def faults(*arguments: str) -> tuple[int, str]:
 @pytest.mark.timeout(3000)
 def test_a_sample_of_all_plans_ends_as_without_faults() -> None:
     scenarios = [f"--scenario={each}" for each in SCENARIOS]
-    status, text = faults("--sample", str(PLANS), *scenarios, *(f"--plan={plan}" for plan in FOUND))
+    found = [f"--plan={each}" for each in FOUND]
+    status, text = faults("--seed", str(SEED), "--sample", str(PLANS), *scenarios, *found)
     print(text)
     assert status == 0, text
     assert "divergences=0" in text

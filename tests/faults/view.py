@@ -34,7 +34,7 @@ class View(FaultProxy):
     """``as_of``: lists are those of this resourceVersion, as an API server gives them that lags behind."""
 
     def __init__(self, access: Access, token: str, observer: Observer, as_of: str = "") -> None:
-        super().__init__(access)
+        super().__init__(access.by_front)
         self.token = token.encode()
         self.observer = observer
         self.as_of = as_of

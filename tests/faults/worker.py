@@ -26,6 +26,9 @@ from tests.soak.world import Administrator
 PARALLEL = int(os.environ.get("FAULTS_PARALLEL", "4"))
 """Plans at the same time in one process: most of the time each waits."""
 
+RECORDINGS = 2
+"""Of them; each has two controllers."""
+
 
 def reference_file(folder: Path, scenario: str) -> Path:
     return folder / f"reference-{scenario}.json"
@@ -51,7 +54,7 @@ async def _one(runner: Runner, access: Access, order: list[str], recording: asyn
 async def _serve(access: Access, prefix: str) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, Loop)
-    recording = asyncio.Semaphore(1)  # each has some controllers at once
+    recording = asyncio.Semaphore(RECORDINGS)
     orders: asyncio.Queue[list[str] | None] = asyncio.Queue(PARALLEL)
 
     async def work(runner: Runner) -> None:

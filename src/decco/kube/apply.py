@@ -222,13 +222,25 @@ class Applier:
             if restores_owner(live, desired) and not await owner_remains(self._client, desired):
                 return Applied(Result.WAITING, entry)  # the event of the owner's deletion starts the next reconcile
             updated = await self._client.replace(store.resource, body, strict=True)
-        except NotFound:
-            return await self._gone(store, entry, desired)
+        except NotFound as error:
+            return await self._not_found(store, entry, desired, error)
         except Invalid as error:
             if not (entry.deleting or (store.shape.recreate and error.immutable)):
                 raise
             return await self._replace(store, entry, desired)
         return Applied(Result.UPDATED, self._settle(store, store.read(updated), wanted))
+
+    async def _not_found(self, store: Store, entry: Entry, desired: Obj, error: NotFound) -> Applied:
+        """A write got 404. A webhook can refuse with it too: then the object is still there, and no event follows."""
+        try:
+            found = read_entry(await self._client.get(store.resource, entry.key), store.shape)
+        except NotFound:
+            return await self._gone(store, entry, desired)
+        if found.uid == entry.uid:
+            raise error
+        if not store.shape.watched:
+            store.refresh(entry.key, found)
+        return Applied(Result.WAITING, entry)  # another object has its name since: a change that starts a reconcile
 
     async def _gone(self, store: Store, entry: Entry, desired: Obj) -> Applied:
         """The object was deleted a moment ago, which a watch will report."""

@@ -68,3 +68,16 @@ async def owner_remains(client: Reader, desired: Obj) -> bool:
     except NotFound:
         return False
     return bool(found["metadata"]["uid"] == owner["uid"]) and "deletionTimestamp" not in found["metadata"]
+
+
+async def is_there(client: Reader, resource: Resource, key: Key, uid: str) -> bool:
+    """Whether an object for which a write got 404 exists all the same.
+
+    Usually it was deleted a moment ago, and the watch reports that. A webhook can refuse with 404 too: then no event
+    follows, and who takes the answer for a deletion never tries again.
+    """
+    try:
+        found = await client.get(resource, key)
+    except NotFound:
+        return False
+    return bool(found["metadata"]["uid"] == uid)

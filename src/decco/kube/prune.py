@@ -11,6 +11,7 @@ from typing import Protocol
 
 from decco.kube.entry import Entry
 from decco.kube.errors import KubeError, NotFound
+from decco.kube.identity import is_there
 from decco.kube.repair_backoff import RepairBackoff
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
@@ -94,6 +95,8 @@ class Pruner:
         try:
             store.put(await self._client.replace(store.resource, body, strict=True), own=True)
         except NotFound:
+            if await is_there(self._client, resource, entry.key, entry.uid):
+                raise
             return False
         self._repair_backoff.wrote(resource, entry.key, _WITHDRAWN)
         if again:

@@ -20,6 +20,7 @@ from decco.dns.records import WantedRecord
 from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import Conflict, NotFound
+from decco.kube.identity import is_there
 from decco.kube.store import Change, Store, subscribed
 from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
@@ -230,6 +231,8 @@ class Records:
         try:
             written = await self._client.patch(store.resource, entry.key, {"metadata": meta})
         except NotFound as error:
+            if await is_there(self._client, store.resource, entry.key, entry.uid):
+                raise
             # Another client removed the last finalizer; its event will follow.
             if held:
                 raise Conflict(error.status, error.reason, error.message) from error

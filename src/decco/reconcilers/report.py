@@ -17,6 +17,7 @@ from decco.kube.controller import Postponed
 from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
+from decco.kube.identity import is_there
 from decco.kube.latest import Latest
 from decco.kube.store import Store
 from decco.log import get_logger
@@ -85,7 +86,9 @@ class Reporter:
         try:
             written = await self._client.replace_status(resource, body)
         except NotFound:
-            return False  # the object has just been deleted
+            if await is_there(self._client, resource, entry.key, entry.uid):
+                raise
+            return False  # it has just been deleted
         except KubeError as error:
             stands = isinstance(error, Invalid) or (isinstance(error, ServerError) and error.too_large)
             if not stands or (isinstance(error, ApiError) and is_by_policy(error)):

@@ -172,11 +172,38 @@ async def test_an_object_that_comes_and_goes_is_left_to_the_next_reconcile() -> 
 
 
 async def test_an_object_that_is_gone_when_we_write_is_waited_for() -> None:
-    applier, store, script = applier_with(MISSING, live=(stored(desired_object()),))
+    applier, store, script = applier_with(MISSING, MISSING, live=(stored(desired_object()),))
     waiting = await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))
     assert (waiting.result, waiting.entry) == (Result.WAITING, store.get(AT))
     assert waiting.entry is not None
-    assert script.asked == ["replace"]
+    assert script.asked == ["replace", "get"]
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+async def test_a_404_for_an_object_that_is_there_is_a_refusal(is_watched: bool) -> None:
+    """As from a webhook. No event follows it; and a copy, which is not watched, must not be created again and again."""
+    changes: list[Change] = []
+    live = stored(desired_object())
+    shape = Shape() if is_watched else COPY_SHAPE
+    applier, store, script = applier_with(MISSING, live, live=(live,), shape=shape)
+    store.subscribe(changes.append)
+    with pytest.raises(NotFound):
+        await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))
+    assert script.asked == ["replace", "get"]
+    assert changes == [], "a status that says that it is missing would be written"
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+async def test_a_404_because_another_object_has_the_name_is_waited_for(is_watched: bool) -> None:
+    changes: list[Change] = []
+    shape = Shape() if is_watched else COPY_SHAPE
+    applier, store, script = applier_with(
+        MISSING, stored(desired_object(), 12, "u2"), live=(stored(desired_object()),), shape=shape
+    )
+    store.subscribe(changes.append)
+    assert (await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))).result is Result.WAITING
+    assert script.asked == ["replace", "get"]
+    assert bool(changes) is not is_watched, "without a watch, this change starts the next reconcile"
 
 
 async def test_a_conflict_is_the_callers() -> None:
@@ -753,9 +780,10 @@ async def test_a_copy_that_is_gone_when_it_is_to_be_changed_is_created() -> None
 
 async def test_a_copy_that_goes_at_the_write_is_created() -> None:
     first, second = desired_object(data={"a": "1"}), desired_object(data={"a": "2"})
-    applier, _, script = applier_with(MISSING, stored(second, 13, "u2"), live=(stored(first),), shape=COPY_SHAPE)
+    answers = (MISSING, MISSING, stored(second, 13, "u2"))
+    applier, _, script = applier_with(*answers, live=(stored(first),), shape=COPY_SHAPE)
     assert (await applier.ensure(CONFIGMAPS, second)).result is Result.CREATED
-    assert script.asked == ["replace", "create"]
+    assert script.asked == ["replace", "get", "create"]
 
 
 async def test_somebody_elses_object_in_the_place_of_a_copy_is_not_written() -> None:

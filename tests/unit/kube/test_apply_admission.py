@@ -139,6 +139,7 @@ async def test_an_object_that_is_gone_at_the_dry_run_is_waited_for() -> None:
         raise NotFound(404, "NotFound", "not found")
 
     script.admission = gone
+    script.answers = [NotFound(404, "NotFound", "not found")]
     assert (await applier.ensure(DEPLOYMENTS, desired)).result is Result.WAITING
 
 

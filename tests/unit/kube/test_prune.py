@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 
 from decco.kube.apply import Applier
 from decco.kube.entry import Shape, read_entry
-from decco.kube.errors import Forbidden, NotListed
+from decco.kube.errors import Forbidden, NotFound, NotListed
 from decco.kube.repair_backoff import FREE_REPAIRS, DriftConflict
 from decco.kube.store import Store
 from decco.objects import CONFIGMAPS, SECRETS, Key, Obj, Resource
@@ -99,6 +100,18 @@ async def test_the_reduced_form_is_written_once_and_repeated_with_pauses() -> No
     with pytest.raises(DriftConflict):
         await applier.pruner.withdraw(CONFIGMAPS, entry, reduce)
     assert len(script.bodies) == 1 + FREE_REPAIRS
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_404_for_a_reduced_form_is_a_refusal_if_the_object_is_there(is_there: bool) -> None:
+    """As from a webhook: no event follows it, and what the object opens would stay open."""
+    going = stored(desired_object(), deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x.example.net/keep"])
+    missing = NotFound(404, "NotFound", "no")
+    applier, store, script = applier_with(missing, going if is_there else missing, live=(going,))
+    with pytest.raises(NotFound) if is_there else nullcontext():
+        entry = store.deleting_in("acme")[0]
+        assert not await applier.pruner.withdraw(CONFIGMAPS, entry, lambda _, obj: {**obj, "data": {}})
+    assert script.asked == ["replace", "get"]
 
 
 async def test_nothing_is_pruned_of_a_kind_that_is_not_listed() -> None:

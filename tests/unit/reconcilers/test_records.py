@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -11,7 +12,7 @@ from decco.desired import reasons
 from decco.dns.errors import REASON_PENDING, REASONS
 from decco.dns.service import Dns, DnsProblem
 from decco.dns.settings import DnsSettings
-from decco.kube.errors import Conflict
+from decco.kube.errors import Conflict, NotFound
 from decco.objects import FINALIZER_DNS, SPACES, Key
 from decco.reconcilers.records import Records, _problem
 from decco.settings import Settings
@@ -53,3 +54,19 @@ async def test_nothing_is_wanted_for_an_object_that_is_gone_since_its_reconcile_
                 await attempt
     assert dns.state("before").ready
     assert dns.gone("before")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_404_for_a_finalizer_is_a_refusal_if_the_object_is_there(is_there: bool) -> None:
+    """As from a webhook: no event follows it, and the object would be in deletion for ever."""
+    store = make_caches().spaces
+    held = {"finalizers": [FINALIZER_DNS], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    live = stored(SPACES, "acme", uid="1", meta=held, spec={"domainName": "example.net"})
+    entry = store.put(live, own=False)
+    missing = NotFound(404, "NotFound", "no")
+    client: Any = Mock(patch=AsyncMock(side_effect=missing))
+    client.get = AsyncMock(return_value=live) if is_there else AsyncMock(side_effect=missing)
+    records = Records(Dns([], "here", DnsSettings()), client, Settings(), lambda: 0.0, Mock())
+    with records.following(store), pytest.raises(NotFound) if is_there else nullcontext():
+        assert await records.release(store, entry, ["acme.example.net"]) == ()
+    client.patch.assert_awaited_once()

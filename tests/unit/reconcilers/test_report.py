@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from decco.kube.controller import Postponed
 from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import Conflict, Invalid, NotFound, ServerError
 from decco.kube.events import Recorder
-from decco.objects import APPS, SERVICES, Obj, Resource, key_of
+from decco.kube.store import Store
+from decco.objects import APPS, SERVICES, Key, Obj, Resource, key_of
 from decco.reconcilers.report import STATUS_BURST, STATUS_SECONDS, Reporter, ready_counts, status_of
 from tests.unit.reconcilers.world import VERSIONS, app, make_caches, owned
 
@@ -37,9 +39,14 @@ class Events(Recorder):
 class Server(Client):
     """Stores a status, or fails on demand."""
 
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
+    def __init__(self, error: Exception | None = None, live: Obj | None = None) -> None:
+        self.error, self.live = error, live
         self.bodies: list[Obj] = []
+
+    async def get(self, resource: Resource, key: Key) -> Obj:
+        if self.live is None:
+            raise NotFound(404, "NotFound", "gone")
+        return self.live
 
     async def replace_status(self, resource: Resource, obj: Obj) -> Obj:
         self.bodies.append(copy.deepcopy(obj))
@@ -231,6 +238,17 @@ async def test_where_thousands_begin_the_normal_beginning_is_not_reported() -> N
 )
 async def test_a_status_that_cannot_be_written(error: Exception, published: list[str]) -> None:
     assert await report(None, status(Ready=("Invalid", "x")), error=error) == published
+
+
+async def test_a_404_for_an_object_that_is_there_is_tried_again() -> None:
+    """As from a webhook: no event follows it, and the status would stay as it is for ever."""
+    missing = NotFound(404, "NotFound", "no")
+    entry = read_entry(WEB, Shape())
+    for uid, is_refused in ((entry.uid, True), ("another", False)):
+        live = {**WEB, "metadata": {**WEB["metadata"], "uid": uid}}
+        reporter = Reporter(Server(missing, live), Events())
+        with pytest.raises(NotFound) if is_refused else nullcontext():
+            assert not await reporter.report(Store(APPS, Shape()), entry, WEB, status(Ready="True"))
 
 
 BY_POLICY = Invalid(422, "Invalid", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no")
