@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--times", type=int, default=1, help="each plan so often")
     parser.add_argument("--seed", type=int, default=1, help="of the pairs")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--minutes", type=float, default=inf, help="no more plans are begun after these")
     parser.add_argument("--list", action="store_true", help="print the ids of the plans, run none")
     options = parser.parse_args(argv)
     began = time.monotonic()
@@ -81,7 +83,7 @@ def main(argv: list[str]) -> int:
             print(
                 f"{len(names)} scenarios recorded in {time.monotonic() - began:.0f} s, {len(plans)} plans", flush=True
             )
-            answers = _answers(processes, [["plan", str(plan)] for plan in plans])
+            answers = _answers(processes, [["plan", str(plan)] for plan in plans], began + 60 * options.minutes)
             status = max(status, _report(answers, time.monotonic()))
     return max(status, _environment(around) if around else 0)
 
@@ -148,21 +150,21 @@ class Processes:
             process.wait()
 
 
-def _answers(processes: Processes, orders: list[list[str]]) -> Iterator[Answer]:
-    """Has each order carried out by the process that has fewest in hand."""
+def _answers(processes: Processes, orders: list[list[str]], until: float = inf) -> Iterator[Answer]:
+    """Has each order carried out by the process that has fewest in hand; none is given after ``until``."""
     in_hand = [0] * len(processes.started)
     left = list(reversed(orders))
 
     def give(number: int) -> None:
         stdin = processes.started[number].stdin
         assert stdin is not None
-        while left and in_hand[number] < AHEAD:
+        while left and in_hand[number] < AHEAD and time.monotonic() < until:
             print(json.dumps(left.pop()), file=stdin, flush=True)
             in_hand[number] += 1
 
     for number in range(len(processes.started)):
         give(number)
-    for _ in orders:
+    while any(in_hand):
         number, line = processes.lines.get()
         if not line:
             raise RuntimeError(f"a process ended with status {processes.started[number].wait()}")

@@ -101,7 +101,7 @@ def kinds_at(address: str) -> Sequence[str]:
     if is_event(address):
         return (*CALL_KINDS, "once-403", "once-500")
     if method == "DELETE":
-        # A deletion that was not carried out and gets 404 cannot be told from one of an object that is gone.
+        # A deletion that was not carried out and gets 404 looks the same as one of an object that is gone.
         return tuple(kind for kind in (*CALL_KINDS, *ONCE, *LONG, *STALE) if not kind.endswith("-404"))
     return (*CALL_KINDS, *ONCE, *LONG, *STALE)
 

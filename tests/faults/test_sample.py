@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.plans import Fault, Plan, enumerate_plans, kinds_at, sample
 
-PLANS = int(os.environ.get("FAULTS", "24"))
+PLANS = int(os.environ.get("FAULTS", "20"))
 SCENARIOS = ("space-create", "endpoints-rename", "renewal")
 """Recording costs as much as three plans for each."""
 SEED = 1
