@@ -31,6 +31,7 @@ FOUND = {
     1_000_008: "a controller that began to lead gave a name back to the Space that had given it up",
     1_000_145: "copies of Secrets that a restore of etcd had removed were missing until the next hourly read",
     1_000_224: "after a restore of etcd an edit was missed: it had the version that the lost history gave to a status",
+    15: "a transferred name went back to its former holder, which gave it up again: in the end nobody had it",
     324: "a watch in its pause slept through an outage in which etcd was restored",
 }
 """Seeds that found a fault once, and the fault. Their plans are in the folder ``found``."""

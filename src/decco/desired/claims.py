@@ -2,11 +2,11 @@
 
 A Space claims its FQDN with everything below it, each of its ``hostnames`` exactly, and each of its ``httpHostnames``,
 exactly or as a wildcard of one label. Two claims overlap if some name is in both. A claim is granted if no grant of
-another Space overlaps it and no older Space waits for an overlapping claim that is free; from then on neither age nor
-name of a Space matters. A grant ends when its Space has stopped to claim the name and serves it no longer, when both
-its Space and its namespace are gone, or by a transfer. A transfer takes place once. Otherwise whoever may not transfer
-names could give one up and take it back by an annotation that is still there, and two Spaces that list one another
-would never rest.
+another Space overlaps it and no older Space waits for an overlapping claim that is free (the receiver of a transfer
+counts as the oldest); from then on neither age nor name of a Space matters. A grant ends when its Space has stopped to
+claim the name and serves it no longer, when both its Space and its namespace are gone, or by a transfer. A transfer
+takes place once. Otherwise whoever may not transfer names could give one up and take it back by an annotation that is
+still there, and two Spaces that list one another would never rest.
 
 The record of the grants is the annotation ``decco.platform9.com/hostnames`` of the Space's namespace, which only the
 controller may write, with a copy in the Space's status. A grant that is not recorded yet has no effect, except that no
@@ -279,12 +279,13 @@ class GrantIndex:
         ]
         if holders or mine is not None:
             return min(holders)[1] if holders else None
-        first = self._wanted[space].seniority
+        receivers = self._receivers([(claim, space), *others])
+        first = space not in receivers, self._wanted[space].seniority
         waiting = [
-            (self._wanted[other].seniority, other)
+            (place, other)
             for theirs, other in others
             if self._wants(other, theirs)
-            and self._wanted[other].seniority < first
+            and (place := (other not in receivers, self._wanted[other].seniority)) < first
             and self._gives_up(other, theirs) != space
             and all(third == other or blocking not in self._of(third) for blocking, third in self._overlapping(theirs))
         ]
@@ -293,6 +294,15 @@ class GrantIndex:
     def _receiver(self, space: str, claim: Claim) -> str | None:
         """The Space to which this granted claim is being transferred."""
         return self._gives_up(space, claim) if claim in self._of(space) else None
+
+    def _receivers(self, claims: list[tuple[Claim, str]]) -> set[str]:
+        """The Spaces to which one of these claims is being transferred. They are first in line when it is given up:
+        otherwise an older Space would be granted it, perhaps the former holder, which would have to give it up again.
+        """
+        if not any(each in self._wanted and self._wanted[each].transfers for _, each in claims):
+            return set()
+        found = {self._gives_up(space, claim) for claim, space in claims if self._wants(space, claim)}
+        return {each for each in found if each is not None}
 
     def _gives_up(self, space: str, claim: Claim) -> str | None:
         for theirs, other in self._overlapping(claim):

@@ -189,6 +189,22 @@ def test_a_transfer_moves_the_name_after_its_routes_are_gone() -> None:
     assert cluster.granted("b") == {"a.x"}
 
 
+@pytest.mark.parametrize("order", ["ab", "aab", "aoab", "oaob"], ids=str)
+def test_a_transferred_name_goes_to_its_receiver_not_to_the_older_spaces_that_wait(order: str) -> None:
+    """The older Space would have to give it up again if it were the former holder, and again, without end."""
+    spaces = {"a": "a", "b": "b", "o": "older"}
+    cluster = Cluster()
+    cluster.space("a", [".a.x"], age=1)
+    cluster.reconcile("a")
+    cluster.space("older", ["www.a.x"], age=0)
+    cluster.space("b", ["www.a.x"], age=2, transfers={"www.a.x": "a"})
+    for name in order:
+        cluster.reconcile(spaces[name])
+    assert cluster.granted("b") == {"www.a.x"}
+    assert cluster.index.verdict("a").lost == {".a.x": "b"}
+    assert cluster.index.verdict("older").lost == {"www.a.x": "b"}
+
+
 def test_a_transfer_acts_once() -> None:
     cluster = Cluster()
     cluster.space("a", ["a.x"])
