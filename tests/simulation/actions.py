@@ -26,7 +26,7 @@ from tests.simulation.zone import Trouble
 RETRY_SECONDS = 1.0
 RESTORE_SECONDS = (2.0, 8.0)
 """How long no API server runs while etcd is restored."""
-USERS = frozenset({"space", "delete_space", "app", "delete_app", "transfer"})
+USERS = frozenset({"space", "delete_space", "app", "delete_app", "transfer", "orphan_space", "orphan_app"})
 """Steps that are over when the user has succeeded."""
 _ALL_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 TRIES = 90
@@ -45,6 +45,7 @@ class Actions:
         self._active: dict[int, Step] = {}
         self._crashes: dict[str, int] = {}
         self.damaged_jobs = False
+        self._uninstalling: list[list[Kind]] = []
         self._others: list[Obj] = []
         """Objects of others that were deleted with their kind, and are made again with it."""
         world.network.fate = self._fate
@@ -122,6 +123,18 @@ class Actions:
 
     def _on_delete_app(self, namespace: str, name: str) -> None:
         self._user(lambda: self.world.user.delete(Address(BY_NAME["App"], namespace, name)) in (200, 404))
+
+    def _on_orphan_space(self, name: str) -> None:
+        self._user(lambda: self.world.user.delete(Address(BY_NAME["Space"], "", name), "Orphan") in (200, 404))
+
+    def _on_orphan_app(self, namespace: str, name: str) -> None:
+        self._user(lambda: self.world.user.delete(Address(BY_NAME["App"], namespace, name), "Orphan") in (200, 404))
+
+    def delete(self, addresses: Sequence[Address]) -> None:
+        """A person deletes these objects."""
+        self.world.cluster.deleted_by_others.update(addresses)
+        for address in addresses:
+            self.world.user.delete(address)
 
     def _on_transfer(self, name: str, hostname: str, holder: str) -> None:
         """The Space shall get the name from another one."""
@@ -294,8 +307,7 @@ class Actions:
 
     def _on_unbind(self, namespace: str) -> None:
         """Somebody deletes the permission that decco has given itself in the Space's namespace."""
-        for address, _ in self.world.etcd.of_kind(BY_NAME["RoleBinding"], namespace):
-            self.world.user.delete(address)
+        self.delete([address for address, _ in self.world.etcd.of_kind(BY_NAME["RoleBinding"], namespace)])
 
     def _on_uninstall(self, plurals: Sequence[str]) -> None:
         """CustomResourceDefinitions are deleted, and with them all objects of their kinds; watches end."""
@@ -310,9 +322,13 @@ class Actions:
                 )
             world.cluster.deleted_by_others.add(address)
             world.user.delete(address)
+        self._uninstalling.append(kinds)
         world.loop.call_later(self.random.uniform(0.0, 2.0), self._uninstalled, kinds)
 
     def _uninstalled(self, kinds: list[Kind]) -> None:
+        if kinds not in self._uninstalling:
+            return
+        self._uninstalling.remove(kinds)
         names = {(kind.group, kind.plural) for kind in kinds}
         self.world.api.terminating -= names
         self.world.api.unserved |= names
@@ -320,6 +336,8 @@ class Actions:
             server.end_watches(lambda stream: stream.kind in kinds)
 
     def _off_uninstall(self, plurals: Sequence[str]) -> None:
+        for unfinished in [each for each in self._uninstalling if {kind.plural for kind in each} & {*plurals}]:
+            self._uninstalled(unfinished)  # a kind is installed again once it is gone
         still = {plural for step in self._now("uninstall") for plural in step.args[0]}
         kinds = [kind for kind in KINDS if kind.plural in plurals and kind.plural not in still]
         self.world.api.unserved -= {(kind.group, kind.plural) for kind in kinds}

@@ -16,6 +16,7 @@ from tests.simulation.material import confidential
 from tests.simulation.model.etcd import Address, Change
 from tests.simulation.model.kinds import BY_NAME, Obj
 from tests.simulation.network import Seen
+from tests.simulation.orphans import Orphans
 from tests.simulation.world import World, is_managed
 
 OWN = frozenset({"Space", "App", "Lease", "Event", "Namespace"})
@@ -40,6 +41,7 @@ class Oracles:
         self._holders: list[tuple[float, str]] = []
         self._unprotected: dict[str, float] = {}
         """Space -> when somebody else deleted one of its NetworkPolicies."""
+        self._orphans = Orphans(world, actions, self._report)
         world.network.on_request.append(self._request)
         world.etcd.followers.append(self._change)
 
@@ -51,10 +53,11 @@ class Oracles:
 
     def _request(self, seen: Seen) -> None:
         request = seen.request
-        if not request.changes or seen.status >= 300:
-            return
-        target = self.world.api.target(request.path)
+        target = self.world.api.target(request.path) if seen.status < 300 else None
         if target is None:
+            return
+        self._orphans.requested(seen, target.address)
+        if not request.changes:
             return
         kind = target.kind.kind
         if kind == "Lease":
@@ -100,6 +103,7 @@ class Oracles:
 
     def _change(self, change: Change) -> None:
         kind = change.address.kind.kind
+        self._orphans.changed(change)
         if world_module.trace is not None and kind != "Lease":
             world_module.trace(_described(change))
         check: Callable[[Change], None] | None = getattr(self, f"_on_{kind.lower()}", None)

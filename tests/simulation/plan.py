@@ -117,6 +117,10 @@ TRANSFERS = 0.3
 """Share of the steps about Spaces that compete for names in which one gets a name from another."""
 
 
+ORPHANS = 0.3
+"""Share of the deletions that leave the children."""
+
+
 def _user_step(rng: random.Random, spaces: tuple[str, ...], contested: bool) -> tuple[str, tuple[Any, ...]]:
     name = rng.choice(spaces)
     choice = rng.random()
@@ -126,12 +130,12 @@ def _user_step(rng: random.Random, spaces: tuple[str, ...], contested: bool) -> 
     if choice < 0.2:
         return "space", (name, space(rng, name, contested))
     if choice < 0.27:
-        return "delete_space", (name,)
+        return ("orphan_space" if rng.random() < ORPHANS else "delete_space"), (name,)
     if choice < 0.62:
         which = rng.choice(APPS)
         return "app", (name, which, app(rng, which, name))
     if choice < 0.72:
-        return "delete_app", (name, rng.choice(APPS))
+        return ("orphan_app" if rng.random() < ORPHANS else "delete_app"), (name, rng.choice(APPS))
     if choice < 0.80:
         return "secret", (rng.choice(SECRETS), rng.randint(0, 1), rng.random() < 0.8)
     return "damage", (name, rng.randint(0, 1 << 30), rng.choice(("delete", "change", "label", "orphan")))

@@ -405,6 +405,18 @@ SABOTAGES = (
         "def hash_of(",
         'def hash_of(_: object) -> str:\n    return "0"\n\n\ndef _hash_of(',
     ),
+    Sabotage(
+        "an owner reference is given back whether the owner exists or not",
+        "kube/apply.py",
+        "            if restores_owner(live, desired) and not await owner_remains(self._client, desired):\n",
+        "            if False:\n",
+    ),
+    Sabotage(
+        "an owner reference is given back to an owner that is being deleted",
+        "kube/identity.py",
+        ' and "deletionTimestamp" not in found["metadata"]',
+        "",
+    ),
     # DNS
     Sabotage(
         "names of others are taken over",

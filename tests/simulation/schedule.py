@@ -11,6 +11,7 @@ from tests.simulation.actions import Actions
 from tests.simulation.clock import CLOCK, START
 from tests.simulation.model.kinds import Obj
 from tests.simulation.oracles import Oracles
+from tests.simulation.orphans import leftovers
 from tests.simulation.plan import Plan
 from tests.simulation.world import Daemon, World, is_current, is_managed, live_settings, ready
 
@@ -24,6 +25,7 @@ SILENT_SECONDS = 120.0
 that refuses no more or a kind that is served again after 30 s.
 """
 _SILENT = frozenset({"deny", "dns", "forbid", "partition", "pause", "quota", "restore", "silence", "uninstall"})
+ORPHANING = frozenset({"orphan_space", "orphan_app"})
 IDLE_SECONDS = 40.0
 """In which nothing may be written any more."""
 
@@ -96,9 +98,12 @@ def _settle(world: World, actions: Actions, oracles: Oracles, outcome: Outcome) 
     start = CLOCK.now
     if _SILENT & {step.what for step in actions.plan.steps}:
         world.wait(SILENT_SECONDS)
-    if not world.run(lambda: CLOCK.now - max(oracles.last_write, start) > QUIET_SECONDS, CONVERGE_SECONDS):
-        outcome.found.append(f"it does not become quiet; its last writes: {oracles.written[-6:]}")
+    if not _becomes_quiet(world, oracles, outcome, start):
         return
+    if ORPHANING & {step.what for step in actions.plan.steps} and (left := leftovers(world)):
+        actions.delete(left)
+        if not _becomes_quiet(world, oracles, outcome, CLOCK.now):
+            return
     for obj in world.owned():
         if not is_current(obj) and "deletionTimestamp" not in obj["metadata"]:
             outcome.found.append(f"{name_of(obj)} was not reconciled: {ready(obj)}")
@@ -110,6 +115,13 @@ def _settle(world: World, actions: Actions, oracles: Oracles, outcome: Outcome) 
         count = oracles.writes - before
         outcome.found.append(f"{count} writes in {IDLE_SECONDS} idle seconds: {oracles.written[-min(count, 6) :]}")
     outcome.writes = oracles.writes
+
+
+def _becomes_quiet(world: World, oracles: Oracles, outcome: Outcome, start: float) -> bool:
+    if world.run(lambda: CLOCK.now - max(oracles.last_write, start) > QUIET_SECONDS, CONVERGE_SECONDS):
+        return True
+    outcome.found.append(f"it does not become quiet; its last writes: {oracles.written[-6:]}")
+    return False
 
 
 def _furnish(world: World, plan: Plan) -> None:
