@@ -27,7 +27,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: attacks attacks-sample faults faults-sample simulate simulate-sample sabotages soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -132,6 +132,12 @@ faults: $(VENV)/.complete assets ## PLAN=<id> SCENARIO= KIND= SEED=: every fault
 
 faults-sample: $(VENV)/.complete assets ## the part of faults that make test runs, with a fixed seed, about a minute
 	$(call step,faults: sample,$(BIN)/python -m pytest tests/faults --junitxml=$(REPORTS)/faults.xml $(ARGS))
+
+generated: $(VENV)/.complete assets ## specs with every edge of every field: API server and models agree, and decco keeps what ran (half an hour; make integration runs a sample)
+	$(call step,generated specs,GENERATED=1 $(BIN)/python -m pytest tests/integration/test_generated_specs.py -s --junitxml=$(REPORTS)/generated.xml $(ARGS))
+
+mutants: $(VENV)/.complete ## N=160 SEED=1 SCHEDULES=20 FILE=kube/watch.py: share of a program's small changes of the source that the tests notice (an hour)
+	$(call step,mutants,$(BIN)/python -m tests.mutants -n $(or $(N),160) --seed $(or $(SEED),1) --schedules $(or $(SCHEDULES),20) $(if $(FILE),--file $(FILE)) $(ARGS))
 
 simulate: $(VENV)/.complete ## N=2000 SEED= TRACE=1 SHRINK=1: the whole controller on virtual time with faults, N schedules; SEED replays one
 	$(call step,simulate,$(BIN)/python -m tests.simulation --jobs $(if $(SEED),1,2) --seed $(or $(SEED),1) -n $(or $(N),$(if $(SEED),1,2000)) $(if $(TRACE),--trace) $(if $(SHRINK),--shrink) $(ARGS))

@@ -133,7 +133,12 @@ def _refused_rows() -> Iterator[Row]:
     at = "spec.statefulSet.volumeClaimTemplates"
     good = app(statefulSet={"volumeClaimTemplates": [CLAIM] * 32})
     yield Row(
-        "many claims", app(statefulSet={"volumeClaimTemplates": [CLAIM] * 33}), good, at, "must have at most", False
+        "many claims",
+        app(statefulSet={"volumeClaimTemplates": [CLAIM] * 33}),
+        good,
+        at,
+        "must have at most",
+        parsed_at="spec.statefulSet",
     )
     for field in ("labels", "annotations"):
         bad, good = (

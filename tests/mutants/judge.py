@@ -1,0 +1,152 @@
+"""Tries the tests on one mutant, those nearest to its module first.
+
+A mutant lives in a forked process only, which compiles it in place of the module: no file changes, and what all mutants
+import, from pytest to aiohttp, is imported once. The simulation starts programs of its own, so it gets a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.mutants.mutate import Mutant, applied
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "decco"
+CPU_SECONDS = 120
+"""More than a package's unit tests need: a mutant that takes longer is in an endless loop."""
+TEST_SECONDS = 60
+"""A test that takes longer waits for what does not come."""
+MEMORY_BYTES = 3 * 2**30
+
+
+class Verdict(NamedTuple):
+    """``by`` is the test or the engine that noticed the mutant, empty if none did."""
+
+    mutant: Mutant
+    by: str
+
+
+def judge(mutant: Mutant, schedules: int) -> Verdict:
+    """Runs the module's own tests, then those of its package, then so many schedules of the simulation."""
+    text = applied(mutant, (SOURCE / mutant.file).read_text())
+    done: set[Path] = set()
+    for stage in (own_tests(mutant.file), package_tests(mutant.file)):
+        files = [each for each in stage if each not in done]
+        done.update(files)
+        failed = failing_test(mutant.file, text, files) if files else ""
+        if failed:
+            return Verdict(mutant, failed)
+    return Verdict(mutant, failing_schedule(mutant.file, text, schedules) if schedules else "")
+
+
+def own_tests(file: str) -> list[Path]:
+    """Files of unit tests that are named after the module."""
+    package, _, name = file.rpartition("/")
+    stem = name.removesuffix(".py")
+    found = {*(ROOT / "tests" / "unit" / package).glob(f"test_{stem}.py")}
+    found |= {*(ROOT / "tests" / "unit" / package).glob(f"test_{stem}_*.py")}
+    found |= {*(ROOT / "tests" / "unit" / package).glob(f"test_dns_{stem}.py")}
+    return sorted(found)
+
+
+def package_tests(file: str) -> list[Path]:
+    """The other files of unit tests of its package, those that import the module first."""
+    module = "decco." + file.removesuffix(".py").replace("/", ".")
+    files = sorted((ROOT / "tests" / "unit" / file.partition("/")[0]).rglob("test_*.py"))
+    return sorted(files, key=lambda each: module not in each.read_text())
+
+
+def failing_test(file: str, text: str, tests: Sequence[Path]) -> str:
+    """The first test that fails with this text of the file; empty if all pass."""
+    with tempfile.TemporaryFile("w+") as output:
+        pid = os.fork()
+        if not pid:
+            os._exit(_in_child(file, text, tests, output.fileno()))
+        status = os.waitpid(pid, 0)[1]
+        if os.WIFSIGNALED(status):
+            return f"ended by signal {os.WTERMSIG(status)}"
+        if not os.WEXITSTATUS(status):
+            return ""
+        output.seek(0)
+        lines = output.read().splitlines()
+    failed = [line.split(" ")[1] for line in lines if line.startswith(("FAILED ", "ERROR "))]
+    return failed[0] if failed else f"status {os.WEXITSTATUS(status)}: {lines[-1] if lines else ''}"
+
+
+def _in_child(file: str, text: str, tests: Sequence[Path], output: int) -> int:
+    status = 99
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        os.environ.pop("PYTEST_CURRENT_TEST", None)
+        sys.meta_path.insert(0, _Finder("decco." + file.removesuffix(".py").replace("/", "."), SOURCE / file, text))
+        arguments = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not thorough", "-o", f"timeout={TEST_SECONDS}"]
+        status = int(pytest.main([*arguments, *map(str, tests)]))
+    except BaseException:  # noqa: BLE001 - the status says it, and a child must not return
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, name: str, path: Path, text: str) -> None:
+        self._name, self._path, self._text = name, path, text
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+        if name != self._name:
+            return None
+        loader = _Loader(name, str(self._path))
+        loader.text = self._text
+        return importlib.util.spec_from_file_location(name, self._path, loader=loader)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    text = ""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self.text, self.path, "exec", dont_inherit=True)
+
+
+def failing_schedule(file: str, text: str, schedules: int) -> str:
+    """The seed of the first schedule of the simulation that fails; empty if none does."""
+    with copy_of_source(file, text) as folder:
+        environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+        command = [sys.executable, "-W", "ignore", "-m", "tests.simulation", "--first-failure", "--seed", "1"]
+        command += ["-n", str(schedules)]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=30 * schedules
+            )
+        except subprocess.TimeoutExpired:
+            return "simulation: does not end"
+    if not done.returncode:
+        return ""
+    seeds = [line.split()[2].rstrip(":") for line in done.stdout.splitlines() if line.startswith("FAILED seed ")]
+    return f"simulation: seed {seeds[0]}" if seeds else "simulation: does not start"
+
+
+@contextlib.contextmanager
+def copy_of_source(file: str, text: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="decco-mutant-") as name:
+        shutil.copytree(SOURCE, Path(name) / "decco", ignore=shutil.ignore_patterns("__pycache__"))
+        (Path(name) / "decco" / file).write_text(text)
+        yield Path(name)
