@@ -58,7 +58,7 @@ def test_a_claim_may_not_take_the_place_of_a_volume_of_the_sidecar() -> None:
         if "secret" in volume
     ]
     claim = {**CLAIM, "metadata": {"name": secret}}
-    inputs = app({"statefulSet": {"volumeClaimTemplates": [claim, "text", {"metadata": 5}]}})
+    inputs = app({"statefulSet": {"volumeClaimTemplates": [claim, {}, {"metadata": {"name": 5}}]}})
     assert reasons_of(inputs) == [("WorkloadReady", "ReservedName")]
 
 

@@ -71,6 +71,7 @@ async def test_every_verb_addresses_the_right_thing(harness: Harness) -> None:
         assert headers["Authorization"] == "Bearer token-0"
         assert headers["User-Agent"] == "decco-test/1"
         assert headers["Accept"] == "application/json"
+        assert headers["Accept-Encoding"] == "identity"
     assert seen.observed[0] == ("GET", "deployments.apps", "200")
     assert [v for v, _, _ in seen.observed] == [m for m, _ in seen.requests]
 

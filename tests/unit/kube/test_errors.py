@@ -91,3 +91,20 @@ def test_a_kind_that_is_not_served_is_not_an_object_that_is_not_there() -> None:
     assert type(error_of_status({**generic, "details": {}}, 404)) is errors.NotServed
     gone = {"code": 404, "reason": "NotFound", "message": 'tlsroutes "web" not found', "details": {"name": "web"}}
     assert type(error_of_status(gone, 404)) is errors.NotFound
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (errors.Unreachable("lost", sent=True), True),
+        (errors.Unreachable("lost"), True),
+        (errors.Unreachable("refused", sent=False), False),
+        (errors.ServerError(500, "InternalError", "no"), True),
+        (errors.Garbled("no JSON"), True),
+        (errors.Conflict(409, "Conflict", "no"), False),
+        (errors.Forbidden(403, "Forbidden", "no"), False),
+        (errors.TooManyRequests(429, "TooManyRequests", "no"), False),
+    ],
+)
+def test_a_write_may_have_happened_unless_the_answer_or_the_connection_excludes_it(error: Any, expected: bool) -> None:
+    assert errors.may_have_happened(error) is expected

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from decco.kube import informer
 from decco.kube import watch as w
 from decco.kube.entry import Shape, read_entry
 from decco.kube.informer import Breather, Informer
@@ -96,6 +97,19 @@ async def test_a_list_becomes_visible_whole(harness: Harness) -> None:
     await harness.script.say(w.InitDone("10"))
     assert (harness.versions(), harness.informer.synced.is_set()) == ({"a": 1, "b": 2}, True)
     assert harness.steps == [("a", False, True), ("b", False, True)]
+
+
+async def test_the_objects_of_a_large_list_are_kept_out_of_garbage_collection(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[None] = []
+    monkeypatch.setattr(informer, "FREEZE_OBJECTS", 2)
+    monkeypatch.setattr(informer.gc, "freeze", lambda: frozen.append(None))
+    for count in range(1, 6):
+        await harness.script.say(w.Init(), *(w.InitApply(cm(f"c{number}", count)) for number in range(count)))
+        await harness.script.say(w.InitDone(str(10 * count)))
+    # 15 objects were new, or newer than the store's: seven times two.
+    assert len(frozen) == 7
 
 
 async def test_changes_follow_the_list(harness: Harness) -> None:

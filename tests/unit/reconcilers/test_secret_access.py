@@ -102,6 +102,19 @@ async def test_a_forbidden_request_makes_the_binding_and_is_sent_again() -> None
     assert binding["metadata"]["ownerReferences"][0]["kind"] == "Space"
 
 
+async def test_it_waits_before_each_further_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(secret_access, "PAUSES", (1.0, 2.0, 3.0))
+    monkeypatch.setattr(secret_access.asyncio, "sleep", sleep)
+    client, _ = access(Server(lag=1))
+    await client.get(SECRETS, SECRET)
+    assert slept == [1.0, 2.0]
+
+
 async def test_another_user_is_named_as_such() -> None:
     server = Server(user="jane")
     client, _ = access(server)
