@@ -19,7 +19,11 @@ def front(cp: ControlPlane) -> Iterator[str]:
     """Its URL."""
     client = write_kubeconfig(cp.folder / "front.kubeconfig", cp.url, ca_file=cp.ca_file, client=cp.controller_client)
     command = [str(cp.binaries.kubernetes["kubectl"]), f"--kubeconfig={client}", "proxy", "--port=0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    # Its log has a line for each request whose client went away: that is what plans do.
+    with (
+        (cp.folder / "front.log").open("wb") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         try:
             assert process.stdout is not None
             line = process.stdout.readline()  # Starting to serve on 127.0.0.1:41234
