@@ -9,12 +9,13 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from decco.desired import reasons
+from decco.desired.model import Problem
 from decco.dns.errors import REASON_PENDING, REASONS
 from decco.dns.service import Dns, DnsProblem
 from decco.dns.settings import DnsSettings
 from decco.kube.errors import Conflict, NotFound
 from decco.objects import FINALIZER_DNS, SPACES, Key
-from decco.reconcilers.records import Records, _problem
+from decco.reconcilers.records import Published, Records, _problem
 from decco.settings import Settings
 from tests.unit.reconcilers.world import make_caches, stored
 
@@ -70,3 +71,30 @@ async def test_a_404_for_a_finalizer_is_a_refusal_if_the_object_is_there(is_ther
     with records.following(store), pytest.raises(NotFound) if is_there else nullcontext():
         assert await records.release(store, entry, ["acme.example.net"]) == ()
     client.patch.assert_awaited_once()
+
+
+@pytest.mark.parametrize(
+    ("was", "generation", "answered", "kept"),
+    [("True", 1, False, False), ("False", 1, False, True), ("True", 2, False, True), ("True", 1, True, True)],
+    ids=["restart", "was not ready", "ready for another spec", "the zone has been read"],
+)
+def test_what_was_ready_stays_ready_until_the_zone_has_been_read(
+    was: str, generation: int, answered: bool, kept: bool
+) -> None:
+    store = make_caches().spaces
+    condition = {
+        "type": "DNSReady",
+        "status": was,
+        "observedGeneration": generation,
+        "reason": "Published",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    status = {"conditions": [condition], "observedGeneration": 1}
+    live = stored(SPACES, "acme", spec={"domainName": "example.net"}, status=status)
+    entry = store.put(live, own=False)
+    records = Records(Dns([], "here", DnsSettings()), Mock(), Settings(), lambda: 0.0, Mock())
+    if answered:
+        assert records._settled(Published(entry, live), ()) == ()
+    waiting = (Problem(reasons.WAITING_FOR_DNS, "no answer yet"),)
+    assert records._settled(Published(entry, live), waiting) == (waiting if kept else ())
