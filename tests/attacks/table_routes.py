@@ -206,10 +206,15 @@ CLOSED = (
     "tlsstores.traefik.io",
     "envoyfilters.networking.istio.io",
     "backends.gateway.envoyproxy.io",
+    "backendtrafficpolicies.gateway.envoyproxy.io",
+    "clienttrafficpolicies.gateway.envoyproxy.io",
+    "envoyextensionpolicies.gateway.envoyproxy.io",
+    "envoypatchpolicies.gateway.envoyproxy.io",
+    "securitypolicies.gateway.envoyproxy.io",
     "kongplugins.configuration.konghq.com",
     "ciliumnetworkpolicies.cilium.io",
 )
-"""One for each reason that a kind is closed."""
+"""One for each reason that a kind is closed, and every kind by which a tenant could change what the edge enforces."""
 
 
 def kinds() -> Iterator[Attempt]:

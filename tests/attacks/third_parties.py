@@ -64,6 +64,11 @@ KINDS: tuple[tuple[str, str, str], ...] = (
     ("security.istio.io", "v1", "AuthorizationPolicy"),
     ("projectcontour.io", "v1", "HTTPProxy"),
     ("gateway.envoyproxy.io", "v1alpha1", "Backend"),
+    ("gateway.envoyproxy.io", "v1alpha1", "BackendTrafficPolicy"),
+    ("gateway.envoyproxy.io", "v1alpha1", "ClientTrafficPolicy"),
+    ("gateway.envoyproxy.io", "v1alpha1", "EnvoyExtensionPolicy"),
+    ("gateway.envoyproxy.io", "v1alpha1", "EnvoyPatchPolicy"),
+    ("gateway.envoyproxy.io", "v1alpha1", "SecurityPolicy"),
     ("configuration.konghq.com", "v1", "KongPlugin"),
     ("cilium.io", "v2", "CiliumNetworkPolicy"),
 )
