@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import orjson
 
 from decco.objects import ANNOTATION_TRANSFER
 from tests.simulation import material
@@ -14,7 +11,6 @@ from tests.simulation.clock import CLOCK
 from tests.simulation.http import CONTROLLER
 from tests.simulation.loops import Process
 from tests.simulation.model import answers
-from tests.simulation.model.answers import Answer
 from tests.simulation.model.etcd import Address
 from tests.simulation.model.kinds import BY_NAME, KINDS, Kind, Obj
 from tests.simulation.model.requests import Request, Target
@@ -50,6 +46,7 @@ class Actions:
         """Objects of others that were deleted with their kind, and are made again with it."""
         world.network.fate = self._fate
         world.network.mangle = self._mangle
+        world.network.late = self._late
         world.zone.trouble = self._dns_trouble
         world.scheduler.between = self._between
         world.api.admit.append(self._admit)
@@ -236,10 +233,14 @@ class Actions:
         for step in self._now("refuse"):
             status, share, writes_only = step.args
             if (request.changes or not writes_only) and rng.random() < share:
-                return Fate(out, back, answer=refusal(status))
+                return Fate(out, back, answer=answers.refusal(status))
         if request.changes and self._now("full"):
-            return Fate(out, back, answer=refusal(500, "etcdserver: mvcc: database space exceeded"))
+            return Fate(out, back, answer=answers.refusal(500, "etcdserver: mvcc: database space exceeded"))
         return Fate(out, back)
+
+    def _late(self, plural: str) -> float:
+        most = max((step.args[1] for step in self._now("late") if step.args[0] == plural), default=0.0)
+        return self.random.uniform(0.0, most) if most else 0.0
 
     def _mangle(self, _pipe: Pipe, line: bytes) -> list[bytes] | Loss:
         rng = self.random
@@ -380,21 +381,3 @@ class Actions:
         for step in self._now("dns"):
             return Trouble.AWAY if step.args[0] == "away" else Trouble.UNCERTAIN
         return Trouble.NONE
-
-
-def refusal(status: int, words: str = "") -> Answer:
-    """An answer as the API server, or what is in front of it, gives it."""
-    reasons: dict[int, tuple[str, str]] = {
-        403: ("Forbidden", "simulated: not allowed"),
-        409: ("Conflict", answers.CHANGED),
-        429: ("TooManyRequests", "simulated: too many requests"),
-        500: ("InternalError", "simulated: an internal error occurred"),
-        503: ("ServiceUnavailable", "simulated: the server is currently unable to handle the request"),
-        504: ("Timeout", "simulated: the server was unable to return a response in time"),
-    }
-    reason, message = reasons[status]
-    message = words or message
-    body: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-    body |= {"message": message, "reason": reason, "code": status}
-    headers = {"Retry-After": "1"} if status == 429 else {}
-    return Answer(status, orjson.dumps(body), headers)

@@ -95,6 +95,8 @@ class Network:
     pipes: dict[Pipe, tuple[Process, Stream]] = field(default_factory=dict)
     mangle: Callable[[Pipe, bytes], list[bytes] | Loss] | None = None
     """What becomes of a line of a watch on the way."""
+    late: Callable[[str], float] = lambda _plural: 0.0
+    """By how many seconds a line of a watch of this kind arrives late; lines stay in order."""
     requests: int = 0
     silent: list[tuple[Process, Stream, float]] = field(default_factory=list)
     """Watches that stay open while nothing comes any more, and since when."""
@@ -161,9 +163,11 @@ class Network:
         self, process: Process, server: Server, request: Request, caller: asyncio.AbstractEventLoop
     ) -> Answer | Pipe:
         pipe = Pipe(caller)
+        target = self.api.target(request.path)
+        plural = target.kind.plural if target is not None else ""
 
         def deliver(line: bytes | None, when: float) -> None:
-            pipe.last = max(pipe.last, when + self.latency())
+            pipe.last = max(pipe.last, when + self.latency() + self.late(plural))
             self.loop.call_at(pipe.last, arrive, line)
 
         def arrive(line: bytes | None) -> None:

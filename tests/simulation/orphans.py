@@ -115,9 +115,9 @@ def is_left(world: World, address: Address, obj: Obj) -> bool:
 
 
 def leftovers(world: World) -> list[Address]:
-    """Children that were left by their owner: a person deletes them one day."""
+    """Children without an owner, which decco reports and leaves: a person deletes them one day."""
     return [
         address
         for address, obj in world.etcd.objects.items()
-        if address.kind.kind not in OWNERS and is_managed(obj) and not controller(obj) and is_left(world, address, obj)
+        if address.kind.kind not in OWNERS and is_managed(obj) and not controller(obj)
     ]

@@ -79,6 +79,9 @@ def space(rng: random.Random, name: str, contested: bool) -> Obj:
         spec["hostnames"] = [f"{name}.example.com"]
     if rng.random() < 0.2:
         spec["resourceQuota"] = {"hard": {"pods": str(rng.randint(5, 9))}}
+    if rng.random() < 0.15:
+        spec["egressPolicy"] = "Declared"
+        spec["egressCidrs"] = [{"cidr": "198.51.100.0/24"}]
     if rng.random() < 0.2:
         spec["podSecurity"] = rng.choice(("baseline", "restricted"))
     return spec
@@ -91,6 +94,7 @@ def app(rng: random.Random, name: str, space_name: str) -> Obj:
         return {**spec, "runAsJob": True, "endpoints": []}
     if rng.random() < 0.5:
         spec["initialReplicas"] = rng.randint(0, 3)
+    _vary_workload(rng, name, spec)
     kind = rng.random()
     endpoint: Obj = {"name": f"{name}", "port": 8080}
     if kind < 0.4:
@@ -111,6 +115,17 @@ def app(rng: random.Random, name: str, space_name: str) -> Obj:
         other = rng.choice([each for each in SPACES if each != space_name])
         spec["tlsEgresses"] = [{"localPort": 9000, "endpoint": "db", "spaceName": other, "certAndCaSecretName": "tls"}]
     return spec
+
+
+def _vary_workload(rng: random.Random, name: str, spec: Obj) -> None:
+    if rng.random() < 0.2:
+        spec["statefulSet"] = {}
+    if name == "tool":  # with ``replicas`` in all its versions: without it the workload keeps the last count
+        spec["replicas"] = rng.randint(0, 3)
+    if rng.random() < 0.25:
+        spec["disruptionBudget"] = rng.choice(({}, {"minAvailable": 1}, {"maxUnavailable": "50%"}, {"mode": "None"}))
+    if rng.random() < 0.1:
+        spec["suspend"] = True
 
 
 TRANSFERS = 0.3
@@ -191,6 +206,8 @@ CHILDREN = (
     "services",
     "secrets",
     "deployments",
+    "statefulsets",
+    "poddisruptionbudgets",
     "jobs",
     "networkpolicies",
     "resourcequotas",
@@ -266,4 +283,22 @@ def make(seed: int) -> Plan:
         steps.append(Step(round(rng.uniform(0.0, MOST_SECONDS), 3), what, args))
     kinds = rng.sample(FAULTS, rng.randint(0, 4))
     steps += [_fault(rng, rng.choice(kinds), plan) for _ in range(rng.randint(1, 8) if kinds else 0)]
+    steps += _late_owners(random.Random(f"late {seed}"), steps)
     return replace(plan, steps=tuple(sorted(steps, key=lambda step: step.at)))
+
+
+def _late_owners(rng: random.Random, steps: list[Step]) -> list[Step]:
+    """What a watch shows of owners that leave their children comes later than what others show of the children: a
+    chance would rarely let these meet.
+    """
+    plurals = {"orphan_space": "spaces", "orphan_app": "apps"}
+    return [
+        Step(
+            max(0.0, round(step.at - 0.3, 3)),
+            "late",
+            (plurals[step.what], round(rng.uniform(0.5, 6.0), 3)),
+            round(rng.uniform(1.0, 8.0), 3),
+        )
+        for step in steps
+        if step.what in plurals and rng.random() < 0.6
+    ]

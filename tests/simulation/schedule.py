@@ -9,9 +9,10 @@ from typing import Any
 from decco.reconcilers.kinds import KINDS
 from tests.simulation.actions import Actions
 from tests.simulation.clock import CLOCK, START
+from tests.simulation.model.etcd import Address
 from tests.simulation.model.kinds import Obj
 from tests.simulation.oracles import Oracles
-from tests.simulation.orphans import leftovers
+from tests.simulation.orphans import is_left, leftovers
 from tests.simulation.plan import Plan
 from tests.simulation.world import Daemon, World, is_current, is_managed, live_settings, ready
 
@@ -101,9 +102,12 @@ def _settle(world: World, actions: Actions, oracles: Oracles, outcome: Outcome) 
     if not _becomes_quiet(world, oracles, outcome, start):
         return
     if ORPHANING & {step.what for step in actions.plan.steps} and (left := leftovers(world)):
+        wanted = [each for each in left if not is_left(world, each, world.etcd.objects[each])]
         actions.delete(left)
         if not _becomes_quiet(world, oracles, outcome, CLOCK.now):
             return
+        again = [each for each in wanted if each in world.etcd.objects and each.namespace not in _names(left)]
+        outcome.found += [f"{each.kind.kind} {each[1:]} was desired and had no owner reference" for each in again]
     for obj in world.owned():
         if not is_current(obj) and "deletionTimestamp" not in obj["metadata"]:
             outcome.found.append(f"{name_of(obj)} was not reconciled: {ready(obj)}")
@@ -115,6 +119,11 @@ def _settle(world: World, actions: Actions, oracles: Oracles, outcome: Outcome) 
         count = oracles.writes - before
         outcome.found.append(f"{count} writes in {IDLE_SECONDS} idle seconds: {oracles.written[-min(count, 6) :]}")
     outcome.writes = oracles.writes
+
+
+def _names(addresses: list[Address]) -> set[str]:
+    """Of the namespaces among them: what is in one goes with it, and is made again with it."""
+    return {each.name for each in addresses if not each.namespace}
 
 
 def _becomes_quiet(world: World, oracles: Oracles, outcome: Outcome, start: float) -> bool:

@@ -103,3 +103,21 @@ def invalid(kind: Kind, name: str, field_: str, why: str) -> Refused:
 
 def expired(message: str = "The resourceVersion for the provided watch is too old.") -> Refused:
     return Refused(410, "Expired", message)
+
+
+def refusal(status: int, words: str = "") -> Answer:
+    """An answer as the API server, or what is in front of it, gives it."""
+    reasons: dict[int, tuple[str, str]] = {
+        403: ("Forbidden", "simulated: not allowed"),
+        409: ("Conflict", CHANGED),
+        429: ("TooManyRequests", "simulated: too many requests"),
+        500: ("InternalError", "simulated: an internal error occurred"),
+        503: ("ServiceUnavailable", "simulated: the server is currently unable to handle the request"),
+        504: ("Timeout", "simulated: the server was unable to return a response in time"),
+    }
+    reason, message = reasons[status]
+    message = words or message
+    body: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+    body |= {"message": message, "reason": reason, "code": status}
+    headers = {"Retry-After": "1"} if status == 429 else {}
+    return Answer(status, orjson.dumps(body), headers)

@@ -18,7 +18,7 @@ from tests.simulation.clock import timestamp
 from tests.simulation.model import answers
 from tests.simulation.model.answers import Answer, Refused, success
 from tests.simulation.model.etcd import Address, Etcd
-from tests.simulation.model.fields import managed
+from tests.simulation.model.fields import fixed, managed
 from tests.simulation.model.kinds import BY_NAME, BY_PLURAL, KINDS, Kind, Obj
 from tests.simulation.model.requests import Request, Target, selector
 
@@ -302,6 +302,10 @@ class Api:
             raise answers.invalid(target.kind, target.name, "spec.template", "Invalid value: field is immutable")
         if kind == "Deployment" and live["spec"].get("selector") != obj["spec"].get("selector"):
             raise answers.invalid(target.kind, target.name, "spec.selector", "Invalid value: field is immutable")
+        if kind == "StatefulSet" and fixed(live) != fixed(obj):
+            why = "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+            why += "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
+            raise answers.invalid(target.kind, target.name, "spec", why + "'minReadySeconds' are forbidden")
 
     def _holds(self, kind: Kind, obj: Obj) -> bool:
         return kind is NAMESPACE and bool((obj.get("spec") or {}).get("finalizers"))

@@ -195,6 +195,24 @@ class Cluster:
             status |= {"replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas}
         self._set_status(self.manager, address, live, status)
 
+    def _statefulset(self, address: Address, live: Obj) -> None:
+        meta = live["metadata"]
+        if "deletionTimestamp" in meta:
+            if FOREGROUND in (meta.get("finalizers") or ()):
+                self._drop(address, live, FOREGROUND)
+            return
+        replicas = live["spec"].get("replicas", 1)
+        status = {"observedGeneration": meta["generation"], "collisionCount": 0, "replicas": replicas}
+        status |= {"currentRevision": "1", "updateRevision": "1", "availableReplicas": replicas}
+        if replicas:
+            status |= {"readyReplicas": replicas, "currentReplicas": replicas, "updatedReplicas": replicas}
+        self._set_status(self.manager, address, live, status)
+
+    def _poddisruptionbudget(self, address: Address, live: Obj) -> None:
+        if "deletionTimestamp" not in live["metadata"]:
+            status = {"observedGeneration": live["metadata"]["generation"], "disruptionsAllowed": 1}
+            self._set_status(self.manager, address, live, {**(live.get("status") or {}), **status})
+
     def _job(self, address: Address, live: Obj) -> None:
         meta = live["metadata"]
         if "deletionTimestamp" in meta:

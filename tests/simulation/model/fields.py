@@ -1,4 +1,4 @@
-"""Which manager wrote which field: managedFields, as coarse as decco reads them.
+"""Which manager wrote which field: managedFields, as coarse as decco reads them; and what no update may change.
 
 Lists are one field here; the real server distinguishes the items of keyed lists.
 """
@@ -62,3 +62,21 @@ def _entry(manager: str, paths: set[tuple[str, ...]]) -> Obj:
         for step in path:
             node = node.setdefault(f"f:{step}", {})
     return {"manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields}
+
+
+_MUTABLE_OF_A_STATEFULSET = frozenset(
+    {
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
+    }
+)
+
+
+def fixed(stateful_set: Obj) -> Obj:
+    """The part of a StatefulSet's spec that no update may change."""
+    return {name: value for name, value in stateful_set["spec"].items() if name not in _MUTABLE_OF_A_STATEFULSET}
