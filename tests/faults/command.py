@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from testbed.controlplane import ControlPlane
-from tests.faults import environment
+from tests.faults import environment, front
 from tests.faults.access import Access
-from tests.faults.front import front
 from tests.faults.plans import Plan, enumerate_plans, sample
 from tests.faults.run import Reference
 from tests.faults.scenarios import ALL
@@ -64,7 +63,8 @@ def main(argv: list[str]) -> int:
         cp.install_gateway_api()
         cp.install_decco_crds()
         cp.restart_manager()
-        with front(cp) as url, Processes(access := Access.to(cp, url), options.jobs) as processes:
+        access = Access.to(cp, front.start(cp))
+        with Processes(access, options.jobs) as processes:
             status = 0
             for answer in _answers(processes, [["record", name] for name in names]):
                 if not answer["found"]:
