@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,14 +60,19 @@ def add_common(parser: argparse.ArgumentParser, *formats: str, cluster: bool = T
     )
     group.add_argument("--decco-namespace", metavar="NAME", help="namespace of decco itself; default: decco")
     if cluster:
-        group = parser.add_argument_group("cluster")
-        group.add_argument("--kubeconfig", metavar="FILE", help="connection to the cluster; default: kubectl's own")
-        group.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
+        add_cluster(parser)
     group = parser.add_argument_group("output")
     text = f"{', '.join(formats[:-1])} or {formats[-1]}; default: {formats[0]}"
     add_choice(group, "-o", "--output", choices=formats, metavar="FORMAT", default=formats[0], help=text)
     text = "auto (on a terminal, unless NO_COLOR is set), always or never"
     add_choice(group, "--color", choices=("auto", "always", "never"), metavar="WHEN", default="auto", help=text)
+
+
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Flags for the connection to the cluster, as for kubectl."""
+    group = parser.add_argument_group("cluster")
+    group.add_argument("--kubeconfig", metavar="FILE", help="connection to the cluster; default: kubectl's own")
+    group.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -87,14 +92,19 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         raise WrongSettings(line.replace("--namespace:", "--decco-namespace:") for line in error.lines) from error
 
 
-@asynccontextmanager
-async def cluster(settings: Settings) -> AsyncIterator[Client]:
+def cluster(settings: Settings) -> AbstractAsyncContextManager[Client]:
     """A client for one command. Raises ConfigError without a usable connection."""
+    return connection_to(settings.kubeconfig, settings.context)
+
+
+@asynccontextmanager
+async def connection_to(kubeconfig: str | None, context: str | None) -> AsyncIterator[Client]:
+    """As ``cluster``, for a command that needs no settings."""
     from decco import __version__
     from decco.kube import config
     from decco.kube.client import Client
 
-    connection = await config.connect(settings.kubeconfig, settings.context)
+    connection = await config.connect(kubeconfig, context)
     agent = f"decco/{__version__}"
     async with Client(connection, user_agent=agent, in_flight=REQUESTS_IN_FLIGHT, timeout=TIMEOUT_SECONDS) as client:
         yield client

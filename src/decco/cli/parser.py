@@ -12,7 +12,7 @@ from decco.messages import usage_code
 
 COMMANDS = {
     "crds": "print the CustomResourceDefinitions of Space and App",
-    "import": "convert Spaces and Apps of the first decco",
+    "import": "propose Spaces and Apps for Ingresses and Deployments, or convert those of the first decco",
     "render": "print what decco would write for the Spaces and Apps of some files, without a cluster",
     "diff": "show how what is in the cluster differs from what decco would write",
     "explain": "show who owns a host name, Space or App, how it is reached, and what is missing",

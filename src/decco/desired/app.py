@@ -193,6 +193,8 @@ def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem
     at = {name for endpoint in http for name in named_by(inputs.space, endpoint)}
     if http and space.encrypt_http:
         at.add(inputs.space.fqdn)  # the pods show this certificate, whatever the client's name for them is
+    if inputs.spec.canary_of is not None and space.http_cert_secret_name is None and not space.encrypt_http:
+        at.discard(inputs.space.fqdn)  # its route is that of the other App, which may be served at further names only
     for secret in sorted({certificate_of(inputs.space, name) or "" for name in at}):
         message = (
             f"Space {inputs.space.name} names no httpCertSecretName, so there is no certificate for "

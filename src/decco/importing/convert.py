@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from decco.api.formats import DNS_LABEL, SUBDOMAIN
-from decco.api.parse import InvalidObjectError, parse_app, parse_space
+from decco.api.parse import parse_app, parse_space
 from decco.importing.app import convert_app
-from decco.importing.fields import Level, Remarks, Source, as_object, as_objects
+from decco.importing.fields import Remarks, Source, as_object, as_objects
+from decco.importing.result import Imported, Result, judge
 from decco.importing.space import convert_space
 from decco.objects import ANNOTATION_IMPORTED, GROUP, Key, Obj
 
@@ -22,31 +22,9 @@ _OF_ENDPOINTS = ("allowedClients", "hostname", "createClearTextService")
 _CRDS = frozenset({f"spaces.{GROUP}", f"apps.{GROUP}", f"manifests.{GROUP}"})
 
 
-@dataclass(slots=True)
-class Imported:
-    """The result for one object; ``obj`` is None if it was left out."""
-
-    source: Source
-    remarks: Remarks
-    obj: Obj | None = None
-    extras: list[Obj] = field(default_factory=list)
-    """Objects of other kinds that belong to it."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing was lost."""
-        return all(remark.level is Level.NOTE for remark in self.remarks)
-
-
-@dataclass(slots=True)
-class Result:
-    spaces: list[Imported] = field(default_factory=list)
-    apps: list[Imported] = field(default_factory=list)
-    others: list[Imported] = field(default_factory=list)
-
-    @property
-    def all(self) -> list[Imported]:
-        return [*self.spaces, *self.apps, *self.others]
+def is_of_first_decco(given: Iterable[tuple[Source, Obj]]) -> bool:
+    """Whether any object has its API group, or a group of the same name in this version."""
+    return any(str(obj.get("apiVersion") or "").startswith(f"{GROUP}/") for _, obj in given)
 
 
 def convert(
@@ -75,7 +53,7 @@ def convert(
     for imported, obj in apps:
         _app(imported, obj, spaces, seen, namespace or "", serve_first_port=serve_first_port)
     for imported in result.spaces:  # an App may have added a host name to its Space
-        _judge(imported, parse_space)
+        judge(imported, parse_space)
     return result
 
 
@@ -123,20 +101,7 @@ def _app(
             "metadata.name", "name-not-unique", f"{seen[key]} has this name too: rename or remove one of the two"
         )
     seen.setdefault(key, imported.source)
-    _judge(imported, parse_app)
-
-
-def _judge(imported: Imported, parse: Callable[[Obj], object]) -> None:
-    """Leaves out an object with errors, and one that the CRDs would refuse, with their messages."""
-    try:
-        if imported.obj is not None and not imported.remarks.failed:
-            parse(imported.obj)
-    except InvalidObjectError as error:
-        for problem in error.problems:
-            path, _, message = problem.partition(": ")
-            imported.remarks.add(path, "refused-by-crd", message)
-    if imported.remarks.failed:
-        imported.obj, imported.extras = None, []
+    judge(imported, parse_app)
 
 
 def _kind(source: Source, obj: Obj, remarks: Remarks) -> str:

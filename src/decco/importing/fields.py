@@ -47,15 +47,21 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The origin of an object: ``document`` is its number in the file, from 1."""
+    """The origin of an object: ``document`` is its number in the file, from 1, and 0 in a cluster."""
 
     file: str
     document: int
     kind: str
     key: Key
 
+    @classmethod
+    def of_namespace(cls, file: str, name: str) -> Source:
+        """All objects of one namespace together."""
+        return cls(file, 0, "Namespace", Key("", name))
+
     def __str__(self) -> str:
-        return f"{self.file}: document {self.document}: {self.kind} {self.key}"
+        document = f" document {self.document}:" if self.document else ""
+        return f"{self.file}:{document} {self.kind} {self.key}"
 
 
 class Remarks(list[Remark]):

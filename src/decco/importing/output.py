@@ -5,23 +5,30 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from decco.importing.convert import Imported, Result
+from decco.importing.result import Imported, Result
 from decco.text import escape
 from decco.yamlform import to_yaml
 
 WIDTH = 120
+_PERMISSIONS = "2-permissions.yaml"
+"""ServiceAccounts, Roles and RoleBindings that the first decco created itself."""
+_SERVICES = "2-services.yaml"
+_AUTOSCALERS = "4-autoscalers.yaml"
+_EXTRAS = {"Service": _SERVICES, "HorizontalPodAutoscaler": _AUTOSCALERS}
 
 
 def yaml_files(result: Result) -> dict[str, str]:
     """Streams of YAML by the names of their files, in the order to apply; "" for one without objects."""
-    permissions = [(each.source, extra) for each in result.all for extra in each.extras]
+    extras: dict[str, list[str]] = {}
+    for each in result.all:
+        for obj in each.extras:
+            text = _comment([f"of {each.source}"]) + to_yaml(obj, width=WIDTH)
+            extras.setdefault(_EXTRAS.get(obj["kind"], _PERMISSIONS), []).append(text)
     return {
         "1-spaces.yaml": join(_documents(result.spaces)),
-        # ServiceAccounts, Roles and RoleBindings that the first decco created itself.
-        "2-permissions.yaml": join(
-            _comment([f"of {source}"]) + to_yaml(obj, width=WIDTH) for source, obj in permissions
-        ),
+        **{name: join(extras.get(name, ())) for name in (_PERMISSIONS, _SERVICES)},
         "3-apps.yaml": join(_documents(result.apps)),
+        _AUTOSCALERS: join(extras.get(_AUTOSCALERS, ())),
     }
 
 
@@ -30,8 +37,12 @@ def join(streams: Iterable[str]) -> str:
 
 
 def left_out(result: Result) -> str:
-    """Comments about the objects that were left out, "" without such objects."""
-    return "".join(_head(imported, "left out") for imported in result.all if imported.obj is None)
+    """Comments about the objects that were left out, or of which a part was; "" without such objects."""
+    return "".join(
+        _head(imported, "into other objects:" if imported.merged else "left out")
+        for imported in result.all
+        if imported.obj is None and (imported.remarks or not imported.merged)
+    )
 
 
 def lines(result: Result) -> Iterator[str]:

@@ -55,12 +55,7 @@ def convert_space(obj: Obj, remarks: Remarks, domain: str | None) -> tuple[Obj, 
     for secret in ("httpCertSecretName", "tcpCertAndCaSecretName"):
         if value := fields.text(secret):
             spec[secret] = value
-            fields.remark(
-                secret,
-                "secret-to-be-shared",
-                f"Secret {value} has to be in decco's own namespace, with the label decco.platform9.com/share=true and "
-                f"the annotation decco.platform9.com/share-with={canonical(f'{name}.{own}')}",
-            )
+            remark_on_secret(remarks, fields.at(secret), value, canonical(f"{name}.{own}"))
     if fields.flag("encryptHttp"):
         spec["encryptHttp"] = True
     extras = _permissions(fields, name)
@@ -69,6 +64,16 @@ def convert_space(obj: Obj, remarks: Remarks, domain: str | None) -> tuple[Obj, 
     fields.skip("disablePrivateIngressController")  # a Space no longer has one
     fields.report_rest()
     return {"apiVersion": API_VERSION, "kind": "Space", "metadata": meta, "spec": spec}, extras
+
+
+def remark_on_secret(remarks: Remarks, path: str, secret: str, fqdn: str) -> None:
+    """Secrets of a Space are shared by their owners, as the first decco and an Ingress did not need it."""
+    remarks.add(
+        path,
+        "secret-to-be-shared",
+        f"Secret {secret} has to be in decco's own namespace, with the label decco.platform9.com/share=true and the "
+        f"annotation decco.platform9.com/share-with={fqdn}",
+    )
 
 
 def fqdn_of(space: Obj) -> str:

@@ -116,13 +116,44 @@ def test_a_folder_in_the_order_to_apply(convert: Run, tmp_path: Path) -> None:
     assert "is there already" in again.stderr
 
 
+NAMESPACE = ROOT / "tests" / "importing" / "namespace" / "shop.yaml"
+
+
+def test_a_proposal_for_a_namespace(convert: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    done = convert("-", "-o", str(folder), given=NAMESPACE.read_text())
+    assert done.returncode == 1
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "1-spaces.yaml",
+        "2-services.yaml",
+        "3-apps.yaml",
+        "4-autoscalers.yaml",
+        "left-out.txt",
+    ]
+    assert "swordfish" not in done.stderr
+    assert "decco import: standard input: document 10: Ingress shop/web: lost:" in done.stderr
+    assert (
+        "# into other objects: standard input: document 10: Ingress shop/web" in (folder / "left-out.txt").read_text()
+    )
+    assert "1 of 1 Spaces and 4 of 4 Apps converted" in done.stderr.splitlines()[-1]
+
+
+def test_with_objects_of_the_first_decco_others_are_left_alone(convert: Run) -> None:
+    """The first decco's own Deployments and Ingresses are in what kubectl prints of its namespaces."""
+    done = convert("-", given=f"{GOOD}---\n{NAMESPACE.read_text()}")
+    assert [each["kind"] for each in yaml.safe_load_all(done.stdout)] == ["Space"]
+
+
 def test_wrong_words(convert: Run) -> None:
     for words, message in (
         (["-", "--namespace", "A_b"], "--namespace must be a DNS label"),
         (["-", "--domain", "*.net"], "--domain must be a DNS name"),
         (["-"], "there is no object in"),
         (["/nowhere"], "/nowhere cannot be read"),
-        ([], "FILE"),
+        ([], "name a FILE, - for standard input"),
+        (["-", "--space", "9"], "--space must be a DNS label that starts with a letter"),
+        (["-", "--from-namespace", "shop"], "leave one of the two out"),
+        ([str(SAMPLE), "--space", "acme"], "the input has Spaces or Apps of the first decco"),
     ):
         done = convert(*words)
         assert (done.returncode, done.stdout) == (2, "")

@@ -96,6 +96,13 @@ def test_a_canary_has_all_but_a_route() -> None:
     assert endpoint.routed
 
 
+def test_a_canary_needs_no_certificate_for_the_fqdn() -> None:
+    """Its route is that of the other App, which may be served at further names only."""
+    space = {"httpCertSecretName": None}
+    assert reported(MAIN, space=space) == []
+    assert ("CertificatesReady", "CertificateMissing") in reasons_of(app({"httpUrlPath": PATH}, space=space))
+
+
 def test_the_edge_verifies_a_canary_by_itself() -> None:
     inputs = replace(app(SPEC, space={"encryptHttp": True}), primary=MAIN)
     assert ("BackendTLSPolicy", "web") in by_address(inputs)

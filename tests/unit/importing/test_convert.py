@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from decco.importing.convert import Imported, Result, convert
+from decco.importing.convert import convert
 from decco.importing.fields import Level, Source
+from decco.importing.result import Imported, Result
 from decco.objects import Key, Obj
 
 SPACE = {"domainName": "example.net", "httpCertSecretName": "http", "tcpCertAndCaSecretName": "tcp"}

@@ -1,0 +1,167 @@
+"""Annotations of ingress-nginx: what is converted, what decco does anyway, and what has no counterpart.
+
+Values are not repeated in messages: snippets and headers may contain passwords.
+https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from decco.importing.namespace.inventory import Part
+from decco.text import LONGEST_VALUE, escape
+
+PREFIX = "nginx.ingress.kubernetes.io"
+_EDGE = "the edge limits this, if at all, by settings of its own: see the documentation of the edge"
+_APP = "neither Space nor App has it: let the container do it, or a proxy in the same pod"
+_RESTRICTED = re.compile(
+    f"{re.escape(PREFIX)}/(auth-(type|url|tls-secret)|enable-global-auth|(white|allow|deny)list-source-range)"
+)
+"""Who may send requests. Without these, paths that were for some would be open to anyone."""
+_AUTH = "decco authenticates no users: let the container do it, or a proxy in the same pod"
+_SESSION = "requests go to any pod of the App: keep sessions outside the pods, or use one pod"
+_REASONS = (
+    (r"auth-.*|enable-global-auth|satisfy", _AUTH),
+    (r"affinity.*|session-cookie-.*|upstream-hash-by.*|load-balance", _SESSION),
+    (
+        r"limit-.*|global-rate-limit.*|proxy-body-size|client-.*|proxy-(request-)?buffer.*|proxy-max-temp.*",
+        _EDGE,
+    ),
+    (
+        r".*-snippet|enable-modsecurity|modsecurity-.*|enable-owasp-.*|lua-.*",
+        "decco's routes take no configuration of one proxy: do it in the container, or by a policy of the edge",
+    ),
+    (
+        r"canary-by-.*",
+        "a canary gets a share of the requests and no chosen ones: only canary-weight is converted",
+    ),
+    (
+        r"ssl-.*|proxy-ssl-.*|auth-tls-.*",
+        "TLS at the edge is configured there, and TLS to the pod by encryptHttp of the Space",
+    ),
+)
+_CONVERTED = (
+    "canary canary-weight canary-weight-total rewrite-target use-regex backend-protocol ssl-passthrough "
+    "proxy-read-timeout proxy-send-timeout proxy-http-version websocket-services"
+)
+_DONE = frozenset(
+    {
+        *(f"{PREFIX}/{name}" for name in _CONVERTED.split()),
+        "kubernetes.io/ingress.class",
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "field.cattle.io/publicEndpoints",
+    }
+)
+"""Converted below, or without an effect."""
+_OWN_RECORDS = "decco publishes the FQDN and httpHostnames itself, if its settings have a DNS provider"
+_ISSUER = (
+    "decco takes certificates from Secrets of its own namespace: have the issuer write the Secret there (a Certificate "
+    "with the same secretName), labelled and annotated for the Space"
+)
+_PROTOCOLS = {"HTTP": None, "GRPC": "grpc"}
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What the annotations of one Ingress mean for its paths."""
+
+    canary_weight: int | None = None
+    """None if it is no canary."""
+    rewrite: str = ""
+    regex: bool = False
+    protocol: str | None = None
+    passthrough: bool = False
+    request_timeout: str = ""
+    restricted: bool = False
+    """Whether only some may send requests, by a rule that decco cannot keep: the paths are not to be converted."""
+
+
+def behaviour_of(ingress: Part) -> Behaviour:
+    """With a remark on each annotation that is lost or changed."""
+    found = {str(key): str(value) for key, value in ingress.annotations.items()}
+    for key in found:
+        _remark(ingress, key, found[key])
+    rewrite = found.get(f"{PREFIX}/rewrite-target", "")
+    return Behaviour(
+        canary_weight=_canary(ingress, found),
+        rewrite=rewrite,
+        regex=bool(rewrite) or found.get(f"{PREFIX}/use-regex") == "true",
+        protocol=_protocol(ingress, found),
+        passthrough=found.get(f"{PREFIX}/ssl-passthrough") == "true",
+        request_timeout=_timeout(ingress, found),
+        restricted=any(map(_RESTRICTED.fullmatch, found)),
+    )
+
+
+def _at(key: str) -> str:
+    return f"metadata.annotations[{escape(key)[: 4 * LONGEST_VALUE]}]"
+
+
+def _remark(ingress: Part, key: str, value: str) -> None:
+    domain = key.partition("/")[0]
+    if key in _DONE or domain.endswith(("meta.helm.sh", "argocd.argoproj.io", "app.kubernetes.io")):
+        return
+    if _RESTRICTED.fullmatch(key):
+        ingress.remark(
+            _at(key),
+            "restricted-paths",
+            "it decides who may send requests, and decco does not: the paths of this Ingress are left out, because "
+            "they would "
+            "be open to anyone; let the container decide, and add httpPath to its endpoint",
+        )
+    elif key in (f"{PREFIX}/ssl-redirect", f"{PREFIX}/force-ssl-redirect"):
+        if value != "true":
+            _lost(ingress, key, "decco always redirects HTTP to HTTPS")
+    elif domain in ("cert-manager.io", "acme.cert-manager.io") or key == "kubernetes.io/tls-acme":
+        ingress.remark(_at(key), "done-by-decco", _ISSUER)
+    elif domain.endswith(("external-dns.alpha.kubernetes.io", "external-dns.kubernetes.io")):
+        ingress.remark(_at(key), "done-by-decco", _OWN_RECORDS)
+    elif key.startswith(f"{PREFIX}/"):
+        name = key.removeprefix(f"{PREFIX}/")
+        reason = next((text for pattern, text in _REASONS if re.fullmatch(pattern, name)), _APP)
+        _lost(ingress, key, reason)
+    else:
+        _lost(ingress, key, "decco's routes take no annotations of an Ingress; see whether the edge needs it")
+
+
+def _lost(ingress: Part, key: str, reason: str) -> None:
+    ingress.remark(_at(key), "annotation-without-counterpart", reason)
+
+
+def _canary(ingress: Part, found: dict[str, str]) -> int | None:
+    if found.get(f"{PREFIX}/canary") != "true":
+        return None
+    total = _number(found.get(f"{PREFIX}/canary-weight-total"), 100) or 100
+    weight = _number(found.get(f"{PREFIX}/canary-weight"), 0)
+    return min(100, round(100 * weight / total))
+
+
+def _protocol(ingress: Part, found: dict[str, str]) -> str | None:
+    given = found.get(f"{PREFIX}/backend-protocol", "HTTP").upper()
+    if given not in _PROTOCOLS:
+        _lost(
+            ingress,
+            f"{PREFIX}/backend-protocol",
+            "the edge speaks HTTP or, with appProtocol, h2c and gRPC to a pod, and TLS only to decco's sidecar "
+            "(encryptHttp of the Space): let the container serve plain text, or use ssl-passthrough",
+        )
+    return _PROTOCOLS.get(given)
+
+
+def _timeout(ingress: Part, found: dict[str, str]) -> str:
+    names = [f"{PREFIX}/proxy-read-timeout", f"{PREFIX}/proxy-send-timeout"]
+    seconds = max((_number(found.get(name), 0) for name in names), default=0)
+    if not 0 < seconds < 100_000:
+        return ""
+    ingress.remark(
+        _at(next(name for name in names if name in found)),
+        "timeout-changed",
+        f"it was the time between two reads or writes and becomes timeouts.request, {seconds}s for the whole request: "
+        "raise it for streams and WebSockets",
+    )
+    return f"{seconds}s"
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,9}", text) else default
