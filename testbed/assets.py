@@ -17,7 +17,7 @@ from pathlib import Path
 from testbed import cache, download, etcd, golang
 from testbed.found import GIVEN, AssetsMissing, given, program
 from testbed.progress import step
-from testbed.versions import CONTROL_PLANE, EXTERNAL_DNS, GATEWAY_API, kubernetes_version
+from testbed.versions import CERT_MANAGER, CONTROL_PLANE, EXTERNAL_DNS, GATEWAY_API, kubernetes_version
 
 HERE = Path(__file__).resolve().parent
 
@@ -76,6 +76,28 @@ def _make_gateway_api_crds(folder: Path) -> None:
                 download.fetch(download.gateway_api(GATEWAY_API.version), draft / "standard-install.yaml")
         except download.DownloadFailed as failed:
             raise AssetsMissing(f"{what} are not to be had: {error}\n  {failed}") from failed
+
+
+def cert_manager_crds() -> list[Path]:
+    """The files with the CRDs of cert-manager.
+
+    Raises:
+        AssetsMissing: see the class.
+    """
+    folder = cache.root() / "cert-manager" / CERT_MANAGER.version
+    if not folder.is_dir():
+        what = f"the CRDs of cert-manager {CERT_MANAGER.version}"
+        try:
+            with cache.locked("kubernetes"), step(f"taking {what} from its Go module"):
+                if not folder.is_dir():
+                    source = golang.module_folder(CERT_MANAGER, HERE) / "deploy" / "crds"
+                    with cache.appearing(folder) as draft:
+                        draft.mkdir()
+                        for file in source.glob("*cert-manager.io_*.yaml"):
+                            shutil.copyfile(file, draft / file.name)
+        except golang.GoFailed as error:
+            raise AssetsMissing(f"{what} are not to be had: {error}") from error
+    return sorted(folder.glob("*.yaml"))
 
 
 def external_dns_crd() -> Path:

@@ -36,6 +36,11 @@ GATEWAY_API = Module("sigs.k8s.io/gateway-api", "v1.6.3", "h1:lKpJa5bGlraC/QeACv
 EXTERNAL_DNS = Module("sigs.k8s.io/external-dns", "v0.22.0", "h1:+ASJ3KF7DLqHo2LsG8Qinuh2J389MS86I19i/r8ewUc=")
 """For the CRD of DNSEndpoint; the program itself cannot be built from modules."""
 
+CERT_MANAGER = Module(
+    "github.com/cert-manager/cert-manager", "v1.21.2", "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68="
+)
+"""For its CRDs."""
+
 COREDNS_MODULE = "github.com/coredns/coredns"
 COREDNS_VERSION = "1.15.0"
 """As in testbed/dns/coredns_build/go.mod; with all of CoreDNS' default plugins, etcd and kubernetes among them."""

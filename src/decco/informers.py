@@ -81,8 +81,6 @@ class Informers:
     group: asyncio.TaskGroup
     _followed: dict[str, _Followed] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _rediscover: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when an answer shows that a kind is not served."""
     _doubted: dict[Resource, float] = field(default_factory=dict)
     """Kinds that discovery no longer finds, and since when."""
     _vanished: set[Resource] = field(default_factory=set)
@@ -205,7 +203,7 @@ class Informers:
             self.metrics.watch_trouble(name, type(error).__name__)
             self._followed[name].informer.failed(error)
             if isinstance(error, NotServed):
-                self._rediscover.set()
+                self.caches.search.set()
 
         idle = self.caches.settings.controller.watch_idle_seconds
         return lambda: watch.watch(self.client, self._followed[name].spec, idle_seconds=idle, on_trouble=trouble)
@@ -225,12 +223,12 @@ class Informers:
             logged = lacking
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._requeue_after(lacking)):
-                    await self._rediscover.wait()
+                    await self.caches.search.wait()
             if monotonic() - asked > DISCOVERY_SECONDS:
                 unchanged = 0
             pause = exponential(REDISCOVERY_SECONDS, unchanged, DISCOVERY_SECONDS)
             await asyncio.sleep(max(0.0, asked + pause - monotonic()))
-            self._rediscover.clear()
+            self.caches.search.clear()
             asked = monotonic()
             try:
                 found = await discover(self.client, self.caches.settings.routing, self.caches.served, self.caches.kinds)
@@ -250,7 +248,8 @@ class Informers:
     def _lacking(self) -> list[str]:
         """Needed kinds that are not served, or no longer."""
         served = {kind: kind for kind in self.caches.served.values() if kind not in self._vanished}
-        return missing(served, self.caches.settings.routing, self.caches.kinds)
+        sought = sorted(kind.kind for kind in self.caches.sought)
+        return [*missing(served, self.caches.settings.routing, self.caches.kinds), *sought]
 
     async def _take(self, found: Served, now: float) -> bool:
         """Applies the result of discovery; returns whether anything has changed."""

@@ -139,6 +139,7 @@ GATEWAYS = Resource(GATEWAY_GROUP, "v1", "gateways", "Gateway")
 LISTENER_SETS = Resource(GATEWAY_GROUP, "v1", "listenersets", "ListenerSet")
 HTTP_ROUTES = Resource(GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute")
 TLS_ROUTES = Resource(GATEWAY_GROUP, "v1", "tlsroutes", "TLSRoute")
+CERTIFICATES = Resource("cert-manager.io", "v1", "certificates", "Certificate")
 BACKEND_TLS_POLICIES = Resource(GATEWAY_GROUP, "v1", "backendtlspolicies", "BackendTLSPolicy")
 
 

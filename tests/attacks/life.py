@@ -40,6 +40,12 @@ RECORDS = "/apis/externaldns.k8s.io/v1alpha1/namespaces/decco/dnsendpoints"
 QUICK = "tests.integration.quick_change"
 """A controller for which a change of authorities takes seconds."""
 BANK_NAMES = ["bank.victim.test", "*.bank.victim.test", "pay.example.net"]
+GROUPS = {"traefik.io", "externaldns.k8s.io", "cert-manager.io"}
+"""Kinds of other projects that decco writes, beside those of the Gateway API."""
+ISSUED: Obj = {
+    "certificates": {"issuerRef": {"name": "any", "kind": "ClusterIssuer"}},
+    "httpHostnames": [{"name": "shop.example.net", "createDnsRecord": False}],
+}
 LONG = 300.0
 """Seconds, on a machine that may be busy."""
 
@@ -79,7 +85,7 @@ class Life:
         self.world = World(self.cp)
         self.cp.install_gateway_api()
         file = self.cp.folder / "third-parties.yaml"
-        wanted = [crd for crd in third_parties.CRDS if crd["spec"]["group"] in {"traefik.io", "externaldns.k8s.io"}]
+        wanted = [crd for crd in third_parties.CRDS if crd["spec"]["group"] in GROUPS]
         file.write_text("\n---\n".join(json.dumps(crd) for crd in wanted))
         install_crds(self.cp.api, [file])
         self.cp.install_decco()
@@ -317,7 +323,7 @@ class Life:
         pod is reported as late after some time.
         """
         with self.step(OPERATOR_B, "bank"):
-            self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": {"hostnames": BANK_NAMES[2:]}})
+            self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": {"hostnames": BANK_NAMES[2:], **ISSUED}})
         with self.step(TENANT_B, "bank"):
             pay = {"name": "pay", "port": 5433, "hostname": BANK_NAMES[2], "createDnsRecord": True}
             self._edit(TENANT_B, f"{apps('bank')}/web", {"spec": {"endpoints": [*ENDPOINTS, pay]}})
@@ -387,6 +393,7 @@ class Life:
                 self._edit(TENANT_B, f"{apps('bank')}/job", {"spec": {"pod": other}})
         with self.step(OPERATOR_B, "bank"):
             nothing = {"resourceQuota": None, "limitRange": None, "encryptHttp": False, "tcpCertAndCaSecretName": None}
+            nothing |= dict.fromkeys(ISSUED)
             self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": nothing})
         with self.step(people.ADMIN, "bank"):
             self._edit(people.ADMIN, f"{APIS}/spaces/bank", {"spec": {"podSecurity": "privileged"}})

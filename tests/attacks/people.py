@@ -141,7 +141,15 @@ ROLES: dict[str, list[Obj]] = {
     "apps-and-subresources": [rule(GROUP, "apps apps/status apps/scale apps/finalizers", WRITE)],
     "write-everything": [rule("*", "*", WRITE)],
     "exempt": [use("tenantobjects", verb="exempt")],
-    "exempt-requests": [use("tenantobjects", "certificaterequests.cert-manager.io", verb="exempt")],
+    "exempt-requests": [
+        use(
+            "tenantobjects",
+            "certificaterequests.cert-manager.io",
+            "secrets",
+            "orders.acme.cert-manager.io",
+            verb="exempt",
+        )
+    ],
     "use-load-balancers": [use("servicetypes", "LoadBalancer")],
     "pause-apps": [use("apps", verb="pause abandon-dns")],
 }

@@ -46,6 +46,10 @@ CHILD_LABELS = {
 }
 
 
+ISSUED = "decco-issued-http"
+"""A Secret that cert-manager has written for a Certificate of decco; it has none of decco's labels."""
+
+
 def children(uid: str) -> list[tuple[str, Obj]]:
     """Children of the App web of evil1 by the path of their collection, one of each form, without running pods."""
     meta: Obj = {
@@ -103,7 +107,8 @@ def children(uid: str) -> list[tuple[str, Obj]]:
         ),
         ("/api/v1", {"kind": "pods", "spec": pod}),
     )
-    made: list[tuple[str, Obj]] = []
+    issued = {"metadata": {"name": ISSUED}, "data": {"a": "YQ=="}}
+    made: list[tuple[str, Obj]] = [("/api/v1/namespaces/evil1/secrets", issued)]
     for api, body in bodies:
         plural = body["kind"]
         obj: Obj = {**{key: value for key, value in body.items() if key != "kind"}, "metadata": meta}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.attacks import people as p
 from tests.attacks.attempts import OK, Attempt, Obj, create, delete, edit, flat, merged
-from tests.attacks.standing import CHILD_LABELS, owner
+from tests.attacks.standing import CHILD_LABELS, ISSUED, owner
 from tests.attacks.tenants import (
     BELOW,
     INGRESSES,
@@ -86,6 +86,8 @@ def forged() -> Iterator[Attempt]:
         ("secrets", "decco-ca-0123456789abcdef", "DECCO-0650"),
         ("secrets", "b-decco-ca-0123456789abcdef", "DECCO-0650"),
         ("secrets", "decco-ca-0123456789", OK),
+        ("secrets", "decco-issued-other", "DECCO-0650"),
+        ("secrets", "my-decco-issued-http", OK),
         (INGRESSES, "web.0123456789abcdef", "DECCO-0650"),
         (INGRESSES, "b-web.redirect.0123456789abcdef", "DECCO-0650"),
         (INGRESSES, "web.0123456789abcdef.example", OK),
@@ -180,6 +182,14 @@ def children() -> Iterator[Attempt]:
     for what, patch in of_secrets:
         where = path("secrets", name="web")
         yield from edit(f"{what} a copied Secret", p.TENANT_A, "DECCO-0651", where, patch, ways=("merge",))
+    issued = path("secrets", name=ISSUED)
+    for who, changed, deleted in ((p.TENANT_A, "DECCO-0651", "DECCO-0653"), (p.CERT_MANAGER, OK, OK)):
+        yield from edit("changes an issued Secret", who, changed, issued, CHANGES["secrets"])
+        yield from delete("deletes an issued Secret", who, deleted, issued)
+    made_by = made("secrets", name="decco-issued-tcp")
+    yield from create("writes what it has issued", p.CERT_MANAGER, OK, path("secrets"), made_by)
+    copied = made("orders.acme.cert-manager.io", {"dnsNames": [OWN]}, meta={"labels": CHILD_LABELS})
+    yield from one("orders for decco's Certificate", p.CERT_MANAGER, OK, "orders.acme.cert-manager.io", copied)
     web = path("deployments.apps", name="web")
     yield from edit("sets replicas", p.KUBE_EDIT, OK, web, {"spec": {"replicas": 2}})
     restarted = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}

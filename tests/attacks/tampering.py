@@ -25,6 +25,7 @@ CHILDREN = (
     *(f"/api/v1/{{}}/{plural}" for plural in ("configmaps", "services", "resourcequotas", "limitranges", "secrets")),
     "/apis/networking.k8s.io/v1/{}/networkpolicies",
     "/apis/policy/v1/{}/poddisruptionbudgets",
+    "/apis/cert-manager.io/v1/{}/certificates",
     *WORKLOADS,
     *ROUTES,
 )

@@ -86,6 +86,12 @@ DURATION = Format(
 )
 """Durations of the Gateway API (GEP-2257), but for 0, which means no limit there."""
 
+KIND_NAME = Format(
+    pattern="[A-Z][A-Za-z0-9]*",
+    max_length=MAX_LABEL,
+    message="must be a kind of Kubernetes, such as ClusterIssuer: letters and digits, the first a capital letter",
+)
+
 APP_NAME = Format(
     pattern=SUBDOMAIN.pattern,
     max_length=MAX_LABEL,
@@ -96,6 +102,7 @@ APP_NAME = Format(
 DnsLabel = Annotated[str, DNS_LABEL]
 ObjectName = Annotated[str, OBJECT_NAME]
 DnsName = Annotated[str, DNS_NAME]
+KindName = Annotated[str, KIND_NAME]
 AppName = Annotated[str, APP_NAME]
 Duration = Annotated[str, DURATION]
 HostPattern = Annotated[str, HOST_PATTERN]

@@ -33,6 +33,7 @@ from decco.api.formats import (
     Duration,
     HostPattern,
     HttpPath,
+    KindName,
     ObjectName,
     RuntimeClassName,
     SecretName,
@@ -102,11 +103,28 @@ class HttpHostname(Model):
     name: HostPattern
     """Host name outside the FQDN, exact or a wildcard for one label (*.shop.example.com). Needs the permission use on
     its domain."""
-    cert_secret_name: SecretName
-    """TLS Secret in decco's namespace, shared with this Space, whose certificate has this name."""
+    cert_secret_name: SecretName | None = None
+    """TLS Secret in decco's namespace, shared with this Space, whose certificate has this name. Without it the
+    certificate comes from the issuer of certificates."""
     create_dns_record: bool = True
     """Publish the name in DNS, as the FQDN is. With false, for names whose zone is elsewhere, its owner points it to
     the addresses in the Space's status."""
+
+
+class IssuerRef(Model):
+    """As issuerRef of a Certificate of cert-manager."""
+
+    name: SecretName
+    """Name of the issuer."""
+    kind: KindName = "Issuer"
+    """ClusterIssuer, Issuer (one in the Space's namespace), or a kind of another group."""
+    group: DnsName = "cert-manager.io"
+    """API group of the kind."""
+
+
+class Certificates(Model):
+    issuer_ref: IssuerRef
+    """The issuer, as in a Certificate of cert-manager."""
 
 
 class EgressPolicy(StrEnum):
@@ -162,6 +180,10 @@ class SpaceSpec(Model):
     """TLS Secret in decco's namespace, shared with this Space, whose certificate serves https://<FQDN>."""
     tcp_cert_and_ca_secret_name: SecretName | None = None
     """Secret (tls.crt, tls.key, ca.crt) in decco's namespace: default for TCP endpoints and egresses of Apps here."""
+    certificates: Certificates | None = None
+    """Where certificates come from for which no Secret is named above or in httpHostnames: cert-manager issues them for
+    the FQDN, for *.<FQDN> and hostnames if an App needs it, and for each of httpHostnames, and renews them. Without
+    this field the issuer of the settings, if there is one."""
     secrets: Annotated[
         tuple[SecretName, ...], Field(max_length=MAX_SECRETS, json_schema_extra={"x-kubernetes-list-type": "set"})
     ] = ()

@@ -17,8 +17,8 @@ PROBE_LABEL = "decco-probe"
 """The label for which a wildcard is probed."""
 
 
-def further_names(space: SpaceFacts) -> Mapping[str, str]:
-    """The names of ``httpHostnames`` -> Secret with the certificate; sorted."""
+def further_names(space: SpaceFacts) -> Mapping[str, str | None]:
+    """The names of ``httpHostnames`` -> Secret with the certificate, None if there is none; sorted."""
     found = {canonical(each.name): each.cert_secret_name for each in space.spec.http_hostnames}
     return {name: secret for name, secret in sorted(found.items()) if not in_zone(name, space.fqdn)}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from decco.api.types import AppSpec, SpaceSpec
+from decco.api.types import AppSpec, IssuerRef, SpaceSpec
 from decco.api.workload_kinds import WorkloadKind
 from decco.desired.replicas import LiveReplicas
 from decco.desired.runs import JobView, RunRecord, run_digest
@@ -49,6 +49,7 @@ class SecretState(StrEnum):
     PENDING = "Pending"  # shared with the Space, the copy not written yet
     DELETED = "Deleted"  # as Copy, but its source was just deleted and may be created again
     TAKEN = "Taken"  # shared with the Space, but a Secret of another owner has the copy's name
+    ISSUING = "Issuing"  # to be issued by cert-manager, and not there
     MISSING = "Missing"  # also if one exists that is not shared with the Space: its tenants may not learn of it
 
 
@@ -171,6 +172,10 @@ class SpaceFacts:
     """Whether reconciliation of the Space and its Apps is paused."""
     transfers: Mapping[str, str] = field(default_factory=dict)
     """Host name -> the Space that has to give it up, by annotation."""
+    issuer: IssuerRef | None = None
+    """Of the certificates that nobody supplies, see ``issued.py``."""
+    issued: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Secret and Certificate of the same name -> names in it. The spec contains these Secrets where none is named."""
 
     @property
     def fqdn(self) -> str:
@@ -229,6 +234,10 @@ class SpaceInputs:
     """The Apps that keep the phase Passing."""
     egress_noted: bool = False
     """Whether the live namespace has the annotation egress-policy."""
+    issued: frozenset[str] = frozenset()
+    """The Certificates that are needed now, of ``space.issued``."""
+    issuing: Mapping[str, Problem] = field(default_factory=dict)
+    """Those of them without a usable Secret -> why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ NAMESPACE_NOT_READY = "NamespaceNotReady"
 NAMESPACE_TERMINATING = "NamespaceTerminating"
 SECRET_PENDING = "SecretPending"
 SECRET_DELETED = "SecretDeleted"
+CERTIFICATE_ISSUING = "CertificateIssuing"
 WAITING_FOR_EDGE = "WaitingForEdge"
 WAITING_FOR_ANSWER = "WaitingForAnswer"
 WAITING_FOR_DNS = "WaitingForDNS"
@@ -58,6 +59,8 @@ CERTIFICATE_EXPIRED = "CertificateExpired"
 CERTIFICATE_NOT_YET_VALID = "CertificateNotYetValid"
 CERTIFICATE_NAME_MISMATCH = "CertificateNameMismatch"
 CERTIFICATE_MISSING = "CertificateMissing"
+CERTIFICATE_NOT_ISSUED = "CertificateNotIssued"
+CERT_MANAGER_MISSING = "CertManagerMissing"
 EGRESS_TARGET_NOT_FOUND = "EgressTargetNotFound"
 EGRESS_PORT_CONFLICT = "EgressPortConflict"
 EGRESS_UNRESOLVED = "EgressUnresolved"
@@ -120,6 +123,7 @@ WAITING: frozenset[str] = frozenset(
         NAMESPACE_TERMINATING,
         SECRET_PENDING,
         SECRET_DELETED,
+        CERTIFICATE_ISSUING,
         WAITING_FOR_EDGE,
         WAITING_FOR_ANSWER,
         WAITING_FOR_DNS,

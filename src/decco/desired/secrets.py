@@ -110,6 +110,9 @@ def problem_of(
                 f"{fqdn} in the annotation {ANNOTATION_SHARE_WITH}, or name another"
             )
             return Problem(reasons.SECRET_MISSING, message)
+        case SecretState.ISSUING:
+            message = f"Certificate {space}/{name} is not issued yet; see the condition CertificatesReady of the Space"
+            return Problem(reasons.CERTIFICATE_ISSUING, message)
         case SecretState.DELETED:
             message = (
                 f"Secret {source} was deleted; its copy in namespace {space} is removed in a moment unless the Secret "

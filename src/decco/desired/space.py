@@ -11,6 +11,7 @@ from decco.api.types import EgressPolicy, Mesh
 from decco.desired import names, reasons
 from decco.desired.grants import transfers_text
 from decco.desired.http_names import names_with_record
+from decco.desired.issued import issued_children
 from decco.desired.model import Child, Problem, SecretCopy, SpaceFacts, SpaceInputs
 from decco.desired.network import space_policy
 from decco.desired.routing import space_routing
@@ -44,6 +45,7 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
         *(names.child(kind, names.space_meta(space), spec=spec) for kind, spec in limits if spec is not None),
         *(copy_child(space, inputs.settings.namespace, copy) for _, copy in sorted(inputs.copies.items())),
         space_policy(space, inputs.namespace_uid, inputs.egress, inputs.settings),
+        *issued_children(inputs),
         *space_routing(inputs),
     ]
 

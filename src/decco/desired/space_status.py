@@ -22,6 +22,7 @@ from decco.desired.status import Outcomes, Satisfied, Verdict, amended_status, c
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
     ANNOTATION_TRANSFER,
+    CERTIFICATES,
     LIMIT_RANGES,
     NAMESPACES,
     NETWORK_POLICIES,
@@ -39,7 +40,9 @@ _TRANSFERRED = f"; its transfer took place before: for another, remove it from {
 _UID_RANGE = re.compile(r"([0-9]{1,12})/([0-9]{1,12})|([0-9]{1,12})-([0-9]{1,12})")
 _SHOWN = 5
 """Apps that a message names."""
-_OWN_KINDS = frozenset(kind.kind for kind in (NAMESPACES, NETWORK_POLICIES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS))
+_OWN_KINDS = frozenset(
+    kind.kind for kind in (NAMESPACES, NETWORK_POLICIES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS, CERTIFICATES)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +238,13 @@ def _secrets(inputs: SpaceInputs, outcomes: Outcomes, now: datetime) -> dict[Con
     """One condition for certificates and one for other Secrets: who waits for the one need not wait for the other."""
     spec, pull = inputs.space.spec, frozenset(inputs.settings.sidecar.image_pull_secrets)
     others = frozenset(spec.secrets) | (pull & inputs.secrets.keys())
-    failed = {name: problem for (kind, name), problem in outcomes.items() if kind == SECRETS.kind and problem}
+    kinds = {SECRETS.kind, CERTIFICATES.kind}
+    failed = {name: problem for (kind, name), problem in outcomes.items() if kind in kinds and problem}
     # Copies that only Apps need are certificates, and part of the Space's condition only if they fail.
-    certificates = certificates_of(spec) | ((inputs.secrets.keys() | failed.keys()) - others)
+    known = inputs.secrets.keys() | failed.keys() | inputs.issuing.keys()
+    certificates = certificates_of(spec) | (known - others)
     found: dict[ConditionType, Verdict] = {}
-    if certificates & (inputs.secrets.keys() | failed.keys()):
+    if certificates & known:
         found[ConditionType.CERTIFICATES_READY] = _usable(inputs, certificates, failed, now)
     if others:
         found[ConditionType.SECRETS_READY] = _usable(inputs, others, failed, now)
@@ -251,7 +256,9 @@ def _usable(inputs: SpaceInputs, names: Collection[str], failed: Mapping[str, Pr
     space, fqdn, namespace = inputs.space.name, inputs.space.fqdn, inputs.settings.namespace
     views = [view for name, view in sorted(inputs.secrets.items()) if name in names]
     problems = [
-        problem_of(
+        inputs.issuing[view.name]
+        if view.name in inputs.issuing
+        else problem_of(
             view, space=space, fqdn=fqdn, controller_namespace=namespace, now=now, use=space_use(inputs, view.name)
         )
         for view in views
@@ -267,6 +274,8 @@ def _usable(inputs: SpaceInputs, names: Collection[str], failed: Mapping[str, Pr
         for view in views
         if view.by_bare_name
     ]
+    lacking = sorted((inputs.issuing.keys() & set(names)) - {view.name for view in views})
+    problems += [inputs.issuing[name] for name in lacking]
     message = "".join(["the Secrets that the Space names are there and usable", *waiting, *ambiguous])
     return verdict((*problems, *(problem for name, problem in sorted(failed.items()) if name in names)), message)
 

@@ -282,10 +282,13 @@ class AppReconciler(Reconciler):
         claims, owner = self.caches.claims.verdict(space.name).claims(), self.caches.spaces.get(Key("", space.name))
         if owner is not None:
             space, claims = self.serving_space(owner, space, claims)
+        unneeded = space.issued.keys() - self.secrets.issued(space)
+        space, _ = await self.secrets.with_former(space)
         secrets = facts.secrets | secret_rules.certificates_of(space.spec)
         secrets |= pod_secrets(spec.pod) & frozenset(space.spec.secrets)
         if facts.needs_sidecar(space.spec):
             secrets |= frozenset(self.caches.settings.sidecar.image_pull_secrets)
+        secrets -= unneeded - facts.secrets
         run = None if self.dependencies.ignores_runs else runs.run_record(status_of(obj))
         if run is not None and run.end is not None:
             self.caches.ended_jobs.pop(run.uid, None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from decco.desired.claims import GrantIndex
 from decco.desired.model import Served, SpaceFacts
@@ -17,7 +18,7 @@ from decco.kube.latest import Latest
 from decco.kube.store import Change, Store
 from decco.kube.watch import WatchSpec
 from decco.kube.workqueue import Priority
-from decco.objects import APPS, NAMESPACES, NETWORK_POLICIES, SECRETS, SPACES, Key, Resource
+from decco.objects import APPS, CERTIFICATES, NAMESPACES, NETWORK_POLICIES, SECRETS, SPACES, Key, Resource
 from decco.reconcilers.index import AppIndex, SecretUsers
 from decco.settings import RoutingSettings, Settings
 
@@ -59,6 +60,11 @@ class Kind:
     versions: tuple[str, ...] = ()
     """The versions that decco accepts of a kind of another project, which is found by discovery; () if it is part of
     every Kubernetes."""
+    completed: Callable[[Any, Settings], Any] | None = None
+    """Completes the facts of an object by the settings."""
+    searched: bool = True
+    """Whether decco repeats discovery while a kind that the settings need is not served. Otherwise only while an object
+    needs it (``Caches.sought``)."""
     needed: Callable[[RoutingSettings], bool] | None = None
     """Whether the settings need the kind; None: decco cannot work without it. A kind that they do not need is followed
     to remove the objects of former settings."""
@@ -90,6 +96,12 @@ class Kind:
             written = ("get", "list", "watch", "create", "update")
             return (*written, "delete") if self.resource.namespaced else written  # a namespace goes with its Space
         return ("list", "watch", "patch") if self.role is Role.OWNER else ("list", "watch")  # patch: finalizers
+
+    def shape_for(self, settings: Settings) -> Shape:
+        facts, completed = self.shape.facts, self.completed
+        if facts is None or completed is None:
+            return self.shape
+        return replace(self.shape, facts=lambda obj: completed(facts(obj), settings))
 
     def in_version(self, served: Served) -> Resource | None:
         """The kind as this cluster serves it; None if it does not."""
@@ -124,6 +136,8 @@ class Caches:
     """UID -> key of each Space and App: finds the owner of a child."""
     ended_jobs: Latest[str, JobEnd] = field(default_factory=Latest)
     """UID -> the end of Jobs that finished and were removed since: the record of their run may not contain it yet."""
+    search: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when discovery is due: an answer shows that a kind is not served, or an object needs one that was not."""
     superseded_jobs: dict[str, str] = field(default_factory=dict)
     """App's UID -> UID of its unfinished Job that decco deleted for another pod: its status may record it."""
 
@@ -138,7 +152,7 @@ class Caches:
             spec = kind.select(resource, self.settings) if resource is not None else None
             if spec is None:
                 continue
-            store = self.stores.setdefault(kind.name, Store(spec.resource, kind.shape))
+            store = self.stores.setdefault(kind.name, Store(spec.resource, kind.shape_for(self.settings)))
             found.append(Watched(kind, store, spec))
             if kind.role is Role.CHILD:
                 self.children[spec.resource] = store
@@ -158,6 +172,19 @@ class Caches:
     def sources(self) -> Store:
         """The shared Secrets of the controller namespace."""
         return self.stores[f"{SECRETS}({Role.SHARED})"]
+
+    @property
+    def sought(self) -> frozenset[Resource]:
+        """Kinds that an object needs and the cluster does not serve."""
+        if CERTIFICATES in self.served or all(space.issuer is None for space in self.claimants.values()):
+            return frozenset()
+        return frozenset({CERTIFICATES})
+
+    def certificate(self, space: SpaceFacts, name: str) -> Entry | None:
+        """The Space's own Certificate of this name."""
+        store = self.children.get(CERTIFICATES)
+        entry = store.get(Key(space.name, name)) if store is not None else None
+        return entry if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None
 
     def space(self, name: str) -> tuple[Entry, SpaceFacts] | None:
         """The Space of this name, if it exists, can be understood, and is not being deleted."""

@@ -29,7 +29,8 @@ async def discover(
         try:
             served = await discovery.served(client, group, lambda each: each.version in accepted.get(each, ()))
         except (ApiError, Garbled) as error:
-            if any(kind.resource.group == group for kind in kinds if kind.versions and kind.is_needed(routing)):
+            needed = (kind for kind in kinds if kind.versions and kind.searched and kind.is_needed(routing))
+            if any(kind.resource.group == group for kind in needed):
                 raise
             log.warning("a group that the settings do not need cannot be discovered", group=group, error=str(error))
             served = {kind.kind: kind for kind in known.values() if kind.group == group}
@@ -44,5 +45,5 @@ def versions(served: Served) -> dict[str, str]:
 
 def missing(served: Served, routing: RoutingSettings, kinds: Iterable[Kind] = KINDS) -> list[str]:
     """Kinds that the settings need and the cluster does not serve."""
-    needed = {kind.resource for kind in kinds if kind.versions and kind.is_needed(routing)}
+    needed = {kind.resource for kind in kinds if kind.versions and kind.searched and kind.is_needed(routing)}
     return sorted(kind.kind for kind in needed if kind not in served)

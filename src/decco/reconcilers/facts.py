@@ -82,6 +82,8 @@ class AppFacts:
     """Whether it has an egress."""
     http: bool = False
     """Whether it has an HTTP endpoint whose container speaks plain text."""
+    by_default: bool = False
+    """Whether it uses the Space's Secret for TCP endpoints and egresses."""
 
     @property
     def seniority(self) -> tuple[str, str]:
@@ -199,6 +201,8 @@ def app_facts(obj: Obj) -> AppFacts:
         canary_of=spec.canary_of,
         weight=spec.weight or 0,
         tls_out=bool(spec.tls_egresses),
+        by_default=any(each.certificate == "" for each in endpoints)
+        or any(egress.cert_and_ca_secret_name is None for egress in spec.tls_egresses),
         http=any(each.http_path is not None and not each.disable_tls_termination for each in listed),
     )
 

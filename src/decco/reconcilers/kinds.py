@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from decco import objects
+from decco.desired.issued import certificate_view, with_issuer
 from decco.desired.job import ADMITTED
 from decco.desired.model import Served
 from decco.desired.outgoing import phase_of
@@ -38,6 +39,7 @@ from decco.reconcilers.caches import Handler, Kind, Role, Select
 from decco.reconcilers.facts import app_facts, namespace_record, secret_facts, shared_secret, space_facts
 from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.canary import canary_part_changed, canary_pods_changed, shared_route_changed
+from decco.reconcilers.handlers.certificate import certificate_changed
 from decco.reconcilers.handlers.child import child_changed
 from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed, own_route_changed
 from decco.reconcilers.handlers.job import job_changed
@@ -105,6 +107,10 @@ def _by_ingress(routing: RoutingSettings) -> bool:
     return routing.backend is RoutingBackend.INGRESS
 
 
+def _where_served(_routing: RoutingSettings) -> bool:
+    return True
+
+
 def _by_dialect(name: str) -> Needed:
     return lambda routing: _by_ingress(routing) and routing.ingress_dialect == name
 
@@ -118,12 +124,14 @@ def read(
     select: Select,
     *handlers: Handler,
     facts: Callable[[Obj], Any] | None = None,
+    completed: Callable[[Any, Settings], Any] | None = None,
     needed: Needed | None = None,
     versions: tuple[str, ...] = (),
 ) -> Kind:
     """A kind that decco reads and does not write, but for the status of its own kinds."""
     most = MOST_OF_AN_OWNER if role is Role.OWNER else 0
-    return Kind(resource, role, Shape(facts=facts, digests=False, most_bytes=most), select, handlers, versions, needed)
+    shape = Shape(facts=facts, digests=False, most_bytes=most)
+    return Kind(resource, role, shape, select, handlers, versions, completed, needed=needed)
 
 
 def child(
@@ -132,11 +140,13 @@ def child(
     shape: Shape | None = None,
     needed: Needed | None = None,
     versions: tuple[str, ...] = (),
+    searched: bool = True,
 ) -> Kind:
     shape = shape or Shape(labelled_owner=owner_of_child)
     if resource.namespaced:
         shape = replace(shape, kept=is_child, most_bytes=0 if resource in _WORKLOADS else MOST_OF_A_CHILD)
-    return Kind(resource, Role.CHILD, shape, _written_by_decco, (child_changed, *handlers), versions, needed)
+    handlers = (child_changed, *handlers)
+    return Kind(resource, Role.CHILD, shape, _written_by_decco, handlers, versions, searched=searched, needed=needed)
 
 
 def _spec(*names: str) -> tuple[tuple[str, str], ...]:
@@ -164,7 +174,7 @@ _INGRESS = Shape(
 )
 
 KINDS: tuple[Kind, ...] = (
-    read(objects.SPACES, Role.OWNER, _all, space_changed, facts=space_facts),
+    read(objects.SPACES, Role.OWNER, _all, space_changed, facts=space_facts, completed=with_issuer),
     read(objects.APPS, Role.OWNER, _all, app_changed, facts=app_facts),
     read(objects.SECRETS, Role.SHARED, _shared, source_changed, facts=shared_secret),
     child(
@@ -231,6 +241,14 @@ KINDS: tuple[Kind, ...] = (
     child(objects.HTTP_ROUTES, own_route_changed, shared_route_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
     child(objects.TLS_ROUTES, needed=_by_gateway, versions=("v1", "v1alpha3", "v1alpha2")),
     child(objects.BACKEND_TLS_POLICIES, canary_part_changed, needed=_by_gateway, versions=("v1", "v1alpha3")),
+    child(
+        objects.CERTIFICATES,
+        certificate_changed,
+        shape=Shape(facts=certificate_view, labelled_owner=owner_of_child),
+        needed=_where_served,
+        versions=("v1",),
+        searched=False,
+    ),
     *(
         child(kind, needed=_by_dialect(name), versions=(kind.version,))
         for name, dialect in dialects().items()

@@ -74,6 +74,8 @@ class _Answer:
     missing_since: float
     deleted: bool = False
     """Whether the facts are those of a Secret that was missing at the last request."""
+    state: object = None
+    """See ``LocalSecrets.look``."""
 
 
 def _is_copy(obj: Obj) -> bool:
@@ -96,23 +98,25 @@ class LocalSecrets:
         """By the UID of the namespace, too: another one of its name has other Secrets."""
         self._swept = clock()
 
-    async def look(self, key: Key, namespace_uid: str) -> SecretFacts | None:
-        """The Secret's facts, or None if there is no such Secret; requests it only when that is due."""
+    async def look(self, key: Key, namespace_uid: str, state: object = None) -> SecretFacts | None:
+        """The Secret's facts, or None if there is no such Secret; requests it only when that is due, and when the
+        ``state`` of what writes it is another than at the last request.
+        """
         place = (key, namespace_uid)
         known = self._answers.get(place)
-        if known is not None and known.due > self._clock():
+        if known is not None and known.due > self._clock() and known.state == state:
             return known.facts
         obj = await self._find(key)
         facts = secret_facts(obj) if obj is not None and not _is_copy(obj) else None
         now = self._clock()
         if facts is None and known is not None and known.facts is not None and not known.deleted:
-            self._answers[place] = _Answer(known.facts, now + DELETED_SECONDS, now, deleted=True)
+            self._answers[place] = _Answer(known.facts, now + DELETED_SECONDS, now, deleted=True, state=state)
             return known.facts
         since = known.missing_since if known is not None and known.facts is None else now
         missing = MISSING_SECONDS if now - since < LONG_MISSING_SECONDS else LONG_MISSING_SECONDS
         due = now + (FOUND_SECONDS if facts is not None else missing)
         self._sweep(now)
-        self._answers[place] = _Answer(facts, due, since)
+        self._answers[place] = _Answer(facts, due, since, state=state)
         return facts
 
     def remembered(self, key: Key, namespace_uid: str) -> SecretFacts | None:

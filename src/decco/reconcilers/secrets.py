@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from decco.desired import secrets
 from decco.desired.consent import consent
+from decco.desired.issued import TCP, with_former
 from decco.desired.model import SecretCopy, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.names import endpoint_hostname
+from decco.desired.routing.gateway import certificates_of
 from decco.desired.secret_use import (
     ANY_CONTENT,
     CONTENT,
@@ -28,7 +30,7 @@ from decco.kube.entry import Entry
 from decco.objects import SECRETS, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.copies import Copies
-from decco.reconcilers.edge import gateway_controller
+from decco.reconcilers.edge import gateway_controller, space_live
 from decco.reconcilers.facts import AppFacts, SharedSecret
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
@@ -94,7 +96,8 @@ class Secrets:
         """The Secrets that the Space needs itself: they are copied under their names, and a Secret of another owner
         that has the name is in the way.
         """
-        return secrets.named_by_space(space.spec) | self.pull_secrets(space)
+        unneeded = {} if any(facts.by_default for facts in self._apps(space)) else {TCP}
+        return (secrets.named_by_space(space.spec) | self.pull_secrets(space)) - (unneeded & space.issued.keys())
 
     def pull_secrets(self, space: SpaceFacts) -> frozenset[str]:
         """The pull Secrets of the sidecar's image, if a pod of the Space has a sidecar."""
@@ -107,7 +110,7 @@ class Secrets:
         """The Secrets to copy into the Space's namespace, with their desired content at this time."""
         own, of_apps = self.own(space), self._named_by_apps(space)
         found = Copying()
-        for name in sorted(own | of_apps):
+        for name in sorted((own | of_apps) - space.issued.keys()):
             shared = self._shared(space, name)
             if shared is None:
                 if left := await self._grace_left(space, name):
@@ -151,6 +154,8 @@ class Secrets:
         """Seconds until one of these that is not watched should be requested again; None if all are watched."""
         seconds, own = [], self.own(space)
         for view in views:
+            if view.name in space.issued:
+                continue  # a change of its Certificate is an event
             if view.state in _WITHOUT_EVENT:
                 seconds.append(REQUEUE_SECONDS)
             elif view.state in _REQUESTED and view.name not in own:
@@ -179,6 +184,8 @@ class Secrets:
                 yield app.facts
 
     async def _view(self, space: SpaceFacts, name: str) -> SecretView:
+        if name in space.issued:
+            return await self._issued_view(space, name)
         shared = self._shared(space, name)
         copy = self._copy(space, name)
         if copy is None and name not in self.own(space):
@@ -199,6 +206,46 @@ class Secrets:
             return SecretView(name, SecretState.PENDING, shared.facts)
         # Whether a Secret exists that is not shared with this Space is nothing that its tenants may learn.
         return SecretView(name, SecretState.MISSING)
+
+    async def _issued_view(self, space: SpaceFacts, name: str) -> SecretView:
+        facts = await self._look(space, name)
+        usable = facts is not None and facts.problem is None
+        return SecretView(name, SecretState.LOCAL if usable else SecretState.ISSUING, facts)
+
+    def issued(self, space: SpaceFacts) -> frozenset[str]:
+        """The Certificates that are needed now."""
+        return self.own(space) & space.issued.keys()
+
+    async def with_former(self, space: SpaceFacts) -> tuple[SpaceFacts, dict[str, str]]:
+        """The Space with what is in use now in the place of certificates that are not issued yet, as far as the owners
+        of these Secrets still share them; and which these are: issued Secret that is not usable -> Secret in its place,
+        "" for none.
+        """
+        lacking: dict[str, str] = {}
+        for name in sorted(self.issued(space)):
+            if (await self._issued_view(space, name)).state is not SecretState.LOCAL:
+                lacking[name] = ""
+        if lacking:
+            await self.copies.read(space)
+            shown = certificates_of(space_live(self._caches, space).listeners)
+            for name in lacking:
+                found = self._former_of_pods(space) if name == TCP else shown.get(space.issued[name][0])
+                if found is not None and found not in space.issued and self._is_shared_copy(space, found):
+                    lacking[name] = found
+        return with_former(space, {name: former for name, former in lacking.items() if former}), lacking
+
+    def _former_of_pods(self, space: SpaceFacts) -> str | None:
+        """The copy with which the TCP endpoints were served until now: nobody else uses it, and it has their names."""
+        copies, others = self._caches.children[SECRETS].owned_by(space.uid, space.name), self.own(space)
+        for name in sorted(entry.key.name for entry in copies):
+            facts = self._copy(space, name)
+            dns_names = facts.dns_names if facts is not None else None
+            if name not in others and facts is not None and facts.has_ca and f"*.{space.fqdn}" in (dns_names or ()):
+                return name
+        return None
+
+    def _is_shared_copy(self, space: SpaceFacts, name: str) -> bool:
+        return self._copy(space, name) is not None and self._shared(space, name) is not None
 
     def _source_key(self, name: str) -> Key:
         return Key(self._caches.settings.namespace, name)
@@ -314,7 +361,11 @@ class Secrets:
 
     async def _look(self, space: SpaceFacts, name: str) -> SecretFacts | None:
         uid = self._namespace_uid(space)
-        return await self._local.look(Key(space.name, name), uid) if uid else None
+        if not uid:
+            return None
+        certificate = self._caches.certificate(space, name) if name in space.issued else None
+        state = (certificate.uid, certificate.facts) if certificate is not None else None
+        return await self._local.look(Key(space.name, name), uid, state)
 
     def _namespace_uid(self, space: SpaceFacts) -> str:
         """An empty text if there is no namespace, or one that is not the Space's: decco reads no Secrets there."""

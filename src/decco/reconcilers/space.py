@@ -11,6 +11,7 @@ from decco.desired import reasons
 from decco.desired.closing import closed_listeners, closed_namespace, closed_route, lost_claims, lost_names, serves
 from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.http_names import published_names
+from decco.desired.issued import issuing_problem
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.space import namespace_child, reserved_name, space_children, space_names
@@ -21,6 +22,7 @@ from decco.kube.entry import Entry
 from decco.kube.errors import Forbidden
 from decco.log import get_logger
 from decco.objects import (
+    CERTIFICATES,
     GATEWAYS,
     LIMIT_RANGES,
     LISTENER_SETS,
@@ -157,10 +159,13 @@ class SpaceReconciler(Reconciler):
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
         namespace_uid = self.caches.namespace_uid(space)
         space, held = self.serving_space(entry, space, claims.verdict(space.name).claims())
+        issued, space, issuing = await self._issued(space, is_new=is_new)
         copying = await self._copying(space, now, written, is_new=is_new)
         inputs = replace(
             inputs,
             space=space,
+            issued=issued,
+            issuing=issuing,
             namespace_uid=namespace_uid,
             claims=held,
             copies=copying.write,
@@ -219,6 +224,33 @@ class SpaceReconciler(Reconciler):
             self.secrets.copies.requeue_after(space),
             seconds_to_expiry(views.values(), now),
         )
+
+    async def _issued(
+        self, space: SpaceFacts, *, is_new: bool
+    ) -> tuple[frozenset[str], SpaceFacts, dict[str, Problem]]:
+        """The Certificates that the Space needs, the Space with what is in use until they are issued, and why they are
+        not.
+        """
+        issued = self.secrets.issued(space)
+        served = CERTIFICATES in self.caches.served
+        if issued and not served:
+            self.caches.search.set()
+        if is_new or self.caches.namespace_uid(space) is None:
+            former, lacking = space, dict.fromkeys(issued, "")
+        else:
+            try:
+                former, lacking = await self.secrets.with_former(space)
+            except Forbidden:  # _copying reports it, and nothing changes
+                return issued, space, {}
+        problems = {}
+        for name, instead in lacking.items():
+            certificate = self.caches.certificate(space, name)
+            view = certificate.facts if certificate is not None else None
+            problem = issuing_problem(space, name, view, served=served)
+            if instead:
+                problem = replace(problem, message=f"{problem.message}; until then Secret {instead} stays in use")
+            problems[name] = problem
+        return issued, former, problems
 
     async def _copying(self, space: SpaceFacts, now: datetime, written: Written, *, is_new: bool) -> Copying:
         """The copies to write. If decco may not read the Secrets of the namespace, they stay as they are."""

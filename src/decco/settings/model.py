@@ -117,6 +117,18 @@ class EgressSettings(Section):
         return value
 
 
+class CertificateSettings(Section):
+    """The issuer of Spaces that name neither a Secret nor an issuer of their own."""
+
+    issuer_name: DnsName | None = None
+    """Name of an issuer of cert-manager; without it only Spaces with certificates.issuerRef get certificates from
+    one."""
+    issuer_kind: NonEmpty = "ClusterIssuer"
+    """Its kind. An Issuer is looked for in each Space's namespace."""
+    issuer_group: DnsName = "cert-manager.io"
+    """API group of the kind."""
+
+
 class SidecarSettings(Section):
     image: Image = "ghcr.io/decco-project/stunnel:0.1"
     """Image of the TLS sidecar."""
@@ -235,6 +247,7 @@ class Settings(Section):
     edge: EdgeSettings = EdgeSettings()
     dns: DnsSettings = DnsSettings()
     egress: EgressSettings = EgressSettings()
+    certificates: CertificateSettings = CertificateSettings()
     sidecar: SidecarSettings = SidecarSettings()
     controller: ControllerSettings = ControllerSettings()
     probe: ProbeSettings = ProbeSettings()

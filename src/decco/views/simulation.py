@@ -237,12 +237,17 @@ class _AssumedSecrets(Secrets):
     async def views(self, space: SpaceFacts, names: Iterable[str]) -> dict[str, SecretView]:
         found = await super().views(space, names)
         for name, view in found.items():
+            if view.state is SecretState.ISSUING and self._may_be_issued(space, name):
+                found[name] = SecretView(name, SecretState.PENDING)
             if view.state in (SecretState.MISSING, SecretState.DELETED) and self._may_be_there(space, name):
                 key = Key(self._snapshot.caches.settings.namespace, name)
                 self.assumed.setdefault(key, set()).add(space.name)
                 found[name] = SecretView(name, SecretState.PENDING)
             self.seen[Key(space.name, name)] = found[name]
         return found
+
+    def _may_be_issued(self, space: SpaceFacts, name: str) -> bool:
+        return self._snapshot.offline or Key(space.name, name) in self._client.unseen_secrets
 
     def _may_be_there(self, space: SpaceFacts, name: str) -> bool:
         controller_namespace = self._snapshot.caches.settings.namespace

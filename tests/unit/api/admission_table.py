@@ -21,6 +21,7 @@ DNS_NAME = "must be a DNS name in lower case"
 HOST_PATTERN = "or a wildcard for one label in front of at least two"
 SUBDOMAIN = "must be the name of a Kubernetes object"
 APP_NAME = "must be the name of an App"
+KIND = "must be a kind of Kubernetes"
 DURATION = "must be a duration longer than 0"
 PATH = 'must be a path that starts with "/"'
 TOO_LONG = "Too long"
@@ -33,6 +34,7 @@ LONG_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
 """A DNS name of 253 characters."""
 
 GOOD = {
+    KIND: ("A", "ClusterIssuer", "AWSPCAIssuer", "A" * 63),
     APP_NAME: ("a", "a.b", "1a", "a" * 63),
     DURATION: ("1ms", "30s", "1h30m", "0h5m", "99999h99999m99999s99999ms"),
     LABEL: ("a", "1", "a-1", "a" * 63),
@@ -43,6 +45,7 @@ GOOD = {
     PATH: ("/", "/a", "/a/", "/a/b.c", "/.well-known/x", "/...", "/a..b", "/~u:@=+,-_", "/%C3%BC", "/" + "a" * 1023),
 }
 BAD = {
+    KIND: ("", "a", "1", "A-b", "A.b", "A/b", *(f"A{special}b" for special in _SPECIAL), "A\n"),
     DURATION: (
         *("", "0s", "0h0m", "00ms", "1", "s", "-1s", "1.5s", "1d", "1S", "100000s", "1s1s1s1s1s", "1s "),
         *(f"1s{special}" for special in _SPECIAL),
@@ -89,6 +92,7 @@ BAD = {
 }
 BAD[APP_NAME] = BAD[SUBDOMAIN]
 MAX = {
+    KIND: 63,
     DURATION: 28,
     APP_NAME: 63,
     LABEL: 63,
@@ -134,6 +138,9 @@ TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (SUBDOMAIN, "spec.httpHostnames[0].certSecretName", space(httpHostnames=[{"name": "a", "certSecretName": ""}])),
     (SUBDOMAIN, "spec.httpCertSecretName", space()),
     (SUBDOMAIN, "spec.tcpCertAndCaSecretName", space()),
+    (SUBDOMAIN, "spec.certificates.issuerRef.name", space(certificates={"issuerRef": {"name": "a"}})),
+    (DNS_NAME, "spec.certificates.issuerRef.group", space(certificates={"issuerRef": {"name": "a"}})),
+    (KIND, "spec.certificates.issuerRef.kind", space(certificates={"issuerRef": {"name": "a"}})),
     (SUBDOMAIN, "spec.runtimeClassName", space()),
     (SUBDOMAIN, "spec.secrets[0]", space(secrets=[""])),
     (PATH, "spec.httpUrlPath", app()),
@@ -260,10 +267,9 @@ def shape_rows() -> Iterator[Row]:
     yield Row("many hostnames", space(hostnames=names), space(hostnames=names[:60]), "spec.hostnames", many)
     bad, good = (space(httpHostnames=_http(*names[:n])) for n in (16, 15))
     yield Row("many httpHostnames", bad, good, "spec.httpHostnames", many)
-    for field in ("name", "certSecretName"):
-        whole = space(httpHostnames=_http("a.b"))
-        at = f"spec.httpHostnames[0].{field}"
-        yield Row(f"httpHostnames without {field}", put(whole, at, None), whole, at, required)
+    whole = space(httpHostnames=_http("a.b"), certificates={"issuerRef": {"name": "a"}})
+    for at in ("spec.httpHostnames[0].name", "spec.certificates.issuerRef", "spec.certificates.issuerRef.name"):
+        yield Row(f"without {at}", put(whole, at, None), whole, at, required)
     for count, limit in ((0, "must have at least"), (9, many)):
         bad, good = (endpoints({"httpPaths": [{"path": f"/p{i}"} for i in range(n)]}) for n in (count, 8))
         says = "should have at least 1 items" if not count else limit

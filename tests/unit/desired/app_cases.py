@@ -24,6 +24,7 @@ from decco.desired.routing.dialects.traefik import Traefik
 from decco.hostnames import canonical
 from decco.objects import (
     BACKEND_TLS_POLICIES,
+    CERTIFICATES,
     GATEWAY_CLASSES,
     GATEWAYS,
     HTTP_ROUTES,
@@ -41,7 +42,7 @@ POD = {"containers": [{"name": "main", "image": "example.test/app:1", "ports": [
 
 
 GATEWAY_API = (GATEWAY_CLASSES, GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES)
-SERVED: Served = {kind: kind for kind in (*GATEWAY_API, *Traefik.kinds)}
+SERVED: Served = {kind: kind for kind in (*GATEWAY_API, *Traefik.kinds, CERTIFICATES)}
 
 
 def without(*kinds: Resource) -> Served:

@@ -11,6 +11,7 @@ from decco.desired.routing.dialects.traefik import GROUP as TRAEFIK_GROUP
 from decco.desired.routing.dialects.traefik import MIDDLEWARES
 from decco.kube.errors import NotServed, ServerError
 from decco.objects import (
+    CERTIFICATES,
     DEPLOYMENTS,
     GATEWAY_GROUP,
     HTTP_ROUTES,
@@ -44,7 +45,7 @@ OLD = replace(TLS_ROUTES, version="v1alpha3")
 def test_a_kind_that_the_settings_do_not_need_is_not_waited_for(routing: dict[str, Any], needed: set[str]) -> None:
     settings = Settings.model_validate({"routing": routing})
     optional = [kind for kind in KINDS if kind.optional]
-    assert {kind.resource.kind for kind in optional if kind.is_needed(settings.routing)} == needed
+    assert {kind.resource.kind for kind in optional if kind.searched and kind.is_needed(settings.routing)} == needed
     assert missing({}, settings.routing) == sorted(needed - {INGRESSES.kind})
 
 
@@ -58,7 +59,11 @@ class Documents:
 
     def __init__(self, trouble: Exception, **groups: list[Resource]) -> None:
         self.trouble = trouble
-        self.groups = {GATEWAY_GROUP: groups.get("gateway"), TRAEFIK_GROUP: groups.get("traefik")}
+        self.groups = {
+            GATEWAY_GROUP: groups.get("gateway"),
+            TRAEFIK_GROUP: groups.get("traefik"),
+            CERTIFICATES.group: groups.get("certificates"),
+        }
 
     async def raw(self, path: str) -> Obj:
         _, _, group, *version = path.split("/")

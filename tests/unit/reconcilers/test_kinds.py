@@ -26,43 +26,43 @@ from decco.views.running import Running
 from decco.views.snapshot import Snapshot
 from tests.unit.reconcilers.world import app, owned, space
 
-CERTIFICATES = Resource("cert-manager.io", "v1", "certificates", "Certificate")
+WIDGETS = Resource("widgets.example", "v1", "widgets", "Widget")
 
 
-def certificate_changed(_caches: Caches, change: Change) -> Iterator[Request]:
+def widget_changed(_caches: Caches, change: Change) -> Iterator[Request]:
     yield Request(Key("", change.entry.key.namespace))
 
 
-CERTIFICATE = child(CERTIFICATES, certificate_changed, needed=lambda _routing: True, versions=("v1",))
-WITH_CERTIFICATES = (*KINDS, CERTIFICATE)
+WIDGET = child(WIDGETS, widget_changed, needed=lambda _routing: True, versions=("v1",))
+WITH_WIDGETS = (*KINDS, WIDGET)
 
 
 class Cluster:
-    """Serves certificates in two versions, and no other kind."""
+    """Serves widgets in two versions, and no other kind."""
 
     async def raw(self, path: str) -> Obj:
         _, _, group, *version = path.split("/")
-        if group != CERTIFICATES.group:
+        if group != WIDGETS.group:
             return {"versions": []}
         if not version:
             return {"versions": [{"version": "v2"}, {"version": "v1"}]}
-        return {"resources": [{"name": CERTIFICATES.plural, "kind": CERTIFICATES.kind, "namespaced": True}]}
+        return {"resources": [{"name": WIDGETS.plural, "kind": WIDGETS.kind, "namespaced": True}]}
 
 
 @pytest.fixture
 async def caches() -> Caches:
     client: Any = Cluster()
-    served = await discover(client, Settings().routing, kinds=WITH_CERTIFICATES)
+    served = await discover(client, Settings().routing, kinds=WITH_WIDGETS)
     assert [each.version for each in served.values()] == ["v1"], "v2 is not accepted"
-    return Caches(Settings(), WITH_CERTIFICATES, served)
+    return Caches(Settings(), WITH_WIDGETS, served)
 
 
 async def test_it_is_discovered_watched_and_missed(caches: Caches) -> None:
-    watched = next(each for each in caches.watches(caches.served) if each.kind is CERTIFICATE)
-    assert watched.kind.name == "certificates.cert-manager.io"
-    assert (watched.spec.resource, watched.spec.labels) == (CERTIFICATES, f"{LABEL_MANAGED_BY}=decco")
-    assert "Certificate" in missing({}, Settings().routing, WITH_CERTIFICATES)
-    assert CERTIFICATES in caches.routing_kinds
+    watched = next(each for each in caches.watches(caches.served) if each.kind is WIDGET)
+    assert watched.kind.name == "widgets.widgets.example"
+    assert (watched.spec.resource, watched.spec.labels) == (WIDGETS, f"{LABEL_MANAGED_BY}=decco")
+    assert "Widget" in missing({}, Settings().routing, WITH_WIDGETS)
+    assert WIDGETS in caches.routing_kinds
 
 
 async def test_its_events_reach_its_handler_and_its_owner(caches: Caches) -> None:
@@ -72,27 +72,27 @@ async def test_its_events_reach_its_handler_and_its_owner(caches: Caches) -> Non
     caches.apps.put(web, own=False)
     assert [await queue.get() for queue in queues[1:]] == [Key("acme", "web")]
     queues[1].done(Key("acme", "web"))
-    caches.children[CERTIFICATES].put(owned(CERTIFICATES, "web", web, spec={}), own=False)
+    caches.children[WIDGETS].put(owned(WIDGETS, "web", web, spec={}), own=False)
     assert [await queue.get() for queue in queues] == [Key("", "acme"), Key("acme", "web")]
 
 
 async def test_it_is_written_in_a_simulation(caches: Caches) -> None:
     dry_run = DryRunClient(Snapshot(caches, offline=True))
-    made = owned(CERTIFICATES, "web", space("acme"), spec={"secretName": "web"})
+    made = owned(WIDGETS, "web", space("acme"), spec={"secretName": "web"})
     for field in ("uid", "resourceVersion", "creationTimestamp", "generation"):
         del made["metadata"][field]
-    written = await ChildWriter(Applier(dry_run, caches.children), lambda: 0.0).write([Child(CERTIFICATES, made)])
-    assert (written.writes, written.outcomes) == (1, {("Certificate", "web"): None})
+    written = await ChildWriter(Applier(dry_run, caches.children), lambda: 0.0).write([Child(WIDGETS, made)])
+    assert (written.writes, written.outcomes) == (1, {("Widget", "web"): None})
     assert [write.verb for write in dry_run.writes.values()] == ["create"]
 
 
 def test_doctor_demands_its_permissions() -> None:
     client: Any = None
-    served = {**ALL_SERVED, CERTIFICATES: CERTIFICATES}
+    served = {**ALL_SERVED, WIDGETS: WIDGETS}
     context = ClusterContext(client, Settings(), Running(), served, datetime.now(UTC), "decco-controller")
     for verb in ("get", "list", "watch", "create", "update", "delete"):
-        permission = Permission(CERTIFICATES.group, CERTIFICATES.plural, verb)
-        assert permission in needed(context, WITH_CERTIFICATES)
+        permission = Permission(WIDGETS.group, WIDGETS.plural, verb)
+        assert permission in needed(context, WITH_WIDGETS)
         assert permission not in needed(context)
 
 

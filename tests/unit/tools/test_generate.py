@@ -56,6 +56,8 @@ def test_defaults_are_stored_where_they_say_something() -> None:
     assert found == {
         ".spec.podSecurity": "baseline",
         ".spec.egressPolicy": "Open",
+        ".spec.certificates.issuerRef.kind": "Issuer",
+        ".spec.certificates.issuerRef.group": "cert-manager.io",
         ".spec.mesh": "None",
         ".spec.topology.zoneSpread": "Off",
         ".spec.initialReplicas": 1,

@@ -40,13 +40,21 @@ def app_changed(caches: Caches, change: Change) -> Iterator[Request]:
         if facts is not None:
             yield from _neighbours(caches, key, facts)
     new_sidecar = bool(caches.settings.sidecar.image_pull_secrets) and _tls(old) != _tls(new)
-    if old_secrets != new_secrets or _certified(old) != _certified(new) or new_sidecar:
+    claimant = caches.claimants.get(key.namespace)
+    has_issuer = claimant is not None and claimant.issuer is not None
+    new_default = has_issuer and _uses_default(old) != _uses_default(new)
+    if old_secrets != new_secrets or _certified(old) != _certified(new) or new_sidecar or new_default:
         yield Request(Key("", key.namespace))
 
 
 def _tls(facts: AppFacts | None) -> tuple[bool, bool]:
     """What makes a sidecar necessary beside certificates, on which the copies of its pull Secrets depend."""
     return (facts.tls_out, facts.http) if facts is not None else (False, False)
+
+
+def _uses_default(facts: AppFacts | None) -> bool:
+    """Whether it needs the Space's Secret for TCP, which the Space may have to have issued."""
+    return facts is not None and facts.by_default
 
 
 def _certified(facts: AppFacts | None) -> frozenset[tuple[str, str | None, str]]:

@@ -182,7 +182,7 @@ def _certificates(inputs: SpaceInputs) -> dict[str, str]:
     own = space.spec.http_cert_secret_name
     found = {CERTIFICATE: own} if own is not None and held(space.fqdn) else {}
     for name, secret in further_names(space).items():
-        if held(name) and secret not in found.values():
+        if secret is not None and held(name) and secret not in found.values():
             found[f"{CERTIFICATE}.{names.edge_digest(space.uid, secret)}"] = secret
     return found
 
