@@ -15,6 +15,8 @@ PATHS = ("verify", "verify/longer", "verifyx", "mended", "gone", "elsewhere")
 """Below each of these paths every server answers, so that only the edge decides what is reached."""
 USER = 65532
 MEGABYTES = "32Mi"
+_STARTING = ("ContainerCreating", "PodInitializing")
+"""What the kubelet gives as the reason while nothing is wrong yet."""
 
 SERVE = """\
 for port in $PORTS; do
@@ -110,17 +112,24 @@ def results(pod: Obj) -> dict[str, bool] | None:
 
 
 def waiting(pod: Obj) -> str:
-    """Why a pod has not started, in the words of the kubelet or the scheduler; "" if they say nothing."""
+    """Why a pod has not started, in the words of the kubelet or the scheduler; "" if they say nothing.
+
+    While an image is pulled, which takes minutes from a registry that does not answer, the kubelet has no words for it:
+    then the container and its image are named.
+    """
     status = pod.get("status") or {}
+    pulled = ""
     for kind in ("initContainerStatuses", "containerStatuses"):
         for each in status.get(kind) or ():
             found = (each.get("state") or {}).get("waiting") or {}
-            if found.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+            if found.get("reason") not in (None, *_STARTING):
                 return f"{each['name']}: {found['reason']} {found.get('message', '')}".strip()
+            if found and not pulled:
+                pulled = f"{each['name']}: {found.get('reason', 'waiting')}, image {each.get('image', '')}"
     for condition in status.get("conditions") or ():
         if condition.get("status") == "False" and condition.get("reason") == "Unschedulable":
             return str(condition.get("message", ""))
-    return ""
+    return pulled
 
 
 def _pod(container: Obj) -> Obj:

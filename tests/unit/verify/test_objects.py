@@ -67,6 +67,10 @@ def test_why_a_pod_waits() -> None:
     unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no CPU"}
     assert pods.waiting({"status": {"conditions": [unscheduled]}}) == "no CPU"
     assert pods.waiting({"status": {"containerStatuses": [{"name": "x", "state": {"running": {}}}]}}) == ""
+    slow = {"name": "decco-tls", "image": "nowhere.invalid/x", "state": {"waiting": {"reason": "PodInitializing"}}}
+    behind = {"name": "web", "image": "y", "state": {"waiting": {"reason": "PodInitializing"}}}
+    pod = {"status": {"initContainerStatuses": [slow], "containerStatuses": [behind]}}
+    assert pods.waiting(pod) == "decco-tls: PodInitializing, image nowhere.invalid/x"
 
 
 def test_answers_of_http() -> None:
