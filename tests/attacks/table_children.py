@@ -46,7 +46,7 @@ CHANGES: dict[str, Obj] = {
     "ingresses.networking.k8s.io": {"spec": {"ingressClassName": "other"}},
     "httproutes.gateway.networking.k8s.io": {"spec": {"hostnames": [BELOW]}},
     "deployments.apps": {"spec": {"minReadySeconds": 5}},
-    "statefulsets.apps": {"spec": {"updateStrategy": {"type": "OnDelete"}}},
+    "statefulsets.apps": {"spec": {"minReadySeconds": 5}},
     "jobs.batch": {"spec": {"parallelism": 2}},
     "pods": {"spec": {"activeDeadlineSeconds": 5}},
 }

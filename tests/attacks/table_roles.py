@@ -36,7 +36,7 @@ SUFFICES: tuple[tuple[str, Obj], ...] = (
 )
 """What Apps need beside Apps."""
 NOT_FOR_TENANTS: tuple[tuple[str, Obj], ...] = (
-    *(each for each in CHILDREN if each[0].rpartition("/")[2] not in {"secrets", "configmaps"}),
+    *(each for each in CHILDREN if each[0] not in {path for path, _ in SUFFICES}),
     ("/api/v1/namespaces/{}/pods", named(SPEC)),
     ("/api/v1/namespaces/{}/serviceaccounts", named()),
     ("/api/v1/namespaces/{}/serviceaccounts/default/token", {"spec": {"audiences": ["a"]}}),
