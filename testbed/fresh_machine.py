@@ -56,6 +56,7 @@ class Machine:
             f"mount --rbind {source} {self.root / target}"
             for source, target in {"/dev": "dev", "/sys": "sys", **self._mounts}.items()
         ]
+        binds.insert(0, f"mount --bind {self.root} {self.root}")  # unshare --mount needs a root that is a mount
         # A mount namespace of its own: however it ends, nothing stays mounted.
         enter = f'mount -t proc proc {self.root}/proc; exec chroot --userspec={user} {self.root} sh -c "$0"'
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", "; ".join([*binds, enter])]
