@@ -56,9 +56,11 @@ class Machine:
             f"mount --rbind {source} {self.root / target}"
             for source, target in {"/dev": "dev", "/sys": "sys", **self._mounts}.items()
         ]
-        binds.insert(0, f"mount --bind {self.root} {self.root}")  # unshare --mount needs a root that is a mount
-        # A mount namespace of its own: however it ends, nothing stays mounted.
-        enter = f'mount -t proc proc {self.root}/proc; exec chroot --userspec={user} {self.root} sh -c "$0"'
+        binds.insert(0, f"mount --bind {self.root} {self.root}")
+        # A mount namespace of its own: however it ends, nothing stays mounted. A changed root alone is not enough:
+        # tests start programs in mount namespaces of theirs, and ask /proc where these have their root.
+        turn = f"mount -t proc proc {self.root}/proc; cd {self.root}; pivot_root . mnt; umount -l /mnt"
+        enter = f'{turn}; exec chroot --userspec={user} / sh -c "$0"'
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", "; ".join([*binds, enter])]
         path = f"/usr/local/go/bin:{bareroot.PATH}"
         environment = {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", **self._variables}
