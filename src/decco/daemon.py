@@ -35,7 +35,7 @@ from decco.kube.transport import Outages
 from decco.leader_session import DRAIN_SECONDS, FINISH_SECONDS, PROGRAM, LeaderSession
 from decco.log import get_logger
 from decco.metrics import Metrics
-from decco.objects import GROUP, Key
+from decco.objects import APPS, GROUP, SPACES, Key
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.discover import discover
 from decco.reconcilers.event_handlers import EventHandlers
@@ -94,6 +94,7 @@ async def run(live: LiveSettings) -> int:
                 dry_run=settings.dry_run,
                 may_write=fence.check if fence is not None else lambda: None,
                 outages=outages,
+                by_list=(SPACES, APPS),  # the published role lists and watches them, for the informers
             )
         )
         settings = await asyncio.to_thread(with_cluster_domain, settings)

@@ -9,7 +9,7 @@ Semantics follow the API concepts page (https://kubernetes.io/docs/reference/usi
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -53,6 +53,7 @@ class Client:
 
     ``in_flight`` bounds the requests under way (watches do not count), ``timeout`` is in seconds, for one attempt.
     ``outages`` is shared with other clients of the process.
+    ``by_list`` has the kinds that the account may list and not get: one object of them is read as a list of one.
     ``may_write`` is called before each request that would change anything is sent, and raises if it must not be.
     All methods raise the errors of ``kube/errors.py`` and nothing else; a name or namespace that would change the
     meaning of the URL (empty, "." or "..") is a ValueError.
@@ -69,8 +70,10 @@ class Client:
         dry_run: bool = False,
         may_write: Callable[[], None] = lambda: None,
         outages: Outages | None = None,
+        by_list: Collection[Resource] = (),
     ) -> None:
         self.connection = connection
+        self._by_list = by_list
         self.outages = outages if outages is not None else Outages()
         self._transport = Transport(
             connection,
@@ -94,6 +97,11 @@ class Client:
 
     async def get(self, resource: Resource, key: Key) -> Obj:
         """One object as it is in etcd now (a consistent read)."""
+        if resource in self._by_list:
+            async for page in self.list_pages(resource, namespace=key.namespace, fields=f"metadata.name={key.name}"):
+                for obj in page.items:
+                    return obj
+            raise NotFound(404, "NotFound", f"{resource} {key} not found")
         return await self._object("GET", resource, _object_path(resource, key))
 
     async def list_pages(

@@ -606,6 +606,25 @@ def test_pages_are_kept_small_enough_to_decode_quickly(
     assert _next_limit(size, limit, page_bytes, count) == expected
 
 
+@pytest.mark.parametrize("there", [True, False])
+async def test_an_object_of_a_kind_without_get_is_read_as_a_list_of_one(harness: Harness, there: bool) -> None:
+    """The controller's role lists and watches Spaces and Apps, and may not get them."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        items = [{"metadata": {"name": "web", "namespace": "acme"}}] if there else []
+        return web.json_response({"metadata": {"resourceVersion": "9"}, "items": items})
+
+    client, seen = await harness.client(answer, by_list=(APPS,))
+    if there:
+        assert (await client.get(APPS, Key("acme", "web")))["kind"] == "App"
+    else:
+        with pytest.raises(errors.NotFound):
+            await client.get(APPS, Key("acme", "web"))
+    [(method, path)] = seen.requests
+    assert (method, path.partition("?")[0]) == ("GET", "/apis/decco.platform9.com/v1beta2/namespaces/acme/apps")
+    assert "fieldSelector=metadata.name%3Dweb" in path
+
+
 @pytest.mark.parametrize(
     "body",
     [
