@@ -175,14 +175,19 @@ class Store:
 
     def read(self, obj: Obj) -> Entry:
         """The entry that ``obj`` would be; the one in the store if that is the same version, of the same history. Takes
-        ``obj`` over.
+        ``obj`` over. What a list contains is as the API server has it: without decco's own mark of a deletion.
         """
         meta = obj["metadata"]
         old = self._entries.get(key_of(obj))
         known = old is not None and old.uid == meta["uid"] and old.version == int(meta["resourceVersion"])
-        if old is not None and known and not self._reread and (self._since_list is None or has_json(old, obj)):
+        if old is None or not known or self._reread:
+            return read_entry(obj, self.shape)
+        if self._since_list is None:
             return old
-        return read_entry(obj, self.shape)
+        if not has_json(old, obj):
+            return read_entry(obj, self.shape)
+        deleting = "deletionTimestamp" in meta
+        return old if old.deleting == deleting else replace(old, deleting=deleting)
 
     def put(self, obj: Obj, *, own: bool) -> Entry:
         """Reads the object, applies its entry if it is newer, and returns the entry in any case. Takes ``obj`` over."""

@@ -285,6 +285,19 @@ def test_a_deletion_of_a_lost_history_is_taken_back() -> None:
     assert {entry.key.name: entry.deleting for entry in store} == {"web": False, "api": True}
 
 
+def test_an_object_that_a_restore_brought_back_with_its_version_is_not_being_deleted() -> None:
+    """decco deleted it, its watch had not reported that, and the restored object is the cached one byte for byte."""
+    store = store_of(cm(5), cm(6, "u2", name="api"))
+    store.mark_deleting(AT, "u1")
+    log = Log(store)
+    store.begin_list()
+    listed = {entry.key: entry for entry in map(store.read, [cm(5), cm(6, "u2", name="api")])}
+    store.mark_deleting(Key("acme", "api"), "u2")
+    store.swap(listed, 10)
+    assert {entry.key.name: entry.deleting for entry in store} == {"web": False, "api": True}
+    assert log.steps == [(5, 5, False, True)], "its owner is reconciled, which deletes it again"
+
+
 def test_an_answer_from_before_a_list_is_no_news_after_it() -> None:
     store = store_of(cm(5))
     store.remove(AT, "u1", 7)
