@@ -90,7 +90,19 @@ SABOTAGES = (
         "        store.take(made, own=True)\n",
         "",
     ),
+    Sabotage(
+        "a mark of a deletion outlives a list",
+        "kube/store.py",
+        "        return old if old.deleting == deleting else replace(old, deleting=deleting)",
+        "        return old",
+    ),
     Sabotage("tombstones are skipped", "kube/store.py", "        self._gone.bury(uid, version)", "        pass"),
+    Sabotage(
+        "a run is recorded of what the cache has",
+        "reconcilers/job_runs.py",
+        "if self.simulated or (changed == record and not lost):",
+        "if self.simulated or not lost:",
+    ),
     # writes
     Sabotage(
         "deletes carry no UID", "kube/client.py", '        preconditions = {"uid": uid}', "        preconditions = {}"
@@ -340,7 +352,7 @@ SABOTAGES = (
     Sabotage(
         "a kind that is not served any more is not noticed",
         "informers.py",
-        "                self._rediscover.set()",
+        "                self.caches.search.set()",
         "                pass",
     ),
     Sabotage(

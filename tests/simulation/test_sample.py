@@ -33,8 +33,9 @@ FOUND = {
     1_000_224: "after a restore of etcd an edit was missed: it had the version that the lost history gave to a status",
     15: "a transferred name went back to its former holder, which gave it up again: in the end nobody had it",
     324: "a watch in its pause slept through an outage in which etcd was restored",
-    1_000_122: "children that decco had deleted and a restore of etcd brought back counted as being deleted, and stayed",
-    1_000_134: "a Job that decco had deleted and a restore of etcd brought back was not replaced",
+    17: "a Job of the history that a restore of etcd had ended counted as the run of the restored App",
+    1_000_122: "children that a restore of etcd brought back still counted as being deleted, and stayed",
+    1_000_134: "a Job that a restore of etcd brought back still counted as being deleted, and was not replaced",
 }
 """Seeds that found a fault once, and the fault. Their plans are in the folder ``found``."""
 

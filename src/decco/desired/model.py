@@ -12,9 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from decco.api.types import AppSpec, IssuerRef, SpaceSpec
-from decco.api.workload_kinds import WorkloadKind
 from decco.desired.replicas import LiveReplicas
-from decco.desired.runs import JobView, RunRecord, run_digest
+from decco.desired.runs import JobView, RunRecord, requested_run
 from decco.desired.shares import Canary, Primary
 from decco.hostnames import canonical
 from decco.objects import Obj, Resource
@@ -318,4 +317,4 @@ class AppInputs:
     @property
     def run_digest(self) -> str:
         """Identifies the run that the App requests; "" if it requests none."""
-        return run_digest(self.spec.pod) if self.spec.workload_kind is WorkloadKind.JOB else ""
+        return requested_run(self.spec)

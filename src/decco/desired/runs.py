@@ -17,6 +17,8 @@ from typing import Any
 
 from decco.api.conditions import RunOutcome as Outcome
 from decco.api.conditions import timestamp
+from decco.api.types import AppSpec
+from decco.api.workload_kinds import WorkloadKind
 from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, ANNOTATION_SUSPEND, Obj, annotations_of, uid_of
 from decco.text import quote
 
@@ -86,6 +88,11 @@ def run_digest(pod: Obj) -> str:
     """
     canonical = json.dumps(pod, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def requested_run(spec: AppSpec) -> str:
+    """The digest of the run that an App requests; "" if it requests none."""
+    return run_digest(spec.pod) if spec.workload_kind is WorkloadKind.JOB else ""
 
 
 def run_record(status: Obj) -> RunRecord | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from decco.api.conditions import ConditionType
 from decco.api.parse import parse_app
 from decco.api.types import AppSpec
@@ -24,7 +22,6 @@ from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceFac
 from decco.desired.ownership import LabelledOwner
 from decco.desired.pod_secrets import pod_secrets
 from decco.desired.replicas import LiveReplicas
-from decco.desired.runs import JobEnd, JobView, RunRecord
 from decco.desired.status import OWN_PAUSE, pause_of_space
 from decco.desired.workload_status import waits_for_deleted, waits_for_former
 from decco.errors import TerminalError
@@ -36,7 +33,6 @@ from decco.objects import (
     ANNOTATION_ABANDON_DNS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
-    JOBS,
     NAMESPACES,
     NETWORK_POLICIES,
     SERVICES,
@@ -47,12 +43,12 @@ from decco.objects import (
     Resource,
     annotations_of,
     key_of,
-    uid_of,
 )
 from decco.reconcilers.canaries import canaries_of, primary_of
 from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
 from decco.reconcilers.edge import addresses_for, gateway_controller
 from decco.reconcilers.facts import AppFacts, is_paused
+from decco.reconcilers.job_runs import JobRuns
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.outgoing import app_egress, egress_targets
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
@@ -66,6 +62,7 @@ _NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 class AppReconciler(Reconciler):
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies, dependencies.caches.apps, blocked_app_status)
+        self._runs = JobRuns(self.caches, self.writer.look, dependencies.simulated)
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
@@ -185,8 +182,7 @@ class AppReconciler(Reconciler):
             keep |= former - self.serving(entry, frozenset(self.caches.claims.verdict(space.name).lost))
         await self.prune(entry, obj, keep, written)
         live = self._live(entry, desired.children, inputs)
-        if live.job is not None and runs.is_superseded(inputs.run_digest, inputs.run, live.job):
-            self.caches.superseded_jobs[entry.uid] = live.job.uid
+        self._runs.superseded(entry, inputs.run_digest, inputs.run, live.job)
         edge = addresses_for(self.caches, space)
         found = self.answers.of_app(entry, inputs, desired, live, edge)
         addresses = edge if hostnames and self.records.enabled else ()
@@ -245,15 +241,12 @@ class AppReconciler(Reconciler):
                 return written.outcomes[pods.resource.kind, inputs.name], None
             held = waits_for_former(pods, former[0][0])
             return held, held
-        run = current_run(inputs, inputs.job, self._ended(inputs.run), inputs.now)
+        run = current_run(inputs, inputs.job, self._runs.ended(inputs.run), inputs.now)
         seconds = runs.seconds_to_next_run(inputs.run_digest, run, inputs.spec.pod, inputs.now)
         if not seconds:
             return None, None
         written.requeue(seconds)
         return waits_for_deleted(pods), None
-
-    def _ended(self, run: RunRecord | None) -> JobEnd | None:
-        return self.caches.ended_jobs.get(run.uid) if run is not None else None
 
     @staticmethod
     def _own(store: Store, app: Entry) -> list[Entry]:
@@ -289,15 +282,9 @@ class AppReconciler(Reconciler):
         if facts.needs_sidecar(space.spec):
             secrets |= frozenset(self.caches.settings.sidecar.image_pull_secrets)
         secrets -= unneeded - facts.secrets
-        run = None if self.dependencies.ignores_runs else runs.run_record(status_of(obj))
-        if run is not None and run.end is not None:
-            self.caches.ended_jobs.pop(run.uid, None)
-        superseded = self.caches.superseded_jobs.get(entry.uid)
-        if superseded is not None and run is not None and run.uid == superseded:
-            run = None  # the status that drops it was not written, and the pod may have been changed back since
-        else:
-            self.caches.superseded_jobs.pop(entry.uid, None)
-        job, lost = await self._find_job(entry, run)
+        now = self.now()
+        run = None if self.dependencies.ignores_runs else self._runs.record(entry, obj)
+        job, lost = await self._runs.find(entry, runs.requested_run(spec), run, now)
         egress = app_egress(self.caches, self.dependencies.addressing, entry, spec, space)
         edge = addresses_for(self.caches, space) if egress.limited else None
         return AppInputs(
@@ -313,7 +300,7 @@ class AppReconciler(Reconciler):
             secrets=await self.secrets.views(space, secrets),
             targets=egress_targets(self.caches, space, facts, with_pods=egress.limited),
             taken=self.caches.index.taken(entry.key, facts, space.fqdn),
-            now=self.now(),
+            now=now,
             run=run,
             job=job,
             job_lost=lost,
@@ -341,25 +328,6 @@ class AppReconciler(Reconciler):
         found = store.get(app.key)
         return found is not None and found.owner_uid == app.uid and not found.deleting
 
-    def _job(self, app: Entry, run: RunRecord | None) -> JobView | None:
-        entry = self.caches.children[JOBS].get(app.key)
-        if entry is None or not isinstance(entry.facts, JobView):
-            return None
-        labelled = entry.labelled_owner == LabelledOwner(*app.key)
-        if not runs.is_own(run, entry.uid, entry.owner_uid, app.uid, labelled=labelled):
-            return None
-        return replace(entry.facts, deleting=entry.deleting)
-
-    async def _find_job(self, app: Entry, run: RunRecord | None) -> tuple[JobView | None, bool]:
-        """The App's Job, and whether it is certain that the recorded one is lost."""
-        job = self._job(app, run)
-        if run is None or not runs.may_be_lost(run, job, self._ended(run)) or self.dependencies.simulated:
-            return job, False
-        live = await self.writer.look(JOBS, app.key)
-        if live is None or uid_of(live) != run.uid:
-            return None, True
-        return runs.job_view(live), False
-
     def _live(self, app: Entry, children: list[Child], inputs: AppInputs) -> AppLive:
         uid = app.uid
 
@@ -377,8 +345,8 @@ class AppReconciler(Reconciler):
                 for child in children
                 if child.resource in routes and (obj := live(child.resource, key_of(child.obj))) is not None
             },
-            job=self._job(app, inputs.run),
-            ended=self._ended(inputs.run),
+            job=self._runs.job(app, inputs.run),
+            ended=self._runs.ended(inputs.run),
         )
 
 

@@ -9,6 +9,8 @@ from decco.reconcilers.caches import Caches, Request
 
 def job_changed(caches: Caches, change: Change) -> tuple[Request, ...]:
     gone = change.removed
+    if change.new is not None:
+        caches.ended_jobs.pop(change.new.uid, None)  # a restore of etcd has brought it back
     if gone is not None and isinstance(gone.facts, JobView) and gone.facts.end is not None:
         caches.ended_jobs[gone.uid] = gone.facts.end
     return ()
