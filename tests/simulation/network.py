@@ -19,6 +19,10 @@ from tests.simulation.model.requests import Request
 from tests.simulation.model.servers import Server, Stream
 
 
+TICK = 1e-6
+"""Seconds between two lines of a watch."""
+
+
 class Loss(Enum):
     """Why a request gets no answer."""
 
@@ -167,7 +171,8 @@ class Network:
         plural = target.kind.plural if target is not None else ""
 
         def deliver(line: bytes | None, when: float) -> None:
-            pipe.last = max(pipe.last, when + self.latency() + self.late(plural))
+            # Later than the line before: callbacks of the same time run in any order.
+            pipe.last = max(pipe.last + TICK, when + self.latency() + self.late(plural))
             self.loop.call_at(pipe.last, arrive, line)
 
         def arrive(line: bytes | None) -> None:
