@@ -190,6 +190,8 @@ class Actions:
         self._crashes[self._daemon(number).name] = callbacks
 
     def _between(self, process: Process) -> None:
+        if not self._crashes:
+            return
         left = self._crashes.get(process.name)
         if left is None:
             return
@@ -222,6 +224,8 @@ class Actions:
     def _fate(self, process: Process, request: Request) -> Fate:
         network, rng = self.world.network, self.random
         out, back = network.latency(), network.latency()
+        if not self._active:
+            return Fate(out, back)
         for step in self._now("slow"):
             out, back = out + rng.uniform(0.0, step.args[0]), back + rng.uniform(0.0, step.args[0])
         for step in self._now("lose"):
@@ -243,6 +247,8 @@ class Actions:
         return self.random.uniform(0.0, most) if most else 0.0
 
     def _mangle(self, _pipe: Pipe, line: bytes) -> list[bytes] | Loss:
+        if not self._active:
+            return [line]
         rng = self.random
         if self._now("garble") and rng.random() < 0.3:
             middle = rng.randint(1, len(line))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 
 EPOCH = 1_800_000_000.0
@@ -47,8 +48,12 @@ def wall() -> float:
 
 def timestamp() -> str:
     """The API server's time, in whole seconds: its clock is not skewed."""
-    moment = datetime.fromtimestamp(EPOCH + CLOCK.now - START, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _formatted(int(EPOCH + CLOCK.now - START))
+
+
+@lru_cache(maxsize=1)
+def _formatted(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class VirtualDatetime(datetime):

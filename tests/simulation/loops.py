@@ -14,9 +14,12 @@ and entered again when it has something to do.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import heapq
+import itertools
 import random
 from asyncio import events
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +49,40 @@ class _NoSelector:
         return {}
 
 
+class _Handle(events.Handle):
+    """asyncio's, without what debugging needs: a simulation makes thousands of them."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callable[..., Any], args: Any, loop: Loop, context: contextvars.Context | None
+    ) -> None:
+        self._context = contextvars.copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback = self._args = None  # type: ignore[assignment]
+
+
+class _Timer(_Handle):
+    __slots__ = ("_when",)
+
+    def __init__(
+        self, when: float, callback: Callable[..., Any], args: Any, loop: Loop, context: contextvars.Context | None
+    ) -> None:
+        super().__init__(callback, args, loop, context)
+        self._when = when
+
+    def when(self) -> float:
+        return self._when
+
+
 class Loop(asyncio.BaseEventLoop):
     """One event loop of the process ``owner``."""
 
@@ -55,6 +92,10 @@ class Loop(asyncio.BaseEventLoop):
         self.scheduler = scheduler
         self.owner = owner
         self.batch: list[asyncio.Handle] = []
+        self.ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        self.timers: list[tuple[float, int, asyncio.Handle]] = []
+        """A heap; the number makes the order of timers of the same moment that of their creation."""
+        self._numbers = itertools.count()
         self.thread: Thread | None = None
         self.errors = owner.errors
         self.set_exception_handler(self._failed)
@@ -100,31 +141,40 @@ class Loop(asyncio.BaseEventLoop):
         Thread(target=work, owner=self.owner).start()
         return future
 
-    def due(self) -> float | None:
-        """When there is something to do; None if nothing ever will be. A loop in a thread is run by that thread."""
-        return None if self.thread is not None else self.work_at()
+    def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:  # type: ignore[override]
+        self._check_closed()  # type: ignore[attr-defined]
+        handle = _Handle(callback, args, self, context)
+        self.ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Any:  # type: ignore[override]
+        self._check_closed()  # type: ignore[attr-defined]
+        timer = _Timer(when, callback, args, self, context)
+        heapq.heappush(self.timers, (when, next(self._numbers), timer))
+        return timer
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Any:  # type: ignore[override]
+        return self.call_at(CLOCK.now + delay, callback, *args, context=context)
 
     def work_at(self) -> float | None:
-        if self.batch or self._ready:  # type: ignore[attr-defined]
+        """When there is something to do; None if nothing ever will be."""
+        if self.batch or self.ready:
             return CLOCK.now
-        scheduled = self._scheduled  # type: ignore[attr-defined]
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False
-        return scheduled[0]._when if scheduled else None
+        timers = self.timers
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        return timers[0][0] if timers else None
 
     def fill(self) -> None:
         """Takes what is ready now as the next batch, in a random order."""
-        scheduled, ready = self._scheduled, self._ready  # type: ignore[attr-defined]
-        while scheduled and scheduled[0]._when <= CLOCK.now:
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False
-            ready.append(handle)
-        batch = list(ready)
-        ready.clear()
+        timers, batch, now = self.timers, list(self.ready), CLOCK.now
+        while timers and timers[0][0] <= now:
+            batch.append(heapq.heappop(timers)[2])
+        self.ready.clear()
         if len(batch) > 1:
             self.scheduler.random.shuffle(batch)
-        else:
-            batch.reverse()
         self.batch = batch
 
     def step(self) -> None:
@@ -324,15 +374,27 @@ class Scheduler:
         return True
 
     def _next(self, limit: float) -> Loop | Thread | None:
-        """A loop or thread that is due, after time has gone on if none is; None: nothing before ``limit``."""
+        """A loop or thread that is due, after time has gone on if none is; None: nothing before ``limit``. A loop in a
+        thread is run by that thread.
+        """
         while True:
             now, soonest = CLOCK.now, limit
             ready: list[Loop | Thread] = []
-            for each in (*self.loops, *self.threads):
-                due = each.due()
+            everything: tuple[Loop | Thread, ...] = (*self.loops, *self.threads)
+            for each in everything:
+                if isinstance(each, Loop):
+                    if each.thread is not None:
+                        due = None
+                    elif each.batch or each.ready:
+                        due = now
+                    else:
+                        due = each.work_at()
+                else:
+                    due = each.due()
                 owner = each.owner
-                if owner.alarm_at is not None and (due is None or owner.alarm_at < due):
-                    due = owner.alarm_at
+                alarm_at = owner.alarm_at
+                if alarm_at is not None and (due is None or alarm_at < due):
+                    due = alarm_at
                 if due is None:
                     continue
                 if owner.paused_until > due:

@@ -18,7 +18,6 @@ from tests.simulation.model.api import Api
 from tests.simulation.model.requests import Request
 from tests.simulation.model.servers import Server, Stream
 
-
 TICK = 1e-6
 """Seconds between two lines of a watch."""
 

@@ -4,7 +4,8 @@
 * ``config.connect``: there is no kubeconfig;
 * threads and new event loops, ``os._exit`` and the kernel's alarm: those of the simulated process;
 * ``datetime.now``: the virtual wall clock;
-* the client of the DNS provider ``memory``: a zone that all processes share, behind a network.
+* the client of the DNS provider ``memory``: a zone that all processes share, behind a network;
+* the metrics: nobody reads them, and to make them takes longer than most of a start, so all processes share them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,23 @@ import sys
 import threading
 import types
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from tests.simulation import loops, zone
 from tests.simulation.clock import VirtualDatetime
 from tests.simulation.http import Session
+
+
+def _made_once(kind: Any) -> Callable[..., Any]:
+    made: dict[str, Any] = {}
+
+    def make(name: str, *args: Any, **options: Any) -> Any:
+        if name not in made:
+            made[name] = kind(name, *args, **{**options, "registry": None})
+        return made[name]
+
+    return make
 
 
 def install() -> None:
@@ -32,6 +45,7 @@ def install() -> None:
     import decco.kube.config
     import decco.kube.leader
     import decco.kube.transport
+    import decco.metrics
     import decco.reconcilers.providers
     from decco.kube.connection import Connection
 
@@ -52,6 +66,10 @@ def install() -> None:
     transport.aiohttp.DummyCookieJar = lambda: None
     memory: Any = decco.dns.providers.memory.client
     memory.make = zone.make
+    metrics: Any = decco.metrics
+    for kind in ("Counter", "Gauge", "Histogram"):
+        setattr(metrics, kind, _made_once(getattr(metrics, kind)))
+    metrics.ProcessCollector = metrics.GCCollector = lambda **_: None
     leader: Any = decco.kube.leader
     leader.threading = types.SimpleNamespace(Thread=loops.Thread)
     leader.os = types.SimpleNamespace(_exit=lambda status: loops.current_process().exit(status))

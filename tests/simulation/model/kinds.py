@@ -10,10 +10,10 @@ Obj = dict[str, Any]
 _GATEWAY = "gateway.networking.k8s.io"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """``status``: whether there is a status subresource; ``generation``: whether the server counts generations;
-    ``answers``: objects are answered and not stored.
+    ``answers``: objects are answered and not stored. Each kind is one object.
     """
 
     group: str
@@ -24,6 +24,9 @@ class Kind:
     status: bool = False
     generation: bool = False
     answers: bool = False
+
+    def __hash__(self) -> int:
+        return hash(self.plural)  # not its address, so that the order of sets does not differ from run to run
 
     @property
     def api_version(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import orjson
 
@@ -16,7 +16,7 @@ from tests.simulation.clock import CLOCK
 from tests.simulation.model import answers
 from tests.simulation.model.api import Api
 from tests.simulation.model.etcd import Change
-from tests.simulation.model.kinds import Obj
+from tests.simulation.model.kinds import Kind, Obj
 from tests.simulation.model.requests import Request, Target, selector
 
 BOOKMARK_SECONDS = 60.0
@@ -113,7 +113,7 @@ class Server:
     def _changed(self, change: Change) -> None:
         self._known_at = max(self._known_at, CLOCK.now + self.lag())
         when = self._known_at
-        for stream in list(self.streams):
+        for stream in self.streams.of(change.address.kind):
             stream.see(change, when)
         self.loop.call_at(when, self._reached, change.revision)
 
@@ -139,14 +139,14 @@ class Server:
         return stream
 
     def end_watches(self, chosen: Callable[[Stream], bool] = lambda _stream: True) -> None:
-        for stream in list(self.streams):
+        for stream in self.streams:
             if chosen(stream):
                 stream.end()
 
     def stop(self) -> None:
         """The process of the server ends: connections are reset by the network."""
         self.up = False
-        for stream in list(self.streams):
+        for stream in self.streams:
             stream.close()
 
     def start(self) -> None:
@@ -154,11 +154,23 @@ class Server:
         self.revision = self.api.etcd.revision
 
 
-class _Streams(dict[Stream, None]):
+class _Streams:
     """A set in the order of insertion, so that a simulation does not depend on addresses in memory."""
 
+    def __init__(self) -> None:
+        self._all: dict[Stream, None] = {}
+        self._by_kind: dict[Kind, dict[Stream, None]] = {}
+
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(list(self._all))
+
+    def of(self, kind: Kind) -> list[Stream]:
+        return list(self._by_kind.get(kind, ()))
+
     def add(self, stream: Stream) -> None:
-        self[stream] = None
+        self._all[stream] = None
+        self._by_kind.setdefault(stream.kind, {})[stream] = None
 
     def discard(self, stream: Stream) -> None:
-        self.pop(stream, None)
+        self._all.pop(stream, None)
+        self._by_kind.get(stream.kind, {}).pop(stream, None)
