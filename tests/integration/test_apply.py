@@ -26,6 +26,7 @@ from decco.objects import (
     SECRETS,
     SERVICES,
     STATEFUL_SETS,
+    Key,
     Obj,
     Resource,
     key_of,
@@ -456,8 +457,10 @@ async def test_prune_deletes_what_this_owner_no_longer_wants(world: World) -> No
     uid, world.owner = world.owner["uid"], another_owner(world)
     await world.ensure(SERVICES, desired_objects(world)[SERVICES])
     world.mark()
-    assert await world.applier.pruner.prune(uid, world.namespace, {(CONFIGMAPS, key_of(wanted))}) == 1
-    assert await world.applier.pruner.prune(uid, world.namespace, {(CONFIGMAPS, key_of(wanted))}) == 0, "asked once"
+    assert await world.applier.pruner.prune(uid, Key("", world.namespace), {(CONFIGMAPS, key_of(wanted))}) == 1
+    assert await world.applier.pruner.prune(uid, Key("", world.namespace), {(CONFIGMAPS, key_of(wanted))}) == 0, (
+        "asked once"
+    )
     assert world.requests() == ["DELETE 200"]
     assert world.cp.request("GET", world.path(SECRETS, "web")).status == 404
     assert world.live(SERVICES)
@@ -468,7 +471,7 @@ async def test_prune_leaves_an_object_that_was_replaced_by_another(world: World)
     await world.ensure(CONFIGMAPS, desired)
     world.delete(CONFIGMAPS)
     world.cp.create(world.path(CONFIGMAPS), {"metadata": {"name": "web"}, "data": {"theirs": "1"}})
-    assert await world.applier.pruner.prune(world.owner["uid"], world.namespace, set()) == 1
+    assert await world.applier.pruner.prune(world.owner["uid"], Key("", world.namespace), set()) == 1
     assert world.live(CONFIGMAPS)["data"] == {"theirs": "1"}
 
 
@@ -490,7 +493,7 @@ async def test_an_object_that_is_held_in_deletion_is_kept_as_desired(world: Worl
         assert (await world.ensure(resource, other)).result is Result.WAITING
         await world.relist(resource)
     namespace = world.namespace if resource.namespaced else name
-    assert await world.applier.pruner.prune(world.owner["uid"], namespace, set()) == 0
+    assert await world.applier.pruner.prune(world.owner["uid"], Key("", namespace), set()) == 0
     assert world.requests() == (["PUT 200"] if kept else [])
     assert ("more" in world.live(resource, name)["metadata"]["labels"]) is kept
     world.patch(resource, {"metadata": {"finalizers": None}}, name=name)

@@ -67,7 +67,7 @@ def run(plan: Plan) -> Outcome:
         world.end()
     if not outcome.found and not plan.contested:
         fresh, expected = deploy(plan, [_as_given(each) for each in others], owned)
-        found = differences(outcome.end, fresh)
+        found = differences(_without_kept(outcome.end, fresh), fresh)
         found += [
             f"watches are {each}, those of a fresh start {expected}"
             for each in running
@@ -81,6 +81,21 @@ def run(plan: Plan) -> Outcome:
                 found = []  # such a record in the way of another Space is a person's decision
         outcome.found += found
     return outcome
+
+
+def _without_kept(end: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+    """Without the budgets of single pods that stay because there were more pods before; see decco's
+    ``disruption_budget``.
+    """
+
+    def stays(name: str, obj: Any) -> bool:
+        if not name.startswith("PodDisruptionBudget ") or name in fresh:
+            return False
+        app = end.get(name.replace("PodDisruptionBudget", "App"), {}).get("spec", {})
+        wanted = app.get("disruptionBudget")
+        return wanted is not None and wanted.get("mode") != "None" and "maxUnavailable" in obj["spec"]
+
+    return {name: obj for name, obj in end.items() if not stays(name, obj)}
 
 
 def _not_followed_again(plan: Plan) -> set[str]:

@@ -36,6 +36,7 @@ FOUND = {
     17: "a Job of the history that a restore of etcd had ended counted as the run of the restored App",
     1_000_122: "children that a restore of etcd brought back still counted as being deleted, and stayed",
     2_000_004: "lines of a watch arrived in another order: a fault of the simulator",
+    2_000_746: "a workload that lost its owner reference by --cascade=orphan was deleted for the App, which was gone",
     1_000_134: "a Job that a restore of etcd brought back still counted as being deleted, and was not replaced",
 }
 """Seeds that found a fault once, and the fault. Their plans are in the folder ``found``."""

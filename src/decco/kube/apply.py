@@ -292,6 +292,8 @@ class Applier:
             return Applied(Result.WAITING, entry)  # the next one is created as desired
         # Running pods are not deleted for an object that the server would refuse.
         await self._client.check(store.resource, to_wire(desired))
+        if not entry.owner_uid and not await owner_remains(self._client, desired):
+            return Applied(Result.WAITING, entry)  # as in ``_write``
         await self.pruner.delete(store, entry)
         if not store.shape.recreate:
             return Applied(Result.DELETED, entry)

@@ -53,21 +53,28 @@ def restores_owner(live: Obj, desired: Obj) -> bool:
 
 
 async def owner_remains(client: Reader, desired: Obj) -> bool:
-    """Whether the API server has the controller that ``desired`` names, and it is not being deleted.
-
-    ``kubectl delete --cascade=orphan`` removes the references of the children before the owner itself, and the caches
-    of two kinds may show the first and not yet the second. If decco then wrote the reference back, the garbage
-    collector would delete the child, a namespace with everything in it, because its owner does not exist. For the same
-    reason the controllers of Kubernetes read the owner before they adopt a pod (kubernetes/kubernetes#42639).
+    """Whether the controller that ``desired`` names exists and is to stay, see ``remains``. Otherwise a write of
+    ``desired`` would give back a reference that an orphaning deletion has removed, and the garbage collector would
+    delete the object, a namespace with everything in it, because its owner does not exist.
     """
     owner = controller_of(desired) or {}
-    resource = _OWNERS[owner["kind"]]
-    namespace = desired["metadata"]["namespace"] if resource.namespaced else ""
+    namespace = desired["metadata"]["namespace"] if _OWNERS[owner["kind"]].namespaced else ""
+    return await remains(client, Key(namespace, owner["name"]), owner["uid"])
+
+
+async def remains(client: Reader, key: Key, uid: str) -> bool:
+    """Whether the API server has the Space or App with this UID, and it is not being deleted.
+
+    ``kubectl delete --cascade=orphan`` removes the references of the children before the owner itself, and the caches
+    of two kinds may show the first and not yet the second. So the owner is read before decco writes or deletes an
+    object that lacks its reference, as the controllers of Kubernetes do before they adopt a pod
+    (kubernetes/kubernetes#42639).
+    """
     try:
-        found = await client.get(resource, Key(namespace, owner["name"]))
+        found = await client.get(APPS if key.namespace else SPACES, key)
     except NotFound:
         return False
-    return bool(found["metadata"]["uid"] == owner["uid"]) and "deletionTimestamp" not in found["metadata"]
+    return bool(found["metadata"]["uid"] == uid) and "deletionTimestamp" not in found["metadata"]
 
 
 async def is_there(client: Reader, resource: Resource, key: Key, uid: str) -> bool:

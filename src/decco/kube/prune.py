@@ -11,7 +11,7 @@ from typing import Protocol
 
 from decco.kube.entry import Entry
 from decco.kube.errors import KubeError, NotFound
-from decco.kube.identity import is_there
+from decco.kube.identity import is_there, remains
 from decco.kube.repair_backoff import RepairBackoff
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
@@ -37,32 +37,48 @@ class Pruner:
         self._repair_backoff = repair_backoff
 
     async def prune(
-        self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None
+        self, owner_uid: str, owner: Key, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None
     ) -> int:
         """Deletes the objects that this owner controls in its namespace and that are no longer desired; returns the
         number of DELETE requests.
 
-        Also deletes what has lost its owner reference, if its labels name ``labelled_owner`` and it is proven to be
-        decco's. A failed deletion does not stop the others: the first error is raised after the last request.
+        Also deletes what has lost its owner reference, if its labels name ``labelled_owner``, it is proven to be
+        decco's, and the owner exists: otherwise somebody has deleted the owner and keeps its children. A failed
+        deletion does not stop the others: the first error is raised after the last request.
         """
         requested = 0
         errors: list[KubeError] = []
-        for store in list(self._stores.values()):  # a copy: discovery may add a kind meanwhile
-            if store.unlisted:
-                continue  # the kind's objects are not known, or the cluster no longer serves the kind
-            orphans = [entry for entry in store.labelled_for(labelled_owner) if entry.proven]
-            for entry in (*store.owned_by(owner_uid, namespace), *orphans):
-                if (store.resource, entry.key) in keep or entry.deleting:
-                    continue
-                try:
-                    await self.delete(store, entry)
-                except KubeError as error:
-                    errors.append(error)
-                else:
-                    requested += 1
+        owned, orphans = self._unwanted(owner_uid, owner.namespace or owner.name, keep, labelled_owner)
+        if orphans:
+            try:
+                owned += orphans if await remains(self._client, owner, owner_uid) else []
+            except KubeError as error:
+                errors.append(error)
+        for store, entry in owned:
+            try:
+                await self.delete(store, entry)
+            except KubeError as error:
+                errors.append(error)
+            else:
+                requested += 1
         if errors:
             raise errors[0]
         return requested
+
+    def _unwanted(
+        self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
+    ) -> tuple[list[tuple[Store, Entry]], list[tuple[Store, Entry]]]:
+        """What ``prune`` deletes: objects with a reference to the owner, and without."""
+        found: tuple[list[tuple[Store, Entry]], list[tuple[Store, Entry]]] = [], []
+        for store in self._stores.values():
+            if store.unlisted:
+                continue  # the kind's objects are not known, or the cluster no longer serves the kind
+            orphans = [entry for entry in store.labelled_for(labelled_owner) if entry.proven]
+            for entries, unwanted in zip((store.owned_by(owner_uid, namespace), orphans), found, strict=True):
+                for entry in entries:
+                    if (store.resource, entry.key) not in keep and not entry.deleting:
+                        unwanted.append((store, entry))
+        return found
 
     def left_over(
         self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object

@@ -157,7 +157,7 @@ class ChildWriter:
     ) -> None:
         """Deletes what is no longer desired; a failed deletion is a retryable error and does not hide other results."""
         try:
-            written.writes += await self._applier.pruner.prune(owner_uid, labelled.space, keep, labelled)
+            written.writes += await self._applier.pruner.prune(owner_uid, labelled.key, keep, labelled)
         except KubeError as error:
             written.retryable_errors.append(error)
         written.left += self._applier.pruner.left_over(owner_uid, labelled.space, keep, labelled)

@@ -728,7 +728,7 @@ async def test_a_kind_that_is_not_served_does_not_mean_that_the_object_is_delete
     with pytest.raises(NotServed):
         await applier.ensure(CONFIGMAPS, desired_object(data={"a": "2"}))
     with pytest.raises(NotServed):
-        await applier.pruner.prune(OWNER["uid"], "acme", ())
+        await applier.pruner.prune(OWNER["uid"], AT, ())
     entry = store.get(AT)
     assert entry is not None
     assert not entry.deleting

@@ -13,7 +13,7 @@ from decco.kube.errors import Invalid, error_of_status
 from decco.kube.repair_backoff import FIRST_PAUSE, FREE_REPAIRS, LONGEST_OF_ISOLATION, DriftConflict
 from decco.kube.store import Store
 from decco.objects import CONFIGMAPS, NETWORK_POLICIES, Obj, Resource
-from tests.unit.kube.test_apply import AT, EXISTS, MISSING, OWNER, Script, desired_object, stored
+from tests.unit.kube.test_apply import AT, EXISTS, MISSING, OWNER, Script, desired_object, stored, team_of
 
 
 class Clock:
@@ -245,3 +245,18 @@ async def test_who_makes_an_object_immutable_again_and_again_is_answered_with_pa
     script.answers = [stored(desired, version)]
     with pytest.raises(DriftConflict):
         await applier.ensure(CONFIGMAPS, desired)
+
+
+@pytest.mark.parametrize("remains", [True, False])
+async def test_what_somebody_orphaned_is_not_deleted_to_be_replaced(remains: bool) -> None:
+    """Its owner was deleted with --cascade=orphan, which only the watch of its children has shown."""
+    live = stored(desired_object(data={"a": "old"}, labels={"team": "red"}), ownerReferences=[])
+    shape = Shape(replace_if=(("data", "a"),), labelled_owner=team_of)
+    script, store = Script(None, None), Store(CONFIGMAPS, shape)
+    store.put(live, own=False)
+    script.owner = script.owner if remains else None
+    applied = await Applier(script, {CONFIGMAPS: store}, Clock()).ensure(
+        CONFIGMAPS, desired_object(data={"a": "new"}, labels={"team": "red"})
+    )
+    assert applied.result is (Result.DELETED if remains else Result.WAITING)
+    assert script.asked == ["check", *(["delete configmaps/web u1"] if remains else [])]

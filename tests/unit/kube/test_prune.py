@@ -22,18 +22,18 @@ async def test_prune_asks_all_although_one_refuses() -> None:
         None, refused, None, live=tuple(stored(desired_object(n), 1, n) for n in "abcd")
     )
     with pytest.raises(Forbidden):
-        await applier.pruner.prune("owner-1", "acme", {(CONFIGMAPS, Key("acme", "c"))})
+        await applier.pruner.prune("owner-1", AT, {(CONFIGMAPS, Key("acme", "c"))})
     assert script.asked == [f"delete configmaps/{name} {name}" for name in "abd"]
     assert {entry.key.name: entry.deleting for entry in store} == {"a": True, "b": False, "c": False, "d": True}
     script.answers = [None]
-    assert await applier.pruner.prune("owner-1", "acme", {(CONFIGMAPS, Key("acme", "c"))}) == 1
+    assert await applier.pruner.prune("owner-1", AT, {(CONFIGMAPS, Key("acme", "c"))}) == 1
 
 
 async def test_prune_survives_a_kind_that_appears_meanwhile() -> None:
     script, stores = Script(None, None), {CONFIGMAPS: Store(CONFIGMAPS)}
     stores[CONFIGMAPS].put(stored(desired_object()), own=False)
     script.before_answer = lambda: stores.setdefault(SECRETS, Store(SECRETS)) and None
-    assert await Applier(script, stores).pruner.prune("owner-1", "acme", set()) == 1
+    assert await Applier(script, stores).pruner.prune("owner-1", AT, set()) == 1
 
 
 async def test_a_copied_owner_reference_in_another_namespace_is_nobodys() -> None:
@@ -41,7 +41,7 @@ async def test_a_copied_owner_reference_in_another_namespace_is_nobodys() -> Non
         desired_object("copied"), 1, "copied", namespace="other", deletionTimestamp="2026-01-01T00:00:00Z"
     )
     applier, _, script = applier_with(live=(elsewhere, stored(desired_object("x"), 1, "x", namespace="other")))
-    assert await applier.pruner.prune("owner-1", "acme", set()) == 0
+    assert await applier.pruner.prune("owner-1", AT, set()) == 0
     assert applier.pruner.left_over("owner-1", "acme", set(), "red") == []
     assert script.asked == []
 
@@ -64,16 +64,45 @@ async def test_prune_removes_what_lost_its_owner_reference_only_if_it_is_proven(
     )
     applier, _, script = applier_with(None, live=live, shape=Shape(labelled_owner=team_of))
     keep = {(CONFIGMAPS, Key("acme", "kept"))}
-    assert await applier.pruner.prune("owner-1", "acme", keep, "red") == 1
+    assert await applier.pruner.prune("owner-1", AT, keep, "red") == 1
     assert script.asked == ["delete configmaps/proven proven"]
+    assert script.owner_reads == [AT]
     left = applier.pruner.left_over("owner-1", "acme", keep, "red")
     assert sorted(entry.key.name for _, entry in left if not entry.deleting) == ["bare", "by-hand"]
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [None, {"metadata": {"uid": "owner-2"}}, {"metadata": {"uid": "owner-1", "deletionTimestamp": "2026-01-01"}}],
+    ids=["gone", "another", "in deletion"],
+)
+async def test_prune_keeps_what_somebody_orphaned(owner: Obj | None) -> None:
+    """The owner was deleted with --cascade=orphan, and only the watch of its children has shown that."""
+    live = (orphan("a"), orphan("b"), stored(desired_object("owned"), 1, "owned"))
+    applier, _, script = applier_with(None, live=live, shape=Shape(labelled_owner=team_of))
+    script.owner = owner
+    assert await applier.pruner.prune("owner-1", AT, set(), "red") == 1
+    assert script.asked == ["delete configmaps/owned owned"]
+    assert script.owner_reads == [AT]
+
+
+async def test_prune_tries_again_if_it_cannot_be_known_whether_the_owner_exists() -> None:
+    live = (orphan("a"), stored(desired_object("owned"), 1, "owned"))
+    applier, _, script = applier_with(None, live=live, shape=Shape(labelled_owner=team_of))
+
+    async def get(resource: Resource, key: Key) -> Obj:
+        raise Forbidden(403, "Forbidden", "no")
+
+    script.get = get  # type: ignore[method-assign]
+    with pytest.raises(Forbidden):
+        await applier.pruner.prune("owner-1", AT, set(), "red")
+    assert script.asked == ["delete configmaps/owned owned"]
 
 
 async def test_what_is_not_wanted_and_held_in_deletion_is_left_over() -> None:
     going = stored(desired_object(), deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x.example.net/keep"])
     applier, _, script = applier_with(live=(going,))
-    assert await applier.pruner.prune("owner-1", "acme", set()) == 0
+    assert await applier.pruner.prune("owner-1", AT, set()) == 0
     assert [entry.key.name for _, entry in applier.pruner.left_over("owner-1", "acme", set(), "red")] == ["web"]
     assert applier.pruner.left_over("owner-1", "acme", {(CONFIGMAPS, AT)}, "red") == []
     assert script.asked == []
@@ -117,7 +146,7 @@ async def test_a_404_for_a_reduced_form_is_a_refusal_if_the_object_is_there(is_t
 async def test_nothing_is_pruned_of_a_kind_that_is_not_listed() -> None:
     applier, store, script = applier_with(live=(stored(desired_object()),))
     store.unlisted = "the cluster does not serve it"
-    assert await applier.pruner.prune(OWNER["uid"], "acme", ()) == 0
+    assert await applier.pruner.prune(OWNER["uid"], AT, ()) == 0
     with pytest.raises(NotListed):
         await applier.ensure(CONFIGMAPS, desired_object())
     assert script.asked == []

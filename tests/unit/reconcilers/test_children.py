@@ -94,7 +94,7 @@ class Pruning(Pruner):
         self.script = script
 
     async def prune(
-        self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None
+        self, owner_uid: str, owner: Key, keep: Collection[tuple[Resource, Key]], labelled_owner: object = None
     ) -> int:
         end = self.script.ends.get("prune", Result.UNCHANGED)
         if isinstance(end, Exception):
