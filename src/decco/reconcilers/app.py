@@ -51,7 +51,7 @@ from decco.objects import (
 )
 from decco.reconcilers.canaries import canaries_of, primary_of
 from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
-from decco.reconcilers.edge import addresses_for, gateway_controller
+from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.outgoing import app_egress, egress_targets
@@ -326,6 +326,7 @@ class AppReconciler(Reconciler):
             egress=egress.phase,
             addresses=egress.addresses,
             edge_addresses=frozenset(filter(None, map(canonical_address, edge or ()))),
+            edge_policies=gateway_policies(self.caches),
             egress_recorded=egress.recorded,
             egress_limited=egress.has_rules,
         )
