@@ -340,7 +340,7 @@ SABOTAGES = (
     Sabotage(
         "a kind that is not served any more is not noticed",
         "informers.py",
-        "                self._rediscover.set()",
+        "                self.caches.search.set()",
         "                pass",
     ),
     Sabotage(
