@@ -166,7 +166,7 @@ e2e: $(VENV)/.complete assets $(NODE_ASSETS) ## real pods, edge, clients, all ca
 
 e2e-routing: $(VENV)/.complete assets $(NODE_ASSETS) ## the same through Traefik, and with a Gateway for each Space (builds Traefik once)
 	$(call step,e2e: ingress,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=ingress $(E2E_PYTEST) $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
-	$(call step,e2e: gateways,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
+	$(call step,e2e: gateways,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py tests/e2e/test_limits.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
 
 e2e-verify: $(VENV)/.complete assets $(NODE_ASSETS) ## decco verify with Envoy Gateway, with each sabotage, and with Traefik
 	$(call step,e2e: verify,$(E2E_PYTEST) tests/verify -s --junitxml=$(REPORTS)/e2e-verify.xml $(ARGS))

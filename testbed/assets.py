@@ -17,7 +17,15 @@ from pathlib import Path
 from testbed import cache, download, etcd, golang
 from testbed.found import GIVEN, AssetsMissing, given, program
 from testbed.progress import step
-from testbed.versions import CERT_MANAGER, CONTROL_PLANE, EXTERNAL_DNS, GATEWAY_API, kubernetes_version
+from testbed.versions import (
+    CERT_MANAGER,
+    CONTROL_PLANE,
+    ENVOY_GATEWAY,
+    EXTERNAL_DNS,
+    GATEWAY_API,
+    Module,
+    kubernetes_version,
+)
 
 HERE = Path(__file__).resolve().parent
 
@@ -84,16 +92,30 @@ def cert_manager_crds() -> list[Path]:
     Raises:
         AssetsMissing: see the class.
     """
-    folder = cache.root() / "cert-manager" / CERT_MANAGER.version
+    return _module_crds("cert-manager", CERT_MANAGER, "deploy/crds", "*cert-manager.io_*.yaml")
+
+
+def envoy_gateway_crds() -> list[Path]:
+    """The files with the CRDs of Envoy Gateway.
+
+    Raises:
+        AssetsMissing: see the class.
+    """
+    folder = "charts/gateway-helm/charts/crds/crds/generated"
+    return _module_crds("envoy-gateway-crds", ENVOY_GATEWAY, folder, "gateway.envoyproxy.io_*.yaml")
+
+
+def _module_crds(name: str, module: Module, inside: str, files: str) -> list[Path]:
+    folder = cache.root() / name / module.version
     if not folder.is_dir():
-        what = f"the CRDs of cert-manager {CERT_MANAGER.version}"
+        what = f"the CRDs of {module.path} {module.version}"
         try:
             with cache.locked("kubernetes"), step(f"taking {what} from its Go module"):
                 if not folder.is_dir():
-                    source = golang.module_folder(CERT_MANAGER, HERE) / "deploy" / "crds"
+                    source = golang.module_folder(module, HERE) / inside
                     with cache.appearing(folder) as draft:
                         draft.mkdir()
-                        for file in source.glob("*cert-manager.io_*.yaml"):
+                        for file in source.glob(files):
                             shutil.copyfile(file, draft / file.name)
         except golang.GoFailed as error:
             raise AssetsMissing(f"{what} are not to be had: {error}") from error

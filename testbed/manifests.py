@@ -54,6 +54,11 @@ def install_cert_manager_crds(api: Api) -> list[str]:
     return install_crds(api, assets.cert_manager_crds())
 
 
+def install_envoy_gateway_crds(api: Api) -> list[str]:
+    """Installs the CRDs of Envoy Gateway and returns their names."""
+    return install_crds(api, assets.envoy_gateway_crds())
+
+
 def install_decco_crds(api: Api) -> list[str]:
     """Installs decco's own CRDs as they are in manifests/crds, and returns their names (none if there are no files)."""
     return install_crds(api, sorted((MANIFESTS / "crds").glob("*.yaml")))

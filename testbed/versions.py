@@ -41,6 +41,9 @@ CERT_MANAGER = Module(
 )
 """For its CRDs."""
 
+ENVOY_GATEWAY = Module("github.com/envoyproxy/gateway", "v1.9.1", "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=")
+"""For its CRDs; the program is built in testbed/envoygateway_module."""
+
 COREDNS_MODULE = "github.com/coredns/coredns"
 COREDNS_VERSION = "1.15.0"
 """As in testbed/dns/coredns_build/go.mod; with all of CoreDNS' default plugins, etcd and kubernetes among them."""

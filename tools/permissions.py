@@ -39,8 +39,8 @@ MEANINGS: Final = {
     ("meshes/<mesh>", "use"): "`mesh` other than `None`",
     ("isolationlevels/<level>", "use"): "an `isolation` below the floor that the parameters set for the domain",
     ("quotas/<space>", "use"): (
-        "`resourceQuota` and `limitRange`, and the creation of the Space, where the parameter `quotaNeedsPermission` "
-        "is set"
+        "`resourceQuota`, `limitRange` and `limits`, and the creation of the Space, where the parameter "
+        "`quotaNeedsPermission` is set"
     ),
     ("spaces/<space>", "pause"): "the annotation `decco.platform9.com/paused` of the Space",
     ("apps/<app>", "pause"): "the annotation `decco.platform9.com/paused` of the App (in its namespace)",

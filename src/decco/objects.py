@@ -140,6 +140,10 @@ LISTENER_SETS = Resource(GATEWAY_GROUP, "v1", "listenersets", "ListenerSet")
 HTTP_ROUTES = Resource(GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute")
 TLS_ROUTES = Resource(GATEWAY_GROUP, "v1", "tlsroutes", "TLSRoute")
 CERTIFICATES = Resource("cert-manager.io", "v1", "certificates", "Certificate")
+ENVOY_GATEWAY_GROUP = "gateway.envoyproxy.io"
+SECURITY_POLICIES = Resource(ENVOY_GATEWAY_GROUP, "v1alpha1", "securitypolicies", "SecurityPolicy")
+BACKEND_TRAFFIC_POLICIES = Resource(ENVOY_GATEWAY_GROUP, "v1alpha1", "backendtrafficpolicies", "BackendTrafficPolicy")
+CLIENT_TRAFFIC_POLICIES = Resource(ENVOY_GATEWAY_GROUP, "v1alpha1", "clienttrafficpolicies", "ClientTrafficPolicy")
 BACKEND_TLS_POLICIES = Resource(GATEWAY_GROUP, "v1", "backendtlspolicies", "BackendTLSPolicy")
 
 

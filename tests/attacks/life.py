@@ -27,7 +27,7 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.granting import Granting
 from tests.attacks.lives import ENDPOINTS, RUNS, SAMPLE, SETTINGS, data, job, web
 from tests.attacks.people import KUBE_EDIT, OPERATOR_A, OPERATOR_B, TENANT_A, TENANT_B, Person
-from tests.attacks.tampering import CHILDREN, ROUTES, WORKLOADS, alter, are_back, children, leave, usurp
+from tests.attacks.tampering import CHILDREN, PERMITTED, ROUTES, WORKLOADS, alter, are_back, children, leave, usurp
 from tests.attacks.world import RBAC, World, apps
 from tests.attacks.world import until as until_soon
 from tests.integration.harness import APIS, Cluster, Decco, Obj, space, tls_secret
@@ -40,12 +40,13 @@ RECORDS = "/apis/externaldns.k8s.io/v1alpha1/namespaces/decco/dnsendpoints"
 QUICK = "tests.integration.quick_change"
 """A controller for which a change of authorities takes seconds."""
 BANK_NAMES = ["bank.victim.test", "*.bank.victim.test", "pay.example.net"]
-GROUPS = {"traefik.io", "externaldns.k8s.io", "cert-manager.io"}
+GROUPS = {"traefik.io", "externaldns.k8s.io", "cert-manager.io", "gateway.envoyproxy.io"}
 """Kinds of other projects that decco writes, beside those of the Gateway API."""
 ISSUED: Obj = {
     "certificates": {"issuerRef": {"name": "any", "kind": "ClusterIssuer"}},
     "httpHostnames": [{"name": "shop.example.net", "createDnsRecord": False}],
 }
+LIMITS: Obj = {"clientCidrs": ["192.0.2.0/24"], "requestBody": "1Mi", "connections": 5}
 LONG = 300.0
 """Seconds, on a machine that may be busy."""
 
@@ -129,6 +130,8 @@ class Life:
                 if not number:
                     self._first()
                 self._settle()
+                if "routing__backend" not in routing:
+                    self._limited()
                 if "none" not in routing.values():
                     self._altered("bank", OPERATOR_B)
                     self._usurped("bank", OPERATOR_B, number)
@@ -343,6 +346,10 @@ class Life:
         found = self.cluster.get(f"{SECRETS.format(namespace)}/{name}")
         return found is not None and found["data"]["tls.crt"] == certificate
 
+    def _limited(self) -> None:
+        with self.step(OPERATOR_B, "bank"):
+            self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": {"limits": LIMITS}})
+
     def _altered(self, name: str, operator: Person) -> None:
         """decco repairs them."""
         with self.step(operator, name):
@@ -350,10 +357,11 @@ class Life:
 
     def _usurped(self, name: str, operator: Person, number: int) -> None:
         """While the Space is paused: decco leaves them alone, and makes its own when they are gone. Workloads alone,
-        since they wait for their policies; what Apps have, since they wait for their Space; what the Space has.
+        since they wait for their policies; what Apps have, since they wait for their Space; what the Space has, and
+        alone the policy with its permitted clients, without which no listener is written.
         """
-        forms = ROUTES if number else CHILDREN
-        for chosen, kind in ((WORKLOADS, "App"), (forms, "App"), (forms, "Space")):
+        forms = tuple(form for form in (ROUTES if number else CHILDREN) if form != PERMITTED)
+        for chosen, kind in ((WORKLOADS, "App"), (forms, "App"), (forms, "Space"), ((PERMITTED,), "Space")):
             with self.step(operator, name):
                 these = list(children(self.cluster, name, chosen, kind))
                 self._annotate(name, "paused", "true")
@@ -393,7 +401,7 @@ class Life:
                 self._edit(TENANT_B, f"{apps('bank')}/job", {"spec": {"pod": other}})
         with self.step(OPERATOR_B, "bank"):
             nothing = {"resourceQuota": None, "limitRange": None, "encryptHttp": False, "tcpCertAndCaSecretName": None}
-            nothing |= dict.fromkeys(ISSUED)
+            nothing |= dict.fromkeys((*ISSUED, "limits"))
             self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": nothing})
         with self.step(people.ADMIN, "bank"):
             self._edit(people.ADMIN, f"{APIS}/spaces/bank", {"spec": {"podSecurity": "privileged"}})

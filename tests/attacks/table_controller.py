@@ -63,6 +63,15 @@ CHILDREN: tuple[tuple[str, Obj], ...] = (
             "spec": {"hostnames": ["evil1.evil.test"]},
         },
     ),
+    (
+        "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/{}/securitypolicies",
+        {
+            "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+            "kind": "SecurityPolicy",
+            "metadata": {"name": "n"},
+            "spec": {},
+        },
+    ),
 )
 
 

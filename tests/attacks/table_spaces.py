@@ -348,7 +348,11 @@ def parameters() -> list[Attempt]:
         found += create(f"creates a Space {what}", who, expect, SPACES, made)
     found += edit("lowers the isolation", p.QUOTED, "DECCO-0616", EVIL1, spec(isolation="UserNamespace"))
     found += edit("keeps an isolation below the floor", p.OPERATOR_A, OK, EVIL1, spec(encryptHttp=True))
-    for field, value in (("resourceQuota", {"hard": {"pods": "9"}}), ("limitRange", {"limits": []})):
+    for field, value in (
+        ("resourceQuota", {"hard": {"pods": "9"}}),
+        ("limitRange", {"limits": []}),
+        ("limits", {"requestBody": "1Mi"}),
+    ):
         found += edit(f"sets {field}", p.OPERATOR_A, "DECCO-0617", EVIL1, spec(**{field: value}))
         found += edit(f"sets {field}", p.OPERATOR_FULL, OK, EVIL1, spec(**{field: value}))
     found += create(

@@ -10,6 +10,7 @@ from decco.objects import ANNOTATION_HASH
 from tests.integration.harness import Cluster, Obj
 
 WORKLOADS = ("/apis/apps/v1/{}/deployments", "/apis/apps/v1/{}/statefulsets", "/apis/batch/v1/{}/jobs")
+PERMITTED = "/apis/gateway.envoyproxy.io/v1alpha1/{}/securitypolicies"
 ROUTES = (
     "/apis/networking.k8s.io/v1/{}/ingresses",
     *(
@@ -20,6 +21,11 @@ ROUTES = (
         f"/apis/traefik.io/v1alpha1/{{}}/{plural}"
         for plural in ("ingressroutetcps", "middlewares", "serverstransports", "tlsoptions")
     ),
+    *(
+        f"/apis/gateway.envoyproxy.io/v1alpha1/{{}}/{plural}"
+        for plural in ("backendtrafficpolicies", "clienttrafficpolicies")
+    ),
+    PERMITTED,
 )
 CHILDREN = (
     *(f"/api/v1/{{}}/{plural}" for plural in ("configmaps", "services", "resourcequotas", "limitranges", "secrets")),

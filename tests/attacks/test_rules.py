@@ -10,7 +10,9 @@ from tests.attacks.life import LONG, Life
 from tests.attacks.world import until
 from tests.integration.harness import Decco
 
-BEFORE_LEADING = tuple(f"decco-controller{part}" for part in ("", "-certificates", "-gateway", "-own", "-traefik"))
+BEFORE_LEADING = tuple(
+    f"decco-controller{part}" for part in ("", "-certificates", "-envoy-gateway", "-gateway", "-own", "-traefik")
+)
 """Roles whose lists and watches are of the start."""
 
 

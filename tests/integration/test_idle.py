@@ -85,7 +85,8 @@ def test_nothing_to_do_means_nothing_sent(control_plane: ControlPlane, cluster: 
         second.settle(quiet=2.0)
         events = [event for event in cluster.cp.audit("decco", since=mark) if event.resource != "leases"]
         assert [event for event in events if event.writes] == []
-        groups = ("gateway.networking.k8s.io", "traefik.io", "cert-manager.io", "decco.platform9.com")
+        others = ("gateway.networking.k8s.io", "gateway.envoyproxy.io", "traefik.io", "cert-manager.io")
+        groups = (*others, "decco.platform9.com")
         discovery = {f"/apis/{group}" for group in groups}
         reads = {
             event.verb

@@ -86,6 +86,12 @@ DURATION = Format(
 )
 """Durations of the Gateway API (GEP-2257), but for 0, which means no limit there."""
 
+BYTE_SIZE = Format(
+    pattern="([1-9][0-9]{0,2}|10[01][0-9]|102[0-4])(Ki|Mi)",
+    max_length=6,
+    message="must be a size from 1Ki to 1024Mi: a whole number up to 1024 with Ki or Mi, such as 10Mi",
+)
+
 KIND_NAME = Format(
     pattern="[A-Z][A-Za-z0-9]*",
     max_length=MAX_LABEL,
@@ -105,6 +111,7 @@ DnsName = Annotated[str, DNS_NAME]
 KindName = Annotated[str, KIND_NAME]
 AppName = Annotated[str, APP_NAME]
 Duration = Annotated[str, DURATION]
+ByteSize = Annotated[str, BYTE_SIZE]
 HostPattern = Annotated[str, HOST_PATTERN]
 SecretName = Annotated[str, SUBDOMAIN]
 RuntimeClassName = Annotated[str, SUBDOMAIN]

@@ -38,6 +38,7 @@ from decco.api.formats import (
     RuntimeClassName,
     SecretName,
 )
+from decco.api.limits import Limits
 from decco.api.model import Count, FreeForm, Model, Percent, Port, list_map
 from decco.api.pod import Pod
 from decco.api.pod_metadata import PodMetadata
@@ -211,6 +212,8 @@ class SpaceSpec(Model):
         ),
     ] = ()
     """Networks that all pods of this Space may connect to while egressPolicy is Declared."""
+    limits: Limits | None = None
+    """What the edge permits to the clients of this Space. What it cannot limit is a condition."""
     pod_security: PodSecurityLevel = PodSecurityLevel.BASELINE
     """Pod Security level enforced on the Space's namespace."""
     runtime_class_name: RuntimeClassName | None = None

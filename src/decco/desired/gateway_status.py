@@ -16,7 +16,16 @@ from enum import Enum, auto
 from decco.desired import reasons
 from decco.desired.model import Child, Problem
 from decco.desired.names import SPACE_OBJECT
-from decco.objects import BACKEND_TLS_POLICIES, GATEWAY_GROUP, GATEWAYS, LISTENER_SETS, Obj, Resource, key_of
+from decco.objects import (
+    BACKEND_TLS_POLICIES,
+    ENVOY_GATEWAY_GROUP,
+    GATEWAY_GROUP,
+    GATEWAYS,
+    LISTENER_SETS,
+    Obj,
+    Resource,
+    key_of,
+)
 from decco.settings import RoutingSettings
 from decco.text import one_line, quote
 
@@ -164,6 +173,8 @@ def route_problem(
     A refusal because of missing endpoints repeats WorkloadReady: while no pod is ready, and until a gateway has
     observed a ready pod, it is reported as waiting.
     """
+    if child.resource.group == ENVOY_GATEWAY_GROUP:
+        return policy_problem(child.obj if live is None else live, gateway, former=former)
     if child.resource.group != GATEWAY_GROUP:
         return None
     kind, name = child.resource.kind, child.obj["metadata"]["name"]
@@ -190,6 +201,20 @@ def route_problem(
             return Problem(reasons.NOT_ACCEPTED, f"the gateway refuses {kind} {name}: {quote(refusal)}")
         if backends is Backends.STARTING:
             return Problem(reasons.WAITING_FOR_EDGE, f"{kind} {name} has no ready pod to send traffic to yet")
+    return None
+
+
+def policy_problem(policy: Obj, gateway: ParentGateway, *, former: bool = False) -> Problem | None:
+    """Why a policy of Envoy Gateway is not in effect, or None. Without an answer it may have none."""
+    meta, kind = policy["metadata"], policy["kind"]
+    entries = status_of(policy).get("ancestors") or ()
+    mine = [entry for entry in entries if gateway.of_ancestor(entry, meta["namespace"])]
+    reported = [current(policy, entry, former=former) for entry in mine]
+    refusal = next((each for conditions in reported for each in refusals(conditions)), None)
+    if refusal is not None:
+        return Problem(reasons.NOT_ACCEPTED, f"the gateway refuses {kind} {meta['name']}: {quote(refusal)}")
+    if not any(ACCEPTED in conditions for conditions in reported):
+        return Problem(reasons.WAITING_FOR_EDGE, f"the gateway has not answered for {kind} {meta['name']} yet")
     return None
 
 

@@ -227,6 +227,8 @@ class SpaceInputs:
     """The recorded grants for ``status.hostnames``."""
     gateway_controller: str | None = None
     """As in ``AppInputs``."""
+    edge_policies: Mapping[Resource, str] = field(default_factory=dict)
+    """Policies (namespace/name) of the whole shared Gateway, by kind: one of the Space would replace them."""
     egress: EgressPhase = EgressPhase.UNLIMITED
     """What the Space's policy is to say now."""
     egress_waits: tuple[str, ...] = ()
@@ -298,6 +300,8 @@ class AppInputs:
     """Host name -> its addresses, for ``outgoing.names_of``."""
     edge_addresses: frozenset[str] = frozenset()
     """IP addresses of the edge."""
+    edge_policies: Mapping[Resource, str] = field(default_factory=dict)
+    """As in ``SpaceInputs``."""
     egress_recorded: bool = False
     """Whether the live policy of the App has the annotation egress-addresses."""
     egress_limited: bool = False

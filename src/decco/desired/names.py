@@ -6,8 +6,8 @@ most 63 characters too, since it is the value of a label, but may have dots. Fro
 * What a Space has once per kind in its namespace (NetworkPolicy, ResourceQuota, LimitRange, Gateway or ListenerSet,
   ConfigMap) is named ``decco``. An App's NetworkPolicy is ``app-<app>`` and its ConfigMap ``<app>-stunnel``, which are
   never ``decco``, and no two Apps have the same one; the other kinds of that list are not made for Apps or endpoints.
-* Routes are named after their endpoint, which is unique in the Space. The Space's own routes have a dot in their name
-  (``decco.redirect``), which no endpoint has.
+* Routes, and their policies, are named after their endpoint, which is unique in the Space. The Space's own routes and
+  policies have a dot in their name (``decco.redirect``), which no endpoint has.
 * Deployment, StatefulSet and Job are named after the App; three kinds, so they do not collide.
 * Services are named after the endpoint, or ``<endpoint>-cleartext``, or ``<app>-pods`` for a StatefulSet. Service names
   allow no dot, so these can collide: the cleartext Service of ``a`` and the Service of an endpoint ``a-cleartext``.
@@ -39,6 +39,8 @@ REDIRECT_ROUTE = "decco.redirect"
 """Name of the Space's route from http:// to https://."""
 PROBE_ROUTE = "decco.probe"
 """Name of the Space's route that answers probes instead of an App (``answers.py``)."""
+LIMITS_POLICY = "decco.limits"
+"""Name of the Space's policies at the edge, see ``routing/envoy_gateway.py``."""
 ANNOTATION_COPIED_FROM = f"{GROUP}/copied-from"
 """On the copy of a Secret: namespace/name of its source."""
 

@@ -11,7 +11,7 @@ from decco.api.conditions import ConditionType
 from decco.api.types import EgressPolicy
 from decco.desired import names, reasons
 from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
-from decco.desired.gateway_status import listener_problems, status_of
+from decco.desired.gateway_status import listener_problems, parent_gateway, policy_problem, status_of
 from decco.desired.model import EgressPhase, Problem, SpaceInputs
 from decco.desired.ownership import holders_of
 from decco.desired.routing import space_routing_problems
@@ -53,6 +53,8 @@ class SpaceLive:
     """The namespace of the Space's name, if the Space owns it."""
     listeners: Obj | None = None
     """The Gateway or ListenerSet in it, if the Space owns it."""
+    policies: Sequence[Obj] = ()
+    """The policies of the edge for it."""
     gateway: Obj | None = None
     """The shared Gateway of the setting routing.parentGateway."""
     edge_service: Obj | None = None
@@ -310,4 +312,6 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
         return Problem(reasons.GATEWAY_NOT_FOUND, message)
     if live.listeners is None:
         return Problem(reasons.WAITING_FOR_EDGE, "the listeners are not written yet")
-    return reasons.combine(listener_problems(live.listeners))
+    gateway = parent_gateway(inputs.settings.routing, inputs.space.name, inputs.gateway_controller)
+    limits = (policy_problem(policy, gateway) for policy in live.policies)
+    return reasons.combine((*listener_problems(live.listeners), *limits))

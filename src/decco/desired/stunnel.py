@@ -23,7 +23,7 @@ from decco.desired import reasons
 from decco.desired.egress import ResolvedEgress
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint, TlsServer
 from decco.desired.model import Problem
-from decco.desired.timeouts import idle_seconds
+from decco.desired.timeouts import whole_seconds
 from decco.text import shown
 
 SECRETS_DIR = "/etc/decco/tls"
@@ -89,8 +89,10 @@ def _server_section(endpoint: ResolvedEndpoint) -> str:
 
 def _idle(endpoint: ResolvedEndpoint) -> list[str]:
     """Of a TCP endpoint; in front of an HTTP endpoint the edge limits it."""
-    seconds = idle_seconds(endpoint) if endpoint.kind is EndpointKind.TCP else None
-    return [f"TIMEOUTidle = {seconds}"] if seconds is not None else []
+    idle = endpoint.timeouts.idle if endpoint.timeouts is not None else None
+    if idle is None or endpoint.kind is not EndpointKind.TCP:
+        return []
+    return [f"TIMEOUTidle = {whole_seconds(idle)}"]
 
 
 def _client_checks(tls: TlsServer) -> list[str]:

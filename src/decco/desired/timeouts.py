@@ -8,20 +8,46 @@ from collections.abc import Collection
 
 from decco.desired import reasons
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
-from decco.desired.model import Problem
+from decco.desired.model import Problem, SpaceFacts
 
 REQUEST, IDLE = "request", "idle"
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"([0-9]+)(h|ms|m|s)")
 
 
+def seconds(duration: str) -> float:
+    """A duration of the Gateway API (GEP-2257)."""
+    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(duration))
+
+
 def whole_seconds(duration: str) -> int:
-    """A duration of the Gateway API (GEP-2257) for those who count in seconds: rounded up, since 0 is no limit."""
-    return max(1, math.ceil(sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(duration))))
+    """The same for those who count in seconds: rounded up, since 0 is no limit."""
+    return max(1, math.ceil(seconds(duration)))
 
 
-def idle_seconds(endpoint: ResolvedEndpoint) -> int | None:
-    idle = endpoint.timeouts.idle if endpoint.timeouts is not None else None
+def shortest(*durations: str | None) -> str | None:
+    """The first of the shortest ones; None if all are."""
+    return min((each for each in durations if each is not None), key=seconds, default=None)
+
+
+def idle_timeout(endpoint: ResolvedEndpoint, space: SpaceFacts) -> str | None:
+    """The idle timeout of an HTTP endpoint: its own, if that is shorter than the Space's limit."""
+    limits = space.spec.limits
+    longest = limits.timeouts.idle if limits is not None and limits.timeouts is not None else None
+    return shortest(longest, endpoint.timeouts.idle if endpoint.timeouts is not None else None)
+
+
+def request_timeout(endpoint: ResolvedEndpoint, space: SpaceFacts, default: str | None = None) -> str | None:
+    """The same of its requests; ``default``: if it has none of its own."""
+    limits = space.spec.limits
+    longest = limits.timeouts.request if limits is not None and limits.timeouts is not None else None
+    own = endpoint.timeouts.request if endpoint.timeouts is not None else None
+    return shortest(longest, own or default)
+
+
+def idle_seconds(endpoint: ResolvedEndpoint, space: SpaceFacts) -> int | None:
+    """The idle timeout of an HTTP endpoint in whole seconds."""
+    idle = idle_timeout(endpoint, space)
     return whole_seconds(idle) if idle is not None else None
 
 

@@ -23,6 +23,7 @@ from decco.desired.app_status import EDGE_PORT, AppLive
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.gateway_status import Backends, is_programmed, listeners_kind, parent_gateway, route_problem
 from decco.desired.http_names import certificate_of, further_names, server_name
+from decco.desired.limits import limits_of
 from decco.desired.model import AppInputs, Child, Problem, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.names import PROBE_ROUTE, SPACE_OBJECT
 from decco.desired.routing.gateway import https_listener
@@ -48,6 +49,7 @@ class Found:
 
 
 NOT_PROBING = Found()
+_NOT_A_CLIENT = "limits.clientCidrs may not permit the controller itself, so only certificates of HTTPS are probed"
 
 
 class Answering(Protocol):
@@ -96,7 +98,12 @@ class EdgeAnswers:
     ) -> Found:
         pending = _pending(inputs, desired, live)
         former = self._is_former(entry, pending)
-        routed = [endpoint for endpoint in desired.resolved.routed if endpoint.hostname is not None]
+        limited = bool(limits_of(inputs.space).client_cidrs)
+        routed = [
+            endpoint
+            for endpoint in desired.resolved.routed
+            if endpoint.hostname is not None and not (limited and endpoint.kind is EndpointKind.TCP)
+        ]
         if not self._probes(addresses) or not routed or not _has_pods(inputs, live):
             self._prober.forget(entry.uid)  # nothing is to answer, or nobody asks
             return Found(former=former)
@@ -108,13 +115,14 @@ class EdgeAnswers:
         declared = self._prober.declared(entry.uid)
         if pending and not declared and _was_ready(entry):
             return Found(held_back=frozenset(filter(None, (each.hostname for each in routed))), former=former)
+        guarded = not _refused(guard) and not limited
         ready = _is_ready(inputs, live)
         routes = {child.obj["metadata"]["name"]: child for child in desired.children if child.resource == HTTP_ROUTES}
         targets: dict[str, Target] = {}
         waiting: list[str] = []
         for endpoint in routed:
             route = routes.get(endpoint.name)
-            found = dict(self._targets(inputs, endpoint, route, addresses or (), guarded=not _refused(guard)))
+            found = dict(self._targets(inputs, endpoint, route, addresses or (), guarded=guarded))
             in_effect = endpoint.name not in pending and (ready or bool(found.keys() & declared))
             targets |= {key: target for key, target in found.items() if in_effect or key in declared}
             waiting += [target.server_name for key, target in found.items() if key not in targets]
@@ -230,12 +238,13 @@ class EdgeAnswers:
         guard, declared = self._guard(inputs.space), self._prober.declared(entry.uid)
         in_effect = self._is_open(inputs.space) and not _waits(guard)
         further = further_names(inputs.space)
+        limited = bool(limits_of(inputs.space).client_cidrs)
         for name in (inputs.space.fqdn, *further):
             chain = _chain_of(_view(inputs.secrets, certificate_of(inputs.space, name)))
             if chain is None or not _has_https(listeners, inputs.space, name):
                 continue
             where = "" if name == inputs.space.fqdn else f" {name}"
-            route = None if _refused(guard) else Route(PROBE_PATH, NO_ROUTE)
+            route = None if _refused(guard) or limited else Route(PROBE_PATH, NO_ROUTE)
             for address in addresses or ():
                 key, target = (
                     f"https {address}{where}",
@@ -254,7 +263,8 @@ class EdgeAnswers:
         )
         waiting += [targets[key].server_name for key in state.waiting]
         unreached = tuple(address for address in addresses or () if self._prober.unreached(address))
-        refusal = guard.message if guard is not None and _refused(guard) else ""
+        refusal = _NOT_A_CLIENT if limited else ""
+        refusal = guard.message if guard is not None and _refused(guard) else refusal
         return Found(
             Answers(tuple(failed), tuple(waiting), unreached, refusal), self._without_answer(further, targets, state)
         )

@@ -46,7 +46,7 @@ from decco.objects import (
 )
 from decco.reconcilers.canaries import canaries_of, primary_of
 from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
-from decco.reconcilers.edge import addresses_for, gateway_controller
+from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.job_runs import JobRuns
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
@@ -313,6 +313,7 @@ class AppReconciler(Reconciler):
             egress=egress.phase,
             addresses=egress.addresses,
             edge_addresses=frozenset(filter(None, map(canonical_address, edge or ()))),
+            edge_policies=gateway_policies(self.caches),
             egress_recorded=egress.recorded,
             egress_limited=egress.has_rules,
         )

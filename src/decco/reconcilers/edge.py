@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from decco.desired.model import SpaceFacts
-from decco.desired.names import SPACE_OBJECT
+from decco.desired.names import LIMITS_POLICY, SPACE_OBJECT
+from decco.desired.routing.envoy_gateway import POLICIES
 from decco.desired.space_status import SpaceLive, edge_addresses
 from decco.kube.entry import Entry
-from decco.objects import GATEWAY_CLASSES, GATEWAYS, LISTENER_SETS, NAMESPACES, SERVICES, Key, Obj, Resource
+from decco.objects import (
+    GATEWAY_CLASSES,
+    GATEWAYS,
+    LISTENER_SETS,
+    NAMESPACES,
+    SERVICES,
+    Key,
+    Obj,
+    Resource,
+)
 from decco.reconcilers.caches import Caches
 from decco.settings import RoutingBackend
 
@@ -29,6 +39,7 @@ def space_live(caches: Caches, space: SpaceFacts) -> SpaceLive:
         listeners=live(LISTENER_SETS if shared else GATEWAYS, Key(space.name, SPACE_OBJECT)),
         gateway=edge(GATEWAYS),
         edge_service=edge(SERVICES),
+        policies=tuple(obj for kind in POLICIES if (obj := live(kind, Key(space.name, LIMITS_POLICY))) is not None),
     )
 
 
@@ -46,6 +57,18 @@ def gateway_controller(caches: Caches) -> str | None:
     classes = caches.edges.get(GATEWAY_CLASSES)
     found = classes.get(Key("", name)) if classes is not None and isinstance(name, str) else None
     return found.facts if found is not None and isinstance(found.facts, str) else None
+
+
+def gateway_policies(caches: Caches) -> dict[Resource, str]:
+    """The policies (namespace/name) of the whole shared Gateway; of several of a kind the first by name."""
+    _, _, gateway = (caches.settings.routing.parent_gateway or "").partition("/")
+    found = (
+        (kind, str(entry.key))
+        for kind in POLICIES
+        for entry in caches.edges.get(kind, ())
+        if not entry.deleting and (entry.facts is None or gateway in entry.facts)
+    )
+    return dict(sorted(found, key=lambda item: item[1], reverse=True))
 
 
 def _only(caches: Caches, resource: Resource) -> Entry | None:

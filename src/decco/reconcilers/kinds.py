@@ -19,6 +19,7 @@ from decco.desired.outgoing import phase_of
 from decco.desired.ownership import is_child, is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
 from decco.desired.replicas import LiveReplicas
 from decco.desired.routing.dialects import dialects
+from decco.desired.routing.envoy_gateway import POLICIES, targeted_gateways
 from decco.desired.runs import job_view
 from decco.kube.entry import Shape
 from decco.kube.watch import WatchSpec
@@ -41,7 +42,13 @@ from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.canary import canary_part_changed, canary_pods_changed, shared_route_changed
 from decco.reconcilers.handlers.certificate import certificate_changed
 from decco.reconcilers.handlers.child import child_changed
-from decco.reconcilers.handlers.gateway import class_changed, edge_changed, own_gateway_changed, own_route_changed
+from decco.reconcilers.handlers.gateway import (
+    class_changed,
+    edge_changed,
+    gateway_policy_changed,
+    own_gateway_changed,
+    own_route_changed,
+)
 from decco.reconcilers.handlers.job import job_changed
 from decco.reconcilers.handlers.namespace import grants_changed, isolation_changed
 from decco.reconcilers.handlers.secret import copy_changed, source_changed
@@ -87,6 +94,11 @@ def _edge_service(kind: Resource, settings: Settings) -> WatchSpec | None:
     return _one(kind, settings.edge.service)
 
 
+def _of_parent_gateway(kind: Resource, settings: Settings) -> WatchSpec | None:
+    parent = settings.routing.parent_gateway if _by_gateway(settings.routing) else None
+    return WatchSpec(kind, namespace=parent.partition("/")[0]) if parent else None
+
+
 def _one(kind: Resource, reference: str | None) -> WatchSpec | None:
     namespace, _, name = (reference or "").partition("/")
     return WatchSpec(kind, namespace=namespace, fields=f"metadata.name={name}") if reference else None
@@ -127,11 +139,12 @@ def read(
     completed: Callable[[Any, Settings], Any] | None = None,
     needed: Needed | None = None,
     versions: tuple[str, ...] = (),
+    searched: bool = True,
 ) -> Kind:
     """A kind that decco reads and does not write, but for the status of its own kinds."""
     most = MOST_OF_AN_OWNER if role is Role.OWNER else 0
     shape = Shape(facts=facts, digests=False, most_bytes=most)
-    return Kind(resource, role, shape, select, handlers, versions, completed, needed=needed)
+    return Kind(resource, role, shape, select, handlers, versions, completed, searched=searched, needed=needed)
 
 
 def child(
@@ -248,6 +261,20 @@ KINDS: tuple[Kind, ...] = (
         needed=_where_served,
         versions=("v1",),
         searched=False,
+    ),
+    *(child(kind, needed=_by_gateway, versions=("v1alpha1",), searched=False) for kind in POLICIES),
+    *(
+        read(
+            kind,
+            Role.EDGE,
+            _of_parent_gateway,
+            gateway_policy_changed,
+            facts=targeted_gateways,
+            needed=_by_parent_gateway,
+            versions=("v1alpha1",),
+            searched=False,
+        )
+        for kind in POLICIES
     ),
     *(
         child(kind, needed=_by_dialect(name), versions=(kind.version,))

@@ -12,7 +12,7 @@ from decco.desired.closing import closed_listeners, closed_namespace, closed_rou
 from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.http_names import published_names
 from decco.desired.issued import issuing_problem
-from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
+from decco.desired.model import Child, Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.space import namespace_child, reserved_name, space_children, space_names
 from decco.desired.space_status import blocked_space_status, space_status
@@ -29,13 +29,14 @@ from decco.objects import (
     NAMESPACES,
     RESOURCE_QUOTAS,
     SECRETS,
+    SECURITY_POLICIES,
     Key,
     Obj,
     Resource,
     key_of,
 )
 from decco.reconcilers.children import Written
-from decco.reconcilers.edge import addresses_for, gateway_controller, space_live
+from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of
 from decco.reconcilers.outgoing import Switches
@@ -49,7 +50,7 @@ log = get_logger(__name__)
 SERVED_SECONDS = 1.0
 """Pause before the next check whether a name that is given up is still served."""
 _LISTENERS = (GATEWAYS, LISTENER_SETS)
-_BEFORE_ROUTING = (RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS)
+_BEFORE_ROUTING = (RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS, SECURITY_POLICIES)
 
 
 class SpaceReconciler(Reconciler):
@@ -151,6 +152,7 @@ class SpaceReconciler(Reconciler):
             secrets={},
             now=now,
             gateway_controller=gateway_controller(self.caches),
+            edge_policies=gateway_policies(self.caches),
             egress=egress.phase,
             egress_waits=egress.waits,
             egress_noted=egress.noted,
@@ -180,7 +182,9 @@ class SpaceReconciler(Reconciler):
             # The name of a copy may be taken, which the first write finds: then no listener refers to it.
             inputs = replace(inputs, secrets=await self._views(space, copying))
             children = [child for child in space_children(inputs) if child.resource not in unrecorded]
-            await self.writer.write((child for child in children[1:] if child.resource not in _BEFORE_ROUTING), written)
+            withheld = _LISTENERS if _is_open(first, written) else ()
+            rest = (child for child in children[1:] if child.resource not in (*_BEFORE_ROUTING, *withheld))
+            await self.writer.write(rest, written)
         written.raise_if_overtaken()
         if namespace_uid is not None:
             keep: set[tuple[Resource, Key]] = {(child.resource, key_of(child.obj)) for child in children}
@@ -290,3 +294,12 @@ class SpaceReconciler(Reconciler):
             if (store := self.caches.children.get(resource)) is not None
             for entry in store.in_namespace(space.name)
         )
+
+
+def _is_open(first: Collection[Child], written: Written) -> bool:
+    """Whether listeners would be open to everybody, because the policy with the permitted clients was not written."""
+    policies = (child for child in first if child.resource == SECURITY_POLICIES)
+    problem = Problem(reasons.NOT_WRITTEN, "")
+    return any(
+        written.outcomes.get((child.resource.kind, key_of(child.obj).name), problem) is not None for child in policies
+    )

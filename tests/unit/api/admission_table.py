@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tests.unit.api.limit_rows import limit_rows
 from tests.unit.api.rows import Obj, Row, app, endpoints, pod, put, space
 from tests.unit.api.scale_rows import scale_rows
 from tests.unit.api.workload_rows import workload_rows
@@ -23,6 +24,7 @@ SUBDOMAIN = "must be the name of a Kubernetes object"
 APP_NAME = "must be the name of an App"
 KIND = "must be a kind of Kubernetes"
 DURATION = "must be a duration longer than 0"
+SIZE = "must be a size from 1Ki to 1024Mi"
 PATH = 'must be a path that starts with "/"'
 TOO_LONG = "Too long"
 
@@ -37,6 +39,7 @@ GOOD = {
     KIND: ("A", "ClusterIssuer", "AWSPCAIssuer", "A" * 63),
     APP_NAME: ("a", "a.b", "1a", "a" * 63),
     DURATION: ("1ms", "30s", "1h30m", "0h5m", "99999h99999m99999s99999ms"),
+    SIZE: ("1Ki", "9Mi", "10Mi", "99Ki", "100Mi", "999Ki", "1009Mi", "1023Ki", "1024Mi"),
     LABEL: ("a", "1", "a-1", "a" * 63),
     OBJECT_NAME: ("a", "a-1", "a" * 63),
     DNS_NAME: ("a", "localhost", "a.b", "1.example.com", "a-b.c1", "xn--bcher-kva.example", LONG_NAME),
@@ -49,6 +52,10 @@ BAD = {
     DURATION: (
         *("", "0s", "0h0m", "00ms", "1", "s", "-1s", "1.5s", "1d", "1S", "100000s", "1s1s1s1s1s", "1s "),
         *(f"1s{special}" for special in _SPECIAL),
+    ),
+    SIZE: (
+        *("", "0Ki", "01Mi", "1", "1M", "1k", "1Gi", "1mi", "1.5Mi", "-1Mi", "1025Mi", "1030Ki", "2000Mi", "1 Mi"),
+        *(f"1Mi{special}" for special in _SPECIAL),
     ),
     LABEL: ("", "A", "a.b", "-a", "a-", "a_b", *(f"a{special}b" for special in _SPECIAL), "a\n"),
     OBJECT_NAME: ("", "A", "1", "1a", "a.b", "-a", "a-", "a_b", *(f"a{special}b" for special in _SPECIAL), "a\n"),
@@ -93,6 +100,7 @@ BAD = {
 BAD[APP_NAME] = BAD[SUBDOMAIN]
 MAX = {
     KIND: 63,
+    SIZE: 6,
     DURATION: 28,
     APP_NAME: 63,
     LABEL: 63,
@@ -146,6 +154,9 @@ TEXTS: tuple[tuple[str, str, Obj], ...] = (
     (PATH, "spec.httpUrlPath", app()),
     (DURATION, "spec.endpoints[0].timeouts.request", endpoints({"httpPath": "/x", "timeouts": {}})),
     (DURATION, "spec.endpoints[0].timeouts.idle", endpoints({"timeouts": {}})),
+    (SIZE, "spec.limits.requestBody", space(limits={})),
+    (DURATION, "spec.limits.timeouts.request", space(limits={"timeouts": {}})),
+    (DURATION, "spec.limits.timeouts.idle", space(limits={"timeouts": {}})),
     (APP_NAME, "spec.canaryOf", app(httpUrlPath="/a", weight=0)),
     (SUBDOMAIN, "spec.tlsCaAndCertSecretName", app()),
     (OBJECT_NAME, "spec.endpoints[0].name", endpoints({})),
@@ -588,6 +599,7 @@ def http_rows() -> Iterator[Row]:
 ROWS = (
     *text_rows(),
     *cidr_rows(),
+    *limit_rows(),
     *number_rows(),
     *shape_rows(),
     *rule_rows(),

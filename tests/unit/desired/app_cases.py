@@ -21,6 +21,7 @@ from decco.desired.model import (
     SpaceInputs,
 )
 from decco.desired.routing.dialects.traefik import Traefik
+from decco.desired.routing.envoy_gateway import POLICIES
 from decco.hostnames import canonical
 from decco.objects import (
     BACKEND_TLS_POLICIES,
@@ -42,7 +43,7 @@ POD = {"containers": [{"name": "main", "image": "example.test/app:1", "ports": [
 
 
 GATEWAY_API = (GATEWAY_CLASSES, GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES)
-SERVED: Served = {kind: kind for kind in (*GATEWAY_API, *Traefik.kinds, CERTIFICATES)}
+SERVED: Served = {kind: kind for kind in (*GATEWAY_API, *Traefik.kinds, CERTIFICATES, *POLICIES)}
 
 
 def without(*kinds: Resource) -> Served:

@@ -13,6 +13,7 @@ from decco.desired.gateway_status import (
     is_programmed,
     is_true,
     parent_gateway,
+    policy_problem,
     refusals,
     route_problem,
 )
@@ -192,3 +193,30 @@ def test_conditions_of_the_object_and_of_a_part_of_it() -> None:
     assert [each["type"] for each in refusals(current(obj, part))] == ["Programmed"]
     assert list(refusals(current(obj))) == []
     assert current({"metadata": {}}) == {}
+
+
+def envoy_policy(*ancestors: Obj) -> Obj:
+    meta = {"name": "decco.limits", "namespace": "acme", "generation": 2}
+    return {"kind": "SecurityPolicy", "metadata": meta, "status": {"ancestors": list(ancestors)}}
+
+
+def ancestor(*conditions: Obj, controller: str = OURS, **ref: Any) -> Obj:
+    reference = {"group": GATEWAY_GROUP, "kind": "ListenerSet", "name": "decco", "namespace": "acme", **ref}
+    return {"ancestorRef": reference, "controllerName": controller, "conditions": list(conditions)}
+
+
+@pytest.mark.parametrize(
+    ("ancestors", "want"),
+    [
+        ([], "WaitingForEdge"),
+        ([ancestor(condition())], None),
+        ([ancestor(condition(), sectionName="https"), ancestor(REFUSED, sectionName="tls")], "NotAccepted"),
+        ([ancestor(condition(generation=1))], "WaitingForEdge"),
+        ([ancestor(condition(status="False", generation=1))], "WaitingForEdge"),
+        ([ancestor(condition(), controller=FOREIGN)], "WaitingForEdge"),
+        ([ancestor(condition(), name="other")], "WaitingForEdge"),
+    ],
+)
+def test_a_policy_of_the_edge_counts_once_it_is_accepted(ancestors: list[Obj], want: str | None) -> None:
+    problem = policy_problem(envoy_policy(*ancestors), parent_gateway(SHARED, "acme", OURS))
+    assert (problem.reason if problem is not None else None) == want

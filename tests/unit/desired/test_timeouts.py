@@ -15,7 +15,7 @@ from decco.reconcilers.kinds import KINDS
 from tests.unit.desired.app_cases import app, by_address, reasons_of
 
 BOTH = {"request": "90s", "idle": "1m500ms"}
-KEPT = {"haproxy": {"idle"}, "nginx": {"idle"}, "traefik": set[str](), "": {"request"}}
+KEPT = {"haproxy": {"idle"}, "nginx": {"idle"}, "traefik": set[str](), "": {"request", "idle"}}
 
 
 def inputs(timeouts: dict[str, str], *, dialect: str = "", **endpoint: Any) -> AppInputs:

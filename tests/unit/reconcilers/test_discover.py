@@ -13,6 +13,7 @@ from decco.kube.errors import NotServed, ServerError
 from decco.objects import (
     CERTIFICATES,
     DEPLOYMENTS,
+    ENVOY_GATEWAY_GROUP,
     GATEWAY_GROUP,
     HTTP_ROUTES,
     INGRESSES,
@@ -63,6 +64,7 @@ class Documents:
             GATEWAY_GROUP: groups.get("gateway"),
             TRAEFIK_GROUP: groups.get("traefik"),
             CERTIFICATES.group: groups.get("certificates"),
+            ENVOY_GATEWAY_GROUP: groups.get("envoy"),
         }
 
     async def raw(self, path: str) -> Obj:

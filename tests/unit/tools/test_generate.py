@@ -58,6 +58,7 @@ def test_defaults_are_stored_where_they_say_something() -> None:
         ".spec.egressPolicy": "Open",
         ".spec.certificates.issuerRef.kind": "Issuer",
         ".spec.certificates.issuerRef.group": "cert-manager.io",
+        ".spec.limits.requestRate.unit": "Second",
         ".spec.mesh": "None",
         ".spec.topology.zoneSpread": "Off",
         ".spec.initialReplicas": 1,

@@ -203,6 +203,14 @@ def test_connections_out_of_a_space() -> None:
     assert text.startswith("declared: DNS, the Space itself, 192.0.2.0/24, and for each App its tlsEgresses")
 
 
+def test_limits_of_a_space() -> None:
+    limits = {"clientCidrs": ["192.0.2.0/24"], "requestRate": {"requests": 5}, "timeouts": {"idle": "1m"}}
+    found = world(space(), space("b", limits=limits))
+    assert said(found, Target(space="acme"), "limits") == []
+    want = "clientCidrs 192.0.2.0/24; requestRate 5 for each client and second; timeouts.idle 1m"
+    assert said(found, Target(space="b"), "limits") == [(Severity.OK, want)]
+
+
 def test_names_in_egresses_with_the_addresses_that_are_permitted() -> None:
     egresses = [{"localPort": 7000, "fqdn": "api.example.com"}, {"localPort": 7001, "fqdn": "kubernetes.default.svc"}]
     found = world(space(egressPolicy="Declared"), app(tlsEgresses=egresses))

@@ -7,10 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from decco.api.limits import Limits, RateUnit
 from decco.desired import names, reasons
 from decco.desired.endpoints import ResolvedEndpoint
 from decco.desired.http_names import certificate_of
 from decco.desired.http_routes import ResolvedPath
+from decco.desired.limits import REQUEST_RATE
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.names import Annotations
 from decco.objects import INGRESSES, Obj, Resource
@@ -43,6 +45,12 @@ class Dialect(ABC):
     """Every annotation that this dialect ever writes on a Service, without the prefix."""
     timeouts: frozenset[str] = frozenset()
     """The timeouts of an HTTP endpoint that this dialect writes."""
+    limits: frozenset[str] = frozenset()
+    """The limits of a Space that this dialect writes (``desired/limits.py``)."""
+    rate_units: frozenset[RateUnit] = frozenset()
+    """Those of request rates."""
+    limits_passthrough: bool = False
+    """Whether it limits the clients of TCP endpoints too."""
     kinds: tuple[Resource, ...] = ()
     """The kinds of the controller's own CRDs, in the version that is written."""
     crds: str = ""
@@ -72,6 +80,11 @@ class Dialect(ABC):
         none.
         """
         return None
+
+    def kept_limits(self, limits: Limits) -> frozenset[str]:
+        """The limits that the controller keeps."""
+        rate = limits.request_rate
+        return self.limits if rate is None or rate.unit in self.rate_units else self.limits - {REQUEST_RATE}
 
     def named(self, annotations: Annotations) -> dict[str, str | None]:
         """These annotations under their full names."""

@@ -22,12 +22,14 @@ from decco.desired.gateway_status import listeners_kind
 from decco.desired.http_names import entry_of, further_names
 from decco.desired.http_routes import ResolvedPath
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SpaceFacts, SpaceInputs
+from decco.desired.routing import envoy_gateway
 from decco.desired.shares import WHOLE
 from decco.desired.suspension import RETRY_AFTER
-from decco.desired.timeouts import REQUEST, unkept
+from decco.desired.timeouts import IDLE, REQUEST, request_timeout, unkept
 from decco.hostnames import canonical, in_zone
 from decco.objects import (
     BACKEND_TLS_POLICIES,
+    BACKEND_TRAFFIC_POLICIES,
     CONFIGMAPS,
     GATEWAY_GROUP,
     HTTP_ROUTES,
@@ -54,11 +56,12 @@ _THERE_OR_COMING = (SecretState.COPY, SecretState.DELETED, SecretState.LOCAL, Se
 
 
 def space_routing(inputs: SpaceInputs) -> list[Child]:
-    """The ConfigMap with the authority of encryptHttp, the listeners, and the redirect from HTTP to HTTPS."""
+    """The ConfigMap with the authority of encryptHttp, the limits, the listeners, and the redirect to HTTPS."""
     children = _authority(inputs)
     parent, route = inputs.served.get(listeners_kind(inputs.settings.routing)), inputs.served.get(HTTP_ROUTES)
     listeners = _listeners(inputs)
     if parent is not None and listeners:
+        children += envoy_gateway.space_policies(inputs, listeners)
         children.append(_listener_set(inputs, parent, listeners))
         http, https = (_names_of(listeners, protocol) for protocol in ("HTTP", "HTTPS"))
         if route is not None and http:
@@ -69,9 +72,10 @@ def space_routing(inputs: SpaceInputs) -> list[Child]:
 
 
 def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
-    """The kinds that a Space needs and the cluster does not serve."""
+    """The kinds that a Space needs and the cluster does not serve, and the limits that the edge does not keep."""
     needed = (listeners_kind(inputs.settings.routing), HTTP_ROUTES)
-    return tuple(_not_served(kind) for kind in needed if kind not in inputs.served)
+    missing = tuple(_not_served(kind) for kind in needed if kind not in inputs.served)
+    return (*missing, *envoy_gateway.space_problems(inputs))
 
 
 def _listeners(inputs: SpaceInputs) -> list[Obj]:
@@ -80,6 +84,8 @@ def _listeners(inputs: SpaceInputs) -> list[Obj]:
     """
     space, claims = inputs.space, inputs.claims
     listeners: list[Obj] = []
+    if envoy_gateway.is_closed(inputs):
+        return listeners
     if claims.holds(space.fqdn):
         listeners += _http_listeners(inputs, space.fqdn, space.spec.http_cert_secret_name)
         wildcard = f"*.{space.fqdn}"
@@ -199,14 +205,16 @@ def _authority(inputs: SpaceInputs) -> list[Child]:
 
 
 def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], list[Problem]]:
-    """One HTTPRoute or TLSRoute for each endpoint; before an HTTPRoute to pods that speak TLS, its BackendTLSPolicy.
-    The HTTP endpoints of a canary have no HTTPRoute: they are in that of the other App.
+    """One HTTPRoute or TLSRoute for each endpoint; before an HTTPRoute to pods that speak TLS, its BackendTLSPolicy,
+    and before one with limits of its own, a policy of Envoy Gateway. The HTTP endpoints of a canary have no HTTPRoute:
+    they are in that of the other App.
 
     Without a BackendTLSPolicy the edge would send plain text towards such pods, so both are written or none.
     """
     children: list[Child] = []
     problems: list[Problem] = []
     canary = inputs.spec.canary_of is not None
+    kept = KEPT_TIMEOUTS | {IDLE} if envoy_gateway.keeps_idle(inputs) else KEPT_TIMEOUTS
     for endpoint in resolved.routed:
         specs: dict[Resource, Obj] = {}
         if endpoint.kind is EndpointKind.TCP:
@@ -214,8 +222,11 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], 
         if endpoint.kind is EndpointKind.HTTP and endpoint.backend_tls:
             specs[BACKEND_TLS_POLICIES] = _backend_tls(inputs, endpoint)
         if endpoint.kind is EndpointKind.HTTP and not canary:
+            if (policy := envoy_gateway.route_policy(inputs, endpoint)) is not None:
+                specs[BACKEND_TRAFFIC_POLICIES] = policy
             specs[HTTP_ROUTES] = _http_route(inputs, endpoint)
-        problems += unkept(endpoint, KEPT_TIMEOUTS, "the Gateway API")
+            problems += envoy_gateway.route_problems(inputs, endpoint)
+        problems += unkept(endpoint, kept, "the gateway")
         missing = [_not_served(kind) for kind in specs if kind not in inputs.served]
         problems += missing
         if not missing:
@@ -246,14 +257,10 @@ def _path_rule(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath
             {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}
         )
     rule["backendRefs"] = _backends(inputs, endpoint, path)
-    if (request := _request_timeout(endpoint)) is not None:
+    default = GRPC_REQUEST if endpoint.protocol is AppProtocol.GRPC else None
+    if (request := request_timeout(endpoint, inputs.space, default)) is not None:
         rule["timeouts"] = {"request": request}
     return rule
-
-
-def _request_timeout(endpoint: ResolvedEndpoint) -> str | None:
-    request = endpoint.timeouts.request if endpoint.timeouts is not None else None
-    return request or (GRPC_REQUEST if endpoint.protocol is AppProtocol.GRPC else None)
 
 
 def _tls_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:

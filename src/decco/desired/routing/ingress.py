@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
+from decco.desired.limits import CLIENT_CIDRS, limits_of, unkept_limits
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
-from decco.desired.routing.dialect import Dialect, ServiceTraits
+from decco.desired.routing.dialect import Dialect, ServiceTraits, unsupported
 from decco.desired.routing.dialects import dialects
 from decco.desired.timeouts import unkept
 from decco.objects import INGRESSES
@@ -29,7 +30,9 @@ def space_routing(inputs: SpaceInputs) -> list[Child]:
 
 
 def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
-    return _dialect(inputs).space_problems(inputs)
+    dialect, edge = _dialect(inputs), f"the ingress controller {inputs.settings.routing.ingress_dialect}"
+    kept = dialect.kept_limits(limits_of(inputs.space))
+    return (*dialect.space_problems(inputs), *unkept_limits(inputs.space, kept, edge))
 
 
 def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], list[Problem]]:
@@ -38,6 +41,9 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], 
     children: list[Child] = []
     problems: list[Problem] = []
     for endpoint in resolved.routed:
+        if (closed := _closed(inputs, endpoint)) is not None:
+            problems.append(closed)
+            continue
         make = dialect.tcp if endpoint.kind is EndpointKind.TCP else dialect.http
         made = make(inputs, endpoint)
         if isinstance(made, Problem):
@@ -46,6 +52,19 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], 
             children += map(_without_others, made)
             problems += unkept(endpoint, dialect.timeouts, f"the ingress controller {name}")
     return children, problems
+
+
+def _closed(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Problem | None:
+    """Why an endpoint may be served to nobody: the Space's clientCidrs cannot be kept there."""
+    dialect, name = _dialect(inputs), inputs.settings.routing.ingress_dialect
+    tcp = endpoint.kind is EndpointKind.TCP
+    if not limits_of(inputs.space).client_cidrs:
+        return None
+    if CLIENT_CIDRS in dialect.limits and (dialect.limits_passthrough or not tcp):
+        return None
+    why = f"limits.{CLIENT_CIDRS} of Space {inputs.space.name} does not hold for it with the ingress controller {name}"
+    instead = "serve it by httpPath, or remove the limit" if CLIENT_CIDRS in dialect.limits else "remove the limit"
+    return unsupported(endpoint, f"{why}; {instead}")
 
 
 def service_traits(inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:

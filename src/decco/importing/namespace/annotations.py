@@ -13,7 +13,7 @@ from decco.importing.namespace.inventory import Part
 from decco.text import LONGEST_VALUE, escape
 
 PREFIX = "nginx.ingress.kubernetes.io"
-_EDGE = "the edge limits this, if at all, by settings of its own: see the documentation of the edge"
+_EDGE = "limits of the Space hold for all of its Apps; what they do not have, settings of the edge limit, if at all"
 _APP = "neither Space nor App has it: let the container do it, or a proxy in the same pod"
 _RESTRICTED = re.compile(
     f"{re.escape(PREFIX)}/(auth-(type|url|tls-secret)|enable-global-auth|(white|allow|deny)list-source-range)"

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from decco.desired.gateway_status import is_programmed, status_of
+from decco.desired.model import SpaceFacts
 from decco.desired.names import PROBE_ROUTE
+from decco.desired.routing.envoy_gateway import POLICIES, is_envoy_gateway
 from decco.kube.entry import Entry
 from decco.kube.store import Change
 from decco.objects import Obj
 from decco.reconcilers.caches import Caches, Request
 from decco.reconcilers.facts import AppFacts
-from decco.reconcilers.handlers.common import urgency
+from decco.reconcilers.handlers.common import space_and_apps, urgency
 
 
 def edge_changed(caches: Caches, change: Change) -> Iterator[Request]:
@@ -31,13 +33,26 @@ def edge_changed(caches: Caches, change: Change) -> Iterator[Request]:
 
 
 def class_changed(caches: Caches, change: Change) -> Iterator[Request]:
-    """The class of the shared Gateway, or the controller of a class: every App, because whose conditions on its routes
+    """A class of Envoy Gateway also means that the kinds of its policies may be served since.
+
+    The class of the shared Gateway, or the controller of a class: every App, because whose conditions on its routes
     count may have changed, and every Space, because the controller decides which keys of certificates the edge takes.
     """
     old, new = (entry.facts if entry is not None else None for entry in (change.old, change.new))
+    if is_envoy_gateway(new) and not caches.served.keys() >= set(POLICIES):
+        caches.search.set()
     if old != new:
         for store in (caches.spaces, caches.apps):
             yield from (Request(entry.key, urgency(change)) for entry in store)
+
+
+def gateway_policy_changed(caches: Caches, change: Change) -> Iterator[Request]:
+    """A policy of the shared Gateway: the Spaces for which decco would replace it, and their Apps."""
+    old, new = (entry.facts if entry is not None and not entry.deleting else () for entry in (change.old, change.new))
+    if old != new:
+        for entry in caches.spaces:
+            if isinstance(entry.facts, SpaceFacts) and entry.facts.spec.limits is not None:
+                yield from space_and_apps(caches, entry.key.name)
 
 
 def own_gateway_changed(caches: Caches, change: Change) -> Iterator[Request]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from decco.desired import reasons
 from decco.desired.http_names import certificate_of, entry_of, further_names
+from decco.desired.limits import limits_of, limits_text
 from decco.desired.model import SecretFacts, SpaceFacts
 from decco.desired.status import OWN_PAUSE
 from decco.hostnames import canonical, in_zone
@@ -167,6 +168,8 @@ def _space(world: World, name: str) -> Findings:
         text = f"project {space.spec.project}: only its Spaces and the edge may connect (decco graph {name})"
     yield Finding("isolation", text)
     yield Finding("egress", egress_of(space))
+    if limits := limits_text(limits_of(space)):
+        yield Finding("limits", limits)
     if space.fqdn not in lost:
         yield from listeners(world, space, None)
     yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{space.fqdn}", space.fqdn)

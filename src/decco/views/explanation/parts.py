@@ -24,7 +24,7 @@ from decco.desired.secret_use import ANY_CONTENT, Use, covers
 from decco.hostnames import zone_of
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden
-from decco.objects import SECRETS, Key, Resource, labels_of
+from decco.objects import ENVOY_GATEWAY_GROUP, SECRETS, Key, Resource, labels_of
 from decco.reconcilers.edge import gateway_controller, space_live
 from decco.settings import RoutingBackend
 from decco.views.findings import SOON_DAYS, Finding, Findings
@@ -212,7 +212,7 @@ def route(world: World, endpoint: Key, app: Key) -> Findings:
         entry = store.get(endpoint) if store is not None else None
         if entry is None or owner is None or entry.owner_uid != owner.uid or kind.kind == "BackendTLSPolicy":
             continue
-        found = True
+        found = found or kind.group != ENVOY_GATEWAY_GROUP
         obj = entry.obj()
         problem = route_problem(Child(kind, obj), obj, gateway)
         if problem is None:

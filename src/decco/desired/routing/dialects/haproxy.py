@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from decco.api.limits import Limits
 from decco.desired.endpoints import ResolvedEndpoint
 from decco.desired.http_routes import ResolvedPath
-from decco.desired.model import AppInputs, Child, Problem
+from decco.desired.limits import CLIENT_CIDRS, REQUEST_BODY, limits_of, short_size
+from decco.desired.limits import IDLE as LONGEST_IDLE
+from decco.desired.model import AppInputs, Child, Problem, SpaceFacts
 from decco.desired.protocols import speaks_http2
 from decco.desired.routing.dialect import (
     PREFIX,
@@ -40,17 +43,20 @@ class Haproxy(Dialect):
         "ssl-passthrough",
         "ssl-redirect",
     )
-    optional = ("timeout-server", "timeout-tunnel")
+    optional = ("allowlist-source-range", "proxy-body-size", "timeout-server", "timeout-tunnel")
     timeouts = frozenset({IDLE})
+    # Its limit-rps and limit-connections count connections of one client, which are other limits than decco's.
+    limits = frozenset({CLIENT_CIDRS, REQUEST_BODY, LONGEST_IDLE})
+    limits_passthrough = True
 
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         if any("%" in (path.rewrite or "") for path in endpoint.paths):
             # HAProxy's http-request replace-path reads it as a log format, and then rejects the whole file.
             return unsupported(endpoint, "HAProxy cannot write a % in a rewritten path; choose another rewritePath")
-        annotations = {"ssl-redirect": "true"}
+        annotations = {"ssl-redirect": "true", **_limits(inputs.space)}
         if speaks_http2(endpoint):
             annotations["backend-protocol"] = "h2"
-        if (seconds := idle_seconds(endpoint)) is not None:
+        if (seconds := idle_seconds(endpoint, inputs.space)) is not None:
             # The second one is for connections that were upgraded (WebSocket).
             annotations |= {"timeout-server": f"{seconds}s", "timeout-tunnel": f"{seconds}s"}
         if endpoint.backend_tls:
@@ -74,8 +80,20 @@ class Haproxy(Dialect):
         return http_ingress(inputs, name, endpoint.http_names, paths, backend_of(endpoint), named)
 
     def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
-        annotations = self.named({"ssl-passthrough": "true", "ssl-redirect": "true"})
+        # In front of TLS passthrough it limits the clients in TCP mode.
+        limits = _clients(limits_of(inputs.space))
+        annotations = self.named({"ssl-passthrough": "true", "ssl-redirect": "true", **limits})
         return [passthrough_ingress(inputs, endpoint, backend_of(endpoint), annotations)]
+
+
+def _limits(space: SpaceFacts) -> dict[str, str]:
+    limits = limits_of(space)
+    body = {"proxy-body-size": short_size(limits.request_body)} if limits.request_body is not None else {}
+    return {**_clients(limits), **body}
+
+
+def _clients(limits: Limits) -> dict[str, str]:
+    return {"allowlist-source-range": ",".join(sorted(limits.client_cidrs))} if limits.client_cidrs else {}
 
 
 DIALECT = Haproxy()

@@ -20,10 +20,13 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 
+from decco.api.limits import RateUnit
 from decco.api.types import AppProtocol
 from decco.desired import names
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.http_routes import ResolvedPath
+from decco.desired.limits import CLIENT_CIDRS, REQUEST_BODY, REQUEST_RATE, limits_of, short_size
+from decco.desired.limits import IDLE as LONGEST_IDLE
 from decco.desired.model import AppInputs, Child, Problem, SpaceFacts, SpaceInputs
 from decco.desired.protocols import speaks_http2
 from decco.desired.routing.dialect import (
@@ -64,8 +67,18 @@ class Nginx(Dialect):
         "ssl-passthrough",
         "use-regex",
     )
-    optional = ("proxy-read-timeout", "proxy-send-timeout")
+    optional = (
+        "limit-rpm",
+        "limit-rps",
+        "proxy-body-size",
+        "proxy-read-timeout",
+        "proxy-send-timeout",
+        "whitelist-source-range",
+    )
     timeouts = frozenset({IDLE})
+    # Its limit-connections counts those of one client, and what it passes through by server name it does not limit.
+    limits = frozenset({CLIENT_CIDRS, REQUEST_BODY, REQUEST_RATE, LONGEST_IDLE})
+    rate_units = frozenset({RateUnit.SECOND, RateUnit.MINUTE})
 
     def space(self, inputs: SpaceInputs) -> list[Child]:
         """The Secret with the authority of encryptHttp; certificates only, see ``SecretFacts.ca_pem``."""
@@ -91,8 +104,8 @@ class Nginx(Dialect):
             )
         if isinstance(spoken := _spoken(endpoint), Problem):
             return spoken
-        annotations = {"force-ssl-redirect": "true", "use-regex": "true", **spoken}
-        if (seconds := idle_seconds(endpoint)) is not None:
+        annotations = {"force-ssl-redirect": "true", "use-regex": "true", **spoken, **_limits(inputs.space)}
+        if (seconds := idle_seconds(endpoint, inputs.space)) is not None:
             # Between two reads, or two writes; in seconds, as numbers.
             annotations |= {"proxy-read-timeout": str(seconds), "proxy-send-timeout": str(seconds)}
         if endpoint.backend_tls:
@@ -124,6 +137,22 @@ class Nginx(Dialect):
         # Without the redirect nginx would answer at port 80 too, and carry plain text from there to the pod.
         annotations = self.named({"force-ssl-redirect": "true", "ssl-passthrough": "true"})
         return [passthrough_ingress(inputs, endpoint, named_backend(inputs, endpoint), annotations)]
+
+
+def _limits(space: SpaceFacts) -> dict[str, str]:
+    """By the older name of the list of clients, which all versions read."""
+    limits = limits_of(space)
+    found: dict[str, str] = {}
+    if limits.client_cidrs:
+        found["whitelist-source-range"] = ",".join(sorted(limits.client_cidrs))
+    if limits.request_body is not None:
+        found["proxy-body-size"] = short_size(limits.request_body)
+    if (rate := limits.request_rate) is not None and rate.unit in _RATES:
+        found[_RATES[rate.unit]] = str(rate.requests)
+    return found
+
+
+_RATES = {RateUnit.SECOND: "limit-rps", RateUnit.MINUTE: "limit-rpm"}
 
 
 def _spoken(endpoint: ResolvedEndpoint) -> dict[str, str] | Problem:
