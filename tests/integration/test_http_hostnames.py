@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,6 +174,7 @@ def test_paths_and_names_of_endpoints(cluster: Cluster, decco: Decco, name: str)
     eventually(lambda: tenant.condition("RoutesReady", "app")[1] == "HostnameNotAllowed")
     assert "not.ours.test" in tenant.condition("RoutesReady", "app")[2]
 
+    time.sleep(1.1)  # seniority has the resolution of creationTimestamp
     cluster.create(app(name, "later", endpoints=[{"name": "later", "port": 8080, "httpPath": "/docs"}]))
     eventually(lambda: tenant.condition("RoutesReady", "later")[1] == "PathConflict")
     assert tenant.hostnames("later") == []

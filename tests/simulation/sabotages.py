@@ -134,14 +134,14 @@ SABOTAGES = (
     Sabotage(
         "nothing is pruned",
         "kube/prune.py",
-        "                if (store.resource, entry.key) in keep or entry.deleting:",
-        "                if True:",
+        "                    if (store.resource, entry.key) not in keep and not entry.deleting:",
+        "                    if False:",
     ),
     Sabotage(
         "pruning ignores what is desired",
         "kube/prune.py",
-        "                if (store.resource, entry.key) in keep or entry.deleting:",
-        "                if entry.deleting:",
+        "                    if (store.resource, entry.key) not in keep and not entry.deleting:",
+        "                    if not entry.deleting:",
     ),
     Sabotage(
         "a restored copy is not taken in",

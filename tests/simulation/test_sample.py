@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.sabotages import SABOTAGES, Sabotage, replaced
-
 SCHEDULES = int(os.environ.get("SIMULATE", "240"))
 """Half a minute on two cores that do nothing else."""
 FIRST = 1_000_000
@@ -71,11 +69,6 @@ def test_a_fault_of_former_times_stays_mended(seed: int) -> None:
 def test_what_cannot_be_known_is_allowed(seed: int) -> None:
     status, text = simulate("--plan", f"{PLANS}/{seed}.json")
     assert status == 0, f"{ALLOWED[seed]}\n{text}"
-
-
-@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda each: each.name)
-def test_a_sabotage_still_has_its_place(sabotage: Sabotage) -> None:
-    compile(replaced(sabotage), sabotage.file, "exec")
 
 
 def test_a_seed_gives_the_same_history_each_time() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,10 @@ def test_combine(problems: list[Problem | None], expected: Problem | None) -> No
 def test_combine_limits_the_length_of_the_message() -> None:
     combined = reasons.combine(Problem(reasons.INVALID, f"m{number}") for number in range(7))
     assert combined == Problem(reasons.INVALID, "m0; m1; m2; m3; m4; and 2 more")
+
+
+def test_the_health_script_for_argo_cd_waits_for_the_same_reasons() -> None:
+    """tests/packaging runs the script itself."""
+    script = (Path(__file__).parents[3] / "manifests" / "gitops" / "argocd-cm.yaml").read_text()
+    (table,) = re.findall(r"local waiting = \{(.*?)\}", script, re.DOTALL)
+    assert set(re.findall(r"(\w+) = true", table)) == reasons.WAITING - {reasons.JOB_SUSPENDED}
