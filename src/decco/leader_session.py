@@ -110,7 +110,7 @@ class LeaderSession:
             now=lambda: datetime.now(UTC),
             answers=self._answers,
             addressing=self._addressing,
-            certificates=metrics.certificates,
+            expiries=metrics.expiries,
         )
         control = settings.controller
         self._spaces = self._controller(

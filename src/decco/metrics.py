@@ -17,6 +17,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
 
 from decco import __version__
+from decco.expiries import Expiries
 
 CONTROLLERS = ("space", "app")
 RESULTS = ("success", "requeue", "conflict", "error", "terminal")
@@ -43,8 +44,8 @@ MAX_SPACES = 1_000
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Upper bounds of all histograms: from a reconcile that finds nothing to do to a request at its time limit."""
 
-CERTIFICATES_OF_A_SPACE = 20
-"""Series of one Space, at most."""
+EXPIRIES_OF_A_SPACE = 20
+"""Series of one Space in each gauge, at most."""
 
 
 class Queue(Protocol):
@@ -78,6 +79,7 @@ GAUGES: Mapping[str, tuple[str, ...]] = {
     "objects": ("Spaces and Apps by their Ready condition.", "kind", "ready"),
     "dns_lag_seconds": ("Age of the oldest change that a zone has not taken yet.", "provider", "zone"),
     "certificate_expiry_timestamp_seconds": ("When a certificate in use expires.", "space", "secret"),
+    "crl_expiry_timestamp_seconds": ("When a list of revoked certificates in use expires.", "space", "secret"),
     "endpoints": ("Probed endpoints of a Space, by whether they answer.", "space", "answers"),
     "leader": ("1 while this process leads.",),
     "event_loop_tasks": ("Tasks of the event loop that have not ended.",),
@@ -153,7 +155,8 @@ class Metrics:
         self._watches: dict[str, tuple[Gauge, Gauge]] = {}
         self._ready_counts: dict[str, Callable[[], Mapping[str, int]]] = {}
         self._dns_lags: Callable[[], Mapping[tuple[str, str], float]] = dict
-        self._certificates: dict[str, frozenset[str]] = {}
+        self._expiries: dict[tuple[str, str], frozenset[str]] = {}
+        """(gauge, Space) -> Secrets that have a series."""
         self._answers: Callable[[], Mapping[str, tuple[int, int]]] = dict
         for result in PROBE_RESULTS:
             self.counters["probe"].labels(result)
@@ -291,27 +294,31 @@ class Metrics:
         """A child differed from decco's last write with the desired state unchanged, and was written again."""
         self.counters["child_repairs"].labels(resource).inc()
 
-    def certificates(self, space: str, expiries: Mapping[str, float]) -> None:
-        """All certificates that a Space uses now, Secret's name -> Unix time of expiry; what is not in it is gone.
+    def expiries(self, space: str, expiries: Expiries) -> None:
+        """All that a Space uses now and that expires; what is not in it is gone.
 
-        Only those that expire first have series: a tenant must not choose how many there are.
+        Only what expires first has series: a tenant must not choose how many there are.
         """
-        expiry = self.gauges["certificate_expiry_timestamp_seconds"]
-        if len(expiries) > CERTIFICATES_OF_A_SPACE:
-            soonest = sorted(expiries, key=lambda secret: (expiries[secret], secret))[:CERTIFICATES_OF_A_SPACE]
-            expiries = {secret: expiries[secret] for secret in soonest}
-        for secret, moment in expiries.items():
-            expiry.labels(space, secret).set(moment)
-        for secret in self._certificates.pop(space, frozenset()) - expiries.keys():
-            expiry.remove(space, secret)
-        if expiries:
-            self._certificates[space] = frozenset(expiries)
+        self._set_expiries("certificate_expiry_timestamp_seconds", space, expiries.certificates)
+        self._set_expiries("crl_expiry_timestamp_seconds", space, expiries.lists)
+
+    def _set_expiries(self, name: str, space: str, moments: Mapping[str, float]) -> None:
+        gauge = self.gauges[name]
+        if len(moments) > EXPIRIES_OF_A_SPACE:
+            soonest = sorted(moments, key=lambda secret: (moments[secret], secret))[:EXPIRIES_OF_A_SPACE]
+            moments = {secret: moments[secret] for secret in soonest}
+        for secret, moment in moments.items():
+            gauge.labels(space, secret).set(moment)
+        for secret in self._expiries.pop((name, space), frozenset()) - moments.keys():
+            gauge.remove(space, secret)
+        if moments:
+            self._expiries[name, space] = frozenset(moments)
 
     def leader(self, leads: bool) -> None:
         self.gauges["leader"].set(leads)
-        if not leads:  # the leader reports which certificates are in use
-            for space in list(self._certificates):
-                self.certificates(space, {})
+        if not leads:  # the leader reports what is in use
+            for space in {space for _, space in self._expiries}:
+                self.expiries(space, Expiries())
 
     def loop_lag(self, seconds: float) -> None:
         self.histograms["event_loop_lag"].observe(seconds)

@@ -278,6 +278,8 @@ def test_lists_of_revoked_certificates(cluster: Cluster, decco: Decco, name: str
     good = content(authority.revocations(5))
     cluster.patch(path("decco", name), {"data": good})
     eventually(lambda: lists() == good["ca.crl"], SECONDS)
+    expiry = f'decco_crl_expiry_timestamp_seconds{{secret="{name}",space="{name}"}}'
+    eventually(lambda: decco.metric(expiry) > 1.7e9, SECONDS)
     for bad in (b"garbage", Authority("stranger").revocations(5)):
         cluster.patch(path("decco", name), {"data": content(bad)})
         eventually(lambda: reasons() == ("SecretInvalid", "SecretInvalid"), SECONDS)
@@ -300,6 +302,7 @@ def test_lists_of_revoked_certificates(cluster: Cluster, decco: Decco, name: str
     eventually(lambda: reasons() == ("Reconciled", "Reconciled"), SECONDS)
     cluster.patch(path("decco", name), {"data": {"ca.crl": None}})
     eventually(lambda: lists() is None, SECONDS)
+    eventually(lambda: decco.metric(expiry) == 0, SECONDS, "no series of a list that is gone")
     decco.settle()
     assert [(cluster.get(child) or {})["metadata"].get("generation") for child in children] == before
     assert (cluster.get(children[1]) or {})["data"] == texts

@@ -140,7 +140,10 @@ def test_only_metrics_that_the_daemon_has_are_asked_for(daemon: Decco, source: s
     served |= {SUFFIXES.sub("", name) for name in served}
     described = set(re.findall(r"^# TYPE (\S+)", text, flags=re.MULTILINE))
     # No Space has a certificate or an endpoint yet, and no watch has failed: these series come with their objects.
-    later = {"decco_certificate_expiry_timestamp_seconds", "decco_endpoints", "decco_watch_restarts_total"}
+    later = {
+        *("decco_certificate_expiry_timestamp_seconds", "decco_crl_expiry_timestamp_seconds"),
+        *("decco_endpoints", "decco_watch_restarts_total"),
+    }
     served |= later & described
     texts = {
         "alerts": [rule["expr"] for rule in all_rules()],

@@ -14,8 +14,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from decco import __version__
+from decco.expiries import Expiries
 from decco.kube import controller, informer, workqueue
-from decco.metrics import CERTIFICATES_OF_A_SPACE, CONTROLLERS, READY, RESULTS, Metrics
+from decco.metrics import CONTROLLERS, EXPIRIES_OF_A_SPACE, READY, RESULTS, Metrics
 
 CONTRACT = {
     "decco_probe_total": ("counter", {"result"}),
@@ -44,6 +45,7 @@ CONTRACT = {
     "decco_dns_lag_seconds": ("gauge", {"provider", "zone"}),
     "decco_child_repairs_total": ("counter", {"resource"}),
     "decco_certificate_expiry_timestamp_seconds": ("gauge", {"space", "secret"}),
+    "decco_crl_expiry_timestamp_seconds": ("gauge", {"space", "secret"}),
     "decco_leader": ("gauge", set()),
     "decco_event_loop_lag_seconds": ("histogram", set()),
     "decco_event_loop_tasks": ("gauge", set()),
@@ -79,7 +81,7 @@ def exercise(metrics: Metrics) -> None:
     metrics.dns_call("rfc2136", "apply", "Refused", 0.2)
     metrics.follow_dns(lambda: {("rfc2136", "example.com"): 1.5})
     metrics.child_repaired("services")
-    metrics.certificates("acme", {'odd"\nname\\': 1.8e9})
+    metrics.expiries("acme", Expiries({'odd"\nname\\': 1.8e9}, {"tcp": 1.8e9}))
     metrics.leader(True)
     metrics.loop_lag(0.001)
     metrics.event_dropped(2)
@@ -240,21 +242,32 @@ def test_ready_counts_are_asked_at_each_scrape(metrics: Metrics) -> None:
 
 
 def test_a_certificate_no_longer_used_leaves_no_series(metrics: Metrics) -> None:
-    metrics.certificates("acme", {"web": 1.8e9, "tcp": 1.9e9})
-    metrics.certificates("other", {"web": 1.7e9})
-    metrics.certificates("acme", {"web": 2.0e9})
+    metrics.expiries("acme", Expiries({"web": 1.8e9, "tcp": 1.9e9}))
+    metrics.expiries("other", Expiries({"web": 1.7e9}))
+    metrics.expiries("acme", Expiries({"web": 2.0e9}))
     assert value(metrics, "certificate_expiry_timestamp_seconds", space="acme", secret="web") == 2.0e9
     assert value(metrics, "certificate_expiry_timestamp_seconds", space="acme", secret="tcp") is None
-    metrics.certificates("acme", {})
+    metrics.expiries("acme", Expiries({}))
     assert value(metrics, "certificate_expiry_timestamp_seconds", space="acme", secret="web") is None
     assert value(metrics, "certificate_expiry_timestamp_seconds", space="other", secret="web") == 1.7e9
 
 
+def test_lists_of_revoked_certificates_have_series_of_their_own(metrics: Metrics) -> None:
+    metrics.expiries("acme", Expiries({"tcp": 1.9e9}, {"tcp": 1.8e9}))
+    assert value(metrics, "crl_expiry_timestamp_seconds", space="acme", secret="tcp") == 1.8e9
+    assert value(metrics, "certificate_expiry_timestamp_seconds", space="acme", secret="tcp") == 1.9e9
+    metrics.expiries("acme", Expiries({"tcp": 1.9e9}))
+    assert value(metrics, "crl_expiry_timestamp_seconds", space="acme", secret="tcp") is None
+    metrics.expiries("acme", Expiries(lists={"tcp": 1.8e9}))
+    metrics.leader(False)
+    assert value(metrics, "crl_expiry_timestamp_seconds", space="acme", secret="tcp") is None
+
+
 def test_a_space_has_a_bounded_number_of_series(metrics: Metrics) -> None:
-    metrics.certificates("acme", {f"s{number}": 1.8e9 + number for number in range(500)})
+    metrics.expiries("acme", Expiries({f"s{number}": 1.8e9 + number for number in range(500)}))
     series = [s for f in metrics.registry.collect() for s in f.samples if s.labels.get("space") == "acme"]
-    assert len(series) == CERTIFICATES_OF_A_SPACE
-    assert max(s.value for s in series) < 1.8e9 + CERTIFICATES_OF_A_SPACE, "those that expire first"
+    assert len(series) == EXPIRIES_OF_A_SPACE
+    assert max(s.value for s in series) < 1.8e9 + EXPIRIES_OF_A_SPACE, "those that expire first"
 
 
 def test_dns_leader_lag_events_and_build(metrics: Metrics) -> None:

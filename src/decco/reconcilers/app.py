@@ -203,7 +203,7 @@ class AppReconciler(Reconciler):
         log.debug("app reconciled", writes=written.writes, status_written=reported)
         if any(view.state is SecretState.LOCAL for view in inputs.secrets.values()):
             # The Space's own reconcile reads it from here.
-            self.dependencies.certificates(space.name, self.secrets.expiries(space))
+            self.dependencies.expiries(space.name, self.secrets.expiries(space))
         if written.retryable_errors:
             raise written.retryable_errors[0]
         return requeue_action(

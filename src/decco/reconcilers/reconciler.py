@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,7 @@ from decco.desired.model import Child, Claims, Problem, SecretView, SpaceFacts
 from decco.desired.ownership import LabelledOwner
 from decco.desired.routing.gateway import certificates_of
 from decco.desired.status import paused_status, withdrawal_status
+from decco.expiries import Expiries
 from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.store import Store
@@ -75,8 +76,8 @@ class Dependencies:
     """The time in UTC, for comparison with times that others wrote, such as a certificate's expiry."""
     answers: Answering
     addressing: Addressing
-    certificates: Callable[[str, Mapping[str, float]], None]
-    """Receives the certificates that a Space uses, see ``Metrics.certificates``."""
+    expiries: Callable[[str, Expiries], None]
+    """Receives what expires in a Space, see ``Metrics.expiries``."""
     simulated: bool = False
     """See ``AppInputs``."""
     ignores_runs: bool = False

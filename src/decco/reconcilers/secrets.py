@@ -25,6 +25,7 @@ from decco.desired.secret_use import (
     worse,
 )
 from decco.desired.space import copy_child
+from decco.expiries import Expiries
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
 from decco.objects import SECRETS, Key
@@ -164,16 +165,18 @@ class Secrets:
                     seconds.append(left)
         return min(seconds, default=None)
 
-    def expiries(self, space: SpaceFacts) -> dict[str, float]:
-        """The certificates that are in use in the Space, as far as they are known now: Secret's name -> Unix time."""
-        found: dict[str, float] = {}
+    def expiries(self, space: SpaceFacts) -> Expiries:
+        """Of what is in use in the Space, as far as it is known now."""
+        certificates, lists = dict[str, float](), dict[str, float]()
         for name in self.named(space):
             facts = self._copy(space, name)
             if facts is None:
                 facts = self._local.remembered(Key(space.name, name), self._namespace_uid(space))
             if facts is not None and facts.not_after is not None:
-                found[name] = facts.not_after.timestamp()
-        return found
+                certificates[name] = facts.not_after.timestamp()
+            if facts is not None and facts.lists_until is not None and self._use(space, name).verifies:
+                lists[name] = facts.lists_until.timestamp()
+        return Expiries(certificates, lists)
 
     def _named_by_apps(self, space: SpaceFacts) -> set[str]:
         return {name for facts in self._apps(space) for name in facts.secrets}

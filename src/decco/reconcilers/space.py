@@ -17,6 +17,7 @@ from decco.desired.ownership import LabelledOwner
 from decco.desired.space import namespace_child, reserved_name, space_children, space_names
 from decco.desired.space_status import blocked_space_status, space_status
 from decco.desired.status import OWN_PAUSE
+from decco.expiries import Expiries
 from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.errors import Forbidden
@@ -75,7 +76,7 @@ class SpaceReconciler(Reconciler):
         entry = self.store.get(key)
         if entry is None or entry.deleting:
             # Owner references make Kubernetes remove the namespace and all that is in it.
-            self.dependencies.certificates(key.name, {})
+            self.dependencies.expiries(key.name, Expiries())
             if entry is None:
                 self.secrets.copies.forget(key.name)
             return self._gone(key) if entry is None else await self._release(entry)
@@ -98,7 +99,7 @@ class SpaceReconciler(Reconciler):
             await self.pause(entry, obj, OWN_PAUSE)
             return Action.done()
         await self.secrets.copies.read(space, bind=False)
-        self.dependencies.certificates(space.name, self.secrets.expiries(space))
+        self.dependencies.expiries(space.name, self.secrets.expiries(space))
         index = self.caches.claims
         lost = lost_claims(index, space)
         revoked, seconds = await self.secrets.revoked(space)
@@ -211,7 +212,7 @@ class SpaceReconciler(Reconciler):
         live = replace(live, dns=records.problems, answers=found.answers)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)
-        self.dependencies.certificates(space.name, self.secrets.expiries(space))
+        self.dependencies.expiries(space.name, self.secrets.expiries(space))
         log.debug("space reconciled", space=space.name, writes=written.writes, status_written=reported)
         if given_up:
             # After the status, which must not list what the namespace does not record.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from decco.kube.errors import Forbidden
 from decco.messages import Category, Message, Severity, messages
 
 SOON_DAYS = 21
 """A certificate that expires within this number of days should have been renewed: most issuers renew a month before."""
+LISTS_SOON = timedelta(days=1)
+"""As the alert DeccoCRLExpiry."""
 _RBAC = re.compile(r'cannot (\S+) resource "(\S+)" in API group "(\S*)"(?: in the namespace "(\S+)")?')
 """The text of k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage. Policies and quotas
 have other texts."""

@@ -130,7 +130,7 @@ class _Harness:
             reporter=self._reporter,
             records=self._records,
             now=lambda: now,
-            certificates=lambda _space, _expiries: None,
+            expiries=lambda _space, _expiries: None,
             answers=NoAnswers(),
             addressing=FormerAddresses(),
             simulated=True,

@@ -37,6 +37,9 @@ from decco.reconcilers.secrets import Secrets
 from tests import tls_certificates
 from tests.tls_certificates import DAY, Template
 from tests.unit.desired.app_cases import secret
+from tests.unit.desired.test_revocation import NOW as LISTED
+from tests.unit.desired.test_revocation import ROOT, lists
+from tests.unit.desired.test_revocation import secret as with_lists
 from tests.unit.reconcilers.world import app, facts_of, make_caches, owned, shared, space, stored, tls_data
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -213,12 +216,24 @@ async def test_what_is_copied(what: str) -> None:
 async def test_expiries_are_of_what_is_used() -> None:
     harness = Harness(user("x", "mine", "missing"), holds=(local("mine"),))
     harness.put(source("http"), copy("http"), source("x"), copy("x"), source("unused"))
-    assert set(harness.secrets.expiries(harness.space)) == {"http", "x"}, "the App's own is not read yet"
+    first = harness.secrets.expiries(harness.space).certificates
+    assert set(first) == {"http", "x"}, "the App's own is not read yet"
     await harness.secrets.views(harness.space, app_facts(user("x", "mine", "missing")).secrets)
-    found = harness.secrets.expiries(harness.space)
+    found = harness.secrets.expiries(harness.space).certificates
     assert set(found) == {"http", "x", "mine"}
     assert all(moment > datetime(2024, 1, 1, tzinfo=UTC).timestamp() for moment in found.values())
     assert len(harness.server.asked) == 2, "for what no cache has, and not for its expiry"
+
+
+async def test_lists_of_revoked_certificates_expire_where_peers_are_verified_by_them() -> None:
+    """A list in a Secret that only serves HTTPS refuses nobody."""
+    harness = Harness(user("x"))
+    content = with_lists(lists(ROOT, until=LISTED + 2 * DAY))
+    for name in ("http", "x"):
+        harness.put({**copy(name), "data": content})
+    found = harness.secrets.expiries(harness.space)
+    assert set(found.lists) == {"x"}
+    assert found.lists["x"] == (LISTED + 2 * DAY).timestamp()
 
 
 # -- asking -----------------------------------------------------------------------------------------------------------

@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 
+from decco.desired.secret_content import inspect
 from decco.dns.registry import Owner
 from decco.messages import Category, Severity, messages
 from decco.objects import NETWORK_POLICIES, SERVICES, SPACES, Key, Obj
 from decco.views.dry_run_client import WRITTEN_NOW
 from decco.views.explanation.explain import explain
-from decco.views.explanation.parts import World
+from decco.views.explanation.parts import World, validity
 from decco.views.findings import Finding
 from decco.views.lookup import Answer
 from decco.views.targets import Target
+from tests.unit.desired.test_revocation import NOW as LISTED
+from tests.unit.desired.test_revocation import ROOT, lists
+from tests.unit.desired.test_revocation import secret as with_lists
 from tests.unit.views.stories import NOW, app, secret, simulated, space
 
 ZONES = {"dns": {"providers": [{"type": "memory", "zones": ["example.net"]}]}, "edge": {"addresses": ["192.0.2.1"]}}
@@ -81,6 +85,17 @@ def test_certificates(host: str, days: int, state: Severity, words: str) -> None
     ((shown, text),) = said(found, Target(space="acme"), "certificate http")
     assert shown is state
     assert words in text
+
+
+@pytest.mark.parametrize(
+    ("hours", "state", "words"),
+    [(48, Severity.OK, "; with lists of revoked certificates, until "), (5, Severity.WARNING, "issue new ones")],
+)
+def test_lists_of_revoked_certificates(hours: int, state: Severity, words: str) -> None:
+    facts = inspect("Opaque", with_lists(lists(ROOT, until=LISTED + timedelta(hours=hours))))
+    found = validity(world(space(), now=LISTED), "certificate tcp", "TCP endpoints", facts, None)
+    assert found.severity is state, found.text
+    assert words in found.text
 
 
 def test_a_secret_that_may_not_be_seen_is_no_failure() -> None:

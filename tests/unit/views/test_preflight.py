@@ -41,6 +41,9 @@ from decco.views.running import Running, _variables, look
 from tests import tls_certificates
 from tests.tls_certificates import Template
 from tests.unit.desired.app_cases import SERVED
+from tests.unit.desired.test_revocation import NOW as LISTED
+from tests.unit.desired.test_revocation import ROOT, lists
+from tests.unit.desired.test_revocation import secret as with_lists
 from tests.unit.views.stories import secret, space
 
 MANIFESTS = Path(__file__).resolve().parents[3] / "manifests"
@@ -375,6 +378,15 @@ async def test_a_certificate_that_is_not_valid_yet() -> None:
     obj = {**secret("early"), "data": data}
     texts = {name: text for text, name in controller._sharing_problems(obj, [], tls_certificates.NOW)}
     assert "is not valid before" in texts["CertificateNotYetValid"]
+
+
+def test_lists_of_revoked_certificates_that_end_soon() -> None:
+    obj = {**secret("listed"), "data": with_lists(lists(ROOT))}
+    names = {
+        hours: [name for _, name in controller._sharing_problems(obj, [], LISTED + timedelta(hours=hours))]
+        for hours in (-1, 1, 25)
+    }
+    assert names == {-1: [], 1: ["lists-end-soon"], 25: ["CRLExpired"]}
 
 
 async def test_objects_that_were_never_reconciled() -> None:

@@ -27,7 +27,7 @@ from decco.kube.errors import Forbidden
 from decco.objects import ENVOY_GATEWAY_GROUP, SECRETS, Key, Resource, labels_of
 from decco.reconcilers.edge import gateway_controller, space_live
 from decco.settings import RoutingBackend
-from decco.views.findings import SOON_DAYS, Finding, Findings
+from decco.views.findings import LISTS_SOON, SOON_DAYS, Finding, Findings
 from decco.views.lookup import Answer
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
@@ -143,6 +143,8 @@ def validity(world: World, about: str, purpose: str, facts: SecretFacts, hostnam
     if facts.lists_from is not None:
         until = f", until {facts.lists_until:%Y-%m-%d %H:%M} UTC" if facts.lists_until is not None else ""
         text += f"; with lists of revoked certificates{until}"
+        if facts.lists_until is not None and facts.lists_until - world.now < LISTS_SOON:
+            text, name = f"{text}: issue new ones, or all peers will be refused", "lists-end-soon"
     if hostname is not None and not covers(names, hostname):
         text += f"; {hostname} is not among its names, and clients will refuse it: have it issued again with that name"
         name = "certificate-for-other-names"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from decco import __version__
@@ -35,7 +35,7 @@ from decco.objects import (
 from decco.reconcilers.caches import Kind, Role
 from decco.reconcilers.facts import secret_facts, space_facts
 from decco.reconcilers.kinds import KINDS
-from decco.views.findings import SOON_DAYS, Finding
+from decco.views.findings import LISTS_SOON, SOON_DAYS, Finding
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext
 from decco.views.running import NAME
 
@@ -278,9 +278,13 @@ def _certificate_problems(facts: SecretFacts, now: datetime) -> Iterator[tuple[s
             yield f"its certificate expired on {facts.not_after:%Y-%m-%d}: renew it", "CertificateExpired"
         elif days < SOON_DAYS:
             yield f"its certificate ends in {days} days: renew it", "certificate-ends-soon"
-    for name, problem in defects(facts, Use(verifies=True), now).items():
-        if name in (LISTS_EXPIRED, LISTS_NOT_YET_VALID):
-            yield problem.message, problem.reason
+    wrong = defects(facts, Use(verifies=True), now)
+    for name in (LISTS_EXPIRED, LISTS_NOT_YET_VALID):
+        if name in wrong:
+            yield wrong[name].message, wrong[name].reason
+    if facts.lists_until is not None and timedelta(0) < facts.lists_until - now < LISTS_SOON:
+        text = f"a list of revoked certificates in its ca.crl expires at {facts.lists_until:%Y-%m-%d %H:%M} UTC"
+        yield f"{text}: issue a new one, or all peers that it is about will be refused", "lists-end-soon"
 
 
 async def _spaces(context: ClusterContext) -> AsyncIterator[SpaceFacts]:

@@ -1,0 +1,15 @@
+"""What expires in a Space: from the reconcilers, which know it, to the metrics, which do not know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Expiries:
+    """Each Secret's name -> Unix time."""
+
+    certificates: Mapping[str, float] = field(default_factory=dict)
+    lists: Mapping[str, float] = field(default_factory=dict)
+    """The first of its lists of revoked certificates (``ca.crl``) that expires."""
