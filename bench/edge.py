@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from testbed import cluster as clusters
-from testbed.cluster import Cluster
 from testbed.controller import Controller
 from testbed.found import AssetsMissing
 from tests.e2e import clients
@@ -47,18 +46,17 @@ def main() -> int:
         with (
             clusters.own() as cluster,
             tempfile.TemporaryDirectory() as folder,
-            Controller(cluster.controller_kubeconfig, Path(folder) / "decco.log", cluster.settings),
+            Controller(cluster.controller_kubeconfig, Path(folder) / "decco.log", cluster.settings) as running,
         ):
-            measure(cluster)
+            measure(World(cluster, running.metrics))
     except AssetsMissing as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def measure(cluster: Cluster) -> None:
+def measure(world: World) -> None:
     """Creates two Spaces, sends the requests, prints the result."""
-    world = World(cluster)
     plain, encrypted = world.tenant("plain"), world.tenant("encrypted", encryptHttp=True)
     line = plain.app("line", ["echo:9000"], endpoints=[{"name": "line", "port": 9000}])
     plain.run(plain.app("web", httpUrlPath="/web"), line)

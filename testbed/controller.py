@@ -15,7 +15,8 @@ from types import TracebackType
 
 from testbed.processes import POLL_SECONDS, ProcessFailed
 
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
+"""Of a busy machine."""
 END_SECONDS = 10.0
 
 
@@ -63,6 +64,11 @@ class Controller:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end()
+
+    def metrics(self) -> str:
+        """What it exposes."""
+        with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=10) as answer:
+            return bytes(answer.read()).decode()
 
     def _end(self) -> None:
         if self.process.poll() is not None:

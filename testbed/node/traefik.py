@@ -76,7 +76,7 @@ class Traefik:
 
     def _apply(self, *objects: Obj) -> None:
         whole = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        self._kubectl("apply", "--server-side", "-f", "-", input=json.dumps(whole))
+        self._kubectl("apply", "--server-side", "--validate=false", "-f", "-", input=json.dumps(whole))  # as in edge.py
 
 
 def _reference(name: str) -> Path:

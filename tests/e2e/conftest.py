@@ -79,13 +79,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if AS_POD:
         with deployed(cluster, {"logLevel": "debug", "probe": {"intervalSeconds": PROBE_INTERVAL}}):
-            yield World(cluster)
+            yield World(cluster, lambda: _exposed(cluster))
             _assert_its_roles_are_enough(cluster)
         return
     log = tmp_path_factory.mktemp("controller") / "decco.log"
     settings = {**cluster.settings, "DECCO_PROBE__INTERVAL_SECONDS": str(PROBE_INTERVAL)}
-    with Controller(cluster.controller_kubeconfig, log, settings, "--log-level=debug"):
-        yield World(cluster)
+    with Controller(cluster.controller_kubeconfig, log, settings, "--log-level=debug") as running:
+        yield World(cluster, running.metrics)
+
+
+def _exposed(cluster: Cluster) -> str:
+    return "\n".join(metrics(cluster).values())
 
 
 def _assert_its_roles_are_enough(cluster: Cluster) -> None:
@@ -93,7 +97,7 @@ def _assert_its_roles_are_enough(cluster: Cluster) -> None:
 
     An Event about what is in a namespace that ends is forbidden for that reason; so others must have been taken.
     """
-    exposition = "\n".join(metrics(cluster).values())
+    exposition = _exposed(cluster)
     refused = [line for line in FORBIDDEN.findall(exposition) if not EVENT.search(line)]
     assert refused == []
     assert any('code="201"' in line for line in exposition.splitlines() if EVENT.search(line))

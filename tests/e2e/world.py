@@ -55,17 +55,20 @@ def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") 
 
 
 class World:
-    """A cluster with a running controller."""
+    """A cluster with a running controller; ``metrics`` gives what that exposes."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, metrics: Callable[[], str]) -> None:
         self.cluster = cluster
+        self.metrics = metrics
         self.kubectl = cluster.kubectl
         self.edge = cluster.edge
 
     def apply(self, *objects: Obj) -> None:
         """Creates or changes objects, all in one call."""
         whole = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(whole))
+        # Validation first asks for the OpenAPI of all kinds, which a busy machine does not make within kubectl's limit.
+        options = ["--server-side", "--force-conflicts", "--validate=false"]
+        self.kubectl("apply", *options, "-f", "-", input=json.dumps(whole))
 
     def get(self, kind: str, name: str, namespace: str = "") -> Obj:
         """An object as it is now; empty if there is none."""

@@ -61,20 +61,20 @@ async def _connect(target: Target) -> socket.socket:
 
 async def resolve(target: Target) -> tuple[int, str]:
     """The family and the address; of a host name its first."""
-    if (family := _family(target.address)) is not None:
-        return family, target.address
+    if (literal := of_literal(target.address)) is not None:
+        return literal
     found = await asyncio.get_running_loop().getaddrinfo(target.address, target.port, type=socket.SOCK_STREAM)
     return found[0][0], str(found[0][4][0])
 
 
 @lru_cache(maxsize=64)
-def _family(address: str) -> int | None:
-    """None for a host name."""
+def of_literal(address: str) -> tuple[int, str] | None:
+    """The family of an IP address, and the address; None for a host name."""
     try:
         version = ipaddress.ip_address(address).version
     except ValueError:
         return None
-    return socket.AF_INET if version == 4 else socket.AF_INET6
+    return socket.AF_INET if version == 4 else socket.AF_INET6, address
 
 
 async def _handshake(connection: Connection, target: Target) -> Observation | None:

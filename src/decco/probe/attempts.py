@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from decco.probe import hello
 from decco.probe.attempt import ANSWERED, attempt
+from decco.probe.gathered import Gathered
+from decco.probe.hello import Hellos
 from decco.probe.model import CONNECT_SECONDS, AnyTarget, Observation, Record, Target
 from decco.probe.tls import client_context
 
@@ -18,6 +19,8 @@ class Attempts:
 
     def __init__(self) -> None:
         self._context = client_context()
+        self._gathered = Gathered()
+        self._hellos = Hellos(self._gathered)
         self._records: RecordProbe | None = None
         self._only_whole: set[tuple[str, str]] = set()
         """Servers that answer whole probes only: those without TLS 1.2."""
@@ -27,12 +30,12 @@ class Attempts:
             if self._records is None:
                 from decco.probe.records import RecordProbe  # late: it imports dnspython
 
-                self._records = RecordProbe()
+                self._records = RecordProbe(self._gathered)
             return await self._records(target, short=short)
         server = target.address, target.server_name
         if not short or server in self._only_whole or not _has_short(target):
             return await attempt(self._context, target)
-        if await hello.as_expected(target, CONNECT_SECONDS):
+        if await self._hellos.as_expected(target, CONNECT_SECONDS):
             return ANSWERED
         observation = await attempt(self._context, target)
         if observation.ok:

@@ -13,9 +13,11 @@ import os
 import socket
 import ssl
 import struct
+import time
 from contextlib import suppress
 
-from decco.probe.attempt import resolve
+from decco.probe.attempt import of_literal, resolve
+from decco.probe.gathered import Gathered
 from decco.probe.model import Target
 from decco.probe.tls import certificates_of
 
@@ -23,6 +25,8 @@ _ALERT, _HANDSHAKE = 21, 22
 _SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _DONE = 2, 11, 13, 14
 _MAX_BYTES = 128 * 1024
 _READ = 65_536
+RESOLVED_SECONDS = 10.0
+"""For how long short probes go to the address that a host name had."""
 _SUITES = (0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8, 0xC009, 0xC013, 0x009C, 0x002F)
 """ECDHE with ECDSA and RSA, and RSA alone; what a server of today has, and none that a scanner would report."""
 _GROUPS = (29, 23, 24, 25)
@@ -36,6 +40,7 @@ class Parser:
 
     def __init__(self) -> None:
         self._records = bytearray()
+        self._taken = 0
         self._messages = bytearray()
         self.chain: list[bytes] = []
         """SHA-256 of each certificate."""
@@ -47,10 +52,14 @@ class Parser:
 
     def feed(self, data: bytes) -> None:
         self._records += data
+        self._taken += len(data)
+        if self._taken > _MAX_BYTES:  # also of empty records
+            self.failed = True
+            return
         at = 0
         while len(self._records) - at >= 5:
             kind, size = self._records[at], int.from_bytes(self._records[at + 3 : at + 5], "big")
-            if kind != _HANDSHAKE or len(self._messages) > _MAX_BYTES:
+            if kind != _HANDSHAKE:
                 self.failed = True
                 return
             if len(self._records) - at - 5 < size:
@@ -79,91 +88,100 @@ class Parser:
 
 
 class _Exchange:
-    """A hello and what follows it, on a socket that is connecting. Callbacks of the event loop in place of a transport,
-    which would cost more than everything else here.
-    """
+    """A hello and what follows it, on a socket that is connecting."""
 
     def __init__(self, sock: socket.socket, hello: bytes) -> None:
         self._sock = sock
-        self._fd = sock.fileno()  # the loop makes a text of a socket each time
         self._hello = hello
-        self._loop = asyncio.get_running_loop()
+        self._sent = False
         self.parser = Parser()
-        self.ended: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_writer(self._fd, self._connected)
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def close(self) -> None:
-        self._loop.remove_writer(self._fd)
-        self._loop.remove_reader(self._fd)
-        with suppress(OSError):
-            self._sock.send(_GOODBYE, socket.MSG_MORE)  # leaves with the end of the connection, in one packet
-
-    def _connected(self) -> None:
-        self._loop.remove_writer(self._fd)
+    def event(self) -> None:
         try:
-            self._sock.send(self._hello)
-        except OSError:  # also that of the connection
-            self._end()
-        else:
-            self._loop.add_reader(self._fd, self._received)
-
-    def _received(self) -> None:
-        try:
-            data = self._sock.recv(_READ)
+            if not self._sent:
+                self._sock.send(self._hello)
+                self._sent = True
+            self._receive()
         except BlockingIOError:
             return
-        except OSError:
-            data = b""
-        self.parser.feed(data)
-        if not data or self.parser.done or self.parser.failed:
-            self._end()
+        except OSError:  # also that of the connection
+            self.end()
 
-    def _end(self) -> None:
-        self._loop.remove_reader(self._fd)
+    def _receive(self) -> None:
+        """Raises BlockingIOError when the rest has not arrived yet."""
+        while not (self.parser.done or self.parser.failed):
+            data = self._sock.recv(_READ)
+            if not data:
+                break
+            self.parser.feed(data)
+        self.end()
+
+    def end(self) -> None:
         if not self.ended.done():
             self.ended.set_result(None)
 
+    def say_goodbye(self) -> None:
+        """It leaves with the end of the connection, in one packet."""
+        with suppress(OSError):
+            self._sock.send(_GOODBYE, socket.MSG_MORE)
 
-async def as_expected(target: Target, seconds: float) -> bool:
-    """Whether a short probe shows what the target expects, within this time."""
-    try:
-        async with asyncio.timeout(seconds):
-            family, address = await resolve(target)
+
+class Hellos:
+    """Short probes of servers."""
+
+    def __init__(self, gathered: Gathered) -> None:
+        self._gathered = gathered
+        self._resolved: dict[str, tuple[float, int, str]] = {}
+        """Host name -> until when its address is kept, the family and the address."""
+
+    async def as_expected(self, target: Target, seconds: float) -> bool:
+        """Whether a short probe shows what the target expects, within this time."""
+        try:
+            family, address = await self._resolve(target, seconds)
             with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sock:
                 sock.connect_ex((address, target.port))
-                exchange = _Exchange(sock, client_hello(target.server_name))
-                try:
-                    await exchange.ended
-                finally:
-                    exchange.close()
-    except (OSError, UnicodeError):
-        return False
-    found, expected = exchange.parser, target.chain
-    return (
-        found.done
-        and found.requests_certificate >= target.requests_client_certificate
-        and found.chain[:1] == list(expected[:1])
-        and set(expected) <= set(found.chain)
-    )
+                found = await self._exchange(sock, client_hello(target.server_name), seconds)
+        except (OSError, UnicodeError):
+            return False
+        return (
+            found.done
+            and found.requests_certificate >= target.requests_client_certificate
+            and found.chain[:1] == list(target.chain[:1])
+            and set(target.chain) <= set(found.chain)
+        )
+
+    async def _exchange(self, sock: socket.socket, hello: bytes, seconds: float) -> Parser:
+        exchange = _Exchange(sock, hello)
+        timer = asyncio.get_running_loop().call_later(seconds, exchange.end)
+        self._gathered.add(sock.fileno(), exchange.event)
+        try:
+            await exchange.ended
+        finally:
+            timer.cancel()
+            self._gathered.remove(sock.fileno())
+            exchange.say_goodbye()
+        return exchange.parser
+
+    async def _resolve(self, target: Target, seconds: float) -> tuple[int, str]:
+        """The address of a host name is kept for a while: each question for it takes a thread."""
+        if (found := of_literal(target.address)) is not None:
+            return found
+        now = time.monotonic()
+        until, family, address = self._resolved.get(target.address, (0.0, 0, ""))
+        if until <= now:
+            async with asyncio.timeout(seconds):
+                family, address = await resolve(target)
+            self._resolved[target.address] = now + RESOLVED_SECONDS, family, address
+        return family, address
 
 
 def client_hello(server_name: str) -> bytes:
     """A ClientHello of TLS 1.2 (RFC 5246 section 7.4.1.2) in one record."""
     name = server_name.encode("ascii")
-    extensions = b"".join(
-        (
-            _extension(0, _list16(struct.pack("!BH", 0, len(name)) + name)),
-            _extension(10, _list16(_numbers(_GROUPS))),
-            _extension(11, b"\1\0"),
-            _extension(13, _list16(_numbers(_SIGNATURES))),
-            _extension(16, _list16(b"\x08http/1.1")),
-            _extension(23, b""),
-            _extension(0xFF01, b"\0"),
-        )
-    )
-    body = b"".join((b"\3\3", os.urandom(32), b"\0", _list16(_numbers(_SUITES)), b"\1\0", _list16(extensions)))
-    message = b"\1" + len(body).to_bytes(3, "big") + body
-    return struct.pack("!BHH", _HANDSHAKE, 0x0301, len(message)) + message
+    extensions = _extension(0, _list16(struct.pack("!BH", 0, len(name)) + name)) + _EXTENSIONS
+    body = b"".join((b"\3\3", os.urandom(32), _SUITES_OFFERED, _list16(extensions)))
+    return struct.pack("!BHHI", _HANDSHAKE, 0x0301, len(body) + 4, 1 << 24 | len(body)) + body
 
 
 def _numbers(numbers: tuple[int, ...]) -> bytes:
@@ -176,3 +194,18 @@ def _list16(content: bytes) -> bytes:
 
 def _extension(number: int, content: bytes) -> bytes:
     return struct.pack("!HH", number, len(content)) + content
+
+
+_SUITES_OFFERED = b"\0" + _list16(_numbers(_SUITES)) + b"\1\0"
+"""No session, the suites, no compression."""
+_EXTENSIONS = b"".join(
+    (
+        _extension(10, _list16(_numbers(_GROUPS))),
+        _extension(11, b"\1\0"),
+        _extension(13, _list16(_numbers(_SIGNATURES))),
+        _extension(16, _list16(b"\x08http/1.1")),
+        _extension(23, b""),
+        _extension(0xFF01, b"\0"),
+    )
+)
+"""Those that all hellos have in common."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
-import itertools
 import os
 import socket
 import time
+from functools import lru_cache
 
 import dns.asyncquery
 import dns.asyncresolver
@@ -24,6 +24,7 @@ import dns.message
 import dns.name
 import dns.rdatatype
 
+from decco.probe.gathered import Gathered
 from decco.probe.model import Observation, Record, Result, Server
 
 QUERY_SECONDS = 2.0
@@ -31,30 +32,32 @@ QUERY_SECONDS = 2.0
 FOUND_SECONDS, NOT_FOUND_SECONDS = 3600.0, 300.0
 """For how long the servers of a zone are kept, and that there are none."""
 MAX_REMEMBERED = 50_000
-"""Answers whose digests are kept."""
+"""Answers whose digests are kept, and records whose turns are counted."""
 _MAX_ANSWER = 65_535
-_MAX_AT_ONCE = 64
-"""Answers that are read in one step of the event loop."""
+_MAX_AT_ONCE = 1_000
+"""Answers that are read in one step of the event loop; there are less unless somebody floods."""
 _TYPES = {"A": b"\0\1", "CNAME": b"\0\5", "SOA": b"\0\6", "AAAA": b"\0\x1c"}
 
 
 class RecordProbe:
     """Asks the servers of zones."""
 
-    def __init__(self) -> None:
+    def __init__(self, gathered: Gathered) -> None:
+        self._gathered = gathered
         self._zones: dict[str, tuple[float, tuple[Server, ...]]] = {}
         """Zone -> until when its servers are kept, and the servers."""
         self._finding = asyncio.Lock()
         self._good: dict[tuple[Record, Server, str], bytes] = {}
         self._shared: dict[Server, _Shared] = {}
-        self._turn = itertools.count()
+        self._turns: dict[Record, int] = {}
+        """How many short probes a record has had, from a beginning of its own."""
 
     async def __call__(self, record: Record, *, short: bool) -> Observation:
         """Probes a record once; a short probe asks one server, another each time."""
         servers = record.servers or await self._servers_of(record.zone)
         if not servers:
             return Observation(Result.CONNECT, f"the servers of zone {record.zone} are not known")
-        if short and await self._repeats(record, servers[next(self._turn) % len(servers)]):
+        if short and await self._repeats(record, servers[self._next_turn(record) % len(servers)]):
             return Observation(Result.ANSWERED)
         found = await asyncio.gather(*(self._ask(record, server) for server in servers))
         answers = [answer for answer in found if answer is not None]
@@ -63,11 +66,18 @@ class RecordProbe:
         different = next(filter(None, answers), "")
         return Observation(Result.RECORD, different) if different else Observation(Result.ANSWERED)
 
+    def _next_turn(self, record: Record) -> int:
+        """A count for all records would lead each of them to the same server in each interval."""
+        if len(self._turns) >= MAX_REMEMBERED:
+            self._turns.clear()
+        turn = self._turns[record] = self._turns.get(record, hash(record)) + 1
+        return turn
+
     async def _ask(self, record: Record, server: Server) -> str | None:
         """What the server answers instead of the record, "" if it answers with it; None without an answer."""
         found: set[tuple[str, str]] = set()
         name = dns.name.from_text(record.name)
-        for kind in _kinds(record):
+        for kind in _kinds(record.values):
             try:
                 wire = await _exchange(server, _question(record, kind))
                 answer = dns.message.from_wire(wire)
@@ -93,7 +103,7 @@ class RecordProbe:
 
     async def _repeats(self, record: Record, server: Server) -> bool:
         """Whether the server answers as it did when that was right."""
-        for kind in _kinds(record):
+        for kind in _kinds(record.values):
             known = self._good.get((record, server, kind))
             try:
                 if known is None or _digest(await self._ask_shared(server, _question(record, kind))) != known:
@@ -106,7 +116,7 @@ class RecordProbe:
         """One socket for all questions that wait for this server. What is heard there only counts if it is known."""
         shared = self._shared.get(server)
         if shared is None:
-            shared = self._shared[server] = _Shared(server)
+            shared = self._shared[server] = _Shared(server, self._gathered)
         try:
             return await shared.ask(question)
         finally:
@@ -150,8 +160,9 @@ async def _is_of(zone: str, server: Server) -> bool:
     return bool(answer.flags & dns.flags.AA)
 
 
-def _kinds(record: Record) -> list[str]:
-    return sorted({kind for kind, _ in record.values})
+@lru_cache(maxsize=64)
+def _kinds(values: frozenset[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(sorted({kind for kind, _ in values}))
 
 
 def _question(record: Record, kind: str) -> bytes:
@@ -169,23 +180,26 @@ def _question_of(name: str, kind: str) -> bytes:
 class _Shared:
     """A socket whose answers belong to the questions of the same number."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, gathered: Gathered) -> None:
         self._sock = _connect(server)
+        self._gathered = gathered
         self.waiting: dict[bytes, asyncio.Future[bytes]] = {}
-        asyncio.get_running_loop().add_reader(self._sock, self._received)
+        gathered.add(self._sock.fileno(), self._received)
 
     async def ask(self, question: bytes) -> bytes:
         """Raises OSError, EOFError if the number is taken, and TimeoutError."""
         number = os.urandom(2)
         if number in self.waiting:
             raise EOFError
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
         self.waiting[number] = answer
+        timer = loop.call_later(QUERY_SECONDS, _end, answer, TimeoutError())
         try:
             self._sock.send(number + question)
-            async with asyncio.timeout(QUERY_SECONDS):
-                return await answer
+            return await answer
         finally:
+            timer.cancel()
             del self.waiting[number]
 
     def _received(self) -> None:
@@ -199,12 +213,16 @@ class _Shared:
             return
         except OSError as error:  # the server refuses
             for answer in self.waiting.values():
-                if not answer.done():
-                    answer.set_exception(error)
+                _end(answer, error)
 
     def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._sock)
+        self._gathered.remove(self._sock.fileno())
         self._sock.close()
+
+
+def _end(answer: asyncio.Future[bytes], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
 
 
 def _connect(server: Server) -> socket.socket:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from decco.log import get_logger
 from decco.probe.attempts import Attempts
-from decco.probe.model import AnyTarget, Observation, Result, State, Target, renewed
+from decco.probe.model import AnyTarget, Observation, Record, Result, State, Target, renewed
 from decco.probe.reach import DETECT_SECONDS, Reachability
 from decco.probe.verdict import CONFIRM_PAUSE_SECONDS, History, Verdict, retry_pause, slot
 
@@ -30,7 +30,7 @@ IN_FLIGHT = 100
 GRAIN_SECONDS = 0.001
 """Shortest wait for what is due, so that the clock advances."""
 
-BURST = 0.05
+BURST = 0.1
 """Share of a second's probes that may start at once."""
 
 _CHANGE, _FAILURE, _ROUTINE = range(3)
@@ -39,7 +39,7 @@ _CHANGE, _FAILURE, _ROUTINE = range(3)
 WHOLE_PER_SECOND = 4.0
 """Whole probes of settled targets, if there are more of them. The others are short ones, which cost a fifth."""
 MOST_SHORT = 7
-"""Short probes of a target in a row."""
+"""Short probes of a target in a row, records excepted."""
 
 NOT_REACHED = frozenset({Result.CONNECT, Result.CLOSED})
 """Results that prove nothing of an address where no other was ever seen: an edge behind a load balancer that speaks the
@@ -130,7 +130,7 @@ class Prober:
         self._heap: list[tuple[float, int, int, _Probed]] = []
         self._due: list[tuple[int, int, _Probed]] = []
         self._numbers = itertools.count()
-        self._free_at = 0.0
+        self._free_at = -math.inf
         """When the rate allows the next probe."""
         self._failed = 0
         self._all_answered: dict[frozenset[str], State] = {}
@@ -258,7 +258,7 @@ class Prober:
                 if due == probed.due and not probed.dropped:
                     heapq.heappush(self._due, (priority, number, probed))
             if self._due and now < self._free_at:
-                await asyncio.sleep(max(self._free_at - now, GRAIN_SECONDS))
+                await asyncio.sleep(self._free_at - now + BURST / 4)  # then for several probes
                 continue
             while self._due:
                 _, _, probed = heapq.heappop(self._due)
@@ -291,8 +291,10 @@ class Prober:
         if not probed.history.routine or probed.priority != _ROUTINE or probed.renewed_until:
             return False
         probed.turn += 1
-        per_second = self._count / self._settings().interval_seconds
-        return probed.turn % min(math.ceil(per_second / WHOLE_PER_SECOND), MOST_SHORT + 1) != 0
+        one_of = math.ceil(self._count / self._settings().interval_seconds / WHOLE_PER_SECOND)
+        if isinstance(probed.target, Record):
+            return one_of > 1  # short ones ask one server after the other, so they see the same
+        return probed.turn % min(one_of, MOST_SHORT + 1) != 0
 
     async def _run(self, probed: _Probed) -> None:
         started = self._clock()
@@ -317,6 +319,9 @@ class Prober:
 
     def _observe(self, probed: _Probed, observation: Observation, started: float, *, says_something: bool) -> None:
         now, history, before = self._clock(), probed.history, probed.history.verdict
+        if observation.ok and says_something and history.routine and not probed.assumed:
+            self._plan_next(probed, started)  # the usual end, which changes nothing
+            return
         # Nothing at the address has ever answered: a failure to connect says nothing about one target.
         if says_something:
             history.observe(observation, now)

@@ -16,6 +16,7 @@ import dns.rrset
 import pytest
 
 from decco.probe import records
+from decco.probe.gathered import Gathered
 from decco.probe.model import Observation, Record, Result, Server
 from decco.probe.records import RecordProbe
 
@@ -97,7 +98,7 @@ GOOD = {(NAME, "A"): ["192.0.2.1"]}
 )
 async def test_served(values: list[tuple[str, str]], sets: dict[tuple[str, str], list[str]]) -> None:
     async with serving(Zone(sets)) as servers:
-        assert await RecordProbe()(record(servers, *values), short=False) == ANSWERED
+        assert await RecordProbe(Gathered())(record(servers, *values), short=False) == ANSWERED
 
 
 @pytest.mark.parametrize(
@@ -111,14 +112,14 @@ async def test_served(values: list[tuple[str, str]], sets: dict[tuple[str, str],
 )
 async def test_not_served(sets: dict[tuple[str, str], list[str]], says: str) -> None:
     async with serving(Zone(sets)) as servers:
-        found = await RecordProbe()(record(servers), short=False)
+        found = await RecordProbe(Gathered())(record(servers), short=False)
     assert found == Observation(Result.RECORD, f"server 127.0.0.1 answers {says}")
 
 
 async def test_one_server_that_does_not_follow_is_a_failure_also_for_a_short_probe() -> None:
     late = Zone({(NAME, "A"): ["192.0.2.9"]})
     async with serving(Zone(GOOD), Zone(GOOD), late) as servers:
-        probe = RecordProbe()
+        probe = RecordProbe(Gathered())
         assert (await probe(record(servers), short=False)).result is Result.RECORD
         late.sets = GOOD
         assert await probe(record(servers), short=False) == ANSWERED
@@ -132,7 +133,7 @@ async def test_a_short_probe_asks_one_server_another_each_time_and_parses_nothin
 ) -> None:
     zones = [Zone(GOOD), Zone(GOOD)]
     async with serving(*zones) as servers:
-        probe = RecordProbe()
+        probe = RecordProbe(Gathered())
         await probe(record(servers), short=False)
         assert [zone.asked for zone in zones] == [1, 1]
         monkeypatch.setattr(RecordProbe, "_ask", None)
@@ -141,14 +142,32 @@ async def test_a_short_probe_asks_one_server_another_each_time_and_parses_nothin
     assert [zone.asked for zone in zones] == [3, 3]
 
 
+async def test_each_of_many_records_is_asked_of_one_server_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their number may be a multiple of that of the servers, and their order the same in each interval."""
+    names = [f"e{number}.{ZONE}" for number in range(4)]
+    zones = [Zone({(name, "A"): ["192.0.2.1"] for name in names}) for _ in range(2)]
+    async with serving(*zones) as servers:
+        probe, found = RecordProbe(Gathered()), [record(servers, name=name) for name in names]
+        for each in found:
+            await probe(each, short=False)
+        monkeypatch.setattr(RecordProbe, "_ask", None)
+        asked = []
+        for _ in range(2):
+            for each in found:
+                before = zones[0].asked
+                await probe(each, short=True)
+                asked.append(zones[0].asked - before)
+    assert [first != second for first, second in zip(asked[:4], asked[4:], strict=True)] == [True] * 4
+
+
 async def test_servers_that_are_silent_or_not_of_the_zone_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "QUERY_SECONDS", 0.05)
     async with serving(Zone(silent=True), Zone(authoritative=False)) as servers:
-        found = await RecordProbe()(record(servers), short=False)
+        found = await RecordProbe(Gathered())(record(servers), short=False)
         assert found == Observation(Result.CONNECT, "no server of zone acme.example answers")
         monkeypatch.setattr(records, "QUERY_SECONDS", 2.0)  # a busy machine is no silent server
         async with serving(Zone(GOOD)) as others:
-            assert await RecordProbe()(record((*servers, *others)), short=False) == ANSWERED
+            assert await RecordProbe(Gathered())(record((*servers, *others)), short=False) == ANSWERED
 
 
 async def test_a_zone_without_servers_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +178,7 @@ async def test_a_zone_without_servers_is_found_once(monkeypatch: pytest.MonkeyPa
         return ()
 
     monkeypatch.setattr(records, "find_servers", none)
-    probe = RecordProbe()
+    probe = RecordProbe(Gathered())
     for _ in range(3):
         assert (await probe(record(()), short=True)).result is Result.CONNECT
     assert tried == [ZONE]
@@ -176,7 +195,7 @@ async def test_short_probes_at_the_same_time_share_a_socket_that_is_closed_after
     names = [f"{number}.{ZONE}" for number in range(20)]
     zone = Zone({(name, "A"): ["192.0.2.1"] for name in names})
     async with serving(zone) as servers:
-        probe = RecordProbe()
+        probe = RecordProbe(Gathered())
         asked = [record(servers, name=name) for name in names]
         for each in asked:
             await probe(each, short=False)
@@ -193,7 +212,7 @@ async def test_short_probes_at_the_same_time_share_a_socket_that_is_closed_after
 async def test_a_short_probe_ignores_what_nobody_asked_for() -> None:
     zone = Zone(dict(GOOD))
     async with serving(zone) as servers:
-        probe = RecordProbe()
+        probe = RecordProbe(Gathered())
         await probe(record(servers), short=False)
         zone.before, zone.asked = b"\0\0 no answer", 0
         assert await probe(record(servers), short=True) == ANSWERED
@@ -204,7 +223,7 @@ async def test_a_server_that_is_gone_fails_all_short_probes_that_wait() -> None:
     names = [f"{number}.{ZONE}" for number in range(5)]
     zone = Zone({(name, "A"): ["192.0.2.1"] for name in names})
     async with serving(zone) as servers:
-        probe = RecordProbe()
+        probe = RecordProbe(Gathered())
         asked = [record(servers, name=name) for name in names]
         for each in asked:
             await probe(each, short=False)

@@ -7,10 +7,11 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
-from decco.probe.model import AnyTarget, Observation, Result, State, Target
+from decco.probe.model import AnyTarget, Observation, Record, Result, Server, State, Target
 from decco.probe.service import RENEWAL_SECONDS, Prober
 from tests.sample import thorough
 
@@ -36,7 +37,7 @@ class Bench:
     prober: Prober
     settings: Settings
     answers: dict[str, Observation] = field(default_factory=dict)
-    sent: list[tuple[float, Target]] = field(default_factory=list)
+    sent: list[tuple[float, Any]] = field(default_factory=list)
     short: list[bool] = field(default_factory=list)
     """Of each probe that was sent, whether a short one sufficed."""
     results: Counter[str] = field(default_factory=Counter)
@@ -45,11 +46,10 @@ class Bench:
     seconds: float = 0.0
 
     async def probe(self, target: AnyTarget, short: bool) -> Observation:
-        assert isinstance(target, Target)
         self.sent.append((asyncio.get_running_loop().time(), target))
         self.short.append(short)
         await asyncio.sleep(self.seconds)
-        return self.answers.get(target.server_name, OK)
+        return self.answers.get(target.server_name, OK) if isinstance(target, Target) else OK
 
     def probed(self, result: str) -> None:
         self.results[result] += 1
@@ -312,3 +312,20 @@ async def test_what_may_have_changed_has_a_whole_probe(bench: Bench) -> None:
     await asyncio.sleep(9)
     later = zip(bench.short[before:], bench.sent[before:], strict=True)
     assert [short for short, (_, each) in later if each.server_name == "7.example"][:3] == [False] * 3
+
+
+@thorough
+async def test_settled_records_have_whole_probes_only_while_there_are_few(bench: Bench) -> None:
+    def ensure(count: int) -> None:
+        for number in range(count):
+            record = Record("acme.example", f"e{number}.acme.example", frozenset(), (Server("192.0.2.53"),))
+            bench.prober.ensure(f"a{number}/records", {"record": record})
+
+    bench.settings.interval_seconds = 10
+    ensure(40)
+    await asyncio.sleep(31)
+    assert not any(bench.short)
+    ensure(320)
+    await asyncio.sleep(21)
+    settled = bench.short[-320:]
+    assert all(settled)
