@@ -53,9 +53,12 @@ MEANINGS: Final = {
         "Security level and deletion of a Space's; the status of the Space and of its Apps"
     ),
     ("servicetypes/<type>", "use"): "Services of type LoadBalancer or NodePort in the Space's namespace",
+    ("priorityclasses/<class>", "use"): (
+        "Apps, pods and what pods are made of with a PriorityClass `system-*` in the Space's namespace"
+    ),
     ("tenantobjects/<resource>", "exempt"): (
         "objects of this resource (`<resource>.<group>`) in the Space's namespace that the policies for tenants "
-        "refuse: for controllers such as cert-manager"
+        "refuse: for controllers such as cert-manager; `issued-secrets`: Secrets named `decco-issued-*`"
     ),
 }
 NAMES: Final = {
@@ -69,6 +72,7 @@ NAMES: Final = {
     "apps": "app",
     "namespaces": "namespace",
     "servicetypes": "type",
+    "priorityclasses": "class",
     "tenantobjects": "resource",
 }
 

@@ -11,7 +11,7 @@ from testbed.controlplane import ControlPlane
 from tests.attacks.life import Life
 from tests.attacks.world import World
 
-SECONDS = 900
+SECONDS = 2400
 """The first test builds the cluster, on a machine that may be busy."""
 HERE = Path(__file__).parent
 

@@ -27,7 +27,18 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.granting import Granting
 from tests.attacks.lives import ENDPOINTS, RUNS, SAMPLE, SETTINGS, data, job, web
 from tests.attacks.people import KUBE_EDIT, OPERATOR_A, OPERATOR_B, TENANT_A, TENANT_B, Person
-from tests.attacks.tampering import CHILDREN, PERMITTED, ROUTES, WORKLOADS, alter, are_back, children, leave, usurp
+from tests.attacks.tampering import (
+    BUDGETS,
+    CHILDREN,
+    PERMITTED,
+    ROUTES,
+    WORKLOADS,
+    alter,
+    are_back,
+    children,
+    leave,
+    usurp,
+)
 from tests.attacks.world import RBAC, World, apps
 from tests.attacks.world import until as until_soon
 from tests.integration.harness import APIS, Cluster, Decco, Obj, space, tls_secret
@@ -357,11 +368,13 @@ class Life:
 
     def _usurped(self, name: str, operator: Person, number: int) -> None:
         """While the Space is paused: decco leaves them alone, and makes its own when they are gone. Workloads alone,
-        since they wait for their policies; what Apps have, since they wait for their Space; what the Space has, and
-        alone the policy with its permitted clients, without which no listener is written.
+        since they wait for their policies, and budgets alone, since a condition has the first problems only; what Apps
+        have, since they wait for their Space; what the Space has, and alone the policy with its permitted clients,
+        without which no listener is written.
         """
         forms = tuple(form for form in (ROUTES if number else CHILDREN) if form != PERMITTED)
-        for chosen, kind in ((WORKLOADS, "App"), (forms, "App"), (forms, "Space"), ((PERMITTED,), "Space")):
+        alone = ((WORKLOADS, "App"), ((BUDGETS,), "App"))
+        for chosen, kind in (*alone, (forms, "App"), (forms, "Space"), ((PERMITTED,), "Space")):
             with self.step(operator, name):
                 these = list(children(self.cluster, name, chosen, kind))
                 self._annotate(name, "paused", "true")

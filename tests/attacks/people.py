@@ -78,7 +78,7 @@ OWNER = Person("owner-a")
 EXEMPT = Person("exempt-a")
 """As OWNER in evil1, and exempt there."""
 BALANCED = Person("balanced-a")
-"""Kubernetes' own role edit in evil1, and load balancers."""
+"""Kubernetes' own role edit in namespace evil1, load balancers, and the priority system-cluster-critical."""
 STRANGER = Person("stranger")
 """Any authenticated user."""
 
@@ -94,7 +94,7 @@ DEPLOYMENTS = account("kube-system", "deployment-controller")
 ENDPOINTS = account("kube-system", "endpoint-controller")
 ENDPOINT_SLICES = account("kube-system", "endpointslice-controller")
 CERT_MANAGER = account("cert-manager", "cert-manager")
-"""Writes of every kind in evil1, and exempt for CertificateRequests."""
+"""Writes of every kind in evil1, and exempt for what docs/certificates.md names."""
 
 
 def rule(group: str, resources: str, verbs: str, *names: str) -> Obj:
@@ -145,12 +145,12 @@ ROLES: dict[str, list[Obj]] = {
         use(
             "tenantobjects",
             "certificaterequests.cert-manager.io",
-            "secrets",
+            "issued-secrets",
             "orders.acme.cert-manager.io",
             verb="exempt",
         )
     ],
-    "use-load-balancers": [use("servicetypes", "LoadBalancer")],
+    "use-load-balancers": [use("servicetypes", "LoadBalancer"), use("priorityclasses", "system-cluster-critical")],
     "pause-apps": [use("apps", verb="pause abandon-dns")],
 }
 

@@ -16,6 +16,7 @@ from tests.attacks.tenants import (
     SERVICES,
     SPEC,
     UID,
+    certificate,
     ingress,
     made,
     one,
@@ -136,8 +137,46 @@ def forged() -> Iterator[Attempt]:
         path("deployments.apps", name="own"),
         {"spec": {"template": {"metadata": {"labels": labels}}}},
     )
+    claim: Obj = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    for found, expect in ((labels, "DECCO-0654"), ({"team": "a"}, OK)):
+        claims = [{"metadata": {"name": "d", "labels": found}, "spec": claim}]
+        keeps = {**pods, "template": template(), "serviceName": "s", "volumeClaimTemplates": claims}
+        yield from one(
+            f"claims with {found}", p.KUBE_EDIT, expect, "statefulsets.apps", made("statefulsets.apps", keeps)
+        )
+    yield from by_cert_manager()
     copied = made("replicasets.apps", pods, meta={"labels": CHILD_LABELS})
     yield from one("copies the labels of a Deployment", p.DEPLOYMENTS, OK, "replicasets.apps", copied)
+
+
+def by_cert_manager() -> Iterator[Attempt]:
+    """Secrets that cert-manager writes, with more rights than the author of the Certificate."""
+    resource = "certificates.cert-manager.io"
+    for secret, expect in (
+        ("decco-issued-http", "DECCO-0654"),
+        ("decco-issued-tcp", "DECCO-0654"),
+        ("decco-issued-http-0123456789abcdef", "DECCO-0654"),
+        ("decco-ca-0123456789abcdef", "DECCO-0654"),
+        ("b-decco-ca-0123456789abcdef", "DECCO-0654"),
+        ("mine", OK),
+    ):
+        for issuer in ("ClusterIssuer", "Issuer"):
+            named = certificate(issuer, secret, dnsNames=[OWN])
+            yield from one(f"has {secret} written by {issuer}", p.OWNER, expect, resource, named)
+            yield from one(f"has {secret} written by {issuer} as exempt", p.EXEMPT, OK, resource, named)
+    for part, found, expect in (
+        ("labels", CHILD_LABELS, "DECCO-0654"),
+        ("labels", {"decco.platform9.com/share": "true"}, "DECCO-0654"),
+        ("annotations", {"decco.platform9.com/share-with": "*"}, "DECCO-0654"),
+        ("labels", {"app.kubernetes.io/managed-by": "Helm"}, OK),
+        ("annotations", {"team": "a"}, OK),
+    ):
+        marked = certificate(dnsNames=[OWN], secretTemplate={part: found})
+        yield from one(f"has {part} {next(iter(found))} written", p.OWNER, expect, resource, marked)
+    for who in (p.TENANT_A, p.KUBE_EDIT):
+        generated: Obj = {"metadata": {"generateName": "decco-issued-"}}
+        yield Attempt("has a name generated", who, "DECCO-0650", "create", path("secrets"), generated)
+    yield from edit("overwrites a copy", p.CERT_MANAGER, "DECCO-0651", path("secrets", name="web"), CHANGES["secrets"])
 
 
 def children() -> Iterator[Attempt]:

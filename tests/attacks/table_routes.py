@@ -17,6 +17,8 @@ from tests.attacks.tenants import (
     certificate,
     gateway,
     ingress,
+    listener,
+    listener_set,
     made,
     one,
     path,
@@ -24,6 +26,8 @@ from tests.attacks.tenants import (
     rule,
     servers,
 )
+
+LISTENER_SETS = ("listenersets.gateway.networking.k8s.io", "xlistenersets.gateway.networking.x-k8s.io")
 
 
 def ports_and_addresses() -> Iterator[Attempt]:
@@ -42,6 +46,27 @@ def ports_and_addresses() -> Iterator[Attempt]:
     )
     for protocol, expect in (("HTTPS", OK), ("TLS", OK), ("TCP", "DECCO-0656"), ("MONGO", "DECCO-0656")):
         yield from one(f"opens {protocol}", p.OWNER, expect, ISTIO, servers(OWN, protocol))
+    # Where two objects differ about the protocol of a port, the older one ends all listeners of the others.
+    for protocol, port in (("HTTP", 443), ("HTTPS", 80), ("TLS", 80)):
+        what = f"opens {protocol} at {port}"
+        for resource in LISTENER_SETS:
+            yield from one(what, p.OWNER, "DECCO-0656", resource, listener_set(resource, OWN, protocol, port))
+        yield from one(what, p.OWNER, "DECCO-0656", GATEWAY, gateway(OWN, protocol, port))
+        yield from one(what, p.OWNER, "DECCO-0656", ISTIO, servers(OWN, protocol, port))
+    yield from one("opens GRPC at 443", p.OWNER, "DECCO-0656", ISTIO, servers(OWN, "GRPC", 443))
+    for protocol, port in (("HTTP", 22), ("HTTP", 8080), ("HTTPS", 6443), ("TLS", 15008), ("HTTPS", 10443)):
+        what, own = f"opens {protocol} at {port}", {"name": "own"}
+        for resource in LISTENER_SETS:
+            there, here = (listener_set(resource, OWN, protocol, port, parent) for parent in (None, own))
+            yield from one(f"{what} of the shared edge", p.OWNER, "DECCO-0656", resource, there)
+            yield from one(f"{what} of its own Gateway", p.OWNER, OK, resource, here)
+        yield from one(what, p.OWNER, OK, GATEWAY, gateway(OWN, protocol, port))
+    for resource in LISTENER_SETS:
+        for protocol in ("HTTP", "HTTPS", "TLS"):
+            yield from one(f"opens {protocol}", p.OWNER, OK, resource, listener_set(resource, OWN, protocol))
+        second = listener_set(resource, OWN)
+        second["spec"]["listeners"].append({**listener(OWN, "HTTP", 443), "name": "second"})
+        yield from one("opens HTTP at 443 beside 80", p.OWNER, "DECCO-0656", resource, second)
     entry = "serviceentries.networking.istio.io"
     yield from one(
         "takes a virtual address",

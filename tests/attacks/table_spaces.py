@@ -146,7 +146,7 @@ def hostnames() -> Iterator[Attempt]:
     yield from taken("a name of its domain", p.OPERATOR_A, OK, "www.evil.test")
     yield from taken("below its domain", p.OPERATOR_A, OK, "a.b.c.evil.test")
     yield from taken("any name", p.ADMIN, OK, "www.example.net", "pay.example.net")
-    for wildcard, expect in (("*.victim.test", "DECCO-0605"), ("*.test", "DECCO-0605"), ("*.evil.test", OK)):
+    for wildcard, expect in (("*.victim.test", "DECCO-0605"), ("*.example.net", "DECCO-0605"), ("*.evil.test", OK)):
         yield from edit(f"httpHostnames: {wildcard}", p.OPERATOR_A, expect, EVIL1, spec(httpHostnames=http(wildcard)))
     for field, value in (("hostnames", ["www.example.net"]), ("httpHostnames", http("www.example.net"))):
         made = space("n", "evil.test", **{field: value})

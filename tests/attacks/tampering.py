@@ -10,6 +10,7 @@ from decco.objects import ANNOTATION_HASH
 from tests.integration.harness import Cluster, Obj
 
 WORKLOADS = ("/apis/apps/v1/{}/deployments", "/apis/apps/v1/{}/statefulsets", "/apis/batch/v1/{}/jobs")
+BUDGETS = "/apis/policy/v1/{}/poddisruptionbudgets"
 PERMITTED = "/apis/gateway.envoyproxy.io/v1alpha1/{}/securitypolicies"
 ROUTES = (
     "/apis/networking.k8s.io/v1/{}/ingresses",
@@ -30,7 +31,7 @@ ROUTES = (
 CHILDREN = (
     *(f"/api/v1/{{}}/{plural}" for plural in ("configmaps", "services", "resourcequotas", "limitranges", "secrets")),
     "/apis/networking.k8s.io/v1/{}/networkpolicies",
-    "/apis/policy/v1/{}/poddisruptionbudgets",
+    BUDGETS,
     "/apis/cert-manager.io/v1/{}/certificates",
     *WORKLOADS,
     *ROUTES,

@@ -46,8 +46,12 @@ def ingress(host: str | None, **more: Any) -> Obj:
     return made(INGRESSES, {"rules": [rule], **more})
 
 
-def listener(hostname: str | None, protocol: str = "HTTP", port: int = 80) -> Obj:
-    found: Obj = {"name": "l", "port": port, "protocol": protocol}
+def usual_port(protocol: str) -> int:
+    return 443 if protocol in {"HTTPS", "TLS"} else 80
+
+
+def listener(hostname: str | None, protocol: str = "HTTP", port: int = 0) -> Obj:
+    found: Obj = {"name": "l", "port": port or usual_port(protocol), "protocol": protocol}
     if protocol in {"HTTPS", "TLS"}:
         found["tls"] = {"mode": "Terminate", "certificateRefs": [{"name": "c"}]}
     return found if hostname is None else {**found, "hostname": hostname}
@@ -58,12 +62,17 @@ GATEWAY = "gateways.gateway.networking.k8s.io"
 ROUTE = "httproutes.gateway.networking.k8s.io"
 
 
-def gateway(hostname: str | None, protocol: str = "HTTP", **more: Any) -> Obj:
-    return made(GATEWAY, {"gatewayClassName": "any", "listeners": [listener(hostname, protocol)], **more})
+def gateway(hostname: str | None, protocol: str = "HTTP", port: int = 0, **more: Any) -> Obj:
+    return made(GATEWAY, {"gatewayClassName": "any", "listeners": [listener(hostname, protocol, port)], **more})
 
 
-def listener_set(resource: str, hostname: str | None, protocol: str = "HTTP") -> Obj:
-    return made(resource, {"parentRef": PARENT, "listeners": [listener(hostname, protocol)]})
+def listener_set(
+    resource: str, hostname: str | None, protocol: str = "HTTP", port: int = 0, parent: Obj | None = None
+) -> Obj:
+    return made(
+        resource,
+        {"parentRef": PARENT if parent is None else parent, "listeners": [listener(hostname, protocol, port)]},
+    )
 
 
 def route(resource: str, hostname: str | None, parent: Obj | None = None) -> Obj:
@@ -77,9 +86,9 @@ def rule(match: str, resource: str = "ingressroutes.traefik.io", **more: Any) ->
     return made(resource, {"routes": [{"match": match, "services": [{"name": "s", "port": 80}]}], **more})
 
 
-def certificate(issuer: str = "ClusterIssuer", **names: Any) -> Obj:
+def certificate(issuer: str = "ClusterIssuer", secret: str = "s", **names: Any) -> Obj:
     issuer_ref = {"name": "i", "kind": issuer, "group": "cert-manager.io"}
-    return made("certificates.cert-manager.io", {"secretName": "s", "issuerRef": issuer_ref, **names})
+    return made("certificates.cert-manager.io", {"secretName": secret, "issuerRef": issuer_ref, **names})
 
 
 def proxy(fqdn: str, **more: Any) -> Obj:
@@ -89,8 +98,9 @@ def proxy(fqdn: str, **more: Any) -> Obj:
 VIRTUAL, ISTIO = "virtualservices.networking.istio.io", "gateways.networking.istio.io"
 
 
-def servers(host: str, protocol: str = "HTTP") -> Obj:
-    return made(ISTIO, {"servers": [{"port": {"number": 80, "protocol": protocol, "name": "p"}, "hosts": [host]}]})
+def servers(host: str, protocol: str = "HTTP", port: int = 0) -> Obj:
+    at = {"number": port or usual_port(protocol), "protocol": protocol, "name": "p"}
+    return made(ISTIO, {"servers": [{"port": at, "hosts": [host]}]})
 
 
 def naming(host: str) -> list[tuple[str, Obj]]:

@@ -16,6 +16,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "configmaps": ("v1", "ConfigMap"),
     "secrets": ("v1", "Secret"),
     "replicationcontrollers": ("v1", "ReplicationController"),
+    "podtemplates": ("v1", "PodTemplate"),
     "deployments.apps": ("apps/v1", "Deployment"),
     "daemonsets.apps": ("apps/v1", "DaemonSet"),
     "replicasets.apps": ("apps/v1", "ReplicaSet"),

@@ -49,13 +49,21 @@ _FREE_ANNOTATIONS = (
 """Keys in Kubernetes' domains that are for users and are about their pod alone."""
 _MESHES = ("consul.hashicorp.com", "istio.io", "kuma.io", "linkerd.io", "openservicemesh.io")
 """Injection of a proxy, and ports that go past it: the Space's field mesh decides about these."""
-_NETWORKS = ("antrea.io", "cilium.io", "cncf.io", "multus-cni.io", "networking.gke.io", "ovn.org", "projectcalico.org")
+_NETWORKS = (
+    *("antrea.io", "cilium.io", "cncf.io", "k8s.aliyun.com", "multus-cni.io", "networking.gke.io", "ovn.org"),
+    *("projectcalico.org", "tke.cloud.tencent.com"),
+)
 """Further networks and chosen addresses, which NetworkPolicies do not cover."""
 _RUNTIMES = ("crio.io", "gvisor.dev", "katacontainers.io", "nri.io")
-_RUNTIME_PREFIXES = ("dev.gvisor.", "io.containerd.", "io.katacontainers.", "io.kubernetes.", "org.crun.", "run.oci.")
-"""Container runtimes reverse their domain: devices, mounts and hypervisors of the node."""
+_RUNTIME_PREFIXES = (
+    *("com.github.containers.", "dev.gvisor.", "io.containerd.", "io.katacontainers.", "io.kubernetes.", "org.crun."),
+    *("org.systemd.", "run.oci."),
+)
+"""Container runtimes reverse their domain: devices, mounts, units and hypervisors of the node."""
 _CLOUDS = ("iam.amazonaws.com", "iam.cloud.google.com", "vpc.amazonaws.com")
 """Roles that an agent on the node gives to pods by their metadata."""
+_AGENTS = ("ad.datadoghq.com", "co.elastic.hints", "co.elastic.monitor")
+"""Checks that an agent on the node runs, with the node's network, against addresses of the annotation's choice."""
 
 
 def _domains(*names: str) -> str:
@@ -66,8 +74,8 @@ def _domains(*names: str) -> str:
 _OWN = rf"{_domains(GROUP)}|^{re.escape(LABEL_MANAGED_BY)}$"
 _KUBERNETES = rf"{_domains('kubernetes.io', 'k8s.io')}|^({'|'.join(_OF_CONTROLLERS)})$"
 _OTHERS = (
-    rf"{_domains(*_MESHES, *_NETWORKS, *_RUNTIMES, *_CLOUDS)}|^({'|'.join(map(re.escape, _RUNTIME_PREFIXES))})"
-    "|^aadpodidbinding$"
+    rf"{_domains(*_MESHES, *_NETWORKS, *_RUNTIMES, *_CLOUDS, *_AGENTS)}"
+    rf"|^({'|'.join(map(re.escape, _RUNTIME_PREFIXES))})|^aadpodidbinding$"
 )
 
 _OWN_MESSAGE = f"has a key that decco writes itself: leave out {GROUP}/* and {LABEL_MANAGED_BY}"
@@ -109,8 +117,8 @@ _KEY_RULE = MapRule(
 )
 OWN_RULE = _no_key(_OWN, _OWN_MESSAGE)
 _BEYOND = (
-    "has a key of a service mesh, a network, a container runtime or a cloud, which reaches beyond the pod: remove it; "
-    "the Space's fields mesh and runtimeClassName are for the platform operator"
+    "has a key of a service mesh, a network, a container runtime, a cloud or an agent of the node, which reaches "
+    "beyond the pod: remove it; the Space's fields mesh and runtimeClassName are for the platform operator"
 )
 
 LABEL_RULES = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from decco.api.conditions import ConditionType
 from decco.api.parse import parse_app
 from decco.api.types import AppSpec
@@ -77,10 +79,14 @@ class AppReconciler(Reconciler):
         if (pause := _pause_of(entry, found[1] if found is not None else None)) is not None:
             return await self._pause(entry, obj, pause, found[1] if found is not None else None)
         if not isinstance(entry.facts, AppFacts):
-            return await self.block(entry, obj, Problem(reasons.INVALID, str(entry.facts)))
+            problem = Problem(reasons.INVALID, str(entry.facts))
+            return await self._leave(entry, obj, problem, found[1] if found is not None else None)
         if found is None and owner is not None:
-            message = f"Space {owner.key.name} cannot be understood; see the Space's conditions."
-            return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
+            problem = Problem(
+                reasons.NAMESPACE_NOT_READY, f"Space {owner.key.name} cannot be understood; see the Space's conditions."
+            )
+            known = self.caches.claimants.get(owner.key.name)
+            return await self._leave(entry, obj, problem, replace(known, paused=True) if known is not None else None)
         if found is None:
             message = (
                 f"There is no Space {key.namespace}: an App must be in the namespace of a Space. "
@@ -109,16 +115,34 @@ class AppReconciler(Reconciler):
 
     async def _pause(self, entry: Entry, obj: Obj, why: Problem, space: SpaceFacts | None) -> Action:
         """Leaves everything as it is, except what the Space may not have any more."""
+        await self.pause(entry, obj, why, self._lost(entry, obj, space))
+        await self._close(entry, space)
+        return Action.done()
+
+    async def _leave(self, entry: Entry, obj: Obj, problem: Problem, space: SpaceFacts | None) -> Action:
+        """The same for an App that cannot be reconciled. Else its author would have a pause without permission."""
+        self.records.pause(entry, self._lost(entry, obj, space))
+        await self.block(entry, obj, problem)
+        await self._close(entry, space)
+        return Action.done()
+
+    def _lost(self, entry: Entry, obj: Obj, space: SpaceFacts | None) -> frozenset[str]:
+        """The names of an App that its Space does not have."""
         if space is None or self.caches.namespace_uid(space) is None:
-            await self.pause(entry, obj, why)
-            return Action.done()
-        index, key = self.caches.claims, entry.key
+            return frozenset()
+        return lost_names(self.caches.claims, space, self._published(entry, obj, space.fqdn))
+
+    async def _close(self, entry: Entry, space: SpaceFacts | None) -> None:
+        """Closes the ports to those who are not of the Space's project, and takes away routes of names that it lost."""
+        if space is None or self.caches.namespace_uid(space) is None:
+            return
+        key = entry.key
         policies = self.caches.children[NETWORK_POLICIES]
         policy = policies.get(Key(key.namespace, names.app_policy(key.name)))
         closed = None
         if policy is not None and policy.owner_uid == entry.uid and not policy.deleting:
             closed = closed_policy(policy.obj(), space, key.name, entry.uid, self.caches.settings.edge)
-        claims = lost_claims(index, space)
+        claims = lost_claims(self.caches.claims, space)
         remove = self.serving(entry, claims)
         children = [closed] if closed is not None else []
         for resource, route in sorted(remove, key=str):
@@ -127,10 +151,7 @@ class AppReconciler(Reconciler):
             if reduced is not None:
                 children.append(reduced)
                 remove.discard((resource, route))
-        lost = lost_names(index, space, self._published(entry, obj, space.fqdn))
-        await self.pause(entry, obj, why, lost)
         await self.close(entry, children, remove)
-        return Action.done()
 
     def _gone(self, key: Key) -> Action:
         """Reports the objects that a deleted App left without owner: perhaps on purpose, by ``--cascade=orphan``."""
@@ -167,7 +188,7 @@ class AppReconciler(Reconciler):
         try:
             desired = app_children(inputs)
         except TerminalError as error:
-            return await self.block(entry, obj, Problem(reasons.INVALID, str(error)))
+            return await self._leave(entry, obj, Problem(reasons.INVALID, str(error)), space)
         written = Written(waits_for=None if self.caches.is_isolated(space) else _not_isolated(space))
         held, way = await self._hold(entry, inputs, desired, written)
         await self.writer.write(desired.children, written, held=held)

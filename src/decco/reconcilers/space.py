@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from decco.api.conditions import timestamp
+from decco.api.formats import DNS_NAME
+from decco.api.types import SpaceSpec
 from decco.desired import reasons
 from decco.desired.closing import closed_listeners, closed_namespace, closed_route, lost_claims, lost_names, serves
 from decco.desired.grants import Claim, record_text, status_grants
@@ -23,8 +25,10 @@ from decco.kube.entry import Entry
 from decco.kube.errors import Forbidden
 from decco.log import get_logger
 from decco.objects import (
+    ANNOTATION_FQDN,
     CERTIFICATES,
     GATEWAYS,
+    LABEL_PROJECT,
     LIMIT_RANGES,
     LISTENER_SETS,
     NAMESPACES,
@@ -34,7 +38,9 @@ from decco.objects import (
     Key,
     Obj,
     Resource,
+    annotations_of,
     key_of,
+    labels_of,
 )
 from decco.reconcilers.children import Written
 from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies, space_live
@@ -85,7 +91,7 @@ class SpaceReconciler(Reconciler):
         if is_paused(obj):
             return await self._pause(entry, obj)  # its Apps read the pause from the Space's facts
         if not isinstance(facts, SpaceFacts):
-            return await self.block(entry, obj, Problem(reasons.INVALID, str(facts)))
+            return await self._leave(entry, obj, Problem(reasons.INVALID, str(facts)))
         reserved = reserved_name(key.name, self.caches.settings)
         if reserved is not None and self.caches.namespace_uid(facts) is None:
             return await self.block(entry, obj, reserved)
@@ -93,10 +99,37 @@ class SpaceReconciler(Reconciler):
 
     async def _pause(self, entry: Entry, obj: Obj) -> Action:
         """Leaves everything as it is, except what the Space may not have any more."""
-        space = entry.facts
+        space = self._last_known(entry)
+        lost = lost_names(self.caches.claims, space, [space.fqdn, *published_names(space)]) if space is not None else ()
+        await self.pause(entry, obj, OWN_PAUSE, lost)
+        return await self._close(entry, space)
+
+    async def _leave(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
+        """The same for a Space that cannot be understood. Else its author would have a pause without permission."""
+        await self.block(entry, obj, problem)
+        return await self._close(entry, self._last_known(entry))
+
+    def _last_known(self, entry: Entry) -> SpaceFacts | None:
+        """The Space; of one that cannot be understood what was known before, or what its namespace says, as if paused:
+        what it claims now is not known. None without a namespace of its own.
+        """
+        namespace, name = self.caches.children[NAMESPACES].get(entry.key), entry.key.name
+        if namespace is None or namespace.owner_uid != entry.uid or namespace.deleting:
+            return None
+        if isinstance(entry.facts, SpaceFacts):
+            return entry.facts
+        live, known = namespace.obj(), self.caches.claimants.get(name)
+        if known is None:
+            domain = annotations_of(live).get(ANNOTATION_FQDN, "").removeprefix(f"{name}.")
+            if not DNS_NAME.matches(domain):
+                return None
+            known = SpaceFacts(name, entry.uid, entry.generation, "", SpaceSpec(domain_name=domain))
+        spec = known.spec.model_copy(update={"project": labels_of(live).get(LABEL_PROJECT)})
+        return replace(known, spec=spec, paused=True)
+
+    async def _close(self, entry: Entry, space: SpaceFacts | None) -> Action:
         namespace = self.caches.children[NAMESPACES].get(entry.key)
-        if not isinstance(space, SpaceFacts) or namespace is None or self.caches.namespace_uid(space) is None:
-            await self.pause(entry, obj, OWN_PAUSE)
+        if space is None or namespace is None:
             return Action.done()
         await self.secrets.copies.read(space, bind=False)
         self.dependencies.expiries(space.name, self.secrets.expiries(space))
@@ -116,7 +149,6 @@ class SpaceReconciler(Reconciler):
                 children.append(closed)
             else:
                 remove.add((resource, key))
-        await self.pause(entry, obj, OWN_PAUSE, lost_names(index, space, [space.fqdn, *published_names(space)]))
         await self.close(entry, children, remove)
         _, served = self._give_up(space, lost & index.leaving(space.name))
         record = closed_namespace(namespace.obj(), space, record_text(index.grants(space.name)))

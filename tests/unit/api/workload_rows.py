@@ -12,7 +12,7 @@ CLAIM: Obj = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteO
 
 _OWN = "has a key that decco writes itself"
 _FORM = "has a key that is not of the form of Kubernetes"
-_BEYOND = "has a key of a service mesh, a network, a container runtime or a cloud"
+_BEYOND = "has a key of a service mesh, a network, a container runtime, a cloud or an agent of the node"
 _CONTROLLERS = "has a key that controllers of Kubernetes write"
 _DOMAINS = "has a key of Kubernetes' own domains"
 
@@ -33,6 +33,13 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     ("devices.nri.io/container.c", "devices.example.com/c", _BEYOND),
     ("iam.amazonaws.com/role", "amazonaws.com/role", _BEYOND),
     ("aadpodidbinding", "aadpodidbindings", _BEYOND),
+    ("org.systemd.property.DeviceAllow", "org.example.systemd", _BEYOND),
+    ("com.github.containers.virtcontainers.x", "com.github.example.x", _BEYOND),
+    ("k8s.aliyun.com/eni", "aliyun.com/eni", _BEYOND),
+    ("tke.cloud.tencent.com/networks", "cloud.tencent.com/networks", _BEYOND),
+    ("ad.datadoghq.com/c.instances", "tags.datadoghq.com/service", _BEYOND),
+    ("co.elastic.hints/hosts", "co.elastic.logs/enabled", _BEYOND),
+    ("co.elastic.monitor/1.hosts", "elastic.co/monitor", _BEYOND),
     ("a b", "a-b", _FORM),
     ("", "a", _FORM),
     ("a,b", "a.b", _FORM),
