@@ -143,6 +143,7 @@ class Actions:
             meta = {**live["metadata"]}
             meta["annotations"] = {**(meta.get("annotations") or {}), ANNOTATION_TRANSFER: f"{hostname}={holder}"}
             spec = {**live["spec"], "hostnames": sorted({*(live["spec"].get("hostnames") or ()), hostname})}
+            spec["httpHostnames"] = [each for each in spec.get("httpHostnames") or () if each["name"] != hostname]
             address = Address(BY_NAME["Space"], "", name)
             return self.world.user.ask("PUT", address, {**live, "metadata": meta, "spec": spec})[0] == 200
 
@@ -150,6 +151,16 @@ class Actions:
 
     def _on_secret(self, name: str, number: int, shared: bool) -> None:
         self._apply(material.secret(name, number, shared))
+
+    def _on_edge_policy(self, kind: str, exists: bool) -> None:
+        """The platform has a policy for its whole Gateway, or no more."""
+        address = Address(BY_NAME[kind], "edge", "platform")
+        if not exists:
+            self.world.user.delete(address)
+        elif self.world.user.get(address) is None:
+            gateway = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "shared"}
+            meta = {"name": address.name, "namespace": address.namespace}
+            self.world.user.create({"kind": kind, "metadata": meta, "spec": {"targetRefs": [gateway]}})
 
     def _on_damage(self, namespace: str, which: int, how: str) -> None:
         """Somebody with rights in the namespace deletes or alters one of decco's objects there."""
@@ -176,6 +187,8 @@ class Actions:
             other.patch(address, {"spec": {"paused": True}})
         elif address.kind.kind == "NetworkPolicy":
             other.patch(address, {"spec": {"ingress": [{}]}})
+        elif address.kind.kind == "SecurityPolicy":
+            other.patch(address, {"spec": {"authorization": None}})
         elif address.kind.kind == "Service":
             other.patch(address, {"spec": {"selector": {"app": "mine"}}})
         elif "spec" in obj:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import orjson
 
 from decco.desired.grants import parse_record
+from decco.dns.provider import Change as DnsChange
 from decco.hostnames import in_zone
-from decco.objects import ANNOTATION_FQDN, ANNOTATION_HOSTNAMES
+from decco.objects import ANNOTATION_FQDN, ANNOTATION_HOSTNAMES, LABEL_SHARE
 from tests.simulation import world as world_module
 from tests.simulation.actions import Actions
 from tests.simulation.clock import CLOCK, START
@@ -41,7 +42,10 @@ class Oracles:
         self._holders: list[tuple[float, str]] = []
         self._unprotected: dict[str, float] = {}
         """Space -> when somebody else deleted one of its NetworkPolicies."""
+        self._sources: dict[str, float] = {}
+        """Secret of decco's namespace -> when it changed last."""
         self._orphans = Orphans(world, actions, self._report)
+        world.zone.on_change.append(self._published)
         world.network.on_request.append(self._request)
         world.etcd.followers.append(self._change)
 
@@ -99,6 +103,11 @@ class Oracles:
         """Whether etcd was restored a moment ago: until its lists, a controller acts on what it knew before."""
         return CLOCK.now - self.actions.restored_at < 3 * LEASE_SECONDS
 
+    @property
+    def _was_restored(self) -> bool:
+        """Whether etcd was restored: then objects of old generations may be of later knowledge."""
+        return self.actions.restored_at > 0
+
     # Changes, by anybody
 
     def _change(self, change: Change) -> None:
@@ -140,10 +149,13 @@ class Oracles:
         namespace = self.world.get("Namespace", space)
         if namespace is None:
             return False
-        if hostname == (namespace["metadata"].get("annotations") or {}).get(ANNOTATION_FQDN):
+        plain = hostname.removeprefix("*.")
+        if plain == (namespace["metadata"].get("annotations") or {}).get(ANNOTATION_FQDN):
             return True
         for claim in self._grants(namespace):
-            if claim == hostname or (claim.startswith(".") and in_zone(hostname, claim[1:])):
+            if claim == hostname or (claim.startswith(".") and in_zone(plain, claim[1:])):
+                return True
+            if claim.startswith("*.") and hostname.partition(".")[2] == claim[2:]:
                 return True
         return False
 
@@ -158,18 +170,52 @@ class Oracles:
         names = list(spec.get("hostnames") or ())
         names += [each["hostname"] for each in spec.get("listeners") or () if each.get("hostname")]
         for name in names:
-            if not self._granted(change.address.namespace, name.removeprefix("*.")):
+            if not self._granted(change.address.namespace, name):
                 self._report(
                     f"{change.address.kind.kind} of {change.address.namespace} for {name}, which it does not have"
                 )
 
-    _on_httproute = _on_tlsroute = _on_gateway = _on_listenerset = _on_route
+    _on_httproute = _on_tlsroute = _on_route
+
+    def _on_listeners(self, change: Change) -> None:
+        self._on_route(change)
+        self._check_limited(change)
+
+    _on_gateway = _on_listenerset = _on_listeners
+
+    def _check_limited(self, change: Change) -> None:
+        """Nothing is open before the policy with the permitted clients; where there is none, nothing is open. Of
+        Spaces that were never edited: a controller cannot know less of them.
+        """
+        space, obj = change.address.namespace, change.after
+        owner = self.world.get("Space", space)
+        if change.before is not None or obj is None or owner is None or self._was_restored:
+            return
+        limits = owner["spec"].get("limits") or {}
+        if not is_managed(obj) or owner["metadata"]["generation"] > 1 or not limits.get("clientCidrs"):
+            return
+        if not any(address.namespace == space for address, _ in self.world.etcd.of_kind(BY_NAME["SecurityPolicy"])):
+            self._report(f"{change.address.kind.kind} of {space} without the policy with its clientCidrs")
+
+    def _published(self, change: DnsChange) -> None:
+        """No record without a grant."""
+        text = " ".join(str(value) for each in change.after for value in each.values)
+        for obj in self.world.owned() if text and not self._was_restored else ():
+            meta = obj["metadata"]
+            space = meta.get("namespace") or meta["name"]
+            if meta["uid"] in text and not self._granted(space, change.name):
+                self._report(f"{space} publishes {change.name}, which it does not have")
+
+    def _on_secret(self, change: Change) -> None:
+        if change.address.namespace == "decco":
+            self._sources[change.address.name] = CLOCK.now
 
     def _on_deployment(self, change: Change) -> None:
         before, after = change.before, change.after
         space = change.address.namespace
         if before is None and after is not None and is_managed(after):
             self._check_isolated(space, change)
+            self._check_secrets(space, after)
         taken = after is None or (
             "deletionTimestamp" in after["metadata"]
             and before is not None
@@ -188,6 +234,21 @@ class Oracles:
         policies = self.world.etcd.of_kind(BY_NAME["NetworkPolicy"], space)
         if not any(is_managed(policy) for _, policy in policies) and not self._is_unseen(space):
             self._report(f"{change.address.kind.kind} {space}/{change.address.name} without a NetworkPolicy")
+
+    def _check_secrets(self, namespace: str, workload: Obj) -> None:
+        """No pod before the copies of its Secrets, if these were shared from the beginning and the Space was never
+        edited.
+        """
+        space = self.world.get("Space", namespace)
+        if space is None or space["metadata"]["generation"] > 1 or self._was_restored:
+            return
+        pod = workload["spec"]["template"]["spec"]
+        named = {each["name"] for each in pod.get("imagePullSecrets") or ()} | _in_environment(pod)
+        for name in sorted(named & {*(space["spec"].get("secrets") or ())}):
+            source = self.world.get("Secret", name, "decco")
+            shared = source is not None and LABEL_SHARE in (source["metadata"].get("labels") or {})
+            if shared and self._sources[name] == START and self.world.get("Secret", name, namespace) is None:
+                self._report(f"{workload['kind']} {namespace}/{workload['metadata']['name']} without Secret {name}")
 
     def _on_networkpolicy(self, change: Change) -> None:
         if change.after is None and change.address in self.deleted_by_others:
@@ -236,6 +297,12 @@ class Oracles:
         self.found += self.world.errors
         for daemon in self.world.daemons:
             self.found += [f"{daemon.name}: {each}" for each in daemon.process.errors]
+
+
+def _in_environment(pod: Obj) -> set[str]:
+    """Names of the Secrets that environment variables of a pod need."""
+    found = (each.get("valueFrom") for container in pod["containers"] for each in container.get("env") or ())
+    return {each["secretKeyRef"]["name"] for each in found if each and "secretKeyRef" in each}
 
 
 def _described(change: Change) -> str:

@@ -10,14 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-Obj = dict[str, Any]
+from tests.simulation import specs
+from tests.simulation.specs import APPS, FURTHER, POD_SECRETS, SECRETS, SPACES
 
-SPACES = ("alpha", "beta", "gamma")
-APPS = ("web", "db", "batch", "tool")
-SECRETS = ("tls", "more")
-DOMAIN = "example.net"
-FURTHER = ("shop.example.net", "mail.example.net", "x.alpha.example.net")
-"""Names that several Spaces may want."""
 MOST_SECONDS = 45.0
 """When the last step begins, at the latest."""
 
@@ -45,6 +40,10 @@ class Plan:
     settings: dict[str, str] = field(default_factory=dict)
     contested: bool = False
     """Whether Spaces compete for names: then the end depends on who came first."""
+    envoy: bool = False
+    """Whether the gateway is Envoy Gateway, with its policies."""
+    issuer: bool = False
+    """Whether there is cert-manager."""
 
     def without(self, start: int, count: int) -> Plan:
         return replace(self, steps=self.steps[:start] + self.steps[start + count :])
@@ -64,70 +63,6 @@ def load(text: str) -> Plan:
     return Plan(steps=steps, **fields)
 
 
-def space(rng: random.Random, name: str, contested: bool) -> Obj:
-    spec: Obj = {"domainName": DOMAIN}
-    if rng.random() < 0.6:
-        spec["project"] = rng.choice(("red", "blue"))
-    if rng.random() < 0.5:
-        spec["httpCertSecretName"] = rng.choice(SECRETS)
-        spec["encryptHttp"] = rng.random() < 0.4
-    if rng.random() < 0.6:
-        spec["tcpCertAndCaSecretName"] = "tls"
-    if contested:
-        spec["hostnames"] = sorted(rng.sample(FURTHER, rng.randint(0, 2)))
-    elif rng.random() < 0.3:
-        spec["hostnames"] = [f"{name}.example.com"]
-    if rng.random() < 0.2:
-        spec["resourceQuota"] = {"hard": {"pods": str(rng.randint(5, 9))}}
-    if rng.random() < 0.15:
-        spec["egressPolicy"] = "Declared"
-        spec["egressCidrs"] = [{"cidr": "198.51.100.0/24"}]
-    if rng.random() < 0.2:
-        spec["podSecurity"] = rng.choice(("baseline", "restricted"))
-    return spec
-
-
-def app(rng: random.Random, name: str, space_name: str) -> Obj:
-    image = f"registry.example/app:{rng.randint(1, 4)}"
-    spec: Obj = {"pod": {"containers": [{"name": "main", "image": image, "ports": [{"containerPort": 8080}]}]}}
-    if name == "batch" or rng.random() < 0.1:
-        return {**spec, "runAsJob": True, "endpoints": []}
-    if rng.random() < 0.5:
-        spec["initialReplicas"] = rng.randint(0, 3)
-    _vary_workload(rng, name, spec)
-    kind = rng.random()
-    endpoint: Obj = {"name": f"{name}", "port": 8080}
-    if kind < 0.4:
-        endpoint["httpPath"] = f"/{name}"
-    elif kind < 0.8:
-        endpoint["createDnsRecord"] = rng.random() < 0.7
-        endpoint["verifyTcpClientCert"] = rng.random() < 0.5
-        if rng.random() < 0.3:
-            endpoint["certAndCaSecretName"] = "more"
-        if rng.random() < 0.3:
-            endpoint["createClearTextService"] = True
-    else:
-        return {**spec, "endpoints": []}
-    if rng.random() < 0.2:
-        endpoint["name"] = f"{name}-{rng.randint(1, 2)}"
-    spec["endpoints"] = [endpoint]
-    if rng.random() < 0.2:
-        other = rng.choice([each for each in SPACES if each != space_name])
-        spec["tlsEgresses"] = [{"localPort": 9000, "endpoint": "db", "spaceName": other, "certAndCaSecretName": "tls"}]
-    return spec
-
-
-def _vary_workload(rng: random.Random, name: str, spec: Obj) -> None:
-    if rng.random() < 0.2:
-        spec["statefulSet"] = {}
-    if name == "tool":  # with ``replicas`` in all its versions: without it the workload keeps the last count
-        spec["replicas"] = rng.randint(0, 3)
-    if rng.random() < 0.25:
-        spec["disruptionBudget"] = rng.choice(({}, {"minAvailable": 1}, {"maxUnavailable": "50%"}, {"mode": "None"}))
-    if rng.random() < 0.1:
-        spec["suspend"] = True
-
-
 TRANSFERS = 0.3
 """Share of the steps about Spaces that compete for names in which one gets a name from another."""
 
@@ -136,23 +71,25 @@ ORPHANS = 0.3
 """Share of the deletions that leave the children."""
 
 
-def _user_step(rng: random.Random, spaces: tuple[str, ...], contested: bool) -> tuple[str, tuple[Any, ...]]:
-    name = rng.choice(spaces)
+def _user_step(rng: random.Random, spaces: tuple[str, ...], plan: Plan) -> tuple[str, tuple[Any, ...]]:
+    contested, name = plan.contested, rng.choice(spaces)
     choice = rng.random()
     if contested and len(spaces) > 1 and choice < 0.2 * TRANSFERS:
         holder = rng.choice([each for each in spaces if each != name])
         return "transfer", (name, rng.choice(FURTHER), holder)
     if choice < 0.2:
-        return "space", (name, space(rng, name, contested))
+        return "space", (name, specs.space(rng, name, contested=contested, issuer=plan.issuer))
     if choice < 0.27:
         return ("orphan_space" if rng.random() < ORPHANS else "delete_space"), (name,)
     if choice < 0.62:
         which = rng.choice(APPS)
-        return "app", (name, which, app(rng, which, name))
+        return "app", (name, which, specs.app(rng, which, name, contested=contested))
     if choice < 0.72:
         return ("orphan_app" if rng.random() < ORPHANS else "delete_app"), (name, rng.choice(APPS))
     if choice < 0.80:
-        return "secret", (rng.choice(SECRETS), rng.randint(0, 1), rng.random() < 0.8)
+        return "secret", (rng.choice((*SECRETS, *POD_SECRETS)), rng.randint(0, 1), rng.random() < 0.8)
+    if plan.envoy and plan.settings and choice < 0.83:
+        return "edge_policy", (rng.choice(POLICIES), rng.random() < 0.6)
     return "damage", (name, rng.randint(0, 1 << 30), rng.choice(("delete", "change", "label", "orphan")))
 
 
@@ -217,7 +154,12 @@ CHILDREN = (
     "listenersets",
     "backendtlspolicies",
     "rolebindings",
+    "certificates",
+    "securitypolicies",
+    "backendtrafficpolicies",
 )
+POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")
+"""Of Envoy Gateway."""
 INSTALLED = ("listenersets", "httproutes", "tlsroutes", "backendtlspolicies", "gateways")
 """Of CustomResourceDefinitions that somebody may delete and install again."""
 
@@ -272,14 +214,16 @@ def make(seed: int) -> Plan:
         servers=rng.choice((1, 1, 2)),
         contested=rng.random() < 0.3,
         settings={"DECCO_ROUTING__PARENT_GATEWAY": "edge/shared"} if rng.random() < 0.3 else {},
+        envoy=rng.random() < 0.4,
+        issuer=rng.random() < 0.35,
     )
     spaces = SPACES[: rng.randint(1, 3)]
-    steps = [Step(0.0, "secret", (name, 0, True)) for name in SECRETS]
-    steps += [
-        Step(round(rng.uniform(0.0, 5.0), 3), "space", (name, space(rng, name, plan.contested))) for name in spaces
-    ]
+    steps = [Step(0.0, "secret", (name, 0, True)) for name in (*SECRETS, *POD_SECRETS)]
+    for name in spaces:
+        spec = specs.space(rng, name, contested=plan.contested, issuer=plan.issuer)
+        steps.append(Step(round(rng.uniform(0.0, 5.0), 3), "space", (name, spec)))
     for _ in range(rng.randint(2, 14)):
-        what, args = _user_step(rng, spaces, plan.contested)
+        what, args = _user_step(rng, spaces, plan)
         steps.append(Step(round(rng.uniform(0.0, MOST_SECONDS), 3), what, args))
     kinds = rng.sample(FAULTS, rng.randint(0, 4))
     steps += [_fault(rng, rng.choice(kinds), plan) for _ in range(rng.randint(1, 8) if kinds else 0)]

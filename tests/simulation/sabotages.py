@@ -429,6 +429,55 @@ SABOTAGES = (
         ' and "deletionTimestamp" not in found["metadata"]',
         "",
     ),
+    # fields of later versions
+    Sabotage(
+        "the first ready pod of a canary reaches nobody",
+        "reconcilers/handlers/canary.py",
+        "    if _ready(change.old) != _ready(change.new):",
+        "    if False:",
+    ),
+    Sabotage(
+        "an issued certificate reaches nobody",
+        "reconcilers/handlers/certificate.py",
+        "    if old != new and not change.initial:",
+        "    if False:",
+    ),
+    Sabotage(
+        "an issued Secret is not read again",
+        "reconcilers/secrets.py",
+        "        state = (certificate.uid, certificate.facts) if certificate is not None else None",
+        "        state = None",
+    ),
+    Sabotage(
+        "a policy of the shared Gateway reaches no Space with limits",
+        "reconcilers/handlers/gateway.py",
+        "entry.facts.spec.limits is not None:",
+        "entry.facts.spec.limits is None:",
+    ),
+    Sabotage(
+        "listeners do not wait for the policy with the permitted clients",
+        "reconcilers/space.py",
+        "            withheld = _LISTENERS if _is_open(first, written) else ()",
+        "            withheld = ()",
+    ),
+    Sabotage(
+        "workloads do not wait for the Secrets of their pods",
+        "reconcilers/app.py",
+        "        if desired.awaited is not None and not exists and not self.dependencies.simulated:",
+        "        if False:",
+    ),
+    Sabotage(
+        "the number of pods before a suspension is not recorded",
+        "desired/replicas.py",
+        "            annotations[ANNOTATION_FORMER_REPLICAS] = str(count)",
+        "            pass",
+    ),
+    Sabotage(
+        "the addresses of a name reach nobody",
+        "leader_session.py",
+        "        self._resolver.subscribe(self._event_handlers.enqueue)",
+        "        pass",
+    ),
     # DNS
     Sabotage(
         "names of others are taken over",

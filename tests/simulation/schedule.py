@@ -13,7 +13,7 @@ from tests.simulation.model.etcd import Address
 from tests.simulation.model.kinds import Obj
 from tests.simulation.oracles import Oracles
 from tests.simulation.orphans import is_left, leftovers
-from tests.simulation.plan import Plan
+from tests.simulation.plan import POLICIES, Plan
 from tests.simulation.world import Daemon, World, is_current, is_managed, live_settings, ready
 
 CONVERGE_SECONDS = 600.0
@@ -46,7 +46,7 @@ class Outcome:
 
 def run(plan: Plan) -> Outcome:
     """Runs the plan; never raises for what the controller does."""
-    world = World(plan.seed, plan.controllers, plan.servers, plan.settings)
+    world = World(plan.seed, plan.controllers, plan.servers, plan.settings, envoy=plan.envoy, issuer=plan.issuer)
     outcome = Outcome(plan)
     try:
         _furnish(world, plan)
@@ -61,6 +61,7 @@ def run(plan: Plan) -> Outcome:
         running = [resources(world, daemon) for daemon in world.daemons]
         owned = [_as_given(obj) for obj in _by_age(world)]
         others = [obj for obj in world.all("Secret") if obj["metadata"]["namespace"] == "decco"]
+        others += [obj for kind in POLICIES for obj in world.all(kind) if obj["metadata"]["namespace"] == "edge"]
     finally:
         outcome.seconds = CLOCK.now - START
         outcome.requests, outcome.steps = world.network.requests, world.scheduler.steps
@@ -168,7 +169,7 @@ def resources(world: World, daemon: Daemon) -> list[str]:
 
 def deploy(plan: Plan, others: list[Obj], owned: list[Obj]) -> tuple[dict[str, Any], list[str]]:
     """The state that a new cluster with one controller reaches with these objects, and what that controller watches."""
-    world = World(plan.seed, extra=plan.settings)
+    world = World(plan.seed, extra=plan.settings, envoy=plan.envoy, issuer=plan.issuer)
     try:
         _furnish(world, plan)
         for obj in others:
@@ -190,7 +191,8 @@ def _by_age(world: World) -> list[Obj]:
 
 
 def _age(obj: Obj) -> tuple[str, str]:
-    return obj["metadata"]["creationTimestamp"], obj["metadata"]["name"]
+    """As decco compares: of two of the same second the one with the lower UID was first."""
+    return obj["metadata"]["creationTimestamp"], obj["metadata"]["uid"]
 
 
 def _as_given(obj: Obj) -> Obj:
@@ -216,6 +218,7 @@ _VOLATILE = frozenset(
         "managedFields",
         "lastTransitionTime",
         "observedGeneration",
+        "revision",
         "since",
         "startTime",
         "completionTime",

@@ -5,6 +5,7 @@
 * threads and new event loops, ``os._exit`` and the kernel's alarm: those of the simulated process;
 * ``datetime.now``: the virtual wall clock;
 * the client of the DNS provider ``memory``: a zone that all processes share, behind a network;
+* the resolver's questions: each name has one address;
 * the metrics: nobody reads them, and to make them takes longer than most of a start, so all processes share them.
 """
 
@@ -45,6 +46,7 @@ def install() -> None:
     import decco.kube.config
     import decco.kube.leader
     import decco.kube.transport
+    import decco.leader_session
     import decco.metrics
     import decco.reconcilers.providers
     from decco.kube.connection import Connection
@@ -66,6 +68,8 @@ def install() -> None:
     transport.aiohttp.DummyCookieJar = lambda: None
     memory: Any = decco.dns.providers.memory.client
     memory.make = zone.make
+    session: Any = decco.leader_session
+    session.LateQuery = lambda _servers: zone.resolve
     metrics: Any = decco.metrics
     for kind in ("Counter", "Gauge", "Histogram"):
         setattr(metrics, kind, _made_once(getattr(metrics, kind)))

@@ -18,9 +18,15 @@ from tests.simulation.clock import CLOCK
 from tests.simulation.loops import Loop, Process, Scheduler, current_process
 from tests.simulation.model import answers
 from tests.simulation.model.api import Api
-from tests.simulation.model.cluster import EDGE_ADDRESS, GATEWAY_CONTROLLER, Actor, Cluster
+from tests.simulation.model.cluster import (
+    EDGE_ADDRESS,
+    ENVOY_GATEWAY_CONTROLLER,
+    GATEWAY_CONTROLLER,
+    Actor,
+    Cluster,
+)
 from tests.simulation.model.etcd import Address, Etcd
-from tests.simulation.model.kinds import BY_NAME, Obj
+from tests.simulation.model.kinds import BY_NAME, CERT_MANAGER, ENVOY_GATEWAY, KINDS, Obj
 from tests.simulation.model.requests import Target
 from tests.simulation.model.servers import Server
 from tests.simulation.network import Network
@@ -134,7 +140,16 @@ class Taken:
 class World:
     """Everything of one simulation. ``rngs`` are independent, so that one part does not shift the others' numbers."""
 
-    def __init__(self, seed: int, controllers: int = 1, servers: int = 1, extra: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        controllers: int = 1,
+        servers: int = 1,
+        extra: dict[str, str] | None = None,
+        *,
+        envoy: bool = False,
+        issuer: bool = False,
+    ) -> None:
         CLOCK.reset()
         random.seed(seed)
         self.seed = seed
@@ -144,11 +159,14 @@ class World:
         self.loop: Loop = self.process.new_loop()
         self.etcd = Etcd()
         self.api = Api(self.etcd, random.Random(f"uids {seed}"))
+        absent = {ENVOY_GATEWAY: not envoy, CERT_MANAGER: not issuer}
+        self.api.unserved = {(kind.group, kind.plural) for kind in KINDS if absent.get(kind.group)}
         lag = random.Random(f"lag {seed}")
         self.servers = [Server(f"apiserver-{number}", self.api, self.loop, lag) for number in range(servers)]
         self.network = Network(self.api, self.servers, self.loop, random.Random(f"network {seed}"))
         delays = random.Random(f"delays {seed}")
-        self.cluster = Cluster(self.api, self.loop, delays, lambda: delays.uniform(0.001, 0.3))
+        gateway_controller = ENVOY_GATEWAY_CONTROLLER if envoy else GATEWAY_CONTROLLER
+        self.cluster = Cluster(self.api, self.loop, delays, lambda: delays.uniform(0.001, 0.3), gateway_controller)
         latency = random.Random(f"dns {seed}")
         self.zone = zone.SharedZone(lambda: latency.uniform(0.001, 0.02))
         self.user = Actor(self.api, "user")
@@ -169,7 +187,7 @@ class World:
             {
                 "kind": "GatewayClass",
                 "metadata": {"name": "decco"},
-                "spec": {"controllerName": GATEWAY_CONTROLLER},
+                "spec": {"controllerName": self.cluster.gateway_controller},
             }
         )
 

@@ -12,6 +12,7 @@ from decco.dns.errors import ProviderUnreachable
 from decco.dns.provider import Change, Outcome, Zone
 from decco.dns.providers.memory.client import MemoryProvider
 from decco.dns.records import RecordSet
+from decco.resolver.model import Found
 
 ZONE = "example.net"
 
@@ -66,6 +67,12 @@ class SharedProvider(MemoryProvider):
         if trouble is Trouble.UNCERTAIN:
             raise ProviderUnreachable("simulated: no answer", uncertain=True)
         return outcomes
+
+
+async def resolve(_name: str) -> Found:
+    """The answer to every question of decco's resolver."""
+    await asyncio.sleep(zones[-1].latency())
+    return Found(("203.0.113.7",), ttl=300.0)
 
 
 def make(settings: Any, _context: Any) -> SharedProvider:

@@ -212,7 +212,7 @@ class Api:
         return {"allowed": True}
 
     def _body(self, request: Request, target: Target) -> Obj:
-        obj: Obj = orjson.loads(request.body)
+        obj: Obj = _without_empty(orjson.loads(request.body))
         return {**obj, "apiVersion": target.kind.api_version, "kind": target.kind.kind}
 
     def _put(self, request: Request, target: Target) -> Answer:
@@ -241,7 +241,7 @@ class Api:
         version = (patch.get("metadata") or {}).get("resourceVersion")
         if version not in (None, live["metadata"]["resourceVersion"]):
             raise answers.conflict(target.kind, target.name, answers.CHANGED)
-        obj = merged(live, patch)
+        obj = _without_empty(merged(live, patch))
         if target.subresource == "status":
             obj = {**live, "status": obj.get("status")}
         return self._store(request, target, live, obj)
@@ -371,6 +371,15 @@ def _manager(request: Request) -> str:
 def _default_status(kind: Kind, obj: Obj) -> None:
     if kind in (SPACE, APP):
         obj.setdefault("status", dict(DEFAULT_STATUS))
+
+
+def _without_empty(obj: Obj) -> Obj:
+    """Empty maps in the metadata of a pod template are not stored."""
+    template = (obj.get("spec") or {}).get("template")
+    if not isinstance(template, dict) or "metadata" not in template:
+        return obj
+    meta = {name: value for name, value in template["metadata"].items() if value}
+    return {**obj, "spec": {**obj["spec"], "template": {**template, "metadata": meta}}}
 
 
 def _spec(obj: Obj) -> Obj:

@@ -14,13 +14,17 @@ from typing import Any
 import orjson
 
 from tests.simulation.clock import timestamp
+from tests.simulation.material import issued_secret
 from tests.simulation.model.api import FOREGROUND, NAMESPACE, ORPHAN, Api
 from tests.simulation.model.etcd import Address, Change
 from tests.simulation.model.kinds import BY_NAME, Obj
 from tests.simulation.model.requests import Request
 
 GATEWAY_CONTROLLER = "example.net/gateway-controller"
+ENVOY_GATEWAY_CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 EDGE_ADDRESS = "192.0.2.10"
+BROKEN_ISSUER = "broken"
+NAMES_ANNOTATION = "cert-manager.io/alt-names"
 
 
 @dataclass
@@ -64,6 +68,8 @@ class Cluster:
     loop: asyncio.AbstractEventLoop
     rng: random.Random
     delay: Callable[[], float]
+    gateway_controller: str = GATEWAY_CONTROLLER
+    """controllerName of the gateway."""
     jobs_fail: bool = False
     stopped: set[str] = field(default_factory=set)
     """Actors that do nothing now."""
@@ -71,6 +77,7 @@ class Cluster:
     def __post_init__(self) -> None:
         self.manager = Actor(self.api, "kube-controller-manager")
         self.gateway = Actor(self.api, "gateway-controller")
+        self.cert_manager = Actor(self.api, "cert-manager")
         self._sweeping = False
         self.deleted_by_others: set[Address] = set()
         self.api.etcd.followers.append(self._changed)
@@ -242,6 +249,38 @@ class Cluster:
         if live.get("status") != status:
             actor.ask("PUT", address, {**live, "status": status}, "status")
 
+    # cert-manager
+
+    def _certificate(self, address: Address, live: Obj) -> None:
+        """Writes the Secret, once for each list of names; an issuer named "broken" fails."""
+        spec, status = live["spec"], dict(live.get("status") or {})
+        if "deletionTimestamp" in live["metadata"]:
+            return
+        if spec["issuerRef"]["name"] == BROKEN_ISSUER:
+            failed = {**_condition("Issuing", live), "status": "False", "reason": "Failed", "message": "refused"}
+            status["conditions"] = [failed]
+            self._answer_certificate(address, live, status)
+            return
+        names = ",".join(spec["dnsNames"])
+        secret = Address(BY_NAME["Secret"], address.namespace, spec["secretName"])
+        found = self.api.etcd.get(secret)
+        if found is None or (found["metadata"].get("annotations") or {}).get(NAMES_ANNOTATION) != names:
+            issued = issued_secret(secret.namespace, secret.name, {NAMES_ANNOTATION: names})
+            if found is None:
+                code, _ = self.cert_manager.create(issued)
+            else:
+                code, _ = self.cert_manager.ask("PUT", secret, issued)
+            if code >= 300:
+                return  # the namespace is being deleted
+            status["revision"] = status.get("revision", 0) + 1
+        status.setdefault("revision", 1)
+        status["conditions"] = [_condition("Ready", live)]
+        self._answer_certificate(address, live, status)
+
+    def _answer_certificate(self, address: Address, live: Obj, status: Obj) -> None:
+        if _without_times(live.get("status")) != _without_times(status):
+            self._set_status(self.cert_manager, address, live, status)
+
     # The gateway
 
     def _gateway(self, address: Address, live: Obj) -> None:
@@ -266,7 +305,7 @@ class Cluster:
         parents = [
             {
                 "parentRef": ref,
-                "controllerName": GATEWAY_CONTROLLER,
+                "controllerName": self.gateway_controller,
                 "conditions": [_condition(each, live) for each in ("Accepted", "ResolvedRefs")],
             }
             for ref in live["spec"].get("parentRefs") or ()
@@ -274,6 +313,19 @@ class Cluster:
         self._answer(address, live, {"parents": parents})
 
     _tlsroute = _httproute
+
+    def _securitypolicy(self, address: Address, live: Obj) -> None:
+        ancestors = [
+            {
+                "ancestorRef": {"namespace": address.namespace, **ref},
+                "controllerName": self.gateway_controller,
+                "conditions": [_condition("Accepted", live)],
+            }
+            for ref in live["spec"].get("targetRefs") or ()
+        ]
+        self._answer(address, live, {"ancestors": ancestors})
+
+    _backendtrafficpolicy = _clienttrafficpolicy = _securitypolicy
 
     def _answer(self, address: Address, live: Obj, status: Obj) -> None:
         if "gateway" in self.stopped or "deletionTimestamp" in live["metadata"]:

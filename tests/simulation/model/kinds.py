@@ -8,6 +8,7 @@ from typing import Any
 Obj = dict[str, Any]
 
 _GATEWAY = "gateway.networking.k8s.io"
+ENVOY_GATEWAY, CERT_MANAGER = "gateway.envoyproxy.io", "cert-manager.io"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +36,7 @@ class Kind:
     @property
     def conditional(self) -> bool:
         """Whether an update needs a resourceVersion: of custom resources."""
-        return self.group in ("decco.platform9.com", _GATEWAY)
+        return self.group in ("decco.platform9.com", _GATEWAY, ENVOY_GATEWAY, CERT_MANAGER)
 
     @property
     def resource(self) -> str:
@@ -76,6 +77,10 @@ KINDS = (
     Kind(_GATEWAY, "v1", "httproutes", "HTTPRoute", status=True, generation=True),
     Kind(_GATEWAY, "v1", "tlsroutes", "TLSRoute", status=True, generation=True),
     Kind(_GATEWAY, "v1", "backendtlspolicies", "BackendTLSPolicy", status=True, generation=True),
+    Kind(ENVOY_GATEWAY, "v1alpha1", "securitypolicies", "SecurityPolicy", status=True, generation=True),
+    Kind(ENVOY_GATEWAY, "v1alpha1", "backendtrafficpolicies", "BackendTrafficPolicy", status=True, generation=True),
+    Kind(ENVOY_GATEWAY, "v1alpha1", "clienttrafficpolicies", "ClientTrafficPolicy", status=True, generation=True),
+    Kind(CERT_MANAGER, "v1", "certificates", "Certificate", status=True, generation=True),
 )
 
 BY_PLURAL = {(kind.group, kind.plural): kind for kind in KINDS}
