@@ -53,6 +53,9 @@ def priorities() -> Iterator[Attempt]:
     yield from one(
         "writes what an App may have", p.CONTROLLER, OK, "deployments.apps", dict(bearers(NODE))["deployments.apps"]
     )
+    yield from one(
+        "makes pods of what was checked", p.DEPLOYMENTS, OK, "replicasets.apps", dict(bearers(NODE))["replicasets.apps"]
+    )
     for resource, obj in bearers(""):
         yield from one("takes no class", p.OWNER, OK, resource, obj)
     # Classes of the cluster administrator's own are limited by quotas. There is none of this name.

@@ -12,6 +12,7 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,8 @@ from decco.resolver.model import Found, Known
 log = get_logger(__name__)
 
 MAX_AT_ONCE = 32
+MAX_AT_ONCE_OF_A_GROUP = 8
+"""A Space whose names have servers that do not answer leaves the other questions to the others."""
 MAX_NAMES_OF_A_GROUP = 256
 MAX_ADDRESSES = 24
 """Of a name; of more, those that answers had last."""
@@ -99,6 +102,10 @@ class Resolver:
         """Group -> name -> number of its owners there."""
         self._callbacks: list[Callable[[str], None]] = []
         self._due: list[tuple[float, int, _Name]] = []
+        self._asking: Counter[str] = Counter()
+        """Group -> questions that are being asked for it."""
+        self._waiting: dict[str, list[_Name]] = {}
+        """Group -> names that are due, and that it may not ask for yet."""
         self._calls: list[tuple[float, int, str]] = []
         self._numbers = itertools.count()
         self._event = asyncio.Event()
@@ -173,10 +180,16 @@ class Resolver:
                 now = self._clock()
                 while self._due and self._due[0][0] <= now and len(running) < MAX_AT_ONCE:
                     _, _, name = heapq.heappop(self._due)
-                    if self._names.get(name.text) is name:
-                        task = asyncio.create_task(self._ask(name), name=f"resolve-{name.text}")
-                        running.add(task)
-                        task.add_done_callback(partial(self._done, running))
+                    if self._names.get(name.text) is not name:
+                        continue
+                    group = self._owners[next(iter(name.owners))].group
+                    if self._asking[group] >= MAX_AT_ONCE_OF_A_GROUP:
+                        self._waiting.setdefault(group, []).append(name)
+                        continue
+                    self._asking[group] += 1
+                    task = asyncio.create_task(self._ask(name), name=f"resolve-{name.text}")
+                    running.add(task)
+                    task.add_done_callback(partial(self._done, running, group))
                 self._call_due(now)
                 full = len(running) >= MAX_AT_ONCE
                 moments = [each[0][0] for each in (self._calls, () if full else self._due) if each]
@@ -190,8 +203,14 @@ class Resolver:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def _done(self, running: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    def _done(self, running: set[asyncio.Task[None]], group: str, task: asyncio.Task[None]) -> None:
         running.discard(task)
+        self._asking[group] -= 1
+        if not self._asking[group]:
+            del self._asking[group]
+        # All of them, in their order: some may not be needed any more.
+        for name in self._waiting.pop(group, ()):
+            self._plan(name, self._clock())
         self._event.set()  # another name may be due
 
     async def _ask(self, name: _Name) -> None:

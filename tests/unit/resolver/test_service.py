@@ -9,7 +9,15 @@ import pytest
 
 from decco.resolver import service
 from decco.resolver.model import Found, Known
-from decco.resolver.service import FAILURES, MAX_ADDRESSES, MAX_NAMES_OF_A_GROUP, PAUSE_SECONDS, TOO_MANY, Resolver
+from decco.resolver.service import (
+    FAILURES,
+    MAX_ADDRESSES,
+    MAX_AT_ONCE_OF_A_GROUP,
+    MAX_NAMES_OF_A_GROUP,
+    PAUSE_SECONDS,
+    TOO_MANY,
+    Resolver,
+)
 
 NAME = "api.example.com"
 
@@ -217,7 +225,9 @@ async def test_owners_share_a_name_and_it_ends_with_the_last() -> None:
 async def test_questions_at_once_are_bounded() -> None:
     async with running() as world:
         world.seconds = 5
-        world.ensure(*(f"n{i}.example.com" for i in range(100)))
+        for part in range(5):
+            names = [f"n{i}.example.com" for i in range(part, 100, 5)]
+            world.ensure(*names, uid=f"u{part}", group=f"space-{part}")
         await asyncio.sleep(1)
         assert len(world.asked) == service.MAX_AT_ONCE
         await asyncio.sleep(16)
@@ -243,3 +253,21 @@ def test_results_for_two_types_of_records() -> None:
     assert Found.merged([four, failed]) == Found(("1.1.1.1",), 60.0, partial=True)
     assert Found.merged([gone, failed]) == failed
     assert Found.merged([gone, gone]) == gone
+
+
+async def test_names_without_an_answer_do_not_delay_those_of_another_space() -> None:
+    async with running() as world:
+        world.seconds = 5.0
+        slow = [f"n{i:03d}.evil.example" for i in range(MAX_NAMES_OF_A_GROUP)]
+        world.ensure(*slow, uid="evil", group="evil")
+        await asyncio.sleep(0.1)
+        world.ensure(NAME)
+        await asyncio.sleep(1)
+        assert [at for at, name in world.asked if name == NAME] == [0.1]
+        assert len(world.asked) == MAX_AT_ONCE_OF_A_GROUP + 1
+        # Half of them are not needed any more: the others are asked in their order, and none is forgotten.
+        world.ensure(*slow[::2], uid="evil", group="evil")
+        await asyncio.sleep(5 * MAX_NAMES_OF_A_GROUP / MAX_AT_ONCE_OF_A_GROUP)
+        asked = [name for _, name in world.asked if name != NAME]
+        assert list(dict.fromkeys(asked[MAX_AT_ONCE_OF_A_GROUP:]))[: len(slow) // 2 - 4] == slow[::2][4:]
+        assert set(slow[::2]) <= set(asked)
