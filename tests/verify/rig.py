@@ -26,7 +26,7 @@ from testbed.images import catalog
 DOMAIN = "verify.decco.test"
 LABEL = "verify.decco.platform9.com/run"
 KINDS = "spaces.decco.platform9.com,namespaces,clusterroles,clusterrolebindings"
-SECONDS = 600
+SECONDS = 1500
 """Limit of a run, also on a busy machine."""
 PROMISED_SECONDS = 180
 """What docs promise for a run, whatever it finds."""

@@ -10,7 +10,7 @@ import pytest
 
 from decco.verify.plan import PROBES
 from tests.promises import PATIENCE, promised, timed
-from tests.verify.rig import DOMAIN, PROMISED_SECONDS, Rig
+from tests.verify.rig import DOMAIN, PROMISED_SECONDS, SECONDS, Rig
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,8 +20,9 @@ def controller(rig: Rig) -> Iterator[None]:
 
 
 @timed
+@pytest.mark.timeout(SECONDS + 300)
 def test_all_promises_are_kept(rig: Rig) -> None:
-    run = rig.run()
+    run = rig.run("--patience", "300")  # a busy machine breaks no promise
     assert run.failures == []
     assert (run.status, run.found["left"]) == (0, [])
     skipped = run.named("skipped")

@@ -36,9 +36,11 @@ class Gathered:
             self._poll.unregister(fd)
 
     def _look(self) -> None:
-        for fd, _ in self._poll.poll(0):
-            if (event := self._events.get(fd)) is not None:
-                event()
-        self._looking = bool(self._events)
-        if self._looking:
-            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._look)
+        try:
+            for fd, _ in self._poll.poll(0):
+                if (event := self._events.get(fd)) is not None:
+                    event()
+        finally:  # a defect in one probe does not end all others
+            self._looking = bool(self._events)
+            if self._looking:
+                asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._look)
