@@ -20,7 +20,7 @@ class GoFailed(RuntimeError):
     """There is no Go, or it could not build; the message says what to do."""
 
 
-def go(arguments: list[str], folder: Path) -> str:
+def go(arguments: list[str], folder: Path, *, cgo: bool = False) -> str:
     """Runs the go command in a folder and returns what it printed.
 
     Raises:
@@ -29,8 +29,9 @@ def go(arguments: list[str], folder: Path) -> str:
     program = shutil.which("go")
     if program is None:
         raise GoFailed("there is no `go` on PATH: install Go 1.26 or later")
-    # Of no effect on the result but that it is the same everywhere: no workspace around us, no C compiler needed.
-    env = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+    # Of no effect on the result but that it is the same everywhere: no workspace around us, no C compiler needed unless
+    # the program has parts in C.
+    env = {**os.environ, "CGO_ENABLED": str(int(cgo)), "GOWORK": "off"}
     done = subprocess.run([program, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()[-TAIL_LINES:]
@@ -38,7 +39,7 @@ def go(arguments: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def build(folder: Path, package: str, target: Path, linker: str = "") -> None:
+def build(folder: Path, package: str, target: Path, linker: str = "", *, c_tags: str = "") -> None:
     """Builds one program.
 
     Args:
@@ -46,9 +47,11 @@ def build(folder: Path, package: str, target: Path, linker: str = "") -> None:
         package: import path of the program.
         target: the file to write.
         linker: flags for the linker beside those that leave out debug information.
+        c_tags: tags of a program with parts in C, which needs a C compiler; "" for all others.
     """
     flags = f"-s -w {linker}".strip()
-    go(["build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(target), package], folder)
+    how = ["-trimpath", "-buildvcs=false", "-ldflags", flags, *(["-tags", c_tags] if c_tags else [])]
+    go(["build", *how, "-o", str(target), package], folder, cgo=bool(c_tags))
 
 
 def module_folder(module: Module, folder: Path) -> Path:

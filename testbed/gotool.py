@@ -29,6 +29,8 @@ class Tool:
     package: str
     settings: tuple[tuple[str, str], ...] = ()
     minutes: float = 1
+    c_tags: str = ""
+    """As in ``golang.build``."""
 
     @property
     def path(self) -> Path:
@@ -55,7 +57,7 @@ def _build(tool: Tool) -> Path:
             step(f"building {tool.name} {tool.version} from Go modules (about {tool.minutes:g} min, once)"),
             cache.appearing(tool.path) as draft,
         ):
-            golang.build(HERE / tool.module, tool.package, draft, linker)
+            golang.build(HERE / tool.module, tool.package, draft, linker, c_tags=tool.c_tags)
     except golang.GoFailed as error:
         raise AssetsMissing(f"{tool.name} {tool.version} is not to be had: {error}") from error
     return tool.path

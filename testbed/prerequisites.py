@@ -50,9 +50,9 @@ VENV = Need(f"{PYTHON}-venv", "ensurepip", "the virtual environment")
 GO = Need("", "go", "programs built from Go modules; install Go 1.26 or later: https://go.dev/dl/")
 AUTHORITIES = Need("ca-certificates", "/usr/share/ca-certificates/mozilla", "authorities of the Web in images")
 STUNNEL = Need("stunnel4", "stunnel4", "the sidecar's TLS")
+C_COMPILER = (Need("gcc", "gcc", "programs in C"), Need("libc6-dev", "/usr/include/stdio.h", "programs in C"))
 SIDECAR = (
-    Need("gcc", "gcc", "the sidecar's entry point"),
-    Need("libc6-dev", "/usr/include/stdio.h", "the sidecar's entry point"),
+    *C_COMPILER,
     STUNNEL,
     AUTHORITIES,
 )
@@ -72,6 +72,9 @@ NODE = (
     AUTHORITIES,
     Need("busybox-static", "busybox", "pods of decco verify", root=True),
     Need("runc", "runc", "containers of the node", root=True),
+    *C_COMPILER,
+    Need("libseccomp-dev", "/usr/include/seccomp.h", "containers in user namespaces"),
+    Need("pkg-config", "pkg-config", "containers in user namespaces"),
     Need("ipset", "ipset", "Services of the node", root=True),
     Need("conntrack", "conntrack", "Services of the node", root=True),
     Need("mount", "mount", "volumes of the node", root=True),

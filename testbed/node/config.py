@@ -19,8 +19,23 @@ DOMAIN = "cluster.local"
 MTU = 1500
 
 
-def containerd(folder: Path, *, sandbox_image: str, runc: Path) -> str:
+_RUNTIME = """
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.{handler}]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.{handler}.options]
+BinaryName = "{binary}"
+SystemdCgroup = false
+"""
+BOX, MAPPED = "box", "mapped"
+"""Runtime handlers beside the default: the same runtime under another name, as a sandbox would be; and one with user
+namespaces."""
+
+
+def containerd(folder: Path, *, sandbox_image: str, runc: Path, mapping_runc: Path) -> str:
     """containerd's configuration (TOML, version 3) with all of its state below ``folder``."""
+    handlers = {"runc": runc, BOX: runc, MAPPED: mapping_runc}
+    runtimes = "\n".join(_RUNTIME.format(handler=name, binary=binary) for name, binary in handlers.items())
     return f"""version = 3
 root = "{folder}/root"
 state = "{folder}/state"
@@ -48,13 +63,7 @@ max_container_log_line_size = 65536
 bin_dirs = ["{CNI_PLUGINS}"]
 conf_dir = "{folder}/cni"
 
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
-BinaryName = "{runc}"
-SystemdCgroup = false
-"""
+{runtimes}"""
 
 
 def cni(folder: Path, addresses: Addresses) -> dict[str, Any]:

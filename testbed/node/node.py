@@ -101,7 +101,14 @@ class Node:
         (folder / "cni" / "10-decco.conflist").write_text(config.to_json(config.cni(folder, self.box.addresses)))
         file = folder / "config.toml"
         pause = catalog.pause()
-        file.write_text(config.containerd(folder, sandbox_image=pause.reference, runc=self.programs.runc))
+        file.write_text(
+            config.containerd(
+                folder,
+                sandbox_image=pause.reference,
+                runc=self.programs.runc,
+                mapping_runc=self.programs.mapping_runc,
+            )
+        )
         path = os.pathsep.join([str(self.programs.shim.parent), os.environ["PATH"], "/usr/sbin", "/sbin"])
         self._socket = folder / "containerd.sock"
         containerd = self.box.start("containerd", [self.programs.containerd, "--config", file], {"PATH": path})

@@ -11,6 +11,9 @@ from testbed.gotool import Tool
 
 CONTAINERD_VERSION = "2.4.2"
 CONTAINERD = "github.com/containerd/containerd/v2"
+RUNC_VERSION = "1.3.4"
+RUNC = Tool("runc", RUNC_VERSION, "runc_module", "github.com/opencontainers/runc", minutes=1, c_tags="seccomp")
+"""With user namespaces, which Debian's 1.1 does not have."""
 KUBERNETES = ("kubelet", "kube-proxy", "kube-scheduler")
 
 
@@ -27,6 +30,9 @@ class Programs:
     shim: Path
     ctr: Path
     runc: Path
+    """Debian's."""
+    mapping_runc: Path
+    """A newer one, with user namespaces."""
     kubelet: Path
     kube_proxy: Path
     scheduler: Path
@@ -48,6 +54,7 @@ def provide(version: str) -> Programs:
         shim=gotool.provide(_containerd("containerd-shim-runc-v2", 0.5)),
         ctr=gotool.provide(_containerd("ctr", 0.5)),
         runc=runc,
+        mapping_runc=gotool.provide(RUNC),
         kubelet=kubernetes["kubelet"],
         kube_proxy=kubernetes["kube-proxy"],
         scheduler=kubernetes["kube-scheduler"],

@@ -90,6 +90,7 @@ IMPOSTOR = account("evil1", "decco-controller")
 COLLECTOR = account("kube-system", "generic-garbage-collector")
 NAMESPACE_CONTROLLER = account("kube-system", "namespace-controller")
 MANAGER = Person("system:kube-controller-manager")
+REPLICA_SETS = account("kube-system", "replicaset-controller")
 DEPLOYMENTS = account("kube-system", "deployment-controller")
 ENDPOINTS = account("kube-system", "endpoint-controller")
 ENDPOINT_SLICES = account("kube-system", "endpointslice-controller")
@@ -184,6 +185,8 @@ CLUSTER_WIDE: tuple[tuple[str, Person], ...] = (
     ("decco-controller", IMPOSTOR),
 )
 
+ISOLATED = ("mapped", "boxed", "unknown", "closed")
+"""Spaces whose pods have to be isolated."""
 IN_NAMESPACE: tuple[tuple[str, Person, str], ...] = (
     ("decco-tenant-edit", TENANT_A, "evil1"),
     ("decco-tenant-edit", TENANT_B, "bank"),
@@ -193,7 +196,7 @@ IN_NAMESPACE: tuple[tuple[str, Person, str], ...] = (
     ("apps-and-subresources", WIDE_TENANT, "evil1"),
     ("decco-tenant-edit", TENANT_PAUSER, "evil1"),
     ("pause-apps", TENANT_PAUSER, "evil1"),
-    *(("write-everything", OWNER, where) for where in ("evil1", "granted", "lost")),
+    *(("write-everything", OWNER, where) for where in ("evil1", "granted", "lost", *ISOLATED)),
     ("write-everything", EXEMPT, "evil1"),
     ("exempt", EXEMPT, "evil1"),
     ("edit", BALANCED, "evil1"),

@@ -39,6 +39,16 @@ GRANTS: dict[str, dict[str, str]] = {
     "lost": {"decco.platform9.com/hostnames": ""},
 }
 """Annotations of namespaces, as decco records grants there."""
+LEVEL, SANDBOXES = "decco.platform9.com/isolation", "decco.platform9.com/sandboxes"
+ISOLATED: dict[str, Obj] = {
+    "mapped": {"labels": {LEVEL: "UserNamespace"}, "annotations": {SANDBOXES: "kata,gvisor"}},
+    "boxed": {"labels": {LEVEL: "Sandboxed"}, "annotations": {SANDBOXES: "kata,gvisor"}},
+    "unknown": {"labels": {LEVEL: "Later"}, "annotations": {SANDBOXES: "kata"}},
+    "closed": {"labels": {LEVEL: "Sandboxed"}},
+}
+"""Spaces whose pods have to be isolated, with the metadata of their namespaces; closed is without sandboxes in the
+settings."""
+RUNTIME_CLASSES = ("kata", "gvisor", "runc")
 CHILD_LABELS = {
     "app.kubernetes.io/managed-by": "decco",
     "decco.platform9.com/space": "evil1",

@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 from testbed.api import Api, RequestFailed
 from testbed.controlplane import ControlPlane
-from testbed.manifests import MANIFESTS, install_crds, read
+from testbed.manifests import MANIFESTS, install_crds
 from testbed.pki import KeyPair
 from tests.attacks import people
 from tests.attacks.attempts import NAMESPACES, OK, SPACES, Attempt, Obj, verdict
 from tests.attacks.people import CONTROLLER, OPERATOR_A, OPERATOR_B, Person
-from tests.attacks.standing import API, GRANTS, children, owned, owner, secrets_binding
+from tests.attacks.standing import API, GRANTS, ISOLATED, RUNTIME_CLASSES, children, owned, owner, secrets_binding
 from tests.attacks.third_parties import CRDS
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -29,22 +29,6 @@ POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 PARAMETERS = "/api/v1/namespaces/decco/configmaps/decco-policy"
 IN_FORCE_SECONDS = 60.0
 FINALIZER = "decco.platform9.com/dns"
-
-LATER_FIELDS: dict[str, Obj] = {
-    "spaces": {
-        "isolation": {"type": "string", "enum": ["Standard", "UserNamespace", "Sandboxed"]},
-    },
-    "apps": {
-        "podMetadata": {
-            "type": "object",
-            "properties": {
-                name: {"type": "object", "additionalProperties": {"type": "string"}}
-                for name in ("labels", "annotations")
-            },
-        },
-    },
-}
-"""Of the spec, by plural, where manifests/crds does not have them."""
 
 
 def space(name: str, domain: str, meta: Obj | None = None, **spec: Any) -> Obj:
@@ -90,6 +74,7 @@ STANDING: tuple[tuple[Person, Obj, str], ...] = (
     (OPERATOR_A, space("plain", "evil.test"), "evil.test"),
     (OPERATOR_A, space("granted", "evil.test"), "evil.test"),
     (OPERATOR_A, space("lost", "evil.test"), "evil.test"),
+    *((OPERATOR_A, space(name, "evil.test"), "evil.test") for name in ISOLATED),
     (OPERATOR_B, space("bank", "victim.test", project="bank", hostnames=["pay.example.net"]), "victim.test"),
     (OPERATOR_B, space("loner", "victim.test"), "victim.test"),
 )
@@ -123,21 +108,12 @@ class World:
     def build(self) -> None:
         self.cp.install_gateway_api()
         install_crds(self.cp.api, [self._third_parties()])
-        install_crds(self.cp.api, [self._crd_file(name) for name in ("spaces", "apps")])
+        install_crds(self.cp.api, sorted((MANIFESTS / "crds").glob("*.yaml")))
         for folder in ("rbac", "policies"):
             self.cp.kubectl("apply", "--server-side", "-f", str(MANIFESTS / folder))
         self._people()
         self._standing()
         self.cp.restart_manager()
-
-    def _crd_file(self, plural: str) -> Path:
-        [crd] = read([MANIFESTS / "crds" / f"decco.platform9.com_{plural}.yaml"])
-        properties = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-        for name, schema in LATER_FIELDS[plural].items():
-            properties.setdefault(name, schema)
-        path = self.cp.folder / f"{plural}.yaml"
-        path.write_text(json.dumps(crd))
-        return path
 
     def _third_parties(self) -> Path:
         path = self.cp.folder / "third-parties.yaml"
@@ -172,9 +148,11 @@ class World:
             # A pod needs the service account that a controller makes.
             until(lambda path=path, obj=obj: _created(admin, path, obj), path)
         merge = {"Content-Type": "application/merge-patch+json"}
-        for name, notes in GRANTS.items():
-            answer = admin.request("PATCH", f"{NAMESPACES}/{name}", {"metadata": {"annotations": notes}}, headers=merge)
+        for name, notes in (*((name, {"annotations": notes}) for name, notes in GRANTS.items()), *ISOLATED.items()):
+            answer = admin.request("PATCH", f"{NAMESPACES}/{name}", {"metadata": notes}, headers=merge)
             assert answer.status == 200, answer.body
+        for name in RUNTIME_CLASSES:
+            admin.create("/apis/node.k8s.io/v1/runtimeclasses", {"metadata": {"name": name}, "handler": name})
         admin.create(apps("evil1"), app("held", "evil1", copy.deepcopy(BARE[0]["metadata"]) | {"name": "held"}))
         admin.create(apps("bank"), app("db", "bank"))
         admin.create("/api/v1/namespaces/decco/secrets", {"metadata": {"name": "own"}})

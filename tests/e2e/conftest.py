@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -25,6 +26,7 @@ from testbed.found import AssetsMissing
 from testbed.images import programs
 from testbed.kind import kind
 from testbed.node import traefik
+from testbed.node.config import BOX
 from tests.e2e.world import World
 
 FULL = os.environ.get("E2E") == "full"
@@ -33,6 +35,7 @@ AS_POD = os.environ.get("E2E_DECCO") == "pod"
 BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
 PROBE_INTERVAL = 10
 """Of the setting probe.intervalSeconds, the least there is."""
+SANDBOXES = {"isolation": {"sandboxes": [BOX]}}
 FORBIDDEN = re.compile(r'^.*code="40[13]"[^}]*\} [1-9].*$', re.MULTILINE)
 EVENT = re.compile(r'resource="events\.events\.k8s\.io",verb="POST"')
 MISSING = pytest.StashKey[str]()
@@ -78,12 +81,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if AS_POD:
-        with deployed(cluster, {"logLevel": "debug", "probe": {"intervalSeconds": PROBE_INTERVAL}}):
+        with deployed(cluster, {"logLevel": "debug", "probe": {"intervalSeconds": PROBE_INTERVAL}, **SANDBOXES}):
             yield World(cluster, lambda: _exposed(cluster))
             _assert_its_roles_are_enough(cluster)
         return
     log = tmp_path_factory.mktemp("controller") / "decco.log"
-    settings = {**cluster.settings, "DECCO_PROBE__INTERVAL_SECONDS": str(PROBE_INTERVAL)}
+    settings = {
+        **cluster.settings,
+        "DECCO_PROBE__INTERVAL_SECONDS": str(PROBE_INTERVAL),
+        "DECCO_ISOLATION__SANDBOXES": json.dumps([BOX]),
+    }
     with Controller(cluster.controller_kubeconfig, log, settings, "--log-level=debug") as running:
         yield World(cluster, running.metrics)
 

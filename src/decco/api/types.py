@@ -135,6 +135,14 @@ class EgressPolicy(StrEnum):
     DECLARED = "Declared"
 
 
+class Isolation(StrEnum):
+    """What separates the pods of a Space from the kernel of their node, the weakest first."""
+
+    STANDARD = "Standard"
+    USER_NAMESPACE = "UserNamespace"
+    SANDBOXED = "Sandboxed"
+
+
 class Protocol(StrEnum):
     TCP = "TCP"
     UDP = "UDP"
@@ -216,9 +224,14 @@ class SpaceSpec(Model):
     """What the edge permits to the clients of this Space. What it cannot limit is a condition."""
     pod_security: PodSecurityLevel = PodSecurityLevel.BASELINE
     """Pod Security level enforced on the Space's namespace."""
+    isolation: Isolation = Isolation.STANDARD
+    """What separates every pod of this Space from its node's kernel. Standard: what the runtime does. UserNamespace:
+    root in a pod is nobody on the node (hostUsers: false). Sandboxed: a virtual machine or a kernel of its own, by one
+    of the RuntimeClasses in the setting isolation.sandboxes. A level below the floor of the domain needs the permission
+    use on isolationlevels/<level> of group decco.platform9.com."""
     runtime_class_name: RuntimeClassName | None = None
-    """RuntimeClass of every App here that names none itself (for example a VM-isolated runtime). A default only: it
-    binds neither an App that names another nor pods that decco did not make."""
+    """RuntimeClass of every App here that names none itself. A default only, unless isolation is Sandboxed: it binds
+    neither an App that names another nor pods that decco did not make."""
     resource_quota: FreeForm | None = None
     """Spec of the ResourceQuota named decco in the Space's namespace."""
     limit_range: FreeForm | None = None

@@ -233,8 +233,9 @@ class SpaceInputs:
     """What the Space's policy is to say now."""
     egress_waits: tuple[str, ...] = ()
     """The Apps that keep the phase Passing."""
-    egress_noted: bool = False
-    """Whether the live namespace has the annotation egress-policy."""
+    noted: frozenset[str] = frozenset()
+    """The labels and annotations of the live namespace that only some Spaces have: they are removed where they do not
+    apply. A namespace without them is not written for them."""
     issued: frozenset[str] = frozenset()
     """The Certificates that are needed now, of ``space.issued``."""
     issuing: Mapping[str, Problem] = field(default_factory=dict)

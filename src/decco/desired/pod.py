@@ -15,7 +15,8 @@ from decco.api.types import AppSpec, ZoneSpread
 from decco.api.workload_kinds import WorkloadKind
 from decco.desired import names
 from decco.desired.endpoints import objects
-from decco.desired.model import AppInputs
+from decco.desired.isolation import isolate
+from decco.desired.model import AppInputs, Problem
 from decco.desired.sidecar import Sidecar
 from decco.objects import ANNOTATION_POD_ANNOTATIONS, Obj
 
@@ -26,12 +27,11 @@ TEMPLATE_HASH = "pod-template-hash"
 _UNSATISFIABLE = {ZoneSpread.PREFER: "ScheduleAnyway", ZoneSpread.REQUIRE: "DoNotSchedule"}
 
 
-def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj:
-    """The user's PodSpec with all that decco adds; a copy, down to the last level."""
+def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj | Problem:
+    """The user's PodSpec with all that decco adds, a copy down to the last level; or why its Space refuses it."""
     pod: Obj = copy.deepcopy(inputs.spec.pod)
-    runtime = inputs.space.spec.runtime_class_name
-    if runtime is not None and pod.get("runtimeClassName") is None:
-        pod["runtimeClassName"] = runtime
+    if (problem := isolate(pod, inputs.space, inputs.settings)) is not None:
+        return problem
     constraint = _zone_constraint(inputs)
     if constraint is not None:
         pod["topologySpreadConstraints"] = [*_listed(pod, "topologySpreadConstraints"), constraint]

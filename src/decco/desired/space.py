@@ -11,6 +11,7 @@ from decco.api.types import EgressPolicy, Mesh
 from decco.desired import names, reasons
 from decco.desired.grants import transfers_text
 from decco.desired.http_names import names_with_record
+from decco.desired.isolation import isolation_level, sandboxes_text
 from decco.desired.issued import issued_children
 from decco.desired.model import Child, Problem, SecretCopy, SpaceFacts, SpaceInputs
 from decco.desired.network import space_policy
@@ -20,7 +21,9 @@ from decco.objects import (
     ANNOTATION_EGRESS_POLICY,
     ANNOTATION_FQDN,
     ANNOTATION_HOSTNAMES,
+    ANNOTATION_SANDBOXES,
     ANNOTATION_TRANSFERRED,
+    LABEL_ISOLATION,
     LABEL_PROJECT,
     LIMIT_RANGES,
     NAMESPACES,
@@ -67,14 +70,23 @@ def namespace_child(inputs: SpaceInputs) -> Child:
         ANNOTATION_HOSTNAMES: inputs.record or None,
         ANNOTATION_TRANSFERRED: transfers_text(inputs.transferred) or None,
     }
-    if space.spec.egress_policy is EgressPolicy.DECLARED:
-        annotations[ANNOTATION_EGRESS_POLICY] = EgressPolicy.DECLARED.value
-    elif inputs.egress_noted:
-        annotations[ANNOTATION_EGRESS_POLICY] = None
+    declared = space.spec.egress_policy is EgressPolicy.DECLARED
+    annotations |= _noted(inputs, ANNOTATION_EGRESS_POLICY, EgressPolicy.DECLARED.value if declared else None)
+    annotations |= _noted(inputs, ANNOTATION_SANDBOXES, sandboxes_text(space.spec, inputs.settings))
+    labels |= _noted(inputs, LABEL_ISOLATION, isolation_level(space.spec))
     meta = names.child_meta(
         space.name, uid=space.uid, space=space.name, namespaced=False, labels=labels, annotations=annotations
     )
     return names.child(NAMESPACES, meta)
+
+
+NOTES = frozenset({ANNOTATION_EGRESS_POLICY, ANNOTATION_SANDBOXES, LABEL_ISOLATION})
+"""Labels and annotations of namespaces for ``SpaceInputs.noted``."""
+
+
+def _noted(inputs: SpaceInputs, key: str, value: str | None) -> dict[str, str | None]:
+    """A label or annotation that is absent from most namespaces."""
+    return {key: value} if value is not None or key in inputs.noted else {}
 
 
 def copy_child(space: SpaceFacts, controller_namespace: str, copy: SecretCopy) -> Child:

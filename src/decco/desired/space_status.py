@@ -12,6 +12,7 @@ from decco.api.types import EgressPolicy
 from decco.desired import names, reasons
 from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.gateway_status import listener_problems, parent_gateway, policy_problem, status_of
+from decco.desired.isolation import sandbox_problem
 from decco.desired.model import EgressPhase, Problem, SpaceInputs
 from decco.desired.ownership import holders_of
 from decco.desired.routing import space_routing_problems
@@ -165,7 +166,8 @@ def _namespace(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Prob
     if reserved is not None:
         return reserved
     limits = _failed(outcomes, {RESOURCE_QUOTAS.kind, LIMIT_RANGES.kind})
-    return reasons.combine((*limits, *_sidecar_refusals(inputs, live.namespace)))
+    sandbox = sandbox_problem(inputs.space, inputs.settings)
+    return reasons.combine((*limits, sandbox, *_sidecar_refusals(inputs, live.namespace)))
 
 
 def _is_terminating(namespace: Obj) -> bool:

@@ -15,7 +15,8 @@ from decco.desired.stateful_set import stateful_set
 
 
 def workload(inputs: AppInputs, sidecar: Sidecar | None) -> Child | Problem | None:
-    """The App's workload, or which names in the user's pod conflict with the sidecar.
+    """The App's workload, or why there is none: names in the user's pod conflict with the sidecar, or the Space demands
+    more isolation.
 
     None for a Job whose run is over and that was cleaned up.
     """
@@ -23,6 +24,8 @@ def workload(inputs: AppInputs, sidecar: Sidecar | None) -> Child | Problem | No
     if clash is not None:
         return Problem(reasons.RESERVED_NAME, clash)
     pod = pod_spec(inputs, sidecar)
+    if isinstance(pod, Problem):
+        return pod
     return _KINDS[inputs.spec.workload_kind](inputs, pod)
 
 

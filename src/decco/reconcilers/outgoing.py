@@ -20,8 +20,6 @@ from decco.kube.entry import Entry
 from decco.kube.store import Change, Store, subscribed
 from decco.objects import (
     ANNOTATION_EGRESS_ADDRESSES,
-    ANNOTATION_EGRESS_POLICY,
-    NAMESPACES,
     NETWORK_POLICIES,
     Key,
     annotations_of,
@@ -125,7 +123,6 @@ class SpaceEgress:
 
     phase: EgressPhase
     waits: tuple[str, ...] = ()
-    noted: bool = False
     seconds: float | None = None
 
 
@@ -149,7 +146,7 @@ class Switches:
         phase = space_phase(policy, live, apps_limited=limited, apps_ready=not left)
         if phase is not EgressPhase.PASSING:
             waits = ()
-        return SpaceEgress(phase, waits, _is_noted(caches, space), left or None)
+        return SpaceEgress(phase, waits, left or None)
 
 
 def _apps(caches: Caches, space: SpaceFacts) -> tuple[bool, tuple[str, ...]]:
@@ -171,11 +168,6 @@ def _phase(caches: Caches, space: SpaceFacts) -> EgressPhase | None:
     if policy is None or policy.owner_uid != space.uid or not isinstance(policy.facts, EgressPhase):
         return None
     return policy.facts
-
-
-def _is_noted(caches: Caches, space: SpaceFacts) -> bool:
-    namespace = caches.children[NAMESPACES].get(Key("", space.name))
-    return namespace is not None and ANNOTATION_EGRESS_POLICY in annotations_of(namespace.obj())
 
 
 def egress_targets(

@@ -16,7 +16,7 @@ from decco.desired.http_names import published_names
 from decco.desired.issued import issuing_problem
 from decco.desired.model import Child, Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
-from decco.desired.space import namespace_child, reserved_name, space_children, space_names
+from decco.desired.space import NOTES, namespace_child, reserved_name, space_children, space_names
 from decco.desired.space_status import blocked_space_status, space_status
 from decco.desired.status import OWN_PAUSE
 from decco.expiries import Expiries
@@ -188,7 +188,7 @@ class SpaceReconciler(Reconciler):
             edge_policies=gateway_policies(self.caches),
             egress=egress.phase,
             egress_waits=egress.waits,
-            egress_noted=egress.noted,
+            noted=self._noted(space.name),
         )
         written = await self.writer.write([namespace_child(inputs)])
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
@@ -327,6 +327,10 @@ class SpaceReconciler(Reconciler):
             if (store := self.caches.children.get(resource)) is not None
             for entry in store.in_namespace(space.name)
         )
+
+    def _noted(self, name: str) -> frozenset[str]:
+        namespace = self.caches.children[NAMESPACES].get(Key("", name))
+        return NOTES & {*labels_of(namespace.obj()), *annotations_of(namespace.obj())} if namespace else frozenset()
 
 
 def _is_open(first: Collection[Child], written: Written) -> bool:

@@ -129,6 +129,12 @@ class CertificateSettings(Section):
     """API group of the kind."""
 
 
+class IsolationSettings(Section):
+    sandboxes: tuple[DnsName, ...] = ()
+    """RuntimeClasses whose pods have a virtual machine or a kernel of their own (Kata, gVisor). Pods of a Space with
+    isolation Sandboxed have one of them: the first one, unless Space or App name another."""
+
+
 class SidecarSettings(Section):
     image: Image = "ghcr.io/decco-project/stunnel:0.1"
     """Image of the TLS sidecar."""
@@ -248,6 +254,7 @@ class Settings(Section):
     dns: DnsSettings = DnsSettings()
     egress: EgressSettings = EgressSettings()
     certificates: CertificateSettings = CertificateSettings()
+    isolation: IsolationSettings = IsolationSettings()
     sidecar: SidecarSettings = SidecarSettings()
     controller: ControllerSettings = ControllerSettings()
     probe: ProbeSettings = ProbeSettings()

@@ -147,7 +147,7 @@ def test_the_namespace_states_the_policy_and_an_old_one_is_not_written_again() -
 
     assert note(policy="Declared") == "Declared"
     assert note() == "absent"
-    assert note(egress_noted=True) is None  # to be removed
+    assert note(noted=frozenset({"decco.platform9.com/egress-policy"})) is None  # to be removed
 
 
 # -- names ------------------------------------------------------------------------------------------------------------

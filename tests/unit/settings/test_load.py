@@ -21,7 +21,7 @@ BIND = "must be host:port, [IPv6]:port, :port for all interfaces, or 0 for off"
 PODS = "must be namespace/label=value of pods, such as kube-system/k8s-app=kube-dns"
 AT_TOP = (
     "namespace, clusterId, clusterDomain, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
-    "routing, edge, dns, egress, certificates, sidecar, controller, probe, leaderElection, verify"
+    "routing, edge, dns, egress, certificates, isolation, sidecar, controller, probe, leaderElection, verify"
 )
 IN_ROUTING = "backend, parentGateway, gatewayClassName, ingressDialect, ingressClassName"
 IN_EDGE = ("DECCO_EDGE__NAMESPACE", "DECCO_EDGE__CIDRS", "DECCO_EDGE__SERVICE", "DECCO_EDGE__ADDRESSES")
@@ -82,6 +82,7 @@ OTHER: dict[str, Any] = {
     "certificates.issuerName": "letsencrypt",
     "certificates.issuerKind": "Issuer",
     "certificates.issuerGroup": "awspca.cert-manager.io",
+    "isolation.sandboxes": ["kata", "gvisor"],
     "sidecar.image": "example.test:5000/stunnel@sha256:" + "0" * 64,
     "sidecar.imagePullPolicy": "Always",
     "sidecar.imagePullSecrets": ["regcred", "mirror.example"],

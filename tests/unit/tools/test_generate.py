@@ -55,6 +55,7 @@ def test_defaults_are_stored_where_they_say_something() -> None:
     found = {path: node["default"] for schema in (SPACE, APP) for path, node in nodes(schema) if "default" in node}
     assert found == {
         ".spec.podSecurity": "baseline",
+        ".spec.isolation": "Standard",
         ".spec.egressPolicy": "Open",
         ".spec.certificates.issuerRef.kind": "Issuer",
         ".spec.certificates.issuerRef.group": "cert-manager.io",

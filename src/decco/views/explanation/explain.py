@@ -7,8 +7,10 @@ finding.
 
 from __future__ import annotations
 
+from decco.api.types import Isolation
 from decco.desired import reasons
 from decco.desired.http_names import certificate_of, entry_of, further_names
+from decco.desired.isolation import isolation_text
 from decco.desired.limits import limits_of, limits_text
 from decco.desired.model import SecretFacts, SpaceFacts
 from decco.desired.status import OWN_PAUSE
@@ -167,6 +169,8 @@ def _space(world: World, name: str) -> Findings:
     if space.spec.project is not None:
         text = f"project {space.spec.project}: only its Spaces and the edge may connect (decco graph {name})"
     yield Finding("isolation", text)
+    if space.spec.isolation is not Isolation.STANDARD:
+        yield Finding("pods", isolation_text(space.spec, world.snapshot.caches.settings))
     yield Finding("egress", egress_of(space))
     if limits := limits_text(limits_of(space)):
         yield Finding("limits", limits)

@@ -14,7 +14,7 @@ from decco.settings import Settings
 from decco.settings.load import WrongSettings
 from decco.views import running as running_
 from decco.views.findings import Finding, permission_lacking
-from decco.views.preflight import cluster, controller, edge, egress
+from decco.views.preflight import cluster, controller, edge, egress, isolation
 from decco.views.preflight.model import ClusterContext
 
 Check = Callable[[ClusterContext], AsyncIterator[Finding]]
@@ -29,6 +29,7 @@ CHECKS: Mapping[str, Check] = {
     "edge": edge.access,
     "dns": edge.dns,
     "egress": egress.egress,
+    "isolation": isolation.isolation,
     "secrets": controller.shared_secrets,
     "objects": controller.objects,
 }

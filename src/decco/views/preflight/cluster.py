@@ -20,8 +20,8 @@ SKEW_SECONDS = (5.0, 60.0)
 """Warning and failure. The age of claims uses the API server's clock, the expiry of certificates the controller's."""
 ADMISSION_POLICIES = (
     *("app-privileges", "controller", "namespace-labels", "space-hostnames", "space-membership", "space-parameters"),
-    *("space-privileges", "space-transfer", "status", "tenant-annotations", "tenant-children", "tenant-hostnames"),
-    *("tenant-kinds", "tenant-network", "tenant-pods", "tenant-routes", "tenant-services"),
+    *("space-pods", "space-privileges", "space-transfer", "status", "tenant-annotations", "tenant-children"),
+    *("tenant-hostnames", "tenant-kinds", "tenant-network", "tenant-pods", "tenant-routes", "tenant-services"),
 )
 """Names of the policies in manifests/policies, without the group; a test verifies that they match."""
 
