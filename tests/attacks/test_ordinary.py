@@ -6,7 +6,9 @@ The garbage collector and the namespace controller of kube-controller-manager do
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,11 +16,14 @@ import yaml
 from testbed import helm
 from testbed.found import AssetsMissing
 from tests.attacks import people
-from tests.attacks.attempts import NAMESPACES, SPACES
+from tests.attacks.attempts import NAMESPACES, OK, RBAC, SPACES, Attempt
 from tests.attacks.people import CONTROLLER, KUBE_EDIT, OPERATOR_A, TENANT_A
 from tests.attacks.standing import CHILD_LABELS, owner
+from tests.attacks.tenants import path
+from tests.attacks.third_parties import API_OF
 from tests.attacks.world import FINALIZER, World, app, apps, namespace, space, until
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
@@ -206,6 +211,33 @@ def test_argo_cd_of_a_tenant(world: World, tmp_path: Path) -> None:
     for dry in ("--dry-run=server", "--dry-run=none", "--dry-run=server", "--dry-run=none"):
         kubectl(world, people.OWNER, *apply, dry, "-f", str(file))
     kubectl(world, people.OWNER, "delete", "--cascade=foreground", "--namespace=evil1", "-f", str(file))
+
+
+def test_what_decco_writes_is_not_refused(world: World) -> None:
+    """Each child of the golden files, under the policies that confine the controller."""
+    of_kind = {known: resource for resource, known in API_OF.items()}
+    seen, refused = set(), []
+    for file in sorted(GOLDEN.rglob("*.yaml")):
+        for obj in _objects(list(yaml.safe_load_all(file.read_text()))):
+            resource = of_kind.get((obj["apiVersion"], obj["kind"]))
+            if resource is None or obj["kind"] == "App":
+                continue
+            meta = {key: value for key, value in obj["metadata"].items() if key in {"name", "labels", "annotations"}}
+            body = {**{key: value for key, value in obj.items() if key != "status"}, "metadata": meta}
+            got = world.verdict(Attempt("writes a child", CONTROLLER, OK, "create", path(resource), body))
+            seen.add(obj["kind"])
+            if got.startswith("DECCO-") or got == RBAC:
+                refused.append(f"{file.name}: {obj['kind']} {meta['name']}: {got}")
+    assert seen >= {"Ingress", "Service", "Gateway", "ListenerSet", "Middleware", "Deployment", "Certificate"}
+    assert not refused, "\n".join(refused)
+
+
+def _objects(part: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(part, dict) and {"apiVersion", "kind", "metadata"} <= part.keys():
+        yield part
+    elif isinstance(part, dict | list):
+        for each in part.values() if isinstance(part, dict) else part:
+            yield from _objects(each)
 
 
 @pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
