@@ -389,6 +389,26 @@ def test_a_paused_space_keeps_its_records_and_still_goes(world: World, cluster: 
     assert world.records(name) == {}
 
 
+def test_what_is_too_large_keeps_its_records_and_leaves_none_behind(world: World, cluster: Cluster, name: str) -> None:
+    """Also after a restart, when nothing is known of its spec. Otherwise that would be abandon-dns for everybody."""
+    world.full(name)
+    container = {"name": "main", "image": "registry.example/app:1", "args": ["v" * 1_320_000]}
+    cluster.patch(f"{APIS}/namespaces/{name}/apps/db", {"spec": {"pod": {"containers": [container]}}})
+    hard = {f"count/x{i}.{'v' * 200}.example": "1" for i in range(6000)}
+    cluster.patch(f"{APIS}/spaces/{name}", {"spec": {"resourceQuota": {"hard": hard}}})
+    eventually(lambda: (cluster.space_condition(name, "Ready") or {}).get("reason") == "Invalid", 20)
+    world.stop()
+    world.start()
+    world.decco.settle()
+    world.wait_for(name, at="192.0.2.1", db="192.0.2.1")
+    cluster.delete(f"{APIS}/namespaces/{name}/apps/db")
+    eventually(lambda: cluster.app(name, "db") is None, GONE_SECONDS)
+    world.wait_for(name, at="192.0.2.1")
+    cluster.delete(f"{APIS}/spaces/{name}")
+    eventually(lambda: cluster.space(name) is None, GONE_SECONDS)
+    assert world.records(name) == {}
+
+
 def test_deleted_while_decco_was_down(world: World, cluster: Cluster, name: str) -> None:
     world.full(name)
     world.stop()
