@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -193,18 +194,31 @@ def test_an_issued_secret_that_no_edge_would_take_is_not_shown(cluster: Cluster,
     eventually(lambda: shown(cluster, name) == {f"{name}.example.net": HTTP})
 
 
-def test_solvers_are_open_to_the_edge(cluster: Cluster, decco: Decco, name: str) -> None:
+@pytest.mark.parametrize(
+    ("served", "removed"),
+    [
+        (ISSUER, {"certificates": None}),
+        ({"httpCertSecretName": "not-there-yet"}, {"httpCertSecretName": None}),
+        ({"httpHostnames": [{"name": "www.acme.example", "certSecretName": "not-there-yet"}]}, {"httpHostnames": None}),
+    ],
+    ids=["issuer", "secret", "further name"],
+)
+def test_solvers_are_open_to_the_edge(
+    cluster: Cluster, decco: Decco, name: str, served: dict[str, Any], removed: dict[str, Any]
+) -> None:
+    """Before there is a certificate: it is what the solver is for."""
+
     def policy() -> Obj:
         return cluster.get(f"/apis/networking.k8s.io/v1/namespaces/{name}/networkpolicies/decco.acme") or {}
 
     cluster.make_space(name, project="red")
     decco.settle()
     assert policy() == {}
-    edit(cluster, name, **ISSUER)
+    edit(cluster, name, **served)
     rule = eventually(policy)["spec"]["ingress"][0]
     assert rule["ports"] == [{"protocol": "TCP", "port": 8089}]
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "edge"}}}]
-    edit(cluster, name, certificates=None)
+    edit(cluster, name, **removed)
     eventually(lambda: policy() == {})
     eventually(lambda: cluster.get(path(name)) is None)
 

@@ -4,10 +4,10 @@ In-cluster DNS makes a namespace the last label of names that every pod resolves
 ``github`` in namespace ``com`` is ``github.com``. Pods also ask the search path for names with several labels, so
 with a headless Service a namespace ``dev`` would answer for ``x.pkg.dev``.
 
-The top-level domains here are those of countries, the older generic ones, and of the newer ones those that programs
-connect to: of clouds, registries and hosting services. The hundreds of others (foo, global, shop, bank) are ordinary
-words that Spaces are named by; they are not refused. A cluster whose pods connect to names of such a domain does well
-to end these names with a dot, as decco does in what it generates.
+The top-level domains here are those of countries in all scripts, the older generic ones, and of the newer ones those
+that programs connect to: of clouds, registries and hosting services. The hundreds of others (foo, global, shop, bank)
+are ordinary words that Spaces are named by; they are not refused. A cluster whose pods connect to names of such a
+domain does well to end these names with a dot, as decco does in what it generates.
 """
 
 from __future__ import annotations
@@ -23,6 +23,18 @@ mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw
 sg sh si sj sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug uk us uy uz
 va vc ve vg vi vn vu wf ws ye yt za zm zw
 """
+_COUNTRIES_IN_OTHER_SCRIPTS: Final = """
+xn--2scrj9c xn--3e0b707e xn--3hcrj9c xn--45br5cyl xn--45brj9c xn--4dbrk0ce xn--54b7fta0cc xn--80ao21a xn--90a3ac
+xn--90ae xn--90ais xn--clchc0ea0b2g2a9gcd xn--d1alf xn--e1a4c xn--fiqs8s xn--fiqz9s xn--fpcrj9c3d xn--fzc2c9e2c
+xn--gecrj9c xn--h2breg3eve xn--h2brj9c xn--h2brj9c8c xn--j1amh xn--j6w193g xn--kprw13d xn--kpry57d xn--l1acc
+xn--lgbbat1ad8j xn--mgb2ddes xn--mgb9awbf xn--mgba3a4f16a xn--mgba3a4fra xn--mgbaam7a8h xn--mgbah1a3hjkrd
+xn--mgbai9a5eva00b xn--mgbai9azgqp6j xn--mgbayh7gpa xn--mgbbh1a xn--mgbbh1a71e xn--mgbc0a9azcg xn--mgbcpq6gpa1a
+xn--mgberp4a5d4a87g xn--mgberp4a5d4ar xn--mgbgu82a xn--mgbpl2fh xn--mgbqly7c0a67fbc xn--mgbqly7cvafr xn--mgbtf8fl
+xn--mgbtx2b xn--mgbx4cd0ab xn--mix082f xn--mix891f xn--nnx388a xn--node xn--o3cw4h xn--ogbpf8fl xn--p1ai
+xn--pgbs0dh xn--q7ce6a xn--qxa6a xn--qxam xn--rvc1e0am3e xn--s9brj9c xn--wgbh1c xn--wgbl6a xn--xkc2al3hye2a
+xn--xkc2dl3a5ee0h xn--y9a3aq xn--yfro4i67o xn--ygbi2ammx
+"""
+"""As in names that are asked for (RFC 5890, A-labels): xn--p1ai is that of Russia in Cyrillic."""
 _GENERIC: Final = (
     "aero arpa asia biz cat com coop edu gov info int io jobs mil mobi museum name net org post pro tel travel"
 )
@@ -35,7 +47,8 @@ _LOCAL: Final = (
 """Words of cluster DNS and of reverse lookups, special-use names (RFC 6761, RFC 9476), what private networks use as a
 top-level domain, and names by which programs find their configuration."""
 
-RESERVED: Final = tuple(sorted({*_COUNTRIES.split(), *_GENERIC.split(), *_CONNECTED_TO.split(), *_LOCAL.split()}))
+_LISTS: Final = (_COUNTRIES, _COUNTRIES_IN_OTHER_SCRIPTS, _GENERIC, _CONNECTED_TO, _LOCAL)
+RESERVED: Final = tuple(sorted({name for each in _LISTS for name in each.split()}))
 RESERVED_PREFIXES: Final = ("kube-", "openshift-")
 """System namespaces: https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/"""
 

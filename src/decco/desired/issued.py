@@ -16,18 +16,12 @@ from decco.api.formats import MAX_DNS_NAME
 from decco.api.types import IssuerRef, SpaceSpec
 from decco.desired import names, reasons
 from decco.desired.model import Child, Problem, SpaceFacts, SpaceInputs
-from decco.desired.peers import edge_peers
 from decco.hostnames import canonical, in_zone
-from decco.objects import CERTIFICATES, NETWORK_POLICIES, Obj
-from decco.settings import EdgeSettings, Settings
+from decco.objects import CERTIFICATES, Obj
+from decco.settings import Settings
 from decco.text import one_line
 
 HTTP, TCP = "decco-issued-http", "decco-issued-tcp"
-SOLVER_POLICY = "decco.acme"
-"""No App's policy has a dot after these letters: they begin with "app-"."""
-SOLVER_LABELS = {"acme.cert-manager.io/http01-solver": "true"}
-"""Of the pods that cert-manager runs in the namespace while an authority checks a name by HTTP."""
-SOLVER_PORT = 8089
 
 
 def with_issuer(space: SpaceFacts, settings: Settings) -> SpaceFacts:
@@ -99,11 +93,11 @@ def with_former(space: SpaceFacts, former: Mapping[str, str]) -> SpaceFacts:
 
 
 def issued_children(inputs: SpaceInputs) -> list[Child]:
-    """The Certificates for names that the Space holds, and the way to the pods that answer an authority by HTTP."""
+    """The Certificates for names that the Space holds."""
     space = inputs.space
     if space.issuer is None:
         return []
-    children = _solver_policy(space, inputs.settings.edge)
+    children: list[Child] = []
     kind = inputs.served.get(CERTIFICATES)
     for name in sorted(inputs.issued) if kind is not None else ():
         held = [each for each in space.issued[name] if _holds(inputs, each)]
@@ -128,18 +122,6 @@ def _certificate(issuer: IssuerRef, name: str, dns_names: list[str]) -> Obj:
         "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
         "usages": [*usages, "client auth"] if name == TCP else usages,
     }
-
-
-def _solver_policy(space: SpaceFacts, edge: EdgeSettings) -> list[Child]:
-    """For HTTP-01. The edge alone may connect, if it is known; else everybody, unless the Space has a project."""
-    peers = edge_peers(edge)
-    if not peers and space.spec.project is not None:
-        return []  # the Space has the condition EdgeUnknown
-    rule: Obj = {"ports": [{"protocol": "TCP", "port": SOLVER_PORT}]}
-    if peers:
-        rule = {"from": peers, **rule}
-    spec = {"podSelector": {"matchLabels": SOLVER_LABELS}, "policyTypes": ["Ingress"], "ingress": [rule]}
-    return [names.child(NETWORK_POLICIES, names.space_meta(space, SOLVER_POLICY), spec=spec)]
 
 
 # -- state -------------------------------------------------------------------------------------------------------------

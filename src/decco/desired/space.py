@@ -16,6 +16,7 @@ from decco.desired.issued import issued_children
 from decco.desired.model import Child, Problem, SecretCopy, SpaceFacts, SpaceInputs
 from decco.desired.network import space_policy
 from decco.desired.routing import space_routing
+from decco.desired.solvers import solver_policy
 from decco.objects import (
     ANNOTATION_CA_CHANGED,
     ANNOTATION_EGRESS_POLICY,
@@ -48,6 +49,7 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
         *(names.child(kind, names.space_meta(space), spec=spec) for kind, spec in limits if spec is not None),
         *(copy_child(space, inputs.settings.namespace, copy) for _, copy in sorted(inputs.copies.items())),
         space_policy(space, inputs.namespace_uid, inputs.egress, inputs.settings),
+        *solver_policy(space, inputs.settings.edge),
         *issued_children(inputs),
         *space_routing(inputs),
     ]

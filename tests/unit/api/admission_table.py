@@ -346,6 +346,8 @@ def rule_rows() -> Iterator[Row]:
         ("in-addr", "inaddr"),
         ("wpad", "wpads"),
         ("local", "global"),
+        ("xn--p1ai", "xn--p1ai-1"),
+        ("xn--fiqs8s", "xn--caf-dma"),
     ):
         yield Row(f"space named {bad}", space(bad), space(good), "metadata.name", reserved, parsed=False)
     yield Row("long space name", space("a" * 64), space("a" * 63), "metadata.name", TOO_LONG)

@@ -47,12 +47,6 @@ def test_no_certificate_for_a_name_that_the_space_does_not_hold() -> None:
     assert names == [[WWW]]
 
 
-def test_solvers_of_a_space_with_a_project_are_open_to_a_known_edge_only() -> None:
-    assert not [each for each in issued_children(inputs("red")) if each.obj["kind"] == "NetworkPolicy"]
-    [policy] = [each.obj for each in issued_children(inputs()) if each.obj["kind"] == "NetworkPolicy"]
-    assert "from" not in policy["spec"]["ingress"][0]
-
-
 def test_a_supplied_secret_takes_precedence() -> None:
     made = inputs().space
     spec = made.spec.model_copy(

@@ -129,10 +129,11 @@ def test_what_holds_for_every_child(case: str) -> None:
 def test_the_namespace_is_first_and_what_can_be_reached_comes_after_isolation(case: str) -> None:
     """Apps are made once the policy is there: quota, limits and Secrets come before it, listeners and routes after."""
     kinds = [child.resource for child in space_children(CASES[case])]
-    policy = kinds.index(NETWORK_POLICIES)
+    policy, policies = kinds.index(NETWORK_POLICIES), kinds.count(NETWORK_POLICIES)
+    assert space_children(CASES[case])[policy].obj["metadata"]["name"] == "decco"
     assert kinds[0] == NAMESPACES
     assert set(kinds[1:policy]) <= {RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS}
-    assert not set(kinds[policy + 1 :]) & {NAMESPACES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS, NETWORK_POLICIES}
+    assert not set(kinds[policy + policies :]) & {NAMESPACES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS, NETWORK_POLICIES}
 
 
 @pytest.mark.parametrize("case", CASES)
