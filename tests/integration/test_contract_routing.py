@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from testbed.controlplane import ControlPlane
-from tests.integration.by_hand import GATEWAY, accept_listeners, answer_policy, answer_route, condition
+from tests.integration.by_hand import GATEWAY, accept_listeners, answer_policy, answer_route, condition, run_pods
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, space, tls_secret
 from tests.integration.loop import assert_no_defects
 
@@ -371,6 +371,63 @@ def _assert_paths_lead_somewhere(cluster: Cluster, namespace: str, ingresses: li
             assert service is not None, backend
             ports: list[Any] = [service["spec"]["ports"][0]["port"], service["spec"]["ports"][0]["name"]]
             assert backend["port"].get("number", backend["port"].get("name")) in ports
+
+
+def test_a_canary_of_ingress_nginx(traefik: Cluster, tenant: str, tmp_path: Path) -> None:
+    """An Ingress of its own beside that of the primary, as long as a pod is ready; each change is one write."""
+    cluster, at = traefik, f"{INGRESSES}/namespaces/{tenant}/ingresses/main.canary"
+    patch = f"{APIS}/namespaces/{tenant}/apps"
+
+    def weight() -> str | None:
+        found = cluster.get(at)
+        return _annotations(found)["nginx.ingress.kubernetes.io/canary-weight"] if found else None
+
+    def reason(name: str) -> str:
+        found = cluster.app_condition(tenant, name, "RoutesReady") or {}
+        return str(found.get("reason"))
+
+    def shares(name: str, **more: Any) -> Obj:
+        paths = [{"path": "/shop", "rewritePath": "/v1"}, {"path": "/cart"}]
+        if more:
+            paths = [{"path": each["path"]} for each in paths]
+        return app(tenant, name, endpoints=[{"name": name, "port": 8080, "httpPaths": paths}], **more)
+
+    with Running(cluster, tmp_path, routing__backend="ingress", routing__ingress_dialect="nginx") as decco:
+        eventually(lambda: (cluster.space_condition(tenant, "NetworkReady") or {}).get("status") == "True", 15)
+        cluster.create(shares("main"))
+        cluster.create(shares("next", canaryOf="main", weight=5))
+        run_pods(cluster, tenant, "main")
+        eventually(lambda: reason("next") == "CanaryWaiting", 10)
+        assert weight() is None
+        run_pods(cluster, tenant, "next")
+        eventually(lambda: weight() == "5", 15)
+        eventually(lambda: reason("next") == "Reconciled", 10)
+        found = cluster.items(f"{INGRESSES}/namespaces/{tenant}/ingresses")
+        _assert_paths_lead_somewhere(cluster, tenant, found)
+        assert len(found) == 3, "two paths of the primary, and the share of both"
+        decco.settle()
+        mark = cluster.cp.audit_mark()
+        cluster.patch(f"{patch}/next", {"spec": {"weight": 20}})
+        eventually(lambda: weight() == "20", 10)
+        decco.settle()
+        written = cluster.cp.audit("decco", since=mark, writes=True)
+        assert [f"{each.verb} {each.name}" for each in written if each.resource == "ingresses"] == [
+            "update main.canary"
+        ]
+        # A second one has no place beside it.
+        cluster.create(shares("third", canaryOf="main", weight=5))
+        run_pods(cluster, tenant, "third")
+        eventually(lambda: reason("third") == "CanaryRefused", 15)
+        assert "App next is older" in (cluster.app_condition(tenant, "third", "RoutesReady") or {})["message"]
+        cluster.patch(f"{patch}/next", {"spec": {"weight": 0}})
+        eventually(lambda: weight() == "5" and reason("third") == "Reconciled", 15, "the other canary's share")
+        cluster.delete(f"{patch}/third")
+        eventually(lambda: cluster.get(at) is None, 10)
+        cluster.patch(f"{patch}/next", {"spec": {"weight": 50}})
+        eventually(lambda: weight() == "50", 10)
+        cluster.patch(f"/apis/apps/v1/namespaces/{tenant}/deployments/next", {"spec": {"replicas": 0}})
+        eventually(lambda: cluster.get(at) is None, 15)
+        decco.settle()
 
 
 def test_one_dialect_after_the_other_leaves_nothing_behind(traefik: Cluster, tenant: str, tmp_path: Path) -> None:

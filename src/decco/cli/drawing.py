@@ -15,6 +15,7 @@ from decco.text import truncate
 from decco.views.connectivity import ANYBODY, MONITORING, Call, ConnectivityGraph, Node, ServicePort
 
 OPEN = "no project: open to anybody"
+LIMITED = "connects only to what it declares"
 PORTS_SHOWN = 6
 
 
@@ -56,12 +57,24 @@ def _text_of(node: Node, graph: ConnectivityGraph, style: Style, spaces: set[str
         yield f"    {clean(', '.join(names))}  {style.dim('from')} {clean(_names(whos, spaces))}"
     if not node.allowed_from:
         yield f"    {style.dim('nothing of it can be reached from outside')}"
+    if node.clients is not None:
+        yield f"    {style.dim('the edge serves')} {clean(_clients(node))}"
     if node.leads_to is not None:
         listed = "; ".join([*node.leads_to, "what its Apps call"])
         yield f"    {style.dim('its pods connect only to')} {clean(listed)}"
     for call in graph.calls:
         if call.caller.namespace == node.name:
             yield f"    {clean(call.caller.name)} {style.dim('calls')} {_called(call, style)}"
+
+
+def _clients(node: Node) -> str:
+    return f"only clients in {', '.join(node.clients)}" if node.clients else "nobody, as it cannot keep clientCidrs"
+
+
+def _remarks(node: Node) -> list[str]:
+    """What a box of its own cannot show: that the box is not open in all directions."""
+    found = [f"the edge serves {_clients(node)}"] if node.clients is not None else []
+    return [*found, LIMITED] if node.leads_to is not None else found
 
 
 def _called(call: Call, style: Style) -> str:
@@ -87,7 +100,8 @@ def mermaid(graph: ConnectivityGraph) -> str:
     for number, (title, members) in enumerate(groups(graph).items()):
         lines.append(f"  subgraph g{number}[{_quoted(title)}]")
         for node in members:
-            ports = "".join(f"<br/>{_plain(f'{port.endpoint}:{port.port}')}" for port in node.ports)
+            lines_ = [*(f"{port.endpoint}:{port.port}" for port in node.ports), *_remarks(node)]
+            ports = "".join(f"<br/>{_plain(line)}" for line in lines_)
             lines.append(f'    {ids[node.name]}["{_plain(node.name)}{ports}"]')
         lines.append("  end")
         for who in outsiders(members, set(ids)):
@@ -235,6 +249,8 @@ class _Layout:
         if len(node.ports) > PORTS_SHOWN:
             more = f"and {len(node.ports) - PORTS_SHOWN} more"
             texts.append((10, HEAD - 2 + LINE * (PORTS_SHOWN + 1), more, "dim"))
+        below = HEAD - 2 + LINE * (_port_lines(node) + 1)
+        texts += [(10, below + LINE * number, remark, "dim") for number, remark in enumerate(_remarks(node))]
         self._shape(box, "card", 6, (10, LINE + 2, node.name, "title"), (10, 2 * LINE + 2, node.fqdn, "dim"), *texts)
 
     def _outside(self, left: float) -> None:
@@ -286,6 +302,8 @@ class _Layout:
             self._text(x + 44, y + 4, words, "dim", 200)
             x += 60 + len(words) * LETTER + GAP / 2
         words = "pods in one Space, and Spaces in one box of a project, may connect to each other"
+        if any(node.leads_to is not None for node in self.graph.nodes):
+            words += f", but a Space that {LIMITED} only where an arrow leads"
         self._text(x, y + 4, words, "dim", 2000)
         self.right = max(self.right, x + len(words) * LETTER)
 
@@ -319,8 +337,11 @@ def _path_of(port: ServicePort, fqdn: str) -> str:
 
 
 def _card_height(node: Node) -> int:
-    lines = min(len(node.ports), PORTS_SHOWN) + (len(node.ports) > PORTS_SHOWN)
-    return HEAD + lines * LINE + 8
+    return HEAD + (_port_lines(node) + len(_remarks(node))) * LINE + 8
+
+
+def _port_lines(node: Node) -> int:
+    return min(len(node.ports), PORTS_SHOWN) + (len(node.ports) > PORTS_SHOWN)
 
 
 def _curve(source: _Box, target: _Box) -> str:

@@ -23,7 +23,7 @@ from decco.desired.network import app_policy
 from decco.desired.outgoing import outgoing
 from decco.desired.pod_secrets import awaited, needed_by_pods, secret_problems
 from decco.desired.protocols import clear_text_protocol, service_protocol
-from decco.desired.routing import app_routing, service_traits
+from decco.desired.routing import app_routing, service_traits, sharing
 from decco.desired.secret_use import CLIENT, NO_USE, SERVER, Use
 from decco.desired.secrets import CA_CRT, http_use, problem_of
 from decco.desired.sidecar import sidecar
@@ -50,7 +50,7 @@ class AppDesired:
 
 def app_children(inputs: AppInputs) -> AppDesired:
     """Everything that follows from an App's spec, its Space and the settings."""
-    resolved, unshared = place_canary(inputs, resolve(inputs))
+    resolved, unshared = place_canary(inputs, resolve(inputs), sharing(inputs.settings.routing))
     egresses, unresolved = resolve_egresses(inputs, resolved)
     tls, refused = sidecar(inputs, resolved, egresses)
     pods = workload(inputs, tls)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from decco.desired import reasons
-from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
-from decco.desired.http_routes import ResolvedPath
+from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint, endpoints_of
+from decco.desired.http_routes import ResolvedPath, without_slash
 from decco.desired.model import AppInputs, Problem
-from decco.desired.shares import Share, split
+from decco.desired.shares import HttpEndpoint, Share, Sharing, split
 from decco.settings import RoutingBackend
 
 
@@ -19,14 +19,25 @@ def shares_of(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath)
     return [share for share in split(path.prefix, endpoint.protocol, inputs.canaries) if share.carried]
 
 
-def place_canary(inputs: AppInputs, resolved: ResolvedApp) -> tuple[ResolvedApp, tuple[Problem, ...]]:
+def share_of(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Share | None:
+    """What the one canary of an endpoint has of all its paths, where the edge shares by endpoint."""
+    if not inputs.canaries:
+        return None
+    # As its canaries see it: also a path that another App has.
+    declared = (each for each in endpoints_of(inputs.name, inputs.spec) if each.name == endpoint.name)
+    paths = {without_slash(path.path) for each in declared for path in each.paths}
+    found = split(endpoint.paths[0].prefix, endpoint.protocol, inputs.canaries, paths)
+    return next((share for share in found if share.carried), None)
+
+
+def place_canary(inputs: AppInputs, resolved: ResolvedApp, sharing: Sharing) -> tuple[ResolvedApp, tuple[Problem, ...]]:
     """The endpoints of a canary, without a route those that can get no traffic, and why; other Apps as they are."""
     if inputs.spec.canary_of is None or inputs.settings.routing.backend is RoutingBackend.NONE:
         return resolved, ()
-    general, found = _of_the_app(inputs), dict[str, Problem]()
+    general, found = _of_the_app(inputs, sharing), dict[str, Problem]()
     for endpoint in resolved.routed:
         if endpoint.kind is EndpointKind.HTTP:
-            problems = (general or _of_a_path(inputs, endpoint, path) for path in endpoint.paths)
+            problems = (general or _of_a_path(inputs, endpoint, path, sharing) for path in endpoint.paths)
             problem = next(filter(None, problems), None)
             if problem is not None:
                 found[endpoint.name] = problem
@@ -40,7 +51,7 @@ def _is_final(problem: Problem | None) -> bool:
     return problem is not None and problem.reason != reasons.CANARY_WAITING
 
 
-def _of_the_app(inputs: AppInputs) -> Problem | None:
+def _of_the_app(inputs: AppInputs, sharing: Sharing) -> Problem | None:
     primary = inputs.primary
     if primary is None:
         message = (
@@ -53,7 +64,7 @@ def _of_the_app(inputs: AppInputs) -> Problem | None:
             f"App {primary.name} is a canary itself and has no route to share; set canaryOf to {primary.canary_of}"
         )
         return Problem(reasons.CANARY_REFUSED, message)
-    if inputs.settings.routing.backend is RoutingBackend.INGRESS:
+    if sharing is Sharing.NONE:
         message = (
             f"gets no share of the traffic of App {primary.name}: decco's objects for the ingress controller "
             f"{inputs.settings.routing.ingress_dialect} have no weights; remove the App, or use the Gateway API"
@@ -62,7 +73,7 @@ def _of_the_app(inputs: AppInputs) -> Problem | None:
     return None
 
 
-def _of_a_path(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath) -> Problem | None:
+def _of_a_path(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath, sharing: Sharing) -> Problem | None:
     primary = inputs.primary
     assert primary is not None, "without one all endpoints have the problem of the App"
     theirs = next((each for each in primary.endpoints if each.path == path.prefix), None)
@@ -73,8 +84,10 @@ def _of_a_path(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath
     share = next(
         (
             each
-            for each in split(theirs.path, theirs.protocol, primary.canaries)
-            if (each.canary, each.service) == (inputs.name, endpoint.name)
+            for each in split(
+                theirs.path, theirs.protocol, primary.canaries, together(primary.endpoints, theirs, sharing)
+            )
+            if (each.canary.name, each.endpoint.name) == (inputs.name, endpoint.name)
         ),
         None,
     )
@@ -84,9 +97,16 @@ def _of_a_path(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath
         return Problem(reasons.CANARY_REFUSED, f"{begin}: {share.refusal}")
     if not share.weight:
         return None
-    if not share.serving:
+    if not share.canary.serving:
         return Problem(reasons.CANARY_WAITING, f"{begin} yet: it waits for a ready pod")
     if endpoint.name not in primary.carried and not inputs.simulated:
         message = f"{begin} yet: its route does not have it; see the conditions of App {primary.name}"
         return Problem(reasons.CANARY_WAITING, message)
     return None
+
+
+def together(endpoints: tuple[HttpEndpoint, ...], one: HttpEndpoint, sharing: Sharing) -> frozenset[str]:
+    """The paths that are shared together with that of ``one``; () if each is shared on its own."""
+    if sharing is not Sharing.BY_ENDPOINT:
+        return frozenset()
+    return frozenset(each.path for each in endpoints if each.name == one.name)

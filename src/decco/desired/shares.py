@@ -6,13 +6,22 @@ function ``split``, so that they agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from decco.api.types import AppProtocol
 
 WHOLE = 100
 """Weights are of a hundred."""
+
+
+class Sharing(StrEnum):
+    """How an edge shares traffic."""
+
+    NONE = "None"
+    BY_PATH = "ByPath"  # each path of an endpoint on its own, between any number of Apps
+    BY_ENDPOINT = "ByEndpoint"  # all paths of an endpoint together, with one canary
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,8 @@ class HttpEndpoint:
     """Without a slash at the end."""
     service_port: int
     protocol: AppProtocol | None = None
+    backend_tls: bool = False
+    """Whether the edge speaks TLS to its pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class Canary:
     serving: bool
     """Whether a pod is ready, and the edge has all that it needs to connect to it. Without one, Envoy answers the
     requests of the share with 503."""
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +67,29 @@ class Primary:
 class Share:
     """The part of a canary's endpoint in a route; ``refusal`` says why it has none, for its owner."""
 
-    canary: str
-    serving: bool
-    service: str
-    service_port: int
-    weight: int
+    canary: Canary
+    endpoint: HttpEndpoint
     refusal: str = ""
+
+    @property
+    def weight(self) -> int:
+        return self.canary.weight
 
     @property
     def carried(self) -> bool:
         """Whether it belongs into the route now."""
-        return not self.refusal and self.serving and self.weight > 0
+        return not self.refusal and self.canary.serving and self.weight > 0
 
 
-def split(path: str, protocol: AppProtocol | None, canaries: Sequence[Canary]) -> Iterator[Share]:
-    """What the canaries, the oldest first, get of the endpoint with this path and protocol.
+def split(
+    path: str, protocol: AppProtocol | None, canaries: Sequence[Canary], together: Collection[str] = ()
+) -> Iterator[Share]:
+    """What the canaries, the oldest first, get of the endpoint with this path and protocol. ``together``: all paths of
+    the endpoint, where the edge shares by endpoint.
 
     Older ones first: of weights that are more than a hundred together, the youngest goes without.
     """
-    left = WHOLE
+    left, only = WHOLE, ""
     for canary in canaries:
         for endpoint in canary.endpoints:
             if endpoint.path != path:
@@ -84,11 +100,23 @@ def split(path: str, protocol: AppProtocol | None, canaries: Sequence[Canary]) -
                     f"its appProtocol is {_spoken(endpoint.protocol)}, and that of the other App is "
                     f"{_spoken(protocol)}; the edge speaks one of them to all pods of a route"
                 )
+            elif missing := sorted(set(together) - _paths_of(canary, endpoint)):
+                refusal = (
+                    f"the edge shares all paths of an endpoint or none, and it has no {', '.join(missing)}; add that, "
+                    "or have the path served by another endpoint there"
+                )
+            elif together and only and canary.weight:
+                refusal = f"the edge knows one canary of an endpoint, and App {only} is older; set its weight to 0"
             elif canary.weight > left:
                 refusal = f"older canaries have {WHOLE - left} of {WHOLE} already; lower a weight"
             else:
                 left -= canary.weight
-            yield Share(canary.name, canary.serving, endpoint.name, endpoint.service_port, canary.weight, refusal)
+                only = only or (canary.name if canary.weight else "")
+            yield Share(canary, endpoint, refusal)
+
+
+def _paths_of(canary: Canary, endpoint: HttpEndpoint) -> set[str]:
+    return {each.path for each in canary.endpoints if each.name == endpoint.name}
 
 
 def _spoken(protocol: AppProtocol | None) -> AppProtocol:

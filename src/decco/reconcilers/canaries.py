@@ -7,7 +7,16 @@ from collections.abc import Iterable, Iterator
 from decco.desired.endpoints import HTTP_PORT
 from decco.desired.model import SpaceFacts
 from decco.desired.shares import Canary, HttpEndpoint, Primary
-from decco.objects import BACKEND_TLS_POLICIES, DEPLOYMENTS, HTTP_ROUTES, SERVICES, STATEFUL_SETS, Key, Resource
+from decco.objects import (
+    BACKEND_TLS_POLICIES,
+    DEPLOYMENTS,
+    HTTP_ROUTES,
+    INGRESSES,
+    SERVICES,
+    STATEFUL_SETS,
+    Key,
+    Resource,
+)
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts, EndpointFacts
 from decco.reconcilers.handlers.canary import backends_of, is_ready
@@ -21,7 +30,11 @@ def canaries_of(caches: Caches, primary: Key, space: SpaceFacts, *, simulated: b
 
 def primary_of(caches: Caches, canary: Key, facts: AppFacts, space: SpaceFacts, *, simulated: bool) -> Primary | None:
     """The App that a canary names; None if the App is no canary, or names one that does not exist."""
-    key = Key(canary.namespace, facts.canary_of or "")
+    return primary_at(caches, Key(canary.namespace, facts.canary_of or ""), space, simulated=simulated)
+
+
+def primary_at(caches: Caches, key: Key, space: SpaceFacts, *, simulated: bool) -> Primary | None:
+    """An App as its canaries see it; None if there is none."""
     found = caches.index.facts.get(key)
     if found is None:
         return None
@@ -41,14 +54,14 @@ def _canary(caches: Caches, key: Key, space: SpaceFacts, *, simulated: bool) -> 
     serving = _has_ready_pod(caches, key, facts, simulated=simulated) and (
         simulated or all(_is_complete(caches, key, facts, each, space) for each in reachable)
     )
-    return Canary(key.name, facts.weight, tuple(_endpoints(reachable, space)), serving)
+    return Canary(key.name, facts.weight, tuple(_endpoints(reachable, space)), serving, facts.uid)
 
 
 def _endpoints(found: Iterable[EndpointFacts], space: SpaceFacts) -> Iterator[HttpEndpoint]:
     for facts in found:
         tls = space.spec.encrypt_http or facts.own_tls
         for path in facts.paths:
-            yield HttpEndpoint(facts.name, path, facts.service_port if tls else HTTP_PORT, facts.protocol)
+            yield HttpEndpoint(facts.name, path, facts.service_port if tls else HTTP_PORT, facts.protocol, tls)
 
 
 def _has_ready_pod(caches: Caches, key: Key, facts: AppFacts, *, simulated: bool) -> bool:
@@ -77,12 +90,10 @@ def _has(caches: Caches, kind: Resource, key: Key, owner: str) -> bool:
 
 
 def _carried(caches: Caches, primary: Key, facts: AppFacts) -> frozenset[str]:
-    store = caches.children.get(caches.served.get(HTTP_ROUTES, HTTP_ROUTES))
+    stores = (caches.children.get(kind) for kind in (caches.served.get(HTTP_ROUTES, HTTP_ROUTES), INGRESSES))
     found: frozenset[str] = frozenset()
-    if store is None:
-        return found
-    for endpoint in facts.endpoints:
-        entry = store.get(Key(primary.namespace, endpoint.name))
-        if endpoint.paths and entry is not None and entry.owner_uid == facts.uid:
-            found |= backends_of(entry.obj())
+    for store in stores:
+        if store is not None:
+            routes = (entry for entry in store.owned_by(facts.uid, primary.namespace) if not entry.deleting)
+            found = found.union(*(backends_of(entry.obj()) for entry in routes))
     return found

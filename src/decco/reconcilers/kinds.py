@@ -248,7 +248,7 @@ KINDS: tuple[Kind, ...] = (
             kept_while_deleting=False,
         ),
     ),
-    child(objects.INGRESSES, shape=_INGRESS, needed=_by_ingress),
+    child(objects.INGRESSES, shared_route_changed, shape=_INGRESS, needed=_by_ingress),
     child(objects.GATEWAYS, own_gateway_changed, needed=_by_gateway, versions=("v1", "v1beta1")),
     child(objects.LISTENER_SETS, own_gateway_changed, needed=_by_parent_gateway, versions=("v1",)),
     child(objects.HTTP_ROUTES, own_route_changed, shared_route_changed, needed=_by_gateway, versions=("v1", "v1beta1")),

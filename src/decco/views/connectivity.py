@@ -7,11 +7,13 @@ policies.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from decco.api.parse import parse_app
+from decco.desired.limits import CLIENT_CIDRS, limits_of
 from decco.desired.model import EgressPhase, SpaceFacts
 from decco.desired.network import HBONE_PORT
 from decco.desired.outgoing import phase_of, service_of
@@ -30,6 +32,8 @@ from decco.objects import (
     Resource,
     labels_of,
 )
+from decco.settings import RoutingBackend
+from decco.views.limits import unkept_limits
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
 
@@ -60,8 +64,12 @@ class Node:
     project: str | None
     ports: list[ServicePort] = field(default_factory=list)
     allowed_from: dict[str, list[ServicePort]] = field(default_factory=dict)
+    lets_in: dict[str, list[ServicePort]] = field(default_factory=dict)
+    """As ``allowed_from``, without regard to what their own policies permit these sources."""
     leads_to: list[str] | None = None
     """What all its pods may connect to outside of it; None if that is not limited."""
+    clients: list[str] | None = None
+    """The networks whose clients the edge serves; None if that is not limited, [] if it serves nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,9 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
     for entry in snapshot.caches.spaces:
         if isinstance(entry.facts, SpaceFacts):
             facts = entry.facts
-            nodes[facts.name] = Node(facts.name, facts.fqdn, facts.spec.project)
+            nodes[facts.name] = Node(
+                facts.name, facts.fqdn, facts.spec.project, clients=_clients(facts, snapshot, result)
+            )
     outgoing: dict[Key, list[Obj]] = {}
     for reconciled in result.results:
         for policy in _objects(reconciled, NETWORK_POLICIES):
@@ -113,7 +123,7 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
     for reconciled in sorted(result.results, key=lambda reconciled: reconciled.key):
         node = nodes.get(reconciled.key.namespace)
         if reconciled.kind == "App" and node is not None:
-            _open(node, reconciled, labels)
+            _open(node, reconciled, labels, outgoing)
     ordered = sorted(nodes.values(), key=lambda node: (node.project is None, node.project or "", node.name))
     return ConnectivityGraph(
         ordered,
@@ -121,7 +131,19 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
     )
 
 
-def _open(node: Node, reconciled: ReconcileResult, labels: Mapping[str, Mapping[str, str]]) -> None:
+def _clients(space: SpaceFacts, snapshot: Snapshot, result: SimulationResult) -> list[str] | None:
+    cidrs = limits_of(space).client_cidrs
+    if not cidrs or snapshot.caches.settings.routing.backend is RoutingBackend.NONE:
+        return None
+    return [] if CLIENT_CIDRS in unkept_limits(result, space) else sorted(cidrs)
+
+
+def _open(
+    node: Node,
+    reconciled: ReconcileResult,
+    labels: Mapping[str, Mapping[str, str]],
+    outgoing: Mapping[Key, list[Obj]],
+) -> None:
     service_ports = sorted(_service_ports(reconciled), key=lambda port: port.endpoint)
     node.ports += service_ports
     for policy in _objects(reconciled, NETWORK_POLICIES):
@@ -129,9 +151,35 @@ def _open(node: Node, reconciled: ReconcileResult, labels: Mapping[str, Mapping[
             ports = {port["port"] for port in rule.get("ports") or ()} - {HBONE_PORT}
             opened = [port for port in service_ports if port.pod_port in ports]
             for who in _sources(rule, labels):
-                if who != node.name and opened:
-                    known = node.allowed_from.setdefault(who, [])
-                    known += [port for port in opened if port not in known]
+                if who == node.name:
+                    continue
+                may = [port for port in opened if _may_leave(who, node.name, port, outgoing)]
+                for found, ports_ in ((node.lets_in, opened), (node.allowed_from, may)):
+                    if ports_:
+                        known = found.setdefault(who, [])
+                        known += [port for port in ports_ if port not in known]
+
+
+def _may_leave(source: str, space: str, port: ServicePort, outgoing: Mapping[Key, list[Obj]]) -> bool:
+    """Whether a connection to a port of a Space may leave its source, by the source's own policies.
+
+    Of a network that a Space permits nobody knows here whether it has pods, unless all its addresses are public.
+    """
+    if (of_space := outgoing.get(Key("", source))) is None:
+        return True
+    rules = [*of_space, *(rule for key, each in outgoing.items() if key.namespace == source for rule in each)]
+    return any(_may_contain_pods(peer) for rule in of_space for peer in rule.get("to") or ()) or any(
+        _namespace(peer) == space and port.pod_port in {each.get("port") for each in rule.get("ports") or ()}
+        for rule in rules
+        for peer in rule.get("to") or ()
+    )
+
+
+def _may_contain_pods(peer: Obj) -> bool:
+    if "ipBlock" not in peer:
+        return False
+    network = ipaddress.ip_network(peer["ipBlock"]["cidr"])
+    return not (network.is_link_local or network.is_global) or network.prefixlen == 0
 
 
 def _sources(rule: Obj, labels: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -234,9 +282,7 @@ def _call(caller: Key, space: str, endpoint: str, nodes: Mapping[str, Node]) -> 
     port = next((port for port in node.ports if port.endpoint == endpoint), None) if node is not None else None
     if node is None or port is None:
         why = "no such endpoint"
-    elif space == caller.namespace or any(
-        port in node.allowed_from.get(who, ()) for who in (caller.namespace, ANYBODY)
-    ):
+    elif space == caller.namespace or any(port in node.lets_in.get(who, ()) for who in (caller.namespace, ANYBODY)):
         why = ""
     else:
         why = "the Space lets only its project in"
@@ -258,6 +304,7 @@ def as_data(graph: ConnectivityGraph) -> Obj:
                 fqdn=node.fqdn,
                 project=node.project,
                 leads_to=node.leads_to,
+                clients=node.clients,
                 endpoints=[
                     _present(app=port.app, endpoint=port.endpoint, port=port.port, url=port.url) for port in node.ports
                 ],

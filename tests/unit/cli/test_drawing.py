@@ -85,6 +85,21 @@ def test_text_says_who_is_refused() -> None:
     assert text(ConnectivityGraph([], []), PLAIN) == "there is no Space\n"
 
 
+def test_what_a_box_of_a_project_does_not_show() -> None:
+    """A Space in it may be limited: by what its pods may connect to, and by the clients that the edge serves."""
+    limits = {"clientCidrs": ["192.0.2.0/24"]}
+    objects = [space("a", project="p", egressPolicy="Declared", limits=limits), space("b", project="p")]
+    graph = connectivity(*simulated(*objects))
+    assert "the edge serves only clients in 192.0.2.0/24" in text(graph, PLAIN)
+    assert "its pods connect only to" in text(graph, PLAIN)
+    for drawn in (mermaid(graph), svg(graph)):
+        assert drawn.count("only clients in 192.0.2.0/24") >= 1
+        assert "connects only to what it declares" in drawn
+    words = "where an arrow leads"
+    assert words in svg(graph)
+    assert words not in svg(connectivity(*simulated(*objects[1:])))
+
+
 def test_twenty_spaces_do_not_overlap() -> None:
     layout = _Layout(many(20))
     layout.draw()

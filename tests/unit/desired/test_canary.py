@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from decco.api.conditions import ConditionType
 from decco.api.types import AppProtocol
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs
 from decco.desired.shares import Canary, HttpEndpoint, Primary, split
 from decco.objects import BACKEND_TLS_POLICIES, Obj
-from tests.unit.desired.app_cases import addresses, app, by_address, reasons_of, without
+from tests.unit.desired.app_cases import addresses, app, by_address, objs, reasons_of, without
+from tests.unit.goldens import check_golden
 
 PATH = "/a"
 
@@ -142,11 +144,110 @@ def test_without_its_primary_a_canary_has_no_address() -> None:
     assert not endpoint.routed
 
 
-@pytest.mark.parametrize("dialect", ["haproxy", "nginx", "traefik"])
-def test_an_ingress_has_no_weights(dialect: str) -> None:
+@pytest.mark.parametrize("dialect", ["haproxy", "traefik"])
+def test_most_ingress_controllers_have_no_weights(dialect: str) -> None:
     routing = {"backend": "ingress", "ingressDialect": dialect}
     assert reported(MAIN, routing=routing) == [("RoutesReady", "RouteNotSupported")]
     assert not [kind for kind, _ in by_address(replace(app(SPEC, routing=routing), primary=MAIN)) if kind == "Ingress"]
+
+
+# -- ingress-nginx ----------------------------------------------------------------------------------------------------
+
+NGINX = {"backend": "ingress", "ingressDialect": "nginx"}
+KEY = "nginx.ingress.kubernetes.io"
+TWO = [{"name": "web", "port": 8080, "httpPaths": [{"path": PATH, "rewritePath": "/v2"}, {"path": "/b.c/"}]}]
+
+
+def both(name: str, weight: int = 5) -> Canary:
+    """With both paths of TWO."""
+    endpoints = tuple(HttpEndpoint(name, path, 443, backend_tls=True) for path in (PATH, "/b.c"))
+    return Canary(name, weight, endpoints, serving=True, uid="uid-next")
+
+
+def nginx(*canaries: Canary, endpoints: list[dict[str, Any]] = TWO, **more: Any) -> AppInputs:
+    return replace(app({"endpoints": endpoints}, routing=NGINX, **more), canaries=canaries)
+
+
+def shared(inputs: AppInputs) -> tuple[str, str] | None:
+    """The Service and the weight of the Ingress of a canary."""
+    found = by_address(inputs).get(("Ingress", "web.canary"))
+    if found is None:
+        return None
+    annotations = found["metadata"]["annotations"]
+    assert annotations[f"{KEY}/canary"] == "true"
+    services = [path["backend"]["service"]["name"] for path in found["spec"]["rules"][0]["http"]["paths"]]
+    assert len(set(services)) == 1
+    return services[0], annotations[f"{KEY}/canary-weight"]
+
+
+def test_ingress_nginx_shares_an_endpoint_with_one_canary() -> None:
+    space = {"encryptHttp": True, "httpHostnames": [{"name": "www.example.org", "certSecretName": "http"}]}
+    made = [obj for obj in objs(app_children(nginx(both("next"), space=space))) if obj["kind"] == "Ingress"]
+    check_golden("routing/ingress-nginx-canary", made)
+    first, second, share = made
+
+    def places(obj: Obj) -> set[tuple[str, str, str]]:
+        rules = [(rule["host"], path) for rule in obj["spec"]["rules"] for path in rule["http"]["paths"]]
+        return {(host, path["path"], path["pathType"]) for host, path in rules}
+
+    assert places(share) == places(first) | places(second), "ingress-nginx compares the texts"
+
+
+@pytest.mark.parametrize(
+    ("canaries", "want"),
+    [
+        ((), None),
+        ((both("next"),), ("next", "5")),
+        ((both("next", 100),), ("next", "100")),
+        ((both("next", 0),), None),
+        ((replace(both("next"), serving=False),), None),
+        ((canary("next", 5),), None),
+        ((both("one", 30), both("two", 20)), ("one", "30")),
+        ((both("one", 0), both("two", 20)), ("two", "20")),
+        ((replace(both("one"), serving=False), both("two")), None),
+    ],
+    ids=[
+        *("none", "one", "weight 100", "weight 0", "no ready pod", "not all paths", "the older of two"),
+        *("the younger beside weight 0", "the older waits"),
+    ],
+)
+def test_the_ingress_of_a_canary(canaries: tuple[Canary, ...], want: tuple[str, str] | None) -> None:
+    assert shared(nginx(*canaries)) == want
+
+
+def test_a_path_that_another_app_has_is_still_one_of_the_endpoint() -> None:
+    """The canary decides by the same paths, which it knows from the spec of its primary."""
+    lost = replace(nginx(canary("next", 5)), taken={"path:/b.c": "older"})
+    assert shared(lost) is None
+    assert shared(replace(lost, canaries=(both("next"),))) == ("next", "5")
+
+
+def test_what_an_ingress_cannot_serve_has_no_canary() -> None:
+    inputs = nginx(canary("next", 5), endpoints=[{"name": "web", "port": 1, "httpPath": PATH, "rewritePath": "/a,b"}])
+    assert shared(inputs) is None
+
+
+MAIN_OF_TWO = replace(MAIN, endpoints=tuple(HttpEndpoint("main", path, 80) for path in (PATH, "/b.c")))
+
+
+@pytest.mark.parametrize(
+    ("main", "want", "words"),
+    [
+        (MAIN, None, ""),
+        (MAIN_OF_TWO, "CanaryRefused", "it has no /b.c; add that"),
+        (replace(MAIN, canaries=(canary("elder", 5), canary("web", 5))), "CanaryRefused", "App elder is older"),
+        (replace(MAIN, canaries=(canary("elder", 0), canary("web", 5))), None, ""),
+        (replace(MAIN, canaries=(canary("web", 5, serving=False),)), "CanaryWaiting", "a ready pod"),
+        (replace(MAIN, carried=frozenset({"main"})), "CanaryWaiting", "its route does not have it"),
+    ],
+    ids=["good", "not all paths", "another canary", "one with weight 0", "no ready pod", "not there yet"],
+)
+def test_what_a_canary_reports_with_ingress_nginx(main: Primary, want: str | None, words: str) -> None:
+    inputs = replace(app(SPEC, routing=NGINX), primary=main)
+    assert reasons_of(inputs) == ([("RoutesReady", want)] if want else [])
+    problems = app_children(inputs).problems[ConditionType.ROUTES_READY]
+    assert words in " ".join(problem.message for problem in problems)
+    assert not [kind for kind, _ in by_address(inputs) if kind == "Ingress"]
 
 
 def test_without_routes_nothing_is_shared() -> None:

@@ -17,6 +17,7 @@ import pytest
 from decco.desired.app import app_children
 from decco.desired.names import edge_port_name
 from decco.desired.routing import space_routing
+from decco.desired.shares import Canary, HttpEndpoint
 from decco.objects import Obj
 from tests.unit.desired.app_cases import GOOD_SECRETS, app, objs, space_inputs
 
@@ -98,7 +99,8 @@ def made(dialect: str, space: str, endpoint: str, secret: str, seed: int = 0, do
         app({"endpoints": endpoints}, routing=routing, space=options, space_name=space, secrets=secrets), uid=uid
     )
     of_space = replace(space_inputs(routing=routing, secrets=secrets), space=inputs.space)
-    inputs = replace(inputs, space=replace(inputs.space, uid=f"space-{uid}"))
+    share = Canary("next", 5, (HttpEndpoint(f"{endpoint}-n", "/x", 80),), serving=True, uid=f"next-{uid}")
+    inputs = replace(inputs, space=replace(inputs.space, uid=f"space-{uid}"), canaries=(share,))
     of_space = replace(of_space, space=replace(of_space.space, uid=f"space-{uid}"))
     return [*objs(app_children(inputs)), *(child.obj for child in space_routing(of_space))]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from decco.desired.routing.dialects.traefik import (
     SERVERS_TRANSPORTS,
     TLS_OPTIONS,
 )
+from decco.desired.shares import Canary, HttpEndpoint
 from decco.objects import Obj, Resource
 from decco.settings.fields import SETTINGS
 from tests.unit.desired import app_cases
@@ -128,8 +130,10 @@ def test_dialects_name_all_that_they_write(dialect: str) -> None:
         own.named(dict.fromkeys(names)).keys()
         for names in ((*own.ingress_annotations, *own.optional), own.service_annotations)
     )
+    shares = (Canary("next", 5, (HttpEndpoint("next", "/shop", 80),), serving=True),)
     for encrypt in (False, True):
-        for obj in objs(app_children(ingress(dialect, space={"encryptHttp": encrypt}))):
+        inputs = replace(ingress(dialect, space={"encryptHttp": encrypt}), canaries=shares)
+        for obj in objs(app_children(inputs)):
             if obj["kind"] == "Ingress":
                 assert annotations(obj).keys() <= on_ingress
             if obj["kind"] == "Service":

@@ -154,6 +154,135 @@ def test_restricted_paths_are_not_opened(annotation: str) -> None:
     assert endpoint["httpPath"] == "/"
 
 
+RANGE = {"whitelist_source_range": "10.0.0.0/8, 192.0.2.7,2001:DB8::/32"}
+CIDRS = ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]
+
+
+def two(first: Obj, second: Obj) -> Result:
+    """Two Ingresses with these annotations."""
+    one = ingress(("shop.example.net", "/", "web"), name="one", **first)
+    other_ = ingress(("shop.example.net", "/admin", "web"), name="two", **second)
+    return result_of(workload(), service(), one, other_)
+
+
+def limits(result: Result) -> Obj:
+    [space] = result.spaces
+    assert space.obj is not None
+    return dict(space.obj["spec"].get("limits") or {})
+
+
+def remarks(result: Result) -> set[str]:
+    return {each.name for made in result.others if made.source.kind == "Ingress" for each in made.remarks}
+
+
+def paths(result: Result) -> set[str]:
+    return {
+        each["path"] for one in endpoints(result) for each in (one.get("httpPaths") or [{"path": one.get("httpPath")}])
+    }
+
+
+@pytest.mark.parametrize(
+    ("annotations", "want"),
+    [
+        ({"proxy_body_size": "64m"}, {"requestBody": "64Mi"}),
+        ({"proxy_body_size": "1G"}, {"requestBody": "1024Mi"}),
+        ({"proxy_body_size": "512k"}, {"requestBody": "512Ki"}),
+        ({"proxy_body_size": "2048"}, {"requestBody": "2Ki"}),
+        ({"limit_rps": "10"}, {"requestRate": {"requests": 10, "unit": "Second"}}),
+        ({"limit_rpm": "300"}, {"requestRate": {"requests": 300, "unit": "Minute"}}),
+        (RANGE, {"clientCidrs": CIDRS}),
+        ({"allowlist_source_range": "10.1.2.3/8"}, {"clientCidrs": ["10.0.0.0/8"]}),
+    ],
+)
+def test_a_limit_of_all_is_a_limit_of_the_space(annotations: Obj, want: Obj) -> None:
+    both = two(annotations, annotations)
+    assert limits(both) == want
+    assert remarks(both) == {"limit-converted"}
+    assert paths(both) == {"/", "/admin"}
+
+
+def test_no_limit_of_a_body_is_none_of_the_space() -> None:
+    for second in ({"proxy_body_size": "0"}, {}):
+        both = two({"proxy_body_size": "0"}, second)
+        assert limits(both) == {}
+        assert remarks(both) == set()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"proxy_body_size": "64m"}, {}),
+        ({"proxy_body_size": "64m"}, {"proxy_body_size": "32m"}),
+        ({"limit_rps": "5"}, {"limit_rps": "6"}),
+        ({"limit_rps": "5"}, {"limit_rpm": "5"}),
+    ],
+)
+def test_a_limit_of_some_is_a_remark(first: Obj, second: Obj) -> None:
+    both = two(first, second)
+    assert limits(both) == {}
+    assert remarks(both) == {"limit-of-some"}
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"proxy_body_size": "3g"},
+        {"proxy_body_size": "1000"},
+        {"proxy_body_size": "much"},
+        {"limit_rps": "5", "limit_rpm": "100"},
+        {"limit_rps": "99999999"},
+        {"limit_rps": "some"},
+        {"limit_connections": "5"},
+    ],
+)
+def test_a_limit_without_counterpart_is_a_remark(annotations: Obj) -> None:
+    both = two(annotations, annotations)
+    assert limits(both) == {}
+    assert remarks(both) == {"limit-not-convertible"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "want"),
+    [
+        ({}, RANGE, {"/"}),
+        (RANGE, {"whitelist_source_range": "10.0.0.0/8"}, set()),
+        (RANGE, {"whitelist_source_range": "all"}, set()),
+        (RANGE, {**RANGE, "allowlist_source_range": "10.0.0.0/8"}, set()),
+        (RANGE, {**RANGE, "auth_url": "https://a.example.net"}, {"/"}),
+        (RANGE, {"denylist_source_range": "192.0.2.0/24"}, {"/"}),
+    ],
+    ids=["one is open", "other networks", "no network", "two lists", "one asks for more", "one has a list of others"],
+)
+def test_no_path_is_opened_to_other_clients(first: Obj, second: Obj, want: set[str]) -> None:
+    both = two(first, second)
+    assert paths(both) == want
+    assert "restricted-paths" in remarks(both)
+    assert limits(both) == ({"clientCidrs": CIDRS} if first and want else {})
+
+
+def test_a_canary_has_no_limits_of_its_own() -> None:
+    canary = ingress(("a.example.org", "/", "next"), name="c", canary="true", canary_weight="5")
+    first = ingress(("a.example.org", "/", "web"), proxy_body_size="8m")
+    result = result_of(workload(), service(), first, workload("next"), service("next"), canary)
+    assert limits(result) == {"requestBody": "8Mi"}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "want", "remark"),
+    [
+        ({"proxy_read_timeout": "120"}, "120s", set()),
+        ({"proxy_read_timeout": "120", "proxy_send_timeout": "120"}, "120s", set()),
+        ({"proxy_read_timeout": "120", "proxy_send_timeout": "300"}, "300s", {"timeout-changed"}),
+        ({"proxy_read_timeout": "soon"}, None, set()),
+    ],
+)
+def test_the_time_between_two_reads_is_the_idle_timeout(annotations: Obj, want: str | None, remark: set[str]) -> None:
+    result = result_of(workload(), service(), ingress(("a.example.org", "/", "web"), **annotations))
+    [endpoint] = endpoints(result)
+    assert endpoint.get("timeouts") == ({"idle": want} if want else None)
+    assert remarks(result) == remark
+
+
 def test_a_canary_shares_the_route() -> None:
     objects = [workload(), service(), ingress(("a.example.org", "/", "web"))]
     canary = ingress(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from decco.desired.shares import Canary, HttpEndpoint
-from decco.objects import BACKEND_TLS_POLICIES, DEPLOYMENTS, HTTP_ROUTES, SERVICES, Key, Obj
+from decco.objects import BACKEND_TLS_POLICIES, DEPLOYMENTS, HTTP_ROUTES, INGRESSES, SERVICES, Key, Obj
 from decco.reconcilers.canaries import canaries_of, primary_of
 from decco.reconcilers.facts import app_facts
 from tests.unit.reconcilers.test_event_handlers import Harness
@@ -30,6 +30,11 @@ def route(*backends: str, uid_of: Obj = MAIN) -> Obj:
     return owned(HTTP_ROUTES, "main", uid_of, spec={"rules": [{"backendRefs": [{"name": each} for each in backends]}]})
 
 
+def ingress(name: str, service: str = "", uid_of: Obj = MAIN) -> Obj:
+    paths = [{"path": "/", "backend": {"service": {"name": service or name}}}]
+    return owned(INGRESSES, name, uid_of, spec={"rules": [{"host": "a.example.net", "http": {"paths": paths}}]})
+
+
 @pytest.fixture
 def harness() -> Harness:
     """A primary and two canaries, of which the older one is complete."""
@@ -45,7 +50,7 @@ def canaries(harness: Harness, *, simulated: bool = False) -> tuple[Canary, ...]
 
 def test_the_canaries_of_an_app_are_in_order_of_age(harness: Harness) -> None:
     endpoint = HttpEndpoint("next", "/", 80)
-    assert canaries(harness)[0] == Canary("next", 5, (endpoint,), serving=True)
+    assert canaries(harness)[0] == Canary("next", 5, (endpoint,), serving=True, uid=NEXT["metadata"]["uid"])
     assert [(each.name, each.serving) for each in canaries(harness)] == [("next", True), ("late", False)]
 
 
@@ -104,6 +109,19 @@ def test_what_a_canary_knows_of_its_primary(harness: Harness) -> None:
     assert again.carried == frozenset()
     harness.drop(MAIN)
     assert primary_of(harness.caches, NEXT_KEY, facts, space_facts, simulated=False) is None
+
+
+def test_an_ingress_has_a_canary_as_well(harness: Harness) -> None:
+    """In an Ingress of its own beside that of the primary."""
+    space_facts, facts = facts_of(harness.caches, "acme"), app_facts(NEXT)
+    harness.drop(route("main", "next"))
+    harness.put(ingress("main"), ingress("main.canary", "next"), ingress("other", "late", uid_of=LATE))
+    found = primary_of(harness.caches, NEXT_KEY, facts, space_facts, simulated=False)
+    assert found is not None
+    assert found.carried == {"main", "next"}
+    harness.quiet()
+    harness.drop(ingress("main.canary", "next"))
+    assert {"acme/next", "acme/late"} <= harness.apps
 
 
 @pytest.mark.parametrize(

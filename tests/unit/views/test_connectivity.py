@@ -135,6 +135,56 @@ def test_a_limited_egress_is_shown_with_all_that_is_permitted() -> None:
     assert "leads_to" not in other
 
 
+MEMBER = {"project": "p", **DECLARED}
+
+
+def test_a_limited_space_of_a_project_connects_where_its_apps_call() -> None:
+    """Both policies count: what the target lets in, and what the source may do."""
+    endpoints = [{"name": name, "certAndCaSecretName": "s"} for name in ("db", "queue")]
+    calls = [{"localPort": 9000, "endpoint": "db", "spaceName": "owner"}]
+    found = graph(
+        space("owner", project="p"),
+        app("store", "owner", *endpoints),
+        space("caller", **MEMBER),
+        app("c", "caller", tlsEgresses=calls),
+        space("mute", **MEMBER),
+        space("free", project="p"),
+    )
+    assert allowed_from(found, "owner") == {"caller": ["db"], "free": ["db", "queue"]}
+    (call,) = found.calls
+    assert call.allowed is True
+
+
+@pytest.mark.parametrize(
+    ("cidr", "reached"),
+    [("8.8.8.0/24", False), ("10.0.0.0/8", True), ("0.0.0.0/0", True), ("fd00::/8", True), ("2606:4700::/32", False)],
+)
+def test_networks_in_which_pods_may_be(cidr: str, reached: bool) -> None:
+    found = graph(
+        space("owner", project="p"),
+        app("store", "owner", {"name": "db", "certAndCaSecretName": "s"}),
+        space("caller", **MEMBER, egressCidrs=[{"cidr": cidr}]),
+    )
+    assert ("caller" in allowed_from(found, "owner")) is reached
+
+
+@pytest.mark.parametrize(
+    ("routing", "clients"),
+    [
+        ({}, ["192.0.2.0/24"]),
+        ({"backend": "ingress", "ingressDialect": "nginx"}, ["192.0.2.0/24"]),
+        ({"backend": "ingress", "ingressDialect": "traefik"}, []),
+        ({"backend": "none"}, None),
+    ],
+)
+def test_clients_that_the_edge_serves(routing: dict[str, Any], clients: list[str] | None) -> None:
+    found = graph(space("a", limits={"clientCidrs": ["192.0.2.0/24"]}), space("b"), routing=routing)
+    (limited, free) = found.nodes
+    assert limited.clients == clients
+    assert free.clients is None
+    assert as_data(found)["spaces"][0].get("clients") == clients
+
+
 @pytest.mark.parametrize(
     ("target", "allowed"),
     [

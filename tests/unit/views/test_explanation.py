@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from decco.desired.issued import CertificateView
 from decco.desired.secret_content import inspect
 from decco.dns.registry import Owner
 from decco.messages import Category, Severity, messages
-from decco.objects import NETWORK_POLICIES, SERVICES, SPACES, Key, Obj
+from decco.objects import CERTIFICATES, NETWORK_POLICIES, SERVICES, SPACES, Key, Obj
 from decco.views.dry_run_client import WRITTEN_NOW
 from decco.views.explanation.explain import explain
-from decco.views.explanation.parts import World, validity
+from decco.views.explanation.parts import World, _issuance, validity
 from decco.views.findings import Finding
 from decco.views.lookup import Answer
 from decco.views.targets import Target
@@ -243,3 +244,106 @@ def test_names_in_egresses_with_the_addresses_that_are_permitted() -> None:
     store.put(live, own=False)
     expected = "api.example.com:443 is permitted at 1.1.1.1, 8.8.8.8"
     assert said(found, Target(app=key), "egress 7000") == [(Severity.OK, expected)]
+
+
+def http(path: str, name: str) -> Obj:
+    return {"name": name, "httpPath": path}
+
+
+MAIN = app("main", "acme", http("/shop", "main"))
+NEXT = app("next", "acme", http("/shop", "next"), canaryOf="main", weight=5)
+
+
+def test_shares_of_canaries() -> None:
+    """Without a cluster no pod is ready; tests/integration/test_views.py has those that are."""
+    found = world(space(), MAIN, NEXT, app("paused", "acme", http("/shop", "paused"), canaryOf="main", weight=0))
+    waits = "none of the requests to /shop{} before a pod of it is ready, then 5 of 100"
+    assert said(found, Target(app=Key("acme", "main")), "canary next") == [(Severity.WARNING, waits.format(""))]
+    paused = [(Severity.OK, "0 of 100 requests to /shop: paused by weight 0")]
+    assert said(found, Target(app=Key("acme", "main")), "canary paused") == paused
+    next_ = Target(app=Key("acme", "next"))
+    assert said(found, next_, "canary") == [(Severity.WARNING, waits.format(" of App main"))]
+    assert said(found, next_, "route next") == [], "the route is that of the other App"
+    assert said(found, Target(space="acme"), "app next")[0][1].endswith(", a canary of App main with weight 5")
+
+
+def test_a_canary_that_gets_nothing() -> None:
+    other = app("next", "acme", {**http("/shop", "next"), "appProtocol": "grpc"}, canaryOf="main", weight=5)
+    ((state, text),) = said(world(space(), MAIN, other), Target(app=Key("acme", "next")), "canary")
+    assert state is Severity.FAILURE
+    assert text.startswith("none of the requests to /shop of App main: its appProtocol is h2c")
+
+
+@pytest.mark.parametrize(
+    ("routing", "words"),
+    [({}, "the edge answers 503 with Retry-After: 60"), ({"backend": "ingress"}, "the edge answers 503")],
+)
+def test_a_suspended_app_has_no_pods_and_that_is_no_failure(routing: dict[str, str], words: str) -> None:
+    endpoints = (http("/", "web"), {"name": "db", "certAndCaSecretName": "s"})
+    found = world(space(), app("web", "acme", *endpoints, suspend=True), routing=routing)
+    of_web, of_db = (said(found, Target(app=Key("acme", "web")), f"endpoint {name}")[1] for name in ("web", "db"))
+    assert of_web == (Severity.OK, f"suspended by spec.suspend, no pods: {words}")
+    assert of_db == (Severity.OK, "suspended by spec.suspend, no pods: connections are closed")
+    assert said(found, Target(space="acme"), "app web")[0][1].startswith("https://acme.example.net/, ")
+    assert ", suspended" in said(found, Target(space="acme"), "app web")[0][1]
+
+
+@pytest.mark.parametrize(
+    ("limits", "state", "words"),
+    [
+        ({"requestBody": "8Mi"}, Severity.OK, "requestBody 8Mi"),
+        ({"requestBody": "8Mi", "connections": 5}, Severity.FAILURE, "the edge does not keep connections: remove"),
+    ],
+)
+def test_limits_that_the_edge_does_not_keep(limits: Obj, state: Severity, words: str) -> None:
+    routing = {"backend": "ingress", "ingressDialect": "nginx"}
+    ((shown, text),) = said(world(space(limits=limits), routing=routing), Target(space="acme"), "limits")
+    assert shown is state
+    assert words in text
+
+
+def test_a_space_that_is_served_to_nobody_has_one_cause() -> None:
+    routing = {"backend": "ingress", "ingressDialect": "traefik"}
+    found = world(space(limits={"clientCidrs": ["192.0.2.0/24"]}), routing=routing)
+    for target in (Target(space="acme"), Target(hostname="acme.example.net")):
+        ((state, text),) = said(found, target, "limits")
+        assert state is Severity.FAILURE
+        assert text.endswith("does not keep clientCidrs, so nothing is served: remove clientCidrs")
+        assert said(found, target, "listener") == [], "its absence is no cause of its own"
+
+
+@pytest.mark.parametrize(
+    ("view", "state", "words"),
+    [
+        (CertificateView(3, ready=True), Severity.OK, "issued by Issuer le as Certificate acme/decco-issued-http, rev"),
+        (CertificateView(3, ready=False, waits="order 5"), Severity.OK, "revision 3, which is being renewed: order 5"),
+        (
+            CertificateView(3, ready=True, failure="no CAA"),
+            Severity.WARNING,
+            "Issuer le has not renewed it: no CAA; see",
+        ),
+        (None, Severity.WARNING, "cert-manager reports nothing of Certificate acme/decco-issued-http of Issuer le"),
+    ],
+)
+def test_what_the_issuer_reports_of_a_certificate_in_use(
+    view: CertificateView | None, state: Severity, words: str
+) -> None:
+    found = world(space(certificates={"issuerRef": {"name": "le"}}))
+    entry = found.snapshot.caches.space("acme")
+    assert entry is not None
+    store = found.snapshot.caches.children[CERTIFICATES]
+    if view is not None:
+        store.put(_certificate(view), own=False)
+    finding = _issuance(found, entry[1], "decco-issued-http", "certificate decco-issued-http")
+    assert finding.severity is state
+    assert words in finding.text
+
+
+def _certificate(view: CertificateView) -> Obj:
+    """As cert-manager reports it."""
+    ready = {"type": "Ready", "status": "True" if view.ready else "False", "message": view.waits}
+    failed = {"type": "Issuing", "status": "False", "reason": "Failed", "message": view.failure}
+    meta = {"name": "decco-issued-http", "namespace": "acme", "uid": "u", "resourceVersion": str(WRITTEN_NOW + 1)}
+    conditions = [ready, failed] if view.failure else [ready]
+    status = {"revision": view.revision, "conditions": conditions}
+    return {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": meta, "spec": {}, "status": status}

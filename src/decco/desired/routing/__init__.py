@@ -9,7 +9,9 @@ from decco.desired.endpoints import ResolvedApp, ResolvedEndpoint
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.routing import gateway, ingress
 from decco.desired.routing.dialect import ServiceTraits
-from decco.settings import RoutingBackend
+from decco.desired.routing.dialects import dialects
+from decco.desired.shares import Sharing
+from decco.settings import RoutingBackend, RoutingSettings
 
 
 def space_routing(inputs: SpaceInputs) -> list[Child]:
@@ -44,6 +46,17 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], 
         case RoutingBackend.NONE:
             return [], ()
     return children, tuple(dict.fromkeys(problems))
+
+
+def sharing(routing: RoutingSettings) -> Sharing:
+    """How the edge shares traffic between an App and its canaries."""
+    match routing.backend:
+        case RoutingBackend.GATEWAY:
+            return Sharing.BY_PATH
+        case RoutingBackend.INGRESS:
+            return dialects()[routing.ingress_dialect].sharing
+        case RoutingBackend.NONE:
+            return Sharing.NONE
 
 
 def service_traits(inputs: AppInputs, endpoint: ResolvedEndpoint) -> ServiceTraits:

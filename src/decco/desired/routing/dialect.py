@@ -15,6 +15,7 @@ from decco.desired.http_routes import ResolvedPath
 from decco.desired.limits import REQUEST_RATE
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.names import Annotations
+from decco.desired.shares import Sharing
 from decco.objects import INGRESSES, Obj, Resource
 
 PREFIX, EXACT, OTHER = "Prefix", "Exact", "ImplementationSpecific"
@@ -51,6 +52,8 @@ class Dialect(ABC):
     """Those of request rates."""
     limits_passthrough: bool = False
     """Whether it limits the clients of TCP endpoints too."""
+    sharing: Sharing = Sharing.NONE
+    """How it shares traffic with canaries."""
     kinds: tuple[Resource, ...] = ()
     """The kinds of the controller's own CRDs, in the version that is written."""
     crds: str = ""

@@ -74,6 +74,11 @@ def unwritten(inputs: SpaceInputs | AppInputs, kind: Resource) -> str | None:
 # -- Space ------------------------------------------------------------------------------------------------------------
 
 
+def kinds_for(limits: Limits) -> list[Resource]:
+    """The kinds of the policies that keep these limits."""
+    return list(dict.fromkeys(_KIND_OF[limit] for limit in names_of.given(limits) if limit in _KIND_OF))
+
+
 def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
     """The limits that the edge does not keep."""
     limits = names_of.given(limits_of(inputs.space))

@@ -287,7 +287,8 @@ def _backends(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath)
     if not shares:
         return [_backend(endpoint)]
     rest = WHOLE - sum(share.weight for share in shares)
-    others = [{**_service(share.service, share.service_port), "weight": share.weight} for share in shares]
+    services = [_service(share.endpoint.name, share.endpoint.service_port) for share in shares]
+    others = [{**service, "weight": share.weight} for service, share in zip(services, shares, strict=True)]
     return [{**_backend(endpoint), "weight": rest}, *others]
 
 

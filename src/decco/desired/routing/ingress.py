@@ -41,6 +41,8 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], 
     children: list[Child] = []
     problems: list[Problem] = []
     for endpoint in resolved.routed:
+        if inputs.spec.canary_of is not None and endpoint.kind is EndpointKind.HTTP:
+            continue  # its share is in the objects of the other App
         if (closed := _closed(inputs, endpoint)) is not None:
             problems.append(closed)
             continue

@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from decco.importing.namespace import limits
 from decco.importing.namespace.inventory import Part
+from decco.importing.namespace.limits import PREFIX
 from decco.text import LONGEST_VALUE, escape
 
-PREFIX = "nginx.ingress.kubernetes.io"
 _EDGE = "limits of the Space hold for all of its Apps; what they do not have, settings of the edge limit, if at all"
 _APP = "neither Space nor App has it: let the container do it, or a proxy in the same pod"
-_RESTRICTED = re.compile(
-    f"{re.escape(PREFIX)}/(auth-(type|url|tls-secret)|enable-global-auth|(white|allow|deny)list-source-range)"
-)
+_RESTRICTED = re.compile(f"{re.escape(PREFIX)}/(auth-(type|url|tls-secret)|enable-global-auth|denylist-source-range)")
+_CLIENTS = tuple(f"{PREFIX}/{name}" for name in limits.CLIENTS)
 """Who may send requests. Without these, paths that were for some would be open to anyone."""
 _AUTH = "decco authenticates no users: let the container do it, or a proxy in the same pod"
 _SESSION = "requests go to any pod of the App: keep sessions outside the pods, or use one pod"
@@ -25,7 +25,7 @@ _REASONS = (
     (r"auth-.*|enable-global-auth|satisfy", _AUTH),
     (r"affinity.*|session-cookie-.*|upstream-hash-by.*|load-balance", _SESSION),
     (
-        r"limit-.*|global-rate-limit.*|proxy-body-size|client-.*|proxy-(request-)?buffer.*|proxy-max-temp.*",
+        r"limit-.*|global-rate-limit.*|client-.*|proxy-(request-)?buffer.*|proxy-max-temp.*",
         _EDGE,
     ),
     (
@@ -47,7 +47,7 @@ _CONVERTED = (
 )
 _DONE = frozenset(
     {
-        *(f"{PREFIX}/{name}" for name in _CONVERTED.split()),
+        *(f"{PREFIX}/{name}" for name in (*_CONVERTED.split(), *limits.CONVERTED)),
         "kubernetes.io/ingress.class",
         "kubectl.kubernetes.io/last-applied-configuration",
         "field.cattle.io/publicEndpoints",
@@ -72,16 +72,31 @@ class Behaviour:
     regex: bool = False
     protocol: str | None = None
     passthrough: bool = False
-    request_timeout: str = ""
+    idle_timeout: str = ""
     restricted: bool = False
     """Whether only some may send requests, by a rule that decco cannot keep: the paths are not to be converted."""
 
 
-def behaviour_of(ingress: Part) -> Behaviour:
-    """With a remark on each annotation that is lost or changed."""
+def is_authenticated(ingress: Part) -> bool:
+    """Whether something else than a list of networks decides who may send requests."""
+    return any(_RESTRICTED.fullmatch(str(key)) for key in ingress.annotations)
+
+
+def is_canary(ingress: Part) -> bool:
+    return str(ingress.annotations.get(f"{PREFIX}/canary")) == "true"
+
+
+def behaviour_of(ingress: Part, permitted: tuple[str, ...]) -> Behaviour:
+    """With a remark on each annotation that is lost or changed. ``permitted``: the networks of the Space's clients, ()
+    for all.
+    """
     found = {str(key): str(value) for key, value in ingress.annotations.items()}
+    clients = limits.clients_of(ingress)
+    closed = clients != () and clients != permitted
     for key in found:
         _remark(ingress, key, found[key])
+        if key in _CLIENTS:
+            _remark_clients(ingress, key, closed=closed)
     rewrite = found.get(f"{PREFIX}/rewrite-target", "")
     return Behaviour(
         canary_weight=_canary(ingress, found),
@@ -89,8 +104,8 @@ def behaviour_of(ingress: Part) -> Behaviour:
         regex=bool(rewrite) or found.get(f"{PREFIX}/use-regex") == "true",
         protocol=_protocol(ingress, found),
         passthrough=found.get(f"{PREFIX}/ssl-passthrough") == "true",
-        request_timeout=_timeout(ingress, found),
-        restricted=any(map(_RESTRICTED.fullmatch, found)),
+        idle_timeout=_timeout(ingress, found),
+        restricted=closed or is_authenticated(ingress),
     )
 
 
@@ -125,12 +140,25 @@ def _remark(ingress: Part, key: str, value: str) -> None:
         _lost(ingress, key, "decco's routes take no annotations of an Ingress; see whether the edge needs it")
 
 
+def _remark_clients(ingress: Part, key: str, *, closed: bool) -> None:
+    if closed:
+        text = (
+            "limits.clientCidrs holds for the whole Space, and not all Ingresses have the same networks here: the "
+            "paths of this Ingress are left out, because they would be open to anyone; have a Space of their own for "
+            "them, or let the container decide, and add httpPath to its endpoint"
+        )
+        ingress.remark(_at(key), "restricted-paths", text)
+    else:
+        text = "it becomes limits.clientCidrs of the Space; where the edge does not keep that, nothing is served"
+        ingress.remark(_at(key), "limit-converted", text)
+
+
 def _lost(ingress: Part, key: str, reason: str) -> None:
     ingress.remark(_at(key), "annotation-without-counterpart", reason)
 
 
 def _canary(ingress: Part, found: dict[str, str]) -> int | None:
-    if found.get(f"{PREFIX}/canary") != "true":
+    if not is_canary(ingress):
         return None
     total = _number(found.get(f"{PREFIX}/canary-weight-total"), 100) or 100
     weight = _number(found.get(f"{PREFIX}/canary-weight"), 0)
@@ -154,12 +182,10 @@ def _timeout(ingress: Part, found: dict[str, str]) -> str:
     seconds = max((_number(found.get(name), 0) for name in names), default=0)
     if not 0 < seconds < 100_000:
         return ""
-    ingress.remark(
-        _at(next(name for name in names if name in found)),
-        "timeout-changed",
-        f"it was the time between two reads or writes and becomes timeouts.request, {seconds}s for the whole request: "
-        "raise it for streams and WebSockets",
-    )
+    given = [name for name in names if _number(found.get(name), 0)]
+    if len({_number(found[name], 0) for name in given}) > 1:
+        text = f"reading and writing have one timeouts.idle, and it is the longer of the two: {seconds}s"
+        ingress.remark(_at(names[0]), "timeout-changed", text)
     return f"{seconds}s"
 
 

@@ -68,9 +68,9 @@ def http_endpoint(group: list[Routed], others: list[Routed], names: Names, serve
     protocol = next((each.behaviour.protocol for each, _ in group if each.behaviour.protocol), None)
     if protocol:
         made["appProtocol"] = protocol
-    timeout = max((each.behaviour.request_timeout for each, _ in group), key=lambda text: int(text[:-1] or 0))
+    timeout = max((each.behaviour.idle_timeout for each, _ in group), key=lambda text: int(text[:-1] or 0))
     if timeout:
-        made["timeouts"] = {"request": timeout}
+        made["timeouts"] = {"idle": timeout}
     return made
 
 

@@ -125,6 +125,8 @@ class _Proposal:
             )
         domain = self.domain or self._guessed_domain(routes, remarks)
         made.obj = {"apiVersion": API_VERSION, "kind": "Space", "metadata": meta, "spec": {"domainName": domain}}
+        if routes.limits:
+            made.obj["spec"]["limits"] = routes.limits
         if domain:
             self._hosts(made, routes)
         return made

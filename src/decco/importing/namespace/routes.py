@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from decco.api.formats import HOST_PATTERN, HTTP_PATH
 from decco.hostnames import canonical
 from decco.importing.fields import as_object, as_objects
-from decco.importing.namespace.annotations import Behaviour, behaviour_of
+from decco.importing.namespace.annotations import Behaviour, behaviour_of, is_authenticated, is_canary
 from decco.importing.namespace.inventory import Inventory, Part
+from decco.importing.namespace.limits import common_clients, limits_of
 from decco.objects import Obj
 from decco.text import shown
 
@@ -42,6 +43,8 @@ class Routes:
     """Those that are left out, because not everybody might send requests there."""
     secrets: dict[str, str] = field(default_factory=dict)
     """Host name, wildcard or ANY -> Secret, as spec.tls has them."""
+    limits: Obj = field(default_factory=dict)
+    """Of the Space."""
 
     @property
     def hosts(self) -> list[str]:
@@ -56,8 +59,14 @@ class Routes:
 def routes_of(inventory: Inventory) -> Routes:
     found = Routes()
     seen: dict[tuple[str, str], Route] = {}
+    # The annotations of a canary but for its own count for nothing.
+    served = [each for each in inventory.ingresses if not is_authenticated(each) and not is_canary(each)]
+    permitted = common_clients(served)
+    limited: list[Part] = []
     for ingress in inventory.ingresses:
-        behaviour = behaviour_of(ingress)
+        behaviour = behaviour_of(ingress, permitted)
+        if ingress in served and not behaviour.restricted and not behaviour.passthrough:
+            limited.append(ingress)
         for _, tls in as_objects(ingress.spec.get("tls")):
             hosts = tls.get("hosts")
             for host in hosts if isinstance(hosts, list) and hosts else (ANY,):
@@ -81,6 +90,9 @@ def routes_of(inventory: Inventory) -> Routes:
                     )
             else:
                 found.http.append(route)
+    found.limits = limits_of(limited)
+    if permitted:
+        found.limits["clientCidrs"] = list(permitted)
     for route in found.restricted:
         _remark_if_open(route, found.http)
     return found

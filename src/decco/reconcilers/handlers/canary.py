@@ -47,12 +47,13 @@ def is_ready(workload: Obj) -> bool:
 
 
 def backends_of(route: Obj) -> frozenset[str]:
-    """The Services that an HTTPRoute sends requests to."""
-    return frozenset(
-        str(backend.get("name"))
-        for rule in (route.get("spec") or {}).get("rules") or ()
-        for backend in rule.get("backendRefs") or ()
-    )
+    """The Services that an HTTPRoute or Ingress sends requests to."""
+    found: set[str] = set()
+    for rule in (route.get("spec") or {}).get("rules") or ():
+        found |= {str(backend.get("name")) for backend in rule.get("backendRefs") or ()}
+        for path in (rule.get("http") or {}).get("paths") or ():
+            found.add(str(((path.get("backend") or {}).get("service") or {}).get("name")))
+    return frozenset(found)
 
 
 def _owner(caches: Caches, change: Change) -> Key | None:

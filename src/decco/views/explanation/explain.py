@@ -11,7 +11,7 @@ from decco.api.types import Isolation
 from decco.desired import reasons
 from decco.desired.http_names import certificate_of, entry_of, further_names
 from decco.desired.isolation import isolation_text
-from decco.desired.limits import limits_of, limits_text
+from decco.desired.limits import CLIENT_CIDRS, limits_of, limits_text
 from decco.desired.model import SecretFacts, SpaceFacts
 from decco.desired.status import OWN_PAUSE
 from decco.hostnames import canonical, in_zone
@@ -30,7 +30,9 @@ from decco.views.explanation.parts import (
     route,
     validity,
 )
+from decco.views.explanation.traffic import answer_of_suspended, is_canary, shares, suspended
 from decco.views.findings import Finding, Findings
+from decco.views.limits import unkept_limits
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
 from decco.views.targets import Target
@@ -98,7 +100,10 @@ def _hostname(world: World, hostname: str) -> Findings:
     elif not serving:
         text = f"no App of Space {owner} has an endpoint at this name: give an endpoint this hostname, or add one"
         yield Finding("endpoint", text + _similar(world, hostname), "host-name-without-endpoint")
-    yield from listeners(world, space, hostname)
+    if CLIENT_CIDRS in unkept_limits(world.result, space):
+        yield from _limits(world, space)
+    else:
+        yield from listeners(world, space, hostname)
     if entry is not None:
         yield from certificate(world, space, certificate_of(space, hostname), f"https://{hostname}", hostname)
     for reconciled, endpoint in serving:
@@ -172,9 +177,8 @@ def _space(world: World, name: str) -> Findings:
     if space.spec.isolation is not Isolation.STANDARD:
         yield Finding("pods", isolation_text(space.spec, world.snapshot.caches.settings))
     yield Finding("egress", egress_of(space))
-    if limits := limits_text(limits_of(space)):
-        yield Finding("limits", limits)
-    if space.fqdn not in lost:
+    yield from _limits(world, space)
+    if space.fqdn not in lost and CLIENT_CIDRS not in unkept_limits(world.result, space):
         yield from listeners(world, space, None)
     yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{space.fqdn}", space.fqdn)
     for further, secret in further_names(space).items():
@@ -194,10 +198,28 @@ def _space(world: World, name: str) -> Findings:
     yield from _conditions(reconciled, entry.obj())
 
 
+def _limits(world: World, space: SpaceFacts) -> Findings:
+    """The limits of a Space, and which the edge does not keep."""
+    text, unkept = limits_text(limits_of(space)), unkept_limits(world.result, space)
+    if text and not unkept:
+        yield Finding("limits", text)
+    elif CLIENT_CIDRS in unkept:
+        text = f"{text}; the edge does not keep {', '.join(unkept)}, so nothing is served: remove clientCidrs"
+        yield Finding("limits", text, reasons.ROUTE_NOT_SUPPORTED)
+    elif text:
+        text = f"{text}; the edge does not keep {', '.join(unkept)}: remove what it does not keep"
+        yield Finding("limits", text, reasons.ROUTE_NOT_SUPPORTED)
+
+
 def _summary(world: World, key: Key) -> Finding:
     reconciled = world.result.of("App", key)
     urls = [str(endpoint.get("url") or endpoint["name"]) for endpoint in _endpoints_of(reconciled)]
     text = ", ".join(urls) or "no endpoint"
+    if suspended(world, key):
+        text += ", suspended"
+    facts = world.snapshot.caches.index.facts.get(key)
+    if facts is not None and facts.canary_of is not None:
+        text += f", a canary of App {facts.canary_of} with weight {facts.weight}"
     problems = [problem.reason for problem in reconciled.problems()] if reconciled is not None else []
     live = world.snapshot.caches.apps.get(key)
     seen = _seen(live.obj()) if live is not None else []
@@ -239,6 +261,7 @@ def _app(world: World, key: Key) -> Findings:
             yield from record(world, hostname, reconciled)
     if not _endpoints_of(reconciled) and reconciled is not None and reconciled.status is not None:
         yield Finding("endpoints", "none")
+    yield from shares(world, space, key)
     yield from permitted(world, entry, space)
     for name in sorted(entry.facts.secrets):
         yield from certificate(world, space, name, "named by this App", None)
@@ -272,8 +295,13 @@ def _endpoint(world: World, space: SpaceFacts, reconciled: ReconcileResult | Non
         or f"{name}.{space.name}.svc:{endpoint['port']}, inside the cluster only"
     )
     yield Finding(about, f"{where}, of App {key}")
-    yield from _backends(world, Key(space.name, name), about)
-    if "url" in endpoint:
+    if suspended(world, key):
+        text = f"suspended by spec.suspend, no pods: {answer_of_suspended(world, endpoint.get('url'))}"
+        yield Finding(about, text)
+    else:
+        yield from _backends(world, Key(space.name, name), about)
+    shared = is_canary(world, key) and str(endpoint.get("url")).startswith("https://")
+    if "url" in endpoint and not shared:  # that of a canary is the other App's
         yield from route(world, Key(space.name, name), key)
 
 

@@ -18,13 +18,14 @@ from decco.desired.gateway_status import (
     route_problem,
     status_of,
 )
+from decco.desired.issued import CertificateView
 from decco.desired.model import Child, Problem, SecretFacts, SecretState, SecretView, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.secret_use import ANY_CONTENT, Use, covers
 from decco.hostnames import zone_of
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden
-from decco.objects import ENVOY_GATEWAY_GROUP, SECRETS, Key, Resource, labels_of
+from decco.objects import CERTIFICATES, ENVOY_GATEWAY_GROUP, SECRETS, Key, Resource, labels_of
 from decco.reconcilers.edge import gateway_controller, space_live
 from decco.settings import RoutingBackend
 from decco.views.findings import LISTS_SOON, SOON_DAYS, Finding, Findings
@@ -86,6 +87,30 @@ def certificate(world: World, space: SpaceFacts, secret: str | None, purpose: st
         return
     assert view.facts is not None
     yield validity(world, about, purpose, view.facts, hostname)
+    if secret in space.issued:
+        yield _issuance(world, space, secret, about)
+
+
+def _issuance(world: World, space: SpaceFacts, secret: str, about: str) -> Finding:
+    """What cert-manager reports of the Certificate behind an issued Secret that is in use."""
+    caches, key = world.snapshot.caches, Key(space.name, secret)
+    issuer = f"{space.issuer.kind} {space.issuer.name}" if space.issuer is not None else "?"
+    if not world.snapshot.may_read(CERTIFICATES, space.name):
+        return Finding(about, f"you may not read certificates.{CERTIFICATES.group} in {space.name}", "issuance-hidden")
+    store = caches.children.get(CERTIFICATES)
+    entry = store.get(key) if store is not None else None
+    view = entry.facts if entry is not None else None
+    if not isinstance(view, CertificateView) or view == CertificateView(0, ready=False):
+        # One that the simulation has just written looks like one that nobody has answered.
+        text = f"cert-manager reports nothing of Certificate {key} of {issuer}, so nobody renews it: is it there?"
+        return Finding(about, f"{text} (decco doctor)", "issuance-missing")
+    if view.failure:
+        text = (
+            f"{issuer} has not renewed it: {view.failure}; see `kubectl -n {space.name} describe certificate {secret}`"
+        )
+        return Finding(about, text, "renewal-failed")
+    waits = f", which is being renewed: {view.waits}" if not view.ready and view.waits else ""
+    return Finding(about, f"issued by {issuer} as Certificate {key}, revision {view.revision}{waits}")
 
 
 def _hidden(world: World, space: SpaceFacts, secret: str, view: SecretView, about: str) -> Finding | None:
@@ -211,20 +236,29 @@ def route(world: World, endpoint: Key, app: Key) -> Findings:
     found = False
     for kind in kinds:
         store = caches.children.get(kind)
-        entry = store.get(endpoint) if store is not None else None
-        if entry is None or owner is None or entry.owner_uid != owner.uid or kind.kind == "BackendTLSPolicy":
+        if store is None or owner is None or kind.kind == "BackendTLSPolicy":
             continue
-        found = found or kind.group != ENVOY_GATEWAY_GROUP
-        obj = entry.obj()
-        problem = route_problem(Child(kind, obj), obj, gateway)
-        if problem is None:
-            yield Finding(about, f"{kind.kind} {endpoint} is in effect")
-        else:
-            yield Finding(about, f"{problem.reason}: {problem.message}", problem.reason)
+        for entry in sorted(store.owned_by(owner.uid, endpoint.namespace), key=lambda entry: entry.key):
+            if not _is_of(entry.key.name, endpoint.name):
+                continue
+            found = found or kind.group != ENVOY_GATEWAY_GROUP
+            obj = entry.obj()
+            problem = route_problem(Child(kind, obj), obj, gateway)
+            if problem is None:
+                yield Finding(about, f"{kind.kind} {entry.key} is in effect")
+            else:
+                yield Finding(about, f"{problem.reason}: {problem.message}", problem.reason)
     if not found and unreadable:
         yield Finding(about, f"you may not read {', '.join(unreadable)} in {endpoint.namespace}", "routes-hidden")
     elif not found:
         yield Finding(about, "there is no route (yet): is the controller running? (decco doctor)", "route-missing")
+
+
+def _is_of(name: str, endpoint: str) -> bool:
+    """Whether an object of an App is of this endpoint. Ingresses of further paths have a part after a dot, which no
+    name of an endpoint has.
+    """
+    return name.partition(".")[0] == endpoint
 
 
 # -- DNS --------------------------------------------------------------------------------------------------------------

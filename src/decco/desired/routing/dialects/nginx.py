@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from decco.api.limits import RateUnit
 from decco.api.types import AppProtocol
 from decco.desired import names
+from decco.desired.canary import share_of
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.http_routes import ResolvedPath
 from decco.desired.limits import CLIENT_CIDRS, REQUEST_BODY, REQUEST_RATE, limits_of, short_size
@@ -43,6 +44,7 @@ from decco.desired.routing.dialect import (
     unsupported,
     verifying_secret,
 )
+from decco.desired.shares import Share, Sharing
 from decco.desired.timeouts import IDLE, idle_seconds
 from decco.objects import SECRETS
 
@@ -68,6 +70,8 @@ class Nginx(Dialect):
         "use-regex",
     )
     optional = (
+        "canary",
+        "canary-weight",
         "limit-rpm",
         "limit-rps",
         "proxy-body-size",
@@ -79,6 +83,7 @@ class Nginx(Dialect):
     # Its limit-connections counts those of one client, and what it passes through by server name it does not limit.
     limits = frozenset({CLIENT_CIDRS, REQUEST_BODY, REQUEST_RATE, LONGEST_IDLE})
     rate_units = frozenset({RateUnit.SECOND, RateUnit.MINUTE})
+    sharing = Sharing.BY_ENDPOINT
 
     def space(self, inputs: SpaceInputs) -> list[Child]:
         """The Secret with the authority of encryptHttp; certificates only, see ``SecretFacts.ca_pem``."""
@@ -120,23 +125,41 @@ class Nginx(Dialect):
                 "proxy-ssl-verify": "on",
                 "proxy-ssl-verify-depth": VERIFY_DEPTH,
             }
-        return [self._ingress(inputs, endpoint, path, annotations) for path in endpoint.paths]
+        made = [self._ingress(inputs, endpoint, path, annotations) for path in endpoint.paths]
+        return made if (share := share_of(inputs, endpoint)) is None else [*made, self._canary(inputs, endpoint, share)]
+
+    def _canary(self, inputs: AppInputs, endpoint: ResolvedEndpoint, share: Share) -> Child:
+        """The Ingress that ingress-nginx merges into those of the endpoint, by their host names and paths, which
+        must be the same to the letter. Rewriting, limits and TLS to the pods are those of the endpoint.
+        """
+        protocol = "https" if share.endpoint.backend_tls else "http"
+        port = names.edge_port_name(protocol, share.canary.uid, share.endpoint.name)
+        backend = {"service": {"name": share.endpoint.name, "port": {"name": port}}}
+        annotations = self.named({"canary": "true", "canary-weight": str(share.weight)})
+        paths = {_pattern(path): OTHER for path in endpoint.paths}
+        return http_ingress(
+            inputs, f"{endpoint.name}.canary", endpoint.http_names, paths, backend, annotations, tls=False
+        )
 
     def _ingress(
         self, inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath, annotations: Mapping[str, str]
     ) -> Child:
-        pattern, rewritten = below(path.prefix), {}
+        rewritten = {}
         if path.rewrite is not None:
-            pattern, before = rewriting(path.prefix, path.rewrite)
+            _, before = rewriting(path.prefix, path.rewrite)
             rewritten = {"rewrite-target": f"{before}$1"}
         name, backend = path_ingress_name(inputs, endpoint, path), named_backend(inputs, endpoint)
         named = self.named({**annotations, **rewritten})
-        return http_ingress(inputs, name, endpoint.http_names, {pattern: OTHER}, backend, named)
+        return http_ingress(inputs, name, endpoint.http_names, {_pattern(path): OTHER}, backend, named)
 
     def tcp(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:
         # Without the redirect nginx would answer at port 80 too, and carry plain text from there to the pod.
         annotations = self.named({"force-ssl-redirect": "true", "ssl-passthrough": "true"})
         return [passthrough_ingress(inputs, endpoint, named_backend(inputs, endpoint), annotations)]
+
+
+def _pattern(path: ResolvedPath) -> str:
+    return below(path.prefix) if path.rewrite is None else rewriting(path.prefix, path.rewrite)[0]
 
 
 def _limits(space: SpaceFacts) -> dict[str, str]:
