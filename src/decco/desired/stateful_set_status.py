@@ -56,8 +56,11 @@ def pods_due(live: Obj | None, previous: Obj, now: datetime) -> float | None:
         return None
     if _count(live.get("status") or {}, "replicas"):
         return None
+    created = live["metadata"].get("creationTimestamp")
+    if created is None:
+        return None  # a simulation without a cluster has just written it
     before = _before(previous)
-    since = [live["metadata"]["creationTimestamp"]]
+    since = [created]
     if before.get("status") == "False":
         since.append(before["lastTransitionTime"])
     return seconds_left(PODLESS_SECONDS, max(since), now)

@@ -36,7 +36,7 @@ LEVELS = {
     "exception": Severity.FAILURE,
     "critical": Severity.FAILURE,
 }
-NOT_FINDINGS = {"abandon-dns", "decco-controller", "x-kubernetes-validations", *ADMISSION_POLICIES}
+NOT_FINDINGS = {"abandon-dns", "cert-manager", "decco-controller", "x-kubernetes-validations", *ADMISSION_POLICIES}
 """Other words with hyphens in decco.views."""
 
 

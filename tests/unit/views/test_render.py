@@ -80,6 +80,25 @@ def test_the_objects_of_a_space_and_an_app_in_the_order_of_writing() -> None:
     ]
 
 
+CLAIM = {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("Deployment", {"deployment": {"minReadySeconds": 5}}),
+        ("StatefulSet", {"statefulSet": {"volumeClaimTemplates": [CLAIM]}}),
+        ("StatefulSet", {"statefulSet": {}, "suspend": True}),
+        ("StatefulSet", {"statefulSet": {}, "replicas": 0}),
+        ("Job", {"job": {"backoffLimit": 2}}),
+        ("Job", {"job": {}, "suspend": True}),
+    ],
+)
+def test_workloads_of_all_kinds(kind: str, spec: Obj) -> None:
+    """No server has given them a time or a status."""
+    assert (kind, "web") in objects(space(), app("web", "acme", **spec))
+
+
 def test_uids_that_no_server_has_given_are_marked_and_known_ones_are_not() -> None:
     fresh = objects(space())["Namespace", "acme"]
     assert fresh["metadata"]["ownerReferences"][0]["uid"] == "<uid of Space acme>"
