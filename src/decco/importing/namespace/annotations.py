@@ -17,7 +17,6 @@ from decco.text import LONGEST_VALUE, escape
 _EDGE = "limits of the Space hold for all of its Apps; what they do not have, settings of the edge limit, if at all"
 _APP = "neither Space nor App has it: let the container do it, or a proxy in the same pod"
 _RESTRICTED = re.compile(f"{re.escape(PREFIX)}/(auth-(type|url|tls-secret)|enable-global-auth|denylist-source-range)")
-_CLIENTS = tuple(f"{PREFIX}/{name}" for name in limits.CLIENTS)
 """Who may send requests. Without these, paths that were for some would be open to anyone."""
 _AUTH = "decco authenticates no users: let the container do it, or a proxy in the same pod"
 _SESSION = "requests go to any pod of the App: keep sessions outside the pods, or use one pod"
@@ -47,7 +46,8 @@ _CONVERTED = (
 )
 _DONE = frozenset(
     {
-        *(f"{PREFIX}/{name}" for name in (*_CONVERTED.split(), *limits.CONVERTED)),
+        *(f"{PREFIX}/{name}" for name in _CONVERTED.split()),
+        *limits.CONVERTED,
         "kubernetes.io/ingress.class",
         "kubectl.kubernetes.io/last-applied-configuration",
         "field.cattle.io/publicEndpoints",
@@ -95,7 +95,7 @@ def behaviour_of(ingress: Part, permitted: tuple[str, ...]) -> Behaviour:
     closed = clients != () and clients != permitted
     for key in found:
         _remark(ingress, key, found[key])
-        if key in _CLIENTS:
+        if key in limits.CLIENTS:
             _remark_clients(ingress, key, closed=closed)
     rewrite = found.get(f"{PREFIX}/rewrite-target", "")
     return Behaviour(

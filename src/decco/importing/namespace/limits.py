@@ -16,10 +16,10 @@ from decco.importing.namespace.inventory import Part
 from decco.objects import Obj
 
 PREFIX = "nginx.ingress.kubernetes.io"
-CLIENTS = ("whitelist-source-range", "allowlist-source-range")
+CLIENTS = (f"{PREFIX}/whitelist-source-range", f"{PREFIX}/allowlist-source-range")
 """Two names of one annotation; the older one first."""
-BODY, RATES = "proxy-body-size", {"limit-rps": RateUnit.SECOND, "limit-rpm": RateUnit.MINUTE}
-CONNECTIONS = "limit-connections"
+BODY, CONNECTIONS = f"{PREFIX}/proxy-body-size", f"{PREFIX}/limit-connections"
+RATES = {f"{PREFIX}/limit-rps": RateUnit.SECOND, f"{PREFIX}/limit-rpm": RateUnit.MINUTE}
 CONVERTED = (*CLIENTS, BODY, *RATES, CONNECTIONS)
 _UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3}
 """Powers of 1024."""
@@ -115,9 +115,9 @@ _ABSENT = object()
 
 
 def _value(ingress: Part, name: str) -> str | None:
-    found = ingress.annotations.get(f"{PREFIX}/{name}")
+    found = ingress.annotations.get(name)
     return str(found) if found is not None else None
 
 
 def _remark(ingress: Part, name: str, message: str, text: str) -> None:
-    ingress.remark(f"metadata.annotations[{PREFIX}/{name}]", message, text)
+    ingress.remark(f"metadata.annotations[{name}]", message, text)
