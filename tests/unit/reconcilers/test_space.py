@@ -1,0 +1,99 @@
+"""The reconciler of Spaces as a whole: what is written in which order, and what happens to a Space that is going."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from decco.expiries import Expiries
+from decco.objects import ANNOTATION_PAUSED, FINALIZER_DNS, NAMESPACES, Key, Obj
+from tests.unit.reconcilers.harness import Harness
+from tests.unit.reconcilers.world import app, owned, space
+
+DELETED = {"deletionTimestamp": "2026-01-01T00:00:30Z", "finalizers": [FINALIZER_DNS]}
+
+
+def namespace_of(owner: Obj, **parts: Any) -> Obj:
+    return owned(NAMESPACES, owner["metadata"]["name"], owner, **parts)
+
+
+async def test_a_new_space_gets_its_namespace_before_what_is_in_it() -> None:
+    harness = Harness(space(project="red"))
+    await harness.space()
+    assert harness.written[0] == "create Namespace acme"
+    assert "create NetworkPolicy decco" in harness.written
+    assert harness.reported.condition("NamespaceReady")[0] == "True"
+    harness.client.writes.clear()
+    await harness.space()
+    assert harness.written == []
+
+
+async def test_nothing_of_a_space_that_is_gone_expires() -> None:
+    harness = Harness()
+    harness.expiries["acme"] = Expiries({"tls": 1.0})
+    await harness.space()
+    assert harness.expiries == {"acme": Expiries()}
+    assert harness.written == []
+
+
+async def test_a_space_in_deletion_withdraws_its_names_after_its_apps() -> None:
+    further = [
+        {"name": "www.example.org", "certSecretName": "tls"},
+        {"name": "b.example.org", "createDnsRecord": False},
+    ]
+    going = space(meta=DELETED, httpHostnames=further)
+    harness = Harness(going, namespace_of(going), app(), app("other", "elsewhere"))
+    await harness.space()
+    assert harness.names.released == {"acme.example.net", "www.example.org"}
+    assert harness.names.waits_for == [Key("acme", "web")]
+    assert harness.written == []
+
+
+async def test_a_space_in_deletion_that_cannot_be_understood_is_released_too() -> None:
+    harness = Harness(space(meta=DELETED, domainName=5))
+    await harness.space()
+    assert harness.names.released == set()
+
+
+async def test_the_namespace_that_a_space_left_is_reported_and_stays() -> None:
+    former = space(uid="former")
+    left = namespace_of(former, meta={"ownerReferences": []})
+    left["metadata"]["annotations"] = {"decco.platform9.com/fqdn": "acme.example.net"}
+    harness = Harness(left)
+    await harness.space()
+    assert harness.reported.left == [Key("", "acme")]
+    assert harness.written == []
+
+
+async def test_a_space_that_cannot_be_understood_changes_nothing() -> None:
+    wrong = space(domainName=5)
+    harness = Harness(wrong, namespace_of(wrong))
+    await harness.space()
+    assert harness.reported.condition("Ready") == ("False", "Invalid")
+    assert harness.written == []
+    assert harness.names.published is None
+
+
+@pytest.mark.parametrize("name", ["kube-system", "default"])
+async def test_a_space_does_not_take_a_namespace_of_the_cluster(name: str) -> None:
+    harness = Harness(space(name))
+    await harness.space(name)
+    assert harness.reported.condition("Ready")[0] == "False"
+    assert harness.written == []
+
+
+async def test_a_paused_space_stays_as_it_is() -> None:
+    paused = space(meta={"annotations": {ANNOTATION_PAUSED: "true"}}, resourceQuota={"hard": {"pods": "5"}})
+    harness = Harness(paused, namespace_of(paused))
+    await harness.space()
+    assert harness.reported.condition("Paused")[0] == "True"
+    assert harness.written == []
+
+
+async def test_a_paused_space_leaves_the_project_that_it_left() -> None:
+    """Policies of other Spaces let namespaces of their project in."""
+    paused = space(meta={"annotations": {ANNOTATION_PAUSED: "true"}}, project="red")
+    harness = Harness(paused, namespace_of(paused))
+    await harness.space()
+    assert harness.written == ["change Namespace acme"]
