@@ -227,8 +227,19 @@ def make(seed: int) -> Plan:
         steps.append(Step(round(rng.uniform(0.0, MOST_SECONDS), 3), what, args))
     kinds = rng.sample(FAULTS, rng.randint(0, 4))
     steps += [_fault(rng, rng.choice(kinds), plan) for _ in range(rng.randint(1, 8) if kinds else 0)]
+    steps += _primaries(random.Random(f"primaries {seed}"), steps)
     steps += _late_owners(random.Random(f"late {seed}"), steps)
     return replace(plan, steps=tuple(sorted(steps, key=lambda step: step.at)))
+
+
+def _primaries(rng: random.Random, steps: list[Step]) -> list[Step]:
+    """Apps for the canaries to be one of, before or after them: a chance would rarely let these meet."""
+    canaries = [step for step in steps if step.what == "app" and step.args[1] == "next"]
+    return [
+        Step(round(rng.uniform(0.0, MOST_SECONDS), 3), "app", (step.args[0], "web", specs.primary(rng)))
+        for step in canaries
+        if rng.random() < 0.7
+    ]
 
 
 def _late_owners(rng: random.Random, steps: list[Step]) -> list[Step]:

@@ -127,6 +127,12 @@ def app(rng: random.Random, name: str, space_name: str, *, contested: bool) -> O
     return spec
 
 
+def primary(rng: random.Random) -> Obj:
+    """The spec of an App that "next" can be a canary of."""
+    pod = {"containers": [{"name": "main", "image": f"registry.example/app:{rng.randint(1, 4)}"}]}
+    return {"pod": pod, "endpoints": [{"name": "web", "port": 8080, "httpPath": "/web"}]}
+
+
 def _vary_pod(rng: random.Random, spec: Obj) -> None:
     main = spec["pod"]["containers"][0]
     if rng.random() < 0.2:
