@@ -116,6 +116,9 @@ def _rendered(image: str) -> str:
         argv += ["--set=crds.enabled=false", "--set=topologyInjector.enabled=false"]
         # Its defaults wait ten seconds between two readiness probes.
         argv += ["--set=deployment.envoyGateway.readinessProbe.periodSeconds=1"]
+        # A busy machine takes longer to start it than the 30 s after which the kubelet would end it, again and again.
+        argv += ["--set=deployment.envoyGateway.startupProbe.failureThreshold=300"]
+        argv += ["--set=deployment.envoyGateway.livenessProbe.timeoutSeconds=10"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise AssetsMissing(f"Envoy Gateway's chart cannot be rendered: {done.stderr.strip()[-1000:]}")
