@@ -20,8 +20,8 @@ def resource(event: AuditEvent) -> str:
 
 
 def caused(life: Life) -> list[Call]:
-    """But for watches, and lists of all namespaces of what is watched: these begin again from time to time, whoever
-    does what.
+    """But for watches, lists of all namespaces of what is watched, and the counts of repeated Events: these come from
+    time to time, a count a minute after its Event, whoever does what.
     """
     watched = {call.event.resource for call in life.calls if call.event.verb == "watch"}
     return [
@@ -30,6 +30,7 @@ def caused(life: Life) -> list[Call]:
         if call.event.resource
         and call.event.verb != "watch"
         and not (call.event.verb == "list" and not call.event.namespace and call.event.resource in watched)
+        and (call.event.resource, call.event.verb) != ("events", "patch")
         and call.event.resource not in ITS_OWN
     ]
 
