@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pydantic.fields import FieldInfo
 
 from decco.forms import Section
+from decco.settings import Settings
 from decco.settings.fields import SETTINGS, Setting, ValueType
 from decco.settings.load import NOT_SETTINGS
+from tools.descriptions import describe
 
 PAGE = "docs/reference/settings.md"
 _HEAD = """\
@@ -37,6 +39,7 @@ def outputs() -> dict[str, str]:
 
 def page() -> str:
     """The whole page as Markdown."""
+    describe(Settings)
     others = ", ".join(f"`{name}`" for name in sorted(NOT_SETTINGS))
     reloadable = ", ".join(f"`{setting.key}`" for setting in SETTINGS.values() if setting.reloadable)
     return "\n".join([_HEAD.format(others=others, reloadable=reloadable), *_sections()]) + "\n"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from decco import __version__
+from decco import __version__, memory
 from decco.backoff import pauses
 from decco.config_retry import retry_config
 from decco.desired.model import Served
@@ -241,6 +241,7 @@ class _Daemon:
             try:
                 if await _unless(self.stop, informers.start(served)):
                     log.info("caches are full", spaces=len(self.caches.spaces), apps=len(self.caches.apps))
+                    memory.trim()
                     await self._lead()
             finally:
                 informers.stop()

@@ -15,6 +15,7 @@ from pydantic_core import core_schema
 
 from decco.api.model import Model
 from decco.api.rules import VALIDATIONS
+from tools.descriptions import describe
 
 Schema = dict[str, Any]
 
@@ -52,6 +53,7 @@ def structural_schema(model: type[BaseModel]) -> Schema:
 
     Raises KeyError for a construct that CRDs do not support (a union, a mapping of models).
     """
+    describe(model)
     root = model.model_json_schema(by_alias=True, schema_generator=_Generator, mode="validation")
     return _convert(root, root.pop("$defs", {}))
 

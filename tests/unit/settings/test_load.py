@@ -13,6 +13,7 @@ from decco.forms import parse_bind_address, parse_name_server
 from decco.settings import LogLevel, RoutingBackend, Settings
 from decco.settings.fields import SETTINGS
 from decco.settings.load import NOT_SETTINGS, WrongSettings, dump, load
+from tools.descriptions import describe
 
 LABEL = "must be a DNS label: lower-case letters, digits and inner hyphens, at most 63 of them"
 NETWORK = "must be a network such as 192.0.2.0/24 or 2001:db8::/32, host bits zero"
@@ -419,6 +420,7 @@ def test_what_is_printed_is_read_back(given: dict[str, Any], tmp_path: Path) -> 
 
 
 def test_every_setting_says_what_it_is_and_what_it_must_be() -> None:
+    describe(Settings)
     for setting in SETTINGS.values():
         assert setting.field.description, setting.key
         assert setting.type.allowed, setting.key
