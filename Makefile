@@ -27,7 +27,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-issuers test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -167,6 +167,10 @@ e2e: $(VENV)/.complete assets $(NODE_ASSETS) ## real pods, edge, clients, all ca
 e2e-routing: $(VENV)/.complete assets $(NODE_ASSETS) ## the same through Traefik, and with a Gateway for each Space (builds Traefik once)
 	$(call step,e2e: ingress,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=ingress $(E2E_PYTEST) $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
 	$(call step,e2e: gateways,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py tests/e2e/test_limits.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
+
+test-issuers: $(VENV)/.complete assets ## certificates by cert-manager's own controllers from Pebble, by DNS-01 (builds cert-manager once; minutes)
+	@$(BIN)/python -m testbed.certmanager >/dev/null
+	$(call step,issuers,$(BIN)/python -m pytest tests/issuers -o timeout=900 --junitxml=$(REPORTS)/issuers.xml $(ARGS))
 
 e2e-verify: $(VENV)/.complete assets $(NODE_ASSETS) ## decco verify with Envoy Gateway, with each sabotage, and with Traefik
 	$(call step,e2e: verify,$(E2E_PYTEST) tests/verify -s --junitxml=$(REPORTS)/e2e-verify.xml $(ARGS))

@@ -110,6 +110,7 @@ TARGETS: dict[str, tuple[Need, ...]] = {
     "e2e": NODE,
     "e2e-routing": NODE,
     "e2e-verify": (*NODE, *BIND),
+    "test-issuers": (GO, *BIND),
     "e2e-sample": NODE,
     "node-assets": NODE,
     "test-times": (*INTEGRATION, *NODE),

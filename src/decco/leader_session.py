@@ -32,6 +32,7 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.copies import Copies
 from decco.reconcilers.event_handlers import EventHandlers
+from decco.reconcilers.issuing import Causes
 from decco.reconcilers.outgoing import ResolvedAddresses
 from decco.reconcilers.reconciler import Dependencies
 from decco.reconcilers.records import Records
@@ -111,6 +112,7 @@ class LeaderSession:
             answers=self._answers,
             addressing=self._addressing,
             expiries=metrics.expiries,
+            causes=Causes(client, time.monotonic),
         )
         control = settings.controller
         self._spaces = self._controller(

@@ -337,6 +337,9 @@ class Life:
         pod is reported as late after some time.
         """
         with self.step(OPERATOR_B, "bank"):
+            own = {**ISSUED, "certificates": {"issuerRef": {"name": "own", "kind": "Issuer"}}}
+            self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": own})
+        with self.step(OPERATOR_B, "bank"):
             self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": {"hostnames": BANK_NAMES[2:], **ISSUED}})
         with self.step(TENANT_B, "bank"):
             pay = {"name": "pay", "port": 5433, "hostname": BANK_NAMES[2], "createDnsRecord": True}

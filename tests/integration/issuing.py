@@ -11,6 +11,21 @@ CERT_MANAGER = "/apis/cert-manager.io/v1"
 HTTP, TCP = "decco-issued-http", "decco-issued-tcp"
 
 
+ISSUERS = f"{CERT_MANAGER}/clusterissuers"
+
+
+def cluster_issuer(cluster: Cluster, name: str, *, ready: Obj | None = None) -> None:
+    """A ClusterIssuer, and what cert-manager reports of it."""
+    spec = {"selfSigned": {}}
+    issuer = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": spec}
+    cluster.cp.create(ISSUERS, issuer)
+    issuer_reports(cluster, name, ready or condition("Ready"))
+
+
+def issuer_reports(cluster: Cluster, name: str, ready: Obj) -> None:
+    cluster.patch(f"{ISSUERS}/{name}/status", {"status": {"conditions": [ready]}})
+
+
 def path(space: str, name: str = HTTP) -> str:
     return f"{CERT_MANAGER}/namespaces/{space}/certificates/{name}"
 

@@ -11,6 +11,7 @@ import pytest
 
 from testbed import manifests
 from tests.integration.by_hand import GATEWAY
+from tests.integration.by_hand import condition as reported
 from tests.integration.harness import (
     APIS,
     Cluster,
@@ -23,7 +24,17 @@ from tests.integration.harness import (
     space,
     tls_secret,
 )
-from tests.integration.issuing import HTTP, TCP, certificate, issue, path, refuse
+from tests.integration.issuing import (
+    CERT_MANAGER,
+    HTTP,
+    TCP,
+    certificate,
+    cluster_issuer,
+    issue,
+    issuer_reports,
+    path,
+    refuse,
+)
 from tests.integration.loop import assert_no_defects
 
 NUMBERS = itertools.count()
@@ -35,7 +46,9 @@ ISSUER: Obj = {"certificates": {"issuerRef": REF}}
 def cluster() -> Iterator[Cluster]:
     with own_control_plane() as cp:
         manifests.install_cert_manager_crds(cp.api)
-        yield Cluster(cp)
+        made = Cluster(cp)
+        cluster_issuer(made, REF["name"])
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +193,53 @@ def test_a_failed_attempt_is_reported_with_its_cause(cluster: Cluster, decco: De
     refuse(cluster, name, 'Referenced "ClusterIssuer" not found')
     eventually(lambda: reason(cluster, name) == "CertificateNotIssued")
     assert '"ClusterIssuer" not found' in condition(cluster, name)[1]
+    issue(cluster, name)
+    eventually(lambda: reason(cluster, name) == "Reconciled")
+
+
+def test_the_cause_is_read_where_cert_manager_reports_it(cluster: Cluster, decco: Decco, name: str) -> None:
+    """Nothing of it is at the Certificate: it is at the issuer, the challenge and the request."""
+    cluster.create(space(name, certificates={"issuerRef": {"name": name, "kind": "ClusterIssuer"}}))
+    certificate(cluster, name)
+    eventually(lambda: condition(cluster, name)[1].count(f"ClusterIssuer {name} does not exist") == 1)
+    assert reason(cluster, name) == "CertificateNotIssued"
+    cluster_issuer(cluster, name, ready=reported("Ready", "False", "ErrRegister", message="no such directory"))
+    eventually(lambda: f"ClusterIssuer {name} is not ready: no such directory" in condition(cluster, name)[1], 40)
+    assert reason(cluster, name) == "CertificateNotIssued"
+    issuer_reports(cluster, name, reported("Ready"))
+    fqdn = f"{name}.example.net"
+    challenge = {
+        "apiVersion": "acme.cert-manager.io/v1",
+        "kind": "Challenge",
+        "metadata": {"name": "c"},
+        "spec": {
+            "authorizationURL": "https://ca.test/a",
+            "dnsName": fqdn,
+            "issuerRef": {"name": name, "kind": "ClusterIssuer"},
+            "key": "k",
+            "solver": {"http01": {"ingress": {}}},
+            "token": "t",
+            "type": "HTTP-01",
+            "url": "https://ca.test/c",
+        },
+    }
+    challenges = f"/apis/acme.cert-manager.io/v1/namespaces/{name}/challenges"
+    cluster.cp.create(challenges, challenge)
+    cluster.patch(f"{challenges}/c/status", {"status": {"state": "pending", "reason": "no such host"}})
+    eventually(lambda: f"HTTP-01 challenge for {fqdn}: no such host" in condition(cluster, name)[1], 60)
+    assert reason(cluster, name) == "CertificateIssuing"
+    cluster.delete(f"{challenges}/c")
+    request = {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "CertificateRequest",
+        "metadata": {"name": f"{HTTP}-1", "annotations": {"cert-manager.io/certificate-name": HTTP}},
+        "spec": {"issuerRef": {"name": name, "kind": "ClusterIssuer"}, "request": "YQ=="},
+    }
+    requests = f"{CERT_MANAGER}/namespaces/{name}/certificaterequests"
+    cluster.cp.create(requests, request)
+    pending = reported("Ready", "False", "Pending", message="waits for approval")
+    cluster.patch(f"{requests}/{HTTP}-1/status", {"status": {"conditions": [pending]}})
+    eventually(lambda: f"ClusterIssuer {name}: waits for approval" in condition(cluster, name)[1], 90)
     issue(cluster, name)
     eventually(lambda: reason(cluster, name) == "Reconciled")
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from decco.api.formats import MAX_DNS_NAME
 from decco.api.types import IssuerRef, SpaceSpec
 from decco.desired import names, reasons
+from decco.desired.issuing import Cause
 from decco.desired.model import Child, Problem, SpaceFacts, SpaceInputs
 from decco.hostnames import canonical, in_zone
 from decco.objects import CERTIFICATES, Obj
@@ -154,8 +155,10 @@ def certificate_view(obj: Obj) -> CertificateView:
     )
 
 
-def issuing_problem(space: SpaceFacts, name: str, view: CertificateView | None, *, served: bool) -> Problem:
-    """Why a certificate that is to be issued does not exist."""
+def issuing_problem(
+    space: SpaceFacts, name: str, view: CertificateView | None, cause: Cause, *, served: bool
+) -> Problem:
+    """Why a certificate that is to be issued does not exist. ``cause`` is what other objects of cert-manager report."""
     assert space.issuer is not None
     issuer = f"{space.issuer.kind} {space.issuer.name}"
     if not served:
@@ -165,11 +168,12 @@ def issuing_problem(space: SpaceFacts, name: str, view: CertificateView | None, 
         )
         return Problem(reasons.CERT_MANAGER_MISSING, message)
     what = f"Certificate {space.name}/{name} for {', '.join(space.issued[name][:3])}"
-    if view is not None and view.failure:
+    failure = cause.text if cause.lasts else view.failure if view is not None else ""
+    if failure:
         message = (
-            f"{what} is not issued by {issuer}: {view.failure}; see its status, correct the issuer, or name a Secret "
+            f"{what} is not issued by {issuer}: {failure}; see its status, correct the issuer, or name a Secret "
             "with the certificate in the Space"
         )
         return Problem(reasons.CERTIFICATE_NOT_ISSUED, message)
-    waits = f": {view.waits}" if view is not None and view.waits else ""
-    return Problem(reasons.CERTIFICATE_ISSUING, f"{what} is being issued by {issuer}{waits}")
+    waits = cause.text or (view.waits if view is not None else "")
+    return Problem(reasons.CERTIFICATE_ISSUING, f"{what} is being issued by {issuer}{waits and ': '}{waits}")

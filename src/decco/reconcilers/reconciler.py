@@ -24,6 +24,7 @@ from decco.reconcilers.answers import Answering
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.edge import space_live
+from decco.reconcilers.issuing import Causes
 from decco.reconcilers.outgoing import Addressing
 from decco.reconcilers.records import Published
 from decco.reconcilers.report import status_of
@@ -78,6 +79,7 @@ class Dependencies:
     addressing: Addressing
     expiries: Callable[[str, Expiries], None]
     """Receives what expires in a Space, see ``Metrics.expiries``."""
+    causes: Causes
     simulated: bool = False
     """See ``AppInputs``."""
     ignores_runs: bool = False

@@ -14,6 +14,7 @@ from decco.desired.closing import closed_listeners, closed_namespace, closed_rou
 from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.http_names import published_names
 from decco.desired.issued import issuing_problem
+from decco.desired.issuing import UNKNOWN
 from decco.desired.model import Child, Problem, SecretState, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.space import NOTES, namespace_child, reserved_name, space_children, space_names
@@ -85,6 +86,7 @@ class SpaceReconciler(Reconciler):
             self.dependencies.expiries(key.name, Expiries())
             if entry is None:
                 self.secrets.copies.forget(key.name)
+                self.dependencies.causes.forget(key.name)
             return self._gone(key) if entry is None else await self._release(entry)
         obj = entry.obj()
         facts = entry.facts
@@ -259,6 +261,7 @@ class SpaceReconciler(Reconciler):
             records.requeue_after,
             *copying.requeue_afters,
             self.secrets.copies.requeue_after(space),
+            self.dependencies.causes.requeue_after(space),
             seconds_to_expiry(views.values(), now),
         )
 
@@ -280,10 +283,11 @@ class SpaceReconciler(Reconciler):
             except Forbidden:  # _copying reports it, and nothing changes
                 return issued, space, {}
         problems = {}
+        certificates = {name: self.caches.certificate(space, name) for name in lacking}
+        views = {name: each.facts if each is not None else None for name, each in certificates.items()}
+        causes = await self.dependencies.causes.read(space, views)
         for name, instead in lacking.items():
-            certificate = self.caches.certificate(space, name)
-            view = certificate.facts if certificate is not None else None
-            problem = issuing_problem(space, name, view, served=served)
+            problem = issuing_problem(space, name, views[name], causes.get(name, UNKNOWN), served=served)
             if instead:
                 problem = replace(problem, message=f"{problem.message}; until then Secret {instead} stays in use")
             problems[name] = problem

@@ -24,6 +24,7 @@ from decco.reconcilers.answers import NoAnswers
 from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.copies import Copies
+from decco.reconcilers.issuing import Causes
 from decco.reconcilers.outgoing import FormerAddresses
 from decco.reconcilers.reconciler import Dependencies
 from decco.reconcilers.records import Published
@@ -103,7 +104,7 @@ async def simulate(
     not preview a write, and KubeErrors.
     """
     dry_run = DryRunClient(snapshot, client, preview=preview)
-    harness = _Harness(snapshot, dry_run, now)
+    harness = _Harness(snapshot, dry_run, now, Causes(client, time.monotonic))
     owners = (("Space", snapshot.caches.spaces), ("App", snapshot.caches.apps))
     keys = [(kind, entry.key) for kind, store in owners for entry in sorted(store, key=_seniority)]
     results = [await harness.reconcile(kind, key) for kind, key in keys if wanted(kind, key)]
@@ -117,7 +118,7 @@ def _seniority(entry: Entry) -> tuple[str, Key]:
 class _Harness:
     """The reconcilers with a dry-run client."""
 
-    def __init__(self, snapshot: Snapshot, dry_run: DryRunClient, now: datetime) -> None:
+    def __init__(self, snapshot: Snapshot, dry_run: DryRunClient, now: datetime, causes: Causes) -> None:
         self._offline = snapshot.offline
         self._client = dry_run
         self._reporter = _StatusRecorder()
@@ -131,6 +132,7 @@ class _Harness:
             records=self._records,
             now=lambda: now,
             expiries=lambda _space, _expiries: None,
+            causes=causes,
             answers=NoAnswers(),
             addressing=FormerAddresses(),
             simulated=True,

@@ -17,6 +17,7 @@ from decco.desired.issued import (
     with_former,
     with_issuer,
 )
+from decco.desired.issuing import UNKNOWN, Cause
 from decco.desired.model import Claims, Obj, SpaceInputs
 from decco.settings import Settings
 from tests.unit.desired.app_cases import space_inputs
@@ -88,6 +89,18 @@ def test_former_secrets_take_the_place_of_issued_ones() -> None:
 )
 def test_why_a_certificate_is_not_there(conditions: list[Obj], served: bool, reason: str) -> None:
     view = certificate_view({"status": {"conditions": conditions, "revision": 2}})
-    problem = issuing_problem(inputs().space, HTTP, view, served=served)
+    problem = issuing_problem(inputs().space, HTTP, view, UNKNOWN, served=served)
     assert problem.reason == reason
     assert "\n" not in problem.message
+
+
+def test_the_cause_is_reported_and_decides_whether_it_ends_by_itself() -> None:
+    space, view = inputs().space, certificate_view({"status": {"conditions": []}})
+    waiting = issuing_problem(space, HTTP, view, Cause("HTTP-01 challenge for a.test: no such host"), served=True)
+    assert (waiting.reason, waiting.message[-45:]) == (
+        reasons.CERTIFICATE_ISSUING,
+        " ca: HTTP-01 challenge for a.test: no such host"[-45:],
+    )
+    lasting = issuing_problem(space, HTTP, view, Cause("Issuer ca does not exist", lasts=True), served=True)
+    assert lasting.reason == reasons.CERTIFICATE_NOT_ISSUED
+    assert "Issuer ca does not exist; see its status" in lasting.message

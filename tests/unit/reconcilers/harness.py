@@ -23,6 +23,7 @@ from decco.reconcilers.app import AppReconciler
 from decco.reconcilers.children import ChildWriter
 from decco.reconcilers.copies import Copies
 from decco.reconcilers.event_handlers import EventHandlers
+from decco.reconcilers.issuing import Causes
 from decco.reconcilers.outgoing import FormerAddresses
 from decco.reconcilers.reconciler import Dependencies
 from decco.reconcilers.records import Published
@@ -135,6 +136,7 @@ class Harness:
             expiries=self.expiries.__setitem__,
             answers=NoAnswers(),
             addressing=FormerAddresses(),
+            causes=Causes(None, time.monotonic),
         )
         self._space, self._app = SpaceReconciler(dependencies), AppReconciler(dependencies)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from decco import __version__
 from decco.api.conditions import condition_of
 from decco.desired.consent import PROJECT, parse_share_with
+from decco.desired.issuing import CHALLENGES, ISSUERS, REQUESTS
 from decco.desired.model import SecretFacts, SpaceFacts
 from decco.desired.secret_use import LISTS_EXPIRED, LISTS_NOT_YET_VALID, Use, defects
 from decco.desired.secrets import TLS_CRT, certificates_of, refusal_of
@@ -19,6 +20,7 @@ from decco.kube.errors import Forbidden
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
     APPS,
+    CERTIFICATES,
     EVENTS,
     GROUP,
     LABEL_SHARE,
@@ -176,6 +178,9 @@ def needed(context: ClusterContext, kinds: Iterable[Kind] = KINDS, *, privileged
     for record in {provider.kind for provider in context.settings.dns.providers if provider.kind is not None}:
         found.append(Permission(record.group, record.plural, "list"))  # the names that others publish
         found += [Permission(record.group, record.plural, verb, own) for verb in ("get", "create", "update", "delete")]
+    if CERTIFICATES in context.served:  # why one is not issued
+        found += [Permission(each.group, each.plural, "get") for each in ISSUERS.values()]
+        found += [Permission(each.group, each.plural, "list") for each in (REQUESTS, CHALLENGES)]
     found.append(Permission(LEASES.group, LEASES.plural, "create", own))
     found += [
         Permission(LEASES.group, LEASES.plural, verb, own, name=lease_name) for verb in ("get", "watch", "update")

@@ -1,0 +1,126 @@
+"""Reads why certificates are not issued, from cert-manager's objects, while they are not.
+
+Nothing follows these objects: a certificate is issued once, in seconds or minutes, and their kinds are as numerous as
+Secrets. So they are requested while a Space lacks an issued certificate: when its Certificate changes, and then in
+growing pauses, up to ten minutes for an issuer that stays broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from decco.desired.issued import CertificateView
+from decco.desired.issuing import (
+    CHALLENGES,
+    REQUESTS,
+    UNKNOWN,
+    Cause,
+    cause_at_challenges,
+    cause_at_issuer,
+    cause_at_requests,
+    issuer_resource,
+)
+from decco.desired.model import SpaceFacts
+from decco.kube.client import ListPage
+from decco.kube.errors import Forbidden, NotFound, NotServed
+from decco.objects import Key, Obj, Resource
+from decco.text import one_line
+
+FIRST_SECONDS = 5.0
+LONGEST_SECONDS = 600.0
+GROWTH = 1.5
+
+
+class Reader(Protocol):
+    """The part of the client that is needed here."""
+
+    async def get(self, resource: Resource, key: Key) -> Obj: ...
+    def list_pages(self, resource: Resource, *, namespace: str = ..., limit: int = ...) -> AsyncIterator[ListPage]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    cause: Cause
+    view: CertificateView
+    due: float
+    pause: float
+
+
+class Causes:
+    """By Space and Certificate; ``clock`` in seconds, monotonic. Without ``reader`` no cause is known."""
+
+    def __init__(self, reader: Reader | None, clock: Callable[[], float]) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._answers: dict[str, dict[str, _Answer]] = {}
+
+    async def read(self, space: SpaceFacts, views: dict[str, CertificateView | None]) -> dict[str, Cause]:
+        """Of the Certificates that are not issued: ``views`` has all of them, None for one that is not written yet.
+        Raises KubeError.
+        """
+        known = {name: each for name, each in self._answers.pop(space.name, {}).items() if name in views}
+        if self._reader is None or space.issuer is None:
+            return {}
+        for name, view in views.items():
+            if view is None:
+                continue
+            answer, now = known.get(name), self._clock()
+            if answer is None or answer.view != view:
+                pause = FIRST_SECONDS
+            elif answer.due <= now:
+                pause = min(LONGEST_SECONDS, answer.pause * GROWTH)
+            else:
+                continue
+            known[name] = _Answer(await self._cause(self._reader, space, name), view, now + pause, pause)
+        if known:
+            self._answers[space.name] = known
+        return {name: answer.cause for name, answer in known.items()}
+
+    def forget(self, space: str) -> None:
+        self._answers.pop(space, None)
+
+    def requeue_after(self, space: SpaceFacts) -> float | None:
+        """Seconds until the next request; None while all certificates of the Space are issued."""
+        due = [answer.due for answer in self._answers.get(space.name, {}).values()]
+        return max(0.0, min(due) - self._clock()) if due else None
+
+    async def _cause(self, reader: Reader, space: SpaceFacts, name: str) -> Cause:
+        """The first cause that is found; without permission for one of the places, what the others have."""
+        refused = []
+        for read in (self._at_issuer, self._at_challenges, self._at_requests):
+            try:
+                if (found := await read(reader, space, name)).text:
+                    return found
+            except Forbidden as error:
+                refused.append(one_line(error.message))
+        if not refused:
+            return UNKNOWN
+        return Cause(f"the cause is not readable: {'; '.join(refused)}; see the role decco-controller-certificates")
+
+    async def _at_issuer(self, reader: Reader, space: SpaceFacts, _name: str) -> Cause:
+        assert space.issuer is not None
+        resource = issuer_resource(space.issuer)
+        if resource is None:
+            return UNKNOWN
+        key = Key(space.name if resource.namespaced else "", space.issuer.name)
+        try:
+            return cause_at_issuer(space.issuer, await reader.get(resource, key))
+        except NotFound:
+            return cause_at_issuer(space.issuer, None)
+        except NotServed:  # cert-manager is being installed
+            return UNKNOWN
+
+    async def _at_challenges(self, reader: Reader, space: SpaceFacts, name: str) -> Cause:
+        return cause_at_challenges(await _listed(reader, CHALLENGES, space.name), space.issued[name])
+
+    async def _at_requests(self, reader: Reader, space: SpaceFacts, name: str) -> Cause:
+        return cause_at_requests(await _listed(reader, REQUESTS, space.name), name)
+
+
+async def _listed(reader: Reader, resource: Resource, namespace: str) -> list[Obj]:
+    try:
+        return [obj async for page in reader.list_pages(resource, namespace=namespace) for obj in page.items]
+    except NotServed:  # without ACME there are no challenges
+        return []
