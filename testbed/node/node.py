@@ -98,6 +98,8 @@ class Node:
     def _start_containerd(self) -> None:
         folder = self.box.folder / "containerd"
         (folder / "cni").mkdir(parents=True)
+        for each in (self.box.folder, folder):
+            each.chmod(0o711)  # root of a user namespace is somebody else here, and has to pass through to its files
         (folder / "cni" / "10-decco.conflist").write_text(config.to_json(config.cni(folder, self.box.addresses)))
         file = folder / "config.toml"
         pause = catalog.pause()

@@ -14,7 +14,7 @@ import pytest
 from testbed.api import RequestFailed
 from testbed.node.config import BOX, MAPPED
 from tests.e2e import clients
-from tests.e2e.world import APPS, Obj, Tenant, World, eventually
+from tests.e2e.world import APPS, RESTRICTED, Obj, Tenant, World, eventually
 
 TCP_PORT = 9000
 
@@ -93,8 +93,11 @@ def test_a_weaker_pod_is_refused_and_what_runs_stays(tenant: Tenant) -> None:
     if before["spec"].get("runtimeClassName") != BOX:
         before = isolate(tenant, isolation="Sandboxed")
     world = tenant.world
+    container = {"name": "c", "image": "any", "securityContext": RESTRICTED}
+    meta = {"name": "weak", "namespace": tenant.name}
+    weak = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [container]}}
     with pytest.raises(RequestFailed, match="DECCO-0680"):
-        world.kubectl("run", "weak", "--image=any", "-n", tenant.name)
+        world.apply(weak)
     patch = ["patch", APPS, "web", "-n", tenant.name, "--type=json", "--patch"]
     change: Obj = {"path": "/spec/pod/runtimeClassName", "value": MAPPED}
     world.kubectl(*patch, json.dumps([{"op": "add", **change}]))
