@@ -82,6 +82,7 @@ def test_stored_defaults(control_plane: ControlPlane) -> None:
         "domainName": "example.com",
         "podSecurity": "baseline",
         "egressPolicy": "Open",
+        "isolation": "Standard",
         "mesh": "None",
     }
     assert post(control_plane, space(topology={})).json()["spec"]["topology"] == {"zoneSpread": "Off"}

@@ -50,7 +50,7 @@ def test_canaries_and_suspended_apps(cluster: Cluster, decco: Decco, tenant: str
     assert "route next" not in next_
     words = "suspended by spec.suspend, no pods: the edge answers 503 with Retry-After: 60"
     assert ("ok", words) in idle["endpoint idle"]
-    assert run("diff").out.strip() == ""
+    assert tenant not in run("diff").out  # other tests leave Spaces in this cluster
 
 
 def test_a_space_that_is_served_to_nobody(cluster: Cluster, decco: Decco, tenant: str, run: Run) -> None:
