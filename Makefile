@@ -168,9 +168,10 @@ e2e-routing: $(VENV)/.complete assets $(NODE_ASSETS) ## the same through Traefik
 	$(call step,e2e: ingress,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=ingress $(E2E_PYTEST) $(ROUTING_TESTS) -s --junitxml=$(REPORTS)/e2e-ingress.xml $(ARGS))
 	$(call step,e2e: gateways,E2E=full E2E_DECCO=$(or $(E2E_DECCO),pod) E2E_BACKEND=gateways $(E2E_PYTEST) tests/e2e/test_own_gateway.py tests/e2e/test_limits.py -s --junitxml=$(REPORTS)/e2e-gateways.xml $(ARGS))
 
-test-issuers: $(VENV)/.complete assets ## certificates by cert-manager's own controllers from Pebble, by DNS-01 (builds cert-manager once; minutes)
+test-issuers: $(VENV)/.complete assets $(NODE_ASSETS) ## certificates by cert-manager's own controllers from Pebble: DNS-01, HTTP-01 through the edge (root; builds cert-manager once)
 	@$(BIN)/python -m testbed.certmanager >/dev/null
-	$(call step,issuers,$(BIN)/python -m pytest tests/issuers -o timeout=900 --junitxml=$(REPORTS)/issuers.xml $(ARGS))
+	$(call step,issuers: DNS-01,$(BIN)/python -m pytest tests/issuers -o timeout=900 --junitxml=$(REPORTS)/issuers.xml $(ARGS))
+	$(call step,issuers: HTTP-01,E2E_ISSUERS=1 $(E2E_PYTEST) tests/e2e/test_http01.py -s --junitxml=$(REPORTS)/issuers-http01.xml $(ARGS))
 
 e2e-verify: $(VENV)/.complete assets $(NODE_ASSETS) ## decco verify with Envoy Gateway, with each sabotage, and with Traefik
 	$(call step,e2e: verify,$(E2E_PYTEST) tests/verify -s --junitxml=$(REPORTS)/e2e-verify.xml $(ARGS))

@@ -110,7 +110,7 @@ TARGETS: dict[str, tuple[Need, ...]] = {
     "e2e": NODE,
     "e2e-routing": NODE,
     "e2e-verify": (*NODE, *BIND),
-    "test-issuers": (GO, *BIND),
+    "test-issuers": (*NODE, *BIND),
     "e2e-sample": NODE,
     "node-assets": NODE,
     "test-times": (*INTEGRATION, *NODE),
@@ -122,7 +122,7 @@ TARGETS["test"] = tuple(
     for part in ("unit", "thorough", "integration", "soak-sample", "test-dns", "packaging", "test-images", "e2e-sample")
     for need in TARGETS[part]
 )
-NEED_ROOT = frozenset({"e2e", "e2e-routing", "e2e-verify", "test-packaging", "test-fresh-machine"})
+NEED_ROOT = frozenset({"e2e", "e2e-routing", "e2e-verify", "test-issuers", "test-packaging", "test-fresh-machine"})
 WITHOUT_CONTROL_PLANE = frozenset(
     {"check", "check-format", "check-lint", "check-types", "check-imports", "check-generated", "format", "generate"}
     | {
