@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from testbed.audit import SERVICE_ACCOUNT, AuditEvent
-from tests.attacks.life import Call, Life
+from tests.attacks.life import ISSUED, Call, Life
 from tests.delegated import delegated
 
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -63,13 +63,15 @@ def test_every_call_is_the_causer_s_own_or_delegated(life: Life) -> None:
 
 
 def guarded(call: Call) -> bool:
-    """In the Space's namespace, or about the Space itself, its Events and the records of its names. Whoever may do more
-    themselves does not make decco do more.
+    """In the Space's namespace, or about the Space itself, its Events, the records of its names, and the ClusterIssuer
+    that it names. Whoever may do more themselves does not make decco do more.
     """
     event, space = call.event, call.space
     match event.resource:
         case "namespaces" | "spaces":
             return event.name == space
+        case "clusterissuers":
+            return (event.verb, event.name) == ("get", ISSUED["certificates"]["issuerRef"]["name"])
         case "events":
             return event.namespace == space or (event.namespace == "default" and event.name.startswith(f"{space}."))
         case "dnsendpoints":
