@@ -33,10 +33,10 @@ from decco.objects import (
 )
 from decco.settings import Settings
 from decco.views.findings import Finding
-from decco.views.preflight import cluster, controller, edge, egress
+from decco.views.preflight import cluster, controller, edge, egress, isolation
 from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
-from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
+from decco.views.preflight.model import BINDINGS, CRDS, NODES, POLICIES, ClusterContext
 from decco.views.running import Running, _variables, look
 from tests import tls_certificates
 from tests.tls_certificates import Template
@@ -440,9 +440,7 @@ API = {"labels": {"kubernetes.io/service-name": "kubernetes"}}
 
 
 def node(*addresses: str) -> tuple[Resource, Obj]:
-    return egress.NODES, named(
-        "n", status={"addresses": [{"type": "InternalIP", "address": each} for each in addresses]}
-    )
+    return NODES, named("n", status={"addresses": [{"type": "InternalIP", "address": each} for each in addresses]})
 
 
 async def test_egress_is_checked_only_where_a_space_limits_it() -> None:
@@ -486,3 +484,54 @@ async def test_policies_of_others_that_open_egress() -> None:
     found = await results(egress.egress, context(LIMITED, policy("wide"), policy("wide", "elsewhere"), ours))
     (last,) = (finding for finding in found if finding.name == "egress-policy-of-others")
     assert "(acme/wide)" in last.text
+
+
+def runtime_class(name: str, handler: str) -> tuple[Resource, Obj]:
+    return isolation.RUNTIME_CLASSES, named(name, handler=handler)
+
+
+def runtimes(**user_namespaces: bool) -> tuple[Resource, Obj]:
+    """A node with these handlers; "default" is that of pods without a RuntimeClass."""
+    handlers = [
+        {"name": "" if name == "default" else name, "features": {"userNamespaces": able}}
+        for name, able in user_namespaces.items()
+    ]
+    return NODES, named("n", status={"runtimeHandlers": handlers})
+
+
+async def isolated(*objects: tuple[Resource, Obj], sandboxes: tuple[str, ...] = (), level: str = "") -> list[Finding]:
+    spaces = [live_space(isolation=level)] if level else []
+    settings = {"isolation": {"sandboxes": sandboxes}}
+    return await results(isolation.isolation, context(*spaces, *objects, settings=settings))
+
+
+async def test_isolation_is_checked_where_a_space_or_the_settings_name_it() -> None:
+    assert [(f.severity, f.text) for f in await isolated()] == [(Severity.OK, "every Space is Standard")]
+    (found,) = await isolated(level="Sandboxed")
+    assert (found.name, found.severity) == ("sandbox-missing", Severity.WARNING)
+    assert "isolation.sandboxes is empty" in found.text
+
+
+async def test_a_sandbox_needs_a_runtime_class_and_a_node() -> None:
+    (missing,) = await isolated(sandboxes=("kata",))
+    assert (missing.name, "no RuntimeClass" in missing.text) == ("sandbox-missing", True)
+    (nowhere,) = await isolated(runtime_class("kata", "kata-qemu"), runtimes(default=True), sandboxes=("kata",))
+    assert (nowhere.name, "no node has its runtime handler kata-qemu" in nowhere.text) == ("sandbox-missing", True)
+    node = runtimes(default=True, **{"kata-qemu": False})
+    (served,) = await isolated(runtime_class("kata", "kata-qemu"), node, sandboxes=("kata",))
+    assert (served.severity, served.text) == (Severity.OK, "RuntimeClass with handler kata-qemu, on 1 of 1 nodes")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "name", "words"),
+    [
+        ([], "", "no node reports"),
+        ([runtimes(default=True)], "", "on 1 of 1 nodes"),
+        ([runtimes(default=False)], "user-namespaces-missing", "its pods do not start"),
+    ],
+)
+async def test_user_namespaces_need_a_node_that_has_them(
+    nodes: list[tuple[Resource, Obj]], name: str, words: str
+) -> None:
+    (found,) = await isolated(*nodes, level="UserNamespace")
+    assert (found.name, words in found.text) == (name, True)

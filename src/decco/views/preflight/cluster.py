@@ -122,8 +122,7 @@ def _differences(ours: Any, live: Any, path: str) -> Iterator[str]:
 async def admission(context: ClusterContext) -> AsyncIterator[Finding]:
     """The policies that protect Spaces from their users and from one another, and the cluster from the controller."""
     policies, bindings = [
-        {obj["metadata"]["name"]: obj async for page in context.client.list_pages(kind) for obj in page.items}
-        for kind in (POLICIES, BINDINGS)
+        {obj["metadata"]["name"]: obj async for obj in context.objects(kind)} for kind in (POLICIES, BINDINGS)
     ]
     faultless = True
     for short in ADMISSION_POLICIES:

@@ -30,15 +30,14 @@ from decco.objects import (
     SPACES,
     Key,
     Obj,
-    Resource,
     annotations_of,
     labels_of,
 )
 from decco.reconcilers.caches import Kind, Role
-from decco.reconcilers.facts import secret_facts, space_facts
+from decco.reconcilers.facts import secret_facts
 from decco.reconcilers.kinds import KINDS
 from decco.views.findings import LISTS_SOON, SOON_DAYS, Finding
-from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext
+from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext, understood
 from decco.views.running import NAME
 
 _TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.\d+)?[^/]*$")
@@ -103,7 +102,7 @@ def _skew(deployment: Obj) -> Finding:
 async def objects(context: ClusterContext) -> AsyncIterator[Finding]:
     """Count the Spaces and Apps, and check that the controller has observed their last changes."""
     for resource in (SPACES, APPS):
-        seen = [obj async for obj in _all(context, resource)]
+        seen = [obj async for obj in context.objects(resource)]
         unready = [obj for obj in seen if condition_of(obj, "Ready").get("status") != "True"]
         behind = [obj for obj in seen if _is_behind(obj)]
         about = resource.plural
@@ -194,7 +193,7 @@ async def permissions(context: ClusterContext) -> AsyncIterator[Finding]:
         text = f"there is no service account {account}: apply manifests/rbac, or name another with --service-account"
         yield Finding("permissions", text, "service-account-missing")
         return
-    privileged = [s async for s in _all(context, SPACES) if s["spec"].get("podSecurity") == "privileged"]
+    privileged = [s async for s in context.objects(SPACES) if s["spec"].get("podSecurity") == "privileged"]
     wanted = needed(context, privileged=bool(privileged))
     try:
         allowed = await asyncio.gather(*(_may(context, account, permission) for permission in wanted))
@@ -225,9 +224,9 @@ async def _may(context: ClusterContext, account: Key, permission: Permission) ->
 async def shared_secrets(context: ClusterContext) -> AsyncIterator[Finding]:
     """Check the sharing labels and annotations of Secrets in the controller namespace."""
     controller_namespace = context.settings.namespace
-    spaces = [space async for space in _spaces(context)]
+    spaces = [space async for space in understood(context.objects(SPACES))]
     count, faultless = 0, True
-    async for obj in _all(context, SECRETS, controller_namespace):
+    async for obj in context.objects(SECRETS, namespace=controller_namespace):
         if LABEL_SHARE in labels_of(obj) or ANNOTATION_SHARE_WITH in annotations_of(obj):
             count += 1
             for text, name in _sharing_problems(obj, spaces, context.now):
@@ -290,17 +289,3 @@ def _certificate_problems(facts: SecretFacts, now: datetime) -> Iterator[tuple[s
     if facts.lists_until is not None and timedelta(0) < facts.lists_until - now < LISTS_SOON:
         text = f"a list of revoked certificates in its ca.crl expires at {facts.lists_until:%Y-%m-%d %H:%M} UTC"
         yield f"{text}: issue a new one, or all peers that it is about will be refused", "lists-end-soon"
-
-
-async def _spaces(context: ClusterContext) -> AsyncIterator[SpaceFacts]:
-    async for obj in _all(context, SPACES):
-        try:
-            yield space_facts(obj)
-        except ValueError:
-            continue  # reported by ``objects`` as not Ready
-
-
-async def _all(context: ClusterContext, resource: Resource, namespace: str = "") -> AsyncIterator[Obj]:
-    async for page in context.client.list_pages(resource, namespace=namespace):
-        for obj in page.items:
-            yield obj

@@ -135,7 +135,7 @@ def _allows(about: str, gateway: Obj) -> Finding:
 
 async def _ingress_class(context: ClusterContext) -> Finding:
     about, name = "ingress class", context.settings.routing.ingress_class_name
-    classes = [obj async for page in context.client.list_pages(INGRESS_CLASSES) for obj in page.items]
+    classes = [obj async for obj in context.objects(INGRESS_CLASSES)]
     names = sorted(obj["metadata"]["name"] for obj in classes)
     if name is None:
         defaults = [obj["metadata"]["name"] for obj in classes if annotations_of(obj).get(DEFAULT_CLASS) == "true"]
@@ -157,8 +157,8 @@ async def access(context: ClusterContext) -> AsyncIterator[Finding]:
         sources = [f"namespace {edge.namespace}"] if edge.namespace is not None else []
         yield Finding("edge", f"identified by {', '.join([*sources, *edge.cidrs])}")
     elif context.settings.routing.backend is not RoutingBackend.NONE:
-        pages = context.client.list_pages(SPACES)
-        closed = [obj["metadata"]["name"] async for page in pages for obj in page.items if obj["spec"].get("project")]
+        spaces = context.objects(SPACES)
+        closed = [obj["metadata"]["name"] async for obj in spaces if obj["spec"].get("project")]
         text = "neither edge.namespace nor edge.cidrs is set: "
         text += "Spaces with a project let no traffic of the edge in, so set one"
         if closed:

@@ -10,14 +10,11 @@ from decco.desired.address_rules import canonical_address, refusal
 from decco.desired.model import EgressPhase
 from decco.desired.outgoing import phase_of
 from decco.forms import parse_pods
-from decco.kube.errors import NotFound, NotServed
 from decco.objects import FIELD_MANAGER, LABEL_MANAGED_BY, NETWORK_POLICIES, SPACES, Obj, Resource, key_of, labels_of
-from decco.reconcilers.facts import space_facts
 from decco.views.findings import Finding
-from decco.views.preflight.model import ClusterContext
+from decco.views.preflight.model import NODES, ClusterContext, understood
 
 PODS = Resource("", "v1", "pods", "Pod")
-NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 _OF_THE_API = "kubernetes.io/service-name=kubernetes"
 _SHOWN = 3
@@ -38,11 +35,7 @@ async def egress(context: ClusterContext) -> AsyncIterator[Finding]:
 
 
 async def _limited(context: ClusterContext) -> AsyncIterator[str]:
-    async for obj in _all(context, SPACES):
-        try:
-            space = space_facts(obj)
-        except ValueError:
-            continue  # reported as not Ready
+    async for space in understood(context.objects_if_served(SPACES)):
         if space.spec.egress_policy is EgressPolicy.DECLARED:
             yield space.name
 
@@ -51,7 +44,7 @@ async def _dns(context: ClusterContext) -> AsyncIterator[Finding]:
     settings = context.settings.egress
     found: list[Obj] = []
     for namespace, label, value in map(parse_pods, settings.dns_pods):
-        pods = [pod async for pod in _all(context, PODS, namespace=namespace, labels=f"{label}={value}")]
+        pods = [pod async for pod in context.objects_if_served(PODS, namespace=namespace, labels=f"{label}={value}")]
         found += [pod for pod in pods if labels_of(pod).get(label) == value]
     places = ", ".join(settings.dns_pods) or "nothing"
     if not found:
@@ -84,12 +77,12 @@ async def _addresses(context: ClusterContext) -> AsyncIterator[Finding]:
     """Whether a tenant's name could lead to a node, or to the API server."""
     texts = [
         str(each.get("address"))
-        async for node in _all(context, NODES)
+        async for node in context.objects_if_served(NODES)
         for each in (node.get("status") or {}).get("addresses") or ()
     ]
     texts += [
         str(address)
-        async for found in _all(context, ENDPOINT_SLICES, namespace="default", labels=_OF_THE_API)
+        async for found in context.objects_if_served(ENDPOINT_SLICES, namespace="default", labels=_OF_THE_API)
         if labels_of(found).get("kubernetes.io/service-name") == "kubernetes"
         for each in found.get("endpoints") or ()
         for address in each.get("addresses") or ()
@@ -111,7 +104,7 @@ async def _policies(context: ClusterContext, spaces: frozenset[str]) -> AsyncIte
     """NetworkPolicies add up: an older one of a tenant still opens what it opened."""
     found = [
         str(key_of(policy))
-        async for policy in _all(context, NETWORK_POLICIES)
+        async for policy in context.objects_if_served(NETWORK_POLICIES)
         if key_of(policy).namespace in spaces
         and labels_of(policy).get(LABEL_MANAGED_BY) != FIELD_MANAGER
         and phase_of(policy) is not EgressPhase.UNLIMITED
@@ -121,14 +114,3 @@ async def _policies(context: ClusterContext, spaces: frozenset[str]) -> AsyncIte
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         text = f"policies of others open egress too ({', '.join(sorted(found)[:_SHOWN])}{more}): review them"
         yield Finding("egress policies", text, "egress-policy-of-others")
-
-
-async def _all(
-    context: ClusterContext, resource: Resource, *, namespace: str = "", labels: str = ""
-) -> AsyncIterator[Obj]:
-    try:
-        async for page in context.client.list_pages(resource, namespace=namespace, labels=labels):
-            for obj in page.items:
-                yield obj
-    except (NotFound, NotServed):
-        return

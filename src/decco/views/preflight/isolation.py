@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from decco.api.types import Isolation
-from decco.kube.errors import NotFound, NotServed
 from decco.objects import SPACES, Obj, Resource, key_of
-from decco.reconcilers.facts import space_facts
 from decco.views.findings import Finding
-from decco.views.preflight.model import ClusterContext
+from decco.views.preflight.model import NODES, ClusterContext, understood
 
-NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 RUNTIME_CLASSES = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", namespaced=False)
 DEFAULT_HANDLER = ""
 """How a node names the runtime of pods without a RuntimeClass, in status.runtimeHandlers."""
@@ -24,8 +21,8 @@ async def isolation(context: ClusterContext) -> AsyncIterator[Finding]:
     if not sandboxes and not levels:
         yield Finding("isolation", "every Space is Standard")
         return
-    known = {key_of(obj).name: str(obj.get("handler", "")) async for obj in _all(context, RUNTIME_CLASSES)}
-    handlers = [_handlers(node) async for node in _all(context, NODES)]
+    known = {key_of(obj).name: str(obj.get("handler", "")) async for obj in context.objects_if_served(RUNTIME_CLASSES)}
+    handlers = [_handlers(node) async for node in context.objects_if_served(NODES)]
     for sandbox in sandboxes:
         yield _sandbox(sandbox, known.get(sandbox), handlers)
     if Isolation.SANDBOXED in levels and not sandboxes:
@@ -70,19 +67,6 @@ def _handlers(node: Obj) -> dict[str, bool]:
 
 
 async def _levels(context: ClusterContext) -> AsyncIterator[Isolation]:
-    async for obj in _all(context, SPACES):
-        try:
-            space = space_facts(obj)
-        except ValueError:
-            continue  # reported as not Ready
+    async for space in understood(context.objects_if_served(SPACES)):
         if space.spec.isolation is not Isolation.STANDARD:
             yield space.spec.isolation
-
-
-async def _all(context: ClusterContext, resource: Resource) -> AsyncIterator[Obj]:
-    try:
-        async for page in context.client.list_pages(resource):
-            for obj in page.items:
-                yield obj
-    except (NotFound, NotServed):
-        return

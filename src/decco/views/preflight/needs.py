@@ -12,8 +12,8 @@ from decco import __version__
 from decco.api.conditions import condition_of
 from decco.api.types import IssuerRef
 from decco.desired.issued import with_issuer
+from decco.desired.issuing import issuer_resource
 from decco.desired.limits import given, limits_of
-from decco.desired.model import SpaceFacts
 from decco.desired.routing import envoy_gateway
 from decco.desired.routing.dialects import dialects
 from decco.desired.secrets import CA_CRL
@@ -28,14 +28,12 @@ from decco.objects import (
     SECRETS,
     SPACES,
     Key,
-    Obj,
     Resource,
     labels_of,
 )
-from decco.reconcilers.facts import space_facts
 from decco.settings import RoutingBackend
 from decco.views.findings import Finding
-from decco.views.preflight.model import ClusterContext
+from decco.views.preflight.model import ClusterContext, understood
 
 AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 METRICS = {
@@ -51,7 +49,7 @@ _SHOWN = 3
 async def issuers(context: ClusterContext) -> AsyncIterator[Finding]:
     """cert-manager, and each issuer that a Space or the settings name."""
     named: dict[tuple[str, str, str, str], tuple[IssuerRef, str]] = {}
-    async for space in _spaces(context):
+    async for space in understood(context.objects(SPACES)):
         issuer = with_issuer(space, context.settings).issuer
         if issuer is not None:
             namespace = space.name if issuer.kind == "Issuer" else ""
@@ -61,17 +59,16 @@ async def issuers(context: ClusterContext) -> AsyncIterator[Finding]:
         text = f"certificates of {spaces} are to be issued, and the cluster does not serve {CERTIFICATES.group}"
         yield Finding("cert-manager", f"{text}: install cert-manager, or name Secrets instead", "cert-manager-missing")
         return
-    for (group, kind, namespace, name), (issuer, space_name) in named.items():
-        if group == CERTIFICATES.group and kind in ("Issuer", "ClusterIssuer"):
-            yield await _issuer(context, issuer, Key(namespace, name), space_name)
+    for (_, _, namespace, name), (issuer, space_name) in named.items():
+        if (kind := issuer_resource(issuer)) is not None:
+            yield await _issuer(context, kind, Key(namespace, name), space_name)
 
 
-async def _issuer(context: ClusterContext, issuer: IssuerRef, key: Key, space: str) -> Finding:
-    about = f"{issuer.kind.lower()} {key}"
-    kind = Resource(issuer.group, "v1", f"{issuer.kind.lower()}s", issuer.kind, namespaced=issuer.kind == "Issuer")
+async def _issuer(context: ClusterContext, kind: Resource, key: Key, space: str) -> Finding:
+    about = f"{kind.kind.lower()} {key}"
     found = await context.find(kind, key)
     if found is None:
-        text = f"there is no such {issuer.kind}, which certificates of Space {space} are to come from: create it"
+        text = f"there is no such {kind.kind}, which certificates of Space {space} are to come from: create it"
         return Finding(about, text, "issuer-missing")
     ready = condition_of(found, "Ready")
     if ready.get("status") == "True":
@@ -82,7 +79,7 @@ async def _issuer(context: ClusterContext, issuer: IssuerRef, key: Key, space: s
 
 async def limits(context: ClusterContext) -> AsyncIterator[Finding]:
     """Whether the edge keeps the limits of Spaces."""
-    limited = [space async for space in _spaces(context) if given(limits_of(space))]
+    limited = [space async for space in understood(context.objects(SPACES)) if given(limits_of(space))]
     routing = context.settings.routing
     if not limited or routing.backend is RoutingBackend.NONE:
         return
@@ -140,7 +137,7 @@ async def sidecar(context: ClusterContext) -> AsyncIterator[Finding]:
     listed = sorted(
         [
             str(obj["metadata"]["name"])
-            async for obj in _all(context, SECRETS, context.settings.namespace)
+            async for obj in context.objects(SECRETS, namespace=context.settings.namespace)
             if LABEL_SHARE in labels_of(obj) and CA_CRL in (obj.get("data") or {})
         ]
     )
@@ -160,10 +157,10 @@ async def sidecar(context: ClusterContext) -> AsyncIterator[Finding]:
 
 async def autoscalers(context: ClusterContext) -> AsyncIterator[Finding]:
     """Whether the APIs are served whose metrics scale the Apps of Spaces."""
-    spaces = {space.name async for space in _spaces(context)}
+    spaces = {space.name async for space in understood(context.objects(SPACES))}
     needed: dict[str, list[str]] = {}
     count = 0
-    async for obj in _all(context, AUTOSCALERS):
+    async for obj in context.objects(AUTOSCALERS):
         key = Key(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         if key.namespace not in spaces:
             continue
@@ -185,20 +182,6 @@ async def _is_served(context: ClusterContext, group: str) -> bool:
         return bool(await discovery.served(context.client, group))
     except KubeError:
         return False
-
-
-async def _spaces(context: ClusterContext) -> AsyncIterator[SpaceFacts]:
-    async for obj in _all(context, SPACES):
-        try:
-            yield space_facts(obj)
-        except ValueError:
-            continue  # reported by ``objects`` as not Ready
-
-
-async def _all(context: ClusterContext, resource: Resource, namespace: str = "") -> AsyncIterator[Obj]:
-    async for page in context.client.list_pages(resource, namespace=namespace):
-        for obj in page.items:
-            yield obj
 
 
 def _listed(spaces: list[str]) -> str:
