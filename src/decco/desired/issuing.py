@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from decco.api.conditions import condition_of
 from decco.api.types import IssuerRef
-from decco.objects import Obj, Resource
+from decco.objects import Obj, Resource, annotations_of
 from decco.text import one_line
 
 CERT_MANAGER, ACME = "cert-manager.io", "acme.cert-manager.io"
@@ -46,7 +47,7 @@ def cause_at_issuer(issuer: IssuerRef, live: Obj | None) -> Cause:
     """``live`` is the issuer; None: there is none."""
     if live is None:
         return Cause(f"{issuer.kind} {issuer.name} does not exist", lasts=True)
-    ready = _condition(live, "Ready")
+    ready = condition_of(live, "Ready")
     if ready.get("status") == "False":
         return Cause(f"{issuer.kind} {issuer.name} is not ready: {_text(ready.get('message'))}", lasts=True)
     return UNKNOWN
@@ -64,21 +65,12 @@ def cause_at_challenges(challenges: Iterable[Obj], dns_names: Iterable[str]) -> 
 
 def cause_at_requests(requests: Iterable[Obj], certificate: str) -> Cause:
     """What the latest request of a Certificate waits for."""
-    own = [each for each in requests if _annotations(each).get(_CERTIFICATE_NAME) == certificate]
+    own = [each for each in requests if annotations_of(each).get(_CERTIFICATE_NAME) == certificate]
     if not own:
         return UNKNOWN
     latest = max(own, key=lambda each: str(each["metadata"].get("creationTimestamp", "")))
-    ready = _condition(latest, "Ready")
+    ready = condition_of(latest, "Ready")
     return Cause(_text(ready.get("message"))) if ready.get("status") == "False" else UNKNOWN
-
-
-def _annotations(obj: Obj) -> dict[str, str]:
-    return obj["metadata"].get("annotations") or {}
-
-
-def _condition(obj: Obj, kind: str) -> Obj:
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    return next((each for each in conditions if each.get("type") == kind), {})
 
 
 def _text(text: object) -> str:

@@ -7,7 +7,7 @@ growing pauses, up to ten minutes for an issuer that stays broken.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,9 @@ from decco.text import one_line
 FIRST_SECONDS = 5.0
 LONGEST_SECONDS = 600.0
 GROWTH = 1.5
+
+CauseOf = Callable[[str], Cause]
+"""The name of a Certificate -> what one place says of it."""
 
 
 class Reader(Protocol):
@@ -63,17 +66,18 @@ class Causes:
         known = {name: each for name, each in self._answers.pop(space.name, {}).items() if name in views}
         if self._reader is None or space.issuer is None:
             return {}
+        now, due = self._clock(), dict[str, tuple[CertificateView, float]]()
         for name, view in views.items():
+            answer = known.get(name)
             if view is None:
                 continue
-            answer, now = known.get(name), self._clock()
             if answer is None or answer.view != view:
-                pause = FIRST_SECONDS
+                due[name] = view, FIRST_SECONDS
             elif answer.due <= now:
-                pause = min(LONGEST_SECONDS, answer.pause * GROWTH)
-            else:
-                continue
-            known[name] = _Answer(await self._cause(self._reader, space, name), view, now + pause, pause)
+                due[name] = view, min(LONGEST_SECONDS, answer.pause * GROWTH)
+        causes = await _causes(self._reader, space, due)
+        for name, (view, pause) in due.items():
+            known[name] = _Answer(causes[name], view, now + pause, pause)
         if known:
             self._answers[space.name] = known
         return {name: answer.cause for name, answer in known.items()}
@@ -86,37 +90,51 @@ class Causes:
         due = [answer.due for answer in self._answers.get(space.name, {}).values()]
         return max(0.0, min(due) - self._clock()) if due else None
 
-    async def _cause(self, reader: Reader, space: SpaceFacts, name: str) -> Cause:
-        """The first cause that is found; without permission for one of the places, what the others have."""
-        refused = []
-        for read in (self._at_issuer, self._at_challenges, self._at_requests):
-            try:
-                if (found := await read(reader, space, name)).text:
-                    return found
-            except Forbidden as error:
-                refused.append(one_line(error.message))
-        if not refused:
-            return UNKNOWN
-        return Cause(f"the cause is not readable: {'; '.join(refused)}; see the role decco-controller-certificates")
 
-    async def _at_issuer(self, reader: Reader, space: SpaceFacts, _name: str) -> Cause:
-        assert space.issuer is not None
-        resource = issuer_resource(space.issuer)
-        if resource is None:
-            return UNKNOWN
+async def _causes(reader: Reader, space: SpaceFacts, names: Collection[str]) -> dict[str, Cause]:
+    """Of these Certificates, each the first cause that is found; without permission for one of the places, what the
+    others have. A place is requested once for all of them, and only for those that have no cause yet.
+    """
+    found: dict[str, Cause] = {}
+    refused = []
+    for place in (_at_issuer, _at_challenges, _at_requests):
+        left = [name for name in names if name not in found]
+        if not left:
+            break
+        try:
+            cause_of = await place(reader, space)
+        except Forbidden as error:
+            refused.append(one_line(error.message))
+            continue
+        found |= {name: cause for name in left if (cause := cause_of(name)).text}
+    unknown = UNKNOWN
+    if refused:
+        unknown = Cause(f"the cause is not readable: {'; '.join(refused)}; see the role decco-controller-certificates")
+    return {name: found.get(name, unknown) for name in names}
+
+
+async def _at_issuer(reader: Reader, space: SpaceFacts) -> CauseOf:
+    assert space.issuer is not None
+    resource, cause = issuer_resource(space.issuer), UNKNOWN
+    if resource is not None:
         key = Key(space.name if resource.namespaced else "", space.issuer.name)
         try:
-            return cause_at_issuer(space.issuer, await reader.get(resource, key))
+            cause = cause_at_issuer(space.issuer, await reader.get(resource, key))
         except NotFound:
-            return cause_at_issuer(space.issuer, None)
+            cause = cause_at_issuer(space.issuer, None)
         except NotServed:  # cert-manager is being installed
-            return UNKNOWN
+            pass
+    return lambda _name: cause
 
-    async def _at_challenges(self, reader: Reader, space: SpaceFacts, name: str) -> Cause:
-        return cause_at_challenges(await _listed(reader, CHALLENGES, space.name), space.issued[name])
 
-    async def _at_requests(self, reader: Reader, space: SpaceFacts, name: str) -> Cause:
-        return cause_at_requests(await _listed(reader, REQUESTS, space.name), name)
+async def _at_challenges(reader: Reader, space: SpaceFacts) -> CauseOf:
+    challenges = await _listed(reader, CHALLENGES, space.name)
+    return lambda name: cause_at_challenges(challenges, space.issued[name])
+
+
+async def _at_requests(reader: Reader, space: SpaceFacts) -> CauseOf:
+    requests = await _listed(reader, REQUESTS, space.name)
+    return lambda name: cause_at_requests(requests, name)
 
 
 async def _listed(reader: Reader, resource: Resource, namespace: str) -> list[Obj]:

@@ -122,3 +122,19 @@ async def test_what_cannot_be_read(server: Server, causes: Causes, space: SpaceF
 
 async def test_without_a_cluster_no_cause_is_known(space: SpaceFacts) -> None:
     assert await Causes(None, lambda: 0.0).read(space, {HTTP: VIEW}) == {}
+
+
+async def test_each_place_is_read_once_for_all_certificates(server: Server, causes: Causes, space: SpaceFacts) -> None:
+    names = sorted(space.issued)
+    assert len(names) > 1
+    server.issuer = READY
+    request = {"metadata": {"annotations": {"cert-manager.io/certificate-name": names[0]}}}
+    pending = {"type": "Ready", "status": "False", "message": "waiting"}
+    server.lists[REQUESTS] = [{**request, "status": {"conditions": [pending]}}]
+    found = await causes.read(space, dict.fromkeys(names, VIEW))
+    assert {name: cause.text for name, cause in found.items()} == {**dict.fromkeys(names, ""), names[0]: "waiting"}
+    assert server.requests == [
+        f"issuers {space.name}/ca",
+        f"challenges {space.name}",
+        f"certificaterequests {space.name}",
+    ]
