@@ -134,14 +134,14 @@ SABOTAGES = (
     Sabotage(
         "nothing is pruned",
         "kube/prune.py",
-        "                    if (store.resource, entry.key) not in keep and not entry.deleting:",
-        "                    if False:",
+        " if (store.resource, each.key) not in keep and not each.deleting]",
+        " if False]",
     ),
     Sabotage(
         "pruning ignores what is desired",
         "kube/prune.py",
-        "                    if (store.resource, entry.key) not in keep and not entry.deleting:",
-        "                    if not entry.deleting:",
+        " if (store.resource, each.key) not in keep and not each.deleting]",
+        " if not each.deleting]",
     ),
     Sabotage(
         "a restored copy is not taken in",

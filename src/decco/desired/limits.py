@@ -22,30 +22,37 @@ def limits_of(space: SpaceFacts) -> Limits:
     return space.spec.limits or NO_LIMITS
 
 
+def longest_request(limits: Limits) -> str | None:
+    return limits.timeouts.request if limits.timeouts is not None else None
+
+
+def longest_idle(limits: Limits) -> str | None:
+    return limits.timeouts.idle if limits.timeouts is not None else None
+
+
 def given(limits: Limits) -> tuple[str, ...]:
     """The names of the limits that are set."""
-    timeouts = limits.timeouts
     found = {
         CLIENT_CIDRS: bool(limits.client_cidrs),
         REQUEST_BODY: limits.request_body is not None,
         REQUEST_RATE: limits.request_rate is not None,
         CONNECTIONS: limits.connections is not None,
-        REQUEST: timeouts is not None and timeouts.request is not None,
-        IDLE: timeouts is not None and timeouts.idle is not None,
+        REQUEST: longest_request(limits) is not None,
+        IDLE: longest_idle(limits) is not None,
     }
     return tuple(name for name, is_set in found.items() if is_set)
 
 
 def limits_text(limits: Limits) -> str:
     """For people; "" without limits."""
-    rate, timeouts = limits.request_rate, limits.timeouts
+    rate = limits.request_rate
     values = {
         CLIENT_CIDRS: ", ".join(limits.client_cidrs),
         REQUEST_BODY: limits.request_body,
         REQUEST_RATE: f"{rate.requests} for each client and {rate.unit.value.lower()}" if rate is not None else None,
         CONNECTIONS: limits.connections,
-        REQUEST: timeouts.request if timeouts is not None else None,
-        IDLE: timeouts.idle if timeouts is not None else None,
+        REQUEST: longest_request(limits),
+        IDLE: longest_idle(limits),
     }
     return "; ".join(f"{name} {values[name]}" for name in given(limits))
 

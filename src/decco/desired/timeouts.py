@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from decco.desired import reasons
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
+from decco.desired.limits import limits_of, longest_idle, longest_request
 from decco.desired.model import Problem, SpaceFacts
 
 REQUEST, IDLE = "request", "idle"
@@ -32,17 +33,13 @@ def shortest(*durations: str | None) -> str | None:
 
 def idle_timeout(endpoint: ResolvedEndpoint, space: SpaceFacts) -> str | None:
     """The idle timeout of an HTTP endpoint: its own, if that is shorter than the Space's limit."""
-    limits = space.spec.limits
-    longest = limits.timeouts.idle if limits is not None and limits.timeouts is not None else None
-    return shortest(longest, endpoint.timeouts.idle if endpoint.timeouts is not None else None)
+    return shortest(longest_idle(limits_of(space)), endpoint.timeouts.idle if endpoint.timeouts is not None else None)
 
 
 def request_timeout(endpoint: ResolvedEndpoint, space: SpaceFacts, default: str | None = None) -> str | None:
     """The same of its requests; ``default``: if it has none of its own."""
-    limits = space.spec.limits
-    longest = limits.timeouts.request if limits is not None and limits.timeouts is not None else None
     own = endpoint.timeouts.request if endpoint.timeouts is not None else None
-    return shortest(longest, own or default)
+    return shortest(longest_request(limits_of(space)), own or default)
 
 
 def idle_seconds(endpoint: ResolvedEndpoint, space: SpaceFacts) -> int | None:

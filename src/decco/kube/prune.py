@@ -48,13 +48,15 @@ class Pruner:
         """
         requested = 0
         errors: list[KubeError] = []
-        owned, orphans = self._unwanted(owner_uid, owner.namespace or owner.name, keep, labelled_owner)
-        if orphans:
+        unwanted = self._unwanted(owner_uid, owner.namespace or owner.name, keep, labelled_owner)
+        if any(not entry.owner_uid for _, entry in unwanted):
+            remain = False
             try:
-                owned += orphans if await remains(self._client, owner, owner_uid) else []
+                remain = await remains(self._client, owner, owner_uid)
             except KubeError as error:
                 errors.append(error)
-        for store, entry in owned:
+            unwanted = [each for each in unwanted if each[1].owner_uid or remain]
+        for store, entry in unwanted:
             try:
                 await self.delete(store, entry)
             except KubeError as error:
@@ -67,17 +69,15 @@ class Pruner:
 
     def _unwanted(
         self, owner_uid: str, namespace: str, keep: Collection[tuple[Resource, Key]], labelled_owner: object
-    ) -> tuple[list[tuple[Store, Entry]], list[tuple[Store, Entry]]]:
-        """What ``prune`` deletes: objects with a reference to the owner, and without."""
-        found: tuple[list[tuple[Store, Entry]], list[tuple[Store, Entry]]] = [], []
+    ) -> list[tuple[Store, Entry]]:
+        """What ``prune`` deletes if the owner exists."""
+        found: list[tuple[Store, Entry]] = []
         for store in self._stores.values():
             if store.unlisted:
                 continue  # the kind's objects are not known, or the cluster no longer serves the kind
             orphans = [entry for entry in store.labelled_for(labelled_owner) if entry.proven]
-            for entries, unwanted in zip((store.owned_by(owner_uid, namespace), orphans), found, strict=True):
-                for entry in entries:
-                    if (store.resource, entry.key) not in keep and not entry.deleting:
-                        unwanted.append((store, entry))
+            entries = (*store.owned_by(owner_uid, namespace), *orphans)
+            found += [(store, each) for each in entries if (store.resource, each.key) not in keep and not each.deleting]
         return found
 
     def left_over(

@@ -15,7 +15,7 @@ from decco.desired import limits as names_of
 from decco.desired import names
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.gateway_status import listeners_kind
-from decco.desired.limits import NO_LIMITS, limits_of, streams, unkept_by_streams, unkept_limit
+from decco.desired.limits import NO_LIMITS, limits_of, longest_idle, streams, unkept_by_streams, unkept_limit
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.timeouts import idle_timeout
 from decco.objects import (
@@ -102,7 +102,7 @@ def space_policies(inputs: SpaceInputs, listeners: Iterable[Obj]) -> list[Child]
             "targetRefs": [whole],
             "authorization": {"defaultAction": "Deny", "rules": [clients]},
         }
-    if traffic := _traffic(limits, limits.timeouts.idle if limits.timeouts is not None else None):
+    if traffic := _traffic(limits, longest_idle(limits)):
         specs[BACKEND_TRAFFIC_POLICIES] = {"targetRefs": [whole], **traffic}
     secure = [{**whole, "sectionName": each["name"]} for each in listeners if each["protocol"] in ("HTTPS", "TLS")]
     if limits.connections is not None and secure:
@@ -145,7 +145,7 @@ def route_policy(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj | None:
     if endpoint.kind is not EndpointKind.HTTP or not keeps_idle(inputs):
         return None
     limits = _limits(inputs)
-    of_space = _traffic(limits, limits.timeouts.idle if limits.timeouts is not None else None)
+    of_space = _traffic(limits, longest_idle(limits))
     own = _traffic(limits, idle_timeout(endpoint, inputs.space), streaming=streams(endpoint))
     if own == of_space:
         return None

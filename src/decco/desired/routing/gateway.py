@@ -287,8 +287,7 @@ def _backends(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath)
     if not shares:
         return [_backend(endpoint)]
     rest = WHOLE - sum(share.weight for share in shares)
-    services = [_service(share.endpoint.name, share.endpoint.service_port) for share in shares]
-    others = [{**service, "weight": share.weight} for service, share in zip(services, shares, strict=True)]
+    others = (_service(one.endpoint.name, one.endpoint.service_port) | {"weight": one.weight} for one in shares)
     return [{**_backend(endpoint), "weight": rest}, *others]
 
 
