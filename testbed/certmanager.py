@@ -7,7 +7,6 @@ webhook, which sets no defaults and refuses invalid objects, and its cainjector 
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,17 +97,7 @@ def _chart() -> Path:
 
 
 def _tool(name: str) -> gotool.Tool:
-    return gotool.Tool(f"certmanager-{name}", _digest(), MODULE, f"./{name}", minutes=4)
-
-
-def _digest() -> str:
-    """Of all sources and of the checksums of what they use, as for the programs of ``netpol``."""
-    found = hashlib.sha256()
-    folder = gotool.HERE / MODULE
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        found.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
-        found.update(file.read_bytes())
-    return found.hexdigest()[:12]
+    return gotool.Tool(f"certmanager-{name}", gotool.digest(MODULE), MODULE, f"./{name}", minutes=4)
 
 
 def main() -> int:

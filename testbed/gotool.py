@@ -5,6 +5,7 @@ The modules' folders hold a go.mod and go.sum only; those name exact versions an
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,18 @@ class Tool:
     def path(self) -> Path:
         """Where it is kept; it may not be there yet."""
         return cache.programs(self.name, self.version) / self.name
+
+
+def digest(module: str) -> str:
+    """In place of a version, for programs of ours: of all sources in the module's folder, and of the checksums of what
+    they use.
+    """
+    found = hashlib.sha256()
+    folder = HERE / module
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
+        found.update(file.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def provide(tool: Tool) -> Path:

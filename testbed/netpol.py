@@ -7,7 +7,6 @@ are Go modules; ``netpol_module/`` has a short program of ours around each. They
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 
@@ -24,17 +23,7 @@ def provide(name: str) -> Path:
     Raises:
         AssetsMissing: it is not cached and cannot be built; the message says what to install.
     """
-    return gotool.provide(gotool.Tool(f"netpol-{name}", _digest(), MODULE, f"./{name}", minutes=2))
-
-
-def _digest() -> str:
-    """Of all sources and of the checksums of what they use: these programs have no version of their own."""
-    found = hashlib.sha256()
-    folder = gotool.HERE / MODULE
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        found.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
-        found.update(file.read_bytes())
-    return found.hexdigest()[:12]
+    return gotool.provide(gotool.Tool(f"netpol-{name}", gotool.digest(MODULE), MODULE, f"./{name}", minutes=2))
 
 
 def main() -> int:

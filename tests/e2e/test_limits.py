@@ -11,9 +11,8 @@ import pytest
 
 from tests.e2e import clients
 from tests.e2e.conftest import BACKEND, Backend
-from tests.e2e.world import APPS, SPACES, Obj, Tenant, World, eventually
+from tests.e2e.world import APPS, SPACES, TCP_PORT, Obj, Tenant, World, eventually
 
-TCP_PORT = 9000
 NOWHERE = ["203.0.113.0/24"]
 KIB = 1024
 
@@ -23,18 +22,13 @@ pytestmark = pytest.mark.skipif(BACKEND is Backend.INGRESS, reason="the policies
 @pytest.fixture(scope="module")
 def tenant(world: World) -> Tenant:
     tenant = world.tenant("limited")
-    web = {"name": "web", "port": 8080, "httpPath": "/web"}
-    db = {"name": "db", "port": TCP_PORT}
-    tenant.run(tenant.app("web", ["http:8080", f"echo:{TCP_PORT}"], endpoints=[web, db]))
-    tenant.settled("/web")
-    tenant.listening("db")
+    tenant.run_web_and_db()
     return tenant
 
 
 def limit(tenant: Tenant, **limits: Any) -> None:
     """Changes the limits, and waits until the edge has accepted them."""
-    [space] = [each for each in tenant.objects({"limits": limits or None}) if each["kind"] == "Space"]
-    tenant.world.apply(space)
+    tenant.change({"limits": limits or None})
     tenant.wait_ready()
 
 

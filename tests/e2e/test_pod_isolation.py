@@ -16,8 +16,6 @@ from testbed.node.config import BOX, MAPPED
 from tests.e2e import clients
 from tests.e2e.world import APPS, RESTRICTED, Obj, Tenant, World, eventually
 
-TCP_PORT = 9000
-
 
 @pytest.fixture(scope="module")
 def tenant(world: World) -> Tenant:
@@ -27,19 +25,14 @@ def tenant(world: World) -> Tenant:
         runtime_class = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}}
         world.apply({**runtime_class, "handler": name})
     tenant = world.tenant("isolated")
-    web = {"name": "web", "port": 8080, "httpPath": "/web"}
-    db = {"name": "db", "port": TCP_PORT}
-    tenant.run(tenant.app("web", ["http:8080", f"echo:{TCP_PORT}"], endpoints=[web, db]))
-    tenant.settled("/web")
-    tenant.listening("db")
+    tenant.run_web_and_db()
     return tenant
 
 
 def isolate(tenant: Tenant, **spec: Any) -> Obj:
     """Changes the Space while requests go on, of which none may fail; returns the pod that is there at the end."""
     before = {pod["metadata"]["uid"] for pod in tenant.pods("web")}
-    [space] = [each for each in tenant.objects(spec) if each["kind"] == "Space"]
-    tenant.world.apply(space)
+    tenant.change(spec)
     answers: list[int] = []
 
     def replaced() -> list[Obj]:

@@ -24,6 +24,7 @@ DOMAIN = "decco.test"
 SPACES = "spaces.decco.platform9.com"
 APPS = "apps.decco.platform9.com"
 HTTP_PORT = 8080
+TCP_PORT = 9000
 POLL_SECONDS = 0.1
 RESTRICTED: Obj = {
     "runAsNonRoot": True,
@@ -165,6 +166,19 @@ class Tenant:
         self.world.apply(*apps)
         for app in apps:
             self.wait_app(app["metadata"]["name"])
+
+    def run_web_and_db(self) -> None:
+        """An App ``web`` with HTTP at /web and the TCP endpoint ``db``, which echoes; waits until both are served."""
+        web = {"name": "web", "port": HTTP_PORT, "httpPath": "/web"}
+        listen = (f"http:{HTTP_PORT}", f"echo:{TCP_PORT}")
+        self.run(self.app("web", listen, endpoints=[web, {"name": "db", "port": TCP_PORT}]))
+        self.settled("/web")
+        self.listening("db")
+
+    def change(self, spec: Mapping[str, Any]) -> None:
+        """Gives the Space these fields beside those of every Space here."""
+        [space] = [each for each in self.objects(spec) if each["kind"] == "Space"]
+        self.world.apply(space)
 
     def wait_ready(self) -> None:
         eventually(lambda: ready(self.world.get(SPACES, self.name)), what=f"Space {self.name} Ready")

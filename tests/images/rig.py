@@ -342,7 +342,9 @@ def memory_kb(pid: int, what: str = "VmRSS") -> int:
 
 
 def until(right: Callable[[], bool]) -> None:
-    """For the kernel's own state, which sends no notification when it changes."""
+    """For what sends no notification when it changes: the kernel's own state, and what a changed file leads to. The
+    sidecar may load the former files twice, and "loaded" is then said of the second.
+    """
     end = time.monotonic() + PATIENCE
     while not right():
         assert time.monotonic() < end, "it did not come about"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ import pytest
 from tests.images.pki import Authority, Leaf
 from tests.images.rig import (
     LOADED,
-    PATIENCE,
     App,
     Pod,
     Sidecar,
@@ -25,6 +23,7 @@ from tests.images.rig import (
     egress,
     free_ports,
     server,
+    until,
 )
 
 REFUSES_FILES = "LOG3[entry]: stunnel refuses the files"
@@ -58,7 +57,7 @@ def test_a_revoked_client_is_refused_after_a_reload_and_all_others_go_on(
             with sidecar.change():
                 pod.renew("own", own, authority.revocations(stolen.serial))
             for port in (strict, named):
-                eventually(lambda port=port: not is_admitted(port, stolen, tmp_path))  # type: ignore[misc]
+                until(lambda port=port: not is_admitted(port, stolen, tmp_path))  # type: ignore[misc]
                 assert is_admitted(port, good, tmp_path)
             sidecar.await_log(REVOKED)
             assert is_admitted(anybody, stolen, tmp_path), "no certificate is requested there"
@@ -66,12 +65,12 @@ def test_a_revoked_client_is_refused_after_a_reload_and_all_others_go_on(
             time.sleep(1.1)  # lists of one second have the same thisUpdate, so neither is the newer one
             with sidecar.change():
                 pod.renew("own", own, authority.revocations(good.serial))
-            eventually(lambda: is_admitted(strict, stolen, tmp_path))  # a newer list counts alone
-            eventually(lambda: not is_admitted(strict, good, tmp_path))
+            until(lambda: is_admitted(strict, stolen, tmp_path))  # a newer list counts alone
+            until(lambda: not is_admitted(strict, good, tmp_path))
             with sidecar.change():
                 pod.renew("own", own)
-            eventually(lambda: is_admitted(strict, good, tmp_path))
-            eventually(lambda: is_admitted(named, good, tmp_path))
+            until(lambda: is_admitted(strict, good, tmp_path))
+            until(lambda: is_admitted(named, good, tmp_path))
         assert sidecar.end() == 0
 
 
@@ -94,7 +93,7 @@ def test_only_the_list_in_the_same_file_changes(
             with sidecar.change():
                 sidecar.process.send_signal(1)
             for port in (one, other):
-                eventually(lambda port=port, allows=not revoked: is_admitted(port, client, tmp_path) is allows)  # type: ignore[misc]
+                until(lambda port=port, allows=not revoked: is_admitted(port, client, tmp_path) is allows)  # type: ignore[misc]
 
 
 def test_a_session_of_a_revoked_client_is_not_resumed(
@@ -113,16 +112,8 @@ def test_a_session_of_a_revoked_client_is_not_resumed(
         assert is_resumed(port, context, session)
         with sidecar.change():
             pod.renew("own", authority.leaf("server.test"), authority.revocations(stolen.serial))
-        eventually(lambda: not is_resumed(port, context, session))
+        until(lambda: not is_resumed(port, context, session))
         sidecar.await_log(REVOKED)  # the client was verified again
-
-
-def eventually(ask: Callable[[], bool]) -> None:
-    """What a change leads to. The sidecar may load the former files twice, and "loaded" is then said of the second."""
-    deadline = time.monotonic() + PATIENCE
-    while not ask():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s"
-        time.sleep(0.1)
 
 
 def is_resumed(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None) -> bool:

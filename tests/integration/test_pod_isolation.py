@@ -11,7 +11,8 @@ import pytest
 
 from testbed.controlplane import ControlPlane
 from testbed.manifests import MANIFESTS
-from tests.integration.harness import APIS, Cluster, Decco, Obj, app, controller, eventually, pod
+from tests.integration.by_hand import pods
+from tests.integration.harness import APIS, Cluster, Decco, app, controller, eventually, pod
 from tests.integration.loop import assert_no_defects
 
 LEVEL, SANDBOXES = "decco.platform9.com/isolation", "decco.platform9.com/sandboxes"
@@ -49,15 +50,6 @@ def template(cluster: Cluster, space: str, name: str = "web") -> tuple[Any, Any]
     return found.get("runtimeClassName"), found.get("hostUsers")
 
 
-def pods(cluster: Cluster, space: str, name: str = "web") -> list[Obj]:
-    return [
-        each
-        for each in cluster.items(f"/api/v1/namespaces/{space}/pods")
-        if each["metadata"].get("labels", {}).get("decco.platform9.com/app") == name
-        and "deletionTimestamp" not in each["metadata"]
-    ]
-
-
 def attempt(cp: ControlPlane, space: str, **spec: Any) -> str:
     """The answer to a bare pod: "" if it was created (as a dry run)."""
     made = {"metadata": {"name": "bare"}, "spec": {"containers": [{"name": "c", "image": "x"}], **spec}}
@@ -67,20 +59,20 @@ def attempt(cp: ControlPlane, space: str, **spec: Any) -> str:
 
 def test_the_levels_on_a_running_app(control_plane: ControlPlane, cluster: Cluster, decco: Decco, space: str) -> None:
     cluster.create(app(space, "web", endpoints=[], pod=pod()))
-    eventually(lambda: len(pods(cluster, space)) == 1, SOON)
+    eventually(lambda: len(pods(cluster, space, "web")) == 1, SOON)
     assert template(cluster, space) == (None, None)
     assert attempt(control_plane, space) == ""
 
     set_space(cluster, space, isolation="UserNamespace")
     eventually(lambda: template(cluster, space) == (None, False), SOON)
     # Pods of before stay until those of the new template are ready, which no node makes them here.
-    eventually(lambda: False in [each["spec"].get("hostUsers") for each in pods(cluster, space)], SOON)
+    eventually(lambda: False in [each["spec"].get("hostUsers") for each in pods(cluster, space, "web")], SOON)
     eventually(lambda: "DECCO-0680" in attempt(control_plane, space), SOON)
     assert attempt(control_plane, space, hostUsers=False) == ""
 
     set_space(cluster, space, isolation="Sandboxed")
     eventually(lambda: template(cluster, space) == ("box", None), SOON)
-    eventually(lambda: "box" in [each["spec"].get("runtimeClassName") for each in pods(cluster, space)], SOON)
+    eventually(lambda: "box" in [each["spec"].get("runtimeClassName") for each in pods(cluster, space, "web")], SOON)
     eventually(lambda: "box, cell" in attempt(control_plane, space, hostUsers=False), SOON)
     namespace = cluster.get(f"/api/v1/namespaces/{space}") or {}
     assert namespace["metadata"]["labels"][LEVEL] == "Sandboxed"
@@ -101,13 +93,13 @@ def test_the_levels_on_a_running_app(control_plane: ControlPlane, cluster: Clust
 
 def test_an_app_that_asks_for_less_keeps_its_pods(cluster: Cluster, decco: Decco, space: str) -> None:
     cluster.create(app(space, "web", endpoints=[], pod=pod(runtimeClassName="plain")))
-    eventually(lambda: len(pods(cluster, space)) == 1, SOON)
-    before = pods(cluster, space)[0]["metadata"]["uid"]
+    eventually(lambda: len(pods(cluster, space, "web")) == 1, SOON)
+    before = pods(cluster, space, "web")[0]["metadata"]["uid"]
     set_space(cluster, space, isolation="Sandboxed")
     eventually(lambda: (cluster.app_condition(space, "web", "Ready") or {})["reason"] == "IsolationTooWeak", SOON)
     assert "'plain'" in (cluster.app_condition(space, "web", "WorkloadReady") or {})["message"]
     decco.settle()
-    assert [each["metadata"]["uid"] for each in pods(cluster, space)] == [before]
+    assert [each["metadata"]["uid"] for each in pods(cluster, space, "web")] == [before]
     cluster.patch(f"{APIS}/namespaces/{space}/apps/web", {"spec": {"pod": {"runtimeClassName": None}}})
     eventually(lambda: template(cluster, space) == ("box", None), SOON)
     eventually(
