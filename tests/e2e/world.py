@@ -48,7 +48,7 @@ def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") 
             last: object = ask()
             if last:
                 return last  # type: ignore[return-value]
-        except (AssertionError, OSError, RequestFailed, ValueError) as error:
+        except (AssertionError, LookupError, TypeError, OSError, RequestFailed, ValueError) as error:
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}; last answer: {last!r}")

@@ -33,10 +33,14 @@ POLL_SECONDS = 0.05
 _QUIET_READS = 4
 """decco is taken for settled when it was quiet for as long as so many of its slowest answers took."""
 
+_NOT_YET = (AssertionError, LookupError, TypeError)
+"""What a question raises whose object, or a part of it, does not exist yet."""
+
 
 def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
     """Polls until the answer is true, and returns it; the last answer or error is in the failure.
 
+    A part that does not exist yet, like ``condition["reason"]`` of a condition that nobody has written, is "not yet".
     Fails after ``seconds``, and never before PATIENCE: a busy machine must not fail a test that waits for a fact.
     """
     seconds = max(seconds, PATIENCE)
@@ -48,7 +52,7 @@ def eventually(ask: Callable[[], T], seconds: float = PATIENCE, what: str = "") 
             if answer:
                 return answer
             last = answer
-        except AssertionError as error:
+        except _NOT_YET as error:
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what or ask}; last answer: {last!r}")
