@@ -26,7 +26,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit thorough integration packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
+.PHONY: help demo test check unit thorough integration integration-sample packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
 .PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-issuers test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
@@ -46,9 +46,9 @@ help: ## this page
 demo: $(VENV)/.complete assets ## the controller and the examples on a real control plane, until Ctrl-C
 	@NODE='$(NODE)' env -u KUBECONFIG $(if $(filter command line,$(origin KUBECONFIG)),KUBECONFIG='$(KUBECONFIG)') $(BIN)/python -m testbed.demo
 
-test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough, integration, samples of attacks, faults, simulation and soak, DNS, packaging, images, a sample of e2e
+test: $(VENV)/.complete assets ## everything that CI runs: check, unit, thorough, samples of integration, attacks, faults, simulation and soak, DNS, packaging, images, a sample of e2e
 	@rm -rf $(REPORTS); status=0; \
-	for part in check unit thorough integration attacks-sample faults-sample simulate-sample soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
+	for part in check unit thorough integration-sample attacks-sample faults-sample simulate-sample soak-sample test-dns packaging test-images e2e-sample; do $(MAKE) $$part || status=1; done; \
 	$(BIN)/python tests/summary.py $(REPORTS)/*.xml || status=1; exit $$status
 
 check: $(VENV)/.complete ## static checks: format, lint, types, imports, generated files
@@ -78,9 +78,15 @@ unit: $(VENV)/.complete ## tests without network, in seconds
 thorough: $(VENV)/.complete ## the other tests of tests/unit, of seconds each: started programs, many random histories
 	$(call step,thorough,$(BIN)/python -m pytest tests/unit -n 2 -m thorough --junitxml=$(REPORTS)/thorough.xml $(ARGS))
 
-integration: $(VENV)/.complete assets ## tests against a real API server
+INTEGRATION := $(BIN)/python -m pytest tests/integration tests/policies -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(REPORTS)/integration.xml
+
+integration: $(VENV)/.complete assets ## tests against a real API server (half an hour)
 	-@$(BIN)/python -m testbed.netpol >/dev/null
-	$(call step,integration,$(BIN)/python -m pytest tests/integration tests/policies -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(REPORTS)/integration.xml $(ARGS))
+	$(call step,integration,$(INTEGRATION) $(ARGS))
+
+integration-sample: $(VENV)/.complete assets ## the part of integration that make test runs
+	-@$(BIN)/python -m testbed.netpol >/dev/null
+	$(call step,integration: sample,$(INTEGRATION) -m "not full" $(ARGS))
 
 attacks: $(VENV)/.complete assets ## every attack under its role's identity, every policy without each of its parts, a million states of claims, a recorded life (half an hour)
 	$(call step,attacks,$(BIN)/python -m pytest tests/attacks --junitxml=$(REPORTS)/attacks.xml $(ARGS))
@@ -178,7 +184,7 @@ e2e-verify: $(VENV)/.complete assets $(NODE_ASSETS) ## decco verify with Envoy G
 	$(call step,e2e: verify by ingress,E2E_BACKEND=ingress $(E2E_PYTEST) tests/verify/test_verify.py -s --junitxml=$(REPORTS)/e2e-verify-ingress.xml $(ARGS))
 
 e2e-sample: $(VENV)/.complete assets $(NODE_ASSETS) ## the part of e2e that make test runs; skipped with one message where it cannot run
-	$(call step,e2e,$(E2E_PYTEST) tests/e2e --junitxml=$(REPORTS)/e2e.xml $(ARGS))
+	$(call step,e2e: sample,$(E2E_PYTEST) tests/e2e -m "not full" --junitxml=$(REPORTS)/e2e.xml $(ARGS))
 
 # The first step of every target: reports missing packages within a second or two, before anything is built.
 prerequisites: ## packages of the targets on this command line: installs them (root on Debian or Ubuntu), or prints the command

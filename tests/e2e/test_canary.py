@@ -10,6 +10,7 @@ import pytest
 from tests.e2e import clients
 from tests.e2e.conftest import BACKEND, Backend
 from tests.e2e.world import Tenant, World, eventually
+from tests.sample import full
 
 REQUESTS = 600
 WEIGHT = 20
@@ -31,7 +32,7 @@ def answered(tenant: Tenant, path: str, number: int = REQUESTS) -> Counter[str]:
     return counted
 
 
-@pytest.mark.parametrize("encrypt", [False, True], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("encrypt", [pytest.param(False, id="plain", marks=full), pytest.param(True, id="encrypted")])
 def test_the_weight_is_what_arrives(world: World, encrypt: bool) -> None:
     tenant = world.tenant(f"share-{'tls' if encrypt else 'plain'}", encryptHttp=encrypt)
     tenant.run(tenant.app("web", httpUrlPath="/web"))

@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from tests.e2e.world import APPS, RESTRICTED, Obj, Tenant, World, eventually
+from tests.sample import full
 
 EGRESS = 15432
 
@@ -74,6 +75,7 @@ def test_a_job_that_fails_says_so(tenant: Tenant) -> None:
     eventually(reported, 15)
 
 
+@full
 def test_a_sidecar_that_dies_does_not_keep_the_job(tenant: Tenant) -> None:
     """Its stunnel is killed while the Job runs: it starts again, and goes when the Job's own container does."""
     node = tenant.world.cluster.node

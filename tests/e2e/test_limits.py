@@ -12,6 +12,7 @@ import pytest
 from tests.e2e import clients
 from tests.e2e.conftest import BACKEND, Backend
 from tests.e2e.world import APPS, SPACES, TCP_PORT, Obj, Tenant, World, eventually
+from tests.sample import full
 
 NOWHERE = ["203.0.113.0/24"]
 KIB = 1024
@@ -99,6 +100,7 @@ def own_route(tenant: Tenant) -> Obj:
     }
 
 
+@full
 def test_streams_go_on_beside_the_limit_of_bodies(tenant: Tenant) -> None:
     endpoint = {"name": "talk", "port": 8080, "httpPath": "/talk", "appProtocol": "websocket"}
     tenant.run(tenant.app("talk", endpoints=[endpoint]))
@@ -140,6 +142,7 @@ def test_more_requests_are_429(tenant: Tenant) -> None:
     eventually(lambda: statuses(tenant, "/web", 8) == [200] * 8, what="200")
 
 
+@full
 def test_a_request_without_a_byte_for_long_ends(tenant: Tenant) -> None:
     assert tenant.https("/web/slow?ms=4000").status == 200
     limit(tenant, timeouts={"idle": "1s"})

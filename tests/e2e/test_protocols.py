@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.clients import HTTPS
 from tests.e2e.conftest import BACKEND, Backend
 from tests.e2e.world import Obj, Tenant, World, eventually, local_secret
+from tests.sample import full
 
 CALLS = 50051
 PATH = "/grpc.health.v1.Health"
@@ -70,6 +71,7 @@ def test_grpc_by_path(plain: Tenant, asker: Path) -> None:
     answers(asker, plain)
 
 
+@full
 def test_a_stream_outlasts_the_default_of_the_proxy(plain: Tenant, asker: Path) -> None:
     answers(asker, plain)
     assert "held 20s" in call(asker, plain, "--hold", f"{PROXY_DEFAULT + 5}s")
@@ -85,6 +87,7 @@ def test_a_websocket_endpoint_answers_requests_too(plain: Tenant) -> None:
     assert plain.https("/talk").json()["protocol"] == "HTTP/1.1"
 
 
+@full
 def test_the_protocol_follows_on_a_running_app(plain: Tenant, asker: Path) -> None:
     """Without it the edge speaks HTTP/1.1 to the pod, which gRPC refuses; no pod is started for it."""
     before = [pod["metadata"]["uid"] for pod in plain.pods("greeter")]

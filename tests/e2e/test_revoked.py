@@ -8,11 +8,13 @@ import ssl
 
 from tests.e2e import clients
 from tests.e2e.world import World, eventually
+from tests.sample import full
 
 SEEN_SECONDS = 120.0
 """The kubelet brings a changed Secret to a pod within a minute and some seconds; the rest is ours."""
 
 
+@full
 def test_a_revoked_client_is_refused_after_the_reload(world: World) -> None:
     tenant = world.tenant("revoke")
     one, other = (tenant.authority.leaf(f"{name}.decco.test") for name in ("one", "other"))

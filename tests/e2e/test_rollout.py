@@ -13,6 +13,7 @@ import pytest
 from testbed.images import programs
 from tests.e2e import clients
 from tests.e2e.world import Tenant, World, eventually
+from tests.sample import full
 
 CLIENTS = 4
 PAUSE = 0.01
@@ -110,6 +111,7 @@ def test_a_new_image_costs_no_request(busy: Tenant) -> None:
     assert seen.seen["web 2"], "the load ended too early"
 
 
+@full
 def test_another_number_of_replicas_costs_no_request(busy: Tenant) -> None:
     with load(busy):
         # One at a time: Envoy sends connections to pods that end, too, while fewer than half of them are left.

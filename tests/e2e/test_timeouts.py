@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.conftest import BACKEND, Backend
 from tests.e2e.world import Tenant, World, eventually
+from tests.sample import full
 
 SHORT = 2
 TCP_PORT = 9000
@@ -37,6 +38,7 @@ def test_a_request_that_takes_longer_is_504(tenant: Tenant) -> None:
     assert [pod["metadata"]["uid"] for pod in tenant.pods("web")] == before
 
 
+@full
 def test_an_idle_connection_ends(tenant: Tenant) -> None:
     endpoint = {"name": "db", "port": TCP_PORT}
     pod = {"container": {"readinessProbe": {"tcpSocket": {"port": TCP_PORT}, "periodSeconds": 1}}}

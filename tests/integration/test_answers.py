@@ -18,6 +18,7 @@ from tests.integration.answering import Edge, NameServer, may_bind
 from tests.integration.by_hand import GATEWAY, accept_listeners, answer_route, run_pods
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, tls_secret
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 ADDRESS, NOWHERE, DNS_ADDRESS = "127.77.0.1", "127.77.0.2", "127.77.0.3"
 DOMAIN = "answers.test"
@@ -113,6 +114,7 @@ def test_ready_after_the_answer_and_the_record_after_it(
         expect(cluster, name, "True")
 
 
+@full
 def test_each_link_in_front_of_a_tcp_endpoint_is_named(
     cluster: Cluster, decco: Decco, server: NameServer, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ import yaml
 
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, collection, eventually, pod, space, tls_secret
 from tests.integration.logs import assert_no_secrets, assert_sound, lines, repetitions
+from tests.sample import full
 
 IN_TIME = 10.0
 """Seconds within which a good object is served beside any number of bad ones; it takes 0.1 s on a quiet machine."""
@@ -375,6 +376,7 @@ def test_large_objects_with_decco_s_label_change_nothing_for_others(cluster: Clu
         cluster.delete(path)
 
 
+@full
 @pytest.mark.parametrize("count", [26_000, 40_000], ids=["etcd refuses it", "the API server's own client refuses it"])
 def test_a_deployment_that_is_too_large_for_etcd(cluster: Cluster, decco: Decco, count: int) -> None:
     """An App of 1 MB or less, and a Deployment that defaults and the ownership of fields make larger than 1.5 MiB."""
@@ -550,6 +552,7 @@ def test_undecodable_objects(cluster: Cluster, decco: Decco, name: str, lax: Cal
         cluster.delete(f"{APIS}/spaces/{each}")
 
 
+@full
 def test_all_of_it_together_is_calm(cluster: Cluster, decco: Decco) -> None:
     """With every bad App of above, decco requests only the Secrets that are missing.
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, http_app, space, tls_secret
+from tests.sample import full
 
 REQUEUE_SECONDS = 25.0
 
@@ -61,8 +62,10 @@ class TestForeignObjects:
         ("kind", "resource", "condition", "obj"),
         [
             ("Service", "services", "WorkloadReady", {"spec": {"ports": [{"port": 1}], "selector": {"a": "b"}}}),
-            ("ConfigMap", "configmaps", "WorkloadReady", {"data": {"a": "b"}}),
-            ("NetworkPolicy", "networkpolicies", "WorkloadReady", {"spec": {"podSelector": {}}}),
+            pytest.param("ConfigMap", "configmaps", "WorkloadReady", {"data": {"a": "b"}}, marks=full),
+            pytest.param(
+                "NetworkPolicy", "networkpolicies", "WorkloadReady", {"spec": {"podSelector": {}}}, marks=full
+            ),
         ],
     )
     def test_a_foreign_child_of_an_app(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import APIS, GROUP, Cluster, Decco, eventually, tls_secret
 from tests.integration.test_delete import GONE_SECONDS, is_gone
+from tests.sample import full
 
 SHARE = f"{GROUP}/share-with"
 
@@ -17,6 +18,7 @@ def reason(cluster: Cluster, name: str) -> str:
     return str((cluster.space_condition(name, "CertificatesReady") or {}).get("reason"))
 
 
+@full
 def test_before_the_right_space_exists_and_after_it_was_deleted(
     control_plane: ControlPlane, cluster: Cluster, decco: Decco, name: str
 ) -> None:

@@ -16,6 +16,7 @@ from testbed.controlplane import ControlPlane
 from tests.integration.by_hand import GATEWAY, accept_listeners, answer_policy, answer_route, condition, run_pods
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, space, tls_secret
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 INGRESSES = "/apis/networking.k8s.io/v1"
 TRAEFIK = "/apis/traefik.io/v1alpha1"
@@ -111,6 +112,7 @@ def message(cluster: Cluster, namespace: str) -> str:
 # -- no routes, and none to be had ------------------------------------------------------------------------------------
 
 
+@full
 def test_none_means_services_only(routed: Cluster, tenant: str, tmp_path: Path) -> None:
     with Running(routed, tmp_path, routing__backend="none") as decco:
         make_app(routed, tenant)
@@ -430,6 +432,7 @@ def test_a_canary_of_ingress_nginx(traefik: Cluster, tenant: str, tmp_path: Path
         decco.settle()
 
 
+@full
 def test_one_dialect_after_the_other_leaves_nothing_behind(traefik: Cluster, tenant: str, tmp_path: Path) -> None:
     cluster = traefik
     for dialect, prefix in (("traefik", "traefik"), ("haproxy", "haproxy"), ("nginx", "nginx")):

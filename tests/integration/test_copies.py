@@ -16,6 +16,7 @@ from tests.integration.logs import assert_no_secrets, assert_sound
 from tests.integration.test_daemon import ACCOUNT, ACCOUNT_GROUPS
 from tests.integration.test_policies import as_user
 from tests.integration.test_secret_changes import path
+from tests.sample import full
 
 SECONDS = 15.0
 KEEP = "example.com/keep"
@@ -93,6 +94,7 @@ def test_a_space_without_secrets_gets_no_binding_until_one_is_named(cluster: Clu
     assert cluster.get(BINDINGS.format(name))
 
 
+@full
 def test_a_deleted_binding_comes_back(cluster: Cluster, tenant: str) -> None:
     before = (cluster.get(BINDINGS.format(tenant)) or {})["metadata"]["uid"]
     cluster.delete(BINDINGS.format(tenant))

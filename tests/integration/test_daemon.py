@@ -29,6 +29,7 @@ from tests.delegated import delegated
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, pod, soon, space, tls_secret
 from tests.integration.logs import assert_no_secrets, assert_sound, lines, log_lines, plain, repetitions
 from tests.promises import PATIENCE, promised, timed
+from tests.sample import full
 
 MISTAKE_SECONDS = PATIENCE
 """For a dozen processes that end by themselves, each after a second of computing, on a machine that may be busy."""
@@ -227,6 +228,7 @@ def test_without_crds_it_waits_and_goes_on(bare: ControlPlane, tmp_path: Path) -
     assert_sound(decco)
 
 
+@full
 async def test_an_api_server_that_is_not_there_yet(
     installed: ControlPlane, there: Cluster, tmp_path: Path, name: str
 ) -> None:

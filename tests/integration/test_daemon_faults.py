@@ -24,6 +24,7 @@ from testbed.proxy import FaultProxy
 from testbed.watchstream import WatchStream
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually, soon, tls_secret
 from tests.integration.logs import assert_no_secrets, assert_sound, lines, log_lines, repetitions
+from tests.sample import full
 
 IDLE_SECONDS = 6.0
 """Silence that makes a watch deaf here; more than the 5 s after which a watch counts as healthy."""
@@ -115,6 +116,7 @@ class Counter:
         )
 
 
+@full
 async def test_closed_again_and_again(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     kinds = len(proxy.watches())
     assert kinds > 10
@@ -147,6 +149,7 @@ async def test_expired(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     assert repetitions(decco) == {}, "an expired version is the ordinary course of things"
 
 
+@full
 async def test_expired_again_and_again(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     kinds = len(proxy.watches())
     counter = Counter(proxy)
@@ -163,6 +166,7 @@ async def test_expired_again_and_again(proxy: FaultProxy, decco: Decco, tenant: 
     assert max(repetitions(decco).values()) == 1, repetitions(decco).most_common(3)
 
 
+@full
 async def test_silence(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     """Open, but deaf: behind a firewall that forgot the connection."""
     streams = proxy.watches()
@@ -202,6 +206,7 @@ async def _do(fault: Callable[[WatchStream], Awaitable[None] | None], stream: Wa
         await pending
 
 
+@full
 async def test_a_login_page(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     """Something in front of the API server answers everything with HTML, and 200."""
     kinds = len(proxy.watches())
@@ -220,6 +225,7 @@ async def test_a_login_page(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> 
     assert max(repetitions(decco).values()) == 1, repetitions(decco).most_common(3)
 
 
+@full
 async def test_away(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     """Connections are refused for 15 s: no gap, no storm, one line for each kind, and ready soon after."""
     kinds = len(proxy.watches())
@@ -243,7 +249,7 @@ async def test_away(proxy: FaultProxy, decco: Decco, tenant: Tenant) -> None:
     )
 
 
-@pytest.mark.parametrize("kill", [False, True], ids=["in good order", "killed"])
+@pytest.mark.parametrize("kill", [pytest.param(False, id="in good order", marks=full), pytest.param(True, id="killed")])
 async def test_restart_of_the_api_server(
     control_plane: ControlPlane, cluster: Cluster, tmp_path: Path, name: str, kill: bool
 ) -> None:

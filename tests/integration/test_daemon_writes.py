@@ -34,6 +34,7 @@ from tests.integration.harness import (
 )
 from tests.integration.logs import assert_no_secrets, assert_sound, repetitions
 from tests.promises import promised, timed
+from tests.sample import full
 
 Children = dict[str, set[tuple[str, str]]]
 
@@ -176,6 +177,7 @@ def sometimes(chance: float, dice: random.Random) -> Callable[[Call], bool]:
     return lambda call: call.method in WRITES and dice.random() < chance
 
 
+@full
 async def test_writes_that_fail_in_every_way(
     proxy: FaultProxy, control_plane: ControlPlane, cluster: Cluster, tmp_path: Path, name: str
 ) -> None:
@@ -220,7 +222,9 @@ async def test_writes_that_fail_in_every_way(
     assert max(repetitions(decco).values(), default=0) <= 3, repetitions(decco).most_common(3)
 
 
-@pytest.mark.parametrize("answering", [True, False], ids=["slow answers", "no answers"])
+@pytest.mark.parametrize(
+    "answering", [pytest.param(True, id="slow answers"), pytest.param(False, id="no answers", marks=full)]
+)
 @timed
 async def test_sigterm_in_the_middle_of_work(
     proxy: FaultProxy, control_plane: ControlPlane, cluster: Cluster, tmp_path: Path, name: str, answering: bool
@@ -252,6 +256,7 @@ async def test_sigterm_in_the_middle_of_work(
     assert_sound(second)
 
 
+@full
 def test_killed_again_and_again(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path, name: str) -> None:
     """SIGKILL at ten random moments while 50 Apps are made: the last start finishes all of them."""
     dice = random.Random(SEED)

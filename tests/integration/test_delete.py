@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually, space
+from tests.sample import full
 
 GONE_SECONDS = 30.0
 
@@ -61,6 +62,7 @@ def test_a_namespace_deleted_by_hand_is_created_again(cluster: Cluster, decco: D
     decco.settle()
 
 
+@full
 def test_the_same_name_again_at_once(cluster: Cluster, decco: Decco, name: str) -> None:
     full_space(cluster, name)
     for round_number in range(3):

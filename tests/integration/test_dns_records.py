@@ -20,6 +20,7 @@ from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
 from tests.integration.by_hand import GATEWAY, accept_listeners
 from tests.integration.harness import APIS, GROUP, Cluster, Decco, Obj, app, eventually
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 ZONE = "records.test"
 FINALIZER = f"{GROUP}/dns"
@@ -188,6 +189,7 @@ def test_deletion_takes_the_record_first(world: World, cluster: Cluster, name: s
     eventually(lambda: cluster.get(f"/api/v1/namespaces/{name}") is None, GONE_SECONDS)
 
 
+@full
 def test_a_namespace_deleted_by_hand_hangs_nowhere(world: World, cluster: Cluster, name: str) -> None:
     world.full(name)
     old = (cluster.get(f"/api/v1/namespaces/{name}") or {})["metadata"]["uid"]
@@ -276,6 +278,7 @@ def test_without_an_address_records_stay_for_the_grace_time(world: World, cluste
     world.wait_for(name, at="192.0.2.2", db="192.0.2.2")
 
 
+@full
 def test_within_the_grace_time_records_stay_and_the_object_says_so(world: World, cluster: Cluster, name: str) -> None:
     world.full(name)
     world.stop()
@@ -329,6 +332,7 @@ def test_no_zone_for_the_name(world: World, cluster: Cluster, name: str) -> None
     assert not held(cluster.space(name))
 
 
+@full
 def test_a_restart_changes_nothing(world: World, cluster: Cluster, name: str) -> None:
     world.full(name)
     world.decco.settle()
@@ -409,6 +413,7 @@ def test_what_is_too_large_keeps_its_records_and_leaves_none_behind(world: World
     assert world.records(name) == {}
 
 
+@full
 def test_deleted_while_decco_was_down(world: World, cluster: Cluster, name: str) -> None:
     world.full(name)
     world.stop()
@@ -419,6 +424,7 @@ def test_deleted_while_decco_was_down(world: World, cluster: Cluster, name: str)
     assert world.records(name) == {}
 
 
+@full
 def test_providers_that_are_gone_from_the_settings_hold_nothing(world: World, cluster: Cluster, name: str) -> None:
     world.full(name)
     world.stop()
@@ -437,6 +443,7 @@ def test_providers_that_are_gone_from_the_settings_hold_nothing(world: World, cl
     eventually(lambda: held(cluster.space(name)) and held(cluster.app(name, "db")), 10, "taken up again")
 
 
+@full
 def test_dns_plan_reports_what_would_change_and_changes_nothing(
     world: World,
     cluster: Cluster,

@@ -18,6 +18,7 @@ from testbed.dns.bind import Bind
 from testbed.dns.server import HOST
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, pod, space, tls_secret
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 ZONE = "egress.test"
 MISSING = Bind.missing()
@@ -216,6 +217,7 @@ def test_the_policy_is_written_before_the_pods(world: World, name: str) -> None:
     assert created.index("networkpolicies") < created.index("jobs")
 
 
+@full
 def test_nothing_is_written_in_steady_state_and_over_a_restart_without_dns(world: World, name: str) -> None:
     declared(world, name)
     api, gone = host(world, name, "1.1.1.1", "1.0.0.1"), f"{name}-gone.{ZONE}"
@@ -293,6 +295,7 @@ def test_endpoints_of_other_spaces_are_their_pods_and_ports(world: World, name: 
     eventually(lambda: world.pods(name, "app-caller") == set())
 
 
+@full
 def test_switching_on_a_running_space_interrupts_nothing(world: World, name: str) -> None:
     """Seen in the order of the writes: the Space passes everything, then Apps have their rules, then it is closed."""
     world.cluster.make_space(name, tcpCertAndCaSecretName="egress-tls")
@@ -348,6 +351,7 @@ def watched(world: World, name: str, act: Any, end: str) -> list[str]:
     return seen
 
 
+@full
 def test_an_app_that_cannot_be_written_does_not_keep_its_space_open(world: World, name: str) -> None:
     world.cluster.make_space(name, tcpCertAndCaSecretName="egress-tls")
     foreign = {
@@ -367,6 +371,7 @@ def test_an_app_that_cannot_be_written_does_not_keep_its_space_open(world: World
     eventually(lambda: world.network(name).get("status") == "True")
 
 
+@full
 def test_a_paused_app_keeps_what_it_has(world: World, name: str) -> None:
     declared(world, name)
     api = host(world, name, "1.1.1.1")

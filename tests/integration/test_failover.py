@@ -35,6 +35,7 @@ from tests.integration.replicas import (
     resume,
 )
 from tests.promises import PATIENCE, promised, timed
+from tests.sample import full
 
 A, B = REPLICAS
 TRIALS = int(os.environ.get("LEADER_TRIALS", "2"))
@@ -113,6 +114,7 @@ def test_sigterm_hands_over_in_half_a_second(control_plane: ControlPlane, tmp_pa
         assert lines(first, "error", "critical") == []
 
 
+@full
 @timed
 def test_a_killed_leader_is_replaced_after_its_lease(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
     """In the middle of its work; the other finishes it, with no LIST, and makes nothing a second time."""
@@ -136,6 +138,7 @@ def test_a_killed_leader_is_replaced_after_its_lease(control_plane: ControlPlane
         assert_nothing_is_made_twice(two.writes())
 
 
+@full
 @pytest.mark.timeout(120 + 30 * TRIALS)
 def test_a_leader_that_was_stopped_writes_no_more(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
     """SIGSTOP for longer than the lease, then SIGCONT: not one write arrives.

@@ -12,6 +12,7 @@ import pytest
 from testbed.controlplane import ControlPlane
 from tests.integration.admission_rules import forbidding
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, controller, eventually, space
+from tests.sample import full
 
 SOON = 60.0
 GATEWAYS = "/apis/gateway.networking.k8s.io/v1"
@@ -80,8 +81,11 @@ def stays(cluster: Cluster, holder: str, before: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    ["{holder}.grants.test", "x.{holder}.grants.test", "shop.{holder}.test"],
-    ids=["the FQDN", "a name below it", "a hostname"],
+    [
+        pytest.param("{holder}.grants.test", id="the FQDN"),
+        pytest.param("x.{holder}.grants.test", id="a name below it", marks=full),
+        pytest.param("shop.{holder}.test", id="a hostname", marks=full),
+    ],
 )
 def test_an_older_space_does_not_take_a_name_that_is_in_use(
     control_plane: ControlPlane, cluster: Cluster, tmp_path: Path, wanted: str, request: pytest.FixtureRequest
@@ -127,6 +131,7 @@ def test_a_name_is_free_when_its_holder_gives_it_up_and_its_routes_are_gone(
         assert granted(cluster, holder) == {f".{holder}.grants.test"}
 
 
+@full
 def test_a_namespace_that_is_deleted_while_the_controller_is_down_costs_no_name(
     control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -260,6 +265,7 @@ def test_a_further_name_costs_the_apps_nothing(control_plane: ControlPlane, clus
         assert [event for event in writes if event.resource == "apps"] == []
 
 
+@full
 def test_a_record_that_is_refused_takes_nothing_away(
     control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, pod, tls_secret
+from tests.sample import full
 
 SECONDS = 30.0
 KEEP = "x.example.net/keep"
@@ -144,6 +145,7 @@ def test_an_app_is_not_started_behind_a_policy_that_is_being_deleted(
     assert condition(cluster, tenant, "space", "NetworkReady")["status"] == "True"
 
 
+@full
 def test_it_is_the_same_after_a_restart(cluster: Cluster, decco: Decco, name: str) -> None:
     where = POLICY.format(n=name)
     cluster.make_space(name)
@@ -249,6 +251,7 @@ def test_a_route_that_is_held_serves_no_name_when_its_owner_no_longer_has_it(
         cluster.delete(f"{APIS}/spaces/{name}")
 
 
+@full
 def test_a_route_that_was_held_while_decco_was_down_is_withdrawn_at_its_start(
     cluster: Cluster, decco: Decco, name: str
 ) -> None:

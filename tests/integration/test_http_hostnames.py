@@ -13,6 +13,7 @@ from testbed.controlplane import ControlPlane
 from tests.integration.by_hand import GATEWAY
 from tests.integration.harness import APIS, GROUP, Cluster, Decco, Obj, app, eventually, http_app, tls_secret
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 DOMAIN = "httpnames.test"
 
@@ -184,6 +185,7 @@ def test_paths_and_names_of_endpoints(cluster: Cluster, decco: Decco, name: str)
     eventually(lambda: tenant.hostnames("later") == [tenant.fqdn, tenant.wild])
 
 
+@full
 def test_two_spaces_and_one_name(cluster: Cluster, decco: Decco, name: str) -> None:
     """A wildcard never takes a name below it; the later Space goes without, and has it by a transfer or afterwards."""
     first, second = Tenant(cluster, f"{name}-a"), Tenant(cluster, f"{name}-b")

@@ -36,6 +36,7 @@ from tests.integration.issuing import (
     refuse,
 )
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 NUMBERS = itertools.count()
 REF = {"name": "letsencrypt", "kind": "ClusterIssuer"}
@@ -291,6 +292,7 @@ def test_a_secret_of_the_name_in_deccos_namespace_is_not_copied(cluster: Cluster
     assert HTTP not in copies(cluster, name)
 
 
+@full
 def test_cert_manager_may_be_installed_later(tmp_path_factory: pytest.TempPathFactory) -> None:
     with own_control_plane() as cp:
         cluster = Cluster(cp)

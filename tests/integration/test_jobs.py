@@ -19,6 +19,7 @@ from testbed.faults import LoseReply, refuse
 from testbed.proxy import FaultProxy
 from tests.integration.by_hand import condition
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, controller, eventually, pod
+from tests.sample import full
 
 SOON = 60.0
 """Much more than anything here takes; a loaded machine is slow."""
@@ -146,6 +147,7 @@ def test_a_finished_job_that_is_cleaned_up_is_not_run_again(
         assert work.images()[-1:] == ["registry.example/app:2"]
 
 
+@full
 def test_a_job_that_is_cleaned_up_while_decco_is_down_is_not_run_again(
     control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -214,6 +216,7 @@ def test_a_job_that_a_queue_suspends_stays_suspended(control_plane: ControlPlane
     work.finish()
 
 
+@full
 def test_a_policy_that_cleans_up_at_once_leads_to_one_run(cluster: Cluster, name: str) -> None:
     """The TTL controller removes the Job right after its end; a cluster's policy gave it the TTL."""
     expression = "Object{spec: Object.spec{ttlSecondsAfterFinished: 0}}"
@@ -254,6 +257,7 @@ def test_a_policy_that_cleans_up_at_once_leads_to_one_run(cluster: Cluster, name
 TEMPLATE = {"spec": {**pod(), "restartPolicy": "Never"}}
 
 
+@full
 def test_a_job_that_failed_and_is_cleaned_up_stays_failed(cluster: Cluster, name: str) -> None:
     work = Work(cluster, name, jobBackoffLimit=0)
     work.finish("Failed", "JobFailed")
@@ -412,6 +416,7 @@ def test_a_deployment_is_not_taken_away_for_a_job_that_the_server_refuses(cluste
     assert work.job() is None
 
 
+@full
 def test_a_job_whose_pod_does_not_become_ready_says_so_within_a_minute(cluster: Cluster, name: str) -> None:
     work = Work(cluster, name)
     created = time.monotonic()

@@ -18,6 +18,7 @@ import yaml
 
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import Decco, eventually
+from tests.sample import full
 
 KEY = "c2l4dGVlbiBieXRlcyBvZiB0ZXN0IHNlY3JldCBoZXJl"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/decco/leases/decco-controller"
@@ -70,6 +71,7 @@ n=$(wc -l < runs)
 if [ {fails} ]; then echo "no ticket" >&2; exit 1; fi
 {shlex.quote(sys.executable)} -c '
 import base64, json, os
+from tests.sample import full
 cluster = json.loads(os.environ["KUBERNETES_EXEC_INFO"])["spec"]["cluster"]
 assert cluster["server"] == {json.dumps(cluster["server"])}, cluster
 assert cluster["config"] == {{"shoot": "blue"}}, cluster
@@ -124,6 +126,7 @@ def test_a_plugin_that_fails_for_a_moment_ends_nothing(control_plane: ControlPla
         decco.kill()
 
 
+@full
 def test_a_key_file_that_is_gone_when_leading_begins(control_plane: ControlPlane, tmp_path: Path) -> None:
     """A standby that has started well; and it goes on where the file comes back."""
     key = tmp_path / "tsig"

@@ -21,6 +21,7 @@ from tests.integration.harness import (
     tls_secret,
 )
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 ENVOY = "/apis/gateway.envoyproxy.io/v1alpha1"
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
@@ -283,6 +284,7 @@ def test_nobody_is_served_by_an_edge_without_the_limit_of_clients(cluster: Clust
     eventually(lambda: "BackendTrafficPolicy/decco.limits" in policies(cluster, name))
 
 
+@full
 def test_a_refused_policy_leaves_the_listeners_unwritten(cluster: Cluster, decco: Decco, name: str) -> None:
     """Somebody else's SecurityPolicy has the name: no listener is open to everybody meanwhile."""
     cluster.create(tls_secret(name, f"{name}.example.net"))

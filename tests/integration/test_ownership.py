@@ -14,6 +14,7 @@ import pytest
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, pod, space, tls_secret
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 SECONDS = 30.0
 GATEWAY = "/apis/gateway.networking.k8s.io/v1"
@@ -173,10 +174,10 @@ class TestRestore:
     @pytest.mark.parametrize(
         ("order", "running"),
         [
-            ("namespace children space apps", False),
             ("namespace children apps space", False),
-            ("namespace apps children space", True),
-            ("space namespace apps children", True),
+            pytest.param("namespace children space apps", False, marks=full),
+            pytest.param("namespace apps children space", True, marks=full),
+            pytest.param("space namespace apps children", True, marks=full),
         ],
     )
     def test_all_is_taken_back(self, cluster: Cluster, runs: Runs, name: str, order: str, running: bool) -> None:
@@ -281,7 +282,9 @@ class TestOrphaning:
         assert uids(cluster, name).items() >= before.items()
         cluster.delete(f"{APIS}/spaces/{name}")
 
-    @pytest.mark.parametrize("restart", [False, True], ids=["same-process", "after-restart"])
+    @pytest.mark.parametrize(
+        "restart", [pytest.param(False, id="same-process"), pytest.param(True, id="after-restart", marks=full)]
+    )
     @pytest.mark.parametrize("other", [{"domain": "evil.test", "project": "bank"}, {"project": "widgets"}, {}], ids=str)
     def test_a_space_of_another_domain_or_project_gets_nothing(
         self, cluster: Cluster, runs: Runs, name: str, restart: bool, other: dict[str, Any]
@@ -384,7 +387,9 @@ class TestWithoutOwnerReference:
             eventually(lambda each=each: cluster.service(name, each) is None, SECONDS)  # type: ignore[misc]
         cluster.delete(f"{APIS}/spaces/{name}")
 
-    @pytest.mark.parametrize("restart", [False, True], ids=["same-process", "after-restart"])
+    @pytest.mark.parametrize(
+        "restart", [pytest.param(False, id="same-process"), pytest.param(True, id="after-restart", marks=full)]
+    )
     def test_an_object_without_owner_and_labels_has_no_owner(
         self, cluster: Cluster, runs: Runs, name: str, restart: bool
     ) -> None:
@@ -438,6 +443,7 @@ def test_a_secret_of_a_tenant_with_labels_but_no_sign_of_a_copy_is_not_overwritt
     cluster.delete(f"{APIS}/spaces/{name}")
 
 
+@full
 def test_a_copied_owner_reference_in_another_namespace_is_nobodys(cluster: Cluster, runs: Runs, name: str) -> None:
     """Whoever may write in one namespace can copy what identifies the children of another Space or App."""
     other = f"{name}-b"

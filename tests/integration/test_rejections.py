@@ -5,6 +5,7 @@ from __future__ import annotations
 from testbed.controlplane import ControlPlane
 from tests.integration.admission_rules import forbidding, in_force
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually
+from tests.sample import full
 
 PATIENCE = 180.0
 """Three times the minute that is promised: the machine may be busy."""
@@ -14,6 +15,7 @@ def reason(cluster: Cluster, namespace: str, name: str) -> str:
     return str((cluster.app_condition(namespace, name, "WorkloadReady") or {}).get("reason"))
 
 
+@full
 def test_all_apps_proceed_after_a_policy_is_corrected(
     control_plane: ControlPlane, cluster: Cluster, decco: Decco, name: str
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually, tls_secret
 from tests.integration.test_delete import GONE_SECONDS, children, full_space, is_gone
+from tests.sample import full
 
 
 def test_deletions_and_edits_while_decco_was_down(
@@ -37,6 +38,7 @@ def test_deletions_and_edits_while_decco_was_down(
         assert second.stop() == 0
 
 
+@full
 def test_a_kind_that_is_no_longer_wanted_goes(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path) -> None:
     """Another routing backend: the old backend's routes are removed, the new one's are made."""
     route = "/apis/gateway.networking.k8s.io/v1/namespaces/backend/httproutes/web"

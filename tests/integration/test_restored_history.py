@@ -28,6 +28,7 @@ from tests.integration.harness import (
     tls_secret,
 )
 from tests.integration.replicas import SHORT, pair
+from tests.sample import full
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -56,7 +57,9 @@ def status(cluster: Cluster, name: str, kind: str) -> tuple[str, str]:
     return found.get("status", ""), found.get("reason", "")
 
 
-@pytest.mark.parametrize("writes", [0, 600], ids=["versions are lower", "versions have overtaken"])
+@pytest.mark.parametrize(
+    "writes", [pytest.param(0, id="versions are lower"), pytest.param(600, id="versions have overtaken", marks=full)]
+)
 def test_a_restored_history_is_followed(own: ControlPlane, tmp_path: Path, writes: int) -> None:
     cluster = Cluster(own)
     with Decco(own, tmp_path) as decco:
@@ -140,6 +143,7 @@ def _children(cluster: Cluster) -> dict[str, Any]:
     return found
 
 
+@full
 def test_a_restore_under_leader_election(own: ControlPlane, tmp_path: Path) -> None:
     """The restored Lease names a holder that is gone: whoever led stops in time, and one of the two leads again."""
     cluster = Cluster(own)

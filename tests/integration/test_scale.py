@@ -14,6 +14,7 @@ import pytest
 from testbed.controlplane import ControlPlane
 from tests.integration.by_hand import run_pods
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, controller, eventually, pod
+from tests.sample import full
 
 SOON = 60.0
 SYNC_SECONDS = 90.0
@@ -89,7 +90,7 @@ def autoscaler(space: str, kind: str, least: int) -> Obj:
 # -- scale ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["deployments", "statefulsets"])
+@pytest.mark.parametrize("kind", ["deployments", pytest.param("statefulsets", marks=full)])
 def test_kubectl_scales_an_app_and_the_same_file_again_changes_nothing(
     cluster: Cluster, decco: Decco, space: str, kind: str
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_scaled_app_is_settled(cluster: Cluster, control_plane: ControlPlane, 
 # -- suspend ----------------------------------------------------------------------------------------------------------
 
 
+@full
 @pytest.mark.parametrize("replicas", [None, 2])
 def test_a_suspended_app_has_no_pods_and_then_as_many_as_before(
     cluster: Cluster, decco: Decco, space: str, replicas: int | None

@@ -13,6 +13,7 @@ from tests.images.pki import Authority, Leaf
 from tests.integration.harness import Cluster, Decco, Obj, eventually, own_control_plane, tls_secret
 from tests.integration.loop import assert_no_defects
 from tests.integration.quick_change import FORMER_TRUSTED_SECONDS, SPREAD_SECONDS
+from tests.sample import full
 
 PREFIX = "decco.platform9.com"
 GRACE_SECONDS = 30.0
@@ -110,6 +111,7 @@ def condition(cluster: Cluster, name: str) -> tuple[str, str, str]:
 # -- a new authority --------------------------------------------------------------------------------------------------
 
 
+@full
 def test_both_authorities_are_trusted_while_the_certificate_changes_in_every_space(cluster: Cluster, name: str) -> None:
     spaces = [f"{name}-a", f"{name}-b"]
     make(cluster, name, *spaces)
@@ -140,6 +142,7 @@ def test_both_authorities_are_trusted_while_the_certificate_changes_in_every_spa
         eventually(lambda each=each: edge_trusts(cluster, each) == "new", 30)  # type: ignore[misc]
 
 
+@full
 def test_a_change_goes_on_after_a_restart(cluster: Cluster, decco: Decco, name: str) -> None:
     make(cluster, name)
     decco.kill()
@@ -223,7 +226,10 @@ def test_a_secret_that_comes_back_with_a_new_authority_is_changed_in_steps(clust
     eventually(lambda: shown(cluster, name, name) == ("new", "old new"), 60)
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["while decco runs", "while decco is down"])
+@pytest.mark.parametrize(
+    "running",
+    [pytest.param(True, id="while decco runs", marks=full), pytest.param(False, id="while decco is down")],
+)
 def test_the_copy_of_a_deleted_secret_goes_after_its_grace(
     cluster: Cluster, decco: Decco, name: str, running: bool
 ) -> None:

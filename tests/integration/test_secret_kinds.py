@@ -14,6 +14,7 @@ from tests.images.pki import Authority
 from tests.integration.harness import GROUP, Cluster, Decco, Obj, app, eventually, own_control_plane, pod, tls_secret
 from tests.integration.loop import assert_no_defects
 from tests.integration.test_secret_changes import path
+from tests.sample import full
 
 SECONDS = 15.0
 NUMBERS = itertools.count()
@@ -163,6 +164,7 @@ def test_hidden_and_missing_look_the_same(cluster: Cluster, decco: Decco, name: 
     assert messages[0] == messages[1] == messages[2]
 
 
+@full
 def test_a_tenants_own_secret_is_never_overwritten(cluster: Cluster, decco: Decco, name: str) -> None:
     cluster.make_space(name)
     own = {**secret(name, share=None, token="own"), "metadata": {"name": name, "namespace": name}}

@@ -18,6 +18,7 @@ from testbed.controlplane import ControlPlane
 from testbed.manifests import CRD_PATH, read
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, tls_secret
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -134,6 +135,7 @@ def test_an_upgrade_while_decco_runs_leaves_existing_routes_and_is_followed(worl
     assert_no_defects(world.decco)
 
 
+@full
 def test_a_kind_that_vanishes_leaves_what_runs_and_is_followed_when_it_returns(world: World) -> None:
     cluster = world.cluster
     v1 = upgraded(definitions()[TLS_ROUTES])
@@ -167,6 +169,7 @@ def test_a_kind_that_vanishes_leaves_what_runs_and_is_followed_when_it_returns(w
     assert_no_defects(world.decco)
 
 
+@full
 def test_a_dead_conversion_webhook_at_the_start_blocks_only_its_kind(world: World) -> None:
     cluster = world.cluster
     both = only(definitions()[TLS_ROUTES], "v1")

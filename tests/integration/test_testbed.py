@@ -24,6 +24,7 @@ from testbed.proxy import FaultProxy
 from testbed.request_counts import RequestKey
 from testbed.watchstream import Fault, WatchStream
 from tests.promises import PATIENCE
+from tests.sample import full
 
 ROOT = Path(__file__).parents[2]
 NAMESPACES = "/api/v1/namespaces"
@@ -63,6 +64,7 @@ def test_controllers_run(control_plane: ControlPlane, namespace: str) -> None:
     assert holds(lambda: control_plane.request("GET", path).json()["items"] == [])
 
 
+@full
 def test_a_namespace_is_emptied_and_goes(control_plane: ControlPlane, namespace: str) -> None:
     control_plane.create(f"{NAMESPACES}/{namespace}/configmaps", {"metadata": {"name": "left"}})
     control_plane.request("DELETE", f"{NAMESPACES}/{namespace}")
@@ -140,6 +142,7 @@ async def test_requests_of_decco_are_recorded_apart_from_all_others(
     assert len(control_plane.audit(since=mark)) == len(events) + 1
 
 
+@full
 @pytest.mark.parametrize("kill", [False, True], ids=["orderly", "killed"])
 def test_the_api_server_restarts_with_its_data(control_plane: ControlPlane, namespace: str, kill: bool) -> None:
     path = f"{NAMESPACES}/{namespace}/configmaps"
@@ -153,6 +156,7 @@ def test_the_api_server_restarts_with_its_data(control_plane: ControlPlane, name
     assert control_plane.request("GET", f"{path}/kept").json() == made
 
 
+@full
 def test_killed_it_leaves_no_process_and_no_file() -> None:
     """SIGKILL for `python -m testbed up` while all of its programs run."""
     argv = [sys.executable, "-m", "testbed", "up"]
@@ -331,6 +335,7 @@ async def test_gone_and_back_on_the_same_port(client: Client, proxy: FaultProxy)
     assert await client.names() == set()
 
 
+@full
 async def test_an_api_server_that_went_away_resets_the_watch(
     client: Client, proxy: FaultProxy, control_plane: ControlPlane
 ) -> None:

@@ -11,6 +11,7 @@ from testbed.controlplane import ControlPlane
 from testbed.faults import refuse
 from testbed.proxy import FaultProxy
 from tests.integration.harness import Cluster, Decco, app, eventually, http_app, tls_secret
+from tests.sample import full
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -18,7 +19,7 @@ LONG = 60.0
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces"
 
 
-@pytest.mark.parametrize("status", [403, 500])
+@pytest.mark.parametrize("status", [403, pytest.param(500, marks=full)])
 async def test_a_kind_that_cannot_be_listed_blocks_only_what_depends_on_it(
     proxy: FaultProxy, control_plane: ControlPlane, cluster: Cluster, tmp_path: Path, name: str, status: int
 ) -> None:

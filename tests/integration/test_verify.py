@@ -17,6 +17,7 @@ import pytest
 
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import Decco, eventually
+from tests.sample import full
 
 LABEL = "verify.decco.platform9.com/run"
 SETTINGS = {"routing__backend": "none", "edge__namespace": "edge", "leader_election__enabled": "false"}
@@ -85,6 +86,7 @@ def test_admission_passes_and_nothing_is_left(command: Command) -> None:
     assert (status, report["left"], command.left()) == (0, [], [])
 
 
+@full
 def test_a_broken_promise_is_an_exit_status_of_one(command: Command) -> None:
     """This control plane has no policies of decco: their groups must fail, and name the binding."""
     status, report, progress = command.run("--only", "tenancy", "--patience", "20")
@@ -107,6 +109,7 @@ def test_an_interrupted_run_removes_everything(command: Command) -> None:
     assert command.left() == []
 
 
+@full
 def test_a_killed_run_is_removed_by_the_next(command: Command) -> None:
     with command.started() as process:
         eventually(command.spaces_exist, what="Spaces of the run")
@@ -118,6 +121,7 @@ def test_a_killed_run_is_removed_by_the_next(command: Command) -> None:
     assert (status, report["left"], command.left()) == (0, [], [])
 
 
+@full
 def test_a_second_run_is_refused(command: Command) -> None:
     """The first holds its Lease; it runs long, since no pod ever starts here."""
     with command.started("--only", "mtls", "--patience", "60") as process:

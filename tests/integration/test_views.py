@@ -7,6 +7,7 @@ import pytest
 from tests.integration.by_hand import run_pods
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually, tls_secret
 from tests.integration.test_cli import Run, decco, run
+from tests.sample import full
 
 __all__ = ["decco", "run"]
 
@@ -35,6 +36,7 @@ def http(name: str, path: str, **more: object) -> dict[str, object]:
     return {"endpoints": [{"name": name, "port": 8080, "httpPath": path}], **more}
 
 
+@full
 def test_canaries_and_suspended_apps(cluster: Cluster, decco: Decco, tenant: str, run: Run) -> None:
     cluster.create(app(tenant, "main", **http("main", "/shop")))
     cluster.create(app(tenant, "next", **http("next", "/shop", canaryOf="main", weight=5)))

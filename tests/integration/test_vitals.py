@@ -31,6 +31,7 @@ from tests.integration.harness import APIS, Cluster, Decco, eventually, http_app
 from tests.integration.logs import lines
 from tests.integration.replicas import FULL, LEASE, SHORT, SHORT_LEASE, SHORT_RENEW, pair
 from tests.promises import PATIENCE, promised, timed
+from tests.sample import full
 
 LISTED = int(os.environ.get("LEADER_LISTED", "10000"))
 RECONCILED = int(os.environ.get("LEADER_RECONCILED", "100"))
@@ -161,6 +162,7 @@ def create_apps(cluster: Cluster, namespace: str, count: int) -> None:
         list(pool.map(lambda number: cluster.create(http_app(namespace, f"app-{number}")), range(count)))
 
 
+@full
 @pytest.mark.timeout(600)
 @timed
 def test_health_answers_under_load(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:

@@ -27,6 +27,7 @@ from testbed.faults import OnWatch, refuse
 from testbed.proxy import FaultProxy
 from testbed.watchstream import WatchStream
 from tests.promises import PATIENCE, promised, timed
+from tests.sample import full
 
 WAIT = PATIENCE
 """Seconds for things that take milliseconds on a quiet machine."""
@@ -378,6 +379,7 @@ def own() -> Any:
         yield cp
 
 
+@full
 async def test_a_restart_of_the_api_server(own: ControlPlane) -> None:
     """Kill -9 in the middle of writes; then a long absence; then it is back with another memory of the past."""
     async with (
@@ -403,6 +405,7 @@ async def test_a_restart_of_the_api_server(own: ControlPlane) -> None:
             assert mirror.versions == writer.versions
 
 
+@full
 async def test_history_that_is_compacted_away(own: ControlPlane) -> None:
     """The real 410: while the watcher is cut off, etcd is compacted and the API server starts with an empty cache."""
     async with (

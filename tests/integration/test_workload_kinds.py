@@ -16,6 +16,7 @@ import pytest
 from testbed.controlplane import ControlPlane
 from tests.integration.by_hand import pods, run_pods
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, controller, eventually, pod
+from tests.sample import full
 
 SOON = 60.0
 APPS = "/apis/apps/v1"
@@ -166,6 +167,7 @@ def test_every_field_is_passed_on_and_costs_no_write(
         assert [event for event in control_plane.audit("decco", since=mark) if event.verb != "watch"] == []
 
 
+@full
 def test_a_restart_writes_nothing(control_plane: ControlPlane, cluster: Cluster, tmp_path: Path) -> None:
     """What Kubernetes adds to the fields is no alteration, for which a new controller has only the objects."""
     name = "w-restart"

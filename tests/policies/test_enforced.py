@@ -22,6 +22,7 @@ from tests.policies import picture
 from tests.policies.picture import Connection
 from tests.policies.rig import PODS, Attempt, Rig
 from tests.policies.world import OUTSIDE, World, read
+from tests.sample import full
 
 LONG_TIMEOUT = 20.0
 """For connections that must come about: as long as a busy machine may need."""
@@ -74,6 +75,7 @@ def wrong(world: World, rig: Rig, asked: list[Connection]) -> list[str]:
     return found
 
 
+@full
 def test_without_an_enforcer_everybody_reaches_everything(addressed: World, rig: Rig) -> None:
     """So that what is stopped below is stopped by policies and not by a mistake of the rig's."""
     asked = [each._replace(allowed=True) for each in picture.CONNECTIONS]
