@@ -18,7 +18,7 @@ from decco.api.formats import MAX_LABEL
 from decco.api.rules import Reason, Rule, all_different, unique
 
 if TYPE_CHECKING:
-    from decco.api.types import AppSpec, DisruptionBudget, Egress, EgressPort, Endpoint, SpaceSpec
+    from decco.api.types import AppSpec, DisruptionBudget, Egress, Endpoint, SpaceSpec
 
 CLEARTEXT_SUFFIX = "-cleartext"
 """The name of the Service that createClearTextService adds is the endpoint's with this."""
@@ -166,15 +166,6 @@ EGRESS_RULES: tuple[Rule[Egress], ...] = (
         at=".spaceName",
         reason=Reason.FORBIDDEN,
         message="says in which Space the endpoint is, and there is no endpoint: set endpoint, or remove spaceName",
-    ),
-)
-
-EGRESS_PORT_RULES: tuple[Rule[EgressPort], ...] = (
-    Rule(
-        cel="!has(self.endPort) || self.endPort >= self.port",
-        holds=lambda p: p.end_port is None or p.end_port >= p.port,
-        at=".endPort",
-        message="is below port, where the range begins: swap the two, or remove endPort",
     ),
 )
 

@@ -19,15 +19,14 @@ from pydantic import (
 from decco.api.admission import (
     APP_SPEC_RULES,
     BUDGET_RULES,
-    EGRESS_PORT_RULES,
     EGRESS_RULES,
     ENDPOINT_RULES,
     SPACE_SPEC_RULES,
 )
 from decco.api.disruption import BudgetMode, LeastAvailable, MostUnavailable
+from decco.api.egress import EgressCidr, EgressPolicy
 from decco.api.formats import (
     AppName,
-    Cidr,
     DnsLabel,
     DnsName,
     Duration,
@@ -53,7 +52,6 @@ MAX_EGRESSES = 64
 MAX_ALLOWED_CLIENTS = 64
 MAX_SECRETS = 64
 MAX_EGRESS_CIDRS = 64
-MAX_EGRESS_PORTS = 16
 MAX_HOSTNAMES = 60
 """A Gateway or ListenerSet holds 64 listeners: three for the FQDN, and one for each further host name."""
 MAX_HTTP_HOSTNAMES = 15
@@ -128,46 +126,12 @@ class Certificates(Model):
     """The issuer, as in a Certificate of cert-manager."""
 
 
-class EgressPolicy(StrEnum):
-    """Where the pods of a Space may connect to."""
-
-    OPEN = "Open"
-    DECLARED = "Declared"
-
-
 class Isolation(StrEnum):
     """What separates the pods of a Space from the kernel of their node, the weakest first."""
 
     STANDARD = "Standard"
     USER_NAMESPACE = "UserNamespace"
     SANDBOXED = "Sandboxed"
-
-
-class Protocol(StrEnum):
-    TCP = "TCP"
-    UDP = "UDP"
-    SCTP = "SCTP"
-
-
-class EgressPort(Model):
-    rules: ClassVar = EGRESS_PORT_RULES
-
-    port: Port
-    """Port of the target; the first one with endPort."""
-    end_port: Port | None = None
-    """Last port of a range that begins with port."""
-    protocol: Protocol = Protocol.TCP
-    """TCP, UDP or SCTP."""
-
-
-class EgressCidr(Model):
-    cidr: Cidr
-    """Network that the pods may connect to."""
-    ports: Annotated[
-        tuple[EgressPort, ...],
-        Field(max_length=MAX_EGRESS_PORTS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
-    ] = ()
-    """Ports there; without them every port of every protocol."""
 
 
 class SpaceSpec(Model):

@@ -15,8 +15,9 @@ import ipaddress
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from decco.api.egress import EgressPolicy
 from decco.api.formats import DNS_NAME
-from decco.api.types import AppSpec, Egress, EgressPolicy
+from decco.api.types import AppSpec, Egress
 from decco.desired import names, reasons
 from decco.desired.address_rules import address_order, canonical_address, refusal
 from decco.desired.egress import host_aliases

@@ -6,8 +6,9 @@ make something reachable after it. The policies of a mesh (PeerAuthentication, A
 
 from __future__ import annotations
 
+from decco.api.egress import EgressPolicy
 from decco.api.reserved_names import is_reserved
-from decco.api.types import EgressPolicy, Mesh
+from decco.api.types import Mesh
 from decco.desired import names, reasons
 from decco.desired.grants import transfers_text
 from decco.desired.http_names import names_with_record

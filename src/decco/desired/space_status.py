@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from decco.api.conditions import ConditionType
-from decco.api.types import EgressPolicy
+from decco.api.egress import EgressPolicy
 from decco.desired import names, reasons
 from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.gateway_status import listener_problems, parent_gateway, policy_problem, status_of

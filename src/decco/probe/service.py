@@ -26,10 +26,8 @@ log = get_logger(__name__)
 
 IN_FLIGHT = 100
 """Probes at once: as many as end within PROBE_SECONDS at a usual rate of failures."""
-
 GRAIN_SECONDS = 0.001
 """Shortest wait for what is due, so that the clock advances."""
-
 BURST = 0.1
 """Share of a second's probes that may start at once."""
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from decco.api.egress import EgressPolicy
 from decco.api.parse import parse_app
-from decco.api.types import AppSpec, EgressPolicy
+from decco.api.types import AppSpec
 from decco.desired import names
 from decco.desired.endpoints import pod_port_of
 from decco.desired.model import EgressPhase, EgressTarget, NamedAddresses, SpaceFacts

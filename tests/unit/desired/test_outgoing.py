@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from decco.api.conditions import ConditionType
-from decco.api.types import EgressPolicy
+from decco.api.egress import EgressPolicy
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs, EgressPhase, EgressTarget, NamedAddresses
 from decco.desired.network import space_policy

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from decco.api.egress import EgressPolicy
 from decco.api.parse import parse_app
-from decco.api.types import EgressPolicy
 from decco.desired import names
 from decco.desired.address_rules import address_order
 from decco.desired.model import SpaceFacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
-from decco.api.types import EgressPolicy
+from decco.api.egress import EgressPolicy
 from decco.desired.address_rules import canonical_address, refusal
 from decco.desired.model import EgressPhase
 from decco.desired.outgoing import phase_of
