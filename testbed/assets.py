@@ -23,6 +23,7 @@ from testbed.versions import (
     ENVOY_GATEWAY,
     EXTERNAL_DNS,
     GATEWAY_API,
+    ISTIO_API,
     Module,
     kubernetes_version,
 )
@@ -103,6 +104,15 @@ def envoy_gateway_crds() -> list[Path]:
     """
     folder = "charts/gateway-helm/charts/crds/crds/generated"
     return _module_crds("envoy-gateway-crds", ENVOY_GATEWAY, folder, "gateway.envoyproxy.io_*.yaml")
+
+
+def istio_crds() -> list[Path]:
+    """The file with the CRDs of Istio.
+
+    Raises:
+        AssetsMissing: see the class.
+    """
+    return _module_crds("istio-crds", ISTIO_API, "kubernetes", "customresourcedefinitions.gen.yaml")
 
 
 def _module_crds(name: str, module: Module, inside: str, files: str) -> list[Path]:

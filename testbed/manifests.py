@@ -59,6 +59,11 @@ def install_envoy_gateway_crds(api: Api) -> list[str]:
     return install_crds(api, assets.envoy_gateway_crds())
 
 
+def install_istio_crds(api: Api) -> list[str]:
+    """Installs the CRDs of Istio and returns their names."""
+    return install_crds(api, assets.istio_crds())
+
+
 def install_decco_crds(api: Api) -> list[str]:
     """Installs decco's own CRDs as they are in manifests/crds, and returns their names (none if there are no files)."""
     return install_crds(api, sorted((MANIFESTS / "crds").glob("*.yaml")))

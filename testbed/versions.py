@@ -44,6 +44,9 @@ CERT_MANAGER = Module(
 ENVOY_GATEWAY = Module("github.com/envoyproxy/gateway", "v1.9.1", "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=")
 """For its CRDs; the program is built in testbed/envoygateway_module."""
 
+ISTIO_API = Module("istio.io/api", "v1.32.0", "h1:37mJvg9I0biYZAEQF+MATs4FNeCpXEIVO3LFpVb6iNM=")
+"""For the CRDs of Istio; its control plane is not built here."""
+
 COREDNS_MODULE = "github.com/coredns/coredns"
 COREDNS_VERSION = "1.15.0"
 """As in testbed/dns/coredns_build/go.mod; with all of CoreDNS' default plugins, etcd and kubernetes among them."""

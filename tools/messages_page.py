@@ -37,6 +37,7 @@ first cause that needs action. A condition that does not apply is absent.
 | `NetworkReady` | Space, App | the policy that isolates the namespace; targets of egresses, if they are limited |
 | `WorkloadReady` | App | the Deployment or Job, with its policy, Services and sidecar configuration |
 | `CertificatesReady` | Space, App | the certificates that it names |
+| `MeshReady` | Space | the service mesh of its field `mesh`: whether its pods are in it, and its policies |
 | `SecretsReady` | Space | the Secrets of its field `secrets`, and the pull Secrets of its sidecars |
 | `RoutesReady` | Space, App | host names, listeners and routes |
 | `DNSReady` | Space, App | DNS records |

@@ -51,7 +51,7 @@ RECORDS = "/apis/externaldns.k8s.io/v1alpha1/namespaces/decco/dnsendpoints"
 QUICK = "tests.integration.quick_change"
 """A controller for which a change of authorities takes seconds."""
 BANK_NAMES = ["bank.victim.test", "*.bank.victim.test", "pay.example.net"]
-GROUPS = {"traefik.io", "externaldns.k8s.io", "cert-manager.io", "gateway.envoyproxy.io"}
+GROUPS = {"traefik.io", "externaldns.k8s.io", "cert-manager.io", "gateway.envoyproxy.io", "security.istio.io"}
 """Kinds of other projects that decco writes, beside those of the Gateway API."""
 ISSUED: Obj = {
     "certificates": {"issuerRef": {"name": "any", "kind": "ClusterIssuer"}},
@@ -178,6 +178,7 @@ class Life:
         self._contested()
         self._published()
         self._renewed()
+        self._meshed()
 
     def _taken(self) -> None:
         """Another replica that has just died has the Lease: the controller waits for it by a watch."""
@@ -364,6 +365,15 @@ class Life:
         with self.step(OPERATOR_B, "bank"):
             self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": {"limits": LIMITS}})
 
+    def _meshed(self) -> None:
+        with self.step(people.ADMIN, "bank"):
+            self._edit(people.ADMIN, f"{APIS}/spaces/bank", {"spec": {"mesh": "Istio"}})
+            until(lambda: "/Strict@" in self._mesh("bank"), "bank enters the mesh")
+
+    def _mesh(self, name: str) -> str:
+        meta = (self.cluster.get(f"/api/v1/namespaces/{name}") or {})["metadata"]
+        return str(meta.get("annotations", {}).get("decco.platform9.com/mesh", ""))
+
     def _altered(self, name: str, operator: Person) -> None:
         """decco repairs them."""
         with self.step(operator, name):
@@ -420,7 +430,8 @@ class Life:
             nothing |= dict.fromkeys((*ISSUED, "limits"))
             self._edit(OPERATOR_B, f"{APIS}/spaces/bank", {"spec": nothing})
         with self.step(people.ADMIN, "bank"):
-            self._edit(people.ADMIN, f"{APIS}/spaces/bank", {"spec": {"podSecurity": "privileged"}})
+            self._edit(people.ADMIN, f"{APIS}/spaces/bank", {"spec": {"podSecurity": "privileged", "mesh": "None"}})
+            until(lambda: not self._mesh("bank"), "bank leaves the mesh")
 
     def said(self) -> list[str]:
         """Warnings and errors, for a failure."""

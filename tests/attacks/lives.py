@@ -18,6 +18,7 @@ UNREACHABLE = {
 SETTINGS = {
     "leader_election__enabled": "true",
     "edge__namespace": "edge",
+    "mesh__switch_seconds": "1",
     "dns__providers": json.dumps([{"type": "externaldns", "zones": ["evil.test", "victim.test"]}, UNREACHABLE]),
 }
 RUNS = (

@@ -72,6 +72,7 @@ CHILDREN: tuple[tuple[str, Obj], ...] = (
             "backendtrafficpolicies.gateway.envoyproxy.io",
             "clienttrafficpolicies.gateway.envoyproxy.io",
             "middlewares.traefik.io",
+            "peerauthentications.security.istio.io",
         )
     ),
 )

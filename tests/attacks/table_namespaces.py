@@ -67,6 +67,7 @@ OF_SPACES: tuple[tuple[str, Obj | Change, str], ...] = (
     ("removes Pod Security", label("pod-security.kubernetes.io/enforce", None), "DECCO-0630"),
     ("pins an old Pod Security", label("pod-security.kubernetes.io/enforce-version", "v1.20"), "DECCO-0630"),
     ("joins the mesh", label("istio.io/dataplane-mode", "ambient"), "DECCO-0630"),
+    ("claims to be in the mesh", annotation(f"{PREFIX}mesh", "Istio/Strict@2026-11-30T12:00:00Z"), "DECCO-0631"),
     ("removes the FQDN", annotation(f"{PREFIX}fqdn", None), "DECCO-0631"),
     ("changes the FQDN", annotation(f"{PREFIX}fqdn", "x.evil.test"), "DECCO-0631"),
     ("removes the owner", {"metadata": {"ownerReferences": None}}, "DECCO-0632"),

@@ -230,6 +230,8 @@ CLOSED = (
     "ingressrouteudps.traefik.io",
     "tlsstores.traefik.io",
     "envoyfilters.networking.istio.io",
+    "peerauthentications.security.istio.io",
+    "trafficextensions.extensions.istio.io",
     "backends.gateway.envoyproxy.io",
     "backendtrafficpolicies.gateway.envoyproxy.io",
     "clienttrafficpolicies.gateway.envoyproxy.io",

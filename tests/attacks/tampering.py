@@ -31,6 +31,7 @@ ROUTES = (
 CHILDREN = (
     *(f"/api/v1/{{}}/{plural}" for plural in ("configmaps", "services", "resourcequotas", "limitranges", "secrets")),
     "/apis/networking.k8s.io/v1/{}/networkpolicies",
+    *(f"/apis/security.istio.io/v1/{{}}/{plural}" for plural in ("authorizationpolicies", "peerauthentications")),
     BUDGETS,
     "/apis/cert-manager.io/v1/{}/certificates",
     *WORKLOADS,

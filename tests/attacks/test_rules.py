@@ -10,9 +10,8 @@ from tests.attacks.life import LONG, Life
 from tests.attacks.world import until
 from tests.integration.harness import Decco
 
-BEFORE_LEADING = tuple(
-    f"decco-controller{part}" for part in ("", "-certificates", "-envoy-gateway", "-gateway", "-own", "-traefik")
-)
+_PARTS = ("", "-certificates", "-envoy-gateway", "-gateway", "-istio", "-own", "-traefik")
+BEFORE_LEADING = tuple(f"decco-controller{part}" for part in _PARTS)
 """Roles whose lists and watches are of the start."""
 
 

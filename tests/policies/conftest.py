@@ -77,6 +77,10 @@ def decco(control_plane: ControlPlane, cluster: Cluster, tmp_path_factory: pytes
 
 @pytest.fixture(scope="session")
 def strangers(control_plane: ControlPlane, cluster: Cluster) -> list[str]:
+    return make_strangers(control_plane, cluster)
+
+
+def make_strangers(control_plane: ControlPlane, cluster: Cluster) -> list[str]:
     """Pods in namespaces that are not Spaces: the edge's, the monitoring's, one like any other, and an impostor's."""
     make_namespace(cluster, EDGE_NAMESPACE)
     make_namespace(cluster, "monitoring", **{"decco.platform9.com/monitoring": "true"})

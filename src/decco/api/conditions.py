@@ -45,6 +45,7 @@ class ConditionType(StrEnum):
     READY = "Ready"
     NAMESPACE_READY = "NamespaceReady"  # Space
     NETWORK_READY = "NetworkReady"
+    MESH_READY = "MeshReady"  # Space, present only if it has a mesh, or leaves one
     WORKLOAD_READY = "WorkloadReady"  # App
     CERTIFICATES_READY = "CertificatesReady"
     SECRETS_READY = "SecretsReady"  # Space, present only if it has Secrets that are no certificates

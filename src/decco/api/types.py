@@ -201,7 +201,8 @@ class SpaceSpec(Model):
     limit_range: FreeForm | None = None
     """Spec of the LimitRange named decco in the Space's namespace."""
     mesh: Mesh = Mesh.NONE
-    """Service mesh that carries traffic between the pods of this Space; its tunnels are closed to other clients."""
+    """Service mesh that carries and encrypts the traffic of the pods of this Space. Its policies permit the same
+    connections as the NetworkPolicies. A change lets pods enter or leave first, so nothing is cut off."""
     topology: Topology = Topology()
     """Placement of the Apps' pods."""
 

@@ -1,8 +1,8 @@
 """The children of an App, in the order of writing, and the problems of its spec.
 
-First the policy, so that a pod is never reachable by more clients than it should be; then the ConfigMap that pods read
-and the Services; then the pods; then the routes, so that the edge does not route to missing pods. The apply layer
-writes in this order and removes what is not in it.
+First the policies, those of a mesh before the NetworkPolicy that opens its tunnel, so that a pod is never reachable by
+more clients than it should be; then the ConfigMap that pods read and the Services; then the pods; then the routes, so
+that the edge does not route to missing pods. The apply layer writes in this order and removes what is not in it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from decco.desired.egress import resolve_egresses
 from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
 from decco.desired.http_names import certificate_of
 from decco.desired.http_routes import named_by
+from decco.desired.mesh.meshes import meshes
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
 from decco.desired.network import app_policy
 from decco.desired.outgoing import outgoing
@@ -58,7 +59,8 @@ def app_children(inputs: AppInputs) -> AppDesired:
 
     out = outgoing(inputs, {egress.local_port for egress in egresses})
     policy = app_policy(inputs, resolved, out)
-    children = [policy] if policy is not None else []
+    children = meshes()[inputs.mesh.name].app(inputs, resolved) if inputs.mesh.name else []
+    children += [policy] if policy is not None else []
     if tls is not None and not isinstance(pods, Problem):
         children.append(tls.config_map)
     children += _services(inputs, resolved)

@@ -17,6 +17,7 @@ from decco.desired.app import AppDesired
 from decco.desired.endpoints import ResolvedEndpoint
 from decco.desired.gateway_status import ENDPOINTS_SECONDS, Backends, parent_gateway, route_problem
 from decco.desired.job_status import job_verdict
+from decco.desired.mesh.meshes import meshes
 from decco.desired.model import AppInputs, Child, Problem
 from decco.desired.runs import JobEnd, JobView, RunRecord, observe, seconds_to_next_run
 from decco.desired.stateful_set_status import pods_due, stateful_set_verdict
@@ -38,7 +39,10 @@ from decco.settings import RoutingBackend
 EDGE_PORT = 443
 """Port of the edge for HTTPS and TLS."""
 
-_OF_THE_WORKLOAD = (DEPLOYMENTS, STATEFUL_SETS, JOBS, NETWORK_POLICIES, CONFIGMAPS, SERVICES, DISRUPTION_BUDGETS)
+_OF_THE_WORKLOAD = (
+    *(DEPLOYMENTS, STATEFUL_SETS, JOBS, NETWORK_POLICIES, CONFIGMAPS, SERVICES, DISRUPTION_BUDGETS),
+    *(kind for mesh in meshes().values() for kind in mesh.kinds),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from decco.desired.mesh_state import MeshRecord
 from decco.hostnames import canonical
 from decco.objects import Obj
 
@@ -41,6 +42,8 @@ class Record:
     grants: Mapping[Claim, Grant] = field(default_factory=dict)
     transferred: Transfers = field(default_factory=dict)
     """Those that the Space lists and that took place."""
+    mesh: MeshRecord | None = None
+    """How far the Space has entered its mesh."""
 
 
 _RECORD = re.compile(r"((?:\.|\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)@([0-9TZ:.-]{1,40})/([0-9]{1,12})")

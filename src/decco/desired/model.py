@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from decco.api.types import AppSpec, IssuerRef, SpaceSpec
+from decco.desired.mesh_state import NO_MESH, MeshRecord, MeshView
 from decco.desired.replicas import LiveReplicas
 from decco.desired.runs import JobView, RunRecord, requested_run
 from decco.desired.shares import Canary, Primary
@@ -236,6 +237,12 @@ class SpaceInputs:
     noted: frozenset[str] = frozenset()
     """The labels and annotations of the live namespace that only some Spaces have: they are removed where they do not
     apply. A namespace without them is not written for them."""
+    mesh: MeshView = NO_MESH
+    """With the phase that is desired now."""
+    mesh_record: MeshRecord | None = None
+    """What the namespace is to record."""
+    mesh_waits: tuple[str, ...] = ()
+    """The Apps without the policies of the mesh that they need."""
     issued: frozenset[str] = frozenset()
     """The Certificates that are needed now, of ``space.issued``."""
     issuing: Mapping[str, Problem] = field(default_factory=dict)
@@ -303,6 +310,8 @@ class AppInputs:
     """IP addresses of the edge."""
     edge_policies: Mapping[Resource, str] = field(default_factory=dict)
     """As in ``SpaceInputs``."""
+    mesh: MeshView = NO_MESH
+    """With the phase of the live namespace."""
     egress_recorded: bool = False
     """Whether the live policy of the App has the annotation egress-addresses."""
     egress_limited: bool = False

@@ -5,7 +5,8 @@ together. So there are two kinds. The policy of the Space selects all pods and a
 it closes everything to the outside. The policy of an App selects its pods and opens only the ports of its endpoints, to
 their intended clients. No policy has the port behind a TLS listener.
 
-In a mesh the plug-in sees the tunnel and not the ports in it, see ``HBONE_PORT``.
+In a mesh the plug-in sees the tunnel and not the ports in it. Its port is opened to the clients of an App while
+policies of the mesh say which ports they may reach (``mesh/``); other clients connect to the ports themselves.
 
 Ports are numbers, not names. The network plugin resolves a port name in each pod, and the listener is the port of an
 init container (a native sidecar), which a plugin may ignore. Numbers are stable: see ``names.pod_ports``.
@@ -13,18 +14,16 @@ init container (a native sidecar), which a plugin may ignore. Numbers are stable
 
 from __future__ import annotations
 
-from decco.api.types import Mesh
 from decco.desired import names
-from decco.desired.endpoints import EndpointKind, ResolvedApp
+from decco.desired.endpoints import ResolvedApp
+from decco.desired.mesh.interface import open_ports
+from decco.desired.mesh.meshes import meshes
+from decco.desired.mesh_state import NO_MESH, MeshView
 from decco.desired.model import AppInputs, Child, EgressPhase, SpaceFacts
 from decco.desired.outgoing import Outgoing, record_annotation, space_rules
-from decco.desired.peers import edge_peers, namespaces
+from decco.desired.peers import block, edge_peers, namespaces
 from decco.objects import LABEL_MONITORING, LABEL_PROJECT, NETWORK_POLICIES, Obj
 from decco.settings import EdgeSettings, Settings
-
-HBONE_PORT = 15008
-"""Where Istio's ambient mesh delivers the traffic for all ports of a pod: a client of it reaches every port, those with
-plain text too. So it is open inside the Space only, until decco writes an AuthorizationPolicy for each App."""
 
 
 def space_policy(
@@ -32,8 +31,10 @@ def space_policy(
     namespace_uid: str | None,
     phase: EgressPhase = EgressPhase.UNLIMITED,
     settings: Settings | None = None,
+    mesh: MeshView = NO_MESH,
 ) -> Child:
-    """Closes all pods of the Space to clients outside it, and limits where they connect to.
+    """Closes all pods of the Space to clients outside it, and limits where they connect to. A mesh sends the probes of
+    the kubelet from addresses of its own.
 
     The namespace is a second owner. When a Space is deleted, Kubernetes removes at once the objects that only the Space
     owns, while pods still terminate. With the second owner the policy stays until the deletion of the namespace, which
@@ -44,6 +45,8 @@ def space_policy(
         owner = {"apiVersion": "v1", "kind": "Namespace", "name": space.name, "uid": namespace_uid}
         meta["ownerReferences"] = [*meta["ownerReferences"], owner]
     ingress: list[Obj] = [{"from": [{"podSelector": {}}]}]
+    if mesh.name:
+        ingress.append({"from": [block(probe) for probe in meshes()[mesh.name].probes]})
     spec: Obj = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress}
     if phase is not EgressPhase.UNLIMITED:
         spec["policyTypes"] = ["Ingress", "Egress"]
@@ -57,12 +60,11 @@ def app_policy(inputs: AppInputs, resolved: ResolvedApp, out: Outgoing | None = 
     Ports for metrics are open to the namespaces that monitor, all others to the edge and to the Spaces that may connect
     to this one.
     """
-    mesh = inputs.space.spec.mesh is Mesh.ISTIO
     ingress: list[Obj] = []
-    if routed := _ports(resolved, monitoring=False, mesh=mesh):
+    if routed := _ports(inputs, resolved, monitoring=False):
         peers = peers_of(inputs.space, inputs.settings.edge)
         ingress.append({"from": peers, "ports": routed} if peers is not None else {"ports": routed})
-    if monitored := _ports(resolved, monitoring=True, mesh=mesh):
+    if monitored := _ports(inputs, resolved, monitoring=True):
         ingress.append({"from": [namespaces(LABEL_MONITORING, "true")], "ports": monitored})
     out = out if out is not None else Outgoing()
     if not ingress and out.rules is None:
@@ -92,13 +94,10 @@ def peers_of(space: SpaceFacts, edge: EdgeSettings) -> list[Obj] | None:
     return [namespaces(LABEL_PROJECT, space.spec.project), *edge_peers(edge)]
 
 
-def _ports(resolved: ResolvedApp, *, monitoring: bool, mesh: bool) -> list[Obj]:
-    """Sorted and without duplicates, so that a new order of the endpoints causes no write."""
-    ports = {
-        endpoint.pod_port
-        for endpoint in resolved.endpoints
-        if endpoint.pod_port is not None and (endpoint.kind is EndpointKind.METRICS) is monitoring
-    }
-    if mesh:
-        ports.discard(HBONE_PORT)
-    return [{"protocol": "TCP", "port": port} for port in sorted(ports)]
+def _ports(inputs: AppInputs, resolved: ResolvedApp, *, monitoring: bool) -> list[Obj]:
+    """The tunnel leads to all ports, so it is open beside others only, and once the mesh restricts it."""
+    tunnel = meshes()[inputs.mesh.name].tunnel_port if inputs.mesh.name else None
+    ports = open_ports(resolved, monitoring=monitoring, tunnel=tunnel)
+    if ports and tunnel is not None and inputs.mesh.guarded:
+        ports.append(tunnel)
+    return [{"protocol": "TCP", "port": port} for port in ports]

@@ -21,6 +21,7 @@ from decco.api.types import AppSpec, Egress
 from decco.desired import names, reasons
 from decco.desired.address_rules import address_order, canonical_address, refusal
 from decco.desired.egress import host_aliases
+from decco.desired.mesh.meshes import meshes
 from decco.desired.model import AppInputs, EgressPhase, EgressTarget, NamedAddresses, Problem, SpaceFacts
 from decco.desired.peers import block, edge_peers, namespaces
 from decco.forms import parse_pods
@@ -246,7 +247,8 @@ def _permit_addresses(found: _Rules, inputs: AppInputs, name: str, port: int, ad
 
 
 def _rules(found: _Rules, inputs: AppInputs) -> list[Obj]:
-    """Sorted, so that an equal set causes no write."""
+    """Sorted, so that an equal set causes no write. In a mesh pods are reached by its tunnel, or at their ports."""
+    tunnel = (meshes()[inputs.mesh.name].tunnel_port,) if inputs.mesh.name else ()
     rules = [
         {
             "to": [block(str(ipaddress.ip_network(each))) for each in sorted(addresses, key=address_order)],
@@ -255,12 +257,12 @@ def _rules(found: _Rules, inputs: AppInputs) -> list[Obj]:
         for port, addresses in sorted(found.blocks.items())
     ]
     rules += [
-        {"to": [_pods(space, names.pod_selector(app))], "ports": _tcp(sorted(ports))}
+        {"to": [_pods(space, names.pod_selector(app))], "ports": _tcp([*sorted(ports), *tunnel])}
         for (space, app), ports in sorted(found.pods.items())
     ]
     peers = edge_peers(inputs.settings.edge)
     if found.edge and peers and inputs.settings.egress.edge_ports:
-        rules.append({"to": peers, "ports": _tcp(inputs.settings.egress.edge_ports)})
+        rules.append({"to": peers, "ports": _tcp([*inputs.settings.egress.edge_ports, *tunnel])})
     return rules
 
 

@@ -35,6 +35,7 @@ WAITING_FOR_EDGE = "WaitingForEdge"
 WAITING_FOR_ANSWER = "WaitingForAnswer"
 WAITING_FOR_DNS = "WaitingForDNS"
 EGRESS_PENDING = "EgressPending"
+MESH_SWITCHING = "MeshSwitching"
 NOT_WRITTEN = "NotWritten"
 CANARY_WAITING = "CanaryWaiting"
 
@@ -107,6 +108,7 @@ PROVIDER_THROTTLED = "ProviderThrottled"
 PROVIDER_UNREACHABLE = "ProviderUnreachable"
 DNS_FAILED = "DNSFailed"
 EDGE_UNKNOWN = "EdgeUnknown"
+MESH_MISSING = "MeshMissing"
 
 # -- Events only ------------------------------------------------------------------------------------------------------
 
@@ -130,6 +132,7 @@ WAITING: frozenset[str] = frozenset(
         WAITING_FOR_ANSWER,
         WAITING_FOR_DNS,
         EGRESS_PENDING,
+        MESH_SWITCHING,
         NOT_WRITTEN,
         CANARY_WAITING,
     }

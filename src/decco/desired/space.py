@@ -1,19 +1,20 @@
 """The children of a Space, in the order of writing: namespace, limits, copies of Secrets, NetworkPolicy, listeners.
 
 Apps are reconciled once the policy exists. So the objects that Apps need come before the policy, and the objects that
-make something reachable after it. The policies of a mesh (PeerAuthentication, AuthorizationPolicy) will be added here.
+make something reachable after it. The policies of a mesh come before the NetworkPolicy, which permits its probes.
 """
 
 from __future__ import annotations
 
 from decco.api.egress import EgressPolicy
 from decco.api.reserved_names import is_reserved
-from decco.api.types import Mesh
 from decco.desired import names, reasons
 from decco.desired.grants import transfers_text
 from decco.desired.http_names import names_with_record
 from decco.desired.isolation import isolation_level, sandboxes_text
 from decco.desired.issued import issued_children
+from decco.desired.mesh.meshes import meshes
+from decco.desired.mesh_state import MeshPhase
 from decco.desired.model import Child, Problem, SecretCopy, SpaceFacts, SpaceInputs
 from decco.desired.network import space_policy
 from decco.desired.routing import space_routing
@@ -23,6 +24,7 @@ from decco.objects import (
     ANNOTATION_EGRESS_POLICY,
     ANNOTATION_FQDN,
     ANNOTATION_HOSTNAMES,
+    ANNOTATION_MESH,
     ANNOTATION_SANDBOXES,
     ANNOTATION_TRANSFERRED,
     LABEL_ISOLATION,
@@ -37,7 +39,6 @@ from decco.settings import Settings
 
 LABEL_POD_SECURITY = "pod-security.kubernetes.io/enforce"
 LABEL_POD_SECURITY_VERSION = "pod-security.kubernetes.io/enforce-version"
-LABEL_ISTIO_MODE = "istio.io/dataplane-mode"
 
 
 def space_children(inputs: SpaceInputs) -> list[Child]:
@@ -49,7 +50,8 @@ def space_children(inputs: SpaceInputs) -> list[Child]:
         namespace_child(inputs),
         *(names.child(kind, names.space_meta(space), spec=spec) for kind, spec in limits if spec is not None),
         *(copy_child(space, inputs.settings.namespace, copy) for _, copy in sorted(inputs.copies.items())),
-        space_policy(space, inputs.namespace_uid, inputs.egress, inputs.settings),
+        *(meshes()[inputs.mesh.name].space(inputs) if inputs.mesh.name else ()),
+        space_policy(space, inputs.namespace_uid, inputs.egress, inputs.settings, inputs.mesh),
         *solver_policy(space, inputs.settings.edge),
         *issued_children(inputs),
         *space_routing(inputs),
@@ -65,7 +67,7 @@ def namespace_child(inputs: SpaceInputs) -> Child:
         # Set, so that the namespace cannot have an older and weaker version. The modes warn and audit refuse nothing;
         # they are left to the cluster's operators.
         LABEL_POD_SECURITY_VERSION: "latest",
-        LABEL_ISTIO_MODE: "ambient" if space.spec.mesh is Mesh.ISTIO else None,
+        **_mesh_labels(inputs),
     }
     # Policies against the use of other tenants' host names read this annotation, so it has only what the Space owns.
     annotations = {
@@ -77,13 +79,24 @@ def namespace_child(inputs: SpaceInputs) -> Child:
     annotations |= _noted(inputs, ANNOTATION_EGRESS_POLICY, EgressPolicy.DECLARED.value if declared else None)
     annotations |= _noted(inputs, ANNOTATION_SANDBOXES, sandboxes_text(space.spec, inputs.settings))
     labels |= _noted(inputs, LABEL_ISOLATION, isolation_level(space.spec))
+    record = inputs.mesh_record.text if inputs.mesh_record is not None else None
+    annotations |= _noted(inputs, ANNOTATION_MESH, record)
     meta = names.child_meta(
         space.name, uid=space.uid, space=space.name, namespaced=False, labels=labels, annotations=annotations
     )
     return names.child(NAMESPACES, meta)
 
 
-NOTES = frozenset({ANNOTATION_EGRESS_POLICY, ANNOTATION_SANDBOXES, LABEL_ISOLATION})
+def _mesh_labels(inputs: SpaceInputs) -> dict[str, str | None]:
+    """The labels of all meshes. That of a mesh whose kinds are not served has no effect, and stays as it is."""
+    record, wanted = inputs.mesh_record, inputs.space.spec.mesh.value
+    inside = record.mesh if record is not None else wanted
+    if record is not None and record.phase is MeshPhase.PREPARED:
+        inside = ""
+    return {mesh.label[0]: mesh.label[1] if name == inside else None for name, mesh in meshes().items()}
+
+
+NOTES = frozenset({ANNOTATION_EGRESS_POLICY, ANNOTATION_MESH, ANNOTATION_SANDBOXES, LABEL_ISOLATION})
 """Labels and annotations of namespaces for ``SpaceInputs.noted``."""
 
 

@@ -13,6 +13,8 @@ from decco.desired import names, reasons
 from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.gateway_status import listener_problems, parent_gateway, policy_problem, status_of
 from decco.desired.isolation import sandbox_problem
+from decco.desired.mesh.meshes import meshes
+from decco.desired.mesh_state import MeshPhase
 from decco.desired.model import EgressPhase, Problem, SpaceInputs
 from decco.desired.ownership import holders_of
 from decco.desired.routing import space_routing_problems
@@ -41,7 +43,8 @@ _TRANSFERRED = f"; its transfer took place before: for another, remove it from {
 _UID_RANGE = re.compile(r"([0-9]{1,12})/([0-9]{1,12})|([0-9]{1,12})-([0-9]{1,12})")
 _SHOWN = 5
 """Apps that a message names."""
-_OWN_KINDS = frozenset(
+_MESH_KINDS = frozenset(kind.kind for mesh in meshes().values() for kind in mesh.kinds)
+_OWN_KINDS = _MESH_KINDS | frozenset(
     kind.kind for kind in (NAMESPACES, NETWORK_POLICIES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS, CERTIFICATES)
 )
 
@@ -74,6 +77,9 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
         or Satisfied("the namespace is there, with its quota and limits"),
         ConditionType.NETWORK_READY: _network(inputs, outcomes, live) or Satisfied("the namespace is isolated"),
     }
+    if inputs.space.spec.mesh.value in meshes() or inputs.mesh_record is not None:
+        mesh = (*_failed(outcomes, _MESH_KINDS), _mesh(inputs))
+        verdicts[ConditionType.MESH_READY] = verdict(mesh, f"the Space is in the mesh {inputs.space.spec.mesh.value}")
     verdicts |= _secrets(inputs, outcomes, now)
     if inputs.claims.lost or inputs.settings.routing.backend is not RoutingBackend.NONE:
         routes = _routes(inputs, outcomes, live)
@@ -222,6 +228,27 @@ def _egress(inputs: SpaceInputs) -> Problem | None:
             f"egress is still open, until the policies of its Apps have their targets ({waits}), for a minute at most"
         )
     return Problem(reasons.EGRESS_PENDING, message)
+
+
+def _mesh(inputs: SpaceInputs) -> Problem | None:
+    """Whether the Space has a mesh that the cluster does not serve, or is about to enter or leave one."""
+    wanted, record = meshes().get(inputs.space.spec.mesh.value), inputs.mesh_record
+    if wanted is not None and not inputs.served.keys() >= set(wanted.kinds):
+        kinds = ", ".join(kind.kind for kind in wanted.kinds)
+        message = (
+            f"the cluster does not serve {kinds} of {wanted.kinds[0].group}, so pods are not protected by the mesh "
+            f"{inputs.space.spec.mesh}, which is closed to clients of other namespaces: install {wanted.crds}, or set "
+            "mesh to None"
+        )
+        return Problem(reasons.MESH_MISSING, message)
+    if record is None or record.phase is MeshPhase.STRICT:
+        return None
+    enters = record.mesh == inputs.space.spec.mesh.value
+    what = f"the Space {'enters' if enters else 'leaves'} the mesh {record.mesh}; connections without it are permitted"
+    if waits := ", ".join(inputs.mesh_waits[:_SHOWN]) if enters else "":
+        more = " and others" if len(inputs.mesh_waits) > _SHOWN else ""
+        what = f"{what}, and pods enter once the policies of its Apps are there ({waits}{more})"
+    return Problem(reasons.MESH_SWITCHING, what)
 
 
 def _unknown_edge(inputs: SpaceInputs) -> Problem | None:

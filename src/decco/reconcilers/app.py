@@ -51,6 +51,7 @@ from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
 from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.job_runs import JobRuns
+from decco.reconcilers.mesh import app_mesh, guard
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.outgoing import app_egress, egress_targets
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
@@ -190,6 +191,7 @@ class AppReconciler(Reconciler):
         except TerminalError as error:
             return await self._leave(entry, obj, Problem(reasons.INVALID, str(error)), space)
         written = Written(waits_for=None if self.caches.is_isolated(space) else _not_isolated(space))
+        inputs, desired = await guard(self.caches, self.writer, entry, inputs, desired, written)
         held, way = await self._hold(entry, inputs, desired, written)
         await self.writer.write(desired.children, written, held=held)
         written.raise_if_overtaken()
@@ -335,6 +337,7 @@ class AppReconciler(Reconciler):
             addresses=egress.addresses,
             edge_addresses=frozenset(filter(None, map(canonical_address, edge or ()))),
             edge_policies=gateway_policies(self.caches),
+            mesh=app_mesh(self.caches, space),
             egress_recorded=egress.recorded,
             egress_limited=egress.has_rules,
         )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from decco.desired.claims import GrantIndex
+from decco.desired.mesh.meshes import meshes
 from decco.desired.model import Served, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
@@ -40,6 +41,7 @@ class Role(StrEnum):
     OWNER = "owner"  # Spaces and Apps
     SHARED = "shared"  # Secrets of the controller namespace whose owners consent to share them
     EDGE = "edge"  # the shared Gateway and the edge's Service, where the settings name them, and classes of Gateways
+    CLIENT = "client"  # namespaces of others whose pods may connect to Apps
     CHILD = "child"  # what decco writes
 
 
@@ -68,6 +70,10 @@ class Kind:
     needed: Callable[[RoutingSettings], bool] | None = None
     """Whether the settings need the kind; None: decco cannot work without it. A kind that they do not need is followed
     to remove the objects of former settings."""
+    isolates: bool = False
+    """Of an optional kind of children: whether it is a policy of a mesh, and carries no traffic."""
+    beside: tuple[Resource, ...] = ()
+    """Watched only in clusters that serve one of these kinds; () for all clusters."""
 
     @property
     def name(self) -> str:
@@ -105,6 +111,8 @@ class Kind:
 
     def in_version(self, served: Served) -> Resource | None:
         """The kind as this cluster serves it; None if it does not."""
+        if self.beside and served.keys().isdisjoint(self.beside):
+            return None
         return served.get(self.resource) if self.versions else self.resource
 
 
@@ -176,9 +184,12 @@ class Caches:
     @property
     def sought(self) -> frozenset[Resource]:
         """Kinds that an object needs and the cluster does not serve."""
-        if CERTIFICATES in self.served or all(space.issuer is None for space in self.claimants.values()):
-            return frozenset()
-        return frozenset({CERTIFICATES})
+        spaces = self.claimants.values()
+        named = {space.spec.mesh.value for space in spaces} & meshes().keys()
+        needed = {kind for name in named for kind in meshes()[name].kinds}
+        if any(space.issuer is not None for space in spaces):
+            needed.add(CERTIFICATES)
+        return frozenset(needed - self.served.keys())
 
     def certificate(self, space: SpaceFacts, name: str) -> Entry | None:
         """The Space's own Certificate of this name."""
@@ -261,5 +272,6 @@ class Caches:
 
     @property
     def routing_kinds(self) -> frozenset[Resource]:
-        """The kinds that carry traffic from the edge to the Spaces, of all backends; no other children are optional."""
-        return frozenset(kind.resource for kind in self.kinds if kind.optional and kind.role is Role.CHILD)
+        """The kinds that carry traffic from the edge to the Spaces, of all backends."""
+        children = (kind for kind in self.kinds if kind.optional and kind.role is Role.CHILD)
+        return frozenset(kind.resource for kind in children if not kind.isolates)

@@ -18,17 +18,21 @@ from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of, reserved_ports
 from decco.desired.grants import Record, parse_record, parse_transfers
 from decco.desired.http_routes import without_slash
+from decco.desired.mesh.meshes import meshes
+from decco.desired.mesh_state import parse_mesh_record
 from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
 from decco.desired.outgoing import possible_service
 from decco.hostnames import canonical
 from decco.objects import (
     ANNOTATION_CA_CHANGED,
     ANNOTATION_HOSTNAMES,
+    ANNOTATION_MESH,
     ANNOTATION_PAUSED,
     ANNOTATION_TRANSFER,
     ANNOTATION_TRANSFERRED,
     Obj,
     annotations_of,
+    labels_of,
 )
 
 
@@ -147,7 +151,13 @@ def namespace_record(obj: Obj) -> Record:
     return Record(
         parse_record(annotations.get(ANNOTATION_HOSTNAMES) or ""),
         parse_transfers(annotations.get(ANNOTATION_TRANSFERRED) or ""),
+        parse_mesh_record(annotations.get(ANNOTATION_MESH) or ""),
     )
+
+
+def mesh_membership(namespace: Obj) -> frozenset[str]:
+    """The meshes that the pods of a namespace are in, by its labels."""
+    return frozenset(name for name, mesh in meshes().items() if mesh.is_member(labels_of(namespace)))
 
 
 def app_facts(obj: Obj) -> AppFacts:

@@ -14,6 +14,7 @@ from typing import Any
 from decco import objects
 from decco.desired.issued import certificate_view, with_issuer
 from decco.desired.job import ADMITTED
+from decco.desired.mesh.meshes import meshes
 from decco.desired.model import Served
 from decco.desired.outgoing import phase_of
 from decco.desired.ownership import is_child, is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
@@ -31,13 +32,21 @@ from decco.objects import (
     ANNOTATION_REPLICAS,
     ANNOTATION_RUN,
     ANNOTATION_SUSPEND,
+    LABEL_MONITORING,
     LABEL_SHARE,
     MANAGED_SELECTOR,
     Obj,
     Resource,
 )
 from decco.reconcilers.caches import Handler, Kind, Role, Select
-from decco.reconcilers.facts import app_facts, namespace_record, secret_facts, shared_secret, space_facts
+from decco.reconcilers.facts import (
+    app_facts,
+    mesh_membership,
+    namespace_record,
+    secret_facts,
+    shared_secret,
+    space_facts,
+)
 from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.canary import canary_part_changed, canary_pods_changed, shared_route_changed
 from decco.reconcilers.handlers.certificate import certificate_changed
@@ -50,6 +59,7 @@ from decco.reconcilers.handlers.gateway import (
     own_route_changed,
 )
 from decco.reconcilers.handlers.job import job_changed
+from decco.reconcilers.handlers.mesh import client_changed, member_changed, policy_changed, project_changed
 from decco.reconcilers.handlers.namespace import grants_changed, isolation_changed
 from decco.reconcilers.handlers.secret import copy_changed, source_changed
 from decco.reconcilers.handlers.space import space_changed
@@ -92,6 +102,15 @@ def _parent_gateway(kind: Resource, settings: Settings) -> WatchSpec | None:
 
 def _edge_service(kind: Resource, settings: Settings) -> WatchSpec | None:
     return _one(kind, settings.edge.service)
+
+
+def _edge_namespace(kind: Resource, settings: Settings) -> WatchSpec | None:
+    name = settings.edge.namespace
+    return WatchSpec(kind, fields=f"metadata.name={name}") if name is not None else None
+
+
+def _monitoring(kind: Resource, _settings: Settings) -> WatchSpec:
+    return WatchSpec(kind, labels=f"{LABEL_MONITORING}=true")
 
 
 def _of_parent_gateway(kind: Resource, settings: Settings) -> WatchSpec | None:
@@ -140,11 +159,13 @@ def read(
     needed: Needed | None = None,
     versions: tuple[str, ...] = (),
     searched: bool = True,
+    beside: tuple[Resource, ...] = (),
 ) -> Kind:
     """A kind that decco reads and does not write, but for the status of its own kinds."""
     most = MOST_OF_AN_OWNER if role is Role.OWNER else 0
     shape = Shape(facts=facts, digests=False, most_bytes=most)
-    return Kind(resource, role, shape, select, handlers, versions, completed, searched=searched, needed=needed)
+    found = Kind(resource, role, shape, select, handlers, versions, completed, searched=searched, needed=needed)
+    return replace(found, beside=beside) if beside else found
 
 
 def child(
@@ -154,12 +175,23 @@ def child(
     needed: Needed | None = None,
     versions: tuple[str, ...] = (),
     searched: bool = True,
+    isolates: bool = False,
 ) -> Kind:
     shape = shape or Shape(labelled_owner=owner_of_child)
     if resource.namespaced:
         shape = replace(shape, kept=is_child, most_bytes=0 if resource in _WORKLOADS else MOST_OF_A_CHILD)
     handlers = (child_changed, *handlers)
-    return Kind(resource, Role.CHILD, shape, _written_by_decco, handlers, versions, searched=searched, needed=needed)
+    return Kind(
+        resource,
+        Role.CHILD,
+        shape,
+        _written_by_decco,
+        handlers,
+        versions,
+        searched=searched,
+        needed=needed,
+        isolates=isolates,
+    )
 
 
 def _spec(*names: str) -> tuple[tuple[str, str], ...]:
@@ -186,14 +218,17 @@ _INGRESS = Shape(
     labelled_owner=owner_of_child,
 )
 
+_MESH_KINDS = tuple(kind for mesh in meshes().values() for kind in mesh.kinds)
+
 KINDS: tuple[Kind, ...] = (
-    read(objects.SPACES, Role.OWNER, _all, space_changed, facts=space_facts, completed=with_issuer),
+    read(objects.SPACES, Role.OWNER, _all, project_changed, space_changed, facts=space_facts, completed=with_issuer),
     read(objects.APPS, Role.OWNER, _all, app_changed, facts=app_facts),
     read(objects.SECRETS, Role.SHARED, _shared, source_changed, facts=shared_secret),
     child(
         objects.NAMESPACES,
         isolation_changed,
         grants_changed,
+        member_changed,
         shape=Shape(
             facts=namespace_record,
             unmanaged=(("spec",),),  # the API server itself maintains spec.finalizers of a namespace
@@ -224,7 +259,12 @@ KINDS: tuple[Kind, ...] = (
     ),
     child(objects.RESOURCE_QUOTAS, shape=_RECREATED),
     child(objects.LIMIT_RANGES, shape=_RECREATED),
-    child(objects.NETWORK_POLICIES, isolation_changed, shape=Shape(facts=phase_of, labelled_owner=owner_of_child)),
+    child(
+        objects.NETWORK_POLICIES,
+        isolation_changed,
+        policy_changed,
+        shape=Shape(facts=phase_of, labelled_owner=owner_of_child),
+    ),
     child(objects.DISRUPTION_BUDGETS, shape=_RECREATED),
     child(objects.DEPLOYMENTS, canary_pods_changed, shape=_SCALED),
     child(objects.STATEFUL_SETS, canary_pods_changed, shape=_SCALED),
@@ -261,6 +301,14 @@ KINDS: tuple[Kind, ...] = (
         needed=_where_served,
         versions=("v1",),
         searched=False,
+    ),
+    *(
+        child(kind, policy_changed, needed=_where_served, versions=(kind.version,), searched=False, isolates=True)
+        for kind in _MESH_KINDS
+    ),
+    *(
+        read(objects.NAMESPACES, role, select, client_changed, facts=mesh_membership, beside=_MESH_KINDS)
+        for role, select in ((Role.EDGE, _edge_namespace), (Role.CLIENT, _monitoring))
     ),
     *(child(kind, needed=_by_gateway, versions=("v1alpha1",), searched=False) for kind in POLICIES),
     *(

@@ -46,6 +46,7 @@ from decco.objects import (
 from decco.reconcilers.children import Written
 from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies, space_live
 from decco.reconcilers.facts import is_paused
+from decco.reconcilers.mesh import space_mesh
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of
 from decco.reconcilers.outgoing import Switches
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
@@ -176,6 +177,7 @@ class SpaceReconciler(Reconciler):
         claims.acquire(space.name, timestamp(now), space.generation)
         is_new = self.caches.children[NAMESPACES].get(key_of(obj)) is None
         egress = self._switches.space_egress(self.caches, space, now)
+        mesh = space_mesh(self.caches, space, now)
         inputs = SpaceInputs(
             space=space,
             settings=self.caches.settings,
@@ -191,6 +193,9 @@ class SpaceReconciler(Reconciler):
             egress=egress.phase,
             egress_waits=egress.waits,
             noted=self._noted(space.name),
+            mesh=mesh.view,
+            mesh_record=mesh.record,
+            mesh_waits=mesh.waits,
         )
         written = await self.writer.write([namespace_child(inputs)])
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
@@ -257,6 +262,7 @@ class SpaceReconciler(Reconciler):
         return requeue_action(
             written.requeue_after,
             egress.seconds,
+            mesh.seconds,
             served,
             records.requeue_after,
             *copying.requeue_afters,

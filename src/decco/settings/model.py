@@ -117,6 +117,14 @@ class EgressSettings(Section):
         return value
 
 
+class MeshSettings(Section):
+    """Of Spaces with a service mesh."""
+
+    switch_seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 60.0
+    """Time that the pods of a Space have to enter or leave the mesh, and connections to end, while both kinds of
+    connections are permitted."""
+
+
 class CertificateSettings(Section):
     """The issuer of Spaces that name neither a Secret nor an issuer of their own."""
 
@@ -253,6 +261,7 @@ class Settings(Section):
     edge: EdgeSettings = EdgeSettings()
     dns: DnsSettings = DnsSettings()
     egress: EgressSettings = EgressSettings()
+    mesh: MeshSettings = MeshSettings()
     certificates: CertificateSettings = CertificateSettings()
     isolation: IsolationSettings = IsolationSettings()
     sidecar: SidecarSettings = SidecarSettings()

@@ -14,8 +14,8 @@ from typing import Any
 
 from decco.api.parse import parse_app
 from decco.desired.limits import CLIENT_CIDRS, limits_of
+from decco.desired.mesh.meshes import meshes
 from decco.desired.model import EgressPhase, SpaceFacts
-from decco.desired.network import HBONE_PORT
 from decco.desired.outgoing import phase_of, service_of
 from decco.errors import DeccoError
 from decco.objects import (
@@ -66,6 +66,7 @@ class Node:
     allowed_from: dict[str, list[ServicePort]] = field(default_factory=dict)
     lets_in: dict[str, list[ServicePort]] = field(default_factory=dict)
     """As ``allowed_from``, without regard to what their own policies permit these sources."""
+    mesh: str = ""
     leads_to: list[str] | None = None
     """What all its pods may connect to outside of it; None if that is not limited."""
     clients: list[str] | None = None
@@ -107,9 +108,9 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
     for entry in snapshot.caches.spaces:
         if isinstance(entry.facts, SpaceFacts):
             facts = entry.facts
-            nodes[facts.name] = Node(
-                facts.name, facts.fqdn, facts.spec.project, clients=_clients(facts, snapshot, result)
-            )
+            mesh = facts.spec.mesh.value if facts.spec.mesh.value in meshes() else ""
+            clients = _clients(facts, snapshot, result)
+            nodes[facts.name] = Node(facts.name, facts.fqdn, facts.spec.project, mesh=mesh, clients=clients)
     outgoing: dict[Key, list[Obj]] = {}
     for reconciled in result.results:
         for policy in _objects(reconciled, NETWORK_POLICIES):
@@ -148,7 +149,7 @@ def _open(
     node.ports += service_ports
     for policy in _objects(reconciled, NETWORK_POLICIES):
         for rule in policy["spec"].get("ingress") or ():
-            ports = {port["port"] for port in rule.get("ports") or ()} - {HBONE_PORT}
+            ports = {port["port"] for port in rule.get("ports") or ()} - _tunnels(node.mesh)
             opened = [port for port in service_ports if port.pod_port in ports]
             for who in _sources(rule, labels):
                 if who == node.name:
@@ -180,6 +181,11 @@ def _may_contain_pods(peer: Obj) -> bool:
         return False
     network = ipaddress.ip_network(peer["ipBlock"]["cidr"])
     return not (network.is_link_local or network.is_global) or network.prefixlen == 0
+
+
+def _tunnels(mesh: str) -> set[int]:
+    """Not ports of the pods, but the way to those that the policies of the mesh list."""
+    return {meshes()[mesh].tunnel_port} if mesh else set()
 
 
 def _sources(rule: Obj, labels: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -303,6 +309,7 @@ def as_data(graph: ConnectivityGraph) -> Obj:
                 name=node.name,
                 fqdn=node.fqdn,
                 project=node.project,
+                mesh=node.mesh or None,
                 leads_to=node.leads_to,
                 clients=node.clients,
                 endpoints=[

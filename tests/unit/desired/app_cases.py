@@ -9,6 +9,7 @@ from typing import Any
 from decco.api.types import AppSpec, SpaceSpec
 from decco.desired.app import AppDesired, app_children
 from decco.desired.http_names import further_names
+from decco.desired.mesh.meshes import meshes
 from decco.desired.model import (
     AppInputs,
     Claims,
@@ -43,7 +44,8 @@ POD = {"containers": [{"name": "main", "image": "example.test/app:1", "ports": [
 
 
 GATEWAY_API = (GATEWAY_CLASSES, GATEWAYS, LISTENER_SETS, HTTP_ROUTES, TLS_ROUTES, BACKEND_TLS_POLICIES)
-SERVED: Served = {kind: kind for kind in (*GATEWAY_API, *Traefik.kinds, CERTIFICATES, *POLICIES)}
+MESH_KINDS = tuple(kind for mesh in meshes().values() for kind in mesh.kinds)
+SERVED: Served = {kind: kind for kind in (*GATEWAY_API, *Traefik.kinds, CERTIFICATES, *POLICIES, *MESH_KINDS)}
 
 
 def without(*kinds: Resource) -> Served:

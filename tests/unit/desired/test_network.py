@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from decco.api.types import Mesh, SpaceSpec
+from decco.api.types import SpaceSpec
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.model import Child, SpaceFacts
-from decco.desired.network import HBONE_PORT, app_policy, space_policy
+from decco.desired.network import app_policy, space_policy
 from decco.settings import EdgeSettings, Settings
 from tests.unit.desired.app_cases import app
 from tests.unit.goldens import check_golden
@@ -22,8 +22,8 @@ BOTH = (*ROUTED, endpoint(9090, EndpointKind.METRICS))
 EDGE = Settings(edge=EdgeSettings(namespace="edge", cidrs=("192.0.2.0/28", "2001:db8::/64")))
 
 
-def space(project: str | None = None, mesh: Mesh = Mesh.NONE) -> SpaceFacts:
-    spec = SpaceSpec(domain_name="example.com", project=project, mesh=mesh)
+def space(project: str | None = None) -> SpaceFacts:
+    spec = SpaceSpec(domain_name="example.com", project=project)
     return SpaceFacts(name="acme", uid="space-uid", generation=1, created="2024-01-01T00:00:00Z", spec=spec)
 
 
@@ -32,7 +32,6 @@ CASES = {
     "project": (space("blue"), EDGE, BOTH),
     "project-without-edge": (space("blue"), Settings(), ROUTED),
     "monitoring-only": (space("blue"), EDGE, BOTH[-1:]),
-    "mesh": (space("blue", Mesh.ISTIO), EDGE, BOTH),
 }
 
 
@@ -50,21 +49,11 @@ def test_app_policy(case: str) -> None:
 
 
 def test_space_policy() -> None:
-    check_golden("space-network/space", [space_policy(space("blue", Mesh.ISTIO), "namespace-uid").obj])
+    check_golden("space-network/space", [space_policy(space("blue"), "namespace-uid").obj])
 
 
 def test_without_ports_the_space_policy_is_all_there_is() -> None:
     assert policy(space(), EDGE, ()) is None
-
-
-def test_the_port_of_a_mesh_s_tunnels_is_never_open_to_the_outside() -> None:
-    """It leads to every port of the pod; an endpoint of that number does not open it either."""
-    facts = space("blue", Mesh.ISTIO)
-    made = policy(facts, EDGE, (*BOTH, endpoint(HBONE_PORT), endpoint(HBONE_PORT, EndpointKind.METRICS)))
-    assert made is not None
-    opened = {port["port"] for rule in made.obj["spec"]["ingress"] for port in rule["ports"]}
-    assert opened == {8443, 8080, 9090}
-    assert policy(facts, EDGE, (endpoint(HBONE_PORT),)) is None
 
 
 def test_endpoints_may_change_places_and_meet() -> None:

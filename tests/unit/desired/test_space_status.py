@@ -562,7 +562,7 @@ def test_what_no_longer_applies_goes_and_the_order_is_fixed() -> None:
     assert {c["lastTransitionTime"] for c in found["conditions"]} == {"2024-06-01T00:00:00Z"}
     full = status(inputs(SHARED, seen("http")), live=replace(LIVE, dns=()), previous=previous)
     assert [c["type"] for c in full["conditions"]] == [
-        each for each in ConditionType if each not in ("WorkloadReady", "SecretsReady", "Paused")
+        each for each in ConditionType if each not in ("WorkloadReady", "MeshReady", "SecretsReady", "Paused")
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from decco.desired.mesh.meshes.istio import GROUP as ISTIO_GROUP
 from decco.desired.routing.dialects.traefik import GROUP as TRAEFIK_GROUP
 from decco.desired.routing.dialects.traefik import MIDDLEWARES
 from decco.kube.errors import NotServed, ServerError
@@ -65,6 +66,7 @@ class Documents:
             TRAEFIK_GROUP: groups.get("traefik"),
             CERTIFICATES.group: groups.get("certificates"),
             ENVOY_GATEWAY_GROUP: groups.get("envoy"),
+            ISTIO_GROUP: groups.get("istio"),
         }
 
     async def raw(self, path: str) -> Obj:

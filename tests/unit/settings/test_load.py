@@ -22,7 +22,7 @@ BIND = "must be host:port, [IPv6]:port, :port for all interfaces, or 0 for off"
 PODS = "must be namespace/label=value of pods, such as kube-system/k8s-app=kube-dns"
 AT_TOP = (
     "namespace, clusterId, clusterDomain, kubeconfig, context, metricsBindAddress, logFormat, logLevel, dryRun, "
-    "routing, edge, dns, egress, certificates, isolation, sidecar, controller, probe, leaderElection, verify"
+    "routing, edge, dns, egress, mesh, certificates, isolation, sidecar, controller, probe, leaderElection, verify"
 )
 IN_ROUTING = "backend, parentGateway, gatewayClassName, ingressDialect, ingressClassName"
 IN_EDGE = ("DECCO_EDGE__NAMESPACE", "DECCO_EDGE__CIDRS", "DECCO_EDGE__SERVICE", "DECCO_EDGE__ADDRESSES")
@@ -80,6 +80,7 @@ OTHER: dict[str, Any] = {
     "egress.refreshMinSeconds": 5.0,
     "egress.refreshMaxSeconds": 60.0,
     "egress.keepSeconds": 30.0,
+    "mesh.switchSeconds": 30.0,
     "certificates.issuerName": "letsencrypt",
     "certificates.issuerKind": "Issuer",
     "certificates.issuerGroup": "awspca.cert-manager.io",

@@ -219,6 +219,14 @@ def test_connections_out_of_a_space() -> None:
     assert text.startswith("declared: DNS, the Space itself, 192.0.2.0/24, and for each App its tlsEgresses")
 
 
+def test_the_mesh_of_a_space() -> None:
+    found = world(space(), space("b", mesh="Istio"))
+    assert said(found, Target(space="acme"), "mesh") == []
+    ((severity, text),) = said(found, Target(space="b"), "mesh")
+    assert severity is Severity.OK
+    assert text.startswith("Istio, Strict since 2026-06-01T00:00:00Z: its pods are inside; declared ports also take")
+
+
 def test_limits_of_a_space() -> None:
     limits = {"clientCidrs": ["192.0.2.0/24"], "requestRate": {"requests": 5}, "timeouts": {"idle": "1m"}}
     found = world(space(), space("b", limits=limits))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +25,7 @@ from decco.objects import (
     GATEWAY_CLASSES,
     GATEWAYS,
     LEASES,
+    NAMESPACES,
     NETWORK_POLICIES,
     SECRETS,
     SPACES,
@@ -31,9 +33,10 @@ from decco.objects import (
     Obj,
     Resource,
 )
+from decco.reconcilers.kinds import ALL_SERVED
 from decco.settings import Settings
 from decco.views.findings import Finding
-from decco.views.preflight import cluster, controller, edge, egress, isolation
+from decco.views.preflight import cluster, controller, edge, egress, isolation, mesh
 from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import BINDINGS, CRDS, NODES, POLICIES, ClusterContext
@@ -460,6 +463,28 @@ async def test_the_cluster_s_dns_is_looked_for_where_the_settings_say() -> None:
     wrong = await dns((egress.PODS, openshift))
     assert "listen on 5353" in wrong.text
     assert (await dns((egress.PODS, openshift), dnsPorts=[5353])).severity is Severity.OK
+
+
+async def test_spaces_with_a_mesh() -> None:
+    (none,) = await results(mesh.mesh, context(live_space()))
+    assert (none.severity, none.text) == (Severity.OK, "no Space has one")
+    meshed = live_space(mesh="Istio")
+    (missing,) = await results(mesh.mesh, replace(context(meshed), served={}))
+    assert (missing.name, missing.severity) == ("mesh-missing", Severity.FAILURE)
+    inside = {"istio.io/dataplane-mode": "ambient"}
+
+    async def clients(**labels: str) -> Finding:
+        monitoring = named("monitoring", meta={"labels": {**labels, "decco.platform9.com/monitoring": "true"}})
+        edge = named("edge", meta={"labels": inside})
+        given = context(meshed, (NAMESPACES, monitoring), (NAMESPACES, edge), settings={"edge": {"namespace": "edge"}})
+        (found,) = await results(mesh.mesh, replace(given, served=ALL_SERVED))
+        return found
+
+    assert (await clients(**inside)).severity is Severity.OK
+    outside = await clients()
+    assert (outside.name, outside.severity) == ("mesh-client-outside", Severity.WARNING)
+    assert "pods of monitoring connect" in outside.text
+    assert "istio.io/dataplane-mode=ambient" in outside.text
 
 
 async def test_no_name_may_lead_to_a_node_or_the_api_server() -> None:

@@ -19,6 +19,7 @@ from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
 from decco.suggest import did_you_mean
+from decco.views.explanation.mesh import mesh_of
 from decco.views.explanation.outgoing import egress_of, permitted
 from decco.views.explanation.parts import (
     World,
@@ -177,6 +178,8 @@ def _space(world: World, name: str) -> Findings:
     if space.spec.isolation is not Isolation.STANDARD:
         yield Finding("pods", isolation_text(space.spec, world.snapshot.caches.settings))
     yield Finding("egress", egress_of(space))
+    if mesh := mesh_of(world, space):
+        yield Finding("mesh", mesh)
     yield from _limits(world, space)
     if space.fqdn not in lost and CLIENT_CIDRS not in unkept_limits(world.result, space):
         yield from listeners(world, space, None)

@@ -14,7 +14,7 @@ from decco.settings import Settings
 from decco.settings.load import WrongSettings
 from decco.views import running as running_
 from decco.views.findings import Finding, permission_lacking
-from decco.views.preflight import cluster, controller, edge, egress, isolation, needs
+from decco.views.preflight import cluster, controller, edge, egress, isolation, mesh, needs
 from decco.views.preflight.model import ClusterContext
 
 Check = Callable[[ClusterContext], AsyncIterator[Finding]]
@@ -30,6 +30,7 @@ CHECKS: Mapping[str, Check] = {
     "dns": edge.dns,
     "egress": egress.egress,
     "isolation": isolation.isolation,
+    "mesh": mesh.mesh,
     "secrets": controller.shared_secrets,
     "issuers": needs.issuers,
     "limits": needs.limits,

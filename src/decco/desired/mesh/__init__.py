@@ -1,0 +1,1 @@
+"""Service meshes: their policies, and how a Space enters and leaves one."""

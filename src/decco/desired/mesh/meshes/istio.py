@@ -1,0 +1,98 @@
+"""Istio in ambient mode: PeerAuthentication and AuthorizationPolicy, as ztunnel enforces them (layer 4).
+
+Read from Istio 1.32 (``istio.io/api``, ``pilot/pkg/serviceregistry/ambient``) and ztunnel (``src/rbac.rs``): DENY is
+first, and a connection is permitted if an ALLOW matches, or if the pod has none. ``namespaces`` are of identities,
+whatever the service account; ``notPrincipals: ["*"]`` matches connections without identity, which did not come by the
+mesh. A PeerAuthentication without ``mtls`` has that of its namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from decco.desired import names
+from decco.desired.endpoints import ResolvedApp
+from decco.desired.mesh.interface import Mesh, open_ports
+from decco.desired.mesh_state import MeshPhase
+from decco.desired.model import AppInputs, Child, SpaceInputs
+from decco.objects import Obj, Resource
+
+GROUP = "security.istio.io"
+AUTHORIZATION_POLICIES = Resource(GROUP, "v1", "authorizationpolicies", "AuthorizationPolicy")
+PEER_AUTHENTICATIONS = Resource(GROUP, "v1", "peerauthentications", "PeerAuthentication")
+
+_WITHOUT_IDENTITY: Obj = {"source": {"notPrincipals": ["*"]}}
+
+
+class Istio(Mesh):
+    # In the order of writing: policies that allow less come before what permits connections without the mesh.
+    kinds = (AUTHORIZATION_POLICIES, PEER_AUTHENTICATIONS)
+    crds = "the CRDs of Istio (istio-base)"
+    label = ("istio.io/dataplane-mode", "ambient")
+    tunnel_port = 15008
+    probes = ("169.254.7.127/32", "fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128")
+
+    def is_member(self, labels: Mapping[str, str]) -> bool:
+        return labels.get(self.label[0]) == self.label[1]
+
+    def is_own_edge(self, gateway_controller: str | None) -> bool:
+        return gateway_controller is not None and gateway_controller.startswith("istio.io/")
+
+    def space(self, inputs: SpaceInputs) -> list[Child]:
+        space, strict = inputs.space, inputs.mesh.phase is MeshPhase.STRICT
+        rules: list[Obj] = [{"from": [_namespaces([space.name])]}]
+        if not strict:
+            rules.append({"from": [_WITHOUT_IDENTITY]})  # the NetworkPolicies limit these
+        meta = names.space_meta(space)
+        mode = {"mode": "STRICT" if strict else "PERMISSIVE"}
+        return [
+            names.child(inputs.served[AUTHORIZATION_POLICIES], meta, spec={"action": "ALLOW", "rules": rules}),
+            names.child(inputs.served[PEER_AUTHENTICATIONS], meta, spec={"mtls": mode}),
+        ]
+
+    def app(self, inputs: AppInputs, resolved: ResolvedApp) -> list[Child]:
+        mesh, project = inputs.mesh, inputs.space.spec.project
+        routed = open_ports(resolved, monitoring=False, tunnel=self.tunnel_port)
+        monitored = open_ports(resolved, monitoring=True, tunnel=self.tunnel_port)
+        rules: list[Obj] = []
+        without_mesh: set[int] = set()
+        if routed and project is None:
+            rules.append({"to": _to(routed)})
+            without_mesh.update(routed)
+        elif routed:
+            cidrs = [{"source": {"ipBlocks": list(inputs.settings.edge.cidrs)}}] if inputs.settings.edge.cidrs else []
+            clients = [*_sources(mesh.clients, mesh.clients_outside), *cidrs]
+            rules += [{"from": clients, "to": _to(routed)}] if clients else []
+            without_mesh.update(routed if cidrs or mesh.clients_outside else ())
+        if monitored and mesh.monitors:
+            rules.append({"from": _sources(mesh.monitors, mesh.monitors_outside), "to": _to(monitored)})
+            without_mesh.update(monitored if mesh.monitors_outside else ())
+        if not rules:
+            return []
+        meta = names.app_meta(inputs, names.app_policy(inputs.name))
+        pods = {"selector": {"matchLabels": names.pod_selector(inputs.name)}}
+        allow = names.child(
+            inputs.served[AUTHORIZATION_POLICIES], meta, spec={**pods, "action": "ALLOW", "rules": rules}
+        )
+        if not without_mesh:
+            return [allow]
+        ports = {str(port): {"mode": "PERMISSIVE"} for port in sorted(without_mesh)}
+        plain = names.child(inputs.served[PEER_AUTHENTICATIONS], meta, spec={**pods, "portLevelMtls": ports})
+        return [allow, plain]
+
+
+def _namespaces(listed: Iterable[str]) -> Obj:
+    return {"source": {"namespaces": sorted(listed)}}
+
+
+def _sources(listed: Iterable[str], outside: Iterable[str]) -> list[Obj]:
+    """The clients in these namespaces. A namespace that enters or leaves is listed both ways."""
+    found = [_namespaces(listed)] if listed else []
+    return [*found, _WITHOUT_IDENTITY] if outside else found
+
+
+def _to(ports: Iterable[int]) -> list[Obj]:
+    return [{"operation": {"ports": [str(port) for port in ports]}}]
+
+
+MESH = Istio()
