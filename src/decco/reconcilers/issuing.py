@@ -63,7 +63,8 @@ class Causes:
         """Of the Certificates that are not issued: ``views`` has all of them, None for one that is not written yet.
         Raises KubeError.
         """
-        known = {name: each for name, each in self._answers.pop(space.name, {}).items() if name in views}
+        # What is not there any more has no next request either, which would be due at once, again and again.
+        known = {name: each for name, each in self._answers.pop(space.name, {}).items() if views.get(name) is not None}
         if self._reader is None or space.issuer is None:
             return {}
         now, due = self._clock(), dict[str, tuple[CertificateView, float]]()

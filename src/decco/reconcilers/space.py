@@ -287,6 +287,7 @@ class SpaceReconciler(Reconciler):
             try:
                 former, lacking = await self.secrets.with_former(space)
             except Forbidden:  # _copying reports it, and nothing changes
+                self.dependencies.causes.forget(space.name)
                 return issued, space, {}
         problems = {}
         certificates = {name: self.caches.certificate(space, name) for name in lacking}

@@ -114,7 +114,7 @@ class _Client(DryRunClient):
 class Harness:
     """``objects`` are in the caches as if they had been listed."""
 
-    def __init__(self, *objects: Obj, **settings: Any) -> None:
+    def __init__(self, *objects: Obj, causes: Causes | None = None, **settings: Any) -> None:
         self.caches = make_caches(**settings)
         EventHandlers(self.caches).connect()  # they also keep the indices
         self._stores: dict[str, Store] = {SPACES.kind: self.caches.spaces, APPS.kind: self.caches.apps}
@@ -126,17 +126,18 @@ class Harness:
         self.expiries: dict[str, Expiries] = {}
         local = LocalSecrets(self.client.find_secret, time.monotonic)
         deleted = DeletedSources(self.client.find_secret, time.monotonic)
+        self.secrets = Secrets(self.caches, Copies(self.caches, None), local, deleted)
         dependencies = Dependencies(
             caches=self.caches,
             writer=ChildWriter(Applier(self.client, self.caches.children), time.monotonic),
-            secrets=Secrets(self.caches, Copies(self.caches, None), local, deleted),
+            secrets=self.secrets,
             reporter=self.reported,
             records=self.names,
             now=lambda: NOW,
             expiries=self.expiries.__setitem__,
             answers=NoAnswers(),
             addressing=FormerAddresses(),
-            causes=Causes(None, time.monotonic),
+            causes=causes or Causes(None, time.monotonic),
         )
         self._space, self._app = SpaceReconciler(dependencies), AppReconciler(dependencies)
 

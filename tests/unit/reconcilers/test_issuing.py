@@ -102,6 +102,18 @@ async def test_pauses_grow_and_end_with_the_last_lacking_certificate(
     assert causes.requeue_after(space) is None
 
 
+async def test_a_certificate_that_is_gone_is_not_due_for_ever(
+    server: Server, causes: Causes, space: SpaceFacts
+) -> None:
+    """Somebody else's object may have its name, and stay there."""
+    await read(causes, space)
+    server.now = FIRST_SECONDS * 3
+    await read(causes, space, None)
+    assert (len(server.requests), causes.requeue_after(space)) == (1, None)
+    await read(causes, space)
+    assert (len(server.requests), causes.requeue_after(space)) == (2, FIRST_SECONDS)
+
+
 async def test_what_cannot_be_read(server: Server, causes: Causes, space: SpaceFacts) -> None:
     away = NotServed(404, "NotFound", "no such kind")
     server.issuer, server.lists[CHALLENGES] = away, away

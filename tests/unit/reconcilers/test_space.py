@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from decco.desired.issued import HTTP
 from decco.expiries import Expiries
+from decco.kube.errors import Forbidden
 from decco.objects import ANNOTATION_PAUSED, FINALIZER_DNS, NAMESPACES, Key, Obj
+from decco.reconcilers.issuing import Causes
 from tests.unit.reconcilers.harness import Harness
+from tests.unit.reconcilers.test_issuing import VIEW, Server
 from tests.unit.reconcilers.world import app, owned, space
 
 DELETED = {"deletionTimestamp": "2026-01-01T00:00:30Z", "finalizers": [FINALIZER_DNS]}
@@ -97,3 +101,25 @@ async def test_a_paused_space_leaves_the_project_that_it_left() -> None:
     harness = Harness(paused, namespace_of(paused))
     await harness.space()
     assert harness.written == ["change Namespace acme"]
+
+
+async def test_without_permission_for_its_secrets_a_space_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cause of a missing certificate, which was due meanwhile, is not requested again and again."""
+    server = Server()
+    causes = Causes(server, lambda: server.now)
+    issuer = {"issuerRef": {"name": "ca", "kind": "Issuer"}}
+    made = space(certificates=issuer)
+    harness = Harness(made, namespace_of(made), causes=causes)
+    found = harness.caches.space("acme")
+    assert found is not None
+    await causes.read(found[1], {HTTP: VIEW})
+    server.now = 1e6
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise Forbidden(403, "Forbidden", "decco may not list secrets")
+
+    monkeypatch.setattr(harness.secrets, "with_former", refuse)
+    monkeypatch.setattr(harness.secrets, "read", refuse)
+    action = await harness.space()
+    assert action.seconds is not None
+    assert action.seconds > 1
