@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from decco.api.limits import Limits
 from decco.api.types import AppProtocol
 from decco.desired import reasons
@@ -55,13 +53,6 @@ def limits_text(limits: Limits) -> str:
         IDLE: longest_idle(limits),
     }
     return "; ".join(f"{name} {values[name]}" for name in given(limits))
-
-
-def unkept_limits(space: SpaceFacts, kept: Collection[str], edge: str) -> tuple[Problem, ...]:
-    """For each limit of the Space that the edge does not keep; ``kept`` has the others."""
-    return tuple(
-        unkept_limit(name, f"{edge} has no such limit") for name in given(limits_of(space)) if name not in kept
-    )
 
 
 def unkept_limit(name: str, why: str) -> Problem:

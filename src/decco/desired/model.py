@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from decco.api.types import AppSpec, IssuerRef, SpaceSpec
 from decco.desired.mesh_state import NO_MESH, MeshRecord, MeshView
@@ -200,6 +201,31 @@ class NamedAddresses:
     """Why it could not be resolved, "" if it was, or if the last failure means nothing yet."""
     pending: bool = False
     """Whether it was not asked for yet."""
+
+
+class EdgeInputs(Protocol):
+    """What decides which limits the edge keeps. ``SpaceInputs`` and ``AppInputs`` have it, and ``EdgeFacts`` for those
+    who know no more.
+    """
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def served(self) -> Served: ...
+    @property
+    def gateway_controller(self) -> str | None: ...
+    @property
+    def edge_policies(self) -> Mapping[Resource, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeFacts:
+    """Fields as in ``SpaceInputs``."""
+
+    settings: Settings
+    served: Served
+    gateway_controller: str | None = None
+    edge_policies: Mapping[Resource, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
         if isinstance(entry.facts, SpaceFacts):
             facts = entry.facts
             mesh = facts.spec.mesh.value if facts.spec.mesh.value in meshes() else ""
-            clients = _clients(facts, snapshot, result)
+            clients = _clients(facts, snapshot)
             nodes[facts.name] = Node(facts.name, facts.fqdn, facts.spec.project, mesh=mesh, clients=clients)
     outgoing: dict[Key, list[Obj]] = {}
     for reconciled in result.results:
@@ -132,11 +132,11 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
     )
 
 
-def _clients(space: SpaceFacts, snapshot: Snapshot, result: SimulationResult) -> list[str] | None:
+def _clients(space: SpaceFacts, snapshot: Snapshot) -> list[str] | None:
     cidrs = limits_of(space).client_cidrs
     if not cidrs or snapshot.caches.settings.routing.backend is RoutingBackend.NONE:
         return None
-    return [] if CLIENT_CIDRS in unkept_limits(result, space) else sorted(cidrs)
+    return [] if CLIENT_CIDRS in unkept_limits(snapshot.caches, space) else sorted(cidrs)
 
 
 def _open(

@@ -1,17 +1,15 @@
-"""Which limits of a Space its edge does not keep, by the conditions of a simulation."""
+"""Which limits of a Space its edge does not keep, by the declaration from which its condition comes."""
 
 from __future__ import annotations
 
-from decco.api.conditions import ConditionType
-from decco.desired.limits import given, limits_of
-from decco.desired.model import SpaceFacts
-from decco.objects import Key
-from decco.views.simulation import SimulationResult
+from decco.desired import routing
+from decco.desired.limits import limits_of
+from decco.desired.model import EdgeFacts, SpaceFacts
+from decco.reconcilers.caches import Caches
+from decco.reconcilers.edge import gateway_controller, gateway_policies
 
 
-def unkept_limits(result: SimulationResult, space: SpaceFacts) -> tuple[str, ...]:
-    """Their names, as in the spec. The condition names each, whatever backend or dialect it comes from."""
-    reconciled = result.of("Space", Key("", space.name))
-    conditions = ((reconciled.status if reconciled is not None else None) or {}).get("conditions") or ()
-    text = next((str(c["message"]) for c in conditions if c["type"] == ConditionType.ROUTES_READY), "")
-    return tuple(name for name in given(limits_of(space)) if f"limits.{name}" in text)
+def unkept_limits(caches: Caches, space: SpaceFacts) -> tuple[str, ...]:
+    """Their names, as in the spec."""
+    edge = EdgeFacts(caches.settings, caches.served, gateway_controller(caches), gateway_policies(caches))
+    return tuple(routing.unkept_limits(edge, limits_of(space)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +10,20 @@ import pytest
 
 from decco import __version__
 from decco.kube.errors import NotFound
-from decco.objects import CERTIFICATES, GATEWAY_CLASSES, SECRETS, SECURITY_POLICIES, Obj, Resource
+from decco.objects import (
+    CERTIFICATES,
+    CLIENT_TRAFFIC_POLICIES,
+    GATEWAY_CLASSES,
+    GATEWAYS,
+    SECRETS,
+    SECURITY_POLICIES,
+    SPACES,
+    Obj,
+    Resource,
+)
 from decco.views.findings import Finding
 from decco.views.preflight import needs
-from decco.views.preflight.checks import Check
+from decco.views.preflight.checks import CHECKS, Check, run
 from decco.views.preflight.model import ClusterContext
 from tests.unit.desired.app_cases import SERVED
 from tests.unit.views.stories import secret
@@ -105,6 +116,35 @@ async def test_limits(
     settings = {"routing": {"gatewayClassName": "decco", **routing}}
     found = await said(needs.limits, live_space(**LIMITED), *objects, settings=settings, served=served(*without))
     assert names(found) == want
+
+
+async def test_a_limit_that_the_platform_has_set_itself() -> None:
+    """decco writes no policy beside one of the whole Gateway; doctor says so as the condition does."""
+    of_gateway = named("all", "edge", spec={"targetRefs": [{"kind": "Gateway", "name": "shared"}]})
+    gateway = named("shared", "edge", spec={"gatewayClassName": "decco"})
+    objects = [ENVOY, (GATEWAYS, gateway), (CLIENT_TRAFFIC_POLICIES, of_gateway)]
+    settings = {"routing": {"parentGateway": "edge/shared"}}
+    [found] = await said(needs.limits, live_space(**LIMITED), *objects, settings=settings, served=served())
+    assert found.name == "limits-not-kept"
+    assert "connections: it would replace ClientTrafficPolicy edge/all of the whole Gateway" in found.text
+    of_gateway["spec"]["targetRefs"][0]["name"] = "other"
+    [found] = await said(needs.limits, live_space(**LIMITED), *objects, settings=settings, served=served())
+    assert found.name == ""
+
+
+async def test_all_checks_read_the_spaces_once() -> None:
+    counted: list[Resource] = []
+    given = context(live_space(**LIMITED, egressPolicy="Declared", isolation="UserNamespace"))
+    listing = given.client.list_pages
+
+    def list_pages(resource: Resource, **more: Any) -> Any:
+        counted.append(resource)
+        return listing(resource, **more)
+
+    given.client.list_pages = list_pages  # type: ignore[method-assign]
+    about_spaces = ("edge", "egress", "isolation", "secrets", "issuers", "limits", "autoscalers", "objects")
+    await asyncio.gather(*(run(name, CHECKS[name], given) for name in about_spaces))
+    assert counted.count(SPACES) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ Each backend is one module and does not import the others. Callers of this packa
 
 from __future__ import annotations
 
+from decco.api.limits import Limits
 from decco.desired.endpoints import ResolvedApp, ResolvedEndpoint
-from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
-from decco.desired.routing import gateway, ingress
+from decco.desired.limits import limits_of, unkept_limit
+from decco.desired.model import AppInputs, Child, EdgeInputs, Problem, SpaceInputs
+from decco.desired.routing import envoy_gateway, gateway, ingress
 from decco.desired.routing.dialect import ServiceTraits
 from decco.desired.routing.dialects import dialects
 from decco.desired.shares import Sharing
@@ -29,11 +31,24 @@ def space_routing_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
     """Why listeners of a Space are left out, beyond problems with its claims and its Secrets."""
     match inputs.settings.routing.backend:
         case RoutingBackend.GATEWAY:
-            return gateway.space_problems(inputs)
+            problems = gateway.space_problems(inputs)
         case RoutingBackend.INGRESS:
-            return ingress.space_problems(inputs)
+            problems = ingress.space_problems(inputs)
         case RoutingBackend.NONE:
             return ()
+    unkept = unkept_limits(inputs, limits_of(inputs.space))
+    return (*problems, *(unkept_limit(name, why) for name, why in unkept.items()))
+
+
+def unkept_limits(edge: EdgeInputs, limits: Limits) -> dict[str, str]:
+    """Name of a limit that the edge does not keep -> why. Conditions, doctor and explain all have it from here."""
+    match edge.settings.routing.backend:
+        case RoutingBackend.GATEWAY:
+            return envoy_gateway.unkept_limits(edge, limits)
+        case RoutingBackend.INGRESS:
+            return ingress.unkept_limits(edge, limits)
+        case RoutingBackend.NONE:
+            return {}
 
 
 def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], tuple[Problem, ...]]:

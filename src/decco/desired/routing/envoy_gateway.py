@@ -15,8 +15,8 @@ from decco.desired import limits as names_of
 from decco.desired import names
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.gateway_status import listeners_kind
-from decco.desired.limits import NO_LIMITS, limits_of, longest_idle, streams, unkept_by_streams, unkept_limit
-from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
+from decco.desired.limits import NO_LIMITS, limits_of, longest_idle, streams, unkept_by_streams
+from decco.desired.model import AppInputs, Child, EdgeInputs, Problem, SpaceInputs
 from decco.desired.timeouts import idle_timeout
 from decco.objects import (
     BACKEND_TRAFFIC_POLICIES,
@@ -48,7 +48,7 @@ def is_envoy_gateway(controller: object) -> bool:
     return isinstance(controller, str) and controller.startswith(f"{ENVOY_GATEWAY_GROUP}/")
 
 
-def absent(inputs: SpaceInputs | AppInputs, kind: Resource) -> str | None:
+def absent(inputs: EdgeInputs, kind: Resource) -> str | None:
     """Why no policy of this kind has an effect, or None. The controller of a class that is not known may be it."""
     controller = inputs.gateway_controller
     if controller is not None and not is_envoy_gateway(controller):
@@ -58,7 +58,7 @@ def absent(inputs: SpaceInputs | AppInputs, kind: Resource) -> str | None:
     return None
 
 
-def unwritten(inputs: SpaceInputs | AppInputs, kind: Resource) -> str | None:
+def unwritten(inputs: EdgeInputs, kind: Resource) -> str | None:
     """Why a Space has no policy of this kind, or None. One of the Space would replace that of the whole Gateway, by
     which the platform may demand authentication, limits or TLS versions of everybody.
     """
@@ -79,11 +79,10 @@ def kinds_for(limits: Limits) -> list[Resource]:
     return list(dict.fromkeys(_KIND_OF[limit] for limit in names_of.given(limits) if limit in _KIND_OF))
 
 
-def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
-    """The limits that the edge does not keep."""
-    limits = names_of.given(limits_of(inputs.space))
-    found = ((limit, unwritten(inputs, _KIND_OF[limit])) for limit in limits if limit in _KIND_OF)
-    return tuple(unkept_limit(limit, why) for limit, why in found if why is not None)
+def unkept_limits(edge: EdgeInputs, limits: Limits) -> dict[str, str]:
+    """Name of a limit that is not kept -> why."""
+    found = {limit: unwritten(edge, _KIND_OF[limit]) for limit in names_of.given(limits) if limit in _KIND_OF}
+    return {limit: why for limit, why in found.items() if why is not None}
 
 
 def is_closed(inputs: SpaceInputs) -> bool:

@@ -72,10 +72,9 @@ def space_routing(inputs: SpaceInputs) -> list[Child]:
 
 
 def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
-    """The kinds that a Space needs and the cluster does not serve, and the limits that the edge does not keep."""
+    """The kinds that a Space needs and the cluster does not serve."""
     needed = (listeners_kind(inputs.settings.routing), HTTP_ROUTES)
-    missing = tuple(_not_served(kind) for kind in needed if kind not in inputs.served)
-    return (*missing, *envoy_gateway.space_problems(inputs))
+    return tuple(_not_served(kind) for kind in needed if kind not in inputs.served)
 
 
 def _listeners(inputs: SpaceInputs) -> list[Obj]:

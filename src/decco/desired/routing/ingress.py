@@ -12,16 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from decco.api.limits import Limits
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
-from decco.desired.limits import CLIENT_CIDRS, limits_of, unkept_limits
-from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
+from decco.desired.limits import CLIENT_CIDRS, given, limits_of
+from decco.desired.model import AppInputs, Child, EdgeInputs, Problem, SpaceInputs
 from decco.desired.routing.dialect import Dialect, ServiceTraits, unsupported
 from decco.desired.routing.dialects import dialects
 from decco.desired.timeouts import unkept
 from decco.objects import INGRESSES
 
 
-def _dialect(inputs: AppInputs | SpaceInputs) -> Dialect:
+def _dialect(inputs: EdgeInputs) -> Dialect:
     return dialects()[inputs.settings.routing.ingress_dialect]
 
 
@@ -30,9 +31,14 @@ def space_routing(inputs: SpaceInputs) -> list[Child]:
 
 
 def space_problems(inputs: SpaceInputs) -> tuple[Problem, ...]:
-    dialect, edge = _dialect(inputs), f"the ingress controller {inputs.settings.routing.ingress_dialect}"
-    kept = dialect.kept_limits(limits_of(inputs.space))
-    return (*dialect.space_problems(inputs), *unkept_limits(inputs.space, kept, edge))
+    return _dialect(inputs).space_problems(inputs)
+
+
+def unkept_limits(edge: EdgeInputs, limits: Limits) -> dict[str, str]:
+    """Name of a limit that is not kept -> why."""
+    why = f"the ingress controller {edge.settings.routing.ingress_dialect} has no such limit"
+    kept = _dialect(edge).kept_limits(limits)
+    return {name: why for name in given(limits) if name not in kept}
 
 
 def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], list[Problem]]:

@@ -101,7 +101,7 @@ def _hostname(world: World, hostname: str) -> Findings:
     elif not serving:
         text = f"no App of Space {owner} has an endpoint at this name: give an endpoint this hostname, or add one"
         yield Finding("endpoint", text + _similar(world, hostname), "host-name-without-endpoint")
-    if CLIENT_CIDRS in unkept_limits(world.result, space):
+    if CLIENT_CIDRS in unkept_limits(world.snapshot.caches, space):
         yield from _limits(world, space)
     else:
         yield from listeners(world, space, hostname)
@@ -181,7 +181,7 @@ def _space(world: World, name: str) -> Findings:
     if mesh := mesh_of(world, space):
         yield Finding("mesh", mesh)
     yield from _limits(world, space)
-    if space.fqdn not in lost and CLIENT_CIDRS not in unkept_limits(world.result, space):
+    if space.fqdn not in lost and CLIENT_CIDRS not in unkept_limits(world.snapshot.caches, space):
         yield from listeners(world, space, None)
     yield from certificate(world, space, space.spec.http_cert_secret_name, f"https://{space.fqdn}", space.fqdn)
     for further, secret in further_names(space).items():
@@ -203,7 +203,7 @@ def _space(world: World, name: str) -> Findings:
 
 def _limits(world: World, space: SpaceFacts) -> Findings:
     """The limits of a Space, and which the edge does not keep."""
-    text, unkept = limits_text(limits_of(space)), unkept_limits(world.result, space)
+    text, unkept = limits_text(limits_of(space)), unkept_limits(world.snapshot.caches, space)
     if text and not unkept:
         yield Finding("limits", text)
     elif CLIENT_CIDRS in unkept:

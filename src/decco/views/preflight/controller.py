@@ -37,7 +37,7 @@ from decco.reconcilers.caches import Kind, Role
 from decco.reconcilers.facts import secret_facts
 from decco.reconcilers.kinds import KINDS
 from decco.views.findings import LISTS_SOON, SOON_DAYS, Finding
-from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext, understood
+from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext
 from decco.views.running import NAME
 
 _TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.\d+)?[^/]*$")
@@ -102,7 +102,7 @@ def _skew(deployment: Obj) -> Finding:
 async def objects(context: ClusterContext) -> AsyncIterator[Finding]:
     """Count the Spaces and Apps, and check that the controller has observed their last changes."""
     for resource in (SPACES, APPS):
-        seen = [obj async for obj in context.objects(resource)]
+        seen = (await context.spaces()).objects if resource is SPACES else [obj async for obj in context.objects(APPS)]
         unready = [obj for obj in seen if condition_of(obj, "Ready").get("status") != "True"]
         behind = [obj for obj in seen if _is_behind(obj)]
         about = resource.plural
@@ -193,8 +193,8 @@ async def permissions(context: ClusterContext) -> AsyncIterator[Finding]:
         text = f"there is no service account {account}: apply manifests/rbac, or name another with --service-account"
         yield Finding("permissions", text, "service-account-missing")
         return
-    privileged = [s async for s in context.objects(SPACES) if s["spec"].get("podSecurity") == "privileged"]
-    wanted = needed(context, privileged=bool(privileged))
+    spaces = await context.spaces()
+    wanted = needed(context, privileged=any(s["spec"].get("podSecurity") == "privileged" for s in spaces.objects))
     try:
         allowed = await asyncio.gather(*(_may(context, account, permission) for permission in wanted))
     except Forbidden:
@@ -224,7 +224,7 @@ async def _may(context: ClusterContext, account: Key, permission: Permission) ->
 async def shared_secrets(context: ClusterContext) -> AsyncIterator[Finding]:
     """Check the sharing labels and annotations of Secrets in the controller namespace."""
     controller_namespace = context.settings.namespace
-    spaces = [space async for space in understood(context.objects(SPACES))]
+    spaces = (await context.spaces()).understood
     count, faultless = 0, True
     async for obj in context.objects(SECRETS, namespace=controller_namespace):
         if LABEL_SHARE in labels_of(obj) or ANNOTATION_SHARE_WITH in annotations_of(obj):

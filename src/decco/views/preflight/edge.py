@@ -11,7 +11,7 @@ from decco.desired.routing.dialects import dialects
 from decco.dns.errors import REASONS, DnsError
 from decco.dns.factory import make_provider
 from decco.errors import ConfigError
-from decco.objects import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS, LABEL_SPACE, SPACES, Key, Obj, annotations_of
+from decco.objects import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS, LABEL_SPACE, Key, Obj, annotations_of
 from decco.reconcilers.discover import missing
 from decco.reconcilers.providers import read_outside
 from decco.settings import RoutingBackend
@@ -157,8 +157,8 @@ async def access(context: ClusterContext) -> AsyncIterator[Finding]:
         sources = [f"namespace {edge.namespace}"] if edge.namespace is not None else []
         yield Finding("edge", f"identified by {', '.join([*sources, *edge.cidrs])}")
     elif context.settings.routing.backend is not RoutingBackend.NONE:
-        spaces = context.objects(SPACES)
-        closed = [obj["metadata"]["name"] async for obj in spaces if obj["spec"].get("project")]
+        spaces = (await context.spaces()).objects
+        closed = [obj["metadata"]["name"] for obj in spaces if obj["spec"].get("project")]
         text = "neither edge.namespace nor edge.cidrs is set: "
         text += "Spaces with a project let no traffic of the edge in, so set one"
         if closed:

@@ -10,9 +10,9 @@ from decco.desired.address_rules import canonical_address, refusal
 from decco.desired.model import EgressPhase
 from decco.desired.outgoing import phase_of
 from decco.forms import parse_pods
-from decco.objects import FIELD_MANAGER, LABEL_MANAGED_BY, NETWORK_POLICIES, SPACES, Obj, Resource, key_of, labels_of
+from decco.objects import FIELD_MANAGER, LABEL_MANAGED_BY, NETWORK_POLICIES, Obj, Resource, key_of, labels_of
 from decco.views.findings import Finding
-from decco.views.preflight.model import NODES, ClusterContext, understood
+from decco.views.preflight.model import NODES, ClusterContext
 
 PODS = Resource("", "v1", "pods", "Pod")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
@@ -22,7 +22,8 @@ _SHOWN = 3
 
 async def egress(context: ClusterContext) -> AsyncIterator[Finding]:
     """Nothing is checked where no Space limits its egress."""
-    spaces = [space async for space in _limited(context)]
+    found = (await context.spaces_if_served()).understood
+    spaces = [space.name for space in found if space.spec.egress_policy is EgressPolicy.DECLARED]
     if not spaces:
         yield Finding("egress", "no Space limits it")
         return
@@ -32,12 +33,6 @@ async def egress(context: ClusterContext) -> AsyncIterator[Finding]:
         yield finding
     async for finding in _policies(context, frozenset(spaces)):
         yield finding
-
-
-async def _limited(context: ClusterContext) -> AsyncIterator[str]:
-    async for space in understood(context.objects_if_served(SPACES)):
-        if space.spec.egress_policy is EgressPolicy.DECLARED:
-            yield space.name
 
 
 async def _dns(context: ClusterContext) -> AsyncIterator[Finding]:

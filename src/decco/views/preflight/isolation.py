@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from decco.api.types import Isolation
-from decco.objects import SPACES, Obj, Resource, key_of
+from decco.objects import Obj, Resource, key_of
 from decco.views.findings import Finding
-from decco.views.preflight.model import NODES, ClusterContext, understood
+from decco.views.preflight.model import NODES, ClusterContext
 
 RUNTIME_CLASSES = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", namespaced=False)
 DEFAULT_HANDLER = ""
@@ -16,7 +16,7 @@ DEFAULT_HANDLER = ""
 
 async def isolation(context: ClusterContext) -> AsyncIterator[Finding]:
     """Nothing is checked where no Space has a level above Standard and the settings name no sandboxes."""
-    levels = {level async for level in _levels(context)}
+    levels = {space.spec.isolation for space in (await context.spaces_if_served()).understood} - {Isolation.STANDARD}
     sandboxes = context.settings.isolation.sandboxes
     if not sandboxes and not levels:
         yield Finding("isolation", "every Space is Standard")
@@ -64,9 +64,3 @@ def _handlers(node: Obj) -> dict[str, bool]:
         str(handler.get("name", "")): (handler.get("features") or {}).get("userNamespaces") is True
         for handler in (node.get("status") or {}).get("runtimeHandlers") or ()
     }
-
-
-async def _levels(context: ClusterContext) -> AsyncIterator[Isolation]:
-    async for space in understood(context.objects_if_served(SPACES)):
-        if space.spec.isolation is not Isolation.STANDARD:
-            yield space.spec.isolation

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from decco.desired.model import Served, SpaceFacts
 from decco.kube.client import Client
 from decco.kube.errors import NotFound, NotServed
-from decco.objects import Key, Obj, Resource
+from decco.objects import SPACES, Key, Obj, Resource
 from decco.reconcilers.facts import space_facts
 from decco.settings import Settings
 from decco.views.running import Running
+
+
+@dataclass(frozen=True)
+class Spaces:
+    objects: tuple[Obj, ...] = ()
+
+    @cached_property
+    def understood(self) -> tuple[SpaceFacts, ...]:
+        """But for those that this version does not understand: the check ``objects`` reports them as not Ready."""
+        return tuple(_understood(self.objects))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +36,24 @@ class ClusterContext:
     now: datetime
     service_account: str
     """The service account of the controller, in the controller namespace."""
+    _listing: list[asyncio.Task[Spaces]] = field(default_factory=list)
+    """The request for all Spaces, once it was made."""
+
+    async def spaces(self) -> Spaces:
+        """All Spaces, which are requested once for all checks. Raises KubeError, NotServed too."""
+        if not self._listing:
+            self._listing.append(asyncio.ensure_future(self._spaces()))
+        return await asyncio.shield(self._listing[0])
+
+    async def spaces_if_served(self) -> Spaces:
+        """The same, none if the cluster does not serve the kind."""
+        try:
+            return await self.spaces()
+        except (NotFound, NotServed):
+            return Spaces()
+
+    async def _spaces(self) -> Spaces:
+        return Spaces(tuple([obj async for obj in self.objects(SPACES)]))
 
     async def find(self, resource: Resource, key: Key) -> Obj | None:
         """The object, or None if there is none or the cluster does not serve its kind."""
@@ -49,9 +79,8 @@ class ClusterContext:
             return
 
 
-async def understood(spaces: AsyncIterator[Obj]) -> AsyncIterator[SpaceFacts]:
-    """But for those that this version does not understand: the check ``objects`` reports them as not Ready."""
-    async for obj in spaces:
+def _understood(spaces: Iterable[Obj]) -> Iterator[SpaceFacts]:
+    for obj in spaces:
         try:
             yield space_facts(obj)
         except ValueError:

@@ -6,7 +6,7 @@ Nothing is reported where nobody uses the field.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from decco import __version__
 from decco.api.conditions import condition_of
@@ -14,8 +14,8 @@ from decco.api.types import IssuerRef
 from decco.desired.issued import with_issuer
 from decco.desired.issuing import issuer_resource
 from decco.desired.limits import given, limits_of
-from decco.desired.routing import envoy_gateway
-from decco.desired.routing.dialects import dialects
+from decco.desired.model import EdgeFacts, SpaceFacts
+from decco.desired.routing import envoy_gateway, unkept_limits
 from decco.desired.secrets import CA_CRL
 from decco.kube import discovery
 from decco.kube.errors import KubeError
@@ -26,14 +26,15 @@ from decco.objects import (
     GATEWAYS,
     LABEL_SHARE,
     SECRETS,
-    SPACES,
     Key,
+    Obj,
     Resource,
+    key_of,
     labels_of,
 )
 from decco.settings import RoutingBackend
 from decco.views.findings import Finding
-from decco.views.preflight.model import ClusterContext, understood
+from decco.views.preflight.model import ClusterContext
 
 AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 METRICS = {
@@ -49,7 +50,7 @@ _SHOWN = 3
 async def issuers(context: ClusterContext) -> AsyncIterator[Finding]:
     """cert-manager, and each issuer that a Space or the settings name."""
     named: dict[tuple[str, str, str, str], tuple[IssuerRef, str]] = {}
-    async for space in understood(context.objects(SPACES)):
+    for space in (await context.spaces()).understood:
         issuer = with_issuer(space, context.settings).issuer
         if issuer is not None:
             namespace = space.name if issuer.kind == "Issuer" else ""
@@ -79,43 +80,53 @@ async def _issuer(context: ClusterContext, kind: Resource, key: Key, space: str)
 
 async def limits(context: ClusterContext) -> AsyncIterator[Finding]:
     """Whether the edge keeps the limits of Spaces."""
-    limited = [space async for space in understood(context.objects(SPACES)) if given(limits_of(space))]
-    routing = context.settings.routing
-    if not limited or routing.backend is RoutingBackend.NONE:
+    limited = [space for space in (await context.spaces()).understood if given(limits_of(space))]
+    if not limited or context.settings.routing.backend is RoutingBackend.NONE:
         return
-    if routing.backend is RoutingBackend.INGRESS:
-        dialect = dialects()[routing.ingress_dialect]
-        lacking = {
-            space.name: sorted(set(given(limits_of(space))) - dialect.kept_limits(limits_of(space)))
-            for space in limited
-        }
-        edge = f"the ingress controller {routing.ingress_dialect}"
-    else:
-        controller = await _gateway_controller(context)
-        known = controller is None or envoy_gateway.is_envoy_gateway(controller)
-        missing = {
-            space.name: [
-                kind.kind
-                for kind in envoy_gateway.kinds_for(limits_of(space))
-                if not known or kind not in context.served
-            ]
-            for space in limited
-        }
-        if known and any(missing.values()):
-            kinds = sorted({kind for each in missing.values() for kind in each})
-            whose = _listed(sorted(name for name, each in missing.items() if each))
-            text = (
-                f"limits of {whose} need {', '.join(kinds)} of {ENVOY_GATEWAY_GROUP}, which the cluster does not serve"
-            )
-            yield Finding("limits", f"{text}: install the CRDs of Envoy Gateway", "limits-kinds-missing")
-            return
-        lacking, edge = missing, f"the gateway controller {controller}"
-    spaces = sorted(name for name, each in lacking.items() if each)
-    if spaces:
-        text = f"{edge} does not keep all limits of {_listed(spaces)}: see `decco explain {spaces[0]}`"
-        yield Finding("limits", text, "limits-not-kept")
-    else:
+    edge = await _edge(context)
+    lacking = {space.name: unkept for space in limited if (unkept := unkept_limits(edge, limits_of(space)))}
+    if not lacking:
         yield Finding("limits", f"the edge has what {_listed(sorted(space.name for space in limited))} ask for")
+    elif kinds := _missing_kinds(edge, limited):
+        text = f"limits of {_listed(sorted(lacking))} need {', '.join(kinds)} of {ENVOY_GATEWAY_GROUP}"
+        text += ", which the cluster does not serve: install the CRDs of Envoy Gateway"
+        yield Finding("limits", text, "limits-kinds-missing")
+    else:
+        first = min(lacking)
+        limit, why = next(iter(lacking[first].items()))
+        text = f"the edge does not keep all limits of {_listed(sorted(lacking))}, such as {limit}: {why}; see `decco "
+        yield Finding("limits", f"{text}explain {first}`", "limits-not-kept")
+
+
+def _missing_kinds(edge: EdgeFacts, limited: Sequence[SpaceFacts]) -> list[str]:
+    """The kinds that Envoy Gateway's edge would need for these Spaces; [] for another edge."""
+    if edge.settings.routing.backend is not RoutingBackend.GATEWAY:
+        return []
+    if edge.gateway_controller is not None and not envoy_gateway.is_envoy_gateway(edge.gateway_controller):
+        return []
+    kinds = {kind for space in limited for kind in envoy_gateway.kinds_for(limits_of(space))}
+    return sorted(kind.kind for kind in kinds if kind not in edge.served)
+
+
+async def _edge(context: ClusterContext) -> EdgeFacts:
+    """As the controller sees it."""
+    settings, served = context.settings, context.served
+    if settings.routing.backend is not RoutingBackend.GATEWAY:
+        return EdgeFacts(settings, served)
+    policies: dict[Resource, str] = {}
+    namespace, _, gateway = (settings.routing.parent_gateway or "").partition("/")
+    for kind in envoy_gateway.POLICIES if gateway else ():
+        if (resource := served.get(kind)) is not None:
+            found = [obj async for obj in context.objects_if_served(resource, namespace=namespace)]
+            of_gateway = sorted(str(key_of(obj)) for obj in found if _is_for(obj, gateway))
+            if of_gateway:
+                policies[kind] = of_gateway[0]
+    return EdgeFacts(settings, served, await _gateway_controller(context), policies)
+
+
+def _is_for(policy: Obj, gateway: str) -> bool:
+    targets = envoy_gateway.targeted_gateways(policy)
+    return "deletionTimestamp" not in policy["metadata"] and (targets is None or gateway in targets)
 
 
 async def _gateway_controller(context: ClusterContext) -> str | None:
@@ -157,7 +168,7 @@ async def sidecar(context: ClusterContext) -> AsyncIterator[Finding]:
 
 async def autoscalers(context: ClusterContext) -> AsyncIterator[Finding]:
     """Whether the APIs are served whose metrics scale the Apps of Spaces."""
-    spaces = {space.name async for space in understood(context.objects(SPACES))}
+    spaces = {space.name for space in (await context.spaces()).understood}
     needed: dict[str, list[str]] = {}
     count = 0
     async for obj in context.objects(AUTOSCALERS):
